@@ -1,0 +1,1 @@
+"""Benchmark files that ship with segbench; `segbench run NAME` finds them here."""

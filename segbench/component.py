@@ -1,0 +1,36 @@
+"""What a plugin yields: one generator, discriminator, loss or dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Component:
+    """One named thing that a benchmark file can use.
+
+    `build` receives by name what its positional parameters ask for (`segbench.contracts.VOCABULARY` lists what each
+    kind may ask for); its keyword-only parameters are the component's options, so they need a type and a default.
+
+    `maps` is one of `segbench.contracts.MAPS`, `role` one of `segbench.contracts.ROLES`. `requires` names the
+    distributions whose versions belong to a result made with this component; `extra` names the extra that installs
+    them, for the message when one is missing.
+
+        def build(in_channels, num_classes, *, width: int = 32):
+            from .network import Network
+            return Network(in_channels, num_classes, width)
+
+        Component("tiny", build, "Two convolutions, for tests")
+    """
+
+    name: str
+    build: Callable[..., Any]
+    summary: str
+    maps: str = "image -> labels"
+    role: str = "supervised"
+    requires: tuple[str, ...] = ()
+    extra: str | None = None

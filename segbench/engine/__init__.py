@@ -1,0 +1,1 @@
+"""Inside one cell: data, training, evaluation, metrics, timing; torch lives here only."""

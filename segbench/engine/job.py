@@ -1,0 +1,45 @@
+"""What a worker process is asked to do and what it answers; plain data, so that this module needs no torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+from segbench.plan.cell import Cell
+from segbench.spec.protocol import Frozen
+from segbench.store.record import Cost, Evaluated, PerClass, Scores, Train
+
+
+class CellJob(Frozen):
+    """One cell to run: where its files go, on which device, and the folders of the cells it needs.
+
+    `folder` is the cell's own folder (results/<benchmark>/<key>); `upstream` maps the reason ("start_from") to the
+    folder of the finished cell.
+    """
+
+    cell: Cell
+    folder: str
+    device: str
+    upstream: dict[str, str] = {}
+    checkpoint_seconds: float = 120.0
+
+
+class CellResult(Frozen):
+    """What a finished or interrupted cell hands to the process that writes the record."""
+
+    status: Literal["ok", "interrupted"]
+    scores: Scores | None = None
+    per_class: PerClass | None = None
+    evaluated: Evaluated | None = None
+    train: Train | None = None
+    cost: Cost | None = None
+    environment: dict[str, Any] = {}
+
+
+class Channel(Protocol):
+    """How a running cell speaks with its parent process."""
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Report an event: stage(name), step(step, steps, loss, images_per_second, seconds_left), validation(step, miou)."""
+
+    def stop_requested(self) -> bool:
+        """Tell whether the parent asks for a checkpoint and an early end."""

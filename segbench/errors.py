@@ -1,0 +1,60 @@
+"""Every error that segbench raises on purpose.
+
+    SegbenchError
+    ├── PluginError        a plugin cannot be loaded or breaks the contract
+    ├── ComponentError     a component is unknown or ambiguous
+    │   └── OptionError    an option of a component is unknown or has a wrong value
+    ├── SpecError          a benchmark file is wrong
+    ├── DataError          a dataset is missing, incomplete or malformed
+    ├── WeightsError       a weights file does not fit the network
+    ├── RecordError        a record, its counts or a checkpoint cannot be read or written
+    └── CellError          one cell could not be trained or evaluated
+
+A message says what was given, where, what is allowed and what to do. The command line prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class SegbenchError(Exception):
+    """Base class of all errors a user or a plugin can cause."""
+
+
+class PluginError(SegbenchError):
+    """A plugin cannot be loaded or breaks the contract."""
+
+
+class ComponentError(SegbenchError):
+    """A component is unknown or its short name is ambiguous."""
+
+
+class OptionError(ComponentError):
+    """An option of a component is unknown, missing or has a wrong value."""
+
+
+class SpecError(SegbenchError):
+    """A benchmark file is wrong; the message carries file, line and dotted path."""
+
+
+class DataError(SegbenchError):
+    """A dataset is missing, incomplete or malformed."""
+
+
+class WeightsError(SegbenchError):
+    """A weights file cannot be read or does not fit the network."""
+
+
+class RecordError(SegbenchError):
+    """A record, its counts or a checkpoint cannot be read or written."""
+
+
+class CellError(SegbenchError):
+    """One cell could not be trained or evaluated; the message is the cause its record carries."""
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(name, known, n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

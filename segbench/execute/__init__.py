@@ -1,0 +1,1 @@
+"""Where cells run: worker processes, claims, progress; no torch."""

@@ -1,0 +1,1 @@
+"""A benchmark becomes a DAG of cells, each with a key."""

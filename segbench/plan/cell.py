@@ -1,0 +1,33 @@
+"""One cell: the unit that runs, fails, resumes and is cached."""
+
+from __future__ import annotations
+
+from segbench.spec.protocol import Frozen
+from segbench.spec.recipe import DatasetUse, Method
+
+
+class Cell(Frozen):
+    """One (dataset, subset, method, seed) of a benchmark.
+
+    `key` is None while the data is not at hand. `upstream` maps the reason ("start_from") to the key of the cell it
+    needs. `method.protocol.threads` is filled in. `fingerprint` identifies the dataset's content, `cache_key` its
+    decoded form; `sources` and `versions` are what else the key covers.
+    """
+
+    benchmark: str
+    dataset_name: str
+    dataset: DatasetUse
+    subset: str = "all"
+    method: Method
+    seed: int
+    fingerprint: str | None = None
+    cache_key: str | None = None
+    sources: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    upstream: dict[str, str | None] = {}
+    key: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages name the cell."""
+        return f"{self.dataset_name} / {self.method.name} / seed {self.seed}"

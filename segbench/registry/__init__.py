@@ -1,0 +1,1 @@
+"""Plugins, the components they offer and the options of those."""

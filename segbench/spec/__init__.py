@@ -1,0 +1,1 @@
+"""A benchmark file, read, checked and resolved."""

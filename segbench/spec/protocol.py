@@ -1,0 +1,138 @@
+"""The protocol: what is the same for all methods of a benchmark."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+
+class Frozen(BaseModel):
+    """A value object: no unknown keys, no changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shorthand(Frozen):
+    """A value object that may be written as the bare name of what it uses: `poly` for `{use: poly}`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        """Turn a bare name into a mapping."""
+        return {"use": value} if isinstance(value, str) else value
+
+
+class Budget(Frozen):
+    """How long to train: exactly one of epochs, optimiser steps or seconds of training."""
+
+    epochs: PositiveFloat | None = None
+    steps: PositiveInt | None = None
+    seconds: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def check_one_is_given(self) -> Self:
+        """Refuse none and more than one."""
+        given = self.model_dump(exclude_none=True)
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of epochs, steps, seconds; got {', '.join(given) or 'none'}")
+        return self
+
+
+class Augment(Frozen):
+    """Random changes of a training crop.
+
+    `scale` is the range of zoom factors, `flip` mirrors left and right in half the draws, `jitter` is the strength of
+    random brightness, contrast and saturation (0 = off, 0.4 = factors from 0.6 to 1.4).
+    """
+
+    scale: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    flip: bool = False
+    jitter: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def check_order(self) -> Self:
+        """Refuse a scale range that is upside down."""
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale goes from {self.scale[0]} to {self.scale[1]}; the smaller factor comes first")
+        return self
+
+
+class Optimizer(Shorthand):
+    """The optimiser and its settings; those a given optimiser does not know are refused."""
+
+    use: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat | None = None
+    betas: tuple[NonNegativeFloat, NonNegativeFloat] | None = None
+    momentum: NonNegativeFloat | None = None
+
+    @model_validator(mode="after")
+    def check_settings_fit(self) -> Self:
+        """Refuse betas for SGD and RMSprop, momentum for Adam."""
+        foreign = "momentum" if self.use in ("adamw", "adam") else "betas"
+        if getattr(self, foreign) is not None:
+            raise ValueError(f"{self.use} has no {foreign}")
+        return self
+
+
+class Schedule(Shorthand):
+    """The learning rate over training: after `warmup_steps` of linear rise, poly or cosine decay or constant."""
+
+    use: Literal["poly", "cosine", "constant"] = "poly"
+    power: PositiveFloat = 0.9
+    warmup_steps: NonNegativeInt = 0
+
+
+class Window(Frozen):
+    """Sliding-window evaluation: window height and width, and the step between windows, in pixels."""
+
+    size: tuple[PositiveInt, PositiveInt]
+    stride: tuple[PositiveInt, PositiveInt]
+
+
+class Timing(Frozen):
+    """The budget of one inference measurement; smaller than these defaults and the row says so."""
+
+    iterations: PositiveInt = 200
+    seconds: PositiveFloat = 30.0
+    max_seconds: PositiveFloat = 120.0
+
+
+class Keep(Frozen):
+    """What to keep beside a record."""
+
+    model: Literal["none", "last"] = "last"
+    samples: NonNegativeInt = 4
+
+
+class Protocol(Frozen):
+    """What is the same for all methods; a method may override keys, and the report marks such rows."""
+
+    budget: Budget
+    batch_size: PositiveInt = 8
+    crop: tuple[PositiveInt, PositiveInt] | None = None
+    augment: Augment = Augment()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    clip_gradient: PositiveFloat | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    tf32: bool = False
+    threads: PositiveInt | None = None
+    evaluate: Literal["train", "val", "test"] = "test"
+    window: Window | None = None
+    validations: NonNegativeInt = 0
+    select: Literal["last", "best"] = "last"
+    absent_classes: Literal["refuse", "allow"] = "refuse"
+    timing: Timing = Timing()
+    keep: Keep = Keep()
+
+    @model_validator(mode="after")
+    def check_selection(self) -> Self:
+        """Refuse to select on the split that is reported, or without validations."""
+        if self.select == "best" and (self.evaluate != "test" or self.validations == 0):
+            raise ValueError("select: best needs validations of at least 1 on val, and evaluate: test")
+        return self

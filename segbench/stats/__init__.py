@@ -1,0 +1,1 @@
+"""What records prove; no torch."""
