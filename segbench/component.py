@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Component:
 
     `maps` is one of `segbench.contracts.MAPS`, `role` one of `segbench.contracts.ROLES`. `requires` names the
     distributions whose versions belong to a result made with this component; `extra` names the extra that installs
-    them, for the message when one is missing.
+    them, for the message when one is missing. `download` is for datasets: it puts the files into the empty folder it is
+    given, so that `build` finds them there, or raises DataError saying where and how to get them by hand.
 
         def build(in_channels, num_classes, *, width: int = 32):
             from .network import Network
@@ -34,3 +36,4 @@ class Component:
     role: str = "supervised"
     requires: tuple[str, ...] = ()
     extra: str | None = None
+    download: Callable[[Path], None] | None = None

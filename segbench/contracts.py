@@ -82,7 +82,7 @@ class Split(Protocol):
 
 
 class FileSplit(Split, Protocol):
-    """A split that names its files."""
+    """A split that names its files; its samples are decoded by several threads at once."""
 
     ids: Sequence[str]
     files: Sequence[tuple[Path, ...]]

@@ -1,1 +1,7 @@
-def main(): ...
+"""The command line: parse, call, print. Each command has a module of its own."""
+
+from __future__ import annotations
+
+from .shell import main
+
+__all__ = ["main"]

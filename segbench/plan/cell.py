@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from segbench.spec.protocol import Frozen
 from segbench.spec.recipe import DatasetUse, Method
 
@@ -22,9 +24,9 @@ class Cell(Frozen):
     seed: int
     fingerprint: str | None = None
     cache_key: str | None = None
-    sources: dict[str, str] = {}
-    versions: dict[str, str] = {}
-    upstream: dict[str, str | None] = {}
+    sources: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    upstream: dict[str, str | None] = Field(default_factory=dict)
     key: str | None = None
 
     @property

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 
 class Frozen(BaseModel):
@@ -89,6 +98,13 @@ class Window(Frozen):
 
     size: tuple[PositiveInt, PositiveInt]
     stride: tuple[PositiveInt, PositiveInt]
+
+    @model_validator(mode="after")
+    def check_no_gaps(self) -> Self:
+        """Refuse a step that leaves pixels between two windows out."""
+        if any(step > length for step, length in zip(self.stride, self.size, strict=True)):
+            raise ValueError(f"stride {list(self.stride)} is larger than size {list(self.size)}: pixels would be left out")
+        return self
 
 
 class Timing(Frozen):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from .protocol import Frozen, Protocol
 
@@ -13,7 +13,7 @@ class ComponentUse(Frozen):
     """A component by its full name, with every option filled in."""
 
     use: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class WeightedLoss(ComponentUse):
@@ -42,6 +42,11 @@ class Method(Frozen):
     twin: str | None = None
     overrides: tuple[str, ...] = ()
     start_from: str | None = None
+
+    @property
+    def upstream(self) -> dict[str, str]:
+        """The methods of the same dataset and seed that must have run before, by the reason."""
+        return {"start_from": self.start_from} if self.start_from else {}
 
 
 class Benchmark(Frozen):

@@ -1,0 +1,96 @@
+"""Which image files lie in a folder, by stem."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - part of a NamedTuple's fields
+from typing import NamedTuple
+
+from segbench import DataError
+
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+# JPEG blurs class ids, so a mask stored as one is refused.
+MASK_EXTENSIONS = (".png", ".bmp", ".tif", ".tiff")
+# What operating systems and the layout itself put beside images.
+UNRELATED_FILES = ("thumbs.db", "desktop.ini", "dataset.json")
+
+
+class Pair(NamedTuple):
+    """The two files of one sample."""
+
+    id: str
+    image: Path
+    mask: Path
+
+
+def files_by_stem(
+    folder: Path, extensions: tuple[str, ...], *, suffix: str = "", except_suffix: str = ""
+) -> dict[str, Path]:
+    """Return the files of a folder by stem, sorted, `suffix` cut off.
+
+    Only stems that end in `suffix` count, and of them those that do not end in `except_suffix` (where it is not empty).
+    Raises DataError for a missing folder, an unknown extension and two files of one stem.
+    """
+    found: dict[str, Path] = {}
+    for path in _visible_files(folder):
+        if not path.stem.endswith(suffix) or (except_suffix and path.stem.endswith(except_suffix)):
+            continue
+        if path.suffix.lower() not in extensions:
+            raise DataError(_extension_message(path, extensions))
+        stem = path.stem.removesuffix(suffix)
+        if stem in found:
+            raise DataError(f"{folder}: {found[stem].name} and {path.name} have one stem, {stem!r}; keep one of them")
+        found[stem] = path
+    return found
+
+
+def require_folder(folder: Path) -> None:
+    """Raise DataError unless the folder exists; the message says what its parent holds instead."""
+    if folder.is_dir():
+        return
+    parent = folder.parent
+    beside = sorted(path.name for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    there = f"{parent} has the folders {', '.join(beside)}" if beside else f"{parent} has no folders"
+    raise DataError(f"no folder {folder}; {there}")
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name."""
+    require_folder(folder)
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def read_lines(file: Path) -> list[str]:
+    """Return the lines of a text file that are not blank, stripped; DataError if it cannot be read."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read ({error})") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def first_existing(candidates: list[Path]) -> Path | None:
+    """Return the first of the paths that exists."""
+    return next((path for path in candidates if path.exists()), None)
+
+
+def shortened(names: list[str], limit: int = 5) -> str:
+    """Return the names as a list for a message, cut after `limit`.
+
+    >>> shortened(["a", "b", "c"], limit=2)
+    'a, b and 1 more'
+    """
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    require_folder(folder)
+    files = (path for path in folder.iterdir() if path.is_file())
+    return sorted(path for path in files if not path.name.startswith(".") and path.name.lower() not in UNRELATED_FILES)
+
+
+def _extension_message(path: Path, extensions: tuple[str, ...]) -> str:
+    allowed = f"allowed are {', '.join(extensions)}"
+    if path.suffix.lower() in IMAGE_EXTENSIONS:
+        return f"{path}: a mask stored as JPEG has lost its class ids; {allowed}; save the masks as PNG"
+    return f"{path}: unknown extension {path.suffix!r}; {allowed}; convert the file or move it elsewhere"

@@ -1,0 +1,70 @@
+"""`segbench list`: what the installed plugins offer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .columns import columns
+from .kinds import PLURALS, parse_kind
+
+if TYPE_CHECKING:
+    from segbench.contracts import Kind
+    from segbench.registry import Offer, PluginProblem
+
+
+def list_components(
+    kind: Annotated[
+        str | None, typer.Argument(help="generators, discriminators, losses or datasets; all if left out.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the components that plugins offer; broken plugins are named on stderr."""
+    from segbench.contracts import KINDS
+    from segbench.registry import load_registry
+
+    kinds = KINDS if kind is None else (parse_kind(kind),)
+    registry = load_registry()
+    offers = {kind: registry.offers(kind) for kind in kinds}
+    typer.echo(_as_json(offers) if json else _as_text(offers))
+    for problem in registry.problems:
+        typer.echo(_broken(problem), err=True)
+
+
+def description(offer: Offer) -> dict[str, Any]:
+    """Return what is known of a component without building it, ready for JSON."""
+    component = offer.component
+    return {
+        "kind": offer.kind,
+        "name": offer.full_name,
+        "summary": component.summary,
+        "plugin": offer.plugin,
+        "distribution": offer.distribution,
+        "version": offer.version,
+        "maps": component.maps if offer.kind == "generator" else None,
+        "role": component.role if offer.kind == "loss" else None,
+        "requires": [*component.requires],
+        "extra": component.extra,
+    }
+
+
+def _as_json(offers: dict[Kind, list[Offer]]) -> str:
+    import json
+
+    return json.dumps([description(offer) for found in offers.values() for offer in found], indent=2)
+
+
+def _as_text(offers: dict[Kind, list[Offer]]) -> str:
+    header = ("KIND", "NAME", "FROM", "SUMMARY")
+    rows = [_row(offer) for found in offers.values() for offer in found]
+    none = [f"no {PLURALS[kind]} installed" for kind, found in offers.items() if not found]
+    return "\n".join([*([columns([header, *rows])] if rows else []), *none])
+
+
+def _row(offer: Offer) -> tuple[str, str, str, str]:
+    return offer.kind, offer.full_name, f"{offer.distribution} {offer.version}", offer.component.summary
+
+
+def _broken(problem: PluginProblem) -> str:
+    return f"broken plugin {problem.plugin!r} ({problem.distribution}) offers nothing: {problem.message}"

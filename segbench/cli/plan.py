@@ -1,0 +1,150 @@
+"""`segbench plan`: the cells of a benchmark, their keys, and what is recorded already."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .columns import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segbench.errors import DataError
+    from segbench.plan.build import Plan
+    from segbench.plan.cell import Cell
+    from segbench.spec.recipe import Benchmark
+    from segbench.store.folder import ResultsFolder
+
+# What becomes of a cell with a record of this status, or with none.
+NEXT = {
+    "ok": "ok",
+    "failed": "failed, will be tried again",
+    "skipped": "skipped, will be tried again",
+    "interrupted": "interrupted, will be resumed",
+    "corrupt": "corrupt, will be set aside and redone",
+    None: "no",
+}
+
+
+def plan(
+    benchmark: Annotated[str, typer.Argument(metavar="FILE", help="A benchmark file, or a packaged one by its name.")],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="PATH=VALUE", help="Change the file, as in protocol.budget.epochs=3; repeatable."
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="METHOD", help="Only this method and what it needs; repeatable."),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="0,1,2", help="These seeds instead of the file's.")] = None,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = Path("results"),
+    device: Annotated[str, typer.Option(help="Device that the run would use: auto, cpu, cuda, cuda:1.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
+    from contextlib import redirect_stdout
+
+    from segbench.plan.build import build_plan
+    from segbench.plan.datasets import known, open_datasets, take_fingerprints
+    from segbench.plan.machine import usable_cores
+    from segbench.plan.warnings import plan_warnings
+    from segbench.registry import load_registry
+    from segbench.spec.benchmark import load_benchmark, parse_seeds
+    from segbench.store.folder import ResultsFolder
+
+    registry = load_registry()
+    chosen = None if seeds is None else parse_seeds(seeds)
+    loaded = load_benchmark(benchmark, registry, sets=sets or (), only=only or (), seeds=chosen)
+    with redirect_stdout(sys.stderr):
+        fingerprints = take_fingerprints(open_datasets(loaded, registry))
+    built = build_plan(loaded, registry, known(fingerprints), threads=usable_cores())
+    content = {
+        **_content(loaded, fingerprints, built, ResultsFolder(results, loaded.name)),
+        "warnings": list(plan_warnings(built, device=device)),
+    }
+    typer.echo(_as_json(content) if json else _as_text(content))
+
+
+def recorded(folder: ResultsFolder, key: str | None) -> str | None:
+    """Return the status of a cell's record, "corrupt" if it cannot be read, None if there is none; changes nothing."""
+    from segbench.errors import RecordError
+    from segbench.store.folder import read_record
+
+    if key is None or not folder.record_path(key).is_file():
+        return None
+    try:
+        return read_record(folder.record_path(key)).status
+    except RecordError:
+        return "corrupt"
+
+
+def _content(
+    benchmark: Benchmark, fingerprints: Mapping[str, str | DataError], plan: Plan, folder: ResultsFolder
+) -> dict[str, Any]:
+    """Return what is known of the cells, ready for JSON."""
+    return {
+        "benchmark": benchmark.name,
+        "source": benchmark.source,
+        "results": str(folder.path),
+        "datasets": {name: _dataset(benchmark, name, found) for name, found in fingerprints.items()},
+        "cells": [_cell(cell, folder) for cell in plan.cells],
+    }
+
+
+def _dataset(benchmark: Benchmark, name: str, found: str | DataError) -> dict[str, Any]:
+    use = benchmark.datasets[name]
+    missing = not isinstance(found, str)
+    return {
+        "use": use.use,
+        "root": use.root,
+        "fingerprint": None if missing else found,
+        "problem": str(found) if missing else None,
+    }
+
+
+def _cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
+    return {
+        "dataset": cell.dataset_name,
+        "subset": cell.subset,
+        "method": cell.method.name,
+        "seed": cell.seed,
+        "key": cell.key,
+        "needs": [
+            {"reason": reason, "method": method, "key": cell.upstream[reason]}
+            for reason, method in cell.method.upstream.items()
+        ],
+        "recorded": recorded(folder, cell.key),
+    }
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(content, indent=2)
+
+
+def _as_text(content: dict[str, Any]) -> str:
+    cells = content["cells"]
+    count = sum(cell["recorded"] == "ok" for cell in cells)
+    problems = {name: dataset["problem"] for name, dataset in content["datasets"].items() if dataset["problem"]}
+    return "\n".join(
+        [
+            f"{content['benchmark']} ({content['source']})",
+            columns([("DATASET", "METHOD", "SEED", "NEEDS", "KEY", "RECORDED"), *map(_row, cells)]),
+            f"{len(cells)} cells, {count} of them recorded in {content['results']}",
+            *(f"key unknown without the data of {name}: {problem}" for name, problem in problems.items()),
+            *(f"warning: {warning}" for warning in content["warnings"]),
+        ]
+    )
+
+
+def _row(cell: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
+    needs = ", ".join(f"{need['method']} ({need['reason']})" for need in cell["needs"])
+    key = cell["key"] or "key unknown"
+    return cell["dataset"], cell["method"], str(cell["seed"]), needs, key, NEXT[cell["recorded"]]

@@ -1,0 +1,89 @@
+"""The program `segbench`: its commands, and how an error ends it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import list as list_command
+from . import show
+from .failure import report_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+for name in ("run", "plan", "report"):
+    try:
+        app.command()(getattr(import_module(f"segbench.cli.{name}"), name))
+    except ModuleNotFoundError:
+        pass
+app.command("list")(list_command.list_components)
+app.command()(show.show)
+for name in ("prepare", "predict", "score", "doctor"):
+    try:
+        app.command()(getattr(import_module(f"segbench.cli.{name}"), name))
+    except ModuleNotFoundError:
+        pass
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and end, if wanted."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"segbench {version('segbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def segbench(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Benchmark semantic segmentation methods under one protocol."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 2 for what a user can mend, 1 for a bug, 130 for Ctrl-C."""
+    ordered, debug = debug_first(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = call(ordered, debug)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        silence_stdout()
+        return 1
+    except Exception as error:
+        return report_failure(error, debug)
+    return code
+
+
+def call(arguments: Sequence[str], debug: bool) -> int:
+    """Run the command and return its exit code."""
+    try:
+        app(args=arguments, prog_name="segbench", default_map={"run": {"debug": debug}})
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def silence_stdout() -> None:
+    """Let what is still to be written go nowhere: its reader has left, and the last flush at exit would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def debug_first(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Move `--debug` to the front, where every command accepts it, and tell whether it was given."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != "--debug"]
+    debug = len(options) < end
+    return [*(["--debug"] if debug else []), *options, *arguments[end:]], debug

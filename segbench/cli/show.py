@@ -1,0 +1,148 @@
+"""`segbench show`: one component, its options, and what is in a dataset."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .columns import columns
+from .kinds import parse_kind
+from .list import description
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segbench.contracts import Dataset
+    from segbench.registry import Offer
+
+
+def show(
+    kind: Annotated[str, typer.Argument(help="generator, discriminator, loss or dataset.")],
+    name: Annotated[str, typer.Argument(help="Full name (smp/unet), or short name while only one component bears it.")],
+    root: Annotated[str | None, typer.Option(help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the dataset; may be repeated.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a component: its options with types and defaults, where it comes from, and what is in a dataset."""
+    from segbench.registry import load_registry
+
+    offer = load_registry().find(parse_kind(kind), name)
+    described = {**description(offer), "requires": _versions(offer), "options": _options(offer)}
+    if offer.kind == "dataset":
+        described["data"] = _data(offer, root, parse_options(option or []))
+    elif root is not None or option:
+        raise typer.BadParameter("--root and --option are for datasets only")
+    typer.echo(_as_json(described) if json else _as_text(described))
+
+
+def parse_options(given: list[str]) -> dict[str, Any]:
+    """Read KEY=VALUE pairs; a value that is JSON counts as such (3, true, [1, 2]), any other as text."""
+    import json
+
+    options: dict[str, Any] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE")
+        try:
+            options[key] = json.loads(text)
+        except ValueError:
+            options[key] = text
+    return options
+
+
+def _versions(offer: Offer) -> dict[str, str | None]:
+    from segbench.registry.requirements import installed_versions
+
+    return installed_versions(offer)
+
+
+def _options(offer: Offer) -> list[dict[str, Any]]:
+    from segbench.registry.options import options_of
+
+    return [
+        {"name": option.name, "type": option.type, "required": option.required, "default": option.default}
+        for option in options_of(offer)
+    ]
+
+
+def _data(offer: Offer, root: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the data, or say why it cannot be opened: an option left out or missing files are no error here."""
+    from contextlib import redirect_stdout
+
+    from segbench.errors import DataError, OptionError
+    from segbench.registry.datasets import open_dataset
+
+    try:
+        with redirect_stdout(sys.stderr):
+            return _contents(open_dataset(offer, root, options))
+    except DataError as error:
+        return {"not_opened": str(error)}
+    except OptionError as error:
+        if root is not None or options:
+            raise
+        return {"not_opened": str(error)}
+
+
+def _contents(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "images": {name: len(split) for name, split in dataset.splits.items()},
+        "channels": dataset.channels,
+        "classes": [*dataset.classes],
+        "ignore_index": dataset.ignore_index,
+        "licence": dataset.licence,
+        "citation": dataset.citation,
+    }
+
+
+def _as_json(described: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(described, indent=2, default=str)
+
+
+def _as_text(described: dict[str, Any]) -> str:
+    facts = [
+        ("kind", described["kind"]),
+        ("from", f"{described['distribution']} {described['version']}, plugin {described['plugin']!r}"),
+        *((key, described[key]) for key in ("maps", "role") if described[key]),
+        *(("requires", _requirement(name, version)) for name, version in described["requires"].items()),
+        *_data_facts(described.get("data", {})),
+    ]
+    options = [_option_row(option) for option in described["options"]]
+    return "\n".join(
+        [
+            f"{described['name']}: {described['summary']}",
+            columns(facts, indent="  "),
+            "options" if options else "no options",
+            *([columns([("NAME", "TYPE", "DEFAULT"), *options], indent="  ")] if options else []),
+        ]
+    )
+
+
+def _requirement(name: str, version: str | None) -> str:
+    return f"{name} {version or '(not installed)'}"
+
+
+def _option_row(option: dict[str, Any]) -> tuple[str, str, str]:
+    return option["name"], option["type"], "(required)" if option["required"] else repr(option["default"])
+
+
+def _data_facts(data: dict[str, Any]) -> list[tuple[str, str]]:
+    if "not_opened" in data or not data:
+        return [("data", f"not opened: {data['not_opened']}")] if data else []
+    names = ", ".join(f"{index} {name}" for index, name in enumerate(data["classes"]))
+    citation, *more = data["citation"].splitlines() or [""]
+    return [
+        ("images", ", ".join(f"{count} {split}" for split, count in data["images"].items())),
+        ("channels", str(data["channels"])),
+        ("classes", f"{len(data['classes'])}: {names}"),
+        ("ignore_index", str(data["ignore_index"])),
+        ("licence", data["licence"]),
+        ("citation", citation),
+        *(("", line) for line in more),
+    ]

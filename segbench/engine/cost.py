@@ -1,0 +1,87 @@
+"""What a method costs: parameters, floating-point operations and peak memory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # what Linux takes for "forget the peak of resident memory"
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of parameters, those that several layers share counted once."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def flops(network: nn.Module, size: tuple[int, int, int]) -> int | None:
+    """Return the floating-point operations of one forward pass over an image of `size` (channels, height, width).
+
+    Counted by torch's own counter: convolutions, matrix products and attention, one multiply-add being two operations;
+    what a network pads is counted too. None, never 0, where the counter knows none of the network's operations or
+    cannot follow it. Leaves the network in evaluation mode.
+    """
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+    network.eval()
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), counter:
+            network(torch.zeros(1, *size, device=device))
+    except Exception:  # a plugin's network may do what cannot be traced; then its cost is unknown and no failure
+        return None
+    return counter.get_total_flops() or None
+
+
+class PeakMemory:
+    """The peak of memory in use since this object was made.
+
+    On a CUDA device it is what torch allocated there; on the CPU it is the resident memory of this process, code and
+    libraries included. Where the system keeps no peak that can be reset, it is the peak of the process's whole life.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            _reset_resident_peak()
+
+    def bytes(self) -> int | None:
+        """Return the peak so far, or None where the system does not tell."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        return _resident_peak()
+
+
+def _reset_resident_peak() -> None:
+    try:
+        _CLEAR_REFS.write_text(_RESET_PEAK)
+    except OSError:
+        return
+
+
+def _resident_peak() -> int | None:
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return _resident_peak_of_life()
+    kibibytes = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), None)
+    return None if kibibytes is None else int(kibibytes) * 1024
+
+
+def _resident_peak_of_life() -> int | None:
+    """Return what other Unix systems tell; macOS counts in bytes, the others in KiB."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,188 @@
+"""Batches on the training device: random ones to train on, ordered ones to evaluate."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from segbench.engine.seeds import random_generator
+from segbench.errors import DataError
+
+from .augment import jitter_colour, random_axis, resample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from segbench.spec.protocol import Augment
+
+    from .augment import Axis
+    from .resident import ResidentSplit
+
+
+class Batch(NamedTuple):
+    """Images float32 (N, C, h, w) in [-1, 1], labels int64 (N, h, w), and the images' places in their split."""
+
+    images: Tensor
+    labels: Tensor
+    indices: tuple[int, ...]
+
+
+class TrainingBatches:
+    """Augmented training batches without end; each is a function of the seed and the step alone.
+
+    Every epoch visits each image once in a new random order. Batches go on across the end of an epoch, so that all are
+    full. Where a crop reaches beyond its image, images are 0.0 (mid grey) and labels `ignore_index`. Without `crop` the
+    whole image is taken.
+
+    Raises DataError if the split has too few images for a batch, if the crop is larger than every image however zoomed,
+    and without crop if images differ in size.
+    """
+
+    def __init__(
+        self,
+        split: ResidentSplit,
+        *,
+        batch_size: int,
+        crop: tuple[int, int] | None,
+        augment: Augment,
+        ignore_index: int,
+        seed: int,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        _check_batch_size(split, batch_size)
+        if crop is not None:
+            _check_crop(split, crop, augment.scale[1])
+        elif batch_size > 1:
+            _check_one_size(split)
+        self.split = split
+        self.batch_size = batch_size
+        self.crop = crop
+        self.augment = augment
+        self.ignore_index = ignore_index
+        self.seed = seed
+        self.memory_format = memory_format
+
+    @property
+    def images_per_epoch(self) -> int:
+        """The number of images of the split."""
+        return len(self.split)
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of one optimiser step, counted from 0."""
+        indices = self._indices(step)
+        generator = random_generator(self.seed, "augmentation", step)
+        scale, row, column, flip, *colour = torch.rand((7, len(indices)), generator=generator, dtype=torch.float64)
+        rows, columns = self._axes(indices, scale, row, column, flip)
+        images, labels = self.split.windows(indices, rows.windows, columns.windows)
+        if not (rows.is_plain and columns.is_plain):
+            images, labels = resample(images, labels, rows, columns)
+        if self.augment.jitter:
+            factors = 1 + self.augment.jitter * (2 * torch.stack(colour) - 1)
+            images = jitter_colour(images.float(), factors.float().to(images.device), self.split.white)
+        images = normalise(images, self.split.white, self.memory_format)
+        return Batch(*self._blank(images, labels.long(), rows, columns), indices)
+
+    def _indices(self, step: int) -> tuple[int, ...]:
+        """Return the places in the split of the images of one step."""
+        length = len(self.split)
+        positions = range(step * self.batch_size, (step + 1) * self.batch_size)
+        return tuple(epoch_order(self.seed, position // length, length)[position % length] for position in positions)
+
+    def _axes(
+        self, indices: tuple[int, ...], scale: Tensor, row: Tensor, column: Tensor, flip: Tensor
+    ) -> tuple[Axis, Axis]:
+        """Turn uniform draws (N,) into where rows and columns come from."""
+        smallest, largest = self.augment.scale
+        scales = smallest + (largest - smallest) * scale
+        mirrored = flip < (0.5 if self.augment.flip else 0.0)
+        height, width = self.crop or self.split.packed.index.sizes[indices[0]]
+        heights, widths = torch.from_numpy(self.split.sizes[list(indices)]).double().unbind(1)
+        upright = torch.zeros_like(mirrored)
+        return (
+            random_axis(height, heights, scales, row, upright),
+            random_axis(width, widths, scales, column, mirrored),
+        )
+
+    def _blank(self, images: Tensor, labels: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
+        """Make mid grey and ignored what lies outside its image."""
+        if rows.inside.all() and columns.inside.all():
+            return images, labels
+        row, column = rows.inside.to(images.device), columns.inside.to(images.device)
+        outside = ~(row[:, :, None] & column[:, None, :])
+        return images.masked_fill_(outside[:, None], 0.0), labels.masked_fill_(outside, self.ignore_index)
+
+
+def evaluation_batches(
+    split: ResidentSplit, batch_size: int, memory_format: torch.memory_format = torch.contiguous_format
+) -> Iterator[Batch]:
+    """Yield whole images in order, in batches of up to `batch_size` neighbours of one size."""
+    for indices in _neighbours(split, batch_size):
+        height, width = split.packed.index.sizes[indices[0]]
+        images, labels = split.windows(indices, [(0, height)] * len(indices), [(0, width)] * len(indices))
+        yield Batch(normalise(images, split.white, memory_format), labels.long(), indices)
+
+
+def normalise(images: Tensor, white: int, memory_format: torch.memory_format) -> Tensor:
+    """Map pixel values 0 to `white` to [-1, 1] in float32, in a memory format of one's choice."""
+    half = white / 2
+    result = torch.empty_like(images, dtype=torch.float32, memory_format=memory_format)
+    return result.copy_(images).sub_(half).div_(half)
+
+
+@lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, length: int) -> tuple[int, ...]:
+    """Return the order in which one epoch visits the images."""
+    return tuple(torch.randperm(length, generator=random_generator(seed, "order", epoch)).tolist())
+
+
+def _neighbours(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
+    """Yield runs of consecutive images of one size, at most `batch_size` long."""
+    sizes = split.packed.index.sizes
+    run: tuple[int, ...] = ()
+    for index in range(len(split)):
+        if run and (len(run) == batch_size or sizes[index] != sizes[run[0]]):
+            yield run
+            run = ()
+        run += (index,)
+    if run:
+        yield run
+
+
+def _check_batch_size(split: ResidentSplit, batch_size: int) -> None:
+    if len(split) == 0:
+        raise DataError(f"split {split.packed.split!r} is empty; it needs at least one image with its labels")
+    if batch_size > len(split):
+        raise DataError(
+            f"batch_size {batch_size} is larger than split {split.packed.split!r}, which has {len(split)} "
+            f"image{'s' if len(split) > 1 else ''}; set protocol.batch_size to at most {len(split)}"
+        )
+
+
+def _check_one_size(split: ResidentSplit) -> None:
+    """Refuse images that cannot share a batch."""
+    sizes = split.packed.index.sizes
+    other = next((index for index, size in enumerate(sizes) if size != sizes[0]), None)
+    if other is not None:
+        raise DataError(
+            f"split {split.packed.split!r} has images of several sizes ({split.ids[0]!r} is {list(sizes[0])}, "
+            f"{split.ids[other]!r} is {list(sizes[other])}; height, width), which cannot share a batch; "
+            "set protocol.crop"
+        )
+
+
+def _check_crop(split: ResidentSplit, crop: tuple[int, int], scale: float) -> None:
+    """Refuse a crop that no image can fill."""
+    sizes = split.packed.index.sizes
+    if any(int(height * scale) >= crop[0] and int(width * scale) >= crop[1] for height, width in sizes):
+        return
+    largest = max(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
+    reach = [int(extent * scale) for extent in sizes[largest]]
+    zoomed = f", {reach} at the largest scale {scale:g}" if scale != 1 else ""
+    raise DataError(
+        f"crop {list(crop)} (height, width) is larger than every image of split {split.packed.split!r}; the largest, "
+        f"{split.ids[largest]!r}, is {list(sizes[largest])}{zoomed}; set protocol.crop to at most {reach}"
+    )

@@ -1,0 +1,102 @@
+"""A split's pixels, on the training device when they fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from .packed import PackedSplit
+
+# The share of a CUDA device's free memory that the pixels of one split may take; the rest is for the network.
+RESIDENT_SHARE = 0.4
+
+Range = tuple[int, int]
+"""Half-open range of rows or columns."""
+
+
+class ResidentSplit:
+    """The pixels of a split for one device, as the uint8 or uint16 values of the dataset.
+
+    On the CPU they are memory-mapped without a copy. On a CUDA device they are copied there if they take at most
+    `RESIDENT_SHARE` of its free memory; otherwise they stay memory-mapped on the host, and what is asked for is sent
+    through pinned memory while the device computes.
+    """
+
+    def __init__(self, packed: PackedSplit, device: torch.device) -> None:
+        self.packed = packed
+        self.device = device
+        home = device if _fits(packed, device) else torch.device("cpu")
+        self._pixels = torch.from_numpy(packed.pixels).to(home)
+        self._label_pixels = torch.from_numpy(packed.label_pixels).to(home)
+        self._pinned = device.type == "cuda" and home.type == "cpu"
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The sample ids."""
+        return self.packed.ids
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Height and width by image, (n, 2)."""
+        return self.packed.sizes
+
+    @property
+    def white(self) -> int:
+        """The highest pixel value: 255 or 65535."""
+        return 255 if self._pixels.dtype == torch.uint8 else 65535
+
+    def image(self, index: int) -> Tensor:
+        """Return one image on the device, (C, H, W)."""
+        return self._stored_image(index).to(self.device)
+
+    def labels(self, index: int) -> Tensor:
+        """Return one label map on the device, (H, W)."""
+        return self._stored_labels(index).to(self.device)
+
+    def windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> tuple[Tensor, Tensor]:
+        """Return a window of each given image and of its labels on the device, (N, C, h, w) and (N, h, w).
+
+        h and w are those of the largest window; smaller ones lie in the upper left corner, what is beyond is undefined.
+        """
+        height = max(stop - start for start, stop in rows)
+        width = max(stop - start for start, stop in columns)
+        images = self._empty(self._pixels, (len(indices), self.packed.channels, height, width))
+        labels = self._empty(self._label_pixels, (len(indices), height, width))
+        for place, index, (top, bottom), (left, right) in zip(range(len(indices)), indices, rows, columns, strict=True):
+            image = self._stored_image(index)[:, top:bottom, left:right]
+            images[place, :, : bottom - top, : right - left] = image
+            labels[place, : bottom - top, : right - left] = self._stored_labels(index)[top:bottom, left:right]
+        return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+    def _stored_image(self, index: int) -> Tensor:
+        height, width = self.packed.index.sizes[index]
+        size = self.packed.channels * height * width
+        start = self.packed.channels * self.packed.offsets[index]
+        return self._pixels[start : start + size].view(self.packed.channels, height, width)
+
+    def _stored_labels(self, index: int) -> Tensor:
+        height, width = self.packed.index.sizes[index]
+        start = self.packed.offsets[index]
+        return self._label_pixels[start : start + height * width].view(height, width)
+
+    def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return torch.empty(shape, dtype=like.dtype, device=like.device, pin_memory=self._pinned)
+
+
+def _fits(packed: PackedSplit, device: torch.device) -> bool:
+    """Tell whether a split may live on the device."""
+    if device.type != "cuda":
+        return device.type == "cpu"
+    free: int = torch.cuda.mem_get_info(device)[0]
+    return packed.nbytes <= RESIDENT_SHARE * free

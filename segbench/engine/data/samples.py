@@ -1,0 +1,123 @@
+"""Samples as a dataset component gives them, decoded and checked."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from segbench.contracts import Sample
+from segbench.errors import DataError, SegbenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from segbench.contracts import Dataset, Split
+
+DTYPES = ("uint8", "uint16")
+
+# More decoding threads than this only queue for the disk.
+MOST_THREADS = 16
+
+# Longer lists of wrong values help nobody.
+MOST_VALUES_NAMED = 8
+
+
+def checked_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
+    """Yield every sample of a split in order, with its image as (H, W, C).
+
+    Raises DataError, naming the sample and its files, for an unknown or empty split and for a sample that cannot be
+    read, repeats an id, has another dtype, size or number of channels than it should, or holds a label that is neither
+    a class id nor ignore_index.
+    """
+    samples = _samples_of(dataset, split)
+    first_use: dict[str, int] = {}
+    image_dtype = None
+    for index, sample in enumerate(_decoded(samples, split)):
+        where = _location(samples, split, index, sample.id)
+        if first_use.setdefault(sample.id, index) != index:
+            raise DataError(
+                f"{where} has the id of sample {first_use[sample.id]}; every id must be unique in its split"
+            )
+        _check_arrays(sample, where, dataset)
+        image_dtype = image_dtype or sample.image.dtype
+        if sample.image.dtype != image_dtype:
+            raise DataError(
+                f"{where} is {sample.image.dtype}, the images before it are {image_dtype}; convert them to one"
+            )
+        _check_labels(sample.labels, where, dataset)
+        yield sample._replace(image=sample.image.reshape(*sample.labels.shape, dataset.channels))
+
+
+def _samples_of(dataset: Dataset, split: str) -> Split:
+    if split not in dataset.splits:
+        raise DataError(f"the dataset has no split {split!r}; it has {', '.join(dataset.splits) or 'none'}")
+    samples = dataset.splits[split]
+    if len(samples) == 0:
+        raise DataError(f"split {split!r} is empty; it needs at least one image with its labels")
+    return samples
+
+
+def _decoded(samples: Split, split: str) -> Iterator[Sample]:
+    """Yield the samples in order; those read from files are decoded by several threads, a few images ahead."""
+    read = partial(_read, samples, split)
+    if not hasattr(samples, "files"):
+        yield from map(read, range(len(samples)))
+        return
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(samples), 2 * threads):
+            yield from pool.map(read, range(start, min(start + 2 * threads, len(samples))))
+
+
+def _read(samples: Split, split: str, index: int) -> Sample:
+    try:
+        return Sample(*samples[index])
+    except (SegbenchError, MemoryError):
+        raise
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        raise DataError(f"{_location(samples, split, index)} cannot be read: {cause}") from error
+
+
+def _location(samples: Split, split: str, index: int, name: str | None = None) -> str:
+    """Say which sample is meant: its split, id or else position, and files."""
+    files = getattr(samples, "files", None)
+    which = repr(name) if name is not None else str(index)
+    return f"{split} sample {which}" + (f" ({', '.join(map(str, files[index]))})" if files else "")
+
+
+def _check_arrays(sample: Sample, where: str, dataset: Dataset) -> None:
+    """Refuse wrong dtypes, numbers of dimensions and channels, and sizes that differ."""
+    if not isinstance(sample.id, str):
+        raise DataError(f"{where} has an id of type {type(sample.id).__name__}; ids are texts")
+    for name, array in (("image", sample.image), ("labels", sample.labels)):
+        dtype = str(getattr(array, "dtype", type(array).__name__))
+        if not isinstance(array, np.ndarray) or dtype not in DTYPES:
+            raise DataError(f"{where}: its {name} is {dtype}; allowed are arrays of {' and '.join(DTYPES)}")
+    if sample.image.ndim not in (2, 3) or sample.labels.ndim != 2:
+        shapes = f"image {sample.image.shape}, labels {sample.labels.shape}"
+        raise DataError(f"{where} has the shapes {shapes}; allowed are (H, W) or (H, W, C) and (H, W)")
+    channels = 1 if sample.image.ndim == 2 else sample.image.shape[2]
+    if channels != dataset.channels:
+        raise DataError(f"{where}: its image has {channels} channels; the dataset declares {dataset.channels}")
+    if sample.image.shape[:2] != sample.labels.shape:
+        image, labels = (f"{shape[1]} x {shape[0]}" for shape in (sample.image.shape, sample.labels.shape))
+        raise DataError(f"{where}: its image is {image} pixels, its labels are {labels}; the sizes must agree")
+    if sample.labels.size == 0:
+        raise DataError(f"{where} has no pixels")
+
+
+def _check_labels(labels: NDArray[np.generic], where: str, dataset: Dataset) -> None:
+    """Refuse labels that are neither a class id nor ignore_index."""
+    present = np.flatnonzero(np.bincount(labels.ravel()))
+    wrong = [value for value in present.tolist() if value >= len(dataset.classes) and value != dataset.ignore_index]
+    if wrong:
+        named = ", ".join(map(str, wrong[:MOST_VALUES_NAMED])) + (", ..." if len(wrong) > MOST_VALUES_NAMED else "")
+        allowed = f"0 to {len(dataset.classes) - 1}, or {dataset.ignore_index} for ignored pixels"
+        raise DataError(f"{where}: its labels contain {named}; allowed are the class ids {allowed}")

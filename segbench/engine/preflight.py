@@ -1,0 +1,60 @@
+"""Before anything trains: build a method and take one step, so that a mistake shows in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import torch
+
+from segbench.registry import load_registry
+from segbench.spec.protocol import Budget
+
+from .cell_data import open_data
+from .data.batches import evaluation_batches
+from .environment import resolve_device
+from .memory import memory_errors_named
+from .precision import apply_numeric_settings, autocast, memory_format
+from .setup import prepare_training
+from .train import Training, train
+
+if TYPE_CHECKING:
+    from segbench.spec.protocol import Protocol
+
+    from .cell_data import CellData
+    from .job import CellJob, Channel
+
+
+def preflight(job: CellJob, channel: Channel) -> None:
+    """Build the cell's method, train it for one full step and run it on one image; raise what is wrong with it.
+
+    The weights that upstream cells will leave are not there yet, so the step starts from fresh ones.
+    """
+    device = resolve_device(job.device)
+    protocol = job.cell.method.protocol
+    apply_numeric_settings(protocol)
+    with memory_errors_named(device):
+        registry = load_registry()
+        data = open_data(job.cell, registry, device)
+        training = prepare_training(job.cell, registry, data, device, upstream={})
+        with TemporaryDirectory() as folder:
+            # Compiling takes far longer than a step, and what it compiles is what is tried here.
+            one_step = replace(training, protocol=_one_step(protocol))
+            train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)
+        run_on_one_image(training, data)
+
+
+def _one_step(protocol: Protocol) -> Protocol:
+    return protocol.model_copy(update={"budget": Budget(steps=1), "validations": 0, "compile": False})
+
+
+def run_on_one_image(training: Training, data: CellData) -> None:
+    """Run the network on the first image that will be scored, at its native size."""
+    protocol = training.protocol
+    split = data.resident(protocol.evaluate)
+    batch = next(iter(evaluation_batches(split, 1, memory_format(protocol.channels_last))))
+    training.network.eval()
+    with torch.inference_mode(), autocast(training.device, protocol.precision):
+        training.network(batch.images)

@@ -1,0 +1,82 @@
+"""Which plugin to blame: the innermost one whose source files an error came through."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from traceback import walk_tb
+from typing import TYPE_CHECKING
+
+from segbench.errors import CellError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_FAULT_HANDLER_FRAME = re.compile(r'^  File "(.+)", line \d+ in ', re.MULTILINE)
+_CRASHED_THREAD = "Current thread 0x"
+
+
+def blame_for_error(error: BaseException) -> str | None:
+    """Return the plugin whose code raised the error or called what raised it, or None."""
+    return blame_for_files(files_of(error))
+
+
+def blame_for_crash(log: str) -> str | None:
+    """Return the plugin in the stacks that faulthandler dumped into a log, the crashed thread's first, or None."""
+    others, _, crashed = log.partition(_CRASHED_THREAD)
+    return blame_for_files(_FAULT_HANDLER_FRAME.findall(f"{crashed}\n{others}"))
+
+
+def blame_for_files(files: Iterable[str]) -> str | None:
+    """Return the plugin that owns the first file that any plugin owns, or None."""
+    owners = plugin_sources()
+    for file in files:
+        path = Path(file)
+        matches = [(len(source.parts), name) for name, source in owners if path.is_relative_to(source)]
+        if matches:
+            return max(matches)[1]
+    return None
+
+
+def files_of(error: BaseException) -> Iterator[str]:
+    """Yield the source files of an error's frames, innermost first, then those of its cause.
+
+    A CellError states a cause of the engine's own finding, so what lies under it is nobody's fault.
+    """
+    current: BaseException | None = error
+    while current is not None:
+        frames = [frame.f_code.co_filename for frame, _ in walk_tb(current.__traceback__)]
+        yield from reversed(frames)
+        current = None if isinstance(current, CellError) else current.__cause__
+
+
+def plugin_sources() -> list[tuple[str, Path]]:
+    """Return (plugin, folder or file of its source) for every installed plugin; none is imported for it."""
+    sources = []
+    for point in entry_points(group="segbench"):
+        top, *rest = point.module.split(".")
+        if top != "segbench" and (source := _source(top)) is not None:
+            sources.append((point.name, _narrowed(source, rest)))
+    return sources
+
+
+def _source(top_level: str) -> Path | None:
+    try:
+        spec = find_spec(top_level)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    return origin.parent if spec.submodule_search_locations else origin
+
+
+def _narrowed(folder: Path, modules: list[str]) -> Path:
+    """Follow a dotted path into a package, so that two plugins of one package are told apart."""
+    nested = folder.joinpath(*modules)
+    if not modules or nested.is_dir():
+        return nested
+    file = nested.with_suffix(".py")
+    return file if file.is_file() else folder

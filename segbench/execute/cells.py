@@ -1,0 +1,146 @@
+"""The cells of a run, upstream first, so many at a time, shared with other runs on the same results folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segbench.store.record import Failure
+
+from .jobs import cell_job, key_of, method_of, upstream_of
+from .outcome import Finished, Outcome
+from .pool import Pool
+from .records import finished_record, unfinished_record
+from .sharing import Shares
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from segbench.plan.cell import Cell
+    from segbench.store.record import Record, Status
+
+    from .jobs import Run
+    from .workers import Event
+
+
+def run_cells(
+    run: Run, cells: Sequence[Cell], recorded: Mapping[str, Record], refused: Mapping[tuple[str, str], Failure]
+) -> dict[str, Record]:
+    """Run cells until each has its record or the run is interrupted; return the records by key.
+
+    `cells` are those to run, upstream first, `recorded` the records of the others. Cells of a (dataset, method) in
+    `refused` fail at once.
+    """
+    schedule = Schedule(run, cells, recorded, refused)
+    with schedule.shares, Pool(run.workers, run.jobs, run.interrupt, schedule.report) as pool:
+        while not schedule.is_done and (pool.is_busy or not run.interrupt.requested):
+            if not run.interrupt.requested:
+                schedule.fill(pool)
+            for key, outcome in pool.advance():
+                schedule.finish(key, outcome)
+            schedule.give_up_lost(pool)
+    return schedule.records
+
+
+class Schedule:
+    """Which cells wait and which run, and the records there are."""
+
+    def __init__(
+        self,
+        run: Run,
+        cells: Sequence[Cell],
+        recorded: Mapping[str, Record],
+        refused: Mapping[tuple[str, str], Failure],
+    ) -> None:
+        self.records = dict(recorded)
+        self._run, self._refused = run, refused
+        self._cells = {key_of(cell): cell for cell in cells}
+        self._waiting = list(self._cells)
+        self._told = False
+        self.shares = Shares(run.folder, self._waiting)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every cell has its record."""
+        return all(key in self.records for key in self._cells)
+
+    def report(self, key: str, event: Event) -> None:
+        """Pass on what a cell's worker emitted."""
+        self._run.listener.reported("cell", self._cells[key], event)
+
+    def fill(self, pool: Pool) -> None:
+        """Start what can start, and record what needs no worker or was run elsewhere."""
+        for key in [key for key in self._waiting if self._upstream_is_known(key)]:
+            if not pool.has_room:
+                return
+            if not self.shares.is_due(key):
+                continue
+            taken = self.shares.take(key)
+            # Looked at after the claim: whoever had the cell may have recorded it before giving it back.
+            if (record := self.shares.news(key)) is not None:
+                self._waiting.remove(key)
+                self.shares.release(key)
+                self._keep(key, record)
+            elif taken:
+                self._waiting.remove(key)
+                self._begin(key, pool)
+            else:
+                self._say_that_others_work()
+
+    def finish(self, key: str, outcome: Outcome) -> None:
+        """Record a cell whose worker ended."""
+        if isinstance(outcome, Finished):
+            self._record(key, finished_record(self._cells[key], outcome.result))
+        elif self._run.interrupt.requested:
+            self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
+        else:
+            self._record_unfinished(key, "failed", outcome.failure)
+
+    def give_up_lost(self, pool: Pool) -> None:
+        """Stop cells that another run has taken over, as it may after this process was halted for minutes."""
+        for key in self.shares.lost():
+            pool.drop(key)
+            self._waiting.append(key)
+            self._run.listener.notice(f"{self._cells[key].label} was taken over by another run")
+
+    def _say_that_others_work(self) -> None:
+        if not self._told:
+            self._run.listener.notice("another run works on some of these cells; their records will count here")
+            self._told = True
+
+    def _upstream_is_known(self, key: str) -> bool:
+        upstream = upstream_of(self._cells[key]).values()
+        return all(needed in self.records or needed not in self._cells for needed in upstream)
+
+    def _begin(self, key: str, pool: Pool) -> None:
+        cell = self._cells[key]
+        if (missing := self._missing_upstream(cell)) is not None:
+            self._record_unfinished(key, "skipped", Failure(cause=missing))
+        elif (failure := self._refused.get(method_of(cell))) is not None:
+            self._record_unfinished(key, "failed", failure)
+        else:
+            self._run.listener.started("cell", cell)
+            job = cell_job(self._run, cell)
+            pool.start(key, self._run.functions.cell, job, self._run.folder.cell_folder(key), self._run.limits)
+
+    def _missing_upstream(self, cell: Cell) -> str | None:
+        """Say which upstream cell has no ok record, or None if all have."""
+        for reason, needed in upstream_of(cell).items():
+            record = self.records.get(needed) or self._run.folder.read(needed)
+            if record is None:
+                return f"{reason} needs the cell {needed}, which has no record"
+            if record.status != "ok":
+                cause = f": {record.error.cause}" if record.error else ""
+                return f"{reason} needs {record.method!r} with seed {record.seed}, which is {record.status}{cause}"
+        return None
+
+    def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
+        self._record(key, unfinished_record(self._cells[key], status, failure, self._run.environment))
+
+    def _record(self, key: str, record: Record) -> None:
+        self._run.folder.write(record)
+        self.shares.release(key)
+        self._keep(key, record)
+
+    def _keep(self, key: str, record: Record) -> None:
+        self.records[key] = record
+        self._run.listener.ended("cell", self._cells[key], record.status, record.error)

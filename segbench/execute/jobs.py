@@ -1,0 +1,62 @@
+"""What a run is about, and the jobs it hands to workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from segbench.engine.job import CellJob
+
+if TYPE_CHECKING:
+    from segbench.plan.build import Plan
+    from segbench.plan.cell import Cell
+    from segbench.store.folder import ResultsFolder
+
+    from .functions import Functions
+    from .interrupt import Interrupt
+    from .listener import Listener
+    from .workers import Limits, Workers
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything the phases of one run share; `environment` is where its workers run."""
+
+    plan: Plan
+    folder: ResultsFolder
+    workers: Workers
+    jobs: int
+    limits: Limits
+    functions: Functions
+    listener: Listener
+    interrupt: Interrupt
+    environment: Mapping[str, Any]
+
+    @property
+    def device(self) -> str:
+        """The device that all cells use."""
+        return str(self.environment["device"])
+
+
+def key_of(cell: Cell) -> str:
+    """Return the key of a cell that can run."""
+    assert cell.key is not None, "a cell runs only once its data is at hand"
+    return cell.key
+
+
+def method_of(cell: Cell) -> tuple[str, str]:
+    """Return what is tried before cells run: a method on a dataset."""
+    return cell.dataset_name, cell.method.name
+
+
+def upstream_of(cell: Cell) -> dict[str, str]:
+    """Return the keys of the cells that a cell needs, by reason."""
+    return {reason: key for reason, key in cell.upstream.items() if key is not None}
+
+
+def cell_job(run: Run, cell: Cell) -> CellJob:
+    """Return the job of a cell, with absolute paths: a worker has a working folder of its own."""
+    path = run.folder.path.absolute()
+    upstream = {reason: str(path / key) for reason, key in upstream_of(cell).items()}
+    return CellJob(cell=cell, folder=str(path / key_of(cell)), device=run.device, upstream=upstream)

@@ -1,0 +1,60 @@
+"""From what a worker answered to the record of its cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from segbench.store.record import Cost, Failure, Inference, Record
+
+from .jobs import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from segbench.engine.job import CellResult
+    from segbench.plan.cell import Cell
+    from segbench.store.record import Status
+
+
+class Timing(Protocol):
+    """What the timing function returns."""
+
+    @property
+    def inference(self) -> Sequence[Inference]:
+        """Rows for `Record.inference`."""
+
+    @property
+    def inference_peak_bytes(self) -> int | None:
+        """Bytes at the peak of inference; None where unknown."""
+
+
+def finished_record(cell: Cell, result: CellResult) -> Record:
+    """Return the record of a cell that ended by itself, finished or stopped early."""
+    measured = {name: getattr(result, name) for name in ("scores", "per_class", "evaluated", "train", "cost")}
+    return Record(**_identity(cell), status=result.status, environment=result.environment, **measured)
+
+
+def unfinished_record(cell: Cell, status: Status, failure: Failure, environment: Mapping[str, Any]) -> Record:
+    """Return the record of a cell that failed, was skipped or was killed."""
+    return Record(**_identity(cell), status=status, environment=dict(environment), error=failure)
+
+
+def timed_record(record: Record, inference: Sequence[Inference], peak_bytes: int | None) -> Record:
+    """Return a record with its inference rows and peak memory filled in."""
+    cost = record.cost or Cost(
+        parameters=None, flops=None, flops_size=None, train_peak_bytes=None, inference_peak_bytes=None
+    )
+    cost = cost.model_copy(update={"inference_peak_bytes": peak_bytes})
+    return record.model_copy(update={"inference": list(inference), "cost": cost})
+
+
+def _identity(cell: Cell) -> dict[str, Any]:
+    return {
+        "key": key_of(cell),
+        "benchmark": cell.benchmark,
+        "dataset": cell.dataset_name,
+        "subset": cell.subset,
+        "method": cell.method.name,
+        "seed": cell.seed,
+        "spec": cell.model_dump(mode="json", exclude={"dataset": {"root"}}),
+    }

@@ -1,0 +1,38 @@
+"""The one module that the fork server is told to import: it imports what workers share, and survives what fails."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+VARIABLE = "SEGBENCH_PRELOAD"
+
+
+def import_all(names: Iterable[str]) -> None:
+    """Import modules; one that fails is left to the cells that need it, which then fail with its own message."""
+    for name in names:
+        try:
+            import_module(name)
+        except Exception:  # a plain preload list would end the server at anything but an ImportError
+            continue
+    gc.collect()
+    gc.freeze()  # workers then need not copy the pages of all these objects only to look them over
+
+
+def prepare(instructions: str) -> None:
+    """Take over the parent's import path, then import; `instructions` is JSON with "path" and "modules"."""
+    given = json.loads(instructions)
+    sys.path[:] = given["path"]
+    import_all(given["modules"])
+
+
+# Set for the fork server alone; elsewhere importing this module does nothing.
+if VARIABLE in os.environ:
+    prepare(os.environ.pop(VARIABLE))

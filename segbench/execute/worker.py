@@ -1,0 +1,191 @@
+"""Inside a worker process: one function on one job, then the process ends."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segbench import errors
+from segbench.store.record import Failure
+
+from .blame import blame_for_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from multiprocessing.connection import Connection
+    from types import FrameType
+    from typing import TextIO
+
+LOG = "worker.log"
+EVENTS = "events.jsonl"
+SCRATCH = "tmp"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker does: `function` ("module:name") is called with (job, channel) in the folder `workplace`."""
+
+    function: str
+    job: Any
+    workplace: str
+    environment: Mapping[str, str]
+
+
+class PipeChannel:
+    """The channel of `segbench.engine.job` over a pipe; events are also kept in a file, one JSON object a line."""
+
+    def __init__(self, connection: Connection, events: TextIO) -> None:
+        self._connection, self._events = connection, events
+        self._stop = False
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Report an event; numbers that are not finite become null."""
+        fields = {name: _finite(value) for name, value in fields.items()}
+        entry = {"time": round(time.time(), 3), "event": event, **fields}
+        self._events.write(json.dumps(entry, allow_nan=False) + "\n")
+        self._events.flush()
+        self._connection.send(("event", event, fields))
+
+    def stop_requested(self) -> bool:
+        """Tell whether the parent has asked to stop; never blocks."""
+        if not self._stop and self._connection.poll():
+            self._connection.recv()
+            self._stop = True
+        return self._stop
+
+
+def work(task: Task, connection: Connection) -> None:
+    """Do the task, send the answer and end this process at once, whatever threads a plugin has left behind."""
+    separate_from_parent()
+    answer = _answer(task, connection)
+    try:
+        connection.send(answer)
+    except Exception as error:  # what cannot be pickled is a failure; a parent that is gone hears nothing
+        with suppress(OSError):
+            connection.send(("failed", failure_of(error), None, ""))
+    finally:
+        _flush()
+        os._exit(0)
+
+
+def separate_from_parent() -> None:
+    """Leave the parent's process group and its signals, but not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave_to_parent(os.getpid()))
+    if sys.platform != "win32":
+        os.setsid()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    threading.Thread(target=_die_with_parent, name="segbench-parent-watch", daemon=True).start()
+
+
+def _leave_to_parent(worker: int) -> Callable[[int, FrameType | None], None]:
+    """Return a handler with which a worker, but no process it forks, outlives a signal to the whole batch job.
+
+    The parent gets the signal too and asks for a checkpoint.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != worker:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    return handle
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        if sys.platform != "win32":
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(1)
+
+
+def _answer(task: Task, connection: Connection) -> tuple[Any, ...]:
+    try:
+        settle(task)
+        with open(EVENTS, "a", encoding="utf-8") as events:
+            return ("finished", _load(task.function)(task.job, PipeChannel(connection, events)))
+    except BaseException as error:  # sys.exit() in a plugin is a failure as well
+        return ("failed", failure_of(error), _own_type(error), str(error))
+
+
+def settle(task: Task) -> None:
+    """Take over the parent's environment, and move into the workplace with its own log and temporary folder."""
+    workplace = Path(task.workplace)
+    scratch = workplace / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    os.chdir(workplace)
+    os.environ.clear()
+    os.environ.update(task.environment, TMPDIR=str(scratch))
+    tempfile.tempdir = None  # the server may have looked it up already
+    _redirect_output(workplace / LOG)
+
+
+def _redirect_output(log: Path) -> None:
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    faulthandler.enable(file=2)
+    if sys.platform != "win32":
+        faulthandler.register(signal.SIGUSR1, file=2)  # the parent asks where it hangs
+    os.close(file)
+
+
+def _load(function: str) -> Callable[[Any, PipeChannel], Any]:
+    module, _, name = function.partition(":")
+    loaded: Callable[[Any, PipeChannel], Any] = getattr(import_module(module), name)
+    return loaded
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return cause, plugin to blame and traceback of an error."""
+    return Failure(
+        cause=cause_of(error),
+        plugin=blame_for_error(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def cause_of(error: BaseException) -> str:
+    """Say in one line what went wrong; segbench's own messages speak for themselves.
+
+    >>> cause_of(ValueError("no such\\nthing")), cause_of(KeyError())
+    ('ValueError: no such', 'KeyError')
+    """
+    lines = str(error).strip().splitlines()
+    if isinstance(error, errors.SegbenchError) and lines:
+        return " ".join(line.strip() for line in lines)
+    return ": ".join([type(error).__name__, *lines[:1]])
+
+
+def _own_type(error: BaseException) -> str | None:
+    """Return the nearest class of segbench's own error tree, so that the parent can raise it again."""
+    return next((kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind), None)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

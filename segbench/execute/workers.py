@@ -1,0 +1,237 @@
+"""Worker processes as their parent sees them: started, listened to, limited, and their end explained."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segbench import errors
+from segbench.store.record import Failure
+
+from .blame import blame_for_crash
+from .memory import readable, resident_bytes
+from .outcome import Died, Failed, Finished, Outcome, TimedOut, cause_of_death
+from .server_start import VARIABLE
+from .worker import LOG, SCRATCH, Task, work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import ForkServerContext, SpawnContext
+    from multiprocessing.process import BaseProcess
+
+_LOG_LINES = 40
+_SERVER_RESTARTS = 3
+_SERVER_END_SECONDS = 0.2  # until the system lets us know that the server is gone
+_STACK_SECONDS = 0.5  # for a worker that hangs to write down where
+
+
+class Event(NamedTuple):
+    """What a worker emitted through its channel."""
+
+    name: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker may use: seconds, and bytes of memory with its children; None is no limit."""
+
+    seconds: float | None = None
+    memory: int | None = None
+
+
+class Workers:
+    """Starts worker processes from a server that has imported the modules in `preload` already."""
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        self._preload = tuple(preload)
+        self._context = _context()
+
+    def warm_up(self) -> None:
+        """Start the server, which then imports in the background."""
+        if self._context.get_start_method() == "forkserver":
+            from multiprocessing import forkserver
+
+            self._context.set_forkserver_preload(["segbench.execute.server_start", "segbench.execute.worker"])
+            instructions = json.dumps({"path": sys.path, "modules": self._preload})
+            with _signals_held_back(), _variable(VARIABLE, instructions):
+                forkserver.ensure_running()
+
+    def start(self, function: str, job: Any, workplace: Path, limits: Limits) -> Worker:
+        """Call `function` ("module:name") with (job, channel) in a new process that works in the folder `workplace`."""
+        task = Task(function, job, str(workplace.absolute()), dict(os.environ))
+        for _ in range(_SERVER_RESTARTS):
+            try:
+                return self._start(task, limits)
+            except (EOFError, ConnectionError):  # the server died, most likely of a module it imported
+                self._preload = ()
+                time.sleep(_SERVER_END_SECONDS)
+        return self._start(task, limits)
+
+    def _start(self, task: Task, limits: Limits) -> Worker:
+        self.warm_up()
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=work, args=(task, theirs), name=f"segbench {task.function}")
+        try:
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return Worker(process, ours, Path(task.workplace), limits)
+
+
+class Worker:
+    """One running worker process."""
+
+    def __init__(self, process: BaseProcess, connection: Connection, workplace: Path, limits: Limits) -> None:
+        self._process, self._connection, self._workplace, self._limits = process, connection, workplace, limits
+        self._started = time.monotonic()
+        self._answer: Outcome | None = None
+        assert process.pid is not None, "the process has been started"
+        self.pid = process.pid
+
+    @property
+    def waitables(self) -> list[Any]:
+        """What becomes readable when there is something to do."""
+        return [self._process.sentinel] if self._connection.closed else [self._connection, self._process.sentinel]
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events that have arrived; never blocks."""
+        while not self._connection.closed and self._connection.poll():
+            try:
+                kind, *content = self._connection.recv()
+            except (EOFError, OSError):
+                self._connection.close()
+                return
+            if kind == "event":
+                yield Event(*content)
+            else:
+                self._answer = self._answer or _answered(kind, *content)
+
+    def enforce_limits(self) -> None:
+        """Kill the worker if it has used more time or memory than allowed."""
+        if self._answer is not None:
+            return
+        allowed, seconds = self._limits.memory, self._limits.seconds
+        if seconds is not None and time.monotonic() - self._started > seconds:
+            self._write_down_stacks()
+            self._kill_for(TimedOut(Failure(cause=f"timed out after {seconds:g} s")))
+        elif allowed is not None and (used := resident_bytes(self.pid)) > allowed:
+            cause = f"out of memory: used {readable(used)} of {readable(allowed)} allowed"
+            self._kill_for(Died(Failure(cause=cause)))
+
+    def request_stop(self) -> None:
+        """Ask the function to stop early through its channel."""
+        with suppress(OSError):
+            self._connection.send("stop")
+
+    def kill(self) -> None:
+        """Kill the worker and all it has started."""
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        if self.running:  # it may not lead a group of its own yet
+            self._process.kill()
+
+    def end(self) -> None:
+        """Kill the worker without asking how it ended; its scratch folder may be another's by now."""
+        self.kill()
+        self._close()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended yet."""
+        return self._process.exitcode is None
+
+    def outcome(self) -> Outcome:
+        """Return how the worker ended, and remove what it leaves; call it once, when it has ended and after `events`."""
+        exit_code, log = self._process.exitcode, self._last_lines()
+        assert exit_code is not None, "the process has ended"
+        self.kill()  # what the worker has started may still run
+        self._close()
+        shutil.rmtree(self._workplace / SCRATCH, ignore_errors=True)
+        return _with_log(self._answer or Died(Failure(cause=cause_of_death(exit_code))), log)
+
+    def _kill_for(self, reason: Outcome) -> None:
+        self._answer = reason
+        self.kill()
+
+    def _write_down_stacks(self) -> None:
+        """Have faulthandler write every thread's stack into the log, even where a plugin holds the interpreter."""
+        if sys.platform != "win32" and self.running:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGUSR1)
+            self._process.join(_STACK_SECONDS)
+
+    def _close(self) -> None:
+        self._connection.close()
+        self._process.join()
+        self._process.close()
+
+    def _last_lines(self) -> str:
+        try:
+            text = (self._workplace / LOG).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        lines = [line for line in text.splitlines() if not line.startswith("Extension modules:")]  # thousands of letters
+        return "\n".join(lines[-_LOG_LINES:])
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
+
+
+def _answered(kind: str, *content: Any) -> Outcome:
+    if kind == "finished":
+        return Finished(*content)
+    failure, error_type, message = content
+    return Failed(failure, getattr(errors, error_type)(message) if error_type else None)
+
+
+def _with_log(outcome: Outcome, log: str) -> Outcome:
+    """Add the end of the worker's log to a failure, and the plugin that a crash's stack names."""
+    if isinstance(outcome, Finished) or not log:
+        return outcome
+    failure = outcome.failure
+    explained = failure.model_copy(
+        update={
+            "plugin": failure.plugin or blame_for_crash(log),
+            "traceback": "\n".join(filter(None, [failure.traceback, "The worker's last output:", log])),
+        }
+    )
+    if isinstance(outcome, Failed):
+        return Failed(explained, outcome.error)
+    return type(outcome)(explained)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Let a new process start with SIGINT and SIGTERM blocked; it lets them through once it can bear them."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]

@@ -1,0 +1,40 @@
+"""What this machine has to compute with, found without torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+CPU_INFO = Path("/proc/cpuinfo")
+
+# Where the CUDA driver shows that it is loaded: on Linux, and in Windows' subsystem for Linux.
+NVIDIA = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on: the thread count of a method whose protocol states none."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_flags() -> frozenset[str] | None:
+    """Return the instruction sets of an x86 CPU as Linux names them; None where it does not tell."""
+    if platform.machine().lower() not in ("x86_64", "amd64") or not CPU_INFO.is_file():
+        return None
+    return parse_flags(CPU_INFO.read_text())
+
+
+def parse_flags(cpu_info: str) -> frozenset[str] | None:
+    """Return the flags of the first CPU in the text of /proc/cpuinfo; None if it lists none."""
+    for line in cpu_info.splitlines():
+        name, _, flags = line.partition(":")
+        if name.strip() == "flags":
+            return frozenset(flags.split())
+    return None
+
+
+def likely_device() -> str:
+    """Return "cuda" where its driver shows, else "cpu": a guess, since only torch knows."""
+    return "cuda" if any(path.exists() for path in NVIDIA) else "cpu"

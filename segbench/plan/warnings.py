@@ -1,0 +1,97 @@
+"""What a reader of a benchmark's results should be warned of before it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segbench.spec.protocol import Timing
+
+from .machine import cpu_flags, likely_device, usable_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from segbench.spec.protocol import Protocol
+    from segbench.spec.recipe import Benchmark, Method
+
+    from .build import Plan
+
+# Instruction sets with which an x86 CPU multiplies bf16 numbers itself.
+NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
+
+AUTOMATIC = "auto"
+
+
+def plan_warnings(plan: Plan, *, device: str = AUTOMATIC, jobs: int = 1) -> tuple[str, ...]:
+    """Return the plan's warnings and those that depend on this machine, a device ("cpu", "cuda:0", "auto") and jobs."""
+    methods = {cell.method.name: cell.method for cell in plan.cells}
+    chosen = likely_device() if device == AUTOMATIC else device
+    return plan.warnings + machine_warnings(methods, chosen, jobs, cores=usable_cores(), flags=cpu_flags())
+
+
+def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
+    """Return what is to be warned of on every machine."""
+    return (
+        *_overrides(benchmark.methods),
+        *_where(
+            benchmark.methods,
+            lambda protocol: protocol.evaluate == "train",
+            "scores are of the train split, so they tell what was memorised, not what was learnt",
+        ),
+        *_where(
+            benchmark.methods,
+            lambda protocol: protocol.evaluate == "val" and protocol.validations > 0,
+            "scores are of the val split, which the curves show as well: what is chosen by the curves looks too good",
+        ),
+        *_where(
+            benchmark.methods,
+            _is_reduced,
+            "the timing budget is reduced, so speed is only roughly measured and not ranked beside full measurements",
+        ),
+    )
+
+
+def machine_warnings(
+    methods: Mapping[str, Method], device: str, jobs: int, *, cores: int, flags: AbstractSet[str] | None
+) -> tuple[str, ...]:
+    """Return what is to be warned of with this many cores and these CPU flags (None where they are not known)."""
+    emulated = device == "cpu" and flags is not None and not NATIVE_BF16 & flags
+    return (
+        *_where(
+            methods,
+            lambda protocol: protocol.precision == "bf16" and emulated,
+            f"bf16 is only emulated by this CPU (it has none of {', '.join(sorted(NATIVE_BF16))}) and slower than fp32",
+        ),
+        *_where(
+            methods,
+            lambda protocol: protocol.precision == "fp16" and device == "cpu",
+            "fp16 is made for GPUs; on the CPU it is slow and may not be supported, so take bf16 or fp32",
+        ),
+        *_where(
+            methods,
+            lambda protocol: (protocol.threads or 1) * jobs > cores,
+            f"the threads of a cell times {jobs} jobs exceed the {cores} usable cores, so cells slow each other down",
+        ),
+    )
+
+
+def _where(methods: Mapping[str, Method], applies: Callable[[Protocol], bool], message: str) -> list[str]:
+    """Return the message with the methods that it applies to; nothing if there are none."""
+    names = [name for name, method in methods.items() if applies(method.protocol)]
+    if not names:
+        return []
+    return [f"{'all methods' if len(names) == len(methods) else ', '.join(names)}: {message}"]
+
+
+def _overrides(methods: Mapping[str, Method]) -> list[str]:
+    return [
+        f"{name}: overrides {', '.join(method.overrides)} of the protocol, so it does not run under equal conditions"
+        for name, method in methods.items()
+        if method.overrides
+    ]
+
+
+def _is_reduced(protocol: Protocol) -> bool:
+    full, given = Timing().model_dump(), protocol.timing.model_dump()
+    return any(given[name] < full[name] for name in full)

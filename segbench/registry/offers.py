@@ -1,0 +1,91 @@
+"""What the installed plugins offer, found by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from segbench.contracts import KINDS
+from segbench.errors import ComponentError, nearest
+
+if TYPE_CHECKING:
+    from segbench.component import Component
+    from segbench.contracts import Kind
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A component and who offers it; `plugin` is the entry point's name."""
+
+    kind: Kind
+    plugin: str
+    distribution: str
+    version: str
+    component: Component
+
+    @property
+    def full_name(self) -> str:
+        """The name that no other component of this kind bears."""
+        return f"{self.plugin}/{self.component.name}"
+
+
+@dataclass(frozen=True)
+class PluginProblem:
+    """A plugin that offers nothing, and why.
+
+    `distribution` names the distribution with its version, or all that claim the plugin's name; `traceback` is empty
+    where the message tells everything.
+    """
+
+    plugin: str
+    distribution: str
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The components of all plugins that could be loaded, and the problems of those that could not."""
+
+    installed: tuple[Offer, ...]
+    problems: tuple[PluginProblem, ...] = ()
+
+    def offers(self, kind: Kind) -> list[Offer]:
+        """Return the components of one kind, sorted by full name."""
+        return sorted((offer for offer in self.installed if offer.kind == kind), key=lambda offer: offer.full_name)
+
+    def find(self, kind: Kind, name: str) -> Offer:
+        """Return the component with this full name, or with this short name while only one bears it.
+
+        Raises ComponentError, which tells what there is, what is nearest, and which plugin is broken if that is why.
+        """
+        offers = self.offers(kind)
+        found = [offer for offer in offers if name in (offer.full_name, offer.component.name)]
+        if len(found) > 1:
+            names = ", ".join(offer.full_name for offer in found)
+            raise ComponentError(f"{kind} {name!r} is ambiguous: write one of {names}.")
+        if not found:
+            raise ComponentError(self._why_unknown(kind, name, offers))
+        return found[0]
+
+    def _why_unknown(self, kind: Kind, name: str, offers: list[Offer]) -> str:
+        plugin = name.partition("/")[0] if "/" in name else None
+        broken = [problem for problem in self.problems if plugin in (None, problem.plugin)]
+        if plugin and broken:
+            return (
+                f"{kind} {name!r} cannot be had: plugin {plugin!r} ({broken[0].distribution}) is broken: "
+                f"{broken[0].message} See `segbench doctor`."
+            )
+        there_is = ", ".join(offer.full_name for offer in offers) or "none"
+        known = [offer.full_name for offer in offers] + [offer.component.name for offer in offers]
+        message = f"unknown {kind} {name!r}. There is: {there_is}.{nearest(name, known)}{self._other_kind(kind, name)}"
+        if broken:
+            names = ", ".join(repr(problem.plugin) for problem in broken)
+            message += f" Broken plugins, which may offer it: {names}; see `segbench doctor`."
+        return message
+
+    def _other_kind(self, kind: Kind, name: str) -> str:
+        for other in KINDS:
+            if other != kind and any(name in (offer.full_name, offer.component.name) for offer in self.offers(other)):
+                return f" {name!r} is a {other}, not a {kind}."
+        return ""

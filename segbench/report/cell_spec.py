@@ -1,0 +1,93 @@
+"""What the report reads out of a record's `spec`; the only place that knows how it is laid out.
+
+The spec of a trained cell is its resolved cell; that of label maps scored from elsewhere says `"scored": true` and has
+no method. Whatever is missing reads as None or as empty.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segbench.store.record import Record
+
+# Keys of a protocol that change neither what is trained nor what is scored; timing and threads are conditions.
+NEUTRAL_KEYS = frozenset({"threads", "timing", "keep"})
+
+
+def is_scored_only(record: Record) -> bool:
+    """Tell whether the record holds scores of label maps that another tool made."""
+    return bool(record.spec.get("scored"))
+
+
+def fingerprint(record: Record) -> str | None:
+    """Return the fingerprint of the data that was scored."""
+    found = record.spec.get("fingerprint") or _part(record.spec, "dataset").get("fingerprint")
+    return str(found) if found else None
+
+
+def split(record: Record) -> str | None:
+    """Return the split that was scored."""
+    return record.evaluated.split if record.evaluated else protocol(record).get("evaluate")
+
+
+def protocol(record: Record) -> Mapping[str, Any]:
+    """Return the resolved protocol of the cell's method."""
+    return _part(_part(record.spec, "method"), "protocol")
+
+
+def overrides(record: Record) -> tuple[str, ...]:
+    """Return the dotted protocol keys in which the method differs from its benchmark."""
+    return tuple(_part(record.spec, "method").get("overrides") or ())
+
+
+def shared_protocol(record: Record) -> dict[str, Any]:
+    """Return the part of the protocol that the method has from its benchmark."""
+    own = {key.split(".")[0] for key in overrides(record)}
+    return {key: value for key, value in protocol(record).items() if key not in own | NEUTRAL_KEYS}
+
+
+def recipe(record: Record) -> dict[str, Any]:
+    """Return what all seeds of one method have in common; two recipes are never averaged."""
+    method = _part(record.spec, "method")
+    return {
+        **{key: method.get(key) for key in ("generator", "losses", "start_from")},
+        "protocol": {key: value for key, value in protocol(record).items() if key not in NEUTRAL_KEYS},
+        "sources": record.spec.get("sources"),
+        "versions": record.spec.get("versions"),
+    }
+
+
+def canonical(value: object) -> str:
+    """Return a text that is equal for equal JSON values."""
+    return json.dumps(value, sort_keys=True)
+
+
+def differences(values: list[dict[str, Any]]) -> list[str]:
+    """Say, for each of several mappings, in which dotted keys it stands apart from the others.
+
+    >>> differences([{"budget": {"epochs": 3}}, {"budget": {"steps": 9}}])
+    ['budget.epochs=3', 'budget.steps=9']
+    """
+    flat = [_flatten(value) for value in values]
+    keys = sorted({key for leaves in flat for key in leaves})
+    apart = [key for key in keys if len({canonical(leaves.get(key)) for leaves in flat}) > 1]
+    return [", ".join(f"{key}={leaves[key]}" for key in apart if leaves.get(key) is not None) for leaves in flat]
+
+
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            leaves |= _flatten(inner, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = inner
+    return leaves
+
+
+def _part(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = mapping.get(key)
+    return found if isinstance(found, dict) else {}

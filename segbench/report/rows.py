@@ -1,0 +1,161 @@
+"""One row of a table: a method over its seeds, under one set of conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from segbench.stats.summary import summarize
+
+from . import cell_spec
+from .conditions import Conditions, conditions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from segbench.stats.summary import Summary
+    from segbench.store.record import Cost, Inference, Record
+
+SCORE_NAMES = ("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice")
+COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's records, one a seed, with what is reported of them.
+
+    `conditions` is None for label maps scored from elsewhere. `notes` say what a reader must know of this row.
+    """
+
+    method: str
+    records: tuple[Record, ...]
+    conditions: Conditions | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def scored_only(self) -> bool:
+        """Whether the label maps come from elsewhere."""
+        return self.conditions is None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(record.seed for record in self.records)
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The dotted protocol keys in which the method differs from its benchmark."""
+        return cell_spec.overrides(self.records[0])
+
+    def score(self, name: str) -> Summary:
+        """Return a score, in [0, 1], over the seeds."""
+        return summarize(getattr(record.scores, name) if record.scores else None for record in self.records)
+
+    def class_iou(self) -> list[float | None]:
+        """Return the mean over seeds of each class's IoU; None where no seed has one."""
+        found = [record.per_class.iou for record in self.records if record.per_class]
+        return [summarize(values).mean for values in zip(*found, strict=True)] if _same_length(found) else []
+
+    def train(self, name: str) -> Summary:
+        """Return steps, seconds or images_per_second over the seeds."""
+        return summarize(getattr(record.train, name) if record.train else None for record in self.records)
+
+    def cost(self, name: str) -> int | None:
+        """Return one cost of the method: the largest among its seeds."""
+        costs: list[Cost] = [record.cost for record in self.records if record.cost]
+        return max((value for cost in costs if (value := getattr(cost, name)) is not None), default=None)
+
+    @property
+    def flops_size(self) -> tuple[int, int] | None:
+        """The [height, width] at which FLOPs were counted."""
+        return next((record.cost.flops_size for record in self.records if record.cost and record.cost.flops_size), None)
+
+    @property
+    def inference(self) -> dict[int, Inference]:
+        """The timing of the forward pass by batch size.
+
+        A method is timed once for each machine; if several machines of one kind did, the measurement with the full
+        budget and the most iterations stands, for percentiles cannot be averaged.
+        """
+        found = [row for record in self.records for row in record.inference if row.stage == "forward"]
+        best: dict[int, Inference] = {}
+        for row in sorted(found, key=lambda row: (row.budget != "full", -row.latency_ms.n)):
+            best.setdefault(row.batch, row)
+        return dict(sorted(best.items()))
+
+
+def build_rows(records: Iterable[Record]) -> list[Row]:
+    """Put records of one set of data and one protocol together to rows, one for each method, recipe and conditions."""
+    by_identity: dict[tuple[str, Conditions | None, str], list[Record]] = {}
+    for record in records:
+        by_identity.setdefault(_identity(record), []).append(record)
+    rows = [_row(method, where, found) for (method, where, _), found in by_identity.items()]
+    return [_with_timing_conditions(row) for row in rows]
+
+
+def name_recipes(rows: Sequence[Row]) -> list[Row]:
+    """Add a note to trained rows that bear the same method name and differ in their recipe."""
+    named = list(rows)
+    for method in {row.method for row in rows}:
+        places = [i for i, row in enumerate(rows) if row.method == method and not row.scored_only]
+        apart = cell_spec.differences([cell_spec.recipe(rows[i].records[0]) for i in places])
+        for i, difference in zip(places, apart, strict=True):
+            if difference:
+                note = f"one of {len(places)} recipes recorded under this name: {difference}"
+                named[i] = replace(rows[i], notes=(*rows[i].notes, note))
+    return named
+
+
+def _identity(record: Record) -> tuple[str, Conditions | None, str]:
+    if cell_spec.is_scored_only(record):
+        return record.method, None, "scored"
+    return record.method, conditions(record), cell_spec.canonical(cell_spec.recipe(record))
+
+
+def _row(method: str, where: Conditions | None, records: Sequence[Record]) -> Row:
+    by_seed: dict[int, list[Record]] = {}
+    for record in sorted(records, key=lambda record: (record.seed, record.key)):
+        by_seed.setdefault(record.seed, []).append(record)
+    first = tuple(found[0] for found in by_seed.values())
+    return Row(method, first, where, tuple(_notes(first[0], by_seed)))
+
+
+def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
+    if cell_spec.is_scored_only(record):
+        yield "label maps made elsewhere and only scored here: not trained under this protocol, no cost known"
+    if overrides := cell_spec.overrides(record):
+        yield f"overrides the benchmark's protocol: {', '.join(overrides)}"
+    if absent := _absent_classes([found[0] for found in by_seed.values()]):
+        yield absent
+    for seed, found in by_seed.items():
+        if len(found) > 1:
+            left_out = ", ".join(record.key for record in found[1:])
+            yield f"seed {seed} is recorded {len(found)} times; {found[0].key} is shown, not {left_out}"
+
+
+def _absent_classes(records: Sequence[Record]) -> str | None:
+    """Say over how many classes the mean goes, if not over all."""
+    counts = {
+        (len(iou) - iou.count(None), len(iou))
+        for record in records
+        if record.per_class
+        for iou in [record.per_class.iou]
+    }
+    if all(present == known for present, known in counts):
+        return None
+    ratios = " or ".join(f"{present} of {known}" for present, known in sorted(counts))
+    return f"mIoU over {ratios} classes; the others occur in neither truth nor prediction"
+
+
+def _with_timing_conditions(row: Row) -> Row:
+    """Complete the conditions by what the row's timing tells."""
+    if row.conditions is None:
+        return row
+    timed = row.inference.values()
+    sizes = tuple(sorted({timing.size for timing in timed})) or ((row.flops_size,) if row.flops_size else None)
+    budget = "reduced" if any(timing.budget == "reduced" for timing in timed) else "full" if timed else None
+    return replace(row, conditions=replace(row.conditions, sizes=sizes, timing_budget=budget))
+
+
+def _same_length(lists: Sequence[Sequence[float | None]]) -> bool:
+    return len({len(values) for values in lists}) == 1

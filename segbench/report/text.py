@@ -1,0 +1,133 @@
+"""A report as text: for the terminal, as Markdown, as LaTeX."""
+
+from __future__ import annotations
+
+import re
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from .layout import closing, failures, sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .groups import Report
+    from .layout import Section, Table
+
+TERMINAL_WIDTH = 100
+
+LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # after a line break or an item, LaTeX would read it as an option
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+}
+
+
+def terminal(report: Report) -> str:
+    """Return plain text for a terminal."""
+    parts = [_terminal_section(section) for section in sections(report)]
+    if lines := failures(report):
+        parts.append("\n".join(["Cells without a result:", *(f"  {line}" for line in lines)]))
+    return "\n\n".join([*parts, "\n".join(_wrapped(line) for line in closing(report))]) + "\n"
+
+
+def markdown(report: Report) -> str:
+    """Return Markdown with pipe tables."""
+    parts = [_markdown_section(section) for section in sections(report)]
+    if lines := failures(report):
+        parts.append("\n".join(["### Cells without a result", "", *_markdown_list(lines)]))
+    return "\n\n".join([*parts, "\n".join(_markdown_list(closing(report)))]) + "\n"
+
+
+def latex(report: Report) -> str:
+    """Return LaTeX tables that need the package booktabs."""
+    parts = [r"% needs \usepackage{booktabs}", *(_latex_section(section) for section in sections(report))]
+    if lines := failures(report):
+        parts.append("\n".join(["\\paragraph{Cells without a result}", *_latex_list(lines)]))
+    return "\n\n".join([*parts, "\n".join(_latex_list(closing(report)))]) + "\n"
+
+
+def _terminal_section(section: Section) -> str:
+    from tabulate import tabulate
+
+    tables = [
+        tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=_alignment(table))
+        for table in section.tables
+    ]
+    heading = "\n".join([section.title, *section.conditions])
+    return "\n\n".join([heading, *tables, *(["\n".join(section.footnotes)] if section.footnotes else [])])
+
+
+def _wrapped(line: str) -> str:
+    """Break a long line at spaces; the name of a folder stays whole."""
+    return fill(line, TERMINAL_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def _markdown_section(section: Section) -> str:
+    conditions = "  \n".join(_markdown(line) for line in section.conditions)
+    footnotes = "  \n".join(_markdown(line) for line in section.footnotes)
+    tables = [_markdown_table(table) for table in section.tables]
+    return "\n\n".join([f"### {_markdown(section.title)}", conditions, *tables, *([footnotes] if footnotes else [])])
+
+
+def _markdown_table(table: Table) -> str:
+    from tabulate import tabulate
+
+    headers = [_markdown(header.replace("\n", " ")) for header in table.headers]
+    rows = [[_markdown(cell) for cell in row] for row in table.rows]
+    return str(tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(table)))
+
+
+def _markdown_list(lines: Iterable[str]) -> list[str]:
+    return [f"- {_markdown(line)}" for line in lines]
+
+
+def _markdown(text: str) -> str:
+    """Escape what Markdown would take for marks."""
+    return re.sub(r"([\\`*_|<>]|(?<=\])\()", r"\\\1", text)
+
+
+def _latex_section(section: Section) -> str:
+    caption = ". ".join([section.title, *section.conditions])
+    tables = [_latex_table(table) for table in section.tables]
+    footnotes = [f"\\par\\footnotesize {_latex(line)}" for line in section.footnotes]
+    body = "\n\\par\\medskip\n".join(tables)
+    return "\n".join(
+        ["\\begin{table}", "\\centering", f"\\caption{{{_latex(caption)}}}", body, *footnotes, "\\end{table}"]
+    )
+
+
+def _latex_table(table: Table) -> str:
+    rows = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
+    header = " & ".join(_latex(header.replace("\n", " ")) for header in table.headers) + r" \\"
+    columns = "l" + "r" * (len(table.headers) - 1)
+    return "\n".join(
+        [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", header, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+    )
+
+
+def _latex_list(lines: Iterable[str]) -> list[str]:
+    return [r"\begin{itemize}", *(f"\\item {_latex(line)}" for line in lines), r"\end{itemize}"]
+
+
+def _latex(text: str) -> str:
+    """Escape what LaTeX would take for commands."""
+    return "".join(LATEX_ESCAPES.get(character, character) for character in text)
+
+
+def _alignment(table: Table) -> list[str]:
+    return ["left", *["right"] * (len(table.headers) - 1)]

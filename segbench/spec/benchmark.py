@@ -1,0 +1,111 @@
+"""A benchmark file becomes a benchmark: read, changed by the command line, checked, resolved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segbench.errors import SpecError
+
+from .components import dataset_use
+from .methods import read_methods
+from .names import check_name, named_entries
+from .node import Node, Place, check_keys
+from .packaged import find_benchmark
+from .protocol import Protocol
+from .reader import read_file
+from .recipe import Benchmark
+from .references import Reference
+from .settings import apply_settings
+from .validate import validated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segbench.registry import Registry
+
+    from .recipe import DatasetUse
+
+BENCHMARK_KEYS = ("name", "datasets", "protocol", "seeds", "methods")
+
+# Seeds enter records and random generators as 63-bit numbers.
+LARGEST_SEED = 2**63 - 1
+
+
+def load_benchmark(
+    name_or_path: str,
+    registry: Registry,
+    *,
+    sets: Sequence[str] = (),
+    only: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+) -> Benchmark:
+    """Return the benchmark that a packaged name or a path stands for.
+
+    `sets` are PATH=VALUE settings laid over the file first (`segbench.spec.settings`), `only` the names of the methods
+    to keep together with the upstream methods that they need, `seeds` take the place of the file's. Raises SpecError
+    with file, line and dotted path for whatever is wrong.
+
+        load_benchmark("quickstart", load_registry(), sets=["protocol.budget.epochs=1"], only=["unet"], seeds=[0])
+    """
+    path = find_benchmark(name_or_path)
+    root = apply_settings(read_file(path), sets)
+    if seeds is not None:
+        root = _with_seeds(root, seeds)
+    entries = _entries(root)
+    validated(Protocol, entries["protocol"])
+    chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
+    return Benchmark(
+        name=_name(entries["name"]),
+        source=str(path),
+        datasets=_datasets(entries["datasets"], registry),
+        seeds=_seeds(entries["seeds"]),
+        methods=read_methods(entries["methods"], entries["protocol"], registry, chosen),
+    )
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of `--seeds 0,1,2`; SpecError if they are no whole numbers."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SpecError(f"--seeds {text}: write whole numbers with commas between, such as 0,1,2") from error
+
+
+def _entries(root: Node) -> dict[str, Node]:
+    entries = check_keys(root, "must be a mapping", BENCHMARK_KEYS)
+    for key in BENCHMARK_KEYS:
+        if key not in entries or entries[key].value is None:
+            place = entries[key].place if key in entries else root.place.entry(key)
+            raise place.error(f"is missing; a benchmark file needs {', '.join(BENCHMARK_KEYS)}")
+    return entries
+
+
+def _name(node: Node) -> str:
+    name = node.text("must be a name")
+    check_name(name, node.place)
+    return name
+
+
+def _datasets(node: Node, registry: Registry) -> dict[str, DatasetUse]:
+    return {name: dataset_use(entry, registry) for name, entry in named_entries(node, "dataset").items()}
+
+
+def _with_seeds(root: Node, seeds: Sequence[int]) -> Node:
+    place = Place(f"--seeds {','.join(map(str, seeds))}", Path.cwd()).entry("seeds")
+    items = [Node(seed, place.entry(index)) for index, seed in enumerate(seeds)]
+    return Node({**root.mapping("must be a mapping"), "seeds": Node(list(items), place)}, root.place)
+
+
+def _seeds(node: Node) -> tuple[int, ...]:
+    seeds: list[int] = []
+    for item in node.sequence("must be a list of whole numbers, such as [0, 1, 2]"):
+        seed = item.value
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+            raise item.error(f"must be a whole number from 0 to {LARGEST_SEED}, not {item.kind()}")
+        if seed in seeds:
+            raise item.error(f"seed {seed} is there twice")
+        seeds.append(seed)
+    if not seeds:
+        raise node.error("there is no seed; a benchmark needs at least one, such as [0]")
+    return tuple(seeds)

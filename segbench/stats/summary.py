@@ -1,0 +1,33 @@
+"""One quantity over several seeds."""
+
+from __future__ import annotations
+
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Summary(NamedTuple):
+    """Mean, sample standard deviation (divisor n - 1) and the number of values; None where there are too few."""
+
+    mean: float | None
+    sd: float | None
+    n: int
+
+
+def summarize(values: Iterable[float | None]) -> Summary:
+    """Summarize the values that are there.
+
+    >>> summarize([1.0, None, 2.0, 3.0])
+    Summary(mean=2.0, sd=1.0, n=3)
+    >>> summarize([0.5])
+    Summary(mean=0.5, sd=None, n=1)
+    """
+    present = [value for value in values if value is not None]
+    return Summary(
+        mean=mean(present) if present else None,
+        sd=stdev(present) if len(present) > 1 else None,
+        n=len(present),
+    )

@@ -1,0 +1,173 @@
+"""One benchmark's folder of results: a JSON record for each cell, and a folder beside it for what belongs to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from segbench.errors import RecordError
+
+from .atomic import replacing, write_atomically
+from .record import SCHEMA, Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydantic import ValidationError
+
+# Enough for a record and the counts of a small split, so that a disk that is as good as full is found out up front.
+PROBE_BYTES = 64 * 1024
+KEY = re.compile("[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class RecordProblem:
+    """A file among the records that is none: the file as it was found, the cause, and where it was put if it was."""
+
+    path: Path
+    cause: str
+    moved_to: Path | None = None
+
+    def __str__(self) -> str:
+        if self.moved_to is None:
+            return f"{self.path}: {self.cause}"
+        return f"{self.path}: {self.cause}; set aside as {self.moved_to.name}, its cell will run again"
+
+
+class ResultsFolder:
+    """The records of one benchmark: `root`/`benchmark`/<key>.json, and a folder <key>/ beside each.
+
+    Nothing inside a record names a folder, so records of several machines merge by copying. `problems` lists what the
+    reading methods could not use, each file once.
+
+        folder = ResultsFolder(Path("results"), "camvid")
+        folder.check_writable()
+        if folder.read(cell.key) is None:
+            folder.write(record)
+    """
+
+    def __init__(self, root: Path, benchmark: str) -> None:
+        self.root = root
+        self.benchmark = benchmark
+        self.path = root / benchmark
+        self.problems: list[RecordProblem] = []
+
+    def record_path(self, key: str) -> Path:
+        """Return where the record of a cell lies."""
+        return self.path / f"{key}.json"
+
+    def cell_folder(self, key: str) -> Path:
+        """Return the folder for what belongs to a cell beside its record; it need not exist."""
+        return self.path / key
+
+    @property
+    def claims(self) -> Path:
+        """The folder in which running processes claim cells."""
+        return self.path / "claims"
+
+    def check_writable(self) -> None:
+        """Raise RecordError now if the folder is full, read-only or no folder, and not after hours of training."""
+        with replacing(self.path / ".writable") as file:
+            file.write(bytes(PROBE_BYTES))
+        (self.path / ".writable").unlink(missing_ok=True)
+
+    def read(self, key: str) -> Record | None:
+        """Return the record of a cell; None if there is none or it is corrupt, and then it is set aside."""
+        path = self.record_path(key)
+        return self._read_or_set_aside(path) if path.is_file() else None
+
+    def write(self, record: Record) -> None:
+        """Write a record, whole or not at all; one that is not ok never replaces one that is.
+
+        Raises RecordError if the folder is full or read-only.
+        """
+        if record.status != "ok" and self._is_ok(record.key):
+            return
+        text = record.model_dump_json(indent=1) + "\n"
+        write_atomically(self.record_path(record.key), text.encode())
+
+    def records(self) -> list[Record]:
+        """Return all records in the order of their keys; corrupt ones are set aside and listed in `problems`."""
+        paths = sorted(path for path in record_files(self.path) if not is_stranger(path))
+        return [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
+
+    def _is_ok(self, key: str) -> bool:
+        record = self.read(key)
+        return record is not None and record.status == "ok"
+
+    def _read_or_set_aside(self, path: Path) -> Record | None:
+        try:
+            return read_record(path)
+        except FileNotFoundError:  # another process set it aside or removed it in between
+            return None
+        except OSError as error:
+            raise RecordError(f"cannot read {path}: {error.strerror}") from error
+        except RecordError as error:
+            self.problems.append(RecordProblem(path, str(error), _set_aside(path)))
+            return None
+
+
+def record_files(folder: Path) -> list[Path]:
+    """Return the visible *.json files that lie in a folder itself, in the order of their names."""
+    return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
+
+
+def is_stranger(path: Path) -> bool:
+    """Tell whether a JSON file never was a record, as a report that was written beside the records."""
+    if KEY.fullmatch(path.stem):
+        return False
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return not isinstance(content, dict) or not content.keys() & {"key", "schema", "status"}
+
+
+def read_record(path: Path) -> Record:
+    """Read one record without changing anything.
+
+    Raises RecordError with the cause if the file is not JSON, not a record of a schema known here, or bears another
+    key than its name; OSError if it cannot be read at all.
+    """
+    from pydantic import ValidationError
+
+    text = path.read_bytes()
+    _check_schema(text)
+    try:
+        record = Record.model_validate_json(text)
+    except ValidationError as error:
+        raise RecordError(f"it is not a record: {_first_error(error)}") from error
+    if record.key != path.stem:
+        raise RecordError(f"its key is {record.key!r}, which is not its file name")
+    return record
+
+
+def _check_schema(text: bytes) -> None:
+    """Refuse what is no JSON object of the schema known here, before its fields are looked at."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise RecordError(f"it is not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise RecordError(f"it holds a {type(content).__name__}, not an object")
+    if content.get("schema") != SCHEMA:
+        raise RecordError(f"its schema is {content.get('schema')!r}; this segbench reads {SCHEMA}")
+
+
+def _first_error(error: ValidationError) -> str:
+    """Return the place and the message of the first thing that is wrong."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Rename a file so that its cell is redone; None where the folder is read-only."""
+    corrupt = path.with_name(f"{path.name}.corrupt")
+    try:
+        path.replace(corrupt)
+    except OSError:
+        return None
+    return corrupt

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from segbench import hookspecs
+from segbench.registry import load_registry
+from segbench.registry.loading import HOOKS
+
+GOOD = """
+from __future__ import annotations
+from segbench import Component, hookimpl
+
+def build(num_classes, *, gamma: float = 2.0):
+    return num_classes, gamma
+
+@hookimpl
+def segbench_losses():
+    yield Component("good", build, "Works")
+"""
+
+HEAD = """
+from __future__ import annotations
+from segbench import Component, hookimpl
+def build(num_classes): ...
+"""
+
+
+def yielding(component: str, build: str = "def build(num_classes): ...") -> str:
+    return f"{HEAD}{build}\n@hookimpl\ndef segbench_losses():\n    yield {component}\n"
+
+
+def with_build(build: str) -> str:
+    return yielding("Component('thing', build, 'A thing')", build)
+
+
+def names(registry) -> set[str]:
+    return {offer.full_name for offer in registry.offers("loss")}
+
+
+def problem(registry, plugin: str):
+    return next(problem for problem in registry.problems if problem.plugin == plugin)
+
+
+def test_the_loader_knows_exactly_the_specified_hooks():
+    specified = {name for name, value in vars(hookspecs).items() if hasattr(value, "segbench_spec")}
+    assert set(HOOKS) == specified
+    assert all(inspect.signature(getattr(hookspecs, name)).parameters == {} for name in specified)
+
+
+def test_an_installed_plugin_offers_its_components_with_their_source(install_plugin):
+    install_plugin("my-dist", {"mine": "my_good"}, {"my_good.py": GOOD}, version="1.5")
+    offer = load_registry().find("loss", "mine/good")
+    assert (offer.kind, offer.plugin, offer.distribution, offer.version) == ("loss", "mine", "my-dist", "1.5")
+    assert offer.component.summary == "Works"
+
+
+def test_the_hooks_may_be_methods_of_an_object(install_plugin):
+    source = (
+        "from segbench import Component, hookimpl\n"
+        "class Plugin:\n"
+        "    @hookimpl\n"
+        "    def segbench_losses(self):\n"
+        "        return [Component('good', lambda num_classes: None, 'Works')]\n"
+        "plugin = Plugin()\n"
+    )
+    install_plugin("my-dist", {"mine": "my_object:plugin"}, {"my_object.py": source})
+    assert "mine/good" in names(load_registry())
+
+
+def test_a_hook_may_have_another_name_if_it_says_which_it_implements(install_plugin):
+    source = f"{HEAD}@hookimpl(specname='segbench_losses')\ndef offer():\n    yield Component('good', build, 'Works')\n"
+    install_plugin("my-dist", {"mine": "my_specname"}, {"my_specname.py": source})
+    assert "mine/good" in names(load_registry())
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        pytest.param("raise RuntimeError('no luck')", ["bad cannot be imported", "RuntimeError: no luck"], id="import"),
+        pytest.param("import sys; sys.exit(3)", ["SystemExit: 3"], id="exit"),
+        pytest.param("def broken(:", ["SyntaxError"], id="syntax"),
+        pytest.param("", ["implements no hook", "segbench_generators"], id="no hook"),
+        pytest.param(
+            f"{HEAD}@hookimpl\ndef segbench_loses():\n    yield 1\n",
+            ["no hook 'segbench_loses'", "segbench_datasets", "Did you mean 'segbench_losses'?"],
+            id="misspelt",
+        ),
+        pytest.param(
+            f"{HEAD}def segbench_generator():\n    yield 1\n",
+            ["no hook 'segbench_generator'", "Did you mean 'segbench_generators'?"],
+            id="misspelt and unmarked",
+        ),
+        pytest.param(
+            f"{HEAD}def segbench_losses():\n    yield 1\n",
+            ["segbench_losses is not marked with @hookimpl"],
+            id="unmarked",
+        ),
+        pytest.param(
+            f"{HEAD}@hookimpl(wrapper=True)\ndef segbench_losses():\n    yield 1\n", ["hook wrapper"], id="wrapper"
+        ),
+        pytest.param(
+            f"{HEAD}@hookimpl\ndef segbench_losses():\n    1 / 0\n",
+            ["segbench_losses fails: ZeroDivisionError"],
+            id="hook fails",
+        ),
+        pytest.param(
+            f"{HEAD}@hookimpl\ndef segbench_losses():\n    raise SystemExit\n", ["SystemExit"], id="hook exits"
+        ),
+        pytest.param(
+            f"{HEAD}@hookimpl\ndef segbench_losses():\n    return Component('a', build, 'A')\n",
+            ["must yield components"],
+            id="returns one component",
+        ),
+        pytest.param(yielding("'dice'"), ["yields 'dice', which is not a Component"], id="no component"),
+        pytest.param(yielding("Component('a b', build, 'A')"), ["'a b'", "without spaces and slashes"], id="name"),
+        pytest.param(
+            yielding("Component('a', build, 'A', maps='image -> label')"),
+            ["maps is 'image -> label'", "'noise -> image'", "Did you mean 'image -> labels'?"],
+            id="maps",
+        ),
+        pytest.param(
+            yielding("Component('a', build, 'A', role='supervise')"),
+            ["role is 'supervise'", "'penalty'", "Did you mean 'supervised'?"],
+            id="role",
+        ),
+        pytest.param(yielding("Component('a', build, 'A', requires='scipy')"), ["('scipy',)"], id="requires"),
+        pytest.param(yielding("Component('a', None, 'A')"), ["build is None"], id="build"),
+        pytest.param(
+            yielding("Component('a', build, 'A'); yield Component('a', build, 'B')"), ["'a' twice"], id="twice"
+        ),
+        pytest.param(
+            with_build("def build(num_clases): ..."),
+            ["'thing'", "asks for 'num_clases'", "num_classes, ignore_index", "Did you mean 'num_classes'?"],
+            id="vocabulary",
+        ),
+        pytest.param(with_build("def build(*, gamma=2.0): ..."), ["option 'gamma' has no type"], id="untyped option"),
+        pytest.param(
+            with_build("def build(*, weight: float = 1.0): ..."),
+            ["option 'weight' has a reserved name", "use"],
+            id="reserved option",
+        ),
+        pytest.param(
+            with_build("def build(*, num_classes: int): ..."), ["put it before the `*`"], id="vocabulary as option"
+        ),
+        pytest.param(with_build("def build(**options): ..."), ["'**options'", "one by one"], id="open options"),
+        pytest.param(
+            with_build("def build(*, path: Path): ..."),
+            ["type 'Path' of option 'path'", "name 'Path' is not defined", "TYPE_CHECKING"],
+            id="unknown type",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_told_and_the_others_stay_usable(install_plugin, source, expected):
+    install_plugin("bad-dist", {"bad": "bad"}, {"bad.py": source})
+    install_plugin("my-dist", {"mine": "my_good"}, {"my_good.py": GOOD})
+    registry = load_registry()
+    assert "mine/good" in names(registry)
+    assert all(offer.plugin != "bad" for offer in registry.installed)
+    found = problem(registry, "bad")
+    assert found.distribution == "bad-dist 1.0"
+    for text in expected:
+        assert text in found.message
+
+
+def test_the_traceback_of_a_plugin_that_raises_is_kept(install_plugin):
+    install_plugin("bad-dist", {"bad": "bad"}, {"bad.py": "def f():\n    raise KeyError('deep inside')\nf()\n"})
+    assert "in f" in problem(load_registry(), "bad").traceback
+
+
+def test_a_plugin_that_yields_good_components_before_it_breaks_offers_nothing(install_plugin):
+    source = yielding("Component('first', build, 'A'); raise ValueError('then this')")
+    install_plugin("bad-dist", {"bad": "bad"}, {"bad.py": source})
+    registry = load_registry()
+    assert "then this" in problem(registry, "bad").message
+    assert "bad/first" not in names(registry)
+
+
+def test_a_plugin_name_claimed_by_two_distributions_is_offered_by_neither_and_both_are_named(install_plugin):
+    install_plugin("one-dist", {"same": "one"}, {"one.py": GOOD})
+    install_plugin("two-dist", {"same": "two"}, {"two.py": GOOD.replace('"good"', '"better"')}, version="2.0")
+    install_plugin("my-dist", {"mine": "my_good"}, {"my_good.py": GOOD})
+    registry = load_registry()
+    assert {"same/good", "same/better"}.isdisjoint(names(registry))
+    assert "mine/good" in names(registry)
+    message = problem(registry, "same").message
+    assert "one-dist 1.0" in message
+    assert "two-dist 2.0" in message
+
+
+def test_a_plugin_may_take_the_name_of_a_component_of_another_plugin(install_plugin):
+    install_plugin("one-dist", {"one": "one"}, {"one.py": GOOD})
+    install_plugin("two-dist", {"two": "two"}, {"two.py": GOOD})
+    assert {"one/good", "two/good"} <= names(load_registry())
+
+
+def test_what_a_plugin_prints_while_it_is_loaded_goes_to_stderr(install_plugin, capsys):
+    install_plugin("my-dist", {"mine": "my_loud"}, {"my_loud.py": GOOD + "print('hello')\n"})
+    load_registry()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "hello" in captured.err
+
+
+def test_the_packages_of_this_distribution_load_without_a_problem():
+    assert [problem for problem in load_registry().problems if problem.distribution.startswith("segbench ")] == []

@@ -1,0 +1,140 @@
+"""Records as a run leaves them, built through the real models."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segbench.plan.cell import Cell
+from segbench.spec.protocol import Protocol
+from segbench.spec.recipe import ComponentUse, DatasetUse, Method, WeightedLoss
+from segbench.store.folder import ResultsFolder
+from segbench.store.record import Cost, Evaluated, Failure, Inference, Latency, PerClass, Record, Scores, Train
+
+H200 = {"device": "cuda", "device_name": "NVIDIA H200", "cpu": "AMD EPYC 9554", "threads": 8, "torch": "2.15.0"}
+CPU = {"device": "cpu", "device_name": "AMD EPYC 9554", "cpu": "AMD EPYC 9554", "threads": 2, "torch": "2.15.0"}
+PROTOCOL: dict[str, Any] = {"budget": {"epochs": 200}, "batch_size": 8, "crop": (352, 480)}
+
+MakeRecord = Callable[..., Record]
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _cell(method: str, seed: int, benchmark: str, dataset: str, **choices: Any) -> Cell:
+    protocol = Protocol(**{**PROTOCOL, **choices.get("protocol", {})})
+    recipe = Method(
+        name=method,
+        generator=ComponentUse(use=choices.get("generator", "smp/unet"), options=choices.get("options", {})),
+        losses=(WeightedLoss(use="losses/cross_entropy"),),
+        protocol=protocol,
+        overrides=choices.get("overrides", ()),
+    )
+    data = DatasetUse(use="data/camvid", root="/data/camvid")
+    cell = Cell(benchmark=benchmark, dataset_name=dataset, dataset=data, method=recipe, seed=seed)
+    fingerprint = choices.get("fingerprint", "3f2a9c10d4e5b6a7")
+    filled = {"fingerprint": fingerprint, "subset": choices.get("subset", "all"), "sources": {"smp": "c0ffee"}}
+    return cell.model_copy(update={**filled, "key": _key(method, seed, benchmark, dataset, sorted(choices.items()))})
+
+
+def _timing(batch: int, milliseconds: float, budget: str = "full", size: tuple[int, int] = (360, 480)) -> Inference:
+    latency = Latency(p50=milliseconds, p95=1.2 * milliseconds, n=200 if budget == "full" else 10)
+    speed = 1000 * batch / milliseconds
+    return Inference(
+        stage="forward", batch=batch, size=size, images_per_second=speed, latency_ms=latency, budget=budget
+    )
+
+
+@pytest.fixture
+def timing() -> Callable[..., Inference]:
+    return _timing
+
+
+@pytest.fixture
+def trained() -> MakeRecord:
+    """Make the record of a trained cell; keywords that no recipe knows replace fields of the record."""
+
+    def make(
+        method: str = "unet",
+        seed: int = 0,
+        miou: float = 0.6,
+        *,
+        environment: dict[str, Any] = H200,
+        benchmark: str = "camvid",
+        dataset: str = "camvid",
+        split: str = "test",
+        inference: list[Inference] | None = None,
+        fields: dict[str, Any] | None = None,
+        **choices: Any,
+    ) -> Record:
+        cell = _cell(method, seed, benchmark, dataset, **choices)
+        scores = Scores(miou=miou, pixel_accuracy=0.9, mean_accuracy=0.7, fwiou=0.8, dice=0.75)
+        record = Record(
+            key=cell.key or "",
+            benchmark=benchmark,
+            dataset=dataset,
+            subset=cell.subset,
+            method=method,
+            seed=seed,
+            status="ok",
+            scores=scores,
+            per_class=PerClass(iou=[0.9, 0.3, 0.6]),
+            evaluated=Evaluated(split=split, images=233),
+            train=Train(steps=9000, seconds=812.4, images_per_second=95.2),
+            inference=[_timing(1, 4.0), _timing(8, 16.0)] if inference is None else inference,
+            cost=Cost(
+                parameters=14_328_209,
+                flops=15_800_000_000,
+                flops_size=(360, 480),
+                train_peak_bytes=1_270_000_000,
+                inference_peak_bytes=325_000_000,
+            ),
+            spec=cell.model_dump(mode="json", exclude={"dataset": {"root"}}),
+            environment=environment,
+        )
+        return record.model_copy(update=fields or {})
+
+    return make
+
+
+@pytest.fixture
+def failed(trained: MakeRecord) -> MakeRecord:
+    """Make the record of a cell without a result."""
+
+    def make(method: str = "unet", seed: int = 0, status: str = "failed", **choices: Any) -> Record:
+        error = Failure(cause="the loss is NaN at step 17", plugin="losses", traceback="Traceback ...")
+        nothing = {"scores": None, "per_class": None, "evaluated": None, "train": None, "inference": [], "cost": None}
+        return trained(method, seed, fields={**nothing, "status": status, "error": error}, **choices)
+
+    return make
+
+
+@pytest.fixture
+def scored(trained: MakeRecord) -> MakeRecord:
+    """Make the record of label maps that another tool made."""
+
+    def make(method: str = "mmseg-pspnet", miou: float = 0.65, **choices: Any) -> Record:
+        record = trained(method, 0, miou, **choices)
+        fingerprint = record.spec["fingerprint"]
+        spec = {"scored": True, "dataset": {"use": "data/camvid", "options": {}, "fingerprint": fingerprint}}
+        nothing = {"train": None, "inference": [], "cost": None, "environment": {"segbench": "0.1.0"}}
+        return record.model_copy(update={**nothing, "spec": spec})
+
+    return make
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Callable[..., Path]:
+    """Write records into a results folder and return it."""
+
+    def write(*records: Record, root: str = "results") -> Path:
+        for record in records:
+            ResultsFolder(tmp_path / root, record.benchmark).write(record)
+        return tmp_path / root
+
+    return write
