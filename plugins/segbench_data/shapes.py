@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from segbench import DataError, Dataset
 
 from .description import default_palette
+from .pairing import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SPLITS = ("train", "val", "test")
 KINDS = ("disc", "rectangle", "triangle", "ring")
 
 

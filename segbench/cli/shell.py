@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import doctor, plan, predict, prepare, report, run, score, show
 from . import list as list_command
-from . import show
 from .failure import report_failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
-
-for name in ("run", "plan", "report"):
-    try:
-        app.command()(getattr(import_module(f"segbench.cli.{name}"), name))
-    except ModuleNotFoundError:
-        pass
-app.command("list")(list_command.list_components)
-app.command()(show.show)
-for name in ("prepare", "predict", "score", "doctor"):
-    try:
-        app.command()(getattr(import_module(f"segbench.cli.{name}"), name))
-    except ModuleNotFoundError:
-        pass
+app.command(short_help="Run a benchmark and print its table.")(run.run)
+app.command(short_help="Show the cells of a benchmark and their keys.")(plan.plan)
+app.command(short_help="Print tables of what the records hold.")(report.report)
+app.command("list", short_help="List the components that plugins offer.")(list_command.list_components)
+app.command(short_help="Show a component and its options.")(show.show)
+app.command(short_help="Download, check and decode a dataset.")(prepare.prepare)
+app.command(short_help="Write the label maps that a recorded cell predicts.")(predict.predict)
+app.command(short_help="Score and record the label maps of another tool.")(score.score)
+app.command(short_help="Look at devices, versions, folders and plugins.")(doctor.doctor)
 
 
 def print_version(wanted: bool) -> None:

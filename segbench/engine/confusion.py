@@ -61,9 +61,7 @@ def confusion_matrices(
     return counts[:, :-1].reshape(-1, num_classes, num_classes)
 
 
-def _bins_of_pixels(
-    prediction: torch.Tensor, truth: torch.Tensor, num_classes: int, ignore_index: int
-) -> torch.Tensor:
+def _bins_of_pixels(prediction: torch.Tensor, truth: torch.Tensor, num_classes: int, ignore_index: int) -> torch.Tensor:
     """Return truth * K + prediction, and K * K where ignored, in the smallest type that holds all of it."""
     dtype = _smallest_type(max(num_classes**2, ignore_index))
     truth = truth.to(dtype)

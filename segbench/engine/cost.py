@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.autograd.graph import Node
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -22,6 +23,36 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def count_inference_parameters(network: nn.Module, size: tuple[int, int, int]) -> int:
+    """Return the number of parameters that inference needs for an image of `size` (channels, height, width).
+
+    Those of auxiliary heads, which only training uses, are left out: they do not lead to the output. Frozen parameters
+    always count. Leaves the network in evaluation mode.
+    """
+    network.eval()
+    with torch.enable_grad():
+        used = _behind(network(torch.zeros(1, *size, device=_device_of(network))))
+    return sum(
+        parameter.numel() for parameter in network.parameters() if not parameter.requires_grad or id(parameter) in used
+    )
+
+
+def _behind(output: torch.Tensor) -> set[int]:
+    """Return the ids of the parameters that gradients of the output would reach."""
+    waiting = [output.grad_fn]
+    seen: set[Node] = set()
+    found: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):  # where gradients of a leaf are added up
+            found.add(id(node.variable))
+        waiting += [following for following, _ in node.next_functions]
+    return found
+
+
 def flops(network: nn.Module, size: tuple[int, int, int]) -> int | None:
     """Return the floating-point operations of one forward pass over an image of `size` (channels, height, width).
 
@@ -29,15 +60,18 @@ def flops(network: nn.Module, size: tuple[int, int, int]) -> int | None:
     what a network pads is counted too. None, never 0, where the counter knows none of the network's operations or
     cannot follow it. Leaves the network in evaluation mode.
     """
-    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     network.eval()
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter:
-            network(torch.zeros(1, *size, device=device))
+            network(torch.zeros(1, *size, device=_device_of(network)))
     except Exception:  # a plugin's network may do what cannot be traced; then its cost is unknown and no failure
         return None
     return counter.get_total_flops() or None
+
+
+def _device_of(network: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
 
 class PeakMemory:

@@ -63,7 +63,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "cores": usable_cores(),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": host,

@@ -10,7 +10,7 @@ from segbench.store.counts import Counts
 
 from .confusion import classify, confusion_matrices
 from .data.batches import evaluation_batches
-from .windows import class_scores
+from .inference import class_scores
 
 if TYPE_CHECKING:
     from segbench.spec.protocol import Window

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from segbench.plan.cell import Cell
 from segbench.spec.protocol import Frozen
-from segbench.store.record import Cost, Evaluated, PerClass, Scores, Train
+from segbench.store.record import Cost, Evaluated, Inference, PerClass, Scores, Train
 
 
 class CellJob(Frozen):
@@ -33,6 +33,13 @@ class CellResult(Frozen):
     train: Train | None = None
     cost: Cost | None = None
     environment: dict[str, Any] = {}
+
+
+class TimingResult(Frozen):
+    """What the timing of a method gives: rows for `Record.inference`, and the bytes at the peak; None if unknown."""
+
+    inference: tuple[Inference, ...]
+    inference_peak_bytes: int | None
 
 
 class Channel(Protocol):

@@ -1,7 +1,9 @@
-"""Running out of memory, told in one way."""
+"""Memory of the process: freed memory kept for reuse, and running out of it told in one way."""
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,10 @@ from segbench.errors import CellError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Parameters of glibc's mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
 
 
 @contextmanager
@@ -30,3 +36,16 @@ def memory_errors_named(device: torch.device) -> Iterator[None]:
 def _out_of_memory(device: torch.device, error: Exception) -> CellError:
     first_line = (str(error).strip() or "no further details").splitlines()[0]
     return CellError(f"out of memory on {device}: {first_line}; lower batch_size or crop")
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep memory that is freed, since every training step asks for the same again.
+
+    Otherwise glibc returns large tensors to the system, which clears each page anew at the next step. Does nothing where
+    the C library is another one.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, -1)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .memory import keep_freed_memory
+
 if TYPE_CHECKING:
     from segbench.spec.protocol import Protocol
 
@@ -26,7 +28,8 @@ def memory_format(channels_last: bool) -> torch.memory_format:
 
 
 def apply_numeric_settings(protocol: Protocol) -> None:
-    """Set what is global to the process: threads, TF32, and cuDNN's search for the fastest kernel."""
+    """Set what is global to the process: threads, TF32, cuDNN's search for the fastest kernel, how memory is freed."""
+    keep_freed_memory()
     if protocol.threads is not None:
         torch.set_num_threads(protocol.threads)
     torch.backends.cuda.matmul.allow_tf32 = protocol.tf32

@@ -134,7 +134,12 @@ class Schedule:
         return None
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
-        self._record(key, unfinished_record(self._cells[key], status, failure, self._run.environment))
+        self._record(key, unfinished_record(self._cells[key], status, failure, self._environment(key)))
+
+    def _environment(self, key: str) -> dict[str, object]:
+        """Return where a cell ran that could not tell itself."""
+        protocol = self._cells[key].method.protocol
+        return {**self._run.environment, "threads": protocol.threads, "tf32": protocol.tf32}
 
     def _record(self, key: str, record: Record) -> None:
         self._run.folder.write(record)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.job import CellJob
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from segbench.plan.build import Plan
     from segbench.plan.cell import Cell
     from segbench.store.folder import ResultsFolder

@@ -19,7 +19,7 @@ class Listener(Protocol):
     """Hears of a run's cells; called in the run's own thread, so it must be quick and must not raise."""
 
     def planned(self, cells: Sequence[Cell], recorded: int) -> None:
-        """Hear which cells are to run, and how many are already recorded; comes first."""
+        """Hear which cells are to run, and how many others are already recorded; comes first."""
 
     def started(self, activity: Activity, cell: Cell) -> None:
         """Hear that a worker started; for "preflight" and "timing" the cell stands for its method."""

@@ -33,14 +33,14 @@ def fair_share(jobs: int) -> int | None:
 def readable(size: float) -> str:
     """Write a number of bytes for people.
 
-    >>> readable(512), readable(1.5 * 2**30)
-    ('512 B', '1.5 GiB')
+    >>> readable(512), readable(1.5e9)
+    ('512 B', '1.5 GB')
     """
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    return f"{size:.4g} GiB"
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.4g} GB"
 
 
 def _held_bytes(pid: int) -> int:

@@ -21,6 +21,7 @@ ALWAYS = (
     "segbench.cli",
     "segbench.engine.cell",
     "segbench.engine.preflight",
+    "segbench.engine.probe",
     "segbench.engine.timing",
 )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from segbench.store.record import Cost, Failure, Inference, Record
+from segbench.store.record import Cost, Record
 
 from .jobs import key_of
 
@@ -13,19 +13,7 @@ if TYPE_CHECKING:
 
     from segbench.engine.job import CellResult
     from segbench.plan.cell import Cell
-    from segbench.store.record import Status
-
-
-class Timing(Protocol):
-    """What the timing function returns."""
-
-    @property
-    def inference(self) -> Sequence[Inference]:
-        """Rows for `Record.inference`."""
-
-    @property
-    def inference_peak_bytes(self) -> int | None:
-        """Bytes at the peak of inference; None where unknown."""
+    from segbench.store.record import Failure, Inference, Status
 
 
 def finished_record(cell: Cell, result: CellResult) -> Record:

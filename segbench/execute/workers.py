@@ -156,7 +156,7 @@ class Worker:
         return self._process.exitcode is None
 
     def outcome(self) -> Outcome:
-        """Return how the worker ended, and remove what it leaves; call it once, when it has ended and after `events`."""
+        """Return how the worker ended, and remove what it leaves; call it once, after it ended and after `events`."""
         exit_code, log = self._process.exitcode, self._last_lines()
         assert exit_code is not None, "the process has ended"
         self.kill()  # what the worker has started may still run
@@ -185,7 +185,9 @@ class Worker:
             text = (self._workplace / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        lines = [line for line in text.splitlines() if not line.startswith("Extension modules:")]  # thousands of letters
+        lines = [
+            line for line in text.splitlines() if not line.startswith("Extension modules:")
+        ]  # thousands of letters
         return "\n".join(lines[-_LOG_LINES:])
 
 

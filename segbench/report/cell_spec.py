@@ -1,4 +1,4 @@
-"""What the report reads out of a record's `spec`; the only place that knows how it is laid out.
+"""What the report reads out of a record's `spec` and start; the only place that knows how it is laid out.
 
 The spec of a trained cell is its resolved cell; that of label maps scored from elsewhere says `"scored": true` and has
 no method. Whatever is missing reads as None or as empty.
@@ -7,6 +7,7 @@ no method. Whatever is missing reads as None or as empty.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,9 +46,13 @@ def overrides(record: Record) -> tuple[str, ...]:
 
 
 def shared_protocol(record: Record) -> dict[str, Any]:
-    """Return the part of the protocol that the method has from its benchmark."""
-    own = {key.split(".")[0] for key in overrides(record)}
-    return {key: value for key, value in protocol(record).items() if key not in own | NEUTRAL_KEYS}
+    """Return the values, by dotted key, that the method has from its benchmark's protocol."""
+    own = (*overrides(record), *NEUTRAL_KEYS)
+    return {
+        leaf: value
+        for leaf, value in _flatten(protocol(record)).items()
+        if not any(f"{leaf}.".startswith(f"{key}.") for key in own)
+    }
 
 
 def recipe(record: Record) -> dict[str, Any]:
@@ -59,6 +64,14 @@ def recipe(record: Record) -> dict[str, Any]:
         "sources": record.spec.get("sources"),
         "versions": record.spec.get("versions"),
     }
+
+
+def started(record: Record) -> float:
+    """Return when the record's cell was begun, in seconds since 1970; 0 if it does not tell."""
+    try:
+        return datetime.fromisoformat(str(record.environment.get("started"))).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def canonical(value: object) -> str:
@@ -75,7 +88,11 @@ def differences(values: list[dict[str, Any]]) -> list[str]:
     flat = [_flatten(value) for value in values]
     keys = sorted({key for leaves in flat for key in leaves})
     apart = [key for key in keys if len({canonical(leaves.get(key)) for leaves in flat}) > 1]
-    return [", ".join(f"{key}={leaves[key]}" for key in apart if leaves.get(key) is not None) for leaves in flat]
+    return [", ".join(f"{key}={_text(leaves[key])}" for key in apart if leaves.get(key) is not None) for leaves in flat]
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

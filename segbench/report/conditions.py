@@ -62,7 +62,8 @@ class Conditions:
 def conditions(record: Record) -> Conditions:
     """Return the conditions of one record, without what only its timing tells."""
     protocol, environment = cell_spec.protocol(record), record.environment
-    device = environment.get("device")
+    # "cuda:0" and "cuda:1" are one kind of device; its model tells different ones apart
+    device = str(environment["device"]).partition(":")[0] if environment.get("device") else None
     return Conditions(
         device=device,
         device_name=environment.get("device_name") or (environment.get("cpu") if device == "cpu" else None),

@@ -23,7 +23,8 @@ DEFINITIONS = (
     "Mean ± sample standard deviation over the seeds.",
     "Inference: the forward pass alone; latency p50 / p95 of a batch in milliseconds over (n) runs. "
     "Training: images a second after warm-up, and seconds in all, means over the seeds. "
-    "Memory: the peak in MiB; FLOPs of one image. A dash is a number that is not known.",
+    "MiB: peak memory, on a GPU what torch allocated, on a CPU all of the process. GFLOPs: of one image. "
+    "A dash is a number that is not known.",
 )
 
 
@@ -102,10 +103,10 @@ def _costs(group: Group) -> list[Column]:
     size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
     return [
         *(Column(f"p50 / p95 [ms]\nbatch {batch}", _latency(batch)) for batch in _batches(group)),
-        Column("parameters\n[M]", lambda row: significant(row.cost("parameters"), 1e6)),
+        Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)),
         Column(f"GFLOPs{size}", lambda row: _gflops(row, bool(size))),
-        Column("memory [MiB]\ntraining", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
-        Column("memory [MiB]\ninference", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)),
+        Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
+        Column("inference\n[MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)),
     ]
 
 

@@ -114,10 +114,14 @@ def _identity(record: Record) -> tuple[str, Conditions | None, str]:
 
 def _row(method: str, where: Conditions | None, records: Sequence[Record]) -> Row:
     by_seed: dict[int, list[Record]] = {}
-    for record in sorted(records, key=lambda record: (record.seed, record.key)):
+    for record in sorted(records, key=_latest_first):
         by_seed.setdefault(record.seed, []).append(record)
-    first = tuple(found[0] for found in by_seed.values())
-    return Row(method, first, where, tuple(_notes(first[0], by_seed)))
+    latest = tuple(by_seed[seed][0] for seed in sorted(by_seed))
+    return Row(method, latest, where, tuple(_notes(latest[0], by_seed)))
+
+
+def _latest_first(record: Record) -> tuple[float, str]:
+    return -cell_spec.started(record), record.key
 
 
 def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
@@ -130,17 +134,13 @@ def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
     for seed, found in by_seed.items():
         if len(found) > 1:
             left_out = ", ".join(record.key for record in found[1:])
-            yield f"seed {seed} is recorded {len(found)} times; {found[0].key} is shown, not {left_out}"
+            yield f"seed {seed} is recorded {len(found)} times; the latest, {found[0].key}, is shown, not {left_out}"
 
 
 def _absent_classes(records: Sequence[Record]) -> str | None:
     """Say over how many classes the mean goes, if not over all."""
-    counts = {
-        (len(iou) - iou.count(None), len(iou))
-        for record in records
-        if record.per_class
-        for iou in [record.per_class.iou]
-    }
+    classes = [record.per_class.iou for record in records if record.per_class]
+    counts = {(len(iou) - iou.count(None), len(iou)) for iou in classes}
     if all(present == known for present, known in counts):
         return None
     ratios = " or ".join(f"{present} of {known}" for present, known in sorted(counts))

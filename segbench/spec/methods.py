@@ -93,7 +93,7 @@ def _method(name: str, recipe: Node, twin: list[Reference], protocol: Node, regi
         losses=weighted_losses(entries["losses"], registry),
         protocol=own,
         twin=twin[0].to if twin else None,
-        overrides=tuple(differing(common.model_dump(exclude_none=True), own.model_dump(exclude_none=True))),
+        overrides=tuple(differing(common.model_dump(), own.model_dump())),
         start_from=str(entries["start_from"].value) if "start_from" in entries else None,
     )
 

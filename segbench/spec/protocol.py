@@ -15,6 +15,9 @@ from pydantic import (
     model_validator,
 )
 
+# How much a running average keeps of what it was: the range that torch's optimisers accept.
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 
 class Frozen(BaseModel):
     """A value object: no unknown keys, no changes."""
@@ -73,7 +76,7 @@ class Optimizer(Shorthand):
     use: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat | None = None
-    betas: tuple[NonNegativeFloat, NonNegativeFloat] | None = None
+    betas: tuple[Beta, Beta] | None = None
     momentum: NonNegativeFloat | None = None
 
     @model_validator(mode="after")
@@ -92,6 +95,13 @@ class Schedule(Shorthand):
     power: PositiveFloat = 0.9
     warmup_steps: NonNegativeInt = 0
 
+    @model_validator(mode="after")
+    def check_power_fits(self) -> Self:
+        """Refuse a power for what is not polynomial."""
+        if self.use != "poly" and self.power != type(self).model_fields["power"].default:
+            raise ValueError(f"{self.use} has no power")
+        return self
+
 
 class Window(Frozen):
     """Sliding-window evaluation: window height and width, and the step between windows, in pixels."""
@@ -103,7 +113,9 @@ class Window(Frozen):
     def check_no_gaps(self) -> Self:
         """Refuse a step that leaves pixels between two windows out."""
         if any(step > length for step, length in zip(self.stride, self.size, strict=True)):
-            raise ValueError(f"stride {list(self.stride)} is larger than size {list(self.size)}: pixels would be left out")
+            raise ValueError(
+                f"stride {list(self.stride)} is larger than size {list(self.size)}: pixels would be left out"
+            )
         return self
 
 
@@ -113,6 +125,14 @@ class Timing(Frozen):
     iterations: PositiveInt = 200
     seconds: PositiveFloat = 30.0
     max_seconds: PositiveFloat = 120.0
+
+    @property
+    def budget(self) -> Literal["full", "reduced"]:
+        """Whether this is at least the default budget; only full measurements are ranked beside each other."""
+        full = Timing.model_construct()
+        given = (self.iterations, self.seconds, self.max_seconds)
+        enough = (full.iterations, full.seconds, full.max_seconds)
+        return "full" if all(mine >= least for mine, least in zip(given, enough, strict=True)) else "reduced"
 
 
 class Keep(Frozen):

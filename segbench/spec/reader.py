@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LARGEST = 100_000
 
 _STANDARD_TAG = "tag:yaml.org,2002:"
-_UNSUPPORTED_TAGS = ("binary", "set", "omap", "pairs")
+_PLAIN_TAGS = frozenset({"str", "int", "float", "bool", "null", "seq", "map", "timestamp", "value", "merge"})
 
 # YAML 1.2.2, section 10.3.2: the core schema.
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -86,7 +86,7 @@ class _Builder:
             raise place.error(f"more than {LARGEST} values; are aliases nested in aliases?")
         if any(tree is parent for parent in parents):
             raise place.error("this alias contains itself")
-        self._check_tag(tree, place)
+        _check_tag(tree, place)
         if isinstance(tree, MappingNode):
             return Node(self._mapping(tree, place, (*parents, tree)), place)
         if isinstance(tree, SequenceNode):
@@ -97,7 +97,7 @@ class _Builder:
     def _mapping(self, tree: MappingNode, place: Place, parents: tuple[YamlNode, ...]) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         for key_tree, value_tree in tree.value:
-            key = self._key(key_tree, place)
+            key = _key(key_tree, place)
             at = place.entry(key).on_line(_line(key_tree))
             if key in entries:
                 first = entries[key].place.line
@@ -106,23 +106,26 @@ class _Builder:
         return entries
 
     def _sequence(self, tree: SequenceNode, place: Place, parents: tuple[YamlNode, ...]) -> list[Node]:
-        places = (place.entry(index).on_line(_line(item)) for index, item in enumerate(tree.value))
+        # An alias carries the line of its anchor, which lies before the list.
+        lines = (max(_line(item), place.line or 0) for item in tree.value)
+        places = (place.entry(index).on_line(line) for index, line in enumerate(lines))
         return [self.build(item, at, parents) for item, at in zip(tree.value, places, strict=True)]
 
-    def _key(self, tree: YamlNode, place: Place) -> str:
-        """Return a key as it is written: 1 and no are the names '1' and 'no'."""
-        at = place.on_line(_line(tree))
-        if not isinstance(tree, ScalarNode):
-            raise at.error("a key must be a plain name, not a list or mapping")
-        self._check_tag(tree, at)
-        if tree.value == "<<" and tree.style is None:
-            raise at.error("YAML 1.2 has no merge key <<; a method can extend another with extends:")
-        return str(tree.value)
 
-    def _check_tag(self, tree: YamlNode, place: Place) -> None:
-        tag = str(tree.tag or "")
-        if tag.startswith(_STANDARD_TAG) and tag.removeprefix(_STANDARD_TAG) not in _UNSUPPORTED_TAGS:
-            return
+def _key(tree: YamlNode, place: Place) -> str:
+    """Return a key as it is written: 1 and no are the names '1' and 'no'."""
+    at = place.on_line(_line(tree))
+    if not isinstance(tree, ScalarNode):
+        raise at.error("a key must be a plain name, not a list or mapping")
+    _check_tag(tree, at)
+    if tree.value == "<<" and tree.style is None:
+        raise at.error("YAML 1.2 has no merge key <<; a method can extend another with extends:")
+    return str(tree.value)
+
+
+def _check_tag(tree: YamlNode, place: Place) -> None:
+    tag = str(tree.tag or "")
+    if not tag.startswith(_STANDARD_TAG) or tag.removeprefix(_STANDARD_TAG) not in _PLAIN_TAGS:
         raise place.error(f"the tag {tag.replace(_STANDARD_TAG, '!!')} is not supported; write plain values")
 
 

@@ -81,7 +81,11 @@ def _table(counts: Counts) -> pa.Table:
 
 
 def _from_table(table: pa.Table) -> Counts:
+    import pyarrow as pa
+
     lists = table["confusion"].combine_chunks()
+    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
+        raise ValueError(f"its confusion counts are {lists.type}, not lists")
     pixels = lists.flatten().to_numpy()
     n = table.num_rows
     num_classes = isqrt(len(pixels) // n) if n else 0

@@ -102,7 +102,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch):
 def test_a_missing_file_is_an_os_error_with_its_name(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         file_hashes([tmp_path / "gone"])
-    assert error.value.filename == tmp_path / "gone"
+    assert error.value.filename == str(tmp_path / "gone")
 
 
 def test_two_processes_at_once_agree_and_leave_one_whole_cache(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segbench import Component
@@ -66,6 +66,7 @@ def test_options_are_filled_in_and_ready_for_json():
     json.dumps(options)
 
 
+@settings(deadline=None)
 @given(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.sets(st.text()))
 def test_coerced_options_stay_the_same_when_coerced_again(width, rate, names):
     once = coerce_options(MANY, {"width": width, "rate": rate, "names": names})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,8 +14,25 @@ from segbench.spec.recipe import ComponentUse, DatasetUse, Method, WeightedLoss
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Cost, Evaluated, Failure, Inference, Latency, PerClass, Record, Scores, Train
 
-H200 = {"device": "cuda", "device_name": "NVIDIA H200", "cpu": "AMD EPYC 9554", "threads": 8, "torch": "2.15.0"}
-CPU = {"device": "cpu", "device_name": "AMD EPYC 9554", "cpu": "AMD EPYC 9554", "threads": 2, "torch": "2.15.0"}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+H200 = {
+    "device": "cuda:0",
+    "device_name": "NVIDIA H200",
+    "cpu": "AMD EPYC 9554",
+    "threads": 8,
+    "torch": "2.15.0",
+    "segbench": "0.1.0",
+}
+CPU = {
+    "device": "cpu",
+    "device_name": "AMD EPYC 9554",
+    "cpu": "AMD EPYC 9554",
+    "threads": 2,
+    "torch": "2.15.0",
+    "segbench": "0.1.0",
+}
 PROTOCOL: dict[str, Any] = {"budget": {"epochs": 200}, "batch_size": 8, "crop": (352, 480)}
 
 MakeRecord = Callable[..., Record]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -12,6 +11,9 @@ from segbench.component import Component
 from segbench.errors import SpecError
 from segbench.registry import Offer, PluginProblem, Registry
 from segbench.spec.benchmark import load_benchmark
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def net(in_channels, num_classes, *, width: int = 16, encoder: Literal["none", "small", "large"] = "none"):

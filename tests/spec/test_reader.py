@@ -52,7 +52,24 @@ def test_scalars_follow_the_core_schema_of_yaml_1_2(text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["no", "yes", "on", "off", "n", "y", "1_000", "1:30", "2001-12-14", "0b11", "=", "1e", "e3", ".", "12e03x", "fALSE"],
+    [
+        "no",
+        "yes",
+        "on",
+        "off",
+        "n",
+        "y",
+        "1_000",
+        "1:30",
+        "2001-12-14",
+        "0b11",
+        "=",
+        "1e",
+        "e3",
+        ".",
+        "12e03x",
+        "fALSE",
+    ],
 )
 def test_what_yaml_1_1_converts_stays_text(text):
     assert read(text) == text
@@ -104,7 +121,14 @@ def test_keys_that_are_written_differently_but_are_the_same_are_duplicates():
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a: 1\nb: [1, 2", 2), ("a: b: c", 1), ("a: 1\n\tb: 2", 2), ("a: 1\n  b: 2", 2), ("a: 'x\n\n", 3), ("a: *nope", 1)],
+    [
+        ("a: 1\nb: [1, 2", 2),
+        ("a: b: c", 1),
+        ("a: 1\n\tb: 2", 2),
+        ("a: 1\n  b: 2", 2),
+        ("a: 'x\n\n", 3),
+        ("a: *nope", 1),
+    ],
 )
 def test_a_syntax_error_tells_its_line(text, line):
     assert refusal(text).startswith(f"bench.yaml:{line}: not valid YAML")
@@ -129,7 +153,7 @@ def test_aliases_that_multiply_are_refused():
 
 
 def test_nesting_without_end_is_refused():
-    assert "nested too deeply" in refusal("[" * 5000 + "]" * 5000)
+    assert "nested too deeply" in refusal("[" * 1200 + "]" * 1200)
 
 
 def test_merge_keys_point_to_extends():

@@ -69,14 +69,16 @@ def test_later_settings_win(changed):
 
 def test_an_unknown_key_is_an_error_that_names_the_setting_and_the_nearest_key(refusal):
     message = refusal("protocol.bugdet.epochs=3")
-    assert message.startswith("--set protocol.bugdet.epochs=3: protocol.bugdet: unknown key 'bugdet'; allowed here: budget")
+    assert message.startswith(
+        "--set protocol.bugdet.epochs=3: protocol.bugdet: unknown key 'bugdet'; allowed here: budget"
+    )
     assert message.endswith("Did you mean 'budget'?")
 
 
 def test_an_unknown_option_is_an_error_that_names_the_setting(refusal):
     assert refusal("methods.net.generator.widht=3") == (
-        "--set methods.net.generator.widht=3: methods.net.generator.widht: generator toy/net has no option 'widht'; its "
-        "options are width, encoder. Did you mean 'width'?"
+        "--set methods.net.generator.widht=3: methods.net.generator.widht: generator toy/net has no option 'widht'; "
+        "its options are width, encoder. Did you mean 'width'?"
     )
 
 

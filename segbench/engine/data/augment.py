@@ -52,7 +52,7 @@ def random_axis(length: int, extents: Tensor, scales: Tensor, places: Tensor, mi
     """
     pixels = torch.arange(length, dtype=torch.float64).expand(len(extents), length)
     pixels = torch.where(mirrored[:, None], length - 1 - pixels, pixels)
-    slack = (extents * scales).floor() - length
+    slack = (extents * scales + 0.5).floor() - length
     offsets = (places * (slack.abs() + 1)).floor() * slack.sign()
     source = (pixels + offsets[:, None] + 0.5) / scales[:, None] - 0.5
     last = extents[:, None] - 1

@@ -177,12 +177,13 @@ def _check_one_size(split: ResidentSplit) -> None:
 def _check_crop(split: ResidentSplit, crop: tuple[int, int], scale: float) -> None:
     """Refuse a crop that no image can fill."""
     sizes = split.packed.index.sizes
-    if any(int(height * scale) >= crop[0] and int(width * scale) >= crop[1] for height, width in sizes):
+    zoomed = [(int(height * scale + 0.5), int(width * scale + 0.5)) for height, width in sizes]
+    if any(height >= crop[0] and width >= crop[1] for height, width in zoomed):
         return
     largest = max(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
-    reach = [int(extent * scale) for extent in sizes[largest]]
-    zoomed = f", {reach} at the largest scale {scale:g}" if scale != 1 else ""
+    reach = list(zoomed[largest])
+    at_most = f", {reach} at the largest scale {scale:g}" if scale != 1 else ""
     raise DataError(
         f"crop {list(crop)} (height, width) is larger than every image of split {split.packed.split!r}; the largest, "
-        f"{split.ids[largest]!r}, is {list(sizes[largest])}{zoomed}; set protocol.crop to at most {reach}"
+        f"{split.ids[largest]!r}, is {list(sizes[largest])}{at_most}; set protocol.crop to at most {reach}"
     )

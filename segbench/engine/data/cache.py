@@ -137,7 +137,14 @@ def _move_into_place(temporary: Path, dataset: Dataset, split: str, folder: Path
                 return
             if attempt == ATTEMPTS:
                 raise
-        damaged = temporary.with_name(f"{temporary.name}-{attempt}")
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(folder, damaged)
-            shutil.rmtree(damaged, ignore_errors=True)
+        _move_away(folder, temporary.with_name(f"{temporary.name}-{attempt}"))
+
+
+def _move_away(damaged: Path, elsewhere: Path) -> None:
+    """Remove what may be damaged in any way, in one move for whoever looks at its place."""
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(damaged, elsewhere)
+        if elsewhere.is_dir():
+            shutil.rmtree(elsewhere, ignore_errors=True)
+        else:
+            elsewhere.unlink()

@@ -22,9 +22,8 @@ def check_classes(packed: PackedSplit, classes: Sequence[str]) -> None:
     absent = absent_classes(packed, classes)
     if absent:
         named = ", ".join(map(repr, absent))
-        one = len(absent) == 1
+        never = f"class {named} never occurs" if len(absent) == 1 else f"classes {named} never occur"
         raise DataError(
-            f"{'class' if one else 'classes'} {named} never {'occurs' if one else 'occur'} in the labels of split "
-            f"{packed.split!r} ({len(packed)} images); remove {'it' if one else 'them'} from the dataset, "
-            "or set `absent_classes: allow` in the protocol"
+            f"{never} in the labels of split {packed.split!r} (images: {len(packed)}); remove what is absent from the "
+            "dataset, or set `absent_classes: allow` in the protocol"
         )

@@ -67,12 +67,12 @@ class ResidentSplit:
     def windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> tuple[Tensor, Tensor]:
         """Return a window of each given image and of its labels on the device, (N, C, h, w) and (N, h, w).
 
-        h and w are those of the largest window; smaller ones lie in the upper left corner, what is beyond is undefined.
+        h and w are those of the largest window; smaller ones lie in the upper left corner, and beyond them is 0.
         """
         height = max(stop - start for start, stop in rows)
         width = max(stop - start for start, stop in columns)
-        images = self._empty(self._pixels, (len(indices), self.packed.channels, height, width))
-        labels = self._empty(self._label_pixels, (len(indices), height, width))
+        images = self._zeros(self._pixels, (len(indices), self.packed.channels, height, width))
+        labels = self._zeros(self._label_pixels, (len(indices), height, width))
         for place, index, (top, bottom), (left, right) in zip(range(len(indices)), indices, rows, columns, strict=True):
             image = self._stored_image(index)[:, top:bottom, left:right]
             images[place, :, : bottom - top, : right - left] = image
@@ -90,8 +90,9 @@ class ResidentSplit:
         start = self.packed.offsets[index]
         return self._label_pixels[start : start + height * width].view(height, width)
 
-    def _empty(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return torch.empty(shape, dtype=like.dtype, device=like.device, pin_memory=self._pinned)
+    def _zeros(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
+        # Not empty: rounding lets a sampled border pixel take a millionth of what lies beyond its window.
+        return torch.zeros(shape, dtype=like.dtype, device=like.device, pin_memory=self._pinned)
 
 
 def _fits(packed: PackedSplit, device: torch.device) -> bool:

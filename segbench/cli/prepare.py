@@ -1,0 +1,255 @@
+"""`segbench prepare`: fetch a dataset where that is possible, check every sample, and decode it once."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from .columns import columns
+from .show import parse_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from segbench.contracts import Dataset, Sample, Split
+    from segbench.engine.data.packed import PackedSplit
+    from segbench.registry import Offer
+
+# A smaller split is decoded before anybody could read how far it is.
+WORTH_PROGRESS = 100
+
+# Longer lists of pairs help nobody.
+MOST_PAIRS_NAMED = 3
+
+
+class Prepared(NamedTuple):
+    """A dataset whose splits lie in the cache."""
+
+    offer: Offer
+    root: Path | None
+    dataset: Dataset
+    cache_key: str
+    splits: dict[str, PackedSplit]
+
+
+def prepare(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Full name (data/camvid) or short name.")],
+    root: Annotated[str | None, typer.Option(help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the dataset; may be repeated.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Download a dataset if its files are missing, check every sample, fill the cache, and show what is in it."""
+    from segbench.registry import load_registry
+
+    offer = load_registry().find("dataset", dataset)
+    with contextlib.redirect_stdout(sys.stderr):
+        content = _content(_prepared(offer, root, parse_options(option or [])))
+    typer.echo(_as_json(content) if json else _as_text(content))
+
+
+def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Prepared:
+    from segbench.engine.data.cache import pack
+    from segbench.plan.fingerprint import fingerprint
+    from segbench.plan.key import cache_key
+    from segbench.plan.source import required_versions, source_hash
+    from segbench.registry.datasets import dataset_root, open_dataset
+    from segbench.registry.options import coerce_options
+    from segbench.spec.recipe import DatasetUse
+
+    use = DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=root)
+    folder = dataset_root(offer, root)
+    if folder is not None:
+        _fetch_if_missing(offer, folder)
+    dataset = open_dataset(offer, root, options)
+    key = cache_key(use, fingerprint(dataset), source_hash(offer), required_versions(offer))
+    splits = {}
+    for name, split in dataset.splits.items():
+        with _progress(name, len(split)) as advance:
+            watched = replace(dataset, splits={name: WatchedSplit(split, advance)})
+            splits[name] = pack(watched, name, key)
+    return Prepared(offer, folder, dataset, key, splits)
+
+
+def _fetch_if_missing(offer: Offer, root: Path) -> None:
+    """Download into a folder beside `root` and rename it at the end, so that a root that exists is complete."""
+    download = offer.component.download
+    if download is None or not _is_missing(root):
+        return
+    partial = root.with_name(f"{root.name}.part")
+    partial.mkdir(parents=True, exist_ok=True)
+    typer.echo(f"{root} is missing or empty: fetching {offer.full_name}", err=True)
+    try:
+        download(partial)
+    except BaseException:
+        with contextlib.suppress(OSError):  # what has arrived stays for the next attempt
+            partial.rmdir()
+        raise
+    if root.exists():
+        root.rmdir()
+    partial.rename(root)
+
+
+def _is_missing(root: Path) -> bool:
+    return not root.exists() or (root.is_dir() and not any(root.iterdir()))
+
+
+class WatchedSplit:
+    """A split that reports every sample that is read."""
+
+    def __init__(self, split: Split, advance: Callable[[], None]) -> None:
+        self._split, self._advance = split, advance
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        sample = self._split[index]
+        self._advance()
+        return sample
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._split, name)
+
+
+@contextlib.contextmanager
+def _progress(split: str, images: int) -> Iterator[Callable[[], None]]:
+    """Show on stderr how many images of a split are decoded: a bar on a terminal, else a line; nothing if few."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    console = Console(stderr=True)
+    if images >= WORTH_PROGRESS and not console.is_terminal:
+        typer.echo(f"{split}: checking {images} images", err=True)
+    shown = images >= WORTH_PROGRESS and console.is_terminal
+    bar = Progress(
+        *Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True, disable=not shown
+    )
+    with bar:
+        task = bar.add_task(split, total=images)
+        yield lambda: bar.advance(task)
+
+
+def _content(prepared: Prepared) -> dict[str, Any]:
+    """Return what is known of the prepared dataset, ready for JSON."""
+    from segbench.plan.cache_folder import cache_folder
+
+    dataset, splits = prepared.dataset, prepared.splits
+    return {
+        "name": prepared.offer.full_name,
+        "root": None if prepared.root is None else str(prepared.root),
+        "cache": str(cache_folder() / "packed" / prepared.cache_key),
+        "cache_bytes": sum(packed.nbytes for packed in splits.values()),
+        "channels": dataset.channels,
+        "classes": [*dataset.classes],
+        "licence": dataset.licence,
+        "splits": {name: _split_content(packed) for name, packed in splits.items()},
+        "warnings": [*_absent(dataset, splits), *_identical(splits)],
+    }
+
+
+def _split_content(packed: PackedSplit) -> dict[str, Any]:
+    pixels = packed.class_pixels()
+    labelled = int(pixels.sum())
+    areas = packed.sizes.prod(axis=1)
+    total = int(areas.sum())
+    return {
+        "images": len(packed),
+        "dtype": str(packed.image_dtype),
+        "smallest": packed.sizes[areas.argmin()].tolist(),
+        "largest": packed.sizes[areas.argmax()].tolist(),
+        "class_percent": [100 * count / max(labelled, 1) for count in pixels.tolist()],
+        "ignored_percent": 100 * (total - labelled) / total,
+    }
+
+
+def _absent(dataset: Dataset, splits: Mapping[str, PackedSplit]) -> list[str]:
+    from segbench.engine.data.classes import absent_classes
+
+    if "train" not in splits:
+        return ["there is no split train, so nothing can be trained on this dataset"]
+    return [
+        f"class {name!r} never occurs in train, so it cannot be learnt"
+        for name in absent_classes(splits["train"], dataset.classes)
+    ]
+
+
+def _identical(splits: Mapping[str, PackedSplit]) -> list[str]:
+    """Return a warning for each two splits that share images, pixel by pixel."""
+    digests = {name: _image_digests(packed) for name, packed in splits.items()}
+    names = list(splits)
+    warnings = []
+    for place, first in enumerate(names):
+        for second in names[place + 1 :]:
+            shared = [
+                (digests[first][digest], digests[second][digest]) for digest in digests[first].keys() & digests[second]
+            ]
+            if shared:
+                warnings.append(_identical_message(first, second, sorted(shared)))
+    return warnings
+
+
+def _identical_message(first: str, second: str, pairs: list[tuple[str, str]]) -> str:
+    named = ", ".join(f"{one} = {other}" for one, other in pairs[:MOST_PAIRS_NAMED])
+    more = f" and {len(pairs) - MOST_PAIRS_NAMED} more" if len(pairs) > MOST_PAIRS_NAMED else ""
+    count = "1 image is" if len(pairs) == 1 else f"{len(pairs)} images are"
+    return f"{count} identical in {first} and {second}, so scores look too good: {named}{more}"
+
+
+def _image_digests(packed: PackedSplit) -> dict[bytes, str]:
+    """Return the id of each image by the hash of its size and pixels."""
+    import hashlib
+
+    return {
+        hashlib.sha256(f"{packed.image(index).shape} ".encode() + packed.image(index).tobytes()).digest(): name
+        for index, name in enumerate(packed.ids)
+    }
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(content, indent=2)
+
+
+def _as_text(content: dict[str, Any]) -> str:
+    splits = content["splits"]
+    images = sum(split["images"] for split in splits.values())
+    facts = [
+        *([("root", content["root"])] if content["root"] else []),
+        ("cache", f"{content['cache']} ({content['cache_bytes'] / 1e6:.1f} MB)"),
+        ("licence", content["licence"]),
+    ]
+    return "\n".join(
+        [
+            f"{content['name']}: {images} images, {content['channels']} channels, {len(content['classes'])} classes",
+            columns(facts, indent="  "),
+            columns([("SPLIT", "IMAGES", "SIZE", "DTYPE"), *(_split_row(*item) for item in splits.items())]),
+            columns(_class_rows(content["classes"], splits)),
+            *(f"warning: {warning}" for warning in content["warnings"]),
+        ]
+    )
+
+
+def _split_row(name: str, split: dict[str, Any]) -> tuple[str, str, str, str]:
+    smallest, largest = (f"{width}x{height}" for height, width in (split["smallest"], split["largest"]))
+    size = smallest if smallest == largest else f"{smallest} to {largest}"
+    return name, str(split["images"]), size, split["dtype"]
+
+
+def _class_rows(classes: list[str], splits: Mapping[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return how often each class occurs, in percent of the labelled pixels, and how many pixels are ignored."""
+    return [
+        ("CLASS", *(f"{split} %" for split in splits)),
+        *(
+            (name, *(f"{split['class_percent'][index]:.2f}" for split in splits.values()))
+            for index, name in enumerate(classes)
+        ),
+        ("(ignored)", *(f"{split['ignored_percent']:.2f}" for split in splits.values())),
+    ]

@@ -1,0 +1,142 @@
+"""What stands between a generator and the rest of the engine: sizes, shapes and auxiliary outputs.
+
+What a generator that maps an image to labels may rely on, and what it must keep to:
+
+- `forward` receives images (N, C, H, W) in [-1, 1] and returns logits (N, K, h, w) of any size h x w.
+- In training it may return `(logits, *auxiliary)` and offer `auxiliary_loss(auxiliary, target)`, which returns a
+  scalar. `target` is (N, H, W) int64 of the size of the images that `forward` received, and whatever the dataset's own
+  ignore_index, ignored pixels are -100 in it, the default of torch's losses. In evaluation it returns the logits alone.
+- It may state `size_multiple`, of which H and W must be multiples, and `minimum_size`, which they must reach, both in
+  pixels and 1 if not stated. Images are then padded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from segbench.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# The label that torch's losses ignore unless told otherwise.
+IGNORED = -100
+
+
+class Segmenter(nn.Module):
+    """A generator that takes images of any size and returns logits of the same size.
+
+    Images are padded with mid grey (0) at the bottom and on the right to a size that the network takes. Logits of
+    another size than the network's input are resized to it (bilinear, align_corners=False); then the padding is cut
+    off.
+
+    - images: (N, C, H, W), float in [-1, 1]
+    - returns: logits (N, num_classes, H, W); in training `(logits, *auxiliary)` if the network returns a tuple
+
+    Raises PluginError if the network's output breaks the contract.
+
+        segmenter = Segmenter(network, num_classes=11).train()
+        logits, auxiliary_loss = segmenter.split(segmenter(images), labels, ignore_index=255)
+    """
+
+    def __init__(self, network: nn.Module, num_classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.num_classes = num_classes
+        self.size_multiple = _stated(network, "size_multiple")
+        self.minimum_size = _stated(network, "minimum_size")
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the logits, and in training the network's auxiliary outputs behind them."""
+        padded = self._pad(images, value=0.0)
+        output = self.network(padded)
+        if self.training and isinstance(output, tuple) and output:
+            self._check(output[0], images)
+            return self._fit(output[0], padded, images), *output[1:]
+        self._check(output, images)
+        return self._fit(output, padded, images)
+
+    def split(
+        self, output: Tensor | tuple[Tensor, ...], labels: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Split what `forward` returned into the logits and the auxiliary loss, which is None where there is none.
+
+        - labels: (N, H, W), int64, of the size of the images
+        """
+        if not isinstance(output, tuple):
+            return output, None
+        logits, *auxiliary = output
+        return logits, self.auxiliary_loss(tuple(auxiliary), auxiliary_target(labels, ignore_index))
+
+    def auxiliary_loss(self, auxiliary: tuple[Tensor, ...], target: Tensor) -> Tensor | None:
+        """Return the network's own loss on its auxiliary outputs, or None if it offers none.
+
+        - target: (N, H, W), int64, ignored pixels being -100 (`auxiliary_target`); it is padded as the images were
+        """
+        offered = getattr(self.network, "auxiliary_loss", None)
+        if offered is None:
+            return None
+        loss = offered(auxiliary, self._pad(target, value=IGNORED))
+        if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
+            raise PluginError(f"{self._name()}.auxiliary_loss returned {_described(loss)}; expected a scalar tensor")
+        return loss
+
+    def _pad(self, tensor: Tensor, value: float) -> Tensor:
+        height, width = tensor.shape[-2:]
+        bottom, right = self._padded(height) - height, self._padded(width) - width
+        if bottom == 0 and right == 0:
+            return tensor
+        return functional.pad(tensor, (0, right, 0, bottom), value=value)
+
+    def _padded(self, length: int) -> int:
+        return -(-max(length, self.minimum_size) // self.size_multiple) * self.size_multiple
+
+    def _fit(self, logits: Tensor, padded: Tensor, images: Tensor) -> Tensor:
+        if logits.shape[-2:] != padded.shape[-2:]:
+            logits = functional.interpolate(logits, size=padded.shape[-2:], mode="bilinear", align_corners=False)
+        if padded is images:
+            return logits
+        return logits[..., : images.shape[-2], : images.shape[-1]]
+
+    def _check(self, logits: Any, images: Tensor) -> None:
+        count = images.shape[0]
+        if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[:2] != (count, self.num_classes):
+            mode = "training" if self.training else "evaluation"
+            raise PluginError(
+                f"{self._name()} returned {_described(logits)} in {mode} for images {tuple(images.shape)}; "
+                f"expected a tensor of logits ({count}, {self.num_classes}, height, width): "
+                f"{count} images, {self.num_classes} classes"
+                + (", or in training a tuple that begins with it" if isinstance(logits, (tuple, list)) else "")
+            )
+
+    def _name(self) -> str:
+        return f"{type(self.network).__module__}.{type(self.network).__qualname__}"
+
+
+def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:
+    """Return labels in which ignored pixels are -100, torch's own default, so that a network need not know them.
+
+    - labels: (N, H, W), int64
+    """
+    return labels.masked_fill(labels == ignore_index, IGNORED)
+
+
+def _stated(network: nn.Module, attribute: str) -> int:
+    value = getattr(network, attribute, 1)
+    if not isinstance(value, int) or value < 1:
+        raise PluginError(
+            f"{type(network).__qualname__}.{attribute} is {value!r}; expected a whole number of pixels > 0"
+        )
+    return value
+
+
+def _described(output: Any) -> str:
+    if isinstance(output, torch.Tensor):
+        return f"a tensor {tuple(output.shape)}"
+    if isinstance(output, (tuple, list)):
+        return f"a {type(output).__name__} of {len(output)}"
+    return f"a {type(output).__name__}"

@@ -1,0 +1,109 @@
+"""Score label maps that any other tool has made, as a record without training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from segbench.plan.fingerprint import fingerprint
+from segbench.plan.key import cache_key
+from segbench.plan.source import required_versions, source_hash
+from segbench.registry.datasets import open_dataset
+from segbench.stats.scores import per_class, scores
+from segbench.store.counts import Counts, write_counts
+from segbench.store.record import Evaluated, Record
+
+from .confusion import confusion_matrices
+from .data.cache import pack
+from .environment import environment
+from .label_files import find_label_maps, read_label_map
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from segbench.registry import Registry
+    from segbench.spec.recipe import DatasetUse
+    from segbench.store.folder import ResultsFolder
+
+    from .data.packed import PackedSplit
+
+
+class Entry(NamedTuple):
+    """Where scores stand in a table: the dataset's name there, the split scored, the method's name and its seed."""
+
+    dataset: str
+    split: str
+    method: str
+    seed: int
+
+
+def score_predictions(
+    folder: Path, use: DatasetUse, entry: Entry, registry: Registry, results: ResultsFolder
+) -> Record:
+    """Count a folder of label maps against the truth of a split, and write record and counts.
+
+    The key covers the predicted classes, the data and the entry, so scoring the same twice leaves one record. Raises
+    DataError for data that is not at hand and for label maps that are missing, left over or malformed
+    (`find_label_maps`, `read_label_map`), RecordError for a results folder that cannot be written.
+    """
+    offer = registry.find("dataset", use.use)
+    dataset = open_dataset(offer, use.root, use.options)
+    mark = fingerprint(dataset)
+    packed = pack(dataset, entry.split, cache_key(use, mark, source_hash(offer), required_versions(offer)))
+    confusion, digest = count_predictions(folder, packed)
+    spec = {
+        "scored": True,
+        "dataset": {**use.model_dump(mode="json", exclude={"root"}), "fingerprint": mark},
+        "split": entry.split,
+        "predictions": digest,
+    }
+    record = scored_record(confusion, spec, entry, results.benchmark)
+    write_counts(results.cell_folder(record.key), Counts(ids=packed.ids, split=entry.split, confusion=confusion))
+    results.write(record)
+    return record
+
+
+def count_predictions(folder: Path, packed: PackedSplit) -> tuple[NDArray[np.int64], str]:
+    """Return the confusion counts of each image (n, K, K), and a hash of all ids and predicted classes."""
+    digest = hashlib.sha256()
+    matrices = []
+    for index, path in enumerate(find_label_maps(folder, packed.ids)):
+        truth = packed.labels(index)
+        prediction = read_label_map(path, truth, packed.num_classes, packed.ignore_index)
+        digest.update(f"{packed.ids[index]} {prediction.shape} ".encode())
+        digest.update(prediction.astype("<u2").tobytes())
+        pair = (torch.from_numpy(prediction)[None], torch.from_numpy(truth.astype(np.int64))[None])
+        matrices.append(confusion_matrices(*pair, packed.num_classes, packed.ignore_index))
+    return torch.cat(matrices).numpy(), digest.hexdigest()
+
+
+def scored_record(confusion: NDArray[np.int64], spec: Mapping[str, Any], entry: Entry, benchmark: str) -> Record:
+    """Return the record of label maps that were made elsewhere."""
+    total = confusion.sum(axis=0)
+    return Record(
+        key=_key(spec, entry),
+        benchmark=benchmark,
+        dataset=entry.dataset,
+        subset="all",
+        method=entry.method,
+        seed=entry.seed,
+        status="ok",
+        scores=scores(total),
+        per_class=per_class(total),
+        evaluated=Evaluated(split=entry.split, images=len(confusion)),
+        spec=dict(spec),
+        environment=environment(torch.device("cpu"), torch.get_num_threads()),
+    )
+
+
+def _key(spec: Mapping[str, Any], entry: Entry) -> str:
+    """Return 16 hexadecimal digits, as the key of a trained cell has."""
+    canonical = json.dumps({"spec": spec, "entry": entry._asdict()}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

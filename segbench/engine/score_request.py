@@ -1,0 +1,89 @@
+"""What `segbench score` is asked for: which data, and where in which benchmark's table the scores stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segbench.errors import OptionError
+from segbench.registry.options import coerce_options
+from segbench.spec.benchmark import load_benchmark
+from segbench.spec.names import check_name
+from segbench.spec.node import Place
+from segbench.spec.packaged import packaged_benchmarks
+from segbench.spec.recipe import DatasetUse
+from segbench.store.folder import ResultsFolder
+
+from .score import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segbench.registry import Registry
+    from segbench.spec.recipe import Benchmark
+
+NO_BENCHMARK = "scored"
+DEFAULT_SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What was asked: `dataset` is a component's name or, with a benchmark, a dataset's name in its file.
+
+    `benchmark` is a packaged name, a file, or the name of a folder in `results`. `split` is by default what the
+    benchmark evaluates.
+    """
+
+    dataset: str
+    name: str
+    results: Path
+    benchmark: str | None = None
+    root: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split: str | None = None
+    seed: int = 0
+
+
+def resolve_request(request: ScoreRequest, registry: Registry) -> tuple[DatasetUse, Entry, ResultsFolder]:
+    """Return the dataset, the entry and the folder that are meant.
+
+    Raises SpecError for an unknown benchmark and for names that cannot be names, ComponentError for an unknown dataset
+    and OptionError for its options.
+    """
+    check_name(request.name, Place("--name", Path.cwd()))
+    folder, benchmark = _benchmark(request, registry)
+    alias, use = _dataset(request, benchmark, registry)
+    split = request.split or _evaluated_split(benchmark)
+    return use, Entry(alias, split, request.name, request.seed), ResultsFolder(request.results, folder)
+
+
+def _benchmark(request: ScoreRequest, registry: Registry) -> tuple[str, Benchmark | None]:
+    """Return the name of the results folder, and the benchmark if its file is known."""
+    name = request.benchmark
+    if name is None:
+        return NO_BENCHMARK, None
+    is_a_folder_name = len(Path(name).parts) == 1 and name not in packaged_benchmarks()
+    if is_a_folder_name and (request.results / name).is_dir():
+        return name, None
+    benchmark = load_benchmark(name, registry)
+    return benchmark.name, benchmark
+
+
+def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Registry) -> tuple[str, DatasetUse]:
+    """Return the dataset's name in the table, and the dataset."""
+    datasets = benchmark.datasets if benchmark else {}
+    if request.dataset in datasets:
+        if request.options:
+            raise OptionError(f"the options of dataset {request.dataset!r} are those of the benchmark file; give none")
+        use = datasets[request.dataset]
+        return request.dataset, use.model_copy(update={"root": request.root or use.root})
+    offer = registry.find("dataset", request.dataset)
+    use = DatasetUse(use=offer.full_name, options=coerce_options(offer, request.options), root=request.root)
+    same = [name for name, other in datasets.items() if (other.use, other.options) == (use.use, use.options)]
+    return (same[0] if same else offer.component.name), use
+
+
+def _evaluated_split(benchmark: Benchmark | None) -> str:
+    splits = {method.protocol.evaluate for method in benchmark.methods.values()} if benchmark else set()
+    return splits.pop() if len(splits) == 1 else DEFAULT_SPLIT

@@ -1,0 +1,140 @@
+"""A run: what is already recorded is dropped, methods are tried, cells run, methods are timed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from segbench.errors import CellError
+
+from .cells import run_cells
+from .functions import ENGINE
+from .interrupt import Interrupt
+from .jobs import Run, key_of
+from .memory import fair_share
+from .outcome import Failed, Finished
+from .pool import Pool
+from .preflight import preflight
+from .preload import modules_to_preload
+from .timing import time_methods
+from .workers import Limits, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from segbench.plan.build import Plan
+    from segbench.plan.cell import Cell
+    from segbench.store.folder import ResultsFolder
+    from segbench.store.record import Failure, Record
+
+    from .functions import Functions
+    from .listener import Listener
+    from .workers import Event
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended: the records of its cells in plan order, and which methods could not be timed and why.
+
+    An interrupted run has no record of the cells it did not come to.
+    """
+
+    records: tuple[Record, ...]
+    interrupted: bool = False
+    untimed: Mapping[str, Failure] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> tuple[Record, ...]:
+        """The records of cells that are not ok."""
+        return tuple(record for record in self.records if record.status != "ok")
+
+
+def start_workers(cells: Sequence[Cell]) -> Workers:
+    """Return workers for cells; the libraries they share are imported in the background from now on."""
+    workers = Workers(modules_to_preload({name for cell in cells for name in cell.versions}))
+    workers.warm_up()
+    return workers
+
+
+def run(
+    plan: Plan,
+    folder: ResultsFolder,
+    *,
+    device: str,
+    jobs: int = 1,
+    timeout: float | None = None,
+    memory_limit: int | None = None,
+    listener: Listener,
+    workers: Workers | None = None,
+    functions: Functions = ENGINE,
+) -> Summary:
+    """Run the cells of a plan that have no ok record yet, `jobs` at a time, and return how it went.
+
+    `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
+    its share of 90 % of the machine's memory. A cell that fails leaves a record that says why, and the others go on.
+    Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
+    is full or read-only. Ctrl-C and SIGTERM end it early; the next run resumes.
+    """
+    folder.check_writable()
+    recorded = ok_records(plan, folder)
+    todo = [cell for cell in plan.cells if cell.key not in recorded]
+    listener.planned(todo, len(recorded))
+    if not todo and all(record.inference for record in recorded.values()):
+        return Summary(tuple(recorded.values()))
+    with Interrupt() as interrupt:
+        limits = Limits(timeout, memory_limit or fair_share(jobs))
+        workers = workers or start_workers(plan.cells)
+        environment = probe(workers, functions.probe, device, limits, interrupt)
+        if environment is None:
+            return _summary(plan, recorded, interrupt)
+        context = Run(plan, folder, workers, jobs, limits, functions, listener, interrupt, environment)
+        refused = preflight(context, todo)
+        records = recorded if interrupt.requested else run_cells(context, todo, recorded, refused)
+        untimed = {} if interrupt.requested else time_methods(context)
+        return _summary(plan, records, interrupt, untimed)
+
+
+def ok_records(plan: Plan, folder: ResultsFolder) -> dict[str, Record]:
+    """Return the ok records of a plan's cells by key, in plan order."""
+    found = {key: folder.read(key) for key in map(key_of, plan.cells)}
+    return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
+
+
+def unrecorded(plan: Plan, folder: ResultsFolder) -> list[Cell]:
+    """Return the cells of a plan that have no ok record."""
+    recorded = ok_records(plan, folder)
+    return [cell for cell in plan.cells if cell.key not in recorded]
+
+
+def probe(
+    workers: Workers, function: str, device: str, limits: Limits, interrupt: Interrupt
+) -> Mapping[str, Any] | None:
+    """Ask a worker where it runs, "machine" and the resolved "device" among it; None if interrupted.
+
+    Raises the SegbenchError for a device that is not there.
+    """
+    with TemporaryDirectory(prefix="segbench-") as place, Pool(workers, 1, interrupt, _ignore) as pool:
+        pool.start("probe", function, device, Path(place), limits)
+        while not interrupt.requested:
+            for _, outcome in pool.advance():
+                if isinstance(outcome, Finished):
+                    return dict(outcome.result)
+                if isinstance(outcome, Failed) and outcome.error:
+                    raise outcome.error
+                raise CellError(
+                    f"no worker process can run: {outcome.failure.cause}\n{outcome.failure.traceback or ''}"
+                )
+    return None
+
+
+def _ignore(key: str, event: Event) -> None:
+    """A probe emits nothing of interest."""
+
+
+def _summary(
+    plan: Plan, records: Mapping[str, Record], interrupt: Interrupt, untimed: Mapping[str, Failure] | None = None
+) -> Summary:
+    found = tuple(records[key] for key in map(key_of, plan.cells) if key in records)
+    return Summary(found, interrupt.requested, untimed or {})

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from segbench.cli import main
+from segbench.store.folder import ResultsFolder
+from segbench.store.record import Record
+
+PLUGIN = """
+import numpy as np
+from segbench import Component, Dataset, Sample, hookimpl
+
+def net(in_channels, num_classes, *, width: int = 8): ...
+
+def entropy(num_classes, ignore_index): ...
+
+def dots(*, images: int = 2):
+    print("making dots")
+    samples = [Sample(np.full((4, 4), i, np.uint8), np.zeros((4, 4), np.uint8), str(i)) for i in range(images)]
+    return Dataset(["a", "b"], [(0, 0, 0), (9, 9, 9)], {"train": samples}, channels=1)
+
+def pictures(root): ...
+
+@hookimpl
+def segbench_generators():
+    yield Component("net", net, "A network")
+
+@hookimpl
+def segbench_losses():
+    yield Component("entropy", entropy, "A loss")
+
+@hookimpl
+def segbench_datasets():
+    yield Component("dots", dots, "Dots")
+    yield Component("pictures", pictures, "Pictures")
+"""
+
+BENCHMARK = """\
+name: my-bench
+datasets: {dots: mine/dots}
+protocol: {budget: {steps: 10}, precision: fp16, threads: 1}
+seeds: [0, 1]
+methods:
+  tuned: {extends: base, start_from: base}
+  base: {generator: mine/net, losses: [mine/entropy]}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _plugin_and_benchmark(install_plugin, tmp_path, monkeypatch):
+    install_plugin("my-dist", {"mine": "my_plan_plugin"}, {"my_plan_plugin.py": PLUGIN})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bench.yaml").write_text(BENCHMARK)
+
+
+def planned(capsys, *arguments):
+    assert main(["plan", "bench.yaml", *arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_cells_are_shown_upstream_first_with_needs_and_keys(capsys):
+    assert main(["plan", "bench.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "my-bench (bench.yaml)"
+    assert lines[1].split() == ["DATASET", "METHOD", "SEED", "NEEDS", "KEY", "RECORDED"]
+    rows = [line.split() for line in lines[2:6]]
+    assert [row[:3] for row in rows] == [["dots", name, seed] for name in ("base", "tuned") for seed in "01"]
+    assert rows[2][3:5] == ["base", "(start_from)"]
+    assert all(len(row[-2]) == 16 and row[-1] == "no" for row in rows)
+    assert lines[6] == "4 cells, 0 of them recorded in results/my-bench"
+
+
+def test_json_has_the_same_facts(capsys):
+    found = planned(capsys, "--device", "cpu")
+    assert (found["benchmark"], found["source"], found["results"]) == ("my-bench", "bench.yaml", "results/my-bench")
+    assert found["datasets"]["dots"]["use"] == "mine/dots"
+    assert found["datasets"]["dots"]["problem"] is None
+    base, tuned = (next(cell for cell in found["cells"] if cell["method"] == name) for name in ("base", "tuned"))
+    assert tuned["needs"] == [{"reason": "start_from", "method": "base", "key": base["key"]}]
+    assert (base["subset"], base["seed"], base["recorded"]) == ("all", 0, None)
+    assert len(found["warnings"]) == 1
+
+
+def test_choices_of_the_command_line_are_made(capsys):
+    found = planned(capsys, "--only", "base", "--seeds", "7,8", "--set", "methods.base.generator.width=3")
+    assert [(cell["method"], cell["seed"]) for cell in found["cells"]] == [("base", 7), ("base", 8)]
+    plain = planned(capsys, "--only", "base", "--seeds", "7,8")
+    assert {cell["key"] for cell in found["cells"]}.isdisjoint(cell["key"] for cell in plain["cells"])
+
+
+def test_methods_that_a_chosen_one_needs_are_kept(capsys):
+    assert {cell["method"] for cell in planned(capsys, "--only", "tuned")["cells"]} == {"base", "tuned"}
+
+
+def record(key, status):
+    facts = {"benchmark": "my-bench", "dataset": "dots", "subset": "all", "method": "base", "seed": 0}
+    return Record(key=key, status=status, spec={}, environment={}, **facts)
+
+
+def test_records_are_shown(capsys, tmp_path):
+    keys = [cell["key"] for cell in planned(capsys)["cells"]]
+    folder = ResultsFolder(tmp_path / "done", "my-bench")
+    folder.write(record(keys[0], "ok"))
+    folder.write(record(keys[1], "failed"))
+    folder.record_path(keys[2]).write_text("{")
+    found = planned(capsys, "--results", "done")
+    assert [cell["recorded"] for cell in found["cells"]] == ["ok", "failed", "corrupt", None]
+    main(["plan", "bench.yaml", "--results", "done"])
+    assert "4 cells, 1 of them recorded in done/my-bench" in capsys.readouterr().out
+    assert folder.record_path(keys[2]).read_text() == "{"
+
+
+def test_warnings_depend_on_the_device(capsys):
+    main(["plan", "bench.yaml", "--device", "cpu"])
+    assert "warning: all methods: fp16 is made for GPUs" in capsys.readouterr().out
+    main(["plan", "bench.yaml", "--device", "cuda:0"])
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_without_the_data_keys_are_unknown(capsys, tmp_path):
+    (tmp_path / "bench.yaml").write_text(BENCHMARK.replace("mine/dots", "{use: mine/pictures, root: nowhere}"))
+    assert main(["plan", "bench.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all("key unknown" in line for line in lines[2:6])
+    assert lines[7].startswith("key unknown without the data of dots: dataset mine/pictures: there is no folder")
+    assert str(tmp_path / "nowhere") in lines[7]
+    assert {cell["key"] for cell in planned(capsys)["cells"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bench.yaml", "--set", "protocol.bugdet.steps=1"], "Did you mean 'budget'?"),
+        (["bench.yaml", "--only", "bsae"], "--only bsae: there is no method 'bsae'; there is tuned, base."),
+        (["bench.yaml", "--seeds", "a"], "--seeds a: write whole numbers"),
+        (["absent.yaml"], "there is no benchmark file absent.yaml"),
+        (["quikstart"], "Did you mean 'quickstart'?"),
+        (["bench.yaml", "--set", "methods.base.start_from=tuned"], "methods.base.start_from: "),
+    ],
+)
+def test_a_mistake_is_an_error_without_a_traceback(capsys, arguments, message):
+    assert main(["plan", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_every_packaged_benchmark_can_be_planned(capsys):
+    from segbench.spec.packaged import packaged_benchmarks
+
+    for name in packaged_benchmarks():
+        assert main(["plan", name, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["benchmark"] == name
+
+
+def test_planning_loads_no_torch():
+    code = "import sys; from segbench.cli import main; main(['plan', 'quickstart']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "nuclei" in done.stdout

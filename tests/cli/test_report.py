@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from segbench.cli import main
+from segbench.store.folder import ResultsFolder
+from segbench.store.record import Failure, Record, Scores
+
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A folder results/ with one finished and one failed cell, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    cell = {"benchmark": "tiny", "dataset": "shapes", "subset": "all", "seed": 0, "spec": {}, "environment": {}}
+    scores = Scores(miou=0.5, pixel_accuracy=0.9, mean_accuracy=None, fwiou=None, dice=None)
+    folder = ResultsFolder(tmp_path / "results", "tiny")
+    folder.write(Record(key=KEY, method="fcn", status="ok", scores=scores, **cell))
+    error = Failure(cause="out of memory", plugin="smp")
+    folder.write(Record(key="f" * 16, method="unet", status="failed", error=error, **cell))
+    return tmp_path / "results"
+
+
+def test_the_default_is_the_table_of_results_in_the_current_folder(results, capsys):
+    assert main(["report"]) == 0
+    captured = capsys.readouterr()
+    assert "50.00 ± -" in captured.out
+    assert "failed: tiny / shapes / unet / seed 0: out of memory (plugin smp)" in captured.out
+    assert "Records: results/tiny\n" in captured.out
+    assert captured.err == ""
+
+
+def test_folders_and_a_benchmark_can_be_named(results, capsys):
+    assert main(["report", str(results), str(results / "tiny"), "--benchmark", "tiny"]) == 0
+    assert capsys.readouterr().out.count("50.00") == 1
+
+
+def test_json_on_stdout_is_pure(results, capsys):
+    assert main(["report", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["method"] == "fcn"
+
+
+def test_csv_says_on_stderr_what_it_leaves_out(results, capsys):
+    assert main(["report", "--format", "csv"]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    assert captured.err.startswith("not in the CSV: failed: tiny / shapes / unet / seed 0")
+
+
+@pytest.mark.parametrize("format", ["table", "markdown", "csv", "latex", "json"])
+def test_a_file_gets_what_stdout_would_get(results, capsys, tmp_path, format):
+    main(["report", "--format", format])
+    printed = capsys.readouterr().out
+    assert main(["report", "--format", format, "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out").read_text(encoding="utf-8") == printed
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"wrote {tmp_path / 'out'}" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "error: no results folder at nowhere"),
+        (["results", "--benchmark", "tin"], "there are: tiny. Did you mean 'tiny'?"),
+        (["results", "-o", "nowhere/report.txt"], "cannot write the report to nowhere/report.txt"),
+        (["results", "--format", "xml"], "xml"),
+    ],
+)
+def test_a_mistake_is_one_clear_message_and_exit_code_2(results, capsys, arguments, message):
+    assert main(["report", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_report_written_among_the_results_does_not_disturb_the_next(results, capsys):
+    assert main(["report", "--format", "json", "-o", "results/report.json"]) == 0
+    assert main(["report", "--format", "json", "-o", "results/tiny/report.json"]) == 0
+    capsys.readouterr()
+    assert main(["report"]) == 0
+    captured = capsys.readouterr()
+    assert "50.00 ± -" in captured.out
+    assert "Not read" not in captured.out
+
+
+def test_the_report_needs_neither_torch_nor_a_terminal_of_any_width(results):
+    script = "import sys; from segbench.cli import main; main(['report']); assert 'torch' not in sys.modules"
+    environment = {**os.environ, "COLUMNS": "20", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "mIoU [%]" in done.stdout

@@ -1,0 +1,58 @@
+"""Plans and runs whose cells do what the name of their method says; see `worker_functions.train`."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+from segbench.execute.functions import Functions
+from segbench.execute.listener import Silence
+from segbench.execute.plain_progress import PlainProgress
+from segbench.execute.run import run
+from segbench.execute.workers import Workers
+from segbench.plan.build import Plan
+from segbench.plan.cell import Cell
+from segbench.spec.protocol import Budget, Protocol
+from segbench.spec.recipe import ComponentUse, DatasetUse, Method
+from segbench.store.folder import ResultsFolder
+
+FUNCTIONS = Functions(*(f"worker_functions:{name}" for name in ("probe", "preflight", "train", "time_method")))
+
+
+def make_cell(method, seed=0, upstream=None):
+    key = hashlib.sha256(f"{method} {seed}".encode()).hexdigest()[:16]
+    recipe = Method(
+        name=method,
+        generator=ComponentUse(use="basic/fcn"),
+        losses=(),
+        protocol=Protocol(budget=Budget(steps=1), threads=1),
+    )
+    return Cell(
+        benchmark="bench",
+        dataset_name="data",
+        dataset=DatasetUse(use="data/shapes", root="/secret"),
+        method=recipe,
+        seed=seed,
+        upstream={"start_from": upstream.key} if upstream else {},
+        key=key,
+    )
+
+
+def make_plan(methods, seeds=1):
+    return Plan(cells=tuple(make_cell(method, seed) for seed in range(seeds) for method in methods))
+
+
+def run_plan(plan, results, **settings):
+    settings = {"device": "auto", "listener": Silence(), "functions": FUNCTIONS, **settings}
+    return run(plan, ResultsFolder(Path(results), "bench"), **settings)
+
+
+if __name__ == "__main__":
+    summary = run_plan(
+        make_plan(sys.argv[2].split(","), seeds=int(sys.argv[3])),
+        sys.argv[1],
+        listener=PlainProgress(sys.stderr),
+        workers=Workers(["segbench.engine.job"]),
+    )
+    print("interrupted" if summary.interrupted else "done", len(summary.records))

@@ -1,0 +1,238 @@
+"""What the tests have workers do; found by dotted path, so this folder goes on sys.path."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from segbench.engine.job import CellResult, TimingResult
+from segbench.errors import CellError, DataError, PluginError
+from segbench.store.record import Cost, Inference, Latency, Scores, Train
+
+HERE = {"machine": "here", "device": "cpu"}
+SCORES = Scores(miou=0.5, pixel_accuracy=0.5, mean_accuracy=0.5, fwiou=0.5, dice=0.5)
+
+
+def echo(job, channel):
+    return job
+
+
+def where(job, channel):
+    return {"folder": os.getcwd(), "temporary": tempfile.mkdtemp(), "variable": os.environ.get("SEGBENCH_TEST")}
+
+
+def leaves_group(job, channel):
+    return os.getpgrp() == os.getpid()
+
+
+def reports(job, channel):
+    channel.emit("step", step=1, steps=2, loss=float("nan"))
+    channel.emit("validation", step=1, miou=0.25)
+
+
+def prints(job, channel):
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    os.write(1, b"from native code\n")
+    subprocess.run([sys.executable, "-c", "print('from a child')"], check=True)
+
+
+def waits_for_stop(job, channel):
+    channel.emit("ready")
+    while not channel.stop_requested():
+        time.sleep(0.01)
+    return "stopped"
+
+
+def raises(job, channel):
+    print("last words")
+    raise ValueError("no such thing\nsecond line")
+
+
+def raises_in_plugin(job, channel):
+    from broken_plugin.network import build
+
+    build()
+
+
+def crashes_in_plugin(job, channel):
+    from broken_plugin.network import crash
+
+    crash()
+
+
+def cell_error_from_plugin(job, channel):
+    try:
+        raises_in_plugin(job, channel)
+    except Exception as error:
+        raise CellError("the loss became nan by step 3") from error
+
+
+def data_error(job, channel):
+    raise DataError("the split is empty")
+
+
+def exits(job, channel):
+    sys.exit(3)
+
+
+def exits_at_once(job, channel):
+    os._exit(3)
+
+
+def segfaults(job, channel):
+    ctypes.string_at(0)
+
+
+def kills_itself(job, channel):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hogs(job, channel):
+    held = []
+    while True:
+        held.append(bytearray(os.urandom(1) * 20_000_000))
+
+
+def child_hogs(job, channel):
+    subprocess.run([sys.executable, "-c", "x = [bytearray(b'1' * 20_000_000) for _ in range(100)]; input()"], check=True)
+
+
+def hangs(job, channel):
+    channel.emit("ready")
+    while True:
+        time.sleep(0.05)
+
+
+def hangs_holding_the_interpreter(job, channel):
+    import re
+
+    re.match(r"(a+)+$", "a" * 40 + "b")
+
+
+def leaves_a_child(job, channel):
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+
+
+def leaves_a_thread(job, channel):
+    import threading
+
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return "done"
+
+
+def unpicklable(job, channel):
+    return lambda: None
+
+
+def probe(job, channel):
+    return dict(HERE)
+
+
+def accept(job, channel):
+    (Path(job.folder).parent / "preflights").open("a").write(f"{job.cell.method.name}\n")
+
+
+def preflight(job, channel):
+    """Do what the method's name says."""
+    if job.cell.method.name == "mistake":
+        raise DataError("the split has fewer images than a batch")
+    if job.cell.method.name == "plugin":
+        raise PluginError("the network returns 2 channels for 3 classes")
+    if job.cell.method.name == "crash":
+        segfaults(job, channel)
+
+
+def train(job, channel):
+    """Do what the method's name says, and note that this cell was run."""
+    folder = Path(job.folder)
+    with (folder.parent / "ran").open("a") as ran:
+        ran.write(f"{job.cell.key} {os.getpid()}\n")
+    return {
+        "segfault": segfaults,
+        "raise": raises,
+        "fails-once": fails_once,
+        "patient": patient,
+        "stubborn": stubborn,
+        "child": needs_upstream,
+        "slow": slow,
+    }.get(job.cell.method.name, finish)(job, channel)
+
+
+def finish(job, channel):
+    channel.emit("step", step=1, steps=1, seconds=0.1, loss=0.5, images_per_second=10.0)
+    cost = Cost(parameters=1, flops=None, flops_size=None, train_peak_bytes=None, inference_peak_bytes=None)
+    return CellResult(
+        status="ok",
+        scores=SCORES,
+        train=Train(steps=1, seconds=0.1, images_per_second=10.0),
+        cost=cost,
+        environment={**HERE, "started": str(time.time())},
+    )
+
+
+def slow(job, channel):
+    time.sleep(0.3)
+    return finish(job, channel)
+
+
+def fails_once(job, channel):
+    mark = Path(job.folder) / "failed"
+    if mark.exists():
+        return finish(job, channel)
+    mark.touch()
+    raise RuntimeError("the first time")
+
+
+def patient(job, channel):
+    """Train until told to stop; the next time, go on and finish."""
+    checkpoint = Path(job.folder) / "checkpoint"
+    if checkpoint.exists():
+        return finish(job, channel)
+    checkpoint.touch()
+    channel.emit("stage", name="train")
+    while not channel.stop_requested():
+        time.sleep(0.01)
+    return CellResult(status="interrupted", environment=HERE)
+
+
+def stubborn(job, channel):
+    """Train without ever asking whether to stop; the next time, finish."""
+    checkpoint = Path(job.folder) / "checkpoint"
+    if checkpoint.exists():
+        return finish(job, channel)
+    checkpoint.touch()
+    channel.emit("stage", name="train")
+    while True:
+        time.sleep(0.01)
+
+
+def needs_upstream(job, channel):
+    assert Path(job.upstream["start_from"]).is_dir()
+    return finish(job, channel)
+
+
+def time_method(job, channel):
+    with (Path(job.folder).parent / "timed").open("a") as timed:
+        timed.write(f"{job.cell.method.name}\n")
+    if job.cell.method.name == "untimable":
+        raise CellError("out of memory")
+    latency = Latency(p50=1.0, p95=2.0, n=3)
+    row = Inference(
+        stage="forward", batch=1, size=(2, 2), images_per_second=9.0, latency_ms=latency, budget="reduced"
+    )
+    return TimingResult(inference=(row,), inference_peak_bytes=77)
+
+
+def leaves_a_child_and_hangs(job, channel):
+    Path("child.part").write_text(str(leaves_a_child(job, channel)))
+    Path("child.part").rename("child")
+    hangs(job, channel)
+
+
+def modules(job, channel):
+    return sorted(name for name in sys.modules if name.startswith("preloaded_"))

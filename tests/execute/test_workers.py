@@ -1,0 +1,97 @@
+"""Worker processes, from outside: how their ends are explained, and what they may use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segbench.execute.outcome import Died, Finished, TimedOut
+
+MEGABYTE = 10**6
+
+
+def test_a_crash_in_native_code_is_named_and_its_stack_kept(outcome_of):
+    outcome = outcome_of("segfaults")
+    assert isinstance(outcome, Died)
+    assert outcome.failure.cause == "killed by SIGSEGV (a crash in native code)"
+    assert "in segfaults" in outcome.failure.traceback
+
+
+def test_a_kill_from_outside_is_named(outcome_of):
+    outcome = outcome_of("kills_itself")
+    assert isinstance(outcome, Died)
+    assert outcome.failure.cause == "killed by SIGKILL (often the system's out-of-memory killer)"
+
+
+def test_an_exit_without_an_answer_is_named(outcome_of):
+    assert outcome_of("exits_at_once").failure.cause == "the worker process exited with code 3 before it answered"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="memory is limited only where /proc tells it")
+@pytest.mark.parametrize("function", ["hogs", "child_hogs"])
+def test_a_worker_is_killed_above_its_memory_limit_and_what_its_children_hold_counts(outcome_of, function):
+    outcome = outcome_of(function, memory=400 * MEGABYTE)
+    assert isinstance(outcome, Died)
+    assert outcome.failure.cause.startswith("out of memory: used ")
+    assert outcome.failure.cause.endswith(" of 400 MB allowed")
+
+
+@pytest.mark.parametrize("function", ["hangs", "hangs_holding_the_interpreter"])
+def test_a_worker_is_killed_when_its_time_is_up_and_where_it_was_is_known(outcome_of, function):
+    outcome = outcome_of(function, seconds=0.5)
+    assert isinstance(outcome, TimedOut)
+    assert outcome.failure.cause == "timed out after 0.5 s"
+    assert f"in {function}" in outcome.failure.traceback
+
+
+def test_what_a_worker_has_started_ends_with_it(outcome_of, until):
+    outcome = outcome_of("leaves_a_child")
+    assert isinstance(outcome, Finished)
+    until(lambda: not Path(f"/proc/{outcome.result}").exists())
+
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+from multiprocessing.connection import wait
+from segbench.execute.workers import Limits, Workers
+if __name__ == "__main__":
+    workers = Workers(sys.argv[2:])
+    for number in range(2):
+        worker = workers.start("worker_functions:modules", None, Path(sys.argv[1]), Limits(60))
+        while worker.running:
+            wait(worker.waitables, 0.1)
+            worker.enforce_limits()
+        list(worker.events())
+        print(worker.outcome().result)
+"""
+
+
+def run_program(folder, *preload):
+    """Return what two workers in a row find imported, in a process of its own since it has one fork server."""
+    (folder / "program.py").write_text(PROGRAM)
+    (folder / "preloaded_fine.py").write_text("")
+    (folder / "preloaded_broken.py").write_text("raise RuntimeError('no such operator')")
+    (folder / "preloaded_fatal.py").write_text("import os; os._exit(1)")
+    done = subprocess.run(
+        [sys.executable, folder / "program.py", folder / "work", *preload],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout.split("\n")[:2]
+
+
+def test_workers_find_preloaded_modules_imported_and_a_broken_one_harms_no_other(tmp_path):
+    found = run_program(tmp_path, "preloaded_broken", "preloaded_missing", "preloaded_fine")
+    assert found == ["['preloaded_fine']"] * 2
+
+
+def test_a_module_that_kills_the_server_costs_the_preloading_only(tmp_path):
+    assert run_program(tmp_path, "preloaded_fine", "preloaded_fatal") == ["[]"] * 2

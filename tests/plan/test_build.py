@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segbench.errors import SpecError
+from segbench.plan.build import build_plan
+from segbench.plan.key import cell_key
+from segbench.spec.protocol import Protocol
+from segbench.spec.recipe import Benchmark, DatasetUse
+
+from .conftest import PACKAGE, Toy, forget, method
+
+SHAPES = DatasetUse(use="toy/shapes", options={"images": 2})
+
+
+def benchmark(*methods, seeds=(0, 1), datasets=("shapes",)):
+    return Benchmark(
+        name="test",
+        source="bench.yaml",
+        datasets=dict.fromkeys(datasets, SHAPES),
+        seeds=seeds,
+        methods={method.name: method for method in methods},
+    )
+
+
+def build(toy, made, threads=2, **fingerprints):
+    return build_plan(made, toy.registry(), fingerprints or {"shapes": "f" * 32}, threads=threads)
+
+
+def test_every_dataset_method_and_seed_is_a_cell(toy):
+    made = benchmark(method("a"), method("b"), datasets=("shapes", "more"))
+    plan = build(toy, made, shapes="f", more="g")
+    found = [(cell.dataset_name, cell.seed, cell.method.name) for cell in plan.cells]
+    assert found == list(product(["shapes", "more"], [0, 1], ["a", "b"]))
+    assert len({cell.key for cell in plan.cells}) == 8
+    assert all(cell.subset == "all" and cell.benchmark == "test" for cell in plan.cells)
+
+
+def test_upstream_cells_come_first_and_have_the_same_dataset_and_seed(toy):
+    made = benchmark(method("tuned", start_from="base"), method("base"), datasets=("shapes", "more"))
+    plan = build(toy, made, shapes="f", more="g")
+    keys = {(cell.dataset_name, cell.seed, cell.method.name): cell.key for cell in plan.cells}
+    seen = set()
+    for cell in plan.cells:
+        seen.add(cell.key)
+        if cell.method.name == "tuned":
+            assert cell.upstream == {"start_from": keys[cell.dataset_name, cell.seed, "base"]}
+            assert cell.upstream["start_from"] in seen
+        else:
+            assert cell.upstream == {}
+
+
+def test_a_change_upstream_changes_the_keys_downstream(toy):
+    def keys(batch_size):
+        base = method("base", protocol=Protocol(budget={"steps": 10}, batch_size=batch_size))
+        plan = build(toy, benchmark(base, method("tuned", start_from="base"), method("free")))
+        return {cell.method.name: cell.key for cell in plan.cells if cell.seed == 0}
+
+    before, after = keys(8), keys(4)
+    assert before["free"] == after["free"]
+    assert before["base"] != after["base"]
+    assert before["tuned"] != after["tuned"]
+
+
+def test_the_key_is_that_of_the_finished_cell(toy):
+    for cell in build(toy, benchmark(method("base"), method("tuned", start_from="base"))).cells:
+        assert cell.key == cell_key(cell)
+
+
+def test_threads_are_filled_in_where_the_protocol_states_none(toy):
+    made = benchmark(method("a"), method("b", protocol=Protocol(budget={"steps": 10}, threads=7)), seeds=(0,))
+    a, b = build(toy, made, threads=3).cells
+    assert (a.method.protocol.threads, b.method.protocol.threads) == (3, 7)
+    assert build(toy, made, threads=4).cells[0].key != a.key
+    assert build(toy, made, threads=4).cells[1].key == b.key
+
+
+def test_cells_know_the_code_they_are_made_of(toy):
+    (cell,) = build(toy, benchmark(method("a"), seeds=(0,))).cells
+    assert set(cell.sources) == {"generator toy/net", "loss toy/entropy", "dataset toy/shapes"}
+    assert set(cell.versions) == {"pydantic", "numpy"}
+    assert cell.cache_key is not None
+
+
+def test_a_change_of_the_plugins_code_changes_key_and_cache_key(toy):
+    made = benchmark(method("a"), seeds=(0,))
+    (before,) = build(toy, made).cells
+    toy.write("deep/inside.py", "def net(in_channels, num_classes, *, width: int = 16):\n    return 1\n")
+    (after,) = build(toy, made).cells
+    assert before.key != after.key
+    assert before.cache_key != after.cache_key
+
+
+def test_cells_of_one_dataset_share_the_cache_key(toy):
+    plan = build(toy, benchmark(method("a"), method("b")))
+    assert len({cell.cache_key for cell in plan.cells}) == 1
+
+
+def test_without_data_there_are_no_keys_but_all_cells(toy):
+    made = benchmark(method("a"), method("b", start_from="a"), datasets=("shapes", "absent"))
+    plan = build(toy, made, shapes="f", absent=None)
+    keys = {name: [cell.key for cell in plan.cells if cell.dataset_name == name] for name in made.datasets}
+    assert None not in keys["shapes"]
+    assert keys["absent"] == [None] * 4
+    assert all(cell.cache_key is None for cell in plan.cells if cell.dataset_name == "absent")
+
+
+def test_methods_that_wait_for_each_other_are_refused(toy):
+    made = benchmark(method("a", start_from="b"), method("b", start_from="a"), seeds=(0,))
+    with pytest.raises(SpecError, match=r"bench.yaml: these cells wait for each other: shapes / [ab] / seed 0 <- "):
+        build(toy, made)
+
+
+def test_a_method_that_starts_from_none_is_refused(toy):
+    with pytest.raises(SpecError, match=r"bench.yaml: methods.a.start_from: there is no method 'gone'"):
+        build(toy, benchmark(method("a", start_from="gone")))
+
+
+def test_warnings_come_with_the_plan(toy):
+    plan = build(toy, benchmark(method("a", overrides=("batch_size",))))
+    assert any("overrides batch_size" in warning for warning in plan.warnings)
+
+
+@pytest.fixture(scope="module")
+def lasting_toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    forget(PACKAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield Toy(folder)
+    forget(PACKAGE)
+
+
+@given(tree=st.lists(st.integers(-1, 5), min_size=1, max_size=6), random=st.randoms())
+def test_keys_do_not_depend_on_the_order_of_methods_and_seeds(lasting_toy, tree, random):
+    # Each number is the earlier method that this one starts from, if there is one.
+    methods = [method(str(i), start_from=str(to) if 0 <= to < i else None) for i, to in enumerate(tree)]
+    shuffled = random.sample(methods, len(methods))
+    plans = [
+        build(lasting_toy, benchmark(*methods)),
+        build(lasting_toy, benchmark(*shuffled, seeds=(1, 0))),
+    ]
+    first, second = ({cell.label: cell.key for cell in plan.cells} for plan in plans)
+    assert first == second
+    seen = set()
+    for cell in plans[1].cells:
+        assert set(cell.upstream.values()) <= seen
+        seen.add(cell.key)

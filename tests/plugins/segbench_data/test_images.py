@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench import DataError
+from segbench_data.images import read_image
+
+NOISE = np.random.default_rng(0)
+
+
+def noise(*shape, dtype=np.uint8):
+    return NOISE.integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+
+def png(pixels):
+    """A PNG file of 16-bit colours, which Pillow cannot write; its lines are stored as differences."""
+    height, width, channels = pixels.shape
+    lines = pixels.astype(">u2").tobytes()
+    length = width * channels * 2
+    above = np.zeros(length, dtype=np.uint8)
+    rows = b""
+    for y in range(height):
+        line = np.frombuffer(lines[y * length : (y + 1) * length], dtype=np.uint8)
+        rows += b"\x02" + (line - above).tobytes()  # filter type 2: difference to the line above
+        above = line
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff(pixels, order="<", deflate=False):
+    """A TIFF file of one page with any number of interleaved channels, which Pillow cannot write."""
+    height, width, channels = pixels.shape
+    content = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    content = zlib.compress(content) if deflate else content
+    bits = 8 * pixels.dtype.itemsize
+    after_tags = 8 + 2 + 12 * 10 + 4
+    extra = [] if channels <= 3 else [(338, 3, channels - 3, 0)]
+    after_tags += 12 * len(extra)
+    tags = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, channels, after_tags),
+        (259, 3, 1, 8 if deflate else 1),
+        (262, 3, 1, 2 if channels >= 3 else 1),
+        (273, 4, 1, after_tags + 2 * channels),
+        (277, 3, 1, channels),
+        (278, 4, 1, height),
+        (279, 4, 1, len(content)),
+        (284, 3, 1, 1),
+        *extra,
+    ]
+    file = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(tags))
+    for tag, kind, count, value in tags:
+        inline = kind == 3 and count == 1
+        file += struct.pack(f"{order}HHI", tag, kind, count)
+        file += struct.pack(f"{order}HH", value, 0) if inline else struct.pack(f"{order}I", value)
+    return file + struct.pack(f"{order}I", 0) + struct.pack(f"{order}{channels}H", *[bits] * channels) + content
+
+
+@pytest.mark.parametrize("extension", ["png", "bmp", "tif", "tiff"])
+def test_lossless_files_give_the_stored_pixels(tmp_path, save, extension):
+    pixels = save(tmp_path / f"a.{extension}", noise(5, 7, 3))
+    assert np.array_equal(read_image(tmp_path / f"a.{extension}", 3), pixels)
+
+
+def test_a_jpeg_gives_nearly_the_stored_pixels(tmp_path, save):
+    pixels = save(tmp_path / "a.jpg", np.full((16, 16, 3), 200, dtype=np.uint8), quality=95)
+    assert np.abs(read_image(tmp_path / "a.jpg", 3).astype(int) - pixels).max() <= 3
+
+
+@pytest.mark.parametrize("extension", ["png", "tif"])
+def test_grey_is_repeated_for_three_channels_and_keeps_its_16_bits(tmp_path, save, extension):
+    pixels = save(tmp_path / f"a.{extension}", noise(5, 7, dtype=np.uint16))
+    image = read_image(tmp_path / f"a.{extension}", 3)
+    assert image.dtype == np.uint16
+    assert all(np.array_equal(image[..., channel], pixels) for channel in range(3))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_16_bit_colour_png_keeps_both_bytes_of_each_sample(tmp_path, channels):
+    pixels = noise(6, 5, channels, dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(png(pixels))
+    assert np.array_equal(read_image(tmp_path / "a.png", channels), pixels)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("deflate", [False, True])
+def test_a_16_bit_colour_tiff_keeps_both_bytes_of_each_sample(tmp_path, order, deflate):
+    pixels = noise(6, 5, 3, dtype=np.uint16)
+    (tmp_path / "a.tif").write_bytes(tiff(pixels, order, deflate))
+    assert np.array_equal(read_image(tmp_path / "a.tif", 3), pixels)
+
+
+def test_16_bit_grey_with_alpha_is_refused_since_pillow_reads_half_of_it(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(noise(6, 5, 2, dtype=np.uint16)))
+    with pytest.raises(DataError, match=r"a\.png.*16-bit LA;16B cannot be read"):
+        read_image(tmp_path / "a.png", 1)
+
+
+def test_colour_becomes_luma_for_one_channel(tmp_path, save):
+    save(tmp_path / "a.png", [[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]])
+    # Rec. 601: 0.299, 0.587, 0.114 of 255.
+    assert read_image(tmp_path / "a.png", 1)[..., 0].tolist() == [[76, 150, 29, 255]]
+
+
+def test_alpha_is_dropped_unless_four_channels_are_asked_for(tmp_path, save):
+    pixels = save(tmp_path / "a.png", noise(5, 7, 4))
+    assert np.array_equal(read_image(tmp_path / "a.png", 3), pixels[..., :3])
+    assert np.array_equal(read_image(tmp_path / "a.png", 4), pixels)
+
+
+def test_a_palette_becomes_colours(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "a.png", transparency=b"\x00\xff")
+    assert read_image(tmp_path / "a.png", 3).tolist() == [[[10, 20, 30], [40, 50, 60]]]
+
+
+def test_one_bit_images_are_black_and_white(tmp_path, save):
+    save(tmp_path / "a.png", np.array([[True, False]]))
+    assert read_image(tmp_path / "a.png", 1)[..., 0].tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_pages_of_a_tiff_are_channels(tmp_path, dtype):
+    pages = [noise(5, 7, dtype=dtype) for _ in range(6)]
+    first, *others = map(Image.fromarray, pages)
+    first.save(tmp_path / "a.tif", save_all=True, append_images=others)
+    image = read_image(tmp_path / "a.tif", 6)
+    assert image.dtype == dtype
+    assert np.array_equal(image, np.stack(pages, axis=2))
+
+
+def test_no_page_of_a_tiff_is_taken_for_alpha(tmp_path):
+    first, *others = (Image.fromarray(noise(5, 7)) for _ in range(4))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=others)
+    with pytest.raises(DataError, match=r"has 4 channels, 3 were asked for; set channels: 4"):
+        read_image(tmp_path / "a.tif", 3)
+
+
+def test_pages_of_different_sizes_are_refused(tmp_path):
+    Image.fromarray(noise(5, 7)).save(tmp_path / "a.tif", save_all=True, append_images=[Image.fromarray(noise(3, 3))])
+    with pytest.raises(DataError, match=r"a\.tif: its 2 pages differ in size"):
+        read_image(tmp_path / "a.tif", 2)
+
+
+def test_channels_that_pillow_would_drop_are_refused_with_the_way_out(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff(noise(6, 5, 5)))
+    with pytest.raises(DataError, match=r"5 channels in one page, of which Pillow reads 3; save them as a multi-page"):
+        read_image(tmp_path / "a.tif", 5)
+
+
+def test_floating_point_pixels_are_refused(tmp_path, save):
+    save(tmp_path / "a.tif", np.zeros((3, 3), dtype=np.float32))
+    with pytest.raises(DataError, match=r"a\.tif: float32 pixels .* convert the image to 8 or 16 bits"):
+        read_image(tmp_path / "a.tif", 1)
+
+
+def test_only_the_first_picture_of_other_formats_counts(tmp_path):
+    first, second = (Image.fromarray(noise(5, 7, 3)) for _ in range(2))
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second])  # an animated PNG
+    assert np.array_equal(read_image(tmp_path / "a.png", 3), np.asarray(first))
+
+
+@pytest.mark.parametrize("kept", [10, 60, 0.5, 0.95])
+@pytest.mark.parametrize("extension", ["png", "jpg", "bmp"])
+def test_a_truncated_file_is_named(tmp_path, save, extension, kept):
+    path = tmp_path / f"a.{extension}"
+    save(path, noise(40, 40, 3))
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    with pytest.raises(DataError, match=rf"a\.{extension}: cannot be read as an image"):
+        read_image(path, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_no_image_is_named(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: cannot be read as an image"):
+        read_image(tmp_path / "a.png", 3)

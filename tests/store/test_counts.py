@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segbench.errors import RecordError
+from segbench.store.counts import Counts, read_counts, write_counts
+
+
+@pytest.fixture
+def counts():
+    confusion = np.random.default_rng(0).integers(0, 2**40, (5, 3, 3))
+    return Counts(("a", "b c", "dé", "4", "x/y"), "test", confusion)
+
+
+def test_counts_are_read_back_the_same(tmp_path, counts):
+    write_counts(tmp_path, counts)
+    found = read_counts(tmp_path)
+    assert (found.ids, found.split) == (counts.ids, "test")
+    assert found.confusion.dtype == np.int64
+    assert np.array_equal(found.confusion, counts.confusion)
+
+
+def test_another_program_reads_row_major_lists_of_truth_by_prediction(tmp_path):
+    confusion = np.array([[[1, 2], [3, 4]]])
+    write_counts(tmp_path, Counts(("a",), "val", confusion))
+    table = pd.read_parquet(tmp_path / "counts.parquet")
+    assert list(table.columns) == ["image", "split", "confusion"]
+    assert table["confusion"][0].tolist() == [1, 2, 3, 4]
+    assert table["confusion"][0].dtype == np.int64
+
+
+def test_the_columns_have_the_types_that_are_promised(tmp_path, counts):
+    from pyarrow import parquet
+
+    write_counts(tmp_path, counts)
+    types = {field.name: str(field.type) for field in parquet.read_schema(tmp_path / "counts.parquet")}
+    assert types == {"image": "string", "split": "string", "confusion": "list<element: int64>"}
+
+
+def test_the_cells_folder_is_made_and_holds_nothing_else(tmp_path, counts):
+    write_counts(tmp_path / "new", counts)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["counts.parquet"]
+
+
+def test_missing_counts_are_a_clear_error(tmp_path):
+    with pytest.raises(RecordError, match=r"no counts at .*counts\.parquet; delete the record"):
+        read_counts(tmp_path)
+
+
+def test_damaged_counts_are_a_clear_error(tmp_path, counts):
+    write_counts(tmp_path, counts)
+    path = tmp_path / "counts.parquet"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(RecordError, match=r"cannot read the counts in .*counts\.parquet"):
+        read_counts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"image": ["a"], "split": ["test"]},
+        {"image": ["a"], "split": ["test"], "confusion": [[1, 2, 3]]},
+        {"image": ["a", "b"], "split": ["test", "test"], "confusion": [[1], [1, 2, 3, 4]]},
+        {"image": ["a", "b"], "split": ["test", "val"], "confusion": [[1], [1]]},
+        {"image": ["a"], "split": ["test"], "confusion": [[-1]]},
+        {"image": ["a"], "split": ["test"], "confusion": [[0.5]]},
+        {"image": ["a"], "split": ["test"], "confusion": [None]},
+        {"image": ["a"], "split": ["test"], "confusion": [[None]]},
+        {"image": [], "split": [], "confusion": []},
+        {"image": ["a"], "split": ["test"], "confusion": [4]},
+    ],
+)
+def test_counts_of_another_form_are_a_clear_error(tmp_path, columns):
+    pd.DataFrame(columns).to_parquet(tmp_path / "counts.parquet")
+    with pytest.raises(RecordError, match="cannot read the counts"):
+        read_counts(tmp_path)
+
+
+def test_counts_that_do_not_fit_their_ids_are_never_written(tmp_path, counts):
+    with pytest.raises(ValueError, match="do not fit"):
+        write_counts(tmp_path, Counts(("a",), "test", counts.confusion))
+    with pytest.raises(ValueError, match="int64"):
+        write_counts(tmp_path, Counts(counts.ids, "test", counts.confusion.astype(float)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_half_file(mount):
+    folder = mount() / "cell"
+    confusion = np.random.default_rng(0).integers(0, 2**62, (20, 40, 40))
+    with pytest.raises(RecordError, match="the disk or quota is full"):
+        write_counts(folder, Counts(tuple(map(str, range(20))), "test", confusion))
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segbench.errors import RecordError
+from segbench.store.folder import ResultsFolder
+
+KEY = "0123456789abcdef"
+OTHER = "fedcba9876543210"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return ResultsFolder(tmp_path / "results", "tiny")
+
+
+def test_a_written_record_is_read_back(folder, make_record):
+    folder.write(make_record())
+    assert folder.read(KEY) == make_record()
+    assert folder.records() == [make_record()]
+    assert folder.problems == []
+
+
+def test_a_cell_without_record_reads_as_none(folder):
+    assert folder.read(KEY) is None
+    assert folder.records() == []
+
+
+def test_the_record_lies_where_the_issue_says_and_alone(folder, make_record, tmp_path):
+    folder.write(make_record())
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()] == [
+        Path("results/tiny") / f"{KEY}.json"
+    ]
+    assert folder.cell_folder(KEY) == tmp_path / "results/tiny" / KEY
+
+
+def test_a_record_names_no_folder_of_this_machine(folder, make_record, tmp_path):
+    folder.write(make_record())
+    assert str(tmp_path) not in folder.record_path(KEY).read_text()
+
+
+def test_a_record_is_readable_for_others_as_the_umask_says(folder, make_record, tmp_path):
+    folder.write(make_record())
+    (tmp_path / "plain").touch()
+    assert folder.record_path(KEY).stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_later_ok_record_replaces_an_earlier_one(folder, make_record):
+    folder.write(make_record(miou=0.4))
+    folder.write(make_record(miou=0.6))
+    assert folder.read(KEY).scores.miou == 0.6
+
+
+@pytest.mark.parametrize("status", ["failed", "skipped", "interrupted"])
+def test_ok_replaces_any_other_status_and_is_replaced_by_none(folder, make_record, status):
+    folder.write(make_record(status=status))
+    assert folder.read(KEY).status == status
+    folder.write(make_record())
+    folder.write(make_record(status=status))
+    assert folder.read(KEY).status == "ok"
+
+
+def test_folders_of_two_machines_merge_by_copying(folder, make_record, tmp_path):
+    folder.write(make_record())
+    other = ResultsFolder(tmp_path / "elsewhere", "tiny")
+    other.write(make_record(OTHER))
+    shutil.copytree(other.path, folder.path, dirs_exist_ok=True)
+    assert [record.key for record in folder.records()] == [KEY, OTHER]
+
+
+def test_a_record_cut_short_is_set_aside_and_reported(folder, make_record):
+    folder.write(make_record())
+    path = folder.record_path(KEY)
+    path.write_text(path.read_text()[:100])
+    assert folder.read(KEY) is None
+    assert not path.exists()
+    assert path.with_name(f"{KEY}.json.corrupt").is_file()
+    (problem,) = folder.problems
+    assert problem.path == path
+    assert str(problem).startswith(f"{path}: it is not JSON (")
+    assert str(problem).endswith(f"; set aside as {KEY}.json.corrupt, its cell will run again")
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"schema": 2}, "its schema is 2; this segbench reads 1"),
+        ({"key": OTHER}, f"its key is '{OTHER}', which is not its file name"),
+        ({"status": "done"}, "it is not a record: status: Input should be 'ok'"),
+        ({"speed": 3}, "it is not a record: speed: Extra inputs are not permitted"),
+        ({"scores": {"miou": 0.5}}, "it is not a record: scores.pixel_accuracy: Field required"),
+    ],
+)
+def test_a_file_that_is_no_record_is_set_aside_with_the_cause(folder, make_record, change, cause):
+    folder.write(make_record())
+    path = folder.record_path(KEY)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    assert folder.records() == []
+    (problem,) = folder.problems
+    assert cause in problem.cause
+    assert problem.moved_to == path.with_name(f"{KEY}.json.corrupt")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b"null"])
+def test_any_other_content_is_set_aside_too(folder, content):
+    folder.path.mkdir(parents=True)
+    folder.record_path(KEY).write_bytes(content)
+    assert folder.read(KEY) is None
+    assert len(folder.problems) == 1
+
+
+def test_the_redone_record_takes_the_place_of_a_corrupt_one(folder, make_record):
+    folder.path.mkdir(parents=True)
+    folder.record_path(KEY).write_text("{")
+    folder.write(make_record(status="failed"))
+    assert folder.read(KEY).status == "failed"
+
+
+def test_one_corrupt_record_does_not_hide_the_others(folder, make_record):
+    folder.write(make_record())
+    folder.record_path(OTHER).write_text("{")
+    assert folder.records() == [make_record()]
+
+
+def test_a_report_written_beside_the_records_is_left_alone(folder, make_record):
+    folder.write(make_record())
+    report = folder.path / "report.json"
+    report.write_text('{"rows": []}')
+    assert folder.records() == [make_record()]
+    assert report.is_file()
+    assert folder.problems == []
+
+
+def test_a_copy_of_a_record_under_another_name_is_set_aside(folder, make_record):
+    folder.write(make_record())
+    shutil.copy(folder.record_path(KEY), folder.path / "copy.json")
+    assert folder.records() == [make_record()]
+    assert [problem.moved_to.name for problem in folder.problems] == ["copy.json.corrupt"]
+
+
+def test_check_writable_leaves_nothing_behind(folder):
+    folder.check_writable()
+    assert list(folder.path.iterdir()) == []
+
+
+def test_a_results_folder_below_a_file_is_refused_with_the_cure(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(RecordError) as refused:
+        ResultsFolder(tmp_path / "results", "tiny").check_writable()
+    assert str(tmp_path / "results/tiny") in str(refused.value)
+    assert "is a file, not a folder" in str(refused.value)
+    assert "--results" in str(refused.value)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody can make a folder")
+def test_a_folder_that_cannot_be_made_is_refused():
+    with pytest.raises(RecordError, match="cannot write to the results folder /proc/nothing/tiny"):
+        ResultsFolder(Path("/proc/nothing"), "tiny").check_writable()
+
+
+def test_a_full_disk_is_found_up_front(mount, fill_up):
+    root = mount()
+    fill_up(root)
+    with pytest.raises(RecordError, match=r"the disk or quota is full .* free some space, or choose another folder"):
+        ResultsFolder(root, "tiny").check_writable()
+    assert [path.name for path in root.rglob("*") if path.is_file()] == ["filler"]
+
+
+def test_a_disk_that_fills_up_keeps_the_old_record(mount, fill_up, make_record):
+    root = mount()
+    folder = ResultsFolder(root, "tiny")
+    folder.write(make_record(miou=0.4))
+    fill_up(root)
+    with pytest.raises(RecordError, match="the disk or quota is full"):
+        folder.write(make_record(miou=0.6))
+    assert folder.read(KEY).scores.miou == 0.4
+    assert sorted(path.name for path in folder.path.iterdir()) == [f"{KEY}.json"]
+
+
+def test_a_read_only_folder_is_found_up_front_and_still_read(mount, make_record):
+    root = mount()
+    folder = ResultsFolder(root, "tiny")
+    folder.write(make_record())
+    folder.record_path(OTHER).write_text("{")
+    subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+    with pytest.raises(RecordError, match=r"it is read-only here .* make it writable for this user"):
+        folder.check_writable()
+    assert folder.records() == [make_record()]
+    (problem,) = folder.problems
+    assert problem.moved_to is None
+    assert str(problem).startswith(str(folder.record_path(OTHER)))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from segbench.store.folder import ResultsFolder, read_record
+
+folder = ResultsFolder(Path(sys.argv[1]), "tiny")
+record = read_record(folder.record_path("0123456789abcdef"))
+print("ready", flush=True)
+while True:
+    folder.write(record)
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_record(folder, make_record):
+    folder.write(make_record())
+    for _ in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(folder.root)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout.readline() == "ready\n"
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        assert folder.records() == [make_record()]
+        assert folder.problems == []

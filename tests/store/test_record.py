@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from segbench.store.record import Cost, Evaluated, Inference, Latency, PerClass, Record, Scores, Train
+
+# What other programs may rely on; a change here is a change of `SCHEMA`.
+STABLE = {
+    "schema": None,
+    "key": None,
+    "benchmark": None,
+    "dataset": None,
+    "subset": None,
+    "method": None,
+    "seed": None,
+    "status": None,
+    "scores": {"miou": None, "pixel_accuracy": None, "mean_accuracy": None, "fwiou": None, "dice": None},
+    "per_class": {"iou": None},
+    "evaluated": {"split": None, "images": None},
+    "train": {"steps": None, "seconds": None, "images_per_second": None},
+    "inference": [
+        {
+            "stage": None,
+            "batch": None,
+            "size": None,
+            "images_per_second": None,
+            "latency_ms": {"p50": None, "p95": None, "n": None},
+            "budget": None,
+        }
+    ],
+    "cost": {
+        "parameters": None,
+        "flops": None,
+        "flops_size": None,
+        "train_peak_bytes": None,
+        "inference_peak_bytes": None,
+    },
+    "spec": None,
+    "environment": None,
+    "error": None,
+}
+
+
+def full_record(**changes):
+    fields = {
+        "key": "0123456789abcdef",
+        "benchmark": "tiny",
+        "dataset": "shapes",
+        "subset": "all",
+        "method": "fcn",
+        "seed": 0,
+        "status": "ok",
+        "scores": Scores(miou=0.5, pixel_accuracy=0.5, mean_accuracy=0.5, fwiou=0.5, dice=0.5),
+        "per_class": PerClass(iou=[0.5, None]),
+        "evaluated": Evaluated(split="test", images=3),
+        "train": Train(steps=10, seconds=1.5, images_per_second=20.0),
+        "inference": [
+            Inference(
+                stage="forward",
+                batch=1,
+                size=(4, 6),
+                images_per_second=9.0,
+                latency_ms=Latency(p50=1.0, p95=2.0, n=200),
+                budget="full",
+            )
+        ],
+        "cost": Cost(parameters=9, flops=None, flops_size=(4, 6), train_peak_bytes=None, inference_peak_bytes=None),
+        "spec": {},
+        "environment": {},
+    }
+    return Record(**{**fields, **changes})
+
+
+def names(value):
+    """Return the nested names of a JSON value; what is inside spec, environment and error is free."""
+    if isinstance(value, dict):
+        return {key: names(inner) for key, inner in value.items()} or None
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [names(value[0])]
+    return None
+
+
+def test_names_and_nesting_are_the_stable_ones_in_their_order():
+    written = json.loads(full_record().model_dump_json())
+    assert names(written) == STABLE
+    assert list(written) == list(STABLE)
+
+
+def test_every_part_refuses_what_it_does_not_know():
+    parts = [type(value) for _, value in full_record() if isinstance(value, BaseModel)]
+    assert all(part.model_config["extra"] == "forbid" for part in [Record, *parts])
+
+
+def test_a_record_survives_being_written_and_read():
+    record = full_record()
+    assert Record.model_validate_json(record.model_dump_json()) == record
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_is_null_and_never_nan_or_infinite(value):
+    with pytest.raises(ValidationError, match="finite number"):
+        Scores(miou=value, pixel_accuracy=None, mean_accuracy=None, fwiou=None, dice=None)
+
+
+def test_a_nan_among_the_free_fields_is_written_as_null():
+    written = json.loads(full_record(spec={"lr": float("nan")}).model_dump_json())
+    assert written["spec"] == {"lr": None}
+
+
+def test_an_unknown_status_is_refused():
+    with pytest.raises(ValidationError, match="status"):
+        full_record(status="done")
