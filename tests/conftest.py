@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# A loaded machine is no reason to fail: no property is about time.
+settings.register_profile("segbench", deadline=None)
+settings.load_profile("segbench")
 
 
 @pytest.fixture
@@ -72,3 +78,60 @@ def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     yield installer
     for name in [name for name in sys.modules if name.partition(".")[0] in installer.packages]:
         del sys.modules[name]
+
+
+class Silent:
+    """A channel that nobody listens to."""
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Drop an event."""
+
+    def stop_requested(self) -> bool:
+        """Never stop."""
+        return False
+
+
+@pytest.fixture(scope="session")
+def trained_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a small cell of the benchmark shapes-smoke, trained once for all tests; not to be changed."""
+    import torch
+
+    from segbench.engine.cell import run_cell
+    from segbench.engine.job import CellJob
+    from segbench.plan.build import build_plan
+    from segbench.plan.datasets import known, open_datasets, take_fingerprints
+    from segbench.registry import load_registry
+    from segbench.spec.benchmark import load_benchmark
+    from segbench.store.folder import ResultsFolder
+    from segbench.store.record import Record
+
+    registry = load_registry()
+    benchmark = load_benchmark("shapes-smoke", registry, only=["fcn"], seeds=[0], sets=["protocol.budget.steps=2"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        fingerprints = known(take_fingerprints(open_datasets(benchmark, registry)))
+        [cell] = build_plan(benchmark, registry, fingerprints, threads=torch.get_num_threads()).cells
+        key = str(cell.key)
+        results = ResultsFolder(tmp_path_factory.mktemp("trained"), cell.benchmark)
+        results.cell_folder(key).mkdir(parents=True)
+        result = run_cell(CellJob(cell=cell, folder=str(results.cell_folder(key)), device="cpu"), Silent())
+    record = Record(
+        key=key,
+        benchmark=cell.benchmark,
+        dataset=cell.dataset_name,
+        subset=cell.subset,
+        method=cell.method.name,
+        seed=cell.seed,
+        spec=cell.model_dump(mode="json", exclude={"dataset": {"root"}}),
+        **dict(result),
+    )
+    results.write(record)
+    return results.record_path(key)
+
+
+@pytest.fixture
+def recorded_cell(trained_cell: Path, tmp_path: Path) -> Path:
+    """A copy of the record of a small cell, in results/<benchmark>/ with what the cell left beside it."""
+    results = tmp_path / "results"
+    shutil.copytree(trained_cell.parent.parent, results)
+    return results / trained_cell.parent.name / trained_cell.name

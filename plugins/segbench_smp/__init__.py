@@ -3,7 +3,8 @@
 Every component takes these options beside its own:
 
 - `encoder`: the name of one of SMP's own encoders (`resnet18`, `mit_b0`, ...) or `tu-` and the name of any timm model,
-  with or without a pretrained tag (`tu-tf_efficientnet_lite0`, `tu-resnet50.a1_in1k`)
+  with or without a pretrained tag (`tu-tf_efficientnet_lite0`, `tu-resnet50.a1_in1k`). Prefer `tu-` to SMP's
+  deprecated `timm-` encoders: these pad otherwise than the networks whose weights they load.
 - `encoder_weights`: `none`; `imagenet` (or another tag that SMP has for the encoder) from the Hugging Face hub; or the
   path of a .safetensors or .pth file that holds the weights of the plain classification network. With weights the
   images are converted to the mean and standard deviation that these were trained with.

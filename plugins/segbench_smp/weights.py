@@ -82,14 +82,10 @@ def check_fit(
 ) -> None:
     """Raise WeightsError, naming the keys, unless `given` and `expected` agree in keys and shapes beside the heads."""
     missing = [
-        name
-        for name in expected
-        if name not in given and not name.startswith(heads) and not name.endswith(COUNTER)
+        name for name in expected if name not in given and not name.startswith(heads) and not name.endswith(COUNTER)
     ]
     unexpected = [
-        name
-        for name in given
-        if name not in expected and not name.startswith(heads) and not name.endswith(COUNTER)
+        name for name in given if name not in expected and not name.startswith(heads) and not name.endswith(COUNTER)
     ]
     misshapen = [
         f"{name} {tuple(given[name].shape)} instead of {tuple(value.shape)}"

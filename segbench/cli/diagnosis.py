@@ -108,7 +108,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def look_at_folders() -> Part:
-    """Look at the cache folder and the data folder: where they are, whether they can be used, how much space is free."""
+    """Look at the cache and data folders: where they are, whether they can be used, how much space is free."""
     from segbench.plan.cache_folder import cache_folder
     from segbench.registry.datasets import VARIABLE
 

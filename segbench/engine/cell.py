@@ -22,7 +22,7 @@ from .memory import memory_errors_named
 from .pictures import write_samples
 from .precision import apply_numeric_settings
 from .setup import MODEL, evaluate_on, prepare_training
-from .train import Outcome, Training, train
+from .train import Training, train
 
 if TYPE_CHECKING:
     from segbench.plan.cell import Cell

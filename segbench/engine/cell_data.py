@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from segbench.registry.datasets import open_dataset
 
-from .data.cache import PackedSplit, pack
+from .data.cache import pack
 from .data.resident import ResidentSplit
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from segbench.contracts import Dataset
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
+
+    from .data.packed import PackedSplit
 
 
 class CellData:

@@ -28,7 +28,8 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping
         os.replace(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise RecordError(f"cannot write {path}: {error}; free some space or choose another --results folder") from error
+        cure = "free some space or choose another --results folder"
+        raise RecordError(f"cannot write {path}: {error}; {cure}") from error
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
@@ -50,8 +51,11 @@ def set_aside(path: Path) -> Path:
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
     """Return the optimiser's state as tensors named <parameter index>.<state name>."""
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{name}": torch.as_tensor(value) for index, entry in state.items() for name, value in entry.items()}
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, entry in optimizer.state_dict()["state"].items()
+        for name, value in entry.items()
+    }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -38,7 +38,7 @@ def build_network(
     torch.manual_seed(derive(cell.seed, "weights"))
     offer = registry.find("generator", cell.method.generator.use)
     network = Segmenter(build(offer, vocabulary, cell.method.generator.options), data.num_classes)
-    return network.to(device, memory_format=memory_format(cell.method.protocol.channels_last))
+    return network.to(device).to(memory_format=memory_format(cell.method.protocol.channels_last))
 
 
 def build_losses(cell: Cell, registry: Registry, data: CellData, device: torch.device) -> list[tuple[float, Loss]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol
 
+from pydantic import Field
+
 from segbench.plan.cell import Cell
 from segbench.spec.protocol import Frozen
 from segbench.store.record import Cost, Evaluated, Inference, PerClass, Scores, Train
@@ -19,7 +21,7 @@ class CellJob(Frozen):
     cell: Cell
     folder: str
     device: str
-    upstream: dict[str, str] = {}
+    upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
 
 
@@ -32,7 +34,7 @@ class CellResult(Frozen):
     evaluated: Evaluated | None = None
     train: Train | None = None
     cost: Cost | None = None
-    environment: dict[str, Any] = {}
+    environment: dict[str, Any] = Field(default_factory=dict)
 
 
 class TimingResult(Frozen):
@@ -46,7 +48,11 @@ class Channel(Protocol):
     """How a running cell speaks with its parent process."""
 
     def emit(self, event: str, **fields: Any) -> None:
-        """Report an event: stage(name), step(step, steps, loss, images_per_second, seconds_left), validation(step, miou)."""
+        """Report an event.
+
+        stage(name), step(step, steps, seconds, loss, images_per_second), validation(step, miou), resumed(step),
+        warning(message).
+        """
 
     def stop_requested(self) -> bool:
         """Tell whether the parent asks for a checkpoint and an early end."""

@@ -41,8 +41,8 @@ def _out_of_memory(device: torch.device, error: Exception) -> CellError:
 def keep_freed_memory() -> None:
     """Have the C library keep memory that is freed, since every training step asks for the same again.
 
-    Otherwise glibc returns large tensors to the system, which clears each page anew at the next step. Does nothing where
-    the C library is another one.
+    Otherwise glibc returns large tensors to the system, which clears each page anew at the next step. Does nothing
+    where the C library is another one.
     """
     if platform.libc_ver()[0] != "glibc":
         return

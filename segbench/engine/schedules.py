@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def learning_rate_factor(schedule: Schedule, step: int, progress: float) -> float:
-    """Return the factor on the learning rate before optimiser step `step` (from 0), `progress` of the budget in [0, 1].
+    """Return the factor on the learning rate of optimiser step `step` (from 0), `progress` of the budget in [0, 1].
 
-    The first `warmup_steps` steps rise linearly to 1. poly is (1 - progress)^power (Liu et al. 2015, ParseNet), cosine is
-    (1 + cos(pi progress)) / 2 (Loshchilov and Hutter 2017, SGDR, without restarts).
+    The first `warmup_steps` steps rise linearly to 1. poly is (1 - progress)^power (Liu et al. 2015, ParseNet), cosine
+    is (1 + cos(pi progress)) / 2 (Loshchilov and Hutter 2017, SGDR, without restarts).
 
     >>> from segbench.spec.protocol import Schedule
     >>> learning_rate_factor(Schedule(use="cosine"), step=50, progress=0.5)

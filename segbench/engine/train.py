@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,6 +21,7 @@ from .training_state import TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from segbench.spec.protocol import Budget, Protocol
 
@@ -170,9 +170,7 @@ def resume(state: TrainingState, checkpoint: Path, channel: Channel) -> None:
         channel.emit("resumed", step=state.progress.step)
 
 
-def report(
-    channel: Channel, clock: TrainingClock, state: TrainingState, total_steps: int | None, loss: float
-) -> None:
+def report(channel: Channel, clock: TrainingClock, state: TrainingState, total_steps: int | None, loss: float) -> None:
     """Tell the parent process how far training has come."""
     speed = clock.recent_images_per_second()
     channel.emit(

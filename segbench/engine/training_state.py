@@ -51,7 +51,8 @@ class TrainingState:
         """Return the state before the first step."""
         average = None
         if protocol.ema is not None:
-            average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(protocol.ema), use_buffers=True)
+            update = get_ema_multi_avg_fn(protocol.ema)  # type: ignore[no-untyped-call]  # torch does not type it
+            average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
         scaler = torch.amp.GradScaler(device.type, enabled=protocol.precision == "fp16")
         return cls(network, build_optimizer(protocol.optimizer, network.parameters()), scaler, average)
 

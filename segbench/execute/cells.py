@@ -89,7 +89,7 @@ class Schedule:
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
         if isinstance(outcome, Finished):
-            self._record(key, finished_record(self._cells[key], outcome.result))
+            self._record(key, finished_record(self._cells[key], outcome.result, self._run.circumstances))
         elif self._run.interrupt.requested:
             self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
         else:
@@ -139,7 +139,8 @@ class Schedule:
     def _environment(self, key: str) -> dict[str, object]:
         """Return where a cell ran that could not tell itself."""
         protocol = self._cells[key].method.protocol
-        return {**self._run.environment, "threads": protocol.threads, "tf32": protocol.tf32}
+        chosen = {"threads": protocol.threads, "tf32": protocol.tf32}
+        return {**self._run.environment, **chosen, **self._run.circumstances}
 
     def _record(self, key: str, record: Record) -> None:
         self._run.folder.write(record)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .listener import Listener
     from .workers import Limits, Workers
 
+CHECKPOINT_SECONDS = 120.0
+
 
 @dataclass(frozen=True)
 class Run:
@@ -38,6 +40,11 @@ class Run:
     def device(self) -> str:
         """The device that all cells use."""
         return str(self.environment["device"])
+
+    @property
+    def circumstances(self) -> dict[str, Any]:
+        """What belongs to every record's environment though no key covers it."""
+        return {"jobs": self.jobs, "checkpoint_seconds": CHECKPOINT_SECONDS}
 
 
 def key_of(cell: Cell) -> str:
@@ -60,4 +67,10 @@ def cell_job(run: Run, cell: Cell) -> CellJob:
     """Return the job of a cell, with absolute paths: a worker has a working folder of its own."""
     path = run.folder.path.absolute()
     upstream = {reason: str(path / key) for reason, key in upstream_of(cell).items()}
-    return CellJob(cell=cell, folder=str(path / key_of(cell)), device=run.device, upstream=upstream)
+    return CellJob(
+        cell=cell,
+        folder=str(path / key_of(cell)),
+        device=run.device,
+        upstream=upstream,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+    )

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# pandas and pyarrow write the counts at a cell's end; the command line is what a worker's __main__ imports.
+# Any optimiser imports torch._dynamo, which takes seconds; pandas and pyarrow write the counts at a cell's end; the
+# command line is what a worker's __main__ imports.
 ALWAYS = (
     "torch",
+    "torch._dynamo",
     "pandas",
     "pyarrow.parquet",
     "safetensors.torch",

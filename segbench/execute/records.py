@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from segbench.store.record import Failure, Inference, Status
 
 
-def finished_record(cell: Cell, result: CellResult) -> Record:
-    """Return the record of a cell that ended by itself, finished or stopped early."""
+def finished_record(cell: Cell, result: CellResult, circumstances: Mapping[str, Any]) -> Record:
+    """Return the record of a cell that ended by itself, finished or stopped early.
+
+    `circumstances` join the environment that the worker found.
+    """
     measured = {name: getattr(result, name) for name in ("scores", "per_class", "evaluated", "train", "cost")}
-    return Record(**_identity(cell), status=result.status, environment=result.environment, **measured)
+    environment = {**result.environment, **circumstances}
+    return Record(**_identity(cell), status=result.status, environment=environment, **measured)
 
 
 def unfinished_record(cell: Cell, status: Status, failure: Failure, environment: Mapping[str, Any]) -> Record:

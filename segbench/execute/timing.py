@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _WAIT_SECONDS = 0.5
 _MEASUREMENTS = 4  # a timing function measures at two batch sizes; the rest is for building and warming up
 
-# What tells the seeds of one method apart in a record's spec and environment; all of them run equally fast.
-_BY_SEED = frozenset({"seed", "key", "upstream", "started"})
+# What may differ, in spec and environment, between records of one method whose networks run equally fast.
+_INDIFFERENT = frozenset({"seed", "key", "upstream", "started", "jobs", "checkpoint_seconds"})
 
 
 def time_methods(run: Run) -> dict[str, Failure]:
@@ -46,7 +46,7 @@ def time_methods(run: Run) -> dict[str, Failure]:
 
 def recipe(record: Record) -> str:
     """Return a text that is equal for records whose networks run equally fast: all but the seed agrees."""
-    shared = {name: value for name, value in {**record.environment, **record.spec}.items() if name not in _BY_SEED}
+    shared = {name: value for name, value in {**record.environment, **record.spec}.items() if name not in _INDIFFERENT}
     return json.dumps(shared, sort_keys=True)
 
 

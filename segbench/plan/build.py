@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import SpecError
 from segbench.spec.protocol import Frozen
 
 from .cell import Cell
+from .file_hashes import file_hashes
 from .key import cache_key, cell_key
 from .source import required_versions, source_hash
 from .warnings import benchmark_warnings
@@ -126,5 +129,14 @@ def _made_of(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, obj
     return {
         "sources": {f"{kind} {name}": made_of.source for (kind, name), made_of in used.items()},
         "versions": {name: version for made_of in used.values() for name, version in made_of.versions.items()},
+        "files": _option_files(cell),
         "cache_key": key,
     }
+
+
+def _option_files(cell: Cell) -> dict[str, str]:
+    """Return the hashes of the files that options of the method name, by absolute path."""
+    uses = (cell.method.generator, *cell.method.losses)
+    values = [value for use in uses for value in use.options.values() if isinstance(value, str)]
+    files = file_hashes(Path(value) for value in values if os.path.isabs(value) and os.path.isfile(value))
+    return {str(path): digest for path, digest in files.items()}

@@ -13,7 +13,8 @@ class Cell(Frozen):
 
     `key` is None while the data is not at hand. `upstream` maps the reason ("start_from") to the key of the cell it
     needs. `method.protocol.threads` is filled in. `fingerprint` identifies the dataset's content, `cache_key` its
-    decoded form; `sources` and `versions` are what else the key covers.
+    decoded form; `sources`, `versions` and `files` (the hashes of files that options name by their paths) are what else
+    the key covers.
     """
 
     benchmark: str
@@ -26,6 +27,7 @@ class Cell(Frozen):
     cache_key: str | None = None
     sources: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
     upstream: dict[str, str | None] = Field(default_factory=dict)
     key: str | None = None
 

@@ -4,6 +4,7 @@ A finished cell never runs twice and a changed one always does, so the key cover
 
 - the method: name, generator and losses (full names, coerced options, weights) and its protocol with the thread count;
 - the dataset: name, component, options and fingerprint of the content; subset and seed;
+- files that options name, such as pretrained weights: their content, not where they lie;
 - the code: source hash of each component's package, versions of what they require, the engine's version;
 - the keys of the upstream cells, and so all that those depend on.
 
@@ -43,7 +44,7 @@ def cell_key(cell: Cell) -> str | None:
 def ingredients(cell: Cell) -> dict[str, Any]:
     """Return what the key of a cell is made of, beside the engine's version, as JSON-able values."""
     method = cell.method.model_dump(mode="json", include={"name", "generator", "losses"})
-    return {
+    made_of = {
         "dataset": {
             "name": cell.dataset_name,
             **cell.dataset.model_dump(mode="json", exclude={"root"}),
@@ -56,6 +57,16 @@ def ingredients(cell: Cell) -> dict[str, Any]:
         "versions": cell.versions,
         "upstream": cell.upstream,
     }
+    return {name: _with_content(value, cell.files) for name, value in made_of.items()}
+
+
+def _with_content(value: Any, files: Mapping[str, str]) -> Any:
+    """Return the value with every path that stands in `files` replaced by the hash of the file."""
+    if isinstance(value, dict):
+        return {name: _with_content(inner, files) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_content(inner, files) for inner in value]
+    return f"file {files[value]}" if isinstance(value, str) and value in files else value
 
 
 def cache_key(dataset: DatasetUse, fingerprint: str, source: str, versions: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -112,10 +113,19 @@ def _offer(kind: Kind, node: Node, registry: Registry) -> Offer:
 def _options(offer: Offer, place: Place, nodes: Mapping[str, Node]) -> dict[str, object]:
     given = {name: node.plain() for name, node in nodes.items()}
     try:
-        return coerce_options(offer, given)
+        options = coerce_options(offer, given)
     except OptionError as error:
         culprit = _culprit(offer, given, str(error))
         raise (nodes[culprit].place if culprit else place).error(str(error)) from error
+    return {name: _resolved(value, nodes[name].place) if name in nodes else value for name, value in options.items()}
+
+
+def _resolved(value: object, place: Place) -> object:
+    """Make the path of an existing file absolute; it is relative to the folder of the file it is written in."""
+    if not isinstance(value, str) or not Path(value).suffix:
+        return value
+    path = place.folder / os.path.expanduser(value)
+    return str(path.resolve()) if path.is_file() else value
 
 
 def _culprit(offer: Offer, given: dict[str, object], message: str) -> str | None:

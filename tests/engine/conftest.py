@@ -68,7 +68,9 @@ def cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(output, target, ignore_index=255)
 
 
-def make_training(network: torch.nn.Module | None = None, loss=cross_entropy, validate=None, **protocol: Any) -> Training:
+def make_training(
+    network: torch.nn.Module | None = None, loss=cross_entropy, validate=None, **protocol: Any
+) -> Training:
     """Return a training of 6 images in batches of 2, 8x8 crops, as a new and equal one at every call."""
     settings = Protocol(**{"budget": {"steps": 8}, "batch_size": 2, "crop": (8, 8), **protocol})
     layout = memory_format(settings.channels_last)

@@ -48,7 +48,7 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path):
     path = tmp_path / "a.safetensors"
     save_tensors(path, {"x": torch.zeros(100)}, {})
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(RecordError, match="a.safetensors is not a readable checkpoint"):
+    with pytest.raises(RecordError, match=r"a\.safetensors is not a readable checkpoint"):
         load_tensors(path)
 
 

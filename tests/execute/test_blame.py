@@ -22,9 +22,7 @@ def broken_plugin(tmp_path, monkeypatch):
     information = tmp_path / "broken-1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(
-        "[segbench]\nbroken = broken_plugin\nother = broken_plugin.other\n"
-    )
+    (information / "entry_points.txt").write_text("[segbench]\nbroken = broken_plugin\nother = broken_plugin.other\n")
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     return package
 

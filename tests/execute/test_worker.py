@@ -21,9 +21,7 @@ def test_a_result_comes_back(outcome_of):
     assert outcome_of("echo", {"a": [1, 2]}) == Finished({"a": [1, 2]})
 
 
-def test_a_worker_has_its_own_folder_and_temporary_folder_and_the_environment_of_now(
-    outcome_of, tmp_path, monkeypatch
-):
+def test_a_worker_has_its_own_folder_and_temporary_folder_and_the_environment_of_now(outcome_of, tmp_path, monkeypatch):
     outcome_of("echo")  # the server runs from here on
     monkeypatch.setenv("SEGBENCH_TEST", "set later")
     found = outcome_of("where").result

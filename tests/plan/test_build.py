@@ -10,7 +10,7 @@ from segbench.errors import SpecError
 from segbench.plan.build import build_plan
 from segbench.plan.key import cell_key
 from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import Benchmark, DatasetUse
+from segbench.spec.recipe import Benchmark, ComponentUse, DatasetUse
 
 from .conftest import PACKAGE, Toy, forget, method
 
@@ -150,3 +150,15 @@ def test_keys_do_not_depend_on_the_order_of_methods_and_seeds(lasting_toy, tree,
     for cell in plans[1].cells:
         assert set(cell.upstream.values()) <= seen
         seen.add(cell.key)
+
+
+def test_the_content_of_a_file_that_an_option_names_is_in_the_key(toy, tmp_path):
+    weights = tmp_path / "w.safetensors"
+    recipe = method(generator=ComponentUse(use="toy/net", options={"weights": str(weights)}))
+    keys = set()
+    for content in (b"one", b"two", b"three"):
+        weights.write_bytes(content)
+        (cell,) = build(toy, benchmark(recipe, seeds=(0,))).cells
+        assert cell.files.keys() == {str(weights)}
+        keys.add(cell.key)
+    assert len(keys) == 3

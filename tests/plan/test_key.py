@@ -178,3 +178,12 @@ def test_the_cache_key_changes_with_whatever_decides_how_data_is_decoded():
     assert len(set(keys)) == len(keys)
     moved = DatasetUse(use="toy/shapes", options={"images": 2}, root="/elsewhere")
     assert cache_key(**{**arguments, "dataset": moved}) == keys[0]
+
+
+def test_a_file_named_by_an_option_counts_by_its_content_not_its_path():
+    def with_weights(path: str, content: str):
+        recipe = method(generator=ComponentUse(use="toy/net", options={"weights": path}))
+        return cell_key(cell(method=recipe, files={path: content}))
+
+    assert with_weights("/here/w.safetensors", "aa") == with_weights("/there/w.safetensors", "aa")
+    assert with_weights("/here/w.safetensors", "aa") != with_weights("/here/w.safetensors", "bb")

@@ -20,6 +20,10 @@ def net(in_channels, num_classes, *, width: int = 16, encoder: Literal["none", "
     """Only its signature counts here."""
 
 
+def pretrained(in_channels, num_classes, *, weights: str = "none"):
+    """A network with an option that may name a file."""
+
+
 def pictures(root, *, size: tuple[int, int] = (8, 8)):
     """A dataset that lies in a folder."""
 
@@ -46,6 +50,7 @@ def registry():
         (
             offer("generator", Component("net", net, "a network")),
             offer("generator", Component("other", net, "another network")),
+            offer("generator", Component("pretrained", pretrained, "a network with weights")),
             offer("generator", Component("painter", net, "an image generator", maps="noise -> image")),
             offer("generator", Component("heavy", net, "needs much", requires=("no-such-library",), extra="heavy")),
             offer("loss", Component("entropy", loss, "a loss")),

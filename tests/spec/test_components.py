@@ -157,3 +157,15 @@ def test_the_home_of_nobody_is_an_error(workshop):
     assert "datasets.data.root: '~no-such-user-here/x':" in workshop.refusal(
         with_dataset("{use: pictures, root: ~no-such-user-here/x}")
     )
+
+
+def test_the_path_of_a_file_is_relative_to_the_benchmark_file(workshop):
+    weights = workshop.path.parent / "w.safetensors"
+    weights.touch()
+    method = workshop.methods("net: {generator: {use: pretrained, weights: ./w.safetensors}, losses: [entropy]}")
+    assert method.methods["net"].generator.options == {"weights": str(weights.resolve())}
+
+
+def test_text_that_names_no_file_stays_as_it_is(workshop):
+    method = workshop.methods("net: {generator: {use: pretrained, weights: in1k.a1}, losses: [entropy]}")
+    assert method.methods["net"].generator.options == {"weights": "in1k.a1"}

@@ -153,8 +153,6 @@ def _neighbours(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ..
 
 
 def _check_batch_size(split: ResidentSplit, batch_size: int) -> None:
-    if len(split) == 0:
-        raise DataError(f"split {split.packed.split!r} is empty; it needs at least one image with its labels")
     if batch_size > len(split):
         raise DataError(
             f"batch_size {batch_size} is larger than split {split.packed.split!r}, which has {len(split)} "

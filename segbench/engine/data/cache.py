@@ -87,7 +87,14 @@ def _remove_abandoned(parent: Path) -> None:
 
 
 def _write(dataset: Dataset, split: str, folder: Path) -> None:
-    """Write the flat files and the index of a split, holding a few samples in memory at a time."""
+    """Write the flat files of a split and their index."""
+    index = _write_flat_files(dataset, split, folder)
+    with _synced_file(folder / INDEX) as file:
+        file.write(index.model_dump_json().encode())
+
+
+def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex:
+    """Write images and labels, holding a few samples in memory at a time, and return what was written."""
     highest_label = max(len(dataset.classes) - 1, dataset.ignore_index)
     label_dtype: Literal["uint8", "uint16"] = "uint8" if highest_label < 256 else "uint16"
     ids: list[str] = []
@@ -102,7 +109,7 @@ def _write(dataset: Dataset, split: str, folder: Path) -> None:
             counted = sample.labels[sample.labels != dataset.ignore_index]
             class_pixels += np.bincount(counted, minlength=len(class_pixels))
             image_dtype = sample.image.dtype.name
-    index = PackedIndex(
+    return PackedIndex(
         split=split,
         ids=tuple(ids),
         sizes=tuple(sizes),
@@ -113,8 +120,6 @@ def _write(dataset: Dataset, split: str, folder: Path) -> None:
         ignore_index=dataset.ignore_index,
         class_pixels=tuple(class_pixels.tolist()),
     )
-    with _synced_file(folder / INDEX) as file:
-        file.write(index.model_dump_json().encode())
 
 
 @contextlib.contextmanager

@@ -99,7 +99,9 @@ def hogs(job, channel):
 
 
 def child_hogs(job, channel):
-    subprocess.run([sys.executable, "-c", "x = [bytearray(b'1' * 20_000_000) for _ in range(100)]; input()"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", "x = [bytearray(b'1' * 20_000_000) for _ in range(100)]; input()"], check=True
+    )
 
 
 def hangs(job, channel):
@@ -222,9 +224,7 @@ def time_method(job, channel):
     if job.cell.method.name == "untimable":
         raise CellError("out of memory")
     latency = Latency(p50=1.0, p95=2.0, n=3)
-    row = Inference(
-        stage="forward", batch=1, size=(2, 2), images_per_second=9.0, latency_ms=latency, budget="reduced"
-    )
+    row = Inference(stage="forward", batch=1, size=(2, 2), images_per_second=9.0, latency_ms=latency, budget="reduced")
     return TimingResult(inference=(row,), inference_peak_bytes=77)
 
 

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from segbench.cli import diagnosis, main
+from segbench.cli.diagnosis import diagnose
+
+
+def doctor(capsys, *arguments):
+    code = main(["doctor", *arguments])
+    return code, capsys.readouterr().out
+
+
+def test_a_sound_installation_shows_devices_versions_folders_and_plugins(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGBENCH_DATA", str(tmp_path))
+    code, out = doctor(capsys, "--json")
+    found = json.loads(out)
+    assert (code, found["ok"], found["problems"]) == (0, True, [])
+    assert found["devices"][0]["device"] == "cpu"
+    assert found["devices"][0]["bf16"] in ("native", "emulated", "unknown")
+    assert {"python", "segbench", "torch", "pydantic", "ruamel.yaml"} <= {fact["name"] for fact in found["versions"]}
+    assert "pytest" not in {fact["name"] for fact in found["versions"]}
+    assert [folder["name"] for folder in found["folders"]] == ["cache", "data"]
+    assert all(folder["free_bytes"] > 0 for folder in found["folders"])
+    [basic] = [plugin for plugin in found["plugins"] if plugin["name"] == "basic"]
+    assert basic["offers"]["generator"] == 1
+    code, out = doctor(capsys)
+    assert code == 0
+    assert out.splitlines()[0] == "devices"
+    assert out.splitlines()[-1] == "nothing is broken"
+
+
+def test_a_broken_plugin_is_named_and_the_exit_code_tells(install_plugin, capsys):
+    install_plugin("bad-dist", {"bad": "bad"}, {"bad.py": "raise RuntimeError('no luck')"})
+    code, out = doctor(capsys)
+    assert code == 1
+    assert "plugin 'bad' (bad-dist 1.0): bad cannot be imported: RuntimeError: no luck." in out
+    assert "basic" in out
+    code, out = doctor(capsys, "--json")
+    assert (code, json.loads(out)["ok"]) == (1, False)
+
+
+def test_a_library_that_a_component_lacks_stands_beside_its_plugin(install_plugin, capsys):
+    source = """
+from segbench import Component, hookimpl
+
+def build(num_classes): ...
+
+@hookimpl
+def segbench_losses():
+    yield Component("focus", build, "Looks at edges", requires=("no-such-library",))
+"""
+    install_plugin("my-dist", {"mine": "mine"}, {"mine.py": source})
+    code, out = doctor(capsys)
+    assert code == 0
+    [line] = [line for line in out.splitlines() if line.strip().startswith("mine ")]
+    assert line.split() == ["mine", "my-dist", "1.0", "1", "losses", "not", "installed:", "no-such-library"]
+
+
+def test_folders_that_cannot_be_used_are_problems(capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("SEGBENCH_DATA", str(tmp_path / "gone"))
+    code, out = doctor(capsys)
+    assert code == 1
+    assert "cache cannot be written; set SEGBENCH_CACHE to another" in out
+    assert f"$SEGBENCH_DATA is {str(tmp_path / 'gone')!r}, and there is no such folder" in out
+
+
+def test_a_part_that_fails_hides_no_other(monkeypatch):
+    def broken():
+        raise ImportError("libcudart.so.13: cannot open shared object file")
+
+    monkeypatch.setattr(diagnosis, "look_at_devices", broken)
+    parts = diagnose()
+    assert parts["devices"].problems == [
+        "devices could not be looked at: ImportError: libcudart.so.13: cannot open shared object file"
+    ]
+    assert parts["plugins"].facts
+
+
+@pytest.mark.parametrize(
+    ("requirement", "problem"),
+    [
+        ("no-such-library>=1.2", "no-such-library is not installed: pip install 'no-such-library>=1.2'"),
+        ("pluggy>=99.1,<100", "pluggy 1.7.0 is too old: pip install 'pluggy>=99.1,<100'"),
+        ("pluggy[extra] >=1.0 ; python_version > '3'", None),
+        ("pluggy", None),
+        ("no-such-library>=1.2; extra == 'test'", None),
+    ],
+)
+def test_what_is_missing_or_too_old_comes_with_the_cure(install_plugin, monkeypatch, requirement, problem):
+    import importlib.metadata
+
+    version = importlib.metadata.version("pluggy")
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: [requirement])
+    expected = [] if problem is None else [problem.replace("1.7.0", version)]
+    assert diagnosis.look_at_versions().problems == expected

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from segbench.engine.recorded import find_record, load_network
+from segbench.errors import RecordError
+from segbench.store.folder import read_record
+
+CPU = torch.device("cpu")
+
+
+def change(record, **fields):
+    record.write_text(json.dumps(json.loads(record.read_text()) | fields))
+
+
+def test_a_record_is_found_by_path_by_key_and_by_the_beginning_of_its_key(recorded_cell):
+    results = recorded_cell.parent.parent
+    for cell in (str(recorded_cell), recorded_cell.stem, recorded_cell.stem[:5]):
+        assert find_record(cell, results) == recorded_cell
+
+
+def test_an_unknown_key_is_an_error_that_says_where_it_was_looked_for(recorded_cell, tmp_path):
+    results = recorded_cell.parent.parent
+    with pytest.raises(RecordError, match=r"no key in .*results begins with 'xyz' \(1 records there\)"):
+        find_record("xyz", results)
+    with pytest.raises(RecordError, match="0 records there"):
+        find_record("xyz", tmp_path / "elsewhere")
+
+
+def test_an_ambiguous_beginning_names_the_records_it_could_mean(recorded_cell):
+    twin = recorded_cell.parent.parent / "other" / recorded_cell.name
+    twin.parent.mkdir()
+    twin.write_bytes(recorded_cell.read_bytes())
+    with pytest.raises(RecordError) as caught:
+        find_record(recorded_cell.stem, recorded_cell.parent.parent)
+    assert str(twin) in str(caught.value)
+    assert str(recorded_cell) in str(caught.value)
+
+
+@pytest.mark.parametrize("cell", ["results/gone.json", "gone.json"])
+def test_a_missing_record_is_an_error(cell, tmp_path):
+    with pytest.raises(RecordError, match=r"there is no record .*gone\.json"):
+        find_record(cell, tmp_path)
+
+
+def test_the_network_has_the_weights_that_were_kept(recorded_cell):
+    from safetensors.torch import load_file
+
+    recorded = load_network(recorded_cell, CPU)
+    kept = load_file(recorded_cell.with_suffix("") / "model.safetensors")
+    state = recorded.network.state_dict()
+    assert state.keys() == kept.keys()
+    assert all(torch.equal(state[name], kept[name]) for name in kept)
+    assert not recorded.network.training
+    assert recorded.dataset.channels == 3
+    assert len(recorded.dataset.classes) == len(recorded.dataset.palette) == 3
+    assert recorded.warnings == ()
+
+
+def test_source_code_that_has_changed_since_is_warned_of(recorded_cell):
+    spec = read_record(recorded_cell).spec
+    spec["sources"]["generator basic/fcn"] = "0123456789abcdef"
+    change(recorded_cell, spec=spec)
+    [warning] = load_network(recorded_cell, CPU).warnings
+    assert "the source code of basic/fcn has changed" in warning
+
+
+def test_a_network_that_was_not_kept_is_an_error_that_says_how_to_keep_it(recorded_cell):
+    (recorded_cell.with_suffix("") / "model.safetensors").unlink()
+    with pytest.raises(RecordError, match=r"was not kept.*--set protocol\.keep\.model=last"):
+        load_network(recorded_cell, CPU)
+
+
+def test_a_failed_cell_is_refused_with_its_cause(recorded_cell):
+    change(recorded_cell, status="failed", error={"cause": "out of memory"})
+    with pytest.raises(RecordError, match=r"that cell is failed: out of memory; only a finished one can predict"):
+        load_network(recorded_cell, CPU)
+
+
+def test_scored_label_maps_have_no_network(recorded_cell):
+    change(recorded_cell, spec={"scored": True})
+    with pytest.raises(RecordError, match="there is no network"):
+        load_network(recorded_cell, CPU)
+
+
+@pytest.mark.parametrize(("name", "content"), [("dataset.json", b"{}"), ("model.safetensors", b"nothing")])
+def test_damaged_files_are_errors_that_name_them(recorded_cell, name, content):
+    (recorded_cell.with_suffix("") / name).write_bytes(content)
+    with pytest.raises(RecordError, match=name):
+        load_network(recorded_cell, CPU)
+
+
+def test_a_missing_description_of_the_dataset_is_an_error(recorded_cell):
+    (recorded_cell.with_suffix("") / "dataset.json").unlink()
+    with pytest.raises(RecordError, match=r"cannot read .*dataset\.json"):
+        load_network(recorded_cell, CPU)
+
+
+def test_weights_of_another_network_are_an_error(recorded_cell):
+    spec = read_record(recorded_cell).spec
+    spec["method"]["generator"]["options"]["width"] = 4
+    change(recorded_cell, spec=spec)
+    with pytest.raises(RecordError, match="does not fit the network that the plugin builds now"):
+        load_network(recorded_cell, CPU)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"{", "it is not JSON"), (b'{"schema": 99}', "its schema is 99"), (b"[]", "holds a list")]
+)
+def test_a_damaged_record_is_an_error_that_names_it_and_stays_where_it_is(recorded_cell, content, message):
+    recorded_cell.write_bytes(content)
+    with pytest.raises(RecordError, match=rf"{recorded_cell.name}: .*{message}"):
+        load_network(recorded_cell, CPU)
+    assert recorded_cell.read_bytes() == content
