@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from .encoders import Statistics
 
+# Architectures that keep the encoder's last features at a finer stride than it was made for.
+DILATED = ("deeplabv3", "deeplabv3plus", "pan")
+
 
 class Network(nn.Module):
     """An SMP network behind the conversion of images from [-1, 1] to what its weights were trained with.
@@ -74,6 +77,8 @@ def build_network(
     Raises WeightsError for weights that are missing or do not fit, SegbenchError for an unknown encoder and for one
     that the architecture cannot use.
     """
+    if size_multiple is not None and size_multiple < 1:
+        raise SegbenchError(f"smp/{architecture}: size_multiple is {size_multiple}; give at least 1 pixel")
     check_encoder(encoder)
     options |= {"in_channels": in_channels, "classes": num_classes}
     if architecture == "dpt":
@@ -113,12 +118,13 @@ def _create(architecture: str, encoder: str, weights: str | bool | None, options
     try:
         model = _create_for_any_size(architecture, encoder, weights, options)
     except Exception as error:
+        hint = "; it needs an encoder that can be dilated" if architecture in DILATED else ""
         raise SegbenchError(
-            f"smp/{architecture} cannot use the encoder {encoder!r}: {type(error).__name__}: {error}"
+            f"smp/{architecture} cannot be built with the encoder {encoder!r}: {type(error).__name__}: {error}{hint}"
         ) from error
     if isinstance(model, smp.DPT) and model.encoder.output_stride.bit_count() != 1:
         raise SegbenchError(
-            f"smp/dpt cannot use the encoder {encoder!r}: its patches have {model.encoder.output_stride} pixels, and "
+            f"smp/dpt cannot be built with the encoder {encoder!r}: its patches have {model.encoder.output_stride} pixels, and "
             "SMP's decoder needs a power of two; give one of patch size 8, 16 or 32"
         )
     return model

@@ -60,8 +60,10 @@ def look_at_devices() -> Part:
 
 
 def look_at_versions() -> Part:
-    """List Python and every dependency with its version; one that is missing or too old is a problem."""
+    """List Python and the dependencies with their versions; what is missing, too old or broken is a problem."""
     from importlib.metadata import requires, version
+
+    from segbench.engine.libraries import import_errors
 
     part = Part(facts=[_fact("python", ".".join(map(str, sys.version_info[:3])), ">=3.11")])
     part.facts.append(_fact(DISTRIBUTION, version(DISTRIBUTION), ""))
@@ -72,6 +74,7 @@ def look_at_versions() -> Part:
             part.problems.append(f"{fact['name']} is not installed: pip install '{wanted}'")
         elif not _is_new_enough(fact["version"], fact["accepted"]):
             part.problems.append(f"{fact['name']} {fact['version']} is too old: pip install '{wanted}'")
+    part.problems += import_errors()
     return part
 
 

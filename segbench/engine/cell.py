@@ -73,9 +73,10 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
 def cost_of(training: Training, cell: Cell, data: CellData, train_peak_bytes: int | None) -> Cost:
     """Return what the method costs; the peak of inference is measured later, by the timing node."""
     height, width = common_size(data.resident(cell.method.protocol.evaluate))
+    size = (data.dataset.channels, height, width)
     return Cost(
-        parameters=count_parameters(training.network),
-        flops=flops(training.network, (data.dataset.channels, height, width)),
+        parameters=count_parameters(training.network, size),
+        flops=flops(training.network, size),
         flops_size=(height, width),
         train_peak_bytes=train_peak_bytes,
         inference_peak_bytes=None,

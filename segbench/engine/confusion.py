@@ -33,13 +33,15 @@ def _leading_planes_below_top(planes: torch.Tensor) -> torch.Tensor:
     the CPU does many pixels at a time.
     """
     top = planes.amax(dim=0)
-    if top.isnan().any():  # NaN is below nothing, yet argmax takes it for the maximum
+    if top.sum().isnan():  # NaN is below nothing, yet argmax takes it for the maximum
         return planes.argmax(dim=0).to(torch.uint8)
     all_below = torch.ones_like(top, dtype=torch.bool)
+    below = torch.empty_like(all_below)
     index = torch.zeros_like(top, dtype=torch.uint8)
     for plane in planes[:-1]:
-        all_below &= plane < top
-        index += all_below.view(torch.uint8)
+        torch.lt(plane, top, out=below)
+        all_below.logical_and_(below)
+        index.add_(all_below.view(torch.uint8))
     return index
 
 

@@ -18,16 +18,12 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # what Linux takes for "forget the peak of resident memory"
 
 
-def count_parameters(network: nn.Module) -> int:
-    """Return the number of parameters, those that several layers share counted once."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def count_inference_parameters(network: nn.Module, size: tuple[int, int, int]) -> int:
+def count_parameters(network: nn.Module, size: tuple[int, int, int]) -> int:
     """Return the number of parameters that inference needs for an image of `size` (channels, height, width).
 
-    Those of auxiliary heads, which only training uses, are left out: they do not lead to the output. Frozen parameters
-    always count. Leaves the network in evaluation mode.
+    Those that several layers share count once. Those that do not lead to the output are left out: auxiliary heads,
+    which only training uses, and stages of an encoder that the decoder takes nothing from. Frozen parameters always
+    count. Leaves the network in evaluation mode.
     """
     network.eval()
     with torch.enable_grad():

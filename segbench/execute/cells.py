@@ -38,6 +38,7 @@ def run_cells(
             for key, outcome in pool.advance():
                 schedule.finish(key, outcome)
             schedule.give_up_lost(pool)
+            schedule.heed_interrupt(pool)
     return schedule.records
 
 
@@ -55,7 +56,7 @@ class Schedule:
         self._run, self._refused = run, refused
         self._cells = {key_of(cell): cell for cell in cells}
         self._waiting = list(self._cells)
-        self._told = False
+        self._said: set[str] = set()
         self.shares = Shares(run.folder, self._waiting)
 
     @property
@@ -84,7 +85,7 @@ class Schedule:
                 self._waiting.remove(key)
                 self._begin(key, pool)
             else:
-                self._say_that_others_work()
+                self._say_once("another run works on some of these cells; their records will count here")
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
@@ -102,10 +103,15 @@ class Schedule:
             self._waiting.append(key)
             self._run.listener.notice(f"{self._cells[key].label} was taken over by another run")
 
-    def _say_that_others_work(self) -> None:
-        if not self._told:
-            self._run.listener.notice("another run works on some of these cells; their records will count here")
-            self._told = True
+    def heed_interrupt(self, pool: Pool) -> None:
+        """Say what happens next once an early end is asked for."""
+        if self._run.interrupt.requested and pool.is_busy:
+            self._say_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            self._run.listener.notice(message)
 
     def _upstream_is_known(self, key: str) -> bool:
         upstream = upstream_of(self._cells[key]).values()

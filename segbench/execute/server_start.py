@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -29,8 +30,11 @@ def import_all(names: Iterable[str]) -> None:
 def prepare(instructions: str) -> None:
     """Take over the parent's import path, then import; `instructions` is JSON with "path" and "modules"."""
     given = json.loads(instructions)
+    # A library that asks on import whether there is a GPU would otherwise make CUDA unusable in every worker.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     sys.path[:] = given["path"]
     import_all(given["modules"])
+    atexit.register(os._exit, 0)  # libraries may complain on stderr while they are torn down, and it takes time
 
 
 # Set for the fork server alone; elsewhere importing this module does nothing.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench import errors
+from segbench.plan.cache_folder import cache_folder
 from segbench.store.record import Failure
 
 from .blame import blame_for_crash
@@ -69,7 +70,7 @@ class Workers:
 
     def start(self, function: str, job: Any, workplace: Path, limits: Limits) -> Worker:
         """Call `function` ("module:name") with (job, channel) in a new process that works in the folder `workplace`."""
-        task = Task(function, job, str(workplace.absolute()), dict(os.environ))
+        task = Task(function, job, str(workplace.absolute()), _environment())
         for _ in range(_SERVER_RESTARTS):
             try:
                 return self._start(task, limits)
@@ -195,6 +196,11 @@ def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("forkserver")
     return multiprocessing.get_context("spawn")
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment; a relative cache folder stays where it is, wherever a worker works."""
+    return {**os.environ, "SEGBENCH_CACHE": str(cache_folder())}
 
 
 def _answered(kind: str, *content: Any) -> Outcome:

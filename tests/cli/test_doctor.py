@@ -6,6 +6,7 @@ import pytest
 
 from segbench.cli import diagnosis, main
 from segbench.cli.diagnosis import diagnose
+from segbench.engine import libraries
 
 
 def doctor(capsys, *arguments):
@@ -79,6 +80,14 @@ def test_a_part_that_fails_hides_no_other(monkeypatch):
         "devices could not be looked at: ImportError: libcudart.so.13: cannot open shared object file"
     ]
     assert parts["plugins"].facts
+
+
+def test_a_library_that_cannot_be_imported_is_a_problem(install_plugin, monkeypatch):
+    install_plugin("fake-vision", {}, {"fake_vision.py": "raise RuntimeError('operator nms does not exist')"})
+    monkeypatch.setattr(libraries, "LIBRARIES", ("torch", "fake_vision"))
+    assert diagnosis.look_at_versions().problems == [
+        "fake_vision cannot be imported: RuntimeError: operator nms does not exist"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_scores_are_printed_and_recorded(theirs, tmp_path, capsys):
     assert score(theirs, tmp_path, "--seed", "4") == 0
     line, path = capsys.readouterr().out.splitlines()
     assert line.startswith("theirs on shapes test (3 images): miou 1.0000, pixel_accuracy 1.0000")
-    record = json.loads(open(path).read())
+    record = json.loads(Path(path).read_text())
     assert (record["method"], record["seed"], record["train"]) == ("theirs", 4, None)
     assert path.startswith(str(tmp_path / "results" / "scored"))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from segbench.engine.cost import PeakMemory, count_inference_parameters, count_parameters, flops
+from segbench.engine.cost import PeakMemory, count_parameters, flops
 
 CPU = torch.device("cpu")
 MIB = 2**20
@@ -49,24 +49,22 @@ def test_operations_of_a_network_that_cannot_run_are_unknown():
 
 def test_shared_parameters_count_once():
     layer = nn.Conv2d(4, 4, 3)
-    assert count_parameters(nn.Sequential(layer, layer)) == 4 * 4 * 9 + 4
+    assert count_parameters(nn.Sequential(layer, layer), (4, 8, 8)) == 4 * 4 * 9 + 4
 
 
 def test_an_auxiliary_head_is_no_part_of_inference():
     network = WithAuxiliaryHead().train()
-    used = (3 * 4 * 9 + 4) + (4 * 2 + 2)
-    assert count_inference_parameters(network, (3, 8, 8)) == used
-    assert count_parameters(network) == used + 4 * 2 + 2
+    assert count_parameters(network, (3, 8, 8)) == (3 * 4 * 9 + 4) + (4 * 2 + 2)
 
 
 def test_frozen_parameters_are_part_of_inference():
     network = WithAuxiliaryHead()
     network.backbone.requires_grad_(False)
-    assert count_inference_parameters(network, (3, 8, 8)) == (3 * 4 * 9 + 4) + (4 * 2 + 2)
+    assert count_parameters(network, (3, 8, 8)) == (3 * 4 * 9 + 4) + (4 * 2 + 2)
 
 
 def test_a_network_without_parameters_has_none():
-    assert count_inference_parameters(nn.AvgPool2d(2), (3, 8, 8)) == 0
+    assert count_parameters(nn.AvgPool2d(2), (3, 8, 8)) == 0
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak cannot be reset here")

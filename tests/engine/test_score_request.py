@@ -68,7 +68,7 @@ def test_a_folder_of_records_is_meant_by_its_name(resolve, tmp_path):
 
 
 def test_an_unknown_benchmark_is_an_error(resolve):
-    with pytest.raises(SpecError, match="there is no packaged benchmark 'shapes-smok'.*Did you mean 'shapes-smoke'"):
+    with pytest.raises(SpecError, match=r"there is no packaged benchmark 'shapes-smok'.*Did you mean 'shapes-smoke'"):
         resolve(benchmark="shapes-smok")
 
 
@@ -78,7 +78,7 @@ def test_options_beside_a_dataset_of_the_benchmark_are_an_error(resolve):
 
 
 def test_an_unknown_dataset_is_an_error(resolve):
-    with pytest.raises(ComponentError, match="unknown dataset 'shaeps'.*Did you mean 'shapes'"):
+    with pytest.raises(ComponentError, match=r"unknown dataset 'shaeps'.*Did you mean 'shapes'"):
         resolve(dataset="shaeps")
 
 
@@ -88,5 +88,5 @@ def test_a_root_on_the_command_line_takes_the_place_of_the_files(resolve):
 
 @pytest.mark.parametrize("name", ["", "a b", "../up", ".hidden"])
 def test_a_name_that_cannot_be_one_is_an_error(resolve, name):
-    with pytest.raises(SpecError, match="--name: .* cannot be a name"):
+    with pytest.raises(SpecError, match=r"--name: .* cannot be a name"):
         resolve(name=name)

@@ -172,6 +172,17 @@ def test_a_results_folder_that_is_a_file_is_an_error_at_once(tmp_path, workers):
         run_plan(make_plan(["plain"]), tmp_path, workers=workers)
 
 
+def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_claim(tmp_path, workers):
+    class Saboteur(Silence):
+        def started(self, activity, cell):
+            if activity == "cell":
+                (tmp_path / "bench" / f"{cell.key}.json").mkdir()
+
+    with pytest.raises(RecordError, match="cannot write to the results folder"):
+        run_plan(make_plan(["plain", "patient"]), tmp_path, workers=workers, jobs=2, listener=Saboteur())
+    assert list((tmp_path / "bench" / "claims").glob("*.json")) == []
+
+
 def test_a_corrupt_record_is_set_aside_and_redone(tmp_path, workers):
     (record,) = run_plan(make_plan(["plain"]), tmp_path, workers=workers).records
     path = ResultsFolder(tmp_path, "bench").record_path(record.key)

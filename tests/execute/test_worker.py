@@ -31,6 +31,12 @@ def test_a_worker_has_its_own_folder_and_temporary_folder_and_the_environment_of
     assert not (tmp_path / "work" / "tmp").exists()
 
 
+def test_a_relative_cache_folder_stays_where_it_is(outcome_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGBENCH_CACHE", "cache")
+    assert outcome_of("cache") == Finished(tmp_path / "cache")
+
+
 def test_events_reach_the_parent_and_the_file_with_null_for_what_is_not_finite(outcome_of, tmp_path):
     outcome_of("reports")
     assert outcome_of.events == [

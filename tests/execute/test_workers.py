@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from segbench.execute.outcome import Died, Finished, TimedOut
+from segbench.execute.preload import modules_to_preload
 
 MEGABYTE = 10**6
 
@@ -60,9 +61,9 @@ from pathlib import Path
 from multiprocessing.connection import wait
 from segbench.execute.workers import Limits, Workers
 if __name__ == "__main__":
-    workers = Workers(sys.argv[2:])
+    workers = Workers(sys.argv[3:])
     for number in range(2):
-        worker = workers.start("worker_functions:modules", None, Path(sys.argv[1]), Limits(60))
+        worker = workers.start(f"worker_functions:{sys.argv[1]}", None, Path(sys.argv[2]), Limits(60))
         while worker.running:
             wait(worker.waitables, 0.1)
             worker.enforce_limits()
@@ -71,27 +72,35 @@ if __name__ == "__main__":
 """
 
 
-def run_program(folder, *preload):
-    """Return what two workers in a row find imported, in a process of its own since it has one fork server."""
+def run_program(folder, function, *preload):
+    """Return the results of two workers in a row, from a process of its own since it has one fork server."""
     (folder / "program.py").write_text(PROGRAM)
     (folder / "preloaded_fine.py").write_text("")
     (folder / "preloaded_broken.py").write_text("raise RuntimeError('no such operator')")
     (folder / "preloaded_fatal.py").write_text("import os; os._exit(1)")
     done = subprocess.run(
-        [sys.executable, folder / "program.py", folder / "work", *preload],
+        [sys.executable, folder / "program.py", function, folder / "work", *preload],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
     )
     return done.stdout.split("\n")[:2]
 
 
 def test_workers_find_preloaded_modules_imported_and_a_broken_one_harms_no_other(tmp_path):
-    found = run_program(tmp_path, "preloaded_broken", "preloaded_missing", "preloaded_fine")
+    found = run_program(tmp_path, "modules", "preloaded_broken", "preloaded_missing", "preloaded_fine")
     assert found == ["['preloaded_fine']"] * 2
 
 
 def test_a_module_that_kills_the_server_costs_the_preloading_only(tmp_path):
-    assert run_program(tmp_path, "preloaded_fine", "preloaded_fatal") == ["[]"] * 2
+    assert run_program(tmp_path, "modules", "preloaded_fine", "preloaded_fatal") == ["[]"] * 2
+
+
+@pytest.mark.slow
+def test_workers_compute_with_all_libraries_preloaded(tmp_path):
+    preload = modules_to_preload(["segmentation-models-pytorch", "timm", "torchvision"])
+    first, second = run_program(tmp_path, "computes", *preload)
+    assert first == second
+    assert "512.0" in first

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import segbench_basic
-import segbench_smp
-import segbench_tv
 import torch
 from torch.nn import functional
 
+import segbench_basic
+import segbench_smp
+import segbench_tv
 from segbench.engine.network import Segmenter
 
 CHANNELS, CLASSES = 4, 5

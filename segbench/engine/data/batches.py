@@ -121,9 +121,7 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """Yield whole images in order, in batches of up to `batch_size` neighbours of one size."""
     for indices in _neighbours(split, batch_size):
-        height, width = split.packed.index.sizes[indices[0]]
-        images, labels = split.windows(indices, [(0, height)] * len(indices), [(0, width)] * len(indices))
-        yield Batch(normalise(images, split.white, memory_format), labels.long(), indices)
+        yield _whole_images(split, indices, memory_format)
 
 
 def normalise(images: Tensor, white: int, memory_format: torch.memory_format) -> Tensor:
@@ -137,6 +135,13 @@ def normalise(images: Tensor, white: int, memory_format: torch.memory_format) ->
 def epoch_order(seed: int, epoch: int, length: int) -> tuple[int, ...]:
     """Return the order in which one epoch visits the images."""
     return tuple(torch.randperm(length, generator=random_generator(seed, "order", epoch)).tolist())
+
+
+def _whole_images(split: ResidentSplit, indices: tuple[int, ...], memory_format: torch.memory_format) -> Batch:
+    """Return images of one size as they are."""
+    height, width = split.packed.index.sizes[indices[0]]
+    images, labels = split.windows(indices, [(0, height)] * len(indices), [(0, width)] * len(indices))
+    return Batch(normalise(images, split.white, memory_format), labels.long(), indices)
 
 
 def _neighbours(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:

@@ -25,6 +25,25 @@ def where(job, channel):
     return {"folder": os.getcwd(), "temporary": tempfile.mkdtemp(), "variable": os.environ.get("SEGBENCH_TEST")}
 
 
+def cache(job, channel):
+    from segbench.plan.cache_folder import cache_folder
+
+    return cache_folder()
+
+
+def computes(job, channel):
+    """Use several threads of each library that the server has imported."""
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    image = torch.randn(4, 3, 256, 256)
+    torch.nn.Conv2d(3, 16, 3)(image).sum().backward()
+    matrix = np.ones((512, 512))
+    pd.DataFrame({"a": range(10_000)}).to_parquet("table.parquet")
+    return (matrix @ matrix)[0, 0], len(pd.read_parquet("table.parquet")), torch.get_num_threads()
+
+
 def leaves_group(job, channel):
     return os.getpgrp() == os.getpid()
 

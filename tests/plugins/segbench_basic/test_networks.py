@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from segbench_basic import build_fcn
 
 from segbench import SegbenchError
+from segbench_basic import build_fcn
 
 
 def test_the_plain_network_has_the_parameters_counted_by_hand():

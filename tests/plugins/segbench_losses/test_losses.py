@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from segbench_losses import segbench_losses
 from segmentation_models_pytorch import losses as smp_losses
 from torch.nn import functional
 from torchmetrics.classification import MulticlassJaccardIndex
@@ -14,6 +13,7 @@ from torchmetrics.segmentation import DiceScore
 from torchvision.ops import sigmoid_focal_loss
 
 from segbench import SegbenchError
+from segbench_losses import segbench_losses
 
 COMPONENTS = {component.name: component for component in segbench_losses()}
 CLASSES = 4
@@ -153,7 +153,7 @@ def test_a_step_down_the_gradient_lessens_the_loss(name, options):
 
 @every_loss
 def test_the_truth_itself_gives_no_gradient_that_is_not_a_number(name, options):
-    output, target = random_batch()
+    _, target = random_batch()
     truth = functional.one_hot(target.where(target != IGNORED, 0), CLASSES).movedim(-1, 1).float() * 1e4
     assert gradient(build(name, **options), truth, target).isfinite().all()
 
@@ -335,6 +335,7 @@ def test_lovasz_by_hand():
 def test_lovasz_is_its_authors(seed):
     output, target = random_batch(seed)
     target[target == 3] = 0
+    output = output.float()
     expected = smp_losses.LovaszLoss("multiclass", ignore_index=IGNORED)(output, target)
     torch.testing.assert_close(build("lovasz")(output, target), expected)
 
@@ -379,7 +380,7 @@ def test_lovasz_tells_the_growth_of_one_pixel_among_a_million():
     ],
 )
 def test_class_weights_that_do_not_fit_are_an_error(name, weights, message):
-    with pytest.raises(SegbenchError, match=f"losses/{name}: {message}|losses/{name}: .*{message}"):
+    with pytest.raises(SegbenchError, match=f"losses/{name}: .*{message}"):
         build(name, class_weights=weights)
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-import segbench_smp
 import segmentation_models_pytorch as smp
 import torch
 
+import segbench_smp
 from segbench import SegbenchError
 
 BUILD = {component.name: component.build for component in segbench_smp.segbench_generators()}
@@ -95,13 +95,14 @@ def test_the_smallest_size_that_is_stated_works(name, options, size):
         ("unet", "convnext_atto", "encoder 'convnext_atto' is unknown.*nearest: tu-convnext_atto"),
         ("unet", "tu-resnet19", "encoder 'tu-resnet19' is unknown.*nearest: tu-resnet18"),
         ("unet", "timm-regnetx_002", "encoder 'timm-regnetx_002' is unknown.*nearest: tu-regnetx_002"),
-        ("linknet", "mit_b0", "smp/linknet cannot use the encoder 'mit_b0'"),
-        ("unetplusplus", "mit_b0", "smp/unetplusplus cannot use the encoder 'mit_b0'"),
-        ("dpt", "resnet18", "smp/dpt cannot use the encoder 'resnet18'.*must start with 'tu-'"),
-        ("dpt", "tu-resnet18", "smp/dpt cannot use the encoder 'tu-resnet18'"),
+        ("linknet", "mit_b0", "smp/linknet cannot be built with the encoder 'mit_b0'"),
+        ("unetplusplus", "mit_b0", "smp/unetplusplus cannot be built with the encoder 'mit_b0'"),
+        ("dpt", "resnet18", "smp/dpt cannot be built with the encoder 'resnet18'.*must start with 'tu-'"),
+        ("dpt", "tu-resnet18", "smp/dpt cannot be built with the encoder 'tu-resnet18'"),
         ("dpt", "tu-vit_small_patch14_dinov2", "its patches have 14 pixels.*patch size 8, 16 or 32"),
-        ("unet", "tu-vit_tiny_patch16_224", "smp/unet cannot use the encoder 'tu-vit_tiny_patch16_224'"),
-        ("deeplabv3", "vgg11", "smp/deeplabv3 cannot use the encoder 'vgg11'.*dilated"),
+        ("unet", "tu-vit_tiny_patch16_224", "smp/unet cannot be built with the encoder 'tu-vit_tiny_patch16_224'"),
+        ("deeplabv3", "vgg11", "smp/deeplabv3 cannot be built with the encoder 'vgg11'.*dilated"),
+        ("pan", "tu-dla34", "'tu-dla34': AssertionError: ; it needs an encoder that can be dilated"),
     ],
 )
 def test_an_encoder_that_is_unknown_or_does_not_fit_is_an_error(name, encoder, message):
@@ -110,8 +111,13 @@ def test_an_encoder_that_is_unknown_or_does_not_fit_is_an_error(name, encoder, m
 
 
 def test_decoder_channels_that_do_not_fit_the_depth_are_an_error():
-    with pytest.raises(SegbenchError, match="smp/unet cannot"):
+    with pytest.raises(SegbenchError, match="smp/unet cannot be built .* decoder_channels"):
         BUILD["unet"](3, 2, encoder_depth=4, decoder_channels=[64, 32, 16])
+
+
+def test_a_size_multiple_of_0_is_an_error():
+    with pytest.raises(SegbenchError, match="smp/unet: size_multiple is 0; give at least 1"):
+        BUILD["unet"](3, 2, size_multiple=0)
 
 
 def test_decoder_options_reach_the_network():
@@ -131,7 +137,7 @@ def test_every_pair_that_builds_takes_images_of_an_odd_size(name, encoder):
     try:
         network = BUILD[name](3, 2, encoder=encoder)
     except SegbenchError as error:
-        assert "cannot use the encoder" in str(error)  # noqa: PT017 - which pairs fit is SMP's affair
+        assert "cannot be built with the encoder" in str(error)  # noqa: PT017 - which pairs fit is SMP's affair
         return
     with torch.inference_mode():
         assert Segmenter(network, 2).eval()(torch.zeros(1, 3, 65, 97)).shape == (1, 2, 65, 97)

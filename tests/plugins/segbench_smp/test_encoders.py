@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from segbench_smp.encoders import DPN, HALF, IMAGENET, file_statistics, hub_statistics, hub_tags
 
 

@@ -4,13 +4,14 @@ import os
 import pickle
 
 import pytest
+import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
-from segbench_smp import segbench_generators
 
 from segbench import WeightsError
+from segbench_smp import segbench_generators
 
 BUILD = {component.name: component.build for component in segbench_generators()}
 
@@ -241,7 +242,7 @@ def test_a_hub_out_of_reach_is_an_error_that_offers_a_path(offline, encoder):
 
 
 def test_a_pair_that_does_not_fit_is_not_blamed_on_the_hub(offline):
-    with pytest.raises(Exception, match="smp/linknet cannot use the encoder 'mit_b0'"):
+    with pytest.raises(Exception, match="smp/linknet cannot be built with the encoder 'mit_b0'"):
         BUILD["linknet"](3, 2, encoder="mit_b0", encoder_weights="imagenet")
 
 
@@ -275,3 +276,43 @@ def test_files_of_many_families_are_loaded_into_timms_feature_extractors(tmp_pat
     # Of 5 channels the colours weigh 2 : 2 : 1, so that only 1 and 3 keep the features of a grey image.
     if channels != 5:
         torch.testing.assert_close(given, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "densenet121",
+        "dpn68",
+        "efficientnet-b0",
+        "inceptionv4",
+        "mit_b0",
+        "mobilenet_v2",
+        "mobileone_s0",
+        "se_resnet50",
+        "vgg11",
+        "xception",
+    ],
+)
+def test_files_of_smps_own_encoders_are_loaded(tmp_path, encoder, channels):
+    torch.manual_seed(0)
+    reference = smp.encoders.get_encoder(encoder, weights=None).eval()
+    save_file(reference.state_dict(), tmp_path / "weights.safetensors")
+    path = str(tmp_path / "weights.safetensors")
+    network = BUILD["fpn"](channels, 2, encoder=encoder, encoder_weights=path).eval()
+    grey = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        given = network.model.encoder(grey.expand(-1, channels, -1, -1))[-1]
+        # Of 5 channels the colours weigh 2 : 2 : 1, so that a grey image has features of its own.
+        if channels != 5:
+            expected = reference(grey.expand(-1, 3, -1, -1))[-1]
+            torch.testing.assert_close(given, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_torchvisions_files_of_a_densenet_are_loaded(tmp_path):
+    reference = torchvision.models.densenet121(weights=None)
+    torch.save(reference.state_dict(), tmp_path / "densenet.pth")
+    network = BUILD["unet"](3, 2, encoder="densenet121", encoder_weights=str(tmp_path / "densenet.pth"))
+    assert network.model.encoder.features.norm0.weight.equal(reference.features.norm0.weight)

@@ -7,10 +7,10 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
-from segbench_tv import segbench_generators
 from torch.nn import functional
 
 from segbench import WeightsError
+from segbench_tv import segbench_generators
 
 BUILD = {component.name: component.build for component in segbench_generators()}
 SEGMENTATION = torchvision.models.segmentation

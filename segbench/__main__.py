@@ -1,0 +1,10 @@
+"""`python -m segbench` is the program `segbench`."""
+
+from __future__ import annotations
+
+import sys
+
+from segbench.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

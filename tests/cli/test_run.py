@@ -1,0 +1,155 @@
+"""`segbench run`, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from segbench.cli import main
+
+BENCHMARK = """
+name: tiny
+datasets: {{shapes: {{use: data/shapes, classes: 3, size: [24, 32], train: 8, val: 2, test: 2}}}}
+protocol:
+  budget: {{steps: {steps}}}
+  batch_size: 2
+  threads: 1
+  timing: {{iterations: 2, seconds: 0.01, max_seconds: 0.1}}
+seeds: [0]
+methods:
+  plain: {{generator: {{use: basic/fcn, width: 2}}, losses: [losses/cross_entropy]}}
+  diverges: {{extends: plain, losses: [{{use: losses/cross_entropy, weight: 1.0e+39}}]}}
+"""
+
+
+def call(*arguments, **settings):
+    """Start `segbench run` in a process of its own, for it starts a fork server that imports torch."""
+    program = "import sys; from segbench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+
+
+def ended(process):
+    """Return exit code, stdout and stderr of a process."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    """Write the benchmark with so many steps a cell; returns its path."""
+
+    def benchmark(steps=3):
+        file = tmp_path / "tiny.yaml"
+        file.write_text(BENCHMARK.format(steps=steps))
+        return file
+
+    return benchmark
+
+
+def records(folder):
+    found = [json.loads(path.read_text()) for path in (folder / "tiny").glob("*.json")]
+    return {record["method"]: record for record in found}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no-such-benchmark"], "there is no packaged benchmark 'no-such-benchmark'"),
+        (["missing.yaml"], "there is no benchmark file missing.yaml"),
+        (["shapes-smoke", "--seeds", "0,x"], "--seeds 0,x: write whole numbers"),
+        (["shapes-smoke", "--only", "nothing"], "nothing"),
+        (["shapes-smoke", "--set", "protocol.speed=3"], "speed"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_with_exit_code_2(arguments, message, capsys):
+    assert main(["run", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_a_results_folder_that_cannot_be_is_an_error_with_exit_code_2(tmp_path, benchmark, capsys):
+    (tmp_path / "results").touch()
+    assert main(["run", str(benchmark()), "--results", str(tmp_path / "results")]) == 2
+    assert "cannot write to the results folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--jobs=0", "--timeout=0", "--memory-limit=0"])
+def test_limits_below_sense_are_refused(option, benchmark, capsys):
+    assert main(["run", str(benchmark()), option]) == 2
+    assert option.split("=")[0] in capsys.readouterr().err
+
+
+def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_what_failed(tmp_path, benchmark):
+    command = [benchmark(), "--results", tmp_path / "results", "--device", "cpu"]
+    code, out, err = ended(call(*command))
+    assert code == 1
+    assert "plain" in out
+    assert "mIoU" in out
+    assert "the loss became" in out
+    assert str(tmp_path / "results") in out
+    lines = err.splitlines()
+    assert "2 cells to run, 0 already recorded" in lines
+    assert "shapes / plain / seed 0: started" in lines
+    assert [line for line in lines if line.startswith("shapes / diverges / seed 0: failed")]
+    found = records(tmp_path / "results")
+    assert (found["plain"]["status"], found["diverges"]["status"]) == ("ok", "failed")
+    assert found["plain"]["environment"]["jobs"] == 1
+    assert len(found["plain"]["inference"]) == 2
+
+    code, out, err = ended(call(*command, "--only", "plain"))
+    assert code == 0
+    assert "0 cells to run, 1 already recorded" in err
+
+
+def steps_reported(results):
+    """Return the steps that the cells have reported, in order."""
+    entries = [json.loads(line) for file in results.rglob("events.jsonl") for line in file.read_text().splitlines()]
+    return [entry["step"] for entry in entries if entry["event"] == "step"]
+
+
+def wait_for_steps(results, count):
+    deadline = time.monotonic() + 120
+    while len(steps_reported(results)) < count:
+        assert time.monotonic() < deadline, "training never came that far"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_stopped_and_then_killed_ends_with_the_scores_of_one_that_was_not(tmp_path, benchmark):
+    command = [benchmark(steps=800), "--only", "plain", "--device", "cpu", "--results"]
+    code, *_ = ended(call(*command, tmp_path / "whole"))
+    assert code == 0
+
+    process = call(*command, tmp_path / "results")
+    wait_for_steps(tmp_path / "results", 1)
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+    assert (code, out) == (130, "")
+    assert "stopping: running cells save a checkpoint first" in err
+    assert "stopped; the same command resumes where it was" in err
+    assert records(tmp_path / "results")["plain"]["status"] == "interrupted"
+
+    process = call(*command, tmp_path / "results")
+    wait_for_steps(tmp_path / "results", len(steps_reported(tmp_path / "results")) + 1)
+    process.kill()
+    ended(process)
+    code, *_ = ended(call(*command, tmp_path / "results"))
+    assert code == 0
+    whole, broken = (records(tmp_path / name)["plain"] for name in ("whole", "results"))
+    assert broken["scores"] == whole["scores"]
+    assert broken["train"]["steps"] == whole["train"]["steps"] == 800
+    assert '"resumed"' in (tmp_path / "results" / "tiny" / whole["key"] / "events.jsonl").read_text()

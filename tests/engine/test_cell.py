@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segbench.engine.cell import run_cell
+from segbench.engine.job import CellJob
+from segbench.engine.preflight import preflight
+from segbench.engine.probe import probe
+from segbench.errors import DataError, SegbenchError
+from segbench.plan.build import build_plan
+from segbench.plan.fingerprint import fingerprint
+from segbench.registry import load_registry
+from segbench.registry.datasets import open_dataset
+from segbench.spec.benchmark import load_benchmark
+from segbench.store.counts import read_counts
+
+FILE = """
+name: test
+datasets: {shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 6, val: 2, test: 3}}
+protocol: {budget: {steps: 3}, batch_size: 2, crop: [16, 16], threads: 1, validations: 1}
+seeds: [0]
+methods:
+  base: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy]}
+  tuned: {extends: base, start_from: base, protocol: {optimizer: {use: sgd, lr: 1e-30}}}
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Return the jobs of the benchmark by method, after changes to the file."""
+
+    def make(*changes: str) -> dict[str, CellJob]:
+        path = tmp_path / "test.yaml"
+        path.write_text(FILE)
+        registry = load_registry()
+        benchmark = load_benchmark(str(path), registry, sets=changes)
+        use = benchmark.datasets["shapes"]
+        dataset = open_dataset(registry.find("dataset", use.use), use.root, use.options)
+        plan = build_plan(benchmark, registry, {"shapes": fingerprint(dataset)}, threads=1)
+        made = {}
+        for cell in plan.cells:
+            folder = tmp_path / cell.method.name
+            folder.mkdir(exist_ok=True)
+            upstream = {reason: str(tmp_path / "base") for reason in cell.upstream}
+            made[cell.method.name] = CellJob(cell=cell, folder=str(folder), device="cpu", upstream=upstream)
+        return made
+
+    return make
+
+
+def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder, tmp_path):
+    result = run_cell(jobs()["base"], recorder())
+    counts = read_counts(tmp_path / "base")
+    total = counts.confusion.sum(axis=0)
+    union = total.sum(0) + total.sum(1) - np.diag(total)
+    assert result.status == "ok"
+    assert result.scores.miou == pytest.approx((np.diag(total) / union)[union > 0].mean())
+    assert result.evaluated.images == len(counts.ids) == 3
+    assert total.sum() == 3 * 24 * 32
+    assert result.cost.parameters == 9 * 4 * (3 + 4 + 3) + 2 * 4 + 3
+    assert result.environment["device"] == "cpu"
+    assert json.loads((tmp_path / "base" / "dataset.json").read_text())["channels"] == 3
+
+
+def test_a_cell_tells_what_it_does(jobs, recorder):
+    channel = recorder()
+    run_cell(jobs()["base"], channel)
+    assert [event["name"] for event in channel.of("stage")] == ["train", "evaluate"]
+    assert channel.of("step")[-1]["step"] == 3
+    assert 0 <= channel.of("validation")[0]["miou"] <= 1
+
+
+def test_a_cell_starts_from_the_weights_of_the_one_it_names(jobs, recorder, tmp_path):
+    made = jobs()
+    run_cell(made["base"], recorder())
+    run_cell(made["tuned"], recorder())
+    base, tuned = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "tuned"))
+    assert all(torch.equal(base[name], tuned[name]) for name in base)
+
+
+def test_a_cell_asked_to_stop_is_interrupted_and_keeps_its_checkpoint(jobs, recorder, tmp_path):
+    result = run_cell(jobs()["base"], recorder(stop_after=1))
+    assert result.status == "interrupted"
+    assert result.train.steps == 1
+    assert (tmp_path / "base" / "checkpoint.safetensors").exists()
+
+
+def test_nothing_is_kept_of_the_model_where_the_protocol_says_none(jobs, recorder, tmp_path):
+    run_cell(jobs("protocol.keep={model: none, samples: 0}")["base"], recorder())
+    assert not (tmp_path / "base" / "model.safetensors").exists()
+    assert not (tmp_path / "base" / "samples").exists()
+
+
+def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder, tmp_path):
+    channel = recorder()
+    preflight(jobs()["tuned"], channel)
+    assert channel.of("step")[-1]["step"] == 1
+    assert list((tmp_path / "tuned").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("protocol.batch_size=7", "batch_size 7 is larger than split 'train', which has 6 images"),
+        ("protocol.crop=[64, 64]", r"crop \[64, 64\]"),
+        ("protocol.window={size: [0, 8], stride: [8, 8]}", "window"),
+        ("datasets.shapes.test=0", "has no split 'test'"),
+    ],
+)
+def test_preflight_finds_what_does_not_fit_the_data(jobs, recorder, change, message):
+    with pytest.raises(SegbenchError, match=message):
+        preflight(jobs(change)["base"], recorder())
+
+
+def test_a_class_without_a_training_pixel_is_refused_unless_allowed(recorder, dataset):
+    from segbench.engine.data.cache import pack
+    from segbench.engine.data.classes import check_classes
+
+    with pytest.raises(DataError, match="'never' never occurs in the labels of split 'train'"):
+        check_classes(
+            pack(with_a_third_class(dataset), "train", "three classes"), with_a_third_class(dataset).classes
+        )
+
+
+def with_a_third_class(dataset):
+    from dataclasses import replace
+
+    return replace(dataset, classes=(*dataset.classes, "never"), palette=(*dataset.palette, (1, 2, 3)))
+
+
+def test_the_probe_tells_the_device_that_a_run_will_use(recorder):
+    assert probe("cpu", recorder())["device"] == "cpu"

@@ -1,0 +1,174 @@
+"""The program as its users meet it: real processes, real signals, records, tables and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2}"
+FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
+LONG = [*FCN, "--set", "protocol.budget.steps=400", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
+
+
+def segbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "segbench", *arguments]
+    return subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
+
+
+def only_record(folder: Path) -> dict:
+    (path,) = folder.glob("results/*/*.json")
+    return json.loads(path.read_text())
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline, "the run did not get there"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder in which one short benchmark has run."""
+    folder = tmp_path_factory.mktemp("finished")
+    result = segbench(folder, "run", *FCN)
+    assert result.returncode == 0, result.stderr
+    assert "fcn" in result.stdout
+    return folder
+
+
+def test_a_run_leaves_a_record_and_what_lies_beside_it(finished):
+    record = only_record(finished)
+    assert record["status"] == "ok"
+    assert [row["batch"] for row in record["inference"]] == [1, 4]
+    assert record["train"]["steps"] == 12
+    cell = finished / "results" / "shapes-smoke" / record["key"]
+    names = {path.name for path in cell.iterdir()}
+    assert {"counts.parquet", "events.jsonl", "model.safetensors", "samples"} <= names
+    assert "checkpoint.safetensors" not in names
+
+
+def test_a_finished_cell_never_runs_twice(finished):
+    before = only_record(finished)
+    result = segbench(finished, "run", *FCN)
+    assert result.returncode == 0
+    assert "1 already recorded" in result.stderr
+    assert only_record(finished) == before
+
+
+def test_predictions_of_a_recorded_cell_stand_in_its_table_once_scored(finished):
+    images = finished / "images"
+    images.mkdir()
+    record = only_record(finished)
+    options = [f"--option={name}={json.dumps(value)}" for name, value in record["spec"]["dataset"]["options"].items()]
+    from segbench.registry import load_registry
+    from segbench.registry.datasets import open_dataset
+
+    offer = load_registry().find("dataset", "data/shapes")
+    for sample in open_dataset(offer, None, record["spec"]["dataset"]["options"]).splits["test"]:
+        Image.fromarray(sample.image).save(images / f"{sample.id}.png")
+
+    predicted = segbench(finished, "predict", record["key"], "images", "-o", "out", "--device", "cpu")
+    assert predicted.returncode == 0, predicted.stderr
+    labels = finished / "labels"
+    labels.mkdir()
+    for image in images.iterdir():
+        written = finished / "out" / image.name
+        assert Image.open(written).size == Image.open(image).size
+        written.rename(labels / image.name)
+
+    score = ["score", "labels", "--dataset", "data/shapes", "--name", "again", "--benchmark", "shapes-smoke", *options]
+    scored = segbench(finished, *score)
+    assert scored.returncode == 0, scored.stderr
+    report = segbench(finished, "report", "--format", "json")
+    rows = {row["method"]: row for row in json.loads(report.stdout)["rows"]}
+    assert rows["again"]["scores"]["miou"]["mean"] == rows["fcn"]["scores"]["miou"]["mean"]
+
+
+def test_two_methods_of_one_seed_start_from_the_same_weights(tmp_path):
+    twins = ["shapes-smoke", "--seeds", "0", "--device", "cpu", "--set", "protocol.optimizer.lr=1e-30"]
+    result = segbench(tmp_path, "run", *twins, "--set", f"protocol.timing={TIMING}")
+    assert result.returncode == 0, result.stderr
+    first, second = (load_file(path) for path in tmp_path.glob("results/*/*/model.safetensors"))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    """A folder in which a longer training ran in one go."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    result = segbench(folder, "run", *LONG)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def started(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "segbench", "run", *LONG]
+    return subprocess.Popen(command, cwd=folder, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def assert_same_result(folder: Path, expected: Path) -> None:
+    record, reference = only_record(folder), only_record(expected)
+    assert record["scores"] == reference["scores"]
+    models = [next(where.glob("results/*/*/model.safetensors")) for where in (folder, expected)]
+    ours, theirs = map(load_file, models)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return any(folder.glob("results/*/*/checkpoint.safetensors"))
+
+
+def has_event(folder: Path, event: str) -> bool:
+    logs = folder.glob("results/*/*/events.jsonl")
+    return any(f'"event": "{event}"' in log.read_text() for log in logs)
+
+
+def is_evaluating(folder: Path) -> bool:
+    return any('"name": "evaluate"' in log.read_text() for log in folder.glob("results/*/*/events.jsonl"))
+
+
+MOMENTS = {
+    "after a checkpoint": has_checkpoint,
+    "before the first step": lambda folder: any(folder.glob("results/*/claims/*.json")),
+    "while steps are reported": lambda folder: has_checkpoint(folder) and has_event(folder, "step"),
+    "while it evaluates": is_evaluating,
+}
+
+
+@pytest.mark.parametrize(
+    "moment", [name if name == "after a checkpoint" else pytest.param(name, marks=pytest.mark.slow) for name in MOMENTS]
+)
+def test_a_run_that_was_killed_ends_with_the_same_weights_and_scores(tmp_path, uninterrupted, moment):
+    run = started(tmp_path)
+    wait_for(lambda: MOMENTS[moment](tmp_path), run)
+    run.kill()
+    run.wait()
+    assert not list(tmp_path.glob("results/*/*.json"))
+    resumed = segbench(tmp_path, "run", *LONG)
+    assert resumed.returncode == 0, resumed.stderr
+    if moment == "after a checkpoint":
+        assert has_event(tmp_path, "resumed")
+    assert_same_result(tmp_path, uninterrupted)
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(tmp_path, uninterrupted):
+    run = started(tmp_path)
+    wait_for(lambda: has_checkpoint(tmp_path), run)
+    run.send_signal(signal.SIGINT)
+    assert run.wait() == 130
+    assert only_record(tmp_path)["status"] == "interrupted"
+    resumed = segbench(tmp_path, "run", *LONG)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_same_result(tmp_path, uninterrupted)
