@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]

@@ -31,9 +31,10 @@ EXCEPTIONS: tuple[tuple[str, Statistics], ...] = (
 def check_encoder(encoder: str) -> None:
     """Raise SegbenchError, with the nearest names, unless SMP or timm knows the encoder."""
     own = smp.encoders.get_encoder_names()
-    if encoder in own or (is_from_timm(encoder) and timm.is_model(timm_name(encoder))):
+    if encoder in own or (is_from_timm(encoder) and _is_in_timm(timm_name(encoder))):
         return
-    known = own + [TIMM_PREFIX + name for name in timm.list_models()]
+    names = timm.list_pretrained() if "." in encoder else timm.list_models()
+    known = own + [TIMM_PREFIX + name for name in names]
     near = get_close_matches(encoder, known, n=3) or get_close_matches(TIMM_PREFIX + encoder, known, n=3)
     raise SegbenchError(
         f"encoder {encoder!r} is unknown; give one of SMP's own encoders (resnet18, mit_b0, ...) or 'tu-' and the name "
@@ -76,3 +77,8 @@ def file_statistics(encoder: str) -> Statistics:
         published = timm.models.get_pretrained_cfg(timm_name(encoder))
         return (tuple(published.mean), tuple(published.std)) if published else IMAGENET
     return next((statistics for prefix, statistics in EXCEPTIONS if encoder.startswith(prefix)), IMAGENET)
+
+
+def _is_in_timm(name: str) -> bool:
+    # A tag of pretrained weights may follow the name after a dot.
+    return timm.is_model(name) and ("." not in name or name in timm.list_pretrained())

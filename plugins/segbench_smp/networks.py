@@ -124,8 +124,8 @@ def _create(architecture: str, encoder: str, weights: str | bool | None, options
         ) from error
     if isinstance(model, smp.DPT) and model.encoder.output_stride.bit_count() != 1:
         raise SegbenchError(
-            f"smp/dpt cannot be built with the encoder {encoder!r}: its patches have {model.encoder.output_stride} pixels, and "
-            "SMP's decoder needs a power of two; give one of patch size 8, 16 or 32"
+            f"smp/dpt cannot be built with the encoder {encoder!r}: its patches have {model.encoder.output_stride} "
+            "pixels, and SMP's decoder needs a power of two; give one of patch size 8, 16 or 32"
         )
     return model
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from segbench.errors import SegbenchError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HINT = "--debug shows where"
 
@@ -41,17 +37,10 @@ def blamed_plugin(error: Exception) -> str | None:
     """Name the plugin whose code the traceback passed through last, if any."""
     from importlib.metadata import entry_points
 
-    packages = {point.module.partition(".")[0]: point for point in entry_points(group="segbench")}
-    blamed = [packages[package] for package in _packages(error) if package in packages]
-    if not blamed:
+    from segbench.execute.blame import blame_for_error
+
+    if (name := blame_for_error(error)) is None:
         return None
-    point = blamed[-1]
+    point = next(iter(entry_points(group="segbench", name=name)))
     source = f" ({point.dist.name} {point.dist.version})" if point.dist else ""
-    return f"plugin {point.name!r}{source}"
-
-
-def _packages(error: Exception) -> Iterator[str]:
-    frame = error.__traceback__
-    while frame is not None:
-        yield str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-        frame = frame.tb_next
+    return f"plugin {name!r}{source}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from segbench.report import Report
+    from segbench.report.groups import Report
 
 
 class ReportFormat(StrEnum):

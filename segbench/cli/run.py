@@ -52,6 +52,9 @@ def run(
             help="Memory beyond which a cell is killed. [default: its share of 90 % of the machine's]",
         ),
     ] = None,
+    checkpoint_every: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="How often a cell saves what it can resume from.")
+    ] = 120.0,
     debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
 ) -> None:
     """Run a benchmark: recorded cells are done, failed ones are tried again, interrupted ones go on."""
@@ -78,6 +81,7 @@ def run(
             jobs=jobs,
             timeout=timeout,
             memory_limit=None if memory_limit is None else int(memory_limit * BYTES_PER_GB),
+            checkpoint_seconds=checkpoint_every,
             listener=listener,
             workers=workers,
         )

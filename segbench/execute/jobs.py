@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .listener import Listener
     from .workers import Limits, Workers
 
-CHECKPOINT_SECONDS = 120.0
-
 
 @dataclass(frozen=True)
 class Run:
@@ -35,6 +33,7 @@ class Run:
     listener: Listener
     interrupt: Interrupt
     environment: Mapping[str, Any]
+    checkpoint_seconds: float
 
     @property
     def device(self) -> str:
@@ -44,7 +43,7 @@ class Run:
     @property
     def circumstances(self) -> dict[str, Any]:
         """What belongs to every record's environment though no key covers it."""
-        return {"jobs": self.jobs, "checkpoint_seconds": CHECKPOINT_SECONDS}
+        return {"jobs": self.jobs, "checkpoint_seconds": self.checkpoint_seconds}
 
 
 def key_of(cell: Cell) -> str:
@@ -72,5 +71,5 @@ def cell_job(run: Run, cell: Cell) -> CellJob:
         folder=str(path / key_of(cell)),
         device=run.device,
         upstream=upstream,
-        checkpoint_seconds=CHECKPOINT_SECONDS,
+        checkpoint_seconds=run.checkpoint_seconds,
     )

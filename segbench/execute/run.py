@@ -66,6 +66,7 @@ def run(
     jobs: int = 1,
     timeout: float | None = None,
     memory_limit: int | None = None,
+    checkpoint_seconds: float = 120.0,
     listener: Listener,
     workers: Workers | None = None,
     functions: Functions = ENGINE,
@@ -73,7 +74,8 @@ def run(
     """Run the cells of a plan that have no ok record yet, `jobs` at a time, and return how it went.
 
     `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
-    its share of 90 % of the machine's memory. A cell that fails leaves a record that says why, and the others go on.
+    its share of 90 % of the machine's memory; a checkpoint is written every `checkpoint_seconds`. A cell that fails
+    leaves a record that says why, and the others go on.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
     is full or read-only. Ctrl-C and SIGTERM end it early; the next run resumes.
     """
@@ -89,7 +91,9 @@ def run(
         environment = probe(workers, functions.probe, device, limits, interrupt)
         if environment is None:
             return _summary(plan, recorded, interrupt)
-        context = Run(plan, folder, workers, jobs, limits, functions, listener, interrupt, environment)
+        context = Run(
+            plan, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
+        )
         refused = preflight(context, todo)
         records = recorded if interrupt.requested else run_cells(context, todo, recorded, refused)
         untimed = {} if interrupt.requested else time_methods(context)

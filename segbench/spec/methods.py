@@ -38,11 +38,22 @@ def read_methods(node: Node, protocol: Node, registry: Registry, only: Sequence[
     upstream = _references(recipes, UPSTREAM_KEYS)
     in_order(upstream)
     chosen = _chosen(only, upstream)
-    return {
+    methods = {
         name: _method(name, recipe, twins[name], protocol, registry)
         for name, recipe in recipes.items()
         if name in chosen
     }
+    _check_weights_are_kept(methods, upstream)
+    return methods
+
+
+def _check_weights_are_kept(methods: Mapping[str, Method], upstream: Mapping[str, list[Reference]]) -> None:
+    for reference in (reference for name in methods for reference in upstream[name]):
+        if methods[reference.to].protocol.keep.model == "none":
+            raise reference.place.error(
+                f"{reference.to!r} leaves no weights to start from, since its protocol says keep: {{model: none}}; "
+                "set keep: {model: last} for it"
+            )
 
 
 def _references(methods: Mapping[str, Node], keys: Sequence[str]) -> dict[str, list[Reference]]:

@@ -122,9 +122,7 @@ def test_a_class_without_a_training_pixel_is_refused_unless_allowed(recorder, da
     from segbench.engine.data.classes import check_classes
 
     with pytest.raises(DataError, match="'never' never occurs in the labels of split 'train'"):
-        check_classes(
-            pack(with_a_third_class(dataset), "train", "three classes"), with_a_third_class(dataset).classes
-        )
+        check_classes(pack(with_a_third_class(dataset), "train", "three classes"), with_a_third_class(dataset).classes)
 
 
 def with_a_third_class(dataset):

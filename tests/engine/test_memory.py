@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def test_a_tensor_too_large_for_the_machine_is_out_of_memory():
-    with pytest.raises(CellError, match="out of memory on cpu: .*lower batch_size or crop"), memory_errors_named(CPU):
+    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), memory_errors_named(CPU):
         torch.empty(2**55)
 
 

@@ -163,3 +163,9 @@ def test_differences_are_named_by_their_paths():
     second = {"a": 1, "b": {"c": 2, "d": 4}, "e": None, "h": 1}
     assert differing(first, second) == ["b.d", "e", "g", "h"]
     assert differing(first, first) == []
+
+
+def test_weights_that_are_not_kept_cannot_be_started_from(workshop):
+    keeping_nothing = "a: {generator: net, losses: [dice], protocol: {keep: {model: none}}}\n"
+    message = workshop.methods_refusal(keeping_nothing + "b: {generator: net, losses: [dice], start_from: a}")
+    assert "methods.b.start_from: 'a' leaves no weights to start from" in message

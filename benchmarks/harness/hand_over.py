@@ -1,0 +1,49 @@
+"""From the end of one cell to the first training step of the next, model building apart.
+
+    python benchmarks/harness/hand_over.py [--cells 6]
+
+Runs a benchmark of so many short cells with `segbench run` in a temporary folder and reads their events.jsonl and
+weights. A cell ends when it has written its weights; the next one's training begins at its "train" stage event. What
+lies between is all of the hand-over, the record and building the model (here three convolutions) included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+def run_cells(folder: Path, cells: int) -> None:
+    """Run `cells` seeds of one small method."""
+    seeds = ",".join(map(str, range(cells)))
+    command = [sys.executable, "-m", "segbench", "run", "shapes-smoke", "--only", "fcn", "--seeds", seeds]
+    subprocess.run([*command, "--device", "cpu"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def training_began(cell: Path) -> float:
+    """Return when a cell began to train, in seconds since the epoch."""
+    events = [json.loads(line) for line in (cell / "events.jsonl").read_text().splitlines()]
+    return next(event["time"] for event in events if event["event"] == "stage" and event["name"] == "train")
+
+
+def main() -> None:
+    """Measure and print the hand-overs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=6)
+    with TemporaryDirectory() as name:
+        run_cells(Path(name), parser.parse_args().cells)
+        folder = Path(name) / "results" / "shapes-smoke"
+        # The weights are the last that a cell writes; its record is written again by the timing.
+        cells = sorted((cell for cell in folder.iterdir() if (cell / "events.jsonl").exists()), key=training_began)
+        ended = [max(path.stat().st_mtime for path in cell.rglob("*.safetensors")) for cell in cells]
+        gaps = [training_began(after) - end for after, end in zip(cells[1:], ended[:-1], strict=True)]
+    print(f"hand-over: median {statistics.median(gaps):.3f} s, largest {max(gaps):.3f} s over {len(gaps)}")
+
+
+if __name__ == "__main__":
+    main()
