@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
-LONG = [*FCN, "--set", "protocol.budget.steps=400", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
+LONG = [*FCN, "--set", "protocol.budget.steps=150", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
 
 
 def segbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -88,7 +88,8 @@ def test_predictions_of_a_recorded_cell_stand_in_its_table_once_scored(finished)
     labels.mkdir()
     for image in images.iterdir():
         written = finished / "out" / image.name
-        assert Image.open(written).size == Image.open(image).size
+        with Image.open(written) as label_map, Image.open(image) as photo:
+            assert label_map.size == photo.size
         written.rename(labels / image.name)
 
     score = ["score", "labels", "--dataset", "data/shapes", "--name", "again", "--benchmark", "shapes-smoke", *options]

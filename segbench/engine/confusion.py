@@ -6,6 +6,7 @@ import torch
 
 # From about this many classes on, a pixel's classes side by side in memory fill the CPU's vector registers.
 _WIDE = 16
+_WORD = 8  # bytes of an int64
 
 
 def classify(logits: torch.Tensor) -> torch.Tensor:
@@ -23,26 +24,28 @@ def classify(logits: torch.Tensor) -> torch.Tensor:
     side_by_side = logits.stride(1) == 1 and num_classes >= _WIDE
     if logits.device.type != "cpu" or side_by_side:
         return logits.argmax(dim=1).to(torch.uint8)
-    return torch.stack([_leading_planes_below_top(image.contiguous()) for image in logits])
+    return torch.stack([_planes_before_the_top(image.contiguous()) for image in logits])
 
 
-def _leading_planes_below_top(planes: torch.Tensor) -> torch.Tensor:
-    """Return the index of the first of the planes (K, H, W) that holds the maximum, (H, W) uint8.
+def _planes_before_the_top(planes: torch.Tensor) -> torch.Tensor:
+    """Return the index of the first of the planes (K, H, W) that holds the maximum of its pixel, (H, W) uint8.
 
-    It is the number of planes before it, each of which is below the maximum: whole planes are compared and added, which
-    the CPU does many pixels at a time.
+    It is the number of planes before that one, each of which is below the maximum. Whole planes are compared at once,
+    and the results, a byte a pixel, are combined eight pixels at a time.
     """
     top = planes.amax(dim=0)
     if top.sum().isnan():  # NaN is below nothing, yet argmax takes it for the maximum
         return planes.argmax(dim=0).to(torch.uint8)
-    all_below = torch.ones_like(top, dtype=torch.bool)
-    below = torch.empty_like(all_below)
-    index = torch.zeros_like(top, dtype=torch.uint8)
-    for plane in planes[:-1]:
-        torch.lt(plane, top, out=below)
-        all_below.logical_and_(below)
-        index.add_(all_below.view(torch.uint8))
-    return index
+    pixels = top.numel()
+    below = torch.zeros(len(planes), -(-pixels // _WORD) * _WORD, dtype=torch.bool)
+    torch.lt(planes.flatten(1), top.flatten(), out=below[:, :pixels])
+    first, *others = below.view(torch.int64)
+    all_below = first.clone()
+    index = first.clone()
+    for words in others:
+        all_below &= words
+        index += all_below  # no byte exceeds K - 1, so none carries into the next
+    return index.view(torch.uint8)[:pixels].view(top.shape)
 
 
 def confusion_matrices(
@@ -50,25 +53,19 @@ def confusion_matrices(
 ) -> torch.Tensor:
     """Count the pixels of each image by true and predicted class; return int64 (N, K, K), [image, truth, prediction].
 
-    `prediction` and `truth` are (N, H, W) integers on one device, class ids in [0, K). Pixels whose truth is
-    `ignore_index` are left out, whatever is predicted there. Counts are integers, so they are exact and do not depend
-    on the order of additions; a CUDA device is not waited for.
+    `prediction` and `truth` are (N, H, W) integers on one device: class ids in [0, K), and in `truth` also
+    `ignore_index`, which is K or more; those pixels are left out. Counts are integers, so they are exact and do not
+    depend on the order of additions; a CUDA device is not waited for.
 
     >>> confusion_matrices(torch.tensor([[[0, 1, 1]]]), torch.tensor([[[0, 1, 255]]]), 2, 255).tolist()
     [[[1, 0], [0, 1]]]
     """
-    bins = num_classes**2 + 1  # the last one takes what is ignored
-    index = _bins_of_pixels(prediction, truth, num_classes, ignore_index).flatten(1)
+    bins = (num_classes + 1) * num_classes  # the last row takes what is ignored
+    dtype = _smallest_type(max(bins - 1, ignore_index))
+    rows = truth.clone() if truth.dtype == dtype else truth.to(dtype)
+    index = rows.clamp_(max=num_classes).mul_(num_classes).add_(prediction.to(dtype)).flatten(1)
     counts = _count_on_cpu(index, bins) if index.device.type == "cpu" else _count_on_device(index, bins)
-    return counts[:, :-1].reshape(-1, num_classes, num_classes)
-
-
-def _bins_of_pixels(prediction: torch.Tensor, truth: torch.Tensor, num_classes: int, ignore_index: int) -> torch.Tensor:
-    """Return truth * K + prediction, and K * K where ignored, in the smallest type that holds all of it."""
-    dtype = _smallest_type(max(num_classes**2, ignore_index))
-    truth = truth.to(dtype)
-    index = (truth * num_classes).add_(prediction.to(dtype))
-    return index.masked_fill_(truth == ignore_index, num_classes**2)
+    return counts.view(-1, num_classes + 1, num_classes)[:, :num_classes]
 
 
 def _smallest_type(largest: int) -> torch.dtype:

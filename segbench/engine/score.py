@@ -79,7 +79,8 @@ def count_predictions(folder: Path, packed: PackedSplit) -> tuple[NDArray[np.int
         prediction = read_label_map(path, truth, packed.num_classes, packed.ignore_index)
         digest.update(f"{packed.ids[index]} {prediction.shape} ".encode())
         digest.update(prediction.astype("<u2").tobytes())
-        pair = (torch.from_numpy(prediction)[None], torch.from_numpy(truth.astype(np.int64))[None])
+        counted = np.where(truth == packed.ignore_index, 0, prediction)
+        pair = (torch.from_numpy(counted)[None], torch.from_numpy(truth.astype(np.int64))[None])
         matrices.append(confusion_matrices(*pair, packed.num_classes, packed.ignore_index))
     return torch.cat(matrices).numpy(), digest.hexdigest()
 

@@ -27,9 +27,18 @@ def import_all(names: Iterable[str]) -> None:
     gc.freeze()  # workers then need not copy the pages of all these objects only to look them over
 
 
+def let_go_of_output() -> None:
+    """Write nowhere from now on: whoever reads a run's output to its end must not wait for this process to end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
 def prepare(instructions: str) -> None:
     """Take over the parent's import path, then import; `instructions` is JSON with "path" and "modules"."""
     given = json.loads(instructions)
+    let_go_of_output()
     # A library that asks on import whether there is a GPU would otherwise make CUDA unusable in every worker.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     sys.path[:] = given["path"]

@@ -71,7 +71,7 @@ def test_counts_are_those_of_sklearn_image_by_image(case):
 @given(label_maps(), st.data())
 def test_what_is_predicted_where_the_truth_is_ignored_does_not_count(case, data):
     prediction, truth, num_classes, ignore_index = case
-    noise = data.draw(arrays.arrays(np.int64, truth.shape, elements=st.integers(0, 65535)))
+    noise = data.draw(arrays.arrays(np.int64, truth.shape, elements=st.integers(0, num_classes - 1)))
     changed = np.where(truth == ignore_index, noise, prediction)
     tensors = [torch.from_numpy(array) for array in (prediction, changed, truth)]
     before = confusion_matrices(tensors[0], tensors[2], num_classes, ignore_index)

@@ -67,6 +67,16 @@ def test_the_truth_itself_scores_one(truth, tmp_path):
     assert record.per_class.iou == [1.0, 1.0]
 
 
+def test_ignore_index_where_the_truth_is_ignored_changes_nothing(truth, tmp_path):
+    record, results = score(tmp_path, predictions_in(tmp_path / "theirs", truth, lambda labels: labels))
+    for name, mask in truth.items():
+        save(tmp_path / "with void" / f"{name}.png", mask)
+    other, _ = score(tmp_path, tmp_path / "with void")
+    assert other.scores == record.scores
+    counts = [read_counts(results.cell_folder(one.key)).confusion for one in (record, other)]
+    np.testing.assert_array_equal(*counts)
+
+
 def test_the_record_says_what_was_scored_and_that_nothing_was_trained(truth, tmp_path):
     record, results = score(tmp_path, predictions_in(tmp_path / "theirs", truth, np.fliplr))
     assert results.read(record.key) == record
