@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from segbench.store.record import Cost, Evaluated, Train
 from .cell_data import CellData, common_size, open_data
 from .checkpoint import save_tensors
 from .cost import PeakMemory, count_parameters, flops
+from .dataset_description import DATASET, description_of
 from .environment import environment, resolve_device
 from .job import CellResult
 from .memory import memory_errors_named
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from .job import CellJob, Channel
 
 CHECKPOINT = "checkpoint.safetensors"
-DATASET = "dataset.json"
 
 
 def run_cell(job: CellJob, channel: Channel) -> CellResult:
@@ -87,19 +86,8 @@ def leave_files(folder: Path, training: Training, cell: Cell, data: CellData, co
     """Write what lies beside the record, and drop the checkpoint that is no longer needed."""
     protocol = cell.method.protocol
     write_counts(folder, counts)
-    (folder / DATASET).write_text(json.dumps(description(data), indent=1))
+    (folder / DATASET).write_text(description_of(data.dataset).model_dump_json(indent=1))
     write_samples(folder / "samples", training.network, data.resident(protocol.evaluate), data.dataset, protocol)
     if protocol.keep.model == "last":
         save_tensors(folder / MODEL, training.network.state_dict(), {"key": cell.key})
     (folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-def description(data: CellData) -> dict[str, object]:
-    """Return what `segbench predict` must know of the dataset, so that it works where the data is not."""
-    dataset = data.dataset
-    return {
-        "classes": list(dataset.classes),
-        "palette": [list(colour) for colour in dataset.palette],
-        "ignore_index": dataset.ignore_index,
-        "channels": dataset.channels,
-    }

@@ -13,12 +13,12 @@ from segbench.errors import RecordError
 from segbench.plan.cell import Cell
 from segbench.plan.source import source_hash
 from segbench.registry import load_registry
-from segbench.spec.protocol import Frozen
 from segbench.store.folder import read_record, record_files
 
 from .cell_data import CellData
 from .checkpoint import load_tensors
 from .components import build_network
+from .dataset_description import DATASET, DatasetDescription, read_description
 from .precision import apply_numeric_settings
 from .setup import MODEL
 
@@ -30,17 +30,6 @@ if TYPE_CHECKING:
     from segbench.store.record import Record
 
     from .network import Segmenter
-
-DATASET = "dataset.json"
-
-
-class DatasetDescription(Frozen):
-    """What is left beside a record of the dataset, so that its network can be used where the data is not."""
-
-    classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    ignore_index: int
-    channels: int
 
 
 @dataclass(frozen=True)
@@ -100,16 +89,6 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     _load_weights(network, model)
     network.eval()
     return RecordedNetwork(network, description, cell.method.protocol, tuple(_changes(cell, registry)))
-
-
-def read_description(path: Path) -> DatasetDescription:
-    """Return what a cell left of its dataset; RecordError if it is missing or damaged."""
-    try:
-        return DatasetDescription.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        raise RecordError(f"{path} does not describe a dataset: {error.errors()[0]['msg']}") from error
 
 
 def _finished(path: Path) -> Record:

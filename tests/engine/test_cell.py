@@ -91,7 +91,7 @@ def test_a_cell_asked_to_stop_is_interrupted_and_keeps_its_checkpoint(jobs, reco
 
 
 def test_nothing_is_kept_of_the_model_where_the_protocol_says_none(jobs, recorder, tmp_path):
-    run_cell(jobs("protocol.keep={model: none, samples: 0}")["base"], recorder())
+    run_cell(jobs("protocol.keep={model: none, samples: 0}", "methods.tuned.start_from=null")["base"], recorder())
     assert not (tmp_path / "base" / "model.safetensors").exists()
     assert not (tmp_path / "base" / "samples").exists()
 
