@@ -9,6 +9,7 @@ import torch
 
 from segbench.registry import load_registry
 from segbench.stats.scores import per_class, scores
+from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
 from segbench.store.record import Cost, Evaluated, Train
 
@@ -86,7 +87,7 @@ def leave_files(folder: Path, training: Training, cell: Cell, data: CellData, co
     """Write what lies beside the record, and drop the checkpoint that is no longer needed."""
     protocol = cell.method.protocol
     write_counts(folder, counts)
-    (folder / DATASET).write_text(description_of(data.dataset).model_dump_json(indent=1))
+    write_atomically(folder / DATASET, description_of(data.dataset).model_dump_json(indent=1).encode())
     write_samples(folder / "samples", training.network, data.resident(protocol.evaluate), data.dataset, protocol)
     if protocol.keep.model == "last":
         save_tensors(folder / MODEL, training.network.state_dict(), {"key": cell.key})

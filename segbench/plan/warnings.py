@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.spec.protocol import Timing
-
 from .machine import cpu_flags, likely_device, usable_cores
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
         ),
         *_where(
             benchmark.methods,
-            _is_reduced,
+            lambda protocol: protocol.timing.budget == "reduced",
             "the timing budget is reduced, so speed is only roughly measured and not ranked beside full measurements",
         ),
     )
@@ -90,8 +88,3 @@ def _overrides(methods: Mapping[str, Method]) -> list[str]:
         for name, method in methods.items()
         if method.overrides
     ]
-
-
-def _is_reduced(protocol: Protocol) -> bool:
-    full, given = Timing().model_dump(), protocol.timing.model_dump()
-    return any(given[name] < full[name] for name in full)
