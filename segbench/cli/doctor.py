@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .arguments import Json  # noqa: TC001 - typer reads it when it runs
 from .columns import columns
 from .kinds import PLURALS
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 BROKEN = 1
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(json: Json = False) -> None:
     """Look at devices, versions, folders and plugins; exit with 1 if something is broken."""
     from .diagnosis import diagnose
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .arguments import Json  # noqa: TC001 - typer reads it when it runs
 from .columns import columns
 from .kinds import PLURALS, parse_kind
 
@@ -18,7 +19,7 @@ def list_components(
     kind: Annotated[
         str | None, typer.Argument(help="generators, discriminators, losses or datasets; all if left out.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List the components that plugins offer; broken plugins are named on stderr."""
     from segbench.contracts import KINDS

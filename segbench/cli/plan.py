@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .arguments import Json, Only, Results, Seeds, Sets  # noqa: TC001 - typer reads them when it runs
 from .columns import columns
 
 if TYPE_CHECKING:
@@ -32,20 +33,12 @@ NEXT = {
 
 def plan(
     benchmark: Annotated[str, typer.Argument(metavar="FILE", help="A benchmark file, or a packaged one by its name.")],
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Change the file, as in protocol.budget.epochs=3; repeatable."
-        ),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="METHOD", help="Only this method and what it needs; repeatable."),
-    ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1,2", help="These seeds instead of the file's.")] = None,
-    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = Path("results"),
+    sets: Sets = None,
+    only: Only = None,
+    seeds: Seeds = None,
+    results: Results = Path("results"),
     device: Annotated[str, typer.Option(help="Device that the run would use: auto, cpu, cuda, cuda:1.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
     from contextlib import redirect_stdout

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .arguments import DatasetOptions, Json, Root, parse_options
 from .columns import columns
-from .show import parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,11 +39,9 @@ class Prepared(NamedTuple):
 
 def prepare(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Full name (data/camvid) or short name.")],
-    root: Annotated[str | None, typer.Option(help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the dataset; may be repeated.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    root: Root = None,
+    option: DatasetOptions = None,
+    json: Json = False,
 ) -> None:
     """Download a dataset if its files are missing, check every sample, fill the cache, and show what is in it."""
     from segbench.registry import load_registry

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .arguments import Only, Results, Seeds, Sets  # noqa: TC001 - typer reads them when it runs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -29,18 +31,10 @@ def run(
     benchmark: Annotated[
         str, typer.Argument(metavar="NAME|FILE", help="A packaged benchmark by its name, or a file by its path.")
     ],
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Change the file, as in protocol.budget.epochs=3; repeatable."
-        ),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="METHOD", help="Only this method and what it needs; repeatable."),
-    ] = None,
-    seeds: Annotated[str | None, typer.Option(metavar="0,1,2", help="These seeds instead of the file's.")] = None,
-    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = Path("results"),
+    sets: Sets = None,
+    only: Only = None,
+    seeds: Seeds = None,
+    results: Results = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="How many cells run at once.")] = 1,
     timeout: Annotated[float | None, typer.Option(min=1, help="Seconds after which a cell is killed.")] = None,
@@ -55,7 +49,7 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How often a cell saves what it can resume from.")
     ] = 120.0,
-    debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of failed cells.")] = False,
 ) -> None:
     """Run a benchmark: recorded cells are done, failed ones are tried again, interrupted ones go on."""
     from segbench.execute.progress import progress_on

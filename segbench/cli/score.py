@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .show import parse_options
+from .arguments import DatasetOptions, Results, Root, parse_options
 
 if TYPE_CHECKING:
     from segbench.store.record import Record
@@ -20,13 +20,11 @@ def score(
     benchmark: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="The benchmark in whose table the scores shall stand.")
     ] = None,
-    root: Annotated[str | None, typer.Option(help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the dataset; may be repeated.")
-    ] = None,
+    root: Root = None,
+    option: DatasetOptions = None,
     split: Annotated[str | None, typer.Option(help="train, val or test. [default: what the benchmark scores]")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The seed they were made with.")] = 0,
-    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = Path("results"),
+    results: Results = Path("results"),
 ) -> None:
     """Score the label maps of another tool and record them, so that they stand in the same table."""
     from segbench.engine.score import score_predictions

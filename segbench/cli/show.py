@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .arguments import DatasetOptions, Json, Root, parse_options
 from .columns import columns
 from .kinds import parse_kind
 from .list import description
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
 def show(
     kind: Annotated[str, typer.Argument(help="generator, discriminator, loss or dataset.")],
     name: Annotated[str, typer.Argument(help="Full name (smp/unet), or short name while only one component bears it.")],
-    root: Annotated[str | None, typer.Option(help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the dataset; may be repeated.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    root: Root = None,
+    option: DatasetOptions = None,
+    json: Json = False,
 ) -> None:
     """Show a component: its options with types and defaults, where it comes from, and what is in a dataset."""
     from segbench.registry import load_registry
@@ -37,22 +36,6 @@ def show(
     elif root is not None or option:
         raise typer.BadParameter("--root and --option are for datasets only")
     typer.echo(_as_json(described) if json else _as_text(described))
-
-
-def parse_options(given: list[str]) -> dict[str, Any]:
-    """Read KEY=VALUE pairs; a value that is JSON counts as such (3, true, [1, 2]), any other as text."""
-    import json
-
-    options: dict[str, Any] = {}
-    for pair in given:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE")
-        try:
-            options[key] = json.loads(text)
-        except ValueError:
-            options[key] = text
-    return options
 
 
 def _versions(offer: Offer) -> dict[str, str | None]:

@@ -1,0 +1,41 @@
+"""Command-line arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change the file, as in protocol.budget.epochs=3; repeatable."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="METHOD", help="Only this method and what it needs; repeatable."),
+]
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="These seeds instead of the file's.")]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
+Root = Annotated[str | None, typer.Option("--root", help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")]
+DatasetOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="Option of the dataset; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_options(given: list[str]) -> dict[str, Any]:
+    """Read KEY=VALUE pairs; a value that is JSON counts as such (3, true, [1, 2]), any other as text."""
+    import json
+
+    options: dict[str, Any] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE")
+        try:
+            options[key] = json.loads(text)
+        except ValueError:
+            options[key] = text
+    return options
