@@ -57,8 +57,8 @@ def _start(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
 
 def _failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
     """Return why a method cannot run, or None if it can; raise a user's mistake."""
-    failure = None if isinstance(outcome, Finished) else outcome.failure
-    run.listener.ended("preflight", cell, "failed" if failure else "ok", failure)
     if isinstance(outcome, Failed) and outcome.error and not isinstance(outcome.error, PluginError | CellError):
         raise type(outcome.error)(f"method {cell.method.name!r} on {cell.dataset_name!r}: {outcome.error}")
+    failure = None if isinstance(outcome, Finished) else outcome.failure
+    run.listener.ended("preflight", cell, "failed" if failure else "ok", failure)
     return failure
