@@ -1,0 +1,63 @@
+"""The README cannot go stale: its examples run, and it names what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import segbench
+from segbench.cli.shell import app
+from segbench.registry import load_registry
+from segbench.registry.signature import read_signature
+from segbench.spec.benchmark import load_benchmark
+from segbench.spec.packaged import packaged_benchmarks
+from segbench.spec.protocol import Protocol
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def block(language: str) -> str:
+    """Return the one code block of a language."""
+    (found,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return found
+
+
+def test_the_benchmark_file_can_be_loaded(tmp_path):
+    path = tmp_path / "my-question.yaml"
+    path.write_text(block("yaml"))
+    benchmark = load_benchmark(str(path), load_registry())
+    assert benchmark.name == "my-question"
+    assert benchmark.methods["unet+dice"].twin == "unet"
+    assert benchmark.datasets["mine"].root == str(tmp_path / "path" / "to" / "data")
+
+
+def test_the_plugin_offers_its_component():
+    namespace: dict = {"__name__": "my_package"}
+    exec(block("python"), namespace)
+    (component,) = namespace["segbench_generators"]()
+    assert isinstance(component, segbench.Component)
+    assert [option.name for option in read_signature("generator", component.build).options] == ["width"]
+
+
+@pytest.mark.parametrize("key", Protocol.model_fields)
+def test_every_key_of_the_protocol_is_described(key):
+    assert f"`{key}`" in README
+
+
+@pytest.mark.parametrize("command", [command.name or command.callback.__name__ for command in app.registered_commands])
+def test_every_command_is_shown(command):
+    assert f"segbench {command} " in README or f"segbench {command}\n" in README
+
+
+@pytest.mark.parametrize("name", packaged_benchmarks())
+def test_every_packaged_benchmark_is_named(name):
+    assert f"`{name}`" in README
+
+
+def test_every_dataset_and_loss_is_named():
+    registry = load_registry()
+    for offer in [*registry.offers("dataset"), *registry.offers("loss")]:
+        if offer.distribution == "segbench":
+            assert offer.component.name in README, offer.full_name
