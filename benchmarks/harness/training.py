@@ -228,7 +228,7 @@ def serve(name: str, options: argparse.Namespace, connection: Connection) -> Non
     rival = RIVALS[name](options)
     while (steps := connection.recv()) is not None:
         connection.send(rival.block(steps))
-    connection.send(rival.miou())
+    connection.send(float("nan") if options.speed_only else rival.miou())
 
 
 def main() -> None:
@@ -237,6 +237,7 @@ def main() -> None:
     parser.add_argument("--camvid", type=Path, required=True)
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--speed-only", action="store_true", help="leave out the mIoU")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
