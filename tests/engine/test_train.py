@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -132,8 +133,8 @@ def test_a_loss_that_is_not_finite_ends_the_cell_and_names_the_step(training, re
 
 def test_losses_are_summed_with_their_weights(training, recorder, tmp_path):
     channel = recorder()
-    flat = training(budget={"steps": 1})
-    object.__setattr__(flat, "losses", [(2.0, lambda z, y: z.sum() * 0 + 3.0), (0.5, lambda z, y: z.sum() * 0 + 4.0)])
+    losses = [(2.0, lambda z, y: z.sum() * 0 + 3.0), (0.5, lambda z, y: z.sum() * 0 + 4.0)]
+    flat = replace(training(budget={"steps": 1}), losses=losses)
     train(flat, tmp_path / "checkpoint", NEVER, channel)
     assert channel.of("step")[-1]["loss"] == 8.0
 

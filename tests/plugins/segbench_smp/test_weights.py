@@ -141,7 +141,7 @@ def test_a_grey_image_is_converted_with_the_mean_over_the_colours(resnet):
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
-def test_a_classifier_of_any_size_or_none_is_ignored(changed, encoder):
+def test_a_classifier_of_any_size_or_none_is_ignored(resnet, changed, encoder):
     def shrink(state):
         state["fc.weight"], state["fc.bias"] = torch.zeros(7, 512), torch.zeros(7)
 
@@ -149,7 +149,9 @@ def test_a_classifier_of_any_size_or_none_is_ignored(changed, encoder):
         del state["fc.weight"], state["fc.bias"]
 
     for change in (shrink, remove):
-        BUILD["unet"](3, 2, encoder=encoder, encoder_weights=changed(change))
+        network = BUILD["unet"](3, 2, encoder=encoder, encoder_weights=changed(change))
+        stem = next(weight for name, weight in network.named_parameters() if name.endswith("conv1.weight"))
+        assert stem.equal(resnet[0].conv1.weight)
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
@@ -188,8 +190,10 @@ def test_every_kind_of_file_is_read(resnet, tmp_path, suffix):
 
 
 def test_a_relative_path_starts_at_the_current_directory(resnet, monkeypatch):
-    monkeypatch.chdir(resnet[1].parent)
-    BUILD["unet"](3, 2, encoder_weights="resnet18.pth")
+    reference, path = resnet
+    monkeypatch.chdir(path.parent)
+    network = BUILD["unet"](3, 2, encoder_weights="resnet18.pth")
+    assert network.model.encoder.conv1.weight.equal(reference.conv1.weight)
 
 
 def test_a_missing_file_is_an_error(tmp_path, monkeypatch):
