@@ -34,6 +34,9 @@ MAPS: tuple[str, ...] = (
     "noise -> image, labels",
 )
 
+# Of these, what makes label maps of images, and so is scored by mIoU; the others make images.
+SEGMENTING_MAPS: tuple[str, ...] = ("image -> labels", "image, labels -> labels", "image -> image")
+
 ROLES: tuple[str, ...] = ("supervised", "adversarial", "penalty", "unlabelled")
 
 # Keys of a component's mapping in a benchmark file that are not options of the component.

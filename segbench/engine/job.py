@@ -8,7 +8,7 @@ from pydantic import Field
 
 from segbench.plan.cell import Cell
 from segbench.spec.protocol import Frozen
-from segbench.store.record import Cost, Evaluated, Inference, PerClass, Scores, Train
+from segbench.store.record import Cost, Evaluated, Generation, Health, Inference, PerClass, Refinement, Scores, Train
 
 
 class CellJob(Frozen):
@@ -34,6 +34,9 @@ class CellResult(Frozen):
     evaluated: Evaluated | None = None
     train: Train | None = None
     cost: Cost | None = None
+    health: Health | None = None
+    generation: Generation | None = None
+    refinement: Refinement | None = None
     environment: dict[str, Any] = Field(default_factory=dict)
 
 

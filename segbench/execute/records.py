@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from segbench.plan.cell import Cell
     from segbench.store.record import Failure, Inference, Status
 
+# Fields that a record takes over from what a worker answers.
+MEASURED = ("scores", "per_class", "evaluated", "train", "cost", "health", "generation", "refinement")
+
 
 def finished_record(cell: Cell, result: CellResult, circumstances: Mapping[str, Any]) -> Record:
     """Return the record of a cell that ended by itself, finished or stopped early.
 
     `circumstances` join the environment that the worker found.
     """
-    measured = {name: getattr(result, name) for name in ("scores", "per_class", "evaluated", "train", "cost")}
+    measured = {name: getattr(result, name) for name in MEASURED}
     environment = {**result.environment, **circumstances}
     return Record(**_identity(cell), status=result.status, environment=environment, **measured)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from .protocol import Frozen, Protocol
+from .protocol import Frozen, Optimizer, Protocol, Shorthand
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Placebo = Literal["frozen", "shuffled", "noise", "detached"]
 
 
 class ComponentUse(Frozen):
@@ -28,32 +31,123 @@ class DatasetUse(ComponentUse):
     root: str | None = None
 
 
-class Method(Frozen):
-    """A named recipe: generator and losses under a protocol.
+class Encoding(Shorthand):
+    """How label fields reach the critic (segbench/engine/encodings.py); `smoothing` and `tau` belong to one each."""
 
-    `twin` is the method it extends; `overrides` are the dotted protocol keys that differ from the benchmark's;
-    `start_from` is the method of the same seed whose weights it starts from.
+    use: Literal["one_hot", "smoothed", "product", "scaled", "confidence_matched", "straight_through"] = (
+        "straight_through"
+    )
+    smoothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    tau: Annotated[float, Field(gt=0, lt=1)] = 0.9
+
+
+class Penalty(ComponentUse):
+    """A penalty on the critic: its weight, and every how many critic steps it is taken (its weight then counts so
+    many times).
+    """
+
+    weight: PositiveFloat = 10.0
+    every: PositiveInt = 1
+
+
+class Adversarial(ComponentUse):
+    """The adversarial loss and how the critic is trained.
+
+    `weight` multiplies the generator's term, rising linearly over the first `warmup_steps`. A generator step is
+    preceded by `d_steps` critic steps; with `alternate: k`, k critic steps come before every k generator steps instead
+    (Luc 2016). `clip` bounds the critic's weights (WGAN). `placebo` breaks one link of the adversarial game on purpose.
+    """
+
+    weight: NonNegativeFloat = 1.0
+    penalty: Penalty | None = None
+    clip: PositiveFloat | None = None
+    d_steps: PositiveInt = 1
+    alternate: PositiveInt | None = None
+    optimizer: Optimizer = Optimizer(use="adam", lr=2e-4, betas=(0.5, 0.999))
+    warmup_steps: NonNegativeInt = 0
+    encoding: Encoding = Encoding()
+    conditional: bool = True
+    placebo: Placebo | None = None
+
+
+class Refines(Frozen):
+    """The method whose predictions a refiner improves; it is trained on predictions out of `folds` folds."""
+
+    method: str
+    folds: Annotated[int, Field(ge=2)] = 5
+
+
+class TrainsOn(Frozen):
+    """The method whose generated samples take a `share` of every batch."""
+
+    synthetic: str
+    share: Share = 0.5
+
+
+class UnlabelledTerm(Frozen):
+    """What is done with the images outside the labelled fraction: a loss, or the labels of another method.
+
+    Exactly one of `loss` and `pseudo_labels_from` is there. Pixels where that method's top probability is below
+    `threshold` are ignored. `weight` multiplies the term.
+    """
+
+    loss: ComponentUse | None = None
+    pseudo_labels_from: str | None = None
+    threshold: Share = 0.9
+    weight: PositiveFloat = 1.0
+
+
+class Method(Frozen):
+    """A named recipe: generator, losses and perhaps a critic under a protocol.
+
+    `maps` is what the generator maps; `twin` is the method it extends; `placebo_of` the method of which this is the
+    placebo; `overrides` are the dotted protocol keys that differ from the benchmark's; `start_from` is the method of
+    the same seed whose weights it starts from; `labels` are the fractions of the training labels it is trained with.
     """
 
     name: str
     generator: ComponentUse
-    losses: tuple[WeightedLoss, ...]
+    maps: str = "image -> labels"
+    losses: tuple[WeightedLoss, ...] = ()
+    discriminator: ComponentUse | None = None
+    adversarial: Adversarial | None = None
+    noise_channels: PositiveInt = 100
     protocol: Protocol
     twin: str | None = None
+    placebo_of: str | None = None
     overrides: tuple[str, ...] = ()
     start_from: str | None = None
+    refines: Refines | None = None
+    trains_on: TrainsOn | None = None
+    labels: tuple[Share, ...] = (1.0,)
+    unlabelled: UnlabelledTerm | None = None
 
     @property
     def upstream(self) -> dict[str, str]:
-        """The methods of the same dataset and seed that must have run before, by the reason."""
-        return {"start_from": self.start_from} if self.start_from else {}
+        """The methods of the same dataset, subset and seed that must have run before, by the reason."""
+        needed = {
+            "start_from": self.start_from,
+            "refines": self.refines and self.refines.method,
+            "trains_on": self.trains_on and self.trains_on.synthetic,
+            "pseudo_labels_from": self.unlabelled and self.unlabelled.pseudo_labels_from,
+        }
+        return {reason: method for reason, method in needed.items() if method}
+
+
+class Claim(Frozen):
+    """What a benchmark claims: that `claim` beats `against`, and not only as much as its placebos do."""
+
+    claim: str
+    against: str
+    placebo: tuple[Placebo, ...] = ()
 
 
 class Benchmark(Frozen):
-    """A resolved benchmark file: datasets x methods x seeds."""
+    """A resolved benchmark file: datasets x methods x seeds, and what is claimed of the methods."""
 
     name: str
     source: str
     datasets: dict[str, DatasetUse]
     seeds: tuple[int, ...]
     methods: dict[str, Method]
+    compare: tuple[Claim, ...] = ()

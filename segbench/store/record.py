@@ -77,6 +77,77 @@ class Cost(Part):
     inference_peak_bytes: int | None
 
 
+class CriticPoint(Part):
+    """What the adversarial game looked like at one step; null where it does not apply.
+
+    `real`, `fake` and `validation` are the critic's mean scores of training reals, fakes and validation reals, the
+    accuracies the share that it takes for what they are. `ratio` and `cosine` compare the adversarial gradient at the
+    generator's output, times its weight, with the supervised one. `top_probability` and `entropy` [nats] are means over
+    pixels of the predictions; `diversity` is the mean distance between generated images of a batch, each pixel in
+    [-1, 1], `nearest` that from a generated image to the nearest training image looked at (root mean square).
+    """
+
+    step: int
+    real: float | None = None
+    fake: float | None = None
+    validation: float | None = None
+    real_accuracy: float | None = None
+    fake_accuracy: float | None = None
+    validation_accuracy: float | None = None
+    critic_loss: float | None = None
+    generator_loss: float | None = None
+    ratio: float | None = None
+    cosine: float | None = None
+    supervised_gradient: float | None = None
+    adversarial_gradient: float | None = None
+    critic_gradient: float | None = None
+    top_probability: float | None = None
+    entropy: float | None = None
+    overfit: float | None = None
+    diversity: float | None = None
+    nearest: float | None = None
+
+
+class Health(Part):
+    """How an adversarial cell ended, why, the numbers that led to it, and the course of the game."""
+
+    verdict: Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
+    reason: str
+    numbers: dict[str, float | None]
+    curve: list[CriticPoint]
+
+
+class Generation(Part):
+    """How well generated images match real ones of the evaluated split, by features that `features` names.
+
+    `kid` is the kernel inception distance with its standard deviation over subsets (Binkowski 2018), `precision` and
+    `recall` are those of k-nearest-neighbour manifolds (Kynkaanniemi 2019), `diversity` and `nearest` are as in
+    `CriticPoint`, over all samples. Without a feature network `features` is "pixel statistics" and the distance is
+    `pixel_statistics`, and `kid` is null.
+    """
+
+    features: str
+    images: int
+    kid: float | None = None
+    kid_sd: float | None = None
+    pixel_statistics: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    diversity: float | None = None
+    nearest: float | None = None
+
+
+class Refinement(Part):
+    """What a refiner did to the labelled pixels of its base's predictions: shares in [0, 1].
+
+    `changed` of all, and of those changed `corrected` (wrong before, right now) and `spoilt` (right before, wrong now).
+    """
+
+    changed: float
+    corrected: float | None
+    spoilt: float | None
+
+
 class Failure(Part):
     """Why a cell failed: the cause in one line, the plugin to blame if one is, and the traceback for --debug."""
 
@@ -102,6 +173,9 @@ class Record(Part):
     train: Train | None = None
     inference: list[Inference] = []
     cost: Cost | None = None
+    health: Health | None = None
+    generation: Generation | None = None
+    refinement: Refinement | None = None
     spec: dict[str, Any]
     environment: dict[str, Any]
     error: Failure | None = None

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """Images float32 (N, C, h, w) in [-1, 1], labels int64 (N, h, w), and the images' places in their split."""
+    """Images float32 (N, C, h, w) in [-1, 1], labels int64 (N, h, w), and the images' places in their split.
+
+    For refiners also the class probabilities (N, K, h, w) that the base predicted, float32.
+    """
 
     images: Tensor
     labels: Tensor
     indices: tuple[int, ...]
+    probabilities: Tensor | None = None
 
 
 class TrainingBatches:
