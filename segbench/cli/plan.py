@@ -109,8 +109,8 @@ def _cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
         "seed": cell.seed,
         "key": cell.key,
         "needs": [
-            {"reason": reason, "method": method, "key": cell.upstream[reason]}
-            for reason, method in cell.method.upstream.items()
+            {"reason": reason, "method": cell.method.upstream[reason.split()[0]], "key": key}
+            for reason, key in cell.upstream.items()
         ],
         "recorded": recorded(folder, cell.key),
     }
@@ -129,7 +129,7 @@ def _as_text(content: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{content['benchmark']} ({content['source']})",
-            columns([("DATASET", "METHOD", "SEED", "NEEDS", "KEY", "RECORDED"), *map(_row, cells)]),
+            _table(cells),
             f"{len(cells)} cells, {count} of them recorded in {content['results']}",
             *(f"key unknown without the data of {name}: {problem}" for name, problem in problems.items()),
             *(f"warning: {warning}" for warning in content["warnings"]),
@@ -137,7 +137,31 @@ def _as_text(content: dict[str, Any]) -> str:
     )
 
 
-def _row(cell: dict[str, Any]) -> tuple[str, str, str, str, str, str]:
-    needs = ", ".join(f"{need['method']} ({need['reason']})" for need in cell["needs"])
+def _table(cells: list[dict[str, Any]]) -> str:
+    """Return the cells as columns; of the subsets only where any is not everything."""
+    from segbench.plan.subset import EVERYTHING
+
+    rows = [("DATASET", "SUBSET", "METHOD", "SEED", "NEEDS", "KEY", "RECORDED"), *map(_row, cells)]
+    if all(cell["subset"] == EVERYTHING for cell in cells):
+        rows = [(dataset, *others) for dataset, _, *others in rows]
+    return columns(rows)
+
+
+def _row(cell: dict[str, Any]) -> tuple[str, ...]:
     key = cell["key"] or "key unknown"
-    return cell["dataset"], cell["method"], str(cell["seed"]), needs, key, NEXT[cell["recorded"]]
+    needs = ", ".join(f"{method} ({why})" for method, why in _reasons(cell["needs"]).items())
+    return cell["dataset"], cell["subset"], cell["method"], str(cell["seed"]), needs, key, NEXT[cell["recorded"]]
+
+
+def _reasons(needs: list[dict[str, Any]]) -> dict[str, str]:
+    """Return for each method that a cell needs why; of folds only their number."""
+    reasons: dict[str, list[str]] = {}
+    for need in needs:
+        reasons.setdefault(need["method"], []).append(need["reason"])
+    return {method: _in_short(given) for method, given in reasons.items()}
+
+
+def _in_short(reasons: list[str]) -> str:
+    folds = [reason for reason in reasons if " fold " in reason]
+    rest = [reason for reason in reasons if reason not in folds]
+    return ", ".join([*rest, f"{len(folds)} folds"] if folds else rest)

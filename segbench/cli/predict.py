@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .columns import columns
+
+if TYPE_CHECKING:
+    from segbench.engine.pseudo_labels import ClassReport, PseudoLabelReport
+    from segbench.engine.recorded import RecordedNetwork
 
 
 def predict(
@@ -14,12 +20,82 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for what is written.")],
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where keys are looked up.")] = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    explain: Annotated[bool, typer.Option("--explain", help="Also write what the prediction rests on.")] = False,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The network's layer that --explain looks at.")
+    ] = None,
+    pseudo_labels: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="Write a dataset to train on instead, labelled where the probability is >= T."),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="True label maps, to tell how right pseudo-labels are.")
+    ] = None,
 ) -> None:
-    """Write the label map of each image as a palette PNG of its size, and the image with its labels over it."""
-    from segbench.engine.predict import load_cell, predict_files
+    """Write the label map of each image as a palette PNG of its size, and the image with its labels over it.
 
+    --explain adds the evidence for each class (Grad-CAM) and the critic's scores, if one was kept.
+    """
+    from segbench.engine.predict import load_cell
+
+    _check_options(explain, layer, pseudo_labels, truth)
     recorded = load_cell(cell, results, device)
     for warning in recorded.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    for path in predict_files(recorded, images, output):
+    if pseudo_labels is not None:
+        _label(recorded, images, output, pseudo_labels, truth)
+    else:
+        _predict(recorded, images, output, explain, layer)
+
+
+def _check_options(explain: bool, layer: str | None, pseudo_labels: float | None, truth: Path | None) -> None:
+    if layer is not None and not explain:
+        raise typer.BadParameter("--layer is for --explain; give that too")
+    if truth is not None and pseudo_labels is None:
+        raise typer.BadParameter("--truth is for --pseudo-labels T; give that too, or use `segbench score`")
+    if explain and pseudo_labels is not None:
+        raise typer.BadParameter("--explain goes with label maps, not with --pseudo-labels; run both, one by one")
+
+
+def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explain: bool, layer: str | None) -> None:
+    from segbench.engine.predict import explain_files, predict_files
+
+    written = explain_files(recorded, images, output, layer) if explain else predict_files(recorded, images, output)
+    for path in written:
         typer.echo(path)
+
+
+def _label(recorded: RecordedNetwork, images: list[Path], output: Path, threshold: float, truth: Path | None) -> None:
+    from segbench.engine.pseudo_labels import write_pseudo_labels
+
+    report = write_pseudo_labels(recorded, images, output, threshold, truth)
+    typer.echo(table(report))
+    for name in (entry.name for entry in report.classes if not entry.kept):
+        typer.echo(f"warning: no pixel is labelled {name}; training needs `absent_classes: allow`", err=True)
+    channels = recorded.dataset.channels
+    options = "" if channels == 3 else f", channels: {channels}"
+    typer.echo(f"train on it with {{use: data/folder, root: {output}{options}}}")
+    typer.echo(
+        "its only split is train; to score on true labels, add images and masks and name them in splits/test.txt"
+    )
+
+
+def table(report: PseudoLabelReport) -> str:
+    """Return how much was kept of each class and, against the truth, how right it is, in per cent."""
+    total = [f"all {report.images} images", _percent(report.coverage), _percent(1.0)]
+    rows = [["class", "coverage", "share"], *(_row(entry) for entry in report.classes), total]
+    if report.judged:
+        rows[0] += ["true share", "accuracy", "IoU"]
+        for row, entry in zip(rows[1:], report.classes, strict=False):
+            row += map(_percent, (entry.truth_share, entry.accuracy, entry.iou))
+        rows[-1] += [_percent(1.0), _percent(report.pixel_accuracy), _percent(report.miou)]
+    drift = f"\ndrift of the class shares: {_percent(report.drift)}" if report.drift is not None else ""
+    return columns(rows) + drift
+
+
+def _row(entry: ClassReport) -> list[str]:
+    return [entry.name, _percent(entry.coverage), _percent(entry.share)]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"

@@ -59,6 +59,20 @@ def colours(labels: Labels, palette: Palette) -> Picture:
     return pixels
 
 
+def outlined(picture: Picture, regions: Labels) -> Picture:
+    """Return a picture (H, W, 3) with a black and a white line along the borders of regions (H, W) of one number each.
+
+    The two lines show on any colour: the white one lies outside of the regions with the higher numbers.
+    """
+    drawn = picture.copy()
+    for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        rises, falls = regions[before] < regions[after], regions[before] > regions[after]
+        for pixels, inside, outside in ((before, falls, rises), (after, rises, falls)):
+            drawn[pixels][outside] = 255
+            drawn[pixels][inside] = 0
+    return drawn
+
+
 def as_rgb(image: NDArray[Any]) -> Picture:
     """Return an image (C, H, W) of 8 or 16 bits as (H, W, 3): one channel as grey, of many the first three.
 

@@ -10,6 +10,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import nn
     from torch.autograd.graph import Node
 
@@ -18,8 +20,8 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # what Linux takes for "forget the peak of resident memory"
 
 
-def count_parameters(network: nn.Module, size: tuple[int, int, int]) -> int:
-    """Return the number of parameters that inference needs for an image of `size` (channels, height, width).
+def count_parameters(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
+    """Return the number of parameters that inference needs for what the network takes, on its device.
 
     Those that several layers share count once. Those that do not lead to the output are left out: auxiliary heads,
     which only training uses, and stages of an encoder that the decoder takes nothing from. Frozen parameters always
@@ -27,7 +29,7 @@ def count_parameters(network: nn.Module, size: tuple[int, int, int]) -> int:
     """
     network.eval()
     with torch.enable_grad():
-        used = _behind(network(torch.zeros(1, *size, device=_device_of(network))))
+        used = _behind(network(*inputs))
     return sum(
         parameter.numel() for parameter in network.parameters() if not parameter.requires_grad or id(parameter) in used
     )
@@ -49,8 +51,8 @@ def _behind(output: torch.Tensor) -> set[int]:
     return found
 
 
-def flops(network: nn.Module, size: tuple[int, int, int]) -> int | None:
-    """Return the floating-point operations of one forward pass over an image of `size` (channels, height, width).
+def flops(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int | None:
+    """Return the floating-point operations of one forward pass over what the network takes, on its device.
 
     Counted by torch's own counter: convolutions, matrix products and attention, one multiply-add being two operations;
     what a network pads is counted too. None, never 0, where the counter knows none of the network's operations or
@@ -60,14 +62,10 @@ def flops(network: nn.Module, size: tuple[int, int, int]) -> int | None:
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter:
-            network(torch.zeros(1, *size, device=_device_of(network)))
+            network(*inputs)
     except Exception:  # a plugin's network may do what cannot be traced; then its cost is unknown and no failure
         return None
     return counter.get_total_flops() or None
-
-
-def _device_of(network: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
 
 class PeakMemory:

@@ -1,8 +1,9 @@
 """What stands between a generator and the rest of the engine: sizes, shapes and auxiliary outputs.
 
-What a generator that maps an image to labels may rely on, and what it must keep to:
+What a generator may rely on, and what it must keep to:
 
-- `forward` receives images (N, C, H, W) in [-1, 1] and returns logits (N, K, h, w) of any size h x w.
+- `forward` receives images (N, C, H, W) in [-1, 1], or what else its `maps` names (segbench/engine/mapping.py), and
+  returns logits (N, K, h, w) of any size h x w, or images or colours in [-1, 1].
 - In training it may return `(logits, *auxiliary)` and offer `auxiliary_loss(auxiliary, target)`, which returns a
   scalar. `target` is (N, H, W) int64 of the size of the images that `forward` received, and whatever the dataset's own
   ignore_index, ignored pixels are -100 in it, the default of torch's losses. In evaluation it returns the logits alone.
@@ -30,30 +31,32 @@ IGNORED = -100
 class Segmenter(nn.Module):
     """A generator that takes images of any size and returns logits of the same size.
 
-    Images are padded with mid grey (0) at the bottom and on the right to a size that the network takes. Logits of
-    another size than the network's input are resized to it (bilinear, align_corners=False); then the padding is cut
-    off.
+    Images are padded with mid grey (0) at the bottom and on the right to a size that the network takes, and likewise
+    other fields that it takes beside or instead of them. Logits of another size than the network's input are resized
+    to it (bilinear, align_corners=False); then the padding is cut off. In place of logits it may return colours or
+    images of so many channels.
 
     - images: (N, C, H, W), float in [-1, 1]
-    - returns: logits (N, num_classes, H, W); in training `(logits, *auxiliary)` if the network returns a tuple
+    - others: fields (N, channels, H, W), padded with 0, or noise (N, Z), passed on
+    - returns: logits (N, channels, H, W); in training `(logits, *auxiliary)` if the network returns a tuple
 
     Raises PluginError if the network's output breaks the contract.
 
-        segmenter = Segmenter(network, num_classes=11).train()
+        segmenter = Segmenter(network, 11).train()
         logits, auxiliary_loss = segmenter.split(segmenter(images), labels, ignore_index=255)
     """
 
-    def __init__(self, network: nn.Module, num_classes: int) -> None:
+    def __init__(self, network: nn.Module, channels: int) -> None:
         super().__init__()
         self.network = network
-        self.num_classes = num_classes
+        self.channels = channels
         self.size_multiple = _stated(network, "size_multiple")
         self.minimum_size = _stated(network, "minimum_size")
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward(self, images: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the logits, and in training the network's auxiliary outputs behind them."""
         padded = self._pad(images, value=0.0)
-        output = self.network(padded)
+        output = self.network(padded, *(self._pad(other, value=0.0) if other.ndim == 4 else other for other in others))
         if self.training and isinstance(output, tuple) and output:
             self._check(output[0], images)
             return self._fit(output[0], padded, images), *output[1:]
@@ -82,7 +85,7 @@ class Segmenter(nn.Module):
             return None
         loss = offered(auxiliary, self._pad(target, value=IGNORED))
         if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
-            raise PluginError(f"{self._name()}.auxiliary_loss returned {_described(loss)}; expected a scalar tensor")
+            raise PluginError(f"{_name(self.network)}.auxiliary_loss returned {_described(loss)}; expected a scalar tensor")
         return loss
 
     def _pad(self, tensor: Tensor, value: float) -> Tensor:
@@ -104,17 +107,83 @@ class Segmenter(nn.Module):
 
     def _check(self, logits: Any, images: Tensor) -> None:
         count = images.shape[0]
-        if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[:2] != (count, self.num_classes):
+        if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[:2] != (count, self.channels):
             mode = "training" if self.training else "evaluation"
             raise PluginError(
-                f"{self._name()} returned {_described(logits)} in {mode} for images {tuple(images.shape)}; "
-                f"expected a tensor of logits ({count}, {self.num_classes}, height, width): "
-                f"{count} images, {self.num_classes} classes"
+                f"{_name(self.network)} returned {_described(logits)} in {mode} for images {tuple(images.shape)}; "
+                f"expected a tensor ({count}, {self.channels}, height, width): "
+                f"{count} images, {self.channels} channels (logits: one a class)"
                 + (", or in training a tuple that begins with it" if isinstance(logits, (tuple, list)) else "")
             )
 
-    def _name(self) -> str:
-        return f"{type(self.network).__module__}.{type(self.network).__qualname__}"
+
+class Synthesizer(nn.Module):
+    """A generator that makes images of one size out of noise, and perhaps logits to go with them.
+
+    - noise: (N, Z), standard normal
+    - returns: (N, channels, H, W); images and logits side by side if the network returns both
+
+    Raises PluginError if the network's output breaks the contract.
+    """
+
+    def __init__(self, network: nn.Module, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.network = network
+        self.channels = channels
+        self.size = size
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Return the images, with the logits as further channels."""
+        output = self.network(noise)
+        made = torch.cat(output, dim=1) if isinstance(output, tuple) else output
+        expected = (len(noise), self.channels, *self.size)
+        if not isinstance(made, torch.Tensor) or made.shape != expected:
+            raise PluginError(
+                f"{_name(self.network)} returned {_described(output)} for noise {tuple(noise.shape)}; expected "
+                f"{expected}: images in [-1, 1], or a tuple of images and logits with so many channels in all"
+            )
+        return made
+
+    def split(self, output: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, None]:
+        """Return the output; a generator of images has no auxiliary loss."""
+        return output, None
+
+
+class Decoded(nn.Module):
+    """A generator of palette colours as a segmenter: the nearer a colour, the larger its logit.
+
+    The logit is minus the squared distance to the palette colour (K, 3), all in [-1, 1].
+    """
+
+    def __init__(self, generator: nn.Module, colours: Tensor) -> None:
+        super().__init__()
+        self.generator = generator
+        self.colours: Tensor
+        self.register_buffer("colours", colours, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, K, H, W) for images."""
+        made = self.generator(images)
+        return torch.stack([-(made - colour.view(3, 1, 1)).square().sum(dim=1) for colour in self.colours], dim=1)
+
+
+class Refined(nn.Module):
+    """A refiner behind its frozen base, as one segmenter."""
+
+    def __init__(self, base: nn.Module, refiner: nn.Module) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.refiner = refiner
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the refined logits (N, K, H, W) for images."""
+        probabilities = self.base(images).float().softmax(dim=1)
+        refined: Tensor = self.refiner(images, probabilities)
+        return refined
+
+
+def _name(network: nn.Module) -> str:
+    return f"{type(network).__module__}.{type(network).__qualname__}"
 
 
 def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:

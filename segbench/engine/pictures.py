@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
+from segbench.errors import SegbenchError
+
 from .colours import label_map, panel
-from .inference import predict_labels
+from .explanations import critic_picture, evidence_picture
+from .memory import memory_errors_named
+from .prediction import predict_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,28 +25,43 @@ if TYPE_CHECKING:
     from segbench.spec.protocol import Protocol
 
     from .data.resident import ResidentSplit
+    from .recorded import ScoreMap
 
 
 def write_samples(
-    folder: Path, network: nn.Module, resident: ResidentSplit, dataset: Dataset, protocol: Protocol
+    folder: Path,
+    network: nn.Module,
+    resident: ResidentSplit,
+    dataset: Dataset,
+    protocol: Protocol,
+    score_map: ScoreMap | None = None,
+    score_boundary: float | None = None,
 ) -> None:
-    """Write, for `protocol.keep.samples` images spread evenly over a split, the predicted label map and a panel.
+    """Write, for `protocol.keep.samples` images spread evenly over a split, what the network predicts and why.
 
     <id>.png is the label map, a palette PNG; <id>.panel.png shows image, truth, prediction and the prediction over the
-    image. All methods of a benchmark show the same images. Leaves the network in evaluation mode.
+    image; <id>.evidence.png where in the image the evidence for each class lies, if the network has a layer that shows
+    it; <id>.critic.png what the critic thinks of the prediction, if there is a `score_map`. All methods of a benchmark
+    show the same images. Leaves the network in evaluation mode.
     """
     network.eval()
     places = spread(len(resident), protocol.keep.samples)
     if places:
         folder.mkdir(parents=True, exist_ok=True)
     for index in places:
-        image = resident.image(index)
-        prediction = predict_labels(network, image, resident.white, protocol)
-        truth = resident.labels(index).cpu().numpy()
-        name = file_name(resident.ids[index])
-        label_map(prediction, dataset.palette, dataset.ignore_index).save(folder / f"{name}.png")
-        picture = panel(image.cpu().numpy(), truth, prediction, dataset.palette)
-        Image.fromarray(picture).save(folder / f"{name}.panel.png")
+        image, name = resident.image(index), file_name(resident.ids[index])
+        prediction = predict_image(network, image, resident.white, protocol)
+        pixels, labels, truth = image.cpu().numpy(), prediction.labels, resident.labels(index).cpu().numpy()
+        label_map(labels, dataset.palette, dataset.ignore_index).save(folder / f"{name}.png")
+        Image.fromarray(panel(pixels, truth, labels, dataset.palette)).save(folder / f"{name}.panel.png")
+        if score_map is not None:
+            picture = critic_picture(score_map, score_boundary, prediction, pixels, dataset.palette)
+            Image.fromarray(picture).save(folder / f"{name}.critic.png")
+        # A trained cell is not lost for a picture that needs more memory than its evaluation did.
+        with suppress(SegbenchError), memory_errors_named(resident.device):
+            evidence = evidence_picture(network, prediction, pixels, dataset.classes, dataset.palette)
+            if evidence is not None:
+                Image.fromarray(evidence).save(folder / f"{name}.evidence.png")
 
 
 def spread(length: int, count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Label maps and overlays of image files, by the network of a recorded cell."""
+"""Label maps, overlays and explanations of image files, by the network of a recorded cell."""
 
 from __future__ import annotations
 
@@ -8,25 +8,41 @@ import numpy as np
 import torch
 from PIL import Image
 
-from segbench.errors import DataError
+from segbench.errors import DataError, OptionError, RecordError
 
+from .captions import stacked
 from .colours import label_map, overlay
 from .environment import resolve_device
+from .explanations import critic_picture, evidence_picture
 from .image_files import find_images, read_image
-from .inference import predict_labels
 from .memory import memory_errors_named
+from .prediction import predict_image
 from .recorded import find_record, load_network
+from .scoring import is_scored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import Any
 
+    from numpy.typing import NDArray
+
+    from .colours import Picture
+    from .dataset_description import DatasetDescription
+    from .prediction import Prediction
     from .recorded import RecordedNetwork
 
 
 def load_cell(cell: str, results: Path, device: str) -> RecordedNetwork:
-    """Return the network of the recorded cell with this key, beginning of a key, or record path."""
-    return load_network(find_record(cell, results), resolve_device(device))
+    """Return the network of the recorded cell with this key, beginning of a key, or record path.
+
+    Raises RecordError if there is none, or if it makes images and no label maps.
+    """
+    path = find_record(cell, results)
+    recorded = load_network(path, resolve_device(device))
+    if not is_scored(recorded.mapping):
+        raise RecordError(f"{path}: its network maps {recorded.mapping.maps}, so it predicts no label maps of images")
+    return recorded
 
 
 def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Path) -> Iterator[Path]:
@@ -36,11 +52,34 @@ def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Pat
     is written, if an image is missing, two bear one stem, or a label map would replace an image; later for an image
     that cannot be read.
     """
-    targets = label_map_paths(find_images(images), output)
-    output.mkdir(parents=True, exist_ok=True)
-    for path, target in targets.items():
-        predict_file(recorded, path, target)
+    for target, pixels, prediction in _predictions(recorded, images, output):
+        save_prediction(recorded.dataset, pixels, prediction, target)
         yield target
+
+
+def explain_files(
+    recorded: RecordedNetwork, images: Sequence[Path], output: Path, layer: str | None = None
+) -> Iterator[Path]:
+    """Write what `predict_files` writes and <stem>.explain.png, why it was predicted; yield each label map's path.
+
+    That shows the evidence for each class at `layer`, a name of the network's `named_modules()` (by default
+    `gradcam.default_layer`), and what the critic thinks of the prediction where one was kept. Raises OptionError for
+    a layer that does not fit, or if there is neither critic nor default layer; otherwise as `predict_files` does.
+    """
+    for target, pixels, prediction in _predictions(recorded, images, output):
+        with memory_errors_named(prediction.images.device):
+            explanation = explain(recorded, prediction, pixels, layer)
+        save_prediction(recorded.dataset, pixels, prediction, target)
+        Image.fromarray(explanation).save(explanation_path(target))
+        yield target
+
+
+def _predictions(
+    recorded: RecordedNetwork, images: Sequence[Path], output: Path
+) -> Iterator[tuple[Path, NDArray[Any], Prediction]]:
+    """Yield where each label map goes, the image's pixels (C, H, W) and the prediction."""
+    for path, target in label_map_paths(find_images(images), output).items():
+        yield target, *read_and_predict(recorded, path)
 
 
 def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
@@ -51,7 +90,9 @@ def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
         other = by_target.setdefault(target, path)
         if other != path:
             raise DataError(f"{other} and {path} would both be written to {target}; predict them into two folders")
-    written = {name.absolute() for target in by_target for name in (target, overlay_path(target))}
+    written = {
+        name.absolute() for target in by_target for name in (target, overlay_path(target), explanation_path(target))
+    }
     for path in images:
         if path.absolute() in written:
             raise DataError(f"the image {path} would be overwritten; choose another folder with -o")
@@ -63,13 +104,39 @@ def overlay_path(target: Path) -> Path:
     return target.with_name(f"{target.stem}.overlay.png")
 
 
-def predict_file(recorded: RecordedNetwork, path: Path, target: Path) -> None:
-    """Write the label map and the overlay of one image."""
-    dataset = recorded.dataset
-    image = read_image(path, dataset.channels)
+def explanation_path(target: Path) -> Path:
+    """Return where the explanation beside a label map goes."""
+    return target.with_name(f"{target.stem}.explain.png")
+
+
+def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any], Prediction]:
+    """Return the pixels (C, H, W) of an image file, and what the network makes of them."""
+    image = read_image(path, recorded.dataset.channels)
     device = next(recorded.network.parameters()).device
     with memory_errors_named(device):
         pixels = torch.from_numpy(image).to(device)
-        labels = predict_labels(recorded.network, pixels, int(np.iinfo(image.dtype).max), recorded.protocol)
+        return image, predict_image(recorded.network, pixels, int(np.iinfo(image.dtype).max), recorded.protocol)
+
+
+def save_prediction(dataset: DatasetDescription, image: NDArray[Any], prediction: Prediction, target: Path) -> None:
+    """Write the label map and the overlay of one image."""
+    labels = prediction.labels
+    target.parent.mkdir(parents=True, exist_ok=True)
     label_map(labels, dataset.palette, dataset.ignore_index).save(target)
     Image.fromarray(overlay(image, labels, dataset.palette)).save(overlay_path(target))
+
+
+def explain(recorded: RecordedNetwork, prediction: Prediction, image: NDArray[Any], layer: str | None) -> Picture:
+    """Return the evidence for each class and, below, what the critic thinks; either may be missing, but not both."""
+    dataset = recorded.dataset
+    evidence = evidence_picture(recorded.network, prediction, image, dataset.classes, dataset.palette, layer)
+    parts = [] if evidence is None else [evidence]
+    if recorded.score_map is not None:
+        boundary = recorded.score_boundary
+        parts.append(critic_picture(recorded.score_map, boundary, prediction, image, dataset.palette))
+    if not parts:
+        raise OptionError(
+            "the network has no convolution with more channels than classes, so there is no layer to explain it by; "
+            "name a layer that gives feature maps with --layer"
+        )
+    return stacked(parts)

@@ -17,8 +17,10 @@ from .data.batches import evaluation_batches
 from .environment import resolve_device
 from .memory import memory_errors_named
 from .precision import apply_numeric_settings, autocast, memory_format
+from .scoring import as_segmenter, is_scored
 from .setup import prepare_training
-from .train import Training, train
+from .train import Training, is_trained, train
+from .upstream import stand_ins
 
 if TYPE_CHECKING:
     from segbench.spec.protocol import Protocol
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 def preflight(job: CellJob, channel: Channel) -> None:
     """Build the cell's method, train it for one full step and run it on one image; raise what is wrong with it.
 
-    The weights that upstream cells will leave are not there yet, so the step starts from fresh ones.
+    What upstream cells will leave is not there yet, so stand-ins take its place.
     """
     device = resolve_device(job.device)
     protocol = job.cell.method.protocol
@@ -38,23 +40,29 @@ def preflight(job: CellJob, channel: Channel) -> None:
     with memory_errors_named(device):
         registry = load_registry()
         data = open_data(job.cell, registry, device)
-        training = prepare_training(job.cell, registry, data, device, upstream={})
+        upstream = stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
-            # Compiling takes far longer than a step, and what it compiles is what is tried here.
-            one_step = replace(training, protocol=_one_step(protocol))
-            train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)
-        run_on_one_image(training, data)
+            training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
+            if is_trained(training):
+                # Compiling takes far longer than a step, and what it compiles is what is tried here.
+                one_step = replace(training, protocol=_one_step(protocol))
+                train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)
+        run_once(as_segmenter(training.network, training.mapping, upstream.base), training, data)
 
 
 def _one_step(protocol: Protocol) -> Protocol:
     return protocol.model_copy(update={"budget": Budget(steps=1), "validations": 0, "compile": False})
 
 
-def run_on_one_image(training: Training, data: CellData) -> None:
-    """Run the network on the first image that will be scored, at its native size."""
+def run_once(network: torch.nn.Module, training: Training, data: CellData) -> None:
+    """Run a network on the first image that will be scored, at its native size, or on what else it takes."""
     protocol = training.protocol
     split = data.resident(protocol.evaluate)
-    batch = next(iter(evaluation_batches(split, 1, memory_format(protocol.channels_last))))
-    training.network.eval()
+    if is_scored(training.mapping):
+        batch = next(iter(evaluation_batches(split, 1, memory_format(protocol.channels_last))))
+        inputs: tuple[torch.Tensor, ...] = (batch.images,)
+    else:
+        inputs = training.mapping.inputs(training.batches.at(0), training.seed, 0)
+    network.eval()
     with torch.inference_mode(), autocast(training.device, protocol.precision):
-        training.network(batch.images)
+        network(*inputs)

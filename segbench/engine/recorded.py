@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from pydantic import ValidationError
 
 from segbench.contracts import Dataset
@@ -15,31 +17,46 @@ from segbench.plan.source import source_hash
 from segbench.registry import load_registry
 from segbench.store.folder import read_record, record_files
 
+from .adversary import Adversary, score_map_of
 from .cell_data import CellData
+from .cell_files import CRITIC, MODEL
 from .checkpoint import load_tensors
-from .components import build_network
+from .components import build_critic, build_loss, build_network, mapping_of
 from .dataset_description import DATASET, DatasetDescription, read_description
 from .precision import apply_numeric_settings
-from .setup import MODEL
+from .scoring import as_segmenter
 
 if TYPE_CHECKING:
-    import torch
-
     from segbench.registry import Registry
     from segbench.spec.protocol import Protocol
     from segbench.store.record import Record
 
-    from .network import Segmenter
+    from .mapping import Mapping
+
+ScoreMap = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What a critic thinks of predictions: from images (N, C, H, W) and logits (N, K, H, W) to scores (N, 1, H, W), the
+higher the more real."""
 
 
 @dataclass(frozen=True)
 class RecordedNetwork:
-    """A trained network in evaluation mode, and what it was trained under; `warnings` say what has changed since."""
+    """What a finished cell is evaluated with, in evaluation mode, and what it was trained under.
 
-    network: Segmenter
+    `network` is a segmenter that takes images alone, or a generator of images; `mapping` says what it maps; `warnings`
+    say what has changed since.
+
+    `score_map` is that of the critic it was trained with, where one was kept, and `score_boundary` the score between
+    real and fake; None where the critic's loss has none.
+    """
+
+    network: torch.nn.Module
+    mapping: Mapping
     dataset: DatasetDescription
     protocol: Protocol
     warnings: tuple[str, ...]
+    key: str
+    score_map: ScoreMap | None = None
+    score_boundary: float | None = None
 
 
 def find_record(cell: str, results: Path) -> Path:
@@ -85,10 +102,46 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     registry = load_registry()
     apply_numeric_settings(cell.method.protocol)
     dataset = Dataset(description.classes, description.palette, {}, description.ignore_index, description.channels)
-    network = build_network(cell, registry, CellData(dataset, "", device), _built_for(cell, record, path), device)
+    data, size = CellData(dataset, "", device), _built_for(cell, record, path)
+    network, mapping = build_network(cell, registry, data, size, device), mapping_of(cell, data)
     _load_weights(network, model)
-    network.eval()
-    return RecordedNetwork(network, description, cell.method.protocol, tuple(_changes(cell, registry)))
+    adversary = _adversary(folder / CRITIC, cell, registry, data, size, device)
+    return RecordedNetwork(
+        as_segmenter(network, mapping, _base(cell, path, device)).eval(),
+        mapping,
+        description,
+        cell.method.protocol,
+        tuple(_changes(cell, registry)),
+        record.key,
+        None if adversary is None else score_map_of(adversary),
+        None if adversary is None else adversary.boundary,
+    )
+
+
+def _base(cell: Cell, path: Path, device: torch.device) -> torch.nn.Module | None:
+    """Return the segmenter that a refiner stands behind, from the record beside its own."""
+    key = cell.upstream.get("refines")
+    return None if key is None else load_network(path.with_name(f"{key}.json"), device).network
+
+
+def _adversary(
+    weights: Path, cell: Cell, registry: Registry, data: CellData, size: tuple[int, int], device: torch.device
+) -> Adversary | None:
+    """Return the critic that a network was trained with; None where none was kept."""
+    recipe = cell.method.adversarial
+    if recipe is None or not weights.is_file():
+        return None
+    critic = build_critic(cell, registry, data, size, device)
+    _load_weights(critic, weights)
+    return Adversary(
+        critic=critic,
+        loss=build_loss(recipe, registry, data, device),
+        penalty=None,
+        recipe=recipe,
+        mapping=mapping_of(cell, data),
+        device=device,
+        precision=cell.method.protocol.precision,
+    )
 
 
 def _finished(path: Path) -> Record:
@@ -123,7 +176,7 @@ def _built_for(cell: Cell, record: Record, path: Path) -> tuple[int, int]:
     return size
 
 
-def _load_weights(network: Segmenter, model: Path) -> None:
+def _load_weights(network: torch.nn.Module, model: Path) -> None:
     try:
         network.load_state_dict(load_tensors(model)[0])
     except RuntimeError as error:

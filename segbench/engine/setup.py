@@ -1,84 +1,206 @@
-"""What a cell needs before its first step, and how its network is scored on a split."""
+"""What a cell needs before its first step."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from segbench.stats.scores import scores
+import torch
 
-from .cell_data import CellData, common_size
-from .checkpoint import load_tensors
-from .components import build_losses, build_network
+from segbench.contracts import SEGMENTING_MAPS
+from segbench.errors import DataError
+from segbench.plan.subset import Subset
+from segbench.spec.protocol import Augment
+from segbench.spec.recipe import Penalty
+
+from .adversary import Adversary
+from .cell_data import common_size
+from .components import build_critic, build_loss, build_losses, build_network, check_no_batch_norm, mapping_of
 from .data.batches import TrainingBatches
 from .data.classes import check_classes
-from .evaluate import evaluate
+from .data.pseudo import PseudoLabelledBatches
+from .data.subset import split_places
+from .data.synthetic import SyntheticBatches
 from .precision import memory_format
+from .scoring import as_segmenter, validation_miou
 from .train import Training
+from .unlabelled import Unlabelled, own_term, pseudo_label_term
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import torch
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
-    from segbench.store.counts import Counts
+    from segbench.spec.recipe import Adversarial
 
-MODEL = "model.safetensors"
+    from .cell_data import CellData
+    from .data.batches import BatchSource
+    from .data.probabilities import Fields
+    from .data.subset import Places
+    from .mapping import Mapping
+    from .train import Loss
+    from .upstream import Upstream
 
 
 def prepare_training(
-    cell: Cell, registry: Registry, data: CellData, device: torch.device, upstream: Mapping[str, str]
+    cell: Cell, registry: Registry, data: CellData, device: torch.device, upstream: Upstream, folder: Path
 ) -> Training:
     """Build everything that training needs; raise DataError where the data does not suit the protocol.
 
-    `upstream` maps "start_from" to the folder of the cell whose weights are the start.
+    Sample grids of generators of images go to `folder`.
     """
-    protocol = cell.method.protocol
+    protocol, mapping = cell.method.protocol, mapping_of(cell, data)
     if protocol.absent_classes == "refuse":
         check_classes(data.packed("train"), data.dataset.classes)
-    split = data.resident("train")
-    batches = TrainingBatches(
-        split,
-        batch_size=protocol.batch_size,
-        crop=protocol.crop,
-        augment=protocol.augment,
-        ignore_index=data.dataset.ignore_index,
-        seed=cell.seed,
-        memory_format=memory_format(protocol.channels_last),
-    )
-    network = build_network(cell, registry, data, protocol.crop or common_size(split), device)
-    if "start_from" in upstream:
-        network.load_state_dict(load_tensors(Path(upstream["start_from"]) / MODEL)[0])
+    places = split_places(data.packed("train"), Subset.parse(cell.subset))
+    size = training_size(cell, data)
+    network = build_network(cell, registry, data, size, device)
+    if upstream.start is not None:
+        network.load_state_dict(upstream.start)
+    losses = build_losses(cell, registry, data, device)
+    adversary = None
+    if cell.method.adversarial is not None:
+        adversary = build_adversary(cell, registry, data, device, mapping, places, upstream.fields)
     return Training(
         network=network,
-        losses=build_losses(cell, registry, data, device),
-        batches=batches,
-        validate=lambda candidate: validation_miou(candidate, cell, data),
+        mapping=mapping,
+        losses=losses,
+        batches=labelled_batches(cell, data, places, upstream),
+        validate=validation(cell, data, mapping, upstream, folder),
         protocol=protocol,
         seed=cell.seed,
-        ignore_index=data.dataset.ignore_index,
         device=device,
+        adversary=adversary,
+        unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
     )
 
 
-def evaluate_on(split: str, network: torch.nn.Module, cell: Cell, data: CellData) -> Counts:
-    """Return the confusion counts of a network on a split, under the cell's protocol."""
-    protocol = cell.method.protocol
-    return evaluate(
-        network,
-        data.resident(split),
-        split=split,
-        num_classes=data.num_classes,
+def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
+    """Return the height and width of training images."""
+    return cell.method.protocol.crop or common_size(data.packed("train"))
+
+
+def labelled_batches(cell: Cell, data: CellData, places: Places, upstream: Upstream) -> BatchSource:
+    """Return the batches that the supervised losses see."""
+    batches = crops(cell, data, "train", places=places.labelled, fields=upstream.fields)
+    if upstream.synthesise is None or cell.method.trains_on is None:
+        return batches
+    other = crops(cell, data, "train", places=places.labelled, stream="synthetic")
+    return SyntheticBatches(batches, other, cell.method.trains_on.share, upstream.synthesise)
+
+
+def build_adversary(
+    cell: Cell,
+    registry: Registry,
+    data: CellData,
+    device: torch.device,
+    mapping: Mapping,
+    places: Places,
+    fields: Fields | None,
+) -> Adversary:
+    """Build the critic and what it is shown."""
+    assert cell.method.adversarial is not None
+    loss = build_loss(cell.method.adversarial, registry, data, device)
+    recipe = with_usual_penalty(cell.method.adversarial, loss)
+    critic = build_critic(cell, registry, data, training_size(cell, data), device)
+    if recipe.penalty is not None:
+        check_no_batch_norm(critic, recipe.penalty)
+    return Adversary(
+        critic=critic.train(),
+        loss=loss,
+        penalty=None if recipe.penalty is None else build_loss(recipe.penalty, registry, data, device),
+        recipe=recipe,
+        mapping=mapping,
+        batches=crops(cell, data, "train", places=places.labelled, fields=fields, stream="critic"),
+        validation=unseen_reals(cell, data, mapping),
+        device=device,
+        precision=cell.method.protocol.precision,
+    )
+
+
+def with_usual_penalty(recipe: Adversarial, loss: Any) -> Adversarial:
+    """Return the recipe with the penalty that an adversarial loss states as its `default_penalty` (name, weight).
+
+    A penalty that the recipe names itself is kept.
+    """
+    usual = getattr(loss, "default_penalty", None)
+    if usual is None or recipe.penalty is not None:
+        return recipe
+    name, weight = usual
+    return recipe.model_copy(update={"penalty": Penalty(use=name, weight=weight)})
+
+
+def unseen_reals(cell: Cell, data: CellData, mapping: Mapping) -> TrainingBatches | None:
+    """Return crops of the val split, or None where there are none to be had in batches."""
+    if "val" not in data.dataset.splits or mapping.maps == "image, labels -> labels":
+        return None
+    try:
+        return crops(cell, data, "val", stream="validation")
+    except DataError:
+        return None
+
+
+def build_unlabelled(
+    cell: Cell,
+    registry: Registry,
+    data: CellData,
+    places: Places,
+    upstream: Upstream,
+    adversary: Adversary | None,
+    losses: Sequence[tuple[float, Loss]],
+) -> Unlabelled | None:
+    """Build the term on unlabelled images; None where the recipe has none or all images have labels."""
+    settings = cell.method.unlabelled
+    if settings is None or not places.unlabelled:
+        return None
+    batches = crops(cell, data, "train", places=places.unlabelled, stream="unlabelled", with_labels=False)
+    if upstream.labeller is not None:
+        protocol = cell.method.protocol
+        labelled = PseudoLabelledBatches(
+            batches, upstream.labeller, settings.threshold, data.dataset.ignore_index, protocol.precision
+        )
+        return Unlabelled(labelled, pseudo_label_term(losses, settings.weight))
+    assert settings.loss is not None
+    loss = build_loss(settings.loss, registry, data, batches.split.device)
+    return Unlabelled(batches, own_term(loss, settings.weight, adversary))
+
+
+def crops(
+    cell: Cell,
+    data: CellData,
+    split: str,
+    *,
+    places: Sequence[int] | None = None,
+    fields: Fields | None = None,
+    stream: str = "",
+    with_labels: bool = True,
+) -> TrainingBatches:
+    """Return random crops of a split under the cell's protocol; those of another split than train are not augmented."""
+    protocol, resident = cell.method.protocol, data.resident(split)
+    return TrainingBatches(
+        resident,
+        batch_size=protocol.batch_size if split == "train" else min(protocol.batch_size, len(resident)),
+        crop=protocol.crop,
+        augment=protocol.augment if split == "train" else Augment(),
         ignore_index=data.dataset.ignore_index,
-        batch_size=protocol.batch_size,
-        precision=protocol.precision,
+        seed=cell.seed,
         memory_format=memory_format(protocol.channels_last),
-        window=protocol.window,
+        places=places,
+        fields=fields,
+        stream=stream,
+        with_labels=with_labels,
     )
 
 
-def validation_miou(network: torch.nn.Module, cell: Cell, data: CellData) -> float:
-    """Return the mIoU of a network on the validation split."""
-    return scores(evaluate_on("val", network, cell, data).confusion.sum(axis=0)).miou or 0.0
+def validation(
+    cell: Cell, data: CellData, mapping: Mapping, upstream: Upstream, folder: Path
+) -> Callable[[torch.nn.Module, int], float | None]:
+    """Return what looks at a network during training: its mIoU on val, or for a generator of images a sample grid."""
+    if mapping.maps in SEGMENTING_MAPS:
+        return lambda network, step: validation_miou(as_segmenter(network, mapping, upstream.base), cell, data)
+    from .generated import write_grid
+
+    def write(network: torch.nn.Module, step: int) -> None:
+        write_grid(folder / "samples" / f"step-{step:06d}.png", network, cell, data, mapping)
+
+    return write

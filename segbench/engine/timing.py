@@ -12,27 +12,30 @@ from segbench.errors import CellError
 from segbench.registry import load_registry
 
 from .cell_data import common_size, open_data
+from .cell_files import MODEL
 from .checkpoint import load_tensors
-from .components import build_network
+from .components import build_network, mapping_of
 from .cost import PeakMemory
 from .environment import resolve_device
 from .inference import class_scores
 from .job import TimingResult
 from .latency import inference_row, measure
+from .mapping import inference_inputs
 from .memory import memory_errors_named
-from .precision import apply_numeric_settings, memory_format
-from .setup import MODEL
+from .precision import apply_numeric_settings, autocast, memory_format
+from .scoring import as_segmenter, is_scored
+from .setup import training_size
 from .training_clock import synchronize
+from .upstream import load_segmenter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from segbench.registry import Registry
     from segbench.spec.protocol import Protocol
     from segbench.store.record import Inference
 
     from .cell_data import CellData
-    from .inference import Network
     from .job import CellJob, Channel
 
 
@@ -40,7 +43,8 @@ def time_cell(job: CellJob, channel: Channel) -> TimingResult:
     """Time the network of a cell on this device, which nothing else should use meanwhile.
 
     Images of the evaluated split's most frequent size go in at batch 1 and at the protocol's batch, class scores of the
-    same size come out (stage "forward"). The weights are those kept beside the record, if they are; speed does not
+    same size come out (stage "forward"). A generator of images is given labels or noise instead, at the size that it is
+    trained for. The weights are those kept beside the record, if they are; speed does not
     depend on them. A batch that does not fit into memory has no row. The peak is that of all batches that were tried.
     """
     protocol = job.cell.method.protocol
@@ -49,16 +53,18 @@ def time_cell(job: CellJob, channel: Channel) -> TimingResult:
     with memory_errors_named(device):
         registry = load_registry()
         data = open_data(job.cell, registry, device)
+        mapping = mapping_of(job.cell, data)
         network = trained_network(job, registry, data, device)
-    channels, size = data.dataset.channels, common_size(data.packed(protocol.evaluate))
+    size = common_size(data.packed(protocol.evaluate)) if is_scored(mapping) else training_size(job.cell, data)
     memory = PeakMemory(device)
     rows: list[Inference] = []
     for batch in sorted({1, protocol.batch_size}):
         channel.emit("stage", name=f"time batches of {batch}")
         try:
             with memory_errors_named(device):
-                images = random_images((batch, channels, *size), device, protocol)
-                durations = measure(forward_step(network, images, protocol), device_clock(device), protocol.timing)
+                inputs = inference_inputs(mapping, data.dataset.channels, batch, size, device)
+                forward = segmenting_step if is_scored(mapping) else generating_step
+                durations = measure(forward(network, inputs, protocol), device_clock(device), protocol.timing)
         except CellError as error:
             if not rows:
                 raise
@@ -69,32 +75,51 @@ def time_cell(job: CellJob, channel: Channel) -> TimingResult:
 
 
 def trained_network(job: CellJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
-    """Build the cell's network in evaluation mode, with the weights it was left with if they were kept."""
-    size = job.cell.method.protocol.crop or common_size(data.packed("train"))
-    network = build_network(job.cell, registry, data, size, device)
+    """Build what the cell is evaluated with, in evaluation mode, with the weights it was left with if they were kept."""
+    cell = job.cell
+    network = build_network(cell, registry, data, training_size(cell, data), device)
     model = Path(job.folder) / MODEL
     if model.is_file():
         network.load_state_dict(load_tensors(model)[0])
-    return network.eval()
+    base = load_segmenter(job.upstream["refines"], device) if cell.method.refines else None
+    return as_segmenter(network, mapping_of(cell, data), base).eval()
 
 
-def random_images(shape: tuple[int, ...], device: torch.device, protocol: Protocol) -> torch.Tensor:
-    """Return the same random images in [-1, 1] every time."""
-    images = 2 * torch.rand(shape, generator=torch.Generator().manual_seed(0)) - 1
-    return images.to(device, memory_format=memory_format(protocol.channels_last))
-
-
-def forward_step(network: Network, images: torch.Tensor, protocol: Protocol) -> Callable[[], torch.Tensor]:
+def segmenting_step(
+    network: torch.nn.Module, inputs: Sequence[torch.Tensor], protocol: Protocol
+) -> Callable[[], torch.Tensor]:
     """Return the iteration to be timed, called once so that what it compiles or searches for at first is done."""
-    if protocol.compile:
-        torch.compiler.reset()  # or the second batch size would run code compiled for any size
-        network = torch.compile(network)
+    forward = compiled_anew(network, protocol)
+    images = inputs[0].to(memory_format=memory_format(protocol.channels_last))
 
     def step() -> torch.Tensor:
-        return class_scores(network, images, precision=protocol.precision, window=protocol.window)
+        return class_scores(forward, images, precision=protocol.precision, window=protocol.window)
 
     step()
     return step
+
+
+def generating_step(
+    network: torch.nn.Module, inputs: Sequence[torch.Tensor], protocol: Protocol
+) -> Callable[[], torch.Tensor]:
+    """Return the iteration to be timed of a generator of images, called once."""
+    forward = compiled_anew(network, protocol)
+
+    def step() -> torch.Tensor:
+        with torch.inference_mode(), autocast(inputs[0].device, protocol.precision):
+            made: torch.Tensor = forward(*inputs)
+            return made.float()
+
+    step()
+    return step
+
+
+def compiled_anew(network: torch.nn.Module, protocol: Protocol) -> Callable[..., torch.Tensor]:
+    """Return the network, compiled where the protocol asks for it, without code of another batch size."""
+    if not protocol.compile:
+        return network
+    torch.compiler.reset()  # or the second batch size would run code compiled for any size
+    return torch.compile(network)
 
 
 def device_clock(device: torch.device) -> Callable[[], float]:

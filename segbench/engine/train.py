@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from segbench.errors import CellError, RecordError
+from segbench.stats.health import judge
 
 from .checkpoint import set_aside
+from .observe import observe_pull, observe_step
 from .optimizers import set_learning_rate
 from .precision import autocast
 from .schedules import learning_rate_factor
@@ -24,10 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segbench.spec.protocol import Budget, Protocol
+    from segbench.store.record import Health
 
-    from .data.batches import TrainingBatches
+    from .adversary import Adversary, CriticUpdate
+    from .data.batches import BatchSource
     from .job import Channel
-    from .network import Segmenter
+    from .mapping import Mapping
+    from .network import Segmenter, Synthesizer
+    from .pairing import Pair
+    from .unlabelled import Unlabelled
 
     Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -36,39 +43,50 @@ _REPORT_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained on what: the losses are (weight, loss), `validate` returns the mIoU of a network on val."""
+    """What is trained on what: the losses are (weight, loss).
 
-    network: Segmenter
+    `validate` returns the mIoU of a network on val at a step, or None where there is none to tell. A network whose
+    `losses` are empty learns from its adversary alone.
+    """
+
+    network: Segmenter | Synthesizer
+    mapping: Mapping
     losses: Sequence[tuple[float, Loss]]
-    batches: TrainingBatches
-    validate: Callable[[torch.nn.Module], float]
+    batches: BatchSource
+    validate: Callable[[torch.nn.Module, int], float | None]
     protocol: Protocol
     seed: int
-    ignore_index: int
     device: torch.device
+    adversary: Adversary | None = None
+    unlabelled: Unlabelled | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended; `finished` is False if it was asked to stop early."""
+    """How training ended; `finished` is False if it was asked to stop early; `health` is that of an adversary."""
 
     finished: bool
     steps: int
     seconds: float
     images_per_second: float | None
+    health: Health | None = None
 
 
 def train(training: Training, checkpoint: Path, checkpoint_seconds: float, channel: Channel) -> Outcome:
     """Train until the budget is spent or the channel asks to stop; continue from `checkpoint` where it exists.
 
-    The network ends with the selected weights. Raises CellError when the loss is no longer finite.
+    The network ends with the selected weights, the critic with its last. Raises CellError when the loss is no longer
+    finite.
     """
-    protocol, network, device = training.protocol, training.network, training.device
-    state = TrainingState.start(network, protocol, device)
+    protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
+    adversary, unlabelled = training.adversary, training.unlabelled
+    state = TrainingState.start(network, adversary, protocol, device)
     resume(state, checkpoint, channel)
-    progress = state.progress
+    progress, generator = state.progress, state.generator
     total_steps = steps_in(protocol.budget, training.batches.images_per_epoch, protocol.batch_size)
     forward = torch.compile(network) if protocol.compile else network
+    if adversary is not None and protocol.compile:
+        adversary = adversary.compiled()
     clock = TrainingClock(device, already=progress.seconds)
     saved_at = reported_at = time.monotonic()
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
@@ -76,34 +94,66 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     while (done := fraction_spent(protocol.budget, total_steps, state)) < 1:
         if channel.stop_requested():
             state.save(checkpoint)
-            return Outcome(False, progress.step, progress.seconds, clock.images_per_second())
+            return outcome_of(state, clock, finished=False)
 
-        set_learning_rate(
-            state.optimizer,
-            protocol.optimizer.lr * learning_rate_factor(protocol.schedule, progress.step, done),
-        )
+        factor = learning_rate_factor(protocol.schedule, progress.step, done)
+        set_learning_rate(generator.optimizer, protocol.optimizer.lr * factor)
+        if adversary is not None:
+            set_learning_rate(state.critic_of(adversary).optimizer, adversary.recipe.optimizer.lr * factor)
+            for _ in range(adversary.extra_steps(progress.step)):
+                train_critic_apart(training, adversary, state)
+
+        # All that the generator draws at random comes from this seed, whether or not a critic looks on.
         batch = training.batches.at(progress.step)
         torch.manual_seed(derive(training.seed, "noise", progress.step))
-        state.optimizer.zero_grad(set_to_none=True)
+        generator.optimizer.zero_grad(set_to_none=True)
         with autocast(device, protocol.precision):
-            logits, auxiliary_loss = network.split(forward(batch.images), batch.labels, training.ignore_index)
+            returned = forward(*mapping.inputs(batch, training.seed, progress.step))
+            output, auxiliary_loss = network.split(returned, batch.labels, mapping.form.ignore_index)
 
         # The step is cut at the generator's output z: every term gives its gradient there, then one backward pass
         # carries their sum through the network.
-        z = logits.detach().float().requires_grad_()  # (N, K, H, W)
-        loss = weighted_sum(training.losses, z, batch.labels)
-        (gradient,) = torch.autograd.grad(state.scaler.scale(loss), z)
-        roots, gradients = [logits], [gradient.to(logits.dtype)]
+        z = output.detach().float().requires_grad_()  # (N, K, H, W)
+        if training.losses:
+            loss = weighted_sum(training.losses, z, mapping.target(batch))
+            (gradient,) = torch.autograd.grad(generator.scaler.scale(loss), z)
+        else:
+            loss, gradient = torch.zeros((), device=device), torch.zeros_like(z)
+
+        if adversary is not None:
+            torch.manual_seed(derive(training.seed, "critic", progress.step))
+            pair = adversary.pair(batch, z)
+            update = update_critic(adversary, state, pair, batch.labels) if adversary.shares_batches else None
+            adversarial_loss = adversary.generator_loss(pair, batch.labels)
+            adversarial = adversary.gradient(generator.scaler.scale(adversarial_loss), z)
+            weight = adversary.weight(progress.step)
+            if state.health.is_due(progress.step, total_steps):
+                supervised = gradient if training.losses else None
+                scale = generator.scaler.get_scale()
+                seen = observe_step(training, adversary, progress.step, batch, pair, update, z)
+                pull = observe_pull(supervised, weight * adversarial, adversarial_loss, scale)
+                state.health.add(progress.step, {**seen, **pull})
+            # Adding nothing is not adding zero times something: a weight of 0 must leave the twin's very bits.
+            if weight > 0:
+                gradient = gradient + weight * adversarial
+                loss = loss + weight * adversarial_loss.detach()
+
+        roots, gradients = [output], [gradient.to(output.dtype)]
         if auxiliary_loss is not None:
-            roots.append(state.scaler.scale(auxiliary_loss))
+            roots.append(generator.scaler.scale(auxiliary_loss))
             gradients.append(torch.ones_like(roots[-1]))
+        if unlabelled is not None:
+            unlabelled_batch = unlabelled.batches.at(progress.step)
+            with autocast(device, protocol.precision):
+                returned = forward(*mapping.inputs(unlabelled_batch, training.seed, progress.step))
+                unlabelled_output, _ = network.split(returned, unlabelled_batch.labels, mapping.form.ignore_index)
+            unlabelled_z = unlabelled_output.detach().float().requires_grad_()
+            term = generator.scaler.scale(unlabelled.loss(unlabelled_z, unlabelled_batch))
+            roots.append(unlabelled_output)
+            gradients.append(torch.autograd.grad(term, unlabelled_z)[0].to(unlabelled_output.dtype))
         torch.autograd.backward(roots, gradients)
 
-        if protocol.clip_gradient is not None:
-            state.scaler.unscale_(state.optimizer)
-            torch.nn.utils.clip_grad_norm_(network.parameters(), protocol.clip_gradient)
-        state.scaler.step(state.optimizer)
-        state.scaler.update()
+        generator.step(protocol.clip_gradient)
         if state.average is not None:
             state.average.update_parameters(network)
         progress.step += 1
@@ -126,7 +176,44 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             saved_at = now
 
     network.load_state_dict(state.best or state.evaluated_network.state_dict())
-    return Outcome(True, progress.step, progress.seconds, clock.images_per_second())
+    return outcome_of(state, clock, finished=True)
+
+
+def is_trained(training: Training) -> bool:
+    """Tell whether there is anything to learn from; a classical refiner has nothing."""
+    return bool(training.losses) or training.adversary is not None
+
+
+def update_critic(adversary: Adversary, state: TrainingState, pair: Pair, labels: torch.Tensor) -> CriticUpdate:
+    """Take one optimiser step of the critic on a pair, whose gradient the generator never sees."""
+    critic = state.critic_of(adversary)
+    critic.optimizer.zero_grad(set_to_none=True)
+    update = adversary.critic_loss(pair, labels, state.progress.critic_step)
+    critic.scaler.scale(update.loss).backward()  # type: ignore[no-untyped-call]  # torch does not type it
+    critic.step()
+    adversary.clip_weights()
+    state.progress.critic_step += 1
+    return update
+
+
+def train_critic_apart(training: Training, adversary: Adversary, state: TrainingState) -> None:
+    """Take one critic step on a batch of its own, with a generator that stays as it is, running statistics included."""
+    step, seed = state.progress.critic_step, derive(training.seed, "critic apart")
+    assert adversary.batches is not None
+    batch = adversary.batches.at(step)
+    torch.manual_seed(derive(seed, "noise", step))
+    training.network.eval()
+    with torch.no_grad(), autocast(training.device, training.protocol.precision):
+        output = training.network(*training.mapping.inputs(batch, seed, step))
+    training.network.train()
+    update_critic(adversary, state, adversary.pair(batch, output.float()), batch.labels)
+
+
+def outcome_of(state: TrainingState, clock: TrainingClock, *, finished: bool) -> Outcome:
+    """Return how training ended."""
+    progress = state.progress
+    health = None if state.critic is None else judge(state.health.points(), state.health.non_finite())
+    return Outcome(finished, progress.step, progress.seconds, clock.images_per_second(), health)
 
 
 def steps_in(budget: Budget, images_per_epoch: int, batch_size: int) -> int | None:
@@ -153,7 +240,8 @@ def check_finite(loss: float, step: int) -> float:
     """Return the loss; raise CellError if it is NaN or infinite."""
     if not math.isfinite(loss):
         raise CellError(
-            f"the loss became {loss} by step {step}; lower optimizer.lr, set clip_gradient, or use precision: fp32"
+            f"the loss became {loss} by step {step}; lower optimizer.lr or the weight of an adversarial loss, set "
+            "clip_gradient, or use precision: fp32"
         )
     return loss
 
@@ -191,9 +279,11 @@ def validation_is_due(protocol: Protocol, total_steps: int | None, state: Traini
 
 def validate(training: Training, state: TrainingState, channel: Channel) -> None:
     """Score the evaluated weights on val and remember the best where the protocol selects by it."""
-    miou = training.validate(state.evaluated_network)
+    miou = training.validate(state.evaluated_network, state.progress.step)
     training.network.train()
     state.progress.validations += 1
+    if miou is None:
+        return
     channel.emit("validation", step=state.progress.step, miou=miou)
     if training.protocol.select == "best":
         state.keep_as_best(miou)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from segbench.errors import SpecError
 from segbench.spec.protocol import Frozen
 
 from .cell import Cell
 from .file_hashes import file_hashes
+from .identity import Identity, upstream_first
 from .key import cache_key, cell_key
 from .source import required_versions, source_hash
 from .warnings import benchmark_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from segbench.contracts import Kind
     from segbench.registry import Registry
@@ -31,17 +30,6 @@ class Plan(Frozen):
     warnings: tuple[str, ...] = ()
 
 
-class Identity(NamedTuple):
-    """Which cell of a benchmark it is."""
-
-    dataset: str
-    method: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.dataset} / {self.method} / seed {self.seed}"
-
-
 class Code(NamedTuple):
     """What a component is made of: the hash of its source, and the versions of what it requires."""
 
@@ -52,7 +40,7 @@ class Code(NamedTuple):
 def build_plan(
     benchmark: Benchmark, registry: Registry, fingerprints: Mapping[str, str | None], *, threads: int
 ) -> Plan:
-    """Return the cells of a benchmark, upstream first and otherwise dataset by dataset and seed by seed.
+    """Return the cells of a benchmark and those that they need (`segbench.plan.identity`), upstream first.
 
     `fingerprints` holds one for each dataset, None while its data is not at hand: its cells then have no key. `threads`
     is the thread count of the methods whose protocol states none. Raises SpecError if methods wait for each other in a
@@ -60,37 +48,12 @@ def build_plan(
     """
     code = _code(benchmark, registry)
     cells: dict[Identity, Cell] = {}
-    for identity in _upstream_first(benchmark):
+    for identity, needed in upstream_first(benchmark).items():
         bare = _bare_cell(identity, benchmark, fingerprints.get(identity.dataset), threads)
-        upstream = {reason: cells[other].key for reason, other in _upstream(identity, benchmark).items()}
+        upstream = {reason: cells[other].key for reason, other in needed.items()}
         cell = bare.model_copy(update={"upstream": upstream, **_made_of(bare, code)})
         cells[identity] = cell.model_copy(update={"key": cell_key(cell)})
     return Plan(cells=tuple(cells.values()), warnings=benchmark_warnings(benchmark))
-
-
-def _upstream_first(benchmark: Benchmark) -> list[Identity]:
-    graph = {identity: list(_upstream(identity, benchmark).values()) for identity in _identities(benchmark)}
-    try:
-        return list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        circle = " <- ".join(map(str, error.args[1]))
-        raise SpecError(f"{benchmark.source}: these cells wait for each other: {circle}") from error
-
-
-def _identities(benchmark: Benchmark) -> Iterator[Identity]:
-    for dataset in benchmark.datasets:
-        for seed in benchmark.seeds:
-            for method in benchmark.methods:
-                yield Identity(dataset, method, seed)
-
-
-def _upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:
-    """Return the cells of the same dataset and seed that this one needs, by the reason."""
-    needed = benchmark.methods[identity.method].upstream
-    for reason, method in needed.items():
-        if method not in benchmark.methods:
-            raise SpecError(f"{benchmark.source}: methods.{identity.method}.{reason}: there is no method {method!r}")
-    return {reason: identity._replace(method=method) for reason, method in needed.items()}
 
 
 def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None, threads: int) -> Cell:
@@ -98,6 +61,7 @@ def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None
         benchmark=benchmark.name,
         dataset_name=identity.dataset,
         dataset=benchmark.datasets[identity.dataset],
+        subset=str(identity.subset),
         method=_with_threads(benchmark.methods[identity.method], threads),
         seed=identity.seed,
         fingerprint=fingerprint,
@@ -111,20 +75,20 @@ def _with_threads(method: Method, threads: int) -> Method:
 
 def _code(benchmark: Benchmark, registry: Registry) -> dict[tuple[Kind, str], Code]:
     """Return what each component of the benchmark is made of, each looked at once."""
-    uses = {used for method in benchmark.methods.values() for used in _method_components(method)}
+    uses = {used for method in benchmark.methods.values() for used in _component_names(method)}
     uses |= {("dataset", dataset.use) for dataset in benchmark.datasets.values()}
     offers = {used: registry.find(*used) for used in sorted(uses)}
     return {used: Code(source_hash(offer), required_versions(offer)) for used, offer in offers.items()}
 
 
-def _method_components(method: Method) -> list[tuple[Kind, str]]:
-    return [("generator", method.generator.use), *(("loss", loss.use) for loss in method.losses)]
+def _component_names(method: Method) -> list[tuple[Kind, str]]:
+    return [(kind, use.use) for kind, use in method.components]
 
 
 def _made_of(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, object]:
     """Return the fields of a cell that tell what code and data it is made of."""
     dataset = code["dataset", cell.dataset.use]
-    used = {("dataset", cell.dataset.use): dataset, **{key: code[key] for key in _method_components(cell.method)}}
+    used = {("dataset", cell.dataset.use): dataset, **{key: code[key] for key in _component_names(cell.method)}}
     key = None if cell.fingerprint is None else cache_key(cell.dataset, cell.fingerprint, *dataset)
     return {
         "sources": {f"{kind} {name}": made_of.source for (kind, name), made_of in used.items()},
@@ -136,7 +100,7 @@ def _made_of(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, obj
 
 def _option_files(cell: Cell) -> dict[str, str]:
     """Return the hashes of the files that options of the method name, by absolute path."""
-    uses = (cell.method.generator, *cell.method.losses)
-    values = [value for use in uses for value in use.options.values() if isinstance(value, str)]
+    options = [value for _, use in cell.method.components for value in use.options.values()]
+    values = [value for value in options if isinstance(value, str)]
     files = file_hashes(Path(value) for value in values if os.path.isabs(value) and os.path.isfile(value))
     return {str(path): digest for path, digest in files.items()}

@@ -7,20 +7,22 @@ from pydantic import Field
 from segbench.spec.protocol import Frozen
 from segbench.spec.recipe import DatasetUse, Method
 
+from .subset import EVERYTHING
+
 
 class Cell(Frozen):
     """One (dataset, subset, method, seed) of a benchmark.
 
-    `key` is None while the data is not at hand. `upstream` maps the reason ("start_from") to the key of the cell it
-    needs. `method.protocol.threads` is filled in. `fingerprint` identifies the dataset's content, `cache_key` its
-    decoded form; `sources`, `versions` and `files` (the hashes of files that options name by their paths) are what else
-    the key covers.
+    `subset` is written as `segbench.plan.subset` does. `key` is None while the data is not at hand. `upstream` maps the
+    reason ("start_from", "refines fold 1/5") to the key of the cell it needs. `method.protocol.threads` is filled in.
+    `fingerprint` identifies the dataset's content, `cache_key` its decoded form; `sources`, `versions` and `files` (the
+    hashes of files that options name by their paths) are what else the key covers.
     """
 
     benchmark: str
     dataset_name: str
     dataset: DatasetUse
-    subset: str = "all"
+    subset: str = EVERYTHING
     method: Method
     seed: int
     fingerprint: str | None = None
@@ -34,4 +36,10 @@ class Cell(Frozen):
     @property
     def label(self) -> str:
         """How messages name the cell."""
-        return f"{self.dataset_name} / {self.method.name} / seed {self.seed}"
+        return cell_label(self.dataset_name, self.subset, self.method.name, self.seed)
+
+
+def cell_label(dataset: str, subset: str, method: str, seed: int) -> str:
+    """Return how messages name a cell; its subset only where it is not everything."""
+    parts = [dataset, method, f"seed {seed}"] if subset == EVERYTHING else [dataset, method, subset, f"seed {seed}"]
+    return " / ".join(parts)

@@ -2,16 +2,18 @@
 
 A finished cell never runs twice and a changed one always does, so the key covers all that can change the scores:
 
-- the method: name, generator and losses (full names, coerced options, weights) and its protocol with the thread count;
+- the method: its name, what it maps, its components and all about them (full names, coerced options, weights, how the
+  critic is trained, the placebo), the share of synthetic samples, the folds, and its protocol with the thread count;
 - the dataset: name, component, options and fingerprint of the content; subset and seed;
 - files that options name, such as pretrained weights: their content, not where they lie;
 - the code: source hash of each component's package, versions of what they require, the engine's version;
 - the keys of the upstream cells, and so all that those depend on.
 
 The names are in it because the record carries them: two methods with one recipe are two rows of a table. Not in it are
-the benchmark's name (its folder separates it), the dataset's root, the twin and the list of overridden keys (they
-describe, and the protocol itself counts), `start_from` (the upstream key counts), and of the protocol `keep` and
-`timing`: what is kept beside a record and how long inference is timed change no score.
+the benchmark's name (its folder separates it) and what it compares, the dataset's root, the twin, whose placebo it is
+and the list of overridden keys (they describe, and the recipe itself counts), the names of upstream methods (their keys
+count), the label fractions (the subset counts), and of the protocol `keep` and `timing`: what is kept beside a record
+and how long inference is timed change no score.
 """
 
 from __future__ import annotations
@@ -20,15 +22,31 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from segbench.spec.maps import NOISY_MAPS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from segbench.spec.recipe import DatasetUse
+    from segbench.spec.recipe import DatasetUse, Method
 
     from .cell import Cell
 
 # Raise it with every change of the engine that changes scores: old records then no longer count as finished cells.
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
+
+# What of a recipe counts beside its protocol; what is not there leaves no trace, so that new keys keep old cells.
+SCORED: dict[str, Any] = {
+    "name": True,
+    "generator": True,
+    "maps": True,
+    "losses": True,
+    "discriminator": True,
+    "adversarial": True,
+    "noise_channels": True,
+    "refines": {"folds"},
+    "trains_on": {"share"},
+    "unlabelled": {"loss", "threshold", "weight"},
+}
 
 # Protocol keys that change no score.
 UNSCORED = frozenset({"keep", "timing"})
@@ -43,7 +61,6 @@ def cell_key(cell: Cell) -> str | None:
 
 def ingredients(cell: Cell) -> dict[str, Any]:
     """Return what the key of a cell is made of, beside the engine's version, as JSON-able values."""
-    method = cell.method.model_dump(mode="json", include={"name", "generator", "losses"})
     made_of = {
         "dataset": {
             "name": cell.dataset_name,
@@ -52,12 +69,22 @@ def ingredients(cell: Cell) -> dict[str, Any]:
         },
         "subset": cell.subset,
         "seed": cell.seed,
-        "method": {**method, "protocol": cell.method.protocol.model_dump(mode="json", exclude=set(UNSCORED))},
+        "method": _recipe(cell.method),
         "sources": cell.sources,
         "versions": cell.versions,
         "upstream": cell.upstream,
     }
     return {name: _with_content(value, cell.files) for name, value in made_of.items()}
+
+
+def _recipe(method: Method) -> dict[str, Any]:
+    recipe = method.model_dump(mode="json", include=SCORED)
+    if method.maps not in NOISY_MAPS:
+        del recipe["noise_channels"]
+    if not method.is_trained:
+        del recipe["refines"]
+    given = {key: value for key, value in recipe.items() if value is not None}
+    return {**given, "protocol": method.protocol.model_dump(mode="json", exclude=set(UNSCORED))}
 
 
 def _with_content(value: Any, files: Mapping[str, str]) -> Any:

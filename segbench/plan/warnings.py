@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segbench.spec.maps import ENCODED_MAPS
+
 from .machine import cpu_flags, likely_device, usable_cores
 
 if TYPE_CHECKING:
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 # Instruction sets with which an x86 CPU multiplies bf16 numbers itself.
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 
+# Encodings under which a right prediction and the truth look the same to a critic.
+CLEAN_ENCODINGS = frozenset({"straight_through", "confidence_matched"})
+
+# Fewer seeds than this tell nothing about chance.
+SEEDS_FOR_A_CLAIM = 3
+
 AUTOMATIC = "auto"
 
 
@@ -31,7 +39,9 @@ def plan_warnings(plan: Plan, *, device: str = AUTOMATIC, jobs: int = 1) -> tupl
 def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
     """Return what is to be warned of on every machine."""
     return (
+        *_few_seeds(benchmark),
         *_overrides(benchmark.methods),
+        *_leaking_encodings(benchmark.methods),
         *_where(
             benchmark.methods,
             lambda protocol: protocol.evaluate == "train",
@@ -87,4 +97,26 @@ def _overrides(methods: Mapping[str, Method]) -> list[str]:
         f"{name}: overrides {', '.join(method.overrides)} of the protocol, so it does not run under equal conditions"
         for name, method in methods.items()
         if method.overrides
+    ]
+
+
+def _few_seeds(benchmark: Benchmark) -> list[str]:
+    if not benchmark.compare or len(benchmark.seeds) >= SEEDS_FOR_A_CLAIM:
+        return []
+    claims = ", ".join(f"{claim.claim} against {claim.against}" for claim in benchmark.compare)
+    seeds = "1 seed is" if len(benchmark.seeds) == 1 else f"{len(benchmark.seeds)} seeds are"
+    return [f"{claims}: {seeds} too few to tell a difference from chance; take at least {SEEDS_FOR_A_CLAIM}"]
+
+
+def _leaking_encodings(methods: Mapping[str, Method]) -> list[str]:
+    """Warn of encodings by which a critic may tell truth from prediction though they agree."""
+    by_encoding: dict[str, list[str]] = {}
+    for name, method in methods.items():
+        if method.adversarial and method.maps in ENCODED_MAPS and method.placebo_of is None:
+            by_encoding.setdefault(method.adversarial.encoding.use, []).append(name)
+    return [
+        f"{', '.join(names)}: the encoding {encoding} may let the critic tell truth from prediction by its sharpness "
+        "alone; measure it with `segbench probe FILE METHOD`"
+        for encoding, names in by_encoding.items()
+        if encoding not in CLEAN_ENCODINGS
     ]

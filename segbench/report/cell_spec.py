@@ -10,6 +10,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from segbench.errors import SegbenchError
+from segbench.plan.subset import Subset
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,6 +20,19 @@ if TYPE_CHECKING:
 
 # Keys of a protocol that change neither what is trained nor what is scored; timing and threads are conditions.
 NEUTRAL_KEYS = frozenset({"threads", "timing", "keep"})
+
+# Keys of a method that make its recipe; what it is called, compared with and how many labels it has stand elsewhere.
+RECIPE_KEYS = (
+    "generator",
+    "losses",
+    "discriminator",
+    "adversarial",
+    "noise_channels",
+    "start_from",
+    "refines",
+    "trains_on",
+    "unlabelled",
+)
 
 
 def is_scored_only(record: Record) -> bool:
@@ -59,11 +75,46 @@ def recipe(record: Record) -> dict[str, Any]:
     """Return what all seeds of one method have in common; two recipes are never averaged."""
     method = _part(record.spec, "method")
     return {
-        **{key: method.get(key) for key in ("generator", "losses", "start_from")},
+        **{key: method.get(key) for key in RECIPE_KEYS},
         "protocol": {key: value for key, value in protocol(record).items() if key not in NEUTRAL_KEYS},
         "sources": record.spec.get("sources"),
         "versions": record.spec.get("versions"),
     }
+
+
+def twin(record: Record) -> str | None:
+    """Return the method that the record's one extends and must be compared with."""
+    return _part(record.spec, "method").get("twin")
+
+
+def placebo_of(record: Record) -> str | None:
+    """Return the method of which the record's one is a placebo."""
+    return _part(record.spec, "method").get("placebo_of")
+
+
+def base(record: Record) -> str | None:
+    """Return the method whose predictions the record's one refines."""
+    return _part(_part(record.spec, "method"), "refines").get("method")
+
+
+def is_helper(record: Record) -> bool:
+    """Tell whether the cell only served others: it left a fold out, or its method does not ask for its share of labels.
+
+    Such cells are run for a refiner, or for a method with a share of the labels that their own does not list.
+    """
+    subset = _parsed(record.subset)
+    fractions = _part(record.spec, "method").get("labels")
+    return subset is not None and (subset.is_fold or (fractions is not None and subset.fraction not in fractions))
+
+
+def subset_text(text: str) -> str:
+    """Return a subset in words.
+
+    >>> subset_text("labels 0.125"), subset_text("all")
+    ('12.5 % of the labels', 'all')
+    """
+    subset = _parsed(text)
+    return text if subset is None or subset.fraction == 1 else f"{100 * subset.fraction:g} % of the labels"
 
 
 def started(record: Record) -> float:
@@ -89,6 +140,13 @@ def differences(values: list[dict[str, Any]]) -> list[str]:
     keys = sorted({key for leaves in flat for key in leaves})
     apart = [key for key in keys if len({canonical(leaves.get(key)) for leaves in flat}) > 1]
     return [", ".join(f"{key}={_text(leaves[key])}" for key in apart if leaves.get(key) is not None) for leaves in flat]
+
+
+def _parsed(text: str) -> Subset | None:
+    try:
+        return Subset.parse(text)
+    except SegbenchError:
+        return None
 
 
 def _text(value: object) -> str:

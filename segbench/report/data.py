@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from .rows import COST_NAMES, SCORE_NAMES
+from .rows import COST_NAMES, GENERATION_NAMES, REFINEMENT_NAMES, SCORE_NAMES
+from .tables import verdicts
+from .twins import compare
 
 if TYPE_CHECKING:
     from segbench.stats.summary import Summary
@@ -16,6 +18,18 @@ if TYPE_CHECKING:
     from .rows import Row
 
 TRAIN_NAMES = ("steps", "seconds", "images_per_second")
+HEALTH_NAMES = (
+    "ratio",
+    "cosine",
+    "real_accuracy",
+    "fake_accuracy",
+    "validation_accuracy",
+    "overfit",
+    "top_probability",
+    "entropy",
+    "diversity",
+    "nearest",
+)
 CONDITION_NAMES = (
     "device",
     "device_name",
@@ -31,14 +45,15 @@ CONDITION_NAMES = (
 
 
 def to_json(report: Report) -> str:
-    """Return `{"rows": [...], "without_result": [...], "problems": [...], "records": [...]}`.
+    """Return `{"rows": [...], "helpers": [...], "without_result": [...], "problems": [...], "records": [...]}`.
 
     A row belongs to the ranking that `group` numbers, from 0; rows of different groups are never to be compared. Label
-    maps that were only scored have a row in each group whose data they share. Scores are in [0, 1], missing numbers
-    null.
+    maps that were only scored have a row in each group whose data they share. `helpers` are cells that only served
+    others and are in no ranking. Scores and their differences to the twin are fractions of 1, missing numbers null.
     """
     content = {
         "rows": [_json_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
+        "helpers": [_json_cell(record) for record in report.helpers],
         "without_result": [_json_cell(record) for record in report.without_result],
         "problems": [str(problem) for problem in report.problems],
         "records": [str(folder) for folder in report.folders],
@@ -72,7 +87,46 @@ def _json_row(number: int, group: Group, row: Row) -> dict[str, Any]:
         "train": {name: row.train(name)._asdict() for name in TRAIN_NAMES},
         "inference": [timing.model_dump(mode="json") for timing in row.inference.values()],
         "cost": {**{name: row.cost(name) for name in COST_NAMES}, "flops_size": row.flops_size},
+        "against_twin": _json_comparison(group, row),
+        "health": _json_health(row),
+        "generation": _json_generation(row),
+        "refinement": _json_refinement(row),
     }
+
+
+def _json_comparison(group: Group, row: Row) -> dict[str, Any] | None:
+    comparison = compare(row, group)
+    if comparison.twin is None:
+        return None
+    return {
+        "seeds": list(comparison.miou.seeds),
+        "miou_difference": comparison.miou.summary._asdict(),
+        "exploratory": comparison.miou.is_exploratory,
+        "training_time_ratio": comparison.time_ratio,
+    }
+
+
+def _json_health(row: Row) -> dict[str, Any] | None:
+    if not row.verdicts:
+        return None
+    judged = [(record.seed, record.health) for record in row.records if record.health]
+    return {
+        "verdicts": {verdict: len(seeds) for verdict, seeds in row.verdicts.items()},
+        "seeds": [{"seed": seed, "verdict": health.verdict, "reason": health.reason} for seed, health in judged],
+        **{name: row.health(name)._asdict() for name in HEALTH_NAMES},
+    }
+
+
+def _json_generation(row: Row) -> dict[str, Any] | None:
+    if row.features is None:
+        return None
+    return {"features": row.features, **{name: row.generation(name)._asdict() for name in GENERATION_NAMES}}
+
+
+def _json_refinement(row: Row) -> dict[str, Any] | None:
+    if row.refinement("changed").n == 0:
+        return None
+    return {"base": row.base, **{name: row.refinement(name)._asdict() for name in REFINEMENT_NAMES}}
 
 
 def _identity(group: Group, row: Row) -> dict[str, Any]:
@@ -85,6 +139,8 @@ def _identity(group: Group, row: Row) -> dict[str, Any]:
         "images": group.data.images,
         "protocol": group.protocol,
         "method": row.method,
+        "twin": row.twin,
+        "placebo_of": row.placebo_of,
         "scored_only": row.scored_only,
     }
 
@@ -106,7 +162,8 @@ def _json_cell(record: Record) -> dict[str, Any]:
 
 
 CSV_COLUMNS = [
-    *("group", "benchmark", "dataset", "fingerprint", "subset", "split", "images", "protocol", "method", "scored_only"),
+    *("group", "benchmark", "dataset", "fingerprint", "subset", "split", "images", "protocol", "method", "twin"),
+    *("placebo_of", "scored_only"),
     "n",
     *(f"{name}_{part}" for name in SCORE_NAMES for part in ("mean", "sd")),
     *(f"batch1_{name}" for name in ("images_per_second", "p50_ms", "p95_ms", "n")),
@@ -117,6 +174,12 @@ CSV_COLUMNS = [
     *CONDITION_NAMES,
     "overrides",
     "notes",
+    *("twin_n", "miou_difference_mean", "miou_difference_sd", "training_time_ratio"),
+    "health",
+    *(f"health_{name}" for name in HEALTH_NAMES),
+    "generation_features",
+    *(f"generation_{name}" for name in GENERATION_NAMES),
+    *(f"refinement_{name}" for name in REFINEMENT_NAMES),
 ]
 
 
@@ -136,6 +199,21 @@ def _csv_row(number: int, group: Group, row: Row) -> dict[str, Any]:
         "timed_sizes": " ".join(_size(size) or "" for size in conditions.get("timed_sizes") or ()),
         "overrides": " ".join(row.overrides),
         "notes": "; ".join(row.notes),
+        **_csv_comparison(group, row),
+        "health": verdicts(row) if row.verdicts else None,
+        **{f"health_{name}": row.health(name).mean for name in HEALTH_NAMES},
+        "generation_features": row.features,
+        **{f"generation_{name}": row.generation(name).mean for name in GENERATION_NAMES},
+        **{f"refinement_{name}": row.refinement(name).mean for name in REFINEMENT_NAMES},
+    }
+
+
+def _csv_comparison(group: Group, row: Row) -> dict[str, Any]:
+    comparison = compare(row, group)
+    return {
+        "twin_n": len(comparison.miou.seeds) if comparison.twin else None,
+        **_csv_score("miou_difference", comparison.miou.summary),
+        "training_time_ratio": comparison.time_ratio,
     }
 
 

@@ -37,7 +37,7 @@ class Data(NamedTuple):
         images = "unknown number of images" if self.images is None else f"{self.images} image{'s' * (self.images != 1)}"
         parts = [f"{self.split or 'unknown split'}, {images}"]
         if self.subset != "all":
-            parts.append(f"trained on {self.subset}")
+            parts.append(f"trained on {cell_spec.subset_text(self.subset)}")
         parts.append(f"data {self.fingerprint[:12]}" if self.fingerprint else "data not identified")
         return " · ".join(parts)
 
@@ -58,9 +58,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is shown: rankings, cells without a result, files that could not be read, and where all that lies."""
+    """All that is shown: rankings, cells without a result, files that could not be read, and where all that lies.
+
+    `helpers` are finished cells that only served others, such as those of a fold; they are in no ranking.
+    """
 
     groups: tuple[Group, ...]
+    helpers: tuple[Record, ...]
     without_result: tuple[Record, ...]
     problems: tuple[RecordProblem, ...]
     folders: tuple[Path, ...]
@@ -69,12 +73,14 @@ class Report:
 def build_report(sources: Sources) -> Report:
     """Sort records into rankings."""
     finished = [record for record in sources.records if record.status == "ok"]
+    helpers = tuple(record for record in finished if cell_spec.is_helper(record))
     by_data: dict[Data, list[Record]] = {}
     for record in finished:
-        by_data.setdefault(_data(record), []).append(record)
+        if not cell_spec.is_helper(record):
+            by_data.setdefault(_data(record), []).append(record)
     groups = [group for data in sorted(by_data, key=_order) for group in _groups(data, by_data[data])]
     without_result = tuple(record for record in sources.records if record.status != "ok")
-    return Report(tuple(groups), without_result, sources.problems, sources.folders)
+    return Report(tuple(groups), helpers, without_result, sources.problems, sources.folders)
 
 
 def _data(record: Record) -> Data:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from string import ascii_lowercase
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from .conditions import sizes_text
-from .numbers import MISSING, percent, significant
+from segbench.stats.paired import ENOUGH_SEEDS, sign_flip_floor
+
+from . import tables
+from .twins import comparisons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from segbench.store.record import Record
 
     from .groups import Group, Report
     from .rows import Row
+    from .tables import Table
+    from .twins import Comparison
 
 DEFINITIONS = (
     "mIoU: one confusion matrix summed over the split, labels at native resolution, ignored pixels excluded; "
@@ -26,13 +30,24 @@ DEFINITIONS = (
     "MiB: peak memory, on a GPU what torch allocated, on a CPU all of the process. GFLOPs: of one image. "
     "A dash is a number that is not known.",
 )
-
-
-class Table(NamedTuple):
-    """Headers and cells; the first column is text, the others are numbers. A header may hold line breaks."""
-
-    headers: list[str]
-    rows: list[list[str]]
+AGAINST_TWIN = (
+    "Against the twin: same seed, same images; mean ± sample standard deviation of the paired differences. No interval "
+    "is computed, so that a difference is no verdict. A placebo (METHOD~KIND) has a critic that is broken on purpose: "
+    "what it gains too is no merit of the critic."
+)
+HEALTH = (
+    "Health: by written rules over the last third of training (segbench/stats/health.py). Gradient ratio: adversarial "
+    "/ supervised, at the generator's output. The critic is right on training reals, fakes, and reals of the val split."
+)
+GENERATED = (
+    "Generated images: KID (kernel inception distance) or the distance of pixel statistics, less is better; precision "
+    "and recall of k-nearest-neighbour manifolds; diversity and nearest: root mean square distance to one another and "
+    "to the nearest training image. Numbers of different features are never to be compared."
+)
+REFINEMENT = (
+    "Refinement: labelled pixels whose class the refiner changed; corrected were wrong before and are right, spoilt "
+    "the reverse."
+)
 
 
 @dataclass(frozen=True)
@@ -43,13 +58,6 @@ class Section:
     conditions: tuple[str, ...]
     tables: tuple[Table, ...]
     footnotes: tuple[str, ...]
-
-
-class Column(NamedTuple):
-    """A column: its header, and the cell of a row."""
-
-    header: str
-    cell: Callable[[Row], str]
 
 
 def sections(report: Report) -> list[Section]:
@@ -64,9 +72,12 @@ def failures(report: Report) -> list[str]:
 
 def closing(report: Report) -> list[str]:
     """Return what stands below the tables: definitions, versions, where the records are, and what was not read."""
-    lines = list(DEFINITIONS) if report.groups else []
+    lines = _definitions(report)
     if any(len(same) > 1 for same in _groups_by_benchmark(report).values()):
         lines.append("Rows of different rankings above were measured under different conditions: do not compare them.")
+    if number := len(report.helpers):
+        which = "1 cell that only serves" if number == 1 else f"{number} cells that only serve"
+        lines.append(f"Left out of the rankings: {which} others (folds, and shares of labels that nobody asked for).")
     lines += _software(report)
     lines.append(f"Records: {', '.join(str(folder) for folder in report.folders)}")
     return lines + [f"Not read: {problem}" for problem in report.problems]
@@ -74,46 +85,80 @@ def closing(report: Report) -> list[str]:
 
 def _section(group: Group) -> Section:
     letters = _letters(group.rows)
+    compared = comparisons(group)
     conditions = [group.data.heading]
     conditions += [f"protocol: {group.protocol}"] if group.protocol else []
     conditions += [group.conditions.heading] if group.conditions else []
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset}",
         conditions=tuple(conditions),
-        tables=tuple(_table(columns, group.rows, letters) for columns in (_results(group), _costs(group))),
-        footnotes=tuple(f"({letter}) {note}" for note, letter in letters.items()),
+        tables=tuple(_tables(group, compared, letters)),
+        footnotes=(
+            *(f"({letter}) {note}" for note, letter in letters.items()),
+            *_twin_footnotes(compared),
+            *_health_footnotes(group.rows),
+        ),
     )
 
 
-def _results(group: Group) -> list[Column]:
-    """Return the columns of accuracy and speed."""
-    return [
-        Column("mIoU [%]", lambda row: percent(row.score("miou"))),
-        Column("seeds", lambda row: str(len(row.records))),
-        Column("pixel\nacc [%]", lambda row: _mean_percent(row, "pixel_accuracy")),
-        *(Column(f"images/s\nbatch {batch}", _throughput(batch)) for batch in _batches(group)),
-        Column("training\nimages/s", lambda row: significant(row.train("images_per_second").mean)),
-        Column("training\n[s]", lambda row: significant(row.train("seconds").mean)),
-    ]
+def _tables(group: Group, compared: Sequence[Comparison], letters: dict[str, str]) -> Iterable[Table]:
+    """Return the tables of a ranking; one without rows is left out."""
+    segmenting = [row for row in group.rows if not row.generates_images]
+    if segmenting:
+        yield tables.results(group, segmenting, letters)
+    if compared:
+        yield tables.against_twins(compared)
+    if refining := _refining(group):
+        yield tables.refinements(refining)
+    if generating := _generating(group):
+        yield tables.generated_images(generating)
+    yield tables.costs(group, letters)
 
 
-def _costs(group: Group) -> list[Column]:
-    """Return the columns of latency and of what a method needs."""
-    sizes = {row.flops_size for row in group.rows if row.flops_size}
-    size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
-    return [
-        *(Column(f"p50 / p95 [ms]\nbatch {batch}", _latency(batch)) for batch in _batches(group)),
-        Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)),
-        Column(f"GFLOPs{size}", lambda row: _gflops(row, bool(size))),
-        Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
-        Column("inference\n[MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)),
-    ]
+def _refining(group: Group) -> list[Row]:
+    return [row for row in group.rows if row.refinement("changed").n]
 
 
-def _table(columns: Sequence[Column], rows: Sequence[Row], letters: dict[str, str]) -> Table:
-    names = [" ".join([row.method, *(f"({letters[note]})" for note in row.notes)]) for row in rows]
-    cells = [[name, *(column.cell(row) for column in columns)] for name, row in zip(names, rows, strict=True)]
-    return Table(["method", *(column.header for column in columns)], cells)
+def _generating(group: Group) -> list[Row]:
+    return [row for row in group.rows if row.features]
+
+
+def _twin_footnotes(compared: Sequence[Comparison]) -> Iterable[str]:
+    """Say which differences are not to be read, and why."""
+    few = sorted({len(one.miou.seeds) for one in compared if one.miou.seeds and one.miou.is_exploratory})
+    if few:
+        floors = ", ".join(f"{sign_flip_floor(n):g} with {n} seed{'s' * (n != 1)}" for n in few)
+        yield (
+            f"Exploratory: with fewer than {ENOUGH_SEEDS} seeds in common no difference can be called significant; an "
+            f"exact sign-flip test over n seeds cannot go below p = 2/2^n, {floors}."
+        )
+    for one in compared:
+        if one.row.twin and one.twin is None:
+            yield f"{one.row.method}: its twin {one.row.twin} has not exactly one row in this ranking to compare with."
+
+
+def _health_footnotes(rows: Sequence[Row]) -> Iterable[str]:
+    """Give the reason of each verdict that is not healthy, from the first seed that has it."""
+    for row in rows:
+        for verdict, seeds in row.verdicts.items():
+            if verdict == "healthy":
+                continue
+            first = next(record for record in row.records if record.seed == seeds[0])
+            reason = first.health.reason if first.health else ""
+            others = f" (so are seeds {', '.join(map(str, seeds[1:]))})" if len(seeds) > 1 else ""
+            yield f"{row.method}, seed {seeds[0]}: {verdict}: {reason}{others}"
+
+
+def _definitions(report: Report) -> list[str]:
+    """Return the definitions of what the report shows."""
+    groups, rows = report.groups, [row for group in report.groups for row in group.rows]
+    shown = {
+        AGAINST_TWIN: any(one.twin for group in groups for one in comparisons(group)),
+        HEALTH: any(row.verdicts for row in rows),
+        GENERATED: any(_generating(group) for group in groups),
+        REFINEMENT: any(_refining(group) for group in groups),
+    }
+    return [*(DEFINITIONS if groups else ()), *(text for text, is_shown in shown.items() if is_shown)]
 
 
 def _letters(rows: Sequence[Row]) -> dict[str, str]:
@@ -124,43 +169,6 @@ def _letters(rows: Sequence[Row]) -> dict[str, str]:
 
 def _letter(i: int) -> str:
     return (_letter(i // 26 - 1) if i >= 26 else "") + ascii_lowercase[i % 26]
-
-
-def _batches(group: Group) -> list[int]:
-    """Return the batch sizes that are shown: 1 and the protocol's."""
-    if group.conditions is None:
-        return []
-    return sorted({1, group.conditions.batch_size or 1})
-
-
-def _throughput(batch: int) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        timing = row.inference.get(batch)
-        return significant(timing.images_per_second) if timing else MISSING
-
-    return cell
-
-
-def _latency(batch: int) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        if (timing := row.inference.get(batch)) is None:
-            return MISSING
-        latency = timing.latency_ms
-        return f"{significant(latency.p50)} / {significant(latency.p95)} ({latency.n})"
-
-    return cell
-
-
-def _gflops(row: Row, size_is_in_header: bool) -> str:
-    number = significant(row.cost("flops"), 1e9)
-    if number == MISSING or size_is_in_header or row.flops_size is None:
-        return number
-    return f"{number} at {sizes_text((row.flops_size,))}"
-
-
-def _mean_percent(row: Row, score: str) -> str:
-    mean = row.score(score).mean
-    return MISSING if mean is None else f"{100 * mean:.2f}"
 
 
 def _failure(record: Record) -> str:

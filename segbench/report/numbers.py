@@ -22,6 +22,26 @@ def percent(summary: Summary) -> str:
     return f"{100 * summary.mean:.2f} ± {MISSING if summary.sd is None else f'{100 * summary.sd:.2f}'}"
 
 
+def points(summary: Summary) -> str:
+    """Return a mean difference ± sample standard deviation in percentage points, with its sign.
+
+    >>> from segbench.stats.summary import summarize
+    >>> points(summarize([0.25, 0.75])), points(summarize([-0.5])), points(summarize([]))
+    ('+50.00 ± 35.36', '-50.00 ± -', '-')
+    """
+    return MISSING if summary.mean is None else f"{'' if summary.mean < 0 else '+'}{percent(summary)}"
+
+
+def spread(summary: Summary) -> str:
+    """Return mean ± sample standard deviation, three significant digits each.
+
+    >>> from segbench.stats.summary import summarize
+    >>> spread(summarize([0.01, 0.03])), spread(summarize([2.0])), spread(summarize([]))
+    ('0.0200 ± 0.0141', '2.00 ± -', '-')
+    """
+    return MISSING if summary.mean is None else f"{significant(summary.mean)} ± {significant(summary.sd)}"
+
+
 def significant(value: float | None, scale: float = 1.0) -> str:
     """Return value / scale with at least three significant digits, never an exponent.
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from segbench.stats.summary import Summary
-    from segbench.store.record import Cost, Inference, Record
+    from segbench.store.record import Cost, Inference, Record, Verdict
 
 SCORE_NAMES = ("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice")
+GENERATION_NAMES = ("kid", "kid_sd", "pixel_statistics", "precision", "recall", "diversity", "nearest")
+REFINEMENT_NAMES = ("changed", "corrected", "spoilt")
 COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
 
 
@@ -46,6 +48,53 @@ class Row:
     def overrides(self) -> tuple[str, ...]:
         """The dotted protocol keys in which the method differs from its benchmark."""
         return cell_spec.overrides(self.records[0])
+
+    @property
+    def twin(self) -> str | None:
+        """The method with which it must be compared."""
+        return cell_spec.twin(self.records[0])
+
+    @property
+    def placebo_of(self) -> str | None:
+        """The method of which it is a placebo."""
+        return cell_spec.placebo_of(self.records[0])
+
+    @property
+    def base(self) -> str | None:
+        """The method whose predictions it refines."""
+        return cell_spec.base(self.records[0])
+
+    @property
+    def generates_images(self) -> bool:
+        """Whether it makes images instead of label maps, and so has no mIoU."""
+        return any(record.generation for record in self.records) and self.score("miou").n == 0
+
+    @property
+    def features(self) -> str | None:
+        """The features by which generated images were compared; several where the seeds differ."""
+        found = {record.generation.features for record in self.records if record.generation}
+        return " and ".join(sorted(found)) or None
+
+    @property
+    def verdicts(self) -> dict[Verdict, tuple[int, ...]]:
+        """The seeds of each verdict on the adversarial game, the most frequent first; empty without a critic."""
+        seeds: dict[Verdict, tuple[int, ...]] = {}
+        for record in self.records:
+            if record.health:
+                seeds[record.health.verdict] = (*seeds.get(record.health.verdict, ()), record.seed)
+        return dict(sorted(seeds.items(), key=lambda item: (-len(item[1]), item[0])))
+
+    def health(self, name: str) -> Summary:
+        """Return one of the numbers behind the verdicts over the seeds."""
+        return summarize(record.health.numbers.get(name) if record.health else None for record in self.records)
+
+    def generation(self, name: str) -> Summary:
+        """Return one of GENERATION_NAMES over the seeds."""
+        return summarize(getattr(record.generation, name) if record.generation else None for record in self.records)
+
+    def refinement(self, name: str) -> Summary:
+        """Return one of REFINEMENT_NAMES, in [0, 1], over the seeds."""
+        return summarize(getattr(record.refinement, name) if record.refinement else None for record in self.records)
 
     def score(self, name: str) -> Summary:
         """Return a score, in [0, 1], over the seeds."""

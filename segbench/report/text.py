@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .groups import Report
-    from .layout import Section, Table
+    from .layout import Section
+    from .tables import Table
 
 TERMINAL_WIDTH = 100
 
@@ -62,14 +63,17 @@ def latex(report: Report) -> str:
 
 
 def _terminal_section(section: Section) -> str:
+    heading = "\n".join([section.title, *section.conditions])
+    tables = [_terminal_table(table) for table in section.tables]
+    footnotes = "\n".join(_wrapped(line) for line in section.footnotes)
+    return "\n\n".join([heading, *tables, *([footnotes] if footnotes else [])])
+
+
+def _terminal_table(table: Table) -> str:
     from tabulate import tabulate
 
-    tables = [
-        tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=_alignment(table))
-        for table in section.tables
-    ]
-    heading = "\n".join([section.title, *section.conditions])
-    return "\n\n".join([heading, *tables, *(["\n".join(section.footnotes)] if section.footnotes else [])])
+    lines = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=_alignment(table))
+    return f"{table.title}\n\n{lines}" if table.title else str(lines)
 
 
 def _wrapped(line: str) -> str:
@@ -89,7 +93,8 @@ def _markdown_table(table: Table) -> str:
 
     headers = [_markdown(header.replace("\n", " ")) for header in table.headers]
     rows = [[_markdown(cell) for cell in row] for row in table.rows]
-    return str(tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(table)))
+    lines = tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=_alignment(table))
+    return f"**{_markdown(table.title)}**\n\n{lines}" if table.title else str(lines)
 
 
 def _markdown_list(lines: Iterable[str]) -> list[str]:
@@ -115,9 +120,9 @@ def _latex_table(table: Table) -> str:
     rows = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
     header = " & ".join(_latex(header.replace("\n", " ")) for header in table.headers) + r" \\"
     columns = "l" + "r" * (len(table.headers) - 1)
-    return "\n".join(
-        [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", header, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
-    )
+    title = [f"\\textit{{{_latex(table.title)}}}\\par"] if table.title else []
+    top = [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", header, r"\midrule"]
+    return "\n".join([*title, *top, *rows, r"\bottomrule", r"\end{tabular}"])
 
 
 def _latex_list(lines: Iterable[str]) -> list[str]:

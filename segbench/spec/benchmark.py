@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import SpecError
 
+from .compare import kept_claims, with_placebos, written_claims
 from .components import dataset_use
-from .methods import read_methods
+from .methods import resolved_methods
 from .names import check_name, named_entries
 from .node import Node, Place, check_keys
 from .packaged import find_benchmark
@@ -18,6 +19,7 @@ from .recipe import Benchmark
 from .references import Reference
 from .settings import apply_settings
 from .validate import validated
+from .written import written_methods
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
     from .recipe import DatasetUse
 
-BENCHMARK_KEYS = ("name", "datasets", "protocol", "seeds", "methods")
+NEEDED_KEYS = ("name", "datasets", "protocol", "seeds", "methods")
+BENCHMARK_KEYS = (*NEEDED_KEYS, "compare")
 
 # Seeds enter records and random generators as 63-bit numbers.
 LARGEST_SEED = 2**63 - 1
@@ -43,8 +46,9 @@ def load_benchmark(
     """Return the benchmark that a packaged name or a path stands for.
 
     `sets` are PATH=VALUE settings laid over the file first (`segbench.spec.settings`), `only` the names of the methods
-    to keep together with the upstream methods that they need, `seeds` take the place of the file's. Raises SpecError
-    with file, line and dotted path for whatever is wrong.
+    (placebos among them, such as "unet+critic~frozen") to keep together with the upstream methods that they need,
+    `seeds` take the place of the file's. A claim is kept with its methods. Raises SpecError with file, line and dotted
+    path for whatever is wrong.
 
         load_benchmark("quickstart", load_registry(), sets=["protocol.budget.epochs=1"], only=["unet"], seeds=[0])
     """
@@ -54,13 +58,17 @@ def load_benchmark(
         root = _with_seeds(root, seeds)
     entries = _entries(root)
     validated(Protocol, entries["protocol"])
+    written = written_methods(entries["methods"])
+    claims = written_claims(entries.get("compare"), written)
     chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
+    methods = resolved_methods(with_placebos(written, claims), entries["protocol"], registry, chosen)
     return Benchmark(
         name=_name(entries["name"]),
         source=str(path),
         datasets=_datasets(entries["datasets"], registry),
         seeds=_seeds(entries["seeds"]),
-        methods=read_methods(entries["methods"], entries["protocol"], registry, chosen),
+        methods=methods,
+        compare=kept_claims(claims, methods),
     )
 
 
@@ -74,10 +82,10 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 def _entries(root: Node) -> dict[str, Node]:
     entries = check_keys(root, "must be a mapping", BENCHMARK_KEYS)
-    for key in BENCHMARK_KEYS:
+    for key in NEEDED_KEYS:
         if key not in entries or entries[key].value is None:
             place = entries[key].place if key in entries else root.place.entry(key)
-            raise place.error(f"is missing; a benchmark file needs {', '.join(BENCHMARK_KEYS)}")
+            raise place.error(f"is missing; a benchmark file needs {', '.join(NEEDED_KEYS)}")
     return entries
 
 

@@ -1,44 +1,35 @@
-"""Components of a benchmark file: names resolved, options coerced, by the registry."""
+"""The components of a benchmark file: generators, discriminators, losses by their role, datasets."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from segbench.errors import ComponentError, OptionError
+from segbench.errors import OptionError
 from segbench.registry.datasets import dataset_root
-from segbench.registry.options import coerce_options
-from segbench.registry.requirements import check_requirements
 
-from .merge import expanded
+from .component_use import used
 from .recipe import ComponentUse, DatasetUse, WeightedLoss
+from .validate import validated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from segbench.contracts import Kind
     from segbench.registry import Offer, Registry
 
-    from .node import Node, Place
-
-Value = TypeVar("Value")
-
-# What the engine can train today.
-TRAINED_MAPS = ("image -> labels",)
-LOSS_ROLES = ("supervised",)
+    from .component_use import Used
+    from .node import Node
 
 
-def generator_use(node: Node, registry: Registry) -> ComponentUse:
-    """Resolve a method's generator; SpecError if it maps what no method can be trained for."""
-    entries = _entries("generator", node)
-    offer = _offer("generator", entries["use"], registry)
-    maps = offer.component.maps
-    if maps not in TRAINED_MAPS:
-        raise entries["use"].error(
-            f"generator {offer.full_name} maps {maps!r}; a method can train those that map {_listed(TRAINED_MAPS)}"
-        )
-    return ComponentUse(use=offer.full_name, options=_options(offer, node.place, _without(entries, "use")))
+def generator_use(node: Node, registry: Registry) -> tuple[ComponentUse, str]:
+    """Resolve a method's generator, and return with it what it maps."""
+    generator = used("generator", node, registry)
+    return generator.use, generator.offer.component.maps
+
+
+def discriminator_use(node: Node, registry: Registry) -> ComponentUse:
+    """Resolve a method's discriminator."""
+    return used("discriminator", node, registry).use
 
 
 def weighted_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
@@ -49,35 +40,29 @@ def weighted_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
     return tuple(_weighted_loss(item, registry) for item in items)
 
 
+def loss_of_role(role: str, key: str, node: Node, registry: Registry, keys: Sequence[str]) -> Used:
+    """Resolve a loss that stands under `key`; SpecError if it has not the role that this takes."""
+    loss = used("loss", node, registry, keys)
+    found = loss.offer.component.role
+    if found != role:
+        raise loss.place.error(
+            f"loss {loss.offer.full_name} has the role {found!r}; under {key}: stand those with {role!r}"
+        )
+    return loss
+
+
 def dataset_use(node: Node, registry: Registry) -> DatasetUse:
     """Resolve a dataset; a relative root is relative to the folder of the file (or command line) it is written in."""
-    entries = _entries("dataset", node)
-    offer = _offer("dataset", entries["use"], registry)
-    options = _options(offer, node.place, _without(entries, "use", "root"))
-    root = entries.get("root")
+    dataset = used("dataset", node, registry, ("root",))
+    root = dataset.settings.mapping("must be a mapping").get("root")
     if root is None or root.value is None:
-        return DatasetUse(use=offer.full_name, options=options)
-    return DatasetUse(use=offer.full_name, options=options, root=_root(offer, root))
+        return DatasetUse(use=dataset.use.use, options=dataset.use.options)
+    return DatasetUse(use=dataset.use.use, options=dataset.use.options, root=_root(dataset.offer, root))
 
 
 def _weighted_loss(node: Node, registry: Registry) -> WeightedLoss:
-    entries = _entries("loss", node)
-    offer = _offer("loss", entries["use"], registry)
-    role = offer.component.role
-    if role not in LOSS_ROLES:
-        raise entries["use"].error(
-            f"loss {offer.full_name} has the role {role!r}; under losses: stand those with {_listed(LOSS_ROLES)}"
-        )
-    options = _options(offer, node.place, _without(entries, "use", "weight"))
-    return WeightedLoss(use=offer.full_name, options=options, weight=_weight(entries.get("weight")))
-
-
-def _weight(node: Node | None) -> float:
-    if node is None:
-        return 1.0
-    if isinstance(node.value, bool) or not isinstance(node.value, int | float) or node.value <= 0:
-        raise node.error(f"must be a number greater than 0, not {node.kind()}")
-    return float(node.value)
+    loss = loss_of_role("supervised", "losses", node, registry, ("weight",))
+    return validated(WeightedLoss, loss.settings).model_copy(update={"options": loss.use.options})
 
 
 def _root(offer: Offer, node: Node) -> str:
@@ -89,61 +74,3 @@ def _root(offer: Offer, node: Node) -> str:
         raise node.error(str(error)) from error
     except RuntimeError as error:  # ~nobody
         raise node.error(f"{text!r}: {error}") from error
-
-
-def _entries(kind: Kind, node: Node) -> dict[str, Node]:
-    if isinstance(node.value, str):
-        node = expanded(node)
-    entries = node.mapping(f"must be the name of a {kind}, or {{use: NAME, option: value}}")
-    if "use" not in entries:
-        raise node.error(f"must name its {kind}: {{use: NAME, option: value}}")
-    entries["use"].text(f"must be the name of a {kind}")
-    return entries
-
-
-def _offer(kind: Kind, node: Node, registry: Registry) -> Offer:
-    try:
-        offer = registry.find(kind, str(node.value))
-        check_requirements(offer)
-    except ComponentError as error:
-        raise node.error(str(error)) from error
-    return offer
-
-
-def _options(offer: Offer, place: Place, nodes: Mapping[str, Node]) -> dict[str, object]:
-    given = {name: node.plain() for name, node in nodes.items()}
-    try:
-        options = coerce_options(offer, given)
-    except OptionError as error:
-        culprit = _culprit(offer, given, str(error))
-        raise (nodes[culprit].place if culprit else place).error(str(error)) from error
-    return {name: _resolved(value, nodes[name].place) if name in nodes else value for name, value in options.items()}
-
-
-def _resolved(value: object, place: Place) -> object:
-    """Make the path of an existing file absolute; it is relative to the folder of the file it is written in."""
-    if not isinstance(value, str) or not Path(value).suffix:
-        return value
-    path = place.folder / os.path.expanduser(value)
-    return str(path.resolve()) if path.is_file() else value
-
-
-def _culprit(offer: Offer, given: dict[str, object], message: str) -> str | None:
-    """Return the option without which the registry would not say this; None if an option is missing."""
-    return next((name for name in given if _refusal(offer, _without(given, name)) != message), None)
-
-
-def _refusal(offer: Offer, given: Mapping[str, object]) -> str:
-    try:
-        coerce_options(offer, given)
-    except OptionError as error:
-        return str(error)
-    return ""
-
-
-def _without(mapping: Mapping[str, Value], *names: str) -> dict[str, Value]:
-    return {name: value for name, value in mapping.items() if name not in names}
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(repr(name) for name in names)

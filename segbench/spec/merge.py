@@ -7,12 +7,18 @@ from .node import Node
 # A mapping under one of these keys states one choice among several, so another choice takes its place as a whole.
 CHOICES = frozenset({"budget"})
 
+# What a bare name under one of these keys stands for, where that is not a component's `use`.
+BARE_NAMES = {"refines": "method"}
+
+# A mapping has at most one of these keys; the other one begins a new mapping, as another component does.
+ALTERNATIVES = ("use", "pseudo_labels_from")
+
 
 def lay_over(base: Node, patch: Node) -> Node:
     """Return `base` changed by `patch`.
 
     Mappings merge deeply, but a changed `use` or another budget replaces the mapping; lists and scalars replace; null
-    removes. A bare name counts as `{use: name}`, so options can be added to it.
+    removes. A bare name counts as the mapping it stands for, so options can be added to it.
     """
     if isinstance(patch.value, dict) and isinstance(base.value, str):
         base = expanded(base)
@@ -24,8 +30,9 @@ def lay_over(base: Node, patch: Node) -> Node:
 
 
 def expanded(node: Node) -> Node:
-    """Return the bare name of a component as the mapping it stands for."""
-    return Node({"use": Node(node.value, node.place)}, node.place)
+    """Return a bare name as the mapping it stands for: `{use: NAME}`, under `refines` `{method: NAME}`."""
+    key = BARE_NAMES.get(node.place.path.rpartition(".")[2], "use")
+    return Node({key: Node(node.value, node.place)}, node.place)
 
 
 def _merged(base: dict[str, Node], patch: dict[str, Node]) -> dict[str, Node]:
@@ -41,4 +48,5 @@ def _merged(base: dict[str, Node], patch: dict[str, Node]) -> dict[str, Node]:
 
 
 def _uses_another(base: dict[str, Node], patch: dict[str, Node]) -> bool:
-    return "use" in base and "use" in patch and base["use"].value != patch["use"].value
+    old, new = ({key for key in ALTERNATIVES if key in entries} for entries in (base, patch))
+    return bool(old and new) and (old != new or ("use" in new and base["use"].value != patch["use"].value))

@@ -1,84 +1,47 @@
-"""Methods of a benchmark file: keys checked, `extends` laid over, references followed, components resolved."""
+"""Methods of a benchmark file, resolved: components found, options coerced, what does not fit together refused."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .components import generator_use, weighted_losses
+from .adversarial import adversarial_use
+from .components import discriminator_use, generator_use, weighted_losses
+from .fit import check_fit
 from .merge import lay_over
-from .names import named_entries
-from .node import Node, check_keys
 from .protocol import Protocol
 from .recipe import Method
-from .references import Reference, check_exists, in_order
+from .references import check_exists
+from .training_data import label_fractions, refines, trains_on, unlabelled_term
+from .upstream import check_upstream
 from .validate import validated
+from .written import upstream_references
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from segbench.registry import Registry
 
-METHOD_KEYS = ("generator", "losses", "protocol", "extends", "start_from")
+    from .node import Node
+    from .references import Reference
+    from .written import Written
 
-# Keys whose value is a method that must have run before, with the same seed on the same data.
-UPSTREAM_KEYS = ("start_from",)
 
-
-def read_methods(node: Node, protocol: Node, registry: Registry, only: Sequence[Reference]) -> dict[str, Method]:
+def resolved_methods(
+    written: Mapping[str, Written], protocol: Node, registry: Registry, only: Sequence[Reference]
+) -> dict[str, Method]:
     """Return the methods, or of them those named in `only` and what these need, in the order of the file.
 
-    Keys and references of every method are checked; components are resolved for those that are returned, so that a
-    missing plugin does not stand in the way of the others. Raises SpecError.
+    References of every method are checked; components are resolved for those that are returned, so that a missing
+    plugin does not stand in the way of the others. Raises SpecError.
     """
-    written = named_entries(node, "method")
-    for entry in written.values():
-        check_keys(entry, f"must be a mapping with keys of {', '.join(METHOD_KEYS)}", METHOD_KEYS)
-    twins = _references(written, ("extends",))
-    recipes = _extended(written, twins)
-    upstream = _references(recipes, UPSTREAM_KEYS)
-    in_order(upstream)
+    upstream = upstream_references(written)
     chosen = _chosen(only, upstream)
-    methods = {
-        name: _method(name, recipe, twins[name], protocol, registry)
-        for name, recipe in recipes.items()
-        if name in chosen
-    }
-    _check_weights_are_kept(methods, upstream)
+    methods = {name: _method(name, method, protocol, registry) for name, method in written.items() if name in chosen}
+    check_upstream(methods, upstream)
     return methods
 
 
-def _check_weights_are_kept(methods: Mapping[str, Method], upstream: Mapping[str, list[Reference]]) -> None:
-    for reference in (reference for name in methods for reference in upstream[name]):
-        if methods[reference.to].protocol.keep.model == "none":
-            raise reference.place.error(
-                f"{reference.to!r} leaves no weights to start from, since its protocol says keep: {{model: none}}; "
-                "set keep: {model: last} for it"
-            )
-
-
-def _references(methods: Mapping[str, Node], keys: Sequence[str]) -> dict[str, list[Reference]]:
-    """Return for each method the methods that it names under these keys; all of them exist."""
-    references: dict[str, list[Reference]] = {}
-    for name, method in methods.items():
-        entries = method.mapping("must be a mapping")
-        given = [entries[key] for key in keys if key in entries and entries[key].value is not None]
-        references[name] = [Reference(entry.text("must be the name of a method"), entry.place) for entry in given]
-        for reference in references[name]:
-            check_exists(reference, "method", methods)
-    return references
-
-
-def _extended(written: Mapping[str, Node], twins: Mapping[str, list[Reference]]) -> dict[str, Node]:
-    """Return each method laid over the one that it extends, in the order of the file."""
-    recipes: dict[str, Node] = {}
-    for name in in_order(twins):
-        entries = written[name].mapping("must be a mapping")
-        own = Node({key: entry for key, entry in entries.items() if key != "extends"}, written[name].place)
-        recipes[name] = lay_over(recipes[twins[name][0].to], own) if twins[name] else own
-    return {name: recipes[name] for name in written}
-
-
-def _chosen(only: Sequence[Reference], upstream: Mapping[str, list[Reference]]) -> set[str]:
+def _chosen(only: Sequence[Reference], upstream: Mapping[str, Mapping[str, Reference]]) -> set[str]:
     for reference in only:
         check_exists(reference, "method", upstream)
     waiting = [reference.to for reference in only] or list(upstream)
@@ -87,26 +50,51 @@ def _chosen(only: Sequence[Reference], upstream: Mapping[str, list[Reference]]) 
         name = waiting.pop()
         if name not in chosen:
             chosen.add(name)
-            waiting += [reference.to for reference in upstream[name]]
+            waiting += [reference.to for reference in upstream[name].values()]
     return chosen
 
 
-def _method(name: str, recipe: Node, twin: list[Reference], protocol: Node, registry: Registry) -> Method:
-    entries = {key: entry for key, entry in recipe.mapping("must be a mapping").items() if entry.value is not None}
-    for key in ("generator", "losses"):
-        if key not in entries:
-            raise recipe.place.entry(key).error("is missing; every method needs a generator and losses")
+def _method(name: str, written: Written, protocol: Node, registry: Registry) -> Method:
+    entries, place = written.entries, written.recipe.place
+    if "generator" not in entries:
+        raise place.entry("generator").error("is missing; every method needs a generator")
     common = validated(Protocol, protocol)
     own = validated(Protocol, lay_over(protocol, entries["protocol"])) if "protocol" in entries else common
-    return Method(
+    generator, maps = generator_use(entries["generator"], registry)
+    method = Method(
         name=name,
-        generator=generator_use(entries["generator"], registry),
-        losses=weighted_losses(entries["losses"], registry),
+        generator=generator,
+        maps=maps,
         protocol=own,
-        twin=twin[0].to if twin else None,
+        twin=written.twin,
+        placebo_of=written.placebo_of,
         overrides=tuple(differing(common.model_dump(), own.model_dump())),
-        start_from=str(entries["start_from"].value) if "start_from" in entries else None,
+        **_given(entries, registry),
     )
+    check_fit(method, entries, place)
+    return method
+
+
+def _given(entries: Mapping[str, Node], registry: Registry) -> dict[str, Any]:
+    """Return the fields of a recipe that may be left out, where they are not."""
+    readers: dict[str, Callable[[Node], Any]] = {
+        "losses": lambda node: weighted_losses(node, registry),
+        "discriminator": lambda node: discriminator_use(node, registry),
+        "adversarial": lambda node: adversarial_use(node, registry),
+        "noise_channels": _noise_channels,
+        "start_from": lambda node: node.value,
+        "refines": refines,
+        "trains_on": trains_on,
+        "labels": label_fractions,
+        "unlabelled": lambda node: unlabelled_term(node, registry),
+    }
+    return {key: read(entries[key]) for key, read in readers.items() if key in entries}
+
+
+def _noise_channels(node: Node) -> int:
+    if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 1:
+        raise node.error(f"must be a whole number of at least 1, not {node.kind()}")
+    return node.value
 
 
 def differing(first: Any, second: Any, path: str = "") -> list[str]:

@@ -142,6 +142,13 @@ class Keep(Frozen):
     samples: NonNegativeInt = 4
 
 
+class Features(Shorthand):
+    """By what generated images are compared with real ones: pixel statistics, or a timm model with its weights file."""
+
+    use: str = "pixel_statistics"
+    weights: str | None = None
+
+
 class Protocol(Frozen):
     """What is the same for all methods; a method may override keys, and the report marks such rows."""
 
@@ -165,6 +172,7 @@ class Protocol(Frozen):
     absent_classes: Literal["refuse", "allow"] = "refuse"
     timing: Timing = Timing()
     keep: Keep = Keep()
+    features: Features = Features()
 
     @model_validator(mode="after")
     def check_selection(self) -> Self:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .protocol import Frozen, Optimizer, Protocol, Shorthand
+
+if TYPE_CHECKING:
+    from segbench.contracts import Kind
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Placebo = Literal["frozen", "shuffled", "noise", "detached"]
@@ -40,6 +43,14 @@ class Encoding(Shorthand):
     smoothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
     tau: Annotated[float, Field(gt=0, lt=1)] = 0.9
 
+    @model_validator(mode="after")
+    def check_settings_fit(self) -> Self:
+        """Refuse a setting of another encoding."""
+        for setting, encoding in (("smoothing", "smoothed"), ("tau", "scaled")):
+            if self.use != encoding and getattr(self, setting) != type(self).model_fields[setting].default:
+                raise ValueError(f"{self.use} has no {setting}")
+        return self
+
 
 class Penalty(ComponentUse):
     """A penalty on the critic: its weight, and every how many critic steps it is taken (its weight then counts so
@@ -68,6 +79,16 @@ class Adversarial(ComponentUse):
     encoding: Encoding = Encoding()
     conditional: bool = True
     placebo: Placebo | None = None
+
+    @model_validator(mode="after")
+    def check_alternation(self) -> Self:
+        """Refuse two answers to how often the critic is trained."""
+        if self.alternate is not None and self.d_steps != 1:
+            raise ValueError(
+                f"give d_steps or alternate, not both: with alternate: {self.alternate} the critic takes "
+                f"{self.alternate} steps and then the generator as many"
+            )
+        return self
 
 
 class Refines(Frozen):
@@ -123,6 +144,23 @@ class Method(Frozen):
     unlabelled: UnlabelledTerm | None = None
 
     @property
+    def is_trained(self) -> bool:
+        """Whether there is anything to train it by; a classical refiner has neither losses nor a critic."""
+        return bool(self.losses) or self.adversarial is not None
+
+    @property
+    def components(self) -> tuple[tuple[Kind, ComponentUse], ...]:
+        """All the components that it uses, each with its kind."""
+        critic, term = self.adversarial, self.unlabelled
+        losses = (*self.losses, critic, critic.penalty if critic else None, term.loss if term else None)
+        uses: list[tuple[Kind, ComponentUse | None]] = [
+            ("generator", self.generator),
+            ("discriminator", self.discriminator),
+        ]
+        uses += [("loss", loss) for loss in losses]
+        return tuple((kind, use) for kind, use in uses if use is not None)
+
+    @property
     def upstream(self) -> dict[str, str]:
         """The methods of the same dataset, subset and seed that must have run before, by the reason."""
         needed = {
@@ -140,6 +178,10 @@ class Claim(Frozen):
     claim: str
     against: str
     placebo: tuple[Placebo, ...] = ()
+
+    def name_of(self, placebo: Placebo) -> str:
+        """Return the name of the method that is this placebo of the claimed one."""
+        return f"{self.claim}~{placebo}"
 
 
 class Benchmark(Frozen):

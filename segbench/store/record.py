@@ -10,6 +10,8 @@ SCHEMA = 1
 
 Status = Literal["ok", "failed", "skipped", "interrupted"]
 
+Verdict = Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
+
 
 class Part(BaseModel):
     """A part of a record; numbers that are missing are null, never NaN."""
@@ -81,10 +83,13 @@ class CriticPoint(Part):
     """What the adversarial game looked like at one step; null where it does not apply.
 
     `real`, `fake` and `validation` are the critic's mean scores of training reals, fakes and validation reals, the
-    accuracies the share that it takes for what they are. `ratio` and `cosine` compare the adversarial gradient at the
-    generator's output, times its weight, with the supervised one. `top_probability` and `entropy` [nats] are means over
-    pixels of the predictions; `diversity` is the mean distance between generated images of a batch, each pixel in
-    [-1, 1], `nearest` that from a generated image to the nearest training image looked at (root mean square).
+    accuracies the share that it takes for what they are, a score on the boundary counting half. `ratio` and `cosine`
+    compare the adversarial gradient at the generator's output, times its weight, with the supervised one; the three
+    `_gradient` are norms, the critic's over its parameters. `overfit` is r_v of segbench/stats/health.py.
+    `top_probability` and `entropy` [nats] are means over pixels of the predictions; `class_entropy` is the entropy of
+    the histogram of predicted classes over that of the true ones, 0 if one class is predicted. `diversity` is the mean
+    distance between generated images of a batch, each pixel in [-1, 1], `nearest` that from a generated image to the
+    nearest training image looked at (root mean square).
     """
 
     step: int
@@ -103,15 +108,20 @@ class CriticPoint(Part):
     critic_gradient: float | None = None
     top_probability: float | None = None
     entropy: float | None = None
+    class_entropy: float | None = None
     overfit: float | None = None
     diversity: float | None = None
     nearest: float | None = None
 
 
 class Health(Part):
-    """How an adversarial cell ended, why, the numbers that led to it, and the course of the game."""
+    """How an adversarial cell ended, why, the numbers that led to it, and the course of the game.
 
-    verdict: Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
+    The rules are those of segbench/stats/health.py. `numbers` are means and medians over the last third of all points
+    that were taken; `curve` holds at most 64 of them, the first and the last among these.
+    """
+
+    verdict: Verdict
     reason: str
     numbers: dict[str, float | None]
     curve: list[CriticPoint]

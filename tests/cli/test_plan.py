@@ -28,6 +28,7 @@ def pictures(root): ...
 @hookimpl
 def segbench_generators():
     yield Component("net", net, "A network")
+    yield Component("refiner", net, "A refiner", maps="image, labels -> labels")
 
 @hookimpl
 def segbench_losses():
@@ -72,6 +73,38 @@ def test_cells_are_shown_upstream_first_with_needs_and_keys(capsys):
     assert rows[2][3:5] == ["base", "(start_from)"]
     assert all(len(row[-2]) == 16 and row[-1] == "no" for row in rows)
     assert lines[6] == "4 cells, 0 of them recorded in results/my-bench"
+
+
+REFINED = """
+  fine: {generator: mine/refiner, losses: [mine/entropy], refines: {method: base, folds: 3}, labels: {fraction: 0.5}}
+"""
+
+
+def test_subsets_are_shown_where_there_are_any(capsys, tmp_path):
+    (tmp_path / "bench.yaml").write_text(BENCHMARK + REFINED)
+    assert main(["plan", "bench.yaml", "--seeds", "0", "--only", "fine"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    header, *rows = (" ".join(line[: lines[1].index("KEY")].split()) for line in lines[1:8])
+    assert header == "DATASET SUBSET METHOD SEED NEEDS"
+    assert rows == [
+        "dots all base 0",
+        "dots labels 0.5 base 0",
+        "dots labels 0.5, fold 1/3 base 0",
+        "dots labels 0.5, fold 2/3 base 0",
+        "dots labels 0.5, fold 3/3 base 0",
+        "dots labels 0.5 fine 0 base (refines, 3 folds)",
+    ]
+
+
+def test_json_names_every_fold_that_is_needed(capsys, tmp_path):
+    (tmp_path / "bench.yaml").write_text(BENCHMARK + REFINED)
+    found = planned(capsys, "--seeds", "0", "--only", "fine")
+    _, *base, fine = found["cells"]
+    assert fine["needs"] == [
+        {"reason": reason, "method": "base", "key": cell["key"]}
+        for reason, cell in zip(["refines", *(f"refines fold {i}/3" for i in (1, 2, 3))], base, strict=True)
+    ]
+    assert fine["subset"] == "labels 0.5"
 
 
 def test_json_has_the_same_facts(capsys):
@@ -140,6 +173,7 @@ def test_without_the_data_keys_are_unknown(capsys, tmp_path):
         (["absent.yaml"], "there is no benchmark file absent.yaml"),
         (["quikstart"], "Did you mean 'quickstart'?"),
         (["bench.yaml", "--set", "methods.base.start_from=tuned"], "methods.base.start_from: "),
+        (["bench.yaml", "--set", "methods.base.adversarial=mine/entropy"], "under adversarial: stand those with"),
     ],
 )
 def test_a_mistake_is_an_error_without_a_traceback(capsys, arguments, message):

@@ -54,3 +54,55 @@ def test_an_unreadable_image_is_an_error(recorded_cell, tmp_path, capsys):
 def test_the_output_folder_has_to_be_given(recorded_cell, image, capsys):
     assert main(["predict", str(recorded_cell), str(image)]) == 2
     assert "--output" in capsys.readouterr().err
+
+
+def test_an_explanation_is_written_on_request(recorded_cell, image, tmp_path, capsys):
+    arguments = ["predict", str(recorded_cell), str(image), "-o", str(tmp_path / "out"), "--explain"]
+    assert main([*arguments, "--layer", "network.layers.0"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "out" / "my photo.png")]
+    assert (tmp_path / "out" / "my photo.explain.png").is_file()
+
+
+def test_pseudo_labels_are_written_as_a_dataset_and_told_of(recorded_cell, image, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["predict", str(recorded_cell), str(image), "--pseudo-labels"]
+    assert main([*arguments, "0", "-o", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["class", "coverage", "share"]
+    assert lines[4].startswith("all 1 images")
+    assert lines[4].split()[-4:] == ["100.0", "%", "100.0", "%"]
+    assert lines[5] == f"train on it with {{use: data/folder, root: {out}}}"
+    assert (out / "images" / "my photo.jpg").read_bytes() == image.read_bytes()
+    assert main([*arguments, "0", "-o", str(tmp_path / "again"), "--truth", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split("  ")[-1].strip() == "IoU"
+    assert lines[5] == "drift of the class shares: 0.0 %"
+
+
+def test_a_class_without_pseudo_labels_is_warned_of(recorded_cell, tmp_path, capsys):
+    black = tmp_path / "black.png"
+    Image.fromarray(np.zeros((1, 1, 3), dtype=np.uint8)).save(black)
+    assert main(["predict", str(recorded_cell), str(black), "-o", str(tmp_path / "out"), "--pseudo-labels", "0"]) == 0
+    assert capsys.readouterr().err.count("training needs `absent_classes: allow`") == 2
+
+
+def test_too_high_a_threshold_is_an_error_that_names_the_highest_probability(recorded_cell, image, tmp_path, capsys):
+    arguments = ["predict", str(recorded_cell), str(image), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--pseudo-labels", "1"]) == 2
+    assert "the highest is 0." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--layer", "x"], "--layer is for --explain"),
+        (["--truth", "x"], "--truth is for --pseudo-labels"),
+        (["--explain", "--pseudo-labels", "0.5"], "--explain goes with label maps"),
+        (["--pseudo-labels", "1.5"], "a probability from 0 to 1"),
+    ],
+)
+def test_options_that_do_not_fit_together_are_errors(recorded_cell, image, tmp_path, capsys, given, message):
+    assert main(["predict", str(recorded_cell), str(image), "-o", str(tmp_path / "out"), *given]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()

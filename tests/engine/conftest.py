@@ -9,13 +9,17 @@ import pytest
 import torch
 
 from segbench import Dataset, Sample
+from segbench.engine.adversary import Adversary
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
+from segbench.engine.mapping import Mapping
 from segbench.engine.network import Segmenter
+from segbench.engine.pairing import FieldForm, critic_channels
 from segbench.engine.precision import memory_format
 from segbench.engine.train import Training
 from segbench.spec.protocol import Protocol
+from segbench.spec.recipe import Adversarial
 
 CPU = torch.device("cpu")
 
@@ -68,31 +72,102 @@ def cross_entropy(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(output, target, ignore_index=255)
 
 
-def make_training(
-    network: torch.nn.Module | None = None, loss=cross_entropy, validate=None, **protocol: Any
-) -> Training:
-    """Return a training of 6 images in batches of 2, 8x8 crops, as a new and equal one at every call."""
-    settings = Protocol(**{"budget": {"steps": 8}, "batch_size": 2, "crop": (8, 8), **protocol})
-    layout = memory_format(settings.channels_last)
-    dataset = two_colours()
-    torch.manual_seed(0)
-    segmenter = Segmenter(network or small_network(), 2).to(memory_format=layout)
-    batches = TrainingBatches(
-        ResidentSplit(pack(dataset, "train", "two colours"), CPU),
+class NonSaturating:
+    """The non-saturating loss (Goodfellow 2014) on raw scores."""
+
+    boundary = 0.0
+
+    def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.softplus(-real) + torch.nn.functional.softplus(fake)
+
+    def generator(self, fake: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.softplus(-fake)
+
+
+def small_critic(in_channels: int) -> torch.nn.Module:
+    """Patches of 4x4 pixels, with dropout, which draws random numbers, and batch normalisation, which keeps state."""
+    torch.manual_seed(1)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(in_channels, 4, 4, stride=2, padding=1),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.LeakyReLU(0.2),
+        torch.nn.Dropout(0.2),
+        torch.nn.Conv2d(4, 1, 3, padding=1),
+    )
+
+
+def crops(settings: Protocol, split: str = "train", stream: str = "") -> TrainingBatches:
+    """Return batches of the images of two colours."""
+    return TrainingBatches(
+        ResidentSplit(pack(two_colours(), split, "two colours"), CPU),
         batch_size=settings.batch_size,
         crop=settings.crop,
         augment=settings.augment,
         ignore_index=255,
         seed=3,
-        memory_format=layout,
+        memory_format=memory_format(settings.channels_last),
+        stream=stream,
     )
-    return Training(segmenter, [(1.0, loss)], batches, validate or (lambda network: 0.5), settings, 3, 255, CPU)
+
+
+def make_adversary(
+    settings: Protocol, critic: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
+) -> Adversary:
+    """Return an adversary of a segmenter of two colours."""
+    settled = Adversarial(use="test/loss", **recipe)
+    form = FieldForm(2, 255, two_colours().palette, settled.encoding, settled.conditional)
+    channels = critic_channels("image -> labels", 3, form)
+    network = (critic or small_critic(channels)).to(memory_format=memory_format(settings.channels_last))
+    return Adversary(
+        critic=network.train(),
+        loss=loss or NonSaturating(),
+        penalty=penalty,
+        recipe=settled,
+        mapping=Mapping("image -> labels", form, 1),
+        batches=crops(settings, stream="critic"),
+        validation=crops(settings, "val", stream="validation"),
+        device=CPU,
+        precision=settings.precision,
+    )
+
+
+def make_training(
+    network: torch.nn.Module | None = None,
+    loss=cross_entropy,
+    validate=None,
+    adversary: dict[str, Any] | None = None,
+    **protocol: Any,
+) -> Training:
+    """Return a training of 6 images in batches of 2, 8x8 crops, as a new and equal one at every call.
+
+    `adversary` are the arguments of `make_adversary`; without them there is no critic.
+    """
+    settings = Protocol(**{"budget": {"steps": 8}, "batch_size": 2, "crop": (8, 8), **protocol})
+    torch.manual_seed(0)
+    segmenter = Segmenter(network or small_network(), 2).to(memory_format=memory_format(settings.channels_last))
+    return Training(
+        network=segmenter,
+        mapping=Mapping("image -> labels", FieldForm(2, 255, two_colours().palette), 1),
+        losses=[(1.0, loss)],
+        batches=crops(settings),
+        validate=validate or (lambda network, step: 0.5),
+        protocol=settings,
+        seed=3,
+        device=CPU,
+        adversary=None if adversary is None else make_adversary(settings, **adversary),
+    )
 
 
 @pytest.fixture
 def training():
     """The maker of small trainings."""
     return make_training
+
+
+@pytest.fixture
+def adversary():
+    """The maker of adversaries."""
+    return make_adversary
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.engine.colours import as_rgb, colours, label_map, overlay, panel
+from segbench.engine.colours import as_rgb, colours, label_map, outlined, overlay, panel
 
 PALETTE = [(10, 20, 30), (200, 100, 0)]
 LABELS = np.array([[0, 1, 255]], dtype=np.uint8)
@@ -60,3 +60,13 @@ def test_a_panel_shows_image_truth_prediction_and_overlay_side_by_side():
         [125, 75, 25],
     ]
     assert picture[:, 3:7].min() == 255
+
+
+def test_borders_of_regions_are_black_inside_and_white_outside():
+    regions = np.zeros((4, 5), dtype=np.uint8)
+    regions[1:3, 2] = 1
+    grey = np.full((4, 5, 3), 128, dtype=np.uint8)
+    drawn = outlined(grey, regions)
+    expected = [[128, 128, 255, 128, 128], [128, 255, 0, 255, 128], [128, 255, 0, 255, 128], [128, 128, 255, 128, 128]]
+    assert drawn[..., 0].tolist() == expected
+    assert grey.min() == 128

@@ -183,7 +183,7 @@ def test_an_auxiliary_loss_that_is_no_scalar_is_the_plugins_fault():
 @pytest.mark.parametrize("mode", [True, False])
 def test_a_wrong_output_is_an_error_that_says_what_was_expected(output, described, mode):
     segmenter = Segmenter(Returns(output), 3).train(mode)
-    expected = rf"Returns returned {described} in .* expected a tensor of logits \(2, 3, height, width\)"
+    expected = rf"Returns returned {described} in .* expected a tensor \(2, 3, height, width\)"
     with pytest.raises(PluginError, match=expected):
         segmenter(torch.zeros(2, 1, 4, 4))
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from segbench.engine.predict import label_map_paths, load_cell, predict_files
-from segbench.errors import DataError, SegbenchError
+from segbench.engine.predict import explain_files, label_map_paths, load_cell, predict_files
+from segbench.errors import DataError, OptionError, RecordError, SegbenchError
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ def test_two_images_of_one_stem_are_an_error_before_anything_is_written(recorded
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("victim", ["a.png", "a.overlay.png"])
+@pytest.mark.parametrize("victim", ["a.png", "a.overlay.png", "a.explain.png"])
 def test_an_image_is_never_overwritten(tmp_path, victim):
     images = [save(tmp_path / name, 8, 8) for name in {"a.png", victim}]
     with pytest.raises(DataError, match=r"would be overwritten; choose another folder with -o"):
@@ -80,3 +82,52 @@ def test_the_same_image_given_twice_is_predicted_once(tmp_path):
 def test_an_unknown_device_is_an_error(recorded_cell):
     with pytest.raises(SegbenchError, match="unknown device 'tpu'"):
         load_cell(str(recorded_cell), recorded_cell.parent, "tpu")
+
+
+def test_an_explanation_is_written_beside_the_same_label_map(recorded, tmp_path):
+    path = save(tmp_path / "a.png", 30, 40, 3)
+    [explained] = explain_files(recorded, [path], tmp_path / "explained")
+    [plain] = predict_files(recorded, [path], tmp_path / "plain")
+    assert explained.read_bytes() == plain.read_bytes()
+    names = {file.name for file in (tmp_path / "explained").iterdir()}
+    assert names == {"a.png", "a.overlay.png", "a.explain.png"}
+
+
+def test_an_explanation_holds_the_critic_s_scores_where_a_critic_was_kept(recorded, tmp_path):
+    path = save(tmp_path / "a.png", 30, 40, 3)
+    critical = replace(recorded, score_map=lambda images, logits: logits[:, :1], score_boundary=0.0)
+    heights = []
+    for name, one in (("without", recorded), ("with", critical)):
+        list(explain_files(one, [path], tmp_path / name, "network.layers.0"))
+        with Image.open(tmp_path / name / "a.explain.png") as picture:
+            heights.append(picture.height)
+    assert heights[1] > heights[0] + 100
+
+
+def test_an_unknown_layer_is_an_error_and_writes_nothing(recorded, tmp_path):
+    path = save(tmp_path / "a.png", 8, 8, 3)
+    with pytest.raises(OptionError, match=r"no layer 'layers\.2'; the nearest names are network\.layers\.2"):
+        list(explain_files(recorded, [path], tmp_path / "out", "layers.2"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_without_a_layer_to_look_at_is_an_error(recorded, tmp_path):
+    class Shallow(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, images):
+            return images * self.weight
+
+    path = save(tmp_path / "a.png", 8, 8, 3)
+    with pytest.raises(OptionError, match=r"no layer to explain it by; name a layer .* with --layer"):
+        list(explain_files(replace(recorded, network=Shallow()), [path], tmp_path / "out"))
+
+
+def test_a_cell_that_makes_images_is_refused(recorded_cell, monkeypatch):
+    recorded = load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
+    maker = replace(recorded, mapping=replace(recorded.mapping, maps="noise -> image"))
+    monkeypatch.setattr("segbench.engine.predict.load_network", lambda path, device: maker)
+    with pytest.raises(RecordError, match="its network maps noise -> image, so it predicts no label maps"):
+        load_cell(str(recorded_cell), recorded_cell.parent, "cpu")

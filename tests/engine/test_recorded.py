@@ -58,6 +58,8 @@ def test_the_network_has_the_weights_that_were_kept(recorded_cell):
     assert recorded.dataset.channels == 3
     assert len(recorded.dataset.classes) == len(recorded.dataset.palette) == 3
     assert recorded.warnings == ()
+    assert recorded.key == recorded_cell.stem
+    assert recorded.score_map is None
 
 
 def test_source_code_that_has_changed_since_is_warned_of(recorded_cell):

@@ -73,7 +73,7 @@ def test_a_stopped_training_resumes_bit_equal(training, recorder, tmp_path, prot
 
     def scripted():
         # A score of the weights themselves, so that it does not matter how often it is asked for.
-        return lambda network: scores[int(network.state_dict()["network.1.num_batches_tracked"]) // 2 - 1]
+        return lambda network, step: scores[int(network.state_dict()["network.1.num_batches_tracked"]) // 2 - 1]
 
     whole = training(validate=scripted(), **protocol)
     train(whole, tmp_path / "whole", NEVER, recorder())
@@ -172,7 +172,7 @@ def test_averaged_weights_follow_the_exponential_moving_average(training, record
 def test_the_weights_best_on_val_are_selected(training, recorder, tmp_path):
     seen = []
 
-    def validate(network) -> float:
+    def validate(network, step) -> float:
         seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
         return [0.2, 0.6, 0.4, 0.6][len(seen) - 1]
 

@@ -24,6 +24,10 @@ def entropy(num_classes, ignore_index, *, smooth: float = 0.0):
     """Only its place counts here."""
 
 
+def critic(in_channels, *, width: int = 8):
+    """Only its place counts here."""
+
+
 def shapes(*, images: int = 2):
     import numpy as np
 
@@ -58,6 +62,7 @@ class Toy:
             (
                 self.offer("generator", "net", requires=("pydantic",)),
                 self.offer("loss", "entropy"),
+                self.offer("discriminator", "critic", requires=("rich",)),
                 self.offer("dataset", "shapes", requires=("numpy",)),
                 self.offer("dataset", "pictures"),
             )

@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 from segbench.errors import SpecError
 from segbench.plan.build import build_plan
 from segbench.plan.key import cell_key
+from segbench.spec.maps import REFINING
 from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import Benchmark, ComponentUse, DatasetUse
+from segbench.spec.recipe import (
+    Adversarial,
+    Benchmark,
+    ComponentUse,
+    DatasetUse,
+    Penalty,
+    Refines,
+    UnlabelledTerm,
+)
 
 from .conftest import PACKAGE, Toy, forget, method
 
@@ -84,6 +93,67 @@ def test_cells_know_the_code_they_are_made_of(toy):
     assert set(cell.sources) == {"generator toy/net", "loss toy/entropy", "dataset toy/shapes"}
     assert set(cell.versions) == {"pydantic", "numpy"}
     assert cell.cache_key is not None
+
+
+def test_cells_know_the_code_of_every_component_of_an_adversarial_method(toy):
+    critic = ComponentUse(use="toy/critic", options={"width": 8})
+    made = method(discriminator=critic, adversarial=Adversarial(use="toy/entropy", penalty=Penalty(use="toy/entropy")))
+    (cell,) = build(toy, benchmark(made, seeds=(0,))).cells
+    assert set(cell.sources) == {
+        "generator toy/net",
+        "discriminator toy/critic",
+        "loss toy/entropy",
+        "dataset toy/shapes",
+    }
+    assert set(cell.versions) == {"pydantic", "numpy", "rich"}
+
+
+def test_a_file_that_an_option_of_any_component_names_counts_by_its_content(toy, tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"one")
+    named = {"options": {"weights": str(weights)}}
+    critic = ComponentUse(use="toy/critic")
+    term = UnlabelledTerm(loss=ComponentUse(use="toy/entropy", **named))
+    for changes in (
+        {"discriminator": ComponentUse(use="toy/critic", **named), "adversarial": Adversarial(use="toy/entropy")},
+        {"discriminator": critic, "adversarial": Adversarial(use="toy/entropy", **named)},
+        {
+            "discriminator": critic,
+            "adversarial": Adversarial(use="toy/entropy", penalty=Penalty(use="toy/entropy", **named)),
+        },
+        {"unlabelled": term, "labels": (0.5,)},
+    ):
+        (cell,) = build(toy, benchmark(method(**changes), seeds=(0,))).cells
+        assert cell.files.keys() == {str(weights)}
+
+
+def test_cells_of_label_fractions_share_the_decoded_data_but_no_key(toy):
+    plan = build(toy, benchmark(method("a", labels=(0.125, 1.0)), seeds=(0,)))
+    assert [cell.subset for cell in plan.cells] == ["labels 0.125", "all"]
+    assert len({cell.cache_key for cell in plan.cells}) == 1
+    assert len({cell.key for cell in plan.cells}) == 2
+
+
+def test_a_refiner_depends_on_its_base_and_on_every_fold(toy):
+    made = benchmark(method("base"), method("fine", maps=REFINING, refines=Refines(method="base", folds=2)), seeds=(0,))
+    cells = build(toy, made).cells
+    keys = {cell.label: cell.key for cell in cells}
+    assert cells[-1].upstream == {
+        "refines": keys["shapes / base / seed 0"],
+        "refines fold 1/2": keys["shapes / base / fold 1/2 / seed 0"],
+        "refines fold 2/2": keys["shapes / base / fold 2/2 / seed 0"],
+    }
+    assert len(set(keys.values())) == 4
+
+
+def test_the_number_of_folds_changes_the_key_of_the_refiner_and_of_the_base_only_on_folds(toy):
+    def keys(folds):
+        fine = method("fine", maps=REFINING, refines=Refines(method="base", folds=folds))
+        return {cell.label: cell.key for cell in build(toy, benchmark(method("base"), fine, seeds=(0,))).cells}
+
+    two, three = keys(2), keys(3)
+    assert two["shapes / base / seed 0"] == three["shapes / base / seed 0"]
+    assert two["shapes / fine / seed 0"] != three["shapes / fine / seed 0"]
 
 
 def test_a_change_of_the_plugins_code_changes_key_and_cache_key(toy):

@@ -12,7 +12,16 @@ from segbench.plan import key
 from segbench.plan.cell import Cell
 from segbench.plan.key import cache_key, cell_key
 from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import ComponentUse, DatasetUse, WeightedLoss
+from segbench.spec.recipe import (
+    Adversarial,
+    ComponentUse,
+    DatasetUse,
+    Penalty,
+    Refines,
+    TrainsOn,
+    UnlabelledTerm,
+    WeightedLoss,
+)
 
 from .conftest import cell, method
 
@@ -41,7 +50,7 @@ CHANGES = {
     "dataset": {"dataset": DatasetUse(use="toy/other", options={"images": 2})},
     "dataset option": {"dataset": DatasetUse(use="toy/shapes", options={"images": 3})},
     "fingerprint": {"fingerprint": "0" * 32},
-    "subset": {"subset": "fraction 0.5"},
+    "subset": {"subset": "labels 0.5"},
     "seed": {"seed": 1},
     "method name": {"method": method("other", protocol=Protocol(**PROTOCOL))},
     "generator": {"method": method(protocol=Protocol(**PROTOCOL), generator=ComponentUse(use="toy/other"))},
@@ -67,6 +76,101 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_key_changes_with_every_ingredient(name):
     assert cell_key(cell(**CHANGES[name])) != cell_key(cell())
+
+
+def adversarial(maps="image -> labels", **changes):
+    facts = {"use": "toy/hinge", "options": {"margin": 1.0}, "penalty": Penalty(use="toy/slope")}
+    return cell(
+        method=method(
+            protocol=Protocol(**PROTOCOL),
+            maps=maps,
+            discriminator=ComponentUse(use="toy/critic", options={"width": 8}),
+            adversarial=Adversarial(**{**facts, **changes}),
+        )
+    )
+
+
+ADVERSARIAL_CHANGES = {
+    "use": {"use": "toy/lsgan"},
+    "options": {"options": {"margin": 2.0}},
+    "weight": {"weight": 0.5},
+    "penalty": {"penalty": None},
+    "clip": {"clip": 0.01},
+    "d_steps": {"d_steps": 2},
+    "alternate": {"alternate": 500},
+    "optimizer": {"optimizer": "sgd"},
+    "warmup_steps": {"warmup_steps": 9},
+    "encoding": {"encoding": "one_hot"},
+    "conditional": {"conditional": False},
+    "placebo": {"placebo": "frozen"},
+}
+
+
+@pytest.mark.parametrize("name", Adversarial.model_fields)
+def test_the_key_changes_with_everything_about_the_adversarial_loss(name):
+    assert cell_key(adversarial(**ADVERSARIAL_CHANGES[name])) != cell_key(adversarial())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        Penalty(use="toy/r1"),
+        Penalty(use="toy/slope", options={"target": 0.0}),
+        Penalty(use="toy/slope", weight=1),
+        Penalty(use="toy/slope", every=16),
+    ],
+)
+def test_the_key_changes_with_everything_about_the_penalty(changed):
+    assert cell_key(adversarial(penalty=changed)) != cell_key(adversarial())
+
+
+@pytest.mark.parametrize("maps", ["noise -> image", "labels -> image", "noise -> image, labels"])
+def test_channels_of_noise_count_where_there_is_noise(maps):
+    def key_with(channels):
+        made = adversarial(maps)
+        return cell_key(made.model_copy(update={"method": made.method.model_copy(update={"noise_channels": channels})}))
+
+    assert key_with(100) != key_with(64)
+
+
+def recipe(**changes):
+    return cell(method=method(protocol=Protocol(**PROTOCOL), **changes))
+
+
+DIFFERING_RECIPES = {
+    "maps": [{}, {"maps": "image -> image"}],
+    "discriminator": [
+        {},
+        {"discriminator": ComponentUse(use="toy/critic")},
+        {"discriminator": ComponentUse(use="toy/critic", options={"width": 9})},
+    ],
+    "share": [{}, *({"trains_on": TrainsOn(synthetic="a", share=share)} for share in (0, 0.5, 1))],
+    "folds": [{}, *({"refines": Refines(method="a", folds=folds)} for folds in (2, 5))],
+    "unlabelled loss": [
+        {},
+        *(
+            {"unlabelled": UnlabelledTerm(loss=ComponentUse(use="toy/calm", options={"rate": rate}), weight=weight)}
+            for rate, weight in [(1, 1), (2, 1), (1, 2)]
+        ),
+    ],
+    "pseudo labels": [
+        {},
+        *(
+            {"unlabelled": UnlabelledTerm(pseudo_labels_from="a", threshold=threshold, weight=weight)}
+            for threshold, weight in [(0.5, 1), (0.9, 1), (0.5, 2)]
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", DIFFERING_RECIPES)
+def test_the_key_changes_with_every_part_of_a_recipe(name):
+    keys = [cell_key(recipe(**changes)) for changes in DIFFERING_RECIPES[name]]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_holds_nothing_of_what_a_recipe_has_not():
+    assert set(key.ingredients(cell())["method"]) == {"name", "generator", "maps", "losses", "protocol"}
 
 
 PROTOCOL_CHANGES = {
@@ -109,6 +213,9 @@ UNCHANGED = {
     "root": {"dataset": DatasetUse(use="toy/shapes", options={"images": 2}, root="/somewhere")},
     "cache key": {"cache_key": "d" * 16},
     "twin": {"method": method(protocol=Protocol(**PROTOCOL), twin="base", overrides=("batch_size",))},
+    "placebo of": {"method": method(protocol=Protocol(**PROTOCOL), placebo_of="base")},
+    "label fractions": {"method": method(protocol=Protocol(**PROTOCOL), labels=(0.5, 1.0))},
+    "channels of noise where there is none": {"method": method(protocol=Protocol(**PROTOCOL), noise_channels=3)},
     "keep": {"method": method(protocol=Protocol(**PROTOCOL, keep={"model": "none"}))},
     "timing": {"method": method(protocol=Protocol(**PROTOCOL, timing={"iterations": 3}))},
 }
@@ -117,6 +224,21 @@ UNCHANGED = {
 @pytest.mark.parametrize("name", UNCHANGED)
 def test_what_changes_no_score_does_not_change_the_key(name):
     assert cell_key(cell(**UNCHANGED[name])) == cell_key(cell())
+
+
+SAME_RECIPES = {
+    "start": [{"start_from": name} for name in ("a", "b")],
+    "base": [{"refines": Refines(method=name)} for name in ("a", "b")],
+    "synthetic": [{"trains_on": TrainsOn(synthetic=name)} for name in ("a", "b")],
+    "pseudo labels": [{"unlabelled": UnlabelledTerm(pseudo_labels_from=name)} for name in ("a", "b")],
+    "folds of what is not trained": [{"losses": (), "refines": Refines(method="a", folds=folds)} for folds in (2, 5)],
+}
+
+
+@pytest.mark.parametrize("name", SAME_RECIPES)
+def test_names_of_upstream_methods_and_folds_that_are_not_used_do_not_change_the_key(name):
+    first, second = (cell_key(recipe(**changes)) for changes in SAME_RECIPES[name])
+    assert first == second
 
 
 values = st.booleans() | st.integers(0, 9) | st.floats(0, 1) | st.text("ab", max_size=2) | st.none()
@@ -140,9 +262,9 @@ def test_options_that_differ_have_different_keys(first, second):
     assert (cell_key(with_options(first)) == cell_key(with_options(second))) == same
 
 
-def test_the_key_survives_storage():
-    stored = Cell.model_validate_json(cell().model_dump_json())
-    assert cell_key(stored) == cell_key(cell())
+@pytest.mark.parametrize("made", [cell(), adversarial(clip=0.5), recipe(refines=Refines(method="a"), labels=(0.5,))])
+def test_the_key_survives_storage(made):
+    assert cell_key(Cell.model_validate_json(made.model_dump_json())) == cell_key(made)
 
 
 def test_the_key_is_the_same_in_every_process():

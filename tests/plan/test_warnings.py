@@ -5,7 +5,7 @@ import pytest
 from segbench.plan.build import Plan
 from segbench.plan.warnings import benchmark_warnings, machine_warnings, plan_warnings
 from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import Benchmark, DatasetUse
+from segbench.spec.recipe import Adversarial, Benchmark, Claim, ComponentUse, DatasetUse
 
 from .conftest import cell, method
 
@@ -17,19 +17,80 @@ def methods(**protocols):
 
 
 def warnings_of(**protocols):
-    return benchmark_warnings(
-        Benchmark(
-            name="t",
-            source="t.yaml",
-            datasets={"d": DatasetUse(use="toy/shapes")},
-            seeds=(0,),
-            methods=methods(**protocols),
-        )
+    return benchmark_warnings(benchmark(*methods(**protocols).values(), seeds=(0,)))
+
+
+def benchmark(*made, seeds=(0, 1, 2), compare=()):
+    return Benchmark(
+        name="t",
+        source="t.yaml",
+        datasets={"d": DatasetUse(use="toy/shapes")},
+        seeds=seeds,
+        methods={method.name: method for method in made},
+        compare=compare,
     )
 
 
 def on_machine(made, device="cpu", jobs=1, cores=2, flags=frozenset()):
     return machine_warnings(made, device, jobs, cores=cores, flags=flags)
+
+
+CLAIMS = (Claim(claim="b", against="a"), Claim(claim="c", against="a"))
+
+
+@pytest.mark.parametrize(("seeds", "are"), [((7,), "1 seed is"), ((0, 1), "2 seeds are")])
+def test_claims_with_few_seeds_are_warned_of(seeds, are):
+    made = benchmark(method("a"), method("b"), method("c"), seeds=seeds, compare=CLAIMS)
+    assert benchmark_warnings(made) == (
+        f"b against a, c against a: {are} too few to tell a difference from chance; take at least 3",
+    )
+
+
+def test_claims_with_enough_seeds_and_few_seeds_without_claims_are_not_warned_of():
+    made = [method("a"), method("b"), method("c")]
+    assert benchmark_warnings(benchmark(*made, seeds=(0, 1, 2), compare=CLAIMS)) == ()
+    assert benchmark_warnings(benchmark(*made, seeds=(0,))) == ()
+
+
+def adversarial(name, encoding, **changes):
+    critic = {"discriminator": ComponentUse(use="toy/critic")}
+    return method(name, adversarial=Adversarial(use="toy/hinge", encoding=encoding), **{**critic, **changes})
+
+
+@pytest.mark.parametrize("encoding", ["one_hot", "smoothed", "product", "scaled"])
+def test_encodings_that_may_leak_are_warned_of(encoding):
+    made = [adversarial("a", encoding), adversarial("b", encoding), method("c")]
+    assert benchmark_warnings(benchmark(*made)) == (
+        f"a, b: the encoding {encoding} may let the critic tell truth from prediction by its sharpness alone; measure "
+        "it with `segbench probe FILE METHOD`",
+    )
+
+
+def test_each_encoding_has_a_warning_of_its_own():
+    first, second = benchmark_warnings(benchmark(adversarial("a", "one_hot"), adversarial("b", "scaled")))
+    assert first.startswith("a: the encoding one_hot may")
+    assert second.startswith("b: the encoding scaled may")
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        adversarial("a", "straight_through"),
+        adversarial("a", "confidence_matched"),
+        adversarial("a", "one_hot", placebo_of="b"),
+        adversarial("a", "one_hot", maps="noise -> image"),
+        adversarial("a", "one_hot", maps="labels -> image"),
+        adversarial("a", "one_hot", maps="image -> image"),
+    ],
+    ids=lambda quiet: f"{quiet.adversarial.encoding.use} {quiet.maps} {quiet.placebo_of}",
+)
+def test_what_leaks_nothing_and_placebos_are_not_warned_of(quiet):
+    assert benchmark_warnings(benchmark(quiet)) == ()
+
+
+def test_labels_that_are_made_with_images_may_leak_too():
+    (warning,) = benchmark_warnings(benchmark(adversarial("a", "one_hot", maps="noise -> image, labels")))
+    assert "segbench probe" in warning
 
 
 def test_a_plain_benchmark_has_no_warnings():

@@ -10,9 +10,21 @@ import pytest
 
 from segbench.plan.cell import Cell
 from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import ComponentUse, DatasetUse, Method, WeightedLoss
+from segbench.spec.recipe import Adversarial, ComponentUse, DatasetUse, Method, WeightedLoss
 from segbench.store.folder import ResultsFolder
-from segbench.store.record import Cost, Evaluated, Failure, Inference, Latency, PerClass, Record, Scores, Train
+from segbench.store.record import (
+    Cost,
+    Evaluated,
+    Failure,
+    Generation,
+    Health,
+    Inference,
+    Latency,
+    PerClass,
+    Record,
+    Scores,
+    Train,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +62,7 @@ def _cell(method: str, seed: int, benchmark: str, dataset: str, **choices: Any) 
         losses=(WeightedLoss(use="losses/cross_entropy"),),
         protocol=protocol,
         overrides=choices.get("overrides", ()),
+        **choices.get("recipe", {}),
     )
     data = DatasetUse(use="data/camvid", root="/data/camvid")
     cell = Cell(benchmark=benchmark, dataset_name=dataset, dataset=data, method=recipe, seed=seed)
@@ -73,7 +86,7 @@ def timing() -> Callable[..., Inference]:
 
 @pytest.fixture
 def trained() -> MakeRecord:
-    """Make the record of a trained cell; keywords that no recipe knows replace fields of the record."""
+    """Make the record of a trained cell; `recipe` are further fields of its method, `fields` replace the record's."""
 
     def make(
         method: str = "unet",
@@ -114,6 +127,36 @@ def trained() -> MakeRecord:
             environment=environment,
         )
         return record.model_copy(update=fields or {})
+
+    return make
+
+
+@pytest.fixture
+def adversarial(trained: MakeRecord) -> MakeRecord:
+    """Make the record of a cell with a critic, whose twin is unet."""
+
+    def make(
+        method: str = "unet+critic", seed: int = 0, miou: float = 0.6, verdict: str = "healthy", **choices: Any
+    ) -> Record:
+        critic = {"discriminator": ComponentUse(use="gan/patchgan"), "adversarial": Adversarial(use="gan/hinge")}
+        numbers = {"ratio": 0.1, "real_accuracy": 0.75, "fake_accuracy": 0.5, "validation_accuracy": None}
+        health = Health(verdict=verdict, reason=f"it is {verdict}", numbers=numbers, curve=[])
+        fields = {"health": health, "train": Train(steps=9000, seconds=1218.6, images_per_second=50.0)}
+        choices["recipe"] = {**critic, "twin": "unet", **choices.get("recipe", {})}
+        return trained(method, seed, miou, **{**choices, "fields": {**fields, **choices.get("fields", {})}})
+
+    return make
+
+
+@pytest.fixture
+def generating(adversarial: MakeRecord) -> MakeRecord:
+    """Make the record of a cell that generates images."""
+
+    def make(method: str = "dcgan", seed: int = 0, kid: float | None = 0.02, **choices: Any) -> Record:
+        generation = Generation(features="resnet18", images=100, kid=kid, precision=0.8, recall=0.4, diversity=0.5)
+        fields = {"scores": None, "per_class": None, "generation": generation, **choices.pop("fields", {})}
+        recipe = {"twin": None, "maps": "noise -> image"}
+        return adversarial(method, seed, recipe=recipe, fields=fields, inference=[], **choices)
 
     return make
 

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from segbench.report import render
+from segbench.spec.recipe import Refines
+from segbench.store.record import Refinement
 
 ROW = {
     "group",
@@ -19,6 +21,8 @@ ROW = {
     "images",
     "protocol",
     "method",
+    "twin",
+    "placebo_of",
     "scored_only",
     "seeds",
     "keys",
@@ -30,6 +34,10 @@ ROW = {
     "train",
     "inference",
     "cost",
+    "against_twin",
+    "health",
+    "generation",
+    "refinement",
 }
 
 
@@ -53,7 +61,7 @@ def read_json(folder):
 
 def test_json_has_the_stable_keys(folder):
     report = read_json(folder)
-    assert set(report) == {"rows", "without_result", "problems", "records"}
+    assert set(report) == {"rows", "helpers", "without_result", "problems", "records"}
     assert all(set(row) == ROW for row in report["rows"])
     assert set(report["rows"][0]["scores"]) == {"miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice"}
     assert set(report["rows"][0]["cost"]) == {
@@ -125,6 +133,72 @@ def test_csv_without_any_result_has_its_header(failed, results):
     lines = render([results(failed("deep"))], format="csv").splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("group,benchmark,dataset,")
+
+
+@pytest.fixture
+def critics(trained, adversarial, generating, results):
+    refinement = Refinement(changed=0.1, corrected=0.5, spoilt=0.25)
+    return results(
+        *(trained("unet", seed, 0.5) for seed in range(3)),
+        *(adversarial("unet+critic", seed, 0.75, verdict) for seed, verdict in enumerate(["healthy", "saturated"])),
+        trained(
+            "refined", recipe={"refines": Refines(method="unet")}, fields={"refinement": refinement, "scores": None}
+        ),
+        generating(),
+        trained("unet", 0, 0.4, subset="fold 1/5"),
+    )
+
+
+def row_of(folder, method):
+    (row,) = [row for row in read_json(folder)["rows"] if row["method"] == method]
+    return row
+
+
+def test_json_tells_the_difference_to_the_twin_of_the_seeds_in_common(critics):
+    assert row_of(critics, "unet+critic")["against_twin"] == {
+        "seeds": [0, 1],
+        "miou_difference": {"mean": 0.25, "sd": 0, "n": 2},
+        "exploratory": True,
+        "training_time_ratio": pytest.approx(1.5),
+    }
+    assert row_of(critics, "unet+critic")["twin"] == "unet"
+    assert row_of(critics, "unet")["against_twin"] is None
+
+
+def test_json_tells_how_the_game_ended_and_why(critics):
+    health = row_of(critics, "unet+critic")["health"]
+    assert health["verdicts"] == {"healthy": 1, "saturated": 1}
+    assert health["seeds"][1] == {"seed": 1, "verdict": "saturated", "reason": "it is saturated"}
+    assert health["ratio"] == {"mean": 0.1, "sd": 0, "n": 2}
+    assert health["validation_accuracy"]["mean"] is None
+    assert row_of(critics, "unet")["health"] is None
+
+
+def test_json_tells_what_was_generated_and_what_refined(critics):
+    generation = row_of(critics, "dcgan")["generation"]
+    assert (generation["features"], generation["kid"]["mean"], generation["nearest"]["mean"]) == (
+        "resnet18",
+        0.02,
+        None,
+    )
+    refinement = row_of(critics, "refined")["refinement"]
+    assert (refinement["base"], refinement["corrected"]["mean"]) == ("unet", 0.5)
+    assert row_of(critics, "unet")["generation"] is row_of(critics, "unet")["refinement"] is None
+
+
+def test_json_lists_cells_that_only_served_others_apart(critics):
+    (helper,) = read_json(critics)["helpers"]
+    assert (helper["method"], helper["subset"]) == ("unet", "fold 1/5")
+
+
+def test_csv_has_health_generation_and_refinement_as_columns(critics):
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(render([critics], format="csv")))}
+    critic = lines["unet+critic"]
+    assert (critic["health"], critic["health_ratio"]) == ("1 healthy, 1 saturated", "0.1")
+    assert (critic["twin"], critic["twin_n"], critic["miou_difference_mean"]) == ("unet", "2", "0.25")
+    assert (lines["dcgan"]["generation_kid"], lines["dcgan"]["miou_mean"]) == ("0.02", "")
+    assert lines["refined"]["refinement_spoilt"] == "0.25"
+    assert lines["unet"]["health"] == lines["unet"]["twin_n"] == lines["unet"]["generation_features"] == ""
 
 
 @pytest.mark.parametrize("format", ["json", "csv"])

@@ -4,6 +4,7 @@ import pytest
 
 from segbench.report.groups import build_report
 from segbench.report.sources import Sources
+from segbench.spec.recipe import Adversarial, ComponentUse, TrainsOn, UnlabelledTerm
 
 H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
 
@@ -46,7 +47,7 @@ def test_a_row_without_miou_comes_last(trained):
         {"protocol": {"window": {"size": (64, 64), "stride": (32, 32)}}, "overrides": ("window",)},
         {"dataset": "other"},
         {"fingerprint": "0000"},
-        {"subset": "fraction 0.25"},
+        {"subset": "labels 0.25", "recipe": {"labels": (0.25,)}},
         {"split": "val"},
         {"benchmark": "other"},
         {"protocol": {"budget": {"epochs": 3}}},
@@ -182,3 +183,48 @@ def test_the_memory_of_a_method_is_the_largest_of_its_seeds(trained):
 def test_a_record_with_an_empty_spec_is_still_reported(trained):
     (group,) = groups(trained("unet", fields={"spec": {}, "environment": {}}))
     assert "unknown device" in group.conditions.heading
+
+
+@pytest.mark.parametrize(
+    ("subset", "labels", "is_helper"),
+    [
+        ("all", (1.0,), False),
+        ("labels 0.125", (0.125, 1.0), False),
+        ("labels 0.125", (1.0,), True),
+        ("all", (0.125,), True),
+        ("fold 1/5", (1.0,), True),
+        ("labels 0.125, fold 1/5", (0.125,), True),
+        ("an unknown subset", (1.0,), False),
+    ],
+)
+def test_cells_that_only_serve_others_are_in_no_ranking(trained, subset, labels, is_helper):
+    record = trained("base", subset=subset, recipe={"labels": labels})
+    report = build_report(Sources((trained("unet"), record), (), ()))
+    assert report.helpers == ((record,) if is_helper else ())
+    assert sum(len(group.rows) for group in report.groups) == 2 - is_helper
+
+
+def test_the_share_of_the_labels_stands_above_a_ranking(trained):
+    (group,) = groups(trained(subset="labels 0.125", recipe={"labels": (0.125,)}))
+    assert "trained on 12.5 % of the labels" in group.data.heading
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"adversarial": Adversarial(use="gan/hinge", weight=0.5)},
+        {"discriminator": ComponentUse(use="gan/pixel")},
+        {"trains_on": TrainsOn(synthetic="spade")},
+        {"unlabelled": UnlabelledTerm(pseudo_labels_from="unet")},
+    ],
+    ids=str,
+)
+def test_methods_that_differ_in_the_critic_or_the_data_are_never_averaged(adversarial, recipe):
+    (group,) = groups(adversarial(seed=0), adversarial(seed=1, recipe=recipe))
+    assert [row.seeds for row in group.rows] == [(0,), (1,)]
+
+
+def test_the_verdicts_of_a_row_name_their_seeds_the_most_frequent_first(adversarial):
+    given = ["saturated", "healthy", "healthy"]
+    ((row,),) = [group.rows for group in groups(*(adversarial(seed=i, verdict=one) for i, one in enumerate(given)))]
+    assert list(row.verdicts.items()) == [("healthy", (1, 2)), ("saturated", (0,))]

@@ -36,6 +36,22 @@ def loss(num_classes, ignore_index, *, smooth: float = 0.0):
     """A loss with an option."""
 
 
+def margin_loss(*, margin: float = 1.0, flip: bool = False):
+    """An adversarial loss with options."""
+
+
+def slope(*, target: float = 1.0):
+    """A penalty with an option."""
+
+
+def calm(num_classes, *, threshold: float = 0.5):
+    """A loss of unlabelled images with an option that another key is named like."""
+
+
+def critic(in_channels, *, width: int = 8):
+    """A discriminator with an option."""
+
+
 def tuned(*, rate: float):
     """A loss with an option that must be given."""
 
@@ -51,12 +67,19 @@ def registry():
             offer("generator", Component("net", net, "a network")),
             offer("generator", Component("other", net, "another network")),
             offer("generator", Component("pretrained", pretrained, "a network with weights")),
+            offer("generator", Component("refiner", net, "a refiner", maps="image, labels -> labels")),
+            offer("generator", Component("colours", net, "a painter of labels", maps="image -> image")),
+            offer("generator", Component("synthesizer", net, "paints labels", maps="labels -> image")),
             offer("generator", Component("painter", net, "an image generator", maps="noise -> image")),
+            offer("generator", Component("joint", net, "makes both", maps="noise -> image, labels")),
             offer("generator", Component("heavy", net, "needs much", requires=("no-such-library",), extra="heavy")),
             offer("loss", Component("entropy", loss, "a loss")),
             offer("loss", Component("dice", loss, "another loss")),
             offer("loss", Component("tuned", tuned, "a loss")),
-            offer("loss", Component("hinge", loss, "an adversarial loss", role="adversarial")),
+            offer("loss", Component("hinge", margin_loss, "an adversarial loss", role="adversarial")),
+            offer("loss", Component("slope", slope, "a penalty", role="penalty")),
+            offer("loss", Component("calm", calm, "for unlabelled images", role="unlabelled")),
+            offer("discriminator", Component("critic", critic, "a critic")),
             offer("dataset", Component("pictures", pictures, "needs a root")),
             offer("dataset", Component("shapes", shapes, "needs no root")),
         ),

@@ -21,11 +21,11 @@ def test_a_benchmark_is_read(workshop):
     assert benchmark.methods["net"].protocol.optimizer.lr == 1e-3
 
 
-@pytest.mark.parametrize("key", ["compare", "tune", "seed"])
+@pytest.mark.parametrize("key", ["compares", "tune", "seed"])
 def test_an_unknown_key_is_refused_with_its_line(workshop, key):
     message = workshop.refusal(f"{START}{METHODS}{key}: x\n")
     assert message.startswith(
-        f"bench.yaml:10: {key}: unknown key '{key}'; allowed here: name, datasets, protocol, seeds, methods."
+        f"bench.yaml:10: {key}: unknown key '{key}'; allowed here: name, datasets, protocol, seeds, methods, compare."
     )
 
 

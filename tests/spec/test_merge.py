@@ -51,11 +51,27 @@ def test_another_budget_replaces_the_first():
     assert over("{budget: {steps: 5}}", "{budget: {epochs: 1}}") == {"budget": {"epochs": 1}}
 
 
+def test_pseudo_labels_replace_a_loss_and_the_reverse():
+    loss, labels = "{use: x, weight: 2}", "{pseudo_labels_from: m, weight: 3}"
+    assert over(f"{{u: {loss}}}", f"{{u: {labels}}}") == {"u": {"pseudo_labels_from": "m", "weight": 3}}
+    assert over(f"{{u: {labels}}}", f"{{u: {loss}}}") == {"u": {"use": "x", "weight": 2}}
+
+
+def test_labels_of_another_method_keep_the_settings():
+    over_them = over("{u: {pseudo_labels_from: m, weight: 3}}", "{u: {pseudo_labels_from: n}}")
+    assert over_them == {"u": {"pseudo_labels_from": "n", "weight": 3}}
+
+
+def test_a_bare_name_of_what_is_refined_is_a_method():
+    assert over("{refines: {method: m, folds: 3}}", "{refines: n}") == {"refines": {"method": "n", "folds": 3}}
+    assert over("{refines: m}", "{refines: {folds: 3}}") == {"refines": {"method": "m", "folds": 3}}
+
+
 def test_nulls_inside_what_is_new_stay():
     assert over("{a: 1}", "{g: {use: x, width: null}}") == {"a": 1, "g": {"use": "x", "width": None}}
 
 
-names = st.sampled_from(["a", "b", "use", "budget"])
+names = st.sampled_from(["a", "b", "use", "budget", "pseudo_labels_from", "refines"])
 leaves = st.integers(0, 3) | st.sampled_from(["x", "y"]) | st.lists(st.integers(0, 3), max_size=2)
 mappings = st.recursive(
     st.dictionaries(names, leaves, max_size=3), lambda inner: st.dictionaries(names, inner | leaves, max_size=3)

@@ -9,48 +9,6 @@ base: {generator: {use: net, width: 3}, losses: [entropy]}
 """
 
 
-def test_a_method_inherits_what_it_does_not_change(workshop):
-    methods = workshop.methods(BASE + "wide: {extends: base, generator: {width: 9}, losses: [dice]}").methods
-    wide = methods["wide"]
-    assert wide.generator.options == {"width": 9, "encoder": "none"}
-    assert [loss.use for loss in wide.losses] == ["toy/dice"]
-    assert (wide.twin, methods["base"].twin) == ("base", None)
-
-
-def test_extending_goes_over_several_steps_in_any_order_of_the_file(workshop):
-    text = """
-        c: {extends: b, losses: [dice]}
-        b: {extends: a, generator: {encoder: small}}
-        a: {generator: {use: net, width: 5}, losses: [entropy]}
-    """
-    methods = workshop.methods(text).methods
-    assert list(methods) == ["c", "b", "a"]
-    assert methods["c"].generator.options == {"width": 5, "encoder": "small"}
-    assert methods["c"].twin == "b"
-
-
-def test_another_generator_does_not_inherit_options(workshop):
-    other = workshop.methods(BASE + "other: {extends: base, generator: {use: other}}").methods["other"]
-    assert other.generator.options == {"width": 16, "encoder": "none"}
-
-
-def test_null_removes_what_is_inherited(workshop):
-    text = (
-        BASE
-        + "more: {extends: base, start_from: base}\nless: {extends: more, start_from: null, generator: {width: null}}"
-    )
-    less = workshop.methods(text).methods["less"]
-    assert less.start_from is None
-    assert less.generator.options["width"] == 16
-
-
-def test_null_is_as_if_a_key_were_not_there(workshop):
-    method = workshop.methods(
-        "a: {generator: net, losses: [entropy], protocol: null, start_from: ~, extends: null}"
-    ).methods["a"]
-    assert (method.twin, method.start_from, method.overrides) == (None, None, ())
-
-
 def test_a_method_overrides_protocol_keys(workshop):
     text = (
         BASE
@@ -72,29 +30,11 @@ def test_a_wrong_override_has_its_own_line(workshop):
     assert message == "bench.yaml:13: methods.a.protocol.batch_size: must be a valid integer, not the text 'x'"
 
 
-def test_what_is_inherited_wrong_is_told_where_it_is_written(workshop):
-    message = workshop.methods_refusal("b: {extends: a}\na: {generator: {use: net, width: x}, losses: [entropy]}")
-    assert message.startswith("bench.yaml:10: methods.a.generator.width: ")
-
-
-@pytest.mark.parametrize("key", ["discriminator", "adversarial", "refines", "trains_on", "labels", "unlabelled"])
-def test_keys_that_are_not_built_yet_are_unknown(workshop, key):
-    message = workshop.methods_refusal(f"a:\n  generator: net\n  losses: [entropy]\n  {key}: x")
-    assert message.startswith(
-        f"bench.yaml:12: methods.a.{key}: unknown key '{key}'; allowed here: generator, losses, protocol, extends, "
-        "start_from."
-    )
-
-
-def test_an_unknown_key_names_the_nearest(workshop):
-    assert workshop.methods_refusal("a: {generator: net, loses: [entropy]}").endswith("Did you mean 'losses'?")
-
-
 @pytest.mark.parametrize(
     ("method", "message"),
     [
         ("{losses: [entropy]}", "bench.yaml:9: methods.a.generator: is missing"),
-        ("{generator: net}", "bench.yaml:9: methods.a.losses: is missing"),
+        ("{generator: net}", "bench.yaml:9: methods.a.losses: is missing; there is nothing to train this method by"),
         ("{}", "bench.yaml:9: methods.a.generator: is missing"),
         ("net", "bench.yaml:9: methods.a: must be a mapping with keys of generator, losses"),
         ("", "bench.yaml:9: methods.a: must be a mapping with keys of generator, losses"),
@@ -111,20 +51,6 @@ def test_an_unknown_key_names_the_nearest(workshop):
 )
 def test_a_method_that_is_wrong_is_refused(workshop, method, message):
     assert message in workshop.methods_refusal(f"a: {method}")
-
-
-def test_extending_in_a_circle_is_refused_with_every_line(workshop):
-    message = workshop.methods_refusal("a: {extends: b}\nb: {extends: c}\nc: {extends: a}")
-    assert "this goes round in a circle: " in message
-    assert all(
-        f"bench.yaml:{line}: methods.{name}.extends: " in message for line, name in [(9, "a"), (10, "b"), (11, "c")]
-    )
-
-
-def test_starting_in_a_circle_is_refused_with_every_line(workshop):
-    message = workshop.methods_refusal(BASE + "b: {extends: base, start_from: c}\nc: {extends: base, start_from: b}")
-    assert "this goes round in a circle: " in message
-    assert all(f"bench.yaml:{line}: methods.{name}.start_from: " in message for line, name in [(10, "b"), (11, "c")])
 
 
 CHAIN = (
@@ -165,7 +91,44 @@ def test_differences_are_named_by_their_paths():
     assert differing(first, first) == []
 
 
-def test_weights_that_are_not_kept_cannot_be_started_from(workshop):
-    keeping_nothing = "a: {generator: net, losses: [dice], protocol: {keep: {model: none}}}\n"
-    message = workshop.methods_refusal(keeping_nothing + "b: {generator: net, losses: [dice], start_from: a}")
-    assert "methods.b.start_from: 'a' leaves no weights to start from" in message
+CRITIC = """
+net: {generator: net, losses: [entropy]}
+net+critic: {extends: net, discriminator: critic, adversarial: hinge}
+synth: {generator: {use: synthesizer}, discriminator: critic, adversarial: hinge, noise_channels: 7}
+"""
+
+
+def test_an_adversarial_method_has_all_its_parts(workshop):
+    method = workshop.methods(CRITIC).methods["net+critic"]
+    assert [(kind, use.use) for kind, use in method.components] == [
+        ("generator", "toy/net"),
+        ("discriminator", "toy/critic"),
+        ("loss", "toy/entropy"),
+        ("loss", "toy/hinge"),
+    ]
+    assert method.is_trained
+    assert (method.twin, method.placebo_of, method.noise_channels) == ("net", None, 100)
+
+
+def test_noise_channels_are_given(workshop):
+    assert workshop.methods(CRITIC).methods["synth"].noise_channels == 7
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "true", "x", "[3]"])
+def test_noise_channels_are_a_whole_number(workshop, given):
+    message = workshop.methods_refusal(CRITIC, sets=[f"methods.synth.noise_channels={given}"])
+    assert "methods.synth.noise_channels: must be a whole number of at least 1, not " in message
+
+
+def test_what_is_needed_for_any_reason_is_kept(workshop):
+    text = (
+        CRITIC
+        + """
+half: {extends: net, labels: {fraction: 0.5}}
+fine: {generator: refiner, losses: [entropy], refines: net+critic}
+made: {extends: net, trains_on: {synthetic: synth}}
+labelled: {extends: half, unlabelled: {pseudo_labels_from: fine}}
+"""
+    )
+    assert list(workshop.methods(text, only=["made"]).methods) == ["synth", "made"]
+    assert list(workshop.methods(text, only=["labelled"]).methods) == ["net+critic", "fine", "labelled"]

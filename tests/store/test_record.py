@@ -5,7 +5,20 @@ import json
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from segbench.store.record import Cost, Evaluated, Inference, Latency, PerClass, Record, Scores, Train
+from segbench.store.record import (
+    Cost,
+    CriticPoint,
+    Evaluated,
+    Generation,
+    Health,
+    Inference,
+    Latency,
+    PerClass,
+    Record,
+    Refinement,
+    Scores,
+    Train,
+)
 
 # What other programs may rely on; a change here is a change of `SCHEMA`.
 STABLE = {
@@ -38,6 +51,47 @@ STABLE = {
         "train_peak_bytes": None,
         "inference_peak_bytes": None,
     },
+    "health": {
+        "verdict": None,
+        "reason": None,
+        "numbers": {"ratio": None},
+        "curve": [
+            {
+                "step": None,
+                "real": None,
+                "fake": None,
+                "validation": None,
+                "real_accuracy": None,
+                "fake_accuracy": None,
+                "validation_accuracy": None,
+                "critic_loss": None,
+                "generator_loss": None,
+                "ratio": None,
+                "cosine": None,
+                "supervised_gradient": None,
+                "adversarial_gradient": None,
+                "critic_gradient": None,
+                "top_probability": None,
+                "entropy": None,
+                "class_entropy": None,
+                "overfit": None,
+                "diversity": None,
+                "nearest": None,
+            }
+        ],
+    },
+    "generation": {
+        "features": None,
+        "images": None,
+        "kid": None,
+        "kid_sd": None,
+        "pixel_statistics": None,
+        "precision": None,
+        "recall": None,
+        "diversity": None,
+        "nearest": None,
+    },
+    "refinement": {"changed": None, "corrected": None, "spoilt": None},
     "spec": None,
     "environment": None,
     "error": None,
@@ -68,6 +122,9 @@ def full_record(**changes):
             )
         ],
         "cost": Cost(parameters=9, flops=None, flops_size=(4, 6), train_peak_bytes=None, inference_peak_bytes=None),
+        "health": Health(verdict="healthy", reason="-", numbers={"ratio": 0.1}, curve=[CriticPoint(step=0)]),
+        "generation": Generation(features="pixel statistics", images=9),
+        "refinement": Refinement(changed=0.1, corrected=0.5, spoilt=0.25),
         "spec": {},
         "environment": {},
     }
@@ -108,6 +165,25 @@ def test_a_score_is_null_and_never_nan_or_infinite(value):
 def test_a_nan_among_the_free_fields_is_written_as_null():
     written = json.loads(full_record(spec={"lr": float("nan")}).model_dump_json())
     assert written["spec"] == {"lr": None}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_number_of_an_adversarial_game_is_nan_or_infinite(value):
+    with pytest.raises(ValidationError, match="finite number"):
+        CriticPoint(step=0, real=value)
+    with pytest.raises(ValidationError, match="finite number"):
+        Health(verdict="unknown", reason="-", numbers={"ratio": value}, curve=[])
+
+
+def test_an_unknown_verdict_is_refused():
+    with pytest.raises(ValidationError, match="verdict"):
+        Health(verdict="fine", reason="-", numbers={}, curve=[])
+
+
+def test_a_record_from_before_the_adversarial_engine_is_still_read():
+    written = json.loads(full_record().model_dump_json())
+    old = {name: value for name, value in written.items() if name not in ("health", "generation", "refinement")}
+    assert Record.model_validate(old).health is None
 
 
 def test_an_unknown_status_is_refused():

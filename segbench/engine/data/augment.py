@@ -79,10 +79,18 @@ def resample(images: Tensor, labels: Tensor, rows: Axis, columns: Axis) -> tuple
 
     Images (N, C, H, W) are interpolated bilinearly, labels (N, H, W) taken from the nearest pixel.
     """
-    grid = sampling_grid(rows, columns, images.shape[2], images.shape[3], images.device)
-    images = grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = sampling_grid(rows, columns, labels.shape[1], labels.shape[2], labels.device)
     labels = grid_sample(labels[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
-    return images, labels[:, 0]
+    return _interpolate(images, grid), labels[:, 0]
+
+
+def interpolate(fields: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """Sample windows of fields (N, K, H, W) where the axes say, bilinearly, in float32."""
+    return _interpolate(fields, sampling_grid(rows, columns, fields.shape[2], fields.shape[3], fields.device))
+
+
+def _interpolate(fields: Tensor, grid: Tensor) -> Tensor:
+    return grid_sample(fields.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def jitter_colour(images: Tensor, factors: Tensor, white: int) -> Tensor:

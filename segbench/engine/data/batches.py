@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
 from segbench.engine.seeds import random_generator
 from segbench.errors import DataError
 
-from .augment import jitter_colour, random_axis, resample
+from .augment import interpolate, jitter_colour, random_axis, resample
+from .probabilities import normalised
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
     from segbench.spec.protocol import Augment
 
     from .augment import Axis
+    from .probabilities import Fields
     from .resident import ResidentSplit
 
 
@@ -35,15 +37,31 @@ class Batch(NamedTuple):
     probabilities: Tensor | None = None
 
 
+class BatchSource(Protocol):
+    """Training batches without end, each a function of its step."""
+
+    @property
+    def images_per_epoch(self) -> int:
+        """The number of images that count as one epoch of a budget."""
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of one optimiser step, counted from 0."""
+
+
 class TrainingBatches:
-    """Augmented training batches without end; each is a function of the seed and the step alone.
+    """Augmented training batches without end; each is a function of the seed, the stream and the step alone.
 
     Every epoch visits each image once in a new random order. Batches go on across the end of an epoch, so that all are
     full. Where a crop reaches beyond its image, images are 0.0 (mid grey) and labels `ignore_index`. Without `crop` the
     whole image is taken.
 
-    Raises DataError if the split has too few images for a batch, if the crop is larger than every image however zoomed,
-    and without crop if images differ in size.
+    - places: the only images that are drawn; fewer than a batch, they recur in it; None draws all
+    - fields: class probabilities, which move with their image and are uniform beyond it
+    - stream: the name of a sequence of draws that is independent of those of other names
+    - with_labels: False for images whose labels must stay unknown: they are 0 in the image, whatever they are in truth
+
+    Raises DataError if the split has too few images for a batch, if no place is left to draw from, if the crop is
+    larger than every image however zoomed, and without crop if images differ in size.
     """
 
     def __init__(
@@ -56,6 +74,10 @@ class TrainingBatches:
         ignore_index: int,
         seed: int,
         memory_format: torch.memory_format = torch.contiguous_format,
+        places: Sequence[int] | None = None,
+        fields: Fields | None = None,
+        stream: str = "",
+        with_labels: bool = True,
     ) -> None:
         _check_batch_size(split, batch_size)
         if crop is not None:
@@ -69,32 +91,61 @@ class TrainingBatches:
         self.ignore_index = ignore_index
         self.seed = seed
         self.memory_format = memory_format
+        self.places = range(len(split)) if places is None else places
+        self.fields = fields
+        self.stream = f"/{stream}" if stream else ""
+        self.with_labels = with_labels
+        _check_places(split, self.places)
 
     @property
     def images_per_epoch(self) -> int:
-        """The number of images of the split."""
+        """The number of images of the whole split, so that a budget is as many steps whatever part of it is drawn."""
         return len(self.split)
 
     def at(self, step: int) -> Batch:
         """Return the batch of one optimiser step, counted from 0."""
-        indices = self._indices(step)
-        generator = random_generator(self.seed, "augmentation", step)
+        return self.draw(range(step * self.batch_size, (step + 1) * self.batch_size), step)
+
+    def draw(self, positions: range, step: int) -> Batch:
+        """Return the images at some positions of the endless sequence of epochs, augmented as befits a step."""
+        indices = self._indices(positions)
+        generator = random_generator(self.seed, f"augmentation{self.stream}", step)
         scale, row, column, flip, *colour = torch.rand((7, len(indices)), generator=generator, dtype=torch.float64)
         rows, columns = self._axes(indices, scale, row, column, flip)
-        images, labels = self.split.windows(indices, rows.windows, columns.windows)
-        if not (rows.is_plain and columns.is_plain):
-            images, labels = resample(images, labels, rows, columns)
+        images, labels = self._sampled(indices, rows, columns)
         if self.augment.jitter:
             factors = 1 + self.augment.jitter * (2 * torch.stack(colour) - 1)
             images = jitter_colour(images.float(), factors.float().to(images.device), self.split.white)
         images = normalise(images, self.split.white, self.memory_format)
-        return Batch(*self._blank(images, labels.long(), rows, columns), indices)
+        labels = labels.long() if self.with_labels else torch.zeros_like(labels, dtype=torch.int64)
+        probabilities = self._probabilities(indices, rows, columns)
+        outside = _outside(rows, columns, images.device)
+        if outside is not None:
+            images.masked_fill_(outside[:, None], 0.0)
+            labels.masked_fill_(outside, self.ignore_index)
+            if probabilities is not None:
+                probabilities.masked_fill_(outside[:, None], 1 / probabilities.shape[1])
+        return Batch(images, labels, indices, probabilities)
 
-    def _indices(self, step: int) -> tuple[int, ...]:
-        """Return the places in the split of the images of one step."""
-        length = len(self.split)
-        positions = range(step * self.batch_size, (step + 1) * self.batch_size)
-        return tuple(epoch_order(self.seed, position // length, length)[position % length] for position in positions)
+    def _indices(self, positions: range) -> tuple[int, ...]:
+        """Return the places in the split of the images at some positions of the sequence of epochs."""
+        length, purpose = len(self.places), f"order{self.stream}"
+        epochs = (divmod(position, length) for position in positions)
+        return tuple(self.places[epoch_order(self.seed, epoch, length, purpose)[turn]] for epoch, turn in epochs)
+
+    def _sampled(self, indices: tuple[int, ...], rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
+        """Return images and labels as they are stored, sampled where the axes say."""
+        images, labels = self.split.windows(indices, rows.windows, columns.windows)
+        if rows.is_plain and columns.is_plain:
+            return images, labels
+        return resample(images, labels, rows, columns)
+
+    def _probabilities(self, indices: tuple[int, ...], rows: Axis, columns: Axis) -> Tensor | None:
+        """Return the probabilities sampled where the axes say; their sum over classes is 1."""
+        if self.fields is None:
+            return None
+        windows = self.fields.windows(indices, rows.windows, columns.windows).to(self.split.device)
+        return normalised(interpolate(windows, rows, columns)).contiguous(memory_format=self.memory_format)
 
     def _axes(
         self, indices: tuple[int, ...], scale: Tensor, row: Tensor, column: Tensor, flip: Tensor
@@ -110,14 +161,6 @@ class TrainingBatches:
             random_axis(height, heights, scales, row, upright),
             random_axis(width, widths, scales, column, mirrored),
         )
-
-    def _blank(self, images: Tensor, labels: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
-        """Make mid grey and ignored what lies outside its image."""
-        if rows.inside.all() and columns.inside.all():
-            return images, labels
-        row, column = rows.inside.to(images.device), columns.inside.to(images.device)
-        outside = ~(row[:, :, None] & column[:, None, :])
-        return images.masked_fill_(outside[:, None], 0.0), labels.masked_fill_(outside, self.ignore_index)
 
 
 def evaluation_batches(
@@ -135,10 +178,19 @@ def normalise(images: Tensor, white: int, memory_format: torch.memory_format) ->
     return result.copy_(images).sub_(half).div_(half)
 
 
-@lru_cache(maxsize=4)
-def epoch_order(seed: int, epoch: int, length: int) -> tuple[int, ...]:
+# Two epochs of each stream that a step may draw from: labelled, critic, synthetic, unlabelled.
+@lru_cache(maxsize=8)
+def epoch_order(seed: int, epoch: int, length: int, purpose: str = "order") -> tuple[int, ...]:
     """Return the order in which one epoch visits the images."""
-    return tuple(torch.randperm(length, generator=random_generator(seed, "order", epoch)).tolist())
+    return tuple(torch.randperm(length, generator=random_generator(seed, purpose, epoch)).tolist())
+
+
+def _outside(rows: Axis, columns: Axis, device: torch.device) -> Tensor | None:
+    """Return which pixels of a batch lie outside their image, (N, h, w); None if none does."""
+    if rows.inside.all() and columns.inside.all():
+        return None
+    row, column = rows.inside.to(device), columns.inside.to(device)
+    return ~(row[:, :, None] & column[:, None, :])
 
 
 def _whole_images(split: ResidentSplit, indices: tuple[int, ...], memory_format: torch.memory_format) -> Batch:
@@ -166,6 +218,14 @@ def _check_batch_size(split: ResidentSplit, batch_size: int) -> None:
         raise DataError(
             f"batch_size {batch_size} is larger than split {split.packed.split!r}, which has {len(split)} "
             f"image{'s' if len(split) > 1 else ''}; set protocol.batch_size to at most {len(split)}"
+        )
+
+
+def _check_places(split: ResidentSplit, places: Sequence[int]) -> None:
+    if not places:
+        raise DataError(
+            f"none of the {len(split)} images of split {split.packed.split!r} is left to draw batches from; "
+            "a method that uses unlabelled images needs a labels.fraction below 1"
         )
 
 

@@ -114,6 +114,12 @@ class PackedSplit:
         """Return the number of labelled pixels by class, (K,); ignored pixels are not counted."""
         return np.array(self.index.class_pixels, dtype=np.int64)
 
+    @cached_property
+    def class_presence(self) -> NDArray[np.bool_]:
+        """Whether a class occurs in an image, (n, K); reads all labels once."""
+        counts = [np.bincount(self.labels(index).ravel(), minlength=self.num_classes) for index in range(len(self))]
+        return np.array([count[: self.num_classes] > 0 for count in counts])
+
 
 def open_packed(folder: Path) -> PackedSplit | None:
     """Open a packed split; None if it is missing, of another format or damaged."""

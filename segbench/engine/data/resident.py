@@ -69,14 +69,8 @@ class ResidentSplit:
 
         h and w are those of the largest window; smaller ones lie in the upper left corner, and beyond them is 0.
         """
-        height = max(stop - start for start, stop in rows)
-        width = max(stop - start for start, stop in columns)
-        images = self._zeros(self._pixels, (len(indices), self.packed.channels, height, width))
-        labels = self._zeros(self._label_pixels, (len(indices), height, width))
-        for place, index, (top, bottom), (left, right) in zip(range(len(indices)), indices, rows, columns, strict=True):
-            image = self._stored_image(index)[:, top:bottom, left:right]
-            images[place, :, : bottom - top, : right - left] = image
-            labels[place, : bottom - top, : right - left] = self._stored_labels(index)[top:bottom, left:right]
+        images = gather_windows([self._stored_image(index) for index in indices], rows, columns, pinned=self._pinned)
+        labels = gather_windows([self._stored_labels(index) for index in indices], rows, columns, pinned=self._pinned)
         return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
     def _stored_image(self, index: int) -> Tensor:
@@ -90,9 +84,20 @@ class ResidentSplit:
         start = self.packed.offsets[index]
         return self._label_pixels[start : start + height * width].view(height, width)
 
-    def _zeros(self, like: Tensor, shape: tuple[int, ...]) -> Tensor:
-        # Not empty: rounding lets a sampled border pixel take a millionth of what lies beyond its window.
-        return torch.zeros(shape, dtype=like.dtype, device=like.device, pin_memory=self._pinned)
+
+def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Sequence[Range], *, pinned: bool) -> Tensor:
+    """Return a window of each map (..., H, W) where the maps are, (N, ..., h, w), in pinned memory if asked for.
+
+    h and w are those of the largest window; smaller ones lie in the upper left corner, and beyond them is 0.
+    """
+    height = max(stop - start for start, stop in rows)
+    width = max(stop - start for start, stop in columns)
+    shape = (len(maps), *maps[0].shape[:-2], height, width)
+    # Not empty: rounding lets a sampled border pixel take a millionth of what lies beyond its window.
+    windows = torch.zeros(shape, dtype=maps[0].dtype, device=maps[0].device, pin_memory=pinned)
+    for place, whole, (top, bottom), (left, right) in zip(windows, maps, rows, columns, strict=True):
+        place[..., : bottom - top, : right - left] = whole[..., top:bottom, left:right]
+    return windows
 
 
 def _fits(packed: PackedSplit, device: torch.device) -> bool:

@@ -60,7 +60,7 @@ def coordinate_split(height=24, width=20):
 
 def test_a_batch_has_the_stated_shapes_and_types():
     batches = batches_of(random_split(), augment=FULL)
-    images, labels, indices = batches.at(0)
+    images, labels, indices, _ = batches.at(0)
     assert (images.shape, images.dtype) == ((2, 3, 8, 8), torch.float32)
     assert (labels.shape, labels.dtype) == ((2, 8, 8), torch.int64)
     assert images.abs().max() <= 1 + 1e-6
@@ -129,7 +129,7 @@ def test_without_augmentation_batches_are_slices(dtype):
     half = np.iinfo(dtype).max / 2
     batches = batches_of(split)
     for step in range(10):
-        images, labels, indices = batches.at(step)
+        images, labels, indices, _ = batches.at(step)
         for image, label, index in zip(images, labels, indices, strict=True):
             row, column = find(split.packed.labels(index), label)
             expected = split.packed.image(index)[:, row : row + 8, column : column + 8] / half - 1
@@ -173,7 +173,7 @@ def test_images_and_labels_move_together():
     split = coordinate_split()
     batches = batches_of(split, batch_size=1, crop=(16, 12), augment=Augment(scale=(0.5, 2.0), flip=True))
     for step in range(40):
-        images, labels, _ = batches.at(step)
+        images, labels, *_ = batches.at(step)
         inside = labels[0] != 60_000
         row, column = (images[0, :, inside] + 1) * 127.5
         label = labels[0][inside]
@@ -199,7 +199,7 @@ def test_outside_the_image_is_mid_grey_and_ignored(jitter):
     batches = batches_of(split_of(white), batch_size=1, augment=augment)
     outside_seen = 0
     for step in range(20):
-        images, labels, _ = batches.at(step)
+        images, labels, *_ = batches.at(step)
         outside = labels[0] == IGNORED
         height, width = (~outside).any(dim=1).sum(), (~outside).any(dim=0).sum()
         assert height == width
@@ -245,7 +245,7 @@ def test_any_number_of_channels_will_do(channels):
 
 def test_without_a_crop_whole_images_come():
     split = random_split()
-    images, labels, indices = batches_of(split, crop=None).at(0)
+    images, labels, indices, _ = batches_of(split, crop=None).at(0)
     np.testing.assert_array_equal(labels[1].numpy(), split.packed.labels(indices[1]))
     assert images.shape[2:] == (12, 16)
 
@@ -293,6 +293,114 @@ def test_a_crop_may_be_larger_than_the_images_where_zoom_makes_up_for_it():
         batches_of(split, crop=(10, 9), augment=Augment(scale=(1.0, 1.5)))
 
 
+def assert_same(first, second):
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.labels, second.labels)
+    assert first.indices == second.indices
+
+
+def test_all_places_are_the_same_as_none():
+    split = random_split()
+    for step in range(5):
+        assert_same(batches_of(split, augment=FULL, places=range(5)).at(step), batches_of(split, augment=FULL).at(step))
+
+
+@given(places=st.sets(st.integers(0, 9), min_size=1), batch_size=st.integers(1, 10))
+def test_every_epoch_visits_every_given_place_once(places, batch_size):
+    split = split_of(*((np.full((2, 2, 1), index, np.uint8), np.zeros((2, 2), np.uint8)) for index in range(10)))
+    batches = batches_of(split, batch_size=batch_size, crop=None, places=sorted(places))
+    steps = range(-(-3 * len(places) // batch_size))
+    visited = [index for step in steps for index in batches.at(step).indices]
+    for epoch in range(3):
+        assert set(visited[epoch * len(places) : (epoch + 1) * len(places)]) == places
+
+
+def test_fewer_places_than_a_batch_recur_in_it():
+    batch = batches_of(random_split(), batch_size=4, places=[3]).at(0)
+    assert batch.indices == (3, 3, 3, 3)
+    assert not torch.equal(batch.labels[0], batch.labels[1])
+
+
+def test_an_epoch_of_a_budget_is_as_long_whatever_places_are_drawn():
+    assert batches_of(random_split(), places=[1, 2]).images_per_epoch == 5
+
+
+def test_no_place_to_draw_from_is_an_error():
+    with pytest.raises(DataError) as error:
+        batches_of(random_split(), places=())
+    assert str(error.value) == (
+        "none of the 5 images of split 'train' is left to draw batches from; "
+        "a method that uses unlabelled images needs a labels.fraction below 1"
+    )
+
+
+def test_streams_differ_in_order_and_in_augmentation():
+    many = random_split(count=20)
+    orders = {batches_of(many, batch_size=20, stream=stream).at(0).indices for stream in ("", "critic", "synthetic")}
+    assert len(orders) == 3
+    plain, critic = (batches_of(coordinate_split(), batch_size=1, stream=stream).at(0) for stream in ("", "critic"))
+    assert not torch.equal(plain.labels, critic.labels)
+
+
+def test_a_stream_gives_the_same_batch_whenever_it_is_asked_for():
+    split = random_split()
+    for step in range(5):
+        first, again = (batches_of(split, augment=FULL, stream="critic").at(step) for _ in range(2))
+        assert_same(first, again)
+
+
+def test_hidden_labels_tell_only_what_is_outside():
+    """Class 1 and a void pixel are there in truth; neither shows."""
+    labels = np.ones((8, 8), np.uint8)
+    labels[3:5] = IGNORED
+    split = split_of((np.full((8, 8, 1), 255, np.uint8), labels))
+    settings = {"batch_size": 1, "augment": Augment(scale=(0.5, 1.5), flip=True)}
+    hidden, plain = batches_of(split, with_labels=False, **settings), batches_of(split, **settings)
+    outside_seen = 0
+    for step in range(20):
+        batch = hidden.at(step)
+        assert torch.equal(batch.images, plain.at(step).images)
+        outside = batch.images[:, 0] == 0
+        assert torch.equal(batch.labels, torch.where(outside, IGNORED, 0))
+        outside_seen += int(outside.sum())
+    assert outside_seen
+
+
+class StoredFields:
+    """Fields (K, H, W) of each image, given out whole."""
+
+    def __init__(self, fields):
+        self.fields = fields
+
+    def windows(self, indices, rows, columns):
+        return resident.gather_windows([self.fields[index] for index in indices], rows, columns, pinned=False)
+
+
+@given(step=st.integers(0, 10**6), zoom=st.sampled_from([(1.0, 1.0), (0.5, 2.0)]), flip=st.booleans())
+def test_probabilities_move_as_an_image_of_them_does(step, zoom, flip):
+    """The image's channels are the probabilities, so both must remain equal."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(1, 256, (*size, 3), np.uint8) for size in ((16, 14), (12, 15), (9, 20))]
+    split = split_of(*((image, np.zeros(image.shape[:2], np.uint8)) for image in images))
+    fields = StoredFields([torch.from_numpy(image).permute(2, 0, 1) for image in images])
+    batch = batches_of(split, batch_size=3, augment=Augment(scale=zoom, flip=flip), fields=fields).at(step)
+    outside = (batch.labels == IGNORED)[:, None]
+    shown = (batch.images + 1) / 2
+    expected = torch.where(outside, 1 / 3, shown / shown.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(batch.probabilities, expected, rtol=0, atol=1e-5)
+    assert batch.probabilities.dtype == torch.float32
+
+
+def test_probabilities_change_nothing_else():
+    split = random_split()
+    fields = StoredFields([torch.full((4, 12, 16), 9, dtype=torch.uint8)] * 5)
+    settings = {"augment": FULL, "memory_format": torch.channels_last}
+    batch = batches_of(split, fields=fields, **settings).at(2)
+    assert_same(batch, batches_of(split, **settings).at(2))
+    assert batch.probabilities.is_contiguous(memory_format=torch.channels_last)
+    assert batches_of(split).at(2).probabilities is None
+
+
 def test_evaluation_goes_through_whole_images_in_order():
     split = random_split(count=5)
     batches = list(evaluation_batches(split, 2, torch.channels_last))
@@ -309,7 +417,7 @@ def test_evaluation_batches_hold_images_of_one_size():
 
 def test_camvid_trains_on_what_its_files_hold(camvid):
     split = ResidentSplit(pack(camvid, "val", "camvid"), CPU)
-    images, labels, indices = batches_of(split, batch_size=8, crop=None).at(0)
+    images, labels, indices, _ = batches_of(split, batch_size=8, crop=None).at(0)
     for image, label, index in zip(images, labels, indices, strict=True):
         sample = camvid.splits["val"][index]
         np.testing.assert_array_equal(label.numpy(), sample.labels)

@@ -1,0 +1,110 @@
+"""Which images of a training split a subset names: a share of the labels, the rest, and the fold that is left out.
+
+Choices depend on the sample ids and the labels, never on a seed or on the order of the images. An image's stratum is
+the rarest class (in pixels of the whole split) that occurs in it; those without a labelled pixel are one more stratum.
+Inside a stratum the images are ordered by the hash of their id. A fraction takes the first images of one order of the
+whole split, so smaller fractions lie within larger ones; in that order the strata take turns so that every beginning of
+it holds each stratum's share to within one image. Folds are dealt stratum by stratum, one image to each in turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from segbench.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segbench.plan.subset import Subset
+
+    from .packed import PackedSplit
+
+
+class Places(NamedTuple):
+    """Places in the training split, ascending: to train on, outside the labelled fraction, in the fold left out."""
+
+    labelled: tuple[int, ...]
+    unlabelled: tuple[int, ...]
+    held_out: tuple[int, ...]
+
+
+def split_places(packed: PackedSplit, subset: Subset) -> Places:
+    """Return where the images of a subset lie in a split.
+
+    A fraction of n images is the nearest whole number of them, at least 1. Raises DataError if there are fewer
+    labelled images than folds.
+    """
+    everything = tuple(range(len(packed)))
+    if subset.fraction == 1 and not subset.is_fold:
+        return Places(everything, (), ())
+    strata = _strata(packed)
+    count = max(1, math.floor(subset.fraction * len(packed) + 0.5))
+    labelled = everything if subset.fraction == 1 else tuple(sorted(interleave(strata)[:count]))
+    unlabelled = tuple(sorted(set(everything).difference(labelled)))
+    held_out = _fold(packed, strata, labelled, subset)
+    return Places(tuple(sorted(set(labelled).difference(held_out))), unlabelled, held_out)
+
+
+def interleave(strata: Sequence[Sequence[int]]) -> list[int]:
+    """Merge strata into one order, of which every beginning holds each stratum's share to within one image.
+
+    The scheduling of Tijdeman, "The chairman assignment problem", Discrete Mathematics 32 (1980): after m of n images,
+    a stratum of s has had x, and its claim is m * s / n - x. Of the k strata whose claim is 1 / (2k - 2) or more, the
+    one whose claim would reach 1 - 1 / (2k - 2) soonest is next; of equal ones the first.
+
+    >>> interleave([[0, 1, 2, 3], [4, 5]])
+    [0, 4, 1, 2, 5, 3]
+    """
+    sizes = np.array([len(stratum) for stratum in strata])
+    total, parts = int(sizes.sum()), max(2 * len(strata) - 2, 1)
+    taken = np.zeros_like(sizes)
+    order = []
+    for number in range(1, total + 1):
+        claims = (sizes * number - taken * total) * parts  # whole numbers, in units of 1 / (total * parts)
+        wait = np.where(claims >= total, (total * (parts - 1) - claims) / sizes, np.inf)
+        chosen = int(wait.argmin())
+        order.append(strata[chosen][taken[chosen]])
+        taken[chosen] += 1
+    return order
+
+
+def _strata(packed: PackedSplit) -> list[list[int]]:
+    """Return the images by stratum, each in the order of the hashes, the strata by the hash of their first image."""
+    by_rarity = np.argsort(packed.class_pixels(), kind="stable")
+    ranks = packed.class_presence[:, by_rarity]
+    rarest = np.where(ranks.any(axis=1), ranks.argmax(axis=1), packed.num_classes).tolist()
+    strata: dict[int, list[int]] = {}
+    for place in sorted(range(len(packed)), key=lambda place: _hash(packed.ids[place])):
+        strata.setdefault(rarest[place], []).append(place)
+    return list(strata.values())
+
+
+def _fold(
+    packed: PackedSplit, strata: Sequence[Sequence[int]], labelled: tuple[int, ...], subset: Subset
+) -> tuple[int, ...]:
+    """Return the labelled images of the fold that is left out; none if no fold is."""
+    if subset.fold is None or subset.folds is None:
+        return ()
+    if subset.folds > len(labelled):
+        raise _too_many_folds(packed, len(labelled), subset)
+    kept = set(labelled)
+    dealt = [place for stratum in strata for place in stratum if place in kept]
+    return tuple(sorted(dealt[subset.fold - 1 :: subset.folds]))
+
+
+def _too_many_folds(packed: PackedSplit, count: int, subset: Subset) -> DataError:
+    images = f"{count} labelled image{'s' if count > 1 else ''}"
+    cure = f"set refines.folds to at most {count}, or use more images"
+    if subset.fraction < 1:
+        images += f" at the fraction {subset.fraction:g} of its {len(packed)}"
+        cure = "use more images or a larger labels.fraction"
+    return DataError(f"split {packed.split!r} has {images}, which cannot be dealt to {subset.folds} folds; {cure}")
+
+
+def _hash(sample_id: str) -> bytes:
+    return hashlib.sha256(sample_id.encode()).digest()

@@ -1,0 +1,289 @@
+"""How an adversarial game ended, by written rules over the course of it.
+
+The rules look at the last third of the points, "the end", unless they say otherwise: means of scores and accuracies,
+medians of gradients, for one spike is no course. The first rule that applies gives the verdict:
+
+    verdict      rule
+    diverged     a number was not finite at more than NON_FINITE_SHARE of the end's points (an fp16 step that
+                 overflows now and then is skipped and does no harm); this rule needs no minimum of points
+    unknown      fewer than MINIMUM_POINTS points, or none at the end that tells anything of critic or samples
+    diverged     the norm of the critic's gradient, or of the adversarial one at the generator's output, is above
+                 GRADIENT_LIMIT; or the gap between real and fake scores, or the critic's loss, is above SCORE_LIMIT
+                 in size and GROWTH times that of the middle third
+    collapsed    generated images of a batch differ by less than DIVERSITY_FLOOR, or by less than DIVERSITY_SHARE of
+                 their largest distance in the course; or almost all pixels are given one class where the truth has
+                 several (class entropy below CLASS_ENTROPY_FLOOR of the truth's); or predictions are one-hot
+                 everywhere (entropy below ENTROPY_FLOOR) while the critic pulls harder than the truth does
+    saturated    the critic takes more than WON of the reals and of the fakes for what they are: it has won, and what
+                 the generator learns of it is at most how to hide an artefact; or it is at CHANCE and its gradient is
+                 below USELESS_RATIO of the supervised one: it tells nothing. Either way the game stands still
+    oscillating  over the last two thirds, the accuracy on reals or on fakes swings between LOW and HIGH, or the score
+                 gap between -GAP and +GAP, at least SWINGS times and at one point in ten; looked for at every time
+                 scale from pairs of points on, each the mean of two of the scale before, so that the noise of single
+                 batches is not taken for it
+    healthy      none of these
+
+High confidence alone is no collapse: a network that fits its data well gets there without any critic. A Wasserstein
+critic is meant to win and still has a gradient; read its "saturated" beside its gradient ratio.
+
+Where the thresholds come from: gradient norms above 100 are bad and a critic's loss that goes to 0 is a failure in
+S. Chintala et al., "How to train a GAN" (2016); critics that are right in more than 95 % of cases, or at chance with a
+gradient below 1 % of the supervised one, are alarms of practice. The rest are ours, set so that constructed courses of
+each kind are told apart: a distance of 0.01 on pixels in [-1, 1] is about one grey level of 255, 0.001 nats is what a
+pixel with a top probability of 0.9999 has, a score of 100 puts a sigmoid beyond single precision.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.store.record import CriticPoint, Health
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from segbench.store.record import Verdict
+
+    Series = list[float]
+    Numbers = dict[str, float | None]
+    Judgement = tuple[Verdict, str]
+
+MINIMUM_POINTS = 6
+CURVE_POINTS = 64
+
+NON_FINITE_SHARE = 0.1
+GRADIENT_LIMIT = 100.0
+SCORE_LIMIT = 100.0
+GROWTH = 1.5
+DIVERSITY_FLOOR = 0.01
+DIVERSITY_SHARE = 0.1
+CLASS_ENTROPY_FLOOR = 0.1
+ENTROPY_FLOOR = 0.001
+WON = 0.95
+CHANCE = (0.4, 0.6)
+USELESS_RATIO = 0.01
+SWINGS = 4
+LOW, HIGH = 0.2, 0.8
+GAP = 1.0
+
+# What tells of the critic or of the samples; the supervised gradient alone tells of neither.
+TELLING = (
+    "real_accuracy",
+    "fake_accuracy",
+    "critic_loss",
+    "critic_gradient",
+    "adversarial_gradient",
+    "ratio",
+    "class_entropy",
+    "diversity",
+)
+MEANS = (
+    "real",
+    "fake",
+    "validation",
+    "real_accuracy",
+    "fake_accuracy",
+    "validation_accuracy",
+    "critic_loss",
+    "top_probability",
+    "entropy",
+    "class_entropy",
+    "diversity",
+    "nearest",
+)
+MEDIANS = ("ratio", "cosine", "supervised_gradient", "adversarial_gradient", "critic_gradient")
+
+
+def judge(curve: Sequence[CriticPoint], non_finite: Collection[int] = ()) -> Health:
+    """Return the verdict on a course of points in the order of their steps, with its reason and numbers.
+
+    `non_finite` are the steps at which some number was NaN or infinite, which a point can only show as null. The curve
+    of the result is thinned to CURVE_POINTS.
+
+    >>> won = [CriticPoint(step=10 * i, real_accuracy=1.0, fake_accuracy=0.99) for i in range(9)]
+    >>> judge(won).verdict
+    'saturated'
+    """
+    numbers = _numbers(curve, non_finite)
+    verdict, reason = _first_that_applies(curve, numbers)
+    kept = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+    return Health(verdict=verdict, reason=reason, numbers=kept, curve=thinned(curve))
+
+
+def overfit(real: float | None, fake: float | None, validation: float | None) -> float | None:
+    """Return the heuristic r_v from mean scores of training reals, fakes and validation reals; None if undefined.
+
+    (real - validation) / (real - fake) is 0 for a critic that knows no training sample from other real ones, and 1 for
+    one that takes these for fakes (T. Karras et al., "Training GANs with limited data", 2020).
+
+    >>> overfit(real=2.0, fake=-2.0, validation=1.0)
+    0.25
+    """
+    if real is None or fake is None or validation is None or real == fake:
+        return None
+    return (real - validation) / (real - fake)
+
+
+def thinned(curve: Sequence[CriticPoint]) -> list[CriticPoint]:
+    """Return at most CURVE_POINTS points, evenly spread, with the first and the last."""
+    if len(curve) <= CURVE_POINTS:
+        return list(curve)
+    last = len(curve) - 1
+    return [curve[round(i * last / (CURVE_POINTS - 1))] for i in range(CURVE_POINTS)]
+
+
+class _Thirds(NamedTuple):
+    """The course cut in three; the end is never the shortest part."""
+
+    start: Sequence[CriticPoint]
+    middle: Sequence[CriticPoint]
+    end: Sequence[CriticPoint]
+
+
+def _thirds(curve: Sequence[CriticPoint]) -> _Thirds:
+    third = len(curve) // 3
+    return _Thirds(curve[:third], curve[third : 2 * third], curve[2 * third :])
+
+
+def _numbers(curve: Sequence[CriticPoint], non_finite: Collection[int]) -> Numbers:
+    """Return the figures that the rules look at; a NaN or infinity among them is an overflow of huge finite numbers."""
+    thirds = _thirds(curve)
+    numbers: Numbers = {"points": float(len(curve))}
+    numbers |= {name: _mean(_series(thirds.end, name)) for name in MEANS}
+    numbers |= {name: _median(_series(thirds.end, name)) for name in MEDIANS}
+    broken = [point for point in thirds.end if point.step in non_finite]
+    return {
+        **numbers,
+        "overfit": overfit(numbers["real"], numbers["fake"], numbers["validation"]),
+        "non_finite_share": len(broken) / len(thirds.end) if thirds.end else None,
+        "score_gap": _mean(_gaps(thirds.end)),
+        "score_gap_growth": _growth(_gaps(thirds.middle), _gaps(thirds.end)),
+        "critic_loss_growth": _growth(_series(thirds.middle, "critic_loss"), _series(thirds.end, "critic_loss")),
+        "largest_diversity": max(_series(curve, "diversity"), default=None),
+        **_swing_numbers([*thirds.middle, *thirds.end]),
+    }
+
+
+def _first_that_applies(curve: Sequence[CriticPoint], numbers: Numbers) -> Judgement:
+    broken = numbers["non_finite_share"] or 0.0
+    if broken > NON_FINITE_SHARE:
+        return "diverged", f"{broken:.0%} of the last third's points hold a number that is not finite"
+    if len(curve) < MINIMUM_POINTS:
+        return "unknown", f"{len(curve)} points are too few to judge by; {MINIMUM_POINTS} are needed"
+    if not any(_series(_thirds(curve).end, name) for name in TELLING):
+        return "unknown", "no point of the last third tells anything of the critic or the samples"
+    rules = (_diverged, _collapsed, _saturated, _oscillating)
+    return next((verdict for rule in rules if (verdict := rule(numbers))), ("healthy", _healthy_reason(numbers)))
+
+
+def _diverged(numbers: Numbers) -> Judgement | None:
+    for name, whose in (("critic_gradient", "the critic"), ("adversarial_gradient", "the adversarial loss")):
+        norm = numbers[name]
+        if norm is not None and norm > GRADIENT_LIMIT:
+            return "diverged", f"the gradient of {whose} has a norm of {norm:.3g} (limit {GRADIENT_LIMIT:g})"
+    for name, what in (("score_gap", "the gap between real and fake scores"), ("critic_loss", "the critic's loss")):
+        size, growth = numbers[name], numbers[f"{name}_growth"]
+        if size is not None and growth is not None and abs(size) > SCORE_LIMIT and growth >= GROWTH:
+            return "diverged", f"{what} is {size:.3g}, {growth:.3g} times what it was a third earlier, and grows on"
+    return None
+
+
+def _collapsed(numbers: Numbers) -> Judgement | None:
+    diversity, largest, classes = numbers["diversity"], numbers["largest_diversity"], numbers["class_entropy"]
+    entropy, ratio = numbers["entropy"], numbers["ratio"]
+    if diversity is not None and largest is not None:
+        if diversity < DIVERSITY_FLOOR:
+            return "collapsed", f"generated images differ by {diversity:.3g} only, below one grey level"
+        if diversity < DIVERSITY_SHARE * largest:
+            return "collapsed", f"the diversity of generated images fell from {largest:.3g} to {diversity:.3g}"
+    if classes is not None and classes < CLASS_ENTROPY_FLOOR:
+        return "collapsed", f"almost all pixels get one class: class entropy is {classes:.2g} of the truth's"
+    if entropy is not None and entropy < ENTROPY_FLOOR and ratio is not None and ratio > 1:
+        pull = f"the critic pulls {ratio:.3g} times as hard as the truth"
+        return "collapsed", f"predictions are one-hot everywhere ({entropy:.2g} nats) while {pull}"
+    return None
+
+
+def _saturated(numbers: Numbers) -> Judgement | None:
+    real, fake, ratio = numbers["real_accuracy"], numbers["fake_accuracy"], numbers["ratio"]
+    if real is None or fake is None:
+        return None
+    if real > WON and fake > WON:
+        memory = numbers["overfit"]
+        known = "" if memory is None else f", overfit heuristic {memory:.2f}"
+        return "saturated", f"the critic has won: right on {real:.0%} of reals and {fake:.0%} of fakes{known}"
+    accuracy = (real + fake) / 2
+    if CHANCE[0] <= accuracy <= CHANCE[1] and ratio is not None and ratio < USELESS_RATIO:
+        return "saturated", f"the critic tells nothing: accuracy {accuracy:.0%}, gradient ratio {ratio:.2g}"
+    return None
+
+
+def _oscillating(numbers: Numbers) -> Judgement | None:
+    for name, what in (
+        ("real_accuracy_swings", f"accuracy on reals swung between {LOW:.0%} and {HIGH:.0%}"),
+        ("fake_accuracy_swings", f"accuracy on fakes swung between {LOW:.0%} and {HIGH:.0%}"),
+        ("score_gap_swings", "score gap between real and fake changed its sign"),
+    ):
+        if times := numbers[name]:
+            return "oscillating", f"the critic's {what} {times:.0f} times in the last two thirds"
+    return None
+
+
+def _healthy_reason(numbers: Numbers) -> str:
+    """Return the sentence of a healthy game: what is known of it."""
+    known = [
+        f"{text} {value:.3g}"
+        for name, text in (
+            ("real_accuracy", "accuracy on reals"),
+            ("fake_accuracy", "accuracy on fakes"),
+            ("ratio", "gradient ratio"),
+            ("diversity", "diversity"),
+        )
+        if (value := numbers[name]) is not None
+    ]
+    return f"no rule of trouble applies: {', '.join(known)}" if known else "no rule of trouble applies"
+
+
+def _swing_numbers(points: Sequence[CriticPoint]) -> Numbers:
+    """Return how often each series swung, 0 where that is too seldom to be called oscillation."""
+    return {
+        "real_accuracy_swings": _swings(_series(points, "real_accuracy"), LOW, HIGH),
+        "fake_accuracy_swings": _swings(_series(points, "fake_accuracy"), LOW, HIGH),
+        "score_gap_swings": _swings(_gaps(points), -GAP, GAP),
+    }
+
+
+def _swings(series: Series, low: float, high: float) -> float:
+    """Return the swings at the finest time scale at which they are frequent enough."""
+    while len(series) > SWINGS:
+        series = [(one + other) / 2 for one, other in zip(series[::2], series[1::2], strict=False)]
+        ends = [value >= high for value in series if value <= low or value >= high]
+        swings = sum(one != other for one, other in pairwise(ends))
+        if swings >= max(SWINGS, len(series) / 10):
+            return float(swings)
+    return 0.0
+
+
+def _growth(before: Series, after: Series) -> float | None:
+    """Return how many times its earlier size a series has; None if it was 0 or is not known."""
+    earlier, later = _mean(before), _mean(after)
+    return abs(later / earlier) if earlier and later is not None else None
+
+
+def _gaps(points: Sequence[CriticPoint]) -> Series:
+    return [point.real - point.fake for point in points if point.real is not None and point.fake is not None]
+
+
+def _series(points: Sequence[CriticPoint], name: str) -> Series:
+    return [value for point in points if (value := getattr(point, name)) is not None]
+
+
+def _mean(series: Series) -> float | None:
+    return sum(series) / len(series) if series else None
+
+
+def _median(series: Series) -> float | None:
+    return median(series) if series else None

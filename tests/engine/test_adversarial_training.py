@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from segbench.engine.seeds import derive
+from segbench.engine.train import train
+
+NEVER = 1e9
+
+GAMES = {
+    "one critic step": {},
+    "three critic steps": {"d_steps": 3},
+    "slow alternation": {"alternate": 3},
+    "clipped": {"clip": 0.01, "optimizer": {"use": "rmsprop", "lr": 1e-3}},
+    "frozen": {"placebo": "frozen"},
+    "shuffled": {"placebo": "shuffled"},
+    "noise": {"placebo": "noise"},
+    "scaled truth": {"encoding": "scaled"},
+    "unconditional": {"conditional": False},
+}
+
+
+def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def trained(training, recorder, path, **settings):
+    made = training(**settings)
+    outcome = train(made, path, NEVER, recorder())
+    return made, outcome
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [{}, {"precision": "bf16"}, {"channels_last": True}, {"precision": "bf16", "channels_last": True}, {"ema": 0.9}],
+    ids=["fp32", "bf16", "channels_last", "bf16 channels_last", "ema"],
+)
+@pytest.mark.parametrize("game", [*GAMES, "detached"])
+def test_a_weight_of_0_leaves_the_bits_of_the_twin(training, recorder, tmp_path, game, protocol):
+    recipe = {"placebo": "detached"} if game == "detached" else {**GAMES[game], "weight": 0.0}
+    twin, _ = trained(training, recorder, tmp_path / "twin", **protocol)
+    other, _ = trained(training, recorder, tmp_path / "other", adversary=recipe, **protocol)
+    assert_equal(weights(twin.network), weights(other.network))
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_a_weight_above_0_changes_the_generator(training, recorder, tmp_path, game):
+    twin, _ = trained(training, recorder, tmp_path / "twin")
+    other, _ = trained(training, recorder, tmp_path / "other", adversary={**GAMES[game], "weight": 1.0})
+    assert not torch.equal(twin.network.network[0].weight, other.network.network[0].weight)
+
+
+def test_the_loop_equals_two_plain_passes_written_by_hand(training, recorder, tmp_path):
+    settings = {"schedule": "constant", "optimizer": {"use": "sgd", "lr": 0.1}}
+    recipe = {"weight": 0.3, "encoding": "one_hot", "optimizer": {"use": "sgd", "lr": 0.05}}
+    ours, _ = trained(training, recorder, tmp_path / "checkpoint", adversary=recipe, **settings)
+
+    plain = training(adversary=recipe, **settings)
+    generator, critic = plain.network.train(), plain.adversary.critic
+    steps = [torch.optim.SGD(generator.parameters(), lr=0.1), torch.optim.SGD(critic.parameters(), lr=0.05)]
+    for step in range(8):
+        batch = plain.batches.at(step)
+        valid = (batch.labels != 255)[:, None]
+        truth = functional.one_hot(batch.labels.where(valid[:, 0], 0), 2).movedim(-1, 1) * valid
+
+        def score(field, images=batch.images):
+            return critic(torch.cat([images, field], 1))
+
+        def mean(values, share=functional.adaptive_avg_pool2d(valid.float(), 4)):
+            return (values * share).sum() / share.sum()
+
+        torch.manual_seed(derive(plain.seed, "noise", step))
+        logits = generator(batch.images)
+        fake = logits.softmax(1) * valid
+        torch.manual_seed(derive(plain.seed, "critic", step))
+        steps[1].zero_grad()
+        real_scores, fake_scores = score(truth.float()), score(fake.detach())
+        mean(functional.softplus(-real_scores) + functional.softplus(fake_scores)).backward()
+        steps[1].step()
+        steps[0].zero_grad()
+        loss = functional.cross_entropy(logits, batch.labels, ignore_index=255)
+        (loss + 0.3 * mean(functional.softplus(-score(fake)))).backward()
+        steps[0].step()
+        if step % 10 == 0:  # what is observed goes through the critic's batch normalisation too
+            assert plain.adversary.validation is not None
+            unseen = plain.adversary.validation.at(step)
+            known = (unseen.labels != 255)[:, None]
+            field = functional.one_hot(unseen.labels.where(known[:, 0], 0), 2).movedim(-1, 1) * known
+            with torch.no_grad():
+                critic(torch.cat([unseen.images, field.float()], 1))
+
+    for name, tensor in generator.state_dict().items():
+        torch.testing.assert_close(ours.network.state_dict()[name], tensor)
+    for name, tensor in critic.named_parameters():
+        torch.testing.assert_close(dict(ours.adversary.critic.named_parameters())[name], tensor)
+
+
+@pytest.mark.parametrize("protocol", [{}, {"channels_last": True}, {"precision": "bf16"}], ids=["fp32", "cl", "bf16"])
+@pytest.mark.parametrize("game", GAMES)
+def test_a_stopped_game_resumes_bit_equal(training, recorder, tmp_path, game, protocol):
+    whole, outcome = trained(training, recorder, tmp_path / "whole", adversary=GAMES[game], **protocol)
+    first = training(adversary=GAMES[game], **protocol)
+    assert not train(first, tmp_path / "parts", NEVER, recorder(stop_after=5)).finished
+    second, resumed = trained(training, recorder, tmp_path / "parts", adversary=GAMES[game], **protocol)
+    assert_equal(weights(whole.network), weights(second.network))
+    assert_equal(weights(whole.adversary.critic), weights(second.adversary.critic))
+    assert resumed.health == outcome.health
+
+
+def test_a_frozen_critic_keeps_its_weights_and_a_trained_one_does_not(training, recorder, tmp_path):
+    fresh = weights(training(adversary={}).adversary.critic)
+    frozen, _ = trained(training, recorder, tmp_path / "frozen", adversary={"placebo": "frozen"})
+    learnt, _ = trained(training, recorder, tmp_path / "learnt", adversary={})
+    assert torch.equal(frozen.adversary.critic[0].weight, fresh["0.weight"])
+    assert not torch.equal(learnt.adversary.critic[0].weight, fresh["0.weight"])
+
+
+def test_clipping_bounds_every_weight_of_the_critic(training, recorder, tmp_path):
+    made, _ = trained(training, recorder, tmp_path / "checkpoint", adversary=GAMES["clipped"])
+    assert max(parameter.abs().max() for parameter in made.adversary.critic.parameters()) <= 0.01
+
+
+@pytest.mark.parametrize(("recipe", "expected"), [({}, 8), ({"d_steps": 3}, 24), ({"alternate": 3}, 9)])
+def test_the_critic_takes_as_many_steps_as_the_recipe_says(training, recorder, tmp_path, recipe, expected):
+    made = training(adversary=recipe)
+    losses, method = [], made.adversary.loss.discriminator
+
+    def counted(real, fake):
+        losses.append(None)
+        return method(real, fake)
+
+    made.adversary.loss.discriminator = counted
+    train(made, tmp_path / "checkpoint", NEVER, recorder())
+    assert len(losses) == expected
+
+
+def test_extra_critic_steps_leave_the_running_statistics_of_the_generator_alone(training, recorder, tmp_path):
+    made, _ = trained(training, recorder, tmp_path / "checkpoint", adversary={"d_steps": 4})
+    assert made.network.network[1].num_batches_tracked == 8
+
+
+def test_the_course_of_the_game_is_recorded(training, recorder, tmp_path):
+    _, outcome = trained(training, recorder, tmp_path / "checkpoint", adversary={}, budget={"steps": 25})
+    curve = outcome.health.curve
+    assert [point.step for point in curve] == [0, 10, 20, 24]
+    for point in curve:
+        assert 0 <= point.real_accuracy <= 1
+        assert 0 <= point.validation_accuracy <= 1
+        assert point.ratio > 0
+        assert -1 <= point.cosine <= 1
+        assert 0.5 <= point.top_probability <= 1
+    assert outcome.health.verdict == "unknown"  # four points are too few
+
+
+def test_without_an_adversary_there_is_no_health(training, recorder, tmp_path):
+    assert trained(training, recorder, tmp_path / "checkpoint")[1].health is None
+
+
+def test_the_warm_up_raises_the_weight_linearly(training):
+    adversary = training(adversary={"weight": 2.0, "warmup_steps": 3}).adversary
+    assert [adversary.weight(step) for step in range(5)] == [0.5, 1.0, 1.5, 2.0, 2.0]
+
+
+@pytest.mark.slow
+def test_compiled_forwards_train_like_plain_ones(training, recorder, tmp_path):
+    plain, _ = trained(training, recorder, tmp_path / "plain", adversary={"weight": 0.3}, budget={"steps": 2})
+    compiled, _ = trained(
+        training, recorder, tmp_path / "compiled", adversary={"weight": 0.3}, budget={"steps": 2}, compile=True
+    )
+    assert compiled.network.network[1].num_batches_tracked == plain.network.network[1].num_batches_tracked == 2

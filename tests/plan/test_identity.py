@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segbench.errors import SpecError
+from segbench.plan.identity import Identity, upstream_first
+from segbench.plan.subset import Subset
+from segbench.spec.maps import REFINING
+from segbench.spec.recipe import Adversarial, Benchmark, ComponentUse, DatasetUse, Refines, TrainsOn, UnlabelledTerm
+
+from .conftest import method
+
+
+def benchmark(*methods, seeds=(0,), datasets=("d",)):
+    return Benchmark(
+        name="test",
+        source="bench.yaml",
+        datasets={name: DatasetUse(use="toy/shapes") for name in datasets},
+        seeds=seeds,
+        methods={method.name: method for method in methods},
+    )
+
+
+def planned(*methods, **facts):
+    """Return the cells in their order, each with what it needs, as text without the dataset and seed 0."""
+    cells = upstream_first(benchmark(*methods, **facts))
+    return {short(cell): {why: short(other) for why, other in needed.items()} for cell, needed in cells.items()}
+
+
+def short(identity):
+    return str(identity).replace("d / ", "").replace(" / seed 0", "")
+
+
+def refiner(name, base, folds=2, **changes):
+    return method(name, maps=REFINING, refines=Refines(method=base, folds=folds), **changes)
+
+
+def test_every_fraction_is_a_cell():
+    assert planned(method("a", labels=(0.125, 1.0)), method("b")) == {"a / labels 0.125": {}, "a": {}, "b": {}}
+
+
+def test_it_goes_dataset_by_dataset_and_seed_by_seed():
+    cells = list(upstream_first(benchmark(method("a", labels=(0.5, 1.0)), seeds=(3, 1), datasets=("d", "e"))))
+    half, everything = Subset(0.5), Subset()
+    assert cells == [
+        Identity(dataset, subset, "a", seed) for dataset in "de" for seed in (3, 1) for subset in (half, everything)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("start_from", {"start_from": "a"}),
+        ("trains_on", {"trains_on": TrainsOn(synthetic="a")}),
+        ("pseudo_labels_from", {"unlabelled": UnlabelledTerm(pseudo_labels_from="a")}),
+        ("refines", {"refines": Refines(method="a"), "maps": REFINING, "losses": ()}),
+    ],
+)
+def test_a_cell_needs_the_cell_of_the_same_subset_though_nobody_asked_for_it(reason, changes):
+    assert planned(method("b", labels=(0.125,), **changes), method("a")) == {
+        "a / labels 0.125": {},
+        "a": {},
+        "b / labels 0.125": {reason: "a / labels 0.125"},
+    }
+
+
+def test_a_cell_that_several_need_is_there_once():
+    cells = planned(method("a"), method("b", start_from="a"), method("c", start_from="a"))
+    assert list(cells) == ["a", "b", "c"]
+
+
+def test_cells_of_other_datasets_and_seeds_are_not_needed():
+    made = benchmark(method("b", start_from="a"), method("a"), seeds=(0, 1), datasets=("d", "e"))
+    for cell, needed in upstream_first(made).items():
+        assert all((other.dataset, other.seed) == (cell.dataset, cell.seed) for other in needed.values())
+
+
+def test_where_all_labels_are_used_nothing_is_labelled():
+    labelled = method("b", labels=(0.5, 1.0), unlabelled=UnlabelledTerm(pseudo_labels_from="a"))
+    assert planned(labelled, method("a", labels=(0.5,))) == {
+        "a / labels 0.5": {},
+        "b": {},
+        "b / labels 0.5": {"pseudo_labels_from": "a / labels 0.5"},
+    }
+
+
+CRITIC = {"losses": (), "discriminator": ComponentUse(use="toy/critic"), "adversarial": Adversarial(use="toy/hinge")}
+
+
+@pytest.mark.parametrize("trained", [{}, CRITIC])
+def test_a_trained_refiner_needs_the_base_and_the_base_without_each_fold(trained):
+    assert planned(method("base"), refiner("fine", "base", folds=3, **trained)) == {
+        "base": {},
+        "base / fold 1/3": {},
+        "base / fold 2/3": {},
+        "base / fold 3/3": {},
+        "fine": {
+            "refines": "base",
+            "refines fold 1/3": "base / fold 1/3",
+            "refines fold 2/3": "base / fold 2/3",
+            "refines fold 3/3": "base / fold 3/3",
+        },
+    }
+
+
+def test_an_untrained_refiner_needs_the_base_only():
+    assert planned(method("base"), refiner("crf", "base", losses=())) == {"base": {}, "crf": {"refines": "base"}}
+
+
+def test_folds_are_of_the_labels_that_the_refiner_is_trained_with():
+    cells = planned(method("base"), refiner("fine", "base", labels=(0.5,)))
+    assert cells["fine / labels 0.5"] == {
+        "refines": "base / labels 0.5",
+        "refines fold 1/2": "base / labels 0.5, fold 1/2",
+        "refines fold 2/2": "base / labels 0.5, fold 2/2",
+    }
+
+
+def test_refiners_of_one_base_share_its_folds():
+    cells = planned(method("base"), refiner("fine", "base"), refiner("finer", "base"))
+    assert list(cells) == ["base", "base / fold 1/2", "base / fold 2/2", "fine", "finer"]
+
+
+def test_what_a_base_without_a_fold_needs_has_not_seen_that_fold_either():
+    cells = planned(method("first"), method("base", start_from="first"), refiner("fine", "base"))
+    assert cells["base / fold 2/2"] == {"start_from": "first / fold 2/2"}
+
+
+def test_an_untrained_refiner_between_base_and_refiner_has_folds_too():
+    cells = planned(method("base"), refiner("crf", "base", losses=()), refiner("fine", "crf"))
+    assert cells["fine"] == {
+        "refines": "crf",
+        "refines fold 1/2": "crf / fold 1/2",
+        "refines fold 2/2": "crf / fold 2/2",
+    }
+    assert cells["crf / fold 1/2"] == {"refines": "base / fold 1/2"}
+
+
+def test_folds_of_folds_are_refused():
+    with pytest.raises(SpecError, match=r"bench.yaml: methods.fine.refines: another refiner is trained on top of this"):
+        planned(method("base"), refiner("fine", "base"), refiner("finer", "fine"))
+
+
+def test_cells_that_wait_for_each_other_are_refused():
+    with pytest.raises(SpecError, match=r"bench.yaml: these cells wait for each other: d / [ab] / labels 0.5 / seed 0"):
+        planned(method("a", start_from="b", labels=(0.5,)), method("b", trains_on=TrainsOn(synthetic="a")))
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("start_from", {"start_from": "gone"}),
+        ("refines", {"refines": Refines(method="gone")}),
+        ("trains_on", {"trains_on": TrainsOn(synthetic="gone")}),
+        ("pseudo_labels_from", {"unlabelled": UnlabelledTerm(pseudo_labels_from="gone"), "labels": (0.5,)}),
+    ],
+)
+def test_a_method_that_needs_what_there_is_not_is_refused(reason, changes):
+    with pytest.raises(SpecError, match=rf"bench.yaml: methods.a.{reason}: there is no method 'gone'"):
+        planned(method("a", **changes))
+
+
+needs = st.sampled_from(["start_from", "refines", "trains_on", None])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), needs, st.sets(st.sampled_from([0.25, 0.5, 1.0]), min_size=1)), max_size=6)
+)
+def test_every_cell_comes_once_and_after_all_that_it_needs(tree):
+    def made(index, to, reason, labels):
+        changes = {"labels": tuple(labels)}
+        if to < index and reason == "refines":
+            changes |= {"refines": Refines(method=str(to)), "losses": ()}
+        elif to < index and reason:
+            changes |= {"start_from": str(to)} if reason == "start_from" else {"trains_on": TrainsOn(synthetic=str(to))}
+        return method(str(index), **changes)
+
+    methods = [made(index, *choice) for index, choice in enumerate(tree)]
+    seen = set()
+    cells = upstream_first(benchmark(*methods))
+    for cell, needed in cells.items():
+        assert set(needed.values()) <= seen
+        seen.add(cell)
+    asked = {Identity("d", Subset(fraction), method.name, 0) for method in methods for fraction in method.labels}
+    assert asked <= seen
