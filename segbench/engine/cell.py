@@ -92,8 +92,16 @@ def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: Cel
     counts = evaluate_on(protocol.evaluate, segmenter, cell, data)
     write_counts(folder, counts)
     split = data.resident(protocol.evaluate)
-    score_map = None if training.adversary is None else score_map_of(training.adversary)
-    write_samples(folder / "samples", segmenter, split, data.dataset, protocol, score_map)
+    adversary = training.adversary
+    write_samples(
+        folder / "samples",
+        segmenter,
+        split,
+        data.dataset,
+        protocol,
+        score_map=None if adversary is None else score_map_of(adversary),
+        score_boundary=None if adversary is None else adversary.boundary,
+    )
     if Subset.parse(cell.subset).is_fold:
         leave_predictions(folder / PROBABILITIES, segmenter, cell, data)
     total = counts.confusion.sum(axis=0)

@@ -134,23 +134,6 @@ def observe_classes(logits: Tensor, labels: Tensor, ignore_index: int) -> dict[s
     return {"class_entropy": (_entropy(predicted) + ENTROPY_OFFSET) / (_entropy(true) + ENTROPY_OFFSET)}
 
 
-def observe_samples(generated: Tensor, training: Tensor) -> dict[str, Tensor]:
-    """Return how far generated images lie from one another, and from the nearest of the training images, on average.
-
-    Distances are root mean squares over values in [-1, 1]. One image alone has no diversity.
-
-    - generated: (N, C, H, W)
-    - training: (M, C, H, W)
-    """
-    images = generated.detach().float().flatten(1)
-    number, values = images.shape
-    nearest = _distances(images, training.detach().float().flatten(1)).amin(1).mean() / math.sqrt(values)
-    if number < 2:
-        return {"nearest": nearest}
-    among = _distances(images, images).sum() / (number * (number - 1) * math.sqrt(values))
-    return {"diversity": among, "nearest": nearest}
-
-
 def gradient_norm(parameters: Iterable[torch.nn.Parameter]) -> Tensor:
     """Return the norm of the gradients that parameters hold, all of them as one vector; 0 if none holds any."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -262,8 +245,3 @@ def _histogram(classes: Tensor, weights: Tensor, num_classes: int) -> Tensor:
 def _entropy(shares: Tensor) -> Tensor:
     entropy: Tensor = torch.special.entr(shares).sum()
     return entropy.float()
-
-
-def _distances(one: Tensor, other: Tensor) -> Tensor:
-    """Return Euclidean distances (N, M) of rows; by matrix products equal rows would not be at distance 0."""
-    return torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")

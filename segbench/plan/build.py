@@ -99,8 +99,8 @@ def _made_of(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, obj
 
 
 def _option_files(cell: Cell) -> dict[str, str]:
-    """Return the hashes of the files that options of the method name, by absolute path."""
+    """Return the hashes of the files that options of the method and its protocol name, by absolute path."""
     options = [value for _, use in cell.method.components for value in use.options.values()]
-    values = [value for value in options if isinstance(value, str)]
+    values = [value for value in [*options, cell.method.protocol.features.weights] if isinstance(value, str)]
     files = file_hashes(Path(value) for value in values if os.path.isabs(value) and os.path.isfile(value))
     return {str(path): digest for path, digest in files.items()}

@@ -12,8 +12,8 @@ A finished cell never runs twice and a changed one always does, so the key cover
 The names are in it because the record carries them: two methods with one recipe are two rows of a table. Not in it are
 the benchmark's name (its folder separates it) and what it compares, the dataset's root, the twin, whose placebo it is
 and the list of overridden keys (they describe, and the recipe itself counts), the names of upstream methods (their keys
-count), the label fractions (the subset counts), and of the protocol `keep` and `timing`: what is kept beside a record
-and how long inference is timed change no score.
+count), the label fractions (the subset counts), and of the protocol `keep` and `timing` (what is kept beside a record
+and how long inference is timed change no score), and `features` of what makes labels: they compare images.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from segbench.contracts import SEGMENTING_MAPS
 from segbench.spec.maps import NOISY_MAPS
 
 if TYPE_CHECKING:
@@ -84,7 +85,13 @@ def _recipe(method: Method) -> dict[str, Any]:
     if not method.is_trained:
         del recipe["refines"]
     given = {key: value for key, value in recipe.items() if value is not None}
-    return {**given, "protocol": method.protocol.model_dump(mode="json", exclude=set(UNSCORED))}
+    return {**given, "protocol": _protocol(method)}
+
+
+def _protocol(method: Method) -> dict[str, Any]:
+    """Return the keys that change scores; features are for comparing images with images."""
+    unscored = UNSCORED | {"features"} if method.maps in SEGMENTING_MAPS else UNSCORED
+    return method.protocol.model_dump(mode="json", exclude=set(unscored))
 
 
 def _with_content(value: Any, files: Mapping[str, str]) -> Any:

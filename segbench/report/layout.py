@@ -33,7 +33,8 @@ DEFINITIONS = (
 AGAINST_TWIN = (
     "Against the twin: same seed, same images; mean ± sample standard deviation of the paired differences. No interval "
     "is computed, so that a difference is no verdict. A placebo (METHOD~KIND) has a critic that is broken on purpose: "
-    "what it gains too is no merit of the critic."
+    "what it gains too is no merit of the critic. Training time is a multiple of the twin's, without that of methods "
+    "that come before."
 )
 HEALTH = (
     "Health: by written rules over the last third of training (segbench/stats/health.py). Gradient ratio: adversarial "

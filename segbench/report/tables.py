@@ -66,12 +66,12 @@ def against_twins(compared: Sequence[Comparison]) -> Table:
     columns: list[Column[Comparison]] = [
         Column("method", lambda one: one.row.method),
         Column("twin", lambda one: one.row.twin or MISSING),
-        Column("seeds in\ncommon", lambda one: str(len(one.miou.seeds))),
+        Column("common\nseeds", lambda one: str(len(one.miou.seeds))),
         Column("mIoU - twin's\n[points]", lambda one: points(one.miou.summary)),
         Column("training\ntime", lambda one: _times(one.time_ratio)),
         Column("health", lambda one: verdicts(one.row)),
         Column("gradient\nratio", lambda one: significant(one.row.health("ratio").mean)),
-        Column("critic right on [%]\nreal / fake / val", lambda one: _critic_accuracy(one.row)),
+        Column("critic right [%]\nreal/fake/val", lambda one: _critic_accuracy(one.row)),
     ]
     return _table(columns, compared, "Against the twin")
 
@@ -167,7 +167,9 @@ def _distances(rows: Sequence[Row]) -> list[Column[Row]]:
 
 def _critic_accuracy(row: Row) -> str:
     shares = [row.health(f"{kind}_accuracy").mean for kind in ("real", "fake", "validation")]
-    return " / ".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
+    if all(share is None for share in shares):
+        return MISSING
+    return "/".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
 
 
 def _times(ratio: float | None) -> str:

@@ -13,12 +13,11 @@ from .methods import resolved_methods
 from .names import check_name, named_entries
 from .node import Node, Place, check_keys
 from .packaged import find_benchmark
-from .protocol import Protocol
+from .protocol_node import read_protocol
 from .reader import read_file
 from .recipe import Benchmark
 from .references import Reference
 from .settings import apply_settings
-from .validate import validated
 from .written import written_methods
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def load_benchmark(
     if seeds is not None:
         root = _with_seeds(root, seeds)
     entries = _entries(root)
-    validated(Protocol, entries["protocol"])
+    read_protocol(entries["protocol"])
     written = written_methods(entries["methods"])
     claims = written_claims(entries.get("compare"), written)
     chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]

@@ -8,12 +8,11 @@ from .adversarial import adversarial_use
 from .components import discriminator_use, generator_use, weighted_losses
 from .fit import check_fit
 from .merge import lay_over
-from .protocol import Protocol
+from .protocol_node import read_protocol
 from .recipe import Method
 from .references import check_exists
 from .training_data import label_fractions, refines, trains_on, unlabelled_term
 from .upstream import check_upstream
-from .validate import validated
 from .written import upstream_references
 
 if TYPE_CHECKING:
@@ -58,8 +57,8 @@ def _method(name: str, written: Written, protocol: Node, registry: Registry) -> 
     entries, place = written.entries, written.recipe.place
     if "generator" not in entries:
         raise place.entry("generator").error("is missing; every method needs a generator")
-    common = validated(Protocol, protocol)
-    own = validated(Protocol, lay_over(protocol, entries["protocol"])) if "protocol" in entries else common
+    common = read_protocol(protocol)
+    own = read_protocol(lay_over(protocol, entries["protocol"])) if "protocol" in entries else common
     generator, maps = generator_use(entries["generator"], registry)
     method = Method(
         name=name,

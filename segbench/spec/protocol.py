@@ -142,11 +142,24 @@ class Keep(Frozen):
     samples: NonNegativeInt = 4
 
 
+# Features of images that need no network.
+PIXEL_STATISTICS = "pixel_statistics"
+
+
 class Features(Shorthand):
     """By what generated images are compared with real ones: pixel statistics, or a timm model with its weights file."""
 
-    use: str = "pixel_statistics"
+    use: str = PIXEL_STATISTICS
     weights: str | None = None
+
+    @model_validator(mode="after")
+    def check_weights_fit(self) -> Self:
+        """Refuse a model without weights, and weights without a model."""
+        if self.use == PIXEL_STATISTICS and self.weights is not None:
+            raise ValueError(f"{self.use} has no weights")
+        if self.use != PIXEL_STATISTICS and self.weights is None:
+            raise ValueError(f"{self.use} needs its weights file: {{use: {self.use}, weights: PATH}}")
+        return self
 
 
 class Protocol(Frozen):

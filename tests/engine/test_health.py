@@ -14,7 +14,6 @@ from segbench.engine.health import (
     observe_classes,
     observe_confidence,
     observe_gradients,
-    observe_samples,
     observe_scores,
     overfit,
 )
@@ -163,18 +162,6 @@ def test_class_entropy_is_1_where_truth_and_prediction_have_one_class():
 def test_what_is_predicted_at_ignored_pixels_changes_no_class_entropy():
     assert classes([0, 1, 2, 2], [0, 1, IGNORE, IGNORE]) == pytest.approx(1)
     assert classes([0, 1], [IGNORE, IGNORE]) == 1
-
-
-def test_samples_are_as_far_apart_as_their_values_differ():
-    images = torch.tensor([-1.0, 1.0, 0.0]).view(3, 1, 1, 1).expand(3, 2, 4, 4)
-    observed = numbers(observe_samples(images, images[1:]))
-    assert observed == pytest.approx({"diversity": (2 + 1 + 1) / 3, "nearest": (1 + 0 + 0) / 3})
-
-
-def test_equal_samples_are_not_diverse_at_all():
-    image = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
-    assert numbers(observe_samples(image.expand(3, -1, -1, -1), image)) == {"diversity": 0.0, "nearest": 0.0}
-    assert numbers(observe_samples(image, image)) == {"nearest": 0.0}
 
 
 def test_the_norm_over_parameters_is_that_of_all_gradients_as_one_vector():

@@ -122,6 +122,7 @@ def test_a_file_that_an_option_of_any_component_names_counts_by_its_content(toy,
             "adversarial": Adversarial(use="toy/entropy", penalty=Penalty(use="toy/entropy", **named)),
         },
         {"unlabelled": term, "labels": (0.5,)},
+        {"protocol": Protocol(budget={"steps": 10}, features={"use": "resnet18", "weights": str(weights)})},
     ):
         (cell,) = build(toy, benchmark(method(**changes), seeds=(0,))).cells
         assert cell.files.keys() == {str(weights)}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segbench.contracts import MAPS, SEGMENTING_MAPS
 from segbench.plan import key
 from segbench.plan.cell import Cell
 from segbench.plan.key import cache_key, cell_key
@@ -195,11 +196,23 @@ PROTOCOL_CHANGES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(Protocol.model_fields) - key.UNSCORED))
+@pytest.mark.parametrize("name", sorted(set(Protocol.model_fields) - key.UNSCORED - {"features"}))
 def test_the_key_changes_with_every_protocol_key(name):
     changes = {"validations": 1} if name == "select" else {}
     changed = with_protocol(**{**changes, name: PROTOCOL_CHANGES[name]})
     assert cell_key(changed) != cell_key(with_protocol(**changes))
+
+
+RESNET = {"use": "resnet18", "weights": "/here/w.safetensors"}
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_the_key_changes_with_the_features_of_images_where_images_are_made(maps):
+    keys = {
+        cell_key(cell(method=method(maps=maps, protocol=Protocol(**PROTOCOL, **features))))
+        for features in ({}, {"features": RESNET})
+    }
+    assert len(keys) == (1 if maps in SEGMENTING_MAPS else 2)
 
 
 def test_the_key_changes_with_the_engine(monkeypatch):

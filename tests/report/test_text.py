@@ -4,7 +4,9 @@ import pytest
 
 from segbench.report import render
 from segbench.report.numbers import percent, significant
+from segbench.spec.recipe import Refines
 from segbench.stats.summary import summarize
+from segbench.store.record import Generation, Refinement
 
 TERMINAL = """\
 camvid / camvid
@@ -160,6 +162,108 @@ def test_latex_is_booktabs_with_escaped_text(folder):
 def test_a_missing_timing_is_a_dash(trained, results, timing, batches):
     text = render([results(trained("unet", inference=[timing(batch, 4.0) for batch in batches]))])
     assert lines_of(text, "unet")[0].split()[6:8] == [*(["250"] * len(batches)), *(["-"] * (2 - len(batches)))]
+
+
+ADVERSARIAL = """\
+Against the twin
+method twin common mIoU - twin's training health gradient critic right [%]
+seeds [points] time ratio real/fake/val
+unet+critic unet 3 +2.50 ± 0.50 1.50× 2 healthy, 1 saturated 0.100 75/50/-
+unet+critic~frozen unet 1 -1.00 ± - 1.50× 1 saturated 0.100 75/50/-
+refined unet 1 -2.00 ± - 1.00× - - -
+Refinement
+method base seeds changed corrected spoilt
+[% of pixels] [% of changed] [% of changed]
+refined unet 1 10.00 ± - 50.00 ± - 25.00 ± -
+Generated images
+method seeds features KID precision recall diversity nearest health training
+[s]
+dcgan 1 resnet18 0.0200 ± - 0.800 ± - 0.400 ± - 0.500 - 1 healthy 1219
+"""
+
+
+@pytest.fixture
+def critics(trained, adversarial, generating, results):
+    verdicts = ["healthy", "saturated", "healthy"]
+    refining = {"twin": "unet", "refines": Refines(method="unet")}
+    refinement = Refinement(changed=0.1, corrected=0.5, spoilt=0.25)
+    return results(
+        *(trained("unet", seed, 0.5 + 0.01 * seed) for seed in range(3)),
+        *(adversarial("unet+critic", seed, 0.52 + 0.015 * seed, verdict) for seed, verdict in enumerate(verdicts)),
+        adversarial("unet+critic~frozen", 0, 0.49, "saturated", recipe={"placebo_of": "unet+critic"}),
+        trained("refined", 0, 0.48, recipe=refining, fields={"refinement": refinement}),
+        generating(),
+        trained("unet", 0, 0.4, subset="fold 1/5"),
+        trained("unet", 0, 0.4, subset="labels 0.125"),
+    )
+
+
+def squeezed(text):
+    """Return the text without rules and empty lines, one space for several: widths are the affair of tabulate."""
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if set(line) - set("- "))
+
+
+def test_critics_refiners_and_generated_images_have_tables_of_their_own(critics):
+    assert ADVERSARIAL in squeezed(render([critics]))
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_methods_that_generate_images_have_no_row_beside_those_with_an_miou(critics, format):
+    text = render([critics], format=format)
+    assert [line.count("±") + line.count("pm") for line in lines_of(text, "dcgan")] == [3, 0]
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_what_must_not_be_read_into_a_difference_is_said(critics, format):
+    text = " ".join(render([critics], format=format).split())
+    assert "Exploratory: with fewer than 6 seeds in common no difference can be called significant" in text
+    assert "0.5 with 2 seeds" not in text
+    assert "1 with 1 seed, 0.25 with 3 seeds." in text
+    assert "so that a difference is no verdict" in text
+
+
+def test_six_seeds_are_not_called_exploratory(trained, adversarial, results):
+    records = [make(seed=seed) for make in (trained, adversarial) for seed in range(6)]
+    text = render([results(*records)])
+    assert "Against the twin" in text
+    assert "Exploratory" not in text
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_every_verdict_of_trouble_has_its_reason(critics, format):
+    text = render([critics], format=format)
+    assert "unet+critic, seed 1: saturated: it is saturated" in text
+    assert "healthy: it is" not in text
+
+
+def test_seeds_that_share_a_verdict_are_named_together(adversarial, results):
+    text = render([results(*(adversarial(seed=seed, verdict="collapsed") for seed in range(3)))])
+    assert "unet+critic, seed 0: collapsed: it is collapsed (so are seeds 1, 2)" in text
+
+
+def test_a_twin_without_a_row_to_compare_with_is_named(adversarial, results):
+    text = render([results(adversarial())])
+    assert "unet+critic: its twin unet has not exactly one row in this ranking to compare with." in text
+    assert "Against the twin: same seed" not in text
+
+
+def test_cells_that_only_serve_others_are_counted(critics):
+    text = " ".join(render([critics]).split())
+    assert "Left out of the rankings: 2 cells that only serve others" in text
+
+
+def test_without_a_feature_network_the_distance_is_never_called_kid(generating, results):
+    pixels = Generation(features="pixel statistics", images=9, pixel_statistics=0.5)
+    text = render([results(generating(fields={"generation": pixels}))])
+    header = lines_of(text, "method")[0]
+    assert "pixel" in header
+    assert "KID" not in header
+    assert "mIoU" not in header
+
+
+def test_what_does_not_occur_is_not_defined(folder):
+    text = render([folder])
+    assert not [word for word in ("Against the twin", "Health", "Generated", "Refinement", "Left out") if word in text]
 
 
 def test_numbers_keep_three_digits():

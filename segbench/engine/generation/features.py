@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,22 +13,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from segbench.spec import protocol
+
 PIXEL_STATISTICS = "pixel statistics"
 
 # Images that pass through a network at a time.
 _BATCH = 32
-
-
-class FeatureSetting(Protocol):
-    """What a benchmark asks for: `use` is "pixel_statistics" or the name of a timm model whose `weights` are a file."""
-
-    @property
-    def use(self) -> str:
-        """The features."""
-
-    @property
-    def weights(self) -> str | None:
-        """The path of the weights file."""
 
 
 class Features:
@@ -46,8 +36,8 @@ class Features:
         self._extract = extract
 
     @classmethod
-    def of(cls, setting: FeatureSetting, device: torch.device) -> Features:
-        """Return the features that a setting asks for.
+    def of(cls, setting: protocol.Features, device: torch.device) -> Features:
+        """Return the features that a protocol asks for.
 
         Raises SpecError for an unknown model, WeightsError for weights that are missing or do not fit.
         """

@@ -42,7 +42,7 @@ def pixel_statistics_distance(real: Tensor, fake: Tensor) -> float:
         ((m_r - m_f)^2 + (s_r - s_f)^2) / ((s_r^2 + s_f^2) / 2 + (m_r - m_f)^2 / 4),
 
     or 0 if it does not vary at all; the distance is the mean over the statistics. It is symmetric. Two draws of N
-    images from one source differ by about 3 / N.
+    images from one source are about 3 / N apart if statistics are normal, more where they have outliers.
 
     - real, fake: (N, D) and (M, D), statistics of images
     """

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import timm
 import torch
 from safetensors.torch import save_file
 
 from segbench.engine.generation.features import Features
 from segbench.engine.generation.pixel_statistics import PixelStatistics
+from segbench.spec import protocol
 
 CPU = torch.device("cpu")
 
 
 def test_pixel_statistics_go_by_their_own_name():
-    features = Features.of(SimpleNamespace(use="pixel_statistics", weights=None), CPU)
+    features = Features.of(protocol.Features(), CPU)
     assert features.name == Features.of_pixels().name == "pixel statistics"
     images = torch.rand(2, 3, 8, 8) * 2 - 1
     assert features(images).equal(PixelStatistics()(images))
@@ -21,7 +20,7 @@ def test_pixel_statistics_go_by_their_own_name():
 
 def test_the_features_of_a_network_go_by_its_name(tmp_path):
     save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "weights.safetensors")
-    setting = SimpleNamespace(use="resnet10t", weights=str(tmp_path / "weights.safetensors"))
+    setting = protocol.Features(use="resnet10t", weights=str(tmp_path / "weights.safetensors"))
     features = Features.of(setting, CPU)
     assert features.name.startswith("resnet10t (weights ")
     assert features(torch.zeros(2, 1, 16, 16)).shape == (2, 512)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench.spec.protocol import Features
+
+from .conftest import METHODS, START
+
+# The features stand on line 7.
+TEXT = START.replace("seeds:", "  features: FEATURES\nseeds:") + METHODS
+OVERRIDE = "more: {extends: net, protocol: {features: {use: resnet18, weights: more.pth}}}"
+
+
+@pytest.fixture
+def weights(workshop):
+    path = workshop.path.parent / "w.safetensors"
+    path.touch()
+    return path
+
+
+def test_features_are_statistics_of_pixels_by_default(workshop):
+    assert workshop.load().methods["net"].protocol.features == Features(use="pixel_statistics")
+
+
+def test_weights_are_relative_to_the_file_that_names_them(workshop, weights):
+    protocol = (
+        workshop.load(TEXT.replace("FEATURES", "{use: resnet18, weights: ./w.safetensors}")).methods["net"].protocol
+    )
+    assert protocol.features == Features(use="resnet18", weights=str(weights.resolve()))
+
+
+def test_weights_of_the_command_line_are_relative_to_the_working_folder(workshop, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "w.pth").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    found = workshop.load(sets=["protocol.features={use: resnet18, weights: w.pth}"]).methods["net"].protocol.features
+    assert found.weights == str((tmp_path / "here" / "w.pth").resolve())
+
+
+def test_a_method_may_have_features_of_its_own(workshop, tmp_path):
+    (tmp_path / "more.pth").touch()
+    more = workshop.load(f"{START}{METHODS}  {OVERRIDE}\n").methods["more"]
+    assert more.protocol.features.weights == str((tmp_path / "more.pth").resolve())
+    assert more.overrides == ("features.use", "features.weights")
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("{use: resnet18, weights: gone.pth}", "protocol.features.weights: there is no file gone.pth"),
+        ("resnet18", "protocol.features: resnet18 needs its weights file: {use: resnet18, weights: PATH}"),
+        ("{weights: x.pth}", "protocol.features: pixel_statistics has no weights"),
+        ("3", "protocol.features: must be a mapping with keys of use, weights, not the number 3"),
+    ],
+)
+def test_features_are_told_where_they_are_wrong(workshop, features, message):
+    assert workshop.refusal(TEXT.replace("FEATURES", features)) == f"bench.yaml:7: {message}"
