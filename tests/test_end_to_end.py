@@ -16,11 +16,17 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
 LONG = [*FCN, "--set", "protocol.budget.steps=150", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
+ADVERSARIAL = [
+    *LONG,
+    *("--set", "methods.fcn.discriminator={use: gan/patchgan, receptive_field: 16, width: 8}"),
+    *("--set", "methods.fcn.adversarial={use: gan/non_saturating, weight: 0.5, d_steps: 2, warmup_steps: 100}"),
+]
 
 
 def segbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -117,17 +123,21 @@ def uninterrupted(tmp_path_factory) -> Path:
     return folder
 
 
-def started(folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "segbench", "run", *LONG]
+def started(folder: Path, arguments: Sequence[str] = LONG) -> subprocess.Popen:
+    command = [sys.executable, "-m", "segbench", "run", *arguments]
     return subprocess.Popen(command, cwd=folder, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def assert_same_result(folder: Path, expected: Path) -> None:
     record, reference = only_record(folder), only_record(expected)
     assert record["scores"] == reference["scores"]
-    models = [next(where.glob("results/*/*/model.safetensors")) for where in (folder, expected)]
-    ours, theirs = map(load_file, models)
-    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert record["health"] == reference["health"]
+    kept = [
+        {path.name: load_file(path) for path in where.glob("results/*/*/*.safetensors")} for where in (folder, expected)
+    ]
+    assert kept[0].keys() == kept[1].keys()
+    for name, theirs in kept[1].items():
+        assert all(np.array_equal(kept[0][name][tensor], theirs[tensor]) for tensor in theirs)
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -165,6 +175,26 @@ def test_a_run_that_was_killed_ends_with_the_same_weights_and_scores(tmp_path, u
     if moment == "after a checkpoint":
         assert has_event(tmp_path, "resumed")
     assert_same_result(tmp_path, uninterrupted)
+
+
+def test_an_adversarial_run_that_was_killed_ends_with_the_same_weights_of_both_networks(tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    result = segbench(whole, "run", *ADVERSARIAL)
+    assert result.returncode == 0, result.stderr
+    assert len(only_record(whole)["health"]["curve"]) == 16
+    assert any(whole.glob("results/*/*/critic.safetensors"))
+
+    run = started(parts, ADVERSARIAL)
+    wait_for(lambda: has_checkpoint(parts), run)
+    run.kill()
+    run.wait()
+    assert not list(parts.glob("results/*/*.json"))
+    resumed = segbench(parts, "run", *ADVERSARIAL)
+    assert resumed.returncode == 0, resumed.stderr
+    assert has_event(parts, "resumed")
+    assert_same_result(parts, whole)
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(tmp_path, uninterrupted):

@@ -11,49 +11,39 @@ Each rival has a process of its own; blocks are dealt in turn, and the first 10 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import platform
 import statistics
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import segmentation_models_pytorch as smp
 import torch
+from dealing import add_flags, deal, print_facts, ratios, spread
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+from unet_job import (
+    BATCH,
+    CLASSES,
+    CPU,
+    CROP,
+    IGNORE,
+    WARM_UP,
+    crops,
+    open_camvid,
+    resident,
+    train_a_block,
+    unet,
+)
 
-from segbench.engine.data.batches import TrainingBatches
-from segbench.engine.data.cache import pack
-from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.evaluate import evaluate
 from segbench.engine.memory import keep_freed_memory
 from segbench.engine.network import Segmenter
 from segbench.engine.precision import autocast, memory_format
-from segbench.engine.train import Training, train
-from segbench.plan.fingerprint import fingerprint
-from segbench.registry import load_registry
-from segbench.registry.datasets import open_dataset
-from segbench.registry.options import build
-from segbench.spec.protocol import Augment, Protocol
+from segbench.spec.protocol import Augment
 from segbench.stats.scores import scores
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
-CPU = torch.device("cpu")
-BATCH, CROP, CLASSES, IGNORE, WARM_UP = 8, (192, 256), 11, 255, 10
-
-
-def unet() -> torch.nn.Module:
-    """Build the network that all rivals train."""
-    torch.manual_seed(0)
-    return smp.Unet("resnet18", encoder_weights=None, classes=CLASSES)
 
 
 class Limit:
@@ -80,7 +70,7 @@ class Limit:
             self.optimizer.step()
         return steps * BATCH / (time.perf_counter() - started)
 
-    def miou(self) -> float:
+    def result(self) -> float:
         """Return nothing of interest: noise was learnt."""
         return float("nan")
 
@@ -122,6 +112,7 @@ class Plain:
         self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3)
         self.metric = MulticlassJaccardIndex(CLASSES, ignore_index=IGNORE)
         self.stream = self.endless()
+        self.speed_only = options.speed_only
 
     def endless(self):
         """Yield batches for ever."""
@@ -143,8 +134,10 @@ class Plain:
             self.metric.update(logits.detach(), labels)
         return steps * BATCH / (time.perf_counter() - started)
 
-    def miou(self) -> float:
+    def result(self) -> float:
         """Return the mIoU on the test split."""
+        if self.speed_only:
+            return float("nan")
         self.metric.reset()
         self.network.eval()
         with torch.inference_mode():
@@ -153,67 +146,36 @@ class Plain:
         return float(self.metric.compute())
 
 
-class Silent:
-    """A channel to nobody."""
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Drop the event."""
-
-    def stop_requested(self) -> bool:
-        """Never stop."""
-        return False
-
-
 class Ours:
     """segbench's own training loop; each block is a training of its own on the same network."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         keep_freed_memory()
-        registry = load_registry()
+        self.options = options
         self.layout = memory_format(options.channels_last)
-        self.precision = options.precision
-        self.dataset = open_dataset(registry.find("dataset", "data/camvid"), str(options.camvid), {})
-        self.key = fingerprint(self.dataset)
-        self.split = self.resident("train")
-        vocabulary = {"num_classes": CLASSES, "ignore_index": IGNORE}
-        self.loss = build(registry.find("loss", "losses/cross_entropy"), vocabulary, {})
+        self.dataset = open_camvid(options.camvid)
+        self.split = resident(self.dataset, "train")
         self.network = Segmenter(unet(), CLASSES).to(memory_format=self.layout)
         self.blocks = 0
 
-    def resident(self, split: str) -> ResidentSplit:
-        """Return a split of CamVid."""
-        return ResidentSplit(pack(self.dataset, split, self.key), CPU)
-
     def block(self, steps: int) -> float:
         """Return images/s."""
-        protocol = Protocol(
-            budget={"steps": WARM_UP + steps}, batch_size=BATCH, precision=self.precision, schedule="constant"
-        )
-        batches = TrainingBatches(
-            self.split,
-            batch_size=BATCH,
-            crop=CROP,
-            augment=Augment(scale=(0.75, 1.5), flip=True),
-            ignore_index=IGNORE,
-            seed=self.blocks,
-            memory_format=self.layout,
-        )
+        batches = crops(self.split, self.options, self.blocks, Augment(scale=(0.75, 1.5), flip=True))
         self.blocks += 1
-        training = Training(self.network, [(1.0, self.loss)], batches, lambda _: 0.0, protocol, 0, IGNORE, CPU)
-        rate = train(training, Path("/nonexistent/checkpoint"), 1e9, Silent()).images_per_second
-        assert rate is not None
-        return rate
+        return train_a_block(self.network, batches, self.options, steps)
 
-    def miou(self) -> float:
+    def result(self) -> float:
         """Return the mIoU on the test split."""
+        if self.options.speed_only:
+            return float("nan")
         counts = evaluate(
             self.network,
-            self.resident("test"),
+            resident(self.dataset, "test"),
             split="test",
             num_classes=CLASSES,
             ignore_index=IGNORE,
             batch_size=BATCH,
-            precision=self.precision,
+            precision=self.options.precision,
             memory_format=self.layout,
             window=None,
         )
@@ -223,45 +185,20 @@ class Ours:
 RIVALS = {"limit": Limit, "plain": Plain, "segbench": Ours}
 
 
-def serve(name: str, options: argparse.Namespace, connection: Connection) -> None:
-    """Run blocks as they are asked for, then evaluate."""
-    rival = RIVALS[name](options)
-    while (steps := connection.recv()) is not None:
-        connection.send(rival.block(steps))
-    connection.send(float("nan") if options.speed_only else rival.miou())
-
-
 def main() -> None:
     """Measure and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--camvid", type=Path, required=True)
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
-    parser.add_argument("--channels-last", action="store_true")
+    add_flags(parser)
     parser.add_argument("--speed-only", action="store_true", help="leave out the mIoU")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    connections, rates = {}, {name: [] for name in RIVALS}
-    for name in RIVALS:
-        connections[name], theirs = context.Pipe()
-        context.Process(target=serve, args=(name, options, theirs)).start()
-    for _ in range(options.rounds):
-        for name, connection in connections.items():
-            connection.send(options.steps)
-            rates[name].append(connection.recv())
-    miou = {}
-    for name, connection in connections.items():
-        connection.send(None)
-        miou[name] = connection.recv()
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{options.precision}, {'channels_last' if options.channels_last else 'contiguous'}")
+    rates, miou = deal(RIVALS, options)
+    print_facts(options)
     for name, values in rates.items():
         blocks = ", ".join(f"{value:.2f}" for value in values)
         print(f"{name:9} {statistics.median(values):7.2f} images/s (blocks: {blocks}), test mIoU {miou[name]:.4f}")
     for rival in ("limit", "plain"):
-        ratios = [ours / theirs for ours, theirs in zip(rates["segbench"], rates[rival], strict=True)]
-        print(f"segbench / {rival}: {statistics.median(ratios):.3f} (rounds: {', '.join(f'{r:.3f}' for r in ratios)})")
+        print(f"segbench / {rival}: {spread(ratios(rates['segbench'], rates[rival]))}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import doctor, plan, predict, prepare, report, run, score, show
+from . import doctor, plan, predict, prepare, probe, report, run, score, show
 from . import list as list_command
 from .failure import report_failure
 
@@ -23,6 +23,7 @@ app.command("list", short_help="List the components that plugins offer.")(list_c
 app.command(short_help="Show a component and its options.")(show.show)
 app.command(short_help="Download, check and decode a dataset.")(prepare.prepare)
 app.command(short_help="Write the label maps that a recorded cell predicts.")(predict.predict)
+app.command(short_help="Ask whether a critic can win on how labels are encoded.")(probe.probe)
 app.command(short_help="Score and record the label maps of another tool.")(score.score)
 app.command(short_help="Look at devices, versions, folders and plugins.")(doctor.doctor)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -51,9 +51,9 @@ class CriticUpdate(NamedTuple):
 class Adversary:
     """A critic with its loss and penalty, and what it is shown.
 
-    `loss` has the methods `discriminator` and `generator`; `penalty` is a callable of critic, real and fake. `forward`
-    is the critic, compiled where the protocol asks for it. `batches` is the stream of extra critic steps, None where
-    nothing is trained, `validation` one of real samples that are never trained on, None where there are none.
+    `loss` has the methods `discriminator` and `generator`; `penalty` is a callable of critic, real and fake; `compiled`
+    is the critic's compiled forward pass, where it is to be used. `batches` is the stream of extra critic steps, None
+    where nothing is trained, `validation` one of real samples that are never trained on, None where there are none.
     """
 
     critic: nn.Module
@@ -65,17 +65,11 @@ class Adversary:
     precision: str
     batches: TrainingBatches | None = None
     validation: TrainingBatches | None = None
-    forward: Callable[[Tensor], Any] = field(init=False)
+    compiled: Callable[[Tensor], Any] | None = None
 
-    def __post_init__(self) -> None:
-        """Start uncompiled."""
-        object.__setattr__(self, "forward", self.critic)
-
-    def compiled(self) -> Adversary:
-        """Return the same adversary with a compiled forward pass of the critic."""
-        same = replace(self)
-        object.__setattr__(same, "forward", torch.compile(self.critic))
-        return same
+    def compile(self) -> Adversary:
+        """Return the same adversary with a compiled forward pass of its critic."""
+        return replace(self, compiled=torch.compile(self.critic))
 
     @property
     def boundary(self) -> float | None:
@@ -119,7 +113,7 @@ class Adversary:
         """Show the critic a field (N, F, H, W) under its condition."""
         seen = joined(condition, shown)
         with autocast(self.device, self.precision):
-            scores = score_maps(self.forward(seen), len(shown), self.critic)
+            scores = score_maps((self.compiled or self.critic)(seen), len(shown), self.critic)
             found = features_of(self.critic, seen) if features else []
         return Reading([score.float() for score in scores], [feature.float() for feature in found])
 
@@ -142,7 +136,9 @@ class Adversary:
         assert self.penalty is not None
         condition = None if pair.condition is None else pair.condition.float()
         with torch.autocast(self.device.type, enabled=False):
-            return self.penalty(lambda shown: self.critic(joined(condition, shown)), pair.real.float(), pair.fake.float())
+            return self.penalty(
+                lambda shown: self.critic(joined(condition, shown)), pair.real.float(), pair.fake.float()
+            )
 
     def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
         """Return what the critic makes the generator pay; its gradient reaches the generator through pair.fake only."""
@@ -219,9 +215,7 @@ def features_of(critic: nn.Module, seen: Tensor) -> list[Tensor]:
     return list(offered(seen))
 
 
-def mean_loss(
-    method: Callable[..., Tensor], real: Reading, fake: Reading, labels: Tensor, mask: Tensor
-) -> Tensor:
+def mean_loss(method: Callable[..., Tensor], real: Reading, fake: Reading, labels: Tensor, mask: Tensor) -> Tensor:
     """Return a loss over all score maps: each map's values averaged over the pixels that count, then over the maps.
 
     - labels: (N, H, W), nearest taken at the scores' resolution

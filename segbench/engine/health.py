@@ -80,7 +80,7 @@ def log_odds(scores: Tensor) -> Tensor:
 
     Of K+1 classes (N, K+1, h, w), the last one fake, it is logsumexp(classes) - fake, the log odds of being real.
     """
-    scores = scores.detach().float()
+    scores = scores.float()
     if scores.shape[1] == 1:
         return scores
     return scores[:, :-1].logsumexp(1, keepdim=True) - scores[:, -1:]
@@ -129,7 +129,7 @@ def observe_classes(logits: Tensor, labels: Tensor, ignore_index: int) -> dict[s
     """
     num_classes = logits.shape[1]
     weights = (labels != ignore_index).flatten().float()
-    predicted = _histogram(logits.detach().argmax(1).flatten(), weights, num_classes)
+    predicted = _histogram(logits.detach().max(1).indices.flatten(), weights, num_classes)
     true = _histogram(labels.flatten().clamp(0, num_classes - 1), weights, num_classes)
     return {"class_entropy": (_entropy(predicted) + ENTROPY_OFFSET) / (_entropy(true) + ENTROPY_OFFSET)}
 
@@ -215,7 +215,7 @@ class HealthLog:
 
 
 def _maps(scores: Scores) -> list[Tensor]:
-    return [log_odds(one) for one in ([scores] if isinstance(scores, torch.Tensor) else scores)]
+    return [log_odds(one.detach()) for one in ([scores] if isinstance(scores, torch.Tensor) else scores)]
 
 
 def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
@@ -227,7 +227,9 @@ def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
 
 def _share_above(scores: Tensor, boundary: Tensor, mask: Tensor | None) -> Tensor:
     """Return the share of scores above the boundary, those on it counted half; NaN if a score is."""
-    return _masked_mean(((scores - boundary).sign() + 1) / 2, mask)
+    distance = scores - boundary
+    # The sign of NaN is 0 in torch, which would count as half right.
+    return _masked_mean(((distance.sign() + 1) / 2).masked_fill(distance.isnan(), torch.nan), mask)
 
 
 def _norm(gradient: Tensor) -> Tensor:

@@ -85,7 +85,9 @@ class Segmenter(nn.Module):
             return None
         loss = offered(auxiliary, self._pad(target, value=IGNORED))
         if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
-            raise PluginError(f"{_name(self.network)}.auxiliary_loss returned {_described(loss)}; expected a scalar tensor")
+            raise PluginError(
+                f"{_name(self.network)}.auxiliary_loss returned {_described(loss)}; expected a scalar tensor"
+            )
         return loss
 
     def _pad(self, tensor: Tensor, value: float) -> Tensor:

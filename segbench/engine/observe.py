@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,16 +10,18 @@ import torch
 from .encodings import MATCHED_TO_PREDICTION
 from .generation.distances import diversity, nearest
 from .health import (
+    gradient_norm,
     observe_classes,
     observe_confidence,
     observe_gradients,
     observe_scores,
-    gradient_norm,
 )
 from .precision import autocast
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
 
     from .adversary import Adversary, CriticUpdate, Reading
     from .data.batches import Batch
@@ -38,12 +41,13 @@ def observe_step(
     z: Tensor,
 ) -> Numbers:
     """Return what scores and outputs tell, by names of `CriticPoint`; `update` is the critic's step on this batch."""
-    real, fake = (
-        (update.real, update.fake)
-        if update is not None and adversary.recipe.placebo != "shuffled"
-        else (_reading(adversary, pair, pair.real), _reading(adversary, pair, pair.fake))
-    )
-    unseen = unseen_reading(training, adversary, step, z)
+    with buffers_kept(adversary.critic):
+        real, fake = (
+            (update.real, update.fake)
+            if update is not None and adversary.recipe.placebo != "shuffled"
+            else (_reading(adversary, pair, pair.real), _reading(adversary, pair, pair.fake))
+        )
+        unseen = unseen_reading(training, adversary, step, z)
     seen = observe_scores(
         real.scores,
         fake.scores,
@@ -63,7 +67,9 @@ def observe_output(training: Training, batch: Batch, z: Tensor) -> Numbers:
     made: Numbers = {}
     if maps.startswith("noise"):
         images = z.detach()[:, :channels]
-        made |= {"diversity": diversity(images), "nearest": nearest(images, batch.images)}
+        made["nearest"] = nearest(images, batch.images)
+        if len(images) > 1:
+            made["diversity"] = diversity(images)
     logits = z[:, channels:] if maps == "noise -> image, labels" else z
     if maps.endswith("labels"):
         made |= observe_confidence(logits)
@@ -78,9 +84,7 @@ def observe_pull(supervised: Tensor | None, adversarial: Tensor, loss: Tensor, s
     return {"generator_loss": loss, **observe_gradients(unscaled, adversarial / scale)}
 
 
-def unseen_reading(
-    training: Training, adversary: Adversary, step: int, z: Tensor
-) -> tuple[Reading, Tensor] | None:
+def unseen_reading(training: Training, adversary: Adversary, step: int, z: Tensor) -> tuple[Reading, Tensor] | None:
     """Return the critic's reading of reals that it never trains on, and their mask; None where there are none.
 
     The critic stays in training mode, as it was for the others, so that the scores can be compared.
@@ -96,6 +100,16 @@ def unseen_reading(
         training.network.train()
     pair = adversary.pair(batch, output)
     return _reading(adversary, pair, pair.real), pair.mask
+
+
+@contextmanager
+def buffers_kept(critic: nn.Module) -> Iterator[None]:
+    """Put back what a pass in training mode moves on: running statistics, the vectors of a spectral norm."""
+    kept = [(buffer, buffer.clone()) for buffer in critic.buffers()]
+    yield
+    with torch.no_grad():
+        for buffer, value in kept:
+            buffer.copy_(value)
 
 
 def _reading(adversary: Adversary, pair: Pair, shown: Tensor) -> Reading:

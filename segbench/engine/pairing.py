@@ -7,15 +7,16 @@
     labels -> image           one-hot truth    image                     image made
     noise -> image            none             image                     image made
     noise -> image, labels    none             image and encoded truth   image and encoded labels made
+
+How truth and prediction are encoded is the matter of segbench/engine/encodings.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch.nn import functional
 
 from segbench.spec.recipe import Encoding
 
@@ -36,7 +37,7 @@ class FieldForm:
     num_classes: int
     ignore_index: int
     palette: Sequence[tuple[int, int, int]]
-    encoding: Encoding = Encoding()
+    encoding: Encoding = field(default_factory=Encoding)
     conditional: bool = True
 
 
@@ -81,9 +82,7 @@ def pairing(maps: str, batch: Batch, output: Tensor, form: FieldForm) -> Pair:
     raise ValueError(f"no generator maps {maps!r}")
 
 
-def predicted_fields(
-    maps: str, images: Tensor, logits: Tensor, form: FieldForm
-) -> tuple[Tensor | None, Tensor]:
+def predicted_fields(maps: str, images: Tensor, logits: Tensor, form: FieldForm) -> tuple[Tensor | None, Tensor]:
     """Return condition and fake for images of which nothing but the prediction is known, logits (N, K, H, W)."""
     condition = images if form.conditional else None
     if maps == "image -> image":
@@ -107,9 +106,10 @@ def critic_channels(maps: str, image_channels: int, form: FieldForm) -> int:
 
 def one_hot(labels: Tensor, form: FieldForm) -> Tensor:
     """Return labels (N, H, W) as (N, K, H, W) float32, zero where they are ignored."""
-    valid = labels != form.ignore_index
-    field = functional.one_hot(labels.masked_fill(~valid, 0), form.num_classes).movedim(-1, 1).float()
-    return field * valid[:, None]
+    valid = (labels != form.ignore_index)[:, None]
+    number, height, width = labels.shape
+    zeros = torch.zeros((number, form.num_classes, height, width), device=labels.device)
+    return zeros.scatter_(1, labels[:, None].masked_fill(~valid, 0), valid.float())
 
 
 def palette_image(labels: Tensor, form: FieldForm) -> Tensor:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from segbench.contracts import SEGMENTING_MAPS
 from segbench.errors import DataError
 from segbench.plan.subset import Subset
@@ -29,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import torch
+
+    from segbench.contracts import Dataset
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
     from segbench.spec.recipe import Adversarial
@@ -50,6 +51,8 @@ def prepare_training(
     Sample grids of generators of images go to `folder`.
     """
     protocol, mapping = cell.method.protocol, mapping_of(cell, data)
+    if mapping.maps == "image -> image":
+        check_colours_differ(data.dataset)
     if protocol.absent_classes == "refuse":
         check_classes(data.packed("train"), data.dataset.classes)
     places = split_places(data.packed("train"), Subset.parse(cell.subset))
@@ -73,6 +76,18 @@ def prepare_training(
         adversary=adversary,
         unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
     )
+
+
+def check_colours_differ(dataset: Dataset) -> None:
+    """Raise DataError if two classes have one colour, which no decoder could tell apart."""
+    owner: dict[tuple[int, ...], str] = {}
+    for name, colour in zip(dataset.classes, dataset.palette, strict=True):
+        other = owner.setdefault(tuple(colour), name)
+        if other != name:
+            raise DataError(
+                f"the classes {other!r} and {name!r} both have the colour {list(colour)}, so a generator that paints "
+                "colours cannot say which one it means; give each class a colour of its own"
+            )
 
 
 def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
@@ -159,7 +174,7 @@ def build_unlabelled(
         labelled = PseudoLabelledBatches(
             batches, upstream.labeller, settings.threshold, data.dataset.ignore_index, protocol.precision
         )
-        return Unlabelled(labelled, pseudo_label_term(losses, settings.weight))
+        return Unlabelled(labelled, pseudo_label_term(mapping_of(cell, data), losses, settings.weight))
     assert settings.loss is not None
     loss = build_loss(settings.loss, registry, data, batches.split.device)
     return Unlabelled(batches, own_term(loss, settings.weight, adversary))

@@ -75,7 +75,7 @@ def time_cell(job: CellJob, channel: Channel) -> TimingResult:
 
 
 def trained_network(job: CellJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
-    """Build what the cell is evaluated with, in evaluation mode, with the weights it was left with if they were kept."""
+    """Build what the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
     cell = job.cell
     network = build_network(cell, registry, data, training_size(cell, data), device)
     model = Path(job.folder) / MODEL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -79,14 +79,14 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     finite.
     """
     protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
-    adversary, unlabelled = training.adversary, training.unlabelled
+    adversary = training.adversary
     state = TrainingState.start(network, adversary, protocol, device)
     resume(state, checkpoint, channel)
     progress, generator = state.progress, state.generator
     total_steps = steps_in(protocol.budget, training.batches.images_per_epoch, protocol.batch_size)
     forward = torch.compile(network) if protocol.compile else network
     if adversary is not None and protocol.compile:
-        adversary = adversary.compiled()
+        adversary = adversary.compile()
     clock = TrainingClock(device, already=progress.seconds)
     saved_at = reported_at = time.monotonic()
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
@@ -142,15 +142,10 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         if auxiliary_loss is not None:
             roots.append(generator.scaler.scale(auxiliary_loss))
             gradients.append(torch.ones_like(roots[-1]))
-        if unlabelled is not None:
-            unlabelled_batch = unlabelled.batches.at(progress.step)
-            with autocast(device, protocol.precision):
-                returned = forward(*mapping.inputs(unlabelled_batch, training.seed, progress.step))
-                unlabelled_output, _ = network.split(returned, unlabelled_batch.labels, mapping.form.ignore_index)
-            unlabelled_z = unlabelled_output.detach().float().requires_grad_()
-            term = generator.scaler.scale(unlabelled.loss(unlabelled_z, unlabelled_batch))
+        if training.unlabelled is not None:
+            unlabelled_output, unlabelled_gradient = learn_unlabelled(training, training.unlabelled, forward, state)
             roots.append(unlabelled_output)
-            gradients.append(torch.autograd.grad(term, unlabelled_z)[0].to(unlabelled_output.dtype))
+            gradients.append(unlabelled_gradient)
         torch.autograd.backward(roots, gradients)
 
         generator.step(protocol.clip_gradient)
@@ -182,6 +177,20 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
 def is_trained(training: Training) -> bool:
     """Tell whether there is anything to learn from; a classical refiner has nothing."""
     return bool(training.losses) or training.adversary is not None
+
+
+def learn_unlabelled(
+    training: Training, unlabelled: Unlabelled, forward: Callable[..., Any], state: TrainingState
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the output for a batch of unlabelled images, and the gradient of their term there, scaled."""
+    step, mapping, network = state.progress.step, training.mapping, training.network
+    batch = unlabelled.batches.at(step)
+    with autocast(training.device, training.protocol.precision):
+        returned = forward(*mapping.inputs(batch, training.seed, step))
+        output, _ = network.split(returned, batch.labels, mapping.form.ignore_index)
+    z = output.detach().float().requires_grad_()
+    (gradient,) = torch.autograd.grad(state.generator.scaler.scale(unlabelled.loss(z, batch)), z)
+    return output, gradient.to(output.dtype)
 
 
 def update_critic(adversary: Adversary, state: TrainingState, pair: Pair, labels: torch.Tensor) -> CriticUpdate:

@@ -102,20 +102,27 @@ class TrainingState:
 
     def critic_of(self, adversary: Adversary) -> Learner:
         """Return the learner that trains the critic of an adversary."""
-        assert self.critic is not None and self.critic.network is adversary.critic
+        assert self.critic is not None
+        assert self.critic.network is adversary.critic
         return self.critic
 
     @property
     def learners(self) -> dict[str, Learner]:
         """Generator and critic, by name."""
-        return {"generator": self.generator} if self.critic is None else {
-            "generator": self.generator, "critic": self.critic
-        }
+        return (
+            {"generator": self.generator}
+            if self.critic is None
+            else {"generator": self.generator, "critic": self.critic}
+        )
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; raise RecordError if the disk is full or read-only."""
         tensors = {
-            **{name: tensor for who, learner in self.learners.items() for name, tensor in with_prefix(who, learner.tensors()).items()},
+            **{
+                name: tensor
+                for who, learner in self.learners.items()
+                for name, tensor in with_prefix(who, learner.tensors()).items()
+            },
             **with_prefix("best", self.best),
             **with_prefix("average", {} if self.average is None else self.average.state_dict()),
         }

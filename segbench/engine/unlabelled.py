@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .adversary import Adversary
     from .data.batches import Batch, BatchSource
+    from .mapping import Mapping
 
     Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -32,11 +33,14 @@ class Unlabelled:
     loss: Callable[[torch.Tensor, Batch], torch.Tensor]
 
 
-def pseudo_label_term(losses: Sequence[tuple[float, Loss]], weight: float) -> Callable[[Any, Batch], torch.Tensor]:
-    """Return the weighted supervised losses against the labels that came with the batch."""
+def pseudo_label_term(
+    mapping: Mapping, losses: Sequence[tuple[float, Loss]], weight: float
+) -> Callable[[Any, Batch], torch.Tensor]:
+    """Return the weighted supervised losses against the labels that came with the batch, or their palette colours."""
 
-    def term(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        total = sum(loss_weight * loss(logits, batch.labels) for loss_weight, loss in losses)
+    def term(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        target = mapping.target(batch)
+        total = sum(loss_weight * loss(output, target) for loss_weight, loss in losses)
         return weight * total  # type: ignore[return-value]  # a recipe has at least one loss
 
     return term
@@ -56,7 +60,7 @@ def own_term(loss: Any, weight: float, adversary: Adversary | None) -> Callable[
         )
 
     def term(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        given = {"logits": logits}
+        given = {"logits": logits} if "logits" in names else {}
         if adversary is not None and "scores" in names:
             given["scores"] = resized_scores(adversary, logits, batch)
         result: torch.Tensor = weight * loss(**given)

@@ -29,7 +29,7 @@ _WAIT_SECONDS = 0.5
 _MEASUREMENTS = 4  # a timing function measures at two batch sizes; the rest is for building and warming up
 
 # What may differ, in spec and environment, between records of one method whose networks run equally fast.
-_INDIFFERENT = frozenset({"seed", "key", "upstream", "started", "jobs", "checkpoint_seconds"})
+_INDIFFERENT = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds"})
 
 
 def time_methods(run: Run) -> dict[str, Failure]:

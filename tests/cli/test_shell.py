@@ -25,7 +25,7 @@ def segbench_datasets():
 def test_the_commands_are_named_in_the_help(capsys):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
-    for command in ("run", "plan", "report", "list", "show", "prepare", "predict", "score", "doctor"):
+    for command in ("run", "plan", "report", "list", "show", "prepare", "predict", "probe", "score", "doctor"):
         assert f"\n  {command} " in out
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,16 +11,32 @@ import torch
 
 from segbench import Dataset, Sample
 from segbench.engine.adversary import Adversary
+from segbench.engine.cell import run_cell
+from segbench.engine.cell_data import CellData, open_data
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
+from segbench.engine.job import CellJob
 from segbench.engine.mapping import Mapping
 from segbench.engine.network import Segmenter
 from segbench.engine.pairing import FieldForm, critic_channels
 from segbench.engine.precision import memory_format
 from segbench.engine.train import Training
+from segbench.execute.records import finished_record
+from segbench.plan.build import build_plan
+from segbench.plan.datasets import known, open_datasets, take_fingerprints
+from segbench.registry import load_registry
+from segbench.spec.benchmark import load_benchmark
 from segbench.spec.protocol import Protocol
 from segbench.spec.recipe import Adversarial
+from segbench.store.folder import ResultsFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segbench.plan.cell import Cell
+    from segbench.registry import Registry
+    from segbench.store.record import Record
 
 CPU = torch.device("cpu")
 
@@ -180,3 +197,60 @@ def recorder():
 def dataset() -> Dataset:
     """Six images of two classes."""
     return two_colours()
+
+
+@dataclass
+class Planned:
+    """The cells of a benchmark that is written in a test, and what becomes of them when they run in this process."""
+
+    folder: Path
+    registry: Registry
+    cells: dict[str, Cell]
+    records: dict[str, Record] = field(default_factory=dict)
+
+    def data(self, name: str) -> CellData:
+        """Return the data of a cell on the CPU."""
+        return open_data(self.cells[name], self.registry, CPU)
+
+    def job(self, name: str) -> CellJob:
+        """Return the job of a cell, its upstream cells in folders beside its own."""
+        cell, path = self.cells[name], ResultsFolder(self.folder, self.cells[name].benchmark).path
+        (path / str(cell.key)).mkdir(parents=True, exist_ok=True)
+        upstream = {reason: str(path / str(key)) for reason, key in cell.upstream.items()}
+        return CellJob(cell=cell, folder=str(path / str(cell.key)), device="cpu", upstream=upstream)
+
+    def run(self, *names: str) -> Planned:
+        """Run cells, all of them if none is named, upstream first, and write their records."""
+        for name in names or self.cells:
+            result = run_cell(self.job(name), Recorder())
+            self.records[name] = finished_record(self.cells[name], result, {})
+            ResultsFolder(self.folder, self.cells[name].benchmark).write(self.records[name])
+        return self
+
+    def record_path(self, name: str) -> Path:
+        """Return where the record of a cell lies; what it left is in the folder of the same name."""
+        cell = self.cells[name]
+        return ResultsFolder(self.folder, cell.benchmark).record_path(str(cell.key))
+
+    def left(self, name: str) -> set[str]:
+        """Return the names of the files that a cell left."""
+        return {path.name for path in self.record_path(name).with_suffix("").iterdir()}
+
+
+@pytest.fixture
+def planned(tmp_path):
+    """The maker of planned benchmarks; a cell is named by its method, or by "method subset" if it has one."""
+
+    def make(text: str, *changes: str) -> Planned:
+        path = tmp_path / "benchmark.yaml"
+        path.write_text(text)
+        registry = load_registry()
+        benchmark = load_benchmark(str(path), registry, sets=changes)
+        plan = build_plan(benchmark, registry, known(take_fingerprints(open_datasets(benchmark, registry))), threads=1)
+        names = {
+            cell.method.name if cell.subset == "all" else f"{cell.method.name} {cell.subset}": cell
+            for cell in plan.cells
+        }
+        return Planned(tmp_path / "results", registry, names)
+
+    return make

@@ -13,6 +13,11 @@ CPU = torch.device("cpu")
 MIB = 2**20
 
 
+def image(*shape: int) -> tuple[torch.Tensor]:
+    """Return what a network that takes one image (C, H, W) is given."""
+    return (torch.zeros(1, *shape),)
+
+
 class WithAuxiliaryHead(nn.Module):
     """Head and backbone share a layer; the auxiliary head answers in training only."""
 
@@ -30,41 +35,41 @@ class WithAuxiliaryHead(nn.Module):
 def test_a_convolution_has_two_operations_for_each_multiply_add():
     # 5 x 6 pixels, 8 output channels, 3 input channels, 3 x 3 weights
     network = nn.Conv2d(3, 8, 3, padding=1)
-    assert flops(network, (3, 5, 6)) == 2 * 5 * 6 * 8 * 3 * 3 * 3
+    assert flops(network, image(3, 5, 6)) == 2 * 5 * 6 * 8 * 3 * 3 * 3
 
 
 def test_operations_are_the_same_under_channels_last():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 2, 1))
-    plain = flops(network, (3, 16, 16))
-    assert plain == flops(network.to(memory_format=torch.channels_last), (3, 16, 16))
+    plain = flops(network, image(3, 16, 16))
+    assert plain == flops(network.to(memory_format=torch.channels_last), image(3, 16, 16))
 
 
 def test_operations_that_the_counter_does_not_know_are_unknown_and_not_zero():
-    assert flops(nn.AvgPool2d(2), (3, 8, 8)) is None
+    assert flops(nn.AvgPool2d(2), image(3, 8, 8)) is None
 
 
 def test_operations_of_a_network_that_cannot_run_are_unknown():
-    assert flops(nn.Conv2d(3, 8, 3), (1, 8, 8)) is None
+    assert flops(nn.Conv2d(3, 8, 3), image(1, 8, 8)) is None
 
 
 def test_shared_parameters_count_once():
     layer = nn.Conv2d(4, 4, 3)
-    assert count_parameters(nn.Sequential(layer, layer), (4, 8, 8)) == 4 * 4 * 9 + 4
+    assert count_parameters(nn.Sequential(layer, layer), image(4, 8, 8)) == 4 * 4 * 9 + 4
 
 
 def test_an_auxiliary_head_is_no_part_of_inference():
     network = WithAuxiliaryHead().train()
-    assert count_parameters(network, (3, 8, 8)) == (3 * 4 * 9 + 4) + (4 * 2 + 2)
+    assert count_parameters(network, image(3, 8, 8)) == (3 * 4 * 9 + 4) + (4 * 2 + 2)
 
 
 def test_frozen_parameters_are_part_of_inference():
     network = WithAuxiliaryHead()
     network.backbone.requires_grad_(False)
-    assert count_parameters(network, (3, 8, 8)) == (3 * 4 * 9 + 4) + (4 * 2 + 2)
+    assert count_parameters(network, image(3, 8, 8)) == (3 * 4 * 9 + 4) + (4 * 2 + 2)
 
 
 def test_a_network_without_parameters_has_none():
-    assert count_parameters(nn.AvgPool2d(2), (3, 8, 8)) == 0
+    assert count_parameters(nn.AvgPool2d(2), image(3, 8, 8)) == 0
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the peak cannot be reset here")

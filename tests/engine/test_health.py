@@ -259,3 +259,10 @@ def test_nothing_waits_for_the_device_until_the_log_is_read():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert log.points()[0].cosine == pytest.approx(1)
+
+
+def test_a_score_that_is_no_number_makes_the_accuracy_none_either():
+    broken = torch.tensor([1.0, float("nan")]).view(2, 1, 1, 1)
+    seen = observe_scores(broken, torch.zeros(2, 1, 1, 1), 0.0)
+    assert seen["real_accuracy"].isnan()
+    assert seen["fake_accuracy"] == 0.5

@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from segbench.engine.job import CellJob
-from segbench.engine.timing import device_clock, forward_step, random_images, time_cell
+from segbench.engine.timing import device_clock, generating_step, segmenting_step, time_cell
 from segbench.errors import RecordError
 from segbench.plan.cell import Cell
 from segbench.spec.protocol import Budget, Protocol, Timing
 from segbench.store.folder import read_record
 
 CPU = torch.device("cpu")
+ONE_STEP = Budget(steps=1)
 
 
 @pytest.fixture
@@ -63,26 +64,34 @@ def test_damaged_weights_are_an_error(job, recorder):
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_the_images_are_the_same_every_time_in_the_layout_of_the_protocol(channels_last):
-    protocol = Protocol(budget=Budget(steps=1), channels_last=channels_last)
-    images = random_images((2, 3, 4, 5), CPU, protocol)
-    assert torch.equal(images, random_images((2, 3, 4, 5), CPU, protocol))
-    assert images.min() >= -1
-    assert images.max() <= 1
+def test_images_go_in_in_the_layout_of_the_protocol(channels_last):
+    seen = []
+    network = torch.nn.Conv2d(3, 2, 1)
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    segmenting_step(network, (torch.zeros(2, 3, 4, 5),), Protocol(budget=ONE_STEP, channels_last=channels_last))
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    assert images.is_contiguous(memory_format=layout)
+    assert seen[0].is_contiguous(memory_format=layout)
 
 
 def test_a_step_is_one_forward_pass_without_gradients():
     network = torch.nn.Conv2d(3, 2, 1)
     calls = []
     network.register_forward_hook(lambda *call: calls.append(call))
-    step = forward_step(network, torch.zeros(1, 3, 4, 4), Protocol(budget=Budget(steps=1)))
+    step = segmenting_step(network, (torch.zeros(1, 3, 4, 4),), Protocol(budget=ONE_STEP))
     assert len(calls) == 1  # the first one, which compiles and searches, is no iteration
     scores = step()
     assert len(calls) == 2
     assert scores.shape == (1, 2, 4, 4)
     assert not scores.requires_grad
+
+
+def test_a_generator_is_given_all_that_it_takes():
+    network = torch.nn.Bilinear(3, 4, 5)
+    step = generating_step(network, (torch.ones(2, 3), torch.ones(2, 4)), Protocol(budget=ONE_STEP, precision="bf16"))
+    made = step()
+    assert made.shape == (2, 5)
+    assert made.dtype == torch.float32
+    assert not made.requires_grad
 
 
 def test_the_clock_does_not_go_back():

@@ -1,0 +1,250 @@
+"""Seconds of segbench's adversarial step against the two-pass form of the tutorials, as ratios; below 1, it is faster.
+
+    python benchmarks/harness/adversarial.py [--camvid DIR] [--precision bf16 --channels-last] [--rounds 3] [--steps 20]
+
+Same job for all: U-Net ResNet-18 against PatchGAN-70 on image and label field, crops 192x256, batch 8, AdamW 1e-3 and
+Adam 2e-4, cross-entropy plus the non-saturating loss. DIR holds images/, masks/ and splits/ of CamVid; without it all
+train on one batch of noise. The rivals:
+
+- `segbench`: its training loop with a recipe's defaults (straight-through encoding, void masked, health observed)
+- `two-pass`: the generator runs without gradient for the critic's step and again for its own, which fills the critic's
+  gradients too, zeroed later; softmax as it is, void not masked in the critic's loss; the batches, precision, memory
+  format and allocator setting are segbench's
+- `two-pass fp32`: the same in fp32, channels first, where that is something else
+- `supervised`: segbench without the critic
+- `unobserved`, `observed`: segbench that observes the game's health never, and at every step; the ratio of the two is
+  scaled down to how often segbench observes, which tells more than the difference of one step in ten
+
+Each rival has a process of its own; blocks are dealt in turn, and the first 10 steps of a block are not counted. Of the
+counted steps `segbench` observes the first, every tenth and the last, so take no fewer than 20.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from dealing import add_flags, deal, print_facts, ratios, spread
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+from unet_job import (
+    BATCH,
+    CLASSES,
+    CPU,
+    CROP,
+    IGNORE,
+    MAPPING,
+    VOCABULARY,
+    WARM_UP,
+    crops,
+    open_camvid,
+    resident,
+    train_a_block,
+    unet,
+)
+
+from segbench.engine.adversary import Adversary
+from segbench.engine.data.batches import Batch
+from segbench.engine.health import EVERY, HealthLog
+from segbench.engine.memory import keep_freed_memory
+from segbench.engine.network import Segmenter
+from segbench.engine.optimizers import build_optimizer
+from segbench.engine.pairing import critic_channels
+from segbench.engine.precision import autocast, memory_format
+from segbench.registry import load_registry
+from segbench.registry.options import build
+from segbench.spec.protocol import Augment, Optimizer
+from segbench.spec.recipe import Adversarial
+
+if TYPE_CHECKING:
+    from segbench.engine.data.batches import BatchSource
+
+RECIPE = Adversarial(use="gan/non_saturating")
+
+
+class Noise:
+    """One batch of random images and labels, a tenth of them void, again and again."""
+
+    images_per_epoch = BATCH
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        images = torch.randn(BATCH, 3, *CROP).contiguous(memory_format=memory_format(options.channels_last))
+        labels = torch.randint(CLASSES, (BATCH, *CROP))
+        self.batch = Batch(images, labels.masked_fill(torch.rand(labels.shape) < 0.1, IGNORE), tuple(range(BATCH)))
+
+    def at(self, step: int) -> Batch:
+        """Return the batch."""
+        return self.batch
+
+
+def batches(options: argparse.Namespace) -> tuple[BatchSource, BatchSource]:
+    """Return what is trained on, and the critic's unseen reals."""
+    if options.camvid is None:
+        return Noise(options), Noise(options)
+    dataset = open_camvid(options.camvid)
+    augment = Augment(scale=(0.75, 1.5), flip=True)
+    return (
+        crops(resident(dataset, "train"), options, 0, augment),
+        crops(resident(dataset, "val"), options, 0, Augment()),
+    )
+
+
+def patchgan(options: argparse.Namespace) -> torch.nn.Module:
+    """Build the critic that all rivals train."""
+    torch.manual_seed(1)
+    vocabulary = {**VOCABULARY, "in_channels": critic_channels(MAPPING.maps, 3, MAPPING.form), "size": CROP}
+    critic = build(load_registry().find("discriminator", "gan/patchgan"), vocabulary, {"receptive_field": 70})
+    return critic.train().to(memory_format=memory_format(options.channels_last))
+
+
+class Supervised:
+    """segbench without a critic."""
+
+    adversary: Adversary | None = None
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        keep_freed_memory()
+        self.options = options
+        self.batches, self.unseen = batches(options)
+        self.network = Segmenter(unet(), CLASSES).to(memory_format=memory_format(options.channels_last))
+
+    def block(self, steps: int) -> float:
+        """Return the seconds of a step."""
+        return BATCH / train_a_block(self.network, self.batches, self.options, steps, self.adversary)
+
+    def result(self) -> None:
+        """Return nothing: only the time counts."""
+
+
+class Ours(Supervised):
+    """segbench with a critic."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options)
+        self.adversary = Adversary(
+            critic=patchgan(options),
+            loss=build(load_registry().find("loss", RECIPE.use), VOCABULARY, {}),
+            penalty=None,
+            recipe=RECIPE,
+            mapping=MAPPING,
+            device=CPU,
+            precision=options.precision,
+            validation=self.unseen,
+        )
+
+
+class Unobserved(Ours):
+    """segbench that never looks at the game's health."""
+
+    def block(self, steps: int) -> float:
+        """Return the seconds of a step."""
+        HealthLog.is_due = lambda *_: False
+        return super().block(steps)
+
+
+class Observed(Ours):
+    """segbench that looks at the game's health at every step."""
+
+    def block(self, steps: int) -> float:
+        """Return the seconds of a step."""
+        HealthLog.is_due = lambda *_: True
+        return super().block(steps)
+
+
+class TwoPass:
+    """The two steps as tutorials write them."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        keep_freed_memory()
+        self.precision = options.precision
+        self.batches, _ = batches(options)
+        self.generator = unet().train().to(memory_format=memory_format(options.channels_last))
+        self.critic = patchgan(options)
+        self.generator_optimizer = build_optimizer(Optimizer(), self.generator.parameters())
+        self.critic_optimizer = build_optimizer(RECIPE.optimizer, self.critic.parameters())
+        self.done = 0
+
+    def block(self, steps: int) -> float:
+        """Return the seconds of a step."""
+        for step in range(WARM_UP + steps):
+            if step == WARM_UP:
+                started = time.perf_counter()
+            batch = self.batches.at(self.done)
+            self.done += 1
+            self.train_critic(batch)
+            self.train_generator(batch)
+        return (time.perf_counter() - started) / steps
+
+    def train_critic(self, batch: Batch) -> None:
+        """Take the critic's step."""
+        valid = batch.labels != IGNORE
+        real = one_hot(batch.labels * valid, CLASSES).permute(0, 3, 1, 2).float() * valid[:, None]
+        with autocast(CPU, self.precision):
+            with torch.no_grad():
+                fake = self.generator(batch.images).softmax(1) * valid[:, None]
+            on_real = self.critic(torch.cat([batch.images, real], 1)).float()
+            on_fake = self.critic(torch.cat([batch.images, fake], 1)).float()
+        loss = binary_cross_entropy_with_logits(on_real, torch.ones_like(on_real))
+        loss = loss + binary_cross_entropy_with_logits(on_fake, torch.zeros_like(on_fake))
+        self.critic_optimizer.zero_grad()
+        loss.backward()
+        self.critic_optimizer.step()
+
+    def train_generator(self, batch: Batch) -> None:
+        """Take the generator's step."""
+        with autocast(CPU, self.precision):
+            logits = self.generator(batch.images)
+            fake = logits.softmax(1) * (batch.labels != IGNORE)[:, None]
+            on_fake = self.critic(torch.cat([batch.images, fake], 1)).float()
+        loss = cross_entropy(logits.float(), batch.labels, ignore_index=IGNORE)
+        loss = loss + RECIPE.weight * binary_cross_entropy_with_logits(on_fake, torch.ones_like(on_fake))
+        self.generator_optimizer.zero_grad()
+        loss.backward()
+        self.generator_optimizer.step()
+
+    def result(self) -> None:
+        """Return nothing: only the time counts."""
+
+
+class TwoPassFp32(TwoPass):
+    """The same at torch's defaults of precision and layout."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(argparse.Namespace(**{**vars(options), "precision": "fp32", "channels_last": False}))
+
+
+RIVALS = {
+    "segbench": Ours,
+    "two-pass": TwoPass,
+    "two-pass fp32": TwoPassFp32,
+    "supervised": Supervised,
+    "unobserved": Unobserved,
+    "observed": Observed,
+}
+
+
+def main() -> None:
+    """Measure and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--camvid", type=Path)
+    add_flags(parser)
+    options = parser.parse_args()
+    rivals = dict(RIVALS)
+    if options.precision == "fp32" and not options.channels_last:
+        del rivals["two-pass fp32"]
+    seconds, _ = deal(rivals, options)
+    print_facts(options)
+    print(f"segbench / two-pass: {spread(ratios(seconds['segbench'], seconds['two-pass']))}, goal at most 0.92")
+    if "two-pass fp32" in seconds:
+        against = spread(ratios(seconds["segbench"], seconds["two-pass fp32"]))
+        print(f"segbench / two-pass fp32, channels first: {against}, goal at most 0.6 where bf16 is native")
+    print(f"adversarial / supervised step: {spread(ratios(seconds['segbench'], seconds['supervised']))}")
+    extra = [(ratio - 1) / EVERY for ratio in ratios(seconds["observed"], seconds["unobserved"])]
+    print(f"share of health, observed at one step in {EVERY}: {spread(extra)}, goal at most 0.03")
+
+
+if __name__ == "__main__":
+    main()

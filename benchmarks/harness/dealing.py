@@ -1,0 +1,84 @@
+"""Rivals in processes of their own, dealt blocks of the same work in turn, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import statistics
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+    from multiprocessing.connection import Connection
+
+
+class Rival(Protocol):
+    """One way to do the job; it lives in one process and keeps what it has learnt from block to block."""
+
+    def block(self, steps: int) -> float:
+        """Do so many steps after a warm-up that is not counted; return the figure that is compared."""
+
+    def result(self) -> object:
+        """Return what is to be known at the end."""
+
+
+def deal(
+    rivals: Mapping[str, Callable[[argparse.Namespace], Rival]], options: argparse.Namespace
+) -> tuple[dict[str, list[float]], dict[str, object]]:
+    """Return the figures of each rival, one a round, and its result; `options` has `rounds` and `steps`."""
+    context = multiprocessing.get_context("spawn")
+    figures = {name: [] for name in rivals}
+    with ExitStack() as stack:  # closed pipes end the rivals, also where one of them failed
+        connections = {}
+        for name, make in rivals.items():
+            ours, theirs = context.Pipe()
+            connections[name] = stack.enter_context(ours)
+            with theirs:
+                context.Process(target=serve, args=(make, options, theirs)).start()
+        for _ in range(options.rounds):
+            for name, connection in connections.items():
+                connection.send(options.steps)
+                figures[name].append(connection.recv())
+        results = {}
+        for name, connection in connections.items():
+            connection.send(None)
+            results[name] = connection.recv()
+    return figures, results
+
+
+def serve(make: Callable[[argparse.Namespace], Rival], options: argparse.Namespace, connection: Connection) -> None:
+    """Run blocks as they are asked for, then tell the result."""
+    rival = make(options)
+    while (steps := connection.recv()) is not None:
+        connection.send(rival.block(steps))
+    connection.send(rival.result())
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that all such scripts share."""
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3, help="blocks of each rival")
+    parser.add_argument("--steps", type=int, default=20, help="counted steps of a block")
+
+
+def print_facts(options: argparse.Namespace) -> None:
+    """Print what the figures depend on."""
+    processor = platform.processor() or platform.machine()
+    instructions = torch.backends.cpu.get_cpu_capability()
+    print(f"{processor}, {instructions}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{options.precision}, {'channels_last' if options.channels_last else 'contiguous'}")
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return the ratios of two rivals' figures, one a round."""
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median, and every round's value."""
+    return f"{statistics.median(values):.3f} (rounds: {', '.join(f'{value:.3f}' for value in values)})"

@@ -1,0 +1,102 @@
+"""The job that rivals of training share: a U-Net ResNet-18 on 192x256 crops of CamVid, batch 8, AdamW 1e-3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import segmentation_models_pytorch as smp
+import torch
+
+from segbench.engine.data.batches import TrainingBatches
+from segbench.engine.data.cache import pack
+from segbench.engine.data.resident import ResidentSplit
+from segbench.engine.mapping import Mapping
+from segbench.engine.pairing import FieldForm
+from segbench.engine.precision import memory_format
+from segbench.engine.train import Training, train
+from segbench.plan.fingerprint import fingerprint
+from segbench.registry import load_registry
+from segbench.registry.datasets import open_dataset
+from segbench.registry.options import build
+from segbench.spec.protocol import Augment, Protocol
+
+if TYPE_CHECKING:
+    import argparse
+
+    from segbench import Dataset
+    from segbench.engine.adversary import Adversary
+    from segbench.engine.data.batches import BatchSource
+    from segbench.engine.network import Segmenter
+
+CPU = torch.device("cpu")
+BATCH, CROP, CLASSES, IGNORE, WARM_UP = 8, (192, 256), 11, 255, 10
+VOCABULARY = {"num_classes": CLASSES, "ignore_index": IGNORE}
+MAPPING = Mapping("image -> labels", FieldForm(CLASSES, IGNORE, [(0, 0, 0)] * CLASSES), noise_channels=1)
+
+
+def unet() -> torch.nn.Module:
+    """Build the network that all rivals train."""
+    torch.manual_seed(0)
+    return smp.Unet("resnet18", encoder_weights=None, classes=CLASSES)
+
+
+def open_camvid(root: Path) -> Dataset:
+    """Return CamVid in a folder that holds images/, masks/ and splits/."""
+    return open_dataset(load_registry().find("dataset", "data/camvid"), str(root), {})
+
+
+def resident(dataset: Dataset, split: str) -> ResidentSplit:
+    """Return a split in memory."""
+    return ResidentSplit(pack(dataset, split, fingerprint(dataset)), CPU)
+
+
+def crops(split: ResidentSplit, options: argparse.Namespace, seed: int, augment: Augment) -> TrainingBatches:
+    """Return batches of random crops in the options' memory format."""
+    return TrainingBatches(
+        split,
+        batch_size=BATCH,
+        crop=CROP,
+        augment=augment,
+        ignore_index=IGNORE,
+        seed=seed,
+        memory_format=memory_format(options.channels_last),
+    )
+
+
+class Silent:
+    """A channel to nobody."""
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Drop the event."""
+
+    def stop_requested(self) -> bool:
+        """Never stop."""
+        return False
+
+
+def train_a_block(
+    network: Segmenter,
+    batches: BatchSource,
+    options: argparse.Namespace,
+    steps: int,
+    adversary: Adversary | None = None,
+) -> float:
+    """Train by segbench's own loop, the warm-up not counted; return images/s."""
+    protocol = Protocol(
+        budget={"steps": WARM_UP + steps}, batch_size=BATCH, precision=options.precision, schedule="constant"
+    )
+    training = Training(
+        network=network,
+        mapping=MAPPING,
+        losses=[(1.0, build(load_registry().find("loss", "losses/cross_entropy"), VOCABULARY, {}))],
+        batches=batches,
+        validate=lambda network, step: 0.0,
+        protocol=protocol,
+        seed=0,
+        device=CPU,
+        adversary=adversary,
+    )
+    rate = train(training, Path("/nonexistent/checkpoint"), 1e9, Silent()).images_per_second
+    assert rate is not None
+    return rate

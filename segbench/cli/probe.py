@@ -1,0 +1,180 @@
+"""`segbench probe`: whether a method's critic can win on the encoding of labels alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .arguments import Json, Results, Sets  # noqa: TC001 - typer reads them when it runs
+from .columns import columns
+
+if TYPE_CHECKING:
+    from segbench.engine.leak import Finding
+    from segbench.engine.recorded import RecordedNetwork
+    from segbench.plan.cell import Cell
+    from segbench.registry import Registry
+    from segbench.spec.recipe import Adversarial, Benchmark
+
+
+def probe(
+    benchmark: Annotated[str, typer.Argument(metavar="FILE", help="A benchmark file, or a packaged one by its name.")],
+    method: Annotated[str, typer.Argument(help="A method of it with a critic.")],
+    cell: Annotated[
+        str | None,
+        typer.Option("--cell", metavar="KEY", help="Also ask about a finished cell's network: its record or key."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which of the file's datasets. [default: the first one]")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="How many steps each critic is trained.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, crops and predictions.")] = 0,
+    sets: Sets = None,
+    results: Results = Path("results"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Ask a method's critic to tell the truth from predictions that are right everywhere; it should not be able to.
+
+    0.5 is clean: nothing but the encoding of the labels could tell them apart. At 1.0 the critic wins on sharpness
+    alone, and all that its gradient teaches is to be confident.
+    """
+    from rich.console import Console
+
+    from segbench.engine.environment import resolve_device
+    from segbench.engine.leak import check_can_be_probed, probe_leak
+    from segbench.registry import load_registry
+    from segbench.spec.benchmark import load_benchmark
+
+    registry = load_registry()
+    loaded = load_benchmark(benchmark, registry, sets=sets or (), only=[method], seeds=[seed])
+    check_can_be_probed(loaded.methods[method])
+    where = resolve_device(device)
+    probed = cell_to_probe(loaded, registry, method, dataset)
+    trained = None if cell is None else trained_network(cell, results, probed, device)
+    with Console(stderr=True).status(f"training critics, {steps} steps each"):
+        findings = list(probe_leak(probed, where, steps, trained))
+    content = _content(probed, steps, findings)
+    typer.echo(_as_json(content) if json else _as_text(content))
+
+
+def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset: str | None) -> Cell:
+    """Return the cell of a method on a dataset that has the most labels.
+
+    Raises SpecError for an unknown dataset, DataError if it is not at hand.
+    """
+    from contextlib import redirect_stdout
+
+    from segbench.errors import SpecError, nearest
+    from segbench.plan.build import build_plan
+    from segbench.plan.datasets import open_datasets, take_fingerprints
+    from segbench.plan.machine import usable_cores
+    from segbench.plan.subset import Subset
+
+    names = list(benchmark.datasets)
+    chosen = names[0] if dataset is None else dataset
+    if chosen not in names:
+        raise SpecError(f"--dataset {chosen}: there is {', '.join(names)}.{nearest(chosen, names)}")
+    one = benchmark.model_copy(update={"datasets": {chosen: benchmark.datasets[chosen]}})
+    with redirect_stdout(sys.stderr):
+        fingerprint = take_fingerprints(open_datasets(one, registry))[chosen]
+    if not isinstance(fingerprint, str):
+        raise fingerprint
+    plan = build_plan(one, registry, {chosen: fingerprint}, threads=usable_cores())
+    cells = [cell for cell in plan.cells if cell.method.name == method and not Subset.parse(cell.subset).is_fold]
+    return max(cells, key=lambda cell: Subset.parse(cell.subset).fraction)
+
+
+def trained_network(given: str, results: Path, probed: Cell, device: str) -> RecordedNetwork:
+    """Return the network of a finished cell of the probed method, its twin or its placebo; RecordError otherwise."""
+    from segbench.engine.predict import load_cell
+    from segbench.engine.recorded import find_record
+    from segbench.errors import RecordError
+    from segbench.store.folder import read_record
+
+    method = probed.method
+    path = find_record(given, results)
+    trained = load_cell(str(path), results, device)
+    related = [name for name in (method.name, method.twin, method.placebo_of) if name]
+    if (name := read_record(path).method) not in related:
+        raise RecordError(f"{path}: it is a cell of {name!r}; the probe takes one of {' or '.join(map(repr, related))}")
+    for warning in trained.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    return trained
+
+
+def _content(cell: Cell, steps: int, findings: list[Finding]) -> dict[str, Any]:
+    """Return what was found, ready for JSON."""
+    from dataclasses import asdict
+
+    method = cell.method
+    assert method.discriminator is not None
+    assert method.adversarial is not None
+    return {
+        "benchmark": cell.benchmark,
+        "dataset": cell.dataset_name,
+        "subset": cell.subset,
+        "method": method.name,
+        "maps": method.maps,
+        "discriminator": method.discriminator.use,
+        "adversarial": method.adversarial.use,
+        "encoding": method.adversarial.encoding.model_dump(),
+        "conditional": method.adversarial.conditional,
+        "seed": cell.seed,
+        "steps": steps,
+        "findings": [{**asdict(found), "verdict": found.verdict} for found in findings],
+        "advice": advice(method.maps, method.adversarial, findings),
+    }
+
+
+def advice(maps: str, adversarial: Adversarial, findings: list[Finding]) -> str:
+    """Return in one sentence what the findings ask for."""
+    verdicts = {found.verdict for found in findings}
+    if not any(found.difference for found in findings):
+        return "Nothing to do: where predictions are right, real and fake are equal, and no critic can tell them apart."
+    if verdicts == {"clean"}:
+        return "The critic is at chance, but real and fake differ; train it longer (--steps) before you rely on that."
+    if maps == "image -> image":
+        change = "Let the generator map image -> labels, with the encoding straight_through or confidence_matched"
+    else:
+        change = "Set adversarial.encoding to straight_through or confidence_matched"
+    if "undefined" in verdicts:
+        return (
+            f"{change}, where the difference is 0: {adversarial.use} compares features and never scores real against "
+            "fake, so there is no accuracy to tell what a difference gives away."
+        )
+    return f"{change}: as it is, the critic can win without looking at what was predicted."
+
+
+def _as_json(content: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(content, indent=2)
+
+
+def _as_text(content: dict[str, Any]) -> str:
+    seen = "no encoding" if content["maps"] == "image -> image" else f"encoding {content['encoding']['use']}"
+    condition = "with" if content["conditional"] else "without"
+    rows = [("PREDICTIONS", "CONFIDENCE", "DIFFERENCE", "ACCURACY", "VERDICT"), *map(_row, content["findings"])]
+    return "\n".join(
+        [
+            f"{content['method']} on {content['dataset']}: {content['discriminator']} under {content['adversarial']}, "
+            f"{seen}, {condition} condition, {content['steps']} steps, seed {content['seed']}",
+            columns(rows),
+            content["advice"],
+        ]
+    )
+
+
+def _row(found: dict[str, Any]) -> tuple[str, ...]:
+    accuracy = _number(found["accuracy"], 3)
+    if found["standard_error"] is not None:
+        accuracy += f" ± {_number(found['standard_error'], 3)}"
+    confidence, difference = _number(found["confidence"], 2), _number(found["difference"], 4)
+    return found["predictions"], confidence, difference, accuracy, found["verdict"]
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

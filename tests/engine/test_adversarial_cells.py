@@ -1,0 +1,226 @@
+"""A cell of each kind of generator, from its recipe to what it leaves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from segbench.contracts import MAPS, SEGMENTING_MAPS
+from segbench.engine.preflight import preflight
+from segbench.engine.recorded import load_network
+
+CPU = torch.device("cpu")
+
+FILE = """
+name: test
+datasets:
+  shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 6, val: 2, test: 3, channels: CHANNELS}
+protocol:
+  {budget: {steps: 2}, batch_size: 2, crop: [16, 16], threads: 1, validations: 1, features: pixel_statistics,
+   keep: {model: last, samples: 1}}
+seeds: [0]
+methods:
+  base: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy]}
+  critic:
+    extends: base
+    discriminator: {use: gan/patchgan, receptive_field: 16, width: 4}
+    adversarial: {use: gan/non_saturating, weight: 0.1}
+  colours:
+    extends: critic
+    generator: {use: gan/conv_colours, width: 2}
+    losses: [gan/l1]
+  refiner:
+    extends: critic
+    generator: {use: refine/unet, width: 2, depth: 1}
+    refines: {method: base, folds: 2}
+  painter:
+    extends: critic
+    generator: {use: gan/spade, width: 4, depth: 1}
+    losses: [gan/l1]
+    noise_channels: 5
+  noise:
+    generator: {use: gan/dcgan, width: 4}
+    discriminator: {use: gan/image, width: 4}
+    adversarial: {use: gan/hinge}
+    noise_channels: 5
+  joint:
+    extends: noise
+    generator: {use: gan/joint, width: 4}
+"""
+
+METHODS = {
+    "image -> labels": "critic",
+    "image, labels -> labels": "refiner",
+    "image -> image": "colours",
+    "labels -> image": "painter",
+    "noise -> image": "noise",
+    "noise -> image, labels": "joint",
+}
+UPSTREAM = ["base", "base fold 1/2", "base fold 2/2"]
+
+
+@pytest.fixture
+def ran(planned):
+    """Return the planned benchmark in which the cell of one kind of generator has run."""
+
+    def make(maps: str, *changes: str, channels: int = 3):
+        benchmark = planned(FILE.replace("CHANNELS", str(channels)), *changes)
+        return benchmark.run(*(UPSTREAM if maps == "image, labels -> labels" else []), METHODS[maps])
+
+    return make
+
+
+def pictures_of(benchmark, name: str) -> set[str]:
+    return {path.name for path in (benchmark.record_path(name).with_suffix("") / "samples").iterdir()}
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+@pytest.mark.parametrize("maps", MAPS)
+def test_a_cell_of_every_kind_trains_and_leaves_what_its_record_needs(ran, maps, channels):
+    name, benchmark = METHODS[maps], ran(maps, channels=channels)
+    record = benchmark.records[name]
+    assert record.status == "ok"
+    assert record.train.steps == 2
+    assert record.cost.parameters > 0
+    assert record.cost.flops > 0
+    assert record.evaluated.split == "test"
+    assert record.health.verdict == "unknown"  # two steps are too few
+    assert [point.step for point in record.health.curve] == [0, 1]
+    assert {"model.safetensors", "critic.safetensors", "dataset.json", "samples"} <= benchmark.left(name)
+    assert "checkpoint.safetensors" not in benchmark.left(name)
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+@pytest.mark.parametrize("maps", SEGMENTING_MAPS)
+def test_what_makes_labels_is_scored_and_predicts_from_its_record(ran, maps, channels):
+    name, benchmark = METHODS[maps], ran(maps, channels=channels)
+    record = benchmark.records[name]
+    assert 0 <= record.scores.miou <= 1
+    assert record.evaluated.images == 3
+    assert record.generation is None
+    assert "counts.parquet" in benchmark.left(name)
+    suffixes = {name.partition(".")[2] for name in pictures_of(benchmark, name)}
+    assert {"png", "panel.png", "critic.png"} <= suffixes
+
+    recorded = load_network(benchmark.record_path(name), CPU)
+    images = torch.rand(2, channels, 24, 32) * 2 - 1
+    with torch.inference_mode():
+        logits = recorded.network(images)
+    assert logits.shape == (2, 3, 24, 32)
+    assert logits.isfinite().all()
+    scores = recorded.score_map(images, logits)
+    assert scores.shape == (2, 1, 24, 32)
+    assert scores.isfinite().all()
+    assert recorded.score_boundary == 0
+    assert recorded.warnings == ()
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+@pytest.mark.parametrize("maps", sorted(set(MAPS) - set(SEGMENTING_MAPS)))
+def test_what_makes_images_is_compared_with_real_ones_and_makes_more_from_its_record(ran, maps, channels):
+    name, benchmark = METHODS[maps], ran(maps, channels=channels)
+    record = benchmark.records[name]
+    assert record.scores is None
+    assert record.per_class is None
+    assert record.generation.features == "pixel statistics"
+    assert record.generation.images == 3
+    assert record.generation.pixel_statistics > 0
+    assert record.generation.diversity >= 0
+    assert "counts.parquet" not in benchmark.left(name)
+    assert pictures_of(benchmark, name) == {"last.png", "step-000002.png"}
+
+    recorded = load_network(benchmark.record_path(name), CPU)
+    assert recorded.mapping.maps == maps
+    inputs = {"labels -> image": (torch.rand(2, 3, 16, 16), torch.rand(2, 5))}.get(maps, (torch.rand(2, 5),))
+    with torch.inference_mode():
+        made = recorded.network(*inputs)
+    assert made.shape == (2, channels + 3 * (maps == "noise -> image, labels"), 16, 16)
+    assert made[:, :channels].abs().max() <= 1
+
+
+def test_what_a_critic_saw_is_told_by_what_its_generator_maps(ran):
+    segmenter, painter = (ran(maps).records[METHODS[maps]] for maps in ("image -> labels", "noise -> image"))
+    for record, present, absent in (
+        (segmenter, ("ratio", "cosine", "top_probability", "class_entropy", "validation"), ("diversity", "nearest")),
+        (painter, ("diversity", "nearest", "adversarial_gradient", "validation"), ("ratio", "top_probability")),
+    ):
+        point = record.health.curve[0]
+        assert all(getattr(point, name) is not None for name in present)
+        assert all(getattr(point, name) is None for name in absent)
+
+
+def test_a_refiners_record_tells_what_it_changed(ran):
+    benchmark = ran("image, labels -> labels")
+    refinement = benchmark.records["refiner"].refinement
+    assert 0 <= refinement.changed <= 1
+    if refinement.changed:
+        assert 0 <= refinement.corrected + refinement.spoilt <= 1
+    assert benchmark.records["base"].refinement is None
+    # The base's parameters are part of what a refined prediction costs.
+    assert benchmark.records["refiner"].cost.parameters > benchmark.records["base"].cost.parameters
+    assert benchmark.records["refiner"].cost.flops > benchmark.records["base"].cost.flops
+
+
+def test_folds_leave_their_predictions_and_whole_cells_leave_none(ran):
+    benchmark = ran("image, labels -> labels")
+    left = [
+        load_file(benchmark.record_path(f"base fold {fold}/2").with_suffix("") / "probabilities") for fold in (1, 2)
+    ]
+    assert len(left[0] | left[1]) == len(left[0]) + len(left[1]) == 6
+    for field in (left[0] | left[1]).values():
+        assert field.shape == (3, 24, 32)
+        assert abs(field.int().sum(dim=0) - 255).max() <= 1  # three rounded parts
+    assert "probabilities" not in benchmark.left("base")
+    assert "probabilities" not in benchmark.left("refiner")
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_cells_run_under_bf16_and_channels_last(ran, maps):
+    record = ran(maps, "protocol.precision=bf16", "protocol.channels_last=true").records[METHODS[maps]]
+    assert record.status == "ok"
+    assert all(point.critic_loss > 0 and point.generator_loss is not None for point in record.health.curve)
+
+
+@pytest.mark.parametrize("maps", SEGMENTING_MAPS)
+def test_cells_are_evaluated_in_sliding_windows(ran, maps):
+    record = ran(maps, "protocol.window={size: [16, 16], stride: [8, 8]}").records[METHODS[maps]]
+    assert 0 <= record.scores.miou <= 1
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_cells_run_on_whole_images_without_a_crop(ran, maps):
+    record = ran(maps, "protocol.crop=null").records[METHODS[maps]]
+    assert record.status == "ok"
+    assert record.cost.flops_size == (24, 32)
+
+
+@pytest.mark.parametrize("critic", ["gan/mlp", "gan/image", "gan/multiscale", "gan/unet", "gan/segan"])
+def test_crops_are_judged_by_any_critic_and_whole_images_are_evaluated(ran, critic):
+    changes = [f"methods.critic.discriminator={{use: {critic}}}"]
+    if critic == "gan/unet":
+        changes.append("methods.critic.adversarial.use=gan/per_pixel_classes")
+    record = ran("image -> labels", *changes).records["critic"]
+    assert record.scores is not None
+
+
+def test_a_cell_leaves_the_same_bits_every_time(ran):
+    def kept() -> dict[str, torch.Tensor]:
+        folder = benchmark.record_path("critic").with_suffix("")
+        files = [load_file(folder / name) for name in ("model.safetensors", "critic.safetensors")]
+        return {f"{place} {name}": tensor for place, file in enumerate(files) for name, tensor in file.items()}
+
+    benchmark = ran("image -> labels")
+    first = kept()
+    benchmark.run("critic")
+    assert all(torch.equal(tensor, first[name]) for name, tensor in kept().items())
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_preflight_tries_every_kind_without_its_upstream_cells(planned, recorder, maps):
+    benchmark = planned(FILE.replace("CHANNELS", "3"))
+    job = benchmark.job(METHODS[maps]).model_copy(update={"upstream": {}})
+    channel = recorder()
+    preflight(job, channel)
+    assert channel.of("step")[-1]["step"] == 1
+    assert benchmark.left(METHODS[maps]) == set()
