@@ -150,6 +150,17 @@ class Adversary:
                 real = self.read(pair.condition, pair.real, features="real_features" in names)
         return mean_loss(self.loss.generator, real, fake, labels, pair.mask)
 
+    def score_map(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Return how real the critic holds predictions, logits (N, K, H, W) of images, at each pixel, (N, 1, H, W).
+
+        Scores are resized to the images (bilinear, align_corners=False) and several maps averaged. Gradients are kept.
+        """
+        condition, fake = predicted_fields(self.mapping.maps, images, logits, self.mapping.form)
+        maps = [log_odds(scores) for scores in self.read(condition, fake, features=False).scores]
+        size = images.shape[-2:]
+        resized = [functional.interpolate(scores, size, mode="bilinear", align_corners=False) for scores in maps]
+        return torch.stack(resized).mean(dim=0)
+
     def gradient(self, loss: Tensor, z: Tensor) -> Tensor:
         """Return the gradient of the generator's adversarial loss at z, or the noise that stands for it."""
         (gradient,) = torch.autograd.grad(loss, z)
@@ -164,22 +175,14 @@ class Adversary:
 
 
 def score_map_of(adversary: Adversary) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return what shows where a critic believes predictions: of images and logits the scores (N, 1, H, W)."""
+    """Return what shows where a finished critic believes predictions: of images and logits the scores (N, 1, H, W)."""
 
     def score_map(images: Tensor, logits: Tensor) -> Tensor:
-        condition, fake = predicted_fields(adversary.mapping.maps, images, logits, adversary.mapping.form)
         adversary.critic.eval()
         with torch.no_grad():
-            maps = adversary.read(condition, fake, features=False).scores
-        resized = [resized_to(log_odds(scores), logits) for scores in maps]
-        return sum(resized[1:], resized[0]) / len(resized)
+            return adversary.score_map(images, logits)
 
     return score_map
-
-
-def resized_to(scores: Tensor, images: Tensor) -> Tensor:
-    """Return scores at the height and width of images or logits, bilinear."""
-    return functional.interpolate(scores, size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def joined(condition: Tensor | None, shown: Tensor) -> Tensor:

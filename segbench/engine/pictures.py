@@ -41,8 +41,8 @@ def write_samples(
 
     <id>.png is the label map, a palette PNG; <id>.panel.png shows image, truth, prediction and the prediction over the
     image; <id>.evidence.png where in the image the evidence for each class lies, if the network has a layer that shows
-    it; <id>.critic.png what the critic thinks of the prediction, if there is a `score_map`. All methods of a benchmark
-    show the same images. Leaves the network in evaluation mode.
+    it; <id>.critic.png what the critic thinks of the prediction, if there is a `score_map` that takes whole images. All
+    methods of a benchmark show the same images. Leaves the network in evaluation mode.
     """
     network.eval()
     places = spread(len(resident), protocol.keep.samples)
@@ -54,10 +54,12 @@ def write_samples(
         pixels, labels, truth = image.cpu().numpy(), prediction.labels, resident.labels(index).cpu().numpy()
         label_map(labels, dataset.palette, dataset.ignore_index).save(folder / f"{name}.png")
         Image.fromarray(panel(pixels, truth, labels, dataset.palette)).save(folder / f"{name}.panel.png")
-        if score_map is not None:
-            picture = critic_picture(score_map, score_boundary, prediction, pixels, dataset.palette)
-            Image.fromarray(picture).save(folder / f"{name}.critic.png")
-        # A trained cell is not lost for a picture that needs more memory than its evaluation did.
+        # A trained cell is not lost for a picture: one may need more memory than the evaluation did, and a critic may
+        # take nothing but crops.
+        with suppress(SegbenchError), memory_errors_named(resident.device):
+            if score_map is not None:
+                picture = critic_picture(score_map, score_boundary, prediction, pixels, dataset.palette)
+                Image.fromarray(picture).save(folder / f"{name}.critic.png")
         with suppress(SegbenchError), memory_errors_named(resident.device):
             evidence = evidence_picture(network, prediction, pixels, dataset.classes, dataset.palette)
             if evidence is not None:

@@ -185,6 +185,7 @@ def learn_unlabelled(
     """Return the output for a batch of unlabelled images, and the gradient of their term there, scaled."""
     step, mapping, network = state.progress.step, training.mapping, training.network
     batch = unlabelled.batches.at(step)
+    torch.manual_seed(derive(training.seed, "unlabelled noise", step))
     with autocast(training.device, training.protocol.precision):
         returned = forward(*mapping.inputs(batch, training.seed, step))
         output, _ = network.split(returned, batch.labels, mapping.form.ignore_index)

@@ -9,9 +9,7 @@ from torch import nn
 
 from segbench.errors import SpecError
 
-from .adversary import asked, resized_to
-from .health import log_odds
-from .pairing import predicted_fields
+from .adversary import asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,17 +60,8 @@ def own_term(loss: Any, weight: float, adversary: Adversary | None) -> Callable[
     def term(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         given = {"logits": logits} if "logits" in names else {}
         if adversary is not None and "scores" in names:
-            given["scores"] = resized_scores(adversary, logits, batch)
+            given["scores"] = adversary.score_map(batch.images, logits)
         result: torch.Tensor = weight * loss(**given)
         return result
 
     return term
-
-
-def resized_scores(adversary: Adversary, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the critic's scores of predictions at the size of the images, (N, 1, H, W), several maps averaged."""
-    mapping = adversary.mapping
-    condition, fake = predicted_fields(mapping.maps, batch.images, logits, mapping.form)
-    maps = adversary.read(condition, fake, features=False).scores
-    resized = [resized_to(log_odds(scores), logits) for scores in maps]
-    return sum(resized[1:], resized[0]) / len(resized)

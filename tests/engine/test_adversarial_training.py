@@ -81,7 +81,9 @@ def test_the_loop_equals_two_plain_passes_written_by_hand(training, recorder, tm
         def score(field, images=batch.images):
             return critic(torch.cat([images, field], 1))
 
-        def mean(values, share=functional.adaptive_avg_pool2d(valid.float(), 4)):
+        share = functional.adaptive_avg_pool2d(valid.float(), 4)
+
+        def mean(values, share=share):
             return (values * share).sum() / share.sum()
 
         torch.manual_seed(derive(plain.seed, "noise", step))

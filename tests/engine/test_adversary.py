@@ -13,7 +13,6 @@ from segbench.engine.adversary import (
     features_of,
     masked_mean,
     mean_loss,
-    resized_to,
     score_map_of,
     score_maps,
 )
@@ -431,7 +430,8 @@ def test_a_score_map_shows_the_critics_scores_of_predictions_at_their_size(adver
     images, logits = torch.rand(2, 3, 4, 4), torch.rand(2, 2, 4, 4)
     shown = score_map_of(made)(images, logits)
     torch.testing.assert_close(critic.seen[0], torch.cat([images, logits.softmax(1)], 1))
-    expected = resized_to(2 * 4 * nn.functional.avg_pool2d(critic.seen[0].sum(1, keepdim=True), 2), logits)
+    scores = 2 * 4 * nn.functional.avg_pool2d(critic.seen[0].sum(1, keepdim=True), 2)
+    expected = nn.functional.interpolate(scores, logits.shape[-2:], mode="bilinear", align_corners=False)
     torch.testing.assert_close(shown, expected)
     assert shown.shape == (2, 1, 4, 4)
     assert not shown.requires_grad

@@ -73,7 +73,9 @@ def test_a_leak_free_encoding_makes_real_and_fake_equal_where_the_prediction_is_
     _, probabilities, images = random_fields(seed)
     truth = functional.one_hot(probabilities.argmax(1), 4).movedim(-1, 1).float()
     encoding = Encoding(use=name)
-    assert torch.equal(encode_real(encoding, truth, probabilities, images), encode_fake(encoding, probabilities, images))
+    assert torch.equal(
+        encode_real(encoding, truth, probabilities, images), encode_fake(encoding, probabilities, images)
+    )
 
 
 @pytest.mark.parametrize("name", ["smoothed", "scaled", "confidence_matched", "one_hot", "straight_through"])

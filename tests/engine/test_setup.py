@@ -9,7 +9,6 @@ from segbench.engine.data.pseudo import PseudoLabelledBatches
 from segbench.engine.data.subset import split_places
 from segbench.engine.data.synthetic import SyntheticBatches
 from segbench.engine.setup import check_colours_differ, prepare_training, with_usual_penalty
-from segbench.engine.unlabelled import resized_scores
 from segbench.engine.upstream import Upstream, stand_ins
 from segbench.errors import DataError, SpecError
 from segbench.plan.subset import Subset
@@ -154,7 +153,7 @@ def test_the_term_of_the_recipe_is_weighted_and_sees_the_critic(prepared, planne
     loss = build_loss(
         ComponentUse(use="gan/semi_adversarial", options={}), benchmark.registry, benchmark.data("base"), CPU
     )
-    expected = 2 * loss(logits=logits, scores=resized_scores(training.adversary, logits, batch))
+    expected = 2 * loss(logits=logits, scores=training.adversary.score_map(batch.images, logits))
     torch.testing.assert_close(training.unlabelled.loss(logits, batch), expected)
 
 

@@ -11,7 +11,7 @@ from segbench.engine.data.batches import Batch
 from segbench.engine.mapping import Mapping
 from segbench.engine.pairing import FieldForm
 from segbench.engine.train import train
-from segbench.engine.unlabelled import Unlabelled, own_term, pseudo_label_term, resized_scores
+from segbench.engine.unlabelled import Unlabelled, own_term, pseudo_label_term
 from segbench.errors import SpecError
 from segbench.spec.protocol import Budget, Protocol
 
@@ -69,7 +69,7 @@ def test_a_module_is_asked_for_what_its_forward_takes(adversary):
 
     made = adversary(SETTINGS, critic=Brightness(), encoding="one_hot")
     logits = torch.rand(2, 2, 8, 8)
-    expected = resized_scores(made, logits, a_batch()).mean()
+    expected = made.score_map(a_batch().images, logits).mean()
     torch.testing.assert_close(own_term(Loss(), 1.0, made)(logits, a_batch()), expected)
 
 
@@ -87,7 +87,7 @@ def test_scores_are_those_of_the_encoded_prediction_under_its_image_at_the_size_
     batch, logits = a_batch(), torch.rand(2, 2, 8, 8)
     seen = torch.cat([batch.images, logits.softmax(1)], 1)
     expected = functional.interpolate(Brightness()(seen), size=(8, 8), mode="bilinear", align_corners=False)
-    torch.testing.assert_close(resized_scores(made, logits, batch), expected)
+    torch.testing.assert_close(made.score_map(batch.images, logits), expected)
 
 
 def test_scores_of_several_scales_are_averaged_and_classes_become_log_odds(adversary):
@@ -96,7 +96,7 @@ def test_scores_of_several_scales_are_averaged_and_classes_become_log_odds(adver
             classes = torch.tensor([0.1, 0.3, 0.6]).log().view(1, 3, 1, 1).expand(len(x), 3, 4, 4)
             return [torch.full((len(x), 1, 1, 1), 1.0), classes]
 
-    scores = resized_scores(adversary(SETTINGS, critic=Scales()), torch.rand(2, 2, 8, 8), a_batch())
+    scores = adversary(SETTINGS, critic=Scales()).score_map(a_batch().images, torch.rand(2, 2, 8, 8))
     expected = (1 + torch.tensor(0.4 / 0.6).log()) / 2
     torch.testing.assert_close(scores, expected.expand(2, 1, 8, 8))
 
