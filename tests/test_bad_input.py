@@ -108,3 +108,102 @@ def test_a_mistake_in_the_data_is_one_clear_message(tmp_path, case):
     assert result.stdout == ""
     for fragment in fragments:
         assert fragment in message
+
+
+RECIPES = """\
+name: bad-recipe
+datasets: {shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 4, val: 2, test: 2}}
+protocol: {budget: {steps: 1}, batch_size: 2, crop: [16, 16], threads: 1, validations: 0}
+seeds: [0]
+methods:
+  base: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy]}
+"""
+
+BATCH_NORM = "{use: gan/patchgan, receptive_field: 16, width: 4, norm: batch}"
+REFINER = "{use: refine/unet, width: 2, depth: 1}"
+BAD_RECIPES = {
+    "a critic that nothing trains": (
+        "bad: {extends: base, discriminator: gan/patchgan}",
+        ["bad.yaml:7", "methods.bad.discriminator", "no adversarial loss", "adversarial: {use: LOSS"],
+    ),
+    "an adversarial loss without a critic": (
+        "bad: {extends: base, adversarial: gan/hinge}",
+        ["bad.yaml:7", "methods.bad.adversarial", "no discriminator", "discriminator: NAME"],
+    ),
+    "a supervised loss where an adversarial one belongs": (
+        "bad: {extends: base, discriminator: gan/patchgan, adversarial: losses/cross_entropy}",
+        ["losses/cross_entropy", "'supervised'", "'adversarial'"],
+    ),
+    "a generator of images without a critic": (
+        "bad: {extends: base, generator: gan/dcgan}",
+        ["gan/dcgan", "'noise -> image'", "only a critic"],
+    ),
+    "a refiner of nothing": (
+        "bad: {extends: base, generator: refine/unet}",
+        ["refine/unet", "'image, labels -> labels'", "refines: METHOD"],
+    ),
+    "a segmenter that refines": (
+        "bad: {extends: base, refines: base}",
+        ["methods.bad.refines", "'image -> labels'"],
+    ),
+    "training samples of a segmenter": (
+        "bad: {extends: base, trains_on: {synthetic: base}}",
+        ["'base' maps 'image -> labels'", "'labels -> image'"],
+    ),
+    "a cycle": (
+        "a: {extends: base, start_from: b}\n  b: {extends: base, start_from: a}",
+        ["a -> b -> a", "methods.a.start_from"],
+    ),
+    "a method that waits for itself": (
+        "bad: {extends: base, labels: {fraction: 0.5}, unlabelled: {pseudo_labels_from: bad}}",
+        ["bad -> bad", "pseudo_labels_from"],
+    ),
+    "a gradient penalty on a critic with batch norm": (
+        f"bad: {{extends: base, discriminator: {BATCH_NORM}, adversarial: {{use: gan/hinge, penalty: gan/r1}}}}",
+        ["method 'bad'", "gan/r1", "normalises over the batch", "norm: none"],
+    ),
+    "the usual penalty on a critic with batch norm": (
+        f"bad: {{extends: base, discriminator: {BATCH_NORM}, adversarial: gan/wgan_gp}}",
+        ["method 'bad'", "gan/gradient_penalty", "normalises over the batch", "norm: none"],
+    ),
+    "more folds than images": (
+        f"bad: {{extends: base, generator: {REFINER}, refines: {{method: base, folds: 9}}}}",
+        ["4 labelled images", "9 folds", "refines.folds to at most 4"],
+    ),
+    "more folds than labelled images at one of the fractions": (
+        f"bad: {{extends: base, generator: {REFINER}, labels: {{fraction: [1, 0.5]}}, "
+        "refines: {method: base, folds: 3}}",
+        ["2 labelled images", "3 folds", "labels.fraction"],
+    ),
+    "trust in a critic that is not there": (
+        "bad: {extends: base, labels: {fraction: 0.5}, unlabelled: gan/semi_adversarial}",
+        ["method 'bad'", "has no critic"],
+    ),
+    "scores of classes for a loss of single scores": (
+        "bad: {extends: base, discriminator: {use: gan/unet, width: 4}, adversarial: gan/hinge}",
+        ["method 'bad'", "4 scores a pixel", "gan/per_pixel_classes"],
+    ),
+    "a critic whose channels do not fit": (
+        "bad: {extends: base, discriminator: {use: gan/largefov, image_channels: 20}, adversarial: gan/hinge}",
+        ["method 'bad'", "image_channels is 20", "the input has 6 channels"],
+    ),
+    "a critic that is too deep for the crop": (
+        "bad: {extends: base, discriminator: {use: gan/patchgan, receptive_field: 286}, adversarial: gan/hinge}",
+        ["method 'bad'", "16 x 16", "96 x 96"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_RECIPES)
+def test_a_mistake_in_an_adversarial_recipe_is_one_clear_message(tmp_path, case):
+    methods, fragments = BAD_RECIPES[case]
+    (tmp_path / "bad.yaml").write_text(f"{RECIPES}  {methods}\n")
+    command = [sys.executable, "-m", "segbench", "run", "bad.yaml", "--device", "cpu"]
+    result = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    assert result.returncode == 2, result.stderr
+    (message,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert not list(tmp_path.glob("results/*/*.json"))
+    for fragment in fragments:
+        assert fragment in message

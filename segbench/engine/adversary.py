@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from segbench.errors import PluginError
+from segbench.errors import PluginError, SpecError
 
 from .health import log_odds
 from .optimizers import build_optimizer
@@ -229,6 +229,11 @@ def mean_loss(method: Callable[..., Tensor], real: Reading, fake: Reading, label
     losses = []
     for place in range(max(len(real.scores), len(fake.scores))):
         score = (fake.scores or real.scores)[place]
+        if score.shape[1] > 1 and "labels" not in names and {"real", "fake"} & names:
+            raise SpecError(
+                f"the discriminator gives {score.shape[1]} scores a pixel, one a class, but the adversarial loss "
+                "takes one score alone; take a loss of classes (gan/per_pixel_classes), or another discriminator"
+            )
         if real.scores:
             given["real"] = real.scores[place]
         if fake.scores:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from segbench.plan.subset import Subset
 from segbench.registry import load_registry
 from segbench.spec.protocol import Budget
 
 from .cell_data import open_data
 from .data.batches import evaluation_batches
+from .data.subset import split_places
 from .environment import resolve_device
 from .memory import memory_errors_named
 from .precision import apply_numeric_settings, autocast, memory_format
@@ -24,6 +26,7 @@ from .upstream import stand_ins
 
 if TYPE_CHECKING:
     from segbench.spec.protocol import Protocol
+    from segbench.spec.recipe import Method
 
     from .cell_data import CellData
     from .job import CellJob, Channel
@@ -40,6 +43,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
     with memory_errors_named(device):
         registry = load_registry()
         data = open_data(job.cell, registry, device)
+        check_folds(job.cell.method, data)
         upstream = stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
             training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
@@ -48,6 +52,14 @@ def preflight(job: CellJob, channel: Channel) -> None:
                 one_step = replace(training, protocol=_one_step(protocol))
                 train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)
         run_once(as_segmenter(training.network, training.mapping, upstream.base), training, data)
+
+
+def check_folds(method: Method, data: CellData) -> None:
+    """Raise DataError if a refiner's base has more folds than labelled images, at any fraction of the labels."""
+    if method.refines is None or not method.is_trained:
+        return
+    for fraction in method.labels:
+        split_places(data.packed("train"), Subset(fraction).without_each(method.refines.folds)[0])
 
 
 def _one_step(protocol: Protocol) -> Protocol:

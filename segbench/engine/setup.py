@@ -18,6 +18,7 @@ from .data.classes import check_classes
 from .data.pseudo import PseudoLabelledBatches
 from .data.subset import split_places
 from .data.synthetic import SyntheticBatches
+from .encodings import MATCHED_TO_PREDICTION
 from .precision import memory_format
 from .scoring import as_segmenter, validation_miou
 from .train import Training
@@ -147,7 +148,9 @@ def with_usual_penalty(recipe: Adversarial, loss: Any) -> Adversarial:
 
 def unseen_reals(cell: Cell, data: CellData, mapping: Mapping) -> TrainingBatches | None:
     """Return crops of the val split, or None where there are none to be had in batches."""
-    if "val" not in data.dataset.splits or mapping.maps == "image, labels -> labels":
+    # There are no out-of-fold predictions of val for a refiner to start from.
+    unpredictable = mapping.maps == "image, labels -> labels" and mapping.form.encoding.use in MATCHED_TO_PREDICTION
+    if "val" not in data.dataset.splits or unpredictable:
         return None
     try:
         return crops(cell, data, "val", stream="validation")

@@ -17,7 +17,7 @@ from segbench.engine.adversary import (
     score_maps,
 )
 from segbench.engine.pairing import Pair
-from segbench.errors import PluginError
+from segbench.errors import PluginError, SpecError
 from segbench.spec.protocol import Budget, Protocol
 from segbench.spec.recipe import Penalty
 
@@ -171,6 +171,20 @@ def test_labels_at_twice_their_resolution_are_repeated():
 
     mean_loss(method, Reading([], []), Reading([torch.zeros(1, 1, 8, 8)], []), LABELS, everywhere(4, 4))
     assert torch.equal(seen[0], LABELS.repeat_interleave(2, 1).repeat_interleave(2, 2))
+
+
+def test_a_loss_of_single_scores_refuses_scores_of_classes():
+    classes = Reading([torch.zeros(1, 3, 4, 4)], [])
+    with pytest.raises(
+        SpecError, match="gives 3 scores a pixel, one a class, but the adversarial loss takes one score"
+    ):
+        mean_loss(Difference().discriminator, classes, classes, LABELS, everywhere(4, 4))
+
+
+def test_a_loss_of_classes_and_one_of_features_alone_take_scores_of_classes():
+    classes = Reading([torch.zeros(1, 3, 4, 4)], [torch.ones(2)])
+    loss = mean_loss(lambda fake, labels: fake.mean(), classes, classes, LABELS, everywhere(4, 4))
+    assert loss == mean_loss(FeatureDistance().generator, classes, classes, LABELS, everywhere(4, 4)) == 0
 
 
 def test_the_names_of_a_method_are_those_of_its_parameters():

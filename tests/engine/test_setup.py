@@ -79,9 +79,14 @@ def test_without_a_validation_split_there_are_no_unseen_reals(prepared):
     assert training.adversary.validation is None
 
 
-def test_a_refiner_has_no_unseen_reals_since_none_have_predictions(prepared):
+@pytest.mark.parametrize(("encoding", "has_them"), [("straight_through", True), ("scaled", False)])
+def test_a_refiner_has_unseen_reals_unless_they_depend_on_predictions_of_val(prepared, encoding, has_them):
+    training = prepared("refiner", f"methods.refiner.adversarial.encoding={encoding}")
+    assert (training.adversary.validation is not None) == has_them
+
+
+def test_a_refiner_sees_probabilities_in_every_training_batch(prepared):
     training = prepared("refiner")
-    assert training.adversary.validation is None
     batch = training.batches.at(0)
     assert batch.probabilities.shape == (4, 3, 16, 16)
     assert training.adversary.batches.at(0).probabilities.shape == (4, 3, 16, 16)
