@@ -69,7 +69,7 @@ def observe_output(training: Training, batch: Batch, z: Tensor) -> Numbers:
         images = z.detach()[:, :channels]
         made["nearest"] = nearest(images, batch.images)
         if len(images) > 1:
-            made["diversity"] = diversity(images)
+            made |= {"diversity": diversity(images), "real_diversity": diversity(batch.images)}
     logits = z[:, channels:] if maps == "noise -> image, labels" else z
     if maps.endswith("labels"):
         made |= observe_confidence(logits)

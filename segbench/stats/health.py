@@ -11,7 +11,7 @@ medians of gradients, for one spike is no course. The first rule that applies gi
                  GRADIENT_LIMIT; or the gap between real and fake scores, or the critic's loss, is above SCORE_LIMIT
                  in size and GROWTH times that of the middle third
     collapsed    generated images of a batch differ by less than DIVERSITY_FLOOR, or by less than DIVERSITY_SHARE of
-                 their largest distance in the course; or almost all pixels are given one class where the truth has
+                 what real ones do, or of their own largest distance in the course; or almost all pixels are given one class where the truth has
                  several (class entropy below CLASS_ENTROPY_FLOOR of the truth's); or predictions are one-hot
                  everywhere (entropy below ENTROPY_FLOOR) while the critic pulls harder than the truth does
     saturated    the critic takes more than WON of the reals and of the fakes for what they are: it has won, and what
@@ -92,6 +92,7 @@ MEANS = (
     "entropy",
     "class_entropy",
     "diversity",
+    "real_diversity",
     "nearest",
 )
 MEDIANS = ("ratio", "cosine", "supervised_gradient", "adversarial_gradient", "critic_gradient")
@@ -193,10 +194,12 @@ def _diverged(numbers: Numbers) -> Judgement | None:
 
 def _collapsed(numbers: Numbers) -> Judgement | None:
     diversity, largest, classes = numbers["diversity"], numbers["largest_diversity"], numbers["class_entropy"]
-    entropy, ratio = numbers["entropy"], numbers["ratio"]
+    entropy, ratio, real = numbers["entropy"], numbers["ratio"], numbers["real_diversity"]
     if diversity is not None and largest is not None:
         if diversity < DIVERSITY_FLOOR:
             return "collapsed", f"generated images differ by {diversity:.3g} only, below one grey level"
+        if real is not None and diversity < DIVERSITY_SHARE * real:
+            return "collapsed", f"generated images differ by {diversity:.3g} only, where real ones do by {real:.3g}"
         if diversity < DIVERSITY_SHARE * largest:
             return "collapsed", f"the diversity of generated images fell from {largest:.3g} to {diversity:.3g}"
     if classes is not None and classes < CLASS_ENTROPY_FLOOR:

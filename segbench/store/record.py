@@ -88,8 +88,8 @@ class CriticPoint(Part):
     `_gradient` are norms, the critic's over its parameters. `overfit` is r_v of segbench/stats/health.py.
     `top_probability` and `entropy` [nats] are means over pixels of the predictions; `class_entropy` is the entropy of
     the histogram of predicted classes over that of the true ones, 0 if one class is predicted. `diversity` is the mean
-    distance between generated images of a batch, each pixel in [-1, 1], `nearest` that from a generated image to the
-    nearest training image looked at (root mean square).
+    distance between generated images of a batch, each pixel in [-1, 1], `real_diversity` that between its real ones,
+    `nearest` that from a generated image to the nearest training image looked at (root mean square).
     """
 
     step: int
@@ -111,6 +111,7 @@ class CriticPoint(Part):
     class_entropy: float | None = None
     overfit: float | None = None
     diversity: float | None = None
+    real_diversity: float | None = None
     nearest: float | None = None
 
 

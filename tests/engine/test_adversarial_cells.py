@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from segbench.contracts import MAPS, SEGMENTING_MAPS
 from segbench.engine.preflight import preflight
 from segbench.engine.recorded import load_network
+from segbench.engine.timing import time_cell
+from segbench.errors import DataError
 
 CPU = torch.device("cpu")
 
@@ -214,6 +216,45 @@ def test_a_cell_leaves_the_same_bits_every_time(ran):
     first = kept()
     benchmark.run("critic")
     assert all(torch.equal(tensor, first[name]) for name, tensor in kept().items())
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_every_kind_is_timed_on_what_it_takes(ran, recorder, maps):
+    benchmark = ran(maps, "protocol.timing={iterations: 1, seconds: 0.01, max_seconds: 0.02}")
+    rows = time_cell(benchmark.job(METHODS[maps]), recorder()).inference
+    assert [row.batch for row in rows] == [1, 2]
+    # Segmenters see whole images, the others make crops.
+    assert {row.size for row in rows} == {(24, 32) if maps in SEGMENTING_MAPS else (16, 16)}
+
+
+def test_a_critic_is_not_kept_where_the_protocol_keeps_no_model(ran):
+    benchmark = ran("image -> labels", "methods.critic.protocol={keep: {model: none, samples: 0}}")
+    assert benchmark.left("critic") == {"counts.parquet", "dataset.json"}
+
+
+def test_refiners_stand_on_refiners_and_on_colours(planned):
+    chain = """
+  crf: {generator: refine/dense_crf, refines: {method: refiner}}
+  on_colours: {extends: refiner, refines: {method: colours, folds: 2}}
+"""
+    pytest.importorskip("pydensecrf")
+    benchmark = planned(FILE.replace("CHANNELS", "3") + chain).run()
+    for name, base in (("crf", "refiner"), ("on_colours", "colours")):
+        assert benchmark.records[name].refinement is not None
+        assert benchmark.records[name].cost.parameters >= benchmark.records[base].cost.parameters
+    assert benchmark.records["crf"].train.steps == 0
+    assert benchmark.records["crf"].health is None
+    images = torch.rand(1, 3, 24, 32) * 2 - 1
+    crf = load_network(benchmark.record_path("crf"), CPU).network
+    refiner = load_network(benchmark.record_path("refiner"), CPU).network
+    assert torch.equal(crf.base(images), refiner(images))
+
+
+def test_preflight_counts_the_images_that_a_refiner_needs_for_its_folds(planned, recorder):
+    benchmark = planned(FILE.replace("CHANNELS", "3"), "methods.refiner.refines.folds=7")
+    job = benchmark.job("refiner").model_copy(update={"upstream": {}})
+    with pytest.raises(DataError, match="6 labelled images, which cannot be dealt to 7 folds"):
+        preflight(job, recorder())
 
 
 @pytest.mark.parametrize("maps", MAPS)

@@ -175,9 +175,7 @@ def test_labels_at_twice_their_resolution_are_repeated():
 
 def test_a_loss_of_single_scores_refuses_scores_of_classes():
     classes = Reading([torch.zeros(1, 3, 4, 4)], [])
-    with pytest.raises(
-        SpecError, match="gives 3 scores a pixel, one a class, but the adversarial loss takes one score"
-    ):
+    with pytest.raises(SpecError, match="gives 3 scores a pixel, one a class, but the adversarial loss"):
         mean_loss(Difference().discriminator, classes, classes, LABELS, everywhere(4, 4))
 
 

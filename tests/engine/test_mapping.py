@@ -54,8 +54,9 @@ def test_noise_is_a_function_of_seed_and_step_and_of_nothing_else():
 
 
 def test_noise_leaves_the_global_generator_alone():
+    batch = a_batch()
     before = torch.random.get_rng_state()
-    mapping("labels -> image").inputs(a_batch(), seed=0, step=0)
+    mapping("labels -> image").inputs(batch, seed=0, step=0)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

@@ -131,8 +131,8 @@ def test_without_a_supervised_term_there_is_nothing_to_compare_the_pull_with():
         ("image, labels -> labels", {"top_probability", "entropy", "class_entropy"}),
         ("image -> image", set()),
         ("labels -> image", set()),
-        ("noise -> image", {"diversity", "nearest"}),
-        ("noise -> image, labels", {"diversity", "nearest", "top_probability", "entropy"}),
+        ("noise -> image", {"diversity", "real_diversity", "nearest"}),
+        ("noise -> image, labels", {"diversity", "real_diversity", "nearest", "top_probability", "entropy"}),
     ],
 )
 def test_outputs_tell_what_they_can_by_what_is_made(training, maps, names):

@@ -49,6 +49,11 @@ def test_a_critic_that_is_right_on_one_side_only_has_not_won():
     assert verdict(real_accuracy=1.0, fake_accuracy=0.9) == "healthy"
 
 
+@pytest.mark.parametrize(("diversity", "expected"), [(0.05, "collapsed"), (0.07, "healthy")])
+def test_images_that_differ_far_less_than_real_ones_are_collapse(diversity, expected):
+    assert verdict(diversity=diversity, real_diversity=0.6) == expected
+
+
 def test_only_the_last_third_decides_who_has_won():
     assert verdict(real_accuracy=[1.0, 1.0, 0.7], fake_accuracy=[1.0, 1.0, 0.7]) == "healthy"
 

@@ -76,6 +76,7 @@ STABLE = {
                 "class_entropy": None,
                 "overfit": None,
                 "diversity": None,
+                "real_diversity": None,
                 "nearest": None,
             }
         ],
