@@ -97,11 +97,10 @@ def _check_unlabelled(method: Method, entries: Mapping[str, Node]) -> None:
     term = method.unlabelled
     if term is None:
         return
-    fitting = CLASSIFYING_MAPS if term.loss else SEGMENTING_MAPS
+    # A refiner has no out-of-fold predictions of unlabelled images to start from.
+    fitting = tuple(maps for maps in (CLASSIFYING_MAPS if term.loss else SEGMENTING_MAPS) if maps != REFINING)
     if method.maps not in fitting:
         raise entries["unlabelled"].error(f"{_what(method)}; this term is for what maps {listed(fitting)}")
-    if not method.is_trained:
-        raise entries["unlabelled"].error("there is nothing to train this method by beside it; add losses")
     if min(method.labels) == 1:
         raise entries["unlabelled"].error(
             "there are no unlabelled images, since all labels are used; add labels: {fraction: 0.125}, or several "

@@ -11,9 +11,10 @@ medians of gradients, for one spike is no course. The first rule that applies gi
                  GRADIENT_LIMIT; or the gap between real and fake scores, or the critic's loss, is above SCORE_LIMIT
                  in size and GROWTH times that of the middle third
     collapsed    generated images of a batch differ by less than DIVERSITY_FLOOR, or by less than DIVERSITY_SHARE of
-                 what real ones do, or of their own largest distance in the course; or almost all pixels are given one class where the truth has
-                 several (class entropy below CLASS_ENTROPY_FLOOR of the truth's); or predictions are one-hot
-                 everywhere (entropy below ENTROPY_FLOOR) while the critic pulls harder than the truth does
+                 what real ones do, or of their own largest distance in the course; or almost all pixels are given one
+                 class where the truth has several (class entropy below CLASS_ENTROPY_FLOOR of the truth's); or
+                 predictions are one-hot everywhere (entropy below ENTROPY_FLOOR) while the critic pulls harder than
+                 the truth does
     saturated    the critic takes more than WON of the reals and of the fakes for what they are: it has won, and what
                  the generator learns of it is at most how to hide an artefact; or it is at CHANCE and its gradient is
                  below USELESS_RATIO of the supervised one: it tells nothing. Either way the game stands still
@@ -173,7 +174,8 @@ def _first_that_applies(curve: Sequence[CriticPoint], numbers: Numbers) -> Judge
     if broken > NON_FINITE_SHARE:
         return "diverged", f"{broken:.0%} of the last third's points hold a number that is not finite"
     if len(curve) < MINIMUM_POINTS:
-        return "unknown", f"{len(curve)} points are too few to judge by; {MINIMUM_POINTS} are needed"
+        points = "1 point is" if len(curve) == 1 else f"{len(curve)} points are"
+        return "unknown", f"{points} too few to judge by; {MINIMUM_POINTS} are needed"
     if not any(_series(_thirds(curve).end, name) for name in TELLING):
         return "unknown", "no point of the last third tells anything of the critic or the samples"
     rules = (_diverged, _collapsed, _saturated, _oscillating)
