@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segbench import SegbenchError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,7 +32,7 @@ class CrossEntropy(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss."""
-        output = at_least_float32(output)
+        output = exact_logits(output, target)
         weights = _like(self.class_weights, output)
         # torch's own mean is not a number where all pixels are ignored.
         total = functional.cross_entropy(
@@ -58,7 +60,7 @@ class Focal(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss."""
-        output = at_least_float32(output)
+        output = exact_logits(output, target)
         weights = _like(self.class_weights, output)
         surprise = functional.cross_entropy(output, target, ignore_index=self.ignore_index, reduction="none")
         # 1 - p without cancellation; kept from 0, where a root (gamma < 1) has no derivative.
@@ -84,7 +86,7 @@ class HardPixelCrossEntropy(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss."""
-        output = at_least_float32(output)
+        output = exact_logits(output, target)
         losses = functional.cross_entropy(output, target, ignore_index=self.ignore_index, reduction="none").flatten()
         valid = (target != self.ignore_index).flatten()
         # Ignored pixels rank last, so that the hardest pixels need not be counted on the host.
@@ -94,8 +96,13 @@ class HardPixelCrossEntropy(nn.Module):
         return (losses * hard).sum() / hard.sum().clamp_min(1)
 
 
-def at_least_float32(output: Tensor) -> Tensor:
-    """Return logits in a type whose sums over pixels are exact enough."""
+def exact_logits(output: Tensor, target: Tensor) -> Tensor:
+    """Return logits in a type whose sums over pixels are exact enough; SegbenchError if the target is no label map."""
+    if target.is_floating_point():
+        raise SegbenchError(
+            f"the target is an image {tuple(target.shape)}; the losses of losses/ compare logits with class ids, so "
+            "they are for generators that map to labels; for images take gan/l1"
+        )
     return output if output.dtype is torch.float64 else output.float()
 
 

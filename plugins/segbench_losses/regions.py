@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from .pixels import at_least_float32
+from .pixels import exact_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ class Tversky(nn.Module):
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss."""
-        probabilities = at_least_float32(output).softmax(1)
+        probabilities = exact_logits(output, target).softmax(1)
         valid = (target != self.ignore_index).unsqueeze(1)
         classes = torch.arange(output.shape[1], device=target.device).view(1, -1, 1, 1)
         truth = (target.unsqueeze(1) == classes) & valid  # (N, K, H, W)
@@ -62,7 +62,7 @@ class LovaszSoftmax(nn.Module):
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss."""
         num_classes = output.shape[1]
-        probabilities = at_least_float32(output).softmax(1).movedim(1, 0).reshape(num_classes, -1)
+        probabilities = exact_logits(output, target).softmax(1).movedim(1, 0).reshape(num_classes, -1)
         labels = target.flatten()
         valid = labels != self.ignore_index
         losses, present = [], []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import cross_entropy
 
+from segbench import SegbenchError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -29,15 +31,24 @@ class PerPixelClasses:
 
     def discriminator(self, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
         """Return the loss, a scalar, of scores (N, K+1, h, w) and labels (N, h, w)."""
+        self._check(fake)
         fake_losses = -fake.log_softmax(1)[:, self.num_classes]
         return self.generator(real, labels) + self._mean(fake_losses, labels)
 
     def generator(self, fake: Tensor, labels: Tensor) -> Tensor:
         """Return the loss, a scalar, of scores (N, K+1, h, w) and labels (N, h, w)."""
+        self._check(fake)
         losses = cross_entropy(fake, labels, ignore_index=self.ignore_index, reduction="none")
         if self.balanced:
             losses = losses * self._pixel_weights(labels).to(losses)
         return self._mean(losses, labels)
+
+    def _check(self, scores: Tensor) -> None:
+        if scores.shape[1] != self.num_classes + 1:
+            raise SegbenchError(
+                f"gan/per_pixel_classes: the discriminator gives {scores.shape[1]} scores a place; this loss needs "
+                f"{self.num_classes + 1}, one for each class and one for fake; take gan/unet"
+            )
 
     def _mean(self, losses: Tensor, labels: Tensor) -> Tensor:
         labelled = labels != self.ignore_index

@@ -400,3 +400,10 @@ def test_class_weights_that_do_not_fit_are_an_error(name, weights, message):
 def test_an_option_out_of_range_is_an_error(name, option, value):
     with pytest.raises(SegbenchError, match=f"losses/{name}: {option} is {value}; give a number"):
         build(name, **{option: value})
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "ohem", "dice", "tversky", "lovasz"])
+def test_an_image_is_no_target(name):
+    loss = build(name)
+    with pytest.raises(SegbenchError, match=r"the target is an image .* for images take gan/l1"):
+        loss(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2))

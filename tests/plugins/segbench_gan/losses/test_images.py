@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from segbench import SegbenchError
 from segbench_gan.losses.images import l1
 
 
@@ -55,3 +56,10 @@ def test_l1_is_symmetric_and_does_not_depend_on_the_order_of_images():
     output, target = images()
     torch.testing.assert_close(l1(target, output), l1(output, target))
     torch.testing.assert_close(l1(output.flip(0), target.flip(0)), l1(output, target))
+
+
+def test_label_maps_are_refused():
+    with pytest.raises(
+        SegbenchError, match=r"output is \(1, 2, 4, 4\) and the target \(1, 4, 4\); .* losses/cross_entropy"
+    ):
+        l1(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn.functional import cross_entropy
 
+from segbench import SegbenchError
 from segbench_gan.losses.per_pixel import PerPixelClasses
 
 CLASSES = 3
@@ -163,3 +164,12 @@ def test_class_counts_are_made_where_the_labels_lie():
     scores = torch.empty(1, CLASSES + 1, 2, 2, device="meta")
     labels = torch.empty(1, 2, 2, dtype=torch.int64, device="meta")
     assert loss.discriminator(scores, scores, labels).device.type == "meta"
+
+
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_a_critic_of_other_channels_is_refused_with_the_number_it_needs(player):
+    scores, labels = torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64)
+    given = {"real": scores, "fake": scores, "labels": labels}
+    names = ("real", "fake", "labels") if player == "discriminator" else ("fake", "labels")
+    with pytest.raises(SegbenchError, match="gives 1 scores a place; this loss needs 4"):
+        getattr(PerPixelClasses(CLASSES, IGNORED, False), player)(**{name: given[name] for name in names})
