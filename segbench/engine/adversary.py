@@ -19,7 +19,8 @@ from .placebos import noise_like, with_shuffled_labels
 from .precision import autocast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from torch import Tensor
 
@@ -29,14 +30,15 @@ if TYPE_CHECKING:
     from .mapping import Mapping
     from .pairing import Pair
 
+SCORES = frozenset({"real", "fake"})
 FEATURES = frozenset({"real_features", "fake_features"})
 
 
 class Reading(NamedTuple):
-    """What a critic says of one field: its score maps, and its features where they were asked for."""
+    """What a critic says of one field: its score maps and its features, where they were asked for."""
 
-    scores: list[Tensor]
-    features: list[Tensor]
+    scores: Sequence[Tensor] = ()
+    features: Sequence[Tensor] = ()
 
 
 class CriticUpdate(NamedTuple):
@@ -109,13 +111,18 @@ class Adversary:
         """Return what the critic compares."""
         return pairing(self.mapping.maps, batch, output, self.mapping.form)
 
-    def read(self, condition: Tensor | None, shown: Tensor, *, features: bool) -> Reading:
-        """Show the critic a field (N, F, H, W) under its condition."""
+    @property
+    def scores_count(self) -> bool:
+        """Whether the critic learns to score real against fake; SegAN's, for one, compares features only."""
+        return bool(SCORES & asked(self.loss.discriminator))
+
+    def read(self, condition: Tensor | None, shown: Tensor, names: AbstractSet[str] = SCORES) -> Reading:
+        """Show the critic a field (N, F, H, W) under its condition, and return what `names` ask for."""
         seen = joined(condition, shown)
         with autocast(self.device, self.precision):
-            scores = score_maps((self.compiled or self.critic)(seen), len(shown), self.critic)
-            found = features_of(self.critic, seen) if features else []
-        return Reading([score.float() for score in scores], [feature.float() for feature in found])
+            scores = score_maps((self.compiled or self.critic)(seen), len(shown), self.critic) if SCORES & names else []
+            features = features_of(self.critic, seen) if FEATURES & names else []
+        return Reading([score.float() for score in scores], [feature.float() for feature in features])
 
     def critic_loss(self, pair: Pair, labels: Tensor, critic_step: int) -> CriticUpdate:
         """Return the critic's loss at its own step (from 0); no gradient reaches the generator."""
@@ -123,8 +130,8 @@ class Adversary:
         if self.recipe.placebo == "shuffled":
             pair = with_shuffled_labels(pair)
         names = asked(self.loss.discriminator)
-        real = self.read(pair.condition, pair.real, features=bool(FEATURES & names))
-        fake = self.read(pair.condition, pair.fake, features=bool(FEATURES & names))
+        real = self.read(pair.condition, pair.real, names)
+        fake = self.read(pair.condition, pair.fake, names)
         loss = mean_loss(self.loss.discriminator, real, fake, labels, pair.mask)
         settings = self.recipe.penalty
         if settings is not None and critic_step % settings.every == 0:
@@ -143,11 +150,9 @@ class Adversary:
     def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
         """Return what the critic makes the generator pay; its gradient reaches the generator through pair.fake only."""
         names = asked(self.loss.generator)
-        fake = self.read(pair.condition, pair.fake, features="fake_features" in names)
-        real = Reading([], [])
-        if {"real", "real_features"} & names:
-            with torch.no_grad():
-                real = self.read(pair.condition, pair.real, features="real_features" in names)
+        fake = self.read(pair.condition, pair.fake, names & {"fake", "fake_features"})
+        with torch.no_grad():
+            real = self.read(pair.condition, pair.real, names & {"real", "real_features"})
         return mean_loss(self.loss.generator, real, fake, labels, pair.mask)
 
     def score_map(self, images: Tensor, logits: Tensor) -> Tensor:
@@ -156,7 +161,7 @@ class Adversary:
         Scores are resized to the images (bilinear, align_corners=False) and several maps averaged. Gradients are kept.
         """
         condition, fake = predicted_fields(self.mapping.maps, images, logits, self.mapping.form)
-        maps = [log_odds(scores) for scores in self.read(condition, fake, features=False).scores]
+        maps = [log_odds(scores) for scores in self.read(condition, fake).scores]
         size = images.shape[-2:]
         resized = [functional.interpolate(scores, size, mode="bilinear", align_corners=False) for scores in maps]
         return torch.stack(resized).mean(dim=0)
@@ -226,6 +231,8 @@ def mean_loss(method: Callable[..., Tensor], real: Reading, fake: Reading, label
     """
     names = asked(method)
     given: dict[str, Any] = {"real_features": real.features, "fake_features": fake.features}
+    if not SCORES & names:
+        return masked_mean(method(**{name: value for name, value in given.items() if name in names}), mask)
     losses = []
     for place in range(max(len(real.scores), len(fake.scores))):
         score = (fake.scores or real.scores)[place]

@@ -23,7 +23,7 @@ from segbench.plan.subset import Subset
 from segbench.registry import load_registry
 from segbench.spec.maps import ENCODED_MAPS, listed
 
-from .adversary import asked, masked_mean
+from .adversary import masked_mean
 from .cell_data import common_size, open_data
 from .components import mapping_of
 from .data.subset import split_places
@@ -137,7 +137,7 @@ def probe_leak(
         places, held_out = images_apart(cell, data)
         for name, predict in sources:
             adversary = build_adversary(cell, registry, data, device, mapping, places, None)
-            if scores_real_against_fake(adversary):
+            if adversary.scores_count:
                 train_critic(adversary, predict, cell, steps)
             yield finding(name, adversary, predict, held_out, cell.seed, steps)
 
@@ -180,11 +180,6 @@ def images_apart(cell: Cell, data: CellData) -> tuple[Places, TrainingBatches]:
     return places._replace(labelled=learnt_from), crops(cell, data, "train", places=asked_about, stream="held out")
 
 
-def scores_real_against_fake(adversary: Adversary) -> bool:
-    """Tell whether the critic learns a score at all; where only features are compared it has no accuracy."""
-    return bool(asked(adversary.loss.discriminator) & {"real", "fake"})
-
-
 def train_critic(adversary: Adversary, predict: Predict, cell: Cell, steps: int) -> None:
     """Train a critic to tell the truth from predictions."""
     assert adversary.batches is not None
@@ -209,7 +204,7 @@ def finding(
         differences.append(masked_mean((pair.real - pair.fake).abs(), pair.mask))
         if made.top_probability is not None:
             confidences.append(masked_mean(made.top_probability, batch.labels[:, None] != held_out.ignore_index))
-        if scores_real_against_fake(adversary):
+        if adversary.scores_count:
             accuracies.append(accuracy(adversary, pair))
     found = Finding(name, _mean(confidences), float(torch.stack(differences).mean()))
     return _with_accuracy(found, accuracies, steps) if accuracies else found
@@ -218,7 +213,7 @@ def finding(
 def accuracy(adversary: Adversary, pair: Pair) -> torch.Tensor:
     """Return the mean of the critic's accuracies on real and fake (`health.observe_scores`); NaN if a score is."""
     with torch.no_grad():
-        real, fake = (adversary.read(pair.condition, shown, features=False) for shown in (pair.real, pair.fake))
+        real, fake = (adversary.read(pair.condition, shown) for shown in (pair.real, pair.fake))
     seen = observe_scores(real.scores, fake.scores, adversary.boundary, mask=pair.mask)
     both = (seen["real_accuracy"] + seen["fake_accuracy"]) / 2
     return both.where((seen["real"] + seen["fake"]).isfinite(), torch.nan)

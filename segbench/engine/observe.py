@@ -41,14 +41,26 @@ def observe_step(
     z: Tensor,
 ) -> Numbers:
     """Return what scores and outputs tell, by names of `CriticPoint`; `update` is the critic's step on this batch."""
-    with buffers_kept(adversary.critic):
-        real, fake = (
-            (update.real, update.fake)
-            if update is not None and adversary.recipe.placebo != "shuffled"
-            else (_reading(adversary, pair, pair.real), _reading(adversary, pair, pair.fake))
-        )
-        unseen = unseen_reading(training, adversary, step, z)
-    seen = observe_scores(
+    seen = {}
+    if adversary.scores_count:
+        with buffers_kept(adversary.critic):
+            seen = observe_critic(training, adversary, step, pair, update, z)
+    if update is not None:
+        seen |= {"critic_loss": update.loss, "critic_gradient": gradient_norm(adversary.critic.parameters())}
+    return {**seen, **observe_output(training, batch, z)}
+
+
+def observe_critic(
+    training: Training, adversary: Adversary, step: int, pair: Pair, update: CriticUpdate | None, z: Tensor
+) -> Numbers:
+    """Return the critic's mean scores and accuracies on reals, fakes, and reals that it never trains on."""
+    real, fake = (
+        (update.real, update.fake)
+        if update is not None and adversary.recipe.placebo != "shuffled"
+        else (_reading(adversary, pair, pair.real), _reading(adversary, pair, pair.fake))
+    )
+    unseen = unseen_reading(training, adversary, step, z)
+    return observe_scores(
         real.scores,
         fake.scores,
         adversary.boundary,
@@ -56,9 +68,6 @@ def observe_step(
         validation=None if unseen is None else unseen[0].scores,
         validation_mask=None if unseen is None else unseen[1],
     )
-    if update is not None:
-        seen |= {"critic_loss": update.loss, "critic_gradient": gradient_norm(adversary.critic.parameters())}
-    return {**seen, **observe_output(training, batch, z)}
 
 
 def observe_output(training: Training, batch: Batch, z: Tensor) -> Numbers:
@@ -114,4 +123,4 @@ def buffers_kept(critic: nn.Module) -> Iterator[None]:
 
 def _reading(adversary: Adversary, pair: Pair, shown: Tensor) -> Reading:
     with torch.no_grad():
-        return adversary.read(pair.condition, shown, features=False)
+        return adversary.read(pair.condition, shown)

@@ -207,3 +207,39 @@ def test_compiled_forwards_train_like_plain_ones(training, recorder, tmp_path):
         torch.testing.assert_close(one, other)
     for one, other in zip(plain.adversary.critic.parameters(), compiled.adversary.critic.parameters(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+class FeatureDistance:
+    """L1 between features, as SegAN compares them: the critic widens it, the generator closes it."""
+
+    boundary = None
+
+    def discriminator(self, real_features, fake_features):
+        return -self.generator(real_features, fake_features)
+
+    def generator(self, real_features, fake_features):
+        return torch.stack([(a - b).abs().mean() for a, b in zip(real_features, fake_features, strict=True)]).mean()
+
+
+class FeaturesOnly(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.layer = torch.nn.Conv2d(5, 4, 3, padding=1)
+
+    def forward(self, shown):
+        raise AssertionError("nobody asks for scores")
+
+    def features(self, shown):
+        return [shown, self.layer(shown)]
+
+
+def test_a_critic_whose_features_alone_are_compared_is_not_asked_for_scores(training, recorder, tmp_path):
+    made, outcome = trained(
+        training, recorder, tmp_path / "checkpoint", adversary={"critic": FeaturesOnly(), "loss": FeatureDistance()}
+    )
+    assert not torch.equal(made.adversary.critic.layer.weight, FeaturesOnly().layer.weight)
+    for point in outcome.health.curve:
+        assert point.real_accuracy is None
+        assert point.critic_gradient > 0
+        assert point.ratio > 0

@@ -414,7 +414,7 @@ def test_a_penalty_is_taken_in_float32_whatever_the_precision(adversary, precisi
     assert loss.dtype == torch.float32
     # Scores that the loss sees are float32 too, but come out of a pass in the protocol's precision.
     types.clear()
-    made.read(None, torch.rand(1, 3, 4, 4), features=False)
+    made.read(None, torch.rand(1, 3, 4, 4))
     assert set(types) == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
