@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 from segbench.cli import main
+from segbench.spec.packaged import packaged_benchmarks
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Record
 
@@ -185,12 +187,15 @@ def test_a_mistake_is_an_error_without_a_traceback(capsys, arguments, message):
     assert "Traceback" not in captured.err
 
 
-def test_every_packaged_benchmark_can_be_planned(capsys):
-    from segbench.spec.packaged import packaged_benchmarks
-
-    for name in packaged_benchmarks():
-        assert main(["plan", name, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["benchmark"] == name
+@pytest.mark.parametrize("name", packaged_benchmarks())
+def test_every_packaged_benchmark_can_be_planned(capsys, name):
+    whole = ["plan", name, "--json"]
+    if name == "adversarial-refinement" and find_spec("pydensecrf") is None:
+        assert main(whole) == 2
+        assert "pip install 'segbench[crf]'" in capsys.readouterr().err
+        whole += ["--only", "deeplab+refiner+critic"]
+    assert main(whole) == 0
+    assert json.loads(capsys.readouterr().out)["benchmark"] == name
 
 
 def test_planning_loads_no_torch():
