@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from segbench.errors import PluginError, SpecError
 
-from .health import log_odds
+from .critic_scores import log_odds, masked_mean
 from .optimizers import build_optimizer
 from .pairing import pairing, predicted_fields
 from .placebos import noise_like, with_shuffled_labels
@@ -250,14 +250,3 @@ def mean_loss(method: Callable[..., Tensor], real: Reading, fake: Reading, label
         values = method(**{name: value for name, value in given.items() if name in names})
         losses.append(masked_mean(values, mask))
     return torch.stack(losses).mean()
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of values (N, 1, h, w) or (N, h, w) over the cells that count; a scalar is returned as it is."""
-    if values.ndim == 0:
-        return values
-    if values.ndim == 3:
-        values = values[:, None]
-    height, width = values.shape[-2:]
-    share = functional.adaptive_avg_pool2d(mask.float(), (height, width))
-    return (values * share).sum() / (share.sum() * values.shape[1]).clamp_min(torch.finfo(share.dtype).tiny)

@@ -15,7 +15,7 @@ from segbench.store.counts import write_counts
 from segbench.store.record import Cost, Evaluated, Train
 
 from .adversary import score_map_of
-from .cell_data import common_size, open_data
+from .cell_data import open_data
 from .cell_files import CHECKPOINT, CRITIC, MODEL, PROBABILITIES
 from .checkpoint import save_tensors
 from .cost import PeakMemory, count_parameters, flops
@@ -31,8 +31,8 @@ from .pictures import write_samples
 from .precision import apply_numeric_settings
 from .refinement import refinement_on
 from .scoring import as_segmenter, evaluate_on, is_scored
-from .setup import prepare_training
-from .train import Outcome, Training, is_trained, train
+from .setup import inference_size, prepare_training
+from .train import Outcome, Training, train
 from .upstream import load_upstream
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     result = CellResult(
         status="ok",
         train=trained,
-        cost=cost_of(segmenter, training, data, peak),
+        cost=cost_of(segmenter, training, cell, data, peak),
         health=outcome.health,
         environment=where,
         **measured(segmenter, training, cell, data, folder),
@@ -80,7 +80,7 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
 
 def train_if_trained(training: Training, job: CellJob, channel: Channel) -> Outcome:
     """Train what has something to learn from; a classical refiner has not."""
-    if not is_trained(training):
+    if not job.cell.method.is_trained:
         return Outcome(finished=True, steps=0, seconds=0.0, images_per_second=None)
     channel.emit("stage", name="train")
     return train(training, Path(job.folder) / CHECKPOINT, job.checkpoint_seconds, channel)
@@ -128,11 +128,11 @@ def compared(
     }
 
 
-def cost_of(network: torch.nn.Module, training: Training, data: CellData, train_peak_bytes: int | None) -> Cost:
+def cost_of(
+    network: torch.nn.Module, training: Training, cell: Cell, data: CellData, train_peak_bytes: int | None
+) -> Cost:
     """Return what the method costs; the peak of inference is measured later, by the timing node."""
-    protocol = training.protocol
-    size = common_size(data.resident(protocol.evaluate)) if is_scored(training.mapping) else protocol.crop
-    size = size or common_size(data.resident("train"))
+    size = inference_size(cell, data, training.mapping)
     inputs = inference_inputs(training.mapping, data.dataset.channels, 1, size, training.device)
     return Cost(
         parameters=count_parameters(network, inputs),

@@ -11,9 +11,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn import functional
 
 from segbench.store.record import CriticPoint
+
+from .critic_scores import log_odds, masked_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,17 +74,6 @@ def observe_scores(
     if validation is not None:
         observed["overfit"] = overfit(observed["real"], observed["fake"], observed["validation"])
     return observed
-
-
-def log_odds(scores: Tensor) -> Tensor:
-    """Return scores (N, 1, h, w), float32, that are the greater the more real: scores of that shape as they are.
-
-    Of K+1 classes (N, K+1, h, w), the last one fake, it is logsumexp(classes) - fake, the log odds of being real.
-    """
-    scores = scores.float()
-    if scores.shape[1] == 1:
-        return scores
-    return scores[:, :-1].logsumexp(1, keepdim=True) - scores[:, -1:]
 
 
 def overfit(real: Tensor, fake: Tensor, validation: Tensor) -> Tensor:
@@ -219,10 +209,7 @@ def _maps(scores: Scores) -> list[Tensor]:
 
 
 def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is None:
-        return values.mean()
-    share = functional.adaptive_avg_pool2d(mask.float(), (values.shape[-2], values.shape[-1]))
-    return (values * share).sum() / share.sum().clamp_min(SMALLEST_NORM)
+    return values.mean() if mask is None else masked_mean(values, mask)
 
 
 def _share_above(scores: Tensor, boundary: Tensor, mask: Tensor | None) -> Tensor:

@@ -23,9 +23,9 @@ from segbench.plan.subset import Subset
 from segbench.registry import load_registry
 from segbench.spec.maps import ENCODED_MAPS, listed
 
-from .adversary import masked_mean
 from .cell_data import common_size, open_data
 from .components import mapping_of
+from .critic_scores import masked_mean
 from .data.subset import split_places
 from .health import observe_scores
 from .memory import memory_errors_named

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from .data.batches import Batch
     from .pairing import FieldForm
 
-NOISE_MAPS = frozenset({"labels -> image", "noise -> image", "noise -> image, labels"})
-
 
 @dataclass(frozen=True)
 class Mapping:

@@ -21,7 +21,7 @@ from .memory import memory_errors_named
 from .precision import apply_numeric_settings, autocast, memory_format
 from .scoring import as_segmenter, is_scored
 from .setup import prepare_training
-from .train import Training, is_trained, train
+from .train import Training, train
 from .upstream import stand_ins
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
         upstream = stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
             training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
-            if is_trained(training):
+            if job.cell.method.is_trained:
                 # Compiling takes far longer than a step, and what it compiles is what is tried here.
                 one_step = replace(training, protocol=_one_step(protocol))
                 train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)

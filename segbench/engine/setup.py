@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench.contracts import SEGMENTING_MAPS
 from segbench.errors import DataError
 from segbench.plan.subset import Subset
 from segbench.spec.protocol import Augment
@@ -20,7 +19,7 @@ from .data.subset import split_places
 from .data.synthetic import SyntheticBatches
 from .encodings import MATCHED_TO_PREDICTION
 from .precision import memory_format
-from .scoring import as_segmenter, validation_miou
+from .scoring import as_segmenter, is_scored, validation_miou
 from .train import Training
 from .unlabelled import Unlabelled, own_term, pseudo_label_term
 
@@ -94,6 +93,13 @@ def check_colours_differ(dataset: Dataset) -> None:
 def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
     """Return the height and width of training images."""
     return cell.method.protocol.crop or common_size(data.packed("train"))
+
+
+def inference_size(cell: Cell, data: CellData, mapping: Mapping) -> tuple[int, int]:
+    """Return the size at which a method's cost and speed count: that of most evaluated images, or of made ones."""
+    if is_scored(mapping):
+        return common_size(data.packed(cell.method.protocol.evaluate))
+    return training_size(cell, data)
 
 
 def labelled_batches(cell: Cell, data: CellData, places: Places, upstream: Upstream) -> BatchSource:
@@ -214,7 +220,7 @@ def validation(
     cell: Cell, data: CellData, mapping: Mapping, upstream: Upstream, folder: Path
 ) -> Callable[[torch.nn.Module, int], float | None]:
     """Return what looks at a network during training: its mIoU on val, or for a generator of images a sample grid."""
-    if mapping.maps in SEGMENTING_MAPS:
+    if is_scored(mapping):
         return lambda network, step: validation_miou(as_segmenter(network, mapping, upstream.base), cell, data)
     from .generated import write_grid
 

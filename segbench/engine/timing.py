@@ -11,7 +11,7 @@ import torch
 from segbench.errors import CellError
 from segbench.registry import load_registry
 
-from .cell_data import common_size, open_data
+from .cell_data import open_data
 from .cell_files import MODEL
 from .checkpoint import load_tensors
 from .components import build_network, mapping_of
@@ -24,7 +24,7 @@ from .mapping import inference_inputs
 from .memory import memory_errors_named
 from .precision import apply_numeric_settings, autocast, memory_format
 from .scoring import as_segmenter, is_scored
-from .setup import training_size
+from .setup import inference_size, training_size
 from .training_clock import synchronize
 from .upstream import load_segmenter
 
@@ -55,7 +55,7 @@ def time_cell(job: CellJob, channel: Channel) -> TimingResult:
         data = open_data(job.cell, registry, device)
         mapping = mapping_of(job.cell, data)
         network = trained_network(job, registry, data, device)
-    size = common_size(data.packed(protocol.evaluate)) if is_scored(mapping) else training_size(job.cell, data)
+    size = inference_size(job.cell, data, mapping)
     memory = PeakMemory(device)
     rows: list[Inference] = []
     for batch in sorted({1, protocol.batch_size}):

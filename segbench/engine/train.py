@@ -174,11 +174,6 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     return outcome_of(state, clock, finished=True)
 
 
-def is_trained(training: Training) -> bool:
-    """Tell whether there is anything to learn from; a classical refiner has nothing."""
-    return bool(training.losses) or training.adversary is not None
-
-
 def learn_unlabelled(
     training: Training, unlabelled: Unlabelled, forward: Callable[..., Any], state: TrainingState
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,6 @@ from segbench.engine.health import (
     MOST_POINTS,
     HealthLog,
     gradient_norm,
-    log_odds,
     observe_classes,
     observe_confidence,
     observe_gradients,
@@ -78,12 +77,6 @@ def test_score_maps_of_several_scales_count_alike_each_with_its_midpoint():
     real, fake = [maps(1.0, 1.0, 1.0, 1.0), maps(101.0)], [maps(0.0, 0.0, 0.0, 0.0), maps(100.0)]
     observed = numbers(observe_scores(real, fake, None))
     assert observed == {"real": 51.0, "real_accuracy": 1.0, "fake": 50.0, "fake_accuracy": 1.0}
-
-
-def test_the_log_odds_of_class_scores_are_those_of_their_softmax():
-    scores = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
-    fake = scores.softmax(1)[:, -1:]
-    torch.testing.assert_close(log_odds(scores), ((1 - fake) / fake).log())
 
 
 def test_a_critic_of_classes_is_observed_by_its_log_odds():
