@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -96,7 +96,8 @@ class Dataset:
     """What a dataset component's `build` returns.
 
     `classes` are the names by id, `palette` one RGB colour a class (0 to 255), `splits` maps "train", "val" and
-    "test" (any of them) to their samples, `channels` is the number of image channels.
+    "test" (any of them) to their samples, `channels` is the number of image channels. `cluster` returns, for the id of
+    a sample, the group within which images are alike, such as its video sequence: intervals then draw whole groups.
     """
 
     classes: Sequence[str]
@@ -106,3 +107,4 @@ class Dataset:
     channels: int = 3
     licence: str = "not stated"
     citation: str = "not stated"
+    cluster: Callable[[str], str] | None = None

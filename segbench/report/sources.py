@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError, nearest
+from segbench.store.counts import read_counts
 from segbench.store.folder import RecordProblem, is_stranger, read_record, record_files
 
 from .conditions import conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from segbench.store.counts import Counts
     from segbench.store.record import Record
+
+    from .conditions import Conditions
+
+    Identity = tuple[str, Conditions]
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The records of a report, the folders they lie in, and the files that could not be read."""
+    """The records of a report, the folders they lie in, and the files that could not be read.
+
+    `cell_folders` maps the identity of each ok record to the folder of what belongs to it, its counts among that.
+    """
 
     records: tuple[Record, ...]
     folders: tuple[Path, ...]
     problems: tuple[RecordProblem, ...]
+    cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
+
+    def counts(self, record: Record) -> Counts:
+        """Read the counts of an ok record; RecordError if they are missing, damaged or do not add up."""
+        return read_counts(self.cell_folders[_identity(record)])
 
 
 def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> Sources:
@@ -40,25 +54,35 @@ def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> S
         _check_is_there(benchmark, [record for _, record in found], directories)
     wanted = [(folder, record) for folder, record in found if benchmark in (None, record.benchmark)]
     used = dict.fromkeys(folder for folder, _ in wanted)
-    return Sources(tuple(merge([record for _, record in wanted])), tuple(used), tuple(problems))
+    kept = merge(wanted)
+    folders_of = {_identity(record): folder / record.key for folder, record in kept if record.status == "ok"}
+    return Sources(tuple(record for _, record in kept), tuple(used), tuple(problems), folders_of)
 
 
-def merge(records: Sequence[Record]) -> list[Record]:
+def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
     """Keep one record of each cell: ok wins over anything else, then the timed one, then the one given first.
 
     A cell that ran on several devices has an ok record for each, since these are never ranked together.
     """
-    best: dict[object, Record] = {}
-    for record in sorted(records, key=_preference):
-        identity = (record.key, conditions(record)) if record.status == "ok" else record.key
-        best.setdefault(identity, record)
-    finished = {record.key for record in best.values() if record.status == "ok"}
-    kept = [record for record in best.values() if record.status == "ok" or record.key not in finished]
-    return sorted(kept, key=lambda record: (record.benchmark, record.dataset, record.method, record.seed, record.key))
+    best: dict[object, tuple[Path, Record]] = {}
+    for folder, record in sorted(found, key=_preference):
+        best.setdefault(_identity(record) if record.status == "ok" else record.key, (folder, record))
+    finished = {record.key for _, record in best.values() if record.status == "ok"}
+    kept = [one for one in best.values() if one[1].status == "ok" or one[1].key not in finished]
+    return sorted(kept, key=_order)
 
 
-def _preference(record: Record) -> tuple[bool, bool]:
-    return record.status != "ok", not record.inference
+def _identity(record: Record) -> Identity:
+    return record.key, conditions(record)
+
+
+def _order(found: tuple[Path, Record]) -> tuple[object, ...]:
+    record = found[1]
+    return record.benchmark, record.dataset, record.method, record.seed, record.key
+
+
+def _preference(found: tuple[Path, Record]) -> tuple[bool, bool]:
+    return found[1].status != "ok", not found[1].inference
 
 
 def _benchmark_folders(directory: Path) -> list[Path]:

@@ -119,6 +119,23 @@ class Window(Frozen):
         return self
 
 
+class Boundaries(Frozen):
+    """How wide boundaries are, as shares of the image's diagonal; at least one pixel.
+
+    `iou_width` is the depth of the bands that Boundary IoU compares (B. Cheng et al., CVPR 2021: 0.02 on COCO, 0.005 on
+    Cityscapes), `f1_tolerance` the distance within which boundary F1 matches (G. Csurka et al., BMVC 2013: 0.0075).
+    """
+
+    iou_width: Annotated[float, Field(gt=0, le=0.5)] = 0.005
+    f1_tolerance: Annotated[float, Field(gt=0, le=0.5)] = 0.0075
+
+
+class SurfaceDistances(Frozen):
+    """Per-image HD95 and normalised surface distance, the share of boundary pixels within `tolerance` pixels."""
+
+    tolerance: PositiveFloat = 2.0
+
+
 class Timing(Frozen):
     """The budget of one inference measurement; smaller than these defaults and the row says so."""
 
@@ -180,6 +197,8 @@ class Protocol(Frozen):
     threads: PositiveInt | None = None
     evaluate: Literal["train", "val", "test"] = "test"
     window: Window | None = None
+    boundaries: Boundaries = Boundaries()
+    surface_distances: SurfaceDistances | None = None
     validations: NonNegativeInt = 0
     select: Literal["last", "best"] = "last"
     absent_classes: Literal["refuse", "allow"] = "refuse"

@@ -1,10 +1,10 @@
-"""The confusion matrix of every image of a split: what all scores, intervals and re-scorings come from."""
+"""What is counted of every image of a split: what all scores, intervals and re-scorings come from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
 
@@ -19,34 +19,82 @@ if TYPE_CHECKING:
 
 COUNTS = "counts.parquet"
 
+# Equal bins of the top probability in [0, 1].
+CALIBRATION_BINS = 15
+
+
+class BoundaryCount(NamedTuple):
+    """What the last axis of `Counts.boundary` holds, in this order: pixels of one class in one image.
+
+    The first three are of the bands that Boundary IoU compares: in both and of the same class, in the truth's, in the
+    prediction's. The others are of the boundaries, one pixel wide, that boundary F1 matches: predicted and near a true
+    one of the class, predicted in all, true and near a predicted one, true in all.
+    """
+
+    intersection: int
+    truth: int
+    prediction: int
+    predicted_matched: int
+    predicted: int
+    true_matched: int
+    true: int
+
 
 @dataclass(frozen=True)
 class Counts:
-    """Confusion counts by image: `confusion[i, truth, prediction]` pixels, int64, shape (n, K, K).
+    """Counts by image, of n images and K classes; pixels whose truth is ignore_index are in none of them but `void`.
 
-    Pixels whose truth is ignore_index are not counted. The matrix of the split is `confusion.sum(axis=0)`.
+    `confusion[i, truth, prediction]` are pixels, int64 (n, K, K); that of the split is `confusion.sum(axis=0)`. What
+    follows is None where it was not counted:
+
+    - `sizes` (n, 2) int64, height and width; `void` (n,) int64, ignored pixels; `clusters`, the name of the group that
+      each image belongs to, such as its video sequence.
+    - `boundary` (n, K, 7) int64, see `BoundaryCount`.
+    - `band`, `small` (n, K, K) int64: the confusion counts of pixels near a true boundary between classes, and of
+      pixels of small objects (segbench/engine/strata.py).
+    - `calibration` (n, CALIBRATION_BINS, 3) float64 by bin of the top probability: pixels, sum of top probabilities,
+      pixels that are right; `likelihood` (n, 2) float64: sums over pixels of -log p(truth) [nats] and of Brier scores.
+    - `surface` (n, K, 2) float64: HD95 in pixels and normalised surface distance; NaN where undefined.
     """
 
     ids: tuple[str, ...]
     split: str
     confusion: NDArray[np.int64]
+    sizes: NDArray[np.int64] | None = None
+    void: NDArray[np.int64] | None = None
+    clusters: tuple[str, ...] | None = None
+    boundary: NDArray[np.int64] | None = None
+    band: NDArray[np.int64] | None = None
+    small: NDArray[np.int64] | None = None
+    calibration: NDArray[np.float64] | None = None
+    likelihood: NDArray[np.float64] | None = None
+    surface: NDArray[np.float64] | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes K."""
+        return int(self.confusion.shape[1])
 
 
 def write_counts(folder: Path, counts: Counts) -> None:
     """Write counts.parquet into a cell's folder, whole or not at all.
 
-    Its columns are image (string), split (string) and confusion (list of K*K int64, row-major [truth, prediction]).
+    Its columns are image and split (strings), confusion (list of K*K int64, row-major [truth, prediction]), and of the
+    others those that were counted: clusters (string), each array as a row-major list an image.
     Raises RecordError if the folder is full or read-only.
     """
     from pyarrow import parquet
 
-    _check(counts)
+    _check_form(counts)
     with replacing(folder / COUNTS) as file:
         parquet.write_table(_table(counts), file, compression="zstd")
 
 
 def read_counts(folder: Path) -> Counts:
-    """Read counts.parquet from a cell's folder; raises RecordError if it is missing, damaged or of another form."""
+    """Read counts.parquet from a cell's folder.
+
+    Raises RecordError if it is missing, damaged, of another form, or does not add up to the pixels of its images.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -54,44 +102,136 @@ def read_counts(folder: Path) -> Counts:
     if not path.is_file():
         raise RecordError(f"no counts at {path}; delete the record of that cell and run it again to have them")
     try:
-        return _from_table(parquet.read_table(path, partitioning=None))
+        counts = _from_table(parquet.read_table(path, partitioning=None))
+        _check_sums(counts)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise RecordError(
             f"cannot read the counts in {path}: {error}; delete the cell's record and run it again"
         ) from error
+    return counts
 
 
-def _check(counts: Counts) -> None:
+def _shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Return what one image has in each array."""
+    return {
+        "confusion": (num_classes, num_classes),
+        "sizes": (2,),
+        "void": (),
+        "boundary": (num_classes, len(BoundaryCount._fields)),
+        "band": (num_classes, num_classes),
+        "small": (num_classes, num_classes),
+        "calibration": (CALIBRATION_BINS, 3),
+        "likelihood": (2,),
+        "surface": (num_classes, 2),
+    }
+
+
+_FLOATS = frozenset({"calibration", "likelihood", "surface"})
+_MAY_BE_UNDEFINED = frozenset({"surface"})
+
+
+def _check_form(counts: Counts) -> None:
     """Refuse what would not be read back the same."""
     n, rows, columns = counts.confusion.shape
     if rows != columns or n != len(counts.ids) or n == 0:
         raise ValueError(f"{len(counts.ids)} ids and confusion counts of shape {counts.confusion.shape} do not fit")
-    if counts.confusion.dtype != "int64":
-        raise ValueError(f"confusion counts are int64, not {counts.confusion.dtype}")
+    for name, shape in _shapes(rows).items():
+        array, dtype = getattr(counts, name), "float64" if name in _FLOATS else "int64"
+        if array is not None and array.dtype != dtype:
+            raise ValueError(f"{name} counts are {dtype}, not {array.dtype}")
+        if array is not None and array.shape != (n, *shape):
+            raise ValueError(f"{name} counts are {(n, *shape)}, not {array.shape}")
+
+
+def _check_sums(counts: Counts) -> None:
+    """Refuse counts that cannot all be of the same pixels."""
+    pixels = counts.confusion.sum(axis=(1, 2))
+    expected = {
+        "its confusion and ignored pixels do not add up to its size": _labelled_pixels(counts),
+        "its calibration bins hold other pixels than its confusion": _calibrated_pixels(counts),
+    }
+    for fault, wanted in expected.items():
+        if wanted is not None and (wrong := (wanted != pixels).nonzero()[0]).size:
+            raise ValueError(f"image {counts.ids[wrong[0]]!r}: {fault}")
+    for name in ("band", "small"):
+        part = getattr(counts, name)
+        if part is not None and (wrong := (part > counts.confusion).any(axis=(1, 2)).nonzero()[0]).size:
+            raise ValueError(f"image {counts.ids[wrong[0]]!r}: {name} counts exceed those of the whole image")
+
+
+def _labelled_pixels(counts: Counts) -> NDArray[np.int64] | None:
+    if counts.sizes is None or counts.void is None:
+        return None
+    pixels: NDArray[np.int64] = counts.sizes.prod(axis=1) - counts.void
+    return pixels
+
+
+def _calibrated_pixels(counts: Counts) -> NDArray[np.float64] | None:
+    if counts.calibration is None:
+        return None
+    pixels: NDArray[np.float64] = counts.calibration[:, :, 0].sum(axis=1)
+    return pixels
 
 
 def _table(counts: Counts) -> pa.Table:
+    import pyarrow as pa
+
+    n = len(counts.ids)
+    columns: dict[str, Any] = {"image": list(counts.ids), "split": [counts.split] * n}
+    if counts.clusters is not None:
+        columns["clusters"] = list(counts.clusters)
+    for name in _shapes(counts.num_classes):
+        if (array := getattr(counts, name)) is not None:
+            columns[name] = _column(array)
+    return pa.table(columns)
+
+
+def _column(array: NDArray[Any]) -> pa.Array:
+    """Return an array as a list an image, or as plain numbers if each image has one."""
     import numpy as np
     import pyarrow as pa
 
-    n, num_classes, _ = counts.confusion.shape
-    offsets = np.arange(n + 1, dtype=np.int64) * num_classes**2
-    confusion = pa.LargeListArray.from_arrays(offsets, counts.confusion.reshape(-1)).cast(pa.list_(pa.int64()))
-    return pa.table({"image": list(counts.ids), "split": [counts.split] * n, "confusion": confusion})
+    if array.ndim == 1:
+        return pa.array(array)
+    values = pa.array(array.reshape(-1))
+    offsets = np.arange(len(array) + 1, dtype=np.int64) * (len(values) // len(array))
+    return pa.LargeListArray.from_arrays(offsets, values).cast(pa.list_(values.type))
 
 
 def _from_table(table: pa.Table) -> Counts:
+    n, (_, lengths) = table.num_rows, _flat(table, "confusion")
+    num_classes = isqrt(lengths.pop() or 0) if len(lengths) == 1 else 0
+    splits = set(table["split"].to_pylist())
+    if n == 0 or num_classes == 0 or len(splits) != 1:
+        raise ValueError("its rows do not hold one square matrix an image, all of one split")
+    arrays = {
+        name: _array(table, name, (n, *shape))
+        for name, shape in _shapes(num_classes).items()
+        if name in table.column_names
+    }
+    clusters = tuple(table["clusters"].to_pylist()) if "clusters" in table.column_names else None
+    return Counts(ids=tuple(table["image"].to_pylist()), split=splits.pop(), clusters=clusters, **arrays)
+
+
+def _array(table: pa.Table, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    import numpy as np
+
+    values, lengths = _flat(table, name)
+    if lengths != ({int(np.prod(shape[1:]))} if shape[1:] else {None}):
+        raise ValueError(f"its {name} counts are not of shape {list(shape[1:])} in each image")
+    if values.dtype != ("float64" if name in _FLOATS else "int64"):
+        raise ValueError(f"its {name} counts are {values.dtype}")
+    present = values[~np.isnan(values)] if name in _MAY_BE_UNDEFINED else values
+    if not (present >= 0).all():
+        raise ValueError(f"its {name} counts are not all zero or more")
+    return values.reshape(shape)
+
+
+def _flat(table: pa.Table, name: str) -> tuple[NDArray[Any], set[int | None]]:
+    """Return all numbers of a column in a row, and the lengths of its lists; None is that of a number without one."""
     import pyarrow as pa
 
-    lists = table["confusion"].combine_chunks()
-    if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
-        raise ValueError(f"its confusion counts are {lists.type}, not lists")
-    pixels = lists.flatten().to_numpy()
-    n = table.num_rows
-    num_classes = isqrt(len(pixels) // n) if n else 0
-    splits = set(table["split"].to_pylist())
-    if len(splits) != 1 or {num_classes**2} != set(lists.value_lengths().to_pylist()):
-        raise ValueError("its rows do not hold one square matrix an image, all of one split")
-    if pixels.dtype != "int64" or (pixels < 0).any():
-        raise ValueError("its confusion counts are not int64 of zero and more")
-    return Counts(tuple(table["image"].to_pylist()), splits.pop(), pixels.reshape(n, num_classes, num_classes))
+    column = table[name].combine_chunks()
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        return column.to_numpy(zero_copy_only=False), {None}
+    return column.flatten().to_numpy(zero_copy_only=False), set(column.value_lengths().to_pylist())

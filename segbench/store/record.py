@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 SCHEMA = 1
 
+Stage = Literal["forward", "labels", "loading"]
+
 Status = Literal["ok", "failed", "skipped", "interrupted"]
 
 Verdict = Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
@@ -20,26 +22,41 @@ class Part(BaseModel):
 
 
 class Scores(Part):
-    """Dataset-level scores in [0, 1], from one confusion matrix summed over the split."""
+    """Scores of a split, from the counts of its images; `Record.definitions` names the definition of each.
+
+    All but three lie in [0, 1]: `nll` is in nats a pixel, `brier` in [0, 2], `hd95` in pixels. Those of calibration
+    (`ece`, `nll`, `brier`) are null for label maps, the surface distances where the protocol does not ask for them.
+    """
 
     miou: float | None
     pixel_accuracy: float | None
     mean_accuracy: float | None
     fwiou: float | None
     dice: float | None
+    per_image_miou: float | None = None
+    boundary_iou: float | None = None
+    boundary_f1: float | None = None
+    ece: float | None = None
+    nll: float | None = None
+    brier: float | None = None
+    hd95: float | None = None
+    surface_dice: float | None = None
 
 
 class PerClass(Part):
-    """Per-class IoU in class order; null where the class occurs in neither truth nor prediction."""
+    """Scores by class, in class order; null where the class occurs in neither truth nor prediction."""
 
     iou: list[float | None]
+    boundary_iou: list[float | None] | None = None
+    boundary_f1: list[float | None] | None = None
 
 
 class Evaluated(Part):
-    """Which split was scored, and how many images it holds."""
+    """Which split was scored, how many images it holds, and the names of its classes in the order of their ids."""
 
     split: str
     images: int
+    classes: list[str] | None = None
 
 
 class Train(Part):
@@ -51,22 +68,75 @@ class Train(Part):
 
 
 class Latency(Part):
-    """Milliseconds a batch: median and 95th percentile over n iterations."""
+    """Milliseconds a batch: median, 95th and 99th percentile over n iterations; the last is null below n = 1000."""
 
     p50: float
     p95: float
     n: int
+    p99: float | None = None
 
 
 class Inference(Part):
-    """One row of inference timing; `size` is [height, width] in pixels, `budget` "full" or "reduced"."""
+    """One row of inference timing; `size` is [height, width] in pixels, `budget` "full" or "reduced".
 
-    stage: Literal["forward"]
+    Each stage holds the one before: "forward" is the network alone, "labels" also resizes and takes the argmax,
+    "loading" also reads and decodes the images and brings them to the device. `blocks` are the images a second of each
+    block, in the order of the rounds that were dealt among the rivals of `Timing.session`.
+    """
+
+    stage: Stage
     batch: int
     size: tuple[int, int]
     images_per_second: float
     latency_ms: Latency
     budget: Literal["full", "reduced"]
+    blocks: list[float] = []
+
+
+class SweepPoint(Part):
+    """Images a second of the forward pass at one batch size of the sweep for the best one."""
+
+    batch: int
+    images_per_second: float
+
+
+class DeviceState(Part):
+    """What else could explain a time: of the device and of the machine; null where it is not told.
+
+    `throttle_reasons` are NVML's names for what slows the clock now, `other_processes` the number of other processes
+    that compute on the device, `load` the mean number of runnable processes of the machine over the last minute.
+    """
+
+    clock_mhz: float | None = None
+    temperature_celsius: float | None = None
+    throttle_reasons: list[str] | None = None
+    other_processes: int | None = None
+    load: float | None = None
+
+
+class Energy(Part):
+    """Energy of the forward pass as the device counts it, over a window of at least 30 s at one batch size."""
+
+    batch: int
+    joules_per_image: float
+    seconds: float
+
+
+class Timing(Part):
+    """How the rows of `Record.inference` were taken.
+
+    Methods of one `session` were timed in turn, block by block, so ratios between them hold. `rivals` are the names of
+    its methods in the order of the turns, `steady` tells whether each warm-up ended before its time was up.
+    """
+
+    session: str
+    rivals: list[str]
+    threads: int
+    steady: bool
+    sweep: list[SweepPoint] = []
+    before: DeviceState = DeviceState()
+    after: DeviceState = DeviceState()
+    energy: Energy | None = None
 
 
 class Cost(Part):
@@ -159,6 +229,22 @@ class Refinement(Part):
     spoilt: float | None
 
 
+class Trial(Part):
+    """One trial of tuning: the key and the settings it ran with, by dotted key, and its mIoU on the val split."""
+
+    key: str
+    settings: dict[str, Any]
+    miou: float | None
+
+
+class Settled(Part):
+    """What a cell took over from cells before it: its budget in seconds, and the trials of tuning with the best one."""
+
+    seconds: float | None = None
+    trials: list[Trial] = []
+    winner: str | None = None
+
+
 class Failure(Part):
     """Why a cell failed: the cause in one line, the plugin to blame if one is, and the traceback for --debug."""
 
@@ -168,7 +254,7 @@ class Failure(Part):
 
 
 class Record(Part):
-    """One finished cell."""
+    """One finished cell; `definitions` maps each score to the id and version of its passport, such as "miou/union@1"."""
 
     schema_: int = SCHEMA
     key: str
@@ -180,9 +266,12 @@ class Record(Part):
     status: Status
     scores: Scores | None = None
     per_class: PerClass | None = None
+    definitions: dict[str, str] = {}
     evaluated: Evaluated | None = None
+    settled: Settled | None = None
     train: Train | None = None
     inference: list[Inference] = []
+    timing: Timing | None = None
     cost: Cost | None = None
     health: Health | None = None
     generation: Generation | None = None

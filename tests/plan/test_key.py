@@ -190,6 +190,8 @@ PROTOCOL_CHANGES = {
     "threads": 3,
     "evaluate": "val",
     "window": {"size": (8, 8), "stride": (4, 4)},
+    "boundaries": {"iou_width": 0.02},
+    "surface_distances": {"tolerance": 1.0},
     "validations": 1,
     "select": "best",
     "absent_classes": "allow",

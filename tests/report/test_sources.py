@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from segbench.errors import RecordError
 from segbench.report.sources import read_sources
+from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
 
 
@@ -36,6 +38,13 @@ def test_folders_of_several_machines_are_merged(trained, results):
     one = results(trained("unet", 0), root="one")
     other = results(trained("unet", 0), trained("unet", 1), root="other")
     assert [record.seed for record in read_sources([one, other]).records] == [0, 1]
+
+
+def test_counts_are_those_beside_the_record_that_was_kept(trained, results):
+    roots = [results(trained(), root="one"), results(trained(), root="other")]
+    for root, image in zip(roots, ["first", "second"], strict=True):
+        write_counts(root / "camvid" / trained().key, Counts((image,), "test", np.array([[[1, 2], [3, 4]]])))
+    assert read_sources(roots).counts(trained()).ids == ("first",)
 
 
 @pytest.mark.parametrize("status", ["failed", "skipped", "interrupted"])

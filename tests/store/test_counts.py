@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,62 @@ def test_the_columns_have_the_types_that_are_promised(tmp_path, counts):
     write_counts(tmp_path, counts)
     types = {field.name: str(field.type) for field in parquet.read_schema(tmp_path / "counts.parquet")}
     assert types == {"image": "string", "split": "string", "confusion": "list<element: int64>"}
+
+
+def counted_all(n=3, num_classes=2):
+    """Return counts of 6x4 images, each with 2 ignored pixels, every array filled."""
+    generator = np.random.default_rng(1)
+    confusion = generator.multinomial(22, np.full(num_classes**2, num_classes**-2), n)
+    confusion = confusion.reshape(n, num_classes, num_classes)
+    calibration = np.zeros((n, 15, 3))
+    calibration[:, 14] = [22, 21.5, 20]
+    return Counts(
+        ids=tuple(f"{i}" for i in range(n)),
+        split="test",
+        confusion=confusion,
+        sizes=np.tile(np.array([6, 4]), (n, 1)),
+        void=np.full(n, 2),
+        clusters=("seq1", "seq1", "seq2"),
+        boundary=generator.integers(0, 9, (n, num_classes, 7)),
+        band=confusion // 2,
+        small=confusion // 3,
+        calibration=calibration,
+        likelihood=generator.random((n, 2)),
+        surface=np.full((n, num_classes, 2), np.nan),
+    )
+
+
+def test_every_array_is_read_back_the_same(tmp_path):
+    counts = counted_all()
+    write_counts(tmp_path, counts)
+    found = read_counts(tmp_path)
+    assert (found.ids, found.split, found.clusters) == (counts.ids, counts.split, counts.clusters)
+    arrays = [name for name, value in vars(counts).items() if isinstance(value, np.ndarray)]
+    assert len(arrays) == 9
+    for name in arrays:
+        assert getattr(found, name).dtype == getattr(counts, name).dtype, name
+        assert np.array_equal(getattr(found, name), getattr(counts, name), equal_nan=name == "surface"), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"void": np.array([2, 3, 2])}, "image '1': its confusion and ignored pixels do not add up to its size"),
+        ({"calibration": np.zeros((3, 15, 3))}, "image '0': its calibration bins hold other pixels"),
+        ({"band": np.full((3, 2, 2), 99)}, "image '0': band counts exceed those of the whole image"),
+    ],
+)
+def test_counts_that_do_not_add_up_are_a_clear_error(tmp_path, changes, message):
+    write_counts(tmp_path, replace(counted_all(), **changes))
+    with pytest.raises(RecordError, match=message):
+        read_counts(tmp_path)
+
+
+def test_an_array_of_another_form_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match=r"small counts are \(3, 2, 2\), not \(3, 3, 3\)"):
+        write_counts(tmp_path, replace(counted_all(), small=np.zeros((3, 3, 3), dtype=np.int64)))
+    with pytest.raises(ValueError, match="likelihood counts are float64, not int64"):
+        write_counts(tmp_path, replace(counted_all(), likelihood=np.zeros((3, 2), dtype=np.int64)))
 
 
 def test_the_cells_folder_is_made_and_holds_nothing_else(tmp_path, counts):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from segbench.store.record import (
     Cost,
     CriticPoint,
+    Energy,
     Evaluated,
     Generation,
     Health,
@@ -17,8 +18,20 @@ from segbench.store.record import (
     Record,
     Refinement,
     Scores,
+    Settled,
+    SweepPoint,
+    Timing,
     Train,
+    Trial,
 )
+
+DEVICE_STATE = {
+    "clock_mhz": None,
+    "temperature_celsius": None,
+    "throttle_reasons": None,
+    "other_processes": None,
+    "load": None,
+}
 
 # What other programs may rely on; a change here is a change of `SCHEMA`.
 STABLE = {
@@ -30,9 +43,25 @@ STABLE = {
     "method": None,
     "seed": None,
     "status": None,
-    "scores": {"miou": None, "pixel_accuracy": None, "mean_accuracy": None, "fwiou": None, "dice": None},
-    "per_class": {"iou": None},
-    "evaluated": {"split": None, "images": None},
+    "scores": {
+        "miou": None,
+        "pixel_accuracy": None,
+        "mean_accuracy": None,
+        "fwiou": None,
+        "dice": None,
+        "per_image_miou": None,
+        "boundary_iou": None,
+        "boundary_f1": None,
+        "ece": None,
+        "nll": None,
+        "brier": None,
+        "hd95": None,
+        "surface_dice": None,
+    },
+    "per_class": {"iou": None, "boundary_iou": None, "boundary_f1": None},
+    "definitions": {"miou": None},
+    "evaluated": {"split": None, "images": None, "classes": None},
+    "settled": {"seconds": None, "trials": [{"key": None, "settings": None, "miou": None}], "winner": None},
     "train": {"steps": None, "seconds": None, "images_per_second": None},
     "inference": [
         {
@@ -40,10 +69,21 @@ STABLE = {
             "batch": None,
             "size": None,
             "images_per_second": None,
-            "latency_ms": {"p50": None, "p95": None, "n": None},
+            "latency_ms": {"p50": None, "p95": None, "n": None, "p99": None},
             "budget": None,
+            "blocks": None,
         }
     ],
+    "timing": {
+        "session": None,
+        "rivals": None,
+        "threads": None,
+        "steady": None,
+        "sweep": [{"batch": None, "images_per_second": None}],
+        "before": DEVICE_STATE,
+        "after": DEVICE_STATE,
+        "energy": {"batch": None, "joules_per_image": None, "seconds": None},
+    },
     "cost": {
         "parameters": None,
         "flops": None,
@@ -110,7 +150,9 @@ def full_record(**changes):
         "status": "ok",
         "scores": Scores(miou=0.5, pixel_accuracy=0.5, mean_accuracy=0.5, fwiou=0.5, dice=0.5),
         "per_class": PerClass(iou=[0.5, None]),
-        "evaluated": Evaluated(split="test", images=3),
+        "definitions": {"miou": "miou/union@1"},
+        "evaluated": Evaluated(split="test", images=3, classes=["disc", "ground"]),
+        "settled": Settled(trials=[Trial(key="fedcba9876543210", settings={}, miou=0.5)]),
         "train": Train(steps=10, seconds=1.5, images_per_second=20.0),
         "inference": [
             Inference(
@@ -122,6 +164,14 @@ def full_record(**changes):
                 budget="full",
             )
         ],
+        "timing": Timing(
+            session="-",
+            rivals=["fcn"],
+            threads=1,
+            steady=True,
+            sweep=[SweepPoint(batch=1, images_per_second=9.0)],
+            energy=Energy(batch=1, joules_per_image=0.5, seconds=30.0),
+        ),
         "cost": Cost(parameters=9, flops=None, flops_size=(4, 6), train_peak_bytes=None, inference_peak_bytes=None),
         "health": Health(verdict="healthy", reason="-", numbers={"ratio": 0.1}, curve=[CriticPoint(step=0)]),
         "generation": Generation(features="pixel statistics", images=9),
