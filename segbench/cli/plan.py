@@ -44,21 +44,28 @@ def plan(
     from contextlib import redirect_stdout
 
     from segbench.plan.build import build_plan
-    from segbench.plan.datasets import known, open_datasets, take_fingerprints
+    from segbench.plan.datasets import check_tuning, known, open_datasets, take_fingerprints
+    from segbench.plan.design_power import design_power, recorded_scores
     from segbench.plan.machine import usable_cores
     from segbench.plan.warnings import plan_warnings
     from segbench.registry import load_registry
     from segbench.spec.benchmark import load_benchmark, parse_seeds
     from segbench.store.folder import ResultsFolder
 
+    from .design import as_content
+
     registry = load_registry()
     chosen = None if seeds is None else parse_seeds(seeds)
     loaded = load_benchmark(benchmark, registry, sets=sets or (), only=only or (), seeds=chosen)
     with redirect_stdout(sys.stderr):
-        fingerprints = take_fingerprints(open_datasets(loaded, registry))
+        opened = open_datasets(loaded, registry)
+        check_tuning(loaded, opened)
+        fingerprints = take_fingerprints(opened)
     built = build_plan(loaded, registry, known(fingerprints), threads=usable_cores())
+    folder = ResultsFolder(results, loaded.name)
     content = {
-        **_content(loaded, fingerprints, built, ResultsFolder(results, loaded.name)),
+        **_content(loaded, fingerprints, built, folder),
+        "design": as_content(design_power(loaded, recorded_scores(built.cells, folder))),
         "warnings": list(plan_warnings(built, device=device)),
     }
     typer.echo(_as_json(content) if json else _as_text(content))
@@ -87,6 +94,11 @@ def _content(
         "results": str(folder.path),
         "datasets": {name: _dataset(benchmark, name, found) for name, found in fingerprints.items()},
         "cells": [_cell(cell, folder) for cell in plan.cells],
+        "trials": {
+            trial: settings
+            for method in benchmark.methods.values()
+            for trial, settings in (method.tuning.trials if method.tuning else {}).items()
+        },
     }
 
 
@@ -109,7 +121,7 @@ def _cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
         "seed": cell.seed,
         "key": cell.key,
         "needs": [
-            {"reason": reason, "method": cell.method.upstream[reason.split()[0]], "key": key}
+            {"reason": reason, "method": cell.method.needed_for(reason), "key": key}
             for reason, key in cell.upstream.items()
         ],
         "recorded": recorded(folder, cell.key),
@@ -123,6 +135,10 @@ def _as_json(content: dict[str, Any]) -> str:
 
 
 def _as_text(content: dict[str, Any]) -> str:
+    from segbench.spec.tune import told
+
+    from .design import as_lines
+
     cells = content["cells"]
     count = sum(cell["recorded"] == "ok" for cell in cells)
     problems = {name: dataset["problem"] for name, dataset in content["datasets"].items() if dataset["problem"]}
@@ -131,7 +147,9 @@ def _as_text(content: dict[str, Any]) -> str:
             f"{content['benchmark']} ({content['source']})",
             _table(cells),
             f"{len(cells)} cells, {count} of them recorded in {content['results']}",
+            *(f"trial {name}: {told(settings)}" for name, settings in content["trials"].items()),
             *(f"key unknown without the data of {name}: {problem}" for name, problem in problems.items()),
+            *as_lines(content["design"]),
             *(f"warning: {warning}" for warning in content["warnings"]),
         ]
     )
@@ -149,7 +167,10 @@ def _table(cells: list[dict[str, Any]]) -> str:
 
 def _row(cell: dict[str, Any]) -> tuple[str, ...]:
     key = cell["key"] or "key unknown"
-    needs = ", ".join(f"{method} ({why})" for method, why in _reasons(cell["needs"]).items())
+    trials = [need for need in cell["needs"] if need["reason"].startswith("trial ")]
+    others = [need for need in cell["needs"] if need not in trials]
+    parts = [f"{method} ({why})" for method, why in _reasons(others).items()]
+    needs = ", ".join([*parts, f"{len(trials)} trials"] if trials else parts)
     return cell["dataset"], cell["subset"], cell["method"], str(cell["seed"]), needs, key, NEXT[cell["recorded"]]
 
 

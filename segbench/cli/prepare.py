@@ -28,13 +28,14 @@ MOST_PAIRS_NAMED = 3
 
 
 class Prepared(NamedTuple):
-    """A dataset whose splits lie in the cache."""
+    """A dataset whose splits lie in the cache and passed the self-test: `guesses`, the mIoU of class 0 everywhere."""
 
     offer: Offer
     root: Path | None
     dataset: Dataset
     cache_key: str
     splits: dict[str, PackedSplit]
+    guesses: dict[str, float | None]
 
 
 def prepare(
@@ -43,7 +44,10 @@ def prepare(
     option: DatasetOptions = None,
     json: Json = False,
 ) -> None:
-    """Download a dataset if its files are missing, check every sample, fill the cache, and show what is in it."""
+    """Download a dataset if its files are missing, check every sample, fill the cache, and show what is in it.
+
+    Its truth is then scored against itself, as predictions will be, and must score exactly 1.
+    """
     from segbench.registry import load_registry
 
     offer = load_registry().find("dataset", dataset)
@@ -54,6 +58,7 @@ def prepare(
 
 def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Prepared:
     from segbench.engine.data.cache import pack
+    from segbench.engine.self_test import self_test
     from segbench.plan.fingerprint import fingerprint
     from segbench.plan.key import cache_key
     from segbench.plan.source import required_versions, source_hash
@@ -72,7 +77,8 @@ def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Pre
         with _progress(name, len(split)) as advance:
             watched = replace(dataset, splits={name: WatchedSplit(split, advance)})
             splits[name] = pack(watched, name, key)
-    return Prepared(offer, folder, dataset, key, splits)
+    guesses = {name: self_test(f"dataset {offer.full_name}", packed) for name, packed in splits.items()}
+    return Prepared(offer, folder, dataset, key, splits, guesses)
 
 
 def _fetch_if_missing(offer: Offer, root: Path) -> None:
@@ -148,7 +154,8 @@ def _content(prepared: Prepared) -> dict[str, Any]:
         "classes": [*dataset.classes],
         "licence": dataset.licence,
         "splits": {name: _split_content(packed) for name, packed in splits.items()},
-        "warnings": [*_absent(dataset, splits), *_identical(splits)],
+        "self_test": {"class_0_miou": prepared.guesses},
+        "warnings": [*_absent(dataset, splits), *_confused(dataset), *_identical(splits)],
     }
 
 
@@ -175,6 +182,15 @@ def _absent(dataset: Dataset, splits: Mapping[str, PackedSplit]) -> list[str]:
     return [
         f"class {name!r} never occurs in train, so it cannot be learnt"
         for name in absent_classes(splits["train"], dataset.classes)
+    ]
+
+
+def _confused(dataset: Dataset) -> list[str]:
+    from segbench.engine.self_test import confused_classes
+
+    return [
+        f"the colour of class {name!r} decodes to {other!r}, so generators of palette colours cannot tell them apart"
+        for name, other in confused_classes(dataset)
     ]
 
 
@@ -230,9 +246,19 @@ def _as_text(content: dict[str, Any]) -> str:
             columns(facts, indent="  "),
             columns([("SPLIT", "IMAGES", "SIZE", "DTYPE"), *(_split_row(*item) for item in splits.items())]),
             columns(_class_rows(content["classes"], splits)),
+            _self_test_line(content),
             *(f"warning: {warning}" for warning in content["warnings"]),
         ]
     )
+
+
+def _self_test_line(content: dict[str, Any]) -> str:
+    guesses = content["self_test"]["class_0_miou"]
+    known = [f"{100 * miou:.2f} % ({split})" for split, miou in guesses.items() if miou is not None]
+    if not known:
+        return "self-test: no pixel is labelled, so nothing can be scored"
+    guess = f"{content['classes'][0]!r} everywhere an mIoU of {', '.join(known)}"
+    return f"self-test passed: truth against itself scores 1, {guess}"
 
 
 def _split_row(name: str, split: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .output import print_or_write
 
 if TYPE_CHECKING:
     from segbench.report.groups import Report
@@ -32,31 +35,16 @@ def report(
     ] = None,
     benchmark: Annotated[str | None, typer.Option(help="Report this benchmark only.")] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.TABLE,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Add tables of the IoU of each class.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
 ) -> None:
-    """Print tables of what the records hold: scores over the seeds, speed, cost, and what failed."""
+    """Print tables of what the records hold: scores with intervals, verdicts, speed, cost, and what failed."""
     from segbench.report import FORMATS, load
 
-    found = load(directories or [Path("results")], benchmark=benchmark)
-    text = FORMATS[format.value](found)
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        _write(output, text)
-        typer.echo(f"wrote {output}", err=True)
+    found = replace(load(directories or [Path("results")], benchmark=benchmark), with_classes=per_class)
+    print_or_write(FORMATS[format.value](found), output)
     if format is ReportFormat.CSV:
         _tell_what_csv_leaves_out(found)
-
-
-def _write(output: Path, text: str) -> None:
-    from segbench.errors import RecordError
-
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RecordError(
-            f"cannot write the report to {output}: {error.strerror}; name another file with -o"
-        ) from error
 
 
 def _tell_what_csv_leaves_out(found: Report) -> None:

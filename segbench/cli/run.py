@@ -95,6 +95,7 @@ def prepare(
     from contextlib import redirect_stdout
 
     from segbench.plan.build import build_plan
+    from segbench.plan.datasets import check_tuning
     from segbench.plan.fingerprint import fingerprint
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
@@ -109,6 +110,7 @@ def prepare(
             name: open_dataset(registry.find("dataset", use.use), use.root, use.options)
             for name, use in loaded.datasets.items()
         }
+        check_tuning(loaded, opened)
         fingerprints = {name: fingerprint(dataset) for name, dataset in opened.items()}
     return loaded, opened, build_plan(loaded, registry, fingerprints, threads=usable_cores())
 

@@ -28,7 +28,7 @@ def score(
 ) -> None:
     """Score the label maps of another tool and record them, so that they stand in the same table."""
     from segbench.engine.score import score_predictions
-    from segbench.engine.score_request import ScoreRequest, resolve_request
+    from segbench.engine.score_request import ScoreRequest, boundaries_of, resolve_request
     from segbench.registry import load_registry
 
     request = ScoreRequest(
@@ -43,7 +43,7 @@ def score(
     )
     registry = load_registry()
     use, entry, folder = resolve_request(request, registry)
-    record = score_predictions(predictions, use, entry, registry, folder)
+    record = score_predictions(predictions, use, entry, registry, folder, boundaries_of(request, registry))
     typer.echo(summary(record))
     typer.echo(folder.record_path(record.key))
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import doctor, plan, predict, prepare, probe, report, run, score, show
+from . import compare, doctor, plan, predict, prepare, probe, report, rescore, run, score, show
 from . import list as list_command
+from . import time as time_command
 from .failure import report_failure
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args
 app.command(short_help="Run a benchmark and print its table.")(run.run)
 app.command(short_help="Show the cells of a benchmark and their keys.")(plan.plan)
 app.command(short_help="Print tables of what the records hold.")(report.report)
+app.command(short_help="Ask whether one method is better than another, and where.")(compare.compare)
+app.command(short_help="See what other conventions of mIoU make of recorded counts.")(rescore.rescore)
 app.command("list", short_help="List the components that plugins offer.")(list_command.list_components)
 app.command(short_help="Show a component and its options.")(show.show)
 app.command(short_help="Download, check and decode a dataset.")(prepare.prepare)
 app.command(short_help="Write the label maps that a recorded cell predicts.")(predict.predict)
 app.command(short_help="Ask whether a critic can win on how labels are encoded.")(probe.probe)
 app.command(short_help="Score and record the label maps of another tool.")(score.score)
+app.command("time", short_help="Time methods without training them.")(time_command.time_methods)
 app.command(short_help="Look at devices, versions, folders and plugins.")(doctor.doctor)
 
 

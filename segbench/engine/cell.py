@@ -9,6 +9,7 @@ import torch
 
 from segbench.plan.subset import Subset
 from segbench.registry import load_registry
+from segbench.stats.passports import definitions
 from segbench.stats.scores import per_class, scores
 from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
@@ -59,7 +60,13 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     training = prepare_training(cell, registry, data, device, upstream, folder)
     memory = PeakMemory(device)
     outcome = train_if_trained(training, job, channel)
-    trained = Train(steps=outcome.steps, seconds=round(outcome.seconds, 3), images_per_second=outcome.images_per_second)
+    trained = Train(
+        steps=outcome.steps,
+        seconds=round(outcome.seconds, 3),
+        images_per_second=outcome.images_per_second,
+        shares=outcome.shares,
+        seconds_to_best=outcome.seconds_to_best,
+    )
     if not outcome.finished:
         return CellResult(status="interrupted", train=trained, environment=where)
     peak = memory.bytes()
@@ -104,14 +111,15 @@ def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: Cel
     )
     if Subset.parse(cell.subset).is_fold:
         leave_predictions(folder / PROBABILITIES, segmenter, cell, data)
-    total = counts.confusion.sum(axis=0)
+    found = scores(counts)
     refinement = None
     if isinstance(segmenter, Refined):
         refinement = refinement_on(split, segmenter, protocol, data.dataset.ignore_index)
     return {
-        "scores": scores(total),
-        "per_class": per_class(total),
-        "evaluated": Evaluated(split=counts.split, images=len(counts.ids)),
+        "scores": found,
+        "per_class": per_class(counts),
+        "definitions": definitions(found),
+        "evaluated": Evaluated(split=counts.split, images=len(counts.ids), classes=list(data.dataset.classes)),
         "refinement": refinement,
     }
 

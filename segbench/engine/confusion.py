@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from .binning import count_bins
+
 # From about this many classes on, a pixel's classes side by side in memory fill the CPU's vector registers.
 _WIDE = 16
 _BLOCK = 32_768  # elements that stay in the CPU's cache, and that torch does not split among threads
@@ -81,13 +83,13 @@ def confusion_matrices(
     [[[1, 0], [0, 1]]]
     """
     prediction, truth = prediction.flatten(1), truth.flatten(1)
-    dtype = _smallest_type(max((num_classes + 1) * num_classes - 1, ignore_index))
+    dtype = smallest_type(max((num_classes + 1) * num_classes - 1, ignore_index))
     count = _count_on_cpu if truth.device.type == "cpu" else _count_on_device
     counts = count(prediction, truth, num_classes, dtype)
     return counts.view(-1, num_classes + 1, num_classes)[:, :num_classes]
 
 
-def _smallest_type(largest: int) -> torch.dtype:
+def smallest_type(largest: int) -> torch.dtype:
     """Return the integer type that holds 0 to `largest`: fewer bytes a pixel are counted faster."""
     types = (torch.uint8, torch.int16, torch.int32)
     return next((dtype for dtype in types if largest <= torch.iinfo(dtype).max), torch.int64)
@@ -111,7 +113,5 @@ def _count_on_cpu(prediction: torch.Tensor, truth: torch.Tensor, num_classes: in
 def _count_on_device(
     prediction: torch.Tensor, truth: torch.Tensor, num_classes: int, dtype: torch.dtype
 ) -> torch.Tensor:
-    """Count without `bincount`, which on CUDA would wait for the device to learn the largest value."""
-    bins = _bins(prediction, truth, num_classes, dtype).long()
-    counts = torch.zeros(len(truth), (num_classes + 1) * num_classes, dtype=torch.int64, device=truth.device)
-    return counts.scatter_add_(1, bins, torch.ones_like(bins))
+    """Count the bins of all images at once."""
+    return count_bins(_bins(prediction, truth, num_classes, dtype), (num_classes + 1) * num_classes)

@@ -8,7 +8,18 @@ from pydantic import Field
 
 from segbench.plan.cell import Cell
 from segbench.spec.protocol import Frozen
-from segbench.store.record import Cost, Evaluated, Generation, Health, Inference, PerClass, Refinement, Scores, Train
+from segbench.store.record import (
+    Cost,
+    Evaluated,
+    Generation,
+    Health,
+    Inference,
+    PerClass,
+    Refinement,
+    Scores,
+    Timing,
+    Train,
+)
 
 
 class CellJob(Frozen):
@@ -31,6 +42,7 @@ class CellResult(Frozen):
     status: Literal["ok", "interrupted"]
     scores: Scores | None = None
     per_class: PerClass | None = None
+    definitions: dict[str, str] = Field(default_factory=dict)
     evaluated: Evaluated | None = None
     train: Train | None = None
     cost: Cost | None = None
@@ -40,11 +52,22 @@ class CellResult(Frozen):
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
+class TimingJob(CellJob):
+    """A cell whose method is to be timed; weights in its folder are taken where there are any.
+
+    `size` is the [height, width] of images, by default that of most images of the evaluated split. Where it is given,
+    the stage "loading" is left out: files have the sizes that they have.
+    """
+
+    size: tuple[int, int] | None = None
+
+
 class TimingResult(Frozen):
-    """What the timing of a method gives: rows for `Record.inference`, and the bytes at the peak; None if unknown."""
+    """What the timing of a method gives: `Record.inference`, `Record.timing`, bytes at the peak (None if unknown)."""
 
     inference: tuple[Inference, ...]
     inference_peak_bytes: int | None
+    timing: Timing
 
 
 class Channel(Protocol):

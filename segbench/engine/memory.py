@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.errors import CellError
+from segbench.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ _M_MMAP_MAX = -4
 
 @contextmanager
 def memory_errors_named(device: torch.device) -> Iterator[None]:
-    """Turn the several ways of running out of memory into one CellError."""
+    """Turn the several ways of running out of memory into one error."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -33,9 +33,9 @@ def memory_errors_named(device: torch.device) -> Iterator[None]:
         raise _out_of_memory(device, error) from error
 
 
-def _out_of_memory(device: torch.device, error: Exception) -> CellError:
+def _out_of_memory(device: torch.device, error: Exception) -> OutOfMemoryError:
     first_line = (str(error).strip() or "no further details").splitlines()[0]
-    return CellError(f"out of memory on {device}: {first_line}; lower batch_size or crop")
+    return OutOfMemoryError(f"out of memory on {device}: {first_line}; lower batch_size or crop")
 
 
 def keep_freed_memory() -> None:

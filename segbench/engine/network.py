@@ -56,12 +56,17 @@ class Segmenter(nn.Module):
     def forward(self, images: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the logits, and in training the network's auxiliary outputs behind them."""
         padded = self._pad(images, value=0.0)
-        output = self.network(padded, *(self._pad(other, value=0.0) if other.ndim == 4 else other for other in others))
+        output = self._apply_to(padded, others)
         if self.training and isinstance(output, tuple) and output:
             self._check(output[0], images)
             return self._fit(output[0], padded, images), *output[1:]
         self._check(output, images)
         return self._fit(output, padded, images)
+
+    def unfitted(self, images: Tensor, *others: Tensor) -> Tensor:
+        """Return what the network makes of the padded images, neither resized nor cut: what inference costs alone."""
+        output: Tensor = self._apply_to(self._pad(images, value=0.0), others)
+        return output
 
     def split(
         self, output: Tensor | tuple[Tensor, ...], labels: Tensor, ignore_index: int
@@ -89,6 +94,9 @@ class Segmenter(nn.Module):
                 f"{_name(self.network)}.auxiliary_loss returned {_described(loss)}; expected a scalar tensor"
             )
         return loss
+
+    def _apply_to(self, padded: Tensor, others: tuple[Tensor, ...]) -> Any:
+        return self.network(padded, *(self._pad(other, value=0.0) if other.ndim == 4 else other for other in others))
 
     def _pad(self, tensor: Tensor, value: float) -> Tensor:
         height, width = tensor.shape[-2:]

@@ -14,6 +14,7 @@ from segbench.registry import load_registry
 from segbench.spec.protocol import Budget
 
 from .cell_data import open_data
+from .clusters import clusters_of
 from .data.batches import evaluation_batches
 from .data.subset import split_places
 from .environment import resolve_device
@@ -44,6 +45,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
         registry = load_registry()
         data = open_data(job.cell, registry, device)
         check_folds(job.cell.method, data)
+        clusters_of(data.dataset, data.packed(protocol.evaluate).ids, job.cell.dataset_name)
         upstream = stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
             training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))

@@ -97,7 +97,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
             f"{path}: its network was not kept, there is no {model}; "
             "run the cell again with `--set protocol.keep.model=last` after removing the record"
         )
-    cell = _parsed_cell(record, path)
+    cell = _as_trained(record, path)
     description = read_description(folder / DATASET)
     registry = load_registry()
     apply_numeric_settings(cell.method.protocol)
@@ -157,6 +157,19 @@ def _finished(path: Path) -> Record:
         cause = f": {record.error.cause}" if record.error else ""
         raise RecordError(f"{path}: that cell is {record.status}{cause}; only a finished one can predict")
     return record
+
+
+def _as_trained(record: Record, path: Path) -> Cell:
+    """Return the cell of a record; a tuned one has the recipe of its best trial, whose record lies beside its own."""
+    cell = _parsed_cell(record, path)
+    if record.settled is None or record.settled.winner is None:
+        return cell
+    beside = path.with_name(f"{record.settled.winner}.json")
+    try:
+        trial = _parsed_cell(_finished(beside), beside)
+    except RecordError as error:
+        raise RecordError(f"{path}: it was tuned, and its network is built as in its best trial: {error}") from error
+    return cell.model_copy(update={"method": cell.method.with_recipe_of(trial.method)})
 
 
 def _parsed_cell(record: Record, path: Path) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,22 +14,23 @@ from segbench.plan.fingerprint import fingerprint
 from segbench.plan.key import cache_key
 from segbench.plan.source import required_versions, source_hash
 from segbench.registry.datasets import open_dataset
+from segbench.stats.passports import definitions
 from segbench.stats.scores import per_class, scores
 from segbench.store.counts import Counts, write_counts
 from segbench.store.record import Evaluated, Record
 
-from .confusion import confusion_matrices
+from .clusters import clusters_of
 from .data.cache import pack
 from .environment import environment
+from .label_counts import USUAL_BOUNDARIES, Rules, joined, label_counts, small_in
 from .label_files import find_label_maps, read_label_map
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from segbench.registry import Registry
+    from segbench.spec.protocol import Boundaries
     from segbench.spec.recipe import DatasetUse
     from segbench.store.folder import ResultsFolder
 
@@ -45,35 +47,42 @@ class Entry(NamedTuple):
 
 
 def score_predictions(
-    folder: Path, use: DatasetUse, entry: Entry, registry: Registry, results: ResultsFolder
+    folder: Path,
+    use: DatasetUse,
+    entry: Entry,
+    registry: Registry,
+    results: ResultsFolder,
+    boundaries: Boundaries = USUAL_BOUNDARIES,
 ) -> Record:
     """Count a folder of label maps against the truth of a split, and write record and counts.
 
-    The key covers the predicted classes, the data and the entry, so scoring the same twice leaves one record. Raises
-    DataError for data that is not at hand and for label maps that are missing, left over or malformed
-    (`find_label_maps`, `read_label_map`), RecordError for a results folder that cannot be written.
+    The key covers the predicted classes, the data, the widths of `boundaries` and the entry, so scoring the same twice
+    leaves one record. Raises DataError for data that is not at hand and for label maps that are missing, left over or
+    malformed (`find_label_maps`, `read_label_map`), RecordError for a results folder that cannot be written.
     """
     offer = registry.find("dataset", use.use)
     dataset = open_dataset(offer, use.root, use.options)
     mark = fingerprint(dataset)
     packed = pack(dataset, entry.split, cache_key(use, mark, source_hash(offer), required_versions(offer)))
-    confusion, digest = count_predictions(folder, packed)
+    counts, digest = count_predictions(folder, packed, boundaries)
+    counts = replace(counts, clusters=clusters_of(dataset, packed.ids, entry.dataset))
     spec = {
         "scored": True,
         "dataset": {**use.model_dump(mode="json", exclude={"root"}), "fingerprint": mark},
         "split": entry.split,
         "predictions": digest,
+        "boundaries": boundaries.model_dump(mode="json"),
     }
-    record = scored_record(confusion, spec, entry, results.benchmark)
-    write_counts(results.cell_folder(record.key), Counts(ids=packed.ids, split=entry.split, confusion=confusion))
+    record = scored_record(counts, dataset.classes, spec, entry, results.benchmark)
+    write_counts(results.cell_folder(record.key), counts)
     results.write(record)
     return record
 
 
-def count_predictions(folder: Path, packed: PackedSplit) -> tuple[NDArray[np.int64], str]:
-    """Return the confusion counts of each image (n, K, K), and a hash of all ids and predicted classes."""
-    digest = hashlib.sha256()
-    matrices = []
+def count_predictions(folder: Path, packed: PackedSplit, boundaries: Boundaries) -> tuple[Counts, str]:
+    """Return all that label maps let count, and a hash of all ids and predicted classes."""
+    digest, rules = hashlib.sha256(), Rules(packed.num_classes, packed.ignore_index, boundaries)
+    parts = []
     for index, path in enumerate(find_label_maps(folder, packed.ids)):
         truth = packed.labels(index)
         prediction = read_label_map(path, truth, packed.num_classes, packed.ignore_index)
@@ -81,13 +90,15 @@ def count_predictions(folder: Path, packed: PackedSplit) -> tuple[NDArray[np.int
         digest.update(prediction.astype("<u2").tobytes())
         counted = np.where(truth == packed.ignore_index, 0, prediction)
         pair = (torch.from_numpy(counted)[None], torch.from_numpy(truth.astype(np.int64))[None])
-        matrices.append(confusion_matrices(*pair, packed.num_classes, packed.ignore_index))
-    return torch.cat(matrices).numpy(), digest.hexdigest()
+        parts.append(label_counts(*pair, small_in(packed, [index], pair[0].device), rules))
+    return Counts(ids=packed.ids, split=packed.split, sizes=packed.sizes, **joined(parts)), digest.hexdigest()
 
 
-def scored_record(confusion: NDArray[np.int64], spec: Mapping[str, Any], entry: Entry, benchmark: str) -> Record:
+def scored_record(
+    counts: Counts, classes: Sequence[str], spec: Mapping[str, Any], entry: Entry, benchmark: str
+) -> Record:
     """Return the record of label maps that were made elsewhere."""
-    total = confusion.sum(axis=0)
+    found = scores(counts)
     return Record(
         key=_key(spec, entry),
         benchmark=benchmark,
@@ -96,9 +107,10 @@ def scored_record(confusion: NDArray[np.int64], spec: Mapping[str, Any], entry: 
         method=entry.method,
         seed=entry.seed,
         status="ok",
-        scores=scores(total),
-        per_class=per_class(total),
-        evaluated=Evaluated(split=entry.split, images=len(confusion)),
+        scores=found,
+        per_class=per_class(counts),
+        definitions=definitions(found),
+        evaluated=Evaluated(split=counts.split, images=len(counts.ids), classes=list(classes)),
         spec=dict(spec),
         environment=environment(torch.device("cpu"), torch.get_num_threads()),
     )

@@ -12,6 +12,7 @@ from segbench.spec.benchmark import load_benchmark
 from segbench.spec.names import check_name
 from segbench.spec.node import Place
 from segbench.spec.packaged import packaged_benchmarks
+from segbench.spec.protocol import Boundaries
 from segbench.spec.recipe import DatasetUse
 from segbench.store.folder import ResultsFolder
 
@@ -82,6 +83,13 @@ def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Regis
     use = DatasetUse(use=offer.full_name, options=coerce_options(offer, request.options), root=request.root)
     same = [name for name, other in datasets.items() if (other.use, other.options) == (use.use, use.options)]
     return (same[0] if same else offer.component.name), use
+
+
+def boundaries_of(request: ScoreRequest, registry: Registry) -> Boundaries:
+    """Return how wide boundaries are in the benchmark's table, if its methods agree; else what protocols have."""
+    _, benchmark = _benchmark(request, registry)
+    widths = {method.protocol.boundaries for method in benchmark.methods.values()} if benchmark else set()
+    return widths.pop() if len(widths) == 1 else Boundaries()
 
 
 def _evaluated_split(benchmark: Benchmark | None) -> str:

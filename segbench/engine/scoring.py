@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.contracts import SEGMENTING_MAPS
-from segbench.stats.scores import scores
+from segbench.stats.scores import miou
 
-from .evaluate import evaluate
+from .clusters import clusters_of
+from .evaluate import confusion_counts, evaluate
 from .network import Decoded, Refined
 from .pairing import palette_colours
 from .precision import memory_format
@@ -45,11 +46,11 @@ def is_scored(mapping: Mapping) -> bool:
 
 
 def evaluate_on(split: str, segmenter: torch.nn.Module, cell: Cell, data: CellData) -> Counts:
-    """Return the confusion counts of a segmenter on a split, under the cell's protocol."""
-    protocol = cell.method.protocol
+    """Return all counts of a segmenter on a split, under the cell's protocol."""
+    protocol, resident = cell.method.protocol, data.resident(split)
     return evaluate(
         segmenter,
-        data.resident(split),
+        resident,
         split=split,
         num_classes=data.num_classes,
         ignore_index=data.dataset.ignore_index,
@@ -57,9 +58,23 @@ def evaluate_on(split: str, segmenter: torch.nn.Module, cell: Cell, data: CellDa
         precision=protocol.precision,
         memory_format=memory_format(protocol.channels_last),
         window=protocol.window,
+        boundaries=protocol.boundaries,
+        surface_distances=protocol.surface_distances,
+        clusters=clusters_of(data.dataset, resident.ids, cell.dataset_name),
     )
 
 
 def validation_miou(segmenter: torch.nn.Module, cell: Cell, data: CellData) -> float:
     """Return the mIoU of a segmenter on the validation split."""
-    return scores(evaluate_on("val", segmenter, cell, data).confusion.sum(axis=0)).miou or 0.0
+    protocol = cell.method.protocol
+    confusion = confusion_counts(
+        segmenter,
+        data.resident("val"),
+        num_classes=data.num_classes,
+        ignore_index=data.dataset.ignore_index,
+        batch_size=protocol.batch_size,
+        precision=protocol.precision,
+        memory_format=memory_format(protocol.channels_last),
+        window=protocol.window,
+    )
+    return miou(confusion.sum(axis=0)) or 0.0

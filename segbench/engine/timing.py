@@ -1,132 +1,150 @@
-"""The inference speed of a cell's method: the only times of inference that are reported as results."""
+"""The inference speed of a cell's method: the only times of inference that are reported as results.
+
+Every rival runs this in a process of its own and waits for its turns (segbench/engine/turns.py).
+"""
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.errors import CellError
-from segbench.registry import load_registry
+from segbench.errors import DataError, OutOfMemoryError
+from segbench.store.record import DeviceState
 
-from .cell_data import open_data
-from .cell_files import MODEL
-from .checkpoint import load_tensors
-from .components import build_network, mapping_of
+from .bench import Bench
 from .cost import PeakMemory
+from .device_state import device_state, open_nvml
+from .energy import energy_of
 from .environment import resolve_device
-from .inference import class_scores
-from .job import TimingResult
-from .latency import inference_row, measure
-from .mapping import inference_inputs
+from .latency import Measurement, short_throughput, sweep
 from .memory import memory_errors_named
-from .precision import apply_numeric_settings, autocast, memory_format
-from .scoring import as_segmenter, is_scored
-from .setup import inference_size, training_size
-from .training_clock import synchronize
-from .upstream import load_segmenter
+from .turns import Measured, Work, energy_part, row_part, sweep_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from segbench.store.record import Inference, Stage
 
-    from segbench.registry import Registry
-    from segbench.spec.protocol import Protocol
-    from segbench.store.record import Inference
-
-    from .cell_data import CellData
-    from .job import CellJob, Channel
+    from .device_state import Nvml
+    from .job import TimingJob
+    from .turns import Part, TurnChannel
 
 
-def time_cell(job: CellJob, channel: Channel) -> TimingResult:
-    """Time the network of a cell on this device, which nothing else should use meanwhile.
+def time_cell(job: TimingJob, channel: TurnChannel) -> Measured | None:
+    """Time the network of a cell, turn by turn; None where an early end was asked for.
 
-    Images of the evaluated split's most frequent size go in at batch 1 and at the protocol's batch, class scores of the
-    same size come out (stage "forward"). A generator of images is given labels or noise instead, at the size that it is
-    trained for. The weights are those kept beside the record, if they are; speed does not
-    depend on them. A batch that does not fit into memory has no row. The peak is that of all batches that were tried.
+    Rows are taken at batch 1 and at the protocol's batch, in all stages, then a sweep for the best batch and, with a
+    full budget where the device counts it, energy at the protocol's batch. Beside rivals, running out of memory is an
+    error; alone, a batch that does not fit has no row. The peak is that of the rows.
     """
-    protocol = job.cell.method.protocol
-    apply_numeric_settings(protocol)
     device = resolve_device(job.device)
     with memory_errors_named(device):
-        registry = load_registry()
-        data = open_data(job.cell, registry, device)
-        mapping = mapping_of(job.cell, data)
-        network = trained_network(job, registry, data, device)
-    size = inference_size(job.cell, data, mapping)
-    memory = PeakMemory(device)
-    rows: list[Inference] = []
-    for batch in sorted({1, protocol.batch_size}):
-        channel.emit("stage", name=f"time batches of {batch}")
+        bench = Bench(job)
+        return Course(bench, channel, open_nvml(device)).run()
+
+
+class EarlyEnd(Exception):
+    """The parent asked for an early end."""
+
+
+class Course:
+    """One rival's way through a session."""
+
+    def __init__(self, bench: Bench, channel: TurnChannel, nvml: Nvml | None) -> None:
+        self._bench, self._channel, self._nvml = bench, channel, nvml
+        self._timing = bench.protocol.timing
+        self._memory = PeakMemory(bench.device)
+        self._before: DeviceState | None = None
+        self._steady = True
+        self._rivals, self._doing = 1, ""
+        self._measured: Measured | None = None
+
+    def run(self) -> Measured | None:
+        """Take all turns."""
         try:
-            with memory_errors_named(device):
-                inputs = inference_inputs(mapping, data.dataset.channels, batch, size, device)
-                forward = segmenting_step if is_scored(mapping) else generating_step
-                durations = measure(forward(network, inputs, protocol), device_clock(device), protocol.timing)
-        except CellError as error:
+            rows = [row for batch in sorted({1, self._bench.protocol.batch_size}) for row in self._rows(batch)]
             if not rows:
+                raise OutOfMemoryError(f"not even one image fits into the memory of {self._bench.device}")
+            self._measured = self._summed_up(rows)
+            self._bench.clear()
+            self._measured = self._with_sweep(self._measured)
+            return self._with_energy(self._measured)
+        except EarlyEnd:
+            return None
+
+    def _rows(self, batch: int) -> list[Inference]:
+        """Return the rows of a batch size; alone on the device, those that were done when memory ran out."""
+        rows: list[Inference] = []
+        try:
+            for stage in self._bench.stages:
+                rows += self._row(stage, batch)
+        except OutOfMemoryError as error:
+            if self._rivals > 1:
                 raise
-            channel.emit("warning", message=f"batches of {batch} were not timed: {error}")
-        else:
-            rows.append(inference_row(durations, batch, size, protocol.timing))
-    return TimingResult(inference=tuple(rows), inference_peak_bytes=memory.bytes())
+            self._channel.emit("warning", message=f"batches of {batch} were not timed to the end: {error}")
+        return rows
 
+    def _row(self, stage: Stage, batch: int) -> list[Inference]:
+        """Return the row of a stage, or none where the images cannot be read."""
+        self._turn(row_part(stage, batch, Work.WARM_UP))
+        try:
+            with memory_errors_named(self._bench.device):
+                measurement = self._measure(stage, batch)
+        except DataError as error:  # training needed only the cache, so the files may be gone
+            self._channel.emit("warning", message=f"the stage {stage!r} was not timed: {error}")
+            return []
+        self._steady = self._steady and measurement.steady
+        return [measurement.row(stage, batch, self._bench.size)]
 
-def trained_network(job: CellJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
-    """Build what the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
-    cell = job.cell
-    network = build_network(cell, registry, data, training_size(cell, data), device)
-    model = Path(job.folder) / MODEL
-    if model.is_file():
-        network.load_state_dict(load_tensors(model)[0])
-    base = load_segmenter(job.upstream["refines"], device) if cell.method.refines else None
-    return as_segmenter(network, mapping_of(cell, data), base).eval()
+    def _measure(self, stage: Stage, batch: int) -> Measurement:
+        timing = self._timing if stage == "forward" else self._timing.beside_the_forward_pass
+        measurement = Measurement(self._bench.stopwatch(stage, batch), timing)
+        measurement.warm_up()
+        # Not earlier: a device that was idle has a low clock.
+        self._before = self._before or device_state(self._nvml, self._rivals)
+        while not measurement.is_done:
+            self._turn(row_part(stage, batch, Work.BLOCK))
+            measurement.block()
+        return measurement
 
+    def _summed_up(self, rows: list[Inference]) -> Measured:
+        return Measured(
+            inference=tuple(rows),
+            inference_peak_bytes=self._memory.bytes(),
+            threads=torch.get_num_threads(),
+            steady=self._steady,
+            before=self._before or DeviceState(),
+            after=device_state(self._nvml, self._rivals),
+        )
 
-def segmenting_step(
-    network: torch.nn.Module, inputs: Sequence[torch.Tensor], protocol: Protocol
-) -> Callable[[], torch.Tensor]:
-    """Return the iteration to be timed, called once so that what it compiles or searches for at first is done."""
-    forward = compiled_anew(network, protocol)
-    images = inputs[0].to(memory_format=memory_format(protocol.channels_last))
+    def _with_sweep(self, measured: Measured) -> Measured:
+        """Add batches one by one: should the next be too large even to fail in good order, these are known."""
+        for point in sweep(self._throughput, self._timing.sweep):
+            self._measured = measured = measured.model_copy(update={"sweep": (*measured.sweep, point)})
+        return measured
 
-    def step() -> torch.Tensor:
-        return class_scores(forward, images, precision=protocol.precision, window=protocol.window)
+    def _throughput(self, batch: int) -> float | None:
+        """Return images a second of the network alone at one batch size; None if memory is out."""
+        self._turn(sweep_part(batch))
+        try:
+            with memory_errors_named(self._bench.device):
+                return short_throughput(self._bench.stopwatch("forward", batch), batch, self._timing)
+        except OutOfMemoryError:
+            return None
 
-    step()
-    return step
+    def _with_energy(self, measured: Measured) -> Measured:
+        """Add the energy at the largest batch that has a row, if the device counts it and the budget is a full one."""
+        if self._nvml is None or self._timing.budget == "reduced" or self._nvml.joules() is None:
+            return measured
+        self._turn(energy_part())
+        batch = max(row.batch for row in measured.inference)
+        energy = energy_of(self._bench.stopwatch("forward", batch), batch, self._nvml.joules)
+        return measured.model_copy(update={"energy": energy})
 
-
-def generating_step(
-    network: torch.nn.Module, inputs: Sequence[torch.Tensor], protocol: Protocol
-) -> Callable[[], torch.Tensor]:
-    """Return the iteration to be timed of a generator of images, called once."""
-    forward = compiled_anew(network, protocol)
-
-    def step() -> torch.Tensor:
-        with torch.inference_mode(), autocast(inputs[0].device, protocol.precision):
-            made: torch.Tensor = forward(*inputs)
-            return made.float()
-
-    step()
-    return step
-
-
-def compiled_anew(network: torch.nn.Module, protocol: Protocol) -> Callable[..., torch.Tensor]:
-    """Return the network, compiled where the protocol asks for it, without code of another batch size."""
-    if not protocol.compile:
-        return network
-    torch.compiler.reset()  # or the second batch size would run code compiled for any size
-    return torch.compile(network)
-
-
-def device_clock(device: torch.device) -> Callable[[], float]:
-    """Return a clock that waits for the device before it tells the seconds."""
-
-    def now() -> float:
-        synchronize(device)
-        return time.perf_counter()
-
-    return now
+    def _turn(self, part: Part) -> None:
+        """Wait for the next turn, and say so where it begins something new."""
+        self._rivals = self._channel.wait_for_turn(part, self._measured)
+        if self._rivals == 0:
+            raise EarlyEnd
+        if str(part) != self._doing:
+            self._doing = str(part)
+            self._channel.emit("stage", name=self._doing)

@@ -13,6 +13,7 @@ from segbench.errors import CellError, RecordError
 from segbench.stats.health import judge
 
 from .checkpoint import set_aside
+from .laps import Laps
 from .observe import observe_pull, observe_step
 from .optimizers import set_learning_rate
 from .precision import autocast
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .adversary import Adversary, CriticUpdate
     from .data.batches import BatchSource
     from .job import Channel
+    from .laps import TrainingPart
     from .mapping import Mapping
     from .network import Segmenter, Synthesizer
     from .pairing import Pair
@@ -63,12 +65,17 @@ class Training:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended; `finished` is False if it was asked to stop early; `health` is that of an adversary."""
+    """How training ended; `finished` is False if it was asked to stop early; `health` is that of an adversary.
+
+    `shares` are those of `Laps`, `seconds_to_best` the seconds of training until the best validation.
+    """
 
     finished: bool
     steps: int
     seconds: float
     images_per_second: float | None
+    shares: dict[TrainingPart, float] | None = None
+    seconds_to_best: float | None = None
     health: Health | None = None
 
 
@@ -87,28 +94,32 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     forward = torch.compile(network) if protocol.compile else network
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
-    clock = TrainingClock(device, already=progress.seconds)
+    clock, laps = TrainingClock(device, already=progress.seconds), Laps(device)
     saved_at = reported_at = time.monotonic()
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
     network.train()
     while (done := fraction_spent(protocol.budget, total_steps, state)) < 1:
         if channel.stop_requested():
             state.save(checkpoint)
-            return outcome_of(state, clock, finished=False)
+            return outcome_of(state, clock, laps, finished=False)
 
+        laps.begin()
         factor = learning_rate_factor(protocol.schedule, progress.step, done)
         set_learning_rate(generator.optimizer, protocol.optimizer.lr * factor)
         if adversary is not None:
             set_learning_rate(state.critic_of(adversary).optimizer, adversary.recipe.optimizer.lr * factor)
             for _ in range(adversary.extra_steps(progress.step)):
                 train_critic_apart(training, adversary, state)
+            laps.end("critic")
 
         # All that the generator draws at random comes from this seed, whether or not a critic looks on.
         batch = training.batches.at(progress.step)
         torch.manual_seed(derive(training.seed, "noise", progress.step))
         generator.optimizer.zero_grad(set_to_none=True)
         with autocast(device, protocol.precision):
-            returned = forward(*mapping.inputs(batch, training.seed, progress.step))
+            inputs = mapping.inputs(batch, training.seed, progress.step)
+            laps.end("data")
+            returned = forward(*inputs)
             output, auxiliary_loss = network.split(returned, batch.labels, mapping.form.ignore_index)
 
         # The step is cut at the generator's output z: every term gives its gradient there, then one backward pass
@@ -123,7 +134,9 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         if adversary is not None:
             torch.manual_seed(derive(training.seed, "critic", progress.step))
             pair = adversary.pair(batch, z)
+            laps.end("generator")
             update = update_critic(adversary, state, pair, batch.labels) if adversary.shares_batches else None
+            laps.end("critic")
             adversarial_loss = adversary.generator_loss(pair, batch.labels)
             adversarial = adversary.gradient(generator.scaler.scale(adversarial_loss), z)
             weight = adversary.weight(progress.step)
@@ -151,6 +164,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         generator.step(protocol.clip_gradient)
         if state.average is not None:
             state.average.update_parameters(network)
+        laps.end("generator")
         progress.step += 1
         unreported_loss += loss.detach()
         progress.seconds = clock.step(len(batch.indices))
@@ -160,6 +174,8 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         if last or now - reported_at > _REPORT_SECONDS:
             steps = progress.step - first_unreported
             report(channel, clock, state, total_steps, check_finite(unreported_loss.item() / steps, progress.step))
+            # The loss has been waited for, and so all steps until here: the seconds that another budget may take over.
+            progress.seconds = clock.seconds()
             reported_at, first_unreported = now, progress.step
             unreported_loss.zero_()
         if validation_is_due(protocol, total_steps, state):
@@ -171,7 +187,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             saved_at = now
 
     network.load_state_dict(state.best or state.evaluated_network.state_dict())
-    return outcome_of(state, clock, finished=True)
+    return outcome_of(state, clock, laps, finished=True)
 
 
 def learn_unlabelled(
@@ -214,11 +230,19 @@ def train_critic_apart(training: Training, adversary: Adversary, state: Training
     update_critic(adversary, state, adversary.pair(batch, output.float()), batch.labels)
 
 
-def outcome_of(state: TrainingState, clock: TrainingClock, *, finished: bool) -> Outcome:
+def outcome_of(state: TrainingState, clock: TrainingClock, laps: Laps, *, finished: bool) -> Outcome:
     """Return how training ended."""
     progress = state.progress
     health = None if state.critic is None else judge(state.health.points(), state.health.non_finite())
-    return Outcome(finished, progress.step, progress.seconds, clock.images_per_second(), health)
+    return Outcome(
+        finished=finished,
+        steps=progress.step,
+        seconds=progress.seconds,
+        images_per_second=clock.images_per_second(),
+        shares=laps.shares(),
+        seconds_to_best=progress.best_seconds,
+        health=health,
+    )
 
 
 def steps_in(budget: Budget, images_per_epoch: int, batch_size: int) -> int | None:
@@ -290,5 +314,5 @@ def validate(training: Training, state: TrainingState, channel: Channel) -> None
     if miou is None:
         return
     channel.emit("validation", step=state.progress.step, miou=miou)
-    if training.protocol.select == "best":
-        state.keep_as_best(miou)
+    if state.progress.is_best(miou) and training.protocol.select == "best":
+        state.keep_as_best()

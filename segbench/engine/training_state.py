@@ -30,13 +30,24 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """How far training has come: steps of generator and critic, seconds, validations, and the best mIoU on val."""
+    """How far training has come: steps of generator and critic, seconds, validations, and the best mIoU on val.
+
+    `best_seconds` are the seconds of training until that best one.
+    """
 
     step: int = 0
     critic_step: int = 0
     seconds: float = 0.0
     validations: int = 0
     best_miou: float | None = None
+    best_seconds: float | None = None
+
+    def is_best(self, miou: float) -> bool:
+        """Tell whether a validation is better than all before, and remember it if so."""
+        if self.best_miou is not None and miou <= self.best_miou:
+            return False
+        self.best_miou, self.best_seconds = miou, self.seconds
+        return True
 
 
 @dataclass
@@ -144,8 +155,6 @@ class TrainingState:
         self.progress = Progress(**state["progress"])
         self.health = HealthLog.restored(state["health"])
 
-    def keep_as_best(self, miou: float) -> None:
-        """Remember the evaluated weights as the best so far if `miou` says so."""
-        if self.progress.best_miou is None or miou > self.progress.best_miou:
-            self.progress.best_miou = miou
-            self.best = {name: tensor.detach().clone() for name, tensor in self.evaluated_network.state_dict().items()}
+    def keep_as_best(self) -> None:
+        """Remember the evaluated weights as those of the best validation so far."""
+        self.best = {name: tensor.detach().clone() for name, tensor in self.evaluated_network.state_dict().items()}

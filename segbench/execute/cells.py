@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from segbench.store.record import Failure
 
-from .jobs import cell_job, key_of, method_of, upstream_of
+from .jobs import cell_job, key_of, method_of, settle, upstream_of
 from .outcome import Finished, Outcome
 from .pool import Pool
 from .records import finished_record, unfinished_record
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from segbench.plan.cell import Cell
-    from segbench.store.record import Record, Status
+    from segbench.store.record import Record, Settled, Status
 
     from .jobs import Run
     from .workers import Event
@@ -56,6 +56,7 @@ class Schedule:
         self._run, self._refused = run, refused
         self._cells = {key_of(cell): cell for cell in cells}
         self._waiting = list(self._cells)
+        self._settled: dict[str, Settled | None] = {}
         self._said: set[str] = set()
         self.shares = Shares(run.folder, self._waiting)
 
@@ -90,7 +91,8 @@ class Schedule:
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
         if isinstance(outcome, Finished):
-            self._record(key, finished_record(self._cells[key], outcome.result, self._run.circumstances))
+            settled = self._settled[key]
+            self._record(key, finished_record(self._cells[key], outcome.result, self._run.circumstances, settled))
         elif self._run.interrupt.requested:
             self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
         else:
@@ -124,7 +126,8 @@ class Schedule:
         elif (failure := self._refused.get(method_of(cell))) is not None:
             self._record_unfinished(key, "failed", failure)
         else:
-            self._run.listener.started("cell", cell)
+            job_cell, self._settled[key] = settle(self._run, cell)
+            self._run.listener.started("cell", job_cell)
             job = cell_job(self._run, cell)
             pool.start(key, self._run.functions.cell, job, self._run.folder.cell_folder(key), self._run.limits)
 

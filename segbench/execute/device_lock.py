@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .interrupt import Interrupt
+    from .listener import Listener
+
+_WAIT_SECONDS = 0.5
 
 if sys.platform != "win32":
     import fcntl
@@ -30,6 +36,20 @@ def device_lock(device: str, wait: Callable[[], bool]) -> Iterator[bool]:
         yield had
     finally:
         os.close(file)
+
+
+def waiting_for(device: str, listener: Listener, interrupt: Interrupt) -> Callable[[], bool]:
+    """Return what to do while another process has a device: say so once, and wait until it ends or Ctrl-C."""
+    told: list[str] = []
+
+    def wait() -> bool:
+        if not told:
+            told.append(f"waiting for another run that is timing on {device}")
+            listener.notice(told[0])
+        time.sleep(_WAIT_SECONDS)
+        return not interrupt.requested
+
+    return wait
 
 
 def lock_path(device: str) -> Path:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.engine.job import CellJob
 
+from .settle import settled
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segbench.plan.build import Plan
     from segbench.plan.cell import Cell
     from segbench.store.folder import ResultsFolder
+    from segbench.store.record import Settled
 
     from .functions import Functions
     from .interrupt import Interrupt
@@ -62,12 +65,26 @@ def upstream_of(cell: Cell) -> dict[str, str]:
     return {reason: key for reason, key in cell.upstream.items() if key is not None}
 
 
+def settle(run: Run, cell: Cell) -> tuple[Cell, Settled | None]:
+    """Return the cell as it is to be trained, and what it took over from upstream cells.
+
+    It is returned as it is written, with None, where there is nothing to take over or not all of them are ok yet.
+    """
+    if cell.method.tuning is None and cell.method.protocol.budget.like is None:
+        return cell, None
+    records = {key: run.folder.read(key) for key in upstream_of(cell).values()}
+    finished = {key: record for key, record in records.items() if record is not None and record.status == "ok"}
+    if len(finished) < len(records):
+        return cell, None
+    return settled(cell, {key_of(planned): planned for planned in run.plan.cells}, finished)
+
+
 def cell_job(run: Run, cell: Cell) -> CellJob:
-    """Return the job of a cell, with absolute paths: a worker has a working folder of its own."""
+    """Return the job of a cell as it is to be trained; paths are absolute, for a worker has its own working folder."""
     path = run.folder.path.absolute()
     upstream = {reason: str(path / key) for reason, key in upstream_of(cell).items()}
     return CellJob(
-        cell=cell,
+        cell=settle(run, cell)[0],
         folder=str(path / key_of(cell)),
         device=run.device,
         upstream=upstream,

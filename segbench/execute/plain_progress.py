@@ -20,7 +20,7 @@ _STEP_SECONDS = 10.0
 
 
 class PlainProgress(Tracker):
-    """A line where a cell starts and ends, and at most every ten seconds one for its steps."""
+    """A line where a cell starts and ends, and at most every ten seconds one for its steps, or for what is timed."""
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(now)
@@ -41,8 +41,10 @@ class PlainProgress(Tracker):
     def reported(self, activity: Activity, cell: Cell, event: Event) -> None:
         """Tell how far a cell is, now and then."""
         super().reported(activity, cell, event)
-        due = self.now() - self._told.get(cell.key, 0.0) >= _STEP_SECONDS
-        if activity == "cell" and event.name == "step" and due:
+        if activity == "timing" and event.name == "stage" and self._is_due(None):  # rivals take turns: one line for all
+            self._told[None] = self.now()
+            self._line(self.doing)
+        if activity == "cell" and event.name == "step" and self._is_due(cell.key):
             self._told[cell.key] = self.now()
             self._line(f"{cell.label}: {self._how_far(self.cells[cell.key])}")
 
@@ -61,6 +63,9 @@ class PlainProgress(Tracker):
         """Tell it."""
         super().notice(message)
         self._line(message)
+
+    def _is_due(self, key: str | None) -> bool:
+        return self.now() - self._told.get(key, 0.0) >= _STEP_SECONDS
 
     def _how_far(self, progress: Progress) -> str:
         latest, left = progress.latest, progress.seconds_left(self.now())

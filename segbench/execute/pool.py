@@ -48,6 +48,16 @@ class Pool:
         """Start a worker; see `Workers.start`."""
         self._running[key] = self._workers.start(function, job, workplace, limits)
 
+    def send(self, key: str, message: Any) -> None:
+        """Send a worker a message; see `Worker.send`."""
+        self._running[key].send(message)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._running
+
+    def __len__(self) -> int:
+        return len(self._running)
+
     def drop(self, key: str) -> None:
         """Kill one worker without asking how it ended."""
         self._running.pop(key).end()

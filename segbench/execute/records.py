@@ -9,24 +9,27 @@ from segbench.store.record import Cost, Record
 from .jobs import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from segbench.engine.job import CellResult
+    from segbench.engine.job import CellResult, TimingResult
     from segbench.plan.cell import Cell
-    from segbench.store.record import Failure, Inference, Status
+    from segbench.store.record import Failure, Settled, Status
 
 # Fields that a record takes over from what a worker answers.
-MEASURED = ("scores", "per_class", "evaluated", "train", "cost", "health", "generation", "refinement")
+MEASURED = ("scores", "per_class", "definitions", "evaluated", "train", "cost", "health", "generation", "refinement")
 
 
-def finished_record(cell: Cell, result: CellResult, circumstances: Mapping[str, Any]) -> Record:
+def finished_record(
+    cell: Cell, result: CellResult, circumstances: Mapping[str, Any], settled: Settled | None = None
+) -> Record:
     """Return the record of a cell that ended by itself, finished or stopped early.
 
-    `circumstances` join the environment that the worker found.
+    `circumstances` join the environment that the worker found; `settled` is what the cell, which is given as it is
+    written, took over.
     """
     measured = {name: getattr(result, name) for name in MEASURED}
     environment = {**result.environment, **circumstances}
-    return Record(**_identity(cell), status=result.status, environment=environment, **measured)
+    return Record(**_identity(cell), status=result.status, settled=settled, environment=environment, **measured)
 
 
 def unfinished_record(cell: Cell, status: Status, failure: Failure, environment: Mapping[str, Any]) -> Record:
@@ -34,13 +37,14 @@ def unfinished_record(cell: Cell, status: Status, failure: Failure, environment:
     return Record(**_identity(cell), status=status, environment=dict(environment), error=failure)
 
 
-def timed_record(record: Record, inference: Sequence[Inference], peak_bytes: int | None) -> Record:
-    """Return a record with its inference rows and peak memory filled in."""
+def timed_record(record: Record, result: TimingResult) -> Record:
+    """Return a record with how fast its method is and how that was measured, and its peak memory, filled in."""
     cost = record.cost or Cost(
         parameters=None, flops=None, flops_size=None, train_peak_bytes=None, inference_peak_bytes=None
     )
-    cost = cost.model_copy(update={"inference_peak_bytes": peak_bytes})
-    return record.model_copy(update={"inference": list(inference), "cost": cost})
+    cost = cost.model_copy(update={"inference_peak_bytes": result.inference_peak_bytes})
+    timed = {"inference": list(result.inference), "timing": result.timing, "cost": cost}
+    return record.model_copy(update=timed)
 
 
 def _identity(cell: Cell) -> dict[str, Any]:

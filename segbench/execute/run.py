@@ -18,7 +18,7 @@ from .outcome import Failed, Finished
 from .pool import Pool
 from .preflight import preflight
 from .preload import modules_to_preload
-from .timing import time_methods
+from .timing import lacks_timing, time_methods
 from .workers import Limits, Workers
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def run(
     recorded = ok_records(plan, folder)
     todo = [cell for cell in plan.cells if cell.key not in recorded]
     listener.planned(todo, len(recorded))
-    if not todo and all(record.inference for record in recorded.values()):
+    if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in plan.cells):
         return Summary(tuple(recorded.values()))
     with Interrupt() as interrupt:
         limits = Limits(timeout, memory_limit or fair_share(jobs))

@@ -1,142 +1,157 @@
-"""After training: every method is timed once on this machine, alone, and its records are completed."""
+"""After training: methods are timed on this machine, those of a dataset in turn, and their records are completed."""
 
 from __future__ import annotations
 
 import json
-import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
-from .device_lock import device_lock
+from segbench.engine.job import TimingJob, TimingResult
+
+from .device_lock import device_lock, waiting_for
 from .jobs import cell_job, key_of
-from .outcome import Finished, Outcome
-from .pool import Pool
 from .records import timed_record
-from .workers import Limits
+from .rivals import time_rivals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
-    from segbench.engine.job import TimingResult
     from segbench.plan.cell import Cell
-    from segbench.store.record import Failure, Inference, Record
+    from segbench.store.record import Failure, Record
 
     from .jobs import Run
-    from .workers import Event
 
-_WAIT_SECONDS = 0.5
-_MEASUREMENTS = 4  # a timing function measures at two batch sizes; the rest is for building and warming up
+    Group = list[tuple[Cell, Record]]
 
-# What may differ, in spec and environment, between records of one method whose networks run equally fast.
-_INDIFFERENT = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds"})
+# What may differ between records of one method whose networks run equally fast: in spec and environment, in the spec's
+# method, and in its protocol.
+_INDIFFERENT = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method"})
+_INDIFFERENT_IN_METHOD = frozenset({"twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "protocol"})
+_INDIFFERENT_IN_PROTOCOL = frozenset({"timing", "keep"})
 
 
 def time_methods(run: Run) -> dict[str, Failure]:
     """Time each method whose ok records of this machine and device lack it; return why it failed, by the cell's label.
 
-    All seeds of a recipe get the same rows, also those that an earlier run recorded. Nothing else of this run may be
-    running; no other process times on the device meanwhile.
+    Those of a dataset are timed in one session, in turn. All seeds of a recipe get the same rows, also those that an
+    earlier run recorded. Methods that were timed before keep their rows, unless the protocol now asks for a full budget
+    and theirs was reduced: a ratio of methods of two sessions also holds what changed on the machine in between, and
+    `Timing.session` tells. Nothing else of this run may be running; no other process times on the device meanwhile.
     """
     if not _untimed(run):
         return {}
-    with device_lock(run.device, _waiting(run)) as had:
+    with device_lock(run.device, waiting_for(run.device, run.listener, run.interrupt)) as had:
         return _time_all(run) if had else {}
+
+
+def lacks_timing(cell: Cell, record: Record) -> bool:
+    """Tell whether a cell's record should be timed, or timed anew with the full budget; not what only tuning needs."""
+    if cell.for_tuning:
+        return False
+    if record.timing is None or not record.inference:
+        return True
+    reduced = any(row.budget == "reduced" for row in record.inference)
+    return reduced and cell.method.protocol.timing.budget == "full"
 
 
 def recipe(record: Record) -> str:
     """Return a text that is equal for records whose networks run equally fast: all but the seed agrees."""
-    shared = {name: value for name, value in {**record.environment, **record.spec}.items() if name not in _INDIFFERENT}
+    method = record.spec.get("method", {})
+    shared = {
+        **_without(_INDIFFERENT, {**record.environment, **record.spec}),
+        **_without(_INDIFFERENT_IN_METHOD, method),
+        **_without(_INDIFFERENT_IN_PROTOCOL, method.get("protocol", {})),
+        "winner": _winning_settings(record),
+    }
     return json.dumps(shared, sort_keys=True)
 
 
-def _untimed(run: Run) -> dict[str, list[tuple[Cell, Record]]]:
+def _winning_settings(record: Record) -> dict[str, Any] | None:
+    """Return the settings that tuning chose, which another seed may have chosen otherwise."""
+    settled = record.settled
+    trials = settled.trials if settled else []
+    return next((trial.settings for trial in trials if settled and trial.key == settled.winner), None)
+
+
+def _without(names: frozenset[str], fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+def _untimed(run: Run) -> dict[str, Group]:
     """Return the cells, with their records, that were run here and not timed, by recipe."""
-    found: dict[str, list[tuple[Cell, Record]]] = {}
+    found: dict[str, Group] = {}
     for cell in run.plan.cells:
         record = run.folder.read(key_of(cell))
-        if record is not None and _can_be_timed(run, record) and not record.inference:
+        if record is not None and _was_run_here(run, record) and lacks_timing(cell, record):
             found.setdefault(recipe(record), []).append((cell, record))
     return found
 
 
-def _can_be_timed(run: Run, record: Record) -> bool:
+def _was_run_here(run: Run, record: Record) -> bool:
     here = all(record.environment.get(name) == run.environment.get(name) for name in ("machine", "device"))
     return here and record.status == "ok"
-
-
-def _waiting(run: Run) -> Callable[[], bool]:
-    """Return what to do while another process times: say so once, and wait until it ends or Ctrl-C."""
-    told: list[str] = []
-
-    def wait() -> bool:
-        if not told:
-            told.append(f"waiting for another run that is timing on {run.device}")
-            run.listener.notice(told[0])
-        time.sleep(_WAIT_SECONDS)
-        return not run.interrupt.requested
-
-    return wait
 
 
 def _time_all(run: Run) -> dict[str, Failure]:
     # Looked for again under the lock: whoever had it may have timed the same methods.
     untimed = _untimed(run)
-    timed = {recipe(record): record for record in run.folder.records() if record.inference}
+    timed = [record for record in run.folder.records() if record.inference]
     failures: dict[str, Failure] = {}
-    for name, group in untimed.items():
-        if run.interrupt.requested:
-            break
-        if name in timed:
-            _complete(run, group, timed[name].inference, _peak(timed[name]))
-        elif (failure := _time_one(run, group)) is not None:
-            failures[group[0][0].label] = failure
+    for session in sessions(group for name, group in untimed.items() if not _took_over(run, name, group, timed)):
+        if not run.interrupt.requested:
+            failures |= _time_session(run, session)
     return failures
 
 
-def _time_one(run: Run, group: list[tuple[Cell, Record]]) -> Failure | None:
-    """Time the method of the first cell and complete the records of all; return why it failed, if it did."""
+def _took_over(run: Run, name: str, group: Group, timed: Iterable[Record]) -> bool:
+    """Complete the records of a recipe by what a record of the same recipe has, if one has enough."""
     cell = group[0][0]
-    run.listener.started("timing", cell)
-    outcome = _run_alone(run, cell)
-    if outcome is None:
-        return None
-    if isinstance(outcome, Finished):
-        timing: TimingResult = outcome.result
-        _complete(run, group, timing.inference, timing.inference_peak_bytes)
-    failure = None if isinstance(outcome, Finished) else outcome.failure
-    run.listener.ended("timing", cell, "failed" if failure else "ok", failure)
-    return failure
+    other = next((one for one in timed if recipe(one) == name and not lacks_timing(cell, one)), None)
+    if other is None:
+        return False
+    _complete(run, group, _timing_in(other))
+    return True
 
 
-def _run_alone(run: Run, cell: Cell) -> Outcome | None:
-    """Run the timing function on a cell; None if it was interrupted, for half a measurement is none."""
-
-    def report(key: str, event: Event) -> None:
-        run.listener.reported("timing", cell, event)
-
-    with TemporaryDirectory(prefix="segbench-") as folder, Pool(run.workers, 1, run.interrupt, report) as pool:
-        pool.start(key_of(cell), run.functions.timing, cell_job(run, cell), Path(folder), _limits(run, cell))
-        while not run.interrupt.requested:
-            for _, outcome in pool.advance():
-                return outcome
-    return None
+def _timing_in(record: Record) -> TimingResult:
+    assert record.timing is not None, "a record that lacks no timing has one"
+    peak_bytes = record.cost.inference_peak_bytes if record.cost else None
+    return TimingResult(inference=tuple(record.inference), inference_peak_bytes=peak_bytes, timing=record.timing)
 
 
-def _limits(run: Run, cell: Cell) -> Limits:
-    """Return the run's limits with room for the measurement, which takes the time that the benchmark gives it."""
-    if run.limits.seconds is None:
-        return run.limits
-    measuring = _MEASUREMENTS * cell.method.protocol.timing.max_seconds
-    return Limits(run.limits.seconds + measuring, run.limits.memory)
+def sessions(groups: Iterable[Group]) -> list[dict[str, Group]]:
+    """Return what is timed together, by the name of the method: one dataset, and each name once."""
+    by_dataset: dict[str, list[dict[str, Group]]] = defaultdict(list)
+    for group in groups:
+        cell = group[0][0]
+        of_dataset = by_dataset[cell.dataset_name]
+        free = next((session for session in of_dataset if cell.method.name not in session), None)
+        if free is None:
+            of_dataset.append({cell.method.name: group})
+        else:
+            free[cell.method.name] = group
+    return [session for of_dataset in by_dataset.values() for session in of_dataset]
 
 
-def _complete(
-    run: Run, group: Iterable[tuple[Cell, Record]], inference: Sequence[Inference], peak_bytes: int | None
-) -> None:
+def _timing_job(run: Run, cell: Cell) -> TimingJob:
+    return TimingJob(**dict(cell_job(run, cell)))
+
+
+def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
+    """Time the methods of a session and complete their records; return why those failed that did."""
+    timed = time_rivals(
+        {name: _timing_job(run, group[0][0]) for name, group in session.items()},
+        workers=run.workers,
+        limits=run.limits,
+        interrupt=run.interrupt,
+        listener=run.listener,
+        function=run.functions.timing,
+    )
+    for name, result in timed.results.items():
+        _complete(run, session[name], result)
+    return {session[name][0][0].label: failure for name, failure in timed.failures.items()}
+
+
+def _complete(run: Run, group: Group, result: TimingResult) -> None:
     for _, record in group:
-        run.folder.write(timed_record(record, inference, peak_bytes))
-
-
-def _peak(record: Record) -> int | None:
-    return record.cost.inference_peak_bytes if record.cost else None
+        run.folder.write(timed_record(record, result))

@@ -70,7 +70,8 @@ class Tracker:
         """Note when a cell began, or what else is being done."""
         if activity == "cell":
             progress = self.cells[cell.key]
-            progress.state, progress.started = "starting", self.now()
+            # As it is to be trained: a budget in seconds may be known only now.
+            progress.cell, progress.state, progress.started = cell, "starting", self.now()
             self._began = self._began or progress.started
             self.doing = ""
         else:
@@ -81,6 +82,8 @@ class Tracker:
         """Note what a cell says of itself."""
         if event.name == "warning":
             self.notice(f"{cell.label}: {event.fields.get('message', '')}")
+        if activity == "timing" and event.name == "stage":
+            self.doing = f"timing {cell.method.name} on {cell.dataset_name}: {event.fields.get('name')}"
         if activity != "cell":
             return
         progress = self.cells[cell.key]

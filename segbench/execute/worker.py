@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import TextIO
 
+    from segbench.engine.turns import Measured, Part
+
 LOG = "worker.log"
 EVENTS = "events.jsonl"
 SCRATCH = "tmp"
+STOP = "stop"  # what the parent sends to end a worker early; in a session of timing it also sends numbers
+TURN = "turn"  # the event with which a rival waits for its turn
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,16 @@ class PipeChannel:
 
     def stop_requested(self) -> bool:
         """Tell whether the parent has asked to stop; never blocks."""
-        if not self._stop and self._connection.poll():
-            self._connection.recv()
-            self._stop = True
+        while not self._stop and self._connection.poll():
+            self._stop = self._connection.recv() == STOP
         return self._stop
+
+    def wait_for_turn(self, part: Part, measured: Measured | None) -> int:
+        """Say what comes next, and wait until the parent gives so many rivals' next turn to this one; 0 is a stop."""
+        self._connection.send(("event", TURN, {"part": part, "measured": measured}))
+        message = STOP if self._stop else self._connection.recv()
+        self._stop = message == STOP
+        return 0 if self._stop else int(message)
 
 
 def work(task: Task, connection: Connection) -> None:

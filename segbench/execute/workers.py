@@ -22,7 +22,7 @@ from .blame import blame_for_crash
 from .memory import readable, resident_bytes
 from .outcome import Died, Failed, Finished, Outcome, TimedOut, cause_of_death
 from .server_start import VARIABLE
-from .worker import LOG, SCRATCH, Task, work
+from .worker import LOG, SCRATCH, STOP, Task, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -135,8 +135,12 @@ class Worker:
 
     def request_stop(self) -> None:
         """Ask the function to stop early through its channel."""
+        self.send(STOP)
+
+    def send(self, message: Any) -> None:
+        """Send the function's channel something to wait for; nothing happens if the worker has ended."""
         with suppress(OSError):
-            self._connection.send("stop")
+            self._connection.send(message)
 
     def kill(self) -> None:
         """Kill the worker and all it has started."""

@@ -64,6 +64,7 @@ def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None
         subset=str(identity.subset),
         method=_with_threads(benchmark.methods[identity.method], threads),
         seed=identity.seed,
+        for_tuning=benchmark.tune is not None and identity.seed == benchmark.tune.seed,
         fingerprint=fingerprint,
     )
 

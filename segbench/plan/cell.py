@@ -14,9 +14,11 @@ class Cell(Frozen):
     """One (dataset, subset, method, seed) of a benchmark.
 
     `subset` is written as `segbench.plan.subset` does. `key` is None while the data is not at hand. `upstream` maps the
-    reason ("start_from", "refines fold 1/5") to the key of the cell it needs. `method.protocol.threads` is filled in.
-    `fingerprint` identifies the dataset's content, `cache_key` its decoded form; `sources`, `versions` and `files` (the
-    hashes of files that options name by their paths) are what else the key covers.
+    reason ("start_from", "refines fold 1/5", "budget", "trial 1/4") to the key of the cell it needs; what it takes over
+    for the last two is settled when it starts. `for_tuning` says that it has the seed of tuning and serves that alone.
+    `method.protocol.threads` is filled in. `fingerprint` identifies the dataset's content, `cache_key` its decoded
+    form; `sources`, `versions` and `files` (the hashes of files that options name by their paths) are what else the key
+    covers.
     """
 
     benchmark: str
@@ -25,6 +27,7 @@ class Cell(Frozen):
     subset: str = EVERYTHING
     method: Method
     seed: int
+    for_tuning: bool = False
     fingerprint: str | None = None
     cache_key: str | None = None
     sources: dict[str, str] = Field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.contracts import Dataset
-from segbench.errors import DataError
+from segbench.errors import DataError, SpecError
 from segbench.registry.datasets import open_dataset
 
 from .fingerprint import fingerprint
@@ -30,6 +30,18 @@ def take_fingerprints(opened: Mapping[str, Dataset | DataError]) -> dict[str, st
 def known(fingerprints: Mapping[str, str | DataError]) -> dict[str, str | None]:
     """Return for each dataset its fingerprint, or None where there is none: what `build_plan` wants."""
     return {name: found if isinstance(found, str) else None for name, found in fingerprints.items()}
+
+
+def check_tuning(benchmark: Benchmark, opened: Mapping[str, Dataset | DataError]) -> None:
+    """Raise SpecError if methods are tuned and an opened dataset has no val split to choose settings by."""
+    if not any(method.tuning for method in benchmark.methods.values()):
+        return
+    for name, dataset in opened.items():
+        if isinstance(dataset, Dataset) and "val" not in dataset.splits:
+            raise SpecError(
+                f"{benchmark.source}: datasets.{name}: methods are tuned on val, but this dataset has no such "
+                f"split; it has {', '.join(dataset.splits)}. Give it one, or take tune: out"
+            )
 
 
 def _open(use: DatasetUse, registry: Registry) -> Dataset | DataError:

@@ -58,14 +58,19 @@ def _needs(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
 def _asked_for(benchmark: Benchmark) -> Iterator[Identity]:
     for dataset in benchmark.datasets:
         for seed in benchmark.seeds:
-            for name, method in benchmark.methods.items():
+            for name, method in _methods_asked_for(benchmark):
                 for fraction in method.labels:
                     yield Identity(dataset, Subset(fraction), name, seed)
 
 
+def _methods_asked_for(benchmark: Benchmark) -> Iterator[tuple[str, Method]]:
+    """Yield all methods but trials, which are run for the methods whose trials they are."""
+    yield from ((name, method) for name, method in benchmark.methods.items() if method.trial_of is None)
+
+
 def _upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:
-    """Return the cells that this one needs: of the same dataset, subset and seed, and for a trained refiner the folds
-    of its base.
+    """Return the cells that this one needs: of the same dataset, subset and seed, for a trained refiner the folds of
+    its base, and for a tuned method its trials.
     """
     method = benchmark.methods[identity.method]
     needed = {
@@ -73,7 +78,7 @@ def _upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:
         for reason, other in method.upstream.items()
         if _is_needed(reason, identity.subset)
     }
-    return {**needed, **_folds(identity, method, benchmark)}
+    return {**needed, **_folds(identity, method, benchmark), **_trials(identity, method, benchmark)}
 
 
 def _known(name: str, path: str, benchmark: Benchmark) -> str:
@@ -98,3 +103,14 @@ def _folds(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str
     base = identity._replace(method=method.refines.method)
     parts = identity.subset.without_each(method.refines.folds)
     return {f"refines fold {part.fold}/{part.folds}": base._replace(subset=part) for part in parts}
+
+
+def _trials(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
+    """Return the trials on the same share of the labels; without a fold, settings are the same as with it."""
+    if method.tuning is None:
+        return {}
+    tried = identity._replace(subset=Subset(identity.subset.fraction), seed=method.tuning.seed)
+    return {
+        reason: tried._replace(method=_known(name, f"{identity.method}.tune", benchmark))
+        for reason, name in method.trials.items()
+    }

@@ -7,13 +7,16 @@ A finished cell never runs twice and a changed one always does, so the key cover
 - the dataset: name, component, options and fingerprint of the content; subset and seed;
 - files that options name, such as pretrained weights: their content, not where they lie;
 - the code: source hash of each component's package, versions of what they require, the engine's version;
-- the keys of the upstream cells, and so all that those depend on.
+- the keys of the upstream cells, and so all that those depend on: the trials of a tuned method and the cell whose
+  seconds a budget takes among them. What is taken over from those is settled when the cell starts and not in the key;
+- that a cell has the seed of tuning and is not reported.
 
 The names are in it because the record carries them: two methods with one recipe are two rows of a table. Not in it are
-the benchmark's name (its folder separates it) and what it compares, the dataset's root, the twin, whose placebo it is
-and the list of overridden keys (they describe, and the recipe itself counts), the names of upstream methods (their keys
-count), the label fractions (the subset counts), and of the protocol `keep` and `timing` (what is kept beside a record
-and how long inference is timed change no score), and `features` of what makes labels: they compare images.
+the benchmark's name (its folder separates it) and what it compares, the dataset's root, the twin, whose placebo or
+trial it is, what else it is compared with and the list of overridden keys (they describe, and the recipe itself
+counts), the names of upstream methods, trials and their settings among them (their keys count), the label fractions
+(the subset counts), and of the protocol `keep` and `timing` (what is kept beside a record and how long inference is
+timed change no score), and `features` of what makes labels: they compare images.
 """
 
 from __future__ import annotations
@@ -74,6 +77,7 @@ def ingredients(cell: Cell) -> dict[str, Any]:
         "sources": cell.sources,
         "versions": cell.versions,
         "upstream": cell.upstream,
+        **({"for_tuning": True} if cell.for_tuning else {}),
     }
     return {name: _with_content(value, cell.files) for name, value in made_of.items()}
 
@@ -91,7 +95,7 @@ def _recipe(method: Method) -> dict[str, Any]:
 def _protocol(method: Method) -> dict[str, Any]:
     """Return the keys that change scores; features are for comparing images with images."""
     unscored = UNSCORED | {"features"} if method.maps in SEGMENTING_MAPS else UNSCORED
-    return method.protocol.model_dump(mode="json", exclude=set(unscored))
+    return method.protocol.model_dump(mode="json", exclude={**dict.fromkeys(unscored, True), "budget": {"like"}})
 
 
 def _with_content(value: Any, files: Mapping[str, str]) -> Any:

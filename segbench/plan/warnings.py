@@ -31,29 +31,31 @@ AUTOMATIC = "auto"
 
 def plan_warnings(plan: Plan, *, device: str = AUTOMATIC, jobs: int = 1) -> tuple[str, ...]:
     """Return the plan's warnings and those that depend on this machine, a device ("cpu", "cuda:0", "auto") and jobs."""
-    methods = {cell.method.name: cell.method for cell in plan.cells}
+    methods = {cell.method.name: cell.method for cell in plan.cells if cell.method.trial_of is None}
     chosen = likely_device() if device == AUTOMATIC else device
     return plan.warnings + machine_warnings(methods, chosen, jobs, cores=usable_cores(), flags=cpu_flags())
 
 
 def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
-    """Return what is to be warned of on every machine."""
+    """Return what is to be warned of on every machine; trials of tuning differ from their methods in nothing of it."""
+    methods = {name: method for name, method in benchmark.methods.items() if method.trial_of is None}
     return (
         *_few_seeds(benchmark),
-        *_overrides(benchmark.methods),
-        *_leaking_encodings(benchmark.methods),
+        *_overrides(methods),
+        *_untuned_twins(methods),
+        *_leaking_encodings(methods),
         *_where(
-            benchmark.methods,
+            methods,
             lambda protocol: protocol.evaluate == "train",
             "scores are of the train split, so they tell what was memorised, not what was learnt",
         ),
         *_where(
-            benchmark.methods,
+            methods,
             lambda protocol: protocol.evaluate == "val" and protocol.validations > 0,
             "scores are of the val split, which the curves show as well: what is chosen by the curves looks too good",
         ),
         *_where(
-            benchmark.methods,
+            methods,
             lambda protocol: protocol.timing.budget == "reduced",
             "the timing budget is reduced, so speed is only roughly measured and not ranked beside full measurements",
         ),
@@ -81,6 +83,12 @@ def machine_warnings(
             lambda protocol: (protocol.threads or 1) * jobs > cores,
             f"the threads of a cell times {jobs} jobs exceed the {cores} usable cores, so cells slow each other down",
         ),
+        *_where(
+            methods,
+            lambda protocol: protocol.budget.like is not None and jobs > 1,
+            f"the budget is seconds that are measured while {jobs} cells run at once, and they slow each other down; "
+            "take --jobs 1 for equal budgets",
+        ),
     )
 
 
@@ -94,9 +102,23 @@ def _where(methods: Mapping[str, Method], applies: Callable[[Protocol], bool], m
 
 def _overrides(methods: Mapping[str, Method]) -> list[str]:
     return [
-        f"{name}: overrides {', '.join(method.overrides)} of the protocol, so it does not run under equal conditions"
+        f"{name}: overrides {', '.join(keys)} of the protocol, so it does not run under equal conditions"
         for name, method in methods.items()
-        if method.overrides
+        if (keys := _unequal(method))
+    ]
+
+
+def _unequal(method: Method) -> list[str]:
+    """Return the overridden keys, without a budget that is made equal to another method's in seconds."""
+    keys = method.overrides
+    return [key for key in keys if method.protocol.budget.like is None or not key.startswith("budget.")]
+
+
+def _untuned_twins(methods: Mapping[str, Method]) -> list[str]:
+    return [
+        f"{name}: it is tuned and its twin {method.twin} is not, so what it gains may be the tuning's"
+        for name, method in methods.items()
+        if method.tuning and (twin := methods.get(method.twin or "")) and twin.tuning is None
     ]
 
 

@@ -24,6 +24,10 @@ def check_dataset(who: str, dataset: Any) -> Dataset:
     _check_ignore_index(who, dataset)
     if type(dataset.channels) is not int or dataset.channels < 1:
         raise DataError(f"{who}: channels is {dataset.channels!r}; an image has 1 or more.")
+    if dataset.cluster is not None and not callable(dataset.cluster):
+        raise DataError(
+            f"{who}: cluster is {dataset.cluster!r}; it must be a function from a sample's id to its group, or None."
+        )
     _check_splits(who, dataset)
     return dataset
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from . import data, text
-from .groups import build_report
+from . import csv_lines, data, text
+from .judged import judged_report
 from .sources import read_sources
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ Format = Literal["table", "markdown", "csv", "latex", "json"]
 FORMATS = {
     "table": text.terminal,
     "markdown": text.markdown,
-    "csv": data.to_csv,
+    "csv": csv_lines.to_csv,
     "latex": text.latex,
     "json": data.to_json,
 }
@@ -37,5 +37,5 @@ def render(folders: Sequence[Path], *, benchmark: str | None = None, format: For
 
 
 def load(folders: Sequence[Path], *, benchmark: str | None = None) -> Report:
-    """Read records and sort them into rankings, without a format; see `render`."""
-    return build_report(read_sources(folders, benchmark))
+    """Read records and sort them into rankings, with what chance adds to them, without a format; see `render`."""
+    return judged_report(read_sources(folders, benchmark))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.errors import SegbenchError
 from segbench.plan.subset import Subset
+from segbench.stats.passports import definitions as todays_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ RECIPE_KEYS = (
     "refines",
     "trains_on",
     "unlabelled",
+    "tuning",
 )
 
 
@@ -63,12 +65,20 @@ def overrides(record: Record) -> tuple[str, ...]:
 
 def shared_protocol(record: Record) -> dict[str, Any]:
     """Return the values, by dotted key, that the method has from its benchmark's protocol."""
-    own = (*overrides(record), *NEUTRAL_KEYS)
+    # a budget is written in one of several keys; to set one of them leaves none to the benchmark
+    own = {"budget" if key.startswith("budget.") else key for key in overrides(record)} | NEUTRAL_KEYS
     return {
         leaf: value
         for leaf, value in _flatten(protocol(record)).items()
         if not any(f"{leaf}.".startswith(f"{key}.") for key in own)
     }
+
+
+def definitions(record: Record) -> dict[str, str]:
+    """Return id and version of the passport of each score; old records name none, and theirs were the first."""
+    if record.definitions or record.scores is None:
+        return dict(record.definitions)
+    return {name: f"{_id(found)}@1" for name, found in todays_definitions(record.scores).items()}
 
 
 def recipe(record: Record) -> dict[str, Any]:
@@ -87,9 +97,29 @@ def twin(record: Record) -> str | None:
     return _part(record.spec, "method").get("twin")
 
 
+def against(record: Record) -> tuple[str, ...]:
+    """Return the methods that claims compare the record's one with, beside its twin."""
+    return tuple(_part(record.spec, "method").get("against") or ())
+
+
+def as_long_as(record: Record) -> str | None:
+    """Return the method whose measured seconds of training were the budget."""
+    return _part(protocol(record), "budget").get("like")
+
+
+def trial_of(record: Record) -> str | None:
+    """Return the method for which the record's one is a trial of settings."""
+    return _part(record.spec, "method").get("trial_of")
+
+
 def placebo_of(record: Record) -> str | None:
     """Return the method of which the record's one is a placebo."""
     return _part(record.spec, "method").get("placebo_of")
+
+
+def placebo(record: Record) -> str | None:
+    """Return which link of the adversarial game the record's method breaks on purpose."""
+    return _part(_part(record.spec, "method"), "adversarial").get("placebo")
 
 
 def base(record: Record) -> str | None:
@@ -98,13 +128,23 @@ def base(record: Record) -> str | None:
 
 
 def is_helper(record: Record) -> bool:
-    """Tell whether the cell only served others: it left a fold out, or its method does not ask for its share of labels.
+    """Tell whether the cell only served others: it left a fold out, its method does not ask for its share of labels,
+    or it is a trial of tuning.
 
-    Such cells are run for a refiner, or for a method with a share of the labels that their own does not list.
+    Such cells are run for a refiner, for a method with a share of the labels that their own does not list, or to choose
+    settings.
     """
+    if trial_of(record) is not None or record.spec.get("for_tuning"):
+        return True
     subset = _parsed(record.subset)
     fractions = _part(record.spec, "method").get("labels")
     return subset is not None and (subset.is_fold or (fractions is not None and subset.fraction not in fractions))
+
+
+def label_fraction(record: Record) -> float | None:
+    """Return the fraction of the training labels that the cell was trained with; None if its subset is not known."""
+    subset = _parsed(record.subset)
+    return None if subset is None else subset.fraction
 
 
 def subset_text(text: str) -> str:
@@ -140,6 +180,10 @@ def differences(values: list[dict[str, Any]]) -> list[str]:
     keys = sorted({key for leaves in flat for key in leaves})
     apart = [key for key in keys if len({canonical(leaves.get(key)) for leaves in flat}) > 1]
     return [", ".join(f"{key}={_text(leaves[key])}" for key in apart if leaves.get(key) is not None) for leaves in flat]
+
+
+def _id(definition: str) -> str:
+    return definition.rpartition("@")[0]
 
 
 def _parsed(text: str) -> Subset | None:

@@ -1,23 +1,34 @@
-"""A report as data: JSON and CSV, with stable names, for programs to read."""
+"""A report as JSON, with stable names, for programs to read."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .rows import COST_NAMES, GENERATION_NAMES, REFINEMENT_NAMES, SCORE_NAMES
-from .tables import verdicts
-from .twins import compare
+from .definitions import passports
+from .rows import CLASS_SCORE_NAMES, COST_NAMES, GENERATION_NAMES, REFINEMENT_NAMES, SCORE_NAMES, TRAINING_PARTS
+from .standings import LEVEL
+from .timings import best_batch
+from .tuning import tuned
+from .twins import against_twin
 
 if TYPE_CHECKING:
-    from segbench.stats.summary import Summary
-    from segbench.store.record import Inference, Record
+    from segbench.store.record import Part, Record, Stage
 
     from .conditions import Conditions
     from .groups import Group, Report
+    from .label_efficiency import Curve, Efficiency
     from .rows import Row
+    from .standings import Standing
+    from .tuning import Tuned
+    from .twins import Comparison
 
-TRAIN_NAMES = ("steps", "seconds", "images_per_second")
+ESTIMATE_NAMES = (
+    *("standard_error", "freedom", "seeds", "images", "units"),
+    *("seed_variance", "image_variance", "interaction_variance"),
+)
+TRAIN_NAMES = ("steps", "seconds", "images_per_second", "seconds_to_best")
 HEALTH_NAMES = (
     "ratio",
     "cosine",
@@ -45,14 +56,40 @@ CONDITION_NAMES = (
 
 
 def to_json(report: Report) -> str:
-    """Return `{"rows": [...], "helpers": [...], "without_result": [...], "problems": [...], "records": [...]}`.
+    """Return `{"rows": [...], "label_efficiency": [...], "passports": {...}, "helpers": [...], ...}`.
 
     A row belongs to the ranking that `group` numbers, from 0; rows of different groups are never to be compared. Label
     maps that were only scored have a row in each group whose data they share. `helpers` are cells that only served
-    others and are in no ranking. Scores and their differences to the twin are fractions of 1, missing numbers null.
+    others and are in no ranking. Numbers that are missing are null, as is a part of which nothing is known. Scores,
+    their differences and bounds are fractions of 1, but for `nll`, `brier` and `hd95`. Of a row:
+
+    - `scores`: {mean, sd, n} over the seeds of each score, `definitions` the id and version of each; what these mean is
+      in `passports` at the top. `classes` are the names of the classes (null in old records), `class_iou`,
+      `class_boundary_iou` and `class_boundary_f1` means over the seeds in their order.
+    - `miou_interval`: {low, high, level, standard_error, freedom, seeds, images, units, seed_variance, image_variance,
+      interaction_variance}, crossed over seeds and images, over images only with one seed; `interval_missing` says why
+      it is null. `tier` is 1 for the best, `tier_missing` says why it is null.
+    - `comparisons`: one for each method that it is compared with: `with`, `relation` (twin, claim, placebo: what is
+      left of the gain over it), `seeds`, `miou_difference` {mean, sd, n}, `low` and `high` at `level` (Holm-adjusted
+      over all of the ranking), `verdict`, `probability` with `probability_low` and `_high`, `p`, `sign_flip_p`,
+      `smallest_effect`, `seeds_needed` in all, `missing` (why there is no interval), `training_time_ratio`, and
+      `speed_ratio` {estimate, low, high} by batch size where both were timed in turn. `against_twin` is that with the
+      twin.
+    - `inference`, `labels`, `loading`: the timing of each stage by batch size; `timing`: how it was taken, the sweep
+      and energy among it; `best_batch`: the best point of the sweep.
+    - `trained_as_long_as`: the method whose seconds of training were the budget, `budget_seconds` {mean, sd, n}.
+    - `tuning`: `trials` with key, settings and mIoU on val, `winner` (its key), and `best`, `mean`, `sd`, `low`, `high`
+      of all trials.
+
+    `label_efficiency` has, for rankings that differ in the share of the labels only, for each method and `fraction` the
+    mIoU, its interval, and `exchange_rate`: how many times as many labels the twin needs, with `low` and `high` (null
+    where open), `least` and `most` that could be seen, and `side`: within, above or below these.
     """
+    rows = [row for group in report.groups for row in group.rows]
     content = {
         "rows": [_json_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
+        "label_efficiency": [_json_efficiency(efficiency) for efficiency in report.efficiencies],
+        "passports": {name: asdict(passport) for name, passport in passports(rows).items()},
         "helpers": [_json_cell(record) for record in report.helpers],
         "without_result": [_json_cell(record) for record in report.without_result],
         "problems": [str(problem) for problem in report.problems],
@@ -61,48 +98,135 @@ def to_json(report: Report) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def to_csv(report: Report) -> str:
-    """Return one line for each row of each ranking, the conditions as columns; missing values are empty.
-
-    Cells without a result have no line here: see the other formats.
-    """
-    import pandas as pd
-
-    lines = [_csv_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows]
-    # dtype object keeps whole numbers whole where others of the column are missing
-    return str(pd.DataFrame(lines, columns=CSV_COLUMNS, dtype=object).to_csv(index=False, lineterminator="\n"))
-
-
 def _json_row(number: int, group: Group, row: Row) -> dict[str, Any]:
+    twin = against_twin(group.compared, row)
     return {
         "group": number,
-        **_identity(group, row),
+        **identity(group, row),
         "seeds": list(row.seeds),
         "keys": [record.key for record in row.records],
-        "conditions": _conditions(row.conditions and group.conditions),
+        "conditions": conditions(row.conditions and group.conditions),
         "overrides": list(row.overrides),
         "notes": list(row.notes),
         "scores": {name: row.score(name)._asdict() for name in SCORE_NAMES},
-        "class_iou": row.class_iou(),
-        "train": {name: row.train(name)._asdict() for name in TRAIN_NAMES},
-        "inference": [timing.model_dump(mode="json") for timing in row.inference.values()],
+        "definitions": row.definitions,
+        **_json_standing(row.standing),
+        "classes": row.classes,
+        **{f"class_{name}": row.class_scores(name) for name in CLASS_SCORE_NAMES},
+        "train": {
+            **{name: row.train(name)._asdict() for name in TRAIN_NAMES},
+            "shares": {part: row.training_share(part)._asdict() for part in TRAINING_PARTS},
+        },
+        "trained_as_long_as": row.as_long_as,
+        "budget_seconds": row.budget_seconds._asdict(),
+        "tuning": [_json_tuned(found) for found in tuned([row])],
+        "inference": _json_stage(row, "forward"),
+        "labels": _json_stage(row, "labels"),
+        "loading": _json_stage(row, "loading"),
+        "timing": row.timing.model_dump(mode="json") if row.timing else None,
+        "best_batch": _dumped(best_batch(row.rival)),
         "cost": {**{name: row.cost(name) for name in COST_NAMES}, "flops_size": row.flops_size},
-        "against_twin": _json_comparison(group, row),
+        "against_twin": _json_comparison(twin) if twin else None,
+        "comparisons": [_json_comparison(one) for one in group.compared if one.row is row and one.other],
         "health": _json_health(row),
         "generation": _json_generation(row),
         "refinement": _json_refinement(row),
     }
 
 
-def _json_comparison(group: Group, row: Row) -> dict[str, Any] | None:
-    comparison = compare(row, group)
-    if comparison.twin is None:
-        return None
+def _json_standing(standing: Standing) -> dict[str, Any]:
     return {
-        "seeds": list(comparison.miou.seeds),
-        "miou_difference": comparison.miou.summary._asdict(),
-        "exploratory": comparison.miou.is_exploratory,
-        "training_time_ratio": comparison.time_ratio,
+        "miou_interval": _json_interval(standing),
+        "interval_missing": standing.missing,
+        "tier": standing.tier,
+        "tier_missing": standing.untiered,
+    }
+
+
+def _json_interval(standing: Standing) -> dict[str, Any] | None:
+    interval = standing.interval
+    if interval is None:
+        return None
+    return {**interval._asdict(), "level": LEVEL, **{name: getattr(standing.estimate, name) for name in ESTIMATE_NAMES}}
+
+
+def _json_comparison(one: Comparison) -> dict[str, Any]:
+    return {
+        "with": one.named,
+        "relation": one.relation,
+        "seeds": list(one.seeds),
+        "miou_difference": one.miou._asdict(),
+        **judgement(one),
+        "missing": one.missing,
+        "training_time_ratio": one.time_ratio,
+        "speed_ratio": {batch: ratio._asdict() for batch in one.row.inference if (ratio := one.speed_ratio(batch))},
+    }
+
+
+def judgement(one: Comparison | None) -> dict[str, Any]:
+    """Return what is said of a difference; all null where nothing is."""
+    found, interval = (one.judgement, one.interval) if one else (None, None)
+    difference = found.difference if found else None
+    probability = difference.probability_interval if difference else None
+    return {
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "level": found.level if found else None,
+        "verdict": found.verdict if found else None,
+        "probability": difference.probability if difference else None,
+        "probability_low": probability.low if probability else None,
+        "probability_high": probability.high if probability else None,
+        "p": difference.p if difference else None,
+        "sign_flip_p": difference.sign_flip_p if difference else None,
+        "smallest_effect": found.smallest_effect if found else None,
+        "seeds_needed": found.seeds_needed if found else None,
+    }
+
+
+def _json_tuned(found: Tuned) -> dict[str, Any]:
+    low, high = found.ends or (None, None)
+    return {
+        "trials": [trial.model_dump(mode="json") for trial in found.trials],
+        "winner": found.winner,
+        "best": found.best,
+        "mean": found.miou.mean,
+        "sd": found.miou.sd,
+        "low": low,
+        "high": high,
+    }
+
+
+def _json_stage(row: Row, stage: Stage) -> list[dict[str, Any]]:
+    return [timing.model_dump(mode="json") for timing in row.stage(stage).values()]
+
+
+def _dumped(part: Part | None) -> dict[str, Any] | None:
+    return part.model_dump(mode="json") if part else None
+
+
+def _json_efficiency(efficiency: Efficiency) -> dict[str, Any]:
+    return {
+        "benchmark": efficiency.benchmark,
+        "dataset": efficiency.dataset,
+        "split": efficiency.split,
+        "groups": list(efficiency.groups),
+        "methods": [
+            {"method": curve.method, "twin": curve.twin, "points": [_json_point(curve, one) for one in curve.rows]}
+            for curve in efficiency.curves
+        ],
+    }
+
+
+def _json_point(curve: Curve, fraction: float) -> dict[str, Any]:
+    row, exchange = curve.rows[fraction], curve.exchange(fraction)
+    return {
+        "fraction": fraction,
+        "seeds": list(row.seeds),
+        "miou": row.score("miou").mean,
+        "miou_interval": _json_interval(row.standing),
+        "exchange_rate": asdict(exchange.rate) if exchange and exchange.rate else None,
+        "exchange_seeds": list(exchange.seeds) if exchange else [],
+        "exchange_missing": exchange.missing if exchange else None,
     }
 
 
@@ -129,7 +253,8 @@ def _json_refinement(row: Row) -> dict[str, Any] | None:
     return {"base": row.base, **{name: row.refinement(name)._asdict() for name in REFINEMENT_NAMES}}
 
 
-def _identity(group: Group, row: Row) -> dict[str, Any]:
+def identity(group: Group, row: Row) -> dict[str, Any]:
+    """Return what a row is."""
     return {
         "benchmark": group.data.benchmark,
         "dataset": group.data.dataset,
@@ -140,16 +265,18 @@ def _identity(group: Group, row: Row) -> dict[str, Any]:
         "protocol": group.protocol,
         "method": row.method,
         "twin": row.twin,
+        "against": list(row.against),
         "placebo_of": row.placebo_of,
         "scored_only": row.scored_only,
     }
 
 
-def _conditions(conditions: Conditions | None) -> dict[str, Any] | None:
-    if conditions is None:
+def conditions(of: Conditions | None) -> dict[str, Any] | None:
+    """Return the conditions of a row by their names; None for label maps that were only scored."""
+    if of is None:
         return None
-    found = {name: getattr(conditions, name) for name in CONDITION_NAMES if name != "timed_sizes"}
-    return {**found, "timed_sizes": conditions.sizes}
+    found = {name: getattr(of, name) for name in CONDITION_NAMES if name != "timed_sizes"}
+    return {**found, "timed_sizes": of.sizes}
 
 
 def _json_cell(record: Record) -> dict[str, Any]:
@@ -159,76 +286,3 @@ def _json_cell(record: Record) -> dict[str, Any]:
         "cause": record.error.cause if record.error else None,
         "plugin": record.error.plugin if record.error else None,
     }
-
-
-CSV_COLUMNS = [
-    *("group", "benchmark", "dataset", "fingerprint", "subset", "split", "images", "protocol", "method", "twin"),
-    *("placebo_of", "scored_only"),
-    "n",
-    *(f"{name}_{part}" for name in SCORE_NAMES for part in ("mean", "sd")),
-    *(f"batch1_{name}" for name in ("images_per_second", "p50_ms", "p95_ms", "n")),
-    *(f"batch_{name}" for name in ("images_per_second", "p50_ms", "p95_ms", "n")),
-    *(f"train_{name}" for name in TRAIN_NAMES),
-    *COST_NAMES,
-    "flops_size",
-    *CONDITION_NAMES,
-    "overrides",
-    "notes",
-    *("twin_n", "miou_difference_mean", "miou_difference_sd", "training_time_ratio"),
-    "health",
-    *(f"health_{name}" for name in HEALTH_NAMES),
-    "generation_features",
-    *(f"generation_{name}" for name in GENERATION_NAMES),
-    *(f"refinement_{name}" for name in REFINEMENT_NAMES),
-]
-
-
-def _csv_row(number: int, group: Group, row: Row) -> dict[str, Any]:
-    conditions = _conditions(row.conditions and group.conditions) or {}
-    return {
-        "group": number,
-        **_identity(group, row),
-        "n": len(row.records),
-        **{key: value for name in SCORE_NAMES for key, value in _csv_score(name, row.score(name)).items()},
-        **_csv_timing("batch1", row.inference.get(1)),
-        **_csv_timing("batch", row.inference.get(conditions.get("batch_size") or 0)),
-        **{f"train_{name}": row.train(name).mean for name in TRAIN_NAMES},
-        **{name: row.cost(name) for name in COST_NAMES},
-        "flops_size": _size(row.flops_size),
-        **conditions,
-        "timed_sizes": " ".join(_size(size) or "" for size in conditions.get("timed_sizes") or ()),
-        "overrides": " ".join(row.overrides),
-        "notes": "; ".join(row.notes),
-        **_csv_comparison(group, row),
-        "health": verdicts(row) if row.verdicts else None,
-        **{f"health_{name}": row.health(name).mean for name in HEALTH_NAMES},
-        "generation_features": row.features,
-        **{f"generation_{name}": row.generation(name).mean for name in GENERATION_NAMES},
-        **{f"refinement_{name}": row.refinement(name).mean for name in REFINEMENT_NAMES},
-    }
-
-
-def _csv_comparison(group: Group, row: Row) -> dict[str, Any]:
-    comparison = compare(row, group)
-    return {
-        "twin_n": len(comparison.miou.seeds) if comparison.twin else None,
-        **_csv_score("miou_difference", comparison.miou.summary),
-        "training_time_ratio": comparison.time_ratio,
-    }
-
-
-def _csv_score(name: str, summary: Summary) -> dict[str, float | None]:
-    return {f"{name}_mean": summary.mean, f"{name}_sd": summary.sd}
-
-
-def _csv_timing(prefix: str, timing: Inference | None) -> dict[str, float | None]:
-    return {
-        f"{prefix}_images_per_second": timing.images_per_second if timing else None,
-        f"{prefix}_p50_ms": timing.latency_ms.p50 if timing else None,
-        f"{prefix}_p95_ms": timing.latency_ms.p95 if timing else None,
-        f"{prefix}_n": timing.latency_ms.n if timing else None,
-    }
-
-
-def _size(size: tuple[int, int] | None) -> str | None:
-    return f"{size[0]}x{size[1]}" if size else None

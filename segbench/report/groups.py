@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import cell_spec
@@ -10,15 +10,21 @@ from .conditions import Conditions, complete
 from .rows import build_rows, name_recipes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
     from segbench.store.folder import RecordProblem
     from segbench.store.record import Record
 
+    from .label_efficiency import Efficiency
     from .rows import Row
     from .sources import Sources
+    from .twins import Comparison
+
+
+# Before the names of scores among the values that a ranking shares.
+_SCORES = "scores."
 
 
 class Data(NamedTuple):
@@ -47,13 +53,16 @@ class Group:
     """Rows under the same data, protocol and conditions, best mIoU first.
 
     `protocol` says how the protocol differs from that of the benchmark's other groups; empty if there is one only.
-    `conditions` is None if all rows are scored label maps.
+    `shared` are the values of that protocol by dotted key. `conditions` is None if all rows are scored label maps.
+    `compared` are the rows beside their twins and what else claims compare them with.
     """
 
     data: Data
     protocol: str
     conditions: Conditions | None
     rows: tuple[Row, ...]
+    compared: tuple[Comparison, ...] = ()
+    shared: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,8 @@ class Report:
     """All that is shown: rankings, cells without a result, files that could not be read, and where all that lies.
 
     `helpers` are finished cells that only served others, such as those of a fold; they are in no ranking.
+    `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
+    `with_classes` asks the text formats for tables by class.
     """
 
     groups: tuple[Group, ...]
@@ -68,10 +79,12 @@ class Report:
     without_result: tuple[Record, ...]
     problems: tuple[RecordProblem, ...]
     folders: tuple[Path, ...]
+    efficiencies: tuple[Efficiency, ...] = ()
+    with_classes: bool = False
 
 
 def build_report(sources: Sources) -> Report:
-    """Sort records into rankings."""
+    """Sort records into rankings; nothing is said of chance yet, see segbench/report/judged.py."""
     finished = [record for record in sources.records if record.status == "ok"]
     helpers = tuple(record for record in finished if cell_spec.is_helper(record))
     by_data: dict[Data, list[Record]] = {}
@@ -96,22 +109,30 @@ def _data(record: Record) -> Data:
 
 
 def _groups(data: Data, records: Sequence[Record]) -> list[Group]:
-    """Split the records of one set of data by protocol and conditions; scored label maps stand in every group."""
-    scored = build_rows(record for record in records if cell_spec.is_scored_only(record))
+    """Split the records of one set of data by protocol and conditions.
+
+    Scored label maps stand in every group whose scores are defined as theirs are, and in groups of their own otherwise.
+    """
+    scored = [record for record in records if cell_spec.is_scored_only(record)]
     protocols = _by_protocol([record for record in records if not cell_spec.is_scored_only(record)])
-    labels = cell_spec.differences([shared for shared, _ in protocols])
-    groups = [
-        Group(data, label, where, _ranked([*rows, *scored]))
-        for (_, found), label in zip(protocols, labels, strict=True)
-        for where, rows in _by_conditions(build_rows(found)).items()
-    ]
-    ordered = sorted(groups, key=lambda group: (group.protocol, _order(group.conditions)))
-    return ordered or [Group(data, "", None, _ranked(scored))]
+    alone = [record for record in scored if not any(agree(shared, _shared(record)) for shared, _ in protocols)]
+    protocols += _by_protocol(alone)
+    labels = _labels([shared for shared, _ in protocols])
+    groups = []
+    for (shared, found), label in zip(protocols, labels, strict=True):
+        fitting = build_rows(record for record in scored if agree(shared, _shared(record)))
+        by_conditions = _by_conditions(build_rows(found)) or {None: []}
+        groups += [
+            Group(data, label, where, _ranked([*rows, *fitting]), shared=shared)
+            for where, rows in by_conditions.items()
+        ]
+    return sorted(groups, key=lambda group: (group.protocol, _order(group.conditions)))
 
 
-def _by_conditions(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
+def _by_conditions(rows: Sequence[Row]) -> Mapping[Conditions | None, list[Row]]:
+    """Sort trained rows by their conditions."""
     filled = complete(row.conditions for row in rows if row.conditions is not None)
-    groups: dict[Conditions, list[Row]] = {}
+    groups: dict[Conditions | None, list[Row]] = {}
     for row in rows:
         if row.conditions is not None:
             groups.setdefault(filled[row.conditions], []).append(row)
@@ -119,15 +140,15 @@ def _by_conditions(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
 
 
 def _by_protocol(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[Record]]]:
-    """Sort records by the protocol of their benchmark, for a benchmark file may have been edited between two runs.
+    """Sort records by their benchmark's protocol, which may have been edited between two runs, and by definitions.
 
     Of a method that overrides keys only the other ones tell which protocol it ran under; where several could be meant,
     the cell is the same under each and stands in each.
     """
     protocols: list[tuple[dict[str, Any], list[Record]]] = []
     for record in sorted(records, key=lambda record: (len(cell_spec.overrides(record)), record.key)):
-        shared = cell_spec.shared_protocol(record)
-        matching = [entry for entry in protocols if _agree(entry[0], shared)]
+        shared = _shared(record)
+        matching = [entry for entry in protocols if agree(entry[0], shared)]
         if not matching:
             matching = [(dict(shared), [])]
             protocols += matching
@@ -137,7 +158,24 @@ def _by_protocol(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[R
     return protocols
 
 
-def _agree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _shared(record: Record) -> dict[str, Any]:
+    """Return what all records of one ranking have the same: values of the protocol and definitions of scores."""
+    definitions = {f"{_SCORES}{name}": definition for name, definition in cell_spec.definitions(record).items()}
+    return {**cell_spec.shared_protocol(record), **definitions}
+
+
+def _labels(shared: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say how each protocol differs from the others; a score that some have not says nothing of their protocol."""
+    everywhere = set.intersection(*(set(values) for values in shared))
+    kept = [
+        {key: value for key, value in values.items() if key in everywhere or not key.startswith(_SCORES)}
+        for values in shared
+    ]
+    return cell_spec.differences(kept)
+
+
+def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two mappings have the same values under the keys that both have."""
     return all(one[key] == other[key] for key in one.keys() & other.keys())
 
 

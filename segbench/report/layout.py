@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
-from segbench.stats.paired import ENOUGH_SEEDS, sign_flip_floor
-
-from . import tables
-from .twins import comparisons
+from . import difference_table, tables
+from .definitions import definitions
+from .efficiency_tables import efficiency_footnotes, efficiency_tables
+from .timings import timing_warnings
+from .tuning import tuned, tuning_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,38 +18,9 @@ if TYPE_CHECKING:
     from segbench.store.record import Record
 
     from .groups import Group, Report
+    from .label_efficiency import Efficiency
     from .rows import Row
-    from .tables import Table
-    from .twins import Comparison
-
-DEFINITIONS = (
-    "mIoU: one confusion matrix summed over the split, labels at native resolution, ignored pixels excluded; "
-    "IoU = TP / (TP + FP + FN); mean over the classes with a non-empty union. "
-    "Mean ± sample standard deviation over the seeds.",
-    "Inference: the forward pass alone; latency p50 / p95 of a batch in milliseconds over (n) runs. "
-    "Training: images a second after warm-up, and seconds in all, means over the seeds. "
-    "MiB: peak memory, on a GPU what torch allocated, on a CPU all of the process. GFLOPs: of one image. "
-    "A dash is a number that is not known.",
-)
-AGAINST_TWIN = (
-    "Against the twin: same seed, same images; mean ± sample standard deviation of the paired differences. No interval "
-    "is computed, so that a difference is no verdict. A placebo (METHOD~KIND) has a critic that is broken on purpose: "
-    "what it gains too is no merit of the critic. Training time is a multiple of the twin's, without that of methods "
-    "that come before."
-)
-HEALTH = (
-    "Health: by written rules over the last third of training (segbench/stats/health.py). Gradient ratio: adversarial "
-    "/ supervised, at the generator's output. The critic is right on training reals, fakes, and reals of the val split."
-)
-GENERATED = (
-    "Generated images: KID (kernel inception distance) or the distance of pixel statistics, less is better; precision "
-    "and recall of k-nearest-neighbour manifolds; diversity and nearest: root mean square distance to one another and "
-    "to the nearest training image. Numbers of different features are never to be compared."
-)
-REFINEMENT = (
-    "Refinement: labelled pixels whose class the refiner changed; corrected were wrong before and are right, spoilt "
-    "the reverse."
-)
+    from .table import Table
 
 
 @dataclass(frozen=True)
@@ -62,8 +34,9 @@ class Section:
 
 
 def sections(report: Report) -> list[Section]:
-    """Lay out the rankings of a report."""
-    return [_section(group) for group in report.groups]
+    """Lay out the rankings of a report, and after them what methods make of a share of the labels."""
+    rankings = [_section(group, with_classes=report.with_classes) for group in report.groups]
+    return [*rankings, *(_efficiency_section(efficiency) for efficiency in report.efficiencies)]
 
 
 def failures(report: Report) -> list[str]:
@@ -73,69 +46,83 @@ def failures(report: Report) -> list[str]:
 
 def closing(report: Report) -> list[str]:
     """Return what stands below the tables: definitions, versions, where the records are, and what was not read."""
-    lines = _definitions(report)
+    lines = definitions(report)
     if any(len(same) > 1 for same in _groups_by_benchmark(report).values()):
         lines.append("Rows of different rankings above were measured under different conditions: do not compare them.")
     if number := len(report.helpers):
         which = "1 cell that only serves" if number == 1 else f"{number} cells that only serve"
-        lines.append(f"Left out of the rankings: {which} others (folds, and shares of labels that nobody asked for).")
+        kinds = "folds, trials of tuning, and shares of labels that nobody asked for"
+        lines.append(f"Left out of the rankings: {which} others ({kinds}).")
     lines += _software(report)
     lines.append(f"Records: {', '.join(str(folder) for folder in report.folders)}")
     return lines + [f"Not read: {problem}" for problem in report.problems]
 
 
-def _section(group: Group) -> Section:
+def _section(group: Group, *, with_classes: bool) -> Section:
     letters = _letters(group.rows)
-    compared = comparisons(group)
     conditions = [group.data.heading]
     conditions += [f"protocol: {group.protocol}"] if group.protocol else []
     conditions += [group.conditions.heading] if group.conditions else []
+    by_class = tables.classes(_segmenting(group)) if with_classes else None
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset}",
         conditions=tuple(conditions),
-        tables=tuple(_tables(group, compared, letters)),
+        tables=(*_tables(group, letters), *([by_class] if by_class else [])),
         footnotes=(
             *(f"({letter}) {note}" for note, letter in letters.items()),
-            *_twin_footnotes(compared),
+            *_standing_footnotes(group.rows),
+            *difference_table.footnotes(group.compared),
             *_health_footnotes(group.rows),
+            *_timing_footnotes(group.rows),
+            *(_class_footnotes(group.rows) if with_classes else ()),
         ),
     )
 
 
-def _tables(group: Group, compared: Sequence[Comparison], letters: dict[str, str]) -> Iterable[Table]:
+def _efficiency_section(efficiency: Efficiency) -> Section:
+    return Section(
+        title=f"{efficiency.benchmark} / {efficiency.dataset}: label efficiency",
+        conditions=(efficiency.split or "unknown split",),
+        tables=tuple(efficiency_tables(efficiency)),
+        footnotes=tuple(efficiency_footnotes(efficiency)),
+    )
+
+
+def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     """Return the tables of a ranking; one without rows is left out."""
-    segmenting = [row for row in group.rows if not row.generates_images]
-    if segmenting:
+    if segmenting := _segmenting(group):
         yield tables.results(group, segmenting, letters)
-    if compared:
-        yield tables.against_twins(compared)
-    if refining := _refining(group):
+        if scores := tables.quality(segmenting):
+            yield scores
+    if compared := [one for one in group.compared if one.named]:
+        yield difference_table.differences(compared)
+    if playing := [row for row in group.rows if row.verdicts and not row.generates_images]:
+        yield tables.games(playing)
+    if refining := [row for row in group.rows if row.refinement("changed").n]:
         yield tables.refinements(refining)
-    if generating := _generating(group):
+    if generating := [row for row in group.rows if row.features]:
         yield tables.generated_images(generating)
+    if trials := tuned(group.rows):
+        yield tuning_table(trials)
+    if beyond := tables.stages(group):
+        yield beyond
     yield tables.costs(group, letters)
+    if trained := [row for row in group.rows if row.train("steps").n]:
+        yield tables.training(trained)
 
 
-def _refining(group: Group) -> list[Row]:
-    return [row for row in group.rows if row.refinement("changed").n]
+def _segmenting(group: Group) -> list[Row]:
+    return [row for row in group.rows if not row.generates_images]
 
 
-def _generating(group: Group) -> list[Row]:
-    return [row for row in group.rows if row.features]
-
-
-def _twin_footnotes(compared: Sequence[Comparison]) -> Iterable[str]:
-    """Say which differences are not to be read, and why."""
-    few = sorted({len(one.miou.seeds) for one in compared if one.miou.seeds and one.miou.is_exploratory})
-    if few:
-        floors = ", ".join(f"{sign_flip_floor(n):g} with {n} seed{'s' * (n != 1)}" for n in few)
-        yield (
-            f"Exploratory: with fewer than {ENOUGH_SEEDS} seeds in common no difference can be called significant; an "
-            f"exact sign-flip test over n seeds cannot go below p = 2/2^n, {floors}."
-        )
-    for one in compared:
-        if one.row.twin and one.twin is None:
-            yield f"{one.row.method}: its twin {one.row.twin} has not exactly one row in this ranking to compare with."
+def _standing_footnotes(rows: Sequence[Row]) -> Iterable[str]:
+    """Say which rows have no interval, or no tier, and why."""
+    for what, name in (("interval", "missing"), ("tier", "untiered")):
+        reasons: dict[str, list[str]] = {}
+        for row in rows:
+            if reason := getattr(row.standing, name):
+                reasons.setdefault(reason, []).append(row.method)
+        yield from (f"No {what} of {', '.join(methods)}: {reason}." for reason, methods in reasons.items())
 
 
 def _health_footnotes(rows: Sequence[Row]) -> Iterable[str]:
@@ -146,20 +133,26 @@ def _health_footnotes(rows: Sequence[Row]) -> Iterable[str]:
                 continue
             first = next(record for record in row.records if record.seed == seeds[0])
             reason = first.health.reason if first.health else ""
-            others = f" (so are seeds {', '.join(map(str, seeds[1:]))})" if len(seeds) > 1 else ""
-            yield f"{row.method}, seed {seeds[0]}: {verdict}: {reason}{others}"
+            others = f" (so {'are seeds' if len(seeds) > 2 else 'is seed'} {', '.join(map(str, seeds[1:]))})"
+            yield f"{row.method}, seed {seeds[0]}: {verdict}: {reason}{others if seeds[1:] else ''}"
 
 
-def _definitions(report: Report) -> list[str]:
-    """Return the definitions of what the report shows."""
-    groups, rows = report.groups, [row for group in report.groups for row in group.rows]
-    shown = {
-        AGAINST_TWIN: any(one.twin for group in groups for one in comparisons(group)),
-        HEALTH: any(row.verdicts for row in rows),
-        GENERATED: any(_generating(group) for group in groups),
-        REFINEMENT: any(_refining(group) for group in groups),
-    }
-    return [*(DEFINITIONS if groups else ()), *(text for text, is_shown in shown.items() if is_shown)]
+def _class_footnotes(rows: Sequence[Row]) -> Iterable[str]:
+    number = max((len(row.class_scores("iou")) for row in rows), default=0)
+    if number > tables.MOST_CLASSES:
+        yield f"No table of classes: {number} are more than {tables.MOST_CLASSES}; JSON has them all."
+
+
+def _timing_footnotes(rows: Sequence[Row]) -> Iterable[str]:
+    """Say what could have made times wrong, with how many threads and under what load they were taken."""
+    yield from (f"Timing: {warning}." for warning in timing_warnings([row.rival for row in rows]))
+    timings = [row.timing for row in rows if row.timing]
+    loads = [state.load for timing in timings for state in (timing.before, timing.after) if state.load is not None]
+    if loads:
+        threads = sorted({timing.threads for timing in timings})
+        ends = " to ".join(dict.fromkeys(f"{load:.1f}" for load in (min(loads), max(loads))))
+        number = " or ".join(map(str, threads))
+        yield f"Timed with {number} thread{'s' * (threads != [1])} at a load of the machine of {ends}."
 
 
 def _letters(rows: Sequence[Row]) -> dict[str, str]:

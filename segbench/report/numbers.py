@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from segbench.stats.intervals import Interval
     from segbench.stats.summary import Summary
 
 MISSING = "-"
@@ -55,3 +56,45 @@ def significant(value: float | None, scale: float = 1.0) -> str:
     while decimals < 8 and 0 < abs(scaled) < 100 / 10**decimals:
         decimals += 1
     return f"{scaled:.{decimals}f}"
+
+
+def percent_interval(interval: Interval | None) -> str:
+    """Return an interval of fractions in percent.
+
+    >>> from segbench.stats.intervals import Interval
+    >>> percent_interval(Interval(0.6, 0.7251)), percent_interval(None)
+    ('[60.00, 72.51]', '-')
+    """
+    return MISSING if interval is None else f"[{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
+
+
+def signed_points(fraction: float | None) -> str:
+    """Return a difference in percentage points, with its sign.
+
+    >>> signed_points(0.0125), signed_points(-0.5), signed_points(-0.0), signed_points(None)
+    ('+1.25', '-50.00', '+0.00', '-')
+    """
+    return MISSING if fraction is None else f"{round(100 * fraction, 2) + 0.0:+.2f}"  # + 0.0 makes -0.0 positive
+
+
+def points_interval(interval: Interval | None) -> str:
+    """Return an interval of differences in percentage points, with their signs.
+
+    >>> from segbench.stats.intervals import Interval
+    >>> points_interval(Interval(-0.0025, 0.01))
+    '[-0.25, +1.00]'
+    """
+    return MISSING if interval is None else f"[{signed_points(interval.low)}, {signed_points(interval.high)}]"
+
+
+def times(factor: float | None, interval: Interval | None = None) -> str:
+    """Return a factor, with its interval if there is one.
+
+    >>> from segbench.stats.intervals import Interval
+    >>> times(1.5), times(1.5, Interval(1.25, 1.75)), times(None)
+    ('×1.50', '×1.50 [1.25, 1.75]', '-')
+    """
+    if factor is None:
+        return MISSING
+    ends = f" [{significant(interval.low)}, {significant(interval.high)}]" if interval else ""
+    return f"×{significant(factor)}{ends}"

@@ -6,19 +6,25 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from segbench.stats.summary import summarize
+from segbench.store.record import PerClass, Scores
 
 from . import cell_spec
 from .conditions import Conditions, conditions
+from .numbers import significant
+from .standings import UNKNOWN, Standing
+from .timings import STAGES, Rival
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from segbench.stats.summary import Summary
-    from segbench.store.record import Cost, Inference, Record, Verdict
+    from segbench.store.record import Cost, Inference, Record, Stage, Timing, Verdict
 
-SCORE_NAMES = ("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice")
+SCORE_NAMES = tuple(Scores.model_fields)
+CLASS_SCORE_NAMES = tuple(PerClass.model_fields)
 GENERATION_NAMES = ("kid", "kid_sd", "pixel_statistics", "precision", "recall", "diversity", "nearest")
 REFINEMENT_NAMES = ("changed", "corrected", "spoilt")
+TRAINING_PARTS = ("data", "generator", "critic")
 COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
 
 
@@ -26,13 +32,15 @@ COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
 class Row:
     """A method's records, one a seed, with what is reported of them.
 
-    `conditions` is None for label maps scored from elsewhere. `notes` say what a reader must know of this row.
+    `conditions` is None for label maps scored from elsewhere. `notes` say what a reader must know of this row,
+    `standing` what chance adds to its mIoU.
     """
 
     method: str
     records: tuple[Record, ...]
     conditions: Conditions | None
     notes: tuple[str, ...] = ()
+    standing: Standing = UNKNOWN
 
     @property
     def scored_only(self) -> bool:
@@ -58,6 +66,36 @@ class Row:
     def placebo_of(self) -> str | None:
         """The method of which it is a placebo."""
         return cell_spec.placebo_of(self.records[0])
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """The methods that claims compare it with, its twin among them or not."""
+        return cell_spec.against(self.records[0])
+
+    @property
+    def placebo(self) -> str | None:
+        """The kind of placebo that it is."""
+        return cell_spec.placebo(self.records[0])
+
+    @property
+    def label_fraction(self) -> float | None:
+        """The fraction of the training labels that it was trained with."""
+        return cell_spec.label_fraction(self.records[0])
+
+    @property
+    def as_long_as(self) -> str | None:
+        """The method whose measured seconds of training were its budget."""
+        return cell_spec.as_long_as(self.records[0])
+
+    @property
+    def budget_seconds(self) -> Summary:
+        """The seconds that it took over as its budget, over the seeds."""
+        return summarize(record.settled.seconds if record.settled else None for record in self.records)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """The id and version of each of its scores."""
+        return {name: text for record in self.records for name, text in cell_spec.definitions(record).items()}
 
     @property
     def base(self) -> str | None:
@@ -100,13 +138,29 @@ class Row:
         """Return a score, in [0, 1], over the seeds."""
         return summarize(getattr(record.scores, name) if record.scores else None for record in self.records)
 
-    def class_iou(self) -> list[float | None]:
-        """Return the mean over seeds of each class's IoU; None where no seed has one."""
-        found = [record.per_class.iou for record in self.records if record.per_class]
+    def by_seed(self, name: str) -> dict[int, float]:
+        """Return a score of each seed that has it."""
+        found = {record.seed: getattr(record.scores, name) for record in self.records if record.scores}
+        return {seed: score for seed, score in found.items() if score is not None}
+
+    def class_scores(self, name: str) -> list[float | None]:
+        """Return the mean over seeds of one of CLASS_SCORE_NAMES for each class; None where no seed has one."""
+        measured = [getattr(record.per_class, name) for record in self.records if record.per_class]
+        found = [values for values in measured if values is not None]
         return [summarize(values).mean for values in zip(*found, strict=True)] if _same_length(found) else []
 
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes in the order of their ids; None where no record has them."""
+        named = [record.evaluated.classes for record in self.records if record.evaluated]
+        return next((tuple(names) for names in named if names), None)
+
+    def training_share(self, part: str) -> Summary:
+        """Return the share, in [0, 1], of the training time that went into one of TRAINING_PARTS."""
+        return summarize((record.train.shares or {}).get(part) if record.train else None for record in self.records)
+
     def train(self, name: str) -> Summary:
-        """Return steps, seconds or images_per_second over the seeds."""
+        """Return steps, seconds, images_per_second or seconds_to_best over the seeds."""
         return summarize(getattr(record.train, name) if record.train else None for record in self.records)
 
     def cost(self, name: str) -> int | None:
@@ -126,11 +180,26 @@ class Row:
         A method is timed once for each machine; if several machines of one kind did, the measurement with the full
         budget and the most iterations stands, for percentiles cannot be averaged.
         """
-        found = [row for record in self.records for row in record.inference if row.stage == "forward"]
+        return self.stage("forward")
+
+    def stage(self, stage: Stage) -> dict[int, Inference]:
+        """Return the timing of one stage by batch size; see `inference`."""
+        found = [row for record in self.records for row in record.inference if row.stage == stage]
         best: dict[int, Inference] = {}
         for row in sorted(found, key=lambda row: (row.budget != "full", -row.latency_ms.n)):
             best.setdefault(row.batch, row)
         return dict(sorted(best.items()))
+
+    @property
+    def timing(self) -> Timing | None:
+        """How the shown timing was taken; where it is of several measurements, that of the smallest batch."""
+        shown = next(iter(self.inference.values()), None)
+        return next((record.timing for record in self.records if record.timing and shown in record.inference), None)
+
+    @property
+    def rival(self) -> Rival:
+        """What is known of its speed."""
+        return Rival(self.method, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing)
 
 
 def build_rows(records: Iterable[Record]) -> list[Row]:
@@ -157,7 +226,7 @@ def name_recipes(rows: Sequence[Row]) -> list[Row]:
 
 def _identity(record: Record) -> tuple[str, Conditions | None, str]:
     if cell_spec.is_scored_only(record):
-        return record.method, None, "scored"
+        return record.method, None, cell_spec.canonical(cell_spec.definitions(record))
     return record.method, conditions(record), cell_spec.canonical(cell_spec.recipe(record))
 
 
@@ -180,10 +249,21 @@ def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
         yield f"overrides the benchmark's protocol: {', '.join(overrides)}"
     if absent := _absent_classes([found[0] for found in by_seed.values()]):
         yield absent
+    if like := cell_spec.as_long_as(record):
+        yield f"trained {_seconds_text(found[0] for found in by_seed.values())}, as long as {like}"
     for seed, found in by_seed.items():
         if len(found) > 1:
             left_out = ", ".join(record.key for record in found[1:])
             yield f"seed {seed} is recorded {len(found)} times; the latest, {found[0].key}, is shown, not {left_out}"
+
+
+def _seconds_text(records: Iterable[Record]) -> str:
+    """Return the budgets in seconds that cells took over from others: "41.2 s", or "38.0 to 41.2 s" over the seeds."""
+    seconds = [record.settled.seconds for record in records if record.settled and record.settled.seconds is not None]
+    if not seconds:
+        return "an unknown time"
+    ends = dict.fromkeys(significant(end) for end in (min(seconds), max(seconds)))
+    return f"{' to '.join(ends)} s"
 
 
 def _absent_classes(records: Sequence[Record]) -> str | None:

@@ -37,7 +37,7 @@ class Sources:
 
     def counts(self, record: Record) -> Counts:
         """Read the counts of an ok record; RecordError if they are missing, damaged or do not add up."""
-        return read_counts(self.cell_folders[_identity(record)])
+        return read_counts(self.cell_folders[identity(record)])
 
 
 def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> Sources:
@@ -55,7 +55,7 @@ def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> S
     wanted = [(folder, record) for folder, record in found if benchmark in (None, record.benchmark)]
     used = dict.fromkeys(folder for folder, _ in wanted)
     kept = merge(wanted)
-    folders_of = {_identity(record): folder / record.key for folder, record in kept if record.status == "ok"}
+    folders_of = {identity(record): folder / record.key for folder, record in kept if record.status == "ok"}
     return Sources(tuple(record for _, record in kept), tuple(used), tuple(problems), folders_of)
 
 
@@ -66,13 +66,14 @@ def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
     """
     best: dict[object, tuple[Path, Record]] = {}
     for folder, record in sorted(found, key=_preference):
-        best.setdefault(_identity(record) if record.status == "ok" else record.key, (folder, record))
+        best.setdefault(identity(record) if record.status == "ok" else record.key, (folder, record))
     finished = {record.key for _, record in best.values() if record.status == "ok"}
     kept = [one for one in best.values() if one[1].status == "ok" or one[1].key not in finished]
     return sorted(kept, key=_order)
 
 
-def _identity(record: Record) -> Identity:
+def identity(record: Record) -> Identity:
+    """Return what tells a record from all others: one cell has an ok record for each kind of device it ran on."""
     return record.key, conditions(record)
 
 

@@ -2,48 +2,94 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING
 
 from .conditions import sizes_text
-from .numbers import MISSING, percent, points, significant, spread
+from .numbers import MISSING, percent, percent_interval, significant, spread
+from .rows import TRAINING_PARTS
+from .table import Column, Table, filled, table
+from .timings import STAGES, best_batch_text, latency_text, ratio_text, speed_text
+from .twins import against_twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from segbench.store.record import Stage
+
     from .groups import Group
     from .rows import Row
-    from .twins import Comparison
 
-Line = TypeVar("Line")
+# Marks intervals over images only.
+ONE_SEED = "*"
 
+# A table of more classes than these is no longer read; JSON has them all.
+MOST_CLASSES = 25
 
-class Table(NamedTuple):
-    """Headers and cells; the first column is text, the others are numbers. A header may hold line breaks."""
-
-    headers: list[str]
-    rows: list[list[str]]
-    title: str = ""
-
-
-class Column(NamedTuple, Generic[Line]):
-    """A column: its header, and the cell of a line."""
-
-    header: str
-    cell: Callable[[Line], str]
+# Further scores in the order of their columns, with their headers; those beyond are in JSON and CSV.
+QUALITY = {
+    "per_image_miou": "per-image\nmIoU [%]",
+    "boundary_iou": "boundary\nIoU [%]",
+    "boundary_f1": "boundary\nF1 [%]",
+    "ece": "ECE [%]",
+    "nll": "NLL\n[nats]",
+    "brier": "Brier",
+    "hd95": "HD95\n[px]",
+    "surface_dice": "surface\nDice [%]",
+}
+_NOT_IN_PERCENT = frozenset({"nll", "brier", "hd95"})
 
 
 def results(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
     """Return accuracy and speed of rows; `letters` are the marks of their notes."""
+    chance: list[Column[Row]] = [Column("95 % interval", _interval), Column("tier", _tier)]
     columns: list[Column[Row]] = [
         _marked_name(letters),
         Column("mIoU [%]", lambda row: percent(row.score("miou"))),
-        _SEEDS,
-        Column("pixel\nacc [%]", lambda row: _mean_percent(row.score("pixel_accuracy").mean)),
+        *filled(chance, rows),
+        SEEDS,
+        Column("pixel\nacc [%]", lambda row: _percent(row.score("pixel_accuracy").mean)),
         *(Column(f"images/s\nbatch {batch}", _throughput(batch)) for batch in _batches(group)),
-        Column("training\nimages/s", lambda row: significant(row.train("images_per_second").mean)),
-        _TRAINING_SECONDS,
+        TRAINING_SECONDS,
     ]
-    return _table(columns, rows)
+    return table(columns, rows)
+
+
+def quality(rows: Sequence[Row]) -> Table | None:
+    """Return the scores beside mIoU, those that were measured; None if there are none."""
+    columns = filled([Column(header, _score(name)) for name, header in QUALITY.items()], rows)
+    return table([_NAME, *columns], rows, "Quality") if columns else None
+
+
+def classes(rows: Sequence[Row]) -> Table | None:
+    """Return the IoU of each class, the rows as columns; None without scores by class or with too many classes."""
+    names = next((row.classes for row in rows if row.classes), None)
+    scores = [row.class_scores("iou") for row in rows]
+    number = max(map(len, scores), default=0)
+    if not 0 < number <= MOST_CLASSES:
+        return None
+    lines = [
+        [
+            names[place] if names else f"class {place}",
+            *(_percent(found[place] if place < len(found) else None) for found in scores),
+        ]
+        for place in range(number)
+    ]
+    return Table(["class", *(row.method for row in rows)], lines, "IoU by class [%]")
+
+
+def stages(group: Group) -> Table | None:
+    """Return the stages of inference at the protocol's batch, and the speed beside the twin; None if not measured."""
+    batch = group.conditions.batch_size if group.conditions else None
+    if batch is None:
+        return None
+    columns = [Column(f"{header}\nimages/s", _speed(stage, batch)) for stage, header in STAGES.items()]
+    columns += [
+        Column("best batch\n(images/s)", lambda row: best_batch_text(row.rival)),
+        Column("forward,\n× twin's", _forward_ratio(group, batch)),
+        Column("joules\nper image", _joules),
+    ]
+    found = filled(columns, group.rows)
+    return table([_NAME, *found], group.rows, f"Inference at batch {batch}") if found[1:] else None
 
 
 def costs(group: Group, letters: Mapping[str, str]) -> Table:
@@ -55,32 +101,32 @@ def costs(group: Group, letters: Mapping[str, str]) -> Table:
         *(Column(f"p50 / p95 [ms]\nbatch {batch}", _latency(batch)) for batch in _batches(group)),
         Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)),
         Column(f"GFLOPs{size}", lambda row: _gflops(row, bool(size))),
-        Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
         Column("inference\n[MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)),
     ]
-    return _table(columns, group.rows)
+    return table(columns, group.rows)
 
 
-def against_twins(compared: Sequence[Comparison]) -> Table:
-    """Return what methods change against their twins, and how their adversarial games ended."""
-    columns: list[Column[Comparison]] = [
-        Column("method", lambda one: one.row.method),
-        Column("twin", lambda one: one.row.twin or MISSING),
-        Column("common\nseeds", lambda one: str(len(one.miou.seeds))),
-        Column("mIoU - twin's\n[points]", lambda one: points(one.miou.summary)),
-        Column("training\ntime", lambda one: _times(one.time_ratio)),
-        Column("health", lambda one: verdicts(one.row)),
-        Column("gradient\nratio", lambda one: significant(one.row.health("ratio").mean)),
-        Column("critic right [%]\nreal/fake/val", lambda one: _critic_accuracy(one.row)),
+def training(rows: Sequence[Row]) -> Table:
+    """Return the speed of training, what its seconds went into, and its memory."""
+    measured: list[Column[Row]] = [
+        Column("data/generator/critic\n[% of time]", _shares),
+        Column("to the best\non val [s]", lambda row: significant(row.train("seconds_to_best").mean)),
     ]
-    return _table(columns, compared, "Against the twin")
+    columns: list[Column[Row]] = [
+        _NAME,
+        Column("images/s", lambda row: significant(row.train("images_per_second").mean)),
+        Column("steps", lambda row: significant(row.train("steps").mean)),
+        *filled(measured, rows),
+        Column("[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
+    ]
+    return table(columns, rows, "Training")
 
 
 def generated_images(rows: Sequence[Row]) -> Table:
     """Return how well generated images match real ones."""
     columns: list[Column[Row]] = [
-        Column("method", lambda row: row.method),
-        _SEEDS,
+        _NAME,
+        SEEDS,
         Column("features", lambda row: row.features or MISSING),
         *_distances(rows),
         Column("precision", lambda row: spread(row.generation("precision"))),
@@ -88,22 +134,33 @@ def generated_images(rows: Sequence[Row]) -> Table:
         Column("diversity", lambda row: significant(row.generation("diversity").mean)),
         Column("nearest", lambda row: significant(row.generation("nearest").mean)),
         Column("health", verdicts),
-        _TRAINING_SECONDS,
+        TRAINING_SECONDS,
     ]
-    return _table(columns, rows, "Generated images")
+    return table(columns, rows, "Generated images")
 
 
 def refinements(rows: Sequence[Row]) -> Table:
     """Return what refiners did to their base's predictions."""
     columns: list[Column[Row]] = [
-        Column("method", lambda row: row.method),
+        _NAME,
         Column("base", lambda row: row.base or MISSING),
-        _SEEDS,
+        SEEDS,
         Column("changed\n[% of pixels]", lambda row: percent(row.refinement("changed"))),
         Column("corrected\n[% of changed]", lambda row: percent(row.refinement("corrected"))),
         Column("spoilt\n[% of changed]", lambda row: percent(row.refinement("spoilt"))),
     ]
-    return _table(columns, rows, "Refinement")
+    return table(columns, rows, "Refinement")
+
+
+def games(rows: Sequence[Row]) -> Table:
+    """Return how adversarial games ended."""
+    columns: list[Column[Row]] = [
+        _NAME,
+        Column("health", verdicts),
+        Column("gradient\nratio", lambda row: significant(row.health("ratio").mean)),
+        Column("critic right [%]\nreal/fake/val", _critic_accuracy),
+    ]
+    return table(columns, rows, "Adversarial games")
 
 
 def verdicts(row: Row) -> str:
@@ -111,17 +168,28 @@ def verdicts(row: Row) -> str:
     return ", ".join(f"{len(seeds)} {verdict}" for verdict, seeds in row.verdicts.items()) or MISSING
 
 
-def _table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "") -> Table:
-    cells = [[column.cell(line) for column in columns] for line in lines]
-    return Table([column.header for column in columns], cells, title)
-
-
 def _marked_name(letters: Mapping[str, str]) -> Column[Row]:
     return Column("method", lambda row: " ".join([row.method, *(f"({letters[note]})" for note in row.notes)]))
 
 
-_SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
-_TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
+_NAME: Column[Row] = Column("method", lambda row: row.method)
+SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
+TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
+
+
+def _interval(row: Row) -> str:
+    return percent_interval(row.standing.interval) + (ONE_SEED if row.standing.is_over_images_only else "")
+
+
+def _tier(row: Row) -> str:
+    return MISSING if row.standing.tier is None else str(row.standing.tier)
+
+
+def _score(name: str) -> Callable[[Row], str]:
+    """Return the cell of a score: mean ± deviation, of what is not in percent the mean alone."""
+    if name in _NOT_IN_PERCENT:
+        return lambda row: significant(row.score(name).mean)
+    return lambda row: percent(row.score(name))
 
 
 def _batches(group: Group) -> list[int]:
@@ -139,14 +207,32 @@ def _throughput(batch: int) -> Callable[[Row], str]:
     return cell
 
 
-def _latency(batch: int) -> Callable[[Row], str]:
+def _speed(stage: Stage, batch: int) -> Callable[[Row], str]:
+    return lambda row: speed_text(row.rival.row(stage, batch))
+
+
+def _forward_ratio(group: Group, batch: int) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
-        if (timing := row.inference.get(batch)) is None:
-            return MISSING
-        latency = timing.latency_ms
-        return f"{significant(latency.p50)} / {significant(latency.p95)} ({latency.n})"
+        twin = against_twin(group.compared, row)
+        return ratio_text(twin.speed_ratio(batch) if twin else None)
 
     return cell
+
+
+def _joules(row: Row) -> str:
+    energy = row.timing.energy if row.timing else None
+    return f"{significant(energy.joules_per_image)} (batch {energy.batch})" if energy else MISSING
+
+
+def _shares(row: Row) -> str:
+    shares = [row.training_share(part).mean for part in TRAINING_PARTS]
+    if all(share is None for share in shares):
+        return MISSING
+    return "/".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
+
+
+def _latency(batch: int) -> Callable[[Row], str]:
+    return lambda row: latency_text(row.inference.get(batch))
 
 
 def _gflops(row: Row, size_is_in_header: bool) -> str:
@@ -172,9 +258,5 @@ def _critic_accuracy(row: Row) -> str:
     return "/".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
 
 
-def _times(ratio: float | None) -> str:
-    return MISSING if ratio is None else f"{significant(ratio)}×"
-
-
-def _mean_percent(share: float | None) -> str:
+def _percent(share: float | None) -> str:
     return MISSING if share is None else f"{100 * share:.2f}"

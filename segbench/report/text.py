@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .groups import Report
     from .layout import Section
-    from .tables import Table
+    from .table import Table
 
 TERMINAL_WIDTH = 100
 
@@ -43,7 +43,7 @@ def terminal(report: Report) -> str:
     parts = [_terminal_section(section) for section in sections(report)]
     if lines := failures(report):
         parts.append("\n".join(["Cells without a result:", *(f"  {line}" for line in lines)]))
-    return "\n\n".join([*parts, "\n".join(_wrapped(line) for line in closing(report))]) + "\n"
+    return "\n\n".join([*parts, "\n".join(wrapped(line) for line in closing(report))]) + "\n"
 
 
 def markdown(report: Report) -> str:
@@ -64,19 +64,20 @@ def latex(report: Report) -> str:
 
 def _terminal_section(section: Section) -> str:
     heading = "\n".join([section.title, *section.conditions])
-    tables = [_terminal_table(table) for table in section.tables]
-    footnotes = "\n".join(_wrapped(line) for line in section.footnotes)
+    tables = [terminal_table(table) for table in section.tables]
+    footnotes = "\n".join(wrapped(line) for line in section.footnotes)
     return "\n\n".join([heading, *tables, *([footnotes] if footnotes else [])])
 
 
-def _terminal_table(table: Table) -> str:
+def terminal_table(table: Table) -> str:
+    """Return a table as plain text, under its title if it has one."""
     from tabulate import tabulate
 
     lines = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=_alignment(table))
     return f"{table.title}\n\n{lines}" if table.title else str(lines)
 
 
-def _wrapped(line: str) -> str:
+def wrapped(line: str) -> str:
     """Break a long line at spaces; the name of a folder stays whole."""
     return fill(line, TERMINAL_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 

@@ -15,9 +15,11 @@ from .node import Node, Place, check_keys
 from .packaged import find_benchmark
 from .protocol_node import read_protocol
 from .reader import read_file
-from .recipe import Benchmark
+from .recipe import LARGEST_SEED, Benchmark
 from .references import Reference
 from .settings import apply_settings
+from .trials import with_trials
+from .tune import read_tune
 from .written import written_methods
 
 if TYPE_CHECKING:
@@ -28,10 +30,7 @@ if TYPE_CHECKING:
     from .recipe import DatasetUse
 
 NEEDED_KEYS = ("name", "datasets", "protocol", "seeds", "methods")
-BENCHMARK_KEYS = (*NEEDED_KEYS, "compare")
-
-# Seeds enter records and random generators as 63-bit numbers.
-LARGEST_SEED = 2**63 - 1
+BENCHMARK_KEYS = (*NEEDED_KEYS, "compare", "tune")
 
 
 def load_benchmark(
@@ -45,9 +44,9 @@ def load_benchmark(
     """Return the benchmark that a packaged name or a path stands for.
 
     `sets` are PATH=VALUE settings laid over the file first (`segbench.spec.settings`), `only` the names of the methods
-    (placebos among them, such as "unet+critic~frozen") to keep together with the upstream methods that they need,
-    `seeds` take the place of the file's. A claim is kept with its methods. Raises SpecError with file, line and dotted
-    path for whatever is wrong.
+    (placebos among them, such as "unet+critic~frozen") to keep together with the upstream methods that they need and
+    the trials of tuned ones, `seeds` take the place of the file's. A claim is kept with its methods. Raises SpecError
+    with file, line and dotted path for whatever is wrong.
 
         load_benchmark("quickstart", load_registry(), sets=["protocol.budget.epochs=1"], only=["unet"], seeds=[0])
     """
@@ -56,18 +55,22 @@ def load_benchmark(
     if seeds is not None:
         root = _with_seeds(root, seeds)
     entries = _entries(root)
-    read_protocol(entries["protocol"])
-    written = written_methods(entries["methods"])
-    claims = written_claims(entries.get("compare"), written)
+    _check_protocol(entries["protocol"])
+    listed_seeds = _seeds(entries["seeds"])
+    listed = written_methods(entries["methods"])
+    claims = written_claims(entries.get("compare"), listed)
+    tune = read_tune(entries.get("tune"), listed, listed_seeds)
+    written = with_placebos(listed, claims)
     chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
-    methods = resolved_methods(with_placebos(written, claims), entries["protocol"], registry, chosen)
+    methods = resolved_methods(written, entries["protocol"], registry, chosen)
     return Benchmark(
         name=_name(entries["name"]),
         source=str(path),
         datasets=_datasets(entries["datasets"], registry),
-        seeds=_seeds(entries["seeds"]),
-        methods=methods,
+        seeds=listed_seeds,
+        methods=with_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
         compare=kept_claims(claims, methods),
+        tune=tune,
     )
 
 
@@ -86,6 +89,16 @@ def _entries(root: Node) -> dict[str, Node]:
             place = entries[key].place if key in entries else root.place.entry(key)
             raise place.error(f"is missing; a benchmark file needs {', '.join(NEEDED_KEYS)}")
     return entries
+
+
+def _check_protocol(node: Node) -> None:
+    """Refuse what is wrong with the protocol before any method is looked at."""
+    if read_protocol(node).budget.like is not None:
+        like = node.mapping("must be a mapping")["budget"].mapping("must be a mapping")["like"]
+        raise like.error(
+            f"all methods would train as long as {like.value!r}, and so would that one itself; give epochs, steps or "
+            "seconds here, and like: in the protocol of the methods that it is meant for"
+        )
 
 
 def _name(node: Node) -> str:

@@ -8,6 +8,7 @@ from .merge import lay_over
 from .node import Node
 from .recipe import Claim
 from .references import Reference, check_exists
+from .tune import is_tuned
 from .validate import validated
 from .written import Written
 
@@ -42,13 +43,16 @@ def with_placebos(methods: Mapping[str, Written], claims: Sequence[WrittenClaim]
     """Return the methods with the placebos that the claims ask for, each after the method whose placebo it is.
 
     A placebo has the recipe of the claimed method, whose critic it breaks, and the twin that the claim is against.
+    Claim and placebos are told all that the claims compare them with.
     """
     joined: dict[str, Written] = {}
     for name, method in methods.items():
-        joined[name] = method
+        rivals = [claim.against for claim, _ in claims if claim.claim == name]
+        joined[name] = _against(rivals, method)
         for claim, place in claims:
             for placebo in claim.placebo if claim.claim == name else ():
-                joined.setdefault(claim.name_of(placebo), _broken(method, claim, placebo, place))
+                broken = _against(rivals, _broken(method, claim, placebo, place))
+                joined.setdefault(claim.name_of(placebo), broken)
     return joined
 
 
@@ -73,6 +77,7 @@ def _written_claim(node: Node, methods: Mapping[str, Written]) -> WrittenClaim:
         check_exists(Reference(getattr(claim, key), entries[key].place), "method", methods)
     if claim.claim == claim.against:
         raise entries["against"].error(f"{claim.claim!r} cannot be compared with itself")
+    _check_equal_tuning(claim, methods, node)
     if claim.placebo:
         _check_placebos(claim, methods[claim.claim], entries["placebo"])
     return WrittenClaim(claim, node.place)
@@ -95,6 +100,20 @@ def _broken(method: Written, claim: Claim, placebo: Placebo, place: Place) -> Wr
     adversarial = Node({"placebo": Node(placebo, place)}, place)
     recipe = lay_over(method.recipe, Node({"adversarial": adversarial}, place))
     return Written(recipe, twin=claim.against, placebo_of=claim.claim)
+
+
+def _against(rivals: Sequence[str], method: Written) -> Written:
+    return method._replace(against=tuple(rival for rival in rivals if rival != method.twin))
+
+
+def _check_equal_tuning(claim: Claim, methods: Mapping[str, Written], node: Node) -> None:
+    tuned = [name for name in (claim.claim, claim.against) if is_tuned(methods[name])]
+    if len(tuned) == 1:
+        other = claim.against if tuned == [claim.claim] else claim.claim
+        raise node.error(
+            f"{tuned[0]!r} is tuned and {other!r} is not, so a difference may be that of the tuning; give {other!r} a "
+            f"tune: as well, for as many trials, or write tune: null for {tuned[0]!r}"
+        )
 
 
 def _check_common_labels(claim: Method, against: Method, place: Place) -> None:

@@ -35,7 +35,9 @@ def resolved_methods(
     """
     upstream = upstream_references(written)
     chosen = _chosen(only, upstream)
-    methods = {name: _method(name, method, protocol, registry) for name, method in written.items() if name in chosen}
+    methods = {
+        name: resolved_method(name, method, protocol, registry) for name, method in written.items() if name in chosen
+    }
     check_upstream(methods, upstream)
     return methods
 
@@ -53,7 +55,8 @@ def _chosen(only: Sequence[Reference], upstream: Mapping[str, Mapping[str, Refer
     return chosen
 
 
-def _method(name: str, written: Written, protocol: Node, registry: Registry) -> Method:
+def resolved_method(name: str, written: Written, protocol: Node, registry: Registry) -> Method:
+    """Return one method, its components found and its options coerced, under the protocol laid over the common one."""
     entries, place = written.entries, written.recipe.place
     if "generator" not in entries:
         raise place.entry("generator").error("is missing; every method needs a generator")
@@ -66,6 +69,7 @@ def _method(name: str, written: Written, protocol: Node, registry: Registry) -> 
         maps=maps,
         protocol=own,
         twin=written.twin,
+        against=written.against,
         placebo_of=written.placebo_of,
         overrides=tuple(differing(common.model_dump(), own.model_dump())),
         **_given(entries, registry),

@@ -36,18 +36,40 @@ class Shorthand(Frozen):
 
 
 class Budget(Frozen):
-    """How long to train: exactly one of epochs, optimiser steps or seconds of training."""
+    """How long to train: exactly one of epochs, optimiser steps, seconds of training, or as long as another method.
+
+    `{like: METHOD, in: seconds}` trains for as many seconds as that method's cell of the same dataset, subset and seed
+    was measured to train. There is no other unit, so `in` is not kept.
+    """
 
     epochs: PositiveFloat | None = None
     steps: PositiveInt | None = None
     seconds: PositiveFloat | None = None
+    like: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def check_unit(cls, value: Any) -> Any:
+        """Refuse another unit than seconds, and one where there is nothing to measure."""
+        if not isinstance(value, dict) or "in" not in value:
+            return value
+        if "like" not in value:
+            raise ValueError("`in` stands beside like: {like: METHOD, in: seconds}")
+        if value["in"] in ("steps", "epochs"):
+            raise ValueError(
+                f"methods are made alike in seconds only; for as many {value['in']} give their number, such as "
+                f"{{{value['in']}: 100}}, or leave the budget to the benchmark's protocol"
+            )
+        if value["in"] != "seconds":
+            raise ValueError(f"write {{like: METHOD, in: seconds}}; there is no {value['in']!r} to be alike in")
+        return {key: entry for key, entry in value.items() if key != "in"}
 
     @model_validator(mode="after")
     def check_one_is_given(self) -> Self:
         """Refuse none and more than one."""
         given = self.model_dump(exclude_none=True)
         if len(given) != 1:
-            raise ValueError(f"give exactly one of epochs, steps, seconds; got {', '.join(given) or 'none'}")
+            raise ValueError(f"give exactly one of epochs, steps, seconds, like; got {', '.join(given) or 'none'}")
         return self
 
 
@@ -137,19 +159,38 @@ class SurfaceDistances(Frozen):
 
 
 class Timing(Frozen):
-    """The budget of one inference measurement; smaller than these defaults and the row says so."""
+    """The budget of one inference measurement; smaller than these defaults and the row says so.
+
+    A measurement takes turns with its rivals, in blocks of `block_seconds`, until it has `iterations` and `seconds`, or
+    `max_seconds`. `sweep` is the largest batch that is tried for the best one; 0 tries none.
+    """
 
     iterations: PositiveInt = 200
     seconds: PositiveFloat = 30.0
     max_seconds: PositiveFloat = 120.0
+    block_seconds: PositiveFloat = 1.0
+    sweep: NonNegativeInt = 1024
 
     @property
     def budget(self) -> Literal["full", "reduced"]:
         """Whether this is at least the default budget; only full measurements are ranked beside each other."""
         full = Timing.model_construct()
-        given = (self.iterations, self.seconds, self.max_seconds)
-        enough = (full.iterations, full.seconds, full.max_seconds)
+        given = (self.iterations, self.seconds, self.max_seconds, self.block_seconds)
+        enough = (full.iterations, full.seconds, full.max_seconds, full.block_seconds)
         return "full" if all(mine >= least for mine, least in zip(given, enough, strict=True)) else "reduced"
+
+    @property
+    def seconds_a_block(self) -> float:
+        """How long a block lasts at least: where `seconds` are few, a fifth of them, so that there are several."""
+        return min(self.block_seconds, self.seconds / 5)
+
+    @property
+    def beside_the_forward_pass(self) -> Timing:
+        """The budget of the stages that hold more than the forward pass: of a reduced one, a quarter for each."""
+        if self.budget == "full":
+            return self
+        less = {"seconds": self.seconds / 4, "max_seconds": self.max_seconds / 4}
+        return self.model_copy(update={"iterations": -(-self.iterations // 4), **less})
 
 
 class Keep(Frozen):
@@ -205,10 +246,3 @@ class Protocol(Frozen):
     timing: Timing = Timing()
     keep: Keep = Keep()
     features: Features = Features()
-
-    @model_validator(mode="after")
-    def check_selection(self) -> Self:
-        """Refuse to select on the split that is reported, or without validations."""
-        if self.select == "best" and (self.evaluate != "test" or self.validations == 0):
-            raise ValueError("select: best needs validations of at least 1 on val, and evaluate: test")
-        return self

@@ -11,6 +11,15 @@ from .protocol import Frozen, Optimizer, Protocol, Shorthand
 if TYPE_CHECKING:
     from segbench.contracts import Kind
 
+# Seeds enter records and random generators as 63-bit numbers.
+LARGEST_SEED = 2**63 - 1
+
+# The fields of a method, beside its protocol, that a trial may have otherwise.
+TUNED_PARTS = (
+    *("generator", "maps", "losses", "discriminator", "adversarial", "noise_channels"),
+    *("refines", "trains_on", "unlabelled"),
+)
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Placebo = Literal["frozen", "shuffled", "noise", "detached"]
 
@@ -118,12 +127,31 @@ class UnlabelledTerm(Frozen):
     weight: PositiveFloat = 1.0
 
 
+class Tune(Frozen):
+    """How every tuned method of a benchmark is tuned: by so many trials, trained with `seed` and scored on val."""
+
+    trials: PositiveInt
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+class Tuning(Frozen):
+    """The trials of a method, in their order: settings by dotted key for each, under the name of the trial's method.
+
+    A placebo has the trials of the method whose placebo it is.
+    """
+
+    seed: int
+    trials: dict[str, dict[str, Any]]
+
+
 class Method(Frozen):
     """A named recipe: generator, losses and perhaps a critic under a protocol.
 
-    `maps` is what the generator maps; `twin` is the method it extends; `placebo_of` the method of which this is the
-    placebo; `overrides` are the dotted protocol keys that differ from the benchmark's; `start_from` is the method of
-    the same seed whose weights it starts from; `labels` are the fractions of the training labels it is trained with.
+    `maps` is what the generator maps; `twin` is the method it extends; `against` are the other methods that claims
+    compare it with; `placebo_of` is the method of which this is the placebo; `overrides` are the dotted protocol keys
+    that differ from the benchmark's; `start_from` is the method of the same seed whose weights it starts from; `labels`
+    are the fractions of the training labels it is trained with. A tuned method runs with the recipe of its best trial;
+    `trial_of` is the method of which this is a trial.
     """
 
     name: str
@@ -135,7 +163,10 @@ class Method(Frozen):
     noise_channels: PositiveInt = 100
     protocol: Protocol
     twin: str | None = None
+    against: tuple[str, ...] = ()
     placebo_of: str | None = None
+    trial_of: str | None = None
+    tuning: Tuning | None = None
     overrides: tuple[str, ...] = ()
     start_from: str | None = None
     refines: Refines | None = None
@@ -168,8 +199,28 @@ class Method(Frozen):
             "refines": self.refines and self.refines.method,
             "trains_on": self.trains_on and self.trains_on.synthetic,
             "pseudo_labels_from": self.unlabelled and self.unlabelled.pseudo_labels_from,
+            "budget": self.protocol.budget.like,
         }
         return {reason: method for reason, method in needed.items() if method}
+
+    @property
+    def trials(self) -> dict[str, str]:
+        """The methods that are its trials, by the reason for which their cells must have run before: "trial 1/4"."""
+        names = list(self.tuning.trials) if self.tuning else []
+        return {f"trial {number}/{len(names)}": name for number, name in enumerate(names, 1)}
+
+    def needed_for(self, reason: str) -> str:
+        """Return the method whose cell is needed for a reason, such as "refines fold 1/5"."""
+        return self.trials.get(reason) or self.upstream[reason.split()[0]]
+
+    def with_recipe_of(self, trial: Method) -> Method:
+        """Return this method with what its trial tried; budget, split, what is kept and placebo stay its own."""
+        kept = {key: getattr(self.protocol, key) for key in ("budget", "evaluate", "keep")}
+        recipe = {name: getattr(trial, name) for name in TUNED_PARTS}
+        if trial.adversarial and self.adversarial:
+            placebo = {"placebo": self.adversarial.placebo}
+            recipe["adversarial"] = trial.adversarial.model_copy(update=placebo)
+        return self.model_copy(update={**recipe, "protocol": trial.protocol.model_copy(update=kept)})
 
 
 class Claim(Frozen):
@@ -185,7 +236,10 @@ class Claim(Frozen):
 
 
 class Benchmark(Frozen):
-    """A resolved benchmark file: datasets x methods x seeds, and what is claimed of the methods."""
+    """A resolved benchmark file: datasets x methods x seeds, what is claimed of the methods, and how they are tuned.
+
+    The trials of tuned methods are methods too, though nobody asks for their cells but the tuned ones.
+    """
 
     name: str
     source: str
@@ -193,3 +247,4 @@ class Benchmark(Frozen):
     seeds: tuple[int, ...]
     methods: dict[str, Method]
     compare: tuple[Claim, ...] = ()
+    tune: Tune | None = None

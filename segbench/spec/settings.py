@@ -38,10 +38,11 @@ def _apply(root: Node, setting: str) -> Node:
     place = top
     for key in keys:
         place = place.entry(key)
-    return _put(root, keys, read_text(text, place), top)
+    return put(root, keys, read_text(text, place), top)
 
 
-def _put(node: Node, keys: list[str], value: Node, place: Place) -> Node:
+def put(node: Node, keys: list[str], value: Node, place: Place) -> Node:
+    """Return the content changed so that `value` stands at the path `keys`; `place` is where the path begins."""
     if not keys:
         return value
     if isinstance(node.value, list):
@@ -57,7 +58,7 @@ def _put_item(node: Node, items: list[Node], keys: list[str], value: Node, place
     if not (keys[0].isascii() and keys[0].isdigit() and int(keys[0]) < len(items)):
         raise place.error(f"is a list of {len(items)}; give the number of an item, from 0, not {keys[0]!r}")
     index = int(keys[0])
-    changed = _put(items[index], keys[1:], value, place.entry(index))
+    changed = put(items[index], keys[1:], value, place.entry(index))
     return Node([*items[:index], changed, *items[index + 1 :]], node.place)
 
 
@@ -67,7 +68,7 @@ def _put_entry(node: Node, entries: dict[str, Node], keys: list[str], value: Nod
     old = entries.get(key)
     if old is None or old.value is None or key in CHOICES:
         old = Node({}, at)
-    return Node({**entries, key: _put(old, rest, value, at)}, node.place)
+    return Node({**entries, key: put(old, rest, value, at)}, node.place)
 
 
 def _entry_key(entries: dict[str, Node], keys: list[str], place: Place) -> tuple[str, list[str]]:

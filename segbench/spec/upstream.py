@@ -34,10 +34,18 @@ def check_upstream(methods: Mapping[str, Method], upstream: Mapping[str, Mapping
     """Raise SpecError where a method refers to one that cannot give what it needs."""
     for name, method in methods.items():
         for reason, reference in upstream[name].items():
+            if reason == "budget":
+                _check_takes_time(methods[reference.to], reference)
+                continue
             _check_maps(reason, methods[reference.to], reference)
             _check_weights_are_kept(reason, methods[reference.to], reference)
         if method.refines and method.is_trained:
             _check_one_level_of_folds(upstream[name]["refines"], methods)
+
+
+def _check_takes_time(needed: Method, reference: Reference) -> None:
+    if not needed.is_trained:
+        raise reference.place.error(f"{needed.name!r} is not trained, so there are no seconds to train as long as")
 
 
 def _check_maps(reason: str, needed: Method, reference: Reference) -> None:

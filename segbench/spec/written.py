@@ -25,6 +25,7 @@ METHOD_KEYS = (
     "trains_on",
     "labels",
     "unlabelled",
+    "tune",
 )
 
 # Where a recipe names a method that must have run before with the same seed on the same data, by the reason.
@@ -33,15 +34,20 @@ UPSTREAM_PATHS = {
     "refines": ("refines", "method"),
     "trains_on": ("trains_on", "synthetic"),
     "pseudo_labels_from": ("unlabelled", "pseudo_labels_from"),
+    "budget": ("protocol", "budget", "like"),
 }
 
 
 class Written(NamedTuple):
-    """A method with all that it inherits, the method that it extends, and the one whose placebo it is."""
+    """A method with all that it inherits, the method that it extends, and the one whose placebo it is.
+
+    `against` are the methods beside its twin that claims compare it with.
+    """
 
     recipe: Node
     twin: str | None = None
     placebo_of: str | None = None
+    against: tuple[str, ...] = ()
 
     @property
     def entries(self) -> dict[str, Node]:

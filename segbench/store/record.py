@@ -60,11 +60,17 @@ class Evaluated(Part):
 
 
 class Train(Part):
-    """Optimiser steps, seconds of training, and images a second after warm-up."""
+    """Optimiser steps, seconds of training, and images a second after warm-up.
+
+    `shares` are those of data, generator and critic in the time after warm-up; `seconds_to_best` the seconds of
+    training until the best validation on val. Null where nothing was measured.
+    """
 
     steps: int
     seconds: float
     images_per_second: float | None
+    shares: dict[str, float] | None = None
+    seconds_to_best: float | None = None
 
 
 class Latency(Part):
@@ -254,7 +260,7 @@ class Failure(Part):
 
 
 class Record(Part):
-    """One finished cell; `definitions` maps each score to the id and version of its passport, such as "miou/union@1"."""
+    """One finished cell; `definitions` maps each score to the id and version of its passport: "miou/union@1"."""
 
     schema_: int = SCHEMA
     key: str

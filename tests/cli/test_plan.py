@@ -20,10 +20,11 @@ def net(in_channels, num_classes, *, width: int = 8): ...
 
 def entropy(num_classes, ignore_index): ...
 
-def dots(*, images: int = 2):
+def dots(*, images: int = 2, val: bool = False):
     print("making dots")
     samples = [Sample(np.full((4, 4), i, np.uint8), np.zeros((4, 4), np.uint8), str(i)) for i in range(images)]
-    return Dataset(["a", "b"], [(0, 0, 0), (9, 9, 9)], {"train": samples}, channels=1)
+    splits = {"train": samples, "val": samples} if val else {"train": samples}
+    return Dataset(["a", "b"], [(0, 0, 0), (9, 9, 9)], splits, channels=1)
 
 def pictures(root): ...
 
@@ -107,6 +108,38 @@ def test_json_names_every_fold_that_is_needed(capsys, tmp_path):
         for reason, cell in zip(["refines", *(f"refines fold {i}/3" for i in (1, 2, 3))], base, strict=True)
     ]
     assert fine["subset"] == "labels 0.5"
+
+
+TUNED = """
+  trained: {extends: base, tune: {protocol.optimizer.lr: [0.1, 0.2], generator.width: [3, 4]}}
+  long: {extends: base, protocol: {budget: {like: trained, in: seconds}}}
+tune: {trials: 2, seed: 9}
+"""
+
+
+def test_trials_and_equal_seconds_are_shown(capsys, tmp_path):
+    (tmp_path / "bench.yaml").write_text(BENCHMARK + TUNED)
+    chosen = ["--seeds", "0", "--only", "long", "--set", "datasets.dots={use: mine/dots, val: true}"]
+    assert main(["plan", "bench.yaml", *chosen]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [" ".join(line[: lines[1].index("KEY")].split()) for line in lines[2:6]]
+    assert rows == ["dots trained#1 9", "dots trained#2 9", "dots trained 0 2 trials", "dots long 0 trained (budget)"]
+    found = planned(capsys, *chosen)
+    assert list(found["trials"]) == ["trained#1", "trained#2"]
+    told = [
+        f"trial {name}: protocol.optimizer.lr: {settings['protocol.optimizer.lr']}, "
+        f"generator.width: {settings['generator.width']}"
+        for name, settings in found["trials"].items()
+    ]
+    assert [line for line in lines if line.startswith("trial ")] == told
+    reasons = [(need["reason"], need["method"]) for need in found["cells"][2]["needs"]]
+    assert reasons == [("trial 1/2", "trained#1"), ("trial 2/2", "trained#2")]
+
+
+def test_a_dataset_without_val_cannot_be_tuned_on(capsys, tmp_path):
+    (tmp_path / "bench.yaml").write_text(BENCHMARK + TUNED)
+    assert main(["plan", "bench.yaml"]) == 2
+    assert "methods are tuned on val, but this dataset has no such split" in capsys.readouterr().err
 
 
 def test_json_has_the_same_facts(capsys):

@@ -232,3 +232,28 @@ def test_larger_splits_show_a_bar_on_a_terminal(tmp_path):
     assert "train" in shown
     assert "/100" in shown
     assert json.loads(done.stdout)["name"] == "data/shapes"
+
+
+def test_truth_must_score_1_and_what_class_0_everywhere_scores_is_told(tmp_path, capsys):
+    # 4 of 6 labelled pixels are ground; thing is in the truth, rarity in one image: IoU 4/6, 0 and 0
+    write_folder(tmp_path, {"test": {"a": (1, [[0, 0, 0, 1]]), "b": (2, [[0, 2, 255]])}})
+    arguments = ["data/folder", "--root", str(tmp_path), CLASSES]
+    assert prepared(capsys, *arguments)["self_test"] == {"class_0_miou": {"test": pytest.approx(4 / 6 / 3)}}
+    assert main(["prepare", *arguments]) == 0
+    line = "self-test passed: truth against itself scores 1, 'ground' everywhere an mIoU of 22.22 % (test)\n"
+    assert line in capsys.readouterr().out
+
+
+def test_splits_without_labels_have_nothing_to_test(tmp_path, capsys):
+    write_folder(tmp_path, {"test": {"a": (1, [[255, 255]])}})
+    assert main(["prepare", "data/folder", "--root", str(tmp_path), CLASSES]) == 0
+    assert "self-test: no pixel is labelled, so nothing can be scored\n" in capsys.readouterr().out
+
+
+def test_equal_colours_are_warned_of(install_plugin, tmp_path, capsys):
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": SOURCE.replace("(9, 9, 9)", "(0, 0, 0)")})
+    (tmp_path / "arrived.txt").touch()
+    assert prepared(capsys, "remote", "--root", str(tmp_path))["warnings"] == [
+        "there is no split train, so nothing can be trained on this dataset",
+        "the colour of class 'thing' decodes to 'ground', so generators of palette colours cannot tell them apart",
+    ]

@@ -9,7 +9,7 @@ import pytest
 
 from segbench.cli import main
 from segbench.store.folder import ResultsFolder
-from segbench.store.record import Failure, Record, Scores
+from segbench.store.record import Failure, PerClass, Record, Scores
 
 KEY = "0123456789abcdef"
 
@@ -78,6 +78,16 @@ def test_a_mistake_is_one_clear_message_and_exit_code_2(results, capsys, argumen
     captured = capsys.readouterr()
     assert message in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_classes_have_a_table_where_asked_for(results, capsys):
+    folder = ResultsFolder(results, "tiny")
+    record = folder.read(KEY)
+    folder.write(record.model_copy(update={"per_class": PerClass(iou=[0.25, 0.75])}))
+    assert main(["report", "--per-class"]) == 0
+    assert "class 1  75.00" in capsys.readouterr().out.replace("     ", "")
+    assert main(["report"]) == 0
+    assert "class 1" not in capsys.readouterr().out
 
 
 def test_a_report_written_among_the_results_does_not_disturb_the_next(results, capsys):

@@ -108,7 +108,7 @@ def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_wh
     found = records(tmp_path / "results")
     assert (found["plain"]["status"], found["diverges"]["status"]) == ("ok", "failed")
     assert found["plain"]["environment"]["jobs"] == 1
-    assert len(found["plain"]["inference"]) == 2
+    assert len(found["plain"]["inference"]) == 6  # three stages at two batch sizes
 
     code, out, err = ended(call(*command, "--only", "plain"))
     assert code == 0

@@ -34,6 +34,7 @@ from segbench.store.folder import ResultsFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from segbench.engine.turns import Measured, Part
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
     from segbench.store.record import Record
@@ -56,6 +57,11 @@ class Recorder:
             return False
         self._left -= 1
         return self._left < 0
+
+    def wait_for_turn(self, part: Part, measured: Measured | None) -> int:
+        """Be alone on the device: it is always this one's turn."""
+        self.events.append(("turn", {"part": part, "measured": measured}))
+        return 0 if self.stop_requested() else 1
 
     def of(self, event: str) -> list[dict[str, Any]]:
         return [fields for name, fields in self.events if name == event]

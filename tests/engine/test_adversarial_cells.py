@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from segbench.contracts import MAPS, SEGMENTING_MAPS
+from segbench.engine.job import TimingJob
 from segbench.engine.preflight import preflight
 from segbench.engine.recorded import load_network
 from segbench.engine.timing import time_cell
@@ -221,8 +222,9 @@ def test_a_cell_leaves_the_same_bits_every_time(ran):
 @pytest.mark.parametrize("maps", MAPS)
 def test_every_kind_is_timed_on_what_it_takes(ran, recorder, maps):
     benchmark = ran(maps, "protocol.timing={iterations: 1, seconds: 0.01, max_seconds: 0.02}")
-    rows = time_cell(benchmark.job(METHODS[maps]), recorder()).inference
-    assert [row.batch for row in rows] == [1, 2]
+    rows = time_cell(TimingJob(**dict(benchmark.job(METHODS[maps]))), recorder()).inference
+    stages = ["forward", "labels", "loading"] if maps in SEGMENTING_MAPS else ["forward"]
+    assert [(row.batch, row.stage) for row in rows] == [(batch, stage) for batch in (1, 2) for stage in stages]
     # Segmenters see whole images, the others make crops.
     assert {row.size for row in rows} == {(24, 32) if maps in SEGMENTING_MAPS else (16, 16)}
 

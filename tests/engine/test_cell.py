@@ -61,6 +61,9 @@ def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder, tmp_
     assert result.status == "ok"
     assert result.scores.miou == pytest.approx((np.diag(total) / union)[union > 0].mean())
     assert result.evaluated.images == len(counts.ids) == 3
+    assert len(result.evaluated.classes) == counts.num_classes
+    assert result.definitions.keys() == result.scores.model_dump(exclude_none=True).keys()
+    assert {"per_image_miou", "boundary_iou", "boundary_f1", "ece", "nll", "brier"} <= result.definitions.keys()
     assert total.sum() == 3 * 24 * 32
     assert result.cost.parameters == 9 * 4 * (3 + 4 + 3) + 2 * 4 + 3
     assert result.environment["device"] == "cpu"

@@ -78,6 +78,20 @@ def test_what_is_predicted_where_the_truth_is_ignored_does_not_count(case, data)
     assert torch.equal(before, confusion_matrices(tensors[1], tensors[2], num_classes, ignore_index))
 
 
+@given(label_maps(), st.data())
+def test_counts_of_tiles_add_up_to_those_of_the_image(case, data):
+    prediction, truth, num_classes, ignore_index = case
+    row, column = (data.draw(st.integers(0, length)) for length in truth.shape[1:])
+    one, other = torch.from_numpy(prediction), torch.from_numpy(truth)
+    tiles = [
+        [labels[:, rows, columns] for labels in (one, other)]
+        for rows in (slice(row), slice(row, None))
+        for columns in (slice(column), slice(column, None))
+    ]
+    parts = [confusion_matrices(*tile, num_classes, ignore_index) for tile in tiles]
+    assert torch.equal(sum(parts), confusion_matrices(one, other, num_classes, ignore_index))
+
+
 @settings(deadline=None)
 @given(label_maps(), st.randoms())
 def test_renaming_the_classes_permutes_rows_and_columns(case, random):

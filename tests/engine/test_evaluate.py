@@ -12,10 +12,14 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from segbench.contracts import Dataset, Sample
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
-from segbench.engine.evaluate import evaluate
-from segbench.spec.protocol import Window
+from segbench.engine.evaluate import confusion_counts, evaluate
+from segbench.engine.strata import small_objects
+from segbench.plan.fingerprint import fingerprint
+from segbench.spec.protocol import Boundaries, SurfaceDistances, Window
 from segbench.stats.scores import miou, scores
 from segbench.store.counts import read_counts, write_counts
+
+ARRAYS = ("confusion", "sizes", "void", "boundary", "band", "small", "calibration", "likelihood")
 
 
 class LabelsInTheImage(nn.Module):
@@ -40,19 +44,21 @@ def dataset_of(pairs, num_classes, ignore_index=255):
     return Dataset(names, [(index, 0, 0) for index in range(num_classes)], {"test": samples}, ignore_index, channels=1)
 
 
-def counts_of(dataset, batch_size=2, window=None, network=None, layout=torch.contiguous_format):
-    resident = ResidentSplit(pack(dataset, "test", "key"), torch.device("cpu"))
-    return evaluate(
-        network or LabelsInTheImage(len(dataset.classes)),
-        resident,
-        split="test",
-        num_classes=len(dataset.classes),
-        ignore_index=dataset.ignore_index,
-        batch_size=batch_size,
-        precision="fp32",
-        memory_format=layout,
-        window=window,
-    )
+def settings_of(dataset, batch_size=2, window=None, layout=torch.contiguous_format):
+    return {
+        "num_classes": len(dataset.classes),
+        "ignore_index": dataset.ignore_index,
+        "batch_size": batch_size,
+        "precision": "fp32",
+        "memory_format": layout,
+        "window": window,
+    }
+
+
+def counts_of(dataset, batch_size=2, window=None, network=None, layout=torch.contiguous_format, **others):
+    resident = ResidentSplit(pack(dataset, "test", fingerprint(dataset)), torch.device("cpu"))
+    network = network or LabelsInTheImage(len(dataset.classes))
+    return evaluate(network, resident, split="test", **settings_of(dataset, batch_size, window, layout), **others)
 
 
 def perturbed(truth, num_classes, ignore_index, seed):
@@ -83,20 +89,97 @@ def test_each_image_has_the_confusion_matrix_of_sklearn():
 @pytest.mark.parametrize("window", [None, Window(size=(3, 4), stride=(2, 3))])
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_batches_windows_and_layouts_change_no_count(batch_size, window, layout):
+    """Windows average the softmax, of which what is counted follows; the scores are 0 and 1, so it is the same."""
     dataset = dataset_of(list(pairs_at_random()), 4)
-    found = counts_of(dataset, batch_size, window, layout=layout)
-    np.testing.assert_array_equal(found.confusion, counts_of(dataset).confusion)
+    found, expected = counts_of(dataset, batch_size, window, layout=layout), counts_of(dataset)
+    for name in ARRAYS:
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-6, err_msg=name)
+    assert np.array_equal(found.confusion, expected.confusion)
+
+
+def test_images_in_another_order_have_the_same_counts():
+    pairs = list(pairs_at_random())
+    forth, back = counts_of(dataset_of(pairs, 4)), counts_of(dataset_of(pairs[::-1], 4))
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(back, name)[::-1], getattr(forth, name), err_msg=name)
+
+
+def test_counts_of_two_splits_put_together_are_those_of_both():
+    pairs = list(pairs_at_random())
+    first, second, both = (counts_of(dataset_of(part, 4)) for part in (pairs[:1], pairs[1:], pairs))
+    for name in ARRAYS:
+        joined = np.concatenate([getattr(first, name), getattr(second, name)])
+        np.testing.assert_array_equal(joined, getattr(both, name), err_msg=name)
+
+
+def test_validation_counts_the_same_confusion_and_nothing_else():
+    dataset = dataset_of(list(pairs_at_random()), 4)
+    resident = ResidentSplit(pack(dataset, "test", fingerprint(dataset)), torch.device("cpu"))
+    network = LabelsInTheImage(4).train()
+    confusion = confusion_counts(network, resident, **settings_of(dataset))
+    np.testing.assert_array_equal(confusion, counts_of(dataset).confusion)
+    assert not network.training
+
+
+def test_sizes_void_and_clusters_are_told():
+    pairs = list(pairs_at_random())
+    counts = counts_of(dataset_of(pairs, 4), clusters=("a", "a", "b", "b"))
+    assert counts.sizes.tolist() == [[5, 7], [5, 7], [4, 6], [5, 7]]
+    assert counts.void.tolist() == [(truth == 255).sum() for _, truth in pairs]
+    assert counts.clusters == ("a", "a", "b", "b")
+    assert counts_of(dataset_of(pairs, 4)).clusters is None
+
+
+def test_parts_of_the_image_are_counted_by_themselves():
+    """The band by hand: within one row or column of another class."""
+    truth = np.zeros((1, 330), dtype=np.int64)
+    truth[0, 8:300], truth[0, 302], truth[0, 320:] = 1, 2, 255
+    prediction = np.zeros_like(truth)
+    counts = counts_of(dataset_of([(prediction, truth)], 3), boundaries=Boundaries(iou_width=0.001))
+    assert counts.band[0, :, 0].tolist() == [1 + 1 + 2, 2, 1]
+    assert counts.small[0, :, 0].tolist() == [0, 0, 1]
+    assert counts.small[0].sum() == small_objects(truth, 3, 255).sum()
+
+
+def test_the_width_of_boundaries_is_a_share_of_the_diagonal():
+    pairs = [(truth, truth) for truth in (np.kron([[0, 1], [1, 0]], np.ones((20, 20), dtype=np.int64)),)]
+    narrow, wide = (
+        counts_of(dataset_of(pairs, 2), boundaries=Boundaries(iou_width=width)) for width in (1 / 56, 3 / 56)
+    )
+    assert narrow.band.sum() == 4 * 20 * 2 - 4
+    assert wide.band.sum() == 4 * 20 * 2 * 3 - 4 * 9
+
+
+def test_surface_distances_are_counted_where_they_are_asked_for():
+    pytest.importorskip("monai")
+    pairs = list(pairs_at_random())
+    assert counts_of(dataset_of(pairs, 4)).surface is None
+    counts = counts_of(dataset_of(pairs, 4), surface_distances=SurfaceDistances(tolerance=1))
+    assert counts.surface.shape == (4, 4, 2)
+    assert scores(counts).hd95 > 0
+    assert 0 < scores(counts).surface_dice < 1
+
+
+def test_what_is_predicted_where_the_truth_is_ignored_changes_no_count():
+    pairs = list(pairs_at_random())
+    changed = [(np.where(truth == 255, (prediction + 1) % 4, prediction), truth) for prediction, truth in pairs]
+    before, after = counts_of(dataset_of(pairs, 4)), counts_of(dataset_of(changed, 4))
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name), err_msg=name)
 
 
 def test_the_truth_itself_scores_one():
     pairs = [(np.where(truth == 255, 0, truth), truth) for _, truth in pairs_at_random()]
-    found = scores(counts_of(dataset_of(pairs, 4)).confusion.sum(axis=0))
-    assert set(found.model_dump().values()) == {1.0}
+    found = scores(counts_of(dataset_of(pairs, 4))).model_dump()
+    of_calibration = {found.pop(name) for name in ("ece", "nll", "brier")}  # the logits are 0 and 1, not certainty
+    assert None not in of_calibration
+    assert {found.pop("hd95"), found.pop("surface_dice")} == {None}
+    assert set(found.values()) == {1.0}
 
 
 def test_background_everywhere_scores_what_is_counted_by_hand():
     truth = np.array([[0, 0, 1], [0, 1, 255]])
-    found = scores(counts_of(dataset_of([(np.zeros_like(truth), truth)], 2)).confusion.sum(axis=0))
+    found = scores(counts_of(dataset_of([(np.zeros_like(truth), truth)], 2)))
     # class 0: 3 right of 3 true and 5 predicted, class 1: 0 of 2
     assert found.miou == pytest.approx((3 / 5 + 0) / 2)
     assert found.pixel_accuracy == pytest.approx(3 / 5)
@@ -111,7 +194,8 @@ def test_the_network_is_left_in_evaluation_mode():
 def test_what_is_evaluated_can_be_written_and_read(tmp_path):
     counts = counts_of(dataset_of(list(pairs_at_random()), 4))
     write_counts(tmp_path, counts)
-    np.testing.assert_array_equal(read_counts(tmp_path).confusion, counts.confusion)
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(read_counts(tmp_path), name), getattr(counts, name), err_msg=name)
 
 
 @pytest.mark.parametrize(

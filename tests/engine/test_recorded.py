@@ -46,6 +46,32 @@ def test_a_missing_record_is_an_error(cell, tmp_path):
         find_record(cell, tmp_path)
 
 
+def made_to_look_tuned(record):
+    """Let the record say that its recipe is another one, and that a trial beside it won with what it was trained by."""
+    content = json.loads(record.read_text())
+    trial = "0" * 16
+    beside = record.with_name(f"{trial}.json")
+    beside.write_text(json.dumps(content | {"key": trial}))
+    generator = content["spec"]["method"]["generator"]
+    generator["options"]["width"] += 3
+    trials = [{"key": trial, "settings": {}, "miou": 0.5}]
+    change(record, spec=content["spec"], settled={"trials": trials, "winner": trial})
+    return beside
+
+
+def test_a_tuned_network_is_built_as_its_best_trial_was(recorded_cell):
+    before = load_network(recorded_cell, CPU).network.state_dict()
+    made_to_look_tuned(recorded_cell)
+    after = load_network(recorded_cell, CPU).network.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_a_tuned_network_without_its_best_trial_is_an_error(recorded_cell):
+    made_to_look_tuned(recorded_cell).unlink()
+    with pytest.raises(RecordError, match=r"tuned, and .* built as in its best trial: cannot read .*0000\.json"):
+        load_network(recorded_cell, CPU)
+
+
 def test_the_network_has_the_weights_that_were_kept(recorded_cell):
     from safetensors.torch import load_file
 

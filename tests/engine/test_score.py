@@ -14,12 +14,19 @@ from segbench.engine.score import Entry, score_predictions
 from segbench.errors import DataError
 from segbench.registry import load_registry
 from segbench.registry.options import coerce_options
+from segbench.spec.protocol import Boundaries
 from segbench.spec.recipe import DatasetUse
 from segbench.store.counts import read_counts
 from segbench.store.folder import ResultsFolder
 
 ENTRY = Entry("eyes", "test", "theirs", 0)
 NAMES = ("one", "two")
+OF_LABEL_MAPS = (
+    *("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice", "per_image_miou"),
+    *("boundary_iou", "boundary_f1"),
+)
+
+WIDTHS = (Boundaries(), Boundaries(iou_width=0.2))
 
 
 @pytest.fixture
@@ -53,18 +60,18 @@ def predictions_in(folder, masks, change):
     return folder
 
 
-def score(tmp_path, folder, entry=ENTRY, root=None, name="data/folder", **options):
+def score(tmp_path, folder, entry=ENTRY, root=None, name="data/folder", boundaries=WIDTHS[0], **options):
     registry = load_registry()
     offer = registry.find("dataset", name)
     use = DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=str(root or tmp_path / "data"))
     results = ResultsFolder(tmp_path / "results", "tables")
-    return score_predictions(folder, use, entry, registry, results), results
+    return score_predictions(folder, use, entry, registry, results, boundaries), results
 
 
 def test_the_truth_itself_scores_one(truth, tmp_path):
     record, _ = score(tmp_path, predictions_in(tmp_path / "theirs", truth, lambda labels: labels))
-    assert set(record.scores.model_dump().values()) == {1.0}
-    assert record.per_class.iou == [1.0, 1.0]
+    assert record.scores.model_dump(exclude_none=True) == dict.fromkeys(OF_LABEL_MAPS, 1.0)
+    assert record.per_class.model_dump() == {name: [1.0, 1.0] for name in ("iou", "boundary_iou", "boundary_f1")}
 
 
 def test_ignore_index_where_the_truth_is_ignored_changes_nothing(truth, tmp_path):
@@ -86,7 +93,9 @@ def test_the_record_says_what_was_scored_and_that_nothing_was_trained(truth, tmp
     assert record.train is None
     assert record.cost is None
     assert record.inference == []
-    assert record.evaluated.model_dump() == {"split": "test", "images": 2}
+    assert record.evaluated.model_dump() == {"split": "test", "images": 2, "classes": ["a", "b"]}
+    assert record.definitions.keys() == set(OF_LABEL_MAPS)
+    assert record.definitions["miou"].startswith("miou/union@")
     assert record.spec["scored"] is True
     assert record.spec["dataset"]["use"] == "data/folder"
     assert record.spec["dataset"]["fingerprint"]
@@ -100,6 +109,12 @@ def test_the_counts_beside_the_record_are_those_of_sklearn(truth, tmp_path):
     counts = read_counts(results.cell_folder(record.key))
     assert counts.ids == NAMES
     assert counts.split == "test"
+    assert counts.sizes.tolist() == [[6, 8], [6, 8]]
+    assert counts.void.tolist() == [(mask == 255).sum() for mask in truth.values()]
+    assert counts.boundary.any()
+    assert counts.band.any()
+    assert counts.clusters is None
+    assert counts.calibration is None
     for matrix, mask in zip(counts.confusion, truth.values(), strict=True):
         kept = mask != 255
         predicted = np.fliplr(np.where(mask == 255, 0, mask))
@@ -127,6 +142,15 @@ def test_other_label_maps_are_another_record(truth, tmp_path):
     one, _ = score(tmp_path, predictions_in(tmp_path / "theirs", truth, np.fliplr))
     other, _ = score(tmp_path, predictions_in(tmp_path / "other", truth, np.flipud))
     assert other.key != one.key
+
+
+def test_other_widths_of_boundaries_are_another_record(truth, tmp_path):
+    folder = predictions_in(tmp_path / "theirs", truth, np.fliplr)
+    one, other = (score(tmp_path, folder, boundaries=boundaries)[0] for boundaries in WIDTHS)
+    assert one.key != other.key
+    assert one.spec["boundaries"] != other.spec["boundaries"]
+    assert one.scores.boundary_iou != other.scores.boundary_iou
+    assert one.scores.miou == other.scores.miou
 
 
 def test_other_data_is_another_record(truth, tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from segbench.engine.mapping import Mapping
 from segbench.engine.network import Decoded, Refined
 from segbench.engine.pairing import FieldForm, palette_colours, palette_image
 from segbench.engine.scoring import as_segmenter, evaluate_on, is_scored, validation_miou
+from segbench.errors import DataError
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 from segbench.stats.scores import scores
@@ -108,10 +111,9 @@ def test_ground_truth_through_the_decoder_scores_exactly_1(name, precision):
         memory_format=torch.contiguous_format,
         window=None,
     )
-    total = counts.confusion.sum(axis=0)
-    assert scores(total).miou == 1
-    assert scores(total).pixel_accuracy == 1
-    assert total.sum() == 12 * 16 - 3
+    found = scores(counts)
+    assert found.miou == found.pixel_accuracy == found.boundary_iou == found.boundary_f1 == 1
+    assert counts.confusion.sum() == 12 * 16 - 3
 
 
 @pytest.mark.parametrize("name", ["camvid", "nuclei_dsb2018", "aerial_dubai", "retina_chase_db1"])
@@ -179,25 +181,50 @@ def test_what_makes_label_maps_of_images_is_scored(maps, scored):
     assert is_scored(Mapping(maps, form(((0, 0, 0), (9, 9, 9))), 1)) is scored
 
 
-def test_scores_on_val_are_those_of_the_validation_split(planned):
-    benchmark = planned(
-        """
+BENCHMARK = """
 name: test
 datasets: {shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 6, val: 2, test: 3}}
 protocol: {budget: {steps: 1}, batch_size: 2, crop: [16, 16]}
 seeds: [0]
 methods: {base: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy]}}
 """
-    )
+
+
+class Background(nn.Module):
+    """A network that sees class 0 everywhere."""
+
+    def forward(self, images):
+        return torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).expand(len(images), -1, *images.shape[2:])
+
+
+def test_scores_on_val_are_those_of_the_validation_split(planned):
+    benchmark = planned(BENCHMARK)
     cell, data = benchmark.cells["base"], benchmark.data("base")
-
-    class Background(nn.Module):
-        def forward(self, images):
-            return torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).expand(len(images), -1, *images.shape[2:])
-
     truth = np.stack([sample.labels for sample in data.dataset.splits["val"]])
     share = (truth == 0).mean()
     assert validation_miou(Background(), cell, data) == pytest.approx(share / 3)
     counts = evaluate_on("val", Background(), cell, data)
     assert counts.split == "val"
     assert counts.confusion[:, :, 0].sum(axis=0).tolist() == [(truth == index).sum() for index in range(3)]
+
+
+def test_images_are_grouped_as_the_dataset_says(planned):
+    benchmark = planned(BENCHMARK)
+    cell, data = benchmark.cells["base"], benchmark.data("base")
+    assert evaluate_on("test", Background(), cell, data).clusters is None
+    ids = data.resident("test").ids
+    data.dataset = replace(data.dataset, cluster=lambda name: f"of {name}")
+    assert evaluate_on("test", Background(), cell, data).clusters == tuple(f"of {name}" for name in ids)
+    data.dataset = replace(data.dataset, cluster=ids.index)
+    with pytest.raises(DataError, match=r"dataset 'shapes': its cluster function returned 0"):
+        evaluate_on("test", Background(), cell, data)
+
+
+def test_boundaries_are_as_wide_as_the_protocol_says(planned):
+    counts = []
+    for change in ("protocol.boundaries.iou_width=0.03", "protocol.boundaries.iou_width=0.2"):
+        benchmark = planned(BENCHMARK, change)
+        counts.append(evaluate_on("test", Background(), benchmark.cells["base"], benchmark.data("base")))
+    narrow, wide = (one.band.sum() for one in counts)
+    assert narrow < wide
+    assert np.array_equal(counts[0].confusion, counts[1].confusion)

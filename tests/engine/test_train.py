@@ -183,6 +183,24 @@ def test_the_weights_best_on_val_are_selected(training, recorder, tmp_path):
     assert_equal_weights(weights(best), seen[1])
 
 
+def test_the_seconds_until_the_best_validation_are_told_whatever_is_selected(training, recorder, tmp_path):
+    scores = iter([0.2, 0.6, 0.4, 0.6])
+    outcome = train(
+        training(validate=lambda network, step: next(scores), validations=4), tmp_path / "one", NEVER, recorder()
+    )
+    assert outcome.seconds_to_best is not None
+    assert 0 < outcome.seconds_to_best < outcome.seconds
+    unvalidated = train(training(), tmp_path / "other", NEVER, recorder())
+    assert unvalidated.seconds_to_best is None
+
+
+def test_the_shares_of_training_are_those_of_data_and_generator(training, recorder, tmp_path):
+    outcome = train(training(budget={"steps": 14}), tmp_path / "checkpoint", NEVER, recorder())
+    assert outcome.shares is not None
+    assert outcome.shares.keys() == {"data", "generator"}
+    assert sum(outcome.shares.values()) == pytest.approx(1)
+
+
 def test_auxiliary_outputs_are_trained_by_their_own_loss(training, recorder, tmp_path):
     class TwoHeads(torch.nn.Module):
         def __init__(self) -> None:

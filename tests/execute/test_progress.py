@@ -89,6 +89,29 @@ def test_failures_outside_cells_and_warnings_are_told(lines):
     ]
 
 
+def test_what_is_timed_is_told_at_most_every_ten_seconds_for_all_rivals_together(lines, clock):
+    display, written = lines
+    display.planned([], 0)
+    for stage in ("forward, batches of 1", "labels, batches of 1", "forward, batches of 8"):
+        for method in ("unet", "fpn"):
+            display.reported("timing", make_cell(method), Event("stage", {"name": stage}))
+            clock.seconds += 4
+    assert written()[1:] == [
+        "timing unet on data: forward, batches of 1",
+        "timing fpn on data: labels, batches of 1",
+    ]
+
+
+def test_a_budget_that_is_known_only_when_the_cell_starts_counts_from_then_on(clock):
+    tracker, cell = Tracker(clock), make_cell("unet")
+    tracker.planned([cell], 0)
+    protocol = cell.method.protocol.model_copy(update={"budget": Budget(seconds=20)})
+    settled = cell.model_copy(update={"method": cell.method.model_copy(update={"protocol": protocol})})
+    tracker.started("cell", settled)
+    tracker.reported("cell", settled, Event("step", {"step": 7, "steps": None, "seconds": 5.0, "loss": 0.5}))
+    assert tracker.cells[cell.key].part == 0.25
+
+
 def test_a_resumed_cell_estimates_by_its_pace_since_then(clock):
     tracker, cell = Tracker(clock), make_cell("unet")
     tracker.planned([cell], 0)

@@ -14,6 +14,7 @@ from run_functions import FUNCTIONS, make_cell, make_plan, run_plan
 from segbench.errors import CellError, DataError, RecordError
 from segbench.execute.listener import Silence
 from segbench.plan.build import Plan
+from segbench.spec.protocol import Timing
 from segbench.store.claims import claim
 from segbench.store.folder import ResultsFolder
 
@@ -199,6 +200,64 @@ def test_methods_are_timed_once_and_all_their_seeds_get_the_rows(tmp_path, worke
     assert timed(tmp_path) == ["plain", "other"]
 
 
+def test_methods_of_a_dataset_are_timed_in_one_session(tmp_path, workers):
+    cells = [make_cell("plain"), make_cell("other"), make_cell("plain", dataset="more")]
+    run_plan(Plan(cells=tuple(cells)), tmp_path, workers=workers)
+    folder = ResultsFolder(tmp_path, "bench")
+    plain, other, elsewhere = (folder.read(cell.key).timing for cell in cells)
+    assert plain.session == other.session != elsewhere.session
+    assert (plain.rivals, elsewhere.rivals) == (["plain", "other"], ["plain"])
+
+
+def test_methods_that_were_timed_before_are_not_timed_again_beside_a_new_one(tmp_path, workers):
+    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+    run_plan(make_plan(["plain", "other"]), tmp_path, workers=workers)
+    assert timed(tmp_path) == ["plain", "other"]
+    rivals = {record.method: record.timing.rivals for record in ResultsFolder(tmp_path, "bench").records()}
+    assert rivals == {"plain": ["plain"], "other": ["other"]}
+
+
+def test_a_reduced_measurement_is_taken_anew_where_the_protocol_asks_for_a_full_one(tmp_path, workers):
+    def run_with(timing):
+        summary = run_plan(Plan(cells=(make_cell("plain", timing=timing),)), tmp_path, workers=workers)
+        assert statuses(summary) == {"plain": "ok"}
+        (record,) = ResultsFolder(tmp_path, "bench").records()
+        return record.inference[0].budget, len(timed(tmp_path))
+
+    assert run_with(Timing(seconds=1)) == ("reduced", 1)
+    assert run_with(Timing(seconds=2)) == ("reduced", 1)
+    assert run_with(Timing()) == ("full", 2)
+    assert run_with(Timing(seconds=1)) == ("full", 2)
+    assert len(ran(tmp_path)) == 1
+
+
+def test_rows_that_tell_nothing_of_how_they_were_taken_are_taken_anew(tmp_path, workers):
+    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+    folder = ResultsFolder(tmp_path, "bench")
+    (record,) = folder.records()
+    folder.write(record.model_copy(update={"timing": None}))
+    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+    assert folder.records()[0].timing is not None
+
+
+def test_cells_that_serve_tuning_alone_are_not_timed(tmp_path, workers):
+    cell = make_cell("plain").model_copy(update={"for_tuning": True})
+    run_plan(Plan(cells=(cell,)), tmp_path, workers=workers)
+    assert timed(tmp_path) == []
+
+
+def test_ctrl_c_during_timing_leaves_records_that_the_next_run_completes(tmp_path, program, workers, until):
+    run = program("plain,unhurried")
+    until(lambda: "unhurried" in timed(tmp_path))
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert output == "interrupted 2\n"
+    folder = ResultsFolder(tmp_path, "bench")
+    assert [(record.status, record.inference, record.timing) for record in folder.records()] == [("ok", [], None)] * 2
+    assert run_plan(make_plan(["plain", "unhurried"]), tmp_path, workers=workers).untimed == {}
+    assert [record.timing.rivals for record in folder.records()] == [["plain", "unhurried"]] * 2
+
+
 def test_later_seeds_take_the_rows_of_earlier_ones(tmp_path, workers):
     run_plan(make_plan(["plain"]), tmp_path, workers=workers)
     run_plan(Plan(cells=(make_cell("plain", seed=5),)), tmp_path, workers=workers)
@@ -219,7 +278,7 @@ def test_a_method_that_cannot_be_timed_keeps_its_scores(tmp_path, workers):
     summary = run_plan(make_plan(["untimable", "plain"]), tmp_path, workers=workers)
     assert statuses(summary) == {"untimable": "ok", "plain": "ok"}
     assert {label: failure.cause for label, failure in summary.untimed.items()} == {
-        "data / untimable / seed 0": "out of memory"
+        "data / untimable / seed 0": "the images have no pixels"
     }
 
 

@@ -18,6 +18,8 @@ from segbench.spec.recipe import (
     DatasetUse,
     Penalty,
     Refines,
+    Tune,
+    Tuning,
     UnlabelledTerm,
 )
 
@@ -73,6 +75,30 @@ def test_a_change_upstream_changes_the_keys_downstream(toy):
     assert before["free"] == after["free"]
     assert before["base"] != after["base"]
     assert before["tuned"] != after["tuned"]
+
+
+def test_cells_with_the_seed_of_tuning_are_marked(toy):
+    tuning = Tuning(seed=9, trials={"a#1": {"protocol.batch_size": 2}})
+    tried = method("a#1", trial_of="a", start_from="base")
+    made = benchmark(method("base"), method("a", tuning=tuning, start_from="base"), tried)
+    cells = build(toy, made.model_copy(update={"tune": Tune(trials=1, seed=9)})).cells
+    marked = {(cell.method.name, cell.seed) for cell in cells if cell.for_tuning}
+    assert marked == {("a#1", 9), ("base", 9)}
+    assert not any(cell.for_tuning for cell in build(toy, benchmark(method("base"))).cells)
+
+
+def test_the_trials_of_a_method_are_in_its_key_and_their_settings_only_through_them(toy):
+    def keys(settings, batch_size):
+        tuning = Tuning(seed=9, trials={"a#1": settings})
+        tried = method("a#1", trial_of="a", protocol=Protocol(budget={"steps": 10}, batch_size=batch_size))
+        made = benchmark(method("a", tuning=tuning), tried)
+        cells = build(toy, made.model_copy(update={"tune": Tune(trials=1, seed=9)})).cells
+        return {cell.method.name: cell.key for cell in cells if cell.seed in (0, 9)}
+
+    first, same, other = keys({"x": 1}, 2), keys({"x": 2}, 2), keys({"x": 1}, 4)
+    assert first == same
+    assert first["a#1"] != other["a#1"]
+    assert first["a"] != other["a"]
 
 
 def test_the_key_is_that_of_the_finished_cell(toy):

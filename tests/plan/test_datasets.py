@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from segbench.contracts import Dataset
-from segbench.errors import DataError
-from segbench.plan.datasets import known, open_datasets, take_fingerprints
-from segbench.spec.recipe import Benchmark, DatasetUse
+import numpy as np
+import pytest
+
+from segbench.contracts import Dataset, Sample
+from segbench.errors import DataError, SpecError
+from segbench.plan.datasets import check_tuning, known, open_datasets, take_fingerprints
+from segbench.spec.recipe import Benchmark, DatasetUse, Tuning
 
 from .conftest import method
 
@@ -28,6 +31,22 @@ def test_datasets_that_are_at_hand_are_opened_and_the_others_say_why_not(toy, tm
     assert isinstance(fingerprints["here"], str)
     assert fingerprints["gone"] is opened["gone"]
     assert known(fingerprints) == {"here": fingerprints["here"], "gone": None}
+
+
+def dataset(*splits):
+    sample = Sample(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8), "a")
+    return Dataset(["a", "b"], [(0, 0, 0), (9, 9, 9)], {split: [sample] for split in splits}, channels=1)
+
+
+def test_methods_are_tuned_on_a_val_split_only():
+    plain = benchmark()
+    tuning = Tuning(seed=9, trials={"net#1": {}})
+    tuned = plain.model_copy(update={"methods": {"net": method(tuning=tuning)}})
+    without = {"good": dataset("train", "val"), "bad": dataset("train", "test")}
+    check_tuning(plain, without)
+    check_tuning(tuned, {"good": without["good"], "gone": DataError("not here")})
+    with pytest.raises(SpecError, match=r"t.yaml: datasets.bad: methods are tuned on val, .* it has train, test\."):
+        check_tuning(tuned, without)
 
 
 def test_the_fingerprint_follows_the_content(toy):

@@ -8,7 +8,17 @@ from segbench.errors import SpecError
 from segbench.plan.identity import Identity, upstream_first
 from segbench.plan.subset import Subset
 from segbench.spec.maps import REFINING
-from segbench.spec.recipe import Adversarial, Benchmark, ComponentUse, DatasetUse, Refines, TrainsOn, UnlabelledTerm
+from segbench.spec.protocol import Protocol
+from segbench.spec.recipe import (
+    Adversarial,
+    Benchmark,
+    ComponentUse,
+    DatasetUse,
+    Refines,
+    TrainsOn,
+    Tuning,
+    UnlabelledTerm,
+)
 
 from .conftest import method
 
@@ -53,6 +63,7 @@ def test_it_goes_dataset_by_dataset_and_seed_by_seed():
     ("reason", "changes"),
     [
         ("start_from", {"start_from": "a"}),
+        ("budget", {"protocol": Protocol(budget={"like": "a"})}),
         ("trains_on", {"trains_on": TrainsOn(synthetic="a")}),
         ("pseudo_labels_from", {"unlabelled": UnlabelledTerm(pseudo_labels_from="a")}),
         ("refines", {"refines": Refines(method="a"), "maps": REFINING, "losses": ()}),
@@ -136,6 +147,55 @@ def test_an_untrained_refiner_between_base_and_refiner_has_folds_too():
         "refines fold 2/2": "crf / fold 2/2",
     }
     assert cells["crf / fold 1/2"] == {"refines": "base / fold 1/2"}
+
+
+def tuned(name, trials=2, **changes):
+    """Return a tuned method and its trials, whose seed is 9."""
+    names = [f"{name}#{number}" for number in range(1, trials + 1)]
+    tuning = Tuning(seed=9, trials={trial: {"protocol.optimizer.lr": 0.1} for trial in names})
+    tries = [method(trial, trial_of=name, **changes) for trial in names]
+    return [method(name, tuning=tuning, **changes), *tries]
+
+
+def test_a_tuned_method_needs_its_trials_which_nobody_else_asks_for():
+    trials = {"trial 1/2": "a#1 / seed 9", "trial 2/2": "a#2 / seed 9"}
+    assert planned(*tuned("a"), seeds=(0, 3)) == {
+        "a#1 / seed 9": {},
+        "a#2 / seed 9": {},
+        "a": trials,
+        "a / seed 3": trials,
+    }
+
+
+def test_a_method_is_tuned_at_each_of_its_fractions():
+    cells = planned(*tuned("a", trials=1, labels=(0.5, 1.0)))
+    assert cells["a / labels 0.5"] == {"trial 1/1": "a#1 / labels 0.5 / seed 9"}
+    assert cells["a"] == {"trial 1/1": "a#1 / seed 9"}
+
+
+def test_without_a_fold_a_base_has_the_settings_that_it_has_with_it():
+    cells = planned(*tuned("base", trials=1), refiner("fine", "base"))
+    assert cells["base / fold 1/2"] == cells["base"] == {"trial 1/1": "base#1 / seed 9"}
+
+
+def test_a_trial_needs_what_its_method_needs_with_its_own_seed():
+    cells = planned(method("base"), *tuned("a", trials=1, start_from="base"))
+    assert cells == {
+        "base / seed 9": {},
+        "a#1 / seed 9": {"start_from": "base / seed 9"},
+        "base": {},
+        "a": {"start_from": "base", "trial 1/1": "a#1 / seed 9"},
+    }
+
+
+def test_a_method_that_takes_the_time_of_a_tuned_one_needs_it_and_no_trial():
+    long = method("long", protocol=Protocol(budget={"like": "a"}))
+    assert planned(*tuned("a", trials=1), long)["long"] == {"budget": "a"}
+
+
+def test_a_tuned_method_whose_trials_there_are_not_is_refused():
+    with pytest.raises(SpecError, match=r"bench.yaml: methods.a.tune: there is no method 'a#1'"):
+        planned(tuned("a")[0])
 
 
 def test_folds_of_folds_are_refused():

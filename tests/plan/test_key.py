@@ -20,6 +20,7 @@ from segbench.spec.recipe import (
     Penalty,
     Refines,
     TrainsOn,
+    Tuning,
     UnlabelledTerm,
     WeightedLoss,
 )
@@ -71,6 +72,8 @@ CHANGES = {
     "source": {"sources": {"generator toy/net": "b" * 16}},
     "version": {"versions": {"pydantic": "2.1"}},
     "upstream": {"upstream": {"start_from": "c" * 16}},
+    "trial": {"upstream": {"trial 1/2": "c" * 16}},
+    "for tuning": {"for_tuning": True},
 }
 
 
@@ -135,7 +138,7 @@ def test_channels_of_noise_count_where_there_is_noise(maps):
 
 
 def recipe(**changes):
-    return cell(method=method(protocol=Protocol(**PROTOCOL), **changes))
+    return cell(method=method(**{"protocol": Protocol(**PROTOCOL), **changes}))
 
 
 DIFFERING_RECIPES = {
@@ -145,6 +148,7 @@ DIFFERING_RECIPES = {
         {"discriminator": ComponentUse(use="toy/critic")},
         {"discriminator": ComponentUse(use="toy/critic", options={"width": 9})},
     ],
+    "budget": [{"protocol": Protocol(budget=budget)} for budget in ({"steps": 9}, {"seconds": 9}, {"like": "a"})],
     "share": [{}, *({"trains_on": TrainsOn(synthetic="a", share=share)} for share in (0, 0.5, 1))],
     "folds": [{}, *({"refines": Refines(method="a", folds=folds)} for folds in (2, 5))],
     "unlabelled loss": [
@@ -229,6 +233,9 @@ UNCHANGED = {
     "cache key": {"cache_key": "d" * 16},
     "twin": {"method": method(protocol=Protocol(**PROTOCOL), twin="base", overrides=("batch_size",))},
     "placebo of": {"method": method(protocol=Protocol(**PROTOCOL), placebo_of="base")},
+    "against": {"method": method(protocol=Protocol(**PROTOCOL), against=("base", "other"))},
+    "trial of": {"method": method(protocol=Protocol(**PROTOCOL), trial_of="base")},
+    "settings": {"method": method(protocol=Protocol(**PROTOCOL), tuning=Tuning(seed=9, trials={"a": {"lr": 1}}))},
     "label fractions": {"method": method(protocol=Protocol(**PROTOCOL), labels=(0.5, 1.0))},
     "channels of noise where there is none": {"method": method(protocol=Protocol(**PROTOCOL), noise_channels=3)},
     "keep": {"method": method(protocol=Protocol(**PROTOCOL, keep={"model": "none"}))},
@@ -246,6 +253,7 @@ SAME_RECIPES = {
     "base": [{"refines": Refines(method=name)} for name in ("a", "b")],
     "synthetic": [{"trains_on": TrainsOn(synthetic=name)} for name in ("a", "b")],
     "pseudo labels": [{"unlabelled": UnlabelledTerm(pseudo_labels_from=name)} for name in ("a", "b")],
+    "time": [{"protocol": Protocol(budget={"like": name})} for name in ("a", "b")],
     "folds of what is not trained": [{"losses": (), "refines": Refines(method="a", folds=folds)} for folds in (2, 5)],
 }
 

@@ -5,7 +5,7 @@ import pytest
 from segbench.plan.build import Plan
 from segbench.plan.warnings import benchmark_warnings, machine_warnings, plan_warnings
 from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import Adversarial, Benchmark, Claim, ComponentUse, DatasetUse
+from segbench.spec.recipe import Adversarial, Benchmark, Claim, ComponentUse, DatasetUse, Tuning
 
 from .conftest import cell, method
 
@@ -122,6 +122,40 @@ def test_fp16_is_warned_of_on_the_cpu():
 def test_more_threads_than_cores_are_warned_of(threads, jobs, warned):
     found = on_machine(methods(a={"threads": threads}), jobs=jobs, cores=4)
     assert bool(found) == warned
+
+
+@pytest.mark.parametrize(("budget", "jobs", "warned"), [("like", 1, False), ("like", 2, True), ("seconds", 2, False)])
+def test_budgets_of_measured_seconds_are_warned_of_where_cells_run_at_once(budget, jobs, warned):
+    protocol = Protocol(budget={"like": "a"} if budget == "like" else {"seconds": 3})
+    found = on_machine({"a": method("a"), "b": method("b", protocol=protocol)}, jobs=jobs, cores=9)
+    told = "b: the budget is seconds that are measured while 2 cells run at once, and they slow each other down; take "
+    assert found == ((f"{told}--jobs 1 for equal budgets",) if warned else ())
+
+
+def test_overrides_are_warned_of_but_not_a_budget_of_equal_seconds():
+    keys = ("budget.steps", "budget.like", "batch_size")
+    equal = method("equal", protocol=Protocol(budget={"like": "a"}), overrides=keys[:2])
+    larger = method("larger", protocol=Protocol(budget={"like": "a"}), overrides=keys)
+    longer = method("longer", overrides=("budget.steps",))
+    assert benchmark_warnings(benchmark(method("a"), equal, larger, longer)) == (
+        "larger: overrides batch_size of the protocol, so it does not run under equal conditions",
+        "longer: overrides budget.steps of the protocol, so it does not run under equal conditions",
+    )
+
+
+def test_a_tuned_method_whose_twin_is_not_is_warned_of():
+    tuned = {"tuning": Tuning(seed=9, trials={"b#1": {"protocol.optimizer.lr": 1}})}
+    made = [method("a"), method("b", twin="a", **tuned), method("c", twin="b", **tuned), method("d", twin="b")]
+    assert benchmark_warnings(benchmark(*made)) == (
+        "b: it is tuned and its twin a is not, so what it gains may be the tuning's",
+    )
+
+
+def test_trials_are_not_warned_of():
+    noisy = Protocol(budget={"steps": 1}, evaluate="val", validations=2, precision="fp16")
+    trial = method("a#1", trial_of="a", protocol=noisy, overrides=("optimizer.lr",))
+    assert benchmark_warnings(benchmark(method("a"), trial)) == ()
+    assert plan_warnings(Plan(cells=(cell(method=trial),)), device="cpu") == ()
 
 
 def test_the_reported_split_is_warned_of_where_it_is_not_test():

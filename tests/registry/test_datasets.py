@@ -114,6 +114,7 @@ def test_wrong_options_are_told_before_the_folder_is_looked_for(rooted):
         ({"ignore_index": -100}, "ignore_index is -100"),
         ({"ignore_index": 65536}, "ignore_index is 65536"),
         ({"channels": 0}, "channels is 0"),
+        ({"cluster": "city"}, "cluster is 'city'; it must be a function from a sample's id to its group, or None"),
         ({"splits": {}}, "splits is {}"),
         ({"splits": [Counted()]}, "must map one or more of train, val, test"),
         ({"splits": {"training": Counted()}}, "named 'training'; allowed are train, val, test"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from segbench.plan.cell import Cell
 from segbench.spec.protocol import Protocol
 from segbench.spec.recipe import Adversarial, ComponentUse, DatasetUse, Method, WeightedLoss
+from segbench.stats.scores import iou, miou
+from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import (
     Cost,
@@ -188,12 +191,40 @@ def scored(trained: MakeRecord) -> MakeRecord:
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Callable[..., Path]:
-    """Write records into a results folder and return it."""
+def counted() -> Callable[..., tuple[Record, Counts]]:
+    """Give a record the mIoU of counts of two classes, of which a share of each image's pixels is right.
 
-    def write(*records: Record, root: str = "results") -> Path:
-        for record in records:
-            ResultsFolder(tmp_path / root, record.benchmark).write(record)
+    `right` are these shares; the counts go beside the record when `results` writes it.
+    """
+
+    def make(record: Record, right: Sequence[float], **parts: Any) -> tuple[Record, Counts]:
+        pixels = 1000
+        hits = np.array([round(pixels * share) for share in right], dtype=np.int64)
+        confusion = np.stack([[hits, pixels - hits], [pixels - hits, hits]]).transpose(2, 0, 1)
+        ids = tuple(f"image {number:03}" for number in range(len(right)))
+        counts = Counts(ids, "test", np.ascontiguousarray(confusion), **parts)
+        total = confusion.sum(axis=0)
+        measured = {
+            "scores": record.scores.model_copy(update={"miou": miou(total)}),
+            "per_class": PerClass(iou=iou(total).tolist()),
+            "evaluated": record.evaluated.model_copy(update={"images": len(ids)}),
+        }
+        return record.model_copy(update=measured), counts
+
+    return make
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Callable[..., Path]:
+    """Write records, or records with their counts, into a results folder and return it."""
+
+    def write(*cells: Record | tuple[Record, Counts], root: str = "results") -> Path:
+        for cell in cells:
+            record, counts = cell if isinstance(cell, tuple) else (cell, None)
+            folder = ResultsFolder(tmp_path / root, record.benchmark)
+            folder.write(record)
+            if counts is not None:
+                write_counts(folder.cell_folder(record.key), counts)
         return tmp_path / root
 
     return write

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from segbench.report import render
-from segbench.spec.recipe import Refines
-from segbench.store.record import Refinement
+from segbench.report import load, render
+from segbench.report.csv_lines import CSV_COLUMNS, _csv_row
+from segbench.spec.recipe import Adversarial, Refines
+from segbench.store.record import Energy, Refinement, Scores, Settled, SweepPoint, Timing, Trial
 
 ROW = {
     "group",
@@ -22,6 +24,7 @@ ROW = {
     "protocol",
     "method",
     "twin",
+    "against",
     "placebo_of",
     "scored_only",
     "seeds",
@@ -30,11 +33,27 @@ ROW = {
     "overrides",
     "notes",
     "scores",
+    "definitions",
+    "miou_interval",
+    "interval_missing",
+    "tier",
+    "tier_missing",
+    "classes",
     "class_iou",
+    "class_boundary_iou",
+    "class_boundary_f1",
     "train",
+    "trained_as_long_as",
+    "budget_seconds",
+    "tuning",
     "inference",
+    "labels",
+    "loading",
+    "timing",
+    "best_batch",
     "cost",
     "against_twin",
+    "comparisons",
     "health",
     "generation",
     "refinement",
@@ -61,9 +80,17 @@ def read_json(folder):
 
 def test_json_has_the_stable_keys(folder):
     report = read_json(folder)
-    assert set(report) == {"rows", "helpers", "without_result", "problems", "records"}
+    assert set(report) == {
+        "rows",
+        "label_efficiency",
+        "passports",
+        "helpers",
+        "without_result",
+        "problems",
+        "records",
+    }
     assert all(set(row) == ROW for row in report["rows"])
-    assert set(report["rows"][0]["scores"]) == {"miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice"}
+    assert set(report["rows"][0]["scores"]) == set(Scores.model_fields)
     assert set(report["rows"][0]["cost"]) == {
         "parameters",
         "flops",
@@ -155,12 +182,12 @@ def row_of(folder, method):
 
 
 def test_json_tells_the_difference_to_the_twin_of_the_seeds_in_common(critics):
-    assert row_of(critics, "unet+critic")["against_twin"] == {
-        "seeds": [0, 1],
-        "miou_difference": {"mean": 0.25, "sd": 0, "n": 2},
-        "exploratory": True,
-        "training_time_ratio": pytest.approx(1.5),
-    }
+    found = row_of(critics, "unet+critic")["against_twin"]
+    assert (found["with"], found["relation"], found["seeds"]) == ("unet", "twin", [0, 1])
+    assert found["miou_difference"] == {"mean": 0.25, "sd": 0, "n": 2}
+    assert found["training_time_ratio"] == pytest.approx(1.5)
+    assert found["verdict"] is found["low"] is None
+    assert "there are no counts" in found["missing"]
     assert row_of(critics, "unet+critic")["twin"] == "unet"
     assert row_of(critics, "unet")["against_twin"] is None
 
@@ -204,3 +231,145 @@ def test_csv_has_health_generation_and_refinement_as_columns(critics):
 @pytest.mark.parametrize("format", ["json", "csv"])
 def test_the_same_records_give_the_same_data(folder, format):
     assert render([folder], format=format) == render([folder], format=format)
+
+
+@pytest.fixture
+def measured(trained, adversarial, counted, timing, results):
+    """A twin, a claim and its placebo of three seeds with counts, at two fractions of the labels, tuned and timed."""
+    shares = np.random.default_rng(0).uniform(0.4, 0.8, size=15)
+    trials = [Trial(key="a" * 16, settings={"lr": 0.1}, miou=0.5), Trial(key="b" * 16, settings={"lr": 1.0}, miou=0.25)]
+    settled = Settled(seconds=41.5, trials=trials, winner="a" * 16)
+    stages = [
+        timing(8, 16.0).model_copy(update={"blocks": [500.0, 505.0, 495.0]}),
+        timing(8, 20.0).model_copy(update={"stage": "labels"}),
+        timing(8, 40.0).model_copy(update={"stage": "loading"}),
+    ]
+    told = Timing(
+        session="one",
+        rivals=["unet", "unet+critic"],
+        threads=2,
+        steady=True,
+        sweep=[SweepPoint(batch=32, images_per_second=900.0)],
+        energy=Energy(batch=32, joules_per_image=0.5, seconds=31.0),
+    )
+
+    def cell(record, gain, seed):
+        noise = np.random.default_rng(seed).normal(0, 0.005, 15)
+        record, counts = counted(record, shares + gain + noise)
+        update = {"settled": settled, "inference": stages, "timing": told}
+        evaluated = record.evaluated.model_copy(update={"classes": ["sky", "road"]})
+        return record.model_copy(update={**update, "evaluated": evaluated}), counts
+
+    def frozen(seed, **choices):
+        critic = Adversarial(use="gan/hinge", placebo="frozen")
+        recipe = {"placebo_of": "unet+critic", "adversarial": critic, **choices.pop("recipe")}
+        return adversarial("unet+critic~frozen", seed, recipe=recipe, **choices)
+
+    def all_of(seed, fraction, gain):
+        recipe = {"labels": (0.5, 1.0)}
+        subset = {"subset": "all" if fraction == 1 else f"labels {fraction}", "recipe": recipe}
+        return [
+            cell(trained("unet", seed, **subset), gain, seed),
+            cell(adversarial(seed=seed, **subset), gain + 0.03, seed + 10),
+            cell(frozen(seed, **subset), gain + 0.01, seed + 20),
+        ]
+
+    return results(*(one for seed in range(3) for pair in ((0.5, 0.0), (1.0, 0.06)) for one in all_of(seed, *pair)))
+
+
+def test_json_has_intervals_and_tiers(measured):
+    claim = row_of_all(measured, "unet+critic")
+    assert set(claim["miou_interval"]) == {
+        *("low", "high", "level", "standard_error", "freedom", "seeds", "images", "units"),
+        *("seed_variance", "image_variance", "interaction_variance"),
+    }
+    assert claim["miou_interval"]["low"] < claim["scores"]["miou"]["mean"] < claim["miou_interval"]["high"]
+    assert (claim["tier"], claim["interval_missing"], claim["tier_missing"]) == (1, None, None)
+
+
+def test_json_says_why_there_is_no_interval(folder):
+    bare = row_of(folder, "unet")
+    assert (bare["miou_interval"], bare["tier"]) == (None, None)
+    assert bare["interval_missing"] == "there are no counts of seeds 0, 1"
+
+
+def row_of_all(folder, method):
+    (row,) = [row for row in read_json(folder)["rows"] if (row["method"], row["subset"]) == (method, "all")]
+    return row
+
+
+def test_json_has_all_that_is_said_of_each_comparison(measured):
+    twin, placebo = row_of_all(measured, "unet+critic")["comparisons"]
+    assert (twin["with"], twin["relation"]) == ("unet", "twin")
+    assert (placebo["with"], placebo["relation"]) == ("unet+critic~frozen", "placebo")
+    assert twin == row_of_all(measured, "unet+critic")["against_twin"]
+    assert twin["low"] < twin["miou_difference"]["mean"] < twin["high"]
+    assert twin["verdict"] == "better"
+    assert twin["missing"] is None
+    assert all(twin[name] is not None for name in ("probability", "p", "sign_flip_p", "smallest_effect", "level"))
+    assert twin["speed_ratio"]["8"] == {"estimate": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_json_has_stages_sweep_energy_tuning_and_budgets(measured):
+    row = row_of_all(measured, "unet")
+    assert [[timing["batch"] for timing in row[stage]] for stage in ("inference", "labels", "loading")] == [[8]] * 3
+    assert row["best_batch"] == {"batch": 32, "images_per_second": 900.0}
+    assert row["timing"]["energy"]["joules_per_image"] == 0.5
+    assert row["budget_seconds"] == {"mean": 41.5, "sd": 0, "n": 3}
+    (tuning,) = row["tuning"]
+    assert {name: tuning[name] for name in ("winner", "best", "mean", "low", "high")} == {
+        "winner": "a" * 16,
+        "best": 0.5,
+        "mean": 0.375,
+        "low": 0.25,
+        "high": 0.5,
+    }
+    assert tuning["trials"][0]["settings"] == {"lr": 0.1}
+
+
+def test_json_has_the_classes_and_the_passports_in_full(measured):
+    report = read_json(measured)
+    assert report["rows"][0]["classes"] == ["sky", "road"]
+    assert report["rows"][0]["definitions"]["miou"] == "miou/union@1"
+    assert set(report["passports"]) == {"miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice"}
+    assert set(report["passports"]["miou"]) == {
+        *("id", "version", "formula", "ignored", "absent", "resolution", "unit", "source")
+    }
+
+
+def test_json_has_label_efficiency(measured):
+    (found,) = read_json(measured)["label_efficiency"]
+    claim = next(one for one in found["methods"] if one["method"] == "unet+critic")
+    assert claim["twin"] == "unet"
+    assert [point["fraction"] for point in claim["points"]] == [0.5, 1.0]
+    rate = claim["points"][0]["exchange_rate"]
+    # 3 points of the 6 that the twin gains with the doubling
+    assert rate["estimate"] == pytest.approx(2**0.5, rel=0.1)
+    assert set(rate) == {"estimate", "side", "low", "high", "least", "most"}
+    assert claim["points"][0]["exchange_seeds"] == [0, 1, 2]
+
+
+def test_csv_has_the_same_numbers_as_json(measured):
+    lines = list(csv.DictReader(io.StringIO(render([measured], format="csv"))))
+    (line,) = [one for one in lines if (one["method"], one["subset"]) == ("unet+critic", "all")]
+    row = row_of_all(measured, "unet+critic")
+    twin, placebo = row["comparisons"]
+    assert float(line["miou_low"]) == row["miou_interval"]["low"]
+    assert (line["tier"], line["twin_verdict"]) == ("1", "better")
+    assert float(line["twin_high"]) == twin["high"]
+    assert float(line["over_frozen_difference"]) == pytest.approx(placebo["miou_difference"]["mean"])
+    assert line["over_noise_low"] == ""
+    assert (line["best_batch"], line["joules_per_image"], line["batch_labels_images_per_second"]) == (
+        "32",
+        "0.5",
+        "400.0",
+    )
+    assert (line["tuning_trials"], line["tuning_best"], line["budget_seconds"]) == ("2", "0.5", "41.5")
+    assert (line["label_fraction"], line["exchange_rate_side"]) == ("1.0", "above")
+
+
+def test_csv_lines_have_no_column_that_the_header_lacks(measured, critics):
+    for folder in (measured, critics):
+        report = load([folder])
+        lines = [_csv_row(number, report, row) for number, group in enumerate(report.groups) for row in group.rows]
+        assert all(line.keys() - {"against"} <= set(CSV_COLUMNS) for line in lines)

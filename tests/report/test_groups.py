@@ -228,3 +228,32 @@ def test_the_verdicts_of_a_row_name_their_seeds_the_most_frequent_first(adversar
     given = ["saturated", "healthy", "healthy"]
     ((row,),) = [group.rows for group in groups(*(adversarial(seed=i, verdict=one) for i, one in enumerate(given)))]
     assert list(row.verdicts.items()) == [("healthy", (1, 2)), ("saturated", (0,))]
+
+
+@pytest.mark.parametrize("budget", [("budget",), ("budget.like",), ("budget.epochs", "budget.like")], ids=str)
+def test_a_method_that_trains_as_long_as_another_stands_in_its_ranking(trained, adversarial, budget):
+    like = {"protocol": {"budget": {"like": "unet+critic"}}, "overrides": budget}
+    assert sorted(
+        methods(adversarial(miou=0.5), trained("unet", miou=0.4), trained("unet@time", miou=0.3, **like))
+    ) == [["unet+critic", "unet", "unet@time"]]
+
+
+def test_scores_of_different_definitions_never_share_a_ranking(trained):
+    found = groups(trained("unet"), trained("fpn", fields={"definitions": {"miou": "miou/union@2"}}))
+    assert sorted(group.protocol for group in found) == ["scores.miou=miou/union@1", "scores.miou=miou/union@2"]
+
+
+def test_records_that_name_no_definitions_stand_with_the_first_version(trained):
+    named = trained("fpn", miou=0.7, fields={"definitions": {"miou": "miou/union@1"}})
+    assert methods(trained("unet", miou=0.6), named) == [["fpn", "unet"]]
+
+
+def test_scored_label_maps_stand_only_where_scores_mean_the_same(trained, scored):
+    other = scored("mmseg").model_copy(update={"definitions": {"miou": "miou/union@2"}})
+    assert sorted(methods(trained("unet"), other)) == [["mmseg"], ["unet"]]
+
+
+def test_trials_of_tuning_are_in_no_ranking(trained):
+    trial = trained("unet~1", recipe={"trial_of": "unet"})
+    report = build_report(Sources((trained("unet"), trial), (), ()))
+    assert report.helpers == (trial,)

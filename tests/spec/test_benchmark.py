@@ -21,11 +21,12 @@ def test_a_benchmark_is_read(workshop):
     assert benchmark.methods["net"].protocol.optimizer.lr == 1e-3
 
 
-@pytest.mark.parametrize("key", ["compares", "tune", "seed"])
+@pytest.mark.parametrize("key", ["compares", "tunes", "seed"])
 def test_an_unknown_key_is_refused_with_its_line(workshop, key):
     message = workshop.refusal(f"{START}{METHODS}{key}: x\n")
     assert message.startswith(
-        f"bench.yaml:10: {key}: unknown key '{key}'; allowed here: name, datasets, protocol, seeds, methods, compare."
+        f"bench.yaml:10: {key}: unknown key '{key}'; allowed here: name, datasets, protocol, seeds, methods, compare, "
+        "tune."
     )
 
 
@@ -108,6 +109,14 @@ def test_a_wrong_protocol_is_told_even_if_every_method_overrides_it(workshop):
         + "methods:\n  a: {generator: net, losses: [dice], protocol: {budget: {steps: 1}}}\n"
     )
     assert workshop.refusal(text) == "bench.yaml:5: protocol.budget.steps: must be greater than 0, not the number 0"
+
+
+def test_all_methods_cannot_train_as_long_as_one_of_them(workshop):
+    text = START.replace("{steps: 100}", "{like: net, in: seconds}") + METHODS
+    assert workshop.refusal(text) == (
+        "bench.yaml:5: protocol.budget.like: all methods would train as long as 'net', and so would that one itself; "
+        "give epochs, steps or seconds here, and like: in the protocol of the methods that it is meant for"
+    )
 
 
 def test_the_file_given_first_is_named_in_errors_as_it_was_given(workshop):

@@ -74,6 +74,42 @@ def test_two_claims_share_a_placebo(workshop):
     assert found.methods["net+critic~frozen"].twin == "net"
 
 
+TWO_RIVALS = "[{claim: net+critic, against: net, placebo: [frozen]}, {claim: net+critic, against: rival}]"
+
+
+def test_methods_are_told_what_claims_compare_them_with_beside_their_twin(workshop):
+    methods = read(workshop, TWO_RIVALS).methods
+    assert {name: method.against for name, method in methods.items()} == {
+        "net": (),
+        "net+critic": ("rival",),
+        "net+critic~frozen": ("rival",),
+        "rival": (),
+    }
+
+
+def test_a_placebo_is_compared_with_all_rivals_of_its_claim_but_its_twin(workshop):
+    claims = "[{claim: net+critic, against: rival, placebo: [frozen]}, {claim: net+critic, against: net}]"
+    methods = read(workshop, claims).methods
+    assert (methods["net+critic"].twin, methods["net+critic"].against) == ("net", ("rival",))
+    assert (methods["net+critic~frozen"].twin, methods["net+critic~frozen"].against) == ("rival", ("net",))
+
+
+def test_what_has_no_twin_is_compared_with_what_it_is_claimed_against(workshop):
+    assert read(workshop, "[{claim: net, against: rival}]").methods["net"].against == ("rival",)
+
+
+def test_one_arm_of_a_claim_cannot_be_tuned_alone(workshop):
+    claims = "[{claim: net+critic, against: rival}]\ntune: {trials: 2, seed: 9}"
+    space = "methods.METHOD.tune={protocol.optimizer.lr: [0.1, 0.2]}"
+    for tuned, other in (("net+critic", "rival"), ("rival", "net+critic")):
+        assert refusal(workshop, claims, sets=[space.replace("METHOD", tuned)]) == (
+            f"bench.yaml:12: compare.0: {tuned!r} is tuned and {other!r} is not, so a difference may be that of the "
+            f"tuning; give {other!r} a tune: as well, for as many trials, or write tune: null for {tuned!r}"
+        )
+    both = [space.replace("METHOD", name) for name in ("net+critic", "rival")]
+    assert read(workshop, claims, sets=both).methods["rival"].tuning.seed == 9
+
+
 def test_a_placebo_may_be_written_by_hand(workshop):
     text = START + METHODS + "  broken: {extends: net+critic, adversarial: {placebo: detached}}\n"
     broken = workshop.load(text).methods["broken"]

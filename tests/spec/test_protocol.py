@@ -8,9 +8,32 @@ from segbench.spec.protocol import Augment, Budget, Optimizer, Protocol, Schedul
 BUDGET = Budget(steps=1)
 
 
-@pytest.mark.parametrize("given", [{}, {"epochs": 1, "steps": 2}, {"epochs": 1, "seconds": 2}])
-def test_a_budget_is_exactly_one_of_three(given):
-    with pytest.raises(ValidationError, match="give exactly one of epochs, steps, seconds"):
+@pytest.mark.parametrize(
+    "given", [{}, {"epochs": 1, "steps": 2}, {"epochs": 1, "seconds": 2}, {"like": "a", "epochs": 3, "in": "seconds"}]
+)
+def test_a_budget_is_exactly_one_of_four(given):
+    with pytest.raises(ValidationError, match="give exactly one of epochs, steps, seconds, like"):
+        Budget(**given)
+
+
+@pytest.mark.parametrize("given", [{"like": "a"}, {"like": "a", "in": "seconds"}])
+def test_a_budget_is_like_another_in_seconds(given):
+    budget = Budget(**given)
+    assert budget == Budget(like="a")
+    assert Budget.model_validate_json(budget.model_dump_json()) == budget
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"like": "a", "in": "steps"}, r"for as many steps give their number, such as \{steps: 100\}, or leave the"),
+        ({"like": "a", "in": "epochs"}, r"for as many epochs give their number"),
+        ({"like": "a", "in": "hours"}, r"write \{like: METHOD, in: seconds\}; there is no 'hours' to be alike in"),
+        ({"steps": 3, "in": "seconds"}, r"`in` stands beside like: \{like: METHOD, in: seconds\}"),
+    ],
+)
+def test_a_budget_is_like_another_in_nothing_else(given, message):
+    with pytest.raises(ValidationError, match=message):
         Budget(**given)
 
 
@@ -48,12 +71,6 @@ def test_only_poly_has_a_power(use):
 def test_a_scale_range_goes_upwards():
     with pytest.raises(ValidationError, match="the smaller factor comes first"):
         Augment(scale=(1.5, 0.5))
-
-
-@pytest.mark.parametrize("given", [{"evaluate": "val", "validations": 3}, {"evaluate": "test", "validations": 0}])
-def test_the_best_is_selected_only_on_another_split_than_is_reported(given):
-    with pytest.raises(ValidationError, match="select: best needs validations"):
-        Protocol(budget=BUDGET, select="best", **given)
 
 
 @pytest.mark.parametrize("schedule", ["poly", "cosine", "constant"])

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from segbench.spec.protocol import Features
+from segbench.errors import SpecError
+from segbench.spec.protocol import Features, SurfaceDistances
 
 from .conftest import METHODS, START
 
 # The features stand on line 7.
 TEXT = START.replace("seeds:", "  features: FEATURES\nseeds:") + METHODS
+METHODS_ONLY = START + METHODS
 OVERRIDE = "more: {extends: net, protocol: {features: {use: resnet18, weights: more.pth}}}"
 
 
@@ -42,6 +46,34 @@ def test_a_method_may_have_features_of_its_own(workshop, tmp_path):
     more = workshop.load(f"{START}{METHODS}  {OVERRIDE}\n").methods["more"]
     assert more.protocol.features.weights == str((tmp_path / "more.pth").resolve())
     assert more.overrides == ("features.use", "features.weights")
+
+
+def test_surface_distances_need_monai(workshop, monkeypatch):
+    text = TEXT.replace("features: FEATURES", "surface_distances: {tolerance: 3}")
+    monkeypatch.setitem(sys.modules, "monai", None)  # as if it were not installed
+    with pytest.raises(SpecError) as refusal:
+        workshop.load(text)
+    assert str(refusal.value).endswith(
+        "bench.yaml:7: protocol.surface_distances: needs the library monai, not installed here: "
+        "pip install 'segbench[medical]'"
+    )
+    assert workshop.load(METHODS_ONLY).methods["net"].protocol.surface_distances is None
+
+
+def test_surface_distances_are_read_where_monai_is_there(workshop):
+    pytest.importorskip("monai")
+    text = TEXT.replace("features: FEATURES", "surface_distances: {tolerance: 3.5}")
+    assert workshop.load(text).methods["net"].protocol.surface_distances == SurfaceDistances(tolerance=3.5)
+
+
+@pytest.mark.parametrize("given", ["evaluate: val, validations: 3", "evaluate: test, validations: 0", "validations: 0"])
+def test_the_best_is_selected_only_on_another_split_than_is_reported(workshop, given):
+    message = workshop.methods_refusal(
+        f"net: {{generator: net, losses: [entropy], protocol: {{select: best, {given}}}}}"
+    )
+    assert message == (
+        "bench.yaml:9: methods.net.protocol: select: best needs validations of at least 1 on val, and evaluate: test"
+    )
 
 
 @pytest.mark.parametrize(

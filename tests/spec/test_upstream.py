@@ -70,6 +70,22 @@ def test_synthetic_samples_come_from_what_makes_images_whose_labels_are_known(wo
     )
 
 
+@pytest.mark.parametrize("method", [method for method in ALL if method != "classical"])
+def test_a_method_may_train_as_long_as_any_other_that_is_trained(workshop, method):
+    text = f"{BASES}a: {{generator: net, losses: [entropy], protocol: {{budget: {{like: {method}, in: seconds}}}}}}"
+    assert workshop.methods(text).methods["a"].upstream == {"budget": method}
+    nothing_kept = [f"methods.{method}.protocol.keep.model=none"]
+    assert workshop.methods(text, sets=nothing_kept, only=["a"]).methods["a"].upstream == {"budget": method}
+
+
+def test_what_is_not_trained_takes_no_seconds(workshop):
+    text = f"{BASES}a: {{generator: net, losses: [entropy], protocol: {{budget: {{like: classical}}}}}}"
+    assert workshop.methods_refusal(text) == (
+        "bench.yaml:16: methods.a.protocol.budget.like: 'classical' is not trained, so there are no seconds to train "
+        "as long as"
+    )
+
+
 @pytest.mark.parametrize(
     ("reason", "purpose"),
     [

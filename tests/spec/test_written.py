@@ -78,7 +78,7 @@ def test_an_unknown_key_is_refused_with_those_that_there_are(workshop):
     message = workshop.methods_refusal("a:\n  generator: net\n  losses: [entropy]\n  critic: x")
     assert message == (
         "bench.yaml:12: methods.a.critic: unknown key 'critic'; allowed here: generator, losses, discriminator, "
-        "adversarial, noise_channels, protocol, extends, start_from, refines, trains_on, labels, unlabelled."
+        "adversarial, noise_channels, protocol, extends, start_from, refines, trains_on, labels, unlabelled, tune."
     )
 
 
@@ -88,6 +88,7 @@ NAMING = {
     "refines.method": "refines: {{method: {}}}",
     "trains_on.synthetic": "trains_on: {{synthetic: {}}}",
     "unlabelled.pseudo_labels_from": "unlabelled: {{pseudo_labels_from: {}}}",
+    "protocol.budget.like": "protocol: {{budget: {{like: {}, in: seconds}}}}",
 }
 
 
@@ -114,6 +115,16 @@ def test_methods_that_need_each_other_are_refused(workshop, path):
     message = workshop.methods_refusal(text)
     assert "this goes round in a circle: " in message
     assert f"bench.yaml:10: methods.a.{path}: b" in message or "bench.yaml:11: methods.b.start_from: a" in message
+
+
+def test_a_method_cannot_train_as_long_as_itself(workshop):
+    message = workshop.methods_refusal(BASE + "a: {extends: base, protocol: {budget: {like: a, in: seconds}}}")
+    assert message == "bench.yaml:10: methods.a.protocol.budget.like: this goes round in a circle: a -> a"
+
+
+def test_the_unit_of_a_budget_is_told_where_it_is_wrong(workshop):
+    message = workshop.methods_refusal(BASE + "a: {extends: base, protocol: {budget: {like: base, in: steps}}}")
+    assert message.startswith("bench.yaml:10: methods.a.protocol.budget: methods are made alike in seconds only; for")
 
 
 def test_another_method_to_refine_keeps_the_folds(workshop):

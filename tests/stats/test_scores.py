@@ -9,7 +9,18 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from segbench.stats.scores import dice, frequency_weighted_iou, iou, mean_accuracy, mean_dice, miou, per_class, scores
+from segbench.stats.scores import (
+    dice,
+    frequency_weighted_iou,
+    iou,
+    mean_accuracy,
+    mean_dice,
+    miou,
+    per_class,
+    per_image_miou,
+    scores,
+)
+from segbench.store.counts import Counts
 
 IGNORE = 255
 K = 6
@@ -28,6 +39,17 @@ def label_maps(seed):
 def count(truth, prediction, num_classes=K):
     valid = truth != IGNORE
     return confusion_matrix(truth[valid], prediction[valid], labels=range(num_classes)).astype(np.int64)
+
+
+def counts_of(*confusions, **others):
+    """The counts of images of which no more than confusion was counted, if nothing is said."""
+    ids = tuple(map(str, range(len(confusions))))
+    return Counts(ids=ids, split="test", confusion=np.stack(confusions), **others)
+
+
+def of_pixels(found):
+    """The scores of confusion summed over the split."""
+    return found.model_dump(include={"miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice"})
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -49,14 +71,14 @@ def test_class_iou_dice_and_accuracies_are_those_of_sklearn(seed):
     assert iou(confusion)[there] == pytest.approx(jaccard_score(truth, prediction, labels=there, average=None))
     assert dice(confusion)[there] == pytest.approx(f1_score(truth, prediction, labels=there, average=None))
     assert mean_dice(confusion) == pytest.approx(f1_score(truth, prediction, labels=there, average="macro"))
-    assert scores(confusion).pixel_accuracy == pytest.approx(accuracy_score(truth, prediction))
+    assert scores(counts_of(confusion)).pixel_accuracy == pytest.approx(accuracy_score(truth, prediction))
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         assert mean_accuracy(confusion) == pytest.approx(balanced_accuracy_score(truth, prediction))
 
 
 def test_scores_of_a_matrix_worked_by_hand():
     confusion = np.array([[6, 0], [2, 2]])
-    found = scores(confusion)
+    found = scores(counts_of(confusion))
     assert found.miou == pytest.approx((6 / 8 + 2 / 4) / 2)
     assert found.pixel_accuracy == pytest.approx(8 / 10)
     assert found.mean_accuracy == pytest.approx((6 / 6 + 2 / 4) / 2)
@@ -66,7 +88,7 @@ def test_scores_of_a_matrix_worked_by_hand():
 
 def test_a_class_in_neither_truth_nor_prediction_is_undefined_and_not_in_the_mean():
     confusion = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
-    assert per_class(confusion).iou == [0.75, 0.8, None]
+    assert per_class(counts_of(confusion)).iou == [0.75, 0.8, None]
     assert miou(confusion) == pytest.approx(0.775)
 
 
@@ -77,14 +99,14 @@ def test_a_class_that_is_only_predicted_counts_as_zero_in_miou_and_not_in_mean_a
 
 
 def test_scores_of_no_pixels_are_none():
-    assert set(scores(np.zeros((3, 3), np.int64)).model_dump().values()) == {None}
-    assert per_class(np.zeros((2, 2), np.int64)).iou == [None, None]
+    assert set(scores(counts_of(np.zeros((3, 3), np.int64))).model_dump().values()) == {None}
+    assert per_class(counts_of(np.zeros((2, 2), np.int64))).iou == [None, None]
 
 
 def test_counts_beyond_single_precision_stay_exact():
     huge = 2**40
     confusion = np.array([[huge, 1], [0, huge]])
-    assert per_class(confusion).iou == [huge / (huge + 1), huge / (huge + 1)]
+    assert per_class(counts_of(confusion)).iou == [huge / (huge + 1), huge / (huge + 1)]
 
 
 def test_a_matrix_of_another_form_is_refused():
@@ -107,31 +129,82 @@ def test_dice_is_a_function_of_iou(confusion):
 def test_the_order_of_the_classes_does_not_matter(confusion, order):
     permuted = confusion[np.ix_(order, order)]
     assert iou(permuted) == pytest.approx(iou(confusion)[list(order)], nan_ok=True)
-    assert scores(permuted).model_dump() == pytest.approx(scores(confusion).model_dump())
+    assert scores(counts_of(permuted)).model_dump() == pytest.approx(scores(counts_of(confusion)).model_dump())
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=2, max_size=5).filter(any))
 def test_a_perfect_prediction_scores_one(pixels):
-    assert scores(np.diag(np.array(pixels, np.int64))).model_dump() == pytest.approx(
+    found = scores(counts_of(np.diag(np.array(pixels, np.int64))))
+    assert found.per_image_miou == 1
+    assert of_pixels(found) == pytest.approx(
         {"miou": 1, "pixel_accuracy": 1, "mean_accuracy": 1, "fwiou": 1, "dice": 1}
     )
 
 
 @given(defined)
 def test_every_score_is_between_zero_and_one(confusion):
-    assert all(0 <= value <= 1 + 1e-12 for value in scores(confusion).model_dump().values())
+    found = scores(counts_of(confusion)).model_dump(exclude_none=True)
+    assert all(0 <= value <= 1 + 1e-12 for value in found.values())
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 59))
 def test_the_matrix_of_a_whole_is_the_sum_of_its_parts(seed, cut):
     truth, prediction = label_maps(seed)
     truth, prediction = truth.reshape(-1, 30), prediction.reshape(-1, 30)
-    parts = count(truth[:cut], prediction[:cut]) + count(truth[cut:], prediction[cut:])
-    assert scores(parts) == scores(count(truth, prediction))
+    parts = [count(truth[rows], prediction[rows]) for rows in (slice(cut), slice(cut, None))]
+    merged, whole = scores(counts_of(*parts)), scores(counts_of(count(truth, prediction)))
+    assert of_pixels(merged) == of_pixels(whole)
+    assert scores(counts_of(sum(parts))) == whole
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_predicted_at_ignored_pixels_changes_nothing(seed):
     truth, prediction = label_maps(seed)
     other = np.where(truth == IGNORE, 0, prediction)
-    assert scores(count(truth, other)) == scores(count(truth, prediction))
+    assert scores(counts_of(count(truth, other))) == scores(counts_of(count(truth, prediction)))
+
+
+def test_the_mean_over_images_is_taken_of_each_images_own_miou():
+    """Image 0: IoU 3/4 and 0; image 1: only class 0, all right; image 2: nothing labelled."""
+    confusions = [np.array([[3, 0], [1, 0]]), np.array([[5, 0], [0, 0]]), np.zeros((2, 2), np.int64)]
+    assert scores(counts_of(*confusions)).per_image_miou == pytest.approx((3 / 8 + 1) / 2)
+    assert scores(counts_of(*confusions)).miou == pytest.approx((8 / 9 + 0) / 2)
+
+
+@given(st.lists(confusions, min_size=1, max_size=4))
+def test_the_mean_over_images_is_the_mean_of_each_alone(images):
+    alone = [score for image in images if (score := miou(image)) is not None]
+    assert per_image_miou(np.stack(images)) == (pytest.approx(np.mean(alone)) if alone else None)
+
+
+@given(st.lists(confusions, min_size=1, max_size=4), st.randoms())
+def test_the_order_of_the_images_does_not_matter(images, random):
+    shuffled = random.sample(images, len(images))
+    assert scores(counts_of(*shuffled)).model_dump() == pytest.approx(scores(counts_of(*images)).model_dump())
+
+
+def test_what_was_not_counted_has_no_score():
+    found = scores(counts_of(np.eye(2, dtype=np.int64)))
+    assert {name for name, score in found if score is None} == {
+        *("boundary_iou", "boundary_f1", "ece", "nll", "brier", "hd95", "surface_dice"),
+    }
+    classes = per_class(counts_of(np.eye(2, dtype=np.int64)))
+    assert (classes.boundary_iou, classes.boundary_f1) == (None, None)
+
+
+def test_all_that_was_counted_has_a_score():
+    """Two classes in one image; class 1 has neither boundary nor surface."""
+    counts = counts_of(
+        np.diag([4, 0]),
+        boundary=np.array([[[2, 4, 4, 3, 4, 2, 4], [0] * 7]]),
+        calibration=np.pad([[[4.0, 3.0, 4.0]]], ((0, 0), (0, 14), (0, 0))),
+        likelihood=np.array([[2.0, 1.0]]),
+        surface=np.array([[[7.0, 0.5], [np.nan, np.nan]]]),
+    )
+    found = scores(counts)
+    assert found.boundary_iou == 2 / 6
+    assert found.boundary_f1 == pytest.approx(2 * 0.75 * 0.5 / 1.25)
+    assert (found.ece, found.nll, found.brier) == (0.25, 0.5, 0.25)
+    assert (found.hd95, found.surface_dice) == (7, 0.5)
+    assert per_class(counts).boundary_iou == [2 / 6, None]
+    assert per_class(counts).boundary_f1 == [pytest.approx(0.6), None]

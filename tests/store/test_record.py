@@ -62,7 +62,13 @@ STABLE = {
     "definitions": {"miou": None},
     "evaluated": {"split": None, "images": None, "classes": None},
     "settled": {"seconds": None, "trials": [{"key": None, "settings": None, "miou": None}], "winner": None},
-    "train": {"steps": None, "seconds": None, "images_per_second": None},
+    "train": {
+        "steps": None,
+        "seconds": None,
+        "images_per_second": None,
+        "shares": {"data": None},
+        "seconds_to_best": None,
+    },
     "inference": [
         {
             "stage": None,
@@ -153,7 +159,7 @@ def full_record(**changes):
         "definitions": {"miou": "miou/union@1"},
         "evaluated": Evaluated(split="test", images=3, classes=["disc", "ground"]),
         "settled": Settled(trials=[Trial(key="fedcba9876543210", settings={}, miou=0.5)]),
-        "train": Train(steps=10, seconds=1.5, images_per_second=20.0),
+        "train": Train(steps=10, seconds=1.5, images_per_second=20.0, shares={"data": 1.0}),
         "inference": [
             Inference(
                 stage="forward",

@@ -20,17 +20,17 @@ from segbench.store.folder import ResultsFolder
 FUNCTIONS = Functions(*(f"worker_functions:{name}" for name in ("probe", "preflight", "train", "time_method")))
 
 
-def make_cell(method, seed=0, upstream=None):
-    key = hashlib.sha256(f"{method} {seed}".encode()).hexdigest()[:16]
+def make_cell(method, seed=0, upstream=None, dataset="data", **protocol):
+    key = hashlib.sha256(f"{method} {seed} {dataset}".encode()).hexdigest()[:16]
     recipe = Method(
         name=method,
         generator=ComponentUse(use="basic/fcn"),
         losses=(),
-        protocol=Protocol(budget=Budget(steps=1), threads=1),
+        protocol=Protocol(budget=Budget(steps=1), threads=1, **protocol),
     )
     return Cell(
         benchmark="bench",
-        dataset_name="data",
+        dataset_name=dataset,
         dataset=DatasetUse(use="data/shapes", root="/secret"),
         method=recipe,
         seed=seed,

@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from segbench.engine.job import CellResult, TimingResult
+from segbench.engine.job import CellResult
+from segbench.engine.turns import Measured, Work, row_part
 from segbench.errors import CellError, DataError, PluginError
 from segbench.store.record import Cost, Inference, Latency, Scores, Train
 
@@ -238,13 +239,21 @@ def needs_upstream(job, channel):
 
 
 def time_method(job, channel):
+    """Take one turn, note it, and answer with a row of the budget that the method has."""
+    method = job.cell.method
+    if method.name == "untimable":
+        raise CellError("the images have no pixels")
+    if not channel.wait_for_turn(row_part("forward", 1, Work.BLOCK), None):
+        return None
     with (Path(job.folder).parent / "timed").open("a") as timed:
-        timed.write(f"{job.cell.method.name}\n")
-    if job.cell.method.name == "untimable":
-        raise CellError("out of memory")
-    latency = Latency(p50=1.0, p95=2.0, n=3)
-    row = Inference(stage="forward", batch=1, size=(2, 2), images_per_second=9.0, latency_ms=latency, budget="reduced")
-    return TimingResult(inference=(row,), inference_peak_bytes=77)
+        timed.write(f"{method.name}\n")
+    mark = Path(job.folder) / "timing"
+    if method.name == "unhurried" and not mark.exists():
+        mark.touch()
+        hangs(job, channel)
+    latency, budget = Latency(p50=1.0, p95=2.0, n=3), method.protocol.timing.budget
+    row = Inference(stage="forward", batch=1, size=(2, 2), images_per_second=9.0, latency_ms=latency, budget=budget)
+    return Measured(inference=(row,), inference_peak_bytes=77, threads=1, steady=True)
 
 
 def leaves_a_child_and_hangs(job, channel):

@@ -26,6 +26,7 @@ def test_void_is_ignored_in_the_layout_of_segnet(tmp_path, save, place):
         "test": ("Seq05VD_f00000",),
     }
     assert dataset.splits["train"][0].labels.tolist() == [[0, 10], [255, 5]]
+    assert dataset.cluster("0001TP_006690") == dataset.cluster("0001TP_006720") == "0001TP 220 s"
 
 
 def test_labels_above_void_are_refused(tmp_path, save):
@@ -61,3 +62,4 @@ def test_parallel_folders_are_the_published_dataset(shared_data):
     sample = dataset.splits["test"][0]
     assert sample.image.shape == (360, 480, 3)
     assert set(np.unique(sample.labels)) <= {*range(11), 255}
+    assert len({dataset.cluster(name) for name in dataset.splits["test"].ids}) == 13

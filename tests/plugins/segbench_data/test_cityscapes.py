@@ -32,6 +32,7 @@ def test_cities_are_joined_and_label_ids_become_train_ids(tmp_path, save):
     }
     # road 7 -> 0, sidewalk 8 -> 1, bicycle 33 -> 18, unlabeled 0 -> void.
     assert dataset.splits["train"][0].labels.tolist() == [[0, 1], [18, 255]]
+    assert [dataset.cluster(name) for name in dataset.splits["train"].ids] == ["aachen_000000 0 s", "bochum_000000 0 s"]
 
 
 def test_19_of_the_34_label_ids_count(tmp_path, save):

@@ -1,0 +1,105 @@
+"""What all the counts of an evaluation cost, beside an evaluation that counts confusion alone and a bare forward pass.
+
+    python benchmarks/harness/scoring.py --camvid DIR [--images 8] [--rounds 5] [--threads N] [--channels-last]
+
+The network is a U-Net ResNet-18 on whole images of 360x480 with 11 classes. All three run in one process, an evaluation
+of the same images each, dealt in turn. What is compared are CPU seconds, which other processes disturb least, and a
+ratio is the median over the rounds. The bar: all counts at most 1.15 times confusion alone. What the small objects of
+the truth cost, which is the same for every network, is printed beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from dealing import print_facts, ratios, spread
+from unet_job import BATCH, CLASSES, IGNORE, open_camvid, resident, unet
+
+from segbench.engine.data.batches import evaluation_batches
+from segbench.engine.evaluate import confusion_counts, evaluate
+from segbench.engine.inference import class_scores
+from segbench.engine.label_counts import small_in
+from segbench.engine.memory import keep_freed_memory
+from segbench.engine.network import Segmenter
+from segbench.engine.precision import memory_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from segbench.engine.data.resident import ResidentSplit
+
+BAR = 1.15
+
+
+def main() -> None:
+    """Measure in turn and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--camvid", type=Path, required=True, help="folder with images/, masks/ and splits/")
+    parser.add_argument("--images", type=int, default=8, help="images of the test split")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="torch threads; by default torch's own choice")
+    parser.add_argument("--channels-last", action="store_true")
+    options = parser.parse_args()
+    options.precision = "fp32"
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    print_facts(options)
+    keep_freed_memory()
+    seconds = measured(jobs(first_images(options), memory_format(options.channels_last)), options.rounds)
+    for name, of_rounds in seconds.items():
+        print(f"{name:16} {1000 * min(of_rounds) / options.images:8.2f} CPU ms an image in the fastest round")
+    found = ratios(seconds["all counts"], seconds["confusion alone"])
+    print(f"all counts / confusion alone: {spread(found)}; bar {BAR}")
+    print(f"all counts / forward: {spread(ratios(seconds['all counts'], seconds['forward']))}")
+
+
+def first_images(options: argparse.Namespace) -> ResidentSplit:
+    """Return images from all over the test split."""
+    dataset = open_camvid(options.camvid)
+    test = dataset.splits["test"]
+    step = len(test) // options.images
+    return resident(replace(dataset, splits={"test": [test[index * step] for index in range(options.images)]}), "test")
+
+
+def jobs(split: ResidentSplit, layout: torch.memory_format) -> dict[str, Callable[[], object]]:
+    """Return what is measured, by name."""
+    network = Segmenter(unet(), CLASSES).eval().to(memory_format=layout)
+    settings = {
+        "num_classes": CLASSES,
+        "ignore_index": IGNORE,
+        "batch_size": BATCH,
+        "precision": "fp32",
+        "memory_format": layout,
+        "window": None,
+    }
+
+    def forward() -> None:
+        for batch in evaluation_batches(split, BATCH, layout):
+            class_scores(network, batch.images, precision="fp32", window=None)
+
+    return {
+        "all counts": lambda: evaluate(network, split, split="test", **settings),
+        "confusion alone": lambda: confusion_counts(network, split, **settings),
+        "forward": forward,
+        "small objects": lambda: small_in(split.packed, range(len(split)), split.device),
+    }
+
+
+def measured(rivals: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the CPU seconds of each rival in each round, after one that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+    for _ in range(1 + rounds):
+        for name, job in rivals.items():
+            started = time.process_time()
+            job()
+            seconds[name].append(time.process_time() - started)
+    return {name: of_rounds[1:] for name, of_rounds in seconds.items()}
+
+
+if __name__ == "__main__":
+    main()

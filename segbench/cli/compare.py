@@ -1,0 +1,55 @@
+"""`segbench compare`: is one method better than another, by how much, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .arguments import Json  # noqa: TC001 - typer reads it when it runs
+from .output import print_or_write
+
+
+def compare(
+    one: Annotated[str, typer.Argument(metavar="A", help="The method of which something is claimed.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="The method that it is compared with, such as its twin.")],
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DIR]...",
+            help="Results folders, or single benchmarks' folders in them; several are merged. [default: results]",
+        ),
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Compare within this benchmark only.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Compare on this dataset of the benchmark only.")] = None,
+    subset: Annotated[
+        str | None, typer.Option(help='Compare with this share of the labels only: "all", or such as "labels 0.125".')
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, max=100, help="Points of mIoU within which two methods are equivalent.")
+    ] = 0.5,
+    level: Annotated[
+        float, typer.Option(help="Confidence of the intervals, between 0.5 and 1, for all verdicts together.")
+    ] = 0.95,
+    images: Annotated[int, typer.Option(min=0, help="How many of the largest gains and of the losses to name.")] = 5,
+    json: Json = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+) -> None:
+    """Compare two methods: the difference with its interval and verdict, where it lies, and what it costs."""
+    if not 0.5 <= level < 1:
+        raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
+    from segbench.report.comparison import compare_methods
+    from segbench.report.comparison_data import to_json
+    from segbench.report.comparison_text import as_text
+    from segbench.report.settings import Settings
+
+    found = compare_methods(
+        directories or [Path("results")],
+        (one, other),
+        benchmark=benchmark,
+        dataset=dataset,
+        subset=subset,
+        settings=Settings(margin=margin / 100, level=level, images=images),
+    )
+    print_or_write(to_json(found) if json else as_text(found), output)

@@ -1,0 +1,52 @@
+"""`segbench rescore`: what other conventions of mIoU would make of the recorded counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .arguments import Json  # noqa: TC001 - typer reads it when it runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def rescore(
+    directories: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[DIR]...",
+            help="Results folders, or single benchmarks' folders in them; several are merged. [default: results]",
+        ),
+    ] = None,
+    convention: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="reference, present-in-truth, absent-as-one or per-image; repeatable. [default: all]",
+        ),
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Rescore this benchmark only.")] = None,
+    json: Json = False,
+) -> None:
+    """Recompute mIoU from the counts of records in the conventions of other tools, without networks or a GPU."""
+    from segbench.report import rescoring
+    from segbench.stats.conventions import CONVENTIONS
+
+    names = convention or list(CONVENTIONS)
+    _check_known(names, list(CONVENTIONS))
+    found = rescoring.rescore(directories or [Path("results")], names, benchmark)
+    typer.echo(rescoring.to_json(found) if json else rescoring.to_text(found), nl=False)
+
+
+def _check_known(names: Sequence[str], known: list[str]) -> None:
+    from segbench.errors import nearest
+
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(
+                f"there is no convention {name!r}; allowed are {', '.join(known)}.{nearest(name, known)}",
+                param_hint="'--convention'",
+            )

@@ -1,0 +1,320 @@
+"""`segbench time`: how fast methods are, without training them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads it when it runs
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from .arguments import DatasetOptions, Json, Root, parse_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segbench.contracts import Dataset
+    from segbench.execute.rivals import Timed
+    from segbench.plan.cell import Cell
+    from segbench.registry import Offer, Registry
+    from segbench.spec.protocol import Protocol
+    from segbench.spec.recipe import DatasetUse
+    from segbench.spec.recipes_given import Given
+    from segbench.store.speeds import SpeedConditions, Speeds
+
+SOME_FAILED = 1
+INTERRUPTED = 130
+
+SIZE = re.compile(r"([1-9][0-9]*)[x×]([1-9][0-9]*)")
+
+# By how much a measurement may take longer than it should, as in a benchmark's own default.
+PATIENCE = 4
+
+LOADING_LEFT_OUT = (
+    "Reading and decoding images was not timed: with --size nothing is read; without it, that is a stage of its own."
+)
+
+
+class Precision(StrEnum):
+    """The precisions of a protocol."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Subject(NamedTuple):
+    """On what methods are timed: a dataset's classes and channels, and images of a height and width.
+
+    `reads` tells whether its images are read and decoded; `fingerprint` is only taken if so.
+    """
+
+    use: DatasetUse
+    dataset: Dataset
+    split: str
+    fingerprint: str
+    size: tuple[int, int]
+    reads: bool
+
+
+def time_methods(
+    methods: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="METHOD...",
+            help="A generator (smp/unet), one with options ('{use: smp/unet, encoder: resnet18}'), or a method of a "
+            "benchmark (quickstart:unet, FILE:METHOD). The others are compared with the first one.",
+        ),
+    ],
+    dataset: Annotated[str, typer.Option(metavar="D", help="A dataset: its classes, channels and image size count.")],
+    root: Root = None,
+    option: DatasetOptions = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Height and width of images. [default: that of most images of the dataset]"),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images at once, beside one at a time.")] = 8,
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
+    precision: Annotated[Precision, typer.Option(help="Number format of the forward pass.")] = Precision.FP32,
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="Keep channels innermost in memory.")] = False,
+    tf32: Annotated[bool, typer.Option("--tf32", help="Let CUDA devices round fp32 factors to TF32.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all usable cores]")] = None,
+    iterations: Annotated[
+        int, typer.Option(min=1, help="How often each stage runs at least at each batch size.")
+    ] = 200,
+    seconds: Annotated[float, typer.Option(min=0.001, help="How long each stage runs at least.")] = 30.0,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="How long at most. [default: four times --seconds]")
+    ] = None,
+    sweep: Annotated[int, typer.Option(min=0, help="Largest batch tried for the best one; 0 tries none.")] = 1024,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Show a former run (-o FILE) beside: do intervals overlap?")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the JSON to this file as well.")] = None,
+    json: Json = False,
+) -> None:
+    """Time methods in turn, untrained: images a second of each stage, latency, best batch, and ratios with intervals.
+
+    Nothing but classes, channels and the size of images counts. Where the data of D is not at hand,
+    `--dataset data/shapes --option classes=11 --size 360x480` does as well.
+    """
+    from segbench.plan.machine import usable_cores
+    from segbench.registry import load_registry
+    from segbench.spec.protocol import Budget, Protocol, Timing
+    from segbench.spec.recipes_given import labelled, read_given
+    from segbench.store.speeds import read_speeds
+
+    registry = load_registry()
+    protocol = Protocol(
+        budget=Budget(steps=1),
+        batch_size=batch,
+        precision=precision.value,
+        channels_last=channels_last,
+        compile=compile,
+        tf32=tf32,
+        threads=threads or usable_cores(),
+        timing=Timing(
+            iterations=iterations, seconds=seconds, max_seconds=max_seconds or PATIENCE * seconds, sweep=sweep
+        ),
+    )
+    given = labelled([read_given(text, registry, protocol) for text in methods])
+    former = None if against is None else (against, read_speeds(against))
+    asked = None if size is None else parse_size(size)
+    subject = open_subject(registry.find("dataset", dataset), root, parse_options(option or []), asked)
+    if output is not None:
+        check_can_be_written(output)
+    found = measure(given, subject, protocol, registry, device, former)
+    text = found.model_dump_json(indent=2)
+    typer.echo(text if json else _as_text(found))
+    if output is not None:
+        write(output, text)
+    if found.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return the height and width of HEIGHTxWIDTH; SpecError if it is not that.
+
+    >>> parse_size("360x480")
+    (360, 480)
+    """
+    from segbench.errors import SpecError
+
+    match = SIZE.fullmatch(text)
+    if match is None:
+        raise SpecError(f"--size {text}: write height and width in pixels, such as 360x480")
+    return int(match[1]), int(match[2])
+
+
+def open_subject(offer: Offer, root: str | None, options: Mapping[str, Any], size: tuple[int, int] | None) -> Subject:
+    """Open a dataset, and decode its evaluated split where no size is given; DataError if it is not at hand."""
+    from contextlib import redirect_stdout
+
+    from segbench.errors import DataError
+    from segbench.registry.datasets import dataset_root, open_dataset
+    from segbench.registry.options import coerce_options
+    from segbench.spec.recipe import DatasetUse
+
+    with redirect_stdout(sys.stderr):
+        try:
+            dataset = open_dataset(offer, root, options)
+        except DataError as error:
+            raise DataError(
+                f"{error} To time without it, let a dataset of as many classes and channels stand in: "
+                "--dataset data/shapes --option classes=11 --size 360x480"
+            ) from error
+        folder = dataset_root(offer, root)
+        absolute = None if folder is None else str(folder.absolute())
+        use = DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=absolute)
+        split = next(split for split in ("test", "val", "train") if split in dataset.splits)
+        if size is not None:
+            return Subject(use, dataset, split, "not taken", size, reads=False)
+        return _decoded(offer, use, dataset, split)
+
+
+def _decoded(offer: Offer, use: DatasetUse, dataset: Dataset, split: str) -> Subject:
+    from segbench.engine.cell_data import common_size
+    from segbench.engine.data.cache import pack
+    from segbench.plan.fingerprint import fingerprint
+    from segbench.plan.key import cache_key
+    from segbench.plan.source import required_versions, source_hash
+
+    content = fingerprint(dataset)
+    packed = pack(dataset, split, cache_key(use, content, source_hash(offer), required_versions(offer)))
+    return Subject(use, dataset, split, content, common_size(packed), reads=True)
+
+
+def measure(
+    given: Mapping[str, Given],
+    subject: Subject,
+    protocol: Protocol,
+    registry: Registry,
+    device: str,
+    former: tuple[Path, Speeds] | None,
+) -> Speeds:
+    """Time methods and return all that there is to tell.
+
+    Raises RecordError before anything is timed if the former run was taken under other conditions.
+    """
+    from segbench.execute.plain_progress import PlainProgress
+    from segbench.execute.untrained import Request, time_untrained
+    from segbench.report.speeds import side_by_side
+    from segbench.store.speeds import check_same_conditions
+
+    environment: dict[str, Any] = {}
+
+    def accept(found: Mapping[str, Any]) -> None:
+        environment.update(found)
+        if former is not None:
+            check_same_conditions(former[1].conditions, conditions(subject, protocol, found), former[0])
+
+    cells = cells_of(given, subject, protocol, registry)
+    request = Request(cells, device, None if subject.reads else subject.size)
+    timed = time_untrained(request, PlainProgress(sys.stderr), accept)
+    if timed is None:
+        typer.echo("stopped; half a measurement is none", err=True)
+        raise typer.Exit(INTERRUPTED)
+    found = told(timed, given, subject, protocol, environment)
+    return found if former is None else found.model_copy(update={"against": side_by_side(former[1], found)})
+
+
+def cells_of(given: Mapping[str, Given], subject: Subject, protocol: Protocol, registry: Registry) -> tuple[Cell, ...]:
+    """Return a cell for each method, all under one protocol."""
+    from segbench.plan.build import build_plan
+    from segbench.spec.recipe import Benchmark
+
+    here = protocol.model_copy(update={"crop": subject.size, "evaluate": subject.split})
+    benchmark = Benchmark(
+        name="time",
+        source="the command line",
+        datasets={subject.use.use: subject.use},
+        seeds=(0,),
+        methods={label: one.method(label, here) for label, one in given.items()},
+    )
+    fingerprints = {subject.use.use: subject.fingerprint}
+    return build_plan(benchmark, registry, fingerprints, threads=protocol.threads or 1).cells
+
+
+def conditions(subject: Subject, protocol: Protocol, environment: Mapping[str, Any]) -> SpeedConditions:
+    """Return what the speeds depend on beside the methods."""
+    from segbench.store.speeds import SpeedConditions
+
+    return SpeedConditions(
+        classes=len(subject.dataset.classes),
+        channels=subject.dataset.channels,
+        size=subject.size,
+        device=str(environment["device"]).partition(":")[0],
+        device_name=environment["device_name"],
+        precision=protocol.precision,
+        tf32=protocol.tf32,
+        channels_last=protocol.channels_last,
+        compile=protocol.compile,
+        threads=protocol.threads or 1,
+    )
+
+
+def told(
+    timed: Timed, given: Mapping[str, Given], subject: Subject, protocol: Protocol, environment: Mapping[str, Any]
+) -> Speeds:
+    """Return what was measured with its intervals, ratios, warnings and remarks."""
+    from segbench.report.speeds import timed_method
+    from segbench.report.timings import Rival, timing_warnings
+    from segbench.store.speeds import SpeedBudget, Speeds
+
+    results = {label: timed.results[label] for label in given if label in timed.results}
+    rivals = [Rival(label, result.inference, result.timing) for label, result in results.items()]
+    return Speeds(
+        segbench=environment["segbench"],
+        torch=environment["torch"],
+        started=environment["started"],
+        dataset=subject.use.use,
+        conditions=conditions(subject, protocol, environment),
+        budget=SpeedBudget(**protocol.timing.model_dump(include=set(SpeedBudget.model_fields))),
+        methods=[
+            timed_method(one, rivals[0], given[one.method].generator, results[one.method].inference_peak_bytes)
+            for one in rivals
+        ],
+        failures={label: failure.cause for label, failure in timed.failures.items()},
+        warnings=timing_warnings(rivals),
+        remarks=[*([] if subject.reads else [LOADING_LEFT_OUT]), *_disregarded(given)],
+    )
+
+
+def _disregarded(given: Mapping[str, Given]) -> list[str]:
+    """Say where a method's benchmark asks for conditions that do not hold here."""
+    return [
+        f"{label}: what its benchmark sets for {', '.join(one.disregarded)} does not count: one setting holds for all."
+        for label, one in given.items()
+        if one.disregarded
+    ]
+
+
+def check_can_be_written(path: Path) -> None:
+    """Raise RecordError, before minutes of timing, for a file that could not be written after them."""
+    from segbench.errors import RecordError
+
+    if not path.parent.is_dir():
+        raise RecordError(f"-o {path}: there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise RecordError(f"-o {path}: it cannot be written; name another file")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file; RecordError if that cannot be."""
+    from segbench.errors import RecordError
+
+    try:
+        path.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"-o {path}: it cannot be written: {error.strerror}; name another file") from error
+    typer.echo(f"wrote {path}", err=True)
+
+
+def _as_text(found: Speeds) -> str:
+    from segbench.report.speeds import as_text
+
+    return as_text(found)

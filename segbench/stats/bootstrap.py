@@ -1,0 +1,170 @@
+"""The crossed bootstrap: images and seeds drawn with replacement, the same draw for all methods.
+
+Seeds and images are crossed: every seed's network sees every image. One draw of images, or of whole clusters of them,
+therefore serves all drawn seeds and all methods (A. B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics
+2007). Draws from images within each drawn seed would be independent of each other and intervals too narrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from segbench.errors import StatisticsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from .evidence import Evidence
+
+RESAMPLES = 10_000
+
+# Bytes that one step of the work may fill; more is no faster.
+CHUNK_BYTES = 2**26
+
+
+class Resampling(NamedTuple):
+    """What was drawn: how often each image or cluster, int64 (resamples, units), and each seed (resamples, seeds)."""
+
+    units: NDArray[np.int64]
+    seeds: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Scores in each of many resamples, in [0, 1].
+
+    - `observed` (methods, seeds): scores on the images as they are.
+    - `scores` (resamples, methods, seeds): scores on the images drawn.
+    - `seed_shares` (resamples, seeds): how often each seed was drawn, divided by the number of seeds; rows sum to 1.
+    - `weights` (methods, units): the share of each image (or cluster) in a class's whole, averaged over classes and
+      seeds; rows sum to 1. It tells how much a single image decides.
+
+    `images` are the images there are; units are those of them, or their clusters, that hold anything to be scored.
+    Resamples without anything to be scored are left out.
+    """
+
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    images: int
+    observed: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    seed_shares: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """The mean score of each method over the drawn images and seeds, shape (resamples, methods)."""
+        means: NDArray[np.float64] = np.einsum("rms,rs->rm", self.scores, self.seed_shares)
+        return means
+
+
+def crossed_draws(evidence: Evidence, resamples: int = RESAMPLES, seed: int = 0) -> Draws:
+    """Draw images (or clusters) and seeds with replacement, and score all methods on each draw.
+
+    What is drawn depends only on the number of images (or clusters) and of seeds and on `seed`, not on the methods.
+    Raises StatisticsError if fewer than two images (or clusters) hold anything to be scored.
+    """
+    grouped = by_cluster(evidence)
+    return score(grouped, resample(len(grouped.images), len(grouped.seeds), resamples, seed), len(evidence.images))
+
+
+def by_cluster(evidence: Evidence) -> Evidence:
+    """Return the evidence with the counts of each cluster added up, as if each were one image."""
+    if evidence.clusters is None:
+        return evidence
+    names, places = np.unique(np.array(evidence.clusters), return_inverse=True)
+    membership = np.zeros((len(names), len(places)), dtype=np.int64)
+    membership[places, np.arange(len(places))] = 1
+    hits, whole = (np.einsum("gi,msik->msgk", membership, counts) for counts in (evidence.hits, evidence.whole))
+    return replace(evidence, images=tuple(names.tolist()), hits=hits, whole=whole, clusters=None)
+
+
+def resample(units: int, seeds: int, resamples: int = RESAMPLES, seed: int = 0) -> Resampling:
+    """Draw as many units and as many seeds as there are, with replacement, `resamples` times."""
+    of_units, of_seeds = np.random.default_rng(seed).spawn(2)
+    return Resampling(_multiplicities(units, resamples, of_units), _multiplicities(seeds, resamples, of_seeds))
+
+
+def score(evidence: Evidence, resampling: Resampling, images: int) -> Draws:
+    """Score all methods on each draw of a resampling; `evidence` is by unit drawn, `images` what those units hold."""
+    weights = _weights(evidence)
+    if weights.shape[1] < 2:
+        raise StatisticsError(
+            f"{weights.shape[1]} of {len(evidence.images)} images or clusters hold anything to be scored; "
+            "an interval needs at least 2"
+        )
+    as_they_are = np.ones((1, len(evidence.images)), dtype=np.int64)
+    observed, scores = (_scores(evidence, drawn) for drawn in (as_they_are, resampling.units))
+    if np.isnan(observed).any():
+        raise StatisticsError(
+            "a method has no class to be scored with one of its seeds, so there is nothing to compare"
+        )
+    there = ~np.isnan(scores).any(axis=(1, 2))
+    shares = resampling.seeds / len(evidence.seeds)
+    return Draws(evidence.methods, evidence.seeds, images, observed[0], scores[there], shares[there], weights)
+
+
+def _weights(evidence: Evidence) -> NDArray[np.float64]:
+    """Return the mean share of each unit in the wholes, (methods, units), of the units that hold anything."""
+    there = (evidence.whole > 0).any(axis=(0, 1, 3))
+    whole = evidence.whole[:, :, there]
+    total = whole.sum(axis=2, keepdims=True)
+    shares = np.divide(whole, total, out=np.zeros(whole.shape), where=total > 0)
+    classes = np.maximum((total > 0).sum(axis=(1, 2, 3)), 1)
+    return np.asarray(shares.sum(axis=(1, 3)) / classes[:, None])
+
+
+def _multiplicities(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return how often each unit is drawn in each resample; rows sum to the number of units."""
+    drawn = np.empty((resamples, units), dtype=np.int64)
+    rows = _rows(resamples, 2 * units)
+    for start in range(0, resamples, rows):
+        part = drawn[start : start + rows]
+        places = generator.integers(units, size=part.shape) + np.arange(len(part))[:, None] * units
+        part[:] = np.bincount(places.ravel(), minlength=part.size).reshape(part.shape)
+    return drawn
+
+
+def _scores(evidence: Evidence, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the scores of all methods and seeds on each draw, (resamples, methods, seeds); NaN without any class."""
+    scores = np.empty((len(drawn), len(evidence.methods), len(evidence.seeds)))
+    for method in range(len(evidence.methods)):
+        for rows, hits, whole in _sums(evidence.hits[method], evidence.whole[method], drawn):
+            scores[rows, method] = _mean_share(hits, whole)
+    return scores
+
+
+def _sums(
+    hits: NDArray[np.int64], whole: NDArray[np.int64], drawn: NDArray[np.int64]
+) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield sums over the drawn units of counts (seeds, units, classes), a slice of the resamples at a time.
+
+    Sums of pixels are whole numbers below 2^53, so they are exact in float64, and the same whatever the order.
+    """
+    seeds, units, classes = hits.shape
+    counts = np.stack([hits, whole]).transpose(2, 0, 1, 3).reshape(units, -1).astype(np.float64)
+    step = _rows(len(drawn), units + 2 * counts.shape[1])
+    for start in range(0, len(drawn), step):
+        rows = slice(start, start + step)
+        sums = (drawn[rows].astype(np.float64) @ counts).reshape(-1, 2, seeds, classes)
+        yield rows, sums[:, 0], sums[:, 1]
+
+
+def _mean_share(hits: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of hits / whole over the classes (last axis) that have a whole; NaN where none has."""
+    there = whole > 0
+    shares = np.divide(hits, whole, out=np.zeros_like(hits), where=there)
+    classes = there.sum(axis=-1)
+    undefined = np.full(classes.shape, np.nan)
+    np.divide(shares.sum(axis=-1), classes, out=undefined, where=classes > 0)
+    return undefined
+
+
+def _rows(resamples: int, columns: int) -> int:
+    """Return how many resamples may be worked on at a time, each taking `columns` numbers of 8 bytes."""
+    return max(1, min(resamples, CHUNK_BYTES // (8 * columns)))

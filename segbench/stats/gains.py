@@ -1,0 +1,204 @@
+"""Where the difference between two methods lies: in which pixels, in which classes, in which images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from segbench.errors import StatisticsError
+
+from .bootstrap import RESAMPLES, crossed_draws
+from .defined import means, ratio
+from .difference import drawn_difference
+from .evidence import common_seeds, iou_evidence
+from .summary import Summary, summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from segbench.store.counts import Counts
+
+    from .bootstrap import Draws
+    from .difference import Difference
+    from .evidence import Evidence
+
+    BySeed = Mapping[int, Counts]
+
+CountedPart = Literal["band", "small"]
+
+# The rarest classes that together hold at most this share of the labelled pixels are called rare.
+RARE_SHARE = 0.1
+
+
+class Contributions(NamedTuple):
+    """What two parts that make up a whole add to the difference of two methods; together they are the difference."""
+
+    inside: Difference
+    outside: Difference
+
+
+class ImageGain(NamedTuple):
+    """What one method gains over another on one image: the difference in per-image mIoU over the seeds, in [-1, 1]."""
+
+    image: str
+    difference: Summary
+
+
+def rare_classes(pixels: Sequence[int]) -> tuple[int, ...]:
+    """Return the rare classes by their ids, from the pixels of each class in the truth.
+
+    Those are the rarest ones that together hold at most a tenth (RARE_SHARE) of all pixels; of classes with equal
+    pixels the one with the smaller id comes first. Classes that the truth lacks are among them.
+
+    >>> rare_classes([800, 60, 40, 100, 0])  # 0 + 40 + 60 are a tenth; with 100 more it would be a fifth
+    (1, 2, 4)
+    """
+    rarest_first = sorted(range(len(pixels)), key=lambda class_id: (pixels[class_id], class_id))
+    together, most = np.cumsum([pixels[class_id] for class_id in rarest_first]), RARE_SHARE * sum(pixels)
+    return tuple(sorted(class_id for class_id, held in zip(rarest_first, together, strict=True) if held <= most))
+
+
+def part_contributions(
+    one: BySeed, other: BySeed, part: CountedPart, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Contributions:
+    """Return what the pixels inside and outside a part add to mIoU(one) - mIoU(other), each in [-1, 1].
+
+    The label map with the pixels of `one` inside the part and those of `other` outside is a prediction too, and its
+    confusion counts are known, for these add up over pixels. With m(x, y) the mIoU of x inside and y outside, what the
+    inside adds is the mean of m(one, other) - m(other, other) and m(one, one) - m(other, one), and what the outside
+    adds likewise: the Shapley values of a game of two (L. S. Shapley, "A value for n-person games", 1953), whose sum is
+    the whole difference. Raises StatisticsError if the part was not counted, or not for the same pixels.
+    """
+    seeds = common_seeds({"one": one, "other": other})
+    cells = {
+        "one": one,
+        "other": other,
+        "one inside": {seed: with_part_of(other[seed], one[seed], part) for seed in seeds},
+        "one outside": {seed: with_part_of(one[seed], other[seed], part) for seed in seeds},
+    }
+    draws = crossed_draws(iou_evidence(cells), resamples, seed)
+    return Contributions(_added(draws, "one inside", "one outside"), _added(draws, "one outside", "one inside"))
+
+
+def class_contribution(
+    one: BySeed, other: BySeed, classes: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Difference:
+    """Return what some classes add to mIoU(one) - mIoU(other): their mean difference times their share of the classes.
+
+    A class counts if it occurs in truth or prediction of either method.
+    """
+    evidence = iou_evidence({"one": one, "other": other})
+    occurs = evidence.whole.sum(axis=(0, 1, 2)) > 0
+    share = float(occurs[list(classes)].sum() / occurs.sum())
+    draws = crossed_draws(evidence.of_classes(classes), resamples, seed)
+    return drawn_difference(
+        replace(draws, observed=share * draws.observed, scores=share * draws.scores), "one", "other"
+    )
+
+
+def with_part_of(counts: Counts, donor: Counts, part: CountedPart) -> Counts:
+    """Return the confusion counts of a prediction that inside a part is the donor's; nothing else is in them.
+
+    Raises StatisticsError if the part was not counted, or if the truth inside it is not the same.
+    """
+    own, theirs = getattr(counts, part), getattr(donor, part)
+    if own is None or theirs is None:
+        raise StatisticsError(f"part {part!r} was not counted; run the cells again with this segbench")
+    place = {image: i for i, image in enumerate(donor.ids)}
+    theirs = theirs[[place[image] for image in counts.ids]]
+    if not np.array_equal(own.sum(axis=2), theirs.sum(axis=2)):
+        raise StatisticsError(f"part {part!r} does not hold the same pixels of the truth for both methods")
+    return replace(bare(counts), confusion=counts.confusion - own + theirs)
+
+
+def bare(counts: Counts) -> Counts:
+    """Return counts that hold the confusion alone."""
+    nothing: dict[str, None] = dict.fromkeys(
+        ("sizes", "void", "boundary", "band", "small", "calibration", "likelihood", "surface")
+    )
+    return replace(counts, **nothing)  # type: ignore[arg-type]
+
+
+def seed_scores(evidence: Evidence, method: str) -> dict[int, float | None]:
+    """Return the score of a method with each seed on all images, in [0, 1]; None where it has no class to be scored."""
+    place = evidence.place(method)
+    hits, whole = evidence.hits[place].sum(axis=1), evidence.whole[place].sum(axis=1)
+    found: dict[int, float | None] = {}
+    for seed, mine, of in zip(evidence.seeds, hits, whole, strict=True):
+        there = of > 0
+        found[seed] = float((mine[there] / of[there]).mean()) if there.any() else None
+    return found
+
+
+def image_miou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mIoU of each image over the classes with a non-empty union in it, shape (images,); NaN without any.
+
+    `confusion` is (images, K, K).
+    """
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    return means(ratio(hits, confusion.sum(axis=1) + confusion.sum(axis=2) - hits), axis=1)
+
+
+def image_gains(one: BySeed, other: BySeed) -> list[ImageGain]:
+    """Return per-image mIoU(one) - mIoU(other) of every image over the common seeds, the largest gain first.
+
+    Images that hold nothing but ignored pixels are left out; equal ones come in the order of their ids.
+    """
+    seeds = common_seeds({"one": one, "other": other})
+    ours, theirs = ([_by_image(counts[seed]) for seed in seeds] for counts in (one, other))
+    gains = [
+        ImageGain(image, summarize(_differences(image, ours, theirs)))
+        for image in sorted(set[str]().union(*ours, *theirs))
+    ]
+    return sorted((gain for gain in gains if gain.difference.n), key=lambda gain: -_mean(gain))
+
+
+def largest(gains: Sequence[ImageGain], number: int) -> tuple[list[ImageGain], list[ImageGain]]:
+    """Return so many of the largest gains and of the largest losses, each with the largest first.
+
+    >>> gains = [ImageGain("a", summarize([0.5])), ImageGain("b", summarize([0.0])), ImageGain("c", summarize([-0.25]))]
+    >>> [[gain.image for gain in some] for some in largest(gains, 2)]
+    [['a'], ['c']]
+    """
+    gained = [gain for gain in gains if _mean(gain) > 0]
+    lost = sorted((gain for gain in gains if _mean(gain) < 0), key=_mean)
+    return gained[:number], lost[:number]
+
+
+def _mean(gain: ImageGain) -> float:
+    return gain.difference.mean or 0.0
+
+
+def _by_image(counts: Counts) -> dict[str, float | None]:
+    found = image_miou(counts.confusion)
+    return {image: None if np.isnan(value) else float(value) for image, value in zip(counts.ids, found, strict=True)}
+
+
+def _differences(
+    image: str, ours: Iterable[Mapping[str, float | None]], theirs: Iterable[Mapping[str, float | None]]
+) -> Iterable[float | None]:
+    for mine, yours in zip(ours, theirs, strict=True):
+        a, b = mine.get(image), yours.get(image)
+        yield None if a is None or b is None else a - b
+
+
+def _added(draws: Draws, alone: str, rest: str) -> Difference:
+    """Return what a part adds, from the predictions that are `one`'s in it alone, and everywhere but in it."""
+    (observed, scores), (without_observed, without) = _mean_of(draws, alone, "one"), _mean_of(draws, "other", rest)
+    two = replace(
+        draws,
+        methods=("with", "without"),
+        observed=np.stack([observed, without_observed]),
+        scores=np.stack([scores, without], axis=1),
+    )
+    return drawn_difference(two, "with", "without")
+
+
+def _mean_of(draws: Draws, *methods: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean over some methods of the observed scores and of those of each draw."""
+    places = [draws.methods.index(method) for method in methods]
+    return draws.observed[places].mean(axis=0), draws.scores[:, places].mean(axis=1)

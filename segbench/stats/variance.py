@@ -1,0 +1,140 @@
+"""Variance components of a mean over crossed seeds and images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .student import freedom_of, quantile, two_sided_p
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# A p below this is told no further: smaller ones are beyond the quantiles of t.
+NEGLIGIBLE = 1e-200
+
+
+@dataclass(frozen=True)
+class Components:
+    """What chance adds to a mean over `seeds` seeds on some images, as variances.
+
+    `seed` is None with one seed: what differs between seeds is then unknown. `seed` and `image` both hold
+    `interaction`. `image_freedom` are the degrees of freedom of `image`.
+    """
+
+    seeds: int
+    image_freedom: float
+    seed: float | None
+    image: float
+    interaction: float
+
+    @property
+    def total(self) -> float:
+        """The variance of the mean."""
+        return (self.seed or 0.0) + self._image_alone
+
+    @property
+    def standard_error(self) -> float:
+        """The square root of `total`."""
+        return sqrt(self.total)
+
+    def critical(self, tail: float) -> float:
+        """Return how many standard errors an estimate lies above the truth with this probability, below 1/2.
+
+        With t of the seeds, u of the images and the seeds' share s of the variance it is sqrt(w t^2 + (1 - w) u^2).
+        That with w = s is W. G. Howe's ("Approximate confidence limits on the mean of X + Y where X and Y are two
+        tabled independent random variables", JASA 1974); here w = 3 s^2 - 2 s^3, which is less where s is small. Both
+        are exact where all variance is of one kind. Between, 95 % intervals of 3 seeds and 50 images cover up to 97.7 %
+        with Howe's weight, up to 96.7 % with this one, and 95 % at least with either (tests/stats/test_variance.py);
+        with the single degrees of freedom of Satterthwaite it is 92 % where a few seeds happen to agree.
+        """
+        if self.seed is None:
+            return -quantile(tail, self.image_freedom)
+        share = self.seed / self.total if self.total > 0 else 1.0
+        weight = share**2 * (3 - 2 * share)
+        squares = quantile(tail, self.seeds - 1) ** 2, quantile(tail, self.image_freedom) ** 2
+        return sqrt(weight * squares[0] + (1 - weight) * squares[1])
+
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of the t that gives the same 95 % interval."""
+        if self.seed is None:
+            return self.image_freedom
+        least, most = sorted([self.seeds - 1.0, self.image_freedom])
+        return min(max(freedom_of(self.critical(0.025), 0.975), least), most)
+
+    def p(self, value: float) -> float:
+        """Return the two-sided p of a mean of this value, with which an interval at the level 1 - p just reaches 0.
+
+        It lies between those of the seeds' and of the images' t. Below 1e-200 the larger of these is given.
+        """
+        if self.seed is None or self.standard_error == 0:
+            return two_sided_p(value, self.standard_error, self.image_freedom)
+        freedoms = self.seeds - 1, self.image_freedom
+        least, most = sorted(two_sided_p(value, self.standard_error, freedom) for freedom in freedoms)
+        if most < NEGLIGIBLE:
+            return most
+        return self._p_between(abs(value) / self.standard_error, max(least, NEGLIGIBLE), most)
+
+    def _p_between(self, t: float, least: float, most: float) -> float:
+        """Return the p of a mean that lies t standard errors from 0."""
+        from scipy.optimize import brentq
+
+        def beyond(log_p: float) -> float:
+            return self.critical(exp(log_p) / 2) - t
+
+        if beyond(log(least)) <= 0:
+            return least
+        return most if beyond(log(most)) >= 0 else exp(brentq(beyond, log(least), log(most)))
+
+    @property
+    def _image_alone(self) -> float:
+        """What differs between images for all seeds alike."""
+        return max(self.image - self.interaction, 0.0)
+
+    def with_seeds(self, seeds: int) -> Components:
+        """Return what is to be expected of the same images with another number of seeds, 2 or more.
+
+        What only seeds can tell shrinks with their number, what images add for all seeds alike stays. With one seed
+        nothing is known of that number's effect, and the components are returned as they are.
+        """
+        if self.seed is None:
+            return self
+        interaction = self.interaction * self.seeds / seeds
+        return Components(
+            seeds, self.image_freedom, self.seed * self.seeds / seeds, self._image_alone + interaction, interaction
+        )
+
+
+def components(observed: NDArray[np.float64], drawn: NDArray[np.float64], weights: NDArray[np.float64]) -> Components:
+    """Return the components from the values of each seed (seeds,) and those on drawn images (resamples, seeds).
+
+    `weights` are the shares of the images, or clusters, in what decides the values, all above 0. A bootstrap of n
+    images makes variances too small by (n - 1) / n, which is put right. The interaction is how far drawing images moves
+    the seeds apart.
+    """
+    seeds, units = len(observed), len(weights)
+    correction = units / (units - 1)
+    image = float(drawn.mean(axis=1).var(ddof=1)) * correction
+    freedom = image_freedom(weights)
+    if seeds == 1:
+        return Components(seeds, freedom, None, image, 0.0)
+    apart = float((drawn - observed).var(axis=1, ddof=1).mean()) * correction
+    return Components(seeds, freedom, float(observed.var(ddof=1)) / seeds, image, apart / seeds)
+
+
+def image_freedom(weights: NDArray[np.float64]) -> float:
+    """Return the degrees of freedom of a variance to which images add in proportion to their squared weights.
+
+    With equal weights they are the images less one. Where a few images hold most of a class, they are few, however many
+    images there are: Satterthwaite's formula for known weights, as in R. M. Bell and D. F. McCaffrey, "Bias reduction
+    in standard errors for linear regression with multi-stage samples", Survey Methodology 2002.
+
+    >>> image_freedom(np.array([0.25, 0.25, 0.25, 0.25])), round(image_freedom(np.array([0.9, 0.05, 0.05])), 2)
+    (3.0, 1.01)
+    """
+    squares = weights**2
+    return min(len(weights) - 1.0, float(squares.sum() ** 2 / np.dot(squares, squares)))

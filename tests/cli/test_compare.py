@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from segbench.cli import main
+from segbench.stats.scores import miou, per_class, scores
+from segbench.store.counts import Counts, write_counts
+from segbench.store.folder import ResultsFolder
+from segbench.store.record import Evaluated, Failure, Record
+
+IMAGES = 8
+
+
+def counted(right, seed):
+    """Return counts of images of 60 and 40 pixels, of which so many of the latter are right, more or less."""
+    confusion = np.zeros((IMAGES, 2, 2), dtype=np.int64)
+    confusion[:, 0, 0] = 60
+    confusion[:, 1, 1] = right + np.random.default_rng(seed).integers(3, size=IMAGES)
+    confusion[:, 1, 0] = 40 - confusion[:, 1, 1]
+    return Counts(tuple(f"image {i}" for i in range(IMAGES)), "test", confusion)
+
+
+def write(method, seed, counts=None):
+    """Write a cell into results/ of the current folder; without counts it failed."""
+    from pathlib import Path
+
+    key = hashlib.sha256(f"{method} {seed}".encode()).hexdigest()[:16]
+    result = {"status": "failed", "error": Failure(cause="the loss is NaN")}
+    if counts is not None:
+        evaluated = Evaluated(split="test", images=IMAGES, classes=["sky", "road"])
+        result = {"status": "ok", "scores": scores(counts), "per_class": per_class(counts), "evaluated": evaluated}
+    cell = {"benchmark": "tiny", "dataset": "shapes", "subset": "all", "method": method, "seed": seed}
+    folder = ResultsFolder(Path("results"), "tiny")
+    folder.write(Record(key=key, **cell, **result, spec={"method": {"twin": "plain"}}, environment={}))
+    if counts is not None:
+        folder.cell_folder(key).mkdir(exist_ok=True)
+        write_counts(folder.cell_folder(key), counts)
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    """A folder results/ with two methods of three seeds, and one that failed."""
+    monkeypatch.chdir(tmp_path)
+    for seed in range(3):
+        write("plain", seed, counted(20, seed))
+        write("better", seed, counted(30, seed))
+        write("broken", seed)
+
+
+@pytest.fixture
+def compared(capsys):
+    """Run `segbench compare` and return what it printed as data."""
+
+    def compare(*arguments):
+        assert main(["compare", *arguments, "--json"]) == 0
+        captured = capsys.readouterr()
+        assert captured.err == ""
+        return json.loads(captured.out)
+
+    return compare
+
+
+def test_the_verdict_stands_first(capsys):
+    assert main(["compare", "better", "plain"]) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert lines[0] == "A = better, B = plain: tiny / shapes"
+    assert any(line.startswith("better is better than plain by ") for line in lines[:8])
+    assert captured.err == ""
+
+
+def test_json_has_the_difference_that_the_counts_give(compared):
+    (found,) = compared("better", "plain")["comparisons"]
+    apart = [
+        miou(counted(30, seed).confusion.sum(axis=0)) - miou(counted(20, seed).confusion.sum(axis=0))
+        for seed in range(3)
+    ]
+    assert [one["difference"] for one in found["by_seed"]] == pytest.approx(apart)
+    (claim,) = found["contrasts"]
+    assert claim["difference"] == pytest.approx(np.mean(apart))
+    assert claim["interval"][0] < claim["difference"] < claim["interval"][1]
+    assert (claim["verdict"], claim["sign_flip_floor"], found["resamples"]) == ("better", 0.25, 10_000)
+    assert found["definition"] == "miou/union@1"
+    assert [one["name"] for one in found["classes"]] == ["sky", "road"]
+
+
+def test_the_names_of_the_json_are_stable(compared):
+    found = compared("better", "plain")
+    assert list(found) == ["comparisons", "refused", "records"]
+    (comparison,) = found["comparisons"]
+    assert list(comparison) == [
+        *("one", "other", "benchmark", "dataset", "fingerprint", "subset", "split", "images", "groups", "seeds"),
+        *("device", "definition", "resamples", "margin", "level", "relation", "overrides", "notes", "set_aside"),
+        *("miou", "by_seed", "contrasts", "scores", "classes", "parts", "missing", "gained", "lost"),
+        *("images_better", "images_worse", "images_scored", "cost"),
+    ]
+    assert list(comparison["contrasts"][0]) == [
+        *("role", "one", "other", "terms", "seeds", "difference", "level", "interval", "verdict", "probability"),
+        *("probability_interval", "p", "sign_flip_p", "sign_flip_floor", "smallest_effect", "seeds_needed"),
+    ]
+
+
+def test_a_wide_margin_makes_them_equivalent(compared):
+    (found,) = compared("better", "plain", "--margin", "60")["comparisons"]
+    assert found["margin"] == 0.6
+    assert found["contrasts"][0]["verdict"] == "equivalent"
+
+
+def test_level_and_number_of_images_can_be_chosen(compared):
+    (usual,) = compared("better", "plain")["comparisons"]
+    (chosen,) = compared("better", "plain", "--level", "0.8", "--images", "1")["comparisons"]
+    usual_low, usual_high = usual["contrasts"][0]["interval"]
+    low, high = chosen["contrasts"][0]["interval"]
+    assert usual_low < low < high < usual_high
+    assert (len(usual["gained"]), len(chosen["gained"])) == (5, 1)
+
+
+def test_a_file_gets_what_stdout_would_get(capsys, tmp_path):
+    main(["compare", "better", "plain"])
+    printed = capsys.readouterr().out
+    assert main(["compare", "better", "plain", "results", "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out").read_text(encoding="utf-8") == printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["better", "plane"], "there are: better, broken, plain. Did you mean 'plain'?"),
+        (["better", "broken"], "'broken' has no result to compare (seeds 0, 1, 2 failed: the loss is NaN)"),
+        (["better", "better"], "cannot be compared with itself"),
+        (["better", "plain", "nowhere"], "no results folder at nowhere"),
+        (["better", "plain", "--benchmark", "tin"], "Did you mean 'tiny'?"),
+        (["better", "plain", "--dataset", "shape"], "Did you mean 'shapes'?"),
+        (["better", "plain", "--level", "95"], "95 is not at least 0.5 and below 1"),
+        (["better", "plain", "--margin", "-1"], "--margin"),
+        (["better", "plain", "-o", "nowhere/out"], "cannot write the report to nowhere/out"),
+    ],
+)
+def test_a_mistake_is_one_clear_message_and_exit_code_2(capsys, arguments, message):
+    assert main(["compare", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in " ".join(captured.err.split())
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_no_network_library_is_needed():
+    script = (
+        "import sys; from segbench.cli import main; main(['compare', 'better', 'plain']); "
+        "assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "COLUMNS": "20", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Judged" not in done.stdout
+    assert "better is better than plain" in done.stdout

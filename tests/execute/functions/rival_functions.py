@@ -1,0 +1,59 @@
+"""Rivals that are timed in turn without torch: they do what the name of their method says, and write down each turn."""
+
+import os
+import signal
+from pathlib import Path
+
+from segbench.engine.turns import Measured, Work, row_part, sweep_part
+from segbench.errors import OutOfMemoryError, PluginError
+from segbench.store.record import DeviceState, Inference, Latency, SweepPoint
+
+BLOCKS = {"quick": 2, "plain": 3}
+
+
+def take_turns(job, channel):
+    name = job.cell.method.name
+    notes = Path(job.folder).parent / "turns"
+    if name == "broken":
+        raise PluginError("the network returns 2 channels for 3 classes")
+    if name == "untimable":
+        raise OutOfMemoryError("out of memory on cpu")
+
+    def turn(part, measured=None):
+        rivals = channel.wait_for_turn(part, measured)
+        with notes.open("a") as file:
+            file.write(f"{name} {part.work.name.lower() if measured is None else 'sweep'}\n")
+        if name == "greedy" and rivals > 1:
+            raise OutOfMemoryError("out of memory on cpu")
+        return rivals
+
+    channel.emit("stage", name="time forward")
+    if not turn(row_part("forward", 1, Work.WARM_UP)):
+        return None
+    if name == "fragile":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    for _ in range(BLOCKS.get(name, 3)):
+        if not turn(row_part("forward", 1, Work.BLOCK)):
+            return None
+        while name == "stuck":
+            signal.pause()
+    measured = measure(name)
+    turn(sweep_part(1), measured)
+    if name == "late":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return measured.model_copy(update={"sweep": (SweepPoint(batch=1, images_per_second=9.0),)})
+
+
+def measure(name):
+    latency = Latency(p50=1.0, p95=2.0, n=3)
+    blocks = [9.0] * BLOCKS.get(name, 3)
+    row = Inference(
+        stage="forward",
+        batch=1,
+        size=(2, 2),
+        images_per_second=9.0,
+        latency_ms=latency,
+        budget="reduced",
+        blocks=blocks,
+    )
+    return Measured(inference=(row,), inference_peak_bytes=77, threads=1, steady=True, before=DeviceState(load=0.5))

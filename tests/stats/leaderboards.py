@@ -1,0 +1,94 @@
+"""Leaderboards made up, with a known truth: scores of methods move with seeds, with images, and with both together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from segbench.stats.evidence import Evidence
+
+# What a union has beyond the pixels of the truth, on the average image.
+EXCESS = 0.1
+
+
+@dataclass(frozen=True)
+class World:
+    """How leaderboards come about; spreads are standard deviations of IoU.
+
+    Each class is in an image with probability `presence`, with a log-normal area. IoU moves with the image for all
+    methods alike (`difficulty`), for each method by itself (`image`), with its seed (`seed`), and with both (`both`).
+    Images of a cluster share four fifths of the variance of what moves with images. `gains` is what each method's IoU
+    lies above that of the first.
+    """
+
+    seeds: int = 6
+    images: int = 48
+    classes: int = 4
+    gains: tuple[float, ...] = (0.0,) * 8
+    seed: float = 0.01
+    difficulty: float = 0.1
+    image: float = 0.05
+    both: float = 0.05
+    presence: float = 0.5
+    area: float = 1.0
+    cluster: int = 1
+
+
+class Leaderboard(NamedTuple):
+    """What was counted, and the true mIoU of each method: its expectation over seeds, on images without end."""
+
+    evidence: Evidence
+    truth: np.ndarray
+
+
+def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:
+    """Return a leaderboard of a world.
+
+    Areas do not depend on how hard an image is, so the expected hits of a class are its expected area times the mean
+    IoU, and its truth is exact.
+    """
+    methods, classes = len(world.gains), world.classes
+    share = 0.5 + np.array(world.gains)[:, None, None] + _moves(world, generator)
+    share = share[..., None] + generator.uniform(-0.05, 0.05, (methods, 1, world.images, classes))
+    assert share.min() > 0
+    assert share.max() < 1
+    present = generator.random((world.images, classes)) < world.presence
+    area = present * 10_000 * generator.lognormal(0, world.area, (world.images, classes))
+    union = area * (1 + generator.uniform(0, 2 * EXCESS, (world.images, 1)))
+    hits = np.rint(area * share).astype(np.int64)
+    whole = np.broadcast_to(np.rint(union).astype(np.int64), hits.shape)
+    evidence = Evidence(
+        tuple(f"method {i}" for i in range(methods)),
+        tuple(range(world.seeds)),
+        tuple(f"{i:04}" for i in range(world.images)),
+        hits,
+        whole,
+        None if world.cluster == 1 else tuple(f"{i // world.cluster:04}" for i in range(world.images)),
+    )
+    return Leaderboard(evidence, (0.5 + np.array(world.gains)) / (1 + EXCESS))
+
+
+def _moves(world: World, generator: np.random.Generator) -> np.ndarray:
+    """Return how far each (method, seed, image) lies from its method's mean."""
+    methods, seeds = len(world.gains), world.seeds
+    return (
+        _uniform(world.seed, (methods, seeds, 1), generator)
+        + _by_image(world.difficulty, (1, 1), world, generator)
+        + _by_image(world.image, (methods, 1), world, generator)
+        + _by_image(world.both, (methods, seeds), world, generator)
+    )
+
+
+def _by_image(spread: float, shape: tuple[int, int], world: World, generator: np.random.Generator) -> np.ndarray:
+    if world.cluster == 1:
+        return _uniform(spread, (*shape, world.images), generator)
+    shared = _uniform(sqrt(0.8) * spread, (*shape, world.images // world.cluster), generator)
+    return shared.repeat(world.cluster, axis=-1) + _uniform(sqrt(0.2) * spread, (*shape, world.images), generator)
+
+
+def _uniform(spread: float, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """Return numbers of this standard deviation; uniform, so that no share leaves [0, 1]."""
+    return sqrt(3) * spread * generator.uniform(-1, 1, shape)

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import t, ttest_1samp
+
+from segbench.errors import StatisticsError
+from segbench.stats.bootstrap import crossed_draws
+from segbench.stats.difference import class_differences, difference, drawn_difference, drawn_estimate, estimate
+from segbench.stats.evidence import Evidence
+from segbench.stats.sign_flip import sign_flip_p
+
+from .leaderboards import World, leaderboard
+
+
+def evidence(hits, whole):
+    """Return the evidence of arrays (methods, seeds, images, classes)."""
+    hits, whole = np.asarray(hits, dtype=np.int64), np.asarray(whole, dtype=np.int64)
+    methods, seeds, images, _ = hits.shape
+    return Evidence(
+        tuple("abcdefgh"[:methods]), tuple(range(seeds)), tuple(f"{i:03}" for i in range(images)), hits, whole
+    )
+
+
+def by_seed(*scores, images=4):
+    """Return the evidence of methods with these scores by seed, the same on every image."""
+    hits = np.rint(1000 * np.array(scores))[:, :, None, None].repeat(images, axis=2)
+    return evidence(hits, np.full(hits.shape, 1000))
+
+
+def made(seed=0, **world):
+    small = {"images": 20, "seeds": 4, "gains": (0.0, 0.02, 0.05)}
+    return leaderboard(World(**small | world), np.random.default_rng(seed)).evidence
+
+
+def mirrored(found):
+    low, high = found.interval()
+    return (-found.estimate, -high, -low, found.standard_error, found.freedom, found.p, found.sign_flip_p)
+
+
+def test_with_equal_images_it_is_the_paired_t_test_over_seeds():
+    one, other = [0.71, 0.74, 0.70, 0.75, 0.73], [0.70, 0.70, 0.71, 0.72, 0.71]
+    found = difference(by_seed(one, other), "a", "b")
+    oracle = ttest_1samp(np.subtract(one, other), 0)
+    assert found.estimate == pytest.approx(np.mean(np.subtract(one, other)))
+    assert found.p == pytest.approx(oracle.pvalue)
+    assert found.interval(0.9) == pytest.approx(tuple(oracle.confidence_interval(0.9)))
+    assert found.by_seed == pytest.approx(dict(enumerate(np.subtract(one, other))))
+    assert found.sign_flip_p == sign_flip_p([0.01, 0.04, -0.01, 0.03, 0.02])
+
+
+def test_with_equal_images_the_probability_is_the_share_of_seeds_won_with_ties_half():
+    found = difference(by_seed([0.5, 0.6, 0.7, 0.7], [0.4, 0.7, 0.7, 0.6]), "a", "b")
+    assert found.probability == pytest.approx(2.5 / 4, abs=0.01)
+    assert found.probability_interval == (0.25, 1.0)  # percentiles of the mean of four out of 1, 0, 1/2, 1
+
+
+def test_with_one_seed_the_interval_is_that_of_the_images():
+    hits = np.random.default_rng(0).integers(200, 800, (2, 1, 30, 1))
+    found = difference(evidence(hits, np.full(hits.shape, 1000)), "a", "b")
+    by_image = (hits[0, 0, :, 0] - hits[1, 0, :, 0]) / 1000
+    oracle = ttest_1samp(by_image, 0)
+    assert (found.seeds, found.seed_variance, found.freedom) == (1, None, 29)
+    assert found.interval() == pytest.approx(tuple(oracle.confidence_interval(0.95)), rel=0.1)
+    assert found.standard_error == pytest.approx(by_image.std(ddof=1) / np.sqrt(30), rel=0.03)
+    assert found.sign_flip_p == 1
+
+
+def test_methods_that_are_the_same_to_the_bit_do_not_differ_at_all():
+    found = made()
+    twice = replace(found, hits=found.hits[[0, 0, 2]], whole=found.whole[[0, 0, 2]])
+    nothing = difference(twice, "method 0", "method 1")
+    assert (nothing.estimate, nothing.standard_error, nothing.p, nothing.sign_flip_p) == (0, 0, 1, 1)
+    assert nothing.interval(0.999) == (0, 0)
+    assert (nothing.probability, nothing.probability_interval) == (0.5, (0.5, 0.5))
+
+
+def test_a_difference_without_any_error_is_certain():
+    found = difference(by_seed([0.75, 0.75], [0.5, 0.5]), "a", "b")
+    assert (found.estimate, found.standard_error, found.p, found.interval()) == (0.25, 0, 0, (0.25, 0.25))
+
+
+@given(st.integers(0, 100))
+def test_exchanging_the_methods_changes_the_sign_alone(seed):
+    found = made(seed)
+    one = difference(found, "method 1", "method 2", resamples=200)
+    other = difference(found, "method 2", "method 1", resamples=200)
+    assert mirrored(one) == pytest.approx((other.estimate, *other.interval(), *mirrored(other)[3:]))
+    assert one.probability == pytest.approx(1 - other.probability)
+    assert one.probability_interval == pytest.approx(
+        (1 - other.probability_interval[1], 1 - other.probability_interval[0])
+    )
+
+
+@given(st.integers(0, 100), st.integers(1, 300))
+def test_hits_added_in_proportion_to_both_methods_leave_their_difference(seed, added):
+    found = made(seed, area=0.0, presence=1.0)
+    whole = np.full(found.whole.shape, 20_000)
+    one = difference(replace(found, whole=whole), "method 0", "method 1", resamples=100)
+    other = difference(replace(found, whole=whole, hits=found.hits + added), "method 0", "method 1", resamples=100)
+    assert (one.estimate, *one.interval(), one.p) == pytest.approx((other.estimate, *other.interval(), other.p))
+
+
+def test_draws_made_once_give_what_each_pair_gives_by_itself():
+    found = made()
+    draws = crossed_draws(found, 300)
+    assert drawn_difference(draws, "method 2", "method 0") == difference(found, "method 2", "method 0", resamples=300)
+    assert drawn_estimate(draws, "method 1") == estimate(found, "method 1", resamples=300)
+
+
+def test_the_interval_of_a_score_is_that_of_its_seeds_where_images_are_equal():
+    found = estimate(by_seed([0.71, 0.74, 0.70]), "a")
+    assert found.estimate == pytest.approx(0.71666667)
+    assert found.interval() == pytest.approx(tuple(ttest_1samp([0.71, 0.74, 0.70], 0).confidence_interval()))
+
+
+def test_the_reach_of_an_interval_is_t_times_the_error():
+    found = difference(made(), "method 0", "method 1")
+    low, high = found.interval()
+    assert high - found.estimate == pytest.approx(found.estimate - low)
+    assert high - found.estimate == pytest.approx(t.ppf(0.975, found.freedom) * found.standard_error)
+
+
+@given(st.integers(0, 100))
+def test_the_interval_at_the_level_of_its_p_just_reaches_zero(seed):
+    found = difference(made(seed), "method 0", "method 2", resamples=100)
+    assert min(map(abs, found.interval(1 - found.p))) == pytest.approx(0, abs=1e-7)
+
+
+def test_each_class_has_the_difference_it_would_have_alone():
+    found = made()
+    classes = class_differences(found, "method 2", "method 0", resamples=300)
+    alone = [difference(found.of_classes([i]), "method 2", "method 0", resamples=300) for i in range(4)]
+    assert classes == alone
+    assert np.mean([one.estimate for one in classes]) == pytest.approx(
+        difference(found, "method 2", "method 0", resamples=300).estimate
+    )
+
+
+def test_a_class_in_a_single_image_or_cluster_has_no_difference():
+    hits = np.full((2, 2, 4, 3), 50)
+    whole = np.full((2, 2, 4, 3), 100)
+    hits[:, :, 1:, 1], whole[:, :, 1:, 1] = 0, 0
+    hits[0, 1, :, 2], whole[0, 1, :, 2] = 0, 0
+    found = evidence(hits, whole)
+    first, single, unseen = class_differences(found, "a", "b", resamples=50)
+    assert (first.estimate, first.units) == (0, 4)
+    assert (single, unseen) == (None, None)
+    clustered = replace(found, clusters=("s", "s", "s", "s"))
+    assert class_differences(clustered, "a", "b", resamples=50) == [None, None, None]
+
+
+def test_clusters_count_as_what_was_drawn():
+    found = difference(made(images=20, cluster=5), "method 0", "method 1")
+    assert (found.images, found.units) == (20, 4)
+    assert found.image_freedom <= 3
+
+
+def test_a_method_that_is_not_there_is_refused():
+    with pytest.raises(StatisticsError, match="nothing was counted of 'c'; there are: a, b"):
+        difference(by_seed([0.5, 0.5], [0.5, 0.5]), "a", "c")
