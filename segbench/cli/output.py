@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,13 +15,26 @@ def print_or_write(text: str, output: Path | None) -> None:
     """Print a text, or write it into the file that was named; RecordError if that cannot be done."""
     if output is None:
         typer.echo(text, nl=False)
-        return
+    else:
+        write(output, text)
+
+
+def write(output: Path, text: str) -> None:
+    """Write a text into the file that was named with -o; RecordError if that cannot be done."""
     from segbench.errors import RecordError
 
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise RecordError(
-            f"cannot write the report to {output}: {error.strerror}; name another file with -o"
-        ) from error
+        raise RecordError(f"cannot write to {output}: {error.strerror}; name another file with -o") from error
     typer.echo(f"wrote {output}", err=True)
+
+
+def check_can_be_written(output: Path) -> None:
+    """Raise RecordError now, and not after a long measurement, if the file named with -o cannot be written."""
+    from segbench.errors import RecordError
+
+    if not output.parent.is_dir():
+        raise RecordError(f"-o {output}: there is no folder {output.parent}")
+    if output.is_dir() or not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise RecordError(f"-o {output}: it cannot be written; name another file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .arguments import DatasetOptions, Json, Root, parse_options
+from .output import check_can_be_written, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,7 +131,7 @@ def time_methods(
     text = found.model_dump_json(indent=2)
     typer.echo(text if json else _as_text(found))
     if output is not None:
-        write(output, text)
+        write(output, f"{text}\n")
     if found.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -291,27 +291,6 @@ def _disregarded(given: Mapping[str, Given]) -> list[str]:
         for label, one in given.items()
         if one.disregarded
     ]
-
-
-def check_can_be_written(path: Path) -> None:
-    """Raise RecordError, before minutes of timing, for a file that could not be written after them."""
-    from segbench.errors import RecordError
-
-    if not path.parent.is_dir():
-        raise RecordError(f"-o {path}: there is no folder {path.parent}")
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise RecordError(f"-o {path}: it cannot be written; name another file")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file; RecordError if that cannot be."""
-    from segbench.errors import RecordError
-
-    try:
-        path.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"-o {path}: it cannot be written: {error.strerror}; name another file") from error
-    typer.echo(f"wrote {path}", err=True)
 
 
 def _as_text(found: Speeds) -> str:

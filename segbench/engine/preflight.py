@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from segbench.errors import DataError
 from segbench.plan.subset import Subset
 from segbench.registry import load_registry
 from segbench.spec.protocol import Budget
@@ -21,11 +22,13 @@ from .environment import resolve_device
 from .memory import memory_errors_named
 from .precision import apply_numeric_settings, autocast, memory_format
 from .scoring import as_segmenter, is_scored
+from .self_test import confused_classes
 from .setup import prepare_training
 from .train import Training, train
 from .upstream import stand_ins
 
 if TYPE_CHECKING:
+    from segbench.contracts import Dataset
     from segbench.spec.protocol import Protocol
     from segbench.spec.recipe import Method
 
@@ -45,6 +48,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
         registry = load_registry()
         data = open_data(job.cell, registry, device)
         check_folds(job.cell.method, data)
+        check_palette(job.cell.method, data.dataset)
         clusters_of(data.dataset, data.packed(protocol.evaluate).ids, job.cell.dataset_name)
         upstream = stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
@@ -62,6 +66,17 @@ def check_folds(method: Method, data: CellData) -> None:
         return
     for fraction in method.labels:
         split_places(data.packed("train"), Subset(fraction).without_each(method.refines.folds)[0])
+
+
+def check_palette(method: Method, dataset: Dataset) -> None:
+    """Raise DataError if a generator would paint classes in colours that cannot be told apart."""
+    if method.maps != "image -> image":
+        return
+    for name, other in confused_classes(dataset):
+        raise DataError(
+            f"{method.generator.use} paints classes in their palette colours, and that of {name!r} is taken for "
+            f"{other!r}; give each class of the dataset a colour of its own"
+        )
 
 
 def _one_step(protocol: Protocol) -> Protocol:

@@ -74,11 +74,23 @@ ONE_SEED_ONLY = f"{ONE_SEED} One seed: the interval is over images only, and ano
 
 
 def definitions(report: Report) -> list[str]:
-    """Return the definitions of what the report shows."""
-    if not report.groups:
-        return []
-    rows = [row for group in report.groups for row in group.rows]
-    return [*passport_lines(rows), *MEANING, *(text for text, is_shown in _shown(report, rows).items() if is_shown)]
+    """Return the definitions of what the report shows, the passport of each score among them."""
+    rows = _rows(report)
+    return [*passport_lines(rows), *_meanings(report, rows)] if rows else []
+
+
+def definitions_in_short(report: Report) -> list[str]:
+    """Return the definitions of what the report shows; of the scores the first's passport and the ids of the rest."""
+    rows = _rows(report)
+    return [*passports_in_short(rows), *_meanings(report, rows)] if rows else []
+
+
+def _rows(report: Report) -> list[Row]:
+    return [row for group in report.groups for row in group.rows]
+
+
+def _meanings(report: Report, rows: Sequence[Row]) -> list[str]:
+    return [*MEANING, *(text for text, is_shown in _shown(report, rows).items() if is_shown)]
 
 
 def shown_scores(rows: Sequence[Row]) -> list[str]:
@@ -94,17 +106,37 @@ def passports(rows: Sequence[Row]) -> dict[str, Passport]:
 
 def passport_lines(rows: Sequence[Row]) -> Iterable[str]:
     """Return the definition of each score shown in a line, and what they have in common in one more."""
-    known = passports(rows)
-    found = {name: known[name] for name in shown_scores(rows) if name in known}
+    found = _known_passports(rows)
     usual = next(iter(found.values()), None)
     for name, passport in found.items():
         yield _passport_line(name, passport, usual or passport)
-    for name, definition in sorted({item for row in rows for item in row.definitions.items()}):
-        if name in NAMES and (name not in known or known[name].definition != definition):
-            yield f"{NAMES[name]} ({definition}): a definition of another version of segbench."
+    yield from _other_versions(rows)
     if usual:
         which = "Of all these scores: ignored" if len(found) > 1 else "Ignored"
         yield f"{which} pixels are {usual.ignored}; resolution: {usual.resolution}."
+
+
+def passports_in_short(rows: Sequence[Row]) -> Iterable[str]:
+    """Return the definition of the first score shown in a line, and the ids of the others in one more."""
+    found = _known_passports(rows)
+    for name, passport in list(found.items())[:1]:
+        yield f"{_passport_line(name, passport, passport)} Ignored pixels are {passport.ignored}."
+    yield from _other_versions(rows)
+    if others := [passport.definition for passport in list(found.values())[1:]]:
+        yield f"Other scores, word for word with `segbench report --format markdown`: {', '.join(others)}."
+
+
+def _known_passports(rows: Sequence[Row]) -> dict[str, Passport]:
+    """Return the passports of the scores that have a column, mIoU's first."""
+    known = passports(rows)
+    return {name: known[name] for name in shown_scores(rows) if name in known}
+
+
+def _other_versions(rows: Sequence[Row]) -> Iterable[str]:
+    known = passports(rows)
+    for name, definition in sorted({item for row in rows for item in row.definitions.items()}):
+        if name in NAMES and (name not in known or known[name].definition != definition):
+            yield f"{NAMES[name]} ({definition}): a definition of another version of segbench."
 
 
 def _passport_line(name: str, passport: Passport, usual: Passport) -> str:

@@ -7,7 +7,7 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from . import difference_table, tables
-from .definitions import definitions
+from .definitions import definitions, definitions_in_short
 from .efficiency_tables import efficiency_footnotes, efficiency_tables
 from .timings import timing_warnings
 from .tuning import tuned, tuning_table
@@ -46,7 +46,17 @@ def failures(report: Report) -> list[str]:
 
 def closing(report: Report) -> list[str]:
     """Return what stands below the tables: definitions, versions, where the records are, and what was not read."""
-    lines = definitions(report)
+    return [*definitions(report), *_provenance(report)]
+
+
+def closing_in_short(report: Report) -> list[str]:
+    """Return the same with the first score's passport only."""
+    return [*definitions_in_short(report), *_provenance(report)]
+
+
+def _provenance(report: Report) -> list[str]:
+    """Say what was left out, where the records are, what made them, and what was not read."""
+    lines = []
     if any(len(same) > 1 for same in _groups_by_benchmark(report).values()):
         lines.append("Rows of different rankings above were measured under different conditions: do not compare them.")
     if number := len(report.helpers):

@@ -6,7 +6,7 @@ import re
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from .layout import closing, failures, sections
+from .layout import closing, closing_in_short, failures, sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def terminal(report: Report) -> str:
     parts = [_terminal_section(section) for section in sections(report)]
     if lines := failures(report):
         parts.append("\n".join(["Cells without a result:", *(f"  {line}" for line in lines)]))
-    return "\n\n".join([*parts, "\n".join(wrapped(line) for line in closing(report))]) + "\n"
+    return "\n\n".join([*parts, "\n".join(wrapped(line) for line in closing_in_short(report))]) + "\n"
 
 
 def markdown(report: Report) -> str:

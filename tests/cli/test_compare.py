@@ -140,7 +140,7 @@ def test_a_file_gets_what_stdout_would_get(capsys, tmp_path):
         (["better", "plain", "--dataset", "shape"], "Did you mean 'shapes'?"),
         (["better", "plain", "--level", "95"], "95 is not at least 0.5 and below 1"),
         (["better", "plain", "--margin", "-1"], "--margin"),
-        (["better", "plain", "-o", "nowhere/out"], "cannot write the report to nowhere/out"),
+        (["better", "plain", "-o", "nowhere/out"], "cannot write to nowhere/out"),
     ],
 )
 def test_a_mistake_is_one_clear_message_and_exit_code_2(capsys, arguments, message):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from safetensors.torch import load_file
 
 from segbench.engine.cell import run_cell
 from segbench.engine.job import CellJob
-from segbench.engine.preflight import preflight
+from segbench.engine.preflight import check_palette, preflight
 from segbench.engine.probe import probe
 from segbench.errors import DataError, SegbenchError
 from segbench.plan.build import build_plan
@@ -17,6 +19,8 @@ from segbench.plan.fingerprint import fingerprint
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 from segbench.spec.benchmark import load_benchmark
+from segbench.spec.protocol import Protocol
+from segbench.spec.recipe import ComponentUse, Method
 from segbench.store.counts import read_counts
 
 FILE = """
@@ -120,6 +124,21 @@ def test_preflight_finds_what_does_not_fit_the_data(jobs, recorder, change, mess
         preflight(jobs(change)["base"], recorder())
 
 
+def test_a_painter_of_colours_is_refused_where_two_classes_share_one(dataset):
+    painter = Method(
+        name="painter",
+        generator=ComponentUse(use="gan/resnet_colours"),
+        maps="image -> image",
+        protocol=Protocol(budget={"steps": 1}),
+    )
+    twins = replace(dataset, palette=(dataset.palette[0], dataset.palette[0]))
+    check_palette(painter, dataset)
+    check_palette(painter.model_copy(update={"maps": "image -> labels"}), twins)
+    first, second = map(re.escape, map(repr, dataset.classes))
+    with pytest.raises(DataError, match=f"gan/resnet_colours .* that of {second} is taken for {first}"):
+        check_palette(painter, twins)
+
+
 def test_a_class_without_a_training_pixel_is_refused_unless_allowed(recorder, dataset):
     from segbench.engine.data.cache import pack
     from segbench.engine.data.classes import check_classes
@@ -129,8 +148,6 @@ def test_a_class_without_a_training_pixel_is_refused_unless_allowed(recorder, da
 
 
 def with_a_third_class(dataset):
-    from dataclasses import replace
-
     return replace(dataset, classes=(*dataset.classes, "never"), palette=(*dataset.palette, (1, 2, 3)))
 
 

@@ -341,7 +341,7 @@ def test_a_second_ctrl_c_kills_what_does_not_stop(tmp_path, program, until):
 
 def test_a_killed_run_leaves_no_worker_and_the_next_one_goes_on(tmp_path, program, workers, until):
     run = program("stubborn")
-    until(lambda: ran(tmp_path))
+    until(lambda: list((tmp_path / "bench").glob("*/checkpoint")))
     worker = int((tmp_path / "bench" / "ran").read_text().split()[1])
     run.kill()
     run.wait()
