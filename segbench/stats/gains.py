@@ -87,17 +87,15 @@ def part_contributions(
 def class_contribution(
     one: BySeed, other: BySeed, classes: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Difference:
-    """Return what some classes add to mIoU(one) - mIoU(other): their mean difference times their share of the classes.
+    """Return what some classes add to mIoU(one) - mIoU(other): the part of each mean that is theirs.
 
-    A class counts if it occurs in truth or prediction of either method.
+    That is the sum of their IoU, divided by the number of all classes that count: those in the truth or in that
+    prediction. So what groups of classes add sums to the whole, also where one method alone predicts a class.
     """
     evidence = iou_evidence({"one": one, "other": other})
-    occurs = evidence.whole.sum(axis=(0, 1, 2)) > 0
-    share = float(occurs[list(classes)].sum() / occurs.sum())
-    draws = crossed_draws(evidence.of_classes(classes), resamples, seed)
-    return drawn_difference(
-        replace(draws, observed=share * draws.observed, scores=share * draws.scores), "one", "other"
-    )
+    others = np.isin(np.arange(evidence.num_classes), list(classes), invert=True)
+    alone = replace(evidence, hits=np.where(others, 0, evidence.hits))
+    return drawn_difference(crossed_draws(alone, resamples, seed), "one", "other")
 
 
 def with_part_of(counts: Counts, donor: Counts, part: CountedPart) -> Counts:

@@ -148,6 +148,16 @@ def test_a_class_that_one_method_alone_finds_adds_its_share_of_the_mean():
     assert class_contribution(*found, [1], resamples=RESAMPLES).estimate == pytest.approx(1 / 9)
 
 
+def test_classes_that_one_method_alone_predicts_leave_the_sum_whole():
+    truth = np.array([[0, 0, 0, 0, 1, 1, 1, 1]] * 2)
+    invented = truth.copy()
+    invented[:, 0] = 2  # IoU 3/4, 1 and 0: a mean of 7/12 over three classes, against 1 over two
+    pair = {0: counted(truth, truth)}, {0: counted(truth, invented)}
+    parts = [class_contribution(*pair, classes, resamples=RESAMPLES).estimate for classes in ([0], [1], [2])]
+    assert parts == pytest.approx([1 / 2 - 1 / 4, 1 / 2 - 1 / 3, 0])
+    assert sum(parts) == pytest.approx(1 - 7 / 12)
+
+
 def test_per_image_miou_is_that_of_sklearn_over_the_classes_in_each_image():
     truth, one, _, _ = drawn(4, images=8, pixels=5)
     found = image_miou(counted(truth, one).confusion)
