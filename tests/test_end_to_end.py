@@ -61,7 +61,9 @@ def finished(tmp_path_factory) -> Path:
 def test_a_run_leaves_a_record_and_what_lies_beside_it(finished):
     record = only_record(finished)
     assert record["status"] == "ok"
-    assert [row["batch"] for row in record["inference"]] == [1, 4]
+    stages = ("forward", "labels", "loading")
+    rows = {(row["stage"], row["batch"]) for row in record["inference"]}
+    assert rows == {(stage, batch) for stage in stages for batch in (1, 4)}
     assert record["train"]["steps"] == 12
     cell = finished / "results" / "shapes-smoke" / record["key"]
     names = {path.name for path in cell.iterdir()}
