@@ -19,7 +19,7 @@ name: adversarial-run
 datasets: {shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 8, val: 2, test: 3}}
 protocol:
   {budget: {steps: 2}, batch_size: 2, crop: [16, 16], threads: 1, validations: 0, features: pixel_statistics,
-   keep: {model: last, samples: 1}, timing: {iterations: 1, seconds: 0.01, max_seconds: 0.02}}
+   keep: {model: last, samples: 1}, timing: {iterations: 1, seconds: 0.01, max_seconds: 0.02, sweep: 1}}
 seeds: [0]
 """
 

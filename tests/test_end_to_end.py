@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2}"
+TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2, sweep: 2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
 LONG = [*FCN, "--set", "protocol.budget.steps=150", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
 ADVERSARIAL = [

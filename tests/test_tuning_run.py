@@ -20,7 +20,7 @@ name: tuning-run
 datasets: {shapes: {use: data/shapes, size: [32, 32], classes: 3, train: 8, val: 2, test: 3}}
 protocol:
   {budget: {steps: 3}, batch_size: 2, crop: [16, 16], threads: 1, validations: 1, select: best,
-   keep: {model: last, samples: 1}, timing: {iterations: 1, seconds: 0.01, max_seconds: 0.02}}
+   keep: {model: last, samples: 1}, timing: {iterations: 1, seconds: 0.01, max_seconds: 0.02, sweep: 1}}
 seeds: [0]
 tune: {trials: 2, seed: 9}
 methods:

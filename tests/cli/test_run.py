@@ -19,7 +19,7 @@ protocol:
   budget: {{steps: {steps}}}
   batch_size: 2
   threads: 1
-  timing: {{iterations: 2, seconds: 0.01, max_seconds: 0.1}}
+  timing: {{iterations: 2, seconds: 0.01, max_seconds: 0.1, sweep: 1}}
 seeds: [0]
 methods:
   plain: {{generator: {{use: basic/fcn, width: 2}}, losses: [losses/cross_entropy]}}
