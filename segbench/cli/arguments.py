@@ -17,6 +17,14 @@ Only = Annotated[
 ]
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="These seeds instead of the file's.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
+Directories = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[DIR]...",
+        help="Results folders, or single benchmarks' folders in them; several are merged. [default: results]",
+    ),
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
 Root = Annotated[str | None, typer.Option("--root", help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")]
 DatasetOptions = Annotated[
     list[str] | None,

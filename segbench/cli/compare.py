@@ -7,20 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Json  # noqa: TC001 - typer reads it when it runs
+from .arguments import Directories, Json, Output  # noqa: TC001 - typer reads it when it runs
 from .output import print_or_write
 
 
 def compare(
     one: Annotated[str, typer.Argument(metavar="A", help="The method of which something is claimed.")],
     other: Annotated[str, typer.Argument(metavar="B", help="The method that it is compared with, such as its twin.")],
-    directories: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[DIR]...",
-            help="Results folders, or single benchmarks' folders in them; several are merged. [default: results]",
-        ),
-    ] = None,
+    directories: Directories = None,
     benchmark: Annotated[str | None, typer.Option(help="Compare within this benchmark only.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Compare on this dataset of the benchmark only.")] = None,
     subset: Annotated[
@@ -34,7 +28,7 @@ def compare(
     ] = 0.95,
     images: Annotated[int, typer.Option(min=0, help="How many of the largest gains and of the losses to name.")] = 5,
     json: Json = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    output: Output = None,
 ) -> None:
     """Compare two methods: the difference with its interval and verdict, where it lies, and what it costs."""
     if not 0.5 <= level < 1:

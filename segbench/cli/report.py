@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .arguments import Directories, Output  # noqa: TC001 - typer reads them when it runs
 from .output import print_or_write
 
 if TYPE_CHECKING:
@@ -26,17 +27,11 @@ class ReportFormat(StrEnum):
 
 
 def report(
-    directories: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[DIR]...",
-            help="Results folders, or single benchmarks' folders in them; several are merged. [default: results]",
-        ),
-    ] = None,
+    directories: Directories = None,
     benchmark: Annotated[str | None, typer.Option(help="Report this benchmark only.")] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.TABLE,
     per_class: Annotated[bool, typer.Option("--per-class", help="Add tables of the IoU of each class.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    output: Output = None,
 ) -> None:
     """Print tables of what the records hold: scores with intervals, verdicts, speed, cost, and what failed."""
     from segbench.report import FORMATS, load

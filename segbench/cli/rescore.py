@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .arguments import Json  # noqa: TC001 - typer reads it when it runs
+from .arguments import Directories, Json  # noqa: TC001 - typer reads it when it runs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def rescore(
-    directories: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[DIR]...",
-            help="Results folders, or single benchmarks' folders in them; several are merged. [default: results]",
-        ),
-    ] = None,
+    directories: Directories = None,
     convention: Annotated[
         list[str] | None,
         typer.Option(

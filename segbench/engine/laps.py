@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from .training_clock import WARM_UP_STEPS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,7 +16,6 @@ TrainingPart = Literal["data", "generator", "critic"]
 
 # On a CUDA device, of so many steps one is looked at; recording an event takes the host a few microseconds.
 _EVERY = 8
-_WARM_UP_STEPS = 10  # kernel searches, allocations and compilation happen in the first steps
 
 
 class Laps:
@@ -35,7 +36,7 @@ class Laps:
     def begin(self) -> None:
         """Begin a step."""
         self._steps += 1
-        self._looks = self._steps > _WARM_UP_STEPS and (not self._on_cuda or self._steps % _EVERY == 0)
+        self._looks = self._steps > WARM_UP_STEPS and (not self._on_cuda or self._steps % _EVERY == 0)
         if self._looks:
             self._began = self._mark()
 

@@ -11,7 +11,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_WARM_UP_STEPS = 10  # kernel searches, allocations and compilation happen in the first steps
+WARM_UP_STEPS = 10  # kernel searches, allocations and compilation happen in the first steps
 
 
 def synchronize(device: torch.device) -> None:
@@ -40,7 +40,7 @@ class TrainingClock:
         """Count one optimiser step over so many images; return the seconds of training so far."""
         self._steps += 1
         self._images += images
-        if self._steps == _WARM_UP_STEPS:
+        if self._steps == WARM_UP_STEPS:
             synchronize(self._device)
             self._measured_from = (self._images, self.seconds())
         return self.seconds()

@@ -9,7 +9,7 @@ from segbench.errors import StatisticsError
 from segbench.stats.bootstrap import crossed_draws
 from segbench.stats.difference import drawn_difference, drawn_estimate
 from segbench.stats.intervals import Interval
-from segbench.stats.tiers import tiers
+from segbench.stats.tiers import drawn_tiers
 
 from .overlaps import joined
 
@@ -83,6 +83,10 @@ class Drawn:
         pair = joined({name: self.cells[name] for name in (one, other)})
         return drawn_difference(self._draws(pair.seeds), one, other)
 
+    def tiers(self, seeds: Seeds) -> dict[str, int]:
+        """Return the tiers of the rows that have all of these seeds; StatisticsError as `estimate`."""
+        return drawn_tiers(self._draws(seeds))
+
     def _check_is_there(self, name: str) -> None:
         if name not in self.cells:
             raise StatisticsError(f"{name}: {self.missing.get(name, 'nothing was counted')}")
@@ -118,7 +122,7 @@ def drawn(rows: Sequence[Row], overlaps: Overlaps) -> Drawn:
 def standings(rows: Sequence[Row], draws: Drawn) -> list[Standing]:
     """Return the standing of each row of a ranking."""
     names = unique_names(rows)
-    tier_of, untiered = _tiers(draws.cells)
+    tier_of, untiered = _tiers(draws)
     return [_standing(name, row, draws, tier_of, untiered) for name, row in zip(names, rows, strict=True)]
 
 
@@ -133,8 +137,9 @@ def _standing(name: str, row: Row, draws: Drawn, tier_of: Mapping[str, int], unt
         return Standing(missing=str(error))
 
 
-def _tiers(cells: Cells) -> tuple[dict[str, int], dict[str, str]]:
+def _tiers(draws: Drawn) -> tuple[dict[str, int], dict[str, str]]:
     """Return the tiers of the rows that have the seeds that most rows have, and why others have none."""
+    cells = draws.cells
     usual = _most_frequent(tuple(sorted(by_seed)) for by_seed in cells.values())
     if usual is None:
         return {}, {}
@@ -144,7 +149,7 @@ def _tiers(cells: Cells) -> tuple[dict[str, int], dict[str, str]]:
     if len(usual) == 1:
         return {}, dict.fromkeys(cells, "one seed tells nothing of how seeds differ")
     try:
-        return tiers(joined(taking_part)), reasons
+        return draws.tiers(usual), reasons
     except StatisticsError as error:
         return {}, reasons | dict.fromkeys(taking_part, str(error))
 

@@ -12,6 +12,7 @@ from .verdict import MARGIN, judge
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .bootstrap import Draws
     from .evidence import Evidence
     from .verdict import Verdict
 
@@ -25,8 +26,12 @@ def tiers(
     tier starts the next one; so methods of one tier were not told apart from its first, which is not to say that they
     are as good. StatisticsError as `crossed_draws`.
     """
-    draws = crossed_draws(evidence, resamples, seed)
-    means = dict(zip(evidence.methods, draws.observed.mean(axis=1).tolist(), strict=True))
+    return drawn_tiers(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
+
+
+def drawn_tiers(draws: Draws, *, margin: float = MARGIN, level: float = 0.95) -> dict[str, int]:
+    """Return what `tiers` does, from draws made once for intervals and tiers."""
+    means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
     ranking = sorted(means, key=lambda method: (-means[method], method))
     pairs = {pair: drawn_difference(draws, *pair) for pair in combinations(ranking, 2)}
     verdicts = {pair: found.verdict for pair, found in judge(pairs, margin=margin, level=level).items()}
