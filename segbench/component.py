@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -21,6 +21,9 @@ class Component:
     distributions whose versions belong to a result made with this component; `extra` names the extra that installs
     them, for the message when one is missing. `download` is for datasets: it puts the files into the empty folder it is
     given, so that `build` finds them there, or raises DataError saying where and how to get them by hand.
+
+    `example_options` are the options that `segbench check` builds it with: those without a default, and values that
+    make a large network small. `known_failures` says by the name of a check why the component cannot pass it.
 
         def build(in_channels, num_classes, *, width: int = 32):
             from .network import Network
@@ -37,3 +40,5 @@ class Component:
     requires: tuple[str, ...] = ()
     extra: str | None = None
     download: Callable[[Path], None] | None = None
+    example_options: Mapping[str, Any] = field(default_factory=dict)
+    known_failures: Mapping[str, str] = field(default_factory=dict)

@@ -9,19 +9,26 @@ from segbench.contracts import KINDS
 from segbench.errors import ComponentError, nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from segbench.component import Component
     from segbench.contracts import Kind
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A component and who offers it; `plugin` is the entry point's name."""
+    """A component and who offers it; `plugin` is the entry point's name.
+
+    `file` is the file that was given with `--plugin`, None for an installed plugin; `distribution` is then the file's
+    name and `version` the first 12 hex digits of its SHA-256.
+    """
 
     kind: Kind
     plugin: str
     distribution: str
     version: str
     component: Component
+    file: Path | None = None
 
     @property
     def full_name(self) -> str:

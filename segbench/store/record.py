@@ -259,8 +259,19 @@ class Failure(Part):
     traceback: str | None = None
 
 
+class PluginFile(Part):
+    """A file given with `--plugin` that offers a component of the cell; `copy_path` is relative to the cell's folder."""
+
+    plugin: str
+    sha256: str
+    copy_path: str
+
+
 class Record(Part):
-    """One finished cell; `definitions` maps each score to the id and version of its passport: "miou/union@1"."""
+    """One finished cell; `definitions` maps each score to the id and version of its passport: "miou/union@1".
+
+    `provenance` is what the generator says of the pretrained weights it started from, by name: tag, hash.
+    """
 
     schema_: int = SCHEMA
     key: str
@@ -284,6 +295,8 @@ class Record(Part):
     refinement: Refinement | None = None
     spec: dict[str, Any]
     environment: dict[str, Any]
+    plugin_files: list[PluginFile] = []
+    provenance: dict[str, str] = {}
     error: Failure | None = None
 
     model_config = ConfigDict(

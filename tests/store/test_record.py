@@ -15,6 +15,7 @@ from segbench.store.record import (
     Inference,
     Latency,
     PerClass,
+    PluginFile,
     Record,
     Refinement,
     Scores,
@@ -141,6 +142,8 @@ STABLE = {
     "refinement": {"changed": None, "corrected": None, "spoilt": None},
     "spec": None,
     "environment": None,
+    "plugin_files": [{"plugin": None, "sha256": None, "copy_path": None}],
+    "provenance": None,
     "error": None,
 }
 
@@ -184,6 +187,7 @@ def full_record(**changes):
         "refinement": Refinement(changed=0.1, corrected=0.5, spoilt=0.25),
         "spec": {},
         "environment": {},
+        "plugin_files": [PluginFile(plugin="mine", sha256="0" * 64, copy_path="plugins/mine.py")],
     }
     return Record(**{**fields, **changes})
 

@@ -1,0 +1,1 @@
+"""What `segbench new` copies: a complete package for each kind of component."""

@@ -1,0 +1,10 @@
+"""Conformance checks for the components of a plugin: `segbench check` on the command line, or in its own tests.
+
+from segbench.testing import parametrize_with_checks
+
+@parametrize_with_checks("generator", "my-net")
+def test_my_net_keeps_to_the_contract(check):
+    check()
+"""
+
+from __future__ import annotations

@@ -1,0 +1,10 @@
+"""Checks of generators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .check import Check
+
+CHECKS: tuple[Check, ...] = ()
