@@ -1,0 +1,104 @@
+"""Residual blocks and heads of networks with a branch of high and one of low resolution (DDRNet, PIDNet).
+
+A block here ends in the sum, without activation, because the branches exchange features before it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torchvision.ops import Conv2dNormActivation
+
+from .blocks import PooledBatchNorm2d
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# How many times wider a bottleneck's output is than its inside in DDRNet (Hong 2021) and PIDNet (Xu 2022).
+EXPANSION = 2
+
+
+class Residual(nn.Module):
+    """The sum of what `layers` and `shortcut` make of the features."""
+
+    def __init__(self, layers: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+        self.shortcut = shortcut
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the sum, to be activated by whoever reads it."""
+        return self.layers(features) + self.shortcut(features)
+
+
+def basic_block(in_channels: int, out_channels: int, stride: int = 1) -> Residual:
+    """Return two 3x3 convolutions with a shortcut (He 2016, arXiv 1512.03385)."""
+    layers = nn.Sequential(
+        Conv2dNormActivation(in_channels, out_channels, 3, stride),
+        Conv2dNormActivation(out_channels, out_channels, 3, activation_layer=None),
+    )
+    return Residual(layers, _shortcut(in_channels, out_channels, stride))
+
+
+def bottleneck_block(in_channels: int, inner_channels: int, stride: int = 1) -> Residual:
+    """Return a 1x1, a 3x3 and a 1x1 convolution with a shortcut; the output has twice the inner channels."""
+    out_channels = EXPANSION * inner_channels
+    layers = nn.Sequential(
+        Conv2dNormActivation(in_channels, inner_channels, 1),
+        Conv2dNormActivation(inner_channels, inner_channels, 3, stride),
+        Conv2dNormActivation(inner_channels, out_channels, 1, activation_layer=None),
+    )
+    return Residual(layers, _shortcut(in_channels, out_channels, stride))
+
+
+def basic_stage(in_channels: int, out_channels: int, count: int, stride: int = 1) -> nn.Sequential:
+    """Return `count` basic blocks with activations between them, the first with the stride."""
+    blocks: list[nn.Module] = [basic_block(in_channels, out_channels, stride)]
+    for _ in range(count - 1):
+        blocks += [nn.ReLU(), basic_block(out_channels, out_channels)]
+    return nn.Sequential(*blocks)
+
+
+def stem(in_channels: int, channels: int) -> nn.Sequential:
+    """Return two 3x3 convolutions of stride 2."""
+    return nn.Sequential(
+        Conv2dNormActivation(in_channels, channels, 3, 2), Conv2dNormActivation(channels, channels, 3, 2)
+    )
+
+
+def activated_convolution(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Sequential:
+    """Return batch normalisation, activation and convolution, in this order, also for globally pooled features."""
+    convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups, bias=False)
+    return nn.Sequential(PooledBatchNorm2d(in_channels), nn.ReLU(), convolution)
+
+
+def head(in_channels: int, inner_channels: int, out_channels: int) -> nn.Sequential:
+    """Return the segmentation head: a 3x3 and a 1x1 convolution, either activated beforehand."""
+    return nn.Sequential(
+        activated_convolution(in_channels, inner_channels, 3),
+        nn.BatchNorm2d(inner_channels),
+        nn.ReLU(),
+        nn.Conv2d(inner_channels, out_channels, 1),
+    )
+
+
+def average_pooling(kernel_size: int, stride: int) -> nn.AvgPool2d:
+    """Return padded average pooling; padding does not count, which on maps smaller than the kernel would be most."""
+    return nn.AvgPool2d(kernel_size, stride, padding=kernel_size // 2, count_include_pad=False)
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw the weights of convolutions as He 2015 (arXiv 1502.01852) does, so that gradients keep their variance.
+
+    Those that return logits, which alone have a bias, stay as torch draws them: of few classes they would be large.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    return Conv2dNormActivation(in_channels, out_channels, 1, stride, activation_layer=None)

@@ -1,0 +1,67 @@
+"""What the tests of every network ask."""
+
+import pytest
+import torch
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@pytest.fixture
+def parameters():
+    def count(module):
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    return count
+
+
+@pytest.fixture
+def multiply_adds():
+    """Multiply-adds of convolutions, counted on tensors that hold no values."""
+
+    def count(build, height, width):
+        with torch.device("meta"):
+            network, images = build().eval(), torch.empty(1, 3, height, width)
+        with FlopCounterMode(display=False) as counter:
+            network(images)
+        return counter.get_total_flops() // 2
+
+    return count
+
+
+@pytest.fixture
+def losses_of_two_steps():
+    """The training loss before and after one step of gradient descent on a fixed batch of images of 4x4 squares."""
+
+    def train(network, square=16):
+        images, target = _squares(square)
+        # Small: untrained convolutions before batch normalisation have steep gradients.
+        optimizer = torch.optim.SGD(network.train().parameters(), 1e-5)
+        losses = []
+        for _ in range(2):
+            # The same dropout in both steps.
+            torch.manual_seed(0)
+            loss = _loss(network, images, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert all(parameter.grad is not None for parameter in network.parameters())
+        return losses
+
+    with torch.random.fork_rng(devices=[]):
+        yield train
+
+
+def _squares(square):
+    # Of random colours and at least 16x16 pixels, so that the class is known at stride 8 too.
+    colours = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = functional.interpolate(colours, scale_factor=square)
+    return images, (images[:, 0] > 0).long()
+
+
+def _loss(network, images, target):
+    output = network(images)
+    logits, *auxiliary = output if isinstance(output, tuple) else (output,)
+    logits = functional.interpolate(logits, size=target.shape[-2:], mode="bilinear")
+    loss = functional.cross_entropy(logits, target)
+    return loss + network.auxiliary_loss(tuple(auxiliary), target) if auxiliary else loss
