@@ -15,6 +15,7 @@ from torch import nn
 from segbench import SegbenchError, WeightsError
 
 from .encoders import check_encoder, file_statistics, hub_statistics, hub_tags, is_from_timm, timm_name
+from .provenance import file_provenance, hub_provenance
 from .weights import SUFFIXES, check_timm_weights, load_own_weights, quiet_timm
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ DILATED = ("deeplabv3", "deeplabv3plus", "pan")
 class Network(nn.Module):
     """An SMP network behind the conversion of images from [-1, 1] to what its weights were trained with.
 
+    `provenance` tells the weights that its encoder was built with.
+
     - images: (N, C, H, W), float in [-1, 1], H and W multiples of `size_multiple` and at least `minimum_size`
     - returns: logits (N, K, H, W)
     """
@@ -39,6 +42,7 @@ class Network(nn.Module):
         self.normalise = normalise
         self.size_multiple = size_multiple
         self.minimum_size = minimum_size
+        self.provenance: dict[str, str] = {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""
@@ -85,15 +89,21 @@ def build_network(
         # Otherwise timm keeps its classifier, which a segmenter has no use for.
         options["num_classes"] = 0
     normalise: nn.Module = nn.Identity()
+    provenance: dict[str, str] = {}
     if encoder_weights == "none":
         model = _create(architecture, encoder, None, options)
     elif _is_path(encoder_weights):
-        model = _create_from_file(architecture, encoder, Path(encoder_weights).expanduser(), options)
+        path = Path(encoder_weights).expanduser()
+        model = _create_from_file(architecture, encoder, path, options)
         normalise = Normalise(file_statistics(encoder), in_channels)
+        provenance = file_provenance(path)
     else:
         model = _create_from_hub(architecture, encoder, encoder_weights, options)
         normalise = Normalise(hub_statistics(encoder, encoder_weights), in_channels)
-    return Network(model, normalise, size_multiple or needed_multiple(model, encoder), minimum_size(model))
+        provenance = hub_provenance(encoder, encoder_weights)
+    network = Network(model, normalise, size_multiple or needed_multiple(model, encoder), minimum_size(model))
+    network.provenance = provenance
+    return network
 
 
 def needed_multiple(model: nn.Module, encoder: str) -> int:

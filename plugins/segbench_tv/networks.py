@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from segbench import WeightsError
 
-from .weights import SUFFIXES, load_backbone
+from .weights import SUFFIXES, file_provenance, hub_provenance, load_backbone
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Of images in [0, 1]; torchvision's references/classification/presets.py.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# torchvision's name of the weights that `imagenet` stands for.
+HUB_TAG = "IMAGENET1K_V1"
 
 # The share of the auxiliary head's loss in PSPNet (Zhao 2017, section 5.2).
 AUXILIARY_WEIGHT = 0.4
@@ -29,7 +32,7 @@ class Network(nn.Module):
     """Backbone and heads of a torchvision network, without its final upsampling.
 
     The auxiliary head runs in training only. `normalise` converts images from [-1, 1] to what the weights were trained
-    with.
+    with. `provenance` tells the weights that the backbone was built with.
 
     - images: (N, C, H, W), float in [-1, 1]
     - returns: logits (N, K, h, w) at the backbone's stride; in training with an auxiliary head `(logits, logits)`
@@ -41,6 +44,7 @@ class Network(nn.Module):
         self.backbone = network.backbone
         self.classifier = network.classifier
         self.aux_classifier = getattr(network, "aux_classifier", None)
+        self.provenance: dict[str, str] = {}
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Return the logits, in training with those of the auxiliary head behind them."""
@@ -90,20 +94,26 @@ def build_network(
     """
     build = getattr(torchvision.models.segmentation, f"{architecture}_{backbone}")
     options |= {"num_classes": num_classes}
+    provenance: dict[str, str] = {}
     if backbone_weights == "imagenet":
-        network = _from_hub(build, backbone, options)
+        model = _from_hub(build, backbone, options)
+        provenance = hub_provenance(backbone, HUB_TAG)
     else:
-        network = build(weights=None, weights_backbone=None, **options)
+        model = build(weights=None, weights_backbone=None, **options)
         if backbone_weights != "none":
-            load_backbone(_checked_path(backbone_weights), backbone, network.backbone)
+            path = _checked_path(backbone_weights)
+            load_backbone(path, backbone, model.backbone)
+            provenance = file_provenance(path)
     pretrained = backbone_weights != "none"
-    _adapt_first_convolution(network.backbone, in_channels, pretrained=pretrained)
-    return Network(network, Normalise(in_channels) if pretrained else nn.Identity())
+    _adapt_first_convolution(model.backbone, in_channels, pretrained=pretrained)
+    network = Network(model, Normalise(in_channels) if pretrained else nn.Identity())
+    network.provenance = provenance
+    return network
 
 
 def _from_hub(build, backbone: str, options: dict[str, bool | int]) -> nn.Module:
     try:
-        return build(weights=None, weights_backbone="IMAGENET1K_V1", **options)
+        return build(weights=None, weights_backbone=HUB_TAG, **options)
     except OSError as error:
         raise WeightsError(
             f"backbone_weights: the imagenet weights of {backbone} could not be downloaded ({error}); give the path of "

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
+import torchvision
 
 from segbench import WeightsError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor, nn
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -62,6 +63,23 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"backbone_weights: {path} does not hold named tensors (a state dict)")
     return state
+
+
+def file_provenance(path: Path) -> dict[str, str]:
+    """Return what identifies a file of weights: its name and its SHA-256."""
+    with open(path, "rb") as file:
+        return {"weights": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def hub_provenance(name: str, tag: str) -> dict[str, str]:
+    """Return what identifies weights that torchvision has fetched: their tag and the SHA-256 of the cached file.
+
+    The hash is left out where the file is not in torch's cache.
+    """
+    url = torchvision.models.get_model_weights(name)[tag].url
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    known = file_provenance(cached) if cached.is_file() else {}
+    return {**known, "weights": f"torchvision/{name}.{tag}"}
 
 
 def _listed(keys: list[str]) -> str:
