@@ -10,11 +10,16 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+# A package of data: what `segbench new` copies, packages among it.
+TEMPLATE = "segbench_template"
+
+
 def packages_below(folder: str) -> set[str]:
     """Return the dotted names of the packages below a folder of the repository."""
     base = ROOT / folder
     inits = base.rglob("__init__.py")
-    return {".".join(path.parent.relative_to(base).parts) for path in inits} - {""}
+    names = {".".join(path.parent.relative_to(base).parts) for path in inits} - {""}
+    return {name for name in names if not name.startswith(f"{TEMPLATE}.")}
 
 
 def test_every_package_is_listed_for_the_wheel():
@@ -25,6 +30,6 @@ def test_every_package_is_listed_for_the_wheel():
 
 def test_every_plugin_package_has_its_entry_point():
     listed = PROJECT["project"]["entry-points"]["segbench"]
-    assert set(listed.values()) == {name for name in packages_below("plugins") if "." not in name}
+    assert set(listed.values()) == {name for name in packages_below("plugins") if "." not in name} - {TEMPLATE}
     installed = {point.name: point.value for point in entry_points(group="segbench")}
     assert listed.items() <= installed.items()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from segbench import Component, hookimpl
 
-from . import camvid, cityscapes, folder, nuclei_subset, oxford_pets, shapes, voc2012
+from . import camvid, cityscapes, drive, folder, isic, nuclei_subset, oxford_pets, shapes, voc2012
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,4 +23,6 @@ def segbench_datasets() -> Iterator[Component]:
     yield Component(
         "oxford_pets", oxford_pets.build, "Oxford-IIIT Pet, pet or background", download=oxford_pets.download
     )
+    yield Component("isic", isic.build, "ISIC 2018 task 1, skin lesions", download=isic.download)
+    yield Component("drive", drive.build, "DRIVE, blood vessels of the retina", download=drive.download)
     yield Component("cityscapes", cityscapes.build, "Cityscapes, 19 classes", download=cityscapes.download)

@@ -1,1 +1,5 @@
-"""What `segbench new` copies: a complete package for each kind of component."""
+"""What `segbench new` copies: a complete package for each kind of component.
+
+Each package works as it stands, under a name of its own (my-net, my-critic, my-loss, my-data), which is replaced on
+copying.
+"""

@@ -20,9 +20,9 @@ print(listed, {"torch", "torchvision"} & set(sys.modules))
 """
 
 
-def test_the_plugin_offers_its_seven_datasets():
+def test_the_plugin_offers_its_nine_datasets():
     names = [offer.component.name for offer in load_registry().offers("dataset") if offer.plugin == "data"]
-    assert names == ["camvid", "cityscapes", "folder", "nuclei", "oxford_pets", "shapes", "voc2012"]
+    assert names == ["camvid", "cityscapes", "drive", "folder", "isic", "nuclei", "oxford_pets", "shapes", "voc2012"]
 
 
 def test_listing_loads_nothing_heavy_and_reading_never_loads_torch():

@@ -1,0 +1,9 @@
+"""segbench's checks of my-data, each a test of its own: pip install -e '.[test]' && pytest."""
+
+from segbench.testing import parametrize_with_checks
+
+
+@parametrize_with_checks("dataset", "my-data")
+def test_my_data_keeps_to_the_contract(check):
+    """The component does what segbench relies on."""
+    check()

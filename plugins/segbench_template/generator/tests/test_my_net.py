@@ -1,0 +1,9 @@
+"""segbench's checks of my-net, each a test of its own: pip install -e '.[test]' && pytest."""
+
+from segbench.testing import parametrize_with_checks
+
+
+@parametrize_with_checks("generator", "my-net")
+def test_my_net_keeps_to_the_contract(check):
+    """The component does what segbench relies on."""
+    check()

@@ -1,0 +1,320 @@
+"""The pages of docs/ cannot go stale: their code runs, and they name what there is with its signature."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import shlex
+from contextlib import chdir
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer.main
+
+import segbench
+import segbench.testing
+from segbench import hookspecs
+from segbench.cli import main
+from segbench.cli.global_options import global_options_first
+from segbench.cli.shell import app
+from segbench.contracts import MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
+from segbench.registry import load_registry
+from segbench.registry.hooks import HOOKS, components_of
+from segbench.registry.plugin_files import load_file
+from segbench.spec.benchmark import load_benchmark
+from segbench.testing import catalogue, check_component
+from segbench.testing.check import FAULTS
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("tutorial", "how-to", "reference", "explanation", "measuring")
+TEXTS = {page: (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
+REFERENCE = TEXTS["reference"]
+
+# Commands that take a moment; those that train or check are run with `-m slow`.
+QUICK = {"new", "list", "show", "plan"}
+PROGRAMS = {"segbench", "pip", "pytest", "cd", "python", "twine"}
+
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (segbench, segbench.testing)
+    for name in module.__all__
+}
+
+ALL_CHECKS = {
+    check.name
+    for checks in (catalogue.any_component.CHECKS, *catalogue._BY_KIND.values(), *catalogue._BY_ROLE.values())
+    for check in checks
+}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page; `path` is what its first line names in a comment, as `# tiny_net.py`."""
+
+    page: str
+    language: str
+    text: str
+
+    @property
+    def path(self):
+        named = re.match(r"# ([\w./-]+\.(?:py|yaml))\n", self.text)
+        return named and named[1]
+
+    @property
+    def is_plugin(self):
+        return self.language == "python" and "@hookimpl" in self.text and "/" not in (self.path or "/")
+
+    @property
+    def commands(self):
+        """The commands of a session, which follow `$ `, or the lines of a script."""
+        lines = self.text.splitlines()
+        return [line[2:] for line in lines if line.startswith("$ ")] if self.language == "console" else lines
+
+
+def blocks(*languages, page=None):
+    found = [
+        Block(name, language, text)
+        for name in ([page] if page else PAGES)
+        for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", TEXTS[name], re.DOTALL | re.MULTILINE)
+    ]
+    return [block for block in found if block.language in languages]
+
+
+def named(block):
+    return f"{block.page}:{block.path or block.text.splitlines()[0]}"
+
+
+@pytest.fixture
+def my_components(tmp_path, install_plugin, monkeypatch):
+    """What pages presuppose: my-net, my-critic, my-loss and my-data are installed, and all plugin files given."""
+    for kind in ("generator my-net", "discriminator my-critic", "loss my-loss", "dataset my-data"):
+        assert main(["new", *kind.split(), "--into", str(tmp_path / "packages")]) == 0
+        link_as_installed(tmp_path / "packages" / kind.split()[1], install_plugin)
+    files = [written(block, tmp_path / "files") for block in blocks("python") if block.is_plugin]
+    monkeypatch.setenv("SEGBENCH_PLUGIN_FILES", os.pathsep.join(map(str, files)))
+
+
+def written(block, folder):
+    path = folder / (block.path or "benchmark.yaml")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text)
+    return path
+
+
+def link_as_installed(folder, install_plugin):
+    """Do what `pip install -e FOLDER` does for the packages that `segbench new` writes."""
+    name = folder.name
+    package = name.replace("-", "_")
+    install_plugin(package, {name: package}, {})  # a dist-info folder is named as pip does, without dashes
+    install_plugin.packages.add(package)
+    (install_plugin.folder / package).symlink_to(folder.resolve() / package)
+
+
+# The code.
+
+
+@pytest.mark.parametrize("block", [block for block in blocks("python") if block.is_plugin], ids=named)
+def test_every_plugin_can_be_loaded(block, tmp_path):
+    components = list(components_of(load_file(written(block, tmp_path)), block.path))
+    assert components
+    for kind, component in components:
+        assert f"{component.name}" in TEXTS[block.page]
+        assert kind in HOOKS.values()
+
+
+@pytest.mark.usefixtures("my_components")
+@pytest.mark.parametrize("block", [block for block in blocks("python") if not block.is_plugin], ids=named)
+def test_every_other_block_of_python_runs(block):
+    exec(compile(block.text, named(block), "exec"), {"__name__": "documented"})
+
+
+@pytest.mark.usefixtures("my_components")
+@pytest.mark.parametrize("block", blocks("yaml"), ids=named)
+def test_every_benchmark_can_be_loaded(block, tmp_path):
+    benchmark = load_benchmark(str(written(block, tmp_path)), load_registry())
+    assert benchmark.methods
+
+
+@pytest.mark.parametrize("block", blocks("console", "sh"), ids=named)
+def test_every_command_and_its_options_exist(block):
+    commands = typer.main.get_command(app).commands
+    for line in block.commands:
+        program, *arguments = shlex.split(line)
+        assert program in PROGRAMS, line
+        if program == "segbench":
+            ordered, _ = global_options_first(arguments)
+            place = next(place for place, word in enumerate(ordered) if word in commands)
+            commands[ordered[place]].make_context(ordered[place], [*ordered[place + 1 :]])
+
+
+def follow(page, folder, install_plugin, run):
+    """Do what a page says, from its top to its end, in a folder: write its files and give its commands to `run`."""
+    with chdir(folder):
+        for block in blocks("python", "yaml", "console", page=page):
+            if block.language != "console":
+                if block.path:
+                    written(block, folder)
+                continue
+            for line in block.commands:
+                program, *arguments = shlex.split(line)
+                if program == "pip":
+                    link_as_installed(folder / arguments[-1], install_plugin)
+                elif program == "segbench":
+                    run(arguments)
+
+
+@pytest.mark.parametrize("page", ["tutorial", "how-to"])
+def test_a_page_s_quick_commands_do_what_it_says(page, tmp_path, install_plugin, capsys):
+    def run(arguments):
+        if arguments[0] in QUICK:
+            assert main(arguments) == 0, (arguments, capsys.readouterr().err)
+
+    follow(page, tmp_path, install_plugin, run)
+
+
+def test_the_tutorial_shows_what_is_written_and_printed(tmp_path, capsys):
+    assert main(["new", "generator", "my-net", "--into", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out.replace(f"{tmp_path}/", "")
+    assert printed in TEXTS["tutorial"]
+    module = (tmp_path / "my-net" / "my_net" / "__init__.py").read_text()
+    assert module in TEXTS["tutorial"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["tutorial", "how-to"])
+def test_all_commands_of_a_page_succeed(page, tmp_path, install_plugin, segbench, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(install_plugin.folder))
+
+    def run(arguments):
+        done = segbench(tmp_path, *arguments)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+
+    follow(page, tmp_path, install_plugin, run)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("my_components")
+@pytest.mark.parametrize("block", [block for block in blocks("python") if block.is_plugin], ids=named)
+def test_every_plugin_passes_its_checks(block):
+    for offer in [offer for offer in load_registry().installed if offer.plugin == Path(block.path).stem]:
+        if offer.kind != "dataset" or "root" not in inspect.signature(offer.component.build).parameters:
+            results = check_component(offer.kind, offer.full_name)
+            assert [result for result in results if result.outcome in FAULTS] == []
+
+
+def test_a_network_that_starts_from_weights_says_which(tmp_path):
+    from safetensors.torch import save_file
+
+    (block,) = [block for block in blocks("python") if block.path == "warm_net.py"]
+    [(_, component)] = components_of(load_file(written(block, tmp_path)), "warm_net.py")
+    first = component.build(3, 2)
+    save_file(first.body.state_dict(), tmp_path / "body.safetensors")
+    second = component.build(3, 2, weights=tmp_path / "body.safetensors")
+    assert second.provenance["weights"] == "body.safetensors"
+    assert second.body[0].weight.equal(first.body[0].weight)
+    with pytest.raises(segbench.WeightsError, match="does not fit"):
+        component.build(4, 2, weights=tmp_path / "body.safetensors")
+
+
+# The names.
+
+
+def section(title):
+    """The text of the reference below a heading, up to the next one of the same or a higher level."""
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^\1 |^## |\Z)", REFERENCE, re.DOTALL | re.MULTILINE)
+    assert found, f"docs/reference.md has no heading {title!r}"
+    return found[2]
+
+
+def signature(name, thing):
+    """The signature of a function or class as the reference prints it."""
+    read = inspect.signature(thing)
+    parameters, star = [], False
+    for parameter in read.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not star:
+            parameters.append("*")
+            star = True
+        text = f"{parameter.name}: {annotation(parameter.annotation)}"
+        parameters.append(text if parameter.default is parameter.empty else f"{text} = {default(parameter.default)}")
+    returned = "" if inspect.isclass(thing) else f" -> {annotation(read.return_annotation)}"
+    return f"{name}({', '.join(parameters)}){returned}"
+
+
+def annotation(stated):
+    return stated if isinstance(stated, str) else getattr(stated, "__forward_arg__", None) or stated.__name__
+
+
+def default(value):
+    return {"<factory>": "{}"}.get(repr(value), repr(value).replace("'", '"'))
+
+
+def in_one_line(text):
+    return re.sub(r",? \)", ")", re.sub(r"\s+", " ", text).replace("( ", "("))
+
+
+def assert_printed(printed, where):
+    assert printed in in_one_line(section(where)), f"docs/reference.md, {where!r}, must print: {printed}"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_printed_with_its_signature_and_a_complete_example(hook):
+    assert_printed(signature(hook, getattr(hookspecs, hook)), hook)
+    assert any(f"def {hook}():" in block.text for block in blocks("python", page="reference"))
+    assert f"def {hook}():" in section(hook)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_printed_with_its_signature(name):
+    thing = PUBLIC[name]
+    section(name)
+    if inspect.isroutine(thing) or (inspect.isclass(thing) and has_signature(thing)):
+        assert_printed(signature(name.rpartition(".")[2], thing), name)
+
+
+def has_signature(thing):
+    """Whether a class has one of its own: bare exceptions have not."""
+    return thing.__init__ is not Exception.__init__ or not issubclass(thing, Exception)
+
+
+def test_no_name_is_documented_that_is_not_public():
+    assert set(re.findall(r"^### (segbench\.\S+)$", REFERENCE, re.MULTILINE)) == set(PUBLIC)
+
+
+@pytest.mark.parametrize("field", inspect.signature(segbench.Component).parameters)
+def test_every_field_of_a_component_is_described(field):
+    assert f"| `{field}` |" in section("segbench.Component")
+
+
+def test_every_check_has_a_row_and_every_row_is_a_check():
+    rows = set(re.findall(r"^\| `(\w+)` \|", section("Checks"), re.MULTILINE))
+    assert rows - ALL_CHECKS == set()
+    assert ALL_CHECKS - rows == set()
+
+
+def test_every_word_of_the_contract_is_named():
+    words = {word for names in VOCABULARY.values() for word in names} | RESERVED_OPTIONS
+    assert {word for word in words if f"`{word}`" not in section("Vocabulary")} == set()
+    assert {maps for maps in MAPS if f"| `{maps}` |" not in section("Maps")} == set()
+    assert {role for role in ROLES if f"| `{role}` |" not in section("segbench_losses")} == set()
+
+
+def test_every_environment_variable_is_named_that_is_for_users():
+    internal = {"SEGBENCH_DISABLED_BY_OPTION", "SEGBENCH_PLUGIN_FILE_HASHES", "SEGBENCH_PRELOAD"}
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "segbench").rglob("*.py"))
+    used = {name for text in sources for name in re.findall(r"\bSEGBENCH_[A-Z_]+\b", text)}
+    assert set(re.findall(r"^\| `(SEGBENCH_\w+)` \|", REFERENCE, re.MULTILINE)) == used - internal
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", TEXTS[page]):
+        assert not target or target.startswith("http") or (ROOT / "docs" / target).exists(), target
+
+
+def test_links_into_a_page_lead_to_its_headings():
+    for page, text in TEXTS.items():
+        for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]*)\)", text):
+            headings = re.findall(r"^#+ (.*)$", TEXTS[Path(target).stem] if target else text, re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, f"{page}: {target}#{anchor}"
