@@ -67,7 +67,10 @@ def build_dice(ignore_index: int, *, smooth: float = 0.0) -> Any:
 
 
 def build_tversky(ignore_index: int, *, alpha: float = 0.3, beta: float = 0.7, smooth: float = 0.0) -> Any:
-    """Build the Tversky loss; `alpha` weighs false positives, `beta` false negatives."""
+    """Build the Tversky loss; `alpha` weighs false positives, `beta` false negatives.
+
+    `smooth` is added above and below the fraction bar.
+    """
     _check("tversky", "alpha", alpha, alpha >= 0, "0 or more")
     _check("tversky", "beta", beta, beta >= 0, "0 or more")
     _check("tversky", "smooth", smooth, smooth >= 0, "0 or more")
@@ -77,7 +80,7 @@ def build_tversky(ignore_index: int, *, alpha: float = 0.3, beta: float = 0.7, s
 
 
 def build_lovasz(ignore_index: int, *, classes: Literal["present", "all"] = "present") -> Any:
-    """Build the Lovász-Softmax loss, averaged over the classes present in the batch or over all."""
+    """Build the Lovász-Softmax loss, averaged over the `classes` present in the batch or over all."""
     from .regions import LovaszSoftmax
 
     return LovaszSoftmax(ignore_index, classes)

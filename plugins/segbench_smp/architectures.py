@@ -1,6 +1,15 @@
 """One build function an architecture; its keyword-only parameters are the component's options.
 
-They carry SMP's own names, so that SMP's documentation says what they mean.
+They carry SMP's own names, so that SMP's documentation says more:
+
+- `encoder_depth`: how many stages of the encoder the decoder reads, each at half the size of the one before it
+- `encoder_output_stride`: the stride of the encoder's last features; below 32, its last stages are dilated instead
+- `decoder_channels`: the channels of the decoder's features; for U-Net and its kin one number a stage, coarsest first
+- `decoder_dropout`: the probability with which the decoder drops a feature in training
+- `decoder_attention`: the attention of each of the decoder's stages (`scse`: squeeze and excitation, of channels and
+  of pixels)
+- `decoder_atrous_rates`: the dilations of the three parallel convolutions of the atrous spatial pyramid
+- `decoder_segmentation_channels`: the channels of the features from which the logits are made
 """
 
 from __future__ import annotations
@@ -127,7 +136,7 @@ def build_fpn(
     decoder_dropout: float = 0.2,
     size_multiple: int | None = None,
 ) -> Any:
-    """Build the feature pyramid network."""
+    """Build the feature pyramid network; `decoder_pyramid_channels` are the channels of each level of the pyramid."""
     from .networks import build_network
 
     return build_network(
@@ -322,7 +331,12 @@ def build_dpt(
     decoder_fusion_channels: int = 256,
     size_multiple: int | None = None,
 ) -> Any:
-    """Build the dense prediction transformer; the encoder is one of timm's ViTs (`tu-vit*`)."""
+    """Build the dense prediction transformer; the encoder is one of timm's ViTs (`tu-vit*`).
+
+    - `decoder_readout`: how the class token enters the patches' features: not at all, added, or joined and projected
+    - `decoder_intermediate_channels`: the channels of the four reassembled feature maps, finest first
+    - `decoder_fusion_channels`: the channels of the features once these are fused
+    """
     from .networks import build_network
 
     return build_network(

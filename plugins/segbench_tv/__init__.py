@@ -66,7 +66,17 @@ def build_lraspp(
 def segbench_generators() -> Iterable[Component]:
     """Yield torchvision's three architectures."""
     yield Component(
-        "deeplabv3", build_deeplabv3, "DeepLabV3 (Chen 2017) on a dilated backbone, at stride 8", requires=REQUIRES
+        "deeplabv3",
+        build_deeplabv3,
+        "DeepLabV3 (Chen 2017) on a dilated backbone, at stride 8",
+        requires=REQUIRES,
+        example_options={"backbone": "mobilenet_v3_large", "aux_loss": True},
     )
-    yield Component("fcn", build_fcn, "FCN (Long 2015) on a dilated ResNet, at stride 8", requires=REQUIRES)
+    yield Component(
+        "fcn",
+        build_fcn,
+        "FCN (Long 2015) on a dilated ResNet, at stride 8",
+        requires=REQUIRES,
+        example_options={"aux_loss": True},
+    )
     yield Component("lraspp", build_lraspp, "Lite R-ASPP (Howard 2019), a real-time head", requires=REQUIRES)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from segbench.errors import ComponentError, SegbenchError
+from segbench.registry.global_state import kept_on_import
+from segbench.registry.requirements import check_requirements
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,7 +34,8 @@ class Check:
     """One fact that holds for every component of a kind.
 
     `run` raises CheckFailed where it does not hold, or CheckSkipped; `cure` tells the author what to do then. A check
-    that is not `required` is reported and never fails; a `slow` one runs only when asked for.
+    that is not `required` is reported and never fails; a `slow` one runs only when asked for. One that `builds` the
+    component is skipped where a library is missing that the component needs.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Check:
     cure: str
     slow: bool = False
     required: bool = True
+    builds: bool = True
 
 
 class Result(NamedTuple):
@@ -49,7 +55,9 @@ class Result(NamedTuple):
     cure: str
 
 
-def check(cure: str, *, slow: bool = False, required: bool = True) -> Callable[[Callable[[Offer], None]], Check]:
+def check(
+    cure: str, *, slow: bool = False, required: bool = True, builds: bool = True
+) -> Callable[[Callable[[Offer], None]], Check]:
     """Make a check of a function, named after it.
 
     @check("Return one channel a class.")
@@ -57,7 +65,7 @@ def check(cure: str, *, slow: bool = False, required: bool = True) -> Callable[[
     """
 
     def decorate(run: Callable[[Offer], None]) -> Check:
-        return Check(run.__name__, run, cure, slow, required)
+        return Check(run.__name__, run, cure, slow, required, builds)
 
     return decorate
 
@@ -65,21 +73,40 @@ def check(cure: str, *, slow: bool = False, required: bool = True) -> Callable[[
 def run_check(check: Check, offer: Offer) -> Result:
     """Run a check on a component; whatever the component raises is a failure of it."""
     try:
-        check.run(offer)
+        perform(check, offer)
     except CheckSkipped as reason:
         return Result(check.name, "skipped", str(reason), "")
     except (Exception, SystemExit) as error:
-        return _failure(check, offer, error)
+        return failure(check, offer, message_of(error))
     if check.name in offer.component.known_failures:
         return Result(check.name, "mended", "passes, though listed as a known failure", "Take it off known_failures.")
     return Result(check.name, "passed", "", "")
 
 
-def _failure(check: Check, offer: Offer, error: BaseException) -> Result:
-    message = str(error) if isinstance(error, CheckFailed) else f"{type(error).__name__}: {error}"
+def perform(check: Check, offer: Offer) -> None:
+    """Run a check and raise what it raises.
+
+    What it changes for the whole process is put back, so that no check disturbs the next.
+    """
+    if check.builds:
+        try:
+            check_requirements(offer)
+        except ComponentError as reason:
+            raise CheckSkipped(str(reason)) from reason
+    with kept_on_import():
+        check.run(offer)
+
+
+def failure(check: Check, offer: Offer, message: str) -> Result:
+    """Return the result of a check that found something: a known failure if the component says so."""
     reason = offer.component.known_failures.get(check.name)
     if reason is not None:
         return Result(check.name, "known failure", reason, "")
     if not check.required:
         return Result(check.name, "reported", message, check.cure)
     return Result(check.name, "failed", message, check.cure)
+
+
+def message_of(error: BaseException) -> str:
+    """Say what a check found; an error of the component's own has its type in front."""
+    return str(error) if isinstance(error, (CheckFailed, SegbenchError)) else f"{type(error).__name__}: {error}"

@@ -1,10 +1,207 @@
-"""Checks of datasets."""
+"""Checks of datasets.
+
+A dataset is opened with its example options, its files at $SEGBENCH_DATA/NAME; where they are not there, its checks are
+skipped. Of each split 16 samples, evenly spread, are read; only the look for images that are in two splits reads up to
+1000 of a dataset.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import contextmanager
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from segbench.engine.data.samples import check_arrays, check_labels
+from segbench.engine.self_test import confused_classes, self_test
+from segbench.errors import DataError
+
+from .check import CheckFailed, CheckSkipped, check
+from .dataset_facts import facts_in_another_process, ids_of, opened, order_of
+from .dataset_samples import image_contents, packed_sample, read_some, require_files
+from .mask_edges import invented_classes, not_as_stored
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from segbench.contracts import Dataset
+    from segbench.registry import Offer
+
     from .check import Check
 
-CHECKS: tuple[Check, ...] = ()
+MOST_NAMED = 3
+
+NOT_STATED = ("", "not stated")
+
+
+@check("Return a segbench.Dataset whose parts fit together, as the message says.")
+def dataset_opens(offer: Offer) -> None:
+    """It is built, and classes, palette, ignore_index, channels and splits fit together."""
+    require_files(offer)
+    opened(offer)
+
+
+@check("Fill in `licence` and `citation` of the Dataset: users need to know what they may do, and whom to cite.")
+def licence_and_citation_are_stated(offer: Offer) -> None:
+    """Licence and citation say something."""
+    dataset = _dataset(offer)
+    missing = [name for name in ("licence", "citation") if getattr(dataset, name).strip() in NOT_STATED]
+    if missing:
+        raise CheckFailed(f"not stated: {' and '.join(missing)}")
+
+
+@check("Return (H, W) or (H, W, channels) and (H, W) arrays of uint8 or uint16, and say how many channels there are.")
+def images_and_labels_are_arrays_that_fit(offer: Offer) -> None:
+    """Images are uint8 or uint16 with the declared channels; labels have their size."""
+    dataset = _dataset(offer)
+    for place in read_some(dataset):
+        check_arrays(place.sample, str(place), dataset)
+
+
+@check("Map what the mask files hold to class ids, and all else to ignore_index.")
+def labels_are_classes_or_ignored(offer: Offer) -> None:
+    """Every label is a class id or ignore_index."""
+    dataset = _dataset(offer)
+    for place in read_some(dataset):
+        with _sound():
+            check_arrays(place.sample, str(place), dataset)
+        check_labels(place.sample.labels, str(place), dataset)
+
+
+@check(
+    "Read masks as they are stored; where they must be resized, take nearest neighbours (PIL's resize does not unless "
+    "told so), and no JPEG."
+)
+def masks_are_never_interpolated(offer: Offer) -> None:
+    """No label map has ids at edges that interpolation puts there, and none is a blurred form of its file."""
+    dataset = _dataset(offer)
+    label_maps = []
+    for place in read_some(dataset):
+        with _sound():
+            check_arrays(place.sample, str(place), dataset)
+        file = not_as_stored(place.sample, place.files, dataset.ignore_index)
+        if file is not None:
+            raise CheckFailed(f"{place}: pixels of one value in {file} have different labels")
+        label_maps.append(place.sample.labels)
+    invented = invented_classes(label_maps, dataset.ignore_index)
+    if invented:
+        named = ", ".join(f"{middle} between {one} and {other}" for one, middle, other in invented[:MOST_NAMED])
+        raise CheckFailed(f"most edges between classes lead through a thin line of a class between them: {named}")
+
+
+@check("Give every sample of a split an id of its own, a text, the same in `ids` as in the sample.")
+def ids_are_unique(offer: Offer) -> None:
+    """No id occurs twice in a split, and a sample has the id that its split's `ids` tells."""
+    dataset = _dataset(offer)
+    for name, split in dataset.splits.items():
+        twice = [one for one, count in Counter(ids_of(split)).items() if count > 1]
+        if twice:
+            raise CheckFailed(f"split {name!r}: {len(twice)} ids occur more than once, such as {twice[0]!r}")
+    for place in read_some(dataset):
+        told = getattr(dataset.splits[place.split], "ids", None)
+        if told is not None and told[place.number] != place.sample.id:
+            raise CheckFailed(f"{place} is {told[place.number]!r} in the split's ids")
+
+
+@check("Put every sample into one split alone.")
+def splits_share_no_id(offer: Offer) -> None:
+    """No id is in two splits."""
+    ids = {name: set(ids_of(split)) for name, split in _dataset(offer).splits.items()}
+    for first, second in combinations(ids, 2):
+        shared = sorted(ids[first] & ids[second])
+        if shared:
+            raise CheckFailed(f"{len(shared)} ids are in {first} and in {second}: {', '.join(shared[:MOST_NAMED])}")
+
+
+@check("Remove the copies from one of the splits: what is trained on must not be scored.")
+def splits_share_no_image(offer: Offer) -> None:
+    """No image is in two splits, pixel by pixel."""
+    contents = image_contents(_dataset(offer))
+    for first, second in combinations(contents, 2):
+        shared = sorted(contents[first].keys() & contents[second].keys())
+        if shared:
+            named = ", ".join(f"{contents[first][one]} = {contents[second][one]}" for one in shared[:MOST_NAMED])
+            raise CheckFailed(f"{len(shared)} images are in {first} and in {second}: {named}")
+
+
+@check("Look at class ids and ignore_index: `segbench prepare` scores the truth of every image.")
+def truth_scores_one(offer: Offer) -> None:
+    """In every split some pixels are labelled, and the truth scores 1 against itself."""
+    dataset = _dataset(offer)
+    for name in dataset.splits:
+        with TemporaryDirectory() as folder:
+            with _sound():
+                packed = packed_sample(dataset, name, Path(folder))
+            if self_test(f"dataset {offer.full_name}", packed) is None:
+                raise CheckFailed(f"split {name!r}: no pixel is labelled, so that nothing can be scored")
+
+
+@check("Give every class a colour of its own.", required=False)
+def palette_tells_classes_apart(offer: Offer) -> None:
+    """Every palette colour decodes to its own class: generators of colours need it, and so do pictures."""
+    confused = confused_classes(_dataset(offer))
+    if confused:
+        pairs = ", ".join(f"{one!r} and {other!r}" for one, other in confused[:MOST_NAMED])
+        raise CheckFailed(f"{len(confused)} classes have the colour of another: {pairs}")
+
+
+@check("Sort what comes from folders and sets, draw nothing at random, and let a sample depend on its index alone.")
+def order_is_the_same_every_time(offer: Offer) -> None:
+    """Opened again, here and in another process, it has the same samples in the same order."""
+    once, again = order_of(_dataset(offer)), order_of(_dataset(offer))
+    _check_order(once, again, "opened twice")
+    facts = facts_in_another_process(offer)
+    if "order" not in facts:
+        raise CheckSkipped(f"in another process it imports torch, see {torch_is_not_imported.name}")
+    _check_order(once, facts["order"], "opened in another process")
+
+
+@check("Import numpy and Pillow inside `build` or in modules that it imports, and torch nowhere.")
+def torch_is_not_imported(offer: Offer) -> None:
+    """Opening the dataset and reading samples imports no torch: planning a benchmark needs neither."""
+    _dataset(offer)
+    importer = facts_in_another_process(offer).get("torch")
+    if importer is not None:
+        raise CheckFailed(f"{importer} imports torch when the dataset is opened and some samples are read")
+
+
+CHECKS: tuple[Check, ...] = (
+    dataset_opens,
+    licence_and_citation_are_stated,
+    images_and_labels_are_arrays_that_fit,
+    labels_are_classes_or_ignored,
+    masks_are_never_interpolated,
+    ids_are_unique,
+    splits_share_no_id,
+    splits_share_no_image,
+    truth_scores_one,
+    palette_tells_classes_apart,
+    order_is_the_same_every_time,
+    torch_is_not_imported,
+)
+
+
+def _dataset(offer: Offer) -> Dataset:
+    """Open the dataset; CheckSkipped if it cannot be."""
+    require_files(offer)
+    try:
+        return opened(offer)
+    except Exception as error:
+        raise CheckSkipped(f"it cannot be opened, see {dataset_opens.name}") from error
+
+
+@contextmanager
+def _sound() -> Iterator[None]:
+    """Skip a check where samples are not sound, which is another check's matter."""
+    try:
+        yield
+    except DataError as error:
+        raise CheckSkipped(f"the samples are not sound: {error}") from error
+
+
+def _check_order(expected: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]], when: str) -> None:
+    for name in expected:
+        if list(found.get(name, ())) != list(expected[name]):
+            raise CheckFailed(f"{when}, split {name!r} has other samples, or another order")

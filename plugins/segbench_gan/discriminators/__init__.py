@@ -56,7 +56,7 @@ def build_multiscale(
     norm: Literal["none", "batch", "instance"] = "instance",
     spectral: bool = False,
 ) -> Any:
-    """Build one PatchGAN a scale; each scale has half the height and width of the one before."""
+    """Build one PatchGAN with this `receptive_field` for each of the `scales`, which halve height and width in turn."""
     _check("multiscale", "scales", scales, scales >= 1, "1 or more")
     _check("multiscale", "width", width, width >= 1, "1 or more")
     from .multiscale import MultiscaleDiscriminator
@@ -87,7 +87,8 @@ def build_image(
 ) -> Any:
     """Build the strided discriminator of whole images; widths double from `width` to 8 times it.
 
-    `dropout` 0.5 of `channels` makes it the critic of s4GAN, whose pooled features are matched.
+    `dropout` is the share of what `dropout_of` names, elements or whole channels, that is zeroed in training: 0.5 of
+    channels makes it the critic of s4GAN, whose pooled features are matched.
     """
     _check("image", "dropout", dropout, 0 <= dropout < 1, "from 0 to below 1")
     _check("image", "width", width, width >= 1, "1 or more")
@@ -132,7 +133,7 @@ def build_smallfov(
     norm: Literal["none", "batch", "instance"] = "none",
     spectral: bool = False,
 ) -> Any:
-    """Build Luc's SmallFOV, LargeFOV with every second convolution 1x1; options as of `largefov`."""
+    """Build Luc's SmallFOV, LargeFOV with every second convolution 1x1; `width` and `image_channels` are as of that."""
     return _field_of_view("smallfov", in_channels, image_channels, width, norm, spectral)
 
 
@@ -180,11 +181,16 @@ COMPONENTS = (
     ("unet", build_unet, "OASIS's U-Net (Schönfeld 2021): scores of every class and of fake for every pixel"),
 )
 
+# Narrow ones keep to the contract, or break it, as wide ones do.
+NARROW = {"width": 8}
+NARROW_PERCEPTRON = {"widths": [16, 8]}
+
 
 def components() -> Iterable[Component]:
     """Yield the discriminators."""
     for name, build, summary in COMPONENTS:
-        yield Component(name, build, summary, requires=REQUIRES)
+        narrow = NARROW_PERCEPTRON if name == "mlp" else NARROW
+        yield Component(name, build, summary, requires=REQUIRES, example_options=narrow)
 
 
 def _field_of_view(

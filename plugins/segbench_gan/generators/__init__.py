@@ -53,7 +53,10 @@ def build_pix2pix_unet_colours(
     norm: Literal["batch", "instance"] = "batch",
     dropout_at_test: bool = False,
 ) -> Any:
-    """Build pix2pix's U-Net as published, which paints the palette's colours; options as of `pix2pix_unet`."""
+    """Build pix2pix's U-Net as published, which paints the palette's colours; images are padded as of `pix2pix_unet`.
+
+    With `dropout_at_test` dropout stays on at test, as published.
+    """
     _check_width("pix2pix_unet_colours", width)
     _check_depth("pix2pix_unet_colours", depth, least=2)
     from .colours import Colours
@@ -86,7 +89,7 @@ def build_resnet_colours(
     blocks: int = 9,
     norm: Literal["batch", "instance"] = "instance",
 ) -> Any:
-    """Build the residual network of Johnson and CycleGAN, which paints the palette's colours."""
+    """Build the residual network of Johnson and CycleGAN, which paints colours; `blocks` at a quarter of the size."""
     _check_width("resnet_colours", width)
     _check("resnet_colours", "blocks", blocks, blocks >= 1, "1 or more")
     from .colours import Colours
@@ -190,10 +193,25 @@ COMPONENTS = (
 )
 
 
+# Options that make small networks, for checks.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "pix2pix_unet": {"width": 8, "depth": 4},
+    "pix2pix_unet_colours": {"width": 8, "depth": 4},
+    "resnet": {"width": 8, "blocks": 2},
+    "resnet_colours": {"width": 8, "blocks": 2},
+    "conv": {"width": 16},
+    "conv_colours": {"width": 16},
+    "mlp": {"hidden": (64, 128)},
+    "dcgan": {"width": 16},
+    "spade": {"width": 8},
+    "joint": {"width": 16},
+}
+
+
 def components() -> Iterable[Component]:
     """Yield the generators."""
     for name, build, maps, summary in COMPONENTS:
-        yield Component(name, build, summary, maps, requires=REQUIRES)
+        yield Component(name, build, summary, maps, requires=REQUIRES, example_options=EXAMPLES[name])
 
 
 def _check_width(component: str, width: int) -> None:

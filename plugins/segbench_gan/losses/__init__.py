@@ -80,7 +80,7 @@ def build_relativistic() -> Any:
 
 
 def build_feature_matching(*, kind: Literal["batch_mean", "paired"] = "batch_mean", adversarial: float = 0.0) -> Any:
-    """Build feature matching of batch means (s4GAN), or of each fake with its own real (pix2pixHD).
+    """Build feature matching of batch means (s4GAN), or of each fake with its own real (pix2pixHD), as `kind` says.
 
     `adversarial` is the weight of a non-saturating term beside it; the discriminator must offer `features`.
     """
@@ -172,8 +172,20 @@ def components() -> Iterable[Component]:
     yield from _adversarial()
     yield from _penalties()
     yield from _unlabelled()
-    yield _loss("l1", build_l1, "Mean absolute difference of images; NaN in the target is ignored", "supervised")
-    yield _loss("confidence", build_confidence, "Entropy of predictions: sharpening without a critic", "supervised")
+    yield Component(
+        "l1",
+        build_l1,
+        "Mean absolute difference of images; NaN in the target is ignored",
+        maps="image -> image",
+        requires=REQUIRES,
+    )
+    yield Component(
+        "confidence",
+        build_confidence,
+        "Entropy of predictions: sharpening without a critic",
+        requires=REQUIRES,
+        known_failures={"truth_costs_least": "it rewards confidence, right or wrong, to be held beside a critic"},
+    )
 
 
 def _adversarial() -> Iterable[Component]:

@@ -1,0 +1,217 @@
+"""`segbench check`: whether components keep to their contract."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .arguments import Json, parse_options
+from .columns import columns
+from .kinds import PLURALS, parse_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from segbench.registry import Offer, PluginProblem, Registry
+    from segbench.testing import Result
+
+    from .checking import Checked
+
+SOME_FAILED = 1
+INTERRUPTED = 130
+
+# What a component's row counts, by the heading.
+HEADINGS = {
+    "PASSED": ("passed",),
+    "FAILED": ("failed", "mended"),
+    "KNOWN": ("known failure",),
+    "REPORTED": ("reported",),
+    "SKIPPED": ("skipped",),
+}
+
+
+def check(
+    subject: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PLUGIN | KIND NAME]",
+            help="A plugin by its name or its distribution's, or a single component; all there are if left out.",
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", metavar="KEY=VALUE", help="Check KIND NAME with this option; repeatable. [default: its example]"
+        ),
+    ] = None,
+    root: Annotated[
+        str | None, typer.Option("--root", help="Folder of the files of `dataset NAME`; else $SEGBENCH_DATA/NAME.")
+    ] = None,
+    slow: Annotated[bool, typer.Option("--slow", help="Run the checks that take long as well.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Components checked at the same time.")] = 1,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds after which the checks of one component count as hung.")
+    ] = 600.0,
+    json: Json = False,
+) -> None:
+    """Check that components keep to their contract; exit with 1 if one does not.
+
+    Every fault is printed with what was found and with its cure. What a component lists under known_failures, and what
+    is not required, is printed and does no harm.
+    """
+    from segbench.registry import load_registry
+
+    from .checking import Request, check_all
+
+    offers, broken = _selected(load_registry(), subject or [])
+    if (option or root) and len(subject or []) != 2:
+        raise typer.BadParameter("--option and --root are for a single component: give KIND NAME")
+    request = Request(
+        offers,
+        slow=slow,
+        options=parse_options(option) if option else None,
+        root=None if root is None else _data_folder(root, offers),
+        jobs=jobs,
+        seconds=timeout,
+    )
+    checked = check_all(request, _tell) if offers else []
+    if checked is None:
+        raise typer.Exit(INTERRUPTED)
+    typer.echo(_as_json(checked, broken) if json else _as_text(checked, broken))
+    if broken or any(one.faulty for one in checked):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _selected(registry: Registry, subject: Sequence[str]) -> tuple[list[Offer], list[PluginProblem]]:
+    """Return the components that are meant, and the broken plugins among those that are."""
+    if len(subject) > 2:
+        raise typer.BadParameter(f"{' '.join(subject)!r}: give PLUGIN, or KIND NAME")
+    if len(subject) == 2:
+        kind, name = subject
+        return [registry.find(parse_kind(kind), name)], []
+    every = [offer for kind in PLURALS for offer in registry.offers(kind)]
+    if not subject:
+        return every, [*registry.problems]
+    return _of_plugin(subject[0], every, registry.problems)
+
+
+def _data_folder(root: str, offers: Sequence[Offer]) -> str:
+    """Return the dataset's folder as a path that holds in every process."""
+    if any(offer.kind != "dataset" for offer in offers):
+        raise typer.BadParameter("--root is for a dataset: give `dataset NAME`")
+    path = Path(root).expanduser().absolute()
+    if not path.is_dir():
+        raise typer.BadParameter(f"--root {root}: there is no such folder")
+    return str(path)
+
+
+def _of_plugin(
+    name: str, every: Sequence[Offer], problems: Sequence[PluginProblem]
+) -> tuple[list[Offer], list[PluginProblem]]:
+    """Return the components of the plugin or distribution of this name; ComponentError says what there is."""
+    from segbench.errors import ComponentError, nearest
+
+    wanted = _normalised(name)
+    offers = [offer for offer in every if wanted in map(_normalised, (offer.plugin, offer.distribution))]
+    broken = [problem for problem in problems if wanted in map(_normalised, _names(problem))]
+    if not offers and not broken:
+        known = sorted({offer.plugin for offer in every} | {problem.plugin for problem in problems})
+        raise ComponentError(
+            f"unknown plugin {name!r}. There is: {', '.join(known)}.{nearest(name, known)} "
+            "For a single component write its kind and its name: segbench check generator smp/unet."
+        )
+    return offers, broken
+
+
+def _names(problem: PluginProblem) -> list[str]:
+    """Return the names by which a broken plugin is known: its own, and those of who claims it."""
+    return [problem.plugin, *(claim.partition(" ")[0] for claim in problem.distribution.split(" and "))]
+
+
+def _normalised(name: str) -> str:
+    """Return a distribution's name in the one form that all its spellings share (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _tell(checked: Checked) -> None:
+    typer.echo(f"{_title(checked.offer)}: {_counted(checked.results)}", err=True)
+
+
+def _counted(results: Iterable[Result]) -> str:
+    counts = Counter(result.outcome for result in results)
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+
+
+def _title(offer: Offer) -> str:
+    return f"{offer.kind} {offer.full_name}"
+
+
+def _as_json(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str:
+    import json
+
+    components = [
+        {
+            "kind": one.offer.kind,
+            "name": one.offer.full_name,
+            "plugin": one.offer.plugin,
+            "distribution": one.offer.distribution,
+            "version": one.offer.version,
+            "results": [result._asdict() for result in one.results],
+        }
+        for one in checked
+    ]
+    plugins = [
+        {"plugin": problem.plugin, "distribution": problem.distribution, "message": problem.message}
+        for problem in broken
+    ]
+    ok = not broken and not any(one.faulty for one in checked)
+    return json.dumps({"ok": ok, "broken": plugins, "components": components}, indent=2)
+
+
+def _as_text(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str:
+    table = columns([("KIND", "NAME", *HEADINGS), *map(_row, checked)]) if checked else ""
+    remarks = [text for one in checked if (text := _remarks(one))]
+    return "\n\n".join(filter(None, [table, *map(_broken, broken), *remarks, _verdict(checked, broken)]))
+
+
+def _row(checked: Checked) -> tuple[str, ...]:
+    counts = Counter(result.outcome for result in checked.results)
+    numbers = [sum(number for outcome, number in counts.items() if outcome in counted) for counted in HEADINGS.values()]
+    return checked.offer.kind, checked.offer.full_name, *(str(number or "-") for number in numbers)
+
+
+def _remarks(checked: Checked) -> str:
+    """Return what is to be said of a component beside its counts: faults first, each with its cure."""
+    order = ["failed", "mended", "known failure", "reported"]
+    told = [result for result in checked.results if result.outcome in order]
+    lines = [_remark(result) for result in sorted(told, key=lambda result: order.index(result.outcome))]
+    skipped: dict[str, list[str]] = {}
+    for result in checked.results:
+        if result.outcome == "skipped":
+            skipped.setdefault(result.message, []).append(result.check)
+    lines += [f"  skipped: {', '.join(names)}\n    {_indented(reason)}" for reason, names in skipped.items()]
+    return "\n".join([_title(checked.offer), *lines]) if lines else ""
+
+
+def _remark(result: Result) -> str:
+    cure = f"\n    cure: {result.cure}" if result.cure else ""
+    return f"  {result.outcome}: {result.check}\n    {_indented(result.message)}{cure}"
+
+
+def _indented(message: str) -> str:
+    return message.strip().replace("\n", "\n    ")
+
+
+def _broken(problem: PluginProblem) -> str:
+    return f"broken plugin {problem.plugin!r} ({problem.distribution}) offers nothing: {problem.message}"
+
+
+def _verdict(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str:
+    faulty = [_title(one.offer) for one in checked if one.faulty] + [f"plugin {problem.plugin}" for problem in broken]
+    if faulty:
+        return f"not fit for use: {', '.join(faulty)}"
+    return f"{len(checked)} component{'s' if len(checked) != 1 else ''} checked, nothing is wrong"

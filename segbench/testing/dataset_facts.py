@@ -1,0 +1,120 @@
+"""What must be the same whenever and wherever a dataset is opened; runs without torch, also in a process of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from segbench.contracts import Sample
+from segbench.registry.datasets import open_dataset
+from segbench.registry.options import coerce_options
+
+from .check import CheckFailed, CheckSkipped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence, Sized
+
+    from segbench.contracts import Dataset, Split
+    from segbench.registry import Offer
+
+# Of each split so many samples, evenly spread, are read where all of them could take long.
+MOST_SAMPLES = 16
+
+_SECONDS = 600
+
+# Answers with the order of the samples, or as soon as torch is imported, which takes seconds, with who does so.
+_PROGRAM = """
+import json, os, sys
+
+def answer(**facts):
+    os.write(pipe, json.dumps(facts).encode())
+    os._exit(0)
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "torch":
+            frame = sys._getframe(1)
+            while frame.f_globals.get("__name__", "").startswith(("importlib", "_frozen_importlib")):
+                frame = frame.f_back
+            answer(torch=frame.f_globals.get("__name__", "?"))
+
+pipe = os.dup(1)
+os.dup2(2, 1)  # what the plugin prints
+path, name, options = json.loads(sys.argv[1])
+sys.path[:] = path
+sys.meta_path.insert(0, Finder)
+from segbench.registry import load_registry
+from segbench.registry.datasets import open_dataset
+from segbench.testing.dataset_facts import order_of
+answer(order=order_of(open_dataset(load_registry().find("dataset", name), None, options)))
+"""
+
+
+def spread(split: Sized, most: int = MOST_SAMPLES) -> list[int]:
+    """Return the indices of so many samples, evenly spread over the split, its first and last among them.
+
+    >>> spread(range(100), 3)
+    [0, 50, 99]
+    """
+    count = min(most, len(split))
+    return [round(place * (len(split) - 1) / max(count - 1, 1)) for place in range(count)]
+
+
+def order_of(dataset: Dataset) -> dict[str, list[str]]:
+    """Return for each split the id and the content of some samples, and the ids of all where they are known unread."""
+    return {name: [*map(str, ids_of(split)), *_contents(split)] for name, split in dataset.splits.items()}
+
+
+def ids_of(split: Split) -> Sequence[str]:
+    """Return the ids of all samples where the split tells them, else of some, which are read."""
+    told: Sequence[str] | None = getattr(split, "ids", None)
+    return told if told is not None else [Sample(*split[index]).id for index in spread(split)]
+
+
+def facts_in_another_process(offer: Offer) -> dict[str, Any]:
+    """Return what opening the dataset, and reading some of it, comes to in a new process: "order", or "torch".
+
+    "torch" is the module that imports it, which ends the process. Raises CheckSkipped
+    if the plugin is neither installed nor a file, and CheckFailed if the dataset cannot be opened there.
+    """
+    if offer.file is None and not entry_points(group="segbench", name=offer.plugin):
+        raise CheckSkipped("the plugin is not installed, so that another process could not find it")
+    options = coerce_options(offer, offer.component.example_options)
+    question = json.dumps([sys.path, offer.full_name, options])
+    # Texts get other hashes than here, so that sets of them come in another order.
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, question],
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        env={**os.environ, "PYTHONHASHSEED": seed},
+    )
+    if done.returncode != 0:
+        last = (done.stderr or "").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise CheckFailed(f"in a process of its own it cannot be opened and read: {last[0]}")
+    facts: dict[str, Any] = json.loads(done.stdout)
+    return facts
+
+
+def content_of(array: Any) -> str:
+    """Return a hash of an array's type, shape and values."""
+    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+    digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def opened(offer: Offer) -> Dataset:
+    """Open the dataset with its example options, its files at $SEGBENCH_DATA/NAME."""
+    return open_dataset(offer, None, offer.component.example_options)
+
+
+def _contents(split: Split) -> list[str]:
+    samples = [Sample(*split[index]) for index in spread(split)]
+    return [f"{sample.id} {content_of(sample.image)} {content_of(sample.labels)}" for sample in samples]

@@ -1,0 +1,62 @@
+"""First-party components keep to the contract: a sample by default, all of them with -m slow."""
+
+from __future__ import annotations
+
+import pytest
+
+from segbench.registry import load_registry
+from segbench.testing import check_component, parametrize_with_checks
+from segbench.testing.check import FAULTS
+
+FIRST_PARTY = [offer for offer in load_registry().installed if offer.distribution == "segbench"]
+
+
+@parametrize_with_checks("generator", "basic/fcn")
+def test_a_segmenter_passes(check):
+    check()
+
+
+@parametrize_with_checks("generator", "refine/unet")
+def test_a_refiner_passes(check):
+    check()
+
+
+@parametrize_with_checks("generator", "gan/conv_colours")
+def test_a_painter_of_palette_colours_passes(check):
+    check()
+
+
+@parametrize_with_checks("generator", "gan/joint")
+def test_a_generator_of_images_with_labels_passes(check):
+    check()
+
+
+@parametrize_with_checks("discriminator", "gan/patchgan")
+def test_a_discriminator_passes(check):
+    check()
+
+
+@parametrize_with_checks("loss", "losses/cross_entropy")
+def test_a_supervised_loss_passes(check):
+    check()
+
+
+@parametrize_with_checks("loss", "gan/hinge")
+def test_an_adversarial_loss_passes(check):
+    check()
+
+
+@parametrize_with_checks("dataset", "data/shapes")
+def test_a_dataset_passes(check):
+    check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("offer", FIRST_PARTY, ids=lambda offer: f"{offer.kind} {offer.full_name}")
+def test_every_component_passes(offer):
+    faults = [result for result in check_component(offer.kind, offer.full_name) if result.outcome in FAULTS]
+    assert faults == []
+
+
+def test_every_plugin_could_be_loaded():
+    assert [problem for problem in load_registry().problems if problem.distribution.startswith("segbench ")] == []

@@ -1,0 +1,28 @@
+"""What tests of conformance checks share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from segbench import Component
+from segbench.registry import Offer
+from segbench.testing.check import run_check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from segbench.testing.check import Check
+
+
+@pytest.fixture
+def found_by() -> Callable[..., list[str]]:
+    """Runs checks on a component of a kind, and returns the names of those that find fault with it."""
+
+    def names(checks: Sequence[Check], kind: Any, build: Any, **component: Any) -> list[str]:
+        offer = Offer(kind, "tests", "tests", "1.0", Component("given", build, "Given by a test", **component))
+        results = [run_check(check, offer) for check in checks]
+        return [result.check for result in results if result.outcome in ("failed", "reported")]
+
+    return names

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench import Component, DataError
+from segbench.registry import Offer
+from segbench.testing.check import Check, CheckFailed, CheckSkipped, check, run_check
+
+
+def offer(**fields) -> Offer:
+    return Offer("loss", "mine", "my-dist", "1.0", Component("good", lambda: None, "Works", **fields))
+
+
+def raising(error, **fields) -> Check:
+    def some_fact(offer):
+        if error is not None:
+            raise error
+
+    return Check("some_fact", some_fact, "Mend it.", **fields)
+
+
+def test_a_check_is_named_after_its_function():
+    @check("Mend it.", slow=True)
+    def all_is_well(offer): ...
+
+    assert (all_is_well.name, all_is_well.cure, all_is_well.slow, all_is_well.required) == (
+        "all_is_well",
+        "Mend it.",
+        True,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (None, ("passed", "", "")),
+        (CheckFailed("3 channels, not 4"), ("failed", "3 channels, not 4", "Mend it.")),
+        (CheckSkipped("it makes no labels"), ("skipped", "it makes no labels", "")),
+        (KeyError("x"), ("failed", "KeyError: 'x'", "Mend it.")),
+        (DataError("no such folder"), ("failed", "no such folder", "Mend it.")),
+        (SystemExit(3), ("failed", "SystemExit: 3", "Mend it.")),
+    ],
+)
+def test_what_a_check_finds_is_its_result(error, expected):
+    assert run_check(raising(error), offer())[1:] == expected
+
+
+def test_a_known_failure_is_told_with_its_reason_and_is_no_fault():
+    known = offer(known_failures={"some_fact": "for want of time"})
+    assert run_check(raising(CheckFailed("no")), known)[1:] == ("known failure", "for want of time", "")
+
+
+def test_a_known_failure_that_passes_must_be_struck_off():
+    known = offer(known_failures={"some_fact": "for want of time"})
+    assert run_check(raising(None), known).outcome == "mended"
+
+
+def test_what_is_not_required_is_reported_and_is_no_failure():
+    assert run_check(raising(CheckFailed("no"), required=False), offer())[1:] == ("reported", "no", "Mend it.")
+
+
+def test_what_cannot_be_built_for_want_of_a_library_is_skipped():
+    lacking = offer(requires=("no-such-library",))
+    result = run_check(raising(KeyError("x")), lacking)
+    assert result.outcome == "skipped"
+    assert "needs no-such-library, not installed here: pip install no-such-library" in result.message
+    assert run_check(raising(CheckFailed("no"), builds=False), lacking).outcome == "failed"
+
+
+def test_a_check_leaves_the_process_as_it_was(monkeypatch):
+    import os
+    import random
+
+    monkeypatch.delenv("SEGBENCH_STRAY", raising=False)
+    before = random.getstate()
+
+    def some_fact(offer):
+        random.random()
+        os.environ["SEGBENCH_STRAY"] = "1"
+
+    assert run_check(Check("some_fact", some_fact, ""), offer()).outcome == "passed"
+    assert random.getstate() == before
+    assert "SEGBENCH_STRAY" not in os.environ
