@@ -19,7 +19,11 @@ from __future__ import annotations
 
 
 class SegbenchError(Exception):
-    """Base class of all errors a user or a plugin can cause."""
+    """Base class of all errors a user or a plugin can cause; `plugin` is the plugin to blame, where one is known."""
+
+    def __init__(self, message: str = "", *, plugin: str | None = None) -> None:
+        super().__init__(message)
+        self.plugin = plugin
 
 
 class PluginError(SegbenchError):

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import signal
+import subprocess
 import sys
+import tempfile
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -47,11 +53,64 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield
 
 
+@pytest.fixture(scope="session")
+def new_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Ever new folders for caches; a numbered one of pytest's costs a look at those of all tests before."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(new_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test out of the user's cache and data folders."""
-    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("SEGBENCH_CACHE", str(next(new_caches)))
     monkeypatch.delenv("SEGBENCH_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def locks_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the locks of devices, which all processes of a machine share, apart from those of other runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT have its usual meaning, which a shell takes from what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_runner_in_workers() -> Iterator[None]:
+    """Spare worker processes the import of the test runner, which is the __main__ that they would take over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(sys.modules["__main__"], "__file__", raising=False)
+        yield
+
+
+def segbench(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the program in a folder, as `python -m segbench` would, but in this process: torch is loaded only once.
+
+    Its workers are processes as ever; they come from one server for the whole session.
+    """
+    from segbench.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        code = main(list(arguments))
+    return subprocess.CompletedProcess(["segbench", *arguments], code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session", name="segbench")
+def segbench_program() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The program as a function of the folder it works in and its arguments; keywords are environment variables."""
+    return segbench
 
 
 class Installer:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from safetensors.numpy import load_file
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 FILE = """
@@ -76,12 +74,6 @@ methods:
 """
 
 
-def segbench(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "segbench", *arguments]
-    environ = {**os.environ, **environment}
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
-
-
 def records(folder: Path) -> dict[str, dict]:
     """Return the records by method, and subset if it is not everything."""
     found = [json.loads(path.read_text()) for path in folder.glob("results/*/*.json")]
@@ -92,7 +84,7 @@ def records(folder: Path) -> dict[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def ran(tmp_path_factory, segbench) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A folder in which all methods ran, and what the program said."""
     folder = tmp_path_factory.mktemp("adversarial-run")
     (folder / "bench.yaml").write_text(FILE + METHODS)
@@ -161,13 +153,13 @@ def test_a_placebo_costs_what_its_critic_costs_and_learns_nothing(ran):
     assert found["critic"]["cost"]["parameters"] == found["base"]["cost"]["parameters"]  # none at inference
 
 
-def test_the_table_sets_methods_and_placebo_against_their_twins(ran):
+def test_the_table_sets_methods_and_placebo_against_their_twins(ran, segbench):
     folder, _ = ran
     report = json.loads(segbench(folder, "report", "--format", "json").stdout)
     assert {"base", "critic", "critic~frozen", "refiner", "augmented"} <= {row["method"] for row in report["rows"]}
 
 
-def test_a_second_run_does_nothing(ran):
+def test_a_second_run_does_nothing(ran, segbench):
     folder, _ = ran
     before = records(folder)
     result = segbench(folder, "run", "bench.yaml", "--device", "cpu")
@@ -177,13 +169,12 @@ def test_a_second_run_does_nothing(ran):
 
 
 def test_dependants_of_a_cell_that_failed_are_skipped_and_name_it_and_the_next_run_tries_them_again(
-    tmp_path, install_plugin
+    tmp_path, install_plugin, segbench
 ):
     install_plugin("fragile", {"fragile": "fragile_plugin"}, {"fragile_plugin.py": PLUGIN})
     (tmp_path / "bench.yaml").write_text(FILE + FRAGILE)
-    environment = {"PYTHONPATH": os.pathsep.join([str(install_plugin.folder), *sys.path])}
 
-    broken = segbench(tmp_path, "run", "bench.yaml", "--device", "cpu", TEST_PLUGIN_BREAKS="1", **environment)
+    broken = segbench(tmp_path, "run", "bench.yaml", "--device", "cpu", TEST_PLUGIN_BREAKS="1")
     found = records(tmp_path)
     assert broken.returncode == 1, broken.stderr
     assert "Traceback" not in broken.stderr
@@ -201,7 +192,7 @@ def test_dependants_of_a_cell_that_failed_are_skipped_and_name_it_and_the_next_r
     assert "the second step is one too many" in cause["tuned"]
     assert "start_from needs 'tuned' with seed 0, which is skipped" in cause["again"]
 
-    mended = segbench(tmp_path, "run", "bench.yaml", "--device", "cpu", **environment)
+    mended = segbench(tmp_path, "run", "bench.yaml", "--device", "cpu")
     assert mended.returncode == 0, mended.stderr
     assert "3 cells to run, 1 already recorded" in mended.stderr
     assert {record["status"] for record in records(tmp_path).values()} == {"ok"}

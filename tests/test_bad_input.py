@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,10 +65,6 @@ class Project:
             (self.data / name).mkdir()
         self.add("only")
 
-    def run(self) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "segbench", "run", "bench.yaml", "--device", "cpu"]
-        return subprocess.run(command, cwd=self.folder, env=os.environ, capture_output=True, text=True, check=False)
-
 
 CASES = {
     "empty dataset": (lambda project: project.empty(), ["data"]),
@@ -97,11 +90,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_mistake_in_the_data_is_one_clear_message(tmp_path, case):
+def test_a_mistake_in_the_data_is_one_clear_message(tmp_path, segbench, case):
     make, fragments = CASES[case]
-    project = Project(tmp_path)
-    make(project)
-    result = project.run()
+    make(Project(tmp_path))
+    result = segbench(tmp_path, "run", "bench.yaml", "--device", "cpu")
     assert result.returncode == 2, result.stderr
     (message,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in result.stderr
@@ -195,11 +187,10 @@ BAD_RECIPES = {
 
 
 @pytest.mark.parametrize("case", BAD_RECIPES)
-def test_a_mistake_in_an_adversarial_recipe_is_one_clear_message(tmp_path, case):
+def test_a_mistake_in_an_adversarial_recipe_is_one_clear_message(tmp_path, segbench, case):
     methods, fragments = BAD_RECIPES[case]
     (tmp_path / "bad.yaml").write_text(f"{RECIPES}  {methods}\n")
-    command = [sys.executable, "-m", "segbench", "run", "bad.yaml", "--device", "cpu"]
-    result = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+    result = segbench(tmp_path, "run", "bad.yaml", "--device", "cpu")
     assert result.returncode == 2, result.stderr
     (message,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in result.stderr

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,23 +19,18 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2, sweep: 2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
-LONG = [*FCN, "--set", "protocol.budget.steps=150", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
+LONG = [*FCN, "--set", "protocol.budget.steps=80", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
 ADVERSARIAL = [
     *LONG,
-    *("--set", "protocol.budget.steps=60"),
+    *("--set", "protocol.budget.steps=30"),
     *("--set", "methods.fcn.discriminator={use: gan/patchgan, receptive_field: 16, width: 4}"),
-    *("--set", "methods.fcn.adversarial={use: gan/non_saturating, weight: 0.5, d_steps: 2, warmup_steps: 40}"),
+    *("--set", "methods.fcn.adversarial={use: gan/non_saturating, weight: 0.5, d_steps: 2, warmup_steps: 20}"),
 ]
-
-
-def segbench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "segbench", *arguments]
-    return subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
 
 
 def only_record(folder: Path) -> dict:
@@ -52,7 +50,8 @@ def wait_for(condition, process: subprocess.Popen) -> None:
 def finished(tmp_path_factory) -> Path:
     """A folder in which one short benchmark has run."""
     folder = tmp_path_factory.mktemp("finished")
-    result = segbench(folder, "run", *FCN)
+    command = [sys.executable, "-m", "segbench", "run", *FCN]
+    result = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert "fcn" in result.stdout
     return folder
@@ -71,7 +70,7 @@ def test_a_run_leaves_a_record_and_what_lies_beside_it(finished):
     assert "checkpoint.safetensors" not in names
 
 
-def test_a_finished_cell_never_runs_twice(finished):
+def test_a_finished_cell_never_runs_twice(finished, segbench):
     before = only_record(finished)
     result = segbench(finished, "run", *FCN)
     assert result.returncode == 0
@@ -79,7 +78,7 @@ def test_a_finished_cell_never_runs_twice(finished):
     assert only_record(finished) == before
 
 
-def test_predictions_of_a_recorded_cell_stand_in_its_table_once_scored(finished):
+def test_predictions_of_a_recorded_cell_stand_in_its_table_once_scored(finished, segbench):
     images = finished / "images"
     images.mkdir()
     record = only_record(finished)
@@ -109,7 +108,7 @@ def test_predictions_of_a_recorded_cell_stand_in_its_table_once_scored(finished)
     assert rows["again"]["scores"]["miou"]["mean"] == rows["fcn"]["scores"]["miou"]["mean"]
 
 
-def test_two_methods_of_one_seed_start_from_the_same_weights(tmp_path):
+def test_two_methods_of_one_seed_start_from_the_same_weights(tmp_path, segbench):
     twins = ["shapes-smoke", "--seeds", "0", "--device", "cpu", "--set", "protocol.optimizer.lr=1e-30"]
     result = segbench(tmp_path, "run", *twins, "--set", f"protocol.timing={TIMING}")
     assert result.returncode == 0, result.stderr
@@ -118,7 +117,7 @@ def test_two_methods_of_one_seed_start_from_the_same_weights(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> Path:
+def uninterrupted(tmp_path_factory, segbench) -> Path:
     """A folder in which a longer training ran in one go."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     result = segbench(folder, "run", *LONG)
@@ -126,8 +125,8 @@ def uninterrupted(tmp_path_factory) -> Path:
     return folder
 
 
-def started(folder: Path, arguments: Sequence[str] = LONG) -> subprocess.Popen:
-    command = [sys.executable, "-m", "segbench", "run", *arguments]
+def started(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "segbench", "run", *LONG]
     return subprocess.Popen(command, cwd=folder, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -167,7 +166,7 @@ MOMENTS = {
 @pytest.mark.parametrize(
     "moment", [name if name == "after a checkpoint" else pytest.param(name, marks=pytest.mark.slow) for name in MOMENTS]
 )
-def test_a_run_that_was_killed_ends_with_the_same_weights_and_scores(tmp_path, uninterrupted, moment):
+def test_a_run_that_was_killed_ends_with_the_same_weights_and_scores(tmp_path, uninterrupted, segbench, moment):
     run = started(tmp_path)
     wait_for(lambda: MOMENTS[moment](tmp_path), run)
     run.kill()
@@ -180,27 +179,43 @@ def test_a_run_that_was_killed_ends_with_the_same_weights_and_scores(tmp_path, u
     assert_same_result(tmp_path, uninterrupted)
 
 
-def test_an_adversarial_run_that_was_killed_ends_with_the_same_weights_of_both_networks(tmp_path):
+@contextmanager
+def killed_worker(condition) -> Iterator[None]:
+    """Kill the one worker of this process, from a thread beside what is run meanwhile, once a condition holds."""
+    ended = threading.Event()
+
+    def kill() -> None:
+        while not condition() and not ended.is_set():
+            time.sleep(0.01)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def test_an_adversarial_cell_that_was_killed_ends_with_the_same_weights_of_both_networks(tmp_path, segbench):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
     result = segbench(whole, "run", *ADVERSARIAL)
     assert result.returncode == 0, result.stderr
-    assert len(only_record(whole)["health"]["curve"]) == 7  # steps 0, 10 to 50, and the last
+    assert [point["step"] for point in only_record(whole)["health"]["curve"]] == [0, 10, 20, 29]
     assert any(whole.glob("results/*/*/critic.safetensors"))
 
-    run = started(parts, ADVERSARIAL)
-    wait_for(lambda: has_checkpoint(parts), run)
-    run.kill()
-    run.wait()
-    assert not list(parts.glob("results/*/*.json"))
+    with killed_worker(lambda: has_checkpoint(parts)):
+        assert segbench(parts, "run", *ADVERSARIAL).returncode == 1
+    assert only_record(parts)["error"]["cause"].startswith("killed by SIGKILL")
     resumed = segbench(parts, "run", *ADVERSARIAL)
     assert resumed.returncode == 0, resumed.stderr
     assert has_event(parts, "resumed")
     assert_same_result(parts, whole)
 
 
-def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(tmp_path, uninterrupted):
+def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(tmp_path, uninterrupted, segbench):
     run = started(tmp_path)
     wait_for(lambda: has_checkpoint(tmp_path), run)
     run.send_signal(signal.SIGINT)

@@ -23,10 +23,11 @@ AT_LEAST = re.compile(r">=\s*(\d+(?:\.\d+)*)")
 
 @dataclass
 class Part:
-    """What was found in one part, ready for JSON, and what is broken there."""
+    """What was found in one part, ready for JSON, what is broken there, and what is good to know."""
 
     facts: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def diagnose() -> dict[str, Part]:
@@ -145,7 +146,26 @@ def look_at_plugins() -> Part:
 
     registry = load_registry()
     problems = [f"plugin {broken.plugin!r} ({broken.distribution}): {broken.message}" for broken in registry.problems]
-    return Part(facts=list(_plugins(registry)), problems=problems)
+    notes = [*map(str, (*registry.notices, *registry.switched_off)), *_slow(registry), *_switched_off_in_vain(registry)]
+    return Part(list(_plugins(registry)), problems, notes)
+
+
+def _slow(registry: Registry) -> list[str]:
+    from segbench.registry.slow_load import SLOW_SECONDS
+
+    slow = {plugin: seconds for plugin, seconds in registry.seconds.items() if seconds >= SLOW_SECONDS}
+    return [f"plugin {plugin!r} took {seconds:.1f} s to load, in every command" for plugin, seconds in slow.items()]
+
+
+def _switched_off_in_vain(registry: Registry) -> list[str]:
+    from segbench.errors import nearest
+    from segbench.registry.switched_off import switched_off
+
+    return [
+        f"{by} names the plugin {plugin!r}, which does not exist.{nearest(plugin, sorted(registry.plugins))}"
+        for plugin, by in switched_off().items()
+        if plugin not in registry.plugins
+    ]
 
 
 def _plugins(registry: Registry) -> Iterator[dict[str, Any]]:
@@ -157,6 +177,8 @@ def _plugins(registry: Registry) -> Iterator[dict[str, Any]]:
             "name": plugin,
             "distribution": offers[0].distribution,
             "version": offers[0].version,
+            "file": None if offers[0].file is None else str(offers[0].file),
+            "seconds": round(registry.seconds.get(plugin, 0.0), 3),
             "offers": {kind: sum(offer.kind == kind for offer in offers) for kind in KINDS},
             "needs": sorted({library for offer in offers for library in _missing(offer)}),
         }

@@ -32,8 +32,9 @@ def _as_json(parts: Mapping[str, Part]) -> str:
     import json
 
     problems = [problem for part in parts.values() for problem in part.problems]
+    notes = [note for part in parts.values() for note in part.notes]
     facts = {name: part.facts for name, part in parts.items()}
-    return json.dumps({"ok": not problems, "problems": problems, **facts}, indent=2)
+    return json.dumps({"ok": not problems, "problems": problems, "notes": notes, **facts}, indent=2)
 
 
 def _as_text(parts: Mapping[str, Part]) -> str:
@@ -42,6 +43,8 @@ def _as_text(parts: Mapping[str, Part]) -> str:
     for name, part in parts.items():
         rows = [texts[name](fact) for fact in part.facts]
         lines += [name, *([columns(rows, indent="  ")] if rows else [])]
+    if notes := [f"  {note}" for part in parts.values() for note in part.notes]:
+        lines += ["notes", *notes]
     problems = [f"  {problem}" for part in parts.values() for problem in part.problems]
     return "\n".join([*lines, *(["broken", *problems] if problems else ["nothing is broken"])])
 
@@ -62,4 +65,9 @@ def _folder(fact: Mapping[str, Any]) -> tuple[str, ...]:
 def _plugin(fact: Mapping[str, Any]) -> tuple[str, ...]:
     offers = ", ".join(f"{count} {PLURALS[kind]}" for kind, count in fact["offers"].items() if count)
     needs = f"not installed: {', '.join(fact['needs'])}" if fact["needs"] else ""
-    return fact["name"], f"{fact['distribution']} {fact['version']}", offers, needs
+    return (
+        fact["name"],
+        f"{fact['distribution']} {fact['version']}",
+        offers,
+        ", ".join(filter(None, [needs, fact["file"]])),
+    )

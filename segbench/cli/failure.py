@@ -35,12 +35,9 @@ def explain(error: Exception) -> tuple[str, int]:
 
 def blamed_plugin(error: Exception) -> str | None:
     """Name the plugin whose code the traceback passed through last, if any."""
-    from importlib.metadata import entry_points
-
     from segbench.execute.blame import blame_for_error
+    from segbench.registry.sources import found_sources, named_distributions
 
     if (name := blame_for_error(error)) is None:
         return None
-    point = next(iter(entry_points(group="segbench", name=name)))
-    source = f" ({point.dist.name} {point.dist.version})" if point.dist else ""
-    return f"plugin {name!r}{source}"
+    return f"plugin {name!r} ({named_distributions(found_sources()[name])})"

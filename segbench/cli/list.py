@@ -21,7 +21,7 @@ def list_components(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the components that plugins offer; broken plugins are named on stderr."""
+    """List the components that plugins offer; on stderr, what is wrong with plugins and which are switched off."""
     from segbench.contracts import KINDS
     from segbench.registry import load_registry
 
@@ -29,8 +29,8 @@ def list_components(
     registry = load_registry()
     offers = {kind: registry.offers(kind) for kind in kinds}
     typer.echo(_as_json(offers) if json else _as_text(offers))
-    for problem in registry.problems:
-        typer.echo(_broken(problem), err=True)
+    for remark in (*map(_broken, registry.problems), *registry.notices, *registry.switched_off):
+        typer.echo(remark, err=True)
 
 
 def description(offer: Offer) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def description(offer: Offer) -> dict[str, Any]:
         "plugin": offer.plugin,
         "distribution": offer.distribution,
         "version": offer.version,
+        "file": None if offer.file is None else str(offer.file),
         "maps": component.maps if offer.kind == "generator" else None,
         "role": component.role if offer.kind == "loss" else None,
         "requires": [*component.requires],

@@ -69,7 +69,7 @@ def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Pre
     use = DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=root)
     folder = dataset_root(offer, root)
     if folder is not None:
-        _fetch_if_missing(offer, folder)
+        _fetch_if_missing(offer, folder, use.options)
     dataset = open_dataset(offer, root, options)
     key = cache_key(use, fingerprint(dataset), source_hash(offer), required_versions(offer))
     splits = {}
@@ -81,7 +81,7 @@ def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Pre
     return Prepared(offer, folder, dataset, key, splits, guesses)
 
 
-def _fetch_if_missing(offer: Offer, root: Path) -> None:
+def _fetch_if_missing(offer: Offer, root: Path, options: Mapping[str, Any]) -> None:
     """Download into a folder beside `root` and rename it at the end, so that a root that exists is complete."""
     download = offer.component.download
     if download is None or not _is_missing(root):
@@ -90,7 +90,7 @@ def _fetch_if_missing(offer: Offer, root: Path) -> None:
     partial.mkdir(parents=True, exist_ok=True)
     typer.echo(f"{root} is missing or empty: fetching {offer.full_name}", err=True)
     try:
-        download(partial)
+        download(partial, **_asked_for(download, options))
     except BaseException:
         with contextlib.suppress(OSError):  # what has arrived stays for the next attempt
             partial.rmdir()
@@ -98,6 +98,15 @@ def _fetch_if_missing(offer: Offer, root: Path) -> None:
     if root.exists():
         root.rmdir()
     partial.rename(root)
+
+
+def _asked_for(download: Callable[..., None], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a download asks for, as keyword-only parameters of their names."""
+    import inspect
+
+    parameters = inspect.signature(download).parameters.values()
+    asked = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return {name: options[name] for name in asked if name in options}
 
 
 def _is_missing(root: Path) -> bool:

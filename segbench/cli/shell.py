@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
+from pathlib import Path  # noqa: TC003 - typer reads it when it runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from . import compare, doctor, plan, predict, prepare, probe, report, rescore, run, score, show
+from . import check, compare, doctor, new, plan, predict, prepare, probe, report, rescore, run, score, show
 from . import list as list_command
 from . import time as time_command
 from .failure import report_failure
+from .global_options import apply_plugin_options, environment_kept, global_options_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +25,10 @@ app.command(short_help="Show the cells of a benchmark and their keys.")(plan.pla
 app.command(short_help="Print tables of what the records hold.")(report.report)
 app.command(short_help="Ask whether one method is better than another, and where.")(compare.compare)
 app.command(short_help="See what other conventions of mIoU make of recorded counts.")(rescore.rescore)
+app.command(short_help="Check that components keep to their contract.")(check.check)
 app.command("list", short_help="List the components that plugins offer.")(list_command.list_components)
 app.command(short_help="Show a component and its options.")(show.show)
+app.command(short_help="Write a package for a component of your own.")(new.new)
 app.command(short_help="Download, check and decode a dataset.")(prepare.prepare)
 app.command(short_help="Write the label maps that a recorded cell predicts.")(predict.predict)
 app.command(short_help="Ask whether a critic can win on how labels are encoded.")(probe.probe)
@@ -43,19 +48,37 @@ def print_version(wanted: bool) -> None:
 
 @app.callback()
 def segbench(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    disable: Annotated[
+        list[str] | None, typer.Option("--disable", metavar="PLUGIN", help="Leave this plugin out; repeatable.")
+    ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", metavar="FILE", help="Load this .py file as a plugin of its name; repeatable."),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Benchmark semantic segmentation methods under one protocol."""
+    """Benchmark semantic segmentation methods under one protocol.
+
+    --debug, --disable and --plugin may stand anywhere on the command line.
+    """
+    apply_plugin_options(disable or (), plugin or ())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 2 for what a user can mend, 1 for a bug, 130 for Ctrl-C."""
-    ordered, debug = debug_first(sys.argv[1:] if arguments is None else arguments)
+    ordered, debug = global_options_first(sys.argv[1:] if arguments is None else arguments)
+    show_where_it_crashes()
+    with environment_kept():
+        return run_guarded(ordered, debug)
+
+
+def run_guarded(arguments: Sequence[str], debug: bool) -> int:
+    """Run the command and return the exit code, whatever comes of it."""
     try:
-        code = call(ordered, debug)
+        code = call(arguments, debug)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -76,14 +99,12 @@ def call(arguments: Sequence[str], debug: bool) -> int:
     return 0
 
 
+def show_where_it_crashes() -> None:
+    """Have a crash in native code, such as that of a plugin, end with the place in the Python code it came from."""
+    if not faulthandler.is_enabled():
+        faulthandler.enable(file=2, all_threads=False)  # by its number: sys.stderr may be no file
+
+
 def silence_stdout() -> None:
     """Let what is still to be written go nowhere: its reader has left, and the last flush at exit would complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def debug_first(arguments: Sequence[str]) -> tuple[list[str], bool]:
-    """Move `--debug` to the front, where every command accepts it, and tell whether it was given."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [argument for argument in arguments[:end] if argument != "--debug"]
-    debug = len(options) < end
-    return [*(["--debug"] if debug else []), *options, *arguments[end:]], debug

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +33,7 @@ def show(
 
     offer = load_registry().find(parse_kind(kind), name)
     described = {**description(offer), "requires": _versions(offer), "options": _options(offer)}
+    described["documentation"] = _documentation(offer, [option["name"] for option in described["options"]])
     if offer.kind == "dataset":
         described["data"] = _data(offer, root, parse_options(option or []))
     elif root is not None or option:
@@ -53,15 +56,29 @@ def _options(offer: Offer) -> list[dict[str, Any]]:
     ]
 
 
+def _documentation(offer: Offer, options: list[str]) -> list[str]:
+    """Return the docstring of `build`, and those of its module and packages where an option is told of there alone."""
+    build = offer.component.build
+    while isinstance(build, functools.partial):
+        build = build.func
+    texts = [inspect.getdoc(build) or ""]
+    module = getattr(build, "__module__", None) or ""
+    while module:
+        text = inspect.getdoc(sys.modules.get(module)) or ""
+        if any(f"`{name}`" in text and not any(f"`{name}`" in told for told in texts) for name in options):
+            texts.append(text)
+        module = module.rpartition(".")[0]
+    return [text for text in texts if text]
+
+
 def _data(offer: Offer, root: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the data, or say why it cannot be opened: an option left out or missing files are no error here."""
-    from contextlib import redirect_stdout
-
     from segbench.errors import DataError, OptionError
     from segbench.registry.datasets import open_dataset
+    from segbench.registry.plugin_output import output_on_stderr
 
     try:
-        with redirect_stdout(sys.stderr):
+        with output_on_stderr():
             return _contents(open_dataset(offer, root, options))
     except DataError as error:
         return {"not_opened": str(error)}
@@ -92,7 +109,7 @@ def _as_text(described: dict[str, Any]) -> str:
     facts = [
         ("kind", described["kind"]),
         ("from", f"{described['distribution']} {described['version']}, plugin {described['plugin']!r}"),
-        *((key, described[key]) for key in ("maps", "role") if described[key]),
+        *((key, described[key]) for key in ("file", "maps", "role") if described[key]),
         *(("requires", _requirement(name, version)) for name, version in described["requires"].items()),
         *_data_facts(described.get("data", {})),
     ]
@@ -103,6 +120,7 @@ def _as_text(described: dict[str, Any]) -> str:
             columns(facts, indent="  "),
             "options" if options else "no options",
             *([columns([("NAME", "TYPE", "DEFAULT"), *options], indent="  ")] if options else []),
+            *(f"\n{text}" for text in described["documentation"]),
         ]
     )
 

@@ -78,6 +78,7 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
         train=trained,
         cost=cost_of(segmenter, training, cell, data, peak),
         health=outcome.health,
+        provenance=training.network.provenance,
         environment=where,
         **measured(segmenter, training, cell, data, folder),
     )

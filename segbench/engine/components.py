@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from segbench.errors import SpecError
+from segbench.errors import PluginError, SpecError
 from segbench.registry.options import build
 
 from .mapping import Mapping
@@ -16,17 +16,15 @@ from .network import Segmenter, Synthesizer
 from .pairing import FieldForm, critic_channels
 from .precision import memory_format
 from .seeds import derive
+from .supervised_loss import SupervisedLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from segbench.plan.cell import Cell
-    from segbench.registry import Registry
+    from segbench.registry import Offer, Registry
     from segbench.spec.recipe import ComponentUse, Penalty
 
     from .cell_data import CellData
 
-    Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     Size = tuple[int, int]
 
 
@@ -43,24 +41,47 @@ def build_network(
     cell: Cell, registry: Registry, data: CellData, size: Size, device: torch.device
 ) -> Segmenter | Synthesizer:
     """Build the cell's generator for images of `size` (height, width), its weights drawn from the cell's seed."""
-    mapping, channels = mapping_of(cell, data), data.dataset.channels
-    vocabulary: dict[str, Any] = {
-        "in_channels": mapping.input_channels(channels),
-        "num_classes": data.num_classes,
-        "image_channels": 3 if cell.method.maps == "image -> image" else channels,
-        "noise_channels": cell.method.noise_channels,
-        "size": size,
-    }
+    offer, use = registry.find("generator", cell.method.generator.use), cell.method.generator
     torch.manual_seed(derive(cell.seed, "weights"))
-    module = build(registry.find("generator", cell.method.generator.use), vocabulary, cell.method.generator.options)
-    made = mapping.output_channels(channels)
-    network = Synthesizer(module, made, size) if cell.method.maps.startswith("noise") else Segmenter(module, made)
+    network = build_generator(offer, use.options, mapping_of(cell, data), data.dataset.channels, size)
     return network.to(device).to(memory_format=memory_format(cell.method.protocol.channels_last))
 
 
-def build_losses(cell: Cell, registry: Registry, data: CellData, device: torch.device) -> list[tuple[float, Loss]]:
-    """Build the cell's losses with their weights."""
-    return [(use.weight, build_loss(use, registry, data, device)) for use in cell.method.losses]
+def build_generator(
+    offer: Offer, options: dict[str, Any], mapping: Mapping, channels: int, size: Size
+) -> Segmenter | Synthesizer:
+    """Build a generator for images of `channels` and `size` (height, width) on the CPU, drawing from torch's seed."""
+    vocabulary: dict[str, Any] = {
+        "in_channels": mapping.input_channels(channels),
+        "num_classes": mapping.form.num_classes,
+        "image_channels": 3 if mapping.maps == "image -> image" else channels,
+        "noise_channels": mapping.noise_channels,
+        "size": size,
+    }
+    module, made = build(offer, vocabulary, options), mapping.output_channels(channels)
+    check_module(module, offer)
+    if mapping.maps.startswith("noise"):
+        return Synthesizer(module, made, size, offer.full_name)
+    return Segmenter(module, made, offer.full_name)
+
+
+def check_module(built: Any, offer: Offer) -> None:
+    """Raise PluginError if a component that should be a network is something else."""
+    if not isinstance(built, torch.nn.Module):
+        raise PluginError(
+            f"{offer.kind} {offer.full_name} built a {type(built).__name__}; expected a torch.nn.Module",
+            plugin=offer.plugin,
+        )
+
+
+def build_losses(
+    cell: Cell, registry: Registry, data: CellData, device: torch.device
+) -> list[tuple[float, SupervisedLoss]]:
+    """Build the cell's losses with their weights; they see to it that plugins return scalars."""
+    return [
+        (use.weight, SupervisedLoss(registry.find("loss", use.use), build_loss(use, registry, data, device)))
+        for use in cell.method.losses
+    ]
 
 
 def build_loss(use: ComponentUse, registry: Registry, data: CellData, device: torch.device) -> Any:
@@ -80,7 +101,9 @@ def build_critic(cell: Cell, registry: Registry, data: CellData, size: Size, dev
         "size": size,
     }
     torch.manual_seed(derive(cell.seed, "critic weights"))
-    critic: torch.nn.Module = build(registry.find("discriminator", use.use), vocabulary, use.options)
+    offer = registry.find("discriminator", use.use)
+    critic: torch.nn.Module = build(offer, vocabulary, use.options)
+    check_module(critic, offer)
     return critic.to(device).to(memory_format=memory_format(cell.method.protocol.channels_last))
 
 

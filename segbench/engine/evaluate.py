@@ -11,6 +11,7 @@ from segbench.store.counts import Counts
 from .calibration import calibration_counts, certainty_of_logits, certainty_of_probabilities
 from .confusion import classify, confusion_matrices
 from .data.batches import evaluation_batches
+from .finite import check_scores, nan_images
 from .inference import class_scores
 from .label_counts import USUAL_BOUNDARIES, Rules, joined, label_counts, small_in
 
@@ -45,12 +46,12 @@ def evaluate(
 
     Labels are compared at their native resolution, so the network must give logits of the size of its images. No more
     pixels than those of one batch are held at a time. Leaves the network in evaluation mode. `clusters` are the names
-    of the groups that the images belong to.
+    of the groups that the images belong to. Raises CellError if a score is NaN.
     """
     rules = Rules(num_classes, ignore_index, boundaries, surface_distances)
     certainty_of = certainty_of_logits if window is None else certainty_of_probabilities
     parts = []
-    for batch, scores in _scored_batches(network, resident, batch_size, precision, memory_format, window):
+    for batch, scores in _scored_batches(network, resident, split, batch_size, precision, memory_format, window):
         prediction = classify(scores)
         small = small_in(resident.packed, batch.indices, batch.labels.device)
         counts = label_counts(prediction, batch.labels, small, rules)
@@ -63,6 +64,7 @@ def confusion_counts(
     network: torch.nn.Module,
     resident: ResidentSplit,
     *,
+    split: str,
     num_classes: int,
     ignore_index: int,
     batch_size: int,
@@ -73,7 +75,7 @@ def confusion_counts(
     """Return the confusion counts alone of every image of a split, (n, K, K); otherwise as `evaluate`."""
     matrices = [
         confusion_matrices(classify(scores), batch.labels, num_classes, ignore_index)
-        for batch, scores in _scored_batches(network, resident, batch_size, precision, memory_format, window)
+        for batch, scores in _scored_batches(network, resident, split, batch_size, precision, memory_format, window)
     ]
     counts: NDArray[np.int64] = torch.cat(matrices).cpu().numpy()
     return counts
@@ -82,12 +84,20 @@ def confusion_counts(
 def _scored_batches(
     network: torch.nn.Module,
     resident: ResidentSplit,
+    split: str,
     batch_size: int,
     precision: str,
     memory_format: torch.memory_format,
     window: Window | None,
 ) -> Iterator[tuple[Batch, torch.Tensor]]:
-    """Yield the images of a split in order, a batch at a time, with what each class scores at each pixel."""
+    """Yield the images of a split in order, a batch at a time, with what each class scores at each pixel.
+
+    Raises CellError behind the last one if a score is NaN, of which no class would be the largest.
+    """
     network.eval()
+    nan = []
     for batch in evaluation_batches(resident, batch_size, memory_format):
-        yield batch, class_scores(network, batch.images, precision=precision, window=window)
+        scores = class_scores(network, batch.images, precision=precision, window=window)
+        nan.append(nan_images(scores))
+        yield batch, scores
+    check_scores(torch.cat(nan), resident.ids, split, network)

@@ -49,6 +49,7 @@ class CellResult(Frozen):
     health: Health | None = None
     generation: Generation | None = None
     refinement: Refinement | None = None
+    provenance: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -9,6 +9,8 @@ What a generator may rely on, and what it must keep to:
   ignore_index, ignored pixels are -100 in it, the default of torch's losses. In evaluation it returns the logits alone.
 - It may state `size_multiple`, of which H and W must be multiples, and `minimum_size`, which they must reach, both in
   pixels and 1 if not stated. Images are then padded.
+- It may state `provenance`, texts by name, of the pretrained weights it starts from: their tag or file and its SHA-256.
+  The record keeps them.
 """
 
 from __future__ import annotations
@@ -40,18 +42,21 @@ class Segmenter(nn.Module):
     - others: fields (N, channels, H, W), padded with 0, or noise (N, Z), passed on
     - returns: logits (N, channels, H, W); in training `(logits, *auxiliary)` if the network returns a tuple
 
-    Raises PluginError if the network's output breaks the contract.
+    `component` is the full name of the component that the network was built from, where it is known. Raises PluginError
+    if the network's output breaks the contract.
 
         segmenter = Segmenter(network, 11).train()
         logits, auxiliary_loss = segmenter.split(segmenter(images), labels, ignore_index=255)
     """
 
-    def __init__(self, network: nn.Module, channels: int) -> None:
+    def __init__(self, network: nn.Module, channels: int, component: str | None = None) -> None:
         super().__init__()
+        self.component = component
         self.network = network
         self.channels = channels
         self.size_multiple = _stated(network, "size_multiple")
         self.minimum_size = _stated(network, "minimum_size")
+        self.provenance = _provenance(network)
 
     def forward(self, images: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the logits, and in training the network's auxiliary outputs behind them."""
@@ -91,7 +96,9 @@ class Segmenter(nn.Module):
         loss = offered(auxiliary, self._pad(target, value=IGNORED))
         if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
             raise PluginError(
-                f"{_name(self.network)}.auxiliary_loss returned {_described(loss)}; expected a scalar tensor"
+                f"{_name(self.network, self.component)}.auxiliary_loss returned {_described(loss)}; expected a scalar "
+                "tensor",
+                plugin=plugin_of(self.component),
             )
         return loss
 
@@ -120,10 +127,11 @@ class Segmenter(nn.Module):
         if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[:2] != (count, self.channels):
             mode = "training" if self.training else "evaluation"
             raise PluginError(
-                f"{_name(self.network)} returned {_described(logits)} in {mode} for images {tuple(images.shape)}; "
-                f"expected a tensor ({count}, {self.channels}, height, width): "
+                f"{_name(self.network, self.component)} returned {_described(logits)} in {mode} for images "
+                f"{tuple(images.shape)}; expected a tensor ({count}, {self.channels}, height, width): "
                 f"{count} images, {self.channels} channels (logits: one a class)"
-                + (", or in training a tuple that begins with it" if isinstance(logits, (tuple, list)) else "")
+                + (", or in training a tuple that begins with it" if isinstance(logits, (tuple, list)) else ""),
+                plugin=plugin_of(self.component),
             )
 
 
@@ -133,14 +141,17 @@ class Synthesizer(nn.Module):
     - noise: (N, Z), standard normal
     - returns: (N, channels, H, W); images and logits side by side if the network returns both
 
-    Raises PluginError if the network's output breaks the contract.
+    `component` is the full name of the component that the network was built from, where it is known. Raises PluginError
+    if the network's output breaks the contract.
     """
 
-    def __init__(self, network: nn.Module, channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, network: nn.Module, channels: int, size: tuple[int, int], component: str | None = None) -> None:
         super().__init__()
+        self.component = component
         self.network = network
         self.channels = channels
         self.size = size
+        self.provenance = _provenance(network)
 
     def forward(self, noise: Tensor) -> Tensor:
         """Return the images, with the logits as further channels."""
@@ -149,8 +160,9 @@ class Synthesizer(nn.Module):
         expected = (len(noise), self.channels, *self.size)
         if not isinstance(made, torch.Tensor) or made.shape != expected:
             raise PluginError(
-                f"{_name(self.network)} returned {_described(output)} for noise {tuple(noise.shape)}; expected "
-                f"{expected}: images in [-1, 1], or a tuple of images and logits with so many channels in all"
+                f"{_name(self.network, self.component)} returned {_described(output)} for noise {tuple(noise.shape)}; "
+                f"expected {expected}: images in [-1, 1], or a tuple of images and logits with so many channels in all",
+                plugin=plugin_of(self.component),
             )
         return made
 
@@ -168,6 +180,7 @@ class Decoded(nn.Module):
     def __init__(self, generator: nn.Module, colours: Tensor) -> None:
         super().__init__()
         self.generator = generator
+        self.component: str | None = getattr(generator, "component", None)
         self.colours: Tensor
         self.register_buffer("colours", colours, persistent=False)
 
@@ -184,6 +197,7 @@ class Refined(nn.Module):
         super().__init__()
         self.base = base.requires_grad_(False)
         self.refiner = refiner
+        self.component: str | None = getattr(refiner, "component", None)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the refined logits (N, K, H, W) for images."""
@@ -192,8 +206,18 @@ class Refined(nn.Module):
         return refined
 
 
-def _name(network: nn.Module) -> str:
-    return f"{type(network).__module__}.{type(network).__qualname__}"
+def plugin_of(component: str | None) -> str | None:
+    """Return the plugin of a component's full name.
+
+    >>> plugin_of("smp/unet")
+    'smp'
+    """
+    return None if component is None else component.partition("/")[0]
+
+
+def _name(network: nn.Module, component: str | None = None) -> str:
+    name = f"{type(network).__module__}.{type(network).__qualname__}"
+    return name if component is None else f"generator {component} ({name})"
 
 
 def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:
@@ -202,6 +226,17 @@ def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:
     - labels: (N, H, W), int64
     """
     return labels.masked_fill(labels == ignore_index, IGNORED)
+
+
+def _provenance(network: nn.Module) -> dict[str, str]:
+    """Return what a generator states of the pretrained weights it started from; empty if it states nothing.
+
+    Raises PluginError for anything else than texts by name.
+    """
+    stated = getattr(network, "provenance", {})
+    if not isinstance(stated, dict) or not all(isinstance(text, str) for pair in stated.items() for text in pair):
+        raise PluginError(f"{_name(network)}.provenance is {stated!r}; expected texts by name, such as weights, sha256")
+    return dict(stated)
 
 
 def _stated(network: nn.Module, attribute: str) -> int:

@@ -24,6 +24,7 @@ from .checkpoint import load_tensors
 from .components import build_critic, build_loss, build_network, mapping_of
 from .dataset_description import DATASET, DatasetDescription, read_description
 from .precision import apply_numeric_settings
+from .recorded_plugins import changed_files, check_files_given
 from .scoring import as_segmenter
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     cell = _as_trained(record, path)
     description = read_description(folder / DATASET)
     registry = load_registry()
+    check_files_given(record, cell, folder, registry)
     apply_numeric_settings(cell.method.protocol)
     dataset = Dataset(description.classes, description.palette, {}, description.ignore_index, description.channels)
     data, size = CellData(dataset, "", device), _built_for(cell, record, path)
@@ -111,7 +113,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
         mapping,
         description,
         cell.method.protocol,
-        tuple(_changes(cell, registry)),
+        tuple(changed_files(record, folder) or _changes(cell, registry)),
         record.key,
         None if adversary is None else score_map_of(adversary),
         None if adversary is None else adversary.boundary,

@@ -12,6 +12,7 @@ import torch
 
 from segbench.plan.fingerprint import fingerprint
 from segbench.plan.key import cache_key
+from segbench.plan.plugin_files import keep_copies, plugin_files
 from segbench.plan.source import required_versions, source_hash
 from segbench.registry.datasets import open_dataset
 from segbench.stats.passports import definitions
@@ -74,6 +75,8 @@ def score_predictions(
         "boundaries": boundaries.model_dump(mode="json"),
     }
     record = scored_record(counts, dataset.classes, spec, entry, results.benchmark)
+    record = record.model_copy(update={"plugin_files": plugin_files([use.use])})
+    keep_copies([use.use], results.cell_folder(record.key))
     write_counts(results.cell_folder(record.key), counts)
     results.write(record)
     return record

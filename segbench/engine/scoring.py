@@ -70,6 +70,7 @@ def validation_miou(segmenter: torch.nn.Module, cell: Cell, data: CellData) -> f
     confusion = confusion_counts(
         segmenter,
         data.resident("val"),
+        split="val",
         num_classes=data.num_classes,
         ignore_index=data.dataset.ignore_index,
         batch_size=protocol.batch_size,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.errors import CellError, RecordError
+from segbench.errors import RecordError
 from segbench.stats.health import judge
 
 from .checkpoint import set_aside
+from .finite import FiniteWatch
 from .laps import Laps
 from .observe import observe_pull, observe_step
 from .optimizers import set_learning_rate
@@ -94,7 +95,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     forward = torch.compile(network) if protocol.compile else network
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
-    clock, laps = TrainingClock(device, already=progress.seconds), Laps(device)
+    clock, laps, finite = TrainingClock(device, already=progress.seconds), Laps(device), FiniteWatch(training)
     saved_at = reported_at = time.monotonic()
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
     network.train()
@@ -126,10 +127,12 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         # carries their sum through the network.
         z = output.detach().float().requires_grad_()  # (N, K, H, W)
         if training.losses:
-            loss = weighted_sum(training.losses, z, mapping.target(batch))
+            target = mapping.target(batch)
+            values = [function(z, target) for _, function in training.losses]
+            loss = weighted_sum(training.losses, values)
             (gradient,) = torch.autograd.grad(generator.scaler.scale(loss), z)
         else:
-            loss, gradient = torch.zeros((), device=device), torch.zeros_like(z)
+            values, loss, gradient = [], torch.zeros((), device=device), torch.zeros_like(z)
 
         if adversary is not None:
             torch.manual_seed(derive(training.seed, "critic", progress.step))
@@ -138,6 +141,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             update = update_critic(adversary, state, pair, batch.labels) if adversary.shares_batches else None
             laps.end("critic")
             adversarial_loss = adversary.generator_loss(pair, batch.labels)
+            values.append(adversarial_loss)
             adversarial = adversary.gradient(generator.scaler.scale(adversarial_loss), z)
             weight = adversary.weight(progress.step)
             if state.health.is_due(progress.step, total_steps):
@@ -151,6 +155,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
                 gradient = gradient + weight * adversarial
                 loss = loss + weight * adversarial_loss.detach()
 
+        finite.note(progress.step, z, values, loss)
         roots, gradients = [output], [gradient.to(output.dtype)]
         if auxiliary_loss is not None:
             roots.append(generator.scaler.scale(auxiliary_loss))
@@ -173,7 +178,10 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         last = fraction_spent(protocol.budget, total_steps, state) >= 1
         if last or now - reported_at > _REPORT_SECONDS:
             steps = progress.step - first_unreported
-            report(channel, clock, state, total_steps, check_finite(unreported_loss.item() / steps, progress.step))
+            mean_loss = unreported_loss.item() / steps
+            if not math.isfinite(mean_loss):
+                raise finite.error(mean_loss, progress.step)
+            report(channel, clock, state, total_steps, mean_loss)
             # The loss has been waited for, and so all steps until here: the seconds that another budget may take over.
             progress.seconds = clock.seconds()
             reported_at, first_unreported = now, progress.step
@@ -260,19 +268,9 @@ def fraction_spent(budget: Budget, total_steps: int | None, state: TrainingState
     return state.progress.seconds / budget.seconds
 
 
-def weighted_sum(losses: Sequence[tuple[float, Loss]], z: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the weighted sum of the losses of logits z (N, K, H, W) against labels (N, H, W)."""
-    return torch.stack([weight * loss(z, labels) for weight, loss in losses]).sum()
-
-
-def check_finite(loss: float, step: int) -> float:
-    """Return the loss; raise CellError if it is NaN or infinite."""
-    if not math.isfinite(loss):
-        raise CellError(
-            f"the loss became {loss} by step {step}; lower optimizer.lr or the weight of an adversarial loss, set "
-            "clip_gradient, or use precision: fp32"
-        )
-    return loss
+def weighted_sum(losses: Sequence[tuple[float, Loss]], values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum of the values of losses, each times its weight."""
+    return torch.stack([weight * value for (weight, _), value in zip(losses, values, strict=True)]).sum()
 
 
 def resume(state: TrainingState, checkpoint: Path, channel: Channel) -> None:

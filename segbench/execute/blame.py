@@ -10,9 +10,11 @@ from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from segbench.errors import CellError
+from segbench.registry.plugin_files import given_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from importlib.metadata import EntryPoint
 
 _FAULT_HANDLER_FRAME = re.compile(r'^  File "(.+)", line \d+ in ', re.MULTILINE)
 _CRASHED_THREAD = "Current thread 0x"
@@ -53,13 +55,21 @@ def files_of(error: BaseException) -> Iterator[str]:
 
 
 def plugin_sources() -> list[tuple[str, Path]]:
-    """Return (plugin, folder or file of its source) for every installed plugin; none is imported for it."""
-    sources = []
+    """Return (plugin, folder or file of its source) for every plugin; none is imported for it."""
+    sources = [(file.stem, file) for file in given_files()]
     for point in entry_points(group="segbench"):
-        top, *rest = point.module.split(".")
+        top, *rest = _module(point).split(".")
         if top != "segbench" and (source := _source(top)) is not None:
             sources.append((point.name, _narrowed(source, rest)))
     return sources
+
+
+def _module(point: EntryPoint) -> str:
+    """Return the module of an entry point; an empty text for one that is malformed."""
+    try:
+        return point.module
+    except AttributeError:
+        return ""
 
 
 def _source(top_level: str) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segbench.plan.plugin_files import keep_copies, names_of
 from segbench.store.record import Failure
 
 from .jobs import cell_job, key_of, method_of, settle, upstream_of
@@ -152,6 +153,7 @@ class Schedule:
         return {**self._run.environment, **chosen, **self._run.circumstances}
 
     def _record(self, key: str, record: Record) -> None:
+        keep_copies(names_of(self._cells[key]), self._run.folder.cell_folder(key))
         self._run.folder.write(record)
         self.shares.release(key)
         self._keep(key, record)

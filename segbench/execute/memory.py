@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .descendants import descendants
+
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -14,7 +16,7 @@ _HELD = ("RssAnon:", "RssShmem:")
 
 def resident_bytes(pid: int) -> int:
     """Return the bytes of memory that a process and its descendants hold, file pages left out; 0 if it is gone."""
-    return _held_bytes(pid) + sum(resident_bytes(child) for child in _children(pid))
+    return _held_bytes(pid) + sum(_held_bytes(one.pid) for one in descendants(pid))
 
 
 def machine_bytes() -> int | None:
@@ -50,16 +52,6 @@ def _held_bytes(pid: int) -> int:
         return 0
     fields = (line.split() for line in status.splitlines() if line.startswith(_HELD))
     return sum(int(kibibytes) * 1024 for _, kibibytes, _ in fields)
-
-
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
-    for file in (_PROC / str(pid) / "task").glob("*/children"):
-        try:
-            children += map(int, file.read_text().split())
-        except OSError:  # the thread has ended meanwhile
-            continue
-    return children
 
 
 def _cgroup_limit() -> int | None:

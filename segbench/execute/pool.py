@@ -6,24 +6,31 @@ import time
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Self
 
+from .silence import SilenceWatch
+from .workers import Event
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from .interrupt import Interrupt
     from .outcome import Outcome
-    from .workers import Event, Limits, Worker, Workers
+    from .workers import Limits, Worker, Workers
 
 _LOOK_SECONDS = 0.2  # how often limits and signals are looked at
 _STOP_SECONDS = 60.0  # for a step in progress and a checkpoint, once an early end is asked for
 
 
 class Pool:
-    """Workers at work, each under the key of its cell; those left at the end are killed."""
+    """Workers at work, each under the key of its cell; those left at the end are killed.
+
+    `report` hears what they emit, and a "warning" of one that has been silent for long.
+    """
 
     def __init__(self, workers: Workers, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
         self._workers, self._size, self._interrupt, self._report = workers, size, interrupt, report
         self._running: dict[str, Worker] = {}
+        self._silence = SilenceWatch()
         self._stop_asked: float | None = None
 
     def __enter__(self) -> Self:
@@ -73,6 +80,8 @@ class Pool:
                 self._report(key, event)
             if running:
                 worker.enforce_limits()
+                if (remark := self._silence.remark(key, worker)) is not None:
+                    self._report(key, Event("warning", {"message": remark}))
             else:
                 del self._running[key]
                 ended.append((key, worker.outcome()))

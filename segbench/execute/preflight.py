@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from segbench.errors import CellError, PluginError
 
 from .jobs import cell_job, key_of, method_of
-from .outcome import Failed, Finished, Outcome
+from .outcome import Failed, Finished, Outcome, TimedOut
 from .pool import Pool
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from .jobs import Run
     from .workers import Event
+
+# Unless the run has a limit of its own. One step is taken; building may have to fetch pretrained weights.
+LIMIT_SECONDS = 600.0
 
 
 def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]:
@@ -51,8 +55,9 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
 
 def _start(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
     run.listener.started("preflight", cell)
+    limits = replace(run.limits, seconds=run.limits.seconds or LIMIT_SECONDS)
     # Not in the cell's own folder: another run may be at work there.
-    pool.start(key_of(cell), run.functions.preflight, cell_job(run, cell), folder / key_of(cell), run.limits)
+    pool.start(key_of(cell), run.functions.preflight, cell_job(run, cell), folder / key_of(cell), limits)
 
 
 def _failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
@@ -60,5 +65,8 @@ def _failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
     if isinstance(outcome, Failed) and outcome.error and not isinstance(outcome.error, PluginError | CellError):
         raise type(outcome.error)(f"method {cell.method.name!r} on {cell.dataset_name!r}: {outcome.error}")
     failure = None if isinstance(outcome, Finished) else outcome.failure
+    if isinstance(outcome, TimedOut):
+        cause = f"{outcome.failure.cause} of being built and stepped once (--timeout SECONDS allows another time)"
+        failure = outcome.failure.model_copy(update={"cause": cause})
     run.listener.ended("preflight", cell, "failed" if failure else "ok", failure)
     return failure

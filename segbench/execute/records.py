@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from segbench.plan.plugin_files import names_of, plugin_files
 from segbench.store.record import Cost, Record
 
 from .jobs import key_of
@@ -16,7 +17,18 @@ if TYPE_CHECKING:
     from segbench.store.record import Failure, Settled, Status
 
 # Fields that a record takes over from what a worker answers.
-MEASURED = ("scores", "per_class", "definitions", "evaluated", "train", "cost", "health", "generation", "refinement")
+MEASURED = (
+    "scores",
+    "per_class",
+    "definitions",
+    "evaluated",
+    "train",
+    "cost",
+    "health",
+    "generation",
+    "refinement",
+    "provenance",
+)
 
 
 def finished_record(
@@ -56,4 +68,5 @@ def _identity(cell: Cell) -> dict[str, Any]:
         "method": cell.method.name,
         "seed": cell.seed,
         "spec": cell.model_dump(mode="json", exclude={"dataset": {"root"}}),
+        "plugin_files": plugin_files(names_of(cell)),
     }

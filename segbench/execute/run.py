@@ -88,7 +88,7 @@ def run(
     with Interrupt() as interrupt:
         limits = Limits(timeout, memory_limit or fair_share(jobs))
         workers = workers or start_workers(plan.cells)
-        environment = probe(workers, functions.probe, device, limits, interrupt)
+        environment = probe(workers, functions.probe, device, limits, interrupt, listener)
         if environment is None:
             return _summary(plan, recorded, interrupt)
         context = Run(
@@ -113,13 +113,18 @@ def unrecorded(plan: Plan, folder: ResultsFolder) -> list[Cell]:
 
 
 def probe(
-    workers: Workers, function: str, device: str, limits: Limits, interrupt: Interrupt
+    workers: Workers, function: str, device: str, limits: Limits, interrupt: Interrupt, listener: Listener
 ) -> Mapping[str, Any] | None:
     """Ask a worker where it runs, "machine" and the resolved "device" among it; None if interrupted.
 
     Raises the SegbenchError for a device that is not there.
     """
-    with TemporaryDirectory(prefix="segbench-") as place, Pool(workers, 1, interrupt, _ignore) as pool:
+
+    def report(name: str, event: Event) -> None:
+        if event.name == "warning":
+            listener.notice(f"looking at the device: {event.fields['message']}")
+
+    with TemporaryDirectory(prefix="segbench-") as place, Pool(workers, 1, interrupt, report) as pool:
         pool.start("probe", function, device, Path(place), limits)
         while not interrupt.requested:
             for _, outcome in pool.advance():
@@ -131,10 +136,6 @@ def probe(
                     f"no worker process can run: {outcome.failure.cause}\n{outcome.failure.traceback or ''}"
                 )
     return None
-
-
-def _ignore(key: str, event: Event) -> None:
-    """A probe emits nothing of interest."""
 
 
 def _summary(

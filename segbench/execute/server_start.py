@@ -6,9 +6,13 @@ import atexit
 import gc
 import json
 import os
+import signal
 import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from .descendants import adopt_orphans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +43,10 @@ def prepare(instructions: str) -> None:
     """Take over the parent's import path, then import; `instructions` is JSON with "path" and "modules"."""
     given = json.loads(instructions)
     let_go_of_output()
+    adopt_orphans()  # what a worker that crashed has started then lies with the server, where it is found
+    warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")  # that is, one of those
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker may be asked where it stands before it can tell
     # A library that asks on import whether there is a GPU would otherwise make CUDA unusable in every worker.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     sys.path[:] = given["path"]

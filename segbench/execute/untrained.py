@@ -53,7 +53,7 @@ def time_untrained(
     workers = start_workers(request.cells)
     with Interrupt() as interrupt:
         limits = Limits(memory=fair_share(1))
-        environment = probe(workers, functions.probe, request.device, limits, interrupt)
+        environment = probe(workers, functions.probe, request.device, limits, interrupt, listener)
         if environment is None:
             return None
         accept(environment)

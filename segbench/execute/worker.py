@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import traceback
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +24,11 @@ from segbench import errors
 from segbench.store.record import Failure
 
 from .blame import blame_for_error
+from .descendants import adopt_orphans, descendants
+from .process_starts import ProcessStarts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from multiprocessing.connection import Connection
     from types import FrameType
     from typing import TextIO
@@ -100,6 +102,7 @@ def separate_from_parent() -> None:
     if sys.platform != "win32":
         os.setsid()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    adopt_orphans()
     threading.Thread(target=_die_with_parent, name="segbench-parent-watch", daemon=True).start()
 
 
@@ -121,6 +124,8 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        for one in descendants(os.getpid()):
+            one.kill()
         if sys.platform != "win32":
             os.killpg(os.getpgrp(), signal.SIGKILL)
         os._exit(1)
@@ -129,10 +134,25 @@ def _die_with_parent() -> None:
 def _answer(task: Task, connection: Connection) -> tuple[Any, ...]:
     try:
         settle(task)
-        with open(EVENTS, "a", encoding="utf-8") as events:
-            return ("finished", _load(task.function)(task.job, PipeChannel(connection, events)))
+        with (
+            open(EVENTS, "a", encoding="utf-8") as events,
+            _telling_of_processes(PipeChannel(connection, events)) as channel,
+        ):
+            return ("finished", _load(task.function)(task.job, channel))
     except BaseException as error:  # sys.exit() in a plugin is a failure as well
         return ("failed", failure_of(error), _own_type(error), str(error))
+
+
+@contextmanager
+def _telling_of_processes(channel: PipeChannel) -> Iterator[PipeChannel]:
+    """Say at the end which processes were left running; the parent kills them."""
+    starts = ProcessStarts()
+    starts.watch()
+    try:
+        yield channel
+    finally:
+        if (remark := starts.remark()) is not None:
+            channel.emit("warning", message=remark)
 
 
 def settle(task: Task) -> None:
@@ -167,10 +187,14 @@ def _load(function: str) -> Callable[[Any, PipeChannel], Any]:
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Return cause, plugin to blame and traceback of an error."""
+    """Return cause, plugin to blame and traceback of an error.
+
+    Of a lack of memory it is the plugin in whose code memory ran out.
+    """
+    source = error.__cause__ if isinstance(error, errors.OutOfMemoryError) and error.__cause__ else error
     return Failure(
         cause=cause_of(error),
-        plugin=blame_for_error(error),
+        plugin=(error.plugin if isinstance(error, errors.SegbenchError) else None) or blame_for_error(source),
         traceback="".join(traceback.format_exception(error)),
     )
 

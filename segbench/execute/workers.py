@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench import errors
 from segbench.plan.cache_folder import cache_folder
+from segbench.registry.plugin_files import expected_hashes
 from segbench.store.record import Failure
 
 from .blame import blame_for_crash
+from .descendants import Process, children, descendants, parent_of
+from .descendants import process as as_process
 from .memory import readable, resident_bytes
 from .outcome import Died, Failed, Finished, Outcome, TimedOut, cause_of_death
 from .server_start import VARIABLE
-from .worker import LOG, SCRATCH, STOP, Task, work
+from .worker import LOG, SCRATCH, STOP, TURN, Task, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +37,11 @@ _LOG_LINES = 40
 _SERVER_RESTARTS = 3
 _SERVER_END_SECONDS = 0.2  # until the system lets us know that the server is gone
 _STACK_SECONDS = 0.5  # for a worker that hangs to write down where
+_LOOK_SECONDS = 0.01
+_SWEEPS = 3  # what is killed may have started another process just before
+
+# Workers of this process that have not ended; one server may serve several `Workers`.
+_running: set[int] = set()
 
 
 class Event(NamedTuple):
@@ -98,10 +106,13 @@ class Worker:
 
     def __init__(self, process: BaseProcess, connection: Connection, workplace: Path, limits: Limits) -> None:
         self._process, self._connection, self._workplace, self._limits = process, connection, workplace, limits
-        self._started = time.monotonic()
+        self._started = self._heard = time.monotonic()
+        self._waits_for_turn = False
         self._answer: Outcome | None = None
         assert process.pid is not None, "the process has been started"
         self.pid = process.pid
+        self._seen, self._server = as_process(self.pid), parent_of(self.pid)
+        _running.add(self.pid)
 
     @property
     def waitables(self) -> list[Any]:
@@ -116,10 +127,18 @@ class Worker:
             except (EOFError, OSError):
                 self._connection.close()
                 return
+            self._heard = time.monotonic()
             if kind == "event":
-                yield Event(*content)
+                event = Event(*content)
+                self._waits_for_turn = event.name == TURN
+                yield event
             else:
                 self._answer = self._answer or _answered(kind, *content)
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the worker has said nothing though it should be at work."""
+        return 0.0 if self._answer is not None or self._waits_for_turn else time.monotonic() - self._heard
 
     def enforce_limits(self) -> None:
         """Kill the worker if it has used more time or memory than allowed."""
@@ -127,10 +146,11 @@ class Worker:
             return
         allowed, seconds = self._limits.memory, self._limits.seconds
         if seconds is not None and time.monotonic() - self._started > seconds:
-            self._write_down_stacks()
+            self.stacks()
             self._kill_for(TimedOut(Failure(cause=f"timed out after {seconds:g} s")))
         elif allowed is not None and (used := resident_bytes(self.pid)) > allowed:
             cause = f"out of memory: used {readable(used)} of {readable(allowed)} allowed"
+            self.stacks()
             self._kill_for(Died(Failure(cause=cause)))
 
     def request_stop(self) -> None:
@@ -139,16 +159,35 @@ class Worker:
 
     def send(self, message: Any) -> None:
         """Send the function's channel something to wait for; nothing happens if the worker has ended."""
+        self._heard, self._waits_for_turn = time.monotonic(), False
         with suppress(OSError):
             self._connection.send(message)
 
     def kill(self) -> None:
-        """Kill the worker and all it has started."""
+        """Kill the worker and all it has started, also what has left its process group."""
+        started = descendants(self.pid) if self.running else []
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         if self.running:  # it may not lead a group of its own yet
             self._process.kill()
+        for one in started:
+            one.kill()
+
+    def stacks(self) -> str:
+        """Have every thread's stack written into the log, even where a plugin holds the interpreter; return them."""
+        if sys.platform == "win32" or not self.running:
+            return ""
+        before = len(self._log())
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
+        deadline, written = time.monotonic() + _STACK_SECONDS, ""
+        while time.monotonic() < deadline:
+            self._process.join(_LOOK_SECONDS)
+            if (now := self._log()[before:]) and now == written:
+                break
+            written = now
+        return written
 
     def end(self) -> None:
         """Kill the worker without asking how it ended; its scratch folder may be another's by now."""
@@ -173,27 +212,37 @@ class Worker:
         self._answer = reason
         self.kill()
 
-    def _write_down_stacks(self) -> None:
-        """Have faulthandler write every thread's stack into the log, even where a plugin holds the interpreter."""
-        if sys.platform != "win32" and self.running:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGUSR1)
-            self._process.join(_STACK_SECONDS)
-
     def _close(self) -> None:
         self._connection.close()
         self._process.join()
         self._process.close()
+        _running.discard(self.pid)
+        for _ in range(_SWEEPS):
+            for one in self._orphans():
+                one.kill()
 
-    def _last_lines(self) -> str:
+    def _orphans(self) -> list[Process]:
+        """Return what an ended worker has started and that is the server's child now; see `adopt_orphans`.
+
+        Running workers adopt what they have started themselves, so whatever else is younger than this one was left by
+        it, or by another that has ended.
+        """
+        if self._seen is None or self._server is None or self._server.pid == os.getpid():
+            return []
+        found = [one for one in children(self._server.pid) if one.pid not in _running]
+        left = [one for one in found if one.started >= self._seen.started and one.lives]
+        return [one for parent in left for one in (parent, *descendants(parent.pid))]
+
+    def _log(self) -> str:
         try:
-            text = (self._workplace / LOG).read_text(encoding="utf-8", errors="replace")
+            return (self._workplace / LOG).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
-        lines = [
-            line for line in text.splitlines() if not line.startswith("Extension modules:")
-        ]  # thousands of letters
-        return "\n".join(lines[-_LOG_LINES:])
+
+    def _last_lines(self) -> str:
+        lines = self._log().splitlines()
+        shown = [line for line in lines if not line.startswith("Extension modules:")]  # thousands of letters
+        return "\n".join(shown[-_LOG_LINES:])
 
 
 def _context() -> ForkServerContext | SpawnContext:
@@ -203,8 +252,11 @@ def _context() -> ForkServerContext | SpawnContext:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment; a relative cache folder stays where it is, wherever a worker works."""
-    return {**os.environ, "SEGBENCH_CACHE": str(cache_folder())}
+    """Return this process's environment; a relative cache folder stays where it is, wherever a worker works.
+
+    Plugin files must be there as they are known here.
+    """
+    return {**os.environ, "SEGBENCH_CACHE": str(cache_folder()), **expected_hashes()}
 
 
 def _answered(kind: str, *content: Any) -> Outcome:
@@ -219,9 +271,11 @@ def _with_log(outcome: Outcome, log: str) -> Outcome:
     if isinstance(outcome, Finished) or not log:
         return outcome
     failure = outcome.failure
+    # Stacks in the log of a worker that could say itself what went wrong are from times when it was only silent.
+    crashed_in = None if isinstance(outcome, Failed) else blame_for_crash(log)
     explained = failure.model_copy(
         update={
-            "plugin": failure.plugin or blame_for_crash(log),
+            "plugin": failure.plugin or crashed_in,
             "traceback": "\n".join(filter(None, [failure.traceback, "The worker's last output:", log])),
         }
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.spec.protocol import Frozen
 
 from .cell import Cell
-from .file_hashes import file_hashes
+from .file_hashes import file_hashes, folder_hash
 from .identity import Identity, upstream_first
 from .key import cache_key, cell_key
 from .source import required_versions, source_hash
@@ -100,8 +100,10 @@ def _made_of(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, obj
 
 
 def _option_files(cell: Cell) -> dict[str, str]:
-    """Return the hashes of the files that options of the method and its protocol name, by absolute path."""
+    """Return the hashes of the files and folders that options of the method and its protocol name, by absolute path."""
     options = [value for _, use in cell.method.components for value in use.options.values()]
     values = [value for value in [*options, cell.method.protocol.features.weights] if isinstance(value, str)]
-    files = file_hashes(Path(value) for value in values if os.path.isabs(value) and os.path.isfile(value))
-    return {str(path): digest for path, digest in files.items()}
+    paths = [Path(value) for value in values if os.path.isabs(value)]
+    folders = {path: folder_hash(path) for path in paths if path.is_dir()}
+    files = file_hashes(path for path in paths if path.is_file())
+    return {str(path): digest for path, digest in {**files, **folders}.items()}

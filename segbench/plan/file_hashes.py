@@ -53,6 +53,12 @@ def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     return {path: hashes[path].digest for path in stats}
 
 
+def folder_hash(folder: Path) -> str:
+    """Return the SHA-256 of the names and contents of the files directly in a folder; OSError as `file_hashes`."""
+    hashes = file_hashes(sorted(path for path in folder.iterdir() if path.is_file()))
+    return hashlib.sha256("".join(f"{digest} {path.name}\n" for path, digest in hashes.items()).encode()).hexdigest()
+
+
 def _digest(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import PluginError
+from segbench.registry.plugin_files import content_of
 from segbench.registry.requirements import check_requirements, installed_versions
 
 if TYPE_CHECKING:
@@ -23,19 +24,24 @@ def source_hash(offer: Offer) -> str:
     """Return 16 hex digits that change with any .py file of the top-level package that defines the component's build.
 
     A plugin that is a single module counts with its one file; inside a namespace package the first regular package
-    counts. Raises PluginError if there is no source file.
+    counts. A file given with `--plugin` counts as it was read when it was loaded, along with the package that defines
+    the build if that is another. Raises PluginError if there is no source file.
     """
     module = _defining_module(offer)
-    files = _source_files(module)
+    files: dict[str, bytes] = {}
+    if offer.file is None or module.__file__ != str(offer.file):
+        files = {name: path.read_bytes() for name, path in _source_files(module).items()}
+    if offer.file is not None:
+        files[f"--plugin/{offer.file.name}"] = content_of(offer.file)
     if not files:
         raise PluginError(
             f"plugin {offer.plugin!r}: {offer.full_name} is defined in {module.__name__}, which has no source files, "
             "so a change of its code could not be noticed"
         )
     digest = hashlib.sha256()
-    for name, path in sorted(files.items()):
+    for name, content in sorted(files.items()):
         # Line endings depend on how the package was checked out, not on what it does.
-        content = path.read_bytes().replace(b"\r\n", b"\n")
+        content = content.replace(b"\r\n", b"\n")
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .loading import load_registry
-from .offers import Offer, PluginProblem, Registry
+from .offers import Offer, PluginNotice, PluginProblem, Registry, SwitchedOff
 
-__all__ = ["Offer", "PluginProblem", "Registry", "load_registry"]
+__all__ = ["Offer", "PluginNotice", "PluginProblem", "Registry", "SwitchedOff", "load_registry"]

@@ -10,6 +10,7 @@ from segbench.errors import DataError, OptionError
 
 from .dataset_checks import check_dataset
 from .options import build, coerce_options
+from .plugin_output import output_on_stderr
 from .signature import read_signature
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def open_dataset(offer: Offer, root: str | None, options: Mapping[str, Any]) -> 
     path = dataset_root(offer, root)
     if path is not None and not path.is_dir():
         raise DataError(f"dataset {offer.full_name}: {_what_is_there(path)} {path}. {_how_to_get_it(offer)}")
-    dataset = build(offer, {} if path is None else {"root": path}, coerced)
+    with output_on_stderr():
+        dataset = build(offer, {} if path is None else {"root": path}, coerced)
     return check_dataset(f"dataset {offer.full_name}", dataset)
 
 

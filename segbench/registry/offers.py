@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segbench.contracts import KINDS
 from segbench.errors import ComponentError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from segbench.component import Component
@@ -51,11 +52,47 @@ class PluginProblem:
 
 
 @dataclass(frozen=True)
+class PluginNotice:
+    """What a plugin that was loaded has done and should not; `message` goes on behind the plugin's name."""
+
+    plugin: str
+    distribution: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin!r} ({self.distribution}) {self.message}"
+
+
+@dataclass(frozen=True)
+class SwitchedOff:
+    """A plugin that was not loaded, and what switched it off: the option or the environment variable."""
+
+    plugin: str
+    distribution: str
+    by: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin!r} ({self.distribution}) is switched off by {self.by}"
+
+
+@dataclass(frozen=True)
 class Registry:
-    """The components of all plugins that could be loaded, and the problems of those that could not."""
+    """The components of all plugins that could be loaded, and the problems of those that could not.
+
+    `seconds` are those that loading each plugin took.
+    """
 
     installed: tuple[Offer, ...]
     problems: tuple[PluginProblem, ...] = ()
+    notices: tuple[PluginNotice, ...] = ()
+    switched_off: tuple[SwitchedOff, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def plugins(self) -> set[str]:
+        """The names of all plugins, also of those that are broken or switched off."""
+        loaded = {offer.plugin for offer in self.installed}
+        return loaded | {one.plugin for one in self.problems} | {one.plugin for one in self.switched_off}
 
     def offers(self, kind: Kind) -> list[Offer]:
         """Return the components of one kind, sorted by full name."""
@@ -72,12 +109,21 @@ class Registry:
             names = ", ".join(offer.full_name for offer in found)
             raise ComponentError(f"{kind} {name!r} is ambiguous: write one of {names}.")
         if not found:
-            raise ComponentError(self._why_unknown(kind, name, offers))
+            blamed = [problem.plugin for problem in self._broken(name) if "/" in name]
+            raise ComponentError(self._why_unknown(kind, name, offers), plugin=next(iter(blamed), None))
         return found[0]
+
+    def _broken(self, name: str) -> list[PluginProblem]:
+        """Return the broken plugins that may offer a component of this name."""
+        plugin, slash, _ = name.partition("/")
+        return [problem for problem in self.problems if not slash or problem.plugin == plugin]
 
     def _why_unknown(self, kind: Kind, name: str, offers: list[Offer]) -> str:
         plugin = name.partition("/")[0] if "/" in name else None
-        broken = [problem for problem in self.problems if plugin in (None, problem.plugin)]
+        off = [one for one in self.switched_off if plugin in (None, one.plugin)]
+        broken = self._broken(name)
+        if plugin and off:
+            return f"{kind} {name!r} cannot be had: {off[0]}; leave {plugin!r} out there."
         if plugin and broken:
             return (
                 f"{kind} {name!r} cannot be had: plugin {plugin!r} ({broken[0].distribution}) is broken: "
@@ -86,9 +132,14 @@ class Registry:
         there_is = ", ".join(offer.full_name for offer in offers) or "none"
         known = [offer.full_name for offer in offers] + [offer.component.name for offer in offers]
         message = f"unknown {kind} {name!r}. There is: {there_is}.{nearest(name, known)}{self._other_kind(kind, name)}"
+        if plugin and plugin not in self.plugins:
+            message += f" No plugin is called {plugin!r}; a single file that offers it is given with --plugin FILE."
         if broken:
             names = ", ".join(repr(problem.plugin) for problem in broken)
             message += f" Broken plugins, which may offer it: {names}; see `segbench doctor`."
+        if off:
+            names = ", ".join(f"{one.plugin!r} (by {one.by})" for one in off)
+            message += f" Plugins that are switched off, which may offer it: {names}."
         return message
 
     def _other_kind(self, kind: Kind, name: str) -> str:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import OptionError, PluginError, nearest
 
+from .global_state import kept_while_building
+from .plugin_files import import_hint
 from .requirements import check_requirements
 from .signature import Option, read_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic import TypeAdapter
 
     from .offers import Offer
 
-__all__ = ["Option", "build", "coerce_options", "options_of"]
+__all__ = ["Option", "build", "build_and_watch", "coerce_options", "options_of"]
 
 
 def options_of(offer: Offer) -> list[Option]:
@@ -39,8 +42,30 @@ def build(offer: Offer, vocabulary: Mapping[str, Any], options: Mapping[str, Any
     """Call the component's `build` with what it asks for out of `vocabulary`, and with its options.
 
     `options` are as in a benchmark file or as `coerce_options` returns them; `build` gets them in the types it states.
-    Raises ComponentError where a required library is missing, else what `coerce_options` raises; errors of `build`
-    itself pass through.
+    What `build` changes for the whole process is put back, and stderr is told. Raises ComponentError where a required
+    library is missing, PluginError where `build` ends the program, else what `coerce_options` raises; errors of
+    `build` itself pass through.
+    """
+    built, changes = build_and_watch(offer, vocabulary, options)
+    if changes:
+        print(
+            f"plugin {offer.plugin!r} ({offer.distribution} {offer.version}) changed {', '.join(changes)} while it "
+            f"built {offer.full_name}; this was put back",
+            file=sys.stderr,
+        )
+    return built
+
+
+def build_and_watch(
+    offer: Offer, vocabulary: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[Any, Sequence[str]]:
+    """Do as `build` does; return what was built, and what `build` changed for the whole process until it was put back.
+
+    >>> from segbench import Component
+    >>> from segbench.registry import Offer
+    >>> component = Component("limit", lambda: sys.setrecursionlimit(4000), "Changes a limit")
+    >>> build_and_watch(Offer("loss", "mine", "my-dist", "1.0", component), {}, {})
+    (None, ['the recursion limit'])
     """
     check_requirements(offer)
     signature = read_signature(offer.kind, offer.component.build)
@@ -49,7 +74,20 @@ def build(offer: Offer, vocabulary: Mapping[str, Any], options: Mapping[str, Any
         raise PluginError(f"{offer.kind} {offer.full_name} asks for {', '.join(missing)}, which it cannot have here")
     asked = {name: vocabulary[name] for name in signature.asked if name in vocabulary}
     chosen = {name: value for name, (_, value) in _coerced(offer, options).items()}
-    return offer.component.build(**asked, **chosen)
+    with kept_while_building() as changes:
+        return _call(offer, {**asked, **chosen}), changes
+
+
+def _call(offer: Offer, arguments: Mapping[str, Any]) -> Any:
+    """Call `build`; what would end the program, or a file's vain import of its neighbour, becomes a PluginError."""
+    try:
+        return offer.component.build(**arguments)
+    except SystemExit as error:
+        raise PluginError(f"{offer.kind} {offer.full_name}: its build called sys.exit({error.code!r})") from error
+    except ImportError as error:
+        if offer.file is not None and (hint := import_hint(offer.file, error)):
+            raise PluginError(f"{offer.kind} {offer.full_name}: {error}.{hint}") from error
+        raise
 
 
 def _coerced(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeAdapter[Any], Any]]:

@@ -21,7 +21,7 @@ def check_requirements(offer: Offer) -> None:
     missing = [name for name, found in installed_versions(offer).items() if found is None]
     if missing:
         extra = offer.component.extra
-        wanted = f"'{offer.distribution}[{extra}]'" if extra else " ".join(missing)
+        wanted = f"'{offer.distribution}[{extra}]'" if extra and offer.file is None else " ".join(missing)
         raise ComponentError(
             f"{offer.kind} {offer.full_name} needs {', '.join(missing)}, not installed here: pip install {wanted}"
         )

@@ -73,12 +73,16 @@ def _offer(kind: Kind, node: Node, registry: Registry) -> Offer:
 def _options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequence[str]) -> dict[str, object]:
     given = {name: node.plain() for name, node in nodes.items()}
     try:
-        options = coerce_options(offer, given)
+        options: dict[str, object] = coerce_options(offer, given)
     except OptionError as error:
         culprit = _culprit(offer, given, str(error))
         message = f"{error}{_beside(offer, culprit, keys)}"
         raise (nodes[culprit].place if culprit else place).error(message) from error
-    return {name: _resolved(value, nodes[name].place) if name in nodes else value for name, value in options.items()}
+    for name, node in nodes.items():
+        options[name] = _resolved(options[name], node.place)
+        if offer.kind != "dataset":  # whose folders lie below its root
+            options[name] = _resolved_folder(options[name], node.place)
+    return options
 
 
 def _beside(offer: Offer, name: str | None, keys: Sequence[str]) -> str:
@@ -94,6 +98,14 @@ def _resolved(value: object, place: Place) -> object:
         return value
     path = place.folder / os.path.expanduser(value)
     return str(path.resolve()) if path.is_file() else value
+
+
+def _resolved_folder(value: object, place: Place) -> object:
+    """Make the path of an existing folder absolute if it is written as nothing but a path is: ./name, ~/name."""
+    if not isinstance(value, str) or not value.startswith(("./", "../", "~/", "/")):
+        return value
+    path = place.folder / os.path.expanduser(value)
+    return str(path.resolve()) if path.is_dir() else value
 
 
 def _culprit(offer: Offer, given: dict[str, object], message: str) -> str | None:

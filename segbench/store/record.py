@@ -260,7 +260,7 @@ class Failure(Part):
 
 
 class PluginFile(Part):
-    """A file given with `--plugin` that offers a component of the cell; `copy_path` is relative to the cell's folder."""
+    """A file given with `--plugin` that offers a component; `copy_path` is relative to the folder of its cell."""
 
     plugin: str
     sha256: str

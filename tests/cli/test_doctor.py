@@ -7,6 +7,7 @@ import pytest
 from segbench.cli import diagnosis, main
 from segbench.cli.diagnosis import diagnose
 from segbench.engine import libraries
+from segbench.registry import slow_load
 
 
 def doctor(capsys, *arguments):
@@ -18,7 +19,7 @@ def test_a_sound_installation_shows_devices_versions_folders_and_plugins(capsys,
     monkeypatch.setenv("SEGBENCH_DATA", str(tmp_path))
     code, out = doctor(capsys, "--json")
     found = json.loads(out)
-    assert (code, found["ok"], found["problems"]) == (0, True, [])
+    assert (code, found["ok"], found["problems"], found["notes"]) == (0, True, [], [])
     assert found["devices"][0]["device"] == "cpu"
     assert found["devices"][0]["bf16"] in ("native", "emulated", "unknown")
     assert {"python", "segbench", "torch", "pydantic", "ruamel.yaml"} <= {fact["name"] for fact in found["versions"]}
@@ -27,6 +28,8 @@ def test_a_sound_installation_shows_devices_versions_folders_and_plugins(capsys,
     assert all(folder["free_bytes"] > 0 for folder in found["folders"])
     [basic] = [plugin for plugin in found["plugins"] if plugin["name"] == "basic"]
     assert basic["offers"]["generator"] == 1
+    assert basic["file"] is None
+    assert basic["seconds"] >= 0
     code, out = doctor(capsys)
     assert code == 0
     assert out.splitlines()[0] == "devices"
@@ -58,6 +61,33 @@ def segbench_losses():
     assert code == 0
     [line] = [line for line in out.splitlines() if line.strip().startswith("mine ")]
     assert line.split() == ["mine", "my-dist", "1.0", "1", "losses", "not", "installed:", "no-such-library"]
+
+
+def test_what_is_good_to_know_of_plugins_stands_under_notes_and_is_nothing_broken(install_plugin, monkeypatch):
+    source = "import sys\nsys.setrecursionlimit(54321)\nfrom segbench import Component, hookimpl\n"
+    source += "@hookimpl\ndef segbench_losses():\n    yield Component('a', lambda num_classes: None, 'A')\n"
+    install_plugin("my-dist", {"mine": "mine"}, {"mine.py": source})
+    install_plugin("off-dist", {"off": "off"}, {"off.py": source})
+    monkeypatch.setenv("SEGBENCH_DISABLED_PLUGINS", "off,min")
+    monkeypatch.setattr(slow_load, "SLOW_SECONDS", 0.0)
+    part = diagnosis.look_at_plugins()
+    assert part.problems == []
+    assert part.notes[:2] == [
+        "plugin 'mine' (my-dist 1.0) changed the recursion limit while it was loaded; this was put back",
+        "plugin 'off' (off-dist 1.0) is switched off by SEGBENCH_DISABLED_PLUGINS",
+    ]
+    assert any(
+        note.startswith("plugin 'mine' took 0.") and note.endswith("s to load, in every command") for note in part.notes
+    )
+    assert part.notes[-1] == (
+        "SEGBENCH_DISABLED_PLUGINS names the plugin 'min', which does not exist. Did you mean 'mine'?"
+    )
+
+
+def test_notes_are_printed_before_the_verdict(monkeypatch, capsys):
+    part = diagnosis.Part(notes=["plugin 'mine' is late"])
+    monkeypatch.setattr(diagnosis, "diagnose", lambda: {"plugins": part})
+    assert doctor(capsys) == (0, "plugins\nnotes\n  plugin 'mine' is late\nnothing is broken\n")
 
 
 def test_folders_that_cannot_be_used_are_problems(capsys, monkeypatch, tmp_path):

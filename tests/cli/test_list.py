@@ -56,6 +56,7 @@ def test_broken_plugins_are_named_on_stderr_and_stdout_stays_pure(mine, capsys):
         "plugin": "mine",
         "distribution": "my-dist",
         "version": "1.5",
+        "file": None,
         "maps": None,
         "role": "penalty",
         "requires": ["typer", "no-such-library"],
@@ -64,6 +65,23 @@ def test_broken_plugins_are_named_on_stderr_and_stdout_stays_pure(mine, capsys):
     assert "broken plugin 'bad' (bad-dist 1.0) offers nothing: bad cannot be imported: RuntimeError: no luck." in (
         captured.err
     )
+
+
+def test_what_plugins_do_and_should_not_is_told_on_stderr(install_plugin, capsys):
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": f"import os\nos.chdir('/')\n{SOURCE}"})
+    assert main(["list", "--json"]) == 0
+    captured = capsys.readouterr()
+    json.loads(captured.out)
+    assert captured.err == (
+        "plugin 'mine' (my-dist 1.0) changed the working folder while it was loaded; this was put back\n"
+    )
+
+
+def test_a_broken_plugin_that_prints_leaves_stdout_pure(mine, capsys):
+    assert main(["list", "--json"]) == 0
+    captured = capsys.readouterr()
+    json.loads(captured.out)
+    assert "plugin 'bad' (bad-dist 1.0) printed while it was loaded:\n  I am loud\n" in captured.err
 
 
 def test_an_unknown_kind_names_the_kinds(capsys):

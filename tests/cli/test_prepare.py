@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import subprocess
 import sys
 
 import numpy as np
@@ -215,23 +214,18 @@ def test_larger_splits_tell_their_progress_in_lines(capsys):
     assert capsys.readouterr().err.splitlines() == ["train: checking 100 images"]
 
 
-def test_larger_splits_show_a_bar_on_a_terminal(tmp_path):
+def test_larger_splits_show_a_bar_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
     parent, child = pty.openpty()
-    command = "import sys; from segbench.cli import main; sys.exit(main(sys.argv[1:]))"
-    arguments = ["prepare", "shapes", "--option", "train=100", "--option", "size=[18, 18]", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", command, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=child,
-        env={**os.environ, "TERM": "xterm"},
-        check=True,
-    )
-    os.close(child)
-    shown = os.read(parent, 1 << 16).decode()
+    with os.fdopen(child, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert main(["prepare", "shapes", "--option", "train=100", "--option", "size=[18, 18]", "--json"]) == 0
+        terminal.flush()
+        shown = os.read(parent, 1 << 16).decode()
     os.close(parent)
     assert "train" in shown
     assert "/100" in shown
-    assert json.loads(done.stdout)["name"] == "data/shapes"
+    assert json.loads(capsys.readouterr().out)["name"] == "data/shapes"
 
 
 def test_truth_must_score_1_and_what_class_0_everywhere_scores_is_told(tmp_path, capsys):

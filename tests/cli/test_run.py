@@ -28,7 +28,7 @@ methods:
 
 
 def call(*arguments, **settings):
-    """Start `segbench run` in a process of its own, for it starts a fork server that imports torch."""
+    """Start `segbench run` in a process of its own, which signals can reach alone."""
     program = "import sys; from segbench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
@@ -93,15 +93,17 @@ def test_limits_below_sense_are_refused(option, benchmark, capsys):
     assert option.split("=")[0] in capsys.readouterr().err
 
 
-def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_what_failed(tmp_path, benchmark):
-    command = [benchmark(), "--results", tmp_path / "results", "--device", "cpu"]
-    code, out, err = ended(call(*command))
-    assert code == 1
-    assert "plain" in out
-    assert "mIoU" in out
-    assert "the loss became" in out
-    assert str(tmp_path / "results") in out
-    lines = err.splitlines()
+def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_what_failed(
+    tmp_path, benchmark, segbench
+):
+    command = ["run", str(benchmark()), "--results", str(tmp_path / "results"), "--device", "cpu"]
+    first = segbench(tmp_path, *command)
+    assert first.returncode == 1
+    assert "plain" in first.stdout
+    assert "mIoU" in first.stdout
+    assert "the loss became" in first.stdout
+    assert str(tmp_path / "results") in first.stdout
+    lines = first.stderr.splitlines()
     assert "2 cells to run, 0 already recorded" in lines
     assert "shapes / plain / seed 0: started" in lines
     assert [line for line in lines if line.startswith("shapes / diverges / seed 0: failed")]
@@ -110,9 +112,9 @@ def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_wh
     assert found["plain"]["environment"]["jobs"] == 1
     assert len(found["plain"]["inference"]) == 6  # three stages at two batch sizes
 
-    code, out, err = ended(call(*command, "--only", "plain"))
-    assert code == 0
-    assert "0 cells to run, 1 already recorded" in err
+    second = segbench(tmp_path, *command, "--only", "plain")
+    assert second.returncode == 0
+    assert "0 cells to run, 1 already recorded" in second.stderr
 
 
 def steps_reported(results):

@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from segbench.cli import main
-from segbench.cli.shell import debug_first
+from segbench.cli.global_options import global_options_first
 
 DATASET = """
 from segbench import Component, hookimpl
@@ -59,8 +59,31 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys, arguments):
 
 
 def test_debug_after_two_dashes_is_no_option():
-    assert debug_first(["list", "--", "--debug"]) == (["list", "--", "--debug"], False)
-    assert debug_first(["list", "--debug", "--", "x"]) == (["--debug", "list", "--", "x"], True)
+    assert global_options_first(["list", "--", "--debug"]) == (["list", "--", "--debug"], False)
+    assert global_options_first(["list", "--debug", "--", "x"]) == (["--debug", "list", "--", "x"], True)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["run", "b.yaml", "--plugin", "x.py"], ["--plugin", "x.py", "run", "b.yaml"]),
+        (["run", "--plugin=x.py", "b.yaml"], ["--plugin=x.py", "run", "b.yaml"]),
+        (
+            ["list", "--disable", "a", "--plugin", "x.py", "--disable=b"],
+            ["--disable", "a", "--plugin", "x.py", "--disable=b", "list"],
+        ),
+        (["score", "--", "--disable", "a"], ["score", "--", "--disable", "a"]),
+        (["list", "--disable"], ["--disable"]),
+        (["list", "--disable", "--", "x"], ["--disable"]),
+    ],
+)
+def test_options_of_the_program_may_stand_anywhere(given, expected):
+    assert global_options_first(given) == (expected, False)
+
+
+def test_a_missing_value_is_named(capsys):
+    assert main(["list", "--plugin"]) == 2
+    assert "'--plugin' requires an argument" in capsys.readouterr().err
 
 
 def test_a_bug_in_a_plugin_names_the_plugin(install_plugin, capsys):

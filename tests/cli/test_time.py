@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 
 import pytest
 from scipy.stats import gmean
@@ -34,15 +33,6 @@ methods:
   images: {generator: gan/spade, discriminator: gan/patchgan, adversarial: {use: gan/hinge}}
   refiner: {generator: refine/unet, losses: [losses/cross_entropy], refines: {method: fcn, folds: 2}}
 """
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_lock(tmp_path_factory):
-    """Keep the locks of devices, which all processes of a machine share, apart from those of real runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
-        patch.setattr(tempfile, "tempdir", None)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -243,20 +244,31 @@ class Planned:
         return {path.name for path in self.record_path(name).with_suffix("").iterdir()}
 
 
+def plan_in(folder: Path, text: str, *changes: str) -> Planned:
+    """Return the planned benchmark of a file; a cell is named by its method, or by "method subset" if it has one."""
+    path = folder / "benchmark.yaml"
+    path.write_text(text)
+    registry = load_registry()
+    benchmark = load_benchmark(str(path), registry, sets=changes)
+    plan = build_plan(benchmark, registry, known(take_fingerprints(open_datasets(benchmark, registry))), threads=1)
+    names = {
+        cell.method.name if cell.subset == "all" else f"{cell.method.name} {cell.subset}": cell for cell in plan.cells
+    }
+    return Planned(folder / "results", registry, names)
+
+
 @pytest.fixture
 def planned(tmp_path):
-    """The maker of planned benchmarks; a cell is named by its method, or by "method subset" if it has one."""
+    """The maker of planned benchmarks; see `plan_in`."""
+    return partial(plan_in, tmp_path)
 
+
+@pytest.fixture(scope="module")
+def planned_once(tmp_path_factory):
+    """The maker of planned benchmarks that all tests of a module share, one for each text and changes."""
+
+    @cache
     def make(text: str, *changes: str) -> Planned:
-        path = tmp_path / "benchmark.yaml"
-        path.write_text(text)
-        registry = load_registry()
-        benchmark = load_benchmark(str(path), registry, sets=changes)
-        plan = build_plan(benchmark, registry, known(take_fingerprints(open_datasets(benchmark, registry))), threads=1)
-        names = {
-            cell.method.name if cell.subset == "all" else f"{cell.method.name} {cell.subset}": cell
-            for cell in plan.cells
-        }
-        return Planned(tmp_path / "results", registry, names)
+        return plan_in(tmp_path_factory.mktemp("planned"), text, *changes)
 
     return make

@@ -38,6 +38,12 @@ def trained(training, recorder, path, **settings):
     return made, outcome
 
 
+@pytest.fixture(scope="module")
+def twins():
+    """The weights of twins by their protocol; each is trained once for all games."""
+    return {}
+
+
 @pytest.mark.parametrize(
     "protocol",
     [
@@ -51,11 +57,12 @@ def trained(training, recorder, path, **settings):
     ids=["fp32", "bf16", "fp16", "channels_last", "bf16 channels_last", "ema"],
 )
 @pytest.mark.parametrize("game", [*GAMES, "detached"])
-def test_a_weight_of_0_leaves_the_bits_of_the_twin(training, recorder, tmp_path, game, protocol):
+def test_a_weight_of_0_leaves_the_bits_of_the_twin(training, recorder, tmp_path, twins, game, protocol):
     recipe = {"placebo": "detached"} if game == "detached" else {**GAMES[game], "weight": 0.0}
-    twin, _ = trained(training, recorder, tmp_path / "twin", **protocol)
+    if str(protocol) not in twins:
+        twins[str(protocol)] = weights(trained(training, recorder, tmp_path / "twin", **protocol)[0].network)
     other, _ = trained(training, recorder, tmp_path / "other", adversary=recipe, **protocol)
-    assert_equal(weights(twin.network), weights(other.network))
+    assert_equal(twins[str(protocol)], weights(other.network))
 
 
 @pytest.mark.parametrize("game", GAMES)

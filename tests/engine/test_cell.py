@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -88,6 +90,18 @@ def test_a_cell_starts_from_the_weights_of_the_one_it_names(jobs, recorder, tmp_
     run_cell(made["tuned"], recorder())
     base, tuned = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "tuned"))
     assert all(torch.equal(base[name], tuned[name]) for name in base)
+
+
+def test_a_cell_tells_the_pretrained_weights_it_started_from(jobs, recorder, tmp_path):
+    made = jobs()["base"]
+    weights = tmp_path / "test_resnet.pth"
+    torch.save(timm.create_model("test_resnet").state_dict(), weights)
+    options = {"backbone": "test_resnet", "weights": str(weights), "width": 8, "out_indices": [1]}
+    generator = ComponentUse(use="timm/fpn", options=options)
+    cell = made.cell.model_copy(update={"method": made.cell.method.model_copy(update={"generator": generator})})
+    result = run_cell(made.model_copy(update={"cell": cell}), recorder())
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert result.provenance == {"weights": "test_resnet.pth", "sha256": digest}
 
 
 def test_a_cell_asked_to_stop_is_interrupted_and_keeps_its_checkpoint(jobs, recorder, tmp_path):

@@ -10,13 +10,16 @@ from segbench.engine.components import (
     build_loss,
     build_losses,
     build_network,
+    check_module,
     check_no_batch_norm,
     mapping_of,
 )
 from segbench.engine.data.batches import Batch
 from segbench.engine.network import Segmenter, Synthesizer
 from segbench.engine.pairing import pairing
-from segbench.errors import SpecError
+from segbench.engine.supervised_loss import SupervisedLoss
+from segbench.errors import PluginError, SpecError
+from segbench.registry import load_registry
 from segbench.spec.recipe import ComponentUse, Penalty
 
 CPU = torch.device("cpu")
@@ -150,6 +153,25 @@ def test_losses_come_with_their_weights_and_know_the_dataset(planned):
     logits, labels = torch.rand(1, 4, 2, 2), torch.tensor([[[0, 255], [255, 255]]])
     expected = nn.functional.cross_entropy(logits[:, :, 0, 0], torch.tensor([0]))
     torch.testing.assert_close(cross_entropy(logits, labels), expected)
+
+
+def test_a_loss_that_is_no_scalar_is_its_plugins_fault():
+    class Offered:
+        full_name, plugin = "bad/vector", "bad"
+
+    each = SupervisedLoss(Offered(), lambda output, target: output.mean(dim=(1, 2, 3)))
+    with pytest.raises(PluginError, match=r"loss bad/vector returned a tensor \(2,\) for an output") as caught:
+        each(torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.int64))
+    assert caught.value.plugin == "bad"
+
+
+@pytest.mark.parametrize("built", [None, lambda images: images])
+def test_what_is_no_network_is_its_plugins_fault(built):
+    offer = load_registry().find("generator", "basic/fcn")
+    check_module(nn.Identity(), offer)
+    with pytest.raises(PluginError, match=r"generator basic/fcn built a \w+; expected a torch.nn.Module") as caught:
+        check_module(built, offer)
+    assert caught.value.plugin == "basic"
 
 
 def test_options_of_a_component_reach_it(planned):

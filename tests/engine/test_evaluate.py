@@ -116,7 +116,7 @@ def test_validation_counts_the_same_confusion_and_nothing_else():
     dataset = dataset_of(list(pairs_at_random()), 4)
     resident = ResidentSplit(pack(dataset, "test", fingerprint(dataset)), torch.device("cpu"))
     network = LabelsInTheImage(4).train()
-    confusion = confusion_counts(network, resident, **settings_of(dataset))
+    confusion = confusion_counts(network, resident, split="test", **settings_of(dataset))
     np.testing.assert_array_equal(confusion, counts_of(dataset).confusion)
     assert not network.training
 

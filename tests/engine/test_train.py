@@ -127,7 +127,10 @@ def test_a_loss_that_is_not_finite_ends_the_cell_and_names_the_step(training, re
     def poisoned(output, target):
         return output.mean() * math.nan
 
-    with pytest.raises(CellError, match=r"the loss became nan by step \d+; lower optimizer.lr"):
+    expected = (
+        r"the loss became nan by step \d+: a loss is not finite since step 1, of a finite output; lower optimizer.lr"
+    )
+    with pytest.raises(CellError, match=expected):
         train(training(loss=poisoned), tmp_path / "checkpoint", NEVER, recorder())
 
 

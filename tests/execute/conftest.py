@@ -33,6 +33,39 @@ def workers():
     return Workers(["pytest", "segbench.engine.job"])
 
 
+PLUGIN = """
+import ctypes, subprocess, sys, time
+
+def build():
+    return sorted([1, 'a'])
+
+def crash():
+    ctypes.string_at(0)
+
+def leave():
+    return subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid
+
+def hang():
+    while True:
+        time.sleep(0.05)
+
+def hog(patient):
+    held = []
+    while patient:
+        held.append(bytearray(b'1' * 20_000_000))
+    raise MemoryError
+"""
+
+
+@pytest.fixture
+def broken_plugin(install_plugin):
+    """Install a plugin `broken` whose functions misbehave, and one `other` in the same package; returns its folder."""
+    files = {"__init__": "", "network": PLUGIN, "other/__init__": ""}
+    points = {"broken": "broken_plugin", "other": "broken_plugin.other"}
+    install_plugin("broken", points, {f"broken_plugin/{name}.py": text for name, text in files.items()})
+    return install_plugin.folder / "broken_plugin"
+
+
 @pytest.fixture
 def until():
     """Wait until a condition holds; fail if it does not in good time."""

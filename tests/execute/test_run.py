@@ -12,6 +12,7 @@ import pytest
 from run_functions import FUNCTIONS, make_cell, make_plan, run_plan
 
 from segbench.errors import CellError, DataError, RecordError
+from segbench.execute import preflight
 from segbench.execute.listener import Silence
 from segbench.plan.build import Plan
 from segbench.spec.protocol import Timing
@@ -110,6 +111,15 @@ def test_a_cell_that_fails_is_recorded_with_its_cause_and_the_others_go_on(tmp_p
 def test_a_cell_that_takes_too_long_is_recorded_as_timed_out(tmp_path, workers):
     summary = run_plan(make_plan(["stubborn"]), tmp_path, workers=workers, timeout=1)
     assert summary.records[0].error.cause == "timed out after 1 s"
+
+
+def test_a_method_that_hangs_in_preflight_has_a_limit_of_its_own(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr(preflight, "LIMIT_SECONDS", 0.5)
+    functions = FUNCTIONS.__class__(FUNCTIONS.probe, "worker_functions:hangs", FUNCTIONS.cell, FUNCTIONS.timing)
+    (record,) = run_plan(make_plan(["plain"]), tmp_path, workers=workers, functions=functions).records
+    expected = "timed out after 0.5 s of being built and stepped once (--timeout SECONDS allows another time)"
+    assert (record.status, record.error.cause) == ("failed", expected)
+    assert ran(tmp_path) == []
 
 
 def test_a_failed_cell_is_tried_again_by_the_next_run(tmp_path, workers):

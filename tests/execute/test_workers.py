@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from segbench.execute.descendants import process
 from segbench.execute.outcome import Died, Finished, TimedOut
 from segbench.execute.preload import modules_to_preload
+from segbench.execute.workers import Limits
 
 MEGABYTE = 10**6
 
@@ -53,6 +55,65 @@ def test_what_a_worker_has_started_ends_with_it(outcome_of, until):
     outcome = outcome_of("leaves_a_child")
     assert isinstance(outcome, Finished)
     until(lambda: not Path(f"/proc/{outcome.result}").exists())
+
+
+def lives(pid):
+    found = process(pid)
+    return found is not None and found.lives
+
+
+@pytest.mark.parametrize("function", ["leaves_a_session", "leaves_an_orphan"])
+def test_what_a_worker_has_started_ends_with_it_also_outside_of_its_group(outcome_of, until, function):
+    child = outcome_of(function).result
+    until(lambda: not lives(child))
+    [(_, fields)] = outcome_of.events
+    assert fields["message"].startswith(f"the cell left a process running, now killed: {sys.executable} -c import time")
+
+
+@pytest.mark.parametrize("limit", [{}, {"seconds": 2}])
+def test_what_a_worker_has_started_ends_with_it_also_when_it_crashes_or_is_killed(outcome_of, tmp_path, until, limit):
+    function = "leaves_a_session_and_hangs" if limit else "crashes_and_leaves_a_session"
+    assert not isinstance(outcome_of(function, **limit), Finished)
+    until(lambda: not lives(int((tmp_path / "work" / "child").read_text())))
+
+
+def test_what_others_have_started_is_left_alone(workers, outcome_of, tmp_path, until):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as mine:
+        beside = workers.start("worker_functions:leaves_a_session_and_hangs", None, tmp_path / "beside", Limits())
+        file = tmp_path / "beside" / "child"
+        its = int(until(lambda: file.exists() and file.read_text()))
+        outcome_of("crashes_and_leaves_a_session")
+        assert lives(mine.pid)
+        assert lives(its)
+        beside.end()
+        until(lambda: not lives(its))
+        assert lives(mine.pid)
+        mine.communicate(b"\n")
+
+
+def test_a_plugin_that_leaves_a_process_is_named(outcome_of, broken_plugin):
+    outcome_of("leaves_a_process_of_a_plugin")
+    [(name, fields)] = outcome_of.events
+    assert name == "warning"
+    assert fields["message"].startswith("plugin 'broken' left a process running, now killed: ")
+
+
+def test_a_process_that_was_waited_for_is_nobodys_fault(outcome_of):
+    assert outcome_of("leaves_nothing") == Finished(None)
+    assert outcome_of.events == []
+
+
+@pytest.mark.parametrize(
+    ("function", "limit"),
+    [
+        ("hangs_in_plugin", {"seconds": 1}),
+        ("runs_out_of_memory_in_plugin", {"memory": 400 * MEGABYTE}),
+        ("runs_out_of_memory_in_plugin", {}),
+        ("plugin_error", {}),
+    ],
+)
+def test_the_plugin_in_whose_code_a_worker_ended_is_named(outcome_of, broken_plugin, function, limit):
+    assert outcome_of(function, job="error" if not limit else None, **limit).failure.plugin == "broken"
 
 
 PROGRAM = """

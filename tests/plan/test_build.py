@@ -3,7 +3,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segbench.errors import SpecError
@@ -233,6 +233,7 @@ def lasting_toy(tmp_path_factory):
 
 
 @given(tree=st.lists(st.integers(-1, 5), min_size=1, max_size=6), random=st.randoms())
+@settings(max_examples=40)
 def test_keys_do_not_depend_on_the_order_of_methods_and_seeds(lasting_toy, tree, random):
     # Each number is the earlier method that this one starts from, if there is one.
     methods = [method(str(i), start_from=str(to) if 0 <= to < i else None) for i, to in enumerate(tree)]
@@ -259,3 +260,17 @@ def test_the_content_of_a_file_that_an_option_names_is_in_the_key(toy, tmp_path)
         assert cell.files.keys() == {str(weights)}
         keys.add(cell.key)
     assert len(keys) == 3
+
+
+def test_the_content_of_a_folder_that_an_option_names_is_in_the_key_wherever_it_lies(toy, tmp_path):
+    keys = []
+    for place, name, content in (("a", "w", b"1"), ("b", "w", b"1"), ("c", "w", b"2"), ("d", "v", b"1")):
+        folder = tmp_path / place
+        folder.mkdir()
+        (folder / name).write_bytes(content)
+        recipe = method(generator=ComponentUse(use="toy/net", options={"weights": str(folder)}))
+        (cell,) = build(toy, benchmark(recipe, seeds=(0,))).cells
+        assert cell.files.keys() == {str(folder)}
+        keys.append(cell.key)
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3

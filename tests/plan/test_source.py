@@ -11,6 +11,7 @@ from segbench.component import Component
 from segbench.errors import ComponentError, PluginError
 from segbench.plan.source import required_versions, source_hash
 from segbench.registry import Offer
+from segbench.registry.plugin_files import load_file
 
 from .conftest import forget
 
@@ -125,6 +126,35 @@ def test_wrapped_functions_classes_and_objects_lead_to_their_module(importable):
     )
     builds = [module.plain, module.wrapped, functools.partial(module.plain, width=3), module.Build, module.instance]
     assert len({source_hash(offer_of(build)) for build in builds}) == 1
+
+
+def file_offer(path, build):
+    return Offer("generator", path.stem, path.name, "0" * 12, Component("x", build, "a toy"), path)
+
+
+def test_a_plugin_file_counts_as_it_was_loaded_wherever_it_lies(tmp_path):
+    def hash_of(folder, text):
+        path = tmp_path / folder / "toy_file.py"
+        path.parent.mkdir()
+        path.write_text(text)
+        offer = file_offer(path, load_file(path).build)
+        before = source_hash(offer)
+        path.write_text("# edited\n")  # this process goes on with what it has loaded
+        assert source_hash(offer) == before
+        return before
+
+    source = "def build(): pass\n"
+    one, other = hash_of("one", source), hash_of("other", source)
+    assert one == other != hash_of("third", f"{source}# a comment\n")
+
+
+def test_a_plugin_file_counts_along_with_the_package_that_it_takes_the_build_from(importable, tmp_path):
+    path = tmp_path / "toy_borrowing.py"
+    path.write_text("")
+    offer = file_offer(path, importable("toy_lender", "def build(): pass\n").build)
+    before = source_hash(offer)
+    (tmp_path / "toy_lender.py").write_text("def build(): return 1\n")
+    assert source_hash(offer) != before
 
 
 def test_code_without_source_is_refused(monkeypatch):

@@ -56,6 +56,18 @@ def test_an_installed_plugin_offers_its_components_with_their_source(install_plu
     assert offer.component.summary == "Works"
 
 
+def test_a_component_brings_its_examples_and_known_failures(install_plugin):
+    build = "def build(num_classes, *, width: int): ..."
+    source = yielding(
+        "Component('a', build, 'A', example_options={'width': 8}, known_failures={'is_finite': 'it divides by zero'})",
+        build,
+    )
+    install_plugin("my-dist", {"mine": "my_examples"}, {"my_examples.py": source})
+    component = load_registry().find("loss", "mine/a").component
+    assert component.example_options == {"width": 8}
+    assert component.known_failures == {"is_finite": "it divides by zero"}
+
+
 def test_the_hooks_may_be_methods_of_an_object(install_plugin):
     source = (
         "from segbench import Component, hookimpl\n"
@@ -126,7 +138,37 @@ def test_a_hook_may_have_another_name_if_it_says_which_it_implements(install_plu
             id="role",
         ),
         pytest.param(yielding("Component('a', build, 'A', requires='scipy')"), ["('scipy',)"], id="requires"),
+        pytest.param(yielding("Component('a', build, 'A', requires=[1])"), ["requires is [1]"], id="requires numbers"),
+        pytest.param(yielding("Component('a', build, None)"), ["'a'", "summary is None"], id="summary"),
         pytest.param(yielding("Component('a', None, 'A')"), ["build is None"], id="build"),
+        pytest.param(
+            yielding(
+                "Component('a', build, 'A', example_options={'widht': 8})",
+                "def build(num_classes, *, width: int = 64): ...",
+            ),
+            ["'a'", "example_options holds 'widht'", "its options are width", "Did you mean 'width'?"],
+            id="unknown example",
+        ),
+        pytest.param(
+            yielding("Component('a', build, 'A', example_options={'num_classes': 8})"),
+            ["example_options holds 'num_classes', but it has no options"],
+            id="example of no option",
+        ),
+        pytest.param(
+            yielding("Component('a', build, 'A', example_options=[('width', 8)])"),
+            ["example_options is [('width', 8)]", "a value by the name of each option"],
+            id="examples in a list",
+        ),
+        pytest.param(
+            yielding("Component('a', build, 'A', known_failures={'is_finite': ' '})"),
+            ["known_failures gives ' ' for 'is_finite'", "why"],
+            id="failure without reason",
+        ),
+        pytest.param(
+            yielding("Component('a', build, 'A', known_failures=('is_finite',))"),
+            ["known_failures is ('is_finite',)", "a reason by the name of each check"],
+            id="failures in a tuple",
+        ),
         pytest.param(
             yielding("Component('a', build, 'A'); yield Component('a', build, 'B')"), ["'a' twice"], id="twice"
         ),
@@ -193,14 +235,6 @@ def test_a_plugin_may_take_the_name_of_a_component_of_another_plugin(install_plu
     install_plugin("one-dist", {"one": "one"}, {"one.py": GOOD})
     install_plugin("two-dist", {"two": "two"}, {"two.py": GOOD})
     assert {"one/good", "two/good"} <= names(load_registry())
-
-
-def test_what_a_plugin_prints_while_it_is_loaded_goes_to_stderr(install_plugin, capsys):
-    install_plugin("my-dist", {"mine": "my_loud"}, {"my_loud.py": GOOD + "print('hello')\n"})
-    load_registry()
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "hello" in captured.err
 
 
 def test_the_packages_of_this_distribution_load_without_a_problem():

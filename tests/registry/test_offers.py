@@ -4,7 +4,7 @@ import pytest
 
 from segbench import Component
 from segbench.errors import ComponentError
-from segbench.registry import Offer, PluginProblem, Registry
+from segbench.registry import Offer, PluginProblem, Registry, SwitchedOff
 
 
 def offer(kind: str, full_name: str) -> Offer:
@@ -70,3 +70,27 @@ def test_an_unknown_short_name_names_the_broken_plugins_that_may_offer_it():
 
 def test_without_broken_plugins_none_is_mentioned():
     assert "roken" not in refusal("loss", "focal", Registry((offer("loss", "losses/dice"),)))
+
+
+def test_a_name_of_a_plugin_that_is_switched_off_says_by_what():
+    off = Registry(REGISTRY.installed, switched_off=(SwitchedOff("gan", "gan-dist 2.0", "--disable"),))
+    assert refusal("discriminator", "gan/patchgan", off) == (
+        "discriminator 'gan/patchgan' cannot be had: plugin 'gan' (gan-dist 2.0) is switched off by --disable; "
+        "leave 'gan' out there."
+    )
+    assert "switched off, which may offer it: 'gan' (by --disable)" in refusal("discriminator", "patchgan", off)
+
+
+def test_a_name_of_a_plugin_that_is_not_there_tells_of_files():
+    message = refusal("generator", "minee/net", Registry(REGISTRY.installed))
+    assert "No plugin is called 'minee'; a single file that offers it is given with --plugin FILE." in message
+    assert "--plugin" not in refusal("generator", "mine/net", Registry(REGISTRY.installed))
+
+
+def test_a_broken_plugin_is_to_blame_for_what_it_does_not_offer():
+    with pytest.raises(ComponentError) as caught:
+        REGISTRY.find("discriminator", "gan/patchgan")
+    assert caught.value.plugin == "gan"
+    with pytest.raises(ComponentError) as caught:
+        REGISTRY.find("generator", "smp/unett")
+    assert caught.value.plugin is None

@@ -81,6 +81,14 @@ def test_the_path_of_a_file_is_relative_to_the_benchmark_file(workshop):
     assert method.methods["net"].generator.options == {"weights": str(weights.resolve())}
 
 
+def test_a_path_of_a_folder_starts_where_its_file_lies_if_it_is_written_as_a_path(workshop):
+    folder = workshop.path.parent / "segformer"
+    folder.mkdir()
+    for written, expected in (("./segformer", str(folder.resolve())), ("segformer", "segformer"), ("./b", "./b")):
+        method = workshop.methods(f"net: {{generator: {{use: pretrained, weights: {written}}}, losses: [entropy]}}")
+        assert method.methods["net"].generator.options == {"weights": expected}
+
+
 def test_text_that_names_no_file_stays_as_it_is(workshop):
     method = workshop.methods("net: {generator: {use: pretrained, weights: in1k.a1}, losses: [entropy]}")
     assert method.methods["net"].generator.options == {"weights": "in1k.a1"}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, jaccard_score
 
@@ -98,6 +98,7 @@ def test_a_gain_in_the_band_alone_is_all_explained_by_the_band():
 
 
 @given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25)  # each draws and counts images of its own
 def test_what_the_parts_add_is_the_whole_difference(seed):
     truth, one, other, band = drawn(seed)
     pair = {0: counted(truth, one, band)}, {0: counted(truth, other, band)}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segbench.stats.evidence import Evidence
@@ -48,6 +48,7 @@ def test_one_seed_makes_no_tiers():
 
 
 @given(st.permutations(range(4)), st.integers(0, 20))
+@settings(max_examples=30)  # of 24 orders
 def test_the_order_of_the_methods_changes_nothing(order, seed):
     world = World(images=10, seeds=3, gains=(0.0, 0.0, 0.05, 0.1), difficulty=0.05)
     evidence = leaderboard(world, np.random.default_rng(seed)).evidence

@@ -72,7 +72,7 @@ def _build(dataset: Dataset, split: str, folder: Path) -> None:
     temporary = folder.with_name(TEMPORARY + uuid.uuid4().hex)
     temporary.mkdir()
     try:
-        _write(dataset, split, temporary)
+        write_packed(dataset, split, temporary)
         _move_into_place(temporary, dataset, split, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -86,8 +86,8 @@ def _remove_abandoned(parent: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(dataset: Dataset, split: str, folder: Path) -> None:
-    """Write the flat files of a split and their index."""
+def write_packed(dataset: Dataset, split: str, folder: Path) -> None:
+    """Decode and check a split, and write its flat files and their index into an empty folder."""
     index = _write_flat_files(dataset, split, folder)
     with _synced_file(folder / INDEX) as file:
         file.write(index.model_dump_json().encode())

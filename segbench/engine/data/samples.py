@@ -44,13 +44,13 @@ def checked_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
             raise DataError(
                 f"{where} has the id of sample {first_use[sample.id]}; every id must be unique in its split"
             )
-        _check_arrays(sample, where, dataset)
+        check_arrays(sample, where, dataset)
         image_dtype = image_dtype or sample.image.dtype
         if sample.image.dtype != image_dtype:
             raise DataError(
                 f"{where} is {sample.image.dtype}, the images before it are {image_dtype}; convert them to one"
             )
-        _check_labels(sample.labels, where, dataset)
+        check_labels(sample.labels, where, dataset)
         yield sample._replace(image=sample.image.reshape(*sample.labels.shape, dataset.channels))
 
 
@@ -92,7 +92,7 @@ def _location(samples: Split, split: str, index: int, name: str | None = None) -
     return f"{split} sample {which}" + (f" ({', '.join(map(str, files[index]))})" if files else "")
 
 
-def _check_arrays(sample: Sample, where: str, dataset: Dataset) -> None:
+def check_arrays(sample: Sample, where: str, dataset: Dataset) -> None:
     """Refuse wrong dtypes, numbers of dimensions and channels, and sizes that differ."""
     if not isinstance(sample.id, str):
         raise DataError(f"{where} has an id of type {type(sample.id).__name__}; ids are texts")
@@ -113,7 +113,7 @@ def _check_arrays(sample: Sample, where: str, dataset: Dataset) -> None:
         raise DataError(f"{where} has no pixels")
 
 
-def _check_labels(labels: NDArray[np.generic], where: str, dataset: Dataset) -> None:
+def check_labels(labels: NDArray[np.generic], where: str, dataset: Dataset) -> None:
     """Refuse labels that are neither a class id nor ignore_index."""
     present = np.flatnonzero(np.bincount(labels.ravel()))
     wrong = [value for value in present.tolist() if value >= len(dataset.classes) and value != dataset.ignore_index]

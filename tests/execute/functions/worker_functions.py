@@ -11,7 +11,8 @@ from pathlib import Path
 
 from segbench.engine.job import CellResult
 from segbench.engine.turns import Measured, Work, row_part
-from segbench.errors import CellError, DataError, PluginError
+from segbench.errors import CellError, DataError, OutOfMemoryError, PluginError
+from segbench.execute.worker import TURN
 from segbench.store.record import Cost, Inference, Latency, Scores, Train
 
 HERE = {"machine": "here", "device": "cpu"}
@@ -68,6 +69,12 @@ def waits_for_stop(job, channel):
     return "stopped"
 
 
+def waits_for_its_turn(job, channel):
+    """Wait for a turn that is given only after a while, if at all."""
+    channel._connection.send(("event", TURN, {"part": None, "measured": None}))
+    time.sleep(1.5)
+
+
 def raises(job, channel):
     print("last words")
     raise ValueError("no such thing\nsecond line")
@@ -83,6 +90,10 @@ def crashes_in_plugin(job, channel):
     from broken_plugin.network import crash
 
     crash()
+
+
+def plugin_error(job, channel):
+    raise PluginError("the network returns 2 channels for 3 classes", plugin="broken")
 
 
 def cell_error_from_plugin(job, channel):
@@ -138,6 +149,56 @@ def hangs_holding_the_interpreter(job, channel):
 
 def leaves_a_child(job, channel):
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+def leaves_a_session(job, channel):
+    """Leave a process that has left the worker's process group."""
+    return subprocess.Popen(SLEEP, start_new_session=True).pid
+
+
+def leaves_an_orphan(job, channel):
+    """Leave a process in a session of its own whose parent has ended."""
+    program = f"import subprocess; print(subprocess.Popen({SLEEP}, start_new_session=True, stdout=-3).pid)"
+    return int(subprocess.check_output([sys.executable, "-c", program], start_new_session=True))
+
+
+def crashes_and_leaves_a_session(job, channel):
+    Path("child").write_text(str(leaves_a_session(job, channel)))
+    segfaults(job, channel)
+
+
+def leaves_a_session_and_hangs(job, channel):
+    Path("child.part").write_text(str(leaves_a_session(job, channel)))
+    Path("child.part").rename("child")
+    hangs(job, channel)
+
+
+def leaves_a_process_of_a_plugin(job, channel):
+    from broken_plugin.network import leave
+
+    return leave()
+
+
+def leaves_nothing(job, channel):
+    subprocess.run([sys.executable, "-c", ""], check=True)
+
+
+def hangs_in_plugin(job, channel):
+    from broken_plugin.network import hang
+
+    hang()
+
+
+def runs_out_of_memory_in_plugin(job, channel):
+    try:
+        from broken_plugin.network import hog
+
+        hog(patient=job != "error")
+    except MemoryError as error:
+        raise OutOfMemoryError("out of memory on cpu") from error
 
 
 def leaves_a_thread(job, channel):
