@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +40,6 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
-    from contextlib import redirect_stdout
 
     from segbench.plan.build import build_plan
     from segbench.plan.datasets import check_tuning, known, open_datasets, take_fingerprints
@@ -49,6 +47,7 @@ def plan(
     from segbench.plan.machine import usable_cores
     from segbench.plan.warnings import plan_warnings
     from segbench.registry import load_registry
+    from segbench.registry.plugin_output import output_on_stderr
     from segbench.spec.benchmark import load_benchmark, parse_seeds
     from segbench.store.folder import ResultsFolder
 
@@ -57,7 +56,7 @@ def plan(
     registry = load_registry()
     chosen = None if seeds is None else parse_seeds(seeds)
     loaded = load_benchmark(benchmark, registry, sets=sets or (), only=only or (), seeds=chosen)
-    with redirect_stdout(sys.stderr):
+    with output_on_stderr():
         opened = open_datasets(loaded, registry)
         check_tuning(loaded, opened)
         fingerprints = take_fingerprints(opened)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -49,9 +48,10 @@ def prepare(
     Its truth is then scored against itself, as predictions will be, and must score exactly 1.
     """
     from segbench.registry import load_registry
+    from segbench.registry.plugin_output import output_on_stderr
 
     offer = load_registry().find("dataset", dataset)
-    with contextlib.redirect_stdout(sys.stderr):
+    with output_on_stderr():
         content = _content(_prepared(offer, root, parse_options(option or [])))
     typer.echo(_as_json(content) if json else _as_text(content))
 

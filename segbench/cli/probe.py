@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,20 +64,19 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
 
     Raises SpecError for an unknown dataset, DataError if it is not at hand.
     """
-    from contextlib import redirect_stdout
-
     from segbench.errors import SpecError, nearest
     from segbench.plan.build import build_plan
     from segbench.plan.datasets import open_datasets, take_fingerprints
     from segbench.plan.machine import usable_cores
     from segbench.plan.subset import Subset
+    from segbench.registry.plugin_output import output_on_stderr
 
     names = list(benchmark.datasets)
     chosen = names[0] if dataset is None else dataset
     if chosen not in names:
         raise SpecError(f"--dataset {chosen}: there is {', '.join(names)}.{nearest(chosen, names)}")
     one = benchmark.model_copy(update={"datasets": {chosen: benchmark.datasets[chosen]}})
-    with redirect_stdout(sys.stderr):
+    with output_on_stderr():
         fingerprint = take_fingerprints(open_datasets(one, registry))[chosen]
     if not isinstance(fingerprint, str):
         raise fingerprint

@@ -92,7 +92,6 @@ def prepare(
     name: str, sets: Sequence[str], only: Sequence[str], seeds: str | None
 ) -> tuple[Benchmark, dict[str, Dataset], Plan]:
     """Load a benchmark, open its datasets and plan its cells; raise SegbenchError for what is wrong or missing."""
-    from contextlib import redirect_stdout
 
     from segbench.plan.build import build_plan
     from segbench.plan.datasets import check_tuning
@@ -100,12 +99,13 @@ def prepare(
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
     from segbench.registry.datasets import open_dataset
+    from segbench.registry.plugin_output import output_on_stderr
     from segbench.spec.benchmark import load_benchmark, parse_seeds
 
     registry = load_registry()
     chosen = None if seeds is None else parse_seeds(seeds)
     loaded = with_absolute_roots(load_benchmark(name, registry, sets=sets, only=only, seeds=chosen), registry)
-    with redirect_stdout(sys.stderr):
+    with output_on_stderr():
         opened = {
             name: open_dataset(registry.find("dataset", use.use), use.root, use.options)
             for name, use in loaded.datasets.items()
@@ -128,11 +128,11 @@ def with_absolute_roots(benchmark: Benchmark, registry: Registry) -> Benchmark:
 
 def decode(cells: Sequence[Cell], opened: Mapping[str, Dataset]) -> None:
     """Decode the splits that cells use into the cache; raise DataError for a sample that is wrong."""
-    from contextlib import redirect_stdout
 
     from segbench.engine.data.cache import pack
+    from segbench.registry.plugin_output import output_on_stderr
 
-    with redirect_stdout(sys.stderr):
+    with output_on_stderr():
         for name, cache_key, split in dict.fromkeys(use for cell in cells for use in splits_of(cell)):
             pack(opened[name], split, cache_key)
 

@@ -17,24 +17,33 @@ from .failure import report_failure
 from .global_options import apply_plugin_options, environment_kept, global_options_first
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
-app.command(short_help="Run a benchmark and print its table.")(run.run)
-app.command(short_help="Show the cells of a benchmark and their keys.")(plan.plan)
-app.command(short_help="Print tables of what the records hold.")(report.report)
-app.command(short_help="Ask whether one method is better than another, and where.")(compare.compare)
-app.command(short_help="See what other conventions of mIoU make of recorded counts.")(rescore.rescore)
-app.command(short_help="Check that components keep to their contract.")(check.check)
-app.command("list", short_help="List the components that plugins offer.")(list_command.list_components)
-app.command(short_help="Show a component and its options.")(show.show)
-app.command(short_help="Write a package for a component of your own.")(new.new)
-app.command(short_help="Download, check and decode a dataset.")(prepare.prepare)
-app.command(short_help="Write the label maps that a recorded cell predicts.")(predict.predict)
-app.command(short_help="Ask whether a critic can win on how labels are encoded.")(probe.probe)
-app.command(short_help="Score and record the label maps of another tool.")(score.score)
-app.command("time", short_help="Time methods without training them.")(time_command.time_methods)
-app.command(short_help="Look at devices, versions, folders and plugins.")(doctor.doctor)
+
+ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
+
+
+def add_command(function: Callable[..., None], summary: str, name: str | None = None) -> None:
+    """Add a command to the program, under its function's name unless another is given."""
+    app.command(name, short_help=summary, epilog=ANYWHERE)(function)
+
+
+add_command(run.run, "Run a benchmark and print its table.")
+add_command(plan.plan, "Show the cells of a benchmark and their keys.")
+add_command(report.report, "Print tables of what the records hold.")
+add_command(compare.compare, "Ask whether one method is better than another, and where.")
+add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
+add_command(check.check, "Check that components keep to their contract.")
+add_command(list_command.list_components, "List the components that plugins offer.", "list")
+add_command(show.show, "Show a component and its options.")
+add_command(new.new, "Write a package for a component of your own.")
+add_command(prepare.prepare, "Download, check and decode a dataset.")
+add_command(predict.predict, "Write the label maps that a recorded cell predicts.")
+add_command(probe.probe, "Ask whether a critic can win on how labels are encoded.")
+add_command(score.score, "Score and record the label maps of another tool.")
+add_command(time_command.time_methods, "Time methods without training them.", "time")
+add_command(doctor.doctor, "Look at devices, versions, folders and plugins.")
 
 
 def print_version(wanted: bool) -> None:

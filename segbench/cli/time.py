@@ -152,14 +152,14 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def open_subject(offer: Offer, root: str | None, options: Mapping[str, Any], size: tuple[int, int] | None) -> Subject:
     """Open a dataset, and decode its evaluated split where no size is given; DataError if it is not at hand."""
-    from contextlib import redirect_stdout
 
     from segbench.errors import DataError
     from segbench.registry.datasets import dataset_root, open_dataset
     from segbench.registry.options import coerce_options
+    from segbench.registry.plugin_output import output_on_stderr
     from segbench.spec.recipe import DatasetUse
 
-    with redirect_stdout(sys.stderr):
+    with output_on_stderr():
         try:
             dataset = open_dataset(offer, root, options)
         except DataError as error:
