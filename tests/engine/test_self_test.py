@@ -143,6 +143,19 @@ def write_cityscapes(root):
         save_pair(image, root / "gtFine" / split / "aachen" / "a_gtFine_labelIds.png", range(34))
 
 
+def write_isic(root):
+    for part, stem in (("Training", "ISIC_0000000"), ("Test", "ISIC_0012169")):
+        mask = root / f"ISIC2018_Task1_{part}_GroundTruth" / f"{stem}_segmentation.png"
+        save_pair(root / f"ISIC2018_Task1-2_{part}_Input" / f"{stem}.jpg", mask, [0, 255, 255])
+
+
+def write_drive(root):
+    for number in (21, 25):
+        folder, name = root / "training", f"{number}_training"
+        save_pair(folder / "images" / f"{name}.tif", folder / "1st_manual" / f"{number}_manual1.gif", [0, 255, 255])
+        save(folder / "mask" / f"{name}_mask.gif", [[255, 255, 0], [255, 255, 0]])
+
+
 # Every dataset of data/, by a function that writes its published layout with every label value.
 LAYOUTS = {
     "nuclei": write_nothing,
@@ -152,6 +165,8 @@ LAYOUTS = {
     "voc2012": write_voc2012,
     "oxford_pets": write_oxford_pets,
     "cityscapes": write_cityscapes,
+    "isic": write_isic,
+    "drive": write_drive,
 }
 REAL = ["camvid", "nuclei_dsb2018", "aerial_dubai", "retina_chase_db1"]
 
