@@ -175,7 +175,8 @@ def _as_json(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str
 def _as_text(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str:
     table = columns([("KIND", "NAME", *HEADINGS), *map(_row, checked)]) if checked else ""
     remarks = [text for one in checked if (text := _remarks(one))]
-    return "\n\n".join(filter(None, [table, *map(_broken, broken), *remarks, _verdict(checked, broken)]))
+    parts = [table, *map(_broken, broken), *remarks, _skipped(checked), _verdict(checked, broken)]
+    return "\n\n".join(filter(None, parts))
 
 
 def _row(checked: Checked) -> tuple[str, ...]:
@@ -189,12 +190,25 @@ def _remarks(checked: Checked) -> str:
     order = ["failed", "mended", "known failure", "reported"]
     told = [result for result in checked.results if result.outcome in order]
     lines = [_remark(result) for result in sorted(told, key=lambda result: order.index(result.outcome))]
-    skipped: dict[str, list[str]] = {}
-    for result in checked.results:
-        if result.outcome == "skipped":
-            skipped.setdefault(result.message, []).append(result.check)
-    lines += [f"  skipped: {', '.join(names)}\n    {_indented(reason)}" for reason, names in skipped.items()]
     return "\n".join([_title(checked.offer), *lines]) if lines else ""
+
+
+def _skipped(checked: Sequence[Checked]) -> str:
+    """Return what was skipped, once for each reason, since many components have the same."""
+    names: dict[str, dict[str, None]] = {}
+    titles: dict[str, dict[str, None]] = {}
+    for one in checked:
+        for result in one.results:
+            if result.outcome == "skipped":
+                names.setdefault(result.message, {})[result.check] = None
+                titles.setdefault(result.message, {})[_title(one.offer)] = None
+    lines = [_skip(reason, [*names[reason]], [*titles[reason]], len(checked)) for reason in names]
+    return "\n".join(["skipped", *lines]) if lines else ""
+
+
+def _skip(reason: str, checks: Sequence[str], titles: Sequence[str], of: int) -> str:
+    where = "" if of == 1 else f" ({titles[0] if len(titles) == 1 else f'{len(titles)} components'})"
+    return f"  {', '.join(checks)}\n    {_indented(reason)}{where}"
 
 
 def _remark(result: Result) -> str:
