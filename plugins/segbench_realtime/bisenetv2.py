@@ -15,8 +15,7 @@ from torch.nn import functional
 from torchvision.ops import Conv2dNormActivation
 
 from .auxiliary import hard_pixel_cross_entropy, weighted_sum
-from .blocks import PooledBatchNorm2d, resized_to
-from .residual import initialise
+from .blocks import PooledBatchNorm2d, initialise, resized_to
 
 if TYPE_CHECKING:
     from torch import Tensor

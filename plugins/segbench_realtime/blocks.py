@@ -31,6 +31,16 @@ class PooledBatchNorm2d(nn.BatchNorm2d):
         return super().forward(features)
 
 
+def initialise(network: nn.Module) -> None:
+    """Draw the weights of convolutions as He 2015 (arXiv 1502.01852) does, so that gradients keep their variance.
+
+    Those that return logits, which alone have a bias, stay as torch draws them: of few classes they would be large.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is None:
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 def resized_to(features: Tensor, size: tuple[int, int]) -> Tensor:
     """Return features (N, C, h, w) resized to `size` (height, width): bilinear, align_corners=False."""
     if tuple(features.shape[-2:]) == tuple(size):

@@ -11,14 +11,13 @@ from torch.nn import functional
 from torchvision.ops import Conv2dNormActivation
 
 from .auxiliary import weighted_sum
-from .blocks import resized_to
+from .blocks import initialise, resized_to
 from .residual import (
     activated_convolution,
     average_pooling,
     basic_stage,
     bottleneck_block,
     head,
-    initialise,
     stem,
 )
 

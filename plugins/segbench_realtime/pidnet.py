@@ -10,7 +10,7 @@ from torch.nn import functional
 from torchvision.ops import Conv2dNormActivation
 
 from .auxiliary import IGNORED, cross_entropy
-from .blocks import resized_to
+from .blocks import initialise, resized_to
 from .edges import class_boundaries
 from .residual import (
     activated_convolution,
@@ -19,7 +19,6 @@ from .residual import (
     basic_stage,
     bottleneck_block,
     head,
-    initialise,
     stem,
 )
 

@@ -88,16 +88,6 @@ def average_pooling(kernel_size: int, stride: int) -> nn.AvgPool2d:
     return nn.AvgPool2d(kernel_size, stride, padding=kernel_size // 2, count_include_pad=False)
 
 
-def initialise(network: nn.Module) -> None:
-    """Draw the weights of convolutions as He 2015 (arXiv 1502.01852) does, so that gradients keep their variance.
-
-    Those that return logits, which alone have a bias, stay as torch draws them: of few classes they would be large.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.bias is None:
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()

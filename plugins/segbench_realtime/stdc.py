@@ -15,9 +15,8 @@ from torch.nn import functional
 from torchvision.ops import Conv2dNormActivation
 
 from .auxiliary import IGNORED, hard_pixel_cross_entropy, weighted_sum
-from .blocks import PooledBatchNorm2d, resized_to
+from .blocks import PooledBatchNorm2d, initialise, resized_to
 from .edges import class_laplacian
-from .residual import initialise
 
 if TYPE_CHECKING:
     from torch import Tensor
