@@ -15,6 +15,7 @@ import typer.main
 
 import segbench
 import segbench.testing
+import segbench.weights
 from segbench import hookspecs
 from segbench.cli import main
 from segbench.cli.global_options import global_options_first
@@ -38,7 +39,7 @@ PROGRAMS = {"segbench", "pip", "pytest", "cd", "python", "twine"}
 
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (segbench, segbench.testing)
+    for module in (segbench, segbench.testing, segbench.weights)
     for name in module.__all__
 }
 

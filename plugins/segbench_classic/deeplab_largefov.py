@@ -43,6 +43,7 @@ class DeepLabLargeFOV(nn.Module):
         super().__init__()
         trunk = build_trunk(in_channels, backbone_weights, batch_norm=False)
         self.normalise = trunk.normalise
+        self.provenance = trunk.provenance
         self.features = dilated(trunk.features)
         self.fc6 = nn.Conv2d(512, FC_CHANNELS, FC6_KERNEL, padding=FC6_DILATION, dilation=FC6_DILATION)
         self.fc7 = nn.Conv2d(FC_CHANNELS, FC_CHANNELS, 1)

@@ -63,6 +63,7 @@ class FCN8s(nn.Module):
         trunk = build_trunk(in_channels, backbone_weights, batch_norm=False)
         self.geometry = GEOMETRIES[padding]
         self.normalise = trunk.normalise
+        self.provenance = trunk.provenance
         # Caffe, in which the network was published, rounds the size of pooled maps up.
         layers = [with_ceil(layer) for layer in trunk.features]
         layers[0].padding = (self.geometry.image_padding,) * 2

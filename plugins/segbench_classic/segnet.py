@@ -28,6 +28,7 @@ class SegNet(nn.Module):
         super().__init__()
         trunk = build_trunk(in_channels, backbone_weights, batch_norm=True)
         self.normalise = trunk.normalise
+        self.provenance = trunk.provenance
         self.encoder = nn.ModuleList(stages(trunk.features))
         widths = [stage[0].out_channels for stage in self.encoder]
         # What corresponds to the first convolution, which receives the image, returns the logits, as the authors' does.

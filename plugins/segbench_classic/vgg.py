@@ -12,8 +12,7 @@ from torch import nn
 from torchvision.models import vgg
 
 from segbench import WeightsError
-
-from .weights import SUFFIXES, read_weights
+from segbench.weights import download_provenance, file_provenance, misfit, read_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,19 +28,22 @@ CONFIGURATION = vgg.cfgs["D"]
 FULLY_CONNECTED = ("classifier.0", "classifier.3")
 FC6_INPUT = (512, 7, 7)
 
-_SHOWN = 5
+# The option that all these networks have.
+OPTION = "backbone_weights"
 
 
 @dataclass(frozen=True)
 class Trunk:
     """VGG-16's convolutions behind the conversion of images to what its weights were trained with.
 
-    `state` holds the pretrained weights under torchvision's names, the classifier's too; it is empty without.
+    `state` holds the pretrained weights under torchvision's names, the classifier's too, and `provenance` what
+    identifies them; both are empty without.
     """
 
     features: nn.Sequential
     normalise: nn.Module
     state: dict[str, Tensor]
+    provenance: dict[str, str]
 
 
 class Normalise(nn.Module):
@@ -71,12 +73,12 @@ def build_trunk(in_channels: int, backbone_weights: str, *, batch_norm: bool) ->
     if backbone_weights == "none":
         adapt_first_convolution(features, in_channels, pretrained=False)
         initialise(features)
-        return Trunk(features, nn.Identity(), {})
+        return Trunk(features, nn.Identity(), {}, {})
     name = "vgg16_bn" if batch_norm else "vgg16"
-    state = _published_state(name) if backbone_weights == "imagenet" else read_weights(_checked_path(backbone_weights))
+    state, provenance = _published(name) if backbone_weights == "imagenet" else _from_file(backbone_weights)
     _load_features(features, state, f"{backbone_weights} does not fit {name}")
     adapt_first_convolution(features, in_channels, pretrained=True)
-    return Trunk(features, Normalise(in_channels), state)
+    return Trunk(features, Normalise(in_channels), state, provenance)
 
 
 def fully_connected(trunk: Trunk, channels: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -120,18 +122,11 @@ def adapt_first_convolution(features: nn.Sequential, in_channels: int, *, pretra
 
 def _load_features(features: nn.Sequential, state: dict[str, Tensor], complaint: str) -> None:
     given = {name.removeprefix("features."): value for name, value in state.items() if name.startswith("features.")}
-    others = [name for name in state if not name.startswith(("features.", "classifier."))]
-    try:
-        missing, unexpected = features.load_state_dict(given, strict=False)
-    except RuntimeError as error:
-        raise WeightsError(f"backbone_weights: {complaint}: {error}") from error
-    complaints = [
-        f"{title}: {_listed(names)}"
-        for title, names in (("missing", missing), ("unexpected", [*unexpected, *others]))
-        if names
-    ]
+    others = {name: value for name, value in state.items() if not name.startswith(("features.", "classifier."))}
+    complaints = misfit({**given, **others}, features.state_dict())
     if complaints:
-        raise WeightsError(f"backbone_weights: {complaint}; {'; '.join(complaints)}")
+        raise WeightsError(f"{OPTION}: {complaint}; {complaints}")
+    features.load_state_dict(given)
 
 
 def _layer(state: dict[str, Tensor], name: str, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -145,33 +140,25 @@ def _layer(state: dict[str, Tensor], name: str, shape: tuple[int, int]) -> tuple
     return weight, bias
 
 
-def _published_state(name: str) -> dict[str, Tensor]:
-    weights = vgg.VGG16_BN_Weights if name == "vgg16_bn" else vgg.VGG16_Weights
+def _from_file(backbone_weights: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    path = Path(backbone_weights).expanduser()
+    return read_weights(path, OPTION), file_provenance(path)
+
+
+def _published(name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    published = vgg.VGG16_BN_Weights if name == "vgg16_bn" else vgg.VGG16_Weights
+    weights = published.IMAGENET1K_V1
     try:
-        return dict(weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True))
+        state = dict(weights.get_state_dict(progress=False, check_hash=True))
     except OSError as error:
         raise WeightsError(
-            f"backbone_weights: the imagenet weights of {name} could not be downloaded ({error}); give the path of a "
+            f"{OPTION}: the imagenet weights of {name} could not be downloaded ({error}); give the path of a "
             ".safetensors or .pth file that holds them, or none"
         ) from error
-
-
-def _checked_path(backbone_weights: str) -> Path:
-    path = Path(backbone_weights).expanduser()
-    if path.is_file():
-        return path
-    raise WeightsError(
-        f"backbone_weights: there is no file {path.absolute()}; give none, imagenet, or the path of a file ending in "
-        f"{', '.join(SUFFIXES)}"
-    )
+    return state, download_provenance(f"torchvision/{name}.{weights.name}", weights.url)
 
 
 def _per_channel(values: tuple[float, ...], in_channels: int) -> Tensor:
     tensor = torch.tensor(values)
     tensor = tensor.mean(0, keepdim=True) if in_channels == 1 else tensor[torch.arange(in_channels) % len(values)]
     return tensor.view(1, in_channels, 1, 1)
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from segbench import SegbenchError, WeightsError
+from segbench.weights import SUFFIXES, file_provenance
 
 from .encoders import check_encoder, file_statistics, hub_statistics, hub_tags, is_from_timm, timm_name
-from .provenance import file_provenance, hub_provenance
-from .weights import SUFFIXES, check_timm_weights, load_own_weights, quiet_timm
+from .provenance import provenance_of
+from .weights import check_timm_weights, load_own_weights, quiet_timm
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +101,7 @@ def build_network(
     else:
         model = _create_from_hub(architecture, encoder, encoder_weights, options)
         normalise = Normalise(hub_statistics(encoder, encoder_weights), in_channels)
-        provenance = hub_provenance(encoder, encoder_weights)
+        provenance = provenance_of(encoder, encoder_weights)
     network = Network(model, normalise, size_multiple or needed_multiple(model, encoder), minimum_size(model))
     network.provenance = provenance
     return network

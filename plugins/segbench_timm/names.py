@@ -7,8 +7,7 @@ from difflib import get_close_matches
 import timm
 
 from segbench import SegbenchError, WeightsError
-
-from .files import SUFFIXES
+from segbench.weights import SUFFIXES
 
 
 def check_backbone(backbone: str) -> None:

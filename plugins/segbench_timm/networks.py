@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from segbench import SegbenchError
+from segbench.weights import file_provenance
 
 from .backbones import create_backbone, create_from_file, create_from_hub
-from .files import file_provenance, hub_provenance, is_path
+from .files import is_path, provenance_of
 from .names import check_backbone, with_tag
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def build_network(
     else:
         backbone = with_tag(backbone, weights)
         features = create_from_hub(backbone, options)
-        provenance = hub_provenance(timm.models.get_pretrained_cfg(backbone))
+        provenance = provenance_of(timm.models.get_pretrained_cfg(backbone))
     places = _places(features.feature_info.reduction(), out_indices)
     channels = [features.feature_info.channels()[place] for place in places]
     normalise = _normalise_for(backbone, in_channels) if provenance else nn.Identity()

@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from segbench import WeightsError
+from segbench.weights import file_provenance
 
-from .weights import SUFFIXES, file_provenance, hub_provenance, load_backbone
+from .weights import load_backbone, provenance_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,11 +98,11 @@ def build_network(
     provenance: dict[str, str] = {}
     if backbone_weights == "imagenet":
         model = _from_hub(build, backbone, options)
-        provenance = hub_provenance(backbone, HUB_TAG)
+        provenance = provenance_of(backbone, HUB_TAG)
     else:
         model = build(weights=None, weights_backbone=None, **options)
         if backbone_weights != "none":
-            path = _checked_path(backbone_weights)
+            path = Path(backbone_weights).expanduser()
             load_backbone(path, backbone, model.backbone)
             provenance = file_provenance(path)
     pretrained = backbone_weights != "none"
@@ -119,16 +120,6 @@ def _from_hub(build, backbone: str, options: dict[str, bool | int]) -> nn.Module
             f"backbone_weights: the imagenet weights of {backbone} could not be downloaded ({error}); give the path of "
             "a .safetensors or .pth file that holds them, or none"
         ) from error
-
-
-def _checked_path(backbone_weights: str) -> Path:
-    path = Path(backbone_weights).expanduser()
-    if path.is_file():
-        return path
-    raise WeightsError(
-        f"backbone_weights: there is no file {path.absolute()}; give none, imagenet, or the path of a file ending in "
-        f"{', '.join(SUFFIXES)}"
-    )
 
 
 def _adapt_first_convolution(backbone: nn.Module, in_channels: int, *, pretrained: bool) -> None:

@@ -1,5 +1,6 @@
 import os
 import pickle
+from hashlib import sha256
 
 import pytest
 import torch
@@ -43,6 +44,7 @@ def test_weights_from_a_file_come_with_their_normalisation(features, weights):
     assert all(value.equal(trunk.features.state_dict()[name]) for name, value in features.state_dict().items())
     images = torch.rand(1, 3, 4, 4)
     torch.testing.assert_close(trunk.normalise(images * 2 - 1), (images - MEAN) / STD)
+    assert trunk.provenance == {"weights": weights.name, "sha256": sha256(weights.read_bytes()).hexdigest()}
 
 
 def test_a_grey_image_gives_the_features_of_the_same_colour_image(weights):
@@ -62,7 +64,7 @@ def test_more_channels_repeat_the_colours_and_keep_their_sum(features, weights):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"features.0.weight": torch.zeros(1)}, "size mismatch for 0.weight"),
+        ({"features.0.weight": torch.zeros(1)}, r"of another shape: 0.weight \(1,\) instead of \(64, 3, 3, 3\)"),
         ({"features.99.weight": torch.zeros(1)}, "missing: 0.weight, .* and 21 more; unexpected: 99.weight"),
         ({"stem": torch.zeros(1)}, "unexpected: stem"),
     ],
@@ -110,7 +112,7 @@ def test_fully_connected_layers_become_convolutions_of_the_same_values():
         for place, layer in zip((0, 3), layers, strict=True)
         for name, value in layer.named_parameters()
     }
-    (weight6, bias6), (weight7, bias7) = fully_connected(Trunk(torch.nn.Sequential(), torch.nn.Identity(), state), 6)
+    (weight6, bias6), (weight7, bias7) = fully_connected(Trunk(torch.nn.Sequential(), torch.nn.Identity(), state, {}), 6)
     pooled = torch.randn(1, 512, 7, 7)
     convolved = torch.conv2d(torch.conv2d(pooled, weight6, bias6), weight7, bias7)
     torch.testing.assert_close(convolved.flatten(1), layers[1](layers[0](pooled.flatten(1))))
@@ -121,7 +123,7 @@ def test_fully_connected_layers_that_do_not_fit_are_named(found):
     state = (
         {} if found == "missing" else {"classifier.0.weight": torch.zeros(6, 4), "classifier.0.bias": torch.zeros(6)}
     )
-    trunk = Trunk(torch.nn.Sequential(), torch.nn.Identity(), state)
+    trunk = Trunk(torch.nn.Sequential(), torch.nn.Identity(), state, {})
     with pytest.raises(WeightsError) as raised:
         fully_connected(trunk, 6)
     assert f"classifier.0, which should be (6, 25088), is {found}" in str(raised.value)

@@ -153,7 +153,7 @@ def test_more_channels_repeat_the_colours_and_keep_their_sum(classifier, weights
     [
         (lambda state: state.pop("features.3.block.0.0.weight"), "missing: 3.block.0.0.weight"),
         (lambda state: state.update(more=torch.zeros(1)), "unexpected: more"),
-        (lambda state: state.update({"features.0.0.weight": torch.zeros(16, 4, 3, 3)}), "size mismatch for 0.0.weight"),
+        (lambda state: state.update({"features.0.0.weight": torch.zeros(16, 4, 3, 3)}), "of another shape: 0.0.weight"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(weights, change, message):

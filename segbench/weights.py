@@ -1,0 +1,116 @@
+"""Files of pretrained weights: read without running code from them, compared with a network, and identified.
+
+Libraries are imported inside the functions, so any module of a plugin may import this one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segbench.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+__all__ = ["SUFFIXES", "download_provenance", "file_provenance", "hub_provenance", "misfit", "read_weights"]
+
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+# Batch normalisation's counter of batches, which files from before 2018 lack and torch then starts at 0.
+_COUNTER = "num_batches_tracked"
+
+_SHOWN = 5
+
+
+def read_weights(path: Path, option: str) -> dict[str, Tensor]:
+    """Read a file of named tensors, or one that holds them under `state_dict` or `model`; nothing is unpickled.
+
+    `option` is what the user names the file with, for messages; by convention such an option takes none, imagenet or a
+    path. Raises WeightsError for a missing file, one that cannot be read without running code from it, and other
+    content.
+    """
+    import timm
+    import torch
+
+    if not path.is_file():
+        raise WeightsError(
+            f"{option}: there is no file {path.absolute()}; give none, imagenet, or the path of a file ending in "
+            f"{', '.join(SUFFIXES)}"
+        )
+    try:
+        state = timm.models.load_state_dict(str(path), weights_only=True)
+    except Exception as error:
+        raise WeightsError(
+            f"{option}: {path} cannot be read ({type(error.__cause__ or error).__name__}); it must be a .safetensors "
+            "file, or one that torch.load takes with weights_only=True"
+        ) from error
+    if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{option}: {path} does not hold named tensors (a state dict)")
+    return state
+
+
+def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """Say which tensors are missing, unexpected or of another shape; an empty text where all fit.
+
+    >>> import torch
+    >>> misfit({"stem": torch.zeros(2), "head": torch.zeros(1)}, {"stem": torch.zeros(3)})
+    'unexpected: head; of another shape: stem (2,) instead of (3,)'
+    """
+    found = {
+        "missing": [name for name in expected if name not in given and not name.endswith(_COUNTER)],
+        "unexpected": [name for name in given if name not in expected and not name.endswith(_COUNTER)],
+        "of another shape": [
+            f"{name} {tuple(given[name].shape)} instead of {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in given and given[name].shape != value.shape
+        ],
+    }
+    return "; ".join(f"{title}: {_listed(names)}" for title, names in found.items() if names)
+
+
+def file_provenance(path: Path) -> dict[str, str]:
+    """Return what identifies a file of weights, as a generator states it in `provenance`: its name and SHA-256."""
+    return {"weights": path.name, "sha256": _sha256(path)}
+
+
+def hub_provenance(repository: str, files: Iterable[str], revision: str | None = None) -> dict[str, str]:
+    """Return what identifies weights of the Hugging Face hub: repository, commit, and SHA-256 of the cached file.
+
+    `files` are the names that may hold them in the repository, the likeliest first. Commit and hash are left out where
+    none of them is in the hub's cache.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in files:
+        found = try_to_load_from_cache(repository, name, revision=revision)
+        if isinstance(found, str):
+            # A cached file lies in snapshots/<commit>/.
+            return {"weights": repository, "commit": Path(found).parent.name, "sha256": _sha256(Path(found))}
+    return {"weights": repository}
+
+
+def download_provenance(weights: str, url: str) -> dict[str, str]:
+    """Return what identifies weights that torch has downloaded: their name, and the SHA-256 of the cached file.
+
+    The hash is left out where the file is not in torch's cache.
+    """
+    import torch
+
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    known = file_provenance(cached) if cached.is_file() else {}
+    return {**known, "weights": weights}
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
