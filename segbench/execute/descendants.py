@@ -50,9 +50,9 @@ class Process(NamedTuple):
 def children(pid: int) -> list[Process]:
     """Return the processes that a process is the parent of."""
     pids: list[int] = []
-    for file in (_PROC / str(pid) / "task").glob("*/children"):
-        with suppress(OSError):  # the thread has ended meanwhile
-            pids += map(int, file.read_text().split())
+    for thread in _threads(pid):
+        with suppress(OSError):  # it has ended meanwhile
+            pids += map(int, (thread / "children").read_text().split())
     return [found for child in pids if (found := process(child)) is not None]
 
 
@@ -87,6 +87,14 @@ def adopt_orphans() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _threads(pid: int) -> list[Path]:
+    """Return the folders of a process's threads; none if it has ended."""
+    try:
+        return list((_PROC / str(pid) / "task").iterdir())
+    except OSError:
+        return []
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from segbench import Component
 from segbench.registry import Offer
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from segbench.testing.check import Check
+
+
+@pytest.fixture(autouse=True)
+def usual_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what cells that other tests ran here have set: a check sees a change only from the usual settings."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
 
 
 @pytest.fixture

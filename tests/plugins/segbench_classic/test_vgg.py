@@ -112,7 +112,9 @@ def test_fully_connected_layers_become_convolutions_of_the_same_values():
         for place, layer in zip((0, 3), layers, strict=True)
         for name, value in layer.named_parameters()
     }
-    (weight6, bias6), (weight7, bias7) = fully_connected(Trunk(torch.nn.Sequential(), torch.nn.Identity(), state, {}), 6)
+    (weight6, bias6), (weight7, bias7) = fully_connected(
+        Trunk(torch.nn.Sequential(), torch.nn.Identity(), state, {}), 6
+    )
     pooled = torch.randn(1, 512, 7, 7)
     convolved = torch.conv2d(torch.conv2d(pooled, weight6, bias6), weight7, bias7)
     torch.testing.assert_close(convolved.flatten(1), layers[1](layers[0](pooled.flatten(1))))
