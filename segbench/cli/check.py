@@ -189,7 +189,8 @@ def _remarks(checked: Checked) -> str:
     """Return what is to be said of a component beside its counts: faults first, each with its cure."""
     order = ["failed", "mended", "known failure", "reported"]
     told = [result for result in checked.results if result.outcome in order]
-    lines = [_remark(result) for result in sorted(told, key=lambda result: order.index(result.outcome))]
+    told = sorted(told, key=lambda result: order.index(result.outcome))
+    lines = [_remark(alike) for alike in _alike(told)]
     return "\n".join([_title(checked.offer), *lines]) if lines else ""
 
 
@@ -211,9 +212,34 @@ def _skip(reason: str, checks: Sequence[str], titles: Sequence[str], of: int) ->
     return f"  {', '.join(checks)}\n    {_indented(reason)}{where}"
 
 
-def _remark(result: Result) -> str:
-    cure = f"\n    cure: {result.cure}" if result.cure else ""
-    return f"  {result.outcome}: {result.check}\n    {_indented(result.message)}{cure}"
+def _alike(results: Sequence[Result]) -> list[list[Result]]:
+    """Return the results in groups: those that failed for one reason, such as a network that cannot be built."""
+    groups: list[list[Result]] = []
+    for result in results:
+        of_one_reason = (group for group in groups if result.outcome == group[0].outcome == "failed")
+        same = next((group for group in of_one_reason if _one_reason(group[0].message, result.message)), None)
+        if same is None:
+            groups.append([result])
+        else:
+            same.append(result)
+    return groups
+
+
+def _one_reason(message: str, other: str) -> bool:
+    """Tell whether two messages end alike; what comes before may say for which input it was."""
+    return message.endswith(other) or other.endswith(message)
+
+
+def _remark(alike: Sequence[Result]) -> str:
+    first, *others = alike
+    message = _indented(min((result.message for result in alike), key=len))
+    if others:
+        return (
+            f"  failed: {first.check} and {len(others)} more\n    {message}\n"
+            "    cure: One reason stands in the way of all of them: mend that, then check again."
+        )
+    cure = f"\n    cure: {first.cure}" if first.cure else ""
+    return f"  {first.outcome}: {first.check}\n    {message}{cure}"
 
 
 def _indented(message: str) -> str:

@@ -104,7 +104,7 @@ def _import(source: Source) -> Any:
 
 def _describe(error: BaseException) -> str:
     message = str(error) if isinstance(error, PluginError) else _text(error)
-    return message if message.endswith(".") else f"{message}."
+    return message if message.endswith((".", "?")) else f"{message}."
 
 
 def _text(error: BaseException) -> str:

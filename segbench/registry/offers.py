@@ -109,17 +109,23 @@ class Registry:
             names = ", ".join(offer.full_name for offer in found)
             raise ComponentError(f"{kind} {name!r} is ambiguous: write one of {names}.")
         if not found:
-            blamed = [problem.plugin for problem in self._broken(name) if "/" in name]
+            blamed = [problem.plugin for problem in self._broken(name) if problem.plugin == self._meant_plugin(name)]
             raise ComponentError(self._why_unknown(kind, name, offers), plugin=next(iter(blamed), None))
         return found[0]
 
     def _broken(self, name: str) -> list[PluginProblem]:
         """Return the broken plugins that may offer a component of this name."""
+        plugin = self._meant_plugin(name)
+        return [problem for problem in self.problems if plugin in (None, problem.plugin)]
+
+    def _meant_plugin(self, name: str) -> str | None:
+        """Return the plugin of a full name, or the one that offers nothing now and bears the short name itself."""
         plugin, slash, _ = name.partition("/")
-        return [problem for problem in self.problems if not slash or problem.plugin == plugin]
+        silent = {problem.plugin for problem in self.problems} | {one.plugin for one in self.switched_off}
+        return plugin if slash or plugin in silent else None
 
     def _why_unknown(self, kind: Kind, name: str, offers: list[Offer]) -> str:
-        plugin = name.partition("/")[0] if "/" in name else None
+        plugin = self._meant_plugin(name)
         off = [one for one in self.switched_off if plugin in (None, one.plugin)]
         broken = self._broken(name)
         if plugin and off:

@@ -9,6 +9,8 @@ from segbench.errors import ComponentError, SegbenchError
 from segbench.registry.global_state import kept_on_import
 from segbench.registry.requirements import check_requirements
 
+from .place import place_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -77,7 +79,7 @@ def run_check(check: Check, offer: Offer) -> Result:
     except CheckSkipped as reason:
         return Result(check.name, "skipped", str(reason), "")
     except (Exception, SystemExit) as error:
-        return failure(check, offer, message_of(error))
+        return failure(check, offer, message_of(error) + place_of(error, offer))
     if check.name in offer.component.known_failures:
         return Result(check.name, "mended", "passes, though listed as a known failure", "Take it off known_failures.")
     return Result(check.name, "passed", "", "")

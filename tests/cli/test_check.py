@@ -30,6 +30,16 @@ YIELD_FAULTY = '    yield Component("faulty", build_for_eyes, "Two convolutions 
 
 CAUGHT = "any_number_of_channels_will_do"
 
+# It cannot be built, whatever is asked for.
+HOPELESS = """
+from segbench import Component, hookimpl
+def build(in_channels, num_classes):
+    return Networks(in_channels, num_classes)
+@hookimpl
+def segbench_generators():
+    yield Component("net", build, "Misspelt")
+""".lstrip()
+
 
 def install(install_plugin, fault="pass", more=""):
     install_plugin("My_Dist", {"mine": "my_plugin"}, {"my_plugin.py": HEAD.format(fault=fault) + more})
@@ -154,3 +164,12 @@ def test_options_take_the_place_of_the_examples(install_plugin, capsys):
     code, out, _ = check(capsys, "generator", "mine/fine", "--option", "width=wide", "--json")
     assert code == 1
     assert outcomes(out)["mine/fine"]["options_have_valid_values"] == "failed"
+
+
+def test_checks_that_fail_for_one_reason_are_told_together(install_plugin, capsys):
+    install_plugin("my-dist", {"mine": "mine"}, {"mine.py": HOPELESS})
+    code, out, _ = check(capsys, "mine")
+    assert code == 1
+    assert out.count("NameError") == 1
+    assert "  failed: settings_of_the_process_are_left_alone and 21 more\n    NameError: " in out
+    assert "(mine.py, line 3, in build)\n    cure: One reason stands in the way of all of them" in out

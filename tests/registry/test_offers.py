@@ -64,6 +64,10 @@ def test_a_name_of_a_broken_plugin_tells_its_error_and_how_to_see_it():
     assert "segbench doctor" in message
 
 
+def test_a_short_name_that_is_a_broken_plugins_own_tells_its_error():
+    assert "generator 'gan' cannot be had: plugin 'gan' (gan-dist 2.0) is broken" in refusal("generator", "gan")
+
+
 def test_an_unknown_short_name_names_the_broken_plugins_that_may_offer_it():
     assert "Broken plugins, which may offer it: 'gan'; see `segbench doctor`" in refusal("discriminator", "patchgan")
 
