@@ -84,7 +84,7 @@ def jobs(split: ResidentSplit, layout: torch.memory_format) -> dict[str, Callabl
 
     return {
         "all counts": lambda: evaluate(network, split, split="test", **settings),
-        "confusion alone": lambda: confusion_counts(network, split, **settings),
+        "confusion alone": lambda: confusion_counts(network, split, split="test", **settings),
         "forward": forward,
         "small objects": lambda: small_in(split.packed, range(len(split)), split.device),
     }

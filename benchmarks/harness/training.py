@@ -171,6 +171,7 @@ class Ours:
         confusion = confusion_counts(
             self.network,
             resident(self.dataset, "test"),
+            split="test",
             num_classes=CLASSES,
             ignore_index=IGNORE,
             batch_size=BATCH,
