@@ -17,8 +17,8 @@ from .residual import (
     average_pooling,
     basic_stage,
     bottleneck_block,
+    first_stages,
     head,
-    stem,
 )
 
 if TYPE_CHECKING:
@@ -43,13 +43,7 @@ class DDRNet23Slim(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, *, auxiliary: bool = True) -> None:
         super().__init__()
-        self.shared = nn.Sequential(
-            stem(in_channels, 32),
-            basic_stage(32, 32, 2),
-            nn.ReLU(),
-            basic_stage(32, 64, 2, stride=2),
-            nn.ReLU(),
-        )
+        self.shared = first_stages(in_channels)
         self.coarse4 = basic_stage(64, 128, 2, stride=2)
         self.fine4 = basic_stage(64, 64, 2)
         self.fusion4 = BilateralFusion(64, 128)

@@ -18,8 +18,8 @@ from .residual import (
     basic_block,
     basic_stage,
     bottleneck_block,
+    first_stages,
     head,
-    stem,
 )
 
 if TYPE_CHECKING:
@@ -53,13 +53,7 @@ class PIDNetS(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, *, auxiliary: bool = True) -> None:
         super().__init__()
-        self.shared = nn.Sequential(
-            stem(in_channels, 32),
-            basic_stage(32, 32, 2),
-            nn.ReLU(),
-            basic_stage(32, 64, 2, stride=2),
-            nn.ReLU(),
-        )
+        self.shared = first_stages(in_channels)
         self.integral3 = basic_stage(64, 128, 3, stride=2)
         self.proportional3 = basic_stage(64, 64, 2)
         self.derivative3 = basic_block(64, 32)

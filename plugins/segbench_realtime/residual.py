@@ -60,10 +60,14 @@ def basic_stage(in_channels: int, out_channels: int, count: int, stride: int = 1
     return nn.Sequential(*blocks)
 
 
-def stem(in_channels: int, channels: int) -> nn.Sequential:
-    """Return two 3x3 convolutions of stride 2."""
+def first_stages(in_channels: int) -> nn.Sequential:
+    """Return what all branches share: (N, in_channels, H, W) to (N, 64, H/8, W/8), activated."""
     return nn.Sequential(
-        Conv2dNormActivation(in_channels, channels, 3, 2), Conv2dNormActivation(channels, channels, 3, 2)
+        nn.Sequential(Conv2dNormActivation(in_channels, 32, 3, 2), Conv2dNormActivation(32, 32, 3, 2)),
+        basic_stage(32, 32, 2),
+        nn.ReLU(),
+        basic_stage(32, 64, 2, stride=2),
+        nn.ReLU(),
     )
 
 
