@@ -14,11 +14,11 @@ from .auxiliary import weighted_sum
 from .blocks import initialise, resized_to
 from .residual import (
     activated_convolution,
-    average_pooling,
     basic_stage,
     bottleneck_block,
     first_stages,
     head,
+    pyramid,
 )
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 # The weight of the loss of the head behind the first bilateral fusion.
 AUXILIARY_WEIGHT = 0.4
-
-# Kernel and stride of the average pooling of each branch of the pyramid.
-POOLINGS = ((5, 2), (9, 4), (17, 8))
 
 
 class DDRNet23Slim(nn.Module):
@@ -115,13 +112,10 @@ class DeepAggregationPyramidPooling(nn.Module):
 
     def __init__(self, channels: int, inner_channels: int, out_channels: int) -> None:
         super().__init__()
-        pools = [average_pooling(*pooling) for pooling in POOLINGS] + [nn.AdaptiveAvgPool2d(1)]
         self.unpooled = activated_convolution(channels, inner_channels, 1)
-        self.pooled = nn.ModuleList(
-            nn.Sequential(pool, activated_convolution(channels, inner_channels, 1)) for pool in pools
-        )
-        self.aggregate = nn.ModuleList(activated_convolution(inner_channels, inner_channels, 3) for _ in pools)
-        self.compress = activated_convolution((1 + len(pools)) * inner_channels, out_channels, 1)
+        self.pooled = pyramid(channels, inner_channels)
+        self.aggregate = nn.ModuleList(activated_convolution(inner_channels, inner_channels, 3) for _ in self.pooled)
+        self.compress = activated_convolution((1 + len(self.pooled)) * inner_channels, out_channels, 1)
         self.shortcut = activated_convolution(channels, out_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -14,12 +14,12 @@ from .blocks import initialise, resized_to
 from .edges import class_boundaries
 from .residual import (
     activated_convolution,
-    average_pooling,
     basic_block,
     basic_stage,
     bottleneck_block,
     first_stages,
     head,
+    pyramid,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ BOUNDARY_THRESHOLD = 0.8
 # Boundaries are drawn two pixels wide on either side, as the authors' code does (its edge width is 4); the paper does
 # not say.
 BOUNDARY_RADIUS = 2
-
-# Kernel and stride of the average pooling of each branch of the pyramid.
-POOLINGS = ((5, 2), (9, 4), (17, 8))
 
 
 class PIDNetS(nn.Module):
@@ -147,13 +144,10 @@ class ParallelAggregationPyramidPooling(nn.Module):
 
     def __init__(self, channels: int, inner_channels: int, out_channels: int) -> None:
         super().__init__()
-        pools = [average_pooling(*pooling) for pooling in POOLINGS] + [nn.AdaptiveAvgPool2d(1)]
         self.unpooled = activated_convolution(channels, inner_channels, 1)
-        self.pooled = nn.ModuleList(
-            nn.Sequential(pool, activated_convolution(channels, inner_channels, 1)) for pool in pools
-        )
-        together = len(pools) * inner_channels
-        self.aggregate = activated_convolution(together, together, 3, groups=len(pools))
+        self.pooled = pyramid(channels, inner_channels)
+        together = len(self.pooled) * inner_channels
+        self.aggregate = activated_convolution(together, together, 3, groups=len(self.pooled))
         self.compress = activated_convolution(together + inner_channels, out_channels, 1)
         self.shortcut = activated_convolution(channels, out_channels, 1)
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # How many times wider a bottleneck's output is than its inside in DDRNet (Hong 2021) and PIDNet (Xu 2022).
 EXPANSION = 2
 
+# Kernel and stride of the average pooling of each branch of the pyramid.
+POOLINGS = ((5, 2), (9, 4), (17, 8))
+
 
 class Residual(nn.Module):
     """The sum of what `layers` and `shortcut` make of the features."""
@@ -85,6 +88,12 @@ def head(in_channels: int, inner_channels: int, out_channels: int) -> nn.Sequent
         nn.ReLU(),
         nn.Conv2d(inner_channels, out_channels, 1),
     )
+
+
+def pyramid(channels: int, inner_channels: int) -> nn.ModuleList:
+    """Return the pooled branches of DAPPM and PAPPM, the coarsest a single cell: each pools, then projects."""
+    pools = [*(average_pooling(*pooling) for pooling in POOLINGS), nn.AdaptiveAvgPool2d(1)]
+    return nn.ModuleList(nn.Sequential(pool, activated_convolution(channels, inner_channels, 1)) for pool in pools)
 
 
 def average_pooling(kernel_size: int, stride: int) -> nn.AvgPool2d:

@@ -6,14 +6,6 @@ from torch.nn import functional
 
 
 @pytest.fixture
-def parameters():
-    def count(module):
-        return sum(parameter.numel() for parameter in module.parameters())
-
-    return count
-
-
-@pytest.fixture
 def losses_of_two_steps():
     """The training loss before and after one step of gradient descent on a fixed batch of 32x32 images."""
 

@@ -7,14 +7,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 @pytest.fixture
-def parameters():
-    def count(module):
-        return sum(parameter.numel() for parameter in module.parameters())
-
-    return count
-
-
-@pytest.fixture
 def multiply_adds():
     """Multiply-adds of convolutions, counted on tensors that hold no values."""
 
