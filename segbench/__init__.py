@@ -5,9 +5,7 @@ These names are what a plugin needs; everything else is internal.
 
 from __future__ import annotations
 
-from .component import Component
-from .contracts import Dataset, Sample
+from .contract import Component, Dataset, Sample, hookimpl
 from .errors import DataError, SegbenchError, WeightsError
-from .hookspecs import hookimpl
 
 __all__ = ["Component", "DataError", "Dataset", "Sample", "SegbenchError", "WeightsError", "hookimpl"]

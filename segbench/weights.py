@@ -8,19 +8,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench.errors import WeightsError
+from .errors import WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
+
 __all__ = ["SUFFIXES", "download_provenance", "file_provenance", "hub_provenance", "misfit", "read_weights"]
+
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
+
 # Batch normalisation's counter of batches, which files from before 2018 lack and torch then starts at 0.
 _COUNTER = "num_batches_tracked"
+
 
 _SHOWN = 5
 

@@ -164,12 +164,11 @@ def trained_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of a small cell of the benchmark shapes-smoke, trained once for all tests; not to be changed."""
     import torch
 
+    from segbench.config.benchmark import load_benchmark
     from segbench.engine.cell import run_cell
     from segbench.engine.job import CellJob
-    from segbench.plan.build import build_plan
-    from segbench.plan.datasets import known, open_datasets, take_fingerprints
+    from segbench.plan.plan import build_plan, known, open_datasets, take_fingerprints
     from segbench.registry import load_registry
-    from segbench.spec.benchmark import load_benchmark
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import Record
 

@@ -16,16 +16,16 @@ import typer.main
 import segbench
 import segbench.testing
 import segbench.weights
-from segbench import hookspecs
+from segbench import contract as hookspecs
 from segbench.cli import main
-from segbench.cli.global_options import global_options_first
-from segbench.cli.shell import app
-from segbench.contracts import MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
+from segbench.cli.app import app, global_options_first
+from segbench.config.benchmark import load_benchmark
+from segbench.contract import MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
 from segbench.registry import load_registry
-from segbench.registry.hooks import HOOKS, components_of
 from segbench.registry.plugin_files import load_file
-from segbench.spec.benchmark import load_benchmark
-from segbench.testing import catalogue, check_component
+from segbench.registry.plugins import HOOKS, components_of
+from segbench.testing import check_component
+from segbench.testing import run as catalogue
 from segbench.testing.check import FAULTS
 
 ROOT = Path(__file__).parents[1]

@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 
 from segbench.cli import main
+from segbench.config.yaml import LARGEST, Place, read_text
 from segbench.errors import RecordError, SegbenchError, SpecError, WeightsError
-from segbench.spec.node import Place
-from segbench.spec.reader import LARGEST, read_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -169,7 +168,7 @@ PICKLES = [write_pickle, write_torch_pickle, write_old_torch_pickle]
 
 @pytest.mark.parametrize("write", PICKLES)
 def test_a_checkpoint_that_is_a_pickle_is_refused(write, mark, tmp_path):
-    from segbench.engine.checkpoint import load_tensors
+    from segbench.engine.model.checkpoint import load_tensors
 
     write(tmp_path / "checkpoint.safetensors", mark)
     with pytest.raises(RecordError, match="is not a readable checkpoint"):
@@ -209,7 +208,7 @@ def test_weights_that_are_a_pickle_with_code_are_refused(write, suffix, mark, tm
 
 @pytest.mark.parametrize("write", PICKLES)
 def test_weights_of_the_features_that_are_a_pickle_with_code_are_refused(write, mark, tmp_path):
-    from segbench.engine.generation.network_features import network_features
+    from segbench.engine.generation.features import network_features
 
     write(tmp_path / "weights.pth", mark)
     with pytest.raises(WeightsError):

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 import segbench
-from segbench.cli.shell import app
+from segbench.cli.app import app
+from segbench.config.benchmark import load_benchmark, packaged_benchmarks
+from segbench.config.protocol import TrainingProtocol
 from segbench.registry import load_registry
-from segbench.registry.signature import read_signature
-from segbench.spec.benchmark import load_benchmark
-from segbench.spec.packaged import packaged_benchmarks
-from segbench.spec.protocol import Protocol
+from segbench.registry.options import read_signature
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -41,7 +40,7 @@ def test_the_plugin_offers_its_component():
     assert [option.name for option in read_signature("generator", component.build).options] == ["width"]
 
 
-@pytest.mark.parametrize("key", Protocol.model_fields)
+@pytest.mark.parametrize("key", TrainingProtocol.model_fields)
 def test_every_key_of_the_protocol_is_described(key):
     assert f"`{key}`" in README
 

@@ -45,18 +45,17 @@ from unet_job import (
     unet,
 )
 
-from segbench.engine.adversary import Adversary
+from segbench.config.protocol import Augment, Optimizer
+from segbench.config.recipe import Adversarial
+from segbench.engine.adversarial.adversary import Adversary
+from segbench.engine.adversarial.monitor import EVERY, HealthLog
+from segbench.engine.adversarial.pairing import critic_channels
 from segbench.engine.data.batches import Batch
-from segbench.engine.health import EVERY, HealthLog
-from segbench.engine.memory import keep_freed_memory
-from segbench.engine.network import Segmenter
-from segbench.engine.optimizers import build_optimizer
-from segbench.engine.pairing import critic_channels
-from segbench.engine.precision import autocast, memory_format
+from segbench.engine.model.network import Segmenter
+from segbench.engine.model.optimizers import build_optimizer
+from segbench.engine.numerics import autocast, keep_freed_memory, memory_format
 from segbench.registry import load_registry
 from segbench.registry.options import build
-from segbench.spec.protocol import Augment, Optimizer
-from segbench.spec.recipe import Adversarial
 
 if TYPE_CHECKING:
     from segbench.engine.data.batches import BatchSource

@@ -19,7 +19,7 @@ import numpy as np
 from segbench.stats.bootstrap import crossed_draws
 from segbench.stats.difference import class_differences
 from segbench.stats.evidence import Evidence
-from segbench.stats.tiers import tiers
+from segbench.stats.verdict import tiers
 
 # What the bars are for.
 SIZES = {"methods": 8, "seeds": 6, "images": 233, "classes": 11, "resamples": 10_000}

@@ -21,8 +21,8 @@ import torchmetrics
 from torch.nn import functional
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from segbench.engine.confusion import classify, confusion_matrices
-from segbench.engine.environment import environment
+from segbench.engine.device import environment
+from segbench.engine.evaluation.confusion import classify, confusion_matrices
 
 if TYPE_CHECKING:
     from collections.abc import Callable

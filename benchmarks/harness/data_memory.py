@@ -13,13 +13,13 @@ from pathlib import Path
 
 import torch
 
+from segbench.config.protocol import Augment
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
-from segbench.plan.fingerprint import fingerprint
+from segbench.plan.key import fingerprint
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
-from segbench.spec.protocol import Augment
 
 BATCH, CROP = 8, (192, 256)
 

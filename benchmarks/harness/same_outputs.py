@@ -7,7 +7,8 @@
 tuned, label fractions, pseudo-labels, painter, synthetic data) and keeps what the commands below print of its records,
 and `plan --json` of every packaged benchmark, keys included. `compare` runs the commands again on the same records and
 the same folder and names each output that differs: JSON and CSV by the fields that do, text by its changed lines.
-Datasets that lie in $SEGBENCH_DATA have keys in their plans, others have none. It ends with 1 if a byte differs, with `--values` only if a number or a field does.
+Datasets that lie in $SEGBENCH_DATA have keys in their plans, others have none.
+It ends with 1 if a byte differs, with `--values` only if a number or a field does.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def changed(name: str, before: str, after: str) -> list[str]:
 
 
 def values_of(name: str, text: str) -> object:
-    """Return what must not change though words may: the fields of JSON and CSV, the numbers of a text in their order."""
+    """Return what must not change though words may: fields of JSON and CSV, numbers of a text in order."""
     if name.endswith(".json"):
         return flat(json.loads(text))
     if name.endswith(".csv"):

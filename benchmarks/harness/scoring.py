@@ -21,12 +21,10 @@ from dealing import print_facts, ratios, spread
 from unet_job import BATCH, CLASSES, IGNORE, open_camvid, resident, unet
 
 from segbench.engine.data.batches import evaluation_batches
-from segbench.engine.evaluate import confusion_counts, evaluate
-from segbench.engine.inference import class_scores
-from segbench.engine.label_counts import small_in
-from segbench.engine.memory import keep_freed_memory
-from segbench.engine.network import Segmenter
-from segbench.engine.precision import memory_format
+from segbench.engine.evaluation.evaluate import confusion_counts, evaluate, small_in
+from segbench.engine.evaluation.inference import class_scores
+from segbench.engine.model.network import Segmenter
+from segbench.engine.numerics import keep_freed_memory, memory_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable

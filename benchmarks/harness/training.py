@@ -38,11 +38,10 @@ from unet_job import (
     unet,
 )
 
-from segbench.engine.evaluate import confusion_counts
-from segbench.engine.memory import keep_freed_memory
-from segbench.engine.network import Segmenter
-from segbench.engine.precision import autocast, memory_format
-from segbench.spec.protocol import Augment
+from segbench.config.protocol import Augment
+from segbench.engine.evaluation.evaluate import confusion_counts
+from segbench.engine.model.network import Segmenter
+from segbench.engine.numerics import autocast, keep_freed_memory, memory_format
 from segbench.stats.scores import miou
 
 

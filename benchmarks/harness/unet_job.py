@@ -8,31 +8,30 @@ from typing import TYPE_CHECKING
 import segmentation_models_pytorch as smp
 import torch
 
+from segbench.config.protocol import Augment, TrainingProtocol
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
-from segbench.engine.mapping import Mapping
-from segbench.engine.pairing import FieldForm
-from segbench.engine.precision import memory_format
-from segbench.engine.train import Training, train
-from segbench.plan.fingerprint import fingerprint
+from segbench.engine.model.mapping import FieldForm, GeneratorMapping
+from segbench.engine.numerics import memory_format
+from segbench.engine.training.loop import Training, train
+from segbench.plan.key import fingerprint
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import build
-from segbench.spec.protocol import Augment, Protocol
 
 if TYPE_CHECKING:
     import argparse
 
     from segbench import Dataset
-    from segbench.engine.adversary import Adversary
+    from segbench.engine.adversarial.adversary import Adversary
     from segbench.engine.data.batches import BatchSource
-    from segbench.engine.network import Segmenter
+    from segbench.engine.model.network import Segmenter
 
 CPU = torch.device("cpu")
 BATCH, CROP, CLASSES, IGNORE, WARM_UP = 8, (192, 256), 11, 255, 10
 VOCABULARY = {"num_classes": CLASSES, "ignore_index": IGNORE}
-MAPPING = Mapping("image -> labels", FieldForm(CLASSES, IGNORE, [(0, 0, 0)] * CLASSES), noise_channels=1)
+MAPPING = GeneratorMapping("image -> labels", FieldForm(CLASSES, IGNORE, [(0, 0, 0)] * CLASSES), noise_channels=1)
 
 
 def unet() -> torch.nn.Module:
@@ -83,7 +82,7 @@ def train_a_block(
     adversary: Adversary | None = None,
 ) -> float:
     """Train by segbench's own loop, the warm-up not counted; return images/s."""
-    protocol = Protocol(
+    protocol = TrainingProtocol(
         budget={"steps": WARM_UP + steps}, batch_size=BATCH, precision=options.precision, schedule="constant"
     )
     training = Training(

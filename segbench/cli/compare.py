@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Directories, Json, Output  # noqa: TC001 - typer reads it when it runs
+from .options import (
+    Directories,  # noqa: TC001 - typer reads it when it runs
+    Json,  # noqa: TC001 - typer reads it when it runs
+    Output,  # noqa: TC001 - typer reads it when it runs
+)
 from .output import print_or_write
 
 
@@ -33,10 +37,10 @@ def compare(
     """Compare two methods: the difference with its interval and verdict, where it lies, and what it costs."""
     if not 0.5 <= level < 1:
         raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
-    from segbench.report.comparison import compare_methods
-    from segbench.report.comparison_data import to_json
-    from segbench.report.comparison_text import as_text
-    from segbench.report.settings import Settings
+    from segbench.report.comparison.as_json import to_json
+    from segbench.report.comparison.compare import compare_methods
+    from segbench.report.comparison.family import Settings
+    from segbench.report.comparison.text import as_text
 
     found = compare_methods(
         directories or [Path("results")],

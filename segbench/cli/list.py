@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import Json  # noqa: TC001 - typer reads it when it runs
-from .columns import columns
-from .kinds import PLURALS, parse_kind
+from .options import (
+    PLURALS,
+    Json,
+    parse_kind,
+)
+from .output import columns
 
 if TYPE_CHECKING:
-    from segbench.contracts import Kind
+    from segbench.contract import Kind
     from segbench.registry import Offer, PluginProblem
 
 
@@ -22,7 +25,7 @@ def list_components(
     json: Json = False,
 ) -> None:
     """List the components that plugins offer; on stderr, what is wrong with plugins and which are switched off."""
-    from segbench.contracts import KINDS
+    from segbench.contract import KINDS
     from segbench.registry import load_registry
 
     kinds = KINDS if kind is None else (parse_kind(kind),)

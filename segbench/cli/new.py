@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from .kinds import parse_kind
+from .options import parse_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
-    from segbench.contracts import Kind
+    from segbench.contract import Kind
+
 
 TEMPLATES = "segbench_template"
 
@@ -34,8 +35,10 @@ BY_KIND: dict[Kind, Template] = {
     "dataset": Template("my-data", "dataset.py"),
 }
 
+
 # Names that YAML reads as no text, and folders that stand beside the package.
 UNUSABLE = frozenset({"null", "true", "false", "tests", "build"})
+
 
 # What Python and pip leave in a folder of sources; tools leave hidden folders.
 LEFT_OVER = ("__pycache__", ".egg-info")

@@ -1,4 +1,7 @@
-"""Where a report goes: to stdout or into a file."""
+"""Where a report goes: to stdout or into a file.
+
+Plain text in columns.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -38,3 +42,10 @@ def check_can_be_written(output: Path) -> None:
         raise RecordError(f"-o {output}: there is no folder {output.parent}")
     if output.is_dir() or not os.access(output if output.exists() else output.parent, os.W_OK):
         raise RecordError(f"-o {output}: it cannot be written; name another file")
+
+
+def columns(rows: Sequence[Sequence[str]], indent: str = "") -> str:
+    """Return rows of equal length as lines, each column as wide as its widest text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join((indent + line).rstrip() for line in lines)

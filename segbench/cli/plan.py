@@ -1,4 +1,7 @@
-"""`segbench plan`: the cells of a benchmark, their keys, and what is recorded already."""
+"""`segbench plan`: the cells of a benchmark, their keys, and what is recorded already.
+
+What a design can and cannot show, for `segbench plan`.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import Json, Only, Results, Seeds, Sets  # noqa: TC001 - typer reads them when it runs
-from .columns import columns
+from segbench.stats.verdict import MOST_SEEDS
+
+from .options import (
+    Json,  # noqa: TC001 - typer reads them when it runs
+    Only,  # noqa: TC001 - typer reads them when it runs
+    Results,  # noqa: TC001 - typer reads them when it runs
+    Seeds,  # noqa: TC001 - typer reads them when it runs
+    Sets,  # noqa: TC001 - typer reads them when it runs
+)
+from .output import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from segbench.config.recipe import Benchmark
     from segbench.errors import DataError
-    from segbench.plan.build import Plan
     from segbench.plan.cell import Cell
-    from segbench.spec.recipe import Benchmark
+    from segbench.plan.plan import Plan
+    from segbench.plan.power import DesignPower, Sight
     from segbench.store.folder import ResultsFolder
+
 
 # What becomes of a cell with a record of this status, or with none.
 NEXT = {
@@ -41,17 +54,14 @@ def plan(
 ) -> None:
     """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
 
-    from segbench.plan.build import build_plan
-    from segbench.plan.datasets import check_tuning, known, open_datasets, take_fingerprints
-    from segbench.plan.design_power import design_power, recorded_scores
+    from segbench.config.benchmark import load_benchmark, parse_seeds
     from segbench.plan.machine import usable_cores
+    from segbench.plan.plan import build_plan, check_tuning, known, open_datasets, take_fingerprints
+    from segbench.plan.power import design_power, recorded_scores
     from segbench.plan.warnings import plan_warnings
     from segbench.registry import load_registry
-    from segbench.registry.plugin_output import output_on_stderr
-    from segbench.spec.benchmark import load_benchmark, parse_seeds
+    from segbench.registry.output import output_on_stderr
     from segbench.store.folder import ResultsFolder
-
-    from .design import as_content
 
     registry = load_registry()
     chosen = None if seeds is None else parse_seeds(seeds)
@@ -134,9 +144,7 @@ def _as_json(content: dict[str, Any]) -> str:
 
 
 def _as_text(content: dict[str, Any]) -> str:
-    from segbench.spec.tune import told
-
-    from .design import as_lines
+    from segbench.config.tuning import told
 
     cells = content["cells"]
     count = sum(cell["recorded"] == "ok" for cell in cells)
@@ -156,7 +164,7 @@ def _as_text(content: dict[str, Any]) -> str:
 
 def _table(cells: list[dict[str, Any]]) -> str:
     """Return the cells as columns; of the subsets only where any is not everything."""
-    from segbench.plan.subset import EVERYTHING
+    from segbench.plan.cell import EVERYTHING
 
     rows = [("DATASET", "SUBSET", "METHOD", "SEED", "NEEDS", "KEY", "RECORDED"), *map(_row, cells)]
     if all(cell["subset"] == EVERYTHING for cell in cells):
@@ -185,3 +193,58 @@ def _in_short(reasons: list[str]) -> str:
     folds = [reason for reason in reasons if " fold " in reason]
     rest = [reason for reason in reasons if reason not in folds]
     return ", ".join([*rest, f"{len(folds)} folds"] if folds else rest)
+
+
+def as_content(design: DesignPower | None) -> dict[str, Any] | None:
+    """Return it ready for JSON, mIoU as fractions of 1; None where nothing is compared."""
+    if design is None:
+        return None
+    return {**design._asdict(), "sights": [_sight_content(sight) for sight in design.sights]}
+
+
+def as_lines(content: dict[str, Any] | None) -> list[str]:
+    """Return what `as_content` does as lines of text, mIoU in points."""
+    if content is None:
+        return []
+    seeds, comparisons = _counted(content["seeds"], "seed"), _counted(content["comparisons"], "comparison")
+    heading = (
+        f"what {seeds} can show of {comparisons} in a ranking (the first judged at {100 * content['level']:.4g} %), "
+        f"mIoU points with {100 * content['power']:g} % power:"
+    )
+    return [heading, columns([_header(content), *map(_sight_row, content["sights"])], "  "), *_notes(content)]
+
+
+def _sight_content(sight: Sight) -> dict[str, Any]:
+    needed = [{"difference": difference, "seeds": seeds} for difference, seeds in sight.seeds_for.items()]
+    return {**sight.noise._asdict(), "smallest": sight.smallest, "seeds_for": needed}
+
+
+def _header(content: dict[str, Any]) -> tuple[str, ...]:
+    needed = content["sights"][0]["seeds_for"]
+    claimed = [f"SEEDS FOR {_points(one['difference'])}" for one in needed]
+    return "SEED NOISE", "SD OF A DIFFERENCE", "SMALLEST SEEN", *claimed
+
+
+def _sight_row(sight: dict[str, Any]) -> tuple[str, ...]:
+    measured = "" if sight["freedom"] is None else f", freedom {sight['freedom']}"
+    smallest = "nothing" if sight["smallest"] is None else _points(sight["smallest"])
+    needed = [f"over {MOST_SEEDS}" if one["seeds"] is None else str(one["seeds"]) for one in sight["seeds_for"]]
+    return f"{sight['source']}{measured}", _points(sight["difference_sd"]), smallest, *needed
+
+
+def _notes(content: dict[str, Any]) -> list[str]:
+    seeds, floor = content["seeds"], content["sign_flip_floor"]
+    if seeds == 1:
+        return ["  one seed decides nothing: its intervals know the images alone, and no verdict follows from them"]
+    return [
+        "  that is of seeds alone; what is left to the images comes on top",
+        f"  the exact sign-flip test over {seeds} seeds cannot fall below p = {floor:.2g}",
+    ]
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

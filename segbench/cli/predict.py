@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .columns import columns
+from .output import columns
 
 if TYPE_CHECKING:
-    from segbench.engine.pseudo_labels import ClassReport, PseudoLabelReport
+    from segbench.engine.prediction.pseudo_labels import ClassReport, PseudoLabelReport
     from segbench.engine.recorded import RecordedNetwork
 
 
@@ -36,7 +36,7 @@ def predict(
 
     --explain adds the evidence for each class (Grad-CAM) and the critic's scores, if one was kept.
     """
-    from segbench.engine.predict import load_cell
+    from segbench.engine.prediction.predict import load_cell
 
     _check_options(explain, layer, pseudo_labels, truth)
     recorded = load_cell(cell, results, device)
@@ -58,7 +58,7 @@ def _check_options(explain: bool, layer: str | None, pseudo_labels: float | None
 
 
 def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explain: bool, layer: str | None) -> None:
-    from segbench.engine.predict import explain_files, predict_files
+    from segbench.engine.prediction.predict import explain_files, predict_files
 
     written = explain_files(recorded, images, output, layer) if explain else predict_files(recorded, images, output)
     for path in written:
@@ -66,7 +66,7 @@ def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explai
 
 
 def _label(recorded: RecordedNetwork, images: list[Path], output: Path, threshold: float, truth: Path | None) -> None:
-    from segbench.engine.pseudo_labels import write_pseudo_labels
+    from segbench.engine.prediction.pseudo_labels import write_pseudo_labels
 
     report = write_pseudo_labels(recorded, images, output, threshold, truth)
     typer.echo(table(report))

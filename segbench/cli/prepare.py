@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from .arguments import DatasetOptions, Json, Root, parse_options
-from .columns import columns
+from .options import DatasetOptions, Json, Root, parse_options
+from .output import columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from segbench.contracts import Dataset, Sample, Split
-    from segbench.engine.data.packed import PackedSplit
+    from segbench.contract import Dataset, Sample, Split
+    from segbench.engine.data.cache import PackedSplit
     from segbench.registry import Offer
+
 
 # A smaller split is decoded before anybody could read how far it is.
 WORTH_PROGRESS = 100
+
 
 # Longer lists of pairs help nobody.
 MOST_PAIRS_NAMED = 3
@@ -48,7 +50,7 @@ def prepare(
     Its truth is then scored against itself, as predictions will be, and must score exactly 1.
     """
     from segbench.registry import load_registry
-    from segbench.registry.plugin_output import output_on_stderr
+    from segbench.registry.output import output_on_stderr
 
     offer = load_registry().find("dataset", dataset)
     with output_on_stderr():
@@ -57,14 +59,12 @@ def prepare(
 
 
 def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Prepared:
+    from segbench.config.recipe import DatasetUse
     from segbench.engine.data.cache import pack
-    from segbench.engine.self_test import self_test
-    from segbench.plan.fingerprint import fingerprint
-    from segbench.plan.key import cache_key
-    from segbench.plan.source import required_versions, source_hash
+    from segbench.engine.evaluation.self_test import self_test
+    from segbench.plan.key import cache_key, fingerprint, required_versions, source_hash
     from segbench.registry.datasets import dataset_root, open_dataset
     from segbench.registry.options import coerce_options
-    from segbench.spec.recipe import DatasetUse
 
     use = DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=root)
     folder = dataset_root(offer, root)
@@ -151,7 +151,7 @@ def _progress(split: str, images: int) -> Iterator[Callable[[], None]]:
 
 def _content(prepared: Prepared) -> dict[str, Any]:
     """Return what is known of the prepared dataset, ready for JSON."""
-    from segbench.plan.cache_folder import cache_folder
+    from segbench.plan.machine import cache_folder
 
     dataset, splits = prepared.dataset, prepared.splits
     return {
@@ -184,7 +184,7 @@ def _split_content(packed: PackedSplit) -> dict[str, Any]:
 
 
 def _absent(dataset: Dataset, splits: Mapping[str, PackedSplit]) -> list[str]:
-    from segbench.engine.data.classes import absent_classes
+    from segbench.engine.data.cache import absent_classes
 
     if "train" not in splits:
         return ["there is no split train, so nothing can be trained on this dataset"]
@@ -195,7 +195,7 @@ def _absent(dataset: Dataset, splits: Mapping[str, PackedSplit]) -> list[str]:
 
 
 def _confused(dataset: Dataset) -> list[str]:
-    from segbench.engine.self_test import confused_classes
+    from segbench.engine.evaluation.self_test import confused_classes
 
     return [
         f"the colour of class {name!r} decodes to {other!r}, so generators of palette colours cannot tell them apart"

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import Json, Results, Sets  # noqa: TC001 - typer reads them when it runs
-from .columns import columns
+from .options import (
+    Json,  # noqa: TC001 - typer reads them when it runs
+    Results,  # noqa: TC001 - typer reads them when it runs
+    Sets,  # noqa: TC001 - typer reads them when it runs
+)
+from .output import columns
 
 if TYPE_CHECKING:
-    from segbench.engine.leak import Finding
+    from segbench.config.recipe import Adversarial, Benchmark
+    from segbench.engine.encoding_leak import Finding
     from segbench.engine.recorded import RecordedNetwork
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
-    from segbench.spec.recipe import Adversarial, Benchmark
 
 
 def probe(
@@ -42,10 +46,10 @@ def probe(
     """
     from rich.console import Console
 
-    from segbench.engine.environment import resolve_device
-    from segbench.engine.leak import check_can_be_probed, probe_leak
+    from segbench.config.benchmark import load_benchmark
+    from segbench.engine.device import resolve_device
+    from segbench.engine.encoding_leak import check_can_be_probed, probe_leak
     from segbench.registry import load_registry
-    from segbench.spec.benchmark import load_benchmark
 
     registry = load_registry()
     loaded = load_benchmark(benchmark, registry, sets=sets or (), only=[method], seeds=[seed])
@@ -65,11 +69,10 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
     Raises SpecError for an unknown dataset, DataError if it is not at hand.
     """
     from segbench.errors import SpecError, nearest
-    from segbench.plan.build import build_plan
-    from segbench.plan.datasets import open_datasets, take_fingerprints
+    from segbench.plan.cell import Subset
     from segbench.plan.machine import usable_cores
-    from segbench.plan.subset import Subset
-    from segbench.registry.plugin_output import output_on_stderr
+    from segbench.plan.plan import build_plan, open_datasets, take_fingerprints
+    from segbench.registry.output import output_on_stderr
 
     names = list(benchmark.datasets)
     chosen = names[0] if dataset is None else dataset
@@ -87,7 +90,7 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
 
 def trained_network(given: str, results: Path, probed: Cell, device: str) -> RecordedNetwork:
     """Return the network of a finished cell of the probed method, its twin or its placebo; RecordError otherwise."""
-    from segbench.engine.predict import load_cell
+    from segbench.engine.prediction.predict import load_cell
     from segbench.engine.recorded import find_record
     from segbench.errors import RecordError
     from segbench.store.folder import read_record

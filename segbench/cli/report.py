@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .arguments import Directories, Output  # noqa: TC001 - typer reads them when it runs
+from .options import (
+    Directories,  # noqa: TC001 - typer reads them when it runs
+    Output,  # noqa: TC001 - typer reads them when it runs
+)
 from .output import print_or_write
 
 if TYPE_CHECKING:
-    from segbench.report.groups import Report
+    from segbench.report.ranking.groups import Report
 
 
 class ReportFormat(StrEnum):
@@ -44,7 +47,7 @@ def report(
 
 def _tell_what_csv_leaves_out(found: Report) -> None:
     """Say on stderr what has no line in the CSV."""
-    from segbench.report.layout import failures
+    from segbench.report.formats.layout import failures
 
     for line in [*failures(found), *(f"not read: {problem}" for problem in found.problems)]:
         typer.echo(f"not in the CSV: {line}", err=True)

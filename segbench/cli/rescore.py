@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .arguments import Directories, Json  # noqa: TC001 - typer reads it when it runs
+from .options import (
+    Directories,  # noqa: TC001 - typer reads it when it runs
+    Json,  # noqa: TC001 - typer reads it when it runs
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

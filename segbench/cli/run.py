@@ -8,21 +8,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .arguments import Only, Results, Seeds, Sets  # noqa: TC001 - typer reads them when it runs
+from .options import (
+    Only,  # noqa: TC001 - typer reads them when it runs
+    Results,  # noqa: TC001 - typer reads them when it runs
+    Seeds,  # noqa: TC001 - typer reads them when it runs
+    Sets,  # noqa: TC001 - typer reads them when it runs
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from segbench.contracts import Dataset
+    from segbench.config.recipe import Benchmark
+    from segbench.contract import Dataset
     from segbench.execute.run import Summary
-    from segbench.plan.build import Plan
     from segbench.plan.cell import Cell
+    from segbench.plan.plan import Plan
     from segbench.registry import Registry
-    from segbench.spec.recipe import Benchmark
     from segbench.store.folder import ResultsFolder
 
+
 SOME_FAILED = 1
+
+
 INTERRUPTED = 130
+
 
 BYTES_PER_GB = 10**9
 
@@ -93,14 +102,13 @@ def prepare(
 ) -> tuple[Benchmark, dict[str, Dataset], Plan]:
     """Load a benchmark, open its datasets and plan its cells; raise SegbenchError for what is wrong or missing."""
 
-    from segbench.plan.build import build_plan
-    from segbench.plan.datasets import check_tuning
-    from segbench.plan.fingerprint import fingerprint
+    from segbench.config.benchmark import load_benchmark, parse_seeds
+    from segbench.plan.key import fingerprint
     from segbench.plan.machine import usable_cores
+    from segbench.plan.plan import build_plan, check_tuning
     from segbench.registry import load_registry
     from segbench.registry.datasets import open_dataset
-    from segbench.registry.plugin_output import output_on_stderr
-    from segbench.spec.benchmark import load_benchmark, parse_seeds
+    from segbench.registry.output import output_on_stderr
 
     registry = load_registry()
     chosen = None if seeds is None else parse_seeds(seeds)
@@ -130,7 +138,7 @@ def decode(cells: Sequence[Cell], opened: Mapping[str, Dataset]) -> None:
     """Decode the splits that cells use into the cache; raise DataError for a sample that is wrong."""
 
     from segbench.engine.data.cache import pack
-    from segbench.registry.plugin_output import output_on_stderr
+    from segbench.registry.output import output_on_stderr
 
     with output_on_stderr():
         for name, cache_key, split in dict.fromkeys(use for cell in cells for use in splits_of(cell)):

@@ -1,15 +1,33 @@
-"""`segbench score`: a record of label maps that any other tool has made."""
+"""`segbench score`: a record of label maps that any other tool has made.
+
+What `segbench score` is asked for: which data, and where in which benchmark's table the scores stand.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import DatasetOptions, Results, Root, parse_options
+from segbench.config.benchmark import load_benchmark, packaged_benchmarks
+from segbench.config.protocol import Boundaries
+from segbench.config.recipe import DatasetUse
+from segbench.config.validation import check_name
+from segbench.config.yaml import Place
+from segbench.engine.evaluation.external import Entry
+from segbench.errors import OptionError
+from segbench.registry.options import coerce_options
+from segbench.store.folder import ResultsFolder
+
+from .options import DatasetOptions, Results, Root, parse_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from segbench.config.recipe import Benchmark
+    from segbench.registry import Registry
     from segbench.store.record import Record
 
 
@@ -27,8 +45,7 @@ def score(
     results: Results = Path("results"),
 ) -> None:
     """Score the label maps of another tool and record them, so that they stand in the same table."""
-    from segbench.engine.score import score_predictions
-    from segbench.engine.score_request import ScoreRequest, boundaries_of, resolve_request
+    from segbench.engine.evaluation.external import score_predictions
     from segbench.registry import load_registry
 
     request = ScoreRequest(
@@ -55,3 +72,78 @@ def summary(record: Record) -> str:
     found = {name: value for name, value in record.scores.model_dump().items() if value is not None}
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
     return f"{record.method} on {record.dataset} {record.evaluated.split} ({record.evaluated.images} images): {numbers}"
+
+
+NO_BENCHMARK = "scored"
+
+
+DEFAULT_SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What was asked: `dataset` is a component's name or, with a benchmark, a dataset's name in its file.
+
+    `benchmark` is a packaged name, a file, or the name of a folder in `results`. `split` is by default what the
+    benchmark evaluates.
+    """
+
+    dataset: str
+    name: str
+    results: Path
+    benchmark: str | None = None
+    root: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split: str | None = None
+    seed: int = 0
+
+
+def resolve_request(request: ScoreRequest, registry: Registry) -> tuple[DatasetUse, Entry, ResultsFolder]:
+    """Return the dataset, the entry and the folder that are meant.
+
+    Raises SpecError for an unknown benchmark and for names that cannot be names, ComponentError for an unknown dataset
+    and OptionError for its options.
+    """
+    check_name(request.name, Place("--name", Path.cwd()))
+    folder, benchmark = _benchmark(request, registry)
+    alias, use = _dataset(request, benchmark, registry)
+    split = request.split or _evaluated_split(benchmark)
+    return use, Entry(alias, split, request.name, request.seed), ResultsFolder(request.results, folder)
+
+
+def _benchmark(request: ScoreRequest, registry: Registry) -> tuple[str, Benchmark | None]:
+    """Return the name of the results folder, and the benchmark if its file is known."""
+    name = request.benchmark
+    if name is None:
+        return NO_BENCHMARK, None
+    is_a_folder_name = len(Path(name).parts) == 1 and name not in packaged_benchmarks()
+    if is_a_folder_name and (request.results / name).is_dir():
+        return name, None
+    benchmark = load_benchmark(name, registry)
+    return benchmark.name, benchmark
+
+
+def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Registry) -> tuple[str, DatasetUse]:
+    """Return the dataset's name in the table, and the dataset."""
+    datasets = benchmark.datasets if benchmark else {}
+    if request.dataset in datasets:
+        if request.options:
+            raise OptionError(f"the options of dataset {request.dataset!r} are those of the benchmark file; give none")
+        use = datasets[request.dataset]
+        return request.dataset, use.model_copy(update={"root": request.root or use.root})
+    offer = registry.find("dataset", request.dataset)
+    use = DatasetUse(use=offer.full_name, options=coerce_options(offer, request.options), root=request.root)
+    same = [name for name, other in datasets.items() if (other.use, other.options) == (use.use, use.options)]
+    return (same[0] if same else offer.component.name), use
+
+
+def boundaries_of(request: ScoreRequest, registry: Registry) -> Boundaries:
+    """Return how wide boundaries are in the benchmark's table, if its methods agree; else what protocols have."""
+    _, benchmark = _benchmark(request, registry)
+    widths = {method.protocol.boundaries for method in benchmark.methods.values()} if benchmark else set()
+    return widths.pop() if len(widths) == 1 else Boundaries()
+
+
+def _evaluated_split(benchmark: Benchmark | None) -> str:
+    splits = {method.protocol.evaluate for method in benchmark.methods.values()} if benchmark else set()
+    return splits.pop() if len(splits) == 1 else DEFAULT_SPLIT

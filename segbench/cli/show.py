@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .arguments import DatasetOptions, Json, Root, parse_options
-from .columns import columns
-from .kinds import parse_kind
 from .list import description
+from .options import DatasetOptions, Json, Root, parse_kind, parse_options
+from .output import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from segbench.contracts import Dataset
+    from segbench.contract import Dataset
     from segbench.registry import Offer
 
 
@@ -42,7 +41,7 @@ def show(
 
 
 def _versions(offer: Offer) -> dict[str, str | None]:
-    from segbench.registry.requirements import installed_versions
+    from segbench.registry.options import installed_versions
 
     return installed_versions(offer)
 
@@ -75,7 +74,7 @@ def _data(offer: Offer, root: str | None, options: Mapping[str, Any]) -> dict[st
     """Describe the data, or say why it cannot be opened: an option left out or missing files are no error here."""
     from segbench.errors import DataError, OptionError
     from segbench.registry.datasets import open_dataset
-    from segbench.registry.plugin_output import output_on_stderr
+    from segbench.registry.output import output_on_stderr
 
     try:
         with output_on_stderr():

@@ -10,28 +10,34 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from .arguments import DatasetOptions, Json, Root, parse_options
+from .options import DatasetOptions, Json, Root, parse_options
 from .output import check_can_be_written, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from segbench.contracts import Dataset
-    from segbench.execute.rivals import Timed
+    from segbench.config.benchmark import Given
+    from segbench.config.protocol import TrainingProtocol
+    from segbench.config.recipe import DatasetUse
+    from segbench.contract import Dataset
+    from segbench.execute.timing_session import Timed
     from segbench.plan.cell import Cell
     from segbench.registry import Offer, Registry
-    from segbench.spec.protocol import Protocol
-    from segbench.spec.recipe import DatasetUse
-    from segbench.spec.recipes_given import Given
-    from segbench.store.speeds import SpeedConditions, Speeds
+    from segbench.report.speed_test import SpeedConditions, Speeds
+
 
 SOME_FAILED = 1
+
+
 INTERRUPTED = 130
+
 
 SIZE = re.compile(r"([1-9][0-9]*)[x×]([1-9][0-9]*)")
 
+
 # By how much a measurement may take longer than it should, as in a benchmark's own default.
 PATIENCE = 4
+
 
 LOADING_LEFT_OUT = (
     "Reading and decoding images was not timed: with --size nothing is read; without it, that is a stage of its own."
@@ -102,14 +108,14 @@ def time_methods(
     Nothing but classes, channels and the size of images counts. Where the data of D is not at hand,
     `--dataset data/shapes --option classes=11 --size 360x480` does as well.
     """
+    from segbench.config.benchmark import labelled, read_given
+    from segbench.config.protocol import Budget, Timing, TrainingProtocol
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
-    from segbench.spec.protocol import Budget, Protocol, Timing
-    from segbench.spec.recipes_given import labelled, read_given
-    from segbench.store.speeds import read_speeds
+    from segbench.report.speed_test import read_speeds
 
     registry = load_registry()
-    protocol = Protocol(
+    protocol = TrainingProtocol(
         budget=Budget(steps=1),
         batch_size=batch,
         precision=precision.value,
@@ -153,11 +159,11 @@ def parse_size(text: str) -> tuple[int, int]:
 def open_subject(offer: Offer, root: str | None, options: Mapping[str, Any], size: tuple[int, int] | None) -> Subject:
     """Open a dataset, and decode its evaluated split where no size is given; DataError if it is not at hand."""
 
+    from segbench.config.recipe import DatasetUse
     from segbench.errors import DataError
     from segbench.registry.datasets import dataset_root, open_dataset
     from segbench.registry.options import coerce_options
-    from segbench.registry.plugin_output import output_on_stderr
-    from segbench.spec.recipe import DatasetUse
+    from segbench.registry.output import output_on_stderr
 
     with output_on_stderr():
         try:
@@ -177,11 +183,9 @@ def open_subject(offer: Offer, root: str | None, options: Mapping[str, Any], siz
 
 
 def _decoded(offer: Offer, use: DatasetUse, dataset: Dataset, split: str) -> Subject:
-    from segbench.engine.cell_data import common_size
     from segbench.engine.data.cache import pack
-    from segbench.plan.fingerprint import fingerprint
-    from segbench.plan.key import cache_key
-    from segbench.plan.source import required_versions, source_hash
+    from segbench.engine.data.dataset import common_size
+    from segbench.plan.key import cache_key, fingerprint, required_versions, source_hash
 
     content = fingerprint(dataset)
     packed = pack(dataset, split, cache_key(use, content, source_hash(offer), required_versions(offer)))
@@ -191,7 +195,7 @@ def _decoded(offer: Offer, use: DatasetUse, dataset: Dataset, split: str) -> Sub
 def measure(
     given: Mapping[str, Given],
     subject: Subject,
-    protocol: Protocol,
+    protocol: TrainingProtocol,
     registry: Registry,
     device: str,
     former: tuple[Path, Speeds] | None,
@@ -200,10 +204,9 @@ def measure(
 
     Raises RecordError before anything is timed if the former run was taken under other conditions.
     """
-    from segbench.execute.plain_progress import PlainProgress
-    from segbench.execute.untrained import Request, time_untrained
-    from segbench.report.speeds import side_by_side
-    from segbench.store.speeds import check_same_conditions
+    from segbench.execute.progress import PlainProgress
+    from segbench.execute.speed_test import Request, time_untrained
+    from segbench.report.speed_test import check_same_conditions, side_by_side
 
     environment: dict[str, Any] = {}
 
@@ -222,10 +225,12 @@ def measure(
     return found if former is None else found.model_copy(update={"against": side_by_side(former[1], found)})
 
 
-def cells_of(given: Mapping[str, Given], subject: Subject, protocol: Protocol, registry: Registry) -> tuple[Cell, ...]:
+def cells_of(
+    given: Mapping[str, Given], subject: Subject, protocol: TrainingProtocol, registry: Registry
+) -> tuple[Cell, ...]:
     """Return a cell for each method, all under one protocol."""
-    from segbench.plan.build import build_plan
-    from segbench.spec.recipe import Benchmark
+    from segbench.config.recipe import Benchmark
+    from segbench.plan.plan import build_plan
 
     here = protocol.model_copy(update={"crop": subject.size, "evaluate": subject.split})
     benchmark = Benchmark(
@@ -239,9 +244,9 @@ def cells_of(given: Mapping[str, Given], subject: Subject, protocol: Protocol, r
     return build_plan(benchmark, registry, fingerprints, threads=protocol.threads or 1).cells
 
 
-def conditions(subject: Subject, protocol: Protocol, environment: Mapping[str, Any]) -> SpeedConditions:
+def conditions(subject: Subject, protocol: TrainingProtocol, environment: Mapping[str, Any]) -> SpeedConditions:
     """Return what the speeds depend on beside the methods."""
-    from segbench.store.speeds import SpeedConditions
+    from segbench.report.speed_test import SpeedConditions
 
     return SpeedConditions(
         classes=len(subject.dataset.classes),
@@ -258,12 +263,15 @@ def conditions(subject: Subject, protocol: Protocol, environment: Mapping[str, A
 
 
 def told(
-    timed: Timed, given: Mapping[str, Given], subject: Subject, protocol: Protocol, environment: Mapping[str, Any]
+    timed: Timed,
+    given: Mapping[str, Given],
+    subject: Subject,
+    protocol: TrainingProtocol,
+    environment: Mapping[str, Any],
 ) -> Speeds:
     """Return what was measured with its intervals, ratios, warnings and remarks."""
-    from segbench.report.speeds import timed_method
-    from segbench.report.timings import Rival, timing_warnings
-    from segbench.store.speeds import SpeedBudget, Speeds
+    from segbench.report.ranking.timings import Rival, timing_warnings
+    from segbench.report.speed_test import SpeedBudget, Speeds, timed_method
 
     results = {label: timed.results[label] for label in given if label in timed.results}
     rivals = [Rival(label, result.inference, result.timing) for label, result in results.items()]
@@ -294,6 +302,6 @@ def _disregarded(given: Mapping[str, Given]) -> list[str]:
 
 
 def _as_text(found: Speeds) -> str:
-    from segbench.report.speeds import as_text
+    from segbench.report.speed_test import as_text
 
     return as_text(found)

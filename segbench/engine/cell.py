@@ -1,45 +1,53 @@
-"""One cell from its recipe to its result: train, evaluate, and leave counts, weights and sample pictures."""
+"""One cell from its recipe to its result: train, evaluate, and leave counts, weights and sample pictures.
+
+Before anything trains: build a method and take one step, so that a mistake shows in seconds.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.plan.subset import Subset
+from segbench.config.protocol import Budget
+from segbench.engine.adversarial.adversary import score_map_of
+from segbench.engine.data.batches import evaluation_batches
+from segbench.engine.data.dataset import DATASET, clusters_of, description_of, open_data
+from segbench.engine.data.subset import split_places
+from segbench.engine.evaluation.evaluate import as_segmenter, evaluate_on, is_scored, refinement_on
+from segbench.engine.evaluation.self_test import confused_classes
+from segbench.engine.generation.generated import generation_on, write_grid
+from segbench.engine.model.checkpoint import save_tensors
+from segbench.engine.model.cost import PeakMemory, count_parameters, flops
+from segbench.engine.model.mapping import inference_inputs
+from segbench.engine.model.network import Refined
+from segbench.engine.pictures.samples import write_samples
+from segbench.engine.training.loop import Outcome, Training, train
+from segbench.engine.training.setup import inference_size, prepare_training
+from segbench.engine.training.upstream import leave_predictions, load_upstream, stand_ins
+from segbench.errors import DataError
+from segbench.plan.cell import Subset
 from segbench.registry import load_registry
-from segbench.stats.passports import definitions
+from segbench.stats.definitions import definitions
 from segbench.stats.scores import per_class, scores
 from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
 from segbench.store.record import Cost, Evaluated, Train
 
-from .adversary import score_map_of
-from .cell_data import open_data
-from .cell_files import CHECKPOINT, CRITIC, MODEL, PROBABILITIES
-from .checkpoint import save_tensors
-from .cost import PeakMemory, count_parameters, flops
-from .dataset_description import DATASET, description_of
-from .environment import environment, resolve_device
-from .generated import generation_on, write_grid
-from .held_out import leave_predictions
-from .job import CellResult
-from .mapping import inference_inputs
-from .memory import memory_errors_named
-from .network import Refined
-from .pictures import write_samples
-from .precision import apply_numeric_settings
-from .refinement import refinement_on
-from .scoring import as_segmenter, evaluate_on, is_scored
-from .setup import inference_size, prepare_training
-from .train import Outcome, Training, train
-from .upstream import load_upstream
+from .device import environment, resolve_device
+from .job import CHECKPOINT, CRITIC, MODEL, PROBABILITIES, CellResult
+from .numerics import apply_numeric_settings, autocast, memory_errors_named, memory_format
 
 if TYPE_CHECKING:
+    from segbench.config.protocol import TrainingProtocol
+    from segbench.config.recipe import Method
+    from segbench.contract import Dataset
+    from segbench.engine.data.dataset import CellData
     from segbench.plan.cell import Cell
 
-    from .cell_data import CellData
     from .job import CellJob, Channel
 
 
@@ -160,3 +168,64 @@ def leave_files(folder: Path, training: Training, cell: Cell, data: CellData) ->
         if training.adversary is not None:
             save_tensors(folder / CRITIC, training.adversary.critic.state_dict(), {"key": cell.key})
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def preflight(job: CellJob, channel: Channel) -> None:
+    """Build the cell's method, train it for one full step and run it on one image; raise what is wrong with it.
+
+    What upstream cells will leave is not there yet, so stand-ins take its place.
+    """
+    device = resolve_device(job.device)
+    protocol = job.cell.method.protocol
+    apply_numeric_settings(protocol)
+    with memory_errors_named(device):
+        registry = load_registry()
+        data = open_data(job.cell, registry, device)
+        check_folds(job.cell.method, data)
+        check_palette(job.cell.method, data.dataset)
+        clusters_of(data.dataset, data.packed(protocol.evaluate).ids, job.cell.dataset_name)
+        upstream = stand_ins(job.cell, data, device)
+        with TemporaryDirectory() as folder:
+            training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
+            if job.cell.method.is_trained:
+                # Compiling takes far longer than a step, and what it compiles is what is tried here.
+                one_step = replace(training, protocol=_one_step(protocol))
+                train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)
+        run_once(as_segmenter(training.network, training.mapping, upstream.base), training, data)
+
+
+def check_folds(method: Method, data: CellData) -> None:
+    """Raise DataError if a refiner's base has more folds than labelled images, at any fraction of the labels."""
+    if method.refines is None or not method.is_trained:
+        return
+    for fraction in method.labels:
+        split_places(data.packed("train"), Subset(fraction).without_each(method.refines.folds)[0])
+
+
+def check_palette(method: Method, dataset: Dataset) -> None:
+    """Raise DataError if a generator would paint classes in colours that cannot be told apart."""
+    if method.maps != "image -> image":
+        return
+    for name, other in confused_classes(dataset):
+        raise DataError(
+            f"{method.generator.use} paints classes in their palette colours, and that of {name!r} is taken for "
+            f"{other!r}; give each class of the dataset a colour of its own"
+        )
+
+
+def _one_step(protocol: TrainingProtocol) -> TrainingProtocol:
+    return protocol.model_copy(update={"budget": Budget(steps=1), "validations": 0, "compile": False})
+
+
+def run_once(network: torch.nn.Module, training: Training, data: CellData) -> None:
+    """Run a network on the first image that will be scored, at its native size, or on what else it takes."""
+    protocol = training.protocol
+    split = data.resident(protocol.evaluate)
+    if is_scored(training.mapping):
+        batch = next(iter(evaluation_batches(split, 1, memory_format(protocol.channels_last))))
+        inputs: tuple[torch.Tensor, ...] = (batch.images,)
+    else:
+        inputs = training.mapping.inputs(training.batches.at(0), training.seed, 0)
+    network.eval()
+    with torch.inference_mode(), autocast(training.device, protocol.precision):
+        network(*inputs)

@@ -1,4 +1,7 @@
-"""A recorded cell brought back: its record found by path or key, its network with the weights that were kept."""
+"""A recorded cell brought back: its record found by path or key, its network with the weights that were kept.
+
+Plugin files that a recorded cell was made with: they must be given again, for reading a record runs no code.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,33 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import ValidationError
 
-from segbench.contracts import Dataset
+from segbench.contract import Dataset
+from segbench.engine.adversarial.adversary import Adversary, score_map_of
+from segbench.engine.adversarial.discriminator import build_critic
+from segbench.engine.data.dataset import DATASET, CellData, DatasetDescription, read_description
+from segbench.engine.evaluation.evaluate import as_segmenter
+from segbench.engine.model.build import build_loss, build_network, mapping_of
+from segbench.engine.model.checkpoint import load_tensors
 from segbench.errors import RecordError
 from segbench.plan.cell import Cell
-from segbench.plan.source import source_hash
+from segbench.plan.key import source_hash
 from segbench.registry import load_registry
+from segbench.registry.plugin_files import OPTION, given_files, sha256_of
 from segbench.store.folder import read_record, record_files
 
-from .adversary import Adversary, score_map_of
-from .cell_data import CellData
-from .cell_files import CRITIC, MODEL
-from .checkpoint import load_tensors
-from .components import build_critic, build_loss, build_network, mapping_of
-from .dataset_description import DATASET, DatasetDescription, read_description
-from .precision import apply_numeric_settings
-from .recorded_plugins import changed_files, check_files_given
-from .scoring import as_segmenter
+from .job import CRITIC, MODEL
+from .numerics import apply_numeric_settings
 
 if TYPE_CHECKING:
+    from segbench.config.protocol import TrainingProtocol
+    from segbench.engine.model.mapping import GeneratorMapping
     from segbench.registry import Registry
-    from segbench.spec.protocol import Protocol
-    from segbench.store.record import Record
+    from segbench.store.record import PluginFile, Record
 
-    from .mapping import Mapping
 
 ScoreMap = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
 """What a critic thinks of predictions: from images (N, C, H, W) and logits (N, K, H, W) to scores (N, 1, H, W), the
 higher the more real."""
 
@@ -51,9 +56,9 @@ class RecordedNetwork:
     """
 
     network: torch.nn.Module
-    mapping: Mapping
+    mapping: GeneratorMapping
     dataset: DatasetDescription
-    protocol: Protocol
+    protocol: TrainingProtocol
     warnings: tuple[str, ...]
     key: str
     score_map: ScoreMap | None = None
@@ -205,3 +210,49 @@ def _changes(cell: Cell, registry: Registry) -> list[str]:
     if recorded in (None, source_hash(registry.find("generator", name))):
         return []
     return [f"the source code of {name} has changed since this cell was trained; its predictions may differ"]
+
+
+_SHOWN_DIGITS = 12
+
+
+def check_files_given(record: Record, cell: Cell, folder: Path, registry: Registry) -> None:
+    """Raise RecordError for a file that the cell's network is made of and that is not given; it says what to do.
+
+    `folder` is that of the cell, beside its record.
+    """
+    method = cell.method
+    uses = [use.use for use in (method.generator, method.discriminator, method.adversarial) if use is not None]
+    needed = {name.partition("/")[0] for name in uses}
+    for file in record.plugin_files:
+        if file.plugin in needed and file.plugin not in registry.plugins:
+            raise RecordError(_how_to_give(file, folder))
+
+
+def changed_files(record: Record, folder: Path) -> list[str]:
+    """Say which files are given with another content than the cell was made with."""
+    given = {file.stem: file for file in given_files()}
+    return [
+        f"{given[file.plugin]} is not what this cell was made with: its SHA-256 is {_short(now)} and was "
+        f"{_short(file.sha256)}; predictions may differ. {_copy(file, folder)}"
+        for file in record.plugin_files
+        if file.plugin in given and (now := sha256_of(given[file.plugin])) != file.sha256
+    ]
+
+
+def _how_to_give(file: PluginFile, folder: Path) -> str:
+    return (
+        f"{folder.with_suffix('.json')}: this cell was made with a plugin that is a single file, {file.plugin}.py "
+        f"(SHA-256 {_short(file.sha256)}), which was not given. Reading a record runs no code, so give it yourself: "
+        f"{OPTION} {file.plugin}.py. {_copy(file, folder)}"
+    )
+
+
+def _copy(file: PluginFile, folder: Path) -> str:
+    copy = folder / file.copy_path
+    if not copy.is_file() or not copy.resolve().is_relative_to(folder.resolve()):
+        return f"There is no copy of it in {folder}."
+    return f"The cell kept a copy; once you have looked at it, the same command with {OPTION} {copy} uses that."
+
+
+def _short(sha256: str) -> str:
+    return f"{sha256[:_SHOWN_DIGITS]}..."

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.metadata import EntryPoint
 
+
 _FAULT_HANDLER_FRAME = re.compile(r'^  File "(.+)", line \d+ in ', re.MULTILINE)
+
+
 _CRASHED_THREAD = "Current thread 0x"
 
 

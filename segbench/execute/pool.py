@@ -1,23 +1,34 @@
-"""Up to so many workers at once."""
+"""Up to so many workers at once.
+
+Ctrl-C and SIGTERM as a request that the run answers in its own time.
+
+Workers that have said nothing for long: for how long, and in whose code they stand.
+"""
 
 from __future__ import annotations
 
+import re
+import signal
+import threading
 import time
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from .silence import SilenceWatch
+from .blame import blame_for_files
+from .progress import duration
 from .workers import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from types import FrameType
 
-    from .interrupt import Interrupt
-    from .outcome import Outcome
-    from .workers import Limits, Worker, Workers
+    from .workers import Limits, Outcome, Worker, Workers
+
 
 _LOOK_SECONDS = 0.2  # how often limits and signals are looked at
+
+
 _STOP_SECONDS = 60.0  # for a step in progress and a checkpoint, once an early end is asked for
 
 
@@ -97,3 +108,99 @@ class Pool:
         if self._interrupt.insisted or time.monotonic() - self._stop_asked > _STOP_SECONDS:
             for worker in self._running.values():
                 worker.kill()
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """While it is entered, the first signal asks for an early end and the second insists on it.
+
+    Signals reach the main thread only; entered in another thread it never sees one.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._previous: dict[signal.Signals, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether an early end is asked for."""
+        return self._count > 0
+
+    @property
+    def insisted(self) -> bool:
+        """Whether it was asked for twice: nothing more is waited for."""
+        return self._count > 1
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._count_one) for number in _SIGNALS}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _count_one(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+
+
+# Training speaks twice a second; evaluating, compiling and building may take this long.
+SILENT_SECONDS = 120.0
+
+
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+
+
+_MAIN_THREAD = "Current thread 0x"
+
+
+class Frame(NamedTuple):
+    """A line of a stack as faulthandler writes it."""
+
+    file: str
+    line: str
+    function: str
+
+
+class SilenceWatch:
+    """Remarks on workers that are silent: after two minutes, and again whenever that time has doubled."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+
+    def remark(self, name: str, worker: Worker) -> str | None:
+        """Say how long a worker has been silent and where it stands, if that is to be said now."""
+        seconds = worker.silent_seconds
+        if seconds < SILENT_SECONDS:
+            self._due.pop(name, None)
+        if seconds < self._due.get(name, SILENT_SECONDS):
+            return None
+        self._due[name] = 2 * seconds
+        place = place_in(worker.stacks())
+        return (
+            f"nothing heard for {duration(seconds)}{place and f'; it stands in {place}'} "
+            "(Ctrl-C stops the run, --timeout SECONDS ends such cells)"
+        )
+
+
+def place_in(stacks: str) -> str:
+    """Say where a process stands whose stacks faulthandler has written, in a plugin's code if it is there; or "".
+
+    >>> place_in('Current thread 0x7f (most recent call first):\\n  File "/lib/queue.py", line 171 in get\\n')
+    'queue.py, line 171, in get'
+    """
+    others, _, main = stacks.partition(_MAIN_THREAD)
+    frames = [Frame(*found) for found in (*_FRAME.findall(main), *_FRAME.findall(others))]
+    if not frames:
+        return ""
+    plugin = blame_for_files(frame.file for frame in frames)
+    if plugin is None:
+        return _described(frames[0])
+    innermost = next(frame for frame in frames if blame_for_files([frame.file]) == plugin)
+    return f"plugin {plugin!r}: {_described(innermost)}"
+
+
+def _described(frame: Frame) -> str:
+    return f"{Path(frame.file).name}, line {frame.line}, in {frame.function}"

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.engine.job import TimingJob, TimingResult
 
-from .device_lock import device_lock, waiting_for
-from .jobs import cell_job, key_of
-from .records import timed_record
-from .rivals import time_rivals
+from .jobs import cell_job, key_of, timed_record
+from .timing_session import device_lock, time_rivals, waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,10 +21,15 @@ if TYPE_CHECKING:
 
     Group = list[tuple[Cell, Record]]
 
+
 # What may differ between records of one method whose networks run equally fast: in spec and environment, in the spec's
 # method, and in its protocol.
 _INDIFFERENT = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method"})
+
+
 _INDIFFERENT_IN_METHOD = frozenset({"twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "protocol"})
+
+
 _INDIFFERENT_IN_PROTOCOL = frozenset({"timing", "keep"})
 
 

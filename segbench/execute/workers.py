@@ -1,4 +1,7 @@
-"""Worker processes as their parent sees them: started, listened to, limited, and their end explained."""
+"""Worker processes as their parent sees them: started, listened to, limited, and their end explained.
+
+How a worker process can end.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench import errors
-from segbench.plan.cache_folder import cache_folder
+from segbench.plan.machine import cache_folder
 from segbench.registry.plugin_files import expected_hashes
 from segbench.store.record import Failure
 
 from .blame import blame_for_crash
-from .descendants import Process, children, descendants, parent_of
-from .descendants import process as as_process
-from .memory import readable, resident_bytes
-from .outcome import Died, Failed, Finished, Outcome, TimedOut, cause_of_death
-from .server_start import VARIABLE
+from .forkserver import VARIABLE
+from .processes import Process, children, descendants, parent_of, readable, resident_bytes
+from .processes import process as as_process
 from .worker import LOG, SCRATCH, STOP, TURN, Task, work
 
 if TYPE_CHECKING:
@@ -33,12 +34,26 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
     from multiprocessing.process import BaseProcess
 
+    from segbench.errors import SegbenchError
+
+
 _LOG_LINES = 40
+
+
 _SERVER_RESTARTS = 3
+
+
 _SERVER_END_SECONDS = 0.2  # until the system lets us know that the server is gone
+
+
 _STACK_SECONDS = 0.5  # for a worker that hangs to write down where
+
+
 _LOOK_SECONDS = 0.01
+
+
 _SWEEPS = 3  # what is killed may have started another process just before
+
 
 # Workers of this process that have not ended; one server may serve several `Workers`.
 _running: set[int] = set()
@@ -71,7 +86,7 @@ class Workers:
         if self._context.get_start_method() == "forkserver":
             from multiprocessing import forkserver
 
-            self._context.set_forkserver_preload(["segbench.execute.server_start", "segbench.execute.worker"])
+            self._context.set_forkserver_preload(["segbench.execute.forkserver", "segbench.execute.worker"])
             instructions = json.dumps({"path": sys.path, "modules": self._preload})
             with _signals_held_back(), _variable(VARIABLE, instructions):
                 forkserver.ensure_running()
@@ -301,3 +316,61 @@ def _variable(name: str, value: str) -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The function returned `result`."""
+
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The function raised; `error` is what it raised if that was an error of segbench's own tree."""
+
+    failure: Failure
+    error: SegbenchError | None = None
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process ended without an answer: a signal, an exit, or more memory than allowed."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """The process took longer than allowed and was killed."""
+
+    failure: Failure
+
+
+Outcome = Finished | Failed | Died | TimedOut
+
+
+_EXPLANATIONS = {
+    signal.SIGKILL: "often the system's out-of-memory killer",
+    signal.SIGSEGV: "a crash in native code",
+    signal.SIGBUS: "a memory-mapped file that shrank, or a full /dev/shm",
+    signal.SIGABRT: "native code gave up",
+    signal.SIGILL: "native code built for another processor",
+    signal.SIGFPE: "a crash in native code",
+}
+
+
+def cause_of_death(exit_code: int) -> str:
+    """Say in one line what an exit code means; negative ones are signals.
+
+    >>> cause_of_death(-11), cause_of_death(3)
+    ('killed by SIGSEGV (a crash in native code)', 'the worker process exited with code 3 before it answered')
+    """
+    if exit_code >= 0:
+        return f"the worker process exited with code {exit_code} before it answered"
+    try:
+        number = signal.Signals(-exit_code)
+    except ValueError:
+        return f"killed by signal {-exit_code}"
+    explanation = _EXPLANATIONS.get(number)
+    return f"killed by {number.name}" + (f" ({explanation})" if explanation else "")

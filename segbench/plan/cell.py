@@ -1,19 +1,36 @@
-"""One cell: the unit that runs, fails, resumes and is cached."""
+"""One cell: the unit that runs, fails, resumes and is cached.
+
+Which cells a benchmark consists of, and which of them each one needs.
+
+Which part of the training images a cell is trained on.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import deque
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, NamedTuple
+
 from pydantic import Field
 
-from segbench.spec.protocol import Frozen
-from segbench.spec.recipe import DatasetUse, Method
+from segbench.config.protocol import Frozen
+from segbench.config.recipe import DatasetUse, Method
+from segbench.errors import SegbenchError, SpecError
 
-from .subset import EVERYTHING
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from segbench.config.recipe import Benchmark
+
+
+EVERYTHING = "all"
 
 
 class Cell(Frozen):
     """One (dataset, subset, method, seed) of a benchmark.
 
-    `subset` is written as `segbench.plan.subset` does. `key` is None while the data is not at hand. `upstream` maps the
+    `subset` is written as `segbench.plan.cell` does. `key` is None while the data is not at hand. `upstream` maps the
     reason ("start_from", "refines fold 1/5", "budget", "trial 1/4") to the key of the cell it needs; what it takes over
     for the last two is settled when it starts. `for_tuning` says that it has the seed of tuning and serves that alone.
     `method.protocol.threads` is filled in. `fingerprint` identifies the dataset's content, `cache_key` its decoded
@@ -46,3 +63,159 @@ def cell_label(dataset: str, subset: str, method: str, seed: int) -> str:
     """Return how messages name a cell; its subset only where it is not everything."""
     parts = [dataset, method, f"seed {seed}"] if subset == EVERYTHING else [dataset, method, subset, f"seed {seed}"]
     return " / ".join(parts)
+
+
+class Subset(NamedTuple):
+    """A fraction of the training labels, in (0, 1], and of these all but one of `folds` folds, counted from 1.
+
+    Written "all", "labels 0.125", "fold 1/5" or "labels 0.125, fold 1/5".
+    """
+
+    fraction: float = 1.0
+    fold: int | None = None
+    folds: int | None = None
+
+    def __str__(self) -> str:
+        parts = [] if self.fraction == 1 else [f"labels {float(self.fraction)!r}"]
+        if self.is_fold:
+            parts.append(f"fold {self.fold}/{self.folds}")
+        return ", ".join(parts) or EVERYTHING
+
+    @property
+    def is_fold(self) -> bool:
+        """Whether one fold is left out of training, to be predicted afterwards."""
+        return self.fold is not None
+
+    @classmethod
+    def parse(cls, text: str) -> Subset:
+        """Return the subset that `str` writes so; SegbenchError if there is none."""
+        subset = cls() if text == EVERYTHING else _parse(text)
+        if subset is None or str(subset) != text or not _is_possible(subset):
+            raise SegbenchError(
+                f"{text!r} is no subset; write {EVERYTHING!r}, 'labels 0.125', 'fold 1/5' or 'labels 0.125, fold 1/5'"
+            )
+        return subset
+
+    def without_each(self, folds: int) -> tuple[Subset, ...]:
+        """Return what is left of this subset without each of its folds in turn."""
+        return tuple(self._replace(fold=fold, folds=folds) for fold in range(1, folds + 1))
+
+
+class Identity(NamedTuple):
+    """Which cell of a benchmark it is."""
+
+    dataset: str
+    subset: Subset
+    method: str
+    seed: int
+
+    def __str__(self) -> str:
+        return cell_label(self.dataset, str(self.subset), self.method, self.seed)
+
+
+def upstream_first(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
+    """Return the cells that a benchmark asks for or needs, each with those that it needs, by the reason.
+
+    Upstream cells come first, otherwise it goes dataset by dataset and seed by seed. Raises SpecError if methods wait
+    for each other in a circle or for one that does not exist.
+    """
+    needs = _needs(benchmark)
+    try:
+        order = list(TopologicalSorter({cell: needed.values() for cell, needed in needs.items()}).static_order())
+    except CycleError as error:
+        circle = " <- ".join(map(str, error.args[1]))
+        raise SpecError(f"{benchmark.source}: these cells wait for each other: {circle}") from error
+    return {identity: needs[identity] for identity in order}
+
+
+def _needs(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
+    needs: dict[Identity, dict[str, Identity]] = {}
+    waiting = deque(_asked_for(benchmark))
+    while waiting:
+        identity = waiting.popleft()
+        if identity not in needs:
+            needs[identity] = _upstream(identity, benchmark)
+            waiting.extendleft(reversed(needs[identity].values()))
+    return needs
+
+
+def _asked_for(benchmark: Benchmark) -> Iterator[Identity]:
+    for dataset in benchmark.datasets:
+        for seed in benchmark.seeds:
+            for name, method in _methods_asked_for(benchmark):
+                for fraction in method.labels:
+                    yield Identity(dataset, Subset(fraction), name, seed)
+
+
+def _methods_asked_for(benchmark: Benchmark) -> Iterator[tuple[str, Method]]:
+    """Yield all methods but trials, which are run for the methods whose trials they are."""
+    yield from ((name, method) for name, method in benchmark.methods.items() if method.trial_of is None)
+
+
+def _upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:
+    """Return the cells that this one needs: of the same dataset, subset and seed, for a trained refiner the folds of
+    its base, and for a tuned method its trials.
+    """
+    method = benchmark.methods[identity.method]
+    needed = {
+        reason: identity._replace(method=_known(other, f"{identity.method}.{reason}", benchmark))
+        for reason, other in method.upstream.items()
+        if _is_needed(reason, identity.subset)
+    }
+    return {**needed, **_folds(identity, method, benchmark), **_trials(identity, method, benchmark)}
+
+
+def _known(name: str, path: str, benchmark: Benchmark) -> str:
+    if name not in benchmark.methods:
+        raise SpecError(f"{benchmark.source}: methods.{path}: there is no method {name!r}")
+    return name
+
+
+def _is_needed(reason: str, subset: Subset) -> bool:
+    """Where all labels are used there are no images to label."""
+    return reason != "pseudo_labels_from" or subset.fraction < 1
+
+
+def _folds(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
+    if method.refines is None or not method.is_trained:
+        return {}
+    if identity.subset.is_fold:
+        raise SpecError(
+            f"{benchmark.source}: methods.{method.name}.refines: another refiner is trained on top of this one, which "
+            "would need folds of folds; they are not made"
+        )
+    base = identity._replace(method=method.refines.method)
+    parts = identity.subset.without_each(method.refines.folds)
+    return {f"refines fold {part.fold}/{part.folds}": base._replace(subset=part) for part in parts}
+
+
+def _trials(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
+    """Return the trials on the same share of the labels; without a fold, settings are the same as with it."""
+    if method.tuning is None:
+        return {}
+    tried = identity._replace(subset=Subset(identity.subset.fraction), seed=method.tuning.seed)
+    return {
+        reason: tried._replace(method=_known(name, f"{identity.method}.tune", benchmark))
+        for reason, name in method.trials.items()
+    }
+
+
+_WRITTEN = re.compile(
+    r"(?=[lf])(?:labels (?P<fraction>[0-9.e-]+))?(?:(?:^|, )fold (?P<fold>[0-9]{1,9})/(?P<folds>[0-9]{1,9}))?"
+)
+
+
+def _parse(text: str) -> Subset | None:
+    match = _WRITTEN.fullmatch(text)
+    try:
+        fraction = float((match and match["fraction"]) or 1)
+    except ValueError:
+        return None
+    if match is None or match["fold"] is None:
+        return match and Subset(fraction)
+    return Subset(fraction, int(match["fold"]), int(match["folds"]))
+
+
+def _is_possible(subset: Subset) -> bool:
+    fold_exists = subset.fold is None or 1 <= subset.fold <= (subset.folds or 0) >= 2
+    return 0 < subset.fraction <= 1 and fold_exists

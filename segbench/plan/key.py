@@ -17,26 +17,59 @@ trial it is, what else it is compared with and the list of overridden keys (they
 counts), the names of upstream methods, trials and their settings among them (their keys count), the label fractions
 (the subset counts), and of the protocol `keep` and `timing` (what is kept beside a record and how long inference is
 timed change no score), and `features` of what makes labels: they compare images.
+
+What identifies the content of a dataset, wherever its files lie.
+
+What code a component is made of: its source files and the versions of the libraries it needs.
+
+SHA-256 of files, remembered in the cache folder by path, size and modification time.
+
+What a record keeps of plugin files: their names and hashes, and copies beside it.
+
+Copies are for people to look at and to give with `--plugin`. Nothing here or elsewhere runs one by itself, since
+reading a record must run no code.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
+import inspect
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from segbench.contracts import SEGMENTING_MAPS
-from segbench.spec.maps import NOISY_MAPS
+from segbench.config.recipe import NOISY_MAPS
+from segbench.contract import SEGMENTING_MAPS
+from segbench.errors import DataError, PluginError
+from segbench.registry.options import check_requirements, installed_versions
+from segbench.registry.plugin_files import content_of, given_files, sha256_of
+from segbench.store.atomic import write_atomically
+from segbench.store.record import PluginFile
+
+from .machine import cache_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import ModuleType
 
-    from segbench.spec.recipe import DatasetUse, Method
+    from segbench.config.recipe import DatasetUse, Method
+    from segbench.contract import Dataset, FileSplit, Sample, Split
+    from segbench.registry import Offer
 
     from .cell import Cell
 
+
 # Raise it with every change of the engine that changes scores: old records then no longer count as finished cells.
 ENGINE_VERSION = 3
+
 
 # What of a recipe counts beside its protocol; what is not there leaves no trace, so that new keys keep old cells.
 SCORED: dict[str, Any] = {
@@ -51,6 +84,7 @@ SCORED: dict[str, Any] = {
     "trains_on": {"share"},
     "unlabelled": {"loss", "threshold", "weight"},
 }
+
 
 # Protocol keys that change no score.
 UNSCORED = frozenset({"keep", "timing"})
@@ -116,3 +150,216 @@ def cache_key(dataset: DatasetUse, fingerprint: str, source: str, versions: Mapp
 def _digest(content: Mapping[str, Any]) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """Return 32 hex digits that change when a class, an id or a pixel of the dataset may have changed.
+
+    A split that names its files is identified by its ids and the bytes of the files, any other by its decoded samples.
+    File names, folders and times do not count. Raises DataError for a file that is missing or cannot be read.
+    """
+    content = {
+        "classes": list(dataset.classes),
+        "palette": [[int(value) for value in colour] for colour in dataset.palette],
+        "ignore_index": dataset.ignore_index,
+        "channels": dataset.channels,
+        "splits": {name: _split_content(name, split) for name, split in dataset.splits.items()},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _split_content(name: str, split: Split) -> list[list[str]]:
+    """Return for each sample its id and the hashes of what it is made of."""
+    if hasattr(split, "files"):
+        return _file_content(name, cast("FileSplit", split))
+    return [_sample_content(split[index]) for index in range(len(split))]
+
+
+def _file_content(name: str, split: FileSplit) -> list[list[str]]:
+    try:
+        hashes = file_hashes(path for paths in split.files for path in paths)
+    except OSError as error:
+        raise DataError(f"split {name!r} needs {error.filename}, which cannot be read: {error.strerror}") from error
+    return [[sample, *(hashes[path] for path in paths)] for sample, paths in zip(split.ids, split.files, strict=True)]
+
+
+def _sample_content(sample: Sample) -> list[str]:
+    import numpy as np
+
+    hashes = []
+    for array in (sample.image, sample.labels):
+        digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data)
+        hashes.append(digest.hexdigest())
+    return [sample.id, *hashes]
+
+
+def source_hash(offer: Offer) -> str:
+    """Return 16 hex digits that change with any .py file of the top-level package that defines the component's build.
+
+    A plugin that is a single module counts with its one file; inside a namespace package the first regular package
+    counts. A file given with `--plugin` counts as it was read when it was loaded, along with the package that defines
+    the build if that is another. Raises PluginError if there is no source file.
+    """
+    module = _defining_module(offer)
+    files: dict[str, bytes] = {}
+    if offer.file is None or module.__file__ != str(offer.file):
+        files = {name: path.read_bytes() for name, path in _source_files(module).items()}
+    if offer.file is not None:
+        files[f"--plugin/{offer.file.name}"] = content_of(offer.file)
+    if not files:
+        raise PluginError(
+            f"plugin {offer.plugin!r}: {offer.full_name} is defined in {module.__name__}, which has no source files, "
+            "so a change of its code could not be noticed"
+        )
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        # Line endings depend on how the package was checked out, not on what it does.
+        content = content.replace(b"\r\n", b"\n")
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def required_versions(offer: Offer) -> dict[str, str]:
+    """Return the installed version of each distribution in the component's `requires`; ComponentError if one is not."""
+    check_requirements(offer)
+    return {name: version for name, version in installed_versions(offer).items() if version is not None}
+
+
+def _defining_module(offer: Offer) -> ModuleType:
+    """Return the outermost regular package, or the single module, that defines `build`."""
+    parts = _module_name(offer.component.build).split(".")
+    for length in range(1, len(parts)):
+        name = ".".join(parts[:length])
+        module = sys.modules.get(name) or import_module(name)
+        if getattr(module, "__file__", None):
+            return module
+    return sys.modules[".".join(parts)]
+
+
+def _module_name(build: Any) -> str:
+    while isinstance(build, functools.partial):
+        build = build.func
+    build = inspect.unwrap(build)
+    return str(getattr(build, "__module__", None) or type(build).__module__)
+
+
+def _source_files(module: ModuleType) -> dict[str, Path]:
+    """Return the .py files by their path inside the package."""
+    if not hasattr(module, "__path__"):
+        file = Path(getattr(module, "__file__", None) or "")
+        return {file.name: file} if file.suffix == ".py" and file.is_file() else {}
+    folders = [Path(folder) for folder in module.__path__]
+    return {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
+
+
+# A file changed this recently may change again without its modification time changing, so its hash is not kept.
+SETTLING_NANOSECONDS = 2_000_000_000
+
+
+class FileHash(NamedTuple):
+    """The hash of a file, valid as long as its size in bytes and its modification time stay the same."""
+
+    size: int
+    modified: int
+    digest: str
+
+
+def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return the SHA-256 in hexadecimal of each file; only files that are new or changed are read.
+
+    Raises OSError for a file that is missing or cannot be read. A cache that cannot be read or written only costs time.
+    """
+    stats = {path: os.stat(path) for path in paths}
+    if not stats:
+        return {}
+    store = _store_path(list(stats))
+    known = _read_store(store)
+    hashes: dict[Path, FileHash] = {}
+    for path, stat in stats.items():
+        kept = known.get(os.path.abspath(path))
+        if kept and (kept.size, kept.modified) == (stat.st_size, stat.st_mtime_ns):
+            hashes[path] = kept
+    changed = [path for path in stats if path not in hashes]
+    if changed:
+        with ThreadPoolExecutor() as pool:
+            for path, digest in zip(changed, pool.map(_hash_of_file, changed), strict=True):
+                hashes[path] = FileHash(stats[path].st_size, stats[path].st_mtime_ns, digest)
+        _write_store(store, known | {os.path.abspath(path): hashes[path] for path in changed})
+    return {path: hashes[path].digest for path in stats}
+
+
+def folder_hash(folder: Path) -> str:
+    """Return the SHA-256 of the names and contents of the files directly in a folder; OSError as `file_hashes`."""
+    hashes = file_hashes(sorted(path for path in folder.iterdir() if path.is_file()))
+    return hashlib.sha256("".join(f"{digest} {path.name}\n" for path, digest in hashes.items()).encode()).hexdigest()
+
+
+def _hash_of_file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _store_path(paths: Sequence[Path]) -> Path:
+    """Return the file that keeps the hashes of the folder that holds all `paths`."""
+    folder = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return cache_folder() / "file_hashes" / f"{name}.json"
+
+
+def _read_store(store: Path) -> dict[str, FileHash]:
+    try:
+        entries = json.loads(store.read_bytes())
+        return {
+            path: FileHash(int(size), int(modified), str(digest)) for path, (size, modified, digest) in entries.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write_store(store: Path, hashes: dict[str, FileHash]) -> None:
+    """Replace the store in one move, so that a second process sees the old one or the new one."""
+    settled = time.time_ns() - SETTLING_NANOSECONDS
+    text = json.dumps({path: entry for path, entry in hashes.items() if entry.modified < settled})
+    with contextlib.suppress(OSError):
+        store.parent.mkdir(parents=True, exist_ok=True)
+        _replace(store, text)
+
+
+def _replace(store: Path, text: str) -> None:
+    temporary = store.with_name(f".{store.name}-{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, store)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+COPIES = "plugins"
+
+
+def names_of(cell: Cell) -> list[str]:
+    """Return the full names of all components of a cell."""
+    return [cell.dataset.use, *(use.use for _, use in cell.method.components)]
+
+
+def plugin_files(names: Iterable[str]) -> list[PluginFile]:
+    """Return which of the files that this process was given offer components of these full names."""
+    return [
+        PluginFile(plugin=file.stem, sha256=sha256_of(file), copy_path=f"{COPIES}/{file.name}")
+        for file in _files_of(names)
+    ]
+
+
+def keep_copies(names: Iterable[str], folder: Path) -> None:
+    """Write the files that `plugin_files` names into a cell's folder, as this process has read them.
+
+    Raises RecordError if the folder is full or read-only.
+    """
+    for file in _files_of(names):
+        write_atomically(folder / COPIES / file.name, content_of(file))
+
+
+def _files_of(names: Iterable[str]) -> list[Path]:
+    plugins = {name.partition("/")[0] for name in names}
+    return [file for file in given_files() if file.stem in plugins]

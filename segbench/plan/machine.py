@@ -1,4 +1,7 @@
-"""What this machine has to compute with, found without torch."""
+"""What this machine has to compute with, found without torch.
+
+Where segbench keeps what it can always make again.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import platform
 from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
+
 
 # Where the CUDA driver shows that it is loaded: on Linux, and in Windows' subsystem for Linux.
 NVIDIA = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
@@ -38,3 +42,16 @@ def parse_flags(cpu_info: str) -> frozenset[str] | None:
 def likely_device() -> str:
     """Return "cuda" where its driver shows, else "cpu": a guess, since only torch knows."""
     return "cuda" if any(path.exists() for path in NVIDIA) else "cpu"
+
+
+def cache_folder() -> Path:
+    """Return the absolute path of the cache folder: $SEGBENCH_CACHE, else the platform's cache folder of the user.
+
+    The folder need not exist yet.
+    """
+    chosen = os.environ.get("SEGBENCH_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_cache_path("segbench")

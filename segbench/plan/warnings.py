@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.spec.maps import ENCODED_MAPS
+from segbench.config.recipe import ENCODED_MAPS
 
 from .machine import cpu_flags, likely_device, usable_cores
 
@@ -12,19 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from segbench.spec.protocol import Protocol
-    from segbench.spec.recipe import Benchmark, Method
+    from segbench.config.protocol import TrainingProtocol
+    from segbench.config.recipe import Benchmark, Method
 
-    from .build import Plan
+    from .plan import Plan
+
 
 # Instruction sets with which an x86 CPU multiplies bf16 numbers itself.
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 
+
 # Encodings under which a right prediction and the truth look the same to a critic.
 CLEAN_ENCODINGS = frozenset({"straight_through", "confidence_matched"})
 
+
 # Fewer seeds than this tell nothing about chance.
 SEEDS_FOR_A_CLAIM = 3
+
 
 AUTOMATIC = "auto"
 
@@ -92,7 +96,7 @@ def machine_warnings(
     )
 
 
-def _where(methods: Mapping[str, Method], applies: Callable[[Protocol], bool], message: str) -> list[str]:
+def _where(methods: Mapping[str, Method], applies: Callable[[TrainingProtocol], bool], message: str) -> list[str]:
     """Return the message with the methods that it applies to; nothing if there are none."""
     names = [name for name, method in methods.items() if applies(method.protocol)]
     if not names:

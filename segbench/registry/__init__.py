@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .loading import load_registry
-from .offers import Offer, PluginNotice, PluginProblem, Registry, SwitchedOff
+from .plugins import load_registry
+from .registry import Offer, PluginNotice, PluginProblem, Registry, SwitchedOff
 
 __all__ = ["Offer", "PluginNotice", "PluginProblem", "Registry", "SwitchedOff", "load_registry"]

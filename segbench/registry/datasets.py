@@ -1,24 +1,26 @@
-"""Open a dataset component: find its root, build it, check what came out."""
+"""Open a dataset component: find its root, build it, check what came out.
+
+Check what a dataset component's `build` returned.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.errors import DataError, OptionError
+from segbench.contract import SPLITS, Dataset
+from segbench.errors import DataError, OptionError, PluginError
 
-from .dataset_checks import check_dataset
-from .options import build, coerce_options
-from .plugin_output import output_on_stderr
-from .signature import read_signature
+from .options import build, coerce_options, read_signature
+from .output import output_on_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from segbench.contract import Split
 
-    from segbench.contracts import Dataset
+    from .registry import Offer
 
-    from .offers import Offer
 
 VARIABLE = "SEGBENCH_DATA"
 
@@ -76,3 +78,71 @@ def _how_to_get_it(offer: Offer) -> str:
         f"Give its place as `root:` in the benchmark file (`--root` on the command line), or set ${VARIABLE} ({now}) "
         f"to the folder that holds {name}/. `segbench prepare {offer.full_name}` may download it."
     )
+
+
+# Label maps have 8 or 16 bits.
+LARGEST_LABEL = 65535
+
+
+def check_dataset(who: str, dataset: Any) -> Dataset:
+    """Return the dataset, or raise PluginError if it is none and DataError if its parts do not fit together."""
+    if not isinstance(dataset, Dataset):
+        raise PluginError(f"{who}: build returned {type(dataset).__name__}, not a segbench.Dataset.")
+    _check_classes(who, dataset)
+    _check_palette(who, dataset)
+    _check_ignore_index(who, dataset)
+    if type(dataset.channels) is not int or dataset.channels < 1:
+        raise DataError(f"{who}: channels is {dataset.channels!r}; an image has 1 or more.")
+    if dataset.cluster is not None and not callable(dataset.cluster):
+        raise DataError(
+            f"{who}: cluster is {dataset.cluster!r}; it must be a function from a sample's id to its group, or None."
+        )
+    _check_splits(who, dataset)
+    return dataset
+
+
+def _check_classes(who: str, dataset: Dataset) -> None:
+    classes = dataset.classes
+    if isinstance(classes, str) or len(classes) == 0:
+        raise DataError(f"{who}: classes is {classes!r}; it must hold one name or more.")
+    for name in classes:
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{who}: a class is named {name!r}; a name is a text that is not empty.")
+    twice = sorted({name for name in classes if list(classes).count(name) > 1})
+    if twice:
+        raise DataError(f"{who}: more than one class is named {twice[0]!r}.")
+
+
+def _check_palette(who: str, dataset: Dataset) -> None:
+    if len(dataset.palette) != len(dataset.classes):
+        raise DataError(f"{who}: {len(dataset.palette)} colours in palette for {len(dataset.classes)} classes.")
+    for name, colour in zip(dataset.classes, dataset.palette, strict=True):
+        if len(colour) != 3 or not all(0 <= value <= 255 and value == int(value) for value in colour):
+            raise DataError(f"{who}: class {name!r} has the colour {colour!r}; it must be three numbers from 0 to 255.")
+
+
+def _check_ignore_index(who: str, dataset: Dataset) -> None:
+    index, classes = dataset.ignore_index, len(dataset.classes)
+    if type(index) is not int or not classes <= index <= LARGEST_LABEL:
+        raise DataError(
+            f"{who}: ignore_index is {index!r}; it must be a label that is no class (0 to {classes - 1} are), "
+            f"{LARGEST_LABEL} at most."
+        )
+
+
+def _check_splits(who: str, dataset: Dataset) -> None:
+    if not isinstance(dataset.splits, Mapping) or not dataset.splits:
+        raise DataError(f"{who}: splits is {dataset.splits!r}; it must map one or more of {', '.join(SPLITS)}.")
+    for name, split in dataset.splits.items():
+        if name not in SPLITS:
+            raise DataError(f"{who}: a split is named {name!r}; allowed are {', '.join(SPLITS)}.")
+        if len(split) == 0:
+            raise DataError(f"{who}: split {name!r} is empty.")
+        _check_lengths(f"{who}: split {name!r}", split)
+
+
+def _check_lengths(where: str, split: Split) -> None:
+    for attribute in ("ids", "files"):
+        if hasattr(split, attribute) and len(getattr(split, attribute)) != len(split):
+            found = len(getattr(split, attribute))
+            raise PluginError(f"{where} has {len(split)} samples, but {found} {attribute}.")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from . import csv_lines, data, text
-from .judged import judged_report
-from .sources import read_sources
+from .build import judged_report
+from .formats import as_csv as csv_lines
+from .formats import as_json as data
+from .formats import text
+from .records import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from .groups import Report
+    from segbench.report.ranking.groups import Report
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 

@@ -11,16 +11,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import SegbenchError
-from segbench.plan.subset import Subset
-from segbench.stats.passports import definitions as todays_definitions
+from segbench.plan.cell import Subset
+from segbench.stats.definitions import definitions as todays_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segbench.store.record import Record
 
+
 # Keys of a protocol that change neither what is trained nor what is scored; timing and threads are conditions.
 NEUTRAL_KEYS = frozenset({"threads", "timing", "keep"})
+
 
 # Keys of a method that make its recipe; what it is called, compared with and how many labels it has stand elsewhere.
 RECIPE_KEYS = (

@@ -1,12 +1,17 @@
-"""Numbers as a reader wants them; a missing one is a dash."""
+"""Numbers as a reader wants them; a missing one is a dash.
+
+A table and its columns, before any format.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from segbench.stats.intervals import Interval
-    from segbench.stats.summary import Summary
+    from collections.abc import Callable, Sequence
+
+    from segbench.stats.summary import Interval, Summary
+
 
 MISSING = "-"
 
@@ -61,7 +66,7 @@ def significant(value: float | None, scale: float = 1.0) -> str:
 def percent_interval(interval: Interval | None) -> str:
     """Return an interval of fractions in percent.
 
-    >>> from segbench.stats.intervals import Interval
+    >>> from segbench.stats.summary import Interval
     >>> percent_interval(Interval(0.6, 0.7251)), percent_interval(None)
     ('[60.00, 72.51]', '-')
     """
@@ -80,7 +85,7 @@ def signed_points(fraction: float | None) -> str:
 def points_interval(interval: Interval | None) -> str:
     """Return an interval of differences in percentage points, with their signs.
 
-    >>> from segbench.stats.intervals import Interval
+    >>> from segbench.stats.summary import Interval
     >>> points_interval(Interval(-0.0025, 0.01))
     '[-0.25, +1.00]'
     """
@@ -90,7 +95,7 @@ def points_interval(interval: Interval | None) -> str:
 def times(factor: float | None, interval: Interval | None = None) -> str:
     """Return a factor, with its interval if there is one.
 
-    >>> from segbench.stats.intervals import Interval
+    >>> from segbench.stats.summary import Interval
     >>> times(1.5), times(1.5, Interval(1.25, 1.75)), times(None)
     ('×1.50', '×1.50 [1.25, 1.75]', '-')
     """
@@ -98,3 +103,32 @@ def times(factor: float | None, interval: Interval | None = None) -> str:
         return MISSING
     ends = f" [{significant(interval.low)}, {significant(interval.high)}]" if interval else ""
     return f"×{significant(factor)}{ends}"
+
+
+Line = TypeVar("Line")
+
+
+class Table(NamedTuple):
+    """Headers and cells; the first column is text, the others are numbers. A header may hold line breaks."""
+
+    headers: list[str]
+    rows: list[list[str]]
+    title: str = ""
+
+
+class Column(NamedTuple, Generic[Line]):
+    """A column: its header, and the cell of a line."""
+
+    header: str
+    cell: Callable[[Line], str]
+
+
+def table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "") -> Table:
+    """Return the table of some lines."""
+    cells = [[column.cell(line) for column in columns] for line in lines]
+    return Table([column.header for column in columns], cells, title)
+
+
+def filled(columns: Sequence[Column[Line]], lines: Sequence[Line]) -> list[Column[Line]]:
+    """Return the columns that hold anything."""
+    return [column for column in columns if any(column.cell(line) != MISSING for line in lines)]

@@ -9,26 +9,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
+from segbench.report.formats.text import terminal_table, wrapped
+from segbench.report.ranking.comparable import counted
+from segbench.report.ranking.groups import build_report
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
-from .comparable import counted
-from .groups import build_report
-from .numbers import MISSING, percent
-from .sources import read_sources
-from .table import Table
-from .text import terminal_table, wrapped
+from .numbers import MISSING, Table, percent
+from .records import read_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from segbench.report.ranking.groups import Group
+    from segbench.report.ranking.rows import Row
     from segbench.stats.summary import Summary
     from segbench.store.counts import Counts
 
-    from .groups import Group
-    from .rows import Row
-    from .sources import Sources
+    from .records import Sources
 
 
 @dataclass(frozen=True)

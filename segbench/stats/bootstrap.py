@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from .evidence import Evidence
 
+
 RESAMPLES = 10_000
+
 
 # Bytes that one step of the work may fill; more is no faster.
 CHUNK_BYTES = 2**26

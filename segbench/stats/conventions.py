@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Confusion = NDArray[np.int64]
 
+
 REFERENCE = "reference"
 
 

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
     from segbench.store.counts import Counts
 
-    # Counts of the cells of each method by seed.
     Cells = Mapping[str, Mapping[int, Counts]]
-
-    # What one image adds to a class: two arrays (images, classes), the hits and the whole that they are a share of.
     Shares = tuple[NDArray[np.int64], NDArray[np.int64]]
 
+
 Part = Literal["all", "band", "interior"]
+
+
 Objects = Literal["small", "large"]
+
 
 # Of BoundaryCount, what Boundary IoU is made of.
 _BANDS = ("intersection", "truth", "prediction")

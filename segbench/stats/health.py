@@ -52,23 +52,54 @@ if TYPE_CHECKING:
     Numbers = dict[str, float | None]
     Judgement = tuple[Verdict, str]
 
+
 MINIMUM_POINTS = 6
+
+
 CURVE_POINTS = 64
 
+
 NON_FINITE_SHARE = 0.1
+
+
 GRADIENT_LIMIT = 100.0
+
+
 SCORE_LIMIT = 100.0
+
+
 GROWTH = 1.5
+
+
 DIVERSITY_FLOOR = 0.01
+
+
 DIVERSITY_SHARE = 0.1
+
+
 CLASS_ENTROPY_FLOOR = 0.1
+
+
 ENTROPY_FLOOR = 0.001
+
+
 WON = 0.95
+
+
 CHANCE = (0.4, 0.6)
+
+
 USELESS_RATIO = 0.01
+
+
 SWINGS = 4
+
+
 LOW, HIGH = 0.2, 0.8
+
+
 GAP = 1.0
+
 
 # What tells of the critic or of the samples; the supervised gradient alone tells of neither.
 TELLING = (
@@ -81,6 +112,8 @@ TELLING = (
     "class_entropy",
     "diversity",
 )
+
+
 MEANS = (
     "real",
     "fake",
@@ -96,6 +129,8 @@ MEANS = (
     "real_diversity",
     "nearest",
 )
+
+
 MEDIANS = ("ratio", "cosine", "supervised_gradient", "adversarial_gradient", "critic_gradient")
 
 

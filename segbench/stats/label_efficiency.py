@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
     Series = NDArray[np.float64]
 
+
 # Places between two neighbouring fractions at which a difference is looked at, and between which ends are interpolated.
 PLACES = 8
+
 
 # What two scores that are equal may differ by after sums in another order.
 ROUNDING = 1e-12

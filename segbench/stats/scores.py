@@ -1,8 +1,14 @@
-"""Scores of a segmentation from the counts of its images; what each means is in `segbench.stats.passports`.
+"""Scores of a segmentation from the counts of its images; what each means is in `segbench.stats.definitions`.
 
 A confusion matrix is int64 of shape (K, K), `confusion[truth, prediction]` pixels, summed over the whole split, counted
 only where the truth is not ignore_index. A score that is undefined is NaN in the functions that return arrays and None
 in those that return a number.
+
+Scores of boundaries, from what `segbench.store.counts.BoundaryCount` counts by image and class, int64 (n, K, 7).
+
+Scores of how sure a network is, from sums by image: `calibration` (n, 15, 3) and `likelihood` (n, 2) of Counts.
+
+Ratios and means where some values are not defined: NaN in arrays, None as a number.
 """
 
 from __future__ import annotations
@@ -11,14 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segbench.store.counts import BoundaryCount
 from segbench.store.record import PerClass, Scores
 
-from .boundary import boundary_f1, boundary_iou, surface_scores
-from .calibration import brier, expected_calibration_error, negative_log_likelihood
-from .defined import mean, means, numbers, ratio
-
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from segbench.store.counts import Counts
 
@@ -140,3 +143,101 @@ def _hits_and_union(confusion: Confusion) -> tuple[Confusion, Confusion]:
     """Return the right pixels of each class and those that are of it in truth or prediction, (..., K)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     return hits, confusion.sum(axis=-2) + confusion.sum(axis=-1) - hits
+
+
+def boundary_iou(boundary: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the Boundary IoU of each class over the whole split (boundary_iou/union), (K,); NaN where undefined.
+
+    >>> counts = np.array([[[2, 4, 5, 0, 0, 0, 0]], [[1, 1, 1, 0, 0, 0, 0]]])  # two images of one class
+    >>> boundary_iou(counts).tolist()  # 3 of 5 + 6 - 3
+    [0.375]
+    """
+    intersection, truth, prediction = (
+        _of(boundary.sum(axis=0), name) for name in ("intersection", "truth", "prediction")
+    )
+    return ratio(intersection, truth + prediction - intersection)
+
+
+def boundary_f1(boundary: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the boundary F1 of each class, its mean over images (boundary_f1/per-image), (K,); NaN where undefined."""
+    return means(boundary_f1_by_image(boundary), axis=0)
+
+
+def boundary_f1_by_image(boundary: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return 2 P R / (P + R) by image and class, (n, K); NaN where neither truth nor prediction has a boundary.
+
+    >>> counts = np.array([[[0, 0, 0, 3, 4, 1, 2]]])  # P = 3/4, R = 1/2
+    >>> boundary_f1_by_image(counts).tolist()
+    [[0.6]]
+    """
+    predicted, true = _of(boundary, "predicted"), _of(boundary, "true")
+    precision = np.nan_to_num(ratio(_of(boundary, "predicted_matched"), predicted))
+    recall = np.nan_to_num(ratio(_of(boundary, "true_matched"), true))
+    f1 = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
+    return np.where(predicted + true > 0, f1, np.nan)
+
+
+def surface_scores(surface: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return HD95 and the normalised surface distance of each class, their means over images, (K, 2); NaN if undefined.
+
+    `surface` is that of `segbench.store.counts.Counts`, (n, K, 2).
+    """
+    return means(surface, axis=0)
+
+
+def _of(boundary: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    """Return one of the counts along the last axis."""
+    counts: NDArray[np.int64] = boundary[..., BoundaryCount._fields.index(name)]
+    return counts
+
+
+def expected_calibration_error(calibration: NDArray[np.float64]) -> float | None:
+    """Return the mean over pixels of how far, bin by bin, the top probability is from the share that is right (ece).
+
+    >>> expected_calibration_error(np.array([[[4.0, 3.0, 2.0], [1.0, 0.5, 1.0]]]))  # |3 - 2| and |0.5 - 1| of 5 pixels
+    0.3
+    """
+    pixels, top, right = np.moveaxis(calibration.sum(axis=0), -1, 0)
+    return mean(ratio(np.abs(top - right).sum(), pixels.sum()))
+
+
+def negative_log_likelihood(likelihood: NDArray[np.float64], pixels: float) -> float | None:
+    """Return the mean over pixels of -log p(true class) in nats (nll); `pixels` is the number of labelled ones."""
+    return mean(ratio(likelihood[:, 0].sum(), pixels))
+
+
+def brier(likelihood: NDArray[np.float64], pixels: float) -> float | None:
+    """Return the mean over pixels of the Brier score (brier/sum); `pixels` is the number of labelled ones."""
+    return mean(ratio(likelihood[:, 1].sum(), pixels))
+
+
+def ratio(part: ArrayLike, whole: ArrayLike) -> NDArray[np.float64]:
+    """Divide, with NaN where there is nothing to divide by.
+
+    >>> ratio([1, 0], [2, 0]).tolist()
+    [0.5, nan]
+    """
+    part, whole = np.broadcast_arrays(part, whole)
+    quotients = np.full(whole.shape, np.nan)
+    np.divide(part, whole, out=quotients, where=whole > 0)
+    return quotients
+
+
+def means(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Return the means of the defined values along an axis; NaN where there is none.
+
+    >>> means(np.array([[0.5, np.nan], [1.0, np.nan]]), axis=0).tolist()
+    [0.75, nan]
+    """
+    return ratio(np.nansum(values, axis=axis), (~np.isnan(values)).sum(axis=axis))
+
+
+def mean(values: NDArray[np.float64]) -> float | None:
+    """Return the mean of the defined values; None if there is none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else None
+
+
+def numbers(values: NDArray[np.float64]) -> list[float | None]:
+    """Return a list with None for what is not defined."""
+    return [None if np.isnan(value) else float(value) for value in values]

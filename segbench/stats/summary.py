@@ -1,4 +1,7 @@
-"""One quantity over several seeds."""
+"""One quantity over several seeds.
+
+Intervals around estimates.
+"""
 
 from __future__ import annotations
 
@@ -31,3 +34,10 @@ def summarize(values: Iterable[float | None]) -> Summary:
         sd=stdev(present) if len(present) > 1 else None,
         n=len(present),
     )
+
+
+class Interval(NamedTuple):
+    """A closed interval, in the unit of what it is about; fractions of 1 for scores and their differences."""
+
+    low: float
+    high: float

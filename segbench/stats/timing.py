@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .intervals import Interval
+from .summary import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,14 +19,21 @@ if TYPE_CHECKING:
 
     Values: TypeAlias = NDArray[np.float64]
 
+
 LEAST_BLOCKS = 3
+
+
 LEAST_ROUNDS = 2
 
+
 _ROUNDING = 1e-12
+
 
 # Bounds for few blocks, whose correlation is hardly known: without them an interval may reach from nothing to anything,
 # and in simulated first-order series it covers no more often.
 _MOST_CORRELATED = 0.8
+
+
 _LEAST_FREEDOM = 3
 
 

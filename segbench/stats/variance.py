@@ -1,4 +1,7 @@
-"""Variance components of a mean over crossed seeds and images."""
+"""Variance components of a mean over crossed seeds and images.
+
+Student's t distribution.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .student import freedom_of, quantile, two_sided_p
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 # A p below this is told no further: smaller ones are beyond the quantiles of t.
 NEGLIGIBLE = 1e-200
@@ -138,3 +140,37 @@ def image_freedom(weights: NDArray[np.float64]) -> float:
     """
     squares = weights**2
     return min(len(weights) - 1.0, float(squares.sum() ** 2 / np.dot(squares, squares)))
+
+
+def quantile(probability: float, freedom: float) -> float:
+    """Return the t that is not exceeded with this probability in (0, 1); degrees of freedom above 0.
+
+    >>> round(quantile(0.975, 5), 3)
+    2.571
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
+
+
+def freedom_of(t: float, probability: float) -> float:
+    """Return the degrees of freedom with which a t above 0 is not exceeded with this probability.
+
+    >>> round(freedom_of(quantile(0.975, 5), 0.975), 6)
+    5.0
+    """
+    from scipy.special import stdtridf
+
+    return float(stdtridf(probability, t))
+
+
+def two_sided_p(value: float, standard_error: float, freedom: float) -> float:
+    """Return the probability of a value at least as far from 0 if the truth is 0.
+
+    Without any error it is 1 for a value of 0, else 0.
+    """
+    from scipy.special import stdtr
+
+    if standard_error == 0:
+        return float(value == 0)
+    return float(2 * stdtr(freedom, -abs(value) / standard_error))

@@ -1,20 +1,34 @@
-"""Whether a method is better, worse or as good as another, or whether this cannot be told."""
+"""Whether a method is better, worse or as good as another, or whether this cannot be told.
+
+Ranks that chance does not make.
+
+Holm's adjustment for a family of comparisons.
+
+What a design can see, and how many seeds would settle a question.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from .holm import Name, holm_levels
-from .power import Question, seeds_needed, smallest_effect
+from .bootstrap import RESAMPLES, crossed_draws
+from .difference import drawn_difference
+from .variance import Components
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
+    from .bootstrap import Draws
     from .difference import Difference
-    from .intervals import Interval
+    from .evidence import Evidence
+    from .summary import Interval
+
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
+
 
 # Half an mIoU point: training again with other seeds moves scores by as much.
 MARGIN = 0.005
@@ -70,3 +84,124 @@ def _verdict(interval: Interval, margin: float) -> Verdict:
     if interval.low > 0:
         return "better"
     return "worse" if interval.high < 0 else "undecided"
+
+
+def tiers(
+    evidence: Evidence, *, margin: float = MARGIN, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, int]:
+    """Return the tier of each method, best mean score first; 1 is the best tier.
+
+    All pairs are judged as one family. From the best method down, a method that is worse than the first of the current
+    tier starts the next one; so methods of one tier were not told apart from its first, which is not to say that they
+    are as good. StatisticsError as `crossed_draws`.
+    """
+    return drawn_tiers(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
+
+
+def drawn_tiers(draws: Draws, *, margin: float = MARGIN, level: float = 0.95) -> dict[str, int]:
+    """Return what `tiers` does, from draws made once for intervals and tiers."""
+    means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
+    ranking = sorted(means, key=lambda method: (-means[method], method))
+    pairs = {pair: drawn_difference(draws, *pair) for pair in combinations(ranking, 2)}
+    verdicts = {pair: found.verdict for pair, found in judge(pairs, margin=margin, level=level).items()}
+    return _walk(ranking, verdicts)
+
+
+def _walk(ranking: list[str], verdicts: Mapping[tuple[str, str], Verdict]) -> dict[str, int]:
+    """Return the tiers of a ranking from the verdicts on (higher, lower) pairs."""
+    first, found = ranking[0], {ranking[0]: 1}
+    for method in ranking[1:]:
+        is_worse = verdicts[first, method] == "better"
+        found[method] = found[first] + is_worse
+        first = method if is_worse else first
+    return found
+
+
+Name = TypeVar("Name", bound="Hashable")
+
+
+def holm_levels(p: Mapping[Name, float], level: float = 0.95) -> dict[Name, float]:
+    """Return the confidence level of each comparison's interval, from their p values in [0, 1].
+
+    The comparisons are taken from the smallest p on; with k of m found different so far the next is judged at
+    1 - (1 - level) / (m - k), equal p at one level. From the first that is not found different on, all keep its level,
+    since none of them may be found different any more. An interval at that level leaves 0 out exactly where Holm
+    rejects equality (S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 1979).
+
+    >>> {name: round(level, 4) for name, level in holm_levels({"a": 0.01, "b": 0.5, "c": 0.04}).items()}
+    {'a': 0.9833, 'b': 0.975, 'c': 0.975}
+    """
+    alpha, rejected, stopped = 1 - level, 0, False
+    levels: dict[float, float] = {}
+    for value, times in sorted(Counter(p.values()).items()):
+        share = alpha / (len(p) - rejected)
+        levels[value] = 1 - share
+        stopped = stopped or value > share
+        rejected += 0 if stopped else times
+    return {name: levels[value] for name, value in p.items()}
+
+
+# The probability with which an effect of the smallest size is found.
+POWER = 0.8
+
+
+# Nobody trains more than this many seeds in all; where they do not suffice, more images are the way.
+MOST_SEEDS = 100
+
+
+class Question(NamedTuple):
+    """A difference as it was estimated, and the margin and level at which it is to be judged."""
+
+    estimate: float
+    margin: float
+    level: float
+
+
+def smallest_effect(found: Components, level: float, power: float = POWER) -> float:
+    """Return the smallest difference that an interval at this level leaves 0 out for with this probability.
+
+    It is (t_{1-a/2} + t_{power}) SE with a = 1 - level, in the unit of the standard error.
+
+    >>> round(smallest_effect(of_seeds_alone(6, 1.0), 0.95) * 6**0.5, 3)  # 2.571 + 0.920
+    3.49
+    """
+    return (found.critical((1 - level) / 2) + found.critical(1 - power)) * found.standard_error
+
+
+def seeds_needed(question: Question, found: Components) -> int | None:
+    """Return how many seeds in all would settle a question if the estimate and its variances stayed.
+
+    Settled is what leaves 0 outside the interval or the interval inside the margin. The present number if it is settled
+    already; None if 100 do not suffice, or if one seed tells nothing of how seeds differ.
+    """
+    if found.seed is None:
+        return None
+    for seeds in range(found.seeds, max(found.seeds, MOST_SEEDS) + 1):
+        if _is_settled(question, found.with_seeds(seeds)):
+            return seeds
+    return None
+
+
+def seeds_for(effect: float, difference_sd: float, level: float, power: float = POWER) -> int | None:
+    """Return the fewest seeds with which an effect is seen if only the seeds differ; None if 100 do not suffice.
+
+    `difference_sd` is the standard deviation of one seed's paired difference, in the unit of the effect.
+
+    >>> seeds_for(1.0, 0.5 * 2**0.5, 0.95), seeds_for(0.5, 2**0.5, 0.95)
+    (7, 65)
+    """
+    for seeds in range(2, MOST_SEEDS + 1):
+        if smallest_effect(of_seeds_alone(seeds, difference_sd), level, power) <= effect:
+            return seeds
+    return None
+
+
+def of_seeds_alone(seeds: int, difference_sd: float) -> Components:
+    """Return the components of a mean over seeds, 2 or more, that all images show alike."""
+    return Components(seeds, 1.0, difference_sd**2 / seeds, 0.0, 0.0)
+
+
+def _is_settled(question: Question, found: Components) -> bool:
+    reach = found.critical((1 - question.level) / 2) * found.standard_error
+    return reach < abs(question.estimate) or abs(question.estimate) + reach <= question.margin

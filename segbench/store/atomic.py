@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
 FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
 NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
 
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+
 COUNTS = "counts.parquet"
+
 
 # Equal bins of the top probability in [0, 1].
 CALIBRATION_BINS = 15
@@ -51,7 +53,7 @@ class Counts:
       each image belongs to, such as its video sequence.
     - `boundary` (n, K, 7) int64, see `BoundaryCount`.
     - `band`, `small` (n, K, K) int64: the confusion counts of pixels near a true boundary between classes, and of
-      pixels of small objects (segbench/engine/strata.py).
+      pixels of small objects (segbench/engine/evaluation/boundary.py).
     - `calibration` (n, CALIBRATION_BINS, 3) float64 by bin of the top probability: pixels, sum of top probabilities,
       pixels that are right; `likelihood` (n, 2) float64: sums over pixels of -log p(truth) [nats] and of Brier scores.
     - `surface` (n, K, 2) float64: HD95 in pixels and normalised surface distance; NaN where undefined.
@@ -127,6 +129,8 @@ def _shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
 
 
 _FLOATS = frozenset({"calibration", "likelihood", "surface"})
+
+
 _MAY_BE_UNDEFINED = frozenset({"surface"})
 
 

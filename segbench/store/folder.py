@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
+
 # Enough for a record and the counts of a small split, so that a disk that is as good as full is found out up front.
 PROBE_BYTES = 64 * 1024
+
+
 KEY = re.compile("[0-9a-f]{16}")
 
 

@@ -8,9 +8,12 @@ from pydantic import BaseModel, ConfigDict
 
 SCHEMA = 1
 
+
 Stage = Literal["forward", "labels", "loading"]
 
+
 Status = Literal["ok", "failed", "skipped", "interrupted"]
+
 
 Verdict = Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
 

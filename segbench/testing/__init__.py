@@ -10,7 +10,6 @@ def test_my_net_keeps_to_the_contract(check):
 from __future__ import annotations
 
 from .check import Check, CheckFailed, CheckSkipped, Result
-from .parametrize import parametrize_with_checks
-from .select import check_component
+from .run import check_component, parametrize_with_checks
 
 __all__ = ["Check", "CheckFailed", "CheckSkipped", "Result", "check_component", "parametrize_with_checks"]

@@ -1,8 +1,8 @@
 """Checks of adversarial losses: an object with the methods `discriminator` and `generator`.
 
 Each method asks by name for what it needs of {real, fake, real_features, fake_features, labels} and returns what its
-player minimises; segbench/engine/adversary.py is what calls them. Better told apart means, of scores, that those of
-reals are higher, by the log odds of K + 1 classes, and of features, that they differ more.
+player minimises; segbench/engine/adversarial/adversary.py is what calls them. Better told apart means, of scores,
+that those of reals are higher, by the log odds of K + 1 classes, and of features, that they differ more.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.engine.adversary import FEATURES, SCORES, Reading, asked, mean_loss
-from segbench.engine.critic_scores import log_odds
+from segbench.engine.adversarial.adversary import FEATURES, SCORES, Reading, asked, log_odds, mean_loss
 
 from .check import CheckFailed, CheckSkipped, check
-from .example_inputs import (
+from .examples import (
     IGNORE_INDEX,
     LOSS_VOCABULARY,
     NUM_CLASSES,
@@ -39,16 +38,29 @@ if TYPE_CHECKING:
 
     Dealt = dict[str, Any]
 
+
 PLAYERS = ("discriminator", "generator")
+
+
 NAMES = SCORES | FEATURES | {"labels"}
 
+
 SAMPLES = 2
+
+
 MAP_SIZE = (3, 4)
+
+
 FEATURE_SHAPES = ((8, 6, 5), (16, 3, 2), (32,))
+
 
 # How far around the boundary the scores of an undecided critic lie: inside the margin of any hinge.
 SPREAD = 0.3
+
+
 HUGE = 1e4
+
+
 # How far the value with the steepest gradient is moved to see what a step down a loss does.
 STEP = 0.01
 

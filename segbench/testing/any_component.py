@@ -1,18 +1,22 @@
-"""Checks of every component, whatever its kind."""
+"""Checks of every component, whatever its kind.
+
+What importing a plugin brings along, seen in a process of its own.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import json
+import subprocess
 import sys
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import ComponentError
-from segbench.registry.options import coerce_options, options_of
-from segbench.registry.requirements import check_requirements
+from segbench.registry.options import check_requirements, coerce_options, options_of
 
 from .check import CheckFailed, CheckSkipped, check
-from .plugin_import import importers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from segbench.registry import Offer
 
     from .check import Check
+
 
 # What must not be imported before a component is built: it would slow every command down.
 HEAVY = "torch"
@@ -86,7 +91,7 @@ def options_have_valid_values(offer: Offer) -> None:
 @check("Use the names of checks as keys of known_failures, and say why each cannot be passed.", builds=False)
 def known_failures_are_checks_with_a_reason(offer: Offer) -> None:
     """Every key of `known_failures` is a check of this kind of component, and its reason is not empty."""
-    from .catalogue import checks_for
+    from .run import checks_for
 
     names = [one.name for one in checks_for(offer)]
     unknown = [name for name in offer.component.known_failures if name not in names]
@@ -116,3 +121,74 @@ def _docstrings(build: Callable[..., Any]) -> Iterator[str]:
     while module:
         yield getattr(sys.modules.get(module), "__doc__", None) or ""
         module = module.rpartition(".")[0]
+
+
+_SECONDS = 120
+
+
+# Ends with the names of the modules that import each other until one imports the module looked for; [] if none does.
+_PROGRAM = """
+import contextlib, json, os, sys
+
+def look_out():
+    frame, names = sys._getframe(2), []
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name not in names and not name.startswith(("importlib", "_frozen_importlib", "__main__")):
+            names.append(name)
+        frame = frame.f_back
+    return [name for name in reversed(names) if name.partition(".")[0] not in ("segbench", "contextlib")]
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == wanted:
+            answer(look_out())
+
+def answer(names):
+    os.write(pipe, json.dumps(names).encode())
+    os._exit(0)
+
+wanted, plugin, file, path = json.loads(sys.argv[1])
+pipe = os.dup(1)
+os.dup2(2, 1)  # what the plugin prints
+sys.path[:] = path
+from segbench.registry.loading import HOOKS
+sys.meta_path.insert(0, Finder)
+if file:
+    import importlib.util
+    spec = importlib.util.spec_from_file_location(plugin, file)
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[plugin] = loaded
+    spec.loader.exec_module(loaded)
+else:
+    from importlib.metadata import entry_points
+    loaded = next(iter(entry_points(group="segbench", name=plugin))).load()
+for hook in HOOKS:
+    if hasattr(loaded, hook):
+        list(getattr(loaded, hook)())
+answer([])
+"""
+
+
+def importers_of(module: str, offer: Offer) -> list[str]:
+    """Return the modules, outermost first, through which importing the offer's plugin imports `module`; [] if it won't.
+
+    The hooks are called as well. Raises CheckFailed if the plugin cannot be imported on its own, CheckSkipped if it
+    is neither installed nor a file.
+    """
+    if offer.file is None and not entry_points(group="segbench", name=offer.plugin):
+        raise CheckSkipped("the plugin is not installed, so that it cannot be imported on its own")
+    file = None if offer.file is None else str(offer.file)
+    question = json.dumps([module, offer.plugin, file, sys.path])
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, question], capture_output=True, text=True, timeout=_SECONDS, check=True
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CheckFailed(f"importing the plugin took more than {_SECONDS} s") from error
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr or "").strip().splitlines()[-1:] or [f"exit code {error.returncode}"]
+        raise CheckFailed(f"in a process of its own the plugin cannot be imported: {last[0]}") from error
+    importers: list[str] = json.loads(done.stdout)
+    return importers

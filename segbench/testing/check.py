@@ -1,23 +1,30 @@
-"""What a conformance check is, and what comes of one on a component."""
+"""What a conformance check is, and what comes of one on a component.
+
+Where in a component's own code something went wrong.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from pathlib import Path
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from segbench.errors import ComponentError, SegbenchError
-from segbench.registry.global_state import kept_on_import
-from segbench.registry.requirements import check_requirements
-
-from .place import place_of
+from segbench.registry.options import check_requirements
+from segbench.registry.process_state import kept_on_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from segbench.registry import Offer
 
+
 # "known failure" fails as the component says it does; "mended" passes though the component says that it fails.
 Outcome = Literal["passed", "failed", "known failure", "mended", "skipped", "reported"]
+
 
 # What stands in the way of a component being used.
 FAULTS: tuple[Outcome, ...] = ("failed", "mended")
@@ -112,3 +119,25 @@ def failure(check: Check, offer: Offer, message: str) -> Result:
 def message_of(error: BaseException) -> str:
     """Say what a check found; an error of the component's own has its type in front."""
     return str(error) if isinstance(error, (CheckFailed, SegbenchError)) else f"{type(error).__name__}: {error}"
+
+
+def place_of(error: BaseException, offer: Offer) -> str:
+    """Return " (FILE, line N, in FUNCTION)" for the innermost line of the component's package, or an empty text."""
+    folder = _folder_of(offer.component.build)
+    current: BaseException | None = error
+    while current is not None and folder is not None:
+        for frame in reversed(extract_tb(current.__traceback__)):
+            if Path(frame.filename).is_relative_to(folder):
+                return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
+        current = current.__cause__
+    return ""
+
+
+def _folder_of(build: Any) -> Path | None:
+    """Return the folder of the file that defines `build`; None for what is written in no file."""
+    while isinstance(build, functools.partial):
+        build = build.func
+    try:
+        return Path(inspect.getfile(inspect.unwrap(build))).parent
+    except TypeError:
+        return None

@@ -10,7 +10,7 @@ import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from segbench.contracts import Sample
+from segbench.contract import Sample
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import coerce_options
 
@@ -19,13 +19,16 @@ from .check import CheckFailed, CheckSkipped
 if TYPE_CHECKING:
     from collections.abc import Sequence, Sized
 
-    from segbench.contracts import Dataset, Split
+    from segbench.contract import Dataset, Split
     from segbench.registry import Offer
+
 
 # Of each split so many samples, evenly spread, are read where all of them could take long.
 MOST_SAMPLES = 16
 
+
 _SECONDS = 600
+
 
 # Answers with the order of the samples, or as soon as torch is imported, which takes seconds, with who does so.
 _PROGRAM = """

@@ -1,7 +1,7 @@
 """Checks of discriminators.
 
 A discriminator is shown fields (N, C, H, W) and returns raw scores (N, 1, h, w), or (N, K + 1, h, w) with one score a
-class and one for fake, or a list of such maps; segbench/engine/adversary.py is what calls it.
+class and one for fake, or a list of such maps; segbench/engine/adversarial/adversary.py is what calls it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from segbench.engine.adversary import score_maps
-from segbench.engine.checkpoint import load_tensors, save_tensors
+from segbench.engine.adversarial.adversary import score_maps
+from segbench.engine.model.checkpoint import load_tensors, save_tensors
 from segbench.errors import PluginError
 
 from .check import CheckFailed, CheckSkipped, check
-from .example_inputs import IMAGE_CHANNELS, NUM_CLASSES, built, given, listed, normal, require_finite
+from .examples import IMAGE_CHANNELS, NUM_CLASSES, built, given, listed, normal, require_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,17 +31,29 @@ if TYPE_CHECKING:
 
     Size = tuple[int, int]
 
+
 CHANNELS = IMAGE_CHANNELS + NUM_CLASSES
+
+
 SIZE = (64, 64)
+
+
 ODD_SIZE = (37, 53)
+
 
 # Raw scores have no bounds, so training pushes them as far as wanted; no sigmoid, tanh or softmax reaches this.
 OUT_OF_BOUNDS = 2.0
+
+
 MOST_STEPS = 100
+
+
 LEARNING_RATE = 0.3
+
 
 # Moves parameters off special initial values such as 0, where gradients vanish though nothing is wrong.
 JITTER = 0.02
+
 
 SQUASHING = (nn.Sigmoid, nn.LogSigmoid, nn.Hardsigmoid, nn.Tanh, nn.Hardtanh, nn.Softmax, nn.LogSoftmax, nn.Softplus)
 

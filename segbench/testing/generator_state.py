@@ -11,13 +11,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-from segbench.registry.global_state import kept_while_building
-from segbench.registry.numpy_settings import numpy_random_settings
-from segbench.registry.python_settings import import_settings
-from segbench.registry.setting import kept
+from segbench.registry.process_state import import_settings, kept, kept_while_building, numpy_random_settings
 
 from .check import CheckFailed, check
-from .generator_trial import backward, build_trial, differ, first, listed
+from .examples import backward, build_trial, differ, first, name_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,10 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from segbench.registry import Offer
-    from segbench.registry.setting import Setting
+    from segbench.registry.process_state import Setting
 
     from .check import Check
-    from .generator_trial import Trial
+    from .examples import Trial
 
 
 @check(
@@ -81,7 +78,7 @@ def same_seed_gives_same_weights(offer: Offer) -> None:
         raise CheckFailed("two builds have parameters of different names or in a different order")
     unequal = [name for name, tensor in one.items() if not _equal(tensor, other[name])]
     if unequal:
-        raise CheckFailed(f"two builds with the same seed differ in {listed(unequal)}")
+        raise CheckFailed(f"two builds with the same seed differ in {name_list(unequal)}")
 
 
 @check("Make every layer within `build`: one that lives in a module or class is trained by whoever uses it.")
@@ -91,7 +88,7 @@ def builds_share_no_weights(offer: Offer) -> None:
     owned = {tensor.data_ptr() for tensor in one.values() if tensor.numel()}
     shared = [name for name, tensor in other.items() if tensor.numel() and tensor.data_ptr() in owned]
     if shared:
-        raise CheckFailed(f"two builds share {listed(shared)}")
+        raise CheckFailed(f"two builds share {name_list(shared)}")
 
 
 @check("Hold all that `forward` uses in parameters and in buffers (`self.register_buffer`), which a checkpoint keeps.")
@@ -155,10 +152,10 @@ def evaluation_changes_nothing(offer: Offer) -> None:
     after = trial.network.state_dict()
     written = [name for name in after if name not in before or not _equal(after[name], before[name])]
     if written:
-        raise CheckFailed(f"a run in evaluation changes {listed(written)}")
+        raise CheckFailed(f"a run in evaluation changes {name_list(written)}")
     training = [name for name, module in trial.network.named_modules() if module.training]
     if training:
-        raise CheckFailed(f"after a run in evaluation these are in training mode: {listed(training)}")
+        raise CheckFailed(f"after a run in evaluation these are in training mode: {name_list(training)}")
 
 
 CHECKS: tuple[Check, ...] = (

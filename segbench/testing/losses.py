@@ -12,8 +12,7 @@ import torch
 from torch.autograd.gradcheck import GradcheckError
 
 from .check import CheckFailed, check
-from .example_inputs import LOSS_VOCABULARY, as_number, built, given, require_finite
-from .targets import comparison
+from .examples import LOSS_VOCABULARY, as_number, built, comparison, given, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +25,13 @@ if TYPE_CHECKING:
 
     Loss = Callable[[Tensor, Tensor], Any]
 
+
 HUGE = 1e4
+
+
 RANDOM_OUTPUTS = 8
+
+
 ROUNDING = 1e-4
 
 

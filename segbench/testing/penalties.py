@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from .check import CheckFailed, check
-from .example_inputs import LOSS_VOCABULARY, NUM_CLASSES, as_number, built, given, normal, require_finite
+from .examples import LOSS_VOCABULARY, NUM_CLASSES, as_number, built, given, normal, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 
     Penalty = Callable[[Callable[[Tensor], Any], Tensor, Tensor], Any]
 
+
 SAMPLES = 3
+
+
 CONDITION_CHANNELS = 2
+
+
 # Slopes of critics from nearly flat to steep.
 SLOPES = (0.01, 0.1, 1.0, 10.0, 100.0)
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from segbench.engine.adversary import asked
+from segbench.engine.adversarial.adversary import asked
 
 from .check import CheckFailed, CheckSkipped, check
-from .example_inputs import LOSS_VOCABULARY, NUM_CLASSES, built, given, normal, require_finite
+from .examples import LOSS_VOCABULARY, NUM_CLASSES, built, given, normal, require_finite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 
     from .check import Check
 
+
 NAMES = frozenset({"logits", "scores"})
+
+
 HUGE = 1e4
+
+
 # Scores of a critic that believes everything.
 BELIEVING = 5.0
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from segbench.cli import main
-from segbench.registry.switched_off import BY_OPTION, VARIABLE
+from segbench.registry.plugins import BY_OPTION, VARIABLE
 
 GOOD = """
 from segbench import Component, hookimpl
@@ -83,7 +83,7 @@ def test_in_the_variable_it_is_none(monkeypatch):
 
 
 def test_workers_leave_it_out_as_well(monkeypatch, tmp_path):
-    from segbench.cli.global_options import apply_plugin_options, environment_kept
+    from segbench.cli.app import apply_plugin_options, environment_kept
     from segbench.execute.workers import _environment
 
     with environment_kept():

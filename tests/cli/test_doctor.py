@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from segbench.cli import diagnosis, main
-from segbench.cli.diagnosis import diagnose
-from segbench.engine import libraries
-from segbench.registry import slow_load
+from segbench.cli import doctor as diagnosis
+from segbench.cli import doctor as libraries
+from segbench.cli import main
+from segbench.cli.doctor import diagnose, import_errors
+from segbench.registry import plugins as slow_load
 
 
 def doctor(capsys, *arguments):
@@ -137,3 +138,16 @@ def test_what_is_missing_or_too_old_comes_with_the_cure(install_plugin, monkeypa
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: [requirement])
     expected = [] if problem is None else [problem.replace("1.7.0", version)]
     assert diagnosis.look_at_versions().problems == expected
+
+
+def test_what_is_installed_here_can_be_imported():
+    assert import_errors() == []
+
+
+def test_a_library_that_cannot_be_imported_is_named_with_the_first_line_of_its_error(install_plugin, monkeypatch):
+    install_plugin("fake-vision", {}, {"fake_vision.py": "raise RuntimeError('operator nms does not exist\\nmore')"})
+    monkeypatch.setattr(libraries, "LIBRARIES", ("fake_vision", "no_such_library"))
+    assert import_errors() == [
+        "fake_vision cannot be imported: RuntimeError: operator nms does not exist",
+        "no_such_library cannot be imported: ModuleNotFoundError: No module named 'no_such_library'",
+    ]

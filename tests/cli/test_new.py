@@ -8,10 +8,10 @@ import pytest
 
 from segbench.cli import main
 from segbench.cli.new import BY_KIND, template_files
+from segbench.config.benchmark import load_benchmark
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import build
-from segbench.spec.benchmark import load_benchmark
 
 KINDS = list(BY_KIND)
 VOCABULARY = {"in_channels": 3, "num_classes": 2, "ignore_index": 255, "size": (16, 16)}

@@ -6,9 +6,9 @@ import pytest
 
 from segbench.cli import main
 from segbench.cli.probe import advice
-from segbench.engine import right_predictions
-from segbench.engine.leak import Finding
-from segbench.spec.recipe import Adversarial
+from segbench.config.recipe import Adversarial
+from segbench.engine import encoding_leak as right_predictions
+from segbench.engine.encoding_leak import Finding
 
 CRITIC = "discriminator: {use: gan/patchgan, receptive_field: 1, width: 16, norm: none}"
 LOSS = "use: gan/non_saturating, optimizer: {use: adam, lr: 0.01}"

@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 
 from segbench.cli import main
+from segbench.cli.score import ScoreRequest, resolve_request
+from segbench.engine.evaluation.external import Entry
+from segbench.errors import ComponentError, OptionError, SpecError
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 
@@ -69,3 +72,88 @@ def test_a_results_folder_that_is_a_file_is_an_error(theirs, tmp_path, capsys):
 def test_a_wrong_option_is_an_error(theirs, tmp_path, capsys):
     assert score(theirs, tmp_path, "--option", "clases=3") == 2
     assert "has no option 'clases'" in capsys.readouterr().err
+
+
+BENCHMARK = """
+name: streets
+datasets:
+  town: {use: data/shapes, classes: 5}
+  village: {use: data/shapes, classes: 3}
+protocol: {budget: {steps: 1}, evaluate: val}
+seeds: [0]
+methods:
+  plain: {generator: basic/fcn, losses: [losses/cross_entropy]}
+"""
+
+
+@pytest.fixture
+def resolve(tmp_path):
+    """What a request that differs in some fields means, and the path of a benchmark file."""
+    file = tmp_path / "my file.yaml"
+    file.write_text(BENCHMARK)
+
+    def call(**fields):
+        request = ScoreRequest(**{"dataset": "shapes", "name": "theirs", "results": tmp_path / "results", **fields})
+        return resolve_request(request, load_registry())
+
+    call.file = str(file)
+    return call
+
+
+def test_without_a_benchmark_a_component_is_scored_on_test_under_its_own_name(resolve, tmp_path):
+    use, entry, folder = resolve(options={"classes": 5}, seed=3)
+    assert use.use == "data/shapes"
+    assert use.options["classes"] == 5
+    assert entry == Entry(dataset="shapes", split="test", method="theirs", seed=3)
+    assert folder.path == tmp_path / "results" / "scored"
+
+
+def test_a_dataset_of_the_benchmark_brings_its_options_and_the_split_that_is_evaluated(resolve):
+    use, entry, folder = resolve(dataset="village", benchmark=resolve.file)
+    assert use.options["classes"] == 3
+    assert (entry.dataset, entry.split) == ("village", "val")
+    assert folder.benchmark == "streets"
+
+
+def test_a_component_with_the_options_of_a_dataset_of_the_benchmark_is_that_dataset(resolve):
+    assert resolve(options={"classes": 3}, benchmark=resolve.file)[1].dataset == "village"
+    assert resolve(options={"classes": 7}, benchmark=resolve.file)[1].dataset == "shapes"
+
+
+def test_the_split_that_is_asked_for_counts(resolve):
+    assert resolve(dataset="town", benchmark=resolve.file, split="test")[1].split == "test"
+
+
+def test_a_packaged_benchmark_is_meant_by_its_name(resolve):
+    _, entry, folder = resolve(dataset="shapes", benchmark="shapes-smoke")
+    assert (folder.benchmark, entry.dataset) == ("shapes-smoke", "shapes")
+
+
+def test_a_folder_of_records_is_meant_by_its_name(resolve, tmp_path):
+    (tmp_path / "results" / "from-elsewhere").mkdir(parents=True)
+    assert resolve(benchmark="from-elsewhere")[2].benchmark == "from-elsewhere"
+
+
+def test_an_unknown_benchmark_is_an_error(resolve):
+    with pytest.raises(SpecError, match=r"there is no packaged benchmark 'shapes-smok'.*Did you mean 'shapes-smoke'"):
+        resolve(benchmark="shapes-smok")
+
+
+def test_options_beside_a_dataset_of_the_benchmark_are_an_error(resolve):
+    with pytest.raises(OptionError, match="the options of dataset 'town' are those of the benchmark file"):
+        resolve(dataset="town", benchmark=resolve.file, options={"classes": 3})
+
+
+def test_an_unknown_dataset_is_an_error(resolve):
+    with pytest.raises(ComponentError, match=r"unknown dataset 'shaeps'.*Did you mean 'shapes'"):
+        resolve(dataset="shaeps")
+
+
+def test_a_root_on_the_command_line_takes_the_place_of_the_files(resolve):
+    assert resolve(dataset="town", benchmark=resolve.file, root="elsewhere")[0].root == "elsewhere"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../up", ".hidden"])
+def test_a_name_that_cannot_be_one_is_an_error(resolve, name):
+    with pytest.raises(SpecError, match=r"--name: .* cannot be a name"):
+        resolve(name=name)

@@ -11,31 +11,30 @@ import pytest
 import torch
 
 from segbench import Dataset, Sample
-from segbench.engine.adversary import Adversary
+from segbench.config.benchmark import load_benchmark
+from segbench.config.protocol import TrainingProtocol
+from segbench.config.recipe import Adversarial
+from segbench.engine.adversarial.adversary import Adversary
+from segbench.engine.adversarial.pairing import critic_channels
 from segbench.engine.cell import run_cell
-from segbench.engine.cell_data import CellData, open_data
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
+from segbench.engine.data.dataset import CellData, open_data
 from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.job import CellJob
-from segbench.engine.mapping import Mapping
-from segbench.engine.network import Segmenter
-from segbench.engine.pairing import FieldForm, critic_channels
-from segbench.engine.precision import memory_format
-from segbench.engine.train import Training
-from segbench.execute.records import finished_record
-from segbench.plan.build import build_plan
-from segbench.plan.datasets import known, open_datasets, take_fingerprints
+from segbench.engine.model.mapping import FieldForm, GeneratorMapping
+from segbench.engine.model.network import Segmenter
+from segbench.engine.numerics import memory_format
+from segbench.engine.training.loop import Training
+from segbench.execute.jobs import finished_record
+from segbench.plan.plan import build_plan, known, open_datasets, take_fingerprints
 from segbench.registry import load_registry
-from segbench.spec.benchmark import load_benchmark
-from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import Adversarial
 from segbench.store.folder import ResultsFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segbench.engine.turns import Measured, Part
+    from segbench.engine.job import Measured, Part
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
     from segbench.store.record import Record
@@ -120,7 +119,7 @@ def small_critic(in_channels: int) -> torch.nn.Module:
     )
 
 
-def crops(settings: Protocol, split: str = "train", stream: str = "") -> TrainingBatches:
+def crops(settings: TrainingProtocol, split: str = "train", stream: str = "") -> TrainingBatches:
     """Return batches of the images of two colours."""
     return TrainingBatches(
         ResidentSplit(pack(two_colours(), split, "two colours"), CPU),
@@ -135,7 +134,7 @@ def crops(settings: Protocol, split: str = "train", stream: str = "") -> Trainin
 
 
 def make_adversary(
-    settings: Protocol, critic: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
+    settings: TrainingProtocol, critic: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
 ) -> Adversary:
     """Return an adversary of a segmenter of two colours."""
     settled = Adversarial(use="test/loss", **recipe)
@@ -147,7 +146,7 @@ def make_adversary(
         loss=loss or NonSaturating(),
         penalty=penalty,
         recipe=settled,
-        mapping=Mapping("image -> labels", form, 1),
+        mapping=GeneratorMapping("image -> labels", form, 1),
         batches=crops(settings, stream="critic"),
         validation=crops(settings, "val", stream="validation"),
         device=CPU,
@@ -166,12 +165,12 @@ def make_training(
 
     `adversary` are the arguments of `make_adversary`; without them there is no critic.
     """
-    settings = Protocol(**{"budget": {"steps": 8}, "batch_size": 2, "crop": (8, 8), **protocol})
+    settings = TrainingProtocol(**{"budget": {"steps": 8}, "batch_size": 2, "crop": (8, 8), **protocol})
     torch.manual_seed(0)
     segmenter = Segmenter(network or small_network(), 2).to(memory_format=memory_format(settings.channels_last))
     return Training(
         network=segmenter,
-        mapping=Mapping("image -> labels", FieldForm(2, 255, two_colours().palette), 1),
+        mapping=GeneratorMapping("image -> labels", FieldForm(2, 255, two_colours().palette), 1),
         losses=[(1.0, loss)],
         batches=crops(settings),
         validate=validate or (lambda network, step: 0.5),

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from segbench.contracts import MAPS, SEGMENTING_MAPS
+from segbench.contract import MAPS, SEGMENTING_MAPS
+from segbench.engine.cell import preflight
 from segbench.engine.job import TimingJob
-from segbench.engine.preflight import preflight
 from segbench.engine.recorded import load_network
-from segbench.engine.timing import time_cell
+from segbench.engine.timing.session import time_cell
 from segbench.errors import DataError
 
 CPU = torch.device("cpu")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from segbench.engine.seeds import derive
-from segbench.engine.train import train
+from segbench.engine.numerics import derive
+from segbench.engine.training.loop import train
 
 NEVER = 1e9
 

@@ -11,18 +11,17 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from segbench.engine.cell import run_cell
+from segbench.config.benchmark import load_benchmark
+from segbench.config.protocol import TrainingProtocol
+from segbench.config.recipe import ComponentUse, Method
+from segbench.engine.cell import check_palette, preflight, run_cell
+from segbench.engine.device import probe
 from segbench.engine.job import CellJob
-from segbench.engine.preflight import check_palette, preflight
-from segbench.engine.probe import probe
 from segbench.errors import DataError, SegbenchError
-from segbench.plan.build import build_plan
-from segbench.plan.fingerprint import fingerprint
+from segbench.plan.key import fingerprint
+from segbench.plan.plan import build_plan
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
-from segbench.spec.benchmark import load_benchmark
-from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import ComponentUse, Method
 from segbench.store.counts import read_counts
 
 FILE = """
@@ -143,7 +142,7 @@ def test_a_painter_of_colours_is_refused_where_two_classes_share_one(dataset):
         name="painter",
         generator=ComponentUse(use="gan/resnet_colours"),
         maps="image -> image",
-        protocol=Protocol(budget={"steps": 1}),
+        protocol=TrainingProtocol(budget={"steps": 1}),
     )
     twins = replace(dataset, palette=(dataset.palette[0], dataset.palette[0]))
     check_palette(painter, dataset)
@@ -154,8 +153,7 @@ def test_a_painter_of_colours_is_refused_where_two_classes_share_one(dataset):
 
 
 def test_a_class_without_a_training_pixel_is_refused_unless_allowed(recorder, dataset):
-    from segbench.engine.data.cache import pack
-    from segbench.engine.data.classes import check_classes
+    from segbench.engine.data.cache import check_classes, pack
 
     with pytest.raises(DataError, match="'never' never occurs in the labels of split 'train'"):
         check_classes(pack(with_a_third_class(dataset), "train", "three classes"), with_a_third_class(dataset).classes)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from segbench.engine.network import Segmenter, Synthesizer
+from segbench.engine.model.network import Segmenter, Synthesizer
 from segbench.errors import PluginError
 
 

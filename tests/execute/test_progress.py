@@ -9,12 +9,9 @@ import pytest
 from rich.console import Console
 from run_functions import make_cell
 
-from segbench.execute.live_progress import LiveProgress
-from segbench.execute.plain_progress import PlainProgress
-from segbench.execute.progress import progress_on
-from segbench.execute.tracking import Tracker
+from segbench.config.protocol import Budget
+from segbench.execute.progress import LiveProgress, PlainProgress, Tracker, progress_on
 from segbench.execute.workers import Event
-from segbench.spec.protocol import Budget
 from segbench.store.record import Failure
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from run_functions import FUNCTIONS, make_cell, make_plan, run_plan
 
+from segbench.config.protocol import Timing
 from segbench.errors import CellError, DataError, RecordError
-from segbench.execute import preflight
-from segbench.execute.listener import Silence
-from segbench.plan.build import Plan
-from segbench.spec.protocol import Timing
-from segbench.store.claims import claim
+from segbench.execute import run as preflight
+from segbench.execute.progress import Silence
+from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
+from segbench.store.leases import claim
 
 PROGRAM = Path(__file__).parent / "functions" / "run_functions.py"
 

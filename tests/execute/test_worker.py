@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from segbench.errors import DataError, SegbenchError
-from segbench.execute.outcome import Failed, Finished
 from segbench.execute.worker import cause_of
-from segbench.execute.workers import Limits
+from segbench.execute.workers import Failed, Finished, Limits
 
 
 def test_a_result_comes_back(outcome_of):

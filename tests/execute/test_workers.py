@@ -1,18 +1,21 @@
-"""Worker processes, from outside: how their ends are explained, and what they may use."""
+"""Worker processes, from outside: how their ends are explained, and what they may use.
+
+How a worker can end.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from segbench.execute.descendants import process
-from segbench.execute.outcome import Died, Finished, TimedOut
-from segbench.execute.preload import modules_to_preload
-from segbench.execute.workers import Limits
+from segbench.execute.forkserver import modules_to_preload
+from segbench.execute.processes import process
+from segbench.execute.workers import Died, Finished, Limits, TimedOut, cause_of_death
 
 MEGABYTE = 10**6
 
@@ -165,3 +168,16 @@ def test_workers_compute_with_all_libraries_preloaded(tmp_path):
     first, second = run_program(tmp_path, "computes", *preload)
     assert first == second
     assert "512.0" in first
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "cause"),
+    [
+        (0, "the worker process exited with code 0 before it answered"),
+        (-signal.SIGTERM, "killed by SIGTERM"),
+        (-signal.SIGABRT, "killed by SIGABRT (native code gave up)"),
+        (-250, "killed by signal 250"),
+    ],
+)
+def test_an_exit_code_is_put_into_words(exit_code, cause):
+    assert cause_of_death(exit_code) == cause

@@ -7,11 +7,11 @@ from importlib import import_module
 
 import pytest
 
-from segbench.component import Component
+from segbench.config.protocol import TrainingProtocol
+from segbench.config.recipe import ComponentUse, DatasetUse, Method, WeightedLoss
+from segbench.contract import Component
 from segbench.plan.cell import Cell
 from segbench.registry import Offer, Registry
-from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import ComponentUse, DatasetUse, Method, WeightedLoss
 
 PACKAGE = "segbench_toy_of_tests"
 
@@ -86,7 +86,7 @@ def method(name="net", **changes):
     facts = {
         "generator": ComponentUse(use="toy/net", options={"width": 16}),
         "losses": (WeightedLoss(use="toy/entropy", options={"smooth": 0.0}),),
-        "protocol": Protocol(budget={"steps": 10}),
+        "protocol": TrainingProtocol(budget={"steps": 10}),
     }
     return Method(name=name, **{**facts, **changes})
 
@@ -96,7 +96,7 @@ def cell(**changes):
         "benchmark": "test",
         "dataset_name": "shapes",
         "dataset": DatasetUse(use="toy/shapes", options={"images": 2}),
-        "method": method(protocol=Protocol(budget={"steps": 10}, threads=2)),
+        "method": method(protocol=TrainingProtocol(budget={"steps": 10}, threads=2)),
         "seed": 0,
         "fingerprint": "f" * 32,
         "sources": {"generator toy/net": "a" * 16},

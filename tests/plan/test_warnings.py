@@ -2,17 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.plan.build import Plan
+from segbench.config.protocol import TrainingProtocol
+from segbench.config.recipe import Adversarial, Benchmark, Claim, ComponentUse, DatasetUse, Tuning
+from segbench.plan.plan import Plan
 from segbench.plan.warnings import benchmark_warnings, machine_warnings, plan_warnings
-from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import Adversarial, Benchmark, Claim, ComponentUse, DatasetUse, Tuning
-
-from .conftest import cell, method
+from tests.plan.conftest import cell, method
 
 
 def methods(**protocols):
     return {
-        name: method(name, protocol=Protocol(budget={"steps": 1}, **protocol)) for name, protocol in protocols.items()
+        name: method(name, protocol=TrainingProtocol(budget={"steps": 1}, **protocol))
+        for name, protocol in protocols.items()
     }
 
 
@@ -126,7 +126,7 @@ def test_more_threads_than_cores_are_warned_of(threads, jobs, warned):
 
 @pytest.mark.parametrize(("budget", "jobs", "warned"), [("like", 1, False), ("like", 2, True), ("seconds", 2, False)])
 def test_budgets_of_measured_seconds_are_warned_of_where_cells_run_at_once(budget, jobs, warned):
-    protocol = Protocol(budget={"like": "a"} if budget == "like" else {"seconds": 3})
+    protocol = TrainingProtocol(budget={"like": "a"} if budget == "like" else {"seconds": 3})
     found = on_machine({"a": method("a"), "b": method("b", protocol=protocol)}, jobs=jobs, cores=9)
     told = "b: the budget is seconds that are measured while 2 cells run at once, and they slow each other down; take "
     assert found == ((f"{told}--jobs 1 for equal budgets",) if warned else ())
@@ -134,8 +134,8 @@ def test_budgets_of_measured_seconds_are_warned_of_where_cells_run_at_once(budge
 
 def test_overrides_are_warned_of_but_not_a_budget_of_equal_seconds():
     keys = ("budget.steps", "budget.like", "batch_size")
-    equal = method("equal", protocol=Protocol(budget={"like": "a"}), overrides=keys[:2])
-    larger = method("larger", protocol=Protocol(budget={"like": "a"}), overrides=keys)
+    equal = method("equal", protocol=TrainingProtocol(budget={"like": "a"}), overrides=keys[:2])
+    larger = method("larger", protocol=TrainingProtocol(budget={"like": "a"}), overrides=keys)
     longer = method("longer", overrides=("budget.steps",))
     assert benchmark_warnings(benchmark(method("a"), equal, larger, longer)) == (
         "larger: overrides batch_size of the protocol, so it does not run under equal conditions",
@@ -152,7 +152,7 @@ def test_a_tuned_method_whose_twin_is_not_is_warned_of():
 
 
 def test_trials_are_not_warned_of():
-    noisy = Protocol(budget={"steps": 1}, evaluate="val", validations=2, precision="fp16")
+    noisy = TrainingProtocol(budget={"steps": 1}, evaluate="val", validations=2, precision="fp16")
     trial = method("a#1", trial_of="a", protocol=noisy, overrides=("optimizer.lr",))
     assert benchmark_warnings(benchmark(method("a"), trial)) == ()
     assert plan_warnings(Plan(cells=(cell(method=trial),)), device="cpu") == ()
@@ -175,7 +175,7 @@ def test_a_larger_timing_budget_is_not_reduced():
 
 
 def test_the_warnings_of_a_plan_are_its_own_and_those_of_the_machine():
-    made = method(protocol=Protocol(budget={"steps": 1}, precision="fp16", threads=1))
+    made = method(protocol=TrainingProtocol(budget={"steps": 1}, precision="fp16", threads=1))
     plan = Plan(cells=(cell(method=made), cell(method=made, seed=1)), warnings=("own",))
     own, fp16 = plan_warnings(plan, device="cpu")
     assert own == "own"

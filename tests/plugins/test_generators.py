@@ -9,7 +9,7 @@ from torch.nn import functional
 import segbench_basic
 import segbench_smp
 import segbench_tv
-from segbench.engine.network import Segmenter
+from segbench.engine.model.network import Segmenter
 
 CHANNELS, CLASSES = 4, 5
 

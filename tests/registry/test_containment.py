@@ -12,7 +12,8 @@ import sys
 import pytest
 
 from segbench.errors import PluginError
-from segbench.registry import load_registry, slow_load
+from segbench.registry import load_registry
+from segbench.registry import plugins as slow_load
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import build
 

@@ -11,7 +11,7 @@ import pytest
 
 from segbench.errors import ComponentError, PluginError
 from segbench.registry import load_registry
-from segbench.registry.options import build
+from segbench.registry.options import build, check_requirements
 from segbench.registry.plugin_files import (
     EXPECTED,
     VARIABLE,
@@ -21,7 +21,6 @@ from segbench.registry.plugin_files import (
     given_files,
     load_file,
 )
-from segbench.registry.requirements import check_requirements
 
 SOURCE = """
 from __future__ import annotations
@@ -201,7 +200,7 @@ def test_the_same_is_said_where_it_imports_late(given):
 
 
 def test_a_file_has_no_extras_to_install(given, monkeypatch):
-    from segbench.registry import requirements
+    from segbench.registry import options as requirements
 
     monkeypatch.setattr(requirements, "_version", lambda name: None)
     with pytest.raises(ComponentError, match=r"pip install pydantic$"):

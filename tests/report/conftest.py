@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from segbench.config.protocol import TrainingProtocol
+from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, WeightedLoss
 from segbench.plan.cell import Cell
-from segbench.spec.protocol import Protocol
-from segbench.spec.recipe import Adversarial, ComponentUse, DatasetUse, Method, WeightedLoss
 from segbench.stats.scores import iou, miou
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
@@ -58,7 +58,7 @@ def _key(*parts: object) -> str:
 
 
 def _cell(method: str, seed: int, benchmark: str, dataset: str, **choices: Any) -> Cell:
-    protocol = Protocol(**{**PROTOCOL, **choices.get("protocol", {})})
+    protocol = TrainingProtocol(**{**PROTOCOL, **choices.get("protocol", {})})
     recipe = Method(
         name=method,
         generator=ComponentUse(use=choices.get("generator", "smp/unet"), options=choices.get("options", {})),

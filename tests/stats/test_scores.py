@@ -10,19 +10,32 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from segbench.stats.scores import (
+    boundary_f1,
+    boundary_f1_by_image,
+    boundary_iou,
+    brier,
     dice,
+    expected_calibration_error,
     frequency_weighted_iou,
     iou,
+    mean,
     mean_accuracy,
     mean_dice,
+    means,
     miou,
+    negative_log_likelihood,
+    numbers,
     per_class,
     per_image_miou,
+    ratio,
     scores,
+    surface_scores,
 )
 from segbench.store.counts import Counts
 
 IGNORE = 255
+
+
 K = 6
 
 
@@ -117,6 +130,8 @@ def test_a_matrix_of_another_form_is_refused():
 
 
 confusions = arrays(np.int64, (4, 4), elements=st.integers(0, 10**6))
+
+
 defined = confusions.filter(lambda confusion: confusion.any())
 
 
@@ -208,3 +223,117 @@ def test_all_that_was_counted_has_a_score():
     assert (found.hd95, found.surface_dice) == (7, 0.5)
     assert per_class(counts).boundary_iou == [2 / 6, None]
     assert per_class(counts).boundary_f1 == [pytest.approx(0.6), None]
+
+
+def counts(intersection=0, truth=0, prediction=0, predicted_matched=0, predicted=0, true_matched=0, true=0):
+    return [intersection, truth, prediction, predicted_matched, predicted, true_matched, true]
+
+
+def test_boundary_iou_is_of_pixels_summed_over_the_split():
+    boundary = np.array([[counts(1, 2, 2), counts()], [counts(5, 8, 7), counts(prediction=3)]])
+    assert boundary_iou(boundary).tolist() == [6 / (10 + 9 - 6), 0]
+
+
+def test_boundary_f1_is_a_mean_over_the_images_that_have_the_boundary():
+    boundary = np.array(
+        [
+            [counts(predicted_matched=3, predicted=4, true_matched=1, true=2), counts()],
+            [counts(predicted=4), counts()],  # predicted where there is none
+            [counts(true=5), counts()],  # not found
+            [counts(), counts()],
+        ]
+    )
+    np.testing.assert_allclose(boundary_f1_by_image(boundary)[:, 0], [0.6, 0, 0, np.nan])
+    assert boundary_f1(boundary)[0] == pytest.approx(0.2)
+    assert np.isnan(boundary_f1(boundary)[1])
+    assert np.isnan(boundary_iou(boundary)[1])
+
+
+def test_without_tolerance_it_is_the_f1_score_of_sklearn():
+    """If a boundary pixel matches only itself, precision and recall are those of the two masks."""
+    generator = np.random.default_rng(0)
+    true, predicted = generator.random((2, 200)) < 0.4
+    both = (true & predicted).sum()
+    boundary = np.array([[counts(0, 0, 0, both, predicted.sum(), both, true.sum())]])
+    assert boundary_f1(boundary)[0] == pytest.approx(f1_score(true, predicted))
+
+
+@st.composite
+def boundaries(draw):
+    """Counts of which no part exceeds its whole."""
+    images, classes = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    pixels = arrays(np.int64, (images, classes), elements=st.integers(0, 50))
+    truth, prediction, predicted, true = (draw(pixels) for _ in range(4))
+    shared, matched, found = (draw(pixels) for _ in range(3))
+    parts = np.minimum(shared, np.minimum(truth, prediction)), np.minimum(matched, predicted), np.minimum(found, true)
+    return np.stack([parts[0], truth, prediction, parts[1], predicted, parts[2], true], axis=2)
+
+
+@given(boundaries())
+def test_scores_lie_between_0_and_1_and_images_may_come_in_any_order(boundary):
+    for score in (boundary_iou, boundary_f1):
+        found = score(boundary)
+        assert ((found >= 0) & (found <= 1) | np.isnan(found)).all()
+        np.testing.assert_allclose(score(boundary[::-1]), found)
+
+
+@given(boundaries())
+def test_boundary_iou_of_images_merged_is_that_of_their_sum(boundary):
+    np.testing.assert_array_equal(boundary_iou(boundary.sum(axis=0, keepdims=True)), boundary_iou(boundary))
+
+
+def test_surface_scores_are_means_over_images_where_they_are_defined():
+    surface = np.array([[[2.0, 1.0], [np.nan, np.nan]], [[4.0, 0.5], [np.nan, np.nan]], [[np.nan] * 2] * 2])
+    np.testing.assert_array_equal(surface_scores(surface), [[3, 0.75], [np.nan, np.nan]])
+
+
+def bins(*filled):
+    """Bins of one image, of which the first are filled with (pixels, sum of top probability, right)."""
+    return np.array([*filled, *[(0.0, 0.0, 0.0)] * (15 - len(filled))])[None]
+
+
+def test_bins_weigh_by_their_pixels():
+    """|0.9 - 1| of 1 pixel and |0.6 - 1/3| of 3."""
+    assert expected_calibration_error(bins((1, 0.9, 1), (3, 1.8, 1))) == pytest.approx(
+        0.25 * 0.1 + 0.75 * (0.6 - 1 / 3)
+    )
+
+
+def test_bins_are_summed_over_images_before_they_are_compared():
+    """One image is too sure and one not sure enough; together they are right on average."""
+    both = np.concatenate([bins((1, 0.5, 1)), bins((1, 0.5, 0))])
+    assert expected_calibration_error(both) == 0
+    assert expected_calibration_error(both[:1]) == 0.5
+
+
+def test_likelihoods_are_means_over_pixels():
+    likelihood = np.array([[3.0, 1.0], [5.0, 0.0]])
+    assert negative_log_likelihood(likelihood, 4) == 2
+    assert brier(likelihood, 4) == 0.25
+
+
+def test_scores_of_no_pixels_are_none_of_calibration():
+    assert expected_calibration_error(bins()) is None
+    assert negative_log_likelihood(np.zeros((1, 2)), 0) is None
+    assert brier(np.zeros((1, 2)), 0) is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 100), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=15))
+def test_it_lies_between_0_and_1(filled):
+    error = expected_calibration_error(bins(*((n, n * top, round(n * right)) for n, top, right in filled)))
+    assert 0 <= error <= 1
+
+
+def test_what_is_not_defined_is_left_out_without_a_warning():
+    values = np.array([[1.0, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(means(values, axis=0), [1, np.nan])
+    np.testing.assert_array_equal(means(values, axis=1), [1, np.nan])
+    assert mean(values) == 1
+    assert mean(values[1]) is None
+    assert numbers(values[0]) == [1.0, None]
+
+
+def test_nothing_is_divided_by_nothing():
+    np.testing.assert_array_equal(ratio(np.array([1, 0]), np.array([4, 0])), [0.25, np.nan])
+    assert ratio(3, 4) == 0.75
+    assert np.isnan(ratio(np.int64(0), np.int64(0)))

@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import nct, t
 
 from segbench.stats.difference import Difference
-from segbench.stats.intervals import Interval
-from segbench.stats.power import smallest_effect
-from segbench.stats.student import two_sided_p
-from segbench.stats.variance import Components
-from segbench.stats.verdict import judge
+from segbench.stats.evidence import Evidence
+from segbench.stats.summary import Interval
+from segbench.stats.variance import Components, two_sided_p
+from segbench.stats.verdict import (
+    Question,
+    holm_levels,
+    judge,
+    of_seeds_alone,
+    seeds_for,
+    seeds_needed,
+    smallest_effect,
+    tiers,
+)
+from tests.stats.leaderboards import World, leaderboard
 
 estimates = st.floats(-0.1, 0.1)
 
@@ -107,3 +118,155 @@ def test_exchanging_the_methods_turns_the_verdict(estimate, error):
     turned = {"better": "worse", "worse": "better", "equivalent": "equivalent", "undecided": "undecided"}
     one, other = (judge({"it": measured(sign * estimate, error)})["it"] for sign in (1, -1))
     assert other.verdict == turned[one.verdict]
+
+
+families = st.lists(st.floats(0, 1), min_size=1, max_size=8).map(lambda found: dict(enumerate(found)))
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [
+        ([0.03], [0.05]),
+        # From the smallest on: 0.005 <= 0.05/4, 0.01 <= 0.05/3, 0.03 > 0.05/2, and 0.04 stays there.
+        ([0.01, 0.04, 0.03, 0.005], [0.05 / 3, 0.05 / 2, 0.05 / 2, 0.05 / 4]),
+        # 0.04 would pass 0.05 alone, but 0.03 stopped the steps before.
+        ([0.03, 0.04], [0.05 / 2, 0.05 / 2]),
+        ([0.02, 0.04], [0.05 / 2, 0.05]),
+        ([1.0, 1.0, 1.0], [0.05 / 3, 0.05 / 3, 0.05 / 3]),
+    ],
+)
+def test_hand_worked_families(p, expected):
+    assert [1 - found for found in holm_levels(dict(enumerate(p))).values()] == pytest.approx(expected)
+
+
+def holm_rejects(p, alpha):
+    """Return what Holm rejects, by his adjusted p values: the running maximum of (m - k) p over the sorted p."""
+    rejected, worst = {}, 0.0
+    for k, name in enumerate(sorted(p, key=lambda name: p[name])):
+        worst = max(worst, (len(p) - k) * p[name])
+        rejected[name] = worst <= alpha
+    return rejected
+
+
+@given(families)
+def test_a_level_is_passed_exactly_where_holm_rejects(p):
+    levels = holm_levels(p, 0.9)
+    near = any(abs(p[name] - (1 - level)) < 1e-9 for name, level in levels.items())
+    assert near or {name: p[name] <= 1 - level for name, level in levels.items()} == holm_rejects(p, 0.1)
+
+
+@given(families, st.randoms())
+def test_the_order_of_the_family_changes_nothing(p, random):
+    names = list(p)
+    random.shuffle(names)
+    assert holm_levels({name: p[name] for name in names}) == holm_levels(p)
+
+
+@given(families)
+def test_no_level_is_laxer_than_that_of_one_comparison_or_stricter_than_bonferroni(p):
+    assert all(0.95 - 1e-12 <= level <= 1 - 0.05 / len(p) + 1e-12 for level in holm_levels(p).values())
+
+
+@pytest.mark.parametrize(
+    ("sd", "effect", "seeds"), [(0.5, 1.0, 7), (0.5, 0.5, 18), (1.0, 2.0, 7), (1.0, 1.0, 18), (1.0, 0.5, 65)]
+)
+def test_seeds_for_an_effect_are_those_of_the_power_of_a_paired_t_test(sd, effect, seeds):
+    difference_sd = sd * 2**0.5
+    assert seeds_for(effect, difference_sd, 0.95) == seeds
+
+    def power(n):
+        shift, reach = effect / difference_sd * np.sqrt(n), t.ppf(0.975, n - 1)
+        return nct.sf(reach, n - 1, shift) + nct.cdf(-reach, n - 1, shift)
+
+    assert power(seeds) >= 0.79
+    assert power(seeds - 1) < 0.8
+
+
+def test_an_effect_that_no_number_of_seeds_shows_has_none():
+    assert seeds_for(0.001, 1.0, 0.95) is None
+    assert seeds_for(0.001, 0.0, 0.95) == 2
+
+
+def test_the_smallest_effect_is_the_sum_of_two_quantiles():
+    found = of_seeds_alone(10, 2.0)
+    assert smallest_effect(found, 0.9) == pytest.approx(2 / np.sqrt(10) * (t.ppf(0.95, 9) + t.ppf(0.8, 9)))
+
+
+def settled(question, found):
+    reach = found.critical((1 - question.level) / 2) * found.standard_error
+    return reach < abs(question.estimate) or abs(question.estimate) + reach <= question.margin
+
+
+@given(st.floats(-0.05, 0.05), st.floats(0, 0.02), st.integers(2, 8), st.floats(0, 0.02), st.floats(0, 0.02))
+def test_the_seeds_needed_are_the_first_that_settle_it(estimate, margin, seeds, seed_error, image_error):
+    question = Question(estimate, margin, 0.95)
+    found = Components(seeds, 30, seed_error**2, image_error**2, 0.0)
+    needed = seeds_needed(question, found)
+    if needed is None:
+        assert not settled(question, found.with_seeds(100))
+    else:
+        assert settled(question, found.with_seeds(needed))
+        assert needed == seeds or not settled(question, found.with_seeds(needed - 1))
+
+
+def test_where_images_alone_hide_a_difference_no_number_of_seeds_settles_it():
+    assert seeds_needed(Question(0.01, 0.005, 0.95), Components(3, 50, 1e-4, 1e-4, 0.0)) is None
+
+
+def test_one_seed_tells_nothing_of_how_many_are_needed():
+    assert seeds_needed(Question(0.5, 0.005, 0.95), Components(1, 50, None, 1e-6, 0.0)) is None
+
+
+NOISE = np.array([-0.01, 0.0, 0.01, 0.0])
+
+
+def ranked(**means):
+    """Return the evidence of methods with these scores, each with four seeds of its own spread on equal images."""
+    turned = [np.roll(NOISE, place) for place in range(len(means))]
+    scores = np.array([mean + noise for mean, noise in zip(means.values(), turned, strict=True)])
+    hits = np.rint(10_000 * scores).astype(np.int64)[:, :, None, None].repeat(3, axis=2)
+    return Evidence(tuple(means), (0, 1, 2, 3), ("a", "b", "c"), hits, np.full_like(hits, 10_000))
+
+
+def test_a_method_that_is_worse_than_the_first_of_a_tier_starts_the_next():
+    # With four seeds and six pairs, differences of .4 are told apart and those of .01 are not.
+    assert tiers(ranked(good=0.9, best=0.902, poor=0.5, poorer=0.498)) == {"best": 1, "good": 1, "poor": 2, "poorer": 2}
+
+
+def test_a_method_starts_a_tier_though_its_neighbour_above_may_be_as_good():
+    # Steps of .02 are too small to be seen, two of them are not: c is as good as b perhaps, but worse than a.
+    assert tiers(ranked(a=0.90, b=0.88, c=0.86)) == {"a": 1, "b": 1, "c": 2}
+
+
+def test_a_single_method_is_the_best():
+    assert tiers(ranked(a=0.5)) == {"a": 1}
+
+
+def test_differences_within_the_margin_make_no_tier():
+    hits = np.array([9004, 9000])[:, None, None, None].repeat(4, axis=1).repeat(3, axis=2)
+    evidence = Evidence(("a", "b"), (0, 1, 2, 3), ("a", "b", "c"), hits, np.full_like(hits, 10_000))
+    assert tiers(evidence) == {"a": 1, "b": 1}
+    assert tiers(evidence, margin=0.0) == {"a": 1, "b": 2}
+
+
+def test_one_seed_makes_no_tiers():
+    hits = np.array([9000, 1000])[:, None, None, None].repeat(3, axis=2)
+    assert tiers(Evidence(("a", "b"), (0,), ("a", "b", "c"), hits, np.full_like(hits, 10_000))) == {"a": 1, "b": 1}
+
+
+@given(st.permutations(range(4)), st.integers(0, 20))
+@settings(max_examples=30)  # of 24 orders
+def test_the_order_of_the_methods_changes_nothing(order, seed):
+    world = World(images=10, seeds=3, gains=(0.0, 0.0, 0.05, 0.1), difficulty=0.05)
+    evidence = leaderboard(world, np.random.default_rng(seed)).evidence
+    found = tiers(evidence, resamples=100)
+    assert tiers(evidence.of(*(evidence.methods[i] for i in order)), resamples=100) == found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_tiers_follow_the_ranking(seed):
+    world = World(images=10, seeds=3, gains=(-0.1, 0.0, 0.05, 0.1), difficulty=0.05)
+    evidence = leaderboard(world, np.random.default_rng(seed)).evidence
+    found = list(tiers(evidence, resamples=100).values())
+    assert found == sorted(found)
+    assert set(found) == set(range(1, found[-1] + 1))

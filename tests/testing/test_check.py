@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from segbench import Component, DataError
 from segbench.registry import Offer
-from segbench.testing.check import Check, CheckFailed, CheckSkipped, check, run_check
+from segbench.testing.check import Check, CheckFailed, CheckSkipped, check, place_of, run_check
 
 
 def offer(**fields) -> Offer:
@@ -83,3 +85,35 @@ def test_a_check_leaves_the_process_as_it_was(monkeypatch):
     assert run_check(Check("some_fact", some_fact, ""), offer()).outcome == "passed"
     assert random.getstate() == before
     assert "SEGBENCH_STRAY" not in os.environ
+
+
+def build(in_channels):
+    return in_channels.missing
+
+
+def offered(build):
+    return Offer("generator", "tests", "tests", "1.0", Component("given", build, "Given by a test"))
+
+
+def raised_by(build):
+    try:
+        build(1)
+    except AttributeError as error:
+        return error
+    raise AssertionError("it was to fail")
+
+
+def test_the_innermost_line_of_the_components_own_code_is_named():
+    line = build.__code__.co_firstlineno + 1
+    assert place_of(raised_by(build), offered(build)) == f" (test_place.py, line {line}, in build)"
+
+
+def test_the_line_is_found_through_what_was_raised_from_it():
+    wrapped = RuntimeError("in a check")
+    wrapped.__cause__ = raised_by(build)
+    assert ", in build)" in place_of(wrapped, offered(functools.partial(build)))
+
+
+def test_an_error_from_elsewhere_has_no_place_in_it():
+    assert place_of(ValueError("elsewhere"), offered(build)) == ""
+    assert place_of(raised_by(build), offered(len)) == ""

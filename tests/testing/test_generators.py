@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from segbench import Component
-from segbench.contracts import MAPS
+from segbench.contract import MAPS
 from segbench.registry import Offer
 from segbench.testing.check import run_check
 from segbench.testing.generators import CHECKS

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .resident import Range
 
+
 # ITU-R BT.601: the share of red, green and blue in luma.
 LUMA = (0.299, 0.587, 0.114)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 
-from segbench.engine.seeds import random_generator
+from segbench.engine.numerics import random_generator
 from segbench.errors import DataError
 
 from .augment import interpolate, jitter_colour, random_axis, resample
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from segbench.spec.protocol import Augment
+    from segbench.config.protocol import Augment
 
     from .augment import Axis
     from .probabilities import Fields

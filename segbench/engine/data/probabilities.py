@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
     from .resident import Range
 
+
 WHITE = 255
+
+
 CPU = torch.device("cpu")
+
 
 _CURE = "delete the records of the cells that left these files and run them again"
 

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from .packed import PackedSplit
+    from .cache import PackedSplit
+
 
 # The share of a CUDA device's free memory that the pixels of one split may take; the rest is for the network.
 RESIDENT_SHARE = 0.4
 
+
 Range = tuple[int, int]
+
+
 """Half-open range of rows or columns."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segbench.contracts import Sample
+from segbench.contract import Sample
 from segbench.errors import DataError, SegbenchError
 
 if TYPE_CHECKING:
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segbench.contracts import Dataset, Split
+    from segbench.contract import Dataset, Split
+
 
 DTYPES = ("uint8", "uint16")
 
+
 # More decoding threads than this only queue for the disk.
 MOST_THREADS = 16
+
 
 # Longer lists of wrong values help nobody.
 MOST_VALUES_NAMED = 8

@@ -20,9 +20,9 @@ from segbench.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from segbench.plan.subset import Subset
+    from segbench.plan.cell import Subset
 
-    from .packed import PackedSplit
+    from .cache import PackedSplit
 
 
 class Places(NamedTuple):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench import DataError
-from segbench.engine.data.packed import PackedIndex, PackedSplit
+from segbench.engine.data.cache import PackedIndex, PackedSplit
 from segbench.engine.data.subset import Places, interleave, split_places
-from segbench.plan.subset import Subset
+from segbench.plan.cell import Subset
 
 IGNORED = 255
 

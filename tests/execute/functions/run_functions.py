@@ -6,15 +6,14 @@ import hashlib
 import sys
 from pathlib import Path
 
-from segbench.execute.functions import Functions
-from segbench.execute.listener import Silence
-from segbench.execute.plain_progress import PlainProgress
+from segbench.config.protocol import Budget, TrainingProtocol
+from segbench.config.recipe import ComponentUse, DatasetUse, Method
+from segbench.execute.jobs import Functions
+from segbench.execute.progress import PlainProgress, Silence
 from segbench.execute.run import run
 from segbench.execute.workers import Workers
-from segbench.plan.build import Plan
 from segbench.plan.cell import Cell
-from segbench.spec.protocol import Budget, Protocol
-from segbench.spec.recipe import ComponentUse, DatasetUse, Method
+from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
 
 FUNCTIONS = Functions(*(f"worker_functions:{name}" for name in ("probe", "preflight", "train", "time_method")))
@@ -26,7 +25,7 @@ def make_cell(method, seed=0, upstream=None, dataset="data", **protocol):
         name=method,
         generator=ComponentUse(use="basic/fcn"),
         losses=(),
-        protocol=Protocol(budget=Budget(steps=1), threads=1, **protocol),
+        protocol=TrainingProtocol(budget=Budget(steps=1), threads=1, **protocol),
     )
     return Cell(
         benchmark="bench",

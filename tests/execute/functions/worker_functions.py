@@ -9,8 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from segbench.engine.job import CellResult
-from segbench.engine.turns import Measured, Work, row_part
+from segbench.engine.job import CellResult, Measured, Work, row_part
 from segbench.errors import CellError, DataError, OutOfMemoryError, PluginError
 from segbench.execute.worker import TURN
 from segbench.store.record import Cost, Inference, Latency, Scores, Train
@@ -28,7 +27,7 @@ def where(job, channel):
 
 
 def cache(job, channel):
-    from segbench.plan.cache_folder import cache_folder
+    from segbench.plan.machine import cache_folder
 
     return cache_folder()
 

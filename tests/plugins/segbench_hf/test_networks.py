@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from segbench import SegbenchError, WeightsError
-from segbench.engine.network import Segmenter
+from segbench.engine.model.network import Segmenter
 from segbench_hf import SMALL_DPT, SMALL_SEGFORMER, SMALL_UPERNET, segbench_generators
 
 BUILD = {component.name: component.build for component in segbench_generators()}

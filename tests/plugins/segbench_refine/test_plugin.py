@@ -4,7 +4,7 @@ import pytest
 
 import segbench_refine
 from segbench import SegbenchError
-from segbench.registry.signature import read_signature
+from segbench.registry.options import read_signature
 
 COMPONENTS = {component.name: component for component in segbench_refine.segbench_generators()}
 

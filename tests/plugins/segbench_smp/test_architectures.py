@@ -133,7 +133,7 @@ def test_decoder_options_reach_the_network():
 @pytest.mark.parametrize("name", [name for name in BUILD if name != "dpt"])
 @pytest.mark.parametrize("encoder", ["densenet121", "mit_b0", "mobileone_s0", "tu-convnext_atto", "tu-regnety_002"])
 def test_every_pair_that_builds_takes_images_of_an_odd_size(name, encoder):
-    from segbench.engine.network import Segmenter
+    from segbench.engine.model.network import Segmenter
 
     try:
         network = BUILD[name](3, 2, encoder=encoder)

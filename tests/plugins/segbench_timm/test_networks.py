@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from segbench import SegbenchError
-from segbench.engine.network import Segmenter
+from segbench.engine.model.network import Segmenter
 from segbench_timm import segbench_generators
 
 BUILD = {component.name: component.build for component in segbench_generators()}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from segbench import SegbenchError
-from segbench.registry.signature import read_signature
+from segbench.registry.options import read_signature
 from segbench_gan import segbench_discriminators
 
 COMPONENTS = {component.name: component for component in segbench_discriminators()}

@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from segbench.contracts import MAPS
-from segbench.engine.network import Segmenter
-from segbench.registry.signature import read_signature
+from segbench.contract import MAPS
+from segbench.engine.model.network import Segmenter
+from segbench.registry.options import read_signature
 from segbench_gan.generators import components
 
 COMPONENTS = {component.name: component for component in components()}

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from segbench import SegbenchError
-from segbench.contracts import RESERVED_OPTIONS
-from segbench.registry.signature import read_signature
+from segbench.contract import RESERVED_OPTIONS
+from segbench.registry.options import read_signature
 from segbench_gan.losses import components
 
 COMPONENTS = {component.name: component for component in components()}

@@ -1,0 +1,253 @@
+"""The program `segbench`: its commands, and how an error ends it.
+
+How an error is told to the user, and the exit code it ends with.
+
+Options of the program itself: they may stand anywhere, and workers follow them through the environment.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads it when it runs
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segbench.errors import SegbenchError
+from segbench.registry import plugin_files
+from segbench.registry.plugins import BY_OPTION, check_known, switch_off
+from segbench.registry.plugins import OPTION as DISABLE_OPTION
+from segbench.registry.plugins import VARIABLE as DISABLED_VARIABLE
+
+from . import check, compare, doctor, new, plan, predict, prepare, probe, report, rescore, run, score, show
+from . import list as list_command
+from . import time as time_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
+
+ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
+
+
+def add_command(function: Callable[..., None], summary: str, name: str | None = None) -> None:
+    """Add a command to the program, under its function's name unless another is given."""
+    app.command(name, short_help=summary, epilog=ANYWHERE)(function)
+
+
+add_command(run.run, "Run a benchmark and print its table.")
+
+
+add_command(plan.plan, "Show the cells of a benchmark and their keys.")
+
+
+add_command(report.report, "Print tables of what the records hold.")
+
+
+add_command(compare.compare, "Ask whether one method is better than another, and where.")
+
+
+add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
+
+
+add_command(check.check, "Check that components keep to their contract.")
+
+
+add_command(list_command.list_components, "List the components that plugins offer.", "list")
+
+
+add_command(show.show, "Show a component and its options.")
+
+
+add_command(new.new, "Write a package for a component of your own.")
+
+
+add_command(prepare.prepare, "Download, check and decode a dataset.")
+
+
+add_command(predict.predict, "Write the label maps that a recorded cell predicts.")
+
+
+add_command(probe.probe, "Ask whether a critic can win on how labels are encoded.")
+
+
+add_command(score.score, "Score and record the label maps of another tool.")
+
+
+add_command(time_command.time_methods, "Time methods without training them.", "time")
+
+
+add_command(doctor.doctor, "Look at devices, versions, folders and plugins.")
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and end, if wanted."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"segbench {version('segbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def segbench(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    disable: Annotated[
+        list[str] | None, typer.Option("--disable", metavar="PLUGIN", help="Leave this plugin out; repeatable.")
+    ] = None,
+    plugin: Annotated[
+        list[Path] | None,
+        typer.Option("--plugin", metavar="FILE", help="Load this .py file as a plugin of its name; repeatable."),
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Benchmark semantic segmentation methods under one protocol.
+
+    --debug, --disable and --plugin may stand anywhere on the command line.
+    """
+    apply_plugin_options(disable or (), plugin or ())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 2 for what a user can mend, 1 for a bug, 130 for Ctrl-C."""
+    ordered, debug = global_options_first(sys.argv[1:] if arguments is None else arguments)
+    show_where_it_crashes()
+    with environment_kept():
+        return run_guarded(ordered, debug)
+
+
+def run_guarded(arguments: Sequence[str], debug: bool) -> int:
+    """Run the command and return the exit code, whatever comes of it."""
+    try:
+        code = call(arguments, debug)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        silence_stdout()
+        return 1
+    except Exception as error:
+        return report_failure(error, debug)
+    return code
+
+
+def call(arguments: Sequence[str], debug: bool) -> int:
+    """Run the command and return its exit code."""
+    try:
+        app(args=arguments, prog_name="segbench", default_map={"run": {"debug": debug}})
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def show_where_it_crashes() -> None:
+    """Have a crash in native code, such as that of a plugin, end with the place in the Python code it came from."""
+    if not faulthandler.is_enabled():
+        faulthandler.enable(file=2, all_threads=False)  # by its number: sys.stderr may be no file
+
+
+def silence_stdout() -> None:
+    """Let what is still to be written go nowhere: its reader has left, and the last flush at exit would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+HINT = "--debug shows where"
+
+
+def report_failure(error: Exception, debug: bool) -> int:
+    """Print the error to stderr, with its traceback if debugging, and return the exit code."""
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    message, code = explain(error)
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the message for an error and its exit code: 2 where the user can mend it, 1 for a bug."""
+    if isinstance(error, SegbenchError):
+        return str(error), 2
+    what = f"{type(error).__name__}: {error}"
+    plugin = blamed_plugin(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error}{f', in {plugin}' if plugin else ''} ({HINT})", 2
+    if plugin:
+        return f"{plugin} failed with {what} ({HINT})", 1
+    return f"a bug in segbench: {what} ({HINT}; please report it with that)", 1
+
+
+def blamed_plugin(error: Exception) -> str | None:
+    """Name the plugin whose code the traceback passed through last, if any."""
+    from segbench.execute.blame import blame_for_error
+    from segbench.registry.plugins import found_sources, named_distributions
+
+    if (name := blame_for_error(error)) is None:
+        return None
+    return f"plugin {name!r} ({named_distributions(found_sources()[name])})"
+
+
+DEBUG = "--debug"
+
+
+WITH_VALUE = (DISABLE_OPTION, plugin_files.OPTION)
+
+
+_VARIABLES = (DISABLED_VARIABLE, BY_OPTION, plugin_files.VARIABLE, plugin_files.EXPECTED)
+
+
+def global_options_first(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Move the options of the program to the front, where it accepts them; tell whether `--debug` is among them.
+
+    >>> global_options_first(["run", "x.yaml", "--plugin", "net.py", "--debug", "--", "--debug"])
+    (['--plugin', 'net.py', '--debug', 'run', 'x.yaml', '--', '--debug'], True)
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    front: list[str] = []
+    rest: list[str] = []
+    given = iter(arguments[:end])
+    for argument in given:
+        if argument == DEBUG or argument.startswith(tuple(f"{option}=" for option in WITH_VALUE)):
+            front.append(argument)
+        elif argument not in WITH_VALUE:
+            rest.append(argument)
+        elif (value := next(given, None)) is not None:
+            front += [argument, value]
+        else:  # alone, so that the message is about its missing value
+            return [argument], DEBUG in front
+    return [*front, *rest, *arguments[end:]], DEBUG in front
+
+
+def apply_plugin_options(disable: Sequence[str], files: Sequence[Path]) -> None:
+    """Switch plugins off and give plugin files; PluginError for a plugin that does not exist and for a wrong file."""
+    if files or os.environ.get(plugin_files.VARIABLE):
+        from segbench.registry.plugins import installed_plugins
+
+        plugin_files.give_files(files, installed_plugins())
+    if disable:
+        from segbench.registry.plugins import found_sources
+
+        check_known(disable, found_sources())
+        switch_off(disable)
+
+
+@contextmanager
+def environment_kept() -> Iterator[None]:
+    """Let what one command is told about plugins end with it."""
+    before = {name: os.environ.get(name) for name in _VARIABLES}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -1,0 +1,92 @@
+"""Command-line arguments that several commands share.
+
+How a kind of component is written on the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.contract import KINDS
+from segbench.errors import ComponentError, nearest
+
+if TYPE_CHECKING:
+    from segbench.contract import Kind
+
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change the file, as in protocol.budget.epochs=3; repeatable."),
+]
+
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="METHOD", help="Only this method and what it needs; repeatable."),
+]
+
+
+Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="These seeds instead of the file's.")]
+
+
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
+
+
+Directories = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[DIR]...",
+        help="Results folders, or single benchmarks' folders in them; several are merged. [default: results]",
+    ),
+]
+
+
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+
+
+Root = Annotated[str | None, typer.Option("--root", help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")]
+
+
+DatasetOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="KEY=VALUE", help="Option of the dataset; may be repeated."),
+]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_options(given: list[str]) -> dict[str, Any]:
+    """Read KEY=VALUE pairs; a value that is JSON counts as such (3, true, [1, 2]), any other as text."""
+    import json
+
+    options: dict[str, Any] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE")
+        try:
+            options[key] = json.loads(text)
+        except ValueError:
+            options[key] = text
+    return options
+
+
+PLURALS: dict[Kind, str] = {
+    "generator": "generators",
+    "discriminator": "discriminators",
+    "loss": "losses",
+    "dataset": "datasets",
+}
+
+
+def parse_kind(text: str) -> Kind:
+    """Return the kind written in singular or plural; ComponentError names the kinds."""
+    for kind in KINDS:
+        if text.lower() in (kind, PLURALS[kind]):
+            return kind
+    known = [*KINDS, *PLURALS.values()]
+    raise ComponentError(f"unknown kind {text!r}; the kinds are {', '.join(KINDS)}.{nearest(text.lower(), known)}")

@@ -1,0 +1,283 @@
+"""A benchmark file becomes a benchmark: read, changed by the command line, checked, resolved.
+
+A method as the command line gives it: a generator, with options or without, or the method of a benchmark file.
+
+Benchmark files that come with segbench, found by name; others are found by path.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.errors import SpecError, nearest
+
+from .claims import kept_claims, with_placebos, written_claims
+from .components import dataset_use, generator_use
+from .inheritance import apply_settings, written_methods
+from .methods import resolved_methods
+from .protocol import read_protocol
+from .recipe import LARGEST_SEED, REFINING, Benchmark, Method
+from .tuning import read_tune, with_trials
+from .validation import Reference, check_name, named_entries
+from .yaml import Node, Place, check_keys, read_file, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segbench.registry import Registry
+
+    from .protocol import TrainingProtocol
+    from .recipe import ComponentUse, DatasetUse
+
+
+NEEDED_KEYS = ("name", "datasets", "protocol", "seeds", "methods")
+
+
+BENCHMARK_KEYS = (*NEEDED_KEYS, "compare", "tune")
+
+
+def load_benchmark(
+    name_or_path: str,
+    registry: Registry,
+    *,
+    sets: Sequence[str] = (),
+    only: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+) -> Benchmark:
+    """Return the benchmark that a packaged name or a path stands for.
+
+    `sets` are PATH=VALUE settings laid over the file first (`segbench.config.inheritance`). `only` names the methods
+    to keep (placebos among them, such as "unet+critic~frozen"), together with the upstream methods that they need and
+    the trials of tuned ones. `seeds` take the place of the file's. A claim is kept with its methods. Raises SpecError
+    with file, line and dotted path for whatever is wrong.
+
+        load_benchmark("quickstart", load_registry(), sets=["protocol.budget.epochs=1"], only=["unet"], seeds=[0])
+    """
+    path = find_benchmark(name_or_path)
+    root = apply_settings(read_file(path), sets)
+    if seeds is not None:
+        root = _with_seeds(root, seeds)
+    entries = _entries(root)
+    _check_protocol(entries["protocol"])
+    listed_seeds = _seeds(entries["seeds"])
+    listed = written_methods(entries["methods"])
+    claims = written_claims(entries.get("compare"), listed)
+    tune = read_tune(entries.get("tune"), listed, listed_seeds)
+    written = with_placebos(listed, claims)
+    chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
+    methods = resolved_methods(written, entries["protocol"], registry, chosen)
+    return Benchmark(
+        name=_name(entries["name"]),
+        source=str(path),
+        datasets=_datasets(entries["datasets"], registry),
+        seeds=listed_seeds,
+        methods=with_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
+        compare=kept_claims(claims, methods),
+        tune=tune,
+    )
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds of `--seeds 0,1,2`; SpecError if they are no whole numbers."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SpecError(f"--seeds {text}: write whole numbers with commas between, such as 0,1,2") from error
+
+
+def _entries(root: Node) -> dict[str, Node]:
+    entries = check_keys(root, "must be a mapping", BENCHMARK_KEYS)
+    for key in NEEDED_KEYS:
+        if key not in entries or entries[key].value is None:
+            place = entries[key].place if key in entries else root.place.entry(key)
+            raise place.error(f"is missing; a benchmark file needs {', '.join(NEEDED_KEYS)}")
+    return entries
+
+
+def _check_protocol(node: Node) -> None:
+    """Refuse what is wrong with the protocol before any method is looked at."""
+    if read_protocol(node).budget.like is not None:
+        like = node.mapping("must be a mapping")["budget"].mapping("must be a mapping")["like"]
+        raise like.error(
+            f"all methods would train as long as {like.value!r}, and so would that one itself; give epochs, steps or "
+            "seconds here, and like: in the protocol of the methods that it is meant for"
+        )
+
+
+def _name(node: Node) -> str:
+    name = node.text("must be a name")
+    check_name(name, node.place)
+    return name
+
+
+def _datasets(node: Node, registry: Registry) -> dict[str, DatasetUse]:
+    return {name: dataset_use(entry, registry) for name, entry in named_entries(node, "dataset").items()}
+
+
+def _with_seeds(root: Node, seeds: Sequence[int]) -> Node:
+    place = Place(f"--seeds {','.join(map(str, seeds))}", Path.cwd()).entry("seeds")
+    items = [Node(seed, place.entry(index)) for index, seed in enumerate(seeds)]
+    return Node({**root.mapping("must be a mapping"), "seeds": Node(list(items), place)}, root.place)
+
+
+def _seeds(node: Node) -> tuple[int, ...]:
+    seeds: list[int] = []
+    for item in node.sequence("must be a list of whole numbers, such as [0, 1, 2]"):
+        seed = item.value
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
+            raise item.error(f"must be a whole number from 0 to {LARGEST_SEED}, not {item.kind()}")
+        if seed in seeds:
+            raise item.error(f"seed {seed} is there twice")
+        seeds.append(seed)
+    if not seeds:
+        raise node.error("there is no seed; a benchmark needs at least one, such as [0]")
+    return tuple(seeds)
+
+
+# What of a protocol decides how fast a network runs, beside what is chosen on the command line for all rivals alike.
+SPEED_KEYS = ("precision", "channels_last", "compile", "tf32", "threads", "window")
+
+
+class Given(NamedTuple):
+    """What is built and run of a method: its generator, what that maps, the channels of its noise.
+
+    `label` is how it was given, in short; `disregarded` are the protocol keys of its benchmark that would change its
+    speed and do not count here.
+    """
+
+    label: str
+    generator: ComponentUse
+    maps: str
+    noise_channels: int | None = None
+    disregarded: tuple[str, ...] = ()
+
+    def method(self, name: str, protocol: TrainingProtocol) -> Method:
+        """Return the recipe to be built, under a protocol."""
+        noise = {} if self.noise_channels is None else {"noise_channels": self.noise_channels}
+        return Method(name=name, generator=self.generator, maps=self.maps, protocol=protocol, **noise)
+
+
+def read_given(text: str, registry: Registry, protocol: TrainingProtocol) -> Given:
+    """Read `smp/unet`, `{use: smp/unet, encoder: resnet18}`, or FILE:METHOD such as `quickstart:unet`.
+
+    `protocol` is what will hold in place of a benchmark's own. Raises SpecError for what is not there or wrong, and for
+    a refiner: its base would have to be trained.
+    """
+    benchmark, colon, method = text.rpartition(":")
+    is_yaml = text.lstrip().startswith("{")
+    given = _of_benchmark(text, benchmark, method, registry, protocol) if colon and not is_yaml else None
+    given = given or _generator(text, registry)
+    if given.maps == REFINING:
+        raise SpecError(
+            f"METHOD {text}: {given.generator.use} refines the predictions of another method, so it is timed with a "
+            "trained one in front of it; `segbench run` does that after training"
+        )
+    return given
+
+
+def labelled(given: Sequence[Given]) -> dict[str, Given]:
+    """Return what was given by its label; of two that are equal the second is `LABEL #2`."""
+    found: dict[str, Given] = {}
+    for one in given:
+        equal = sum(other.label == one.label for other in found.values())
+        found[f"{one.label} #{equal + 1}" if equal else one.label] = one
+    return found
+
+
+def _generator(text: str, registry: Registry) -> Given:
+    node = read_text(text, Place(f"METHOD {text}", Path.cwd()))
+    try:
+        use, maps = generator_use(node, registry)
+    except SpecError as error:
+        raise SpecError(f"{error}{_hint(text)}") from error
+    return Given(_label(node, use), use, maps)
+
+
+def _hint(text: str) -> str:
+    """Say how a method of a benchmark is given, to who names a benchmark alone."""
+    return f" The methods of the benchmark {text!r} are {text}:METHOD." if text in packaged_benchmarks() else ""
+
+
+def _label(node: Node, use: ComponentUse) -> str:
+    """Return the generator's full name and the options that were given.
+
+    The label is the same however the flow mapping was spaced, so that runs can be laid side by side.
+    """
+    if not isinstance(node.value, dict):
+        return use.use
+    options = [f"{name}={entry.plain()}" for name, entry in node.value.items() if name != "use"]
+    return " ".join([use.use, *options])
+
+
+def _of_benchmark(text: str, name: str, method: str, registry: Registry, protocol: TrainingProtocol) -> Given:
+    if not name or not method:
+        raise SpecError(f"METHOD {text}: write BENCHMARK:METHOD, such as quickstart:unet")
+    try:
+        found = load_benchmark(name, registry, only=[method]).methods[method]
+    except SpecError as error:
+        raise SpecError(str(error).replace(f"--only {method}", f"METHOD {text}")) from error
+    own = tuple(key for key in SPEED_KEYS if _is_own(key, found.protocol, protocol))
+    return Given(text, found.generator, found.maps, found.noise_channels, own)
+
+
+def _is_own(key: str, protocol: TrainingProtocol, chosen: TrainingProtocol) -> bool:
+    """Tell whether a benchmark's protocol asks for something at a key that is not what holds here."""
+    asked = getattr(protocol, key)
+    return asked not in (type(protocol).model_fields[key].default, getattr(chosen, key))
+
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def packaged_benchmarks() -> list[str]:
+    """Return the names of the benchmarks that come with segbench."""
+    return sorted(_packaged())
+
+
+def find_benchmark(name_or_path: str) -> Path:
+    """Return the file of a packaged benchmark, or the path itself if it is one.
+
+    What ends in .yaml or .yml, or holds a path separator, is a path; anything else is a name. Raises SpecError if
+    there is no such file or name.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.suffix in SUFFIXES or any(mark in name_or_path for mark in (os.sep, "/")):
+        return _existing(path)
+    packaged = _packaged()
+    if name_or_path in packaged:
+        return packaged[name_or_path]
+    if path.is_file():
+        return path
+    raise SpecError(_unknown(name_or_path, sorted(packaged)))
+
+
+def _packaged() -> dict[str, Path]:
+    found = [Path(str(entry)) for entry in files("segbench.benchmarks").iterdir()]
+    return {path.stem: path for path in found if path.suffix in SUFFIXES}
+
+
+def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise SpecError(f"{path} is a folder, not a benchmark file{_files_in(path)}")
+    if not path.exists():
+        raise SpecError(f"there is no benchmark file {path}{_files_in(path.parent)}")
+    return path
+
+
+def _files_in(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"; there is no folder {folder}"
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
+    return f"; in {folder} there are {', '.join(names)}" if names else f"; in {folder} there is no .yaml file"
+
+
+def _unknown(name: str, packaged: list[str]) -> str:
+    here = [name + suffix for suffix in SUFFIXES if Path(name + suffix).is_file()]
+    hint = f" If you mean the file {here[0]}, write it with its ending." if here else nearest(name, packaged)
+    return (
+        f"there is no packaged benchmark {name!r}; packaged are {', '.join(packaged)}."
+        f"{hint} A benchmark file of your own is given by its path."
+    )

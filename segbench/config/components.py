@@ -1,0 +1,276 @@
+"""The components of a benchmark file: generators, discriminators, losses by their role, datasets.
+
+The keys of a recipe that make it adversarial: the loss, and how the critic is trained.
+
+The keys of a recipe that say what it is trained on: labels, unlabelled images, other methods' output.
+
+How a benchmark file uses a component: its name resolved, its options coerced, by the registry.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from segbench.errors import ComponentError, OptionError, nearest
+from segbench.registry.datasets import dataset_root
+from segbench.registry.options import check_requirements, coerce_options, options_of
+
+from .inheritance import expanded, lay_over
+from .recipe import Adversarial, ComponentUse, DatasetUse, Penalty, Refines, TrainsOn, UnlabelledTerm, WeightedLoss
+from .validation import validated
+from .yaml import Node, check_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from segbench.contract import Kind
+    from segbench.registry import Offer, Registry
+
+    from .yaml import Place
+
+
+def generator_use(node: Node, registry: Registry) -> tuple[ComponentUse, str]:
+    """Resolve a method's generator, and return with it what it maps."""
+    generator = used("generator", node, registry)
+    return generator.use, generator.offer.component.maps
+
+
+def discriminator_use(node: Node, registry: Registry) -> ComponentUse:
+    """Resolve a method's discriminator."""
+    return used("discriminator", node, registry).use
+
+
+def weighted_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
+    """Resolve a method's losses: a list of at least one."""
+    items = node.sequence("must be a list of losses, such as [losses/cross_entropy]")
+    if not items:
+        raise node.error("must name at least one loss")
+    return tuple(_weighted_loss(item, registry) for item in items)
+
+
+def loss_of_role(role: str, key: str, node: Node, registry: Registry, keys: Sequence[str]) -> Used:
+    """Resolve a loss that stands under `key`; SpecError if it has not the role that this takes."""
+    loss = used("loss", node, registry, keys)
+    found = loss.offer.component.role
+    if found != role:
+        raise loss.place.error(
+            f"loss {loss.offer.full_name} has the role {found!r}; under {key}: stand those with {role!r}"
+        )
+    return loss
+
+
+def dataset_use(node: Node, registry: Registry) -> DatasetUse:
+    """Resolve a dataset; a relative root is relative to the folder of the file (or command line) it is written in."""
+    dataset = used("dataset", node, registry, ("root",))
+    root = dataset.settings.mapping("must be a mapping").get("root")
+    if root is None or root.value is None:
+        return DatasetUse(use=dataset.use.use, options=dataset.use.options)
+    return DatasetUse(use=dataset.use.use, options=dataset.use.options, root=_root(dataset.offer, root))
+
+
+def _weighted_loss(node: Node, registry: Registry) -> WeightedLoss:
+    loss = loss_of_role("supervised", "losses", node, registry, ("weight",))
+    return validated(WeightedLoss, loss.settings).model_copy(update={"options": loss.use.options})
+
+
+def _root(offer: Offer, node: Node) -> str:
+    text = node.text("must be the path of a folder")
+    try:
+        dataset_root(offer, text)
+        return str((node.place.folder / Path(text).expanduser()).resolve())
+    except OptionError as error:
+        raise node.error(str(error)) from error
+    except RuntimeError as error:  # ~nobody
+        raise node.error(f"{text!r}: {error}") from error
+
+
+ADVERSARIAL_KEYS = tuple(key for key in Adversarial.model_fields if key not in ("use", "options"))
+
+
+PENALTY_KEYS = ("weight", "every")
+
+
+def adversarial_use(node: Node, registry: Registry) -> Adversarial:
+    """Resolve what stands under `adversarial`: keys of `Adversarial`, and the options of the loss beside them.
+
+    Settings of the critic's optimiser that are not given are those of the default, unless another one is used.
+    """
+    loss = loss_of_role("adversarial", "adversarial", node, registry, ADVERSARIAL_KEYS)
+    settings = dict(loss.settings.mapping("must be a mapping"))
+    penalty = settings.pop("penalty", None)
+    if "optimizer" in settings:
+        settings["optimizer"] = lay_over(_default_optimizer(settings["optimizer"].place), settings["optimizer"])
+    adversarial = validated(Adversarial, Node(settings, node.place))
+    made_of = {"options": loss.use.options, "penalty": _penalty(penalty, registry)}
+    return adversarial.model_copy(update=made_of)
+
+
+def _penalty(node: Node | None, registry: Registry) -> Penalty | None:
+    if node is None or node.value is None:
+        return None
+    penalty = loss_of_role("penalty", "penalty", node, registry, PENALTY_KEYS)
+    return validated(Penalty, penalty.settings).model_copy(update={"options": penalty.use.options})
+
+
+def _default_optimizer(place: Place) -> Node:
+    default = Adversarial.model_fields["optimizer"].default.model_dump(mode="json", exclude_none=True)
+    betas = Node([Node(beta, place) for beta in default.pop("betas")], place)
+    return Node({**{key: Node(value, place) for key, value in default.items()}, "betas": betas}, place)
+
+
+PSEUDO_LABEL_KEYS = ("pseudo_labels_from", "threshold", "weight")
+
+
+def refines(node: Node) -> Refines:
+    """Read `METHOD` or `{method: METHOD, folds: 5}`."""
+    return validated(Refines, expanded(node) if isinstance(node.value, str) else node)
+
+
+def trains_on(node: Node) -> TrainsOn:
+    """Read `{synthetic: METHOD, share: 0.5}`."""
+    return validated(TrainsOn, node)
+
+
+def label_fractions(node: Node) -> tuple[float, ...]:
+    """Read `{fraction: 0.125}` or `{fraction: [0.125, 1]}`: shares of the training labels, each once."""
+    entries = check_keys(node, "must be a mapping such as {fraction: 0.125}", ("fraction",))
+    if "fraction" not in entries:
+        raise node.error("must say which fraction of the labels: {fraction: 0.125}, or several: {fraction: [0.125, 1]}")
+    given = entries["fraction"]
+    items = given.value if isinstance(given.value, list) else [given]
+    if not items:
+        raise given.error("there is no fraction; give at least one, such as [0.125, 1]")
+    fractions = [_fraction(item) for item in items]
+    for index, item in enumerate(items):
+        if fractions[index] in fractions[:index]:
+            raise item.error(f"the fraction {item.value} is there twice")
+    return tuple(fractions)
+
+
+def unlabelled_term(node: Node, registry: Registry) -> UnlabelledTerm:
+    """Read a loss with its options and weight, or `{pseudo_labels_from: METHOD, threshold: 0.9, weight: 1}`."""
+    written = (expanded(node) if isinstance(node.value, str) else node).mapping(
+        "must be the name of a loss, {use: LOSS, option: value} or {pseudo_labels_from: METHOD}"
+    )
+    entries = {key: entry for key, entry in written.items() if entry.value is not None}
+    if ("use" in entries) == ("pseudo_labels_from" in entries):
+        raise node.error("must have either use: LOSS or pseudo_labels_from: METHOD")
+    if "pseudo_labels_from" in entries:
+        given = Node(entries, node.place)
+        check_keys(given, "must be a mapping", PSEUDO_LABEL_KEYS)
+        return validated(UnlabelledTerm, given)
+    loss = loss_of_role("unlabelled", "unlabelled", node, registry, ("weight",))
+    settings = {key: entry for key, entry in loss.settings.mapping("must be a mapping").items() if key != "use"}
+    return validated(UnlabelledTerm, Node(settings, node.place)).model_copy(update={"loss": loss.use})
+
+
+def _fraction(node: Node) -> float:
+    fraction = node.value
+    if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 1:
+        raise node.error(f"must be a number greater than 0 and at most 1, not {node.kind()}")
+    return float(fraction)
+
+
+Value = TypeVar("Value")
+
+
+class Used(NamedTuple):
+    """A component that a file uses: the offer, its full name with all options, the entries that are no options.
+
+    `place` is where its name stands.
+    """
+
+    offer: Offer
+    use: ComponentUse
+    settings: Node
+    place: Place
+
+
+def used(kind: Kind, node: Node, registry: Registry, keys: Sequence[str] = ()) -> Used:
+    """Resolve a component that is given by its name or as a mapping with `use`, options, and entries under `keys`.
+
+    The settings are the full name under `use` and what stands under `keys`. Raises SpecError.
+    """
+    entries = _entries(kind, node)
+    offer = _offer(kind, entries["use"], registry)
+    own = {key: entry for key, entry in entries.items() if key in keys}
+    options = _options(offer, node.place, _without(entries, "use", *keys), keys)
+    name = Node(offer.full_name, entries["use"].place)
+    settings = Node({"use": name, **own}, node.place)
+    return Used(offer, ComponentUse(use=offer.full_name, options=options), settings, entries["use"].place)
+
+
+def _entries(kind: Kind, node: Node) -> dict[str, Node]:
+    if isinstance(node.value, str):
+        node = expanded(node)
+    entries = node.mapping(f"must be the name of a {kind}, or {{use: NAME, option: value}}")
+    if "use" not in entries:
+        raise node.error(f"must name its {kind}: {{use: NAME, option: value}}")
+    entries["use"].text(f"must be the name of a {kind}")
+    return entries
+
+
+def _offer(kind: Kind, node: Node, registry: Registry) -> Offer:
+    try:
+        offer = registry.find(kind, str(node.value))
+        check_requirements(offer)
+    except ComponentError as error:
+        raise node.error(str(error)) from error
+    return offer
+
+
+def _options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequence[str]) -> dict[str, object]:
+    given = {name: node.plain() for name, node in nodes.items()}
+    try:
+        options: dict[str, object] = coerce_options(offer, given)
+    except OptionError as error:
+        culprit = _culprit(offer, given, str(error))
+        message = f"{error}{_beside(offer, culprit, keys)}"
+        raise (nodes[culprit].place if culprit else place).error(message) from error
+    for name, node in nodes.items():
+        options[name] = _resolved(options[name], node.place)
+        if offer.kind != "dataset":  # whose folders lie below its root
+            options[name] = _resolved_folder(options[name], node.place)
+    return options
+
+
+def _beside(offer: Offer, name: str | None, keys: Sequence[str]) -> str:
+    """Return what else a mapping may hold where a name is no option."""
+    if not name or not keys or name in [option.name for option in options_of(offer)]:
+        return ""
+    return f" Beside options there may be {', '.join(keys)}.{nearest(name, list(keys))}"
+
+
+def _resolved(value: object, place: Place) -> object:
+    """Make the path of an existing file absolute; it is relative to the folder of the file it is written in."""
+    if not isinstance(value, str) or not Path(value).suffix:
+        return value
+    path = place.folder / os.path.expanduser(value)
+    return str(path.resolve()) if path.is_file() else value
+
+
+def _resolved_folder(value: object, place: Place) -> object:
+    """Make the path of an existing folder absolute if it is written as nothing but a path is: ./name, ~/name."""
+    if not isinstance(value, str) or not value.startswith(("./", "../", "~/", "/")):
+        return value
+    path = place.folder / os.path.expanduser(value)
+    return str(path.resolve()) if path.is_dir() else value
+
+
+def _culprit(offer: Offer, given: dict[str, object], message: str) -> str | None:
+    """Return the option without which the registry would not say this; None if an option is missing."""
+    return next((name for name in given if _refusal(offer, _without(given, name)) != message), None)
+
+
+def _refusal(offer: Offer, given: Mapping[str, object]) -> str:
+    try:
+        coerce_options(offer, given)
+    except OptionError as error:
+        return str(error)
+    return ""
+
+
+def _without(mapping: Mapping[str, Value], *names: str) -> dict[str, Value]:
+    return {name: value for name, value in mapping.items() if name not in names}

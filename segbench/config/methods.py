@@ -1,0 +1,290 @@
+"""Methods of a benchmark file, resolved: components found, options coerced, what does not fit together refused.
+
+What of one recipe fits together: its parts, and what its generator maps.
+
+What a method needs of the methods that it refers to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segbench.contract import SEGMENTING_MAPS
+
+from .components import (
+    adversarial_use,
+    discriminator_use,
+    generator_use,
+    label_fractions,
+    refines,
+    trains_on,
+    unlabelled_term,
+    weighted_losses,
+)
+from .inheritance import lay_over, upstream_references
+from .protocol import read_protocol
+from .recipe import CLASSIFYING_MAPS, NOISY_MAPS, REFINING, SYNTHESIZING_MAPS, UNCONDITIONAL_MAPS, Method, listed
+from .validation import check_exists
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from segbench.registry import Registry
+
+    from .inheritance import Written
+    from .validation import Reference
+    from .yaml import Node, Place
+
+
+def resolved_methods(
+    written: Mapping[str, Written], protocol: Node, registry: Registry, only: Sequence[Reference]
+) -> dict[str, Method]:
+    """Return the methods, or of them those named in `only` and what these need, in the order of the file.
+
+    References of every method are checked; components are resolved for those that are returned, so that a missing
+    plugin does not stand in the way of the others. Raises SpecError.
+    """
+    upstream = upstream_references(written)
+    chosen = _chosen(only, upstream)
+    methods = {
+        name: resolved_method(name, method, protocol, registry) for name, method in written.items() if name in chosen
+    }
+    check_upstream(methods, upstream)
+    return methods
+
+
+def _chosen(only: Sequence[Reference], upstream: Mapping[str, Mapping[str, Reference]]) -> set[str]:
+    for reference in only:
+        check_exists(reference, "method", upstream)
+    waiting = [reference.to for reference in only] or list(upstream)
+    chosen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in chosen:
+            chosen.add(name)
+            waiting += [reference.to for reference in upstream[name].values()]
+    return chosen
+
+
+def resolved_method(name: str, written: Written, protocol: Node, registry: Registry) -> Method:
+    """Return one method, its components found and its options coerced, under the protocol laid over the common one."""
+    entries, place = written.entries, written.recipe.place
+    if "generator" not in entries:
+        raise place.entry("generator").error("is missing; every method needs a generator")
+    common = read_protocol(protocol)
+    own = read_protocol(lay_over(protocol, entries["protocol"])) if "protocol" in entries else common
+    generator, maps = generator_use(entries["generator"], registry)
+    method = Method(
+        name=name,
+        generator=generator,
+        maps=maps,
+        protocol=own,
+        twin=written.twin,
+        against=written.against,
+        placebo_of=written.placebo_of,
+        overrides=tuple(differing(common.model_dump(), own.model_dump())),
+        **_given(entries, registry),
+    )
+    check_fit(method, entries, place)
+    return method
+
+
+def _given(entries: Mapping[str, Node], registry: Registry) -> dict[str, Any]:
+    """Return the fields of a recipe that may be left out, where they are not."""
+    readers: dict[str, Callable[[Node], Any]] = {
+        "losses": lambda node: weighted_losses(node, registry),
+        "discriminator": lambda node: discriminator_use(node, registry),
+        "adversarial": lambda node: adversarial_use(node, registry),
+        "noise_channels": _noise_channels,
+        "start_from": lambda node: node.value,
+        "refines": refines,
+        "trains_on": trains_on,
+        "labels": label_fractions,
+        "unlabelled": lambda node: unlabelled_term(node, registry),
+    }
+    return {key: read(entries[key]) for key, read in readers.items() if key in entries}
+
+
+def _noise_channels(node: Node) -> int:
+    if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 1:
+        raise node.error(f"must be a whole number of at least 1, not {node.kind()}")
+    return node.value
+
+
+def differing(first: Any, second: Any, path: str = "") -> list[str]:
+    """Return the dotted paths at which two nested mappings differ.
+
+    >>> differing({"optimizer": {"lr": 0.1, "use": "sgd"}}, {"optimizer": {"lr": 0.2, "use": "sgd"}, "ema": 0.9})
+    ['optimizer.lr', 'ema']
+    """
+    if not isinstance(first, dict) or not isinstance(second, dict):
+        return [] if first == second else [path]
+    paths: list[str] = []
+    for key in dict.fromkeys([*first, *second]):
+        paths += differing(first.get(key), second.get(key), f"{path}.{key}" if path else key)
+    return paths
+
+
+def check_fit(method: Method, entries: Mapping[str, Node], place: Place) -> None:
+    """Raise SpecError where a part of the recipe lacks another one, or has no meaning beside it.
+
+    `entries` are the recipe's keys as they are written, `place` is where the method is.
+    """
+    _check_critic(entries)
+    _check_training(method, entries, place)
+    _check_refining(method, entries)
+    _check_noise(method, entries)
+    _check_encoding(method, entries)
+    _check_synthetic(method, entries)
+    _check_unlabelled(method, entries)
+
+
+def _check_critic(entries: Mapping[str, Node]) -> None:
+    if "adversarial" in entries and "discriminator" not in entries:
+        raise entries["adversarial"].error(
+            "there is an adversarial loss, but no discriminator that it could train; add discriminator: NAME"
+        )
+    if "discriminator" in entries and "adversarial" not in entries:
+        raise entries["discriminator"].error(
+            "there is a discriminator, but no adversarial loss to train it by; add adversarial: {use: LOSS, weight: "
+            "0.05}"
+        )
+
+
+def _check_training(method: Method, entries: Mapping[str, Node], place: Place) -> None:
+    if method.maps not in SEGMENTING_MAPS and method.adversarial is None:
+        raise entries["generator"].error(
+            f"{_what(method)}, which only a critic can teach it; add discriminator: NAME and adversarial: {{use: LOSS}}"
+        )
+    if method.maps in UNCONDITIONAL_MAPS and method.losses:
+        raise entries["losses"].error(
+            f"{_what(method)}: noise has no right answer for a loss to compare with; take losses out"
+        )
+    if not method.is_trained and method.maps != REFINING:
+        raise place.entry("losses").error(
+            "is missing; there is nothing to train this method by: give it losses, or a discriminator and an "
+            "adversarial loss"
+        )
+
+
+def _check_refining(method: Method, entries: Mapping[str, Node]) -> None:
+    if method.maps == REFINING and method.refines is None:
+        raise entries["generator"].error(
+            f"{_what(method)}, so it needs predictions that it can refine; add refines: METHOD"
+        )
+    if method.maps != REFINING and method.refines is not None:
+        raise entries["refines"].error(f"{_what(method)}; only what maps {REFINING!r} refines predictions")
+
+
+def _check_noise(method: Method, entries: Mapping[str, Node]) -> None:
+    if "noise_channels" in entries and method.maps not in NOISY_MAPS:
+        raise entries["noise_channels"].error(
+            f"{_what(method)} and is fed no noise; that is for what maps {listed(NOISY_MAPS)}"
+        )
+
+
+def _check_encoding(method: Method, entries: Mapping[str, Node]) -> None:
+    if method.adversarial is None or method.adversarial.encoding.use != "product":
+        return
+    if method.maps not in CLASSIFYING_MAPS:
+        place = entries["adversarial"].place.entry("encoding")
+        raise place.error(
+            f"{_what(method)}; product multiplies the probabilities of classes with the image, so it is for what maps "
+            f"{listed(CLASSIFYING_MAPS)}"
+        )
+
+
+def _check_synthetic(method: Method, entries: Mapping[str, Node]) -> None:
+    if method.trains_on is None:
+        return
+    if method.maps not in SEGMENTING_MAPS:
+        raise entries["trains_on"].error(f"{_what(method)}; only what makes labels trains on synthetic samples")
+    if method.maps == REFINING:
+        raise entries["trains_on"].error(f"{_what(method)}, and of synthetic samples there are no predictions")
+
+
+def _check_unlabelled(method: Method, entries: Mapping[str, Node]) -> None:
+    term = method.unlabelled
+    if term is None:
+        return
+    # A refiner has no out-of-fold predictions of unlabelled images to start from.
+    fitting = tuple(maps for maps in (CLASSIFYING_MAPS if term.loss else SEGMENTING_MAPS) if maps != REFINING)
+    if method.maps not in fitting:
+        raise entries["unlabelled"].error(f"{_what(method)}; this term is for what maps {listed(fitting)}")
+    if min(method.labels) == 1:
+        raise entries["unlabelled"].error(
+            "there are no unlabelled images, since all labels are used; add labels: {fraction: 0.125}, or several "
+            "fractions, of which one is less than 1"
+        )
+
+
+def _what(method: Method) -> str:
+    return f"generator {method.generator.use} maps {method.maps!r}"
+
+
+# What a method must map to be referred to for a reason; to start from it, anything will do.
+FITTING_MAPS = {
+    "refines": SEGMENTING_MAPS,
+    "trains_on": SYNTHESIZING_MAPS,
+    "pseudo_labels_from": SEGMENTING_MAPS,
+}
+
+
+# What the weights of an upstream method are needed for.
+PURPOSES = {
+    "start_from": "start from",
+    "refines": "make predictions with",
+    "trains_on": "make samples with",
+    "pseudo_labels_from": "label images with",
+}
+
+
+def check_upstream(methods: Mapping[str, Method], upstream: Mapping[str, Mapping[str, Reference]]) -> None:
+    """Raise SpecError where a method refers to one that cannot give what it needs."""
+    for name, method in methods.items():
+        for reason, reference in upstream[name].items():
+            if reason == "budget":
+                _check_takes_time(methods[reference.to], reference)
+                continue
+            _check_maps(reason, methods[reference.to], reference)
+            _check_weights_are_kept(reason, methods[reference.to], reference)
+        if method.refines and method.is_trained:
+            _check_one_level_of_folds(upstream[name]["refines"], methods)
+
+
+def _check_takes_time(needed: Method, reference: Reference) -> None:
+    if not needed.is_trained:
+        raise reference.place.error(f"{needed.name!r} is not trained, so there are no seconds to train as long as")
+
+
+def _check_maps(reason: str, needed: Method, reference: Reference) -> None:
+    fitting = FITTING_MAPS.get(reason)
+    if fitting and needed.maps not in fitting:
+        raise reference.place.error(
+            f"{needed.name!r} maps {needed.maps!r}; here stands a method that maps {listed(fitting)}"
+        )
+
+
+def _check_weights_are_kept(reason: str, needed: Method, reference: Reference) -> None:
+    if needed.protocol.keep.model == "none":
+        raise reference.place.error(
+            f"{needed.name!r} leaves no weights to {PURPOSES[reason]}, since its protocol says keep: {{model: none}}; "
+            "set keep: {model: last} for it"
+        )
+
+
+def _check_one_level_of_folds(base: Reference, methods: Mapping[str, Method]) -> None:
+    """Refuse a base that, without one fold, would need folds of its own."""
+    for method in _with_upstream(base.to, methods):
+        if method.refines and method.is_trained:
+            raise base.place.error(
+                f"{method.name!r} is a trained refiner, learnt from predictions out of folds; another one that is "
+                "trained on top of it would need folds of folds, which are not made. Refine "
+                f"{method.refines.method!r} instead"
+            )
+
+
+def _with_upstream(name: str, methods: Mapping[str, Method]) -> Iterator[Method]:
+    yield methods[name]
+    for needed in methods[name].upstream.values():
+        yield from _with_upstream(needed, methods)

@@ -1,0 +1,281 @@
+"""The protocol: what is the same for all methods of a benchmark.
+
+The protocol as a benchmark file writes it.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from .validation import validated
+
+if TYPE_CHECKING:
+    from .yaml import Node
+
+
+# How much a running average keeps of what it was: the range that torch's optimisers accept.
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Frozen(BaseModel):
+    """A value object: no unknown keys, no changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Shorthand(Frozen):
+    """A value object that may be written as the bare name of what it uses: `poly` for `{use: poly}`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        """Turn a bare name into a mapping."""
+        return {"use": value} if isinstance(value, str) else value
+
+
+class Budget(Frozen):
+    """How long to train: exactly one of epochs, optimiser steps, seconds of training, or as long as another method.
+
+    `{like: METHOD, in: seconds}` trains for as many seconds as that method's cell of the same dataset, subset and seed
+    was measured to train. There is no other unit, so `in` is not kept.
+    """
+
+    epochs: PositiveFloat | None = None
+    steps: PositiveInt | None = None
+    seconds: PositiveFloat | None = None
+    like: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def check_unit(cls, value: Any) -> Any:
+        """Refuse another unit than seconds, and one where there is nothing to measure."""
+        if not isinstance(value, dict) or "in" not in value:
+            return value
+        if "like" not in value:
+            raise ValueError("`in` stands beside like: {like: METHOD, in: seconds}")
+        if value["in"] in ("steps", "epochs"):
+            raise ValueError(
+                f"methods are made alike in seconds only; for as many {value['in']} give their number, such as "
+                f"{{{value['in']}: 100}}, or leave the budget to the benchmark's protocol"
+            )
+        if value["in"] != "seconds":
+            raise ValueError(f"write {{like: METHOD, in: seconds}}; there is no {value['in']!r} to be alike in")
+        return {key: entry for key, entry in value.items() if key != "in"}
+
+    @model_validator(mode="after")
+    def check_one_is_given(self) -> Self:
+        """Refuse none and more than one."""
+        given = self.model_dump(exclude_none=True)
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of epochs, steps, seconds, like; got {', '.join(given) or 'none'}")
+        return self
+
+
+class Augment(Frozen):
+    """Random changes of a training crop.
+
+    `scale` is the range of zoom factors, `flip` mirrors left and right in half the draws, `jitter` is the strength of
+    random brightness, contrast and saturation (0 = off, 0.4 = factors from 0.6 to 1.4).
+    """
+
+    scale: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    flip: bool = False
+    jitter: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def check_order(self) -> Self:
+        """Refuse a scale range that is upside down."""
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale goes from {self.scale[0]} to {self.scale[1]}; the smaller factor comes first")
+        return self
+
+
+class Optimizer(Shorthand):
+    """The optimiser and its settings; those a given optimiser does not know are refused."""
+
+    use: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat | None = None
+    betas: tuple[Beta, Beta] | None = None
+    momentum: NonNegativeFloat | None = None
+
+    @model_validator(mode="after")
+    def check_settings_fit(self) -> Self:
+        """Refuse betas for SGD and RMSprop, momentum for Adam."""
+        foreign = "momentum" if self.use in ("adamw", "adam") else "betas"
+        if getattr(self, foreign) is not None:
+            raise ValueError(f"{self.use} has no {foreign}")
+        return self
+
+
+class Schedule(Shorthand):
+    """The learning rate over training: after `warmup_steps` of linear rise, poly or cosine decay or constant."""
+
+    use: Literal["poly", "cosine", "constant"] = "poly"
+    power: PositiveFloat = 0.9
+    warmup_steps: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def check_power_fits(self) -> Self:
+        """Refuse a power for what is not polynomial."""
+        if self.use != "poly" and self.power != type(self).model_fields["power"].default:
+            raise ValueError(f"{self.use} has no power")
+        return self
+
+
+class Window(Frozen):
+    """Sliding-window evaluation: window height and width, and the step between windows, in pixels."""
+
+    size: tuple[PositiveInt, PositiveInt]
+    stride: tuple[PositiveInt, PositiveInt]
+
+    @model_validator(mode="after")
+    def check_no_gaps(self) -> Self:
+        """Refuse a step that leaves pixels between two windows out."""
+        if any(step > length for step, length in zip(self.stride, self.size, strict=True)):
+            raise ValueError(
+                f"stride {list(self.stride)} is larger than size {list(self.size)}: pixels would be left out"
+            )
+        return self
+
+
+class Boundaries(Frozen):
+    """How wide boundaries are, as shares of the image's diagonal; at least one pixel.
+
+    `iou_width` is the depth of the bands that Boundary IoU compares (B. Cheng et al., CVPR 2021: 0.02 on COCO, 0.005 on
+    Cityscapes), `f1_tolerance` the distance within which boundary F1 matches (G. Csurka et al., BMVC 2013: 0.0075).
+    """
+
+    iou_width: Annotated[float, Field(gt=0, le=0.5)] = 0.005
+    f1_tolerance: Annotated[float, Field(gt=0, le=0.5)] = 0.0075
+
+
+class SurfaceDistances(Frozen):
+    """Per-image HD95 and normalised surface distance, the share of boundary pixels within `tolerance` pixels."""
+
+    tolerance: PositiveFloat = 2.0
+
+
+class Timing(Frozen):
+    """The budget of one inference measurement; smaller than these defaults and the row says so.
+
+    A measurement takes turns with its rivals, in blocks of `block_seconds`, until it has `iterations` and `seconds`, or
+    `max_seconds`. `sweep` is the largest batch that is tried for the best one; 0 tries none.
+    """
+
+    iterations: PositiveInt = 200
+    seconds: PositiveFloat = 30.0
+    max_seconds: PositiveFloat = 120.0
+    block_seconds: PositiveFloat = 1.0
+    sweep: NonNegativeInt = 1024
+
+    @property
+    def budget(self) -> Literal["full", "reduced"]:
+        """Whether this is at least the default budget; only full measurements are ranked beside each other."""
+        full = Timing.model_construct()
+        given = (self.iterations, self.seconds, self.max_seconds, self.block_seconds)
+        enough = (full.iterations, full.seconds, full.max_seconds, full.block_seconds)
+        return "full" if all(mine >= least for mine, least in zip(given, enough, strict=True)) else "reduced"
+
+    @property
+    def seconds_a_block(self) -> float:
+        """How long a block lasts at least: where `seconds` are few, a fifth of them, so that there are several."""
+        return min(self.block_seconds, self.seconds / 5)
+
+    @property
+    def beside_the_forward_pass(self) -> Timing:
+        """The budget of the stages that hold more than the forward pass: of a reduced one, a quarter for each."""
+        if self.budget == "full":
+            return self
+        less = {"seconds": self.seconds / 4, "max_seconds": self.max_seconds / 4}
+        return self.model_copy(update={"iterations": -(-self.iterations // 4), **less})
+
+
+class Keep(Frozen):
+    """What to keep beside a record."""
+
+    model: Literal["none", "last"] = "last"
+    samples: NonNegativeInt = 4
+
+
+# Features of images that need no network.
+PIXEL_STATISTICS = "pixel_statistics"
+
+
+class Features(Shorthand):
+    """By what generated images are compared with real ones: pixel statistics, or a timm model with its weights file."""
+
+    use: str = PIXEL_STATISTICS
+    weights: str | None = None
+
+    @model_validator(mode="after")
+    def check_weights_fit(self) -> Self:
+        """Refuse a model without weights, and weights without a model."""
+        if self.use == PIXEL_STATISTICS and self.weights is not None:
+            raise ValueError(f"{self.use} has no weights")
+        if self.use != PIXEL_STATISTICS and self.weights is None:
+            raise ValueError(f"{self.use} needs its weights file: {{use: {self.use}, weights: PATH}}")
+        return self
+
+
+class TrainingProtocol(Frozen):
+    """What is the same for all methods; a method may override keys, and the report marks such rows."""
+
+    budget: Budget
+    batch_size: PositiveInt = 8
+    crop: tuple[PositiveInt, PositiveInt] | None = None
+    augment: Augment = Augment()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    clip_gradient: PositiveFloat | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    tf32: bool = False
+    threads: PositiveInt | None = None
+    evaluate: Literal["train", "val", "test"] = "test"
+    window: Window | None = None
+    boundaries: Boundaries = Boundaries()
+    surface_distances: SurfaceDistances | None = None
+    validations: NonNegativeInt = 0
+    select: Literal["last", "best"] = "last"
+    absent_classes: Literal["refuse", "allow"] = "refuse"
+    timing: Timing = Timing()
+    keep: Keep = Keep()
+    features: Features = Features()
+
+
+def read_protocol(node: Node) -> TrainingProtocol:
+    """Return the checked protocol; a relative path of weights is relative to the folder of the file it is written in.
+
+    Raises SpecError, also if there is no such file, and if the best weights are selected on the split that is reported.
+    """
+    protocol = validated(TrainingProtocol, node)
+    # Not a rule of the model: the trials of tuning select as their method does, and are scored on val.
+    if protocol.select == "best" and (protocol.evaluate != "test" or protocol.validations == 0):
+        raise node.error("select: best needs validations of at least 1 on val, and evaluate: test")
+    if protocol.surface_distances is not None and find_spec("monai") is None:
+        written = node.mapping("must be a mapping")["surface_distances"]
+        raise written.error("needs the library monai, not installed here: pip install 'segbench[medical]'")
+    if protocol.features.weights is None:
+        return protocol
+    written = node.mapping("must be a mapping")["features"].mapping("must be a mapping")["weights"]
+    path = written.place.folder / Path(protocol.features.weights).expanduser()
+    if not path.is_file():
+        raise written.error(f"there is no file {path}")
+    features = protocol.features.model_copy(update={"weights": str(path.resolve())})
+    return protocol.model_copy(update={"features": features})

@@ -1,0 +1,293 @@
+"""Resolved recipes: full component names and coerced options, ready to be hashed, stored and run.
+
+What follows from what a generator maps (`segbench.contract.MAPS`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from .protocol import Frozen, Optimizer, Shorthand, TrainingProtocol
+
+if TYPE_CHECKING:
+    from segbench.contract import Kind
+
+
+# Seeds enter records and random generators as 63-bit numbers.
+LARGEST_SEED = 2**63 - 1
+
+
+# The fields of a method, beside its protocol, that a trial may have otherwise.
+TUNED_PARTS = (
+    *("generator", "maps", "losses", "discriminator", "adversarial", "noise_channels"),
+    *("refines", "trains_on", "unlabelled"),
+)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Placebo = Literal["frozen", "shuffled", "noise", "detached"]
+
+
+class ComponentUse(Frozen):
+    """A component by its full name, with every option filled in."""
+
+    use: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class WeightedLoss(ComponentUse):
+    """A loss and its weight in the sum."""
+
+    weight: PositiveFloat = 1.0
+
+
+class DatasetUse(ComponentUse):
+    """A dataset; `root` is where its files lie on this machine and never part of a key."""
+
+    root: str | None = None
+
+
+class Encoding(Shorthand):
+    """How label fields reach the critic (segbench/engine/adversarial/pairing.py).
+
+    `smoothing` and `tau` belong to one encoding each.
+    """
+
+    use: Literal["one_hot", "smoothed", "product", "scaled", "confidence_matched", "straight_through"] = (
+        "straight_through"
+    )
+    smoothing: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    tau: Annotated[float, Field(gt=0, lt=1)] = 0.9
+
+    @model_validator(mode="after")
+    def check_settings_fit(self) -> Self:
+        """Refuse a setting of another encoding."""
+        for setting, encoding in (("smoothing", "smoothed"), ("tau", "scaled")):
+            if self.use != encoding and getattr(self, setting) != type(self).model_fields[setting].default:
+                raise ValueError(f"{self.use} has no {setting}")
+        return self
+
+
+class Penalty(ComponentUse):
+    """A penalty on the critic: its weight, and every how many critic steps it is taken (its weight then counts so
+    many times).
+    """
+
+    weight: PositiveFloat = 10.0
+    every: PositiveInt = 1
+
+
+class Adversarial(ComponentUse):
+    """The adversarial loss and how the critic is trained.
+
+    `weight` multiplies the generator's term, rising linearly over the first `warmup_steps`. A generator step is
+    preceded by `d_steps` critic steps; with `alternate: k`, k critic steps come before every k generator steps instead
+    (Luc 2016). `clip` bounds the critic's weights (WGAN). `placebo` breaks one link of the adversarial game on purpose.
+    """
+
+    weight: NonNegativeFloat = 1.0
+    penalty: Penalty | None = None
+    clip: PositiveFloat | None = None
+    d_steps: PositiveInt = 1
+    alternate: PositiveInt | None = None
+    optimizer: Optimizer = Optimizer(use="adam", lr=2e-4, betas=(0.5, 0.999))
+    warmup_steps: NonNegativeInt = 0
+    encoding: Encoding = Encoding()
+    conditional: bool = True
+    placebo: Placebo | None = None
+
+    @model_validator(mode="after")
+    def check_alternation(self) -> Self:
+        """Refuse two answers to how often the critic is trained."""
+        if self.alternate is not None and self.d_steps != 1:
+            raise ValueError(
+                f"give d_steps or alternate, not both: with alternate: {self.alternate} the critic takes "
+                f"{self.alternate} steps and then the generator as many"
+            )
+        return self
+
+
+class Refines(Frozen):
+    """The method whose predictions a refiner improves; it is trained on predictions out of `folds` folds."""
+
+    method: str
+    folds: Annotated[int, Field(ge=2)] = 5
+
+
+class TrainsOn(Frozen):
+    """The method whose generated samples take a `share` of every batch."""
+
+    synthetic: str
+    share: Share = 0.5
+
+
+class UnlabelledTerm(Frozen):
+    """What is done with the images outside the labelled fraction: a loss, or the labels of another method.
+
+    Exactly one of `loss` and `pseudo_labels_from` is there. Pixels where that method's top probability is below
+    `threshold` are ignored. `weight` multiplies the term.
+    """
+
+    loss: ComponentUse | None = None
+    pseudo_labels_from: str | None = None
+    threshold: Share = 0.9
+    weight: PositiveFloat = 1.0
+
+
+class Tune(Frozen):
+    """How every tuned method of a benchmark is tuned: by so many trials, trained with `seed` and scored on val."""
+
+    trials: PositiveInt
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+
+
+class Tuning(Frozen):
+    """The trials of a method, in their order: settings by dotted key for each, under the name of the trial's method.
+
+    A placebo has the trials of the method whose placebo it is.
+    """
+
+    seed: int
+    trials: dict[str, dict[str, Any]]
+
+
+class Method(Frozen):
+    """A named recipe: generator, losses and perhaps a critic under a protocol.
+
+    `maps` is what the generator maps; `twin` is the method it extends; `against` are the other methods that claims
+    compare it with; `placebo_of` is the method of which this is the placebo; `overrides` are the dotted protocol keys
+    that differ from the benchmark's; `start_from` is the method of the same seed whose weights it starts from; `labels`
+    are the fractions of the training labels it is trained with. A tuned method runs with the recipe of its best trial;
+    `trial_of` is the method of which this is a trial.
+    """
+
+    name: str
+    generator: ComponentUse
+    maps: str = "image -> labels"
+    losses: tuple[WeightedLoss, ...] = ()
+    discriminator: ComponentUse | None = None
+    adversarial: Adversarial | None = None
+    noise_channels: PositiveInt = 100
+    protocol: TrainingProtocol
+    twin: str | None = None
+    against: tuple[str, ...] = ()
+    placebo_of: str | None = None
+    trial_of: str | None = None
+    tuning: Tuning | None = None
+    overrides: tuple[str, ...] = ()
+    start_from: str | None = None
+    refines: Refines | None = None
+    trains_on: TrainsOn | None = None
+    labels: tuple[Share, ...] = (1.0,)
+    unlabelled: UnlabelledTerm | None = None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is anything to train it by; a classical refiner has neither losses nor a critic."""
+        return bool(self.losses) or self.adversarial is not None
+
+    @property
+    def components(self) -> tuple[tuple[Kind, ComponentUse], ...]:
+        """All the components that it uses, each with its kind."""
+        critic, term = self.adversarial, self.unlabelled
+        losses = (*self.losses, critic, critic.penalty if critic else None, term.loss if term else None)
+        uses: list[tuple[Kind, ComponentUse | None]] = [
+            ("generator", self.generator),
+            ("discriminator", self.discriminator),
+        ]
+        uses += [("loss", loss) for loss in losses]
+        return tuple((kind, use) for kind, use in uses if use is not None)
+
+    @property
+    def upstream(self) -> dict[str, str]:
+        """The methods of the same dataset, subset and seed that must have run before, by the reason."""
+        needed = {
+            "start_from": self.start_from,
+            "refines": self.refines and self.refines.method,
+            "trains_on": self.trains_on and self.trains_on.synthetic,
+            "pseudo_labels_from": self.unlabelled and self.unlabelled.pseudo_labels_from,
+            "budget": self.protocol.budget.like,
+        }
+        return {reason: method for reason, method in needed.items() if method}
+
+    @property
+    def trials(self) -> dict[str, str]:
+        """The methods that are its trials, by the reason for which their cells must have run before: "trial 1/4"."""
+        names = list(self.tuning.trials) if self.tuning else []
+        return {f"trial {number}/{len(names)}": name for number, name in enumerate(names, 1)}
+
+    def needed_for(self, reason: str) -> str:
+        """Return the method whose cell is needed for a reason, such as "refines fold 1/5"."""
+        return self.trials.get(reason) or self.upstream[reason.split()[0]]
+
+    def with_recipe_of(self, trial: Method) -> Method:
+        """Return this method with what its trial tried; budget, split, what is kept and placebo stay its own."""
+        kept = {key: getattr(self.protocol, key) for key in ("budget", "evaluate", "keep")}
+        recipe = {name: getattr(trial, name) for name in TUNED_PARTS}
+        if trial.adversarial and self.adversarial:
+            placebo = {"placebo": self.adversarial.placebo}
+            recipe["adversarial"] = trial.adversarial.model_copy(update=placebo)
+        return self.model_copy(update={**recipe, "protocol": trial.protocol.model_copy(update=kept)})
+
+
+class Claim(Frozen):
+    """What a benchmark claims: that `claim` beats `against`, and not only as much as its placebos do."""
+
+    claim: str
+    against: str
+    placebo: tuple[Placebo, ...] = ()
+
+    def name_of(self, placebo: Placebo) -> str:
+        """Return the name of the method that is this placebo of the claimed one."""
+        return f"{self.claim}~{placebo}"
+
+
+class Benchmark(Frozen):
+    """A resolved benchmark file: datasets x methods x seeds, what is claimed of the methods, and how they are tuned.
+
+    The trials of tuned methods are methods too, though nobody asks for their cells but the tuned ones.
+    """
+
+    name: str
+    source: str
+    datasets: dict[str, DatasetUse]
+    seeds: tuple[int, ...]
+    methods: dict[str, Method]
+    compare: tuple[Claim, ...] = ()
+    tune: Tune | None = None
+
+
+REFINING = "image, labels -> labels"
+
+
+# What gives a probability to every class at every pixel of an image.
+CLASSIFYING_MAPS = ("image -> labels", REFINING)
+
+
+# What makes labels that reach a critic as an encoded field.
+ENCODED_MAPS = (*CLASSIFYING_MAPS, "noise -> image, labels")
+
+
+# What makes images whose labels are known, for others to train on.
+SYNTHESIZING_MAPS = ("labels -> image", "noise -> image, labels")
+
+
+# What is fed noise.
+NOISY_MAPS = ("labels -> image", "noise -> image", "noise -> image, labels")
+
+
+# What is fed nothing else, so that no output is the right one.
+UNCONDITIONAL_MAPS = ("noise -> image", "noise -> image, labels")
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return names as messages list them.
+
+    >>> listed(("image -> labels", "image -> image"))
+    "'image -> labels', 'image -> image'"
+    """
+    return ", ".join(map(repr, names))

@@ -1,0 +1,302 @@
+"""The trials of tuned methods, resolved: methods that differ from theirs in the settings tried, scored on val.
+
+Settings for the trials of tuning: combinations of values, dealt without repetition.
+
+How methods are tuned, as a benchmark file writes it: so many trials for each, and what each may vary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segbench.contract import SEGMENTING_MAPS
+from segbench.errors import SpecError
+
+from .inheritance import Written, put, upstream_references
+from .methods import resolved_method
+from .protocol import Budget, Keep
+from .recipe import Method, Tune, Tuning, listed
+from .validation import validated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from segbench.registry import Registry
+
+    from .validation import Reference
+    from .yaml import Node
+
+
+def with_trials(
+    methods: Mapping[str, Method], written: Mapping[str, Written], tune: Tune, protocol: Node, registry: Registry
+) -> dict[str, Method]:
+    """Return the methods, each tuned one followed by its trials; a placebo has those of the method it is a placebo of.
+
+    Raises SpecError where a method cannot be tuned, and for a recipe that is wrong in any trial, which it names.
+    """
+    references = upstream_references(written)
+    joined: dict[str, Method] = {}
+    for name, method in methods.items():
+        if not is_tuned(written[name]):
+            joined[name] = method
+            continue
+        arm = _arm(name, written)
+        like = references[arm].get("budget")
+        _check_can_be_tuned(method, written[arm])
+        if like is not None:
+            _check_is_tuned_too(arm, like, written)
+        trials = written_trials(arm, written[arm], tune)
+        tuning = Tuning(seed=tune.seed, trials={trial.name: trial.settings for trial in trials})
+        joined[name] = method.model_copy(update={"tuning": tuning})
+        for number, trial in enumerate(trials, 1):
+            if trial.name not in joined:
+                budget = f"{_arm(like.to, written)}#{number}" if like else None
+                joined[trial.name] = _resolved(trial, method, arm, budget, protocol, registry)
+    return joined
+
+
+def _arm(name: str, written: Mapping[str, Written]) -> str:
+    """Return the method that is tuned where this one is asked for."""
+    return written[name].placebo_of or name
+
+
+def _resolved(
+    trial: WrittenTrial, tuned: Method, arm: str, like: str | None, protocol: Node, registry: Registry
+) -> Method:
+    try:
+        method = resolved_method(trial.name, trial.method, protocol, registry)
+    except SpecError as error:
+        raise in_trial(error, trial.name, trial.settings) from error
+    if method.maps != tuned.maps:
+        mismatch = trial.method.entries["tune"].error(
+            f"a generator is tuned among those that map {tuned.maps!r}; {method.generator.use} maps {method.maps!r}"
+        )
+        raise in_trial(mismatch, trial.name, trial.settings)
+    measured = {"evaluate": "val", "keep": Keep(model="none", samples=0)}
+    budget = Budget(like=like) if like else method.protocol.budget
+    own = method.protocol.model_copy(update={**measured, "budget": budget})
+    return method.model_copy(update={"protocol": own, "trial_of": arm})
+
+
+def _check_can_be_tuned(method: Method, written: Written) -> None:
+    place = written.entries["tune"].place
+    if method.maps not in SEGMENTING_MAPS:
+        raise place.error(
+            f"settings are chosen by mIoU on val, which only methods have that map {listed(SEGMENTING_MAPS)}; "
+            f"{method.generator.use} maps {method.maps!r}"
+        )
+    if method.protocol.evaluate == "val":
+        raise place.error(
+            "settings are chosen on val, so scores of val, for which protocol.evaluate asks, would look too good; "
+            "set evaluate: test"
+        )
+
+
+def _check_is_tuned_too(arm: str, like: Reference, written: Mapping[str, Written]) -> None:
+    if not is_tuned(written[like.to]):
+        raise like.place.error(
+            f"{arm!r} is tuned, but {like.to!r} is not, so there are no trials whose time its own could take; tune "
+            f"both, or write tune: null for {arm!r}"
+        )
+
+
+def combinations(space: Mapping[str, Sequence[Any]]) -> int:
+    """Return how many combinations a space from keys to lists of values has."""
+    return math.prod(len(values) for values in space.values())
+
+
+def dealt(space: Mapping[str, Sequence[Any]], trials: int, seed: int) -> list[dict[str, int]]:
+    """Return for each trial which value of each key it gets, by its index in the list; no combination comes twice.
+
+    The values of a key are shuffled by seed, key and value alone and then dealt in turn, as in a Latin hypercube (McKay
+    et al. 1979), so each is tried as often as the others, give or take one. Where a combination would come again, the
+    key that sorts last skips one. Spaces that give a key the same values thus try the same ones in the same trials, at
+    least until something had to be skipped. There must be as many combinations as trials, or more.
+
+    >>> [trial["lr"] for trial in dealt({"lr": [0.1, 0.2, 0.4]}, 3, seed=7)]
+    [1, 0, 2]
+    >>> [trial["lr"] for trial in dealt({"lr": [0.1, 0.2, 0.4], "weight": [1, 2]}, 3, seed=7)]
+    [1, 0, 2]
+    """
+    hands: list[dict[str, int]] = [{} for _ in range(trials)]
+    period = 1  # trials after which the combinations of the keys so far begin anew
+    for key in sorted(space):
+        deck = _shuffled(key, space[key], seed)
+        rounds = math.gcd(period, len(deck))
+        before_repeating = math.lcm(period, len(deck))
+        for trial, hand in enumerate(hands):
+            skipped = trial // before_repeating % rounds
+            hand[key] = deck[(trial + skipped) % len(deck)]
+        period *= len(deck)
+    return hands
+
+
+def _shuffled(key: str, values: Sequence[Any], seed: int) -> list[int]:
+    """Return the indices of the values in an order that no version of a random generator can change."""
+
+    def place(index: int) -> str:
+        return hashlib.sha256(json.dumps([seed, key, values[index]], sort_keys=True).encode()).hexdigest()
+
+    return sorted(range(len(values)), key=place)
+
+
+SPACE = (
+    "must be a mapping from dotted keys of the recipe to lists of values, such as {protocol.optimizer.lr: [5e-4, 2e-3]}"
+)
+
+
+_LENGTH = "every arm trains as long as its budget says; tuning that would be tuning by more work"
+
+
+_MEASURE = "it says how results are measured, which is the same for all trials and arms"
+
+
+_OTHERS = "it names another method, and what that left is given"
+
+
+# Keys of a recipe that are the same for all trials of a method, and why.
+FIXED = {
+    "protocol.budget": _LENGTH,
+    **{
+        f"protocol.{key}": _MEASURE
+        for key in ("evaluate", "window", "boundaries", "surface_distances", "absent_classes")
+    },
+    **{f"protocol.{key}": _MEASURE for key in ("validations", "select", "timing", "keep", "features", "threads")},
+    **dict.fromkeys(("start_from", "refines.method", "trains_on.synthetic", "unlabelled.pseudo_labels_from"), _OTHERS),
+    "labels": "settings are tuned for each fraction of the labels by itself",
+    "adversarial.placebo": "a placebo has the settings of the method whose placebo it is",
+    "extends": "it is laid over the recipe before there are trials",
+    "tune": "it is laid over the recipe before there are trials",
+}
+
+
+class WrittenTrial(NamedTuple):
+    """A trial as a method of its own, and the settings in which it differs from the method that is tuned."""
+
+    name: str
+    method: Written
+    settings: dict[str, Any]
+
+
+def is_tuned(method: Written) -> bool:
+    """Whether a method says what of it is tuned, or inherits that."""
+    return "tune" in method.entries
+
+
+def read_tune(node: Node | None, methods: Mapping[str, Written], seeds: Sequence[int]) -> Tune | None:
+    """Return how the methods of a benchmark are tuned; None if none is.
+
+    Raises SpecError if there are spaces without a number of trials or the reverse, if the seed is one of the
+    benchmark's, and for a space that is empty, too small, or tunes what is fixed.
+    """
+    tuned = {name: method for name, method in methods.items() if is_tuned(method)}
+    if node is None or node.value is None:
+        for method in tuned.values():
+            raise method.entries["tune"].error(
+                "the benchmark does not say how many trials every method gets; add at its top level tune: "
+                "{trials: 4, seed: 100}"
+            )
+        return None
+    tune = validated(Tune, node)
+    if not tuned:
+        raise node.error(
+            "no method says what of it is tuned; give methods a tune: {protocol.optimizer.lr: [5e-4, 2e-3]}, or take "
+            "this out"
+        )
+    _check_seed(tune, seeds, node)
+    for method in tuned.values():
+        _check_size(method, tune)
+    return tune
+
+
+def written_trials(name: str, method: Written, tune: Tune) -> list[WrittenTrial]:
+    """Return the trials of a tuned method, named NAME#1, NAME#2 and so on (`segbench.config.tuning` says which)."""
+    space = _space(method)
+    plain = {key: [value.plain() for value in values] for key, (_, values) in space.items()}
+    trials = []
+    for number, hand in enumerate(dealt(plain, tune.trials, tune.seed), 1):
+        recipe = method.recipe
+        for key, (entry, values) in space.items():
+            place = replace(entry.place, path=method.recipe.place.path)
+            recipe = put(recipe, key.split("."), values[hand[key]], place)
+        settings = {key: plain[key][hand[key]] for key in space}
+        trials.append(WrittenTrial(f"{name}#{number}", Written(recipe), settings))
+    return trials
+
+
+def _check_seed(tune: Tune, seeds: Sequence[int], node: Node) -> None:
+    if tune.seed in seeds:
+        free = next(seed for seed in range(100, 101 + len(seeds)) if seed not in seeds)
+        raise node.mapping("must be a mapping")["seed"].error(
+            f"{tune.seed} is one of the benchmark's seeds: settings would be chosen by the luck of a run that is then "
+            f"reported; take another one, such as {free}"
+        )
+
+
+def _check_size(method: Written, tune: Tune) -> None:
+    found = combinations({key: values for key, (_, values) in _space(method).items()})
+    if found < tune.trials:
+        raise method.entries["tune"].error(
+            f"there are {found} combinations of these values, but every tuned method gets {tune.trials} trials; give "
+            "more values, or lower tune.trials"
+        )
+
+
+def _space(method: Written) -> dict[str, tuple[Node, list[Node]]]:
+    """Return by dotted key where it stands, and the values that it may have."""
+    node = method.entries["tune"]
+    space: dict[str, tuple[Node, list[Node]]] = {}
+    for key, entry in _lists(node):
+        if key in space:
+            raise entry.error(f"{key} is there twice")
+        _check_is_free(key, entry)
+        space[key] = entry, _values(entry)
+    if not space:
+        raise node.error(f"{SPACE}; to tune nothing, write tune: null")
+    return space
+
+
+def _lists(node: Node, above: str = "") -> Iterator[tuple[str, Node]]:
+    """Yield every dotted key and what stands there; keys may be nested as in the recipe."""
+    for name, entry in node.mapping(SPACE).items():
+        key = f"{above}.{name}" if above else name
+        if isinstance(entry.value, dict):
+            yield from _lists(entry, key)
+        elif entry.value is not None:
+            yield key, entry
+
+
+def _check_is_free(key: str, entry: Node) -> None:
+    for fixed, why in FIXED.items():
+        if f"{key}.".startswith(f"{fixed}."):
+            raise entry.error(f"{fixed} cannot be tuned: {why}")
+        if fixed.startswith(f"{key}."):
+            raise entry.error(f"{key} cannot be tuned as a whole; name a key within it, but not {fixed}: {why}")
+
+
+def _values(entry: Node) -> list[Node]:
+    values = entry.sequence("must be a list of the values that it may have")
+    if not values:
+        raise entry.error("there is no value; give at least one")
+    for index, value in enumerate(values):
+        if value.plain() in [earlier.plain() for earlier in values[:index]]:
+            raise value.error(f"{value.plain()!r} is there twice")
+    return values
+
+
+def told(settings: Mapping[str, Any]) -> str:
+    """Return settings as messages list them.
+
+    >>> told({"protocol.optimizer.lr": 0.002, "adversarial.weight": 0.05})
+    'protocol.optimizer.lr: 0.002, adversarial.weight: 0.05'
+    """
+    return ", ".join(f"{key}: {value}" for key, value in settings.items())
+
+
+def in_trial(error: SpecError, name: str, settings: Mapping[str, Any]) -> SpecError:
+    """Return an error that also tells in which trial it comes up."""
+    return SpecError(f"{error}\n  in the trial {name} with {told(settings)}")

@@ -1,0 +1,151 @@
+"""The names that a benchmark file gives to things.
+
+Names that refer to other names: that they exist, and that following them ends.
+
+pydantic checks a part of a benchmark file; what it finds is said with place, allowed keys and nearest name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from segbench.errors import SpecError, nearest
+
+from .yaml import unknown_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from .yaml import Node, Place
+
+
+# Names become names of folders, columns of tables and parts of dotted paths.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+def check_name(name: str, place: Place) -> None:
+    """Raise SpecError if a name could not be the name of a folder."""
+    if not _NAME.fullmatch(name):
+        raise place.error(f"{name!r} cannot be a name: use letters, digits and . _ + -, a letter or digit first")
+
+
+def named_entries(node: Node, what: str) -> dict[str, Node]:
+    """Return the entries of a mapping from names that the file chooses; SpecError if there are none."""
+    entries = node.mapping(f"must be a mapping from the name of each {what} to what it is")
+    if not entries:
+        raise node.error(f"there is no {what}; a benchmark needs at least one")
+    for name, entry in entries.items():
+        check_name(name, entry.place)
+    return entries
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The name that something refers to, and where it does."""
+
+    to: str
+    place: Place
+
+
+def check_exists(reference: Reference, what: str, known: Iterable[str]) -> None:
+    """Raise SpecError with the nearest name if the reference dangles."""
+    names = list(known)
+    if reference.to not in names:
+        there_is = ", ".join(names) or "none"
+        raise reference.place.error(
+            f"there is no {what} {reference.to!r}; there is {there_is}.{nearest(reference.to, names)}"
+        )
+
+
+def in_order(references: Mapping[str, Iterable[Reference]]) -> list[str]:
+    """Return the names so that each comes after those it refers to; SpecError names the cycle and its places."""
+    graph = {name: [reference.to for reference in to] for name, to in references.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        # graphlib lists each name before the one that refers to it.
+        cycle = list(reversed(error.args[1]))
+    steps = [reference for name, to in pairwise(cycle) for reference in references[name] if reference.to == to]
+    others = "".join(f"\n  {step.place}: {step.to}" for step in steps[1:])
+    raise steps[0].place.error(f"this goes round in a circle: {' -> '.join(cycle)}{others}")
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], node: Node) -> Model:
+    """Return the model made of a mapping, without type conversions; null stands for a key's default.
+
+    Raises SpecError with one line for every mistake.
+    """
+    try:
+        return model.model_validate(_given(node), strict=True)
+    except ValidationError as error:
+        raise SpecError("\n".join(_mistakes(model, node, error.errors()))) from error
+
+
+def _given(node: Node) -> Any:
+    """Return the value without places and nulls, lists as the tuples that strict models want."""
+    if isinstance(node.value, dict):
+        return {key: _given(entry) for key, entry in node.value.items() if entry.value is not None}
+    if isinstance(node.value, list):
+        return tuple(_given(item) for item in node.value)
+    return node.value
+
+
+def _mistakes(model: type[BaseModel], root: Node, details: list[ErrorDetails]) -> list[str]:
+    """Return what is wrong in the order of the lines."""
+    found = [(*_find(root, detail["loc"]), detail) for detail in details]
+    found.sort(key=lambda entry: entry[1].line or 0)
+    return [str(place.error(_message(model, node, detail))) for node, place, detail in found]
+
+
+def _message(model: type[BaseModel], node: Node, detail: ErrorDetails) -> str:
+    location, kind = detail["loc"], detail["type"]
+    if kind == "extra_forbidden":
+        return unknown_key(str(location[-1]), list(_model_at(model, location[:-1]).model_fields))
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return str(detail["ctx"]["error"])
+    if kind == "model_type":
+        return f"must be a mapping with keys of {', '.join(_model_at(model, location).model_fields)}, not {node.kind()}"
+    if kind == "too_long":
+        return f"must have {detail['ctx']['max_length']} items, not {detail['ctx']['actual_length']}"
+    return f"{_requirement(detail['msg'])}, not {node.kind()}"
+
+
+def _requirement(message: str) -> str:
+    return (
+        message.replace("Input should be", "must be")
+        .replace("a valid boolean", "true or false")
+        .replace("a valid tuple", "a list")
+    )
+
+
+def _find(node: Node, location: tuple[int | str, ...]) -> tuple[Node, Place]:
+    """Return the deepest value on the way to a location, and the place of the location itself."""
+    for depth, step in enumerate(location):
+        if isinstance(node.value, dict) and step in node.value:
+            node = node.value[str(step)]
+        elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+        else:
+            return node, node.place.entry(".".join(map(str, location[depth:])))
+    return node, node.place
+
+
+def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    for step in location:
+        annotation = model.model_fields[str(step)].annotation
+        candidates = (annotation, *get_args(annotation))
+        model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return model

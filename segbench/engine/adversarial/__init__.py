@@ -1,0 +1,1 @@
+"""The discriminator in training: its step, what it is shown, and what is observed of it."""

@@ -1,0 +1,299 @@
+"""The critic and the rules of its game with the generator; the training loop deals the cards.
+
+Score maps of a critic: as one number a place, and their mean over the places that count.
+
+Placebos: the adversarial game with one link broken on purpose, at the same cost.
+
+A gain that stays with a placebo is none of the critic's knowledge. `frozen` (a critic that never learns) and `detached`
+(a weight of 0) need no code of their own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from segbench.engine.model.optimizers import build_optimizer
+from segbench.engine.numerics import autocast
+from segbench.errors import PluginError, SpecError
+
+from .pairing import pairing, predicted_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from torch import Tensor
+
+    from segbench.config.recipe import Adversarial
+    from segbench.engine.data.batches import Batch, TrainingBatches
+    from segbench.engine.model.mapping import GeneratorMapping
+
+    from .pairing import Pair
+
+
+SCORES = frozenset({"real", "fake"})
+
+
+FEATURES = frozenset({"real_features", "fake_features"})
+
+
+class Reading(NamedTuple):
+    """What a critic says of one field: its score maps and its features, where they were asked for."""
+
+    scores: Sequence[Tensor] = ()
+    features: Sequence[Tensor] = ()
+
+
+class CriticUpdate(NamedTuple):
+    """A critic's loss, penalty included, and its readings of the real and fake fields that it comes from."""
+
+    loss: Tensor
+    real: Reading
+    fake: Reading
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """A critic with its loss and penalty, and what it is shown.
+
+    `loss` has the methods `discriminator` and `generator`; `penalty` is a callable of critic, real and fake; `compiled`
+    is the critic's compiled forward pass, where it is to be used. `batches` is the stream of extra critic steps, None
+    where nothing is trained, `validation` one of real samples that are never trained on, None where there are none.
+    """
+
+    critic: nn.Module
+    loss: Any
+    penalty: Callable[[Callable[[Tensor], Any], Tensor, Tensor], Tensor] | None
+    recipe: Adversarial
+    mapping: GeneratorMapping
+    device: torch.device
+    precision: str
+    batches: TrainingBatches | None = None
+    validation: TrainingBatches | None = None
+    compiled: Callable[[Tensor], Any] | None = None
+
+    def compile(self) -> Adversary:
+        """Return the same adversary with a compiled forward pass of its critic."""
+        return replace(self, compiled=torch.compile(self.critic))
+
+    @property
+    def boundary(self) -> float | None:
+        """The score at which the critic is undecided; None where its loss knows none."""
+        boundary: float | None = getattr(self.loss, "boundary", 0.0)
+        return boundary
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the critic learns anything."""
+        return self.recipe.placebo != "frozen"
+
+    def extra_steps(self, step: int) -> int:
+        """Return the critic steps that come before the generator's step (from 0), each on a batch of its own."""
+        if not self.is_trained:
+            return 0
+        if self.recipe.alternate is not None:
+            return self.recipe.alternate if step % self.recipe.alternate == 0 else 0
+        return self.recipe.d_steps - 1
+
+    @property
+    def shares_batches(self) -> bool:
+        """Whether one critic step uses the batch, and the output, of the generator's step."""
+        return self.is_trained and self.recipe.alternate is None
+
+    def weight(self, step: int) -> float:
+        """Return the weight of the adversarial gradient, which rises linearly over the warm-up."""
+        if self.recipe.placebo == "detached":
+            return 0.0
+        return self.recipe.weight * min(1.0, (step + 1) / (self.recipe.warmup_steps + 1))
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return a new optimiser of the critic."""
+        return build_optimizer(self.recipe.optimizer, self.critic.parameters())
+
+    def pair(self, batch: Batch, output: Tensor) -> Pair:
+        """Return what the critic compares."""
+        return pairing(self.mapping.maps, batch, output, self.mapping.form)
+
+    @property
+    def scores_count(self) -> bool:
+        """Whether the critic learns to score real against fake; SegAN's, for one, compares features only."""
+        return bool(SCORES & asked(self.loss.discriminator))
+
+    def read(self, condition: Tensor | None, shown: Tensor, names: AbstractSet[str] = SCORES) -> Reading:
+        """Show the critic a field (N, F, H, W) under its condition, and return what `names` ask for."""
+        seen = joined(condition, shown)
+        with autocast(self.device, self.precision):
+            scores = score_maps((self.compiled or self.critic)(seen), len(shown), self.critic) if SCORES & names else []
+            features = features_of(self.critic, seen) if FEATURES & names else []
+        return Reading([score.float() for score in scores], [feature.float() for feature in features])
+
+    def critic_loss(self, pair: Pair, labels: Tensor, critic_step: int) -> CriticUpdate:
+        """Return the critic's loss at its own step (from 0); no gradient reaches the generator."""
+        pair = pair._replace(real=pair.real.detach(), fake=pair.fake.detach())
+        if self.recipe.placebo == "shuffled":
+            pair = with_shuffled_labels(pair)
+        names = asked(self.loss.discriminator)
+        real = self.read(pair.condition, pair.real, names)
+        fake = self.read(pair.condition, pair.fake, names)
+        loss = mean_loss(self.loss.discriminator, real, fake, labels, pair.mask)
+        settings = self.recipe.penalty
+        if settings is not None and critic_step % settings.every == 0:
+            loss = loss + settings.weight * settings.every * self.penalty_value(pair)
+        return CriticUpdate(loss, real, fake)
+
+    def penalty_value(self, pair: Pair) -> Tensor:
+        """Return the unweighted penalty, in float32 whatever the precision: it takes a gradient's gradient."""
+        assert self.penalty is not None
+        condition = None if pair.condition is None else pair.condition.float()
+        with torch.autocast(self.device.type, enabled=False):
+            return self.penalty(
+                lambda shown: self.critic(joined(condition, shown)), pair.real.float(), pair.fake.float()
+            )
+
+    def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
+        """Return what the critic makes the generator pay; its gradient reaches the generator through pair.fake only."""
+        names = asked(self.loss.generator)
+        fake = self.read(pair.condition, pair.fake, names & {"fake", "fake_features"})
+        with torch.no_grad():
+            real = self.read(pair.condition, pair.real, names & {"real", "real_features"})
+        return mean_loss(self.loss.generator, real, fake, labels, pair.mask)
+
+    def score_map(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Return how real the critic holds predictions, logits (N, K, H, W) of images, at each pixel, (N, 1, H, W).
+
+        Scores are resized to the images (bilinear, align_corners=False) and several maps averaged. Gradients are kept.
+        """
+        condition, fake = predicted_fields(self.mapping.maps, images, logits, self.mapping.form)
+        maps = [log_odds(scores) for scores in self.read(condition, fake).scores]
+        size = images.shape[-2:]
+        resized = [functional.interpolate(scores, size, mode="bilinear", align_corners=False) for scores in maps]
+        return torch.stack(resized).mean(dim=0)
+
+    def gradient(self, loss: Tensor, z: Tensor) -> Tensor:
+        """Return the gradient of the generator's adversarial loss at z, or the noise that stands for it."""
+        (gradient,) = torch.autograd.grad(loss, z)
+        return noise_like(gradient) if self.recipe.placebo == "noise" else gradient
+
+    def clip_weights(self) -> None:
+        """Bound the critic's weights where the recipe says so (WGAN, Arjovsky 2017)."""
+        if self.recipe.clip is not None:
+            with torch.no_grad():
+                torch._foreach_clamp_min_(list(self.critic.parameters()), -self.recipe.clip)
+                torch._foreach_clamp_max_(list(self.critic.parameters()), self.recipe.clip)
+
+
+def score_map_of(adversary: Adversary) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what shows where a finished critic believes predictions: of images and logits the scores (N, 1, H, W)."""
+
+    def score_map(images: Tensor, logits: Tensor) -> Tensor:
+        adversary.critic.eval()
+        with torch.no_grad():
+            return adversary.score_map(images, logits)
+
+    return score_map
+
+
+def joined(condition: Tensor | None, shown: Tensor) -> Tensor:
+    """Return condition and field as one input of a critic."""
+    return shown if condition is None else torch.cat([condition, shown], dim=1)
+
+
+def asked(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names that a loss's method asks for."""
+    return frozenset(inspect.signature(function).parameters)
+
+
+def score_maps(scores: Any, number: int, critic: nn.Module) -> list[Tensor]:
+    """Return a critic's output as a list of score maps; raise PluginError if it is something else."""
+    maps = list(scores) if isinstance(scores, (list, tuple)) else [scores]
+    if not maps or not all(isinstance(one, torch.Tensor) and one.ndim == 4 and len(one) == number for one in maps):
+        shapes = ", ".join(str(tuple(one.shape)) if isinstance(one, torch.Tensor) else str(type(one)) for one in maps)
+        raise PluginError(
+            f"discriminator {type(critic).__qualname__} returned {shapes} for {number} samples; expected raw scores "
+            f"({number}, 1, h, w) or ({number}, K + 1, h, w), or a list of such maps"
+        )
+    return maps
+
+
+def features_of(critic: nn.Module, seen: Tensor) -> list[Tensor]:
+    """Return a critic's features; raise PluginError if it offers none."""
+    offered = getattr(critic, "features", None)
+    if offered is None:
+        raise PluginError(
+            f"discriminator {type(critic).__qualname__} offers no features(x), which this adversarial loss compares; "
+            "take another discriminator or loss"
+        )
+    return list(offered(seen))
+
+
+def mean_loss(method: Callable[..., Tensor], real: Reading, fake: Reading, labels: Tensor, mask: Tensor) -> Tensor:
+    """Return a loss over all score maps: each map's values averaged over the pixels that count, then over the maps.
+
+    - labels: (N, H, W), nearest taken at the scores' resolution
+    - mask: (N, 1, H, W), bool; a score weighs as much as the share of its cell that counts
+    """
+    names = asked(method)
+    given: dict[str, Any] = {"real_features": real.features, "fake_features": fake.features}
+    if not SCORES & names:
+        return masked_mean(method(**{name: value for name, value in given.items() if name in names}), mask)
+    losses = []
+    for place in range(max(len(real.scores), len(fake.scores))):
+        score = (fake.scores or real.scores)[place]
+        if score.shape[1] > 1 and "labels" not in names and {"real", "fake"} & names:
+            raise SpecError(
+                f"the discriminator gives {score.shape[1]} scores a pixel, one a class, but the adversarial loss "
+                "takes one score alone; take a loss of classes (gan/per_pixel_classes), or another discriminator"
+            )
+        if real.scores:
+            given["real"] = real.scores[place]
+        if fake.scores:
+            given["fake"] = fake.scores[place]
+        if "labels" in names:
+            given["labels"] = functional.interpolate(labels[:, None].float(), score.shape[-2:])[:, 0].long()
+        values = method(**{name: value for name, value in given.items() if name in names})
+        losses.append(masked_mean(values, mask))
+    return torch.stack(losses).mean()
+
+
+def log_odds(scores: Tensor) -> Tensor:
+    """Return scores (N, 1, h, w), float32, that are the greater the more real: scores of that shape as they are.
+
+    Of K+1 classes (N, K+1, h, w), the last one fake, it is logsumexp(classes) - fake, the log odds of being real.
+    """
+    scores = scores.float()
+    if scores.shape[1] == 1:
+        return scores
+    return scores[:, :-1].logsumexp(1, keepdim=True) - scores[:, -1:]
+
+
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of values (N, 1, h, w) or (N, h, w) over the cells that count; a scalar is returned as it is."""
+    if values.ndim == 0:
+        return values
+    if values.ndim == 3:
+        values = values[:, None]
+    height, width = values.shape[-2:]
+    share = functional.adaptive_avg_pool2d(mask.float(), (height, width))
+    return (values * share).sum() / (share.sum() * values.shape[1]).clamp_min(torch.finfo(share.dtype).tiny)
+
+
+def with_shuffled_labels(pair: Pair) -> Pair:
+    """Return the pair with real and fake exchanged in half of the samples, drawn anew each time."""
+    exchanged = (torch.rand(len(pair.real), 1, 1, 1) < 0.5).to(pair.real.device)
+    real = torch.where(exchanged, pair.fake, pair.real)
+    fake = torch.where(exchanged, pair.real, pair.fake)
+    return pair._replace(real=real, fake=fake)
+
+
+def noise_like(gradient: Tensor) -> Tensor:
+    """Return normal noise in which every sample has the norm of the gradient's sample."""
+    noise = torch.randn(gradient.shape).to(gradient)
+    norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / torch.linalg.vector_norm(noise.flatten(1), dim=1)
+    scaled: Tensor = noise * norms.view(-1, *[1] * (gradient.ndim - 1))
+    return scaled

@@ -1,0 +1,349 @@
+"""What a sampled training step tells of the adversarial game; nothing here waits for the device.
+
+What is observed of an adversarial game while it is played: pure functions of tensors, and the log of what they give.
+
+Nothing here waits for the device: every observation is a 0-dim float32 tensor there, and the log brings them to the
+host in one transfer when it is read. Observing draws no random numbers and changes no weights. `observe_...` functions
+return observations by the names of `CriticPoint`; the rules that judge them are in segbench/stats/health.py.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from segbench.engine.generation.metrics import diversity, nearest
+from segbench.engine.numerics import autocast
+from segbench.store.record import CriticPoint
+
+from .adversary import log_odds, masked_mean
+from .pairing import MATCHED_TO_PREDICTION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from segbench.engine.data.batches import Batch
+    from segbench.engine.training.loop import Training
+
+    from .adversary import Adversary, CriticUpdate, Reading
+    from .pairing import Pair
+
+    Numbers = dict[str, Tensor]
+    Observation = Mapping[str, Tensor]
+    Scores = Tensor | Sequence[Tensor]
+
+
+def observe_step(
+    training: Training,
+    adversary: Adversary,
+    step: int,
+    batch: Batch,
+    pair: Pair,
+    update: CriticUpdate | None,
+    z: Tensor,
+) -> Numbers:
+    """Return what scores and outputs tell, by names of `CriticPoint`; `update` is the critic's step on this batch."""
+    seen = {}
+    if adversary.scores_count:
+        with buffers_kept(adversary.critic):
+            seen = observe_critic(training, adversary, step, pair, update, z)
+    if update is not None:
+        seen |= {"critic_loss": update.loss, "critic_gradient": gradient_norm(adversary.critic.parameters())}
+    return {**seen, **observe_output(training, batch, z)}
+
+
+def observe_critic(
+    training: Training, adversary: Adversary, step: int, pair: Pair, update: CriticUpdate | None, z: Tensor
+) -> Numbers:
+    """Return the critic's mean scores and accuracies on reals, fakes, and reals that it never trains on."""
+    real, fake = (
+        (update.real, update.fake)
+        if update is not None and adversary.recipe.placebo != "shuffled"
+        else (_reading(adversary, pair, pair.real), _reading(adversary, pair, pair.fake))
+    )
+    unseen = unseen_reading(training, adversary, step, z)
+    return observe_scores(
+        real.scores,
+        fake.scores,
+        adversary.boundary,
+        mask=pair.mask,
+        validation=None if unseen is None else unseen[0].scores,
+        validation_mask=None if unseen is None else unseen[1],
+    )
+
+
+def observe_output(training: Training, batch: Batch, z: Tensor) -> Numbers:
+    """Return how sure predictions are, and how generated images differ."""
+    maps, channels = training.mapping.maps, batch.images.shape[1]
+    made: Numbers = {}
+    if maps.startswith("noise"):
+        images = z.detach()[:, :channels]
+        made["nearest"] = nearest(images, batch.images)
+        if len(images) > 1:
+            made |= {"diversity": diversity(images), "real_diversity": diversity(batch.images)}
+    logits = z[:, channels:] if maps == "noise -> image, labels" else z
+    if maps.endswith("labels"):
+        made |= observe_confidence(logits)
+    if maps in ("image -> labels", "image, labels -> labels"):
+        made |= observe_classes(logits, batch.labels, training.mapping.form.ignore_index)
+    return made
+
+
+def observe_pull(supervised: Tensor | None, adversarial: Tensor, loss: Tensor, scale: float) -> Numbers:
+    """Return how the adversarial gradient at the output compares with the supervised one, both times `scale`."""
+    unscaled = None if supervised is None else supervised / scale
+    return {"generator_loss": loss, **observe_gradients(unscaled, adversarial / scale)}
+
+
+def unseen_reading(training: Training, adversary: Adversary, step: int, z: Tensor) -> tuple[Reading, Tensor] | None:
+    """Return the critic's reading of reals that it never trains on, and their mask; None where there are none.
+
+    The critic stays in training mode, as it was for the others, so that the scores can be compared.
+    """
+    if adversary.validation is None:
+        return None
+    batch = adversary.validation.at(step)
+    output = z.new_zeros((len(batch.images), *z.shape[1:2], *batch.images.shape[-2:]))
+    if adversary.mapping.form.encoding.use in MATCHED_TO_PREDICTION:
+        training.network.eval()
+        with torch.no_grad(), autocast(training.device, training.protocol.precision):
+            output = training.network(*training.mapping.inputs(batch, training.seed, step)).float()
+        training.network.train()
+    pair = adversary.pair(batch, output)
+    return _reading(adversary, pair, pair.real), pair.mask
+
+
+@contextmanager
+def buffers_kept(critic: nn.Module) -> Iterator[None]:
+    """Put back what a pass in training mode moves on: running statistics, the vectors of a spectral norm."""
+    kept = [(buffer, buffer.clone()) for buffer in critic.buffers()]
+    yield
+    with torch.no_grad():
+        for buffer, value in kept:
+            buffer.copy_(value)
+
+
+def _reading(adversary: Adversary, pair: Pair, shown: Tensor) -> Reading:
+    with torch.no_grad():
+        return adversary.read(pair.condition, shown)
+
+
+# An observation costs an eighth of a step, most of it the critic's pass over reals of the validation split (U-Net R18,
+# PatchGAN, batch 8, measured on a CPU); at one step in ten that is 1.2 %, and 3 % is allowed.
+EVERY = 10
+
+
+# When a log is full every second point goes and observations become half as frequent, so that a checkpoint stays small.
+MOST_POINTS = 1024
+
+
+# Norms below this count as this, which keeps ratios finite where a gradient vanishes.
+SMALLEST_NORM = 1e-12
+
+
+# Added to both entropies of class histograms: where both truth and prediction have one class, their ratio is 1.
+ENTROPY_OFFSET = 1e-3
+
+
+NAMES = frozenset(CriticPoint.model_fields) - {"step"}
+
+
+def observe_scores(
+    real: Scores,
+    fake: Scores,
+    boundary: float | None,
+    *,
+    validation: Scores | None = None,
+    mask: Tensor | None = None,
+    validation_mask: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Return mean score and accuracy of the critic on reals, fakes and, if given, reals of the validation split.
+
+    A real score is right above the boundary and a fake one below, a score on it counts half. Where the loss has no
+    boundary of its own (None) it is the midpoint between the mean real and the mean fake score. Several score maps
+    (multiscale) count alike, each with its own midpoint. With validation scores the heuristic `overfit` is added.
+
+    - real, fake, validation: raw scores (N, 1, h, w) or (N, K+1, h, w), see `log_odds`, or lists of them
+    - mask, validation_mask: (N, 1, H, W), bool; a score weighs as much as the share of its cell that counts
+    """
+    groups = [_maps(scores) for scores in (real, fake, *([] if validation is None else [validation]))]
+    masks = (mask, mask, validation_mask)
+    means = [
+        torch.stack([_masked_mean(score, shown) for score in maps]) for maps, shown in zip(groups, masks, strict=False)
+    ]
+    middle = (means[0] + means[1]) / 2 if boundary is None else torch.full_like(means[0], boundary)
+    observed = {}
+    names = ("real", "fake", "validation")
+    for name, maps, mean, shown in zip(names, groups, means, masks, strict=False):
+        above = [_share_above(score, at, shown) for score, at in zip(maps, middle, strict=True)]
+        share = torch.stack(above).mean()
+        observed[name] = mean.mean()
+        observed[f"{name}_accuracy"] = 1 - share if name == "fake" else share
+    if validation is not None:
+        observed["overfit"] = overfit(observed["real"], observed["fake"], observed["validation"])
+    return observed
+
+
+def overfit(real: Tensor, fake: Tensor, validation: Tensor) -> Tensor:
+    """Return the heuristic r_v (Karras 2020), (real - validation) / (real - fake) of mean scores; 0 where undefined."""
+    gap = real - fake
+    return torch.where(gap == 0, 0.0, (real - validation) / torch.where(gap == 0, 1.0, gap))
+
+
+def observe_gradients(supervised: Tensor | None, adversarial: Tensor) -> dict[str, Tensor]:
+    """Return the norms of both gradients at the generator's output, their ratio and their cosine.
+
+    The gradients have one shape, whatever it is; the adversarial one comes with its weight, and both without a loss
+    scale. `ratio` is adversarial / supervised norm; the cosine is 0 where one of them is. Without a supervised term
+    there is the adversarial norm only.
+    """
+    norm = _norm(adversarial)
+    if supervised is None:
+        return {"adversarial_gradient": norm}
+    other = _norm(supervised)
+    product = (supervised.detach().float() * adversarial.detach().float()).sum()
+    return {
+        "supervised_gradient": other,
+        "adversarial_gradient": norm,
+        "ratio": norm / other.clamp_min(SMALLEST_NORM),
+        "cosine": product / (norm.clamp_min(SMALLEST_NORM) * other.clamp_min(SMALLEST_NORM)),
+    }
+
+
+def observe_confidence(logits: Tensor) -> dict[str, Tensor]:
+    """Return the mean top probability and the mean entropy [nats] of logits (N, K, H, W) over their pixels."""
+    probabilities = logits.detach().float().softmax(1)
+    return {
+        "top_probability": probabilities.amax(1).mean(),
+        "entropy": torch.special.entr(probabilities).sum(1).mean(),
+    }
+
+
+def observe_classes(logits: Tensor, labels: Tensor, ignore_index: int) -> dict[str, Tensor]:
+    """Return the entropy of the histogram of predicted classes over that of the true ones; 0 is one class everywhere.
+
+    - logits: (N, K, H, W)
+    - labels: (N, H, W), int64; pixels of ignore_index count in neither histogram
+    """
+    num_classes = logits.shape[1]
+    weights = (labels != ignore_index).flatten().float()
+    predicted = _histogram(logits.detach().max(1).indices.flatten(), weights, num_classes)
+    true = _histogram(labels.flatten().clamp(0, num_classes - 1), weights, num_classes)
+    return {"class_entropy": (_entropy(predicted) + ENTROPY_OFFSET) / (_entropy(true) + ENTROPY_OFFSET)}
+
+
+def gradient_norm(parameters: Iterable[torch.nn.Parameter]) -> Tensor:
+    """Return the norm of the gradients that parameters hold, all of them as one vector; 0 if none holds any."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients).float()
+
+
+class HealthLog:
+    """The observations of a run by step, on their device until they are read.
+
+    if log.is_due(step):
+        log.add(step, {**observe_scores(...), "critic_loss": loss})
+    """
+
+    def __init__(self) -> None:
+        self.every = EVERY
+        self._read: dict[int, dict[str, float | None]] = {}
+        self._waiting: dict[int, tuple[list[str], Tensor]] = {}
+
+    def is_due(self, step: int, steps: int | None = None) -> bool:
+        """Tell whether to observe a step, counted from 0: the first, every tenth, and the last if `steps` is known.
+
+        A run of any length so has a first and a last point; in long ones points become less frequent.
+        """
+        return step % self.every == 0 or step + 1 == steps
+
+    def add(self, step: int, observed: Observation) -> None:
+        """Keep the observations of a step, 0-dim tensors by names of `CriticPoint`; more of a step are put together."""
+        if unknown := sorted(observed.keys() - NAMES):
+            raise ValueError(f"no such fields of CriticPoint: {', '.join(unknown)}")
+        if not observed:
+            return
+        names, values = list(observed), torch.stack([value.detach().float() for value in observed.values()])
+        if step in self._waiting:
+            earlier_names, earlier = self._waiting[step]
+            names, values = earlier_names + names, torch.cat([earlier, values])
+        self._waiting[step] = (names, values)
+        if len(self._read.keys() | self._waiting.keys()) > MOST_POINTS:
+            self._thin()
+
+    def points(self) -> list[CriticPoint]:
+        """Return the points in the order of their steps; what was not finite is null (see `non_finite`)."""
+        self._fetch()
+        return [CriticPoint(step=step, **self._read[step]) for step in sorted(self._read)]
+
+    def non_finite(self) -> list[int]:
+        """Return the steps at which something observed was NaN or infinite."""
+        self._fetch()
+        return sorted(step for step, values in self._read.items() if None in values.values())
+
+    def state(self) -> dict[str, Any]:
+        """Return the log as plain values that JSON can hold."""
+        self._fetch()
+        return {"every": self.every, "points": [[step, self._read[step]] for step in sorted(self._read)]}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> HealthLog:
+        """Return the log that `state` was taken of."""
+        log = cls()
+        log.every = state["every"]
+        log._read = {step: dict(values) for step, values in state["points"]}
+        return log
+
+    def _fetch(self) -> None:
+        """Bring what waits on the device to the host, all at once."""
+        if not self._waiting:
+            return
+        fetched = iter(torch.cat([values for _, values in self._waiting.values()]).tolist())
+        for step, (names, _) in self._waiting.items():
+            values = {name: value if math.isfinite(value := next(fetched)) else None for name in names}
+            self._read[step] = {**self._read.get(step, {}), **values}
+        self._waiting.clear()
+
+    def _thin(self) -> None:
+        """Observe half as often from now on, and drop the points that would not have been taken at that pace."""
+        self.every *= 2
+        for points in (self._read, self._waiting):
+            for step in [step for step in points if step % self.every]:
+                del points[step]
+
+
+def _maps(scores: Scores) -> list[Tensor]:
+    return [log_odds(one.detach()) for one in ([scores] if isinstance(scores, torch.Tensor) else scores)]
+
+
+def _masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    return values.mean() if mask is None else masked_mean(values, mask)
+
+
+def _share_above(scores: Tensor, boundary: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the share of scores above the boundary, those on it counted half; NaN if a score is."""
+    distance = scores - boundary
+    # The sign of NaN is 0 in torch, which would count as half right.
+    return _masked_mean(((distance.sign() + 1) / 2).masked_fill(distance.isnan(), torch.nan), mask)
+
+
+def _norm(gradient: Tensor) -> Tensor:
+    """Return the norm in float32; on a CPU linalg.vector_norm sums one by one and loses digits on large tensors."""
+    return gradient.detach().float().square().sum().sqrt()
+
+
+def _histogram(classes: Tensor, weights: Tensor, num_classes: int) -> Tensor:
+    """Return the share of each class (num_classes,) among weighted pixels; bincount would wait for the device."""
+    counts = torch.zeros(num_classes, dtype=torch.float64, device=classes.device)
+    counts.scatter_add_(0, classes, weights.double())
+    return counts / counts.sum().clamp_min(1)
+
+
+def _entropy(shares: Tensor) -> Tensor:
+    entropy: Tensor = torch.special.entr(shares).sum()
+    return entropy.float()

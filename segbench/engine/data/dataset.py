@@ -1,0 +1,114 @@
+"""A cell's dataset: what it is, and its splits on the training device.
+
+The groups of images that are alike, by what a dataset says of them.
+
+What a cell leaves of its dataset, so that its network can be used where the data is not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from segbench.config.protocol import Frozen
+from segbench.errors import DataError, RecordError
+from segbench.registry.datasets import open_dataset
+
+from .cache import pack
+from .resident import ResidentSplit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
+
+    from segbench.contract import Dataset
+    from segbench.plan.cell import Cell
+    from segbench.registry import Registry
+
+    from .cache import PackedSplit
+
+
+class CellData:
+    """A dataset and its splits, each brought to the device once."""
+
+    def __init__(self, dataset: Dataset, cache_key: str, device: torch.device) -> None:
+        self.dataset = dataset
+        self.num_classes = len(dataset.classes)
+        self._cache_key, self._device = cache_key, device
+        self._resident: dict[str, ResidentSplit] = {}
+
+    def packed(self, split: str) -> PackedSplit:
+        """Return a split from the cache, decoding it first where it is not there."""
+        return pack(self.dataset, split, self._cache_key)
+
+    def resident(self, split: str) -> ResidentSplit:
+        """Return a split whose pixels lie on the device, or on the host where they do not fit."""
+        if split not in self._resident:
+            self._resident[split] = ResidentSplit(self.packed(split), self._device)
+        return self._resident[split]
+
+
+def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
+    """Open the cell's dataset; raise DataError if it is not at hand."""
+    offer = registry.find("dataset", cell.dataset.use)
+    assert cell.cache_key is not None, "a cell runs only once its data is at hand"
+    dataset = open_dataset(offer, cell.dataset.root, cell.dataset.options)
+    return CellData(dataset, cell.cache_key, device)
+
+
+def common_size(split: ResidentSplit | PackedSplit) -> tuple[int, int]:
+    """Return the most frequent (height, width) of a split's images; the first one among equals."""
+    return Counter((int(height), int(width)) for height, width in split.sizes).most_common(1)[0][0]
+
+
+def clusters_of(dataset: Dataset, ids: Sequence[str], name: str) -> tuple[str, ...] | None:
+    """Return the group of each image by its id; None if the dataset, which messages call `name`, tells of none.
+
+    Raises DataError where its `cluster` returns something else than the name of a group.
+    """
+    if dataset.cluster is None:
+        return None
+    clusters = tuple(dataset.cluster(one) for one in ids)
+    for one, cluster in zip(ids, clusters, strict=True):
+        if not isinstance(cluster, str) or not cluster:
+            raise DataError(
+                f"dataset {name!r}: its cluster function returned {cluster!r} for the image {one!r}; it must return "
+                "the name of a group, a text that is not empty. Mend it in the dataset's plugin, or give cluster=None"
+            )
+    return clusters
+
+
+DATASET = "dataset.json"
+
+
+class DatasetDescription(Frozen):
+    """The classes with their colours, the label that is ignored, and the number of image channels."""
+
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    ignore_index: int
+    channels: int
+
+
+def description_of(dataset: Dataset) -> DatasetDescription:
+    """Return the description of a dataset."""
+    return DatasetDescription(
+        classes=tuple(dataset.classes),
+        palette=tuple(dataset.palette),
+        ignore_index=dataset.ignore_index,
+        channels=dataset.channels,
+    )
+
+
+def read_description(path: Path) -> DatasetDescription:
+    """Return what a cell left of its dataset; RecordError if it is missing or damaged."""
+    try:
+        return DatasetDescription.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise RecordError(f"{path} does not describe a dataset: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,135 @@
+"""The devices that torch can compute on, each tried.
+
+Where a worker runs, for a parent process that does not import torch.
+
+Where a cell runs: the device that is meant, and the facts that belong to every measurement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from segbench.errors import SegbenchError
+from segbench.plan.machine import CPU_INFO, cpu_flags, usable_cores
+from segbench.plan.warnings import NATIVE_BF16
+
+if TYPE_CHECKING:
+    from .job import Channel
+
+
+def devices() -> list[dict[str, Any]]:
+    """Return the CPU and every CUDA device: name, bf16 support, and the error if it cannot compute."""
+    found = [torch.device("cpu"), *(torch.device("cuda", index) for index in range(torch.cuda.device_count()))]
+    return [_described(device) for device in found]
+
+
+def _described(device: torch.device) -> dict[str, Any]:
+    try:
+        torch.ones(2, 2, device=device).sum().item()
+        name, bf16 = device_name(device), bf16_support(device)
+    except RuntimeError as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return {"device": str(device), "name": None, "bf16": None, "error": first_line}
+    return {"device": str(device), "name": name, "bf16": bf16, "error": None}
+
+
+def probe(device: str, channel: Channel) -> dict[str, Any]:
+    """Return the environment of a run, its "device" the one that auto, cpu, cuda or cuda:N means here.
+
+    Raises SegbenchError for a device that is not there.
+    """
+    return environment(resolve_device(device), torch.get_num_threads())
+
+
+_BF16_CAPABILITY = (8, 0)  # CUDA compute capability of the first devices that multiply bfloat16 numbers
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device meant by "auto" (a CUDA device if there is one), "cpu", "cuda" (the first one) or "cuda:N".
+
+    Raises SegbenchError for another name, and for a CUDA device that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, colon, index = name.partition(":")
+    if kind != "cuda" or (colon and not (index.isascii() and index.isdigit())):
+        raise SegbenchError(f"unknown device {name!r}; allowed are auto, cpu, cuda and cuda:N, such as cuda:0")
+    return _cuda_device(name, int(index or 0))
+
+
+def _cuda_device(name: str, index: int) -> torch.device:
+    if not torch.cuda.is_available():
+        raise SegbenchError(f"device {name!r} was asked for, but {_why_no_cuda()}; use --device cpu or auto")
+    count = torch.cuda.device_count()
+    if index >= count:
+        raise SegbenchError(f"device {name!r} was asked for, but there are {count}: cuda:0 to cuda:{count - 1}")
+    return torch.device("cuda", index)
+
+
+def _why_no_cuda() -> str:
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    return f"torch {torch.__version__} (CUDA {torch.version.cuda}) finds no usable device"
+
+
+def environment(device: torch.device, threads: int) -> dict[str, Any]:
+    """Return what a result depends on beside its recipe, ready for JSON.
+
+    `machine` is the same for all runs on one machine and kind of device. `memory` says what peak memory means there:
+    bytes "allocated on device" by torch, or "resident" bytes of the process. `bf16` tells whether the device multiplies
+    bfloat16 numbers itself. `started` is the current time (UTC).
+    """
+    host, cpu, name = platform.node(), cpu_name(), device_name(device)
+    return {
+        "device": str(device),
+        "device_name": name,
+        "cpu": cpu,
+        "threads": threads,
+        "cores": usable_cores(),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": host,
+        "machine": hashlib.sha256("\n".join((host, cpu, name)).encode()).hexdigest()[:12],
+        "segbench": version("segbench"),
+        "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
+        "memory": "allocated on device" if device.type == "cuda" else "resident",
+        "bf16": bf16_support(device),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """Return the model of a device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def bf16_support(device: torch.device) -> Literal["native", "emulated", "unknown"]:
+    """Tell whether a device multiplies bfloat16 numbers itself; "unknown" where the CPU does not tell."""
+    if device.type == "cuda":
+        native = torch.cuda.get_device_capability(device) >= _BF16_CAPABILITY
+    elif (flags := cpu_flags()) is None:
+        return "unknown"
+    else:
+        native = not NATIVE_BF16.isdisjoint(flags)
+    return "native" if native else "emulated"
+
+
+def cpu_name() -> str:
+    """Return the CPU's model."""
+    if CPU_INFO.is_file():
+        for line in CPU_INFO.read_text(errors="replace").splitlines():
+            name, _, model = line.partition(":")
+            if name.strip() == "model name":
+                return model.strip()
+    return platform.processor() or platform.machine()

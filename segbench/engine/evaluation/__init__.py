@@ -1,0 +1,1 @@
+"""From images and a trained network to per-image counts."""

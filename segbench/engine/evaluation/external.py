@@ -1,0 +1,121 @@
+"""Score label maps that any other tool has made, as a record without training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from segbench.engine.data.cache import pack
+from segbench.engine.data.dataset import clusters_of
+from segbench.engine.data.files import find_label_maps, read_label_map
+from segbench.engine.device import environment
+from segbench.plan.key import cache_key, fingerprint, keep_copies, plugin_files, required_versions, source_hash
+from segbench.registry.datasets import open_dataset
+from segbench.stats.definitions import definitions
+from segbench.stats.scores import per_class, scores
+from segbench.store.counts import Counts, write_counts
+from segbench.store.record import Evaluated, Record
+
+from .evaluate import USUAL_BOUNDARIES, Rules, joined, label_counts, small_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from segbench.config.protocol import Boundaries
+    from segbench.config.recipe import DatasetUse
+    from segbench.engine.data.cache import PackedSplit
+    from segbench.registry import Registry
+    from segbench.store.folder import ResultsFolder
+
+
+class Entry(NamedTuple):
+    """Where scores stand in a table: the dataset's name there, the split scored, the method's name and its seed."""
+
+    dataset: str
+    split: str
+    method: str
+    seed: int
+
+
+def score_predictions(
+    folder: Path,
+    use: DatasetUse,
+    entry: Entry,
+    registry: Registry,
+    results: ResultsFolder,
+    boundaries: Boundaries = USUAL_BOUNDARIES,
+) -> Record:
+    """Count a folder of label maps against the truth of a split, and write record and counts.
+
+    The key covers the predicted classes, the data, the widths of `boundaries` and the entry, so scoring the same twice
+    leaves one record. Raises DataError for data that is not at hand and for label maps that are missing, left over or
+    malformed (`find_label_maps`, `read_label_map`), RecordError for a results folder that cannot be written.
+    """
+    offer = registry.find("dataset", use.use)
+    dataset = open_dataset(offer, use.root, use.options)
+    mark = fingerprint(dataset)
+    packed = pack(dataset, entry.split, cache_key(use, mark, source_hash(offer), required_versions(offer)))
+    counts, digest = count_predictions(folder, packed, boundaries)
+    counts = replace(counts, clusters=clusters_of(dataset, packed.ids, entry.dataset))
+    spec = {
+        "scored": True,
+        "dataset": {**use.model_dump(mode="json", exclude={"root"}), "fingerprint": mark},
+        "split": entry.split,
+        "predictions": digest,
+        "boundaries": boundaries.model_dump(mode="json"),
+    }
+    record = scored_record(counts, dataset.classes, spec, entry, results.benchmark)
+    record = record.model_copy(update={"plugin_files": plugin_files([use.use])})
+    keep_copies([use.use], results.cell_folder(record.key))
+    write_counts(results.cell_folder(record.key), counts)
+    results.write(record)
+    return record
+
+
+def count_predictions(folder: Path, packed: PackedSplit, boundaries: Boundaries) -> tuple[Counts, str]:
+    """Return all that label maps let count, and a hash of all ids and predicted classes."""
+    digest, rules = hashlib.sha256(), Rules(packed.num_classes, packed.ignore_index, boundaries)
+    parts = []
+    for index, path in enumerate(find_label_maps(folder, packed.ids)):
+        truth = packed.labels(index)
+        prediction = read_label_map(path, truth, packed.num_classes, packed.ignore_index)
+        digest.update(f"{packed.ids[index]} {prediction.shape} ".encode())
+        digest.update(prediction.astype("<u2").tobytes())
+        counted = np.where(truth == packed.ignore_index, 0, prediction)
+        pair = (torch.from_numpy(counted)[None], torch.from_numpy(truth.astype(np.int64))[None])
+        parts.append(label_counts(*pair, small_in(packed, [index], pair[0].device), rules))
+    return Counts(ids=packed.ids, split=packed.split, sizes=packed.sizes, **joined(parts)), digest.hexdigest()
+
+
+def scored_record(
+    counts: Counts, classes: Sequence[str], spec: Mapping[str, Any], entry: Entry, benchmark: str
+) -> Record:
+    """Return the record of label maps that were made elsewhere."""
+    found = scores(counts)
+    return Record(
+        key=_key(spec, entry),
+        benchmark=benchmark,
+        dataset=entry.dataset,
+        subset="all",
+        method=entry.method,
+        seed=entry.seed,
+        status="ok",
+        scores=found,
+        per_class=per_class(counts),
+        definitions=definitions(found),
+        evaluated=Evaluated(split=counts.split, images=len(counts.ids), classes=list(classes)),
+        spec=dict(spec),
+        environment=environment(torch.device("cpu"), torch.get_num_threads()),
+    )
+
+
+def _key(spec: Mapping[str, Any], entry: Entry) -> str:
+    """Return 16 hexadecimal digits, as the key of a trained cell has."""
+    canonical = json.dumps({"spec": spec, "entry": entry._asdict()}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

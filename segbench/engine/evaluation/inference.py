@@ -1,0 +1,130 @@
+"""A network applied to images: logits of the whole image, or probabilities averaged over a sliding window.
+
+What a network makes of one image: the scores of its classes, their probabilities, and the labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import torch
+
+from segbench.engine.data.batches import normalise
+from segbench.engine.numerics import autocast, memory_format
+
+from .confusion import classify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from segbench.config.protocol import TrainingProtocol, Window
+
+    Network = Callable[[torch.Tensor], torch.Tensor]
+
+
+def predict_labels(
+    network: Network, image: torch.Tensor, white: int, protocol: TrainingProtocol
+) -> NDArray[np.integer[Any]]:
+    """Return the classes (H, W) that a network sees in one image (C, H, W) of pixel values 0 to `white`.
+
+    Image and network are on one device, the network in evaluation mode.
+    """
+    images = normalise(image[None], white, memory_format(protocol.channels_last))
+    scores = class_scores(network, images, precision=protocol.precision, window=protocol.window)
+    labels: NDArray[np.integer[Any]] = classify(scores)[0].cpu().numpy()
+    return labels
+
+
+def class_scores(network: Network, images: torch.Tensor, *, precision: str, window: Window | None) -> torch.Tensor:
+    """Return what each class scores at each pixel, float32 (N, K, H, W), for images (N, C, H, W).
+
+    Without a window these are the network's logits; with one, class probabilities: the softmax of each window's logits,
+    averaged where windows overlap. The network must be in evaluation mode.
+    """
+    with torch.inference_mode(), autocast(images.device, precision):
+        if window is None:
+            return _float_logits(network, images)
+        return _windowed_probabilities(network, images, window)
+
+
+def _float_logits(network: Network, images: torch.Tensor) -> torch.Tensor:
+    return network(images).float()
+
+
+def _windowed_probabilities(network: Network, images: torch.Tensor, window: Window) -> torch.Tensor:
+    number, _, height, width = images.shape
+    windows_at = images.new_zeros(height, width)
+    total = None
+    for rows, columns in window_slices((height, width), window):
+        probabilities = _float_logits(network, images[:, :, rows, columns]).softmax(dim=1)
+        if total is None:
+            total = probabilities.new_zeros(number, probabilities.shape[1], height, width)
+        total[:, :, rows, columns] += probabilities
+        windows_at[rows, columns] += 1
+    assert total is not None, "there is at least one window"
+    return total.div_(windows_at)
+
+
+def window_slices(size: tuple[int, int], window: Window) -> Iterator[tuple[slice, slice]]:
+    """Yield the rows and columns of each window over an image of `size` (height, width), row by row.
+
+    The last window of a row or column is shifted back to the border; an image smaller than the window is one window.
+    """
+    starts = [_starts(*axis) for axis in zip(size, window.size, window.stride, strict=True)]
+    for top, left in product(*starts):
+        yield slice(top, top + window.size[0]), slice(left, left + window.size[1])
+
+
+def _starts(length: int, window: int, stride: int) -> list[int]:
+    """Return where the windows along one axis begin.
+
+    >>> _starts(10, 4, 3), _starts(9, 4, 3), _starts(3, 4, 3)
+    ([0, 3, 6], [0, 3, 5], [0])
+    """
+    last = max(0, length - window)
+    return [*range(0, last, stride), last]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One image as the network received it, (1, C, H, W) in [-1, 1], and what its classes scored, (1, K, H, W).
+
+    The scores are logits, or `averaged` probabilities of a sliding window (`inference.class_scores`).
+    """
+
+    images: Tensor
+    scores: Tensor
+    averaged: bool
+
+    @property
+    def labels(self) -> NDArray[np.integer[Any]]:
+        """The class of the highest score of each pixel, (H, W)."""
+        labels: NDArray[np.integer[Any]] = classify(self.scores)[0].cpu().numpy()
+        return labels
+
+    @property
+    def probabilities(self) -> Tensor:
+        """The class probabilities, (1, K, H, W), which add up to 1."""
+        return self.scores if self.averaged else self.scores.softmax(dim=1)
+
+    @property
+    def logits(self) -> Tensor:
+        """Numbers whose softmax are the class probabilities, (1, K, H, W)."""
+        return self.scores.clamp_min(torch.finfo(self.scores.dtype).tiny).log() if self.averaged else self.scores
+
+
+def predict_image(network: Network, image: Tensor, white: int, protocol: TrainingProtocol) -> Prediction:
+    """Apply a network to one image (C, H, W) of pixel values 0 to `white`.
+
+    Image and network are on one device, the network in evaluation mode.
+    """
+    images = normalise(image[None], white, memory_format(protocol.channels_last))
+    scores = class_scores(network, images, precision=protocol.precision, window=protocol.window)
+    return Prediction(images, scores, averaged=protocol.window is not None)

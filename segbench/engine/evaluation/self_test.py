@@ -1,0 +1,201 @@
+"""The ground-truth self-test of a dataset: its truth scores exactly 1, and a guess what its class counts say.
+
+Both label maps go through the counting code of evaluation. What they must give is worked out from the labels by other
+means, so a dataset, a decoder or a counter that shifts ids or counts what is ignored does not pass.
+"""
+
+from __future__ import annotations
+
+from math import isclose
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from segbench.engine.model.mapping import FieldForm, palette_colours, palette_image
+from segbench.engine.model.network import Decoded
+from segbench.errors import DataError
+from segbench.stats.scores import scores
+from segbench.store.counts import Counts
+
+from .confusion import classify
+from .evaluate import Rules, confusion_of, joined, label_counts, small_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from segbench.contract import Dataset
+    from segbench.engine.data.cache import PackedSplit
+
+    Pixels = NDArray[np.int64]
+
+
+# Boundaries take some ten times as long to count as pixels do; so many images of a split will do.
+BOUNDARY_IMAGES = 16
+
+
+CONFUSION_SCORES = ("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice", "per_image_miou")
+
+
+BOUNDARY_SCORES = ("boundary_iou", "boundary_f1")
+
+
+# Means over classes are rounded; the counts behind them are compared exactly.
+ROUNDING = 1e-12
+
+
+def self_test(who: str, packed: PackedSplit) -> float | None:
+    """Score the truth of a split against itself, and class 0 everywhere; return the latter's mIoU in [0, 1].
+
+    It is None if no pixel of the split is labelled. `who` names the dataset in messages. Raises DataError naming
+    dataset, split and image where a label is no class, where counts are not those of the labels, or where a score is
+    not what they make of it.
+    """
+    where = f"{who}: split {packed.split!r}"
+    pixels = np.stack([_class_pixels(packed, index, where) for index in range(len(packed))])
+    _check_decoded(pixels, packed, where)
+    if not pixels.any():
+        return None
+    truth, guess = _counted(packed, pixels, where)
+    _check_scores(truth, dict.fromkeys(CONFUSION_SCORES, 1.0), f"{where}: truth against itself")
+    _check_scores(guess, scores_of_a_guess(pixels), f"{where}: class 0 everywhere")
+    boundaries = _boundary_counts(packed, _spread_out(np.flatnonzero(pixels.any(axis=1))))
+    if boundaries.boundary is not None and boundaries.boundary.any():  # labels amid ignored pixels have no boundary
+        _check_scores(boundaries, dict.fromkeys(BOUNDARY_SCORES, 1.0), f"{where}: truth against itself")
+    return scores(guess).miou
+
+
+def confused_classes(dataset: Dataset) -> list[tuple[str, str]]:
+    """Return each class whose palette colour decodes to another class, and that other one; empty if all is well.
+
+    Generators of palette colours are decoded to the class with the nearest colour.
+    """
+    everything = torch.arange(len(dataset.classes))[None, None]
+    decoded = decoded_colours(everything, dataset)[0, 0].tolist()
+    return [(dataset.classes[i], dataset.classes[other]) for i, other in enumerate(decoded) if i != other]
+
+
+def decoded_colours(labels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
+    """Paint labels (N, H, W) in their palette colours, and decode them as a network's output would be."""
+    form = FieldForm(len(dataset.classes), dataset.ignore_index, dataset.palette)
+    colours = palette_colours(form.palette, labels.device)
+    return classify(Decoded(nn.Identity(), colours)(palette_image(labels, form)))
+
+
+def scores_of_a_guess(pixels: Pixels) -> dict[str, float]:
+    """Return what class 0 everywhere must score where images have so many pixels by class, (n, K).
+
+    >>> scores_of_a_guess(np.array([[3, 1, 0]]))["miou"]  # IoU 3/4 and 0
+    0.375
+    """
+    total = pixels.sum(axis=0)
+    share, present = int(total[0]) / int(total.sum()), int((total > 0).sum())
+    occurring = _occurring(total)
+    labelled = pixels[pixels.any(axis=1)]
+    return {
+        "miou": share / occurring,
+        "pixel_accuracy": share,
+        "mean_accuracy": float(total[0] > 0) / present,
+        "fwiou": share**2,
+        "dice": 2 * share / (1 + share) / occurring,
+        "per_image_miou": float(np.mean([image[0] / image.sum() / _occurring(image) for image in labelled])),
+    }
+
+
+def _occurring(pixels: Pixels) -> int:
+    """Return how many classes are in the truth or in the guess."""
+    return 1 + int((pixels[1:] > 0).sum())
+
+
+def _class_pixels(packed: PackedSplit, index: int, where: str) -> Pixels:
+    """Count the labelled pixels of one image by class, (K,), straight from its labels."""
+    labels = packed.labels(index)
+    pixels = np.bincount(labels[labels != packed.ignore_index], minlength=packed.num_classes)
+    if len(pixels) > packed.num_classes:
+        raise DataError(
+            f"{where}, image {packed.ids[index]!r} is labelled {len(pixels) - 1}; allowed are the class ids 0 to "
+            f"{packed.num_classes - 1}, and {packed.ignore_index} for ignored pixels; mend the labels, or what the "
+            "dataset says of its classes and ignore_index"
+        )
+    return pixels
+
+
+def _check_decoded(pixels: Pixels, packed: PackedSplit, where: str) -> None:
+    """Refuse labels that are not those that were decoded."""
+    if (pixels.sum(axis=0) != packed.class_pixels()).any():
+        raise DataError(
+            f"{where}: the cache holds other labels than were decoded, {pixels.sum(axis=0).tolist()} pixels by class "
+            f"instead of {packed.class_pixels().tolist()}; delete the dataset's folder in the cache, and prepare again"
+        )
+
+
+def _counted(packed: PackedSplit, pixels: Pixels, where: str) -> tuple[Counts, Counts]:
+    """Return the counts of truth against itself and of class 0 everywhere; DataError where they are not the labels'."""
+    rules = Rules(packed.num_classes, packed.ignore_index)
+    perfect, guessed = [], []
+    for index, expected in enumerate(pixels):
+        truth = _labels(packed, index)
+        perfect.append(confusion_of(_as_prediction(truth, rules), truth, rules))
+        guessed.append(confusion_of(torch.zeros_like(truth), truth, rules))
+        image = f"{where}, image {packed.ids[index]!r}"
+        _check_counts(perfect[-1], np.diag(expected), f"{image}: truth against itself")
+        _check_counts(guessed[-1], np.outer(expected, np.eye(len(expected), dtype=np.int64)[0]), f"{image}: class 0")
+    return _as_counts(packed, perfect), _as_counts(packed, guessed)
+
+
+def _boundary_counts(packed: PackedSplit, indices: Sequence[int]) -> Counts:
+    """Return all counts of some images, truth against itself."""
+    rules = Rules(packed.num_classes, packed.ignore_index)
+    parts = []
+    for index in indices:
+        truth = _labels(packed, index)
+        small = small_in(packed, [index], truth.device)
+        parts.append(label_counts(_as_prediction(truth, rules), truth, small, rules))
+    ids = tuple(packed.ids[index] for index in indices)
+    return Counts(ids=ids, split=packed.split, clusters=None, **joined(parts))
+
+
+def _labels(packed: PackedSplit, index: int) -> torch.Tensor:
+    return torch.from_numpy(packed.labels(index).astype(np.int64))[None]
+
+
+def _as_prediction(truth: torch.Tensor, rules: Rules) -> torch.Tensor:
+    """Return the truth as a network would predict it, which always sees a class: where it is ignored, class 0."""
+    return truth.masked_fill(truth == rules.ignore_index, 0)
+
+
+def _as_counts(packed: PackedSplit, matrices: list[torch.Tensor]) -> Counts:
+    return Counts(ids=packed.ids, split=packed.split, confusion=torch.cat(matrices).numpy())
+
+
+def _check_counts(found: torch.Tensor, expected: Pixels, what: str) -> None:
+    """Refuse counts (1, K, K) that are not the expected ones (K, K); tell of the first class that is counted wrong."""
+    counted = found[0].numpy()
+    wrong = np.flatnonzero((counted != expected).any(axis=1))
+    if wrong.size:
+        name = wrong[0]
+        right = np.minimum(counted[name], expected[name]).sum()
+        raise DataError(
+            f"{what}: {counted[name].sum()} pixels of class {name} are counted, {right} of them as it must be; its "
+            f"labels hold {expected[name].sum()} of that class. {_WHY}"
+        )
+
+
+def _check_scores(counts: Counts, expected: Mapping[str, float], what: str) -> None:
+    found = scores(counts)
+    for name, value in expected.items():
+        score: Any = getattr(found, name)
+        if score is None or not isclose(score, value, rel_tol=0, abs_tol=ROUNDING):
+            raise DataError(f"{what} has a {name} of {score}; it must be {value:.6g}. {_WHY}")
+
+
+_WHY = "Either its ids or ignore_index are not what the dataset says, or segbench counts wrong: please report it then."
+
+
+def _spread_out(indices: Pixels) -> list[int]:
+    """Return some of the indices, evenly spread."""
+    places = np.linspace(0, len(indices) - 1, min(len(indices), BOUNDARY_IMAGES)).round().astype(int)
+    return [int(index) for index in indices[places]]

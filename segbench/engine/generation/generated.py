@@ -1,0 +1,122 @@
+"""Images that a trained generator makes: sample grids, and the real ones of a split to compare them with.
+
+All scores of generated images.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from segbench.config.protocol import Augment
+from segbench.engine.data.batches import TrainingBatches
+from segbench.engine.numerics import autocast, memory_format
+from segbench.engine.pictures.drawing import sample_grid
+from segbench.store.record import Generation
+
+from .features import PIXEL_STATISTICS, Features
+from .metrics import diversity, kernel_distance, nearest, pixel_statistics_distance, precision_and_recall
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from segbench.config.protocol import TrainingProtocol
+    from segbench.engine.data.dataset import CellData
+    from segbench.engine.model.mapping import GeneratorMapping
+    from segbench.plan.cell import Cell
+
+
+# Samples of a grid, and the most that are compared with real images: distances between all pairs are taken.
+GRID_SAMPLES, MOST_SAMPLES = 16, 2048
+
+
+# One seed for all methods, so that the same labels and the same noise are looked at.
+SAMPLE_SEED = 0
+
+
+def write_grid(path: Path, network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> None:
+    """Write a grid of generated images as a PNG; the same noise, and the same labels, every time."""
+    _, made = real_and_made(network, cell, data, mapping, GRID_SAMPLES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sample_grid(made).save(path)
+
+
+def generation_on(network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> Generation:
+    """Return how well generated images match crops of the evaluated split, as many of each as the split has images."""
+    number = min(len(data.resident(cell.method.protocol.evaluate)), MOST_SAMPLES)
+    real, made = real_and_made(network, cell, data, mapping, number)
+    training = _crops(data, cell.method.protocol, "train")
+    seen = [training.at(step).images for step in range(-(-len(training.split) // training.batch_size))]
+    features = Features.of(cell.method.protocol.features, real.device)
+    return generation_scores(real, made, features, torch.cat(seen))
+
+
+def real_and_made(
+    network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping, number: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return `number` crops of the evaluated split and as many generated images, (N, C, H, W) in [-1, 1].
+
+    A generator that paints labels is given those of the crops. Leaves the network in evaluation mode.
+    """
+    protocol = cell.method.protocol
+    batches = _crops(data, protocol, protocol.evaluate)
+    network.eval()
+    real, made = [], []
+    for step in range(-(-number // batches.batch_size)):
+        batch = batches.at(step)
+        with torch.no_grad(), autocast(batch.images.device, protocol.precision):
+            output = network(*mapping.inputs(batch, SAMPLE_SEED, step))
+        real.append(batch.images)
+        made.append(output[:, : data.dataset.channels].float().clamp(-1, 1))
+    return torch.cat(real)[:number], torch.cat(made)[:number]
+
+
+def _crops(data: CellData, protocol: TrainingProtocol, split: str) -> TrainingBatches:
+    resident = data.resident(split)
+    return TrainingBatches(
+        resident,
+        batch_size=min(protocol.batch_size, len(resident)),
+        crop=protocol.crop,
+        augment=Augment(),
+        ignore_index=data.dataset.ignore_index,
+        seed=SAMPLE_SEED,
+        memory_format=memory_format(protocol.channels_last),
+    )
+
+
+def generation_scores(real: Tensor, fake: Tensor, features: Features, training: Tensor | None = None) -> Generation:
+    """Return how well generated images match real ones.
+
+    KID, precision and recall are those of `features`, except that pixel statistics have no KID. A score that is
+    undefined, for want of images or because images are not finite, is None; so is `nearest` without training images.
+    Compare only scores of the same features and about the same numbers of images.
+
+    - real, fake, training: (N, C, H, W), float in [-1, 1], each with N of its own
+    """
+    pixels = Features.of_pixels()
+    real_statistics, fake_statistics = pixels(real), pixels(fake)
+    real_features, fake_features = real_statistics, fake_statistics
+    kid = None
+    if features.name != PIXEL_STATISTICS:
+        real_features, fake_features = features(real), features(fake)
+        kid = kernel_distance(real_features, fake_features)
+    manifolds = precision_and_recall(real_features, fake_features)
+    return Generation(
+        features=features.name,
+        images=len(fake),
+        kid=_finite(kid and kid[0]),
+        kid_sd=_finite(kid and kid[1]),
+        pixel_statistics=_finite(pixel_statistics_distance(real_statistics, fake_statistics)),
+        precision=manifolds and manifolds[0],
+        recall=manifolds and manifolds[1],
+        diversity=_finite(float(diversity(fake))),
+        nearest=None if training is None else _finite(float(nearest(fake, training))),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,257 @@
+"""What stands between a generator and the rest of the engine: sizes, shapes and auxiliary outputs.
+
+What a generator may rely on, and what it must keep to:
+
+- `forward` receives images (N, C, H, W) in [-1, 1], or what else its `maps` names (segbench/engine/model/mapping.py),
+  and returns logits (N, K, h, w) of any size h x w, or images or colours in [-1, 1].
+- In training it may return `(logits, *auxiliary)` and offer `auxiliary_loss(auxiliary, target)`, which returns a
+  scalar. `target` is (N, H, W) int64 of the size of the images that `forward` received, and whatever the dataset's own
+  ignore_index, ignored pixels are -100 in it, the default of torch's losses. In evaluation it returns the logits alone.
+- It may state `size_multiple`, of which H and W must be multiples, and `minimum_size`, which they must reach, both in
+  pixels and 1 if not stated. Images are then padded.
+- It may state `provenance`, texts by name, of the pretrained weights it starts from: their tag or file and its SHA-256.
+  The record keeps them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from segbench.errors import PluginError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+# The label that torch's losses ignore unless told otherwise.
+IGNORED = -100
+
+
+class Segmenter(nn.Module):
+    """A generator that takes images of any size and returns logits of the same size.
+
+    Images are padded with mid grey (0) at the bottom and on the right to a size that the network takes, and likewise
+    other fields that it takes beside or instead of them. Logits of another size than the network's input are resized
+    to it (bilinear, align_corners=False); then the padding is cut off. In place of logits it may return colours or
+    images of so many channels.
+
+    - images: (N, C, H, W), float in [-1, 1]
+    - others: fields (N, channels, H, W), padded with 0, or noise (N, Z), passed on
+    - returns: logits (N, channels, H, W); in training `(logits, *auxiliary)` if the network returns a tuple
+
+    `component` is the full name of the component that the network was built from, where it is known. Raises PluginError
+    if the network's output breaks the contract.
+
+        segmenter = Segmenter(network, 11).train()
+        logits, auxiliary_loss = segmenter.split(segmenter(images), labels, ignore_index=255)
+    """
+
+    def __init__(self, network: nn.Module, channels: int, component: str | None = None) -> None:
+        super().__init__()
+        self.component = component
+        self.network = network
+        self.channels = channels
+        self.size_multiple = _stated(network, "size_multiple")
+        self.minimum_size = _stated(network, "minimum_size")
+        self.provenance = _provenance(network)
+
+    def forward(self, images: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Return the logits, and in training the network's auxiliary outputs behind them."""
+        padded = self._pad(images, value=0.0)
+        output = self._apply_to(padded, others)
+        if self.training and isinstance(output, tuple) and output:
+            self._check(output[0], images)
+            return self._fit(output[0], padded, images), *output[1:]
+        self._check(output, images)
+        return self._fit(output, padded, images)
+
+    def unfitted(self, images: Tensor, *others: Tensor) -> Tensor:
+        """Return what the network makes of the padded images, neither resized nor cut: what inference costs alone."""
+        output: Tensor = self._apply_to(self._pad(images, value=0.0), others)
+        return output
+
+    def split(
+        self, output: Tensor | tuple[Tensor, ...], labels: Tensor, ignore_index: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Split what `forward` returned into the logits and the auxiliary loss, which is None where there is none.
+
+        - labels: (N, H, W), int64, of the size of the images
+        """
+        if not isinstance(output, tuple):
+            return output, None
+        logits, *auxiliary = output
+        return logits, self.auxiliary_loss(tuple(auxiliary), auxiliary_target(labels, ignore_index))
+
+    def auxiliary_loss(self, auxiliary: tuple[Tensor, ...], target: Tensor) -> Tensor | None:
+        """Return the network's own loss on its auxiliary outputs, or None if it offers none.
+
+        - target: (N, H, W), int64, ignored pixels being -100 (`auxiliary_target`); it is padded as the images were
+        """
+        offered = getattr(self.network, "auxiliary_loss", None)
+        if offered is None:
+            return None
+        loss = offered(auxiliary, self._pad(target, value=IGNORED))
+        if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
+            raise PluginError(
+                f"{_name(self.network, self.component)}.auxiliary_loss returned {_described(loss)}; expected a scalar "
+                "tensor",
+                plugin=plugin_of(self.component),
+            )
+        return loss
+
+    def _apply_to(self, padded: Tensor, others: tuple[Tensor, ...]) -> Any:
+        return self.network(padded, *(self._pad(other, value=0.0) if other.ndim == 4 else other for other in others))
+
+    def _pad(self, tensor: Tensor, value: float) -> Tensor:
+        height, width = tensor.shape[-2:]
+        bottom, right = self._padded(height) - height, self._padded(width) - width
+        if bottom == 0 and right == 0:
+            return tensor
+        return functional.pad(tensor, (0, right, 0, bottom), value=value)
+
+    def _padded(self, length: int) -> int:
+        return -(-max(length, self.minimum_size) // self.size_multiple) * self.size_multiple
+
+    def _fit(self, logits: Tensor, padded: Tensor, images: Tensor) -> Tensor:
+        if logits.shape[-2:] != padded.shape[-2:]:
+            logits = functional.interpolate(logits, size=padded.shape[-2:], mode="bilinear", align_corners=False)
+        if padded is images:
+            return logits
+        return logits[..., : images.shape[-2], : images.shape[-1]]
+
+    def _check(self, logits: Any, images: Tensor) -> None:
+        count = images.shape[0]
+        if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[:2] != (count, self.channels):
+            mode = "training" if self.training else "evaluation"
+            raise PluginError(
+                f"{_name(self.network, self.component)} returned {_described(logits)} in {mode} for images "
+                f"{tuple(images.shape)}; expected a tensor ({count}, {self.channels}, height, width): "
+                f"{count} images, {self.channels} channels (logits: one a class)"
+                + (", or in training a tuple that begins with it" if isinstance(logits, (tuple, list)) else ""),
+                plugin=plugin_of(self.component),
+            )
+
+
+class Synthesizer(nn.Module):
+    """A generator that makes images of one size out of noise, and perhaps logits to go with them.
+
+    - noise: (N, Z), standard normal
+    - returns: (N, channels, H, W); images and logits side by side if the network returns both
+
+    `component` is the full name of the component that the network was built from, where it is known. Raises PluginError
+    if the network's output breaks the contract.
+    """
+
+    def __init__(self, network: nn.Module, channels: int, size: tuple[int, int], component: str | None = None) -> None:
+        super().__init__()
+        self.component = component
+        self.network = network
+        self.channels = channels
+        self.size = size
+        self.provenance = _provenance(network)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Return the images, with the logits as further channels."""
+        output = self.network(noise)
+        made = torch.cat(output, dim=1) if isinstance(output, tuple) else output
+        expected = (len(noise), self.channels, *self.size)
+        if not isinstance(made, torch.Tensor) or made.shape != expected:
+            raise PluginError(
+                f"{_name(self.network, self.component)} returned {_described(output)} for noise {tuple(noise.shape)}; "
+                f"expected {expected}: images in [-1, 1], or a tuple of images and logits with so many channels in all",
+                plugin=plugin_of(self.component),
+            )
+        return made
+
+    def split(self, output: Tensor, labels: Tensor, ignore_index: int) -> tuple[Tensor, None]:
+        """Return the output; a generator of images has no auxiliary loss."""
+        return output, None
+
+
+class Decoded(nn.Module):
+    """A generator of palette colours as a segmenter: the nearer a colour, the larger its logit.
+
+    The logit is minus the squared distance to the palette colour (K, 3), all in [-1, 1].
+    """
+
+    def __init__(self, generator: nn.Module, colours: Tensor) -> None:
+        super().__init__()
+        self.generator = generator
+        self.component: str | None = getattr(generator, "component", None)
+        self.colours: Tensor
+        self.register_buffer("colours", colours, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, K, H, W) for images."""
+        made = self.generator(images)
+        return torch.stack([-(made - colour.view(3, 1, 1)).square().sum(dim=1) for colour in self.colours], dim=1)
+
+
+class Refined(nn.Module):
+    """A refiner behind its frozen base, as one segmenter."""
+
+    def __init__(self, base: nn.Module, refiner: nn.Module) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.refiner = refiner
+        self.component: str | None = getattr(refiner, "component", None)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the refined logits (N, K, H, W) for images."""
+        probabilities = self.base(images).float().softmax(dim=1)
+        refined: Tensor = self.refiner(images, probabilities)
+        return refined
+
+
+def plugin_of(component: str | None) -> str | None:
+    """Return the plugin of a component's full name.
+
+    >>> plugin_of("smp/unet")
+    'smp'
+    """
+    return None if component is None else component.partition("/")[0]
+
+
+def _name(network: nn.Module, component: str | None = None) -> str:
+    name = f"{type(network).__module__}.{type(network).__qualname__}"
+    return name if component is None else f"generator {component} ({name})"
+
+
+def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:
+    """Return labels in which ignored pixels are -100, torch's own default, so that a network need not know them.
+
+    - labels: (N, H, W), int64
+    """
+    return labels.masked_fill(labels == ignore_index, IGNORED)
+
+
+def _provenance(network: nn.Module) -> dict[str, str]:
+    """Return what a generator states of the pretrained weights it started from; empty if it states nothing.
+
+    Raises PluginError for anything else than texts by name.
+    """
+    stated = getattr(network, "provenance", {})
+    if not isinstance(stated, dict) or not all(isinstance(text, str) for pair in stated.items() for text in pair):
+        raise PluginError(f"{_name(network)}.provenance is {stated!r}; expected texts by name, such as weights, sha256")
+    return dict(stated)
+
+
+def _stated(network: nn.Module, attribute: str) -> int:
+    value = getattr(network, attribute, 1)
+    if not isinstance(value, int) or value < 1:
+        raise PluginError(
+            f"{type(network).__qualname__}.{attribute} is {value!r}; expected a whole number of pixels > 0"
+        )
+    return value
+
+
+def _described(output: Any) -> str:
+    if isinstance(output, torch.Tensor):
+        return f"a tensor {tuple(output.shape)}"
+    if isinstance(output, (tuple, list)):
+        return f"a {type(output).__name__} of {len(output)}"
+    return f"a {type(output).__name__}"

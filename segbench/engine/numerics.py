@@ -1,0 +1,103 @@
+"""Numeric settings of a cell: autocast, memory format, TF32, threads.
+
+All randomness of a cell, drawn from (seed, purpose, step), so that no generator state need be stored.
+
+Memory of the process: freed memory kept for reuse, and running out of it told in one way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import platform
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import torch
+
+from segbench.errors import OutOfMemoryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from segbench.config.protocol import TrainingProtocol
+
+
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context in which a network's forward pass runs; for fp32 it does nothing."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=_HALF[precision])
+
+
+def memory_format(channels_last: bool) -> torch.memory_format:
+    """Return the memory format of weights and images."""
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def apply_numeric_settings(protocol: TrainingProtocol) -> None:
+    """Set what is global to the process: threads, TF32, cuDNN's search for the fastest kernel, how memory is freed."""
+    keep_freed_memory()
+    if protocol.threads is not None:
+        torch.set_num_threads(protocol.threads)
+    torch.backends.cuda.matmul.allow_tf32 = protocol.tf32
+    torch.backends.cudnn.allow_tf32 = protocol.tf32
+    # Training crops have one shape, so the search pays off after the first step.
+    torch.backends.cudnn.benchmark = True
+
+
+def derive(seed: int, purpose: str, step: int = 0) -> int:
+    """Return a 63-bit seed for one purpose ("weights", "order", "augmentation", "noise") and step.
+
+    >>> derive(0, "order") == derive(0, "order"), derive(0, "order") == derive(0, "noise")
+    (True, False)
+    """
+    digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def random_generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:
+    """Return a CPU generator seeded for one purpose and step."""
+    return torch.Generator().manual_seed(derive(seed, purpose, step))
+
+
+# Parameters of glibc's mallopt(3).
+_M_TRIM_THRESHOLD = -1
+
+
+_M_MMAP_MAX = -4
+
+
+@contextmanager
+def memory_errors_named(device: torch.device) -> Iterator[None]:
+    """Turn the several ways of running out of memory into one error."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _out_of_memory(device, error) from error
+    except RuntimeError as error:
+        # The CPU allocator raises a plain RuntimeError.
+        if "can't allocate memory" not in str(error):
+            raise
+        raise _out_of_memory(device, error) from error
+
+
+def _out_of_memory(device: torch.device, error: Exception) -> OutOfMemoryError:
+    first_line = (str(error).strip() or "no further details").splitlines()[0]
+    return OutOfMemoryError(f"out of memory on {device}: {first_line}; lower batch_size or crop")
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep memory that is freed, since every training step asks for the same again.
+
+    Otherwise glibc returns large tensors to the system, which clears each page anew at the next step. Does nothing
+    where the C library is another one.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, -1)

@@ -1,0 +1,1 @@
+"""Pictures of predictions: sample panels, heat maps, class evidence."""

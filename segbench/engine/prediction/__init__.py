@@ -1,0 +1,1 @@
+"""Label maps of new images from a recorded cell."""

@@ -1,0 +1,140 @@
+"""Label maps, overlays and explanations of image files, by the network of a recorded cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from segbench.engine.data.files import find_images, read_image
+from segbench.engine.device import resolve_device
+from segbench.engine.evaluation.evaluate import is_scored
+from segbench.engine.evaluation.inference import predict_image
+from segbench.engine.numerics import memory_errors_named
+from segbench.engine.pictures.drawing import label_map, overlay, stacked
+from segbench.engine.pictures.explain import critic_picture, evidence_picture
+from segbench.engine.recorded import find_record, load_network
+from segbench.errors import DataError, OptionError, RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from segbench.engine.data.dataset import DatasetDescription
+    from segbench.engine.evaluation.inference import Prediction
+    from segbench.engine.pictures.drawing import Picture
+    from segbench.engine.recorded import RecordedNetwork
+
+
+def load_cell(cell: str, results: Path, device: str) -> RecordedNetwork:
+    """Return the network of the recorded cell with this key, beginning of a key, or record path.
+
+    Raises RecordError if there is none, or if it makes images and no label maps.
+    """
+    path = find_record(cell, results)
+    recorded = load_network(path, resolve_device(device))
+    if not is_scored(recorded.mapping):
+        raise RecordError(f"{path}: its network maps {recorded.mapping.maps}, so it predicts no label maps of images")
+    return recorded
+
+
+def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Path) -> Iterator[Path]:
+    """Write for each image <stem>.png, a palette PNG of class ids, and <stem>.overlay.png; yield each label map's path.
+
+    `images` are files and folders of files. Both pictures have the size of the image. Raises DataError, before anything
+    is written, if an image is missing, two bear one stem, or a label map would replace an image; later for an image
+    that cannot be read.
+    """
+    for target, pixels, prediction in _predictions(recorded, images, output):
+        save_prediction(recorded.dataset, pixels, prediction, target)
+        yield target
+
+
+def explain_files(
+    recorded: RecordedNetwork, images: Sequence[Path], output: Path, layer: str | None = None
+) -> Iterator[Path]:
+    """Write what `predict_files` writes and <stem>.explain.png, why it was predicted; yield each label map's path.
+
+    That shows the evidence for each class at `layer`, a name of the network's `named_modules()` (by default
+    `gradcam.default_layer`), and what the critic thinks of the prediction where one was kept. Raises OptionError for
+    a layer that does not fit, or if there is neither critic nor default layer; otherwise as `predict_files` does.
+    """
+    for target, pixels, prediction in _predictions(recorded, images, output):
+        with memory_errors_named(prediction.images.device):
+            explanation = explain(recorded, prediction, pixels, layer)
+        save_prediction(recorded.dataset, pixels, prediction, target)
+        Image.fromarray(explanation).save(explanation_path(target))
+        yield target
+
+
+def _predictions(
+    recorded: RecordedNetwork, images: Sequence[Path], output: Path
+) -> Iterator[tuple[Path, NDArray[Any], Prediction]]:
+    """Yield where each label map goes, the image's pixels (C, H, W) and the prediction."""
+    for path, target in label_map_paths(find_images(images), output).items():
+        yield target, *read_and_predict(recorded, path)
+
+
+def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Return where the label map of each image goes."""
+    by_target: dict[Path, Path] = {}
+    for path in images:
+        target = output / f"{path.stem}.png"
+        other = by_target.setdefault(target, path)
+        if other != path:
+            raise DataError(f"{other} and {path} would both be written to {target}; predict them into two folders")
+    written = {
+        name.absolute() for target in by_target for name in (target, overlay_path(target), explanation_path(target))
+    }
+    for path in images:
+        if path.absolute() in written:
+            raise DataError(f"the image {path} would be overwritten; choose another folder with -o")
+    return {path: target for target, path in by_target.items()}
+
+
+def overlay_path(target: Path) -> Path:
+    """Return where the overlay beside a label map goes."""
+    return target.with_name(f"{target.stem}.overlay.png")
+
+
+def explanation_path(target: Path) -> Path:
+    """Return where the explanation beside a label map goes."""
+    return target.with_name(f"{target.stem}.explain.png")
+
+
+def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any], Prediction]:
+    """Return the pixels (C, H, W) of an image file, and what the network makes of them."""
+    image = read_image(path, recorded.dataset.channels)
+    device = next(recorded.network.parameters()).device
+    with memory_errors_named(device):
+        pixels = torch.from_numpy(image).to(device)
+        return image, predict_image(recorded.network, pixels, int(np.iinfo(image.dtype).max), recorded.protocol)
+
+
+def save_prediction(dataset: DatasetDescription, image: NDArray[Any], prediction: Prediction, target: Path) -> None:
+    """Write the label map and the overlay of one image."""
+    labels = prediction.labels
+    target.parent.mkdir(parents=True, exist_ok=True)
+    label_map(labels, dataset.palette, dataset.ignore_index).save(target)
+    Image.fromarray(overlay(image, labels, dataset.palette)).save(overlay_path(target))
+
+
+def explain(recorded: RecordedNetwork, prediction: Prediction, image: NDArray[Any], layer: str | None) -> Picture:
+    """Return the evidence for each class and, below, what the critic thinks; either may be missing, but not both."""
+    dataset = recorded.dataset
+    evidence = evidence_picture(recorded.network, prediction, image, dataset.classes, dataset.palette, layer)
+    parts = [] if evidence is None else [evidence]
+    if recorded.score_map is not None:
+        boundary = recorded.score_boundary
+        parts.append(critic_picture(recorded.score_map, boundary, prediction, image, dataset.palette))
+    if not parts:
+        raise OptionError(
+            "the network has no convolution with more channels than classes, so there is no layer to explain it by; "
+            "name a layer that gives feature maps with --layer"
+        )
+    return stacked(parts)

@@ -1,0 +1,1 @@
+"""Latency and throughput of inference, and the state of the device they were measured in."""

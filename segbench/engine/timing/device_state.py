@@ -1,0 +1,136 @@
+"""What else could explain a time: the clock, temperature and company of a device, and the load of the machine.
+
+NVIDIA's management library (NVML) tells of CUDA devices. It is reached through nvidia-ml-py, the extra "nvml"; without
+it, and where the device does not tell, readings are None.
+
+The energy of inference as the device counts it.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+
+from segbench.store.record import DeviceState, Energy
+
+from .measurement import queued_block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .measurement import Stopwatch
+
+
+Reading = TypeVar("Reading")
+
+
+# The bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h), which slow the clock or let it idle.
+THROTTLE_REASONS = {
+    0x001: "gpu idle",
+    0x002: "applications clocks setting",
+    0x004: "sw power cap",
+    0x008: "hw slowdown",
+    0x010: "sync boost",
+    0x020: "sw thermal slowdown",
+    0x040: "hw thermal slowdown",
+    0x080: "hw power brake slowdown",
+    0x100: "display clock setting",
+    0x200: "board limit",
+    0x400: "reliability",
+}
+
+
+class Nvml:
+    """One device as NVML knows it; `library` is the module pynvml, `handle` what it calls the device by."""
+
+    def __init__(self, library: Any, handle: Any) -> None:
+        self._library, self._handle = library, handle
+
+    def clock_mhz(self) -> float | None:
+        """Return the clock of the streaming multiprocessors now."""
+        return self._told(lambda nvml, device: float(nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_SM)))
+
+    def temperature_celsius(self) -> float | None:
+        """Return the temperature of the chip now."""
+        return self._told(lambda nvml, device: float(nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)))
+
+    def throttle_reasons(self) -> list[str] | None:
+        """Return the names of what keeps the clock down now."""
+        bits = self._told(lambda nvml, device: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)))
+        return None if bits is None else [name for bit, name in THROTTLE_REASONS.items() if bits & bit]
+
+    def processes(self) -> int | None:
+        """Return how many processes compute on the device."""
+        return self._told(lambda nvml, device: len(nvml.nvmlDeviceGetComputeRunningProcesses(device)))
+
+    def joules(self) -> float | None:
+        """Return the energy used since the driver was loaded; None before the Volta generation."""
+        return self._told(lambda nvml, device: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000)
+
+    def _told(self, ask: Callable[[Any, Any], Reading]) -> Reading | None:
+        try:
+            return ask(self._library, self._handle)
+        except self._library.NVMLError:  # this device does not tell, or not us
+            return None
+
+
+def open_nvml(device: torch.device) -> Nvml | None:
+    """Return what NVML knows of a device; None for the CPU and where NVML is not installed or does not know it."""
+    if device.type != "cuda":
+        return None
+    try:
+        library = import_module("pynvml")
+    except ImportError:
+        return None
+    # By its UUID: NVML counts all devices, torch only those in CUDA_VISIBLE_DEVICES.
+    return find_device(library, f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+
+
+def find_device(library: Any, uuid: str) -> Nvml | None:
+    """Return the device of a UUID; None where NVML does not work or does not know it."""
+    try:
+        library.nvmlInit()
+        return Nvml(library, library.nvmlDeviceGetHandleByUUID(uuid))
+    except library.NVMLError:
+        return None
+
+
+def device_state(nvml: Nvml | None, rivals: int) -> DeviceState:
+    """Return the state of the machine, and of a device if NVML knows it, on which so many of our processes compute.
+
+    Processes are counted, not named: inside a container NVML knows them by other numbers.
+    """
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    if nvml is None:
+        return DeviceState(load=load)
+    computing = nvml.processes()
+    return DeviceState(
+        clock_mhz=nvml.clock_mhz(),
+        temperature_celsius=nvml.temperature_celsius(),
+        throttle_reasons=nvml.throttle_reasons(),
+        other_processes=None if computing is None else max(0, computing - rivals),
+        load=load,
+    )
+
+
+# The counter moves several times a second at best, so a short window would mostly measure when it moves.
+WINDOW_SECONDS = 30.0
+
+
+def energy_of(stopwatch: Stopwatch, batch: int, joules: Callable[[], float | None]) -> Energy | None:
+    """Return the energy of an image over a window of at least 30 s of queued iterations.
+
+    `joules` reads the counter, which counts all that the device uses. None where it is not read, where it stands still,
+    and where nothing is queued.
+    """
+    expected = stopwatch.timed()
+    before = joules()
+    block = None if before is None else queued_block(stopwatch, WINDOW_SECONDS, expected)
+    after = joules()
+    if before is None or after is None or block is None or after <= before:
+        return None
+    images = batch * block.iterations
+    return Energy(batch=batch, joules_per_image=(after - before) / images, seconds=block.seconds)

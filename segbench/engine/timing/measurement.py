@@ -1,0 +1,294 @@
+"""The stopwatch of a device: how long an iteration takes, and many that are queued.
+
+How one row of inference timing is measured and summed up, whatever is measured and whatever tells the time.
+
+A stopwatch is what knows the device: `timed()` runs one iteration and returns its seconds once all its work is done;
+`queued(count)`, on a device that queues work, runs so many behind each other and returns the seconds by the device's
+own events, which the host does not interrupt.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from segbench.store.record import Inference, Latency, SweepPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from segbench.config.protocol import Timing
+    from segbench.store.record import Stage
+
+    Step = Callable[[], object]
+
+
+def stopwatch_of(step: Step, device: torch.device) -> Stopwatch:
+    """Return the stopwatch for a step on a device, which is run once: what it compiles or searches for is then done."""
+    step()
+    return QueueStopwatch(step, device) if device.type == "cuda" else HostStopwatch(step)
+
+
+class HostStopwatch:
+    """Times a step that is done when it returns."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def timed(self) -> float:
+        """Run the step; return its seconds."""
+        started = time.perf_counter()
+        self._step()
+        return time.perf_counter() - started
+
+    def queued(self, count: int) -> None:
+        """Return None: nothing is queued."""
+
+
+class QueueStopwatch:
+    """Times a step whose work a CUDA device queues."""
+
+    def __init__(self, step: Step, device: torch.device) -> None:
+        self._step, self._device = step, device
+
+    def timed(self) -> float:
+        """Run the step alone; return the seconds until the device has done all its work."""
+        torch.cuda.synchronize(self._device)
+        started = time.perf_counter()
+        self._step()
+        torch.cuda.synchronize(self._device)
+        return time.perf_counter() - started
+
+    def queued(self, count: int) -> float:
+        """Run the step so many times; return the seconds between two events of the device around them."""
+        with torch.cuda.device(self._device):
+            start, end = _event(), _event()
+            start.record()
+            for _ in range(count):
+                self._step()
+            end.record()
+            end.synchronize()
+        milliseconds: float = start.elapsed_time(end)
+        return milliseconds / 1000
+
+
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+
+LEAST_WARM_UP = 10  # iterations
+
+
+MOST_IN_A_WINDOW = 10  # iterations
+
+
+WINDOWS = 3
+
+
+TOLERANCE = 0.02
+
+
+WARM_UP_SHARE = 0.25  # of the longest time, for a machine that other work disturbs never becomes steady
+
+
+LEAST_FOR_P99 = 1000  # iterations: ten beyond the percentile
+
+
+LATENCY_SHARE = 0.5  # of a block's seconds, for single iterations where blocks are queued
+
+
+WORTHWHILE = 1.02  # by how much a doubled batch must be faster for the sweep to go on
+
+
+class Stopwatch(Protocol):
+    """What runs and times iterations; `queued` returns None on a device that queues nothing, such as the CPU."""
+
+    def timed(self) -> float:
+        """Run one iteration; return its seconds by the host's clock, all work done."""
+
+    def queued(self, count: int) -> float | None:
+        """Run so many iterations without waiting in between; return their seconds by the device's events."""
+
+
+class Warmth(NamedTuple):
+    """How a warm-up ended: the seconds of its last iterations on average, and whether these were steady."""
+
+    seconds: float
+    steady: bool
+
+
+class Block(NamedTuple):
+    """So many iterations in so many seconds, nothing else in between."""
+
+    iterations: int
+    seconds: float
+
+
+class Measurement:
+    """One row while it is measured: warmed up once, then blocks until the budget is spent.
+
+    It is spent with `timing.iterations` single iterations and blocks of `timing.seconds` in all, or after
+    `timing.max_seconds`. On the CPU a block consists of single iterations; on a device that queues work it is queued as
+    a whole, and single iterations for the latency follow it, half as long.
+    """
+
+    def __init__(self, stopwatch: Stopwatch, timing: Timing) -> None:
+        self._stopwatch, self._timing = stopwatch, timing
+        self._warmth = Warmth(0.0, steady=False)
+        self._durations: list[float] = []
+        self._blocks: list[Block] = []
+        self._spent = 0.0
+
+    @property
+    def steady(self) -> bool:
+        """Whether the warm-up ended with a steady speed."""
+        return self._warmth.steady
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the budget is spent; there is one block at least."""
+        timing = self._timing
+        if not self._blocks or self._spent >= timing.max_seconds:
+            return bool(self._blocks)
+        in_blocks = sum(block.seconds for block in self._blocks)
+        return len(self._durations) >= timing.iterations and in_blocks >= timing.seconds
+
+    def warm_up(self) -> None:
+        """Repeat iterations until their speed is steady."""
+        self._warmth = warm_up(self._stopwatch.timed, self._timing)
+
+    def block(self) -> None:
+        """Take one turn."""
+        seconds = self._timing.seconds_a_block
+        if self._warmth.seconds < seconds:
+            self._stopwatch.timed()  # not counted: it finds the caches as another rival has left them
+        block = queued_block(self._stopwatch, seconds, self._warmth.seconds)
+        if block is None:
+            single = timed_for(self._stopwatch, seconds)
+            block = Block(len(single), sum(single))
+            self._spent += block.seconds
+        else:
+            single = timed_for(self._stopwatch, LATENCY_SHARE * seconds)
+            self._spent += block.seconds + sum(single)
+        self._blocks.append(block)
+        self._durations += single
+
+    def row(self, stage: Stage, batch: int, size: tuple[int, int]) -> Inference:
+        """Return the row: images a second over all blocks, and percentiles of single iterations."""
+        return Inference(
+            stage=stage,
+            batch=batch,
+            size=size,
+            images_per_second=images_per_second(batch, self._blocks),
+            latency_ms=latency_of(self._durations),
+            budget=self._timing.budget,
+            blocks=[images_per_second(batch, [block]) for block in self._blocks],
+        )
+
+
+def warm_up(timed: Callable[[], float], timing: Timing) -> Warmth:
+    """Repeat an iteration until its speed is steady: at least 10 times, and until three windows agree within 2 %.
+
+    A smaller budget asks for less: windows of a twentieth of its iterations, at most 10. It ends in any case after a
+    quarter of `timing.max_seconds`.
+    """
+    least = min(LEAST_WARM_UP, timing.iterations)
+    window = max(1, min(MOST_IN_A_WINDOW, timing.iterations // 20))
+    durations: list[float] = []
+    steady = False
+    while not steady and sum(durations) < WARM_UP_SHARE * timing.max_seconds:
+        durations.append(timed())
+        at_a_window_end = len(durations) % window == 0
+        steady = at_a_window_end and len(durations) >= least and is_steady(durations, window)
+    return Warmth(float(np.mean(durations[-window:])), steady)
+
+
+def is_steady(durations: Sequence[float], window: int) -> bool:
+    """Tell whether the last three windows of so many iterations took the same time within 2 %.
+
+    >>> is_steady([9, 1.0, 1.01, 1.0], 1), is_steady([1.0, 1.03, 1.0], 1), is_steady([1.0, 1.0], 1)
+    (True, False, False)
+    """
+    if len(durations) < WINDOWS * window:
+        return False
+    windows = [sum(chunk) for chunk in np.split(np.array(durations[-WINDOWS * window :]), WINDOWS)]
+    return bool(max(windows) <= min(windows) * (1 + TOLERANCE))
+
+
+def timed_for(stopwatch: Stopwatch, seconds: float) -> list[float]:
+    """Return the seconds of single iterations that together take at least so long; one at least."""
+    durations = [stopwatch.timed()]
+    total = durations[0]
+    while total < seconds:
+        durations.append(stopwatch.timed())
+        total += durations[-1]
+    return durations
+
+
+def queued_block(stopwatch: Stopwatch, seconds: float, expected: float) -> Block | None:
+    """Return a block of at least so many seconds, or None where nothing is queued.
+
+    `expected` are the seconds of one iteration as they seem; where it takes less, more are queued.
+    """
+    iterations, total = 0, 0.0
+    while total < seconds:
+        count = max(1, math.ceil((seconds - total) / expected)) if expected > 0 else 1
+        taken = stopwatch.queued(count)
+        if taken is None:
+            return None
+        iterations, total = iterations + count, total + taken
+        expected = total / iterations
+    return Block(iterations, total)
+
+
+def images_per_second(batch: int, blocks: Sequence[Block]) -> float:
+    """Return the throughput over all blocks together.
+
+    >>> images_per_second(4, [Block(10, 1.0), Block(20, 1.0)])
+    60.0
+    """
+    return batch * sum(block.iterations for block in blocks) / sum(block.seconds for block in blocks)
+
+
+def latency_of(durations: Sequence[float]) -> Latency:
+    """Return percentiles of the seconds of iterations in milliseconds; the 99th only of 1000 or more."""
+    p50, p95, p99 = (1000 * float(value) for value in np.percentile(durations, (50, 95, 99)))
+    count = len(durations)
+    return Latency(p50=p50, p95=p95, n=count, p99=p99 if count >= LEAST_FOR_P99 else None)
+
+
+def short_throughput(stopwatch: Stopwatch, batch: int, timing: Timing) -> float:
+    """Return images a second of one block, after an iteration that tells how long the next ones will take."""
+    seconds = timing.seconds_a_block
+    block = queued_block(stopwatch, seconds, stopwatch.timed())
+    if block is None:
+        single = timed_for(stopwatch, seconds)
+        block = Block(len(single), sum(single))
+    return images_per_second(batch, [block])
+
+
+def sweep(throughput: Callable[[int], float | None], largest: int) -> Iterator[SweepPoint]:
+    """Yield the images a second of batches of 1, 2, 4 and so on up to `largest`, while each rises by 2 % or more.
+
+    `throughput` returns None for a batch that does not fit into memory, which ends it too.
+    """
+    points: list[SweepPoint] = []
+    batch = 1
+    while batch <= largest and is_rising(points) and (rate := throughput(batch)) is not None:
+        points.append(SweepPoint(batch=batch, images_per_second=rate))
+        yield points[-1]
+        batch *= 2
+
+
+def is_rising(points: Sequence[SweepPoint]) -> bool:
+    """Tell whether the last doubling of the batch was worth it; so it is before there were two.
+
+    >>> at_one, at_two = SweepPoint(batch=1, images_per_second=50), SweepPoint(batch=2, images_per_second=50.9)
+    >>> is_rising([at_one]), is_rising([at_one, at_two])
+    (True, False)
+    """
+    return len(points) < 2 or points[-1].images_per_second >= WORTHWHILE * points[-2].images_per_second

@@ -1,0 +1,220 @@
+"""The three stages of inference, each as one iteration that can be timed again and again.
+
+"forward" is the network alone on images that lie on the device, "labels" also resizes to the size of the images, as
+evaluation does, and takes the class of the largest logit, "loading" also reads and decodes the images from the dataset
+and brings them to the device.
+
+A cell's network on its device, ready to be timed at any batch and in any stage.
+"""
+
+from __future__ import annotations
+
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from segbench.engine.data.batches import normalise
+from segbench.engine.data.dataset import common_size, open_data
+from segbench.engine.device import resolve_device
+from segbench.engine.evaluation.confusion import classify
+from segbench.engine.evaluation.evaluate import as_segmenter, is_scored
+from segbench.engine.evaluation.inference import class_scores, window_slices
+from segbench.engine.job import MODEL
+from segbench.engine.model.build import build_network, mapping_of
+from segbench.engine.model.checkpoint import load_tensors
+from segbench.engine.model.mapping import inference_inputs
+from segbench.engine.model.network import Decoded, Refined, Segmenter
+from segbench.engine.numerics import apply_numeric_settings, autocast, memory_format
+from segbench.engine.training.setup import inference_size, training_size
+from segbench.engine.training.upstream import load_segmenter
+from segbench.registry import load_registry
+
+from .measurement import stopwatch_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from segbench.config.protocol import TrainingProtocol
+    from segbench.contract import Split
+    from segbench.engine.data.dataset import CellData
+    from segbench.engine.job import TimingJob
+    from segbench.registry import Registry
+    from segbench.store.record import Stage
+
+    from .measurement import Stopwatch
+
+    Network = Callable[..., torch.Tensor]
+    Step = Callable[[], torch.Tensor]
+
+
+class Unfitted(nn.Module):
+    """A segmenter without what resizes its logits to the size of the images."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        super().__init__()
+        self.segmenter = segmenter
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Return the output of the network, of whatever size."""
+        return self.segmenter.unfitted(*inputs)
+
+
+def network_alone(network: nn.Module) -> nn.Module:
+    """Return a network without what comes after it: resizing of logits, decoding of colours to labels.
+
+    Of a refiner behind its base only the refiner ends so: the base's logits are resized for it in any case.
+    """
+    match network:
+        case Segmenter():
+            return Unfitted(network)
+        case Refined():
+            return Refined(network.base, network_alone(network.refiner))
+        case Decoded():
+            return network_alone(network.generator)
+        case _:
+            return network
+
+
+def forward_step(network: Network, inputs: Sequence[torch.Tensor], protocol: TrainingProtocol) -> Step:
+    """Return the stage "forward" of a network alone; `inputs` are what it takes, fields (N, C, H, W) or noise (N, Z).
+
+    With a sliding window it is applied to every window of the first input.
+    """
+    first, *others = (_in_layout(tensor, protocol) for tensor in inputs)
+    windows = [...] if protocol.window is None else [(..., *at) for at in window_slices(_size(first), protocol.window)]
+
+    def step() -> torch.Tensor:
+        with torch.inference_mode(), autocast(first.device, protocol.precision):
+            for window in windows:
+                output = network(first[window], *others)
+            return output
+
+    return step
+
+
+def labels_step(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> Step:
+    """Return the stage "labels" of a segmenter for images (N, C, H, W) in [-1, 1]."""
+    images = _in_layout(images, protocol)
+    return lambda: labels_of(network, images, protocol)
+
+
+def loading_step(network: Network, images: ImageReader, batch: int, protocol: TrainingProtocol) -> Step:
+    """Return the stage "loading" of a segmenter, which reads other images in each iteration."""
+    return lambda: labels_of(network, images.read(batch, memory_format(protocol.channels_last)), protocol)
+
+
+def labels_of(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> torch.Tensor:
+    """Return the classes (N, H, W) that evaluation would see in images."""
+    return classify(class_scores(network, images, precision=protocol.precision, window=protocol.window))
+
+
+class ImageReader:
+    """Reads images of one size from a dataset, one after the other, again from the start after the last.
+
+    `places` are those of the images to read. The dataset decodes the labels of each too: it offers both together.
+    """
+
+    def __init__(self, split: Split, places: Sequence[int], channels: int, device: torch.device) -> None:
+        self._split, self._channels, self._device = split, channels, device
+        self._places = cycle(places)
+
+    def read(self, number: int, layout: torch.memory_format) -> torch.Tensor:
+        """Return the next images (N, C, H, W) on the device, in [-1, 1]."""
+        pixels = np.stack([self._decoded(next(self._places)) for _ in range(number)])
+        white = np.iinfo(pixels.dtype).max
+        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
+        return normalise(images, int(white), layout)
+
+    def _decoded(self, place: int) -> np.ndarray[Any, Any]:
+        image = self._split[place].image
+        return image.reshape(*image.shape[:2], self._channels).transpose(2, 0, 1)
+
+
+def _in_layout(tensor: torch.Tensor, protocol: TrainingProtocol) -> torch.Tensor:
+    return tensor.to(memory_format=memory_format(protocol.channels_last)) if tensor.ndim == 4 else tensor
+
+
+def _size(images: torch.Tensor) -> tuple[int, int]:
+    height, width = images.shape[-2:]
+    return height, width
+
+
+class Bench:
+    """What a cell is evaluated with, and inputs of fixed shapes for it.
+
+    Images are of the evaluated split's most frequent size, or of that which the job states. A generator of images is
+    given labels or noise instead, at the size that it is trained for, and has the stage "forward" alone. The weights
+    are those kept beside the record, if they are; speed does not depend on them.
+    """
+
+    def __init__(self, job: TimingJob) -> None:
+        self.protocol = job.cell.method.protocol
+        apply_numeric_settings(self.protocol)
+        self.device = resolve_device(job.device)
+        registry = load_registry()
+        self._data = open_data(job.cell, registry, self.device)
+        self._mapping = mapping_of(job.cell, self._data)
+        self._network = trained_network(job, registry, self._data, self.device)
+        self.size = job.size or inference_size(job.cell, self._data, self._mapping)
+        self.stages: tuple[Stage, ...] = ("forward",)
+        if is_scored(self._mapping):
+            self.stages = ("forward", "labels") if job.size else ("forward", "labels", "loading")
+        self._batch = 0
+        self._compiled: dict[str, Callable[..., torch.Tensor]] = {}
+
+    def stopwatch(self, stage: Stage, batch: int) -> Stopwatch:
+        """Return the stopwatch for a stage at a batch size, with all that is done only once behind it."""
+        if batch != self._batch:
+            self.clear()
+            self._batch = batch
+        return stopwatch_of(self._step(stage, batch), self.device)
+
+    def clear(self) -> None:
+        """Forget what belongs to one batch size: compiled code and memory kept for reuse."""
+        if self._compiled:
+            torch.compiler.reset()  # or the next batch size would run code compiled for any size
+            self._compiled.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _step(self, stage: Stage, batch: int) -> Step:
+        if stage == "loading":
+            return loading_step(self._whole(), self._images(), batch, self.protocol)
+        inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, self.size, self.device)
+        if stage == "labels":
+            return labels_step(self._whole(), inputs[0], self.protocol)
+        return forward_step(self._ready("alone", network_alone(self._network)), inputs, self.protocol)
+
+    def _whole(self) -> Callable[..., torch.Tensor]:
+        return self._ready("whole", self._network)
+
+    def _ready(self, name: str, network: torch.nn.Module) -> Callable[..., torch.Tensor]:
+        """Return a network, compiled once a batch size where the protocol asks for it."""
+        if not self.protocol.compile:
+            return network
+        if name not in self._compiled:
+            self._compiled[name] = torch.compile(network)
+        return self._compiled[name]
+
+    def _images(self) -> ImageReader:
+        split = self.protocol.evaluate
+        packed = self._data.packed(split)
+        size = common_size(packed)
+        places = [place for place, found in enumerate(packed.sizes) if tuple(found) == size]
+        dataset = self._data.dataset
+        return ImageReader(dataset.splits[split], places, dataset.channels, self.device)
+
+
+def trained_network(job: TimingJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
+    """Build what the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
+    cell = job.cell
+    network = build_network(cell, registry, data, training_size(cell, data), device)
+    model = Path(job.folder) / MODEL
+    if model.is_file():
+        network.load_state_dict(load_tensors(model)[0])
+    base = load_segmenter(job.upstream["refines"], device) if cell.method.refines else None
+    return as_segmenter(network, mapping_of(cell, data), base).eval()

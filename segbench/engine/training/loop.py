@@ -1,0 +1,314 @@
+"""The training loop, to be read top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from segbench.engine.adversarial.monitor import observe_pull, observe_step
+from segbench.engine.model.checkpoint import set_aside
+from segbench.engine.model.optimizers import learning_rate_factor, set_learning_rate
+from segbench.engine.numerics import autocast, derive
+from segbench.errors import RecordError
+from segbench.stats.health import judge
+
+from .clock import Laps, TrainingClock
+from .finite import FiniteWatch
+from .state import TrainingState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from segbench.config.protocol import Budget, TrainingProtocol
+    from segbench.engine.adversarial.adversary import Adversary, CriticUpdate
+    from segbench.engine.adversarial.pairing import Pair
+    from segbench.engine.data.batches import BatchSource
+    from segbench.engine.job import Channel
+    from segbench.engine.model.mapping import GeneratorMapping
+    from segbench.engine.model.network import Segmenter, Synthesizer
+    from segbench.store.record import Health
+
+    from .clock import TrainingPart
+    from .setup import Unlabelled
+
+    Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+_REPORT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is trained on what: the losses are (weight, loss).
+
+    `validate` returns the mIoU of a network on val at a step, or None where there is none to tell. A network whose
+    `losses` are empty learns from its adversary alone.
+    """
+
+    network: Segmenter | Synthesizer
+    mapping: GeneratorMapping
+    losses: Sequence[tuple[float, Loss]]
+    batches: BatchSource
+    validate: Callable[[torch.nn.Module, int], float | None]
+    protocol: TrainingProtocol
+    seed: int
+    device: torch.device
+    adversary: Adversary | None = None
+    unlabelled: Unlabelled | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended; `finished` is False if it was asked to stop early; `health` is that of an adversary.
+
+    `shares` are those of `Laps`, `seconds_to_best` the seconds of training until the best validation.
+    """
+
+    finished: bool
+    steps: int
+    seconds: float
+    images_per_second: float | None
+    shares: dict[TrainingPart, float] | None = None
+    seconds_to_best: float | None = None
+    health: Health | None = None
+
+
+def train(training: Training, checkpoint: Path, checkpoint_seconds: float, channel: Channel) -> Outcome:
+    """Train until the budget is spent or the channel asks to stop; continue from `checkpoint` where it exists.
+
+    The network ends with the selected weights, the critic with its last. Raises CellError when the loss is no longer
+    finite.
+    """
+    protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
+    adversary = training.adversary
+    state = TrainingState.start(network, adversary, protocol, device)
+    resume(state, checkpoint, channel)
+    progress, generator = state.progress, state.generator
+    total_steps = steps_in(protocol.budget, training.batches.images_per_epoch, protocol.batch_size)
+    forward = torch.compile(network) if protocol.compile else network
+    if adversary is not None and protocol.compile:
+        adversary = adversary.compile()
+    clock, laps, finite = TrainingClock(device, already=progress.seconds), Laps(device), FiniteWatch(training)
+    saved_at = reported_at = time.monotonic()
+    first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
+    network.train()
+    while (done := fraction_spent(protocol.budget, total_steps, state)) < 1:
+        if channel.stop_requested():
+            state.save(checkpoint)
+            return outcome_of(state, clock, laps, finished=False)
+
+        laps.begin()
+        factor = learning_rate_factor(protocol.schedule, progress.step, done)
+        set_learning_rate(generator.optimizer, protocol.optimizer.lr * factor)
+        if adversary is not None:
+            set_learning_rate(state.critic_of(adversary).optimizer, adversary.recipe.optimizer.lr * factor)
+            for _ in range(adversary.extra_steps(progress.step)):
+                train_critic_apart(training, adversary, state)
+            laps.end("critic")
+
+        # All that the generator draws at random comes from this seed, whether or not a critic looks on.
+        batch = training.batches.at(progress.step)
+        torch.manual_seed(derive(training.seed, "noise", progress.step))
+        generator.optimizer.zero_grad(set_to_none=True)
+        with autocast(device, protocol.precision):
+            inputs = mapping.inputs(batch, training.seed, progress.step)
+            laps.end("data")
+            returned = forward(*inputs)
+            output, auxiliary_loss = network.split(returned, batch.labels, mapping.form.ignore_index)
+
+        # The step is cut at the generator's output z: every term gives its gradient there, then one backward pass
+        # carries their sum through the network.
+        z = output.detach().float().requires_grad_()  # (N, K, H, W)
+        if training.losses:
+            target = mapping.target(batch)
+            values = [function(z, target) for _, function in training.losses]
+            loss = weighted_sum(training.losses, values)
+            (gradient,) = torch.autograd.grad(generator.scaler.scale(loss), z)
+        else:
+            values, loss, gradient = [], torch.zeros((), device=device), torch.zeros_like(z)
+
+        if adversary is not None:
+            torch.manual_seed(derive(training.seed, "critic", progress.step))
+            pair = adversary.pair(batch, z)
+            laps.end("generator")
+            update = update_critic(adversary, state, pair, batch.labels) if adversary.shares_batches else None
+            laps.end("critic")
+            adversarial_loss = adversary.generator_loss(pair, batch.labels)
+            values.append(adversarial_loss)
+            adversarial = adversary.gradient(generator.scaler.scale(adversarial_loss), z)
+            weight = adversary.weight(progress.step)
+            if state.health.is_due(progress.step, total_steps):
+                supervised = gradient if training.losses else None
+                scale = generator.scaler.get_scale()
+                seen = observe_step(training, adversary, progress.step, batch, pair, update, z)
+                pull = observe_pull(supervised, weight * adversarial, adversarial_loss, scale)
+                state.health.add(progress.step, {**seen, **pull})
+            # Adding nothing is not adding zero times something: a weight of 0 must leave the twin's very bits.
+            if weight > 0:
+                gradient = gradient + weight * adversarial
+                loss = loss + weight * adversarial_loss.detach()
+
+        finite.note(progress.step, z, values, loss)
+        roots, gradients = [output], [gradient.to(output.dtype)]
+        if auxiliary_loss is not None:
+            roots.append(generator.scaler.scale(auxiliary_loss))
+            gradients.append(torch.ones_like(roots[-1]))
+        if training.unlabelled is not None:
+            unlabelled_output, unlabelled_gradient = learn_unlabelled(training, training.unlabelled, forward, state)
+            roots.append(unlabelled_output)
+            gradients.append(unlabelled_gradient)
+        torch.autograd.backward(roots, gradients)
+
+        generator.step(protocol.clip_gradient)
+        if state.average is not None:
+            state.average.update_parameters(network)
+        laps.end("generator")
+        progress.step += 1
+        unreported_loss += loss.detach()
+        progress.seconds = clock.step(len(batch.indices))
+
+        now = time.monotonic()
+        last = fraction_spent(protocol.budget, total_steps, state) >= 1
+        if last or now - reported_at > _REPORT_SECONDS:
+            steps = progress.step - first_unreported
+            mean_loss = unreported_loss.item() / steps
+            if not math.isfinite(mean_loss):
+                raise finite.error(mean_loss, progress.step)
+            report(channel, clock, state, total_steps, mean_loss)
+            # The loss has been waited for, and so all steps until here: the seconds that another budget may take over.
+            progress.seconds = clock.seconds()
+            reported_at, first_unreported = now, progress.step
+            unreported_loss.zero_()
+        if validation_is_due(protocol, total_steps, state):
+            with clock.paused():
+                validate(training, state, channel)
+        if now - saved_at > checkpoint_seconds:
+            with clock.paused():
+                state.save(checkpoint)
+            saved_at = now
+
+    network.load_state_dict(state.best or state.evaluated_network.state_dict())
+    return outcome_of(state, clock, laps, finished=True)
+
+
+def learn_unlabelled(
+    training: Training, unlabelled: Unlabelled, forward: Callable[..., Any], state: TrainingState
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the output for a batch of unlabelled images, and the gradient of their term there, scaled."""
+    step, mapping, network = state.progress.step, training.mapping, training.network
+    batch = unlabelled.batches.at(step)
+    torch.manual_seed(derive(training.seed, "unlabelled noise", step))
+    with autocast(training.device, training.protocol.precision):
+        returned = forward(*mapping.inputs(batch, training.seed, step))
+        output, _ = network.split(returned, batch.labels, mapping.form.ignore_index)
+    z = output.detach().float().requires_grad_()
+    (gradient,) = torch.autograd.grad(state.generator.scaler.scale(unlabelled.loss(z, batch)), z)
+    return output, gradient.to(output.dtype)
+
+
+def update_critic(adversary: Adversary, state: TrainingState, pair: Pair, labels: torch.Tensor) -> CriticUpdate:
+    """Take one optimiser step of the critic on a pair, whose gradient the generator never sees."""
+    critic = state.critic_of(adversary)
+    critic.optimizer.zero_grad(set_to_none=True)
+    update = adversary.critic_loss(pair, labels, state.progress.critic_step)
+    critic.scaler.scale(update.loss).backward()  # type: ignore[no-untyped-call]  # torch does not type it
+    critic.step()
+    adversary.clip_weights()
+    state.progress.critic_step += 1
+    return update
+
+
+def train_critic_apart(training: Training, adversary: Adversary, state: TrainingState) -> None:
+    """Take one critic step on a batch of its own, with a generator that stays as it is, running statistics included."""
+    step, seed = state.progress.critic_step, derive(training.seed, "critic apart")
+    assert adversary.batches is not None
+    batch = adversary.batches.at(step)
+    torch.manual_seed(derive(seed, "noise", step))
+    training.network.eval()
+    with torch.no_grad(), autocast(training.device, training.protocol.precision):
+        output = training.network(*training.mapping.inputs(batch, seed, step))
+    training.network.train()
+    update_critic(adversary, state, adversary.pair(batch, output.float()), batch.labels)
+
+
+def outcome_of(state: TrainingState, clock: TrainingClock, laps: Laps, *, finished: bool) -> Outcome:
+    """Return how training ended."""
+    progress = state.progress
+    health = None if state.critic is None else judge(state.health.points(), state.health.non_finite())
+    return Outcome(
+        finished=finished,
+        steps=progress.step,
+        seconds=progress.seconds,
+        images_per_second=clock.images_per_second(),
+        shares=laps.shares(),
+        seconds_to_best=progress.best_seconds,
+        health=health,
+    )
+
+
+def steps_in(budget: Budget, images_per_epoch: int, batch_size: int) -> int | None:
+    """Return the optimiser steps of a budget, or None for a budget in seconds."""
+    if budget.epochs is not None:
+        return math.ceil(budget.epochs * images_per_epoch / batch_size)
+    return budget.steps
+
+
+def fraction_spent(budget: Budget, total_steps: int | None, state: TrainingState) -> float:
+    """Return the part of the budget that is spent, from 0 to 1 or more."""
+    if total_steps is not None:
+        return state.progress.step / total_steps
+    assert budget.seconds is not None
+    return state.progress.seconds / budget.seconds
+
+
+def weighted_sum(losses: Sequence[tuple[float, Loss]], values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum of the values of losses, each times its weight."""
+    return torch.stack([weight * value for (weight, _), value in zip(losses, values, strict=True)]).sum()
+
+
+def resume(state: TrainingState, checkpoint: Path, channel: Channel) -> None:
+    """Restore the state from a checkpoint; a corrupt one is reported and set aside, and training begins anew."""
+    if not checkpoint.exists():
+        return
+    try:
+        state.restore(checkpoint)
+    except RecordError as error:
+        channel.emit("warning", message=f"{error}; set aside as {set_aside(checkpoint).name}, training begins anew")
+    else:
+        channel.emit("resumed", step=state.progress.step)
+
+
+def report(channel: Channel, clock: TrainingClock, state: TrainingState, total_steps: int | None, loss: float) -> None:
+    """Tell the parent process how far training has come."""
+    speed = clock.recent_images_per_second()
+    channel.emit(
+        "step",
+        step=state.progress.step,
+        steps=total_steps,
+        seconds=round(state.progress.seconds, 3),
+        loss=loss,
+        images_per_second=speed,
+    )
+
+
+def validation_is_due(protocol: TrainingProtocol, total_steps: int | None, state: TrainingState) -> bool:
+    """Tell whether the next of the evenly spread validations is due."""
+    spent = min(1.0, fraction_spent(protocol.budget, total_steps, state))
+    return int(spent * protocol.validations) > state.progress.validations
+
+
+def validate(training: Training, state: TrainingState, channel: Channel) -> None:
+    """Score the evaluated weights on val and remember the best where the protocol selects by it."""
+    miou = training.validate(state.evaluated_network, state.progress.step)
+    training.network.train()
+    state.progress.validations += 1
+    if miou is None:
+        return
+    channel.emit("validation", step=state.progress.step, miou=miou)
+    if state.progress.is_best(miou) and training.protocol.select == "best":
+        state.keep_as_best()

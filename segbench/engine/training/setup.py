@@ -1,0 +1,284 @@
+"""What a cell needs before its first step.
+
+The term of a recipe that learns from images without labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from segbench.config.protocol import Augment
+from segbench.config.recipe import Penalty
+from segbench.engine.adversarial.adversary import Adversary, asked
+from segbench.engine.adversarial.discriminator import build_critic, check_no_batch_norm
+from segbench.engine.adversarial.pairing import MATCHED_TO_PREDICTION
+from segbench.engine.data.batches import TrainingBatches
+from segbench.engine.data.cache import check_classes
+from segbench.engine.data.dataset import common_size
+from segbench.engine.data.subset import split_places
+from segbench.engine.evaluation.evaluate import as_segmenter, is_scored, validation_miou
+from segbench.engine.model.build import (
+    build_loss,
+    build_losses,
+    build_network,
+    mapping_of,
+)
+from segbench.engine.numerics import memory_format
+from segbench.errors import DataError, SpecError
+from segbench.plan.cell import Subset
+
+from .loop import Training
+from .upstream import PseudoLabelledBatches, SyntheticBatches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import torch
+
+    from segbench.config.recipe import Adversarial
+    from segbench.contract import Dataset
+    from segbench.engine.data.batches import Batch, BatchSource
+    from segbench.engine.data.dataset import CellData
+    from segbench.engine.data.probabilities import Fields
+    from segbench.engine.data.subset import Places
+    from segbench.engine.model.mapping import GeneratorMapping
+    from segbench.plan.cell import Cell
+    from segbench.registry import Registry
+
+    from .loop import Loss
+    from .upstream import Upstream
+
+
+def prepare_training(
+    cell: Cell, registry: Registry, data: CellData, device: torch.device, upstream: Upstream, folder: Path
+) -> Training:
+    """Build everything that training needs; raise DataError where the data does not suit the protocol.
+
+    Sample grids of generators of images go to `folder`.
+    """
+    protocol, mapping = cell.method.protocol, mapping_of(cell, data)
+    if mapping.maps == "image -> image":
+        check_colours_differ(data.dataset)
+    if protocol.absent_classes == "refuse":
+        check_classes(data.packed("train"), data.dataset.classes)
+    places = split_places(data.packed("train"), Subset.parse(cell.subset))
+    size = training_size(cell, data)
+    network = build_network(cell, registry, data, size, device)
+    if upstream.start is not None:
+        network.load_state_dict(upstream.start)
+    losses = build_losses(cell, registry, data, device)
+    adversary = None
+    if cell.method.adversarial is not None:
+        adversary = build_adversary(cell, registry, data, device, mapping, places, upstream.fields)
+    return Training(
+        network=network,
+        mapping=mapping,
+        losses=losses,
+        batches=labelled_batches(cell, data, places, upstream),
+        validate=validation(cell, data, mapping, upstream, folder),
+        protocol=protocol,
+        seed=cell.seed,
+        device=device,
+        adversary=adversary,
+        unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
+    )
+
+
+def check_colours_differ(dataset: Dataset) -> None:
+    """Raise DataError if two classes have one colour, which no decoder could tell apart."""
+    owner: dict[tuple[int, ...], str] = {}
+    for name, colour in zip(dataset.classes, dataset.palette, strict=True):
+        other = owner.setdefault(tuple(colour), name)
+        if other != name:
+            raise DataError(
+                f"the classes {other!r} and {name!r} both have the colour {list(colour)}, so a generator that paints "
+                "colours cannot say which one it means; give each class a colour of its own"
+            )
+
+
+def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
+    """Return the height and width of training images."""
+    return cell.method.protocol.crop or common_size(data.packed("train"))
+
+
+def inference_size(cell: Cell, data: CellData, mapping: GeneratorMapping) -> tuple[int, int]:
+    """Return the size at which a method's cost and speed count: that of most evaluated images, or of made ones."""
+    if is_scored(mapping):
+        return common_size(data.packed(cell.method.protocol.evaluate))
+    return training_size(cell, data)
+
+
+def labelled_batches(cell: Cell, data: CellData, places: Places, upstream: Upstream) -> BatchSource:
+    """Return the batches that the supervised losses see."""
+    batches = crops(cell, data, "train", places=places.labelled, fields=upstream.fields)
+    if upstream.synthesise is None or cell.method.trains_on is None:
+        return batches
+    other = crops(cell, data, "train", places=places.labelled, stream="synthetic")
+    return SyntheticBatches(batches, other, cell.method.trains_on.share, upstream.synthesise)
+
+
+def build_adversary(
+    cell: Cell,
+    registry: Registry,
+    data: CellData,
+    device: torch.device,
+    mapping: GeneratorMapping,
+    places: Places,
+    fields: Fields | None,
+) -> Adversary:
+    """Build the critic and what it is shown."""
+    assert cell.method.adversarial is not None
+    loss = build_loss(cell.method.adversarial, registry, data, device)
+    recipe = with_usual_penalty(cell.method.adversarial, loss)
+    critic = build_critic(cell, registry, data, training_size(cell, data), device)
+    if recipe.penalty is not None:
+        check_no_batch_norm(critic, recipe.penalty)
+    return Adversary(
+        critic=critic.train(),
+        loss=loss,
+        penalty=None if recipe.penalty is None else build_loss(recipe.penalty, registry, data, device),
+        recipe=recipe,
+        mapping=mapping,
+        batches=crops(cell, data, "train", places=places.labelled, fields=fields, stream="critic"),
+        validation=unseen_reals(cell, data, mapping),
+        device=device,
+        precision=cell.method.protocol.precision,
+    )
+
+
+def with_usual_penalty(recipe: Adversarial, loss: Any) -> Adversarial:
+    """Return the recipe with the penalty that an adversarial loss states as its `default_penalty` (name, weight).
+
+    A penalty that the recipe names itself is kept.
+    """
+    usual = getattr(loss, "default_penalty", None)
+    if usual is None or recipe.penalty is not None:
+        return recipe
+    name, weight = usual
+    return recipe.model_copy(update={"penalty": Penalty(use=name, weight=weight)})
+
+
+def unseen_reals(cell: Cell, data: CellData, mapping: GeneratorMapping) -> TrainingBatches | None:
+    """Return crops of the val split, or None where there are none to be had in batches."""
+    # There are no out-of-fold predictions of val for a refiner to start from.
+    unpredictable = mapping.maps == "image, labels -> labels" and mapping.form.encoding.use in MATCHED_TO_PREDICTION
+    if "val" not in data.dataset.splits or unpredictable:
+        return None
+    try:
+        return crops(cell, data, "val", stream="validation")
+    except DataError:
+        return None
+
+
+def build_unlabelled(
+    cell: Cell,
+    registry: Registry,
+    data: CellData,
+    places: Places,
+    upstream: Upstream,
+    adversary: Adversary | None,
+    losses: Sequence[tuple[float, Loss]],
+) -> Unlabelled | None:
+    """Build the term on unlabelled images; None where the recipe has none or all images have labels."""
+    settings = cell.method.unlabelled
+    if settings is None or not places.unlabelled:
+        return None
+    batches = crops(cell, data, "train", places=places.unlabelled, stream="unlabelled", with_labels=False)
+    if upstream.labeller is not None:
+        protocol = cell.method.protocol
+        labelled = PseudoLabelledBatches(
+            batches, upstream.labeller, settings.threshold, data.dataset.ignore_index, protocol.precision
+        )
+        return Unlabelled(labelled, pseudo_label_term(mapping_of(cell, data), losses, settings.weight))
+    assert settings.loss is not None
+    loss = build_loss(settings.loss, registry, data, batches.split.device)
+    return Unlabelled(batches, own_term(loss, settings.weight, adversary))
+
+
+def crops(
+    cell: Cell,
+    data: CellData,
+    split: str,
+    *,
+    places: Sequence[int] | None = None,
+    fields: Fields | None = None,
+    stream: str = "",
+    with_labels: bool = True,
+) -> TrainingBatches:
+    """Return random crops of a split under the cell's protocol; those of another split than train are not augmented."""
+    protocol, resident = cell.method.protocol, data.resident(split)
+    return TrainingBatches(
+        resident,
+        batch_size=protocol.batch_size if split == "train" else min(protocol.batch_size, len(resident)),
+        crop=protocol.crop,
+        augment=protocol.augment if split == "train" else Augment(),
+        ignore_index=data.dataset.ignore_index,
+        seed=cell.seed,
+        memory_format=memory_format(protocol.channels_last),
+        places=places,
+        fields=fields,
+        stream=stream,
+        with_labels=with_labels,
+    )
+
+
+def validation(
+    cell: Cell, data: CellData, mapping: GeneratorMapping, upstream: Upstream, folder: Path
+) -> Callable[[torch.nn.Module, int], float | None]:
+    """Return what looks at a network during training: its mIoU on val, or for a generator of images a sample grid."""
+    if is_scored(mapping):
+        return lambda network, step: validation_miou(as_segmenter(network, mapping, upstream.base), cell, data)
+    from segbench.engine.generation.generated import write_grid
+
+    def write(network: torch.nn.Module, step: int) -> None:
+        write_grid(folder / "samples" / f"step-{step:06d}.png", network, cell, data, mapping)
+
+    return write
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Where unlabelled images come from, and the weighted loss of their logits (N, K, H, W)."""
+
+    batches: BatchSource
+    loss: Callable[[torch.Tensor, Batch], torch.Tensor]
+
+
+def pseudo_label_term(
+    mapping: GeneratorMapping, losses: Sequence[tuple[float, Loss]], weight: float
+) -> Callable[[Any, Batch], torch.Tensor]:
+    """Return the weighted supervised losses against the labels that came with the batch, or their palette colours."""
+
+    def term(output: torch.Tensor, batch: Batch) -> torch.Tensor:
+        target = mapping.target(batch)
+        total = sum(loss_weight * loss(output, target) for loss_weight, loss in losses)
+        return weight * total  # type: ignore[return-value]  # a recipe has at least one loss
+
+    return term
+
+
+def own_term(loss: Any, weight: float, adversary: Adversary | None) -> Callable[[Any, Batch], torch.Tensor]:
+    """Return a loss of the role "unlabelled", weighted; SpecError if it asks for a critic that the recipe lacks.
+
+    It is given by name what it asks for of `logits` and `scores`, the critic's scores of the encoded predictions,
+    resized to the images (bilinear, align_corners=False).
+    """
+    names = asked(loss.forward if isinstance(loss, nn.Module) else loss)
+    if "scores" in names and adversary is None:
+        raise SpecError(
+            f"the unlabelled loss {type(loss).__name__} asks for a critic's scores, but the method has no critic; "
+            "give it a discriminator and an adversarial loss, or pseudo_labels_from"
+        )
+
+    def term(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        given = {"logits": logits} if "logits" in names else {}
+        if adversary is not None and "scores" in names:
+            given["scores"] = adversary.score_map(batch.images, logits)
+        result: torch.Tensor = weight * loss(**given)
+        return result
+
+    return term

@@ -1,0 +1,159 @@
+"""Everything that training changes, and how it is checkpointed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from segbench.engine.adversarial.monitor import HealthLog
+from segbench.engine.model.checkpoint import (
+    Tensors,
+    load_tensors,
+    optimizer_tensors,
+    restore_optimizer,
+    save_tensors,
+    with_prefix,
+    without_prefix,
+)
+from segbench.engine.model.optimizers import build_optimizer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from segbench.config.protocol import TrainingProtocol
+    from segbench.engine.adversarial.adversary import Adversary
+
+
+@dataclass
+class Progress:
+    """How far training has come: steps of generator and critic, seconds, validations, and the best mIoU on val.
+
+    `best_seconds` are the seconds of training until that best one.
+    """
+
+    step: int = 0
+    critic_step: int = 0
+    seconds: float = 0.0
+    validations: int = 0
+    best_miou: float | None = None
+    best_seconds: float | None = None
+
+    def is_best(self, miou: float) -> bool:
+        """Tell whether a validation is better than all before, and remember it if so."""
+        if self.best_miou is not None and miou <= self.best_miou:
+            return False
+        self.best_miou, self.best_seconds = miou, self.seconds
+        return True
+
+
+@dataclass
+class Learner:
+    """A network with its optimiser and gradient scaler."""
+
+    network: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+    def step(self, clip_gradient: float | None = None) -> None:
+        """Take one optimiser step with the gradients there are, their norm bounded by `clip_gradient`."""
+        if clip_gradient is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip_gradient)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def tensors(self) -> Tensors:
+        """Return all tensors of the state."""
+        weights = with_prefix("weights", self.network.state_dict())
+        return {**weights, **with_prefix("optimizer", optimizer_tensors(self.optimizer))}
+
+    def restore(self, tensors: Tensors, scaler: dict[str, Any]) -> None:
+        """Put back what `tensors` returned, and the state of the scaler."""
+        self.network.load_state_dict(without_prefix("weights", tensors))
+        restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
+        self.scaler.load_state_dict(scaler)
+
+
+@dataclass
+class TrainingState:
+    """Generator and perhaps critic, averaged weights, progress, health, and the weights that were best on val."""
+
+    generator: Learner
+    critic: Learner | None
+    average: AveragedModel | None
+    progress: Progress = field(default_factory=Progress)
+    health: HealthLog = field(default_factory=HealthLog)
+    best: Tensors = field(default_factory=dict)
+
+    @classmethod
+    def start(
+        cls, network: torch.nn.Module, adversary: Adversary | None, protocol: TrainingProtocol, device: torch.device
+    ) -> TrainingState:
+        """Return the state before the first step."""
+        average = None
+        if protocol.ema is not None:
+            update = get_ema_multi_avg_fn(protocol.ema)  # type: ignore[no-untyped-call]  # torch does not type it
+            average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+
+        def learner(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Learner:
+            scaler = torch.amp.GradScaler(device.type, enabled=protocol.precision == "fp16")
+            return Learner(module, optimizer, scaler)
+
+        critic = None if adversary is None else learner(adversary.critic, adversary.optimizer())
+        return cls(learner(network, build_optimizer(protocol.optimizer, network.parameters())), critic, average)
+
+    @property
+    def evaluated_network(self) -> torch.nn.Module:
+        """The network whose weights are validated: the averaged one where the protocol asks for averaging."""
+        return self.generator.network if self.average is None else self.average.module
+
+    def critic_of(self, adversary: Adversary) -> Learner:
+        """Return the learner that trains the critic of an adversary."""
+        assert self.critic is not None
+        assert self.critic.network is adversary.critic
+        return self.critic
+
+    @property
+    def learners(self) -> dict[str, Learner]:
+        """Generator and critic, by name."""
+        return (
+            {"generator": self.generator}
+            if self.critic is None
+            else {"generator": self.generator, "critic": self.critic}
+        )
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; raise RecordError if the disk is full or read-only."""
+        tensors = {
+            **{
+                name: tensor
+                for who, learner in self.learners.items()
+                for name, tensor in with_prefix(who, learner.tensors()).items()
+            },
+            **with_prefix("best", self.best),
+            **with_prefix("average", {} if self.average is None else self.average.state_dict()),
+        }
+        state = {
+            "progress": asdict(self.progress),
+            "scalers": {name: learner.scaler.state_dict() for name, learner in self.learners.items()},
+            "health": self.health.state(),
+        }
+        save_tensors(path, tensors, state)
+
+    def restore(self, path: Path) -> None:
+        """Continue from a checkpoint; raise RecordError if it cannot be read."""
+        tensors, state = load_tensors(path)
+        for name, learner in self.learners.items():
+            learner.restore(without_prefix(name, tensors), state["scalers"][name])
+        if self.average is not None:
+            self.average.load_state_dict(without_prefix("average", tensors))
+        self.best = without_prefix("best", tensors)
+        self.progress = Progress(**state["progress"])
+        self.health = HealthLog.restored(state["health"])
+
+    def keep_as_best(self) -> None:
+        """Remember the evaluated weights as those of the best validation so far."""
+        self.best = {name: tensor.detach().clone() for name, tensor in self.evaluated_network.state_dict().items()}

@@ -1,0 +1,244 @@
+"""What a cell takes from cells that ran before: weights, predictions, generated samples, labels.
+
+Batches whose labels are what another network sees.
+
+Batches of which a share is generated.
+
+What the network of a fold predicts for the training images that it has not seen.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import nn
+
+from segbench.engine.data.batches import Batch, normalise
+from segbench.engine.data.probabilities import ProbabilityFields, write_probabilities
+from segbench.engine.data.subset import split_places
+from segbench.engine.evaluation.inference import class_scores
+from segbench.engine.job import MODEL, PROBABILITIES
+from segbench.engine.model.checkpoint import load_tensors
+from segbench.engine.model.mapping import one_hot
+from segbench.engine.numerics import memory_format, random_generator
+from segbench.engine.recorded import load_network
+from segbench.errors import SpecError
+from segbench.plan.cell import Subset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
+
+    from segbench.engine.data.batches import TrainingBatches
+    from segbench.engine.data.dataset import CellData
+    from segbench.engine.data.probabilities import Fields
+    from segbench.engine.data.resident import Range
+    from segbench.engine.evaluation.inference import Network
+    from segbench.engine.model.checkpoint import Tensors
+    from segbench.engine.recorded import RecordedNetwork
+    from segbench.plan.cell import Cell
+
+    Synthesise = Callable[[Batch, int], tuple[torch.Tensor, torch.Tensor]]
+
+
+class Upstream(NamedTuple):
+    """What upstream cells left for one cell; None where its recipe asks for nothing of the kind.
+
+    `start` are weights to start from, `base` the frozen segmenter to be refined, `fields` its out-of-fold predictions
+    for the training images, `synthesise` makes images and labels for a batch, `labeller` is a segmenter that labels.
+    """
+
+    start: Tensors | None = None
+    base: nn.Module | None = None
+    fields: Fields | None = None
+    synthesise: Synthesise | None = None
+    labeller: nn.Module | None = None
+
+
+def load_upstream(cell: Cell, folders: Mapping[str, str], data: CellData, device: torch.device) -> Upstream:
+    """Return what the upstream cells in `folders`, by reason, left; RecordError if something is missing there."""
+    fold_folders = [Path(folder) for reason, folder in folders.items() if reason.startswith("refines fold")]
+    start, synthetic = folders.get("start_from"), folders.get("trains_on")
+    return Upstream(
+        start=load_tensors(Path(start) / MODEL)[0] if start else None,
+        base=load_segmenter(folders["refines"], device) if "refines" in folders else None,
+        fields=_fields(fold_folders, cell, data, device) if fold_folders else None,
+        synthesise=synthesiser(_recorded(synthetic, device), cell.seed) if synthetic else None,
+        labeller=load_segmenter(folders["pseudo_labels_from"], device) if "pseudo_labels_from" in folders else None,
+    )
+
+
+def synthesiser(recorded: RecordedNetwork, seed: int) -> Synthesise:
+    """Return what makes as many labelled images as a batch has, with the generator of a finished cell.
+
+    A generator from labels to images paints the batch's own labels; one that makes both decides on labels itself.
+    """
+    generator, mapping, channels = recorded.network, recorded.mapping, recorded.dataset.channels
+
+    def synthesise(batch: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        noise = torch.randn(
+            (len(batch.images), mapping.noise_channels), generator=random_generator(seed, "synthetic", step)
+        ).to(batch.images.device)
+        with torch.no_grad():
+            if mapping.maps == "labels -> image":
+                return generator(one_hot(batch.labels, mapping.form), noise), batch.labels
+            made = generator(noise)
+        if made.shape[-2:] != batch.images.shape[-2:]:
+            raise SpecError(
+                f"{recorded.key} makes samples of {list(made.shape[-2:])} (height, width), but the crop of the "
+                f"method that trains on them is {list(batch.images.shape[-2:])}; give both the same protocol.crop"
+            )
+        return made[:, :channels], made[:, channels:].argmax(dim=1)
+
+    return synthesise
+
+
+def _recorded(folder: str, device: torch.device) -> RecordedNetwork:
+    return load_network(Path(f"{folder}.json"), device)
+
+
+def load_segmenter(folder: str, device: torch.device) -> nn.Module:
+    """Return the frozen segmenter of the finished cell in a folder, in evaluation mode."""
+    return _recorded(folder, device).network.requires_grad_(False)
+
+
+def _fields(folders: list[Path], cell: Cell, data: CellData, device: torch.device) -> ProbabilityFields:
+    packed = data.packed("train")
+    labelled = split_places(packed, Subset.parse(cell.subset)).labelled
+    return ProbabilityFields.open([folder / PROBABILITIES for folder in folders], packed.ids, labelled, device)
+
+
+class Undecided(nn.Module):
+    """Stands in, where a recipe is only tried, for a segmenter that is not trained yet: all classes alike."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return zero logits (N, K, H, W)."""
+        number, _, height, width = images.shape
+        return images.new_zeros(number, self.num_classes, height, width)
+
+
+class UniformFields:
+    """Stands in for a base's predictions that are not made yet: all classes alike."""
+
+    def __init__(self, num_classes: int, device: torch.device) -> None:
+        self.num_classes, self.device = num_classes, device
+
+    def windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> torch.Tensor:
+        """Return uniform probabilities (N, K, h, w), h and w those of the largest window."""
+        height = max(stop - start for start, stop in rows)
+        width = max(stop - start for start, stop in columns)
+        shape = (len(indices), self.num_classes, height, width)
+        return torch.full(shape, 1 / self.num_classes, device=self.device)
+
+
+def stand_ins(cell: Cell, data: CellData, device: torch.device) -> Upstream:
+    """Return what has the form of upstream results before there are any; fields are uniform, samples are real ones."""
+    undecided = Undecided(data.num_classes)
+    method = cell.method
+    return Upstream(
+        base=undecided if method.refines else None,
+        fields=UniformFields(data.num_classes, device) if method.refines else None,
+        synthesise=(lambda batch, step: (batch.images, batch.labels)) if method.trains_on else None,
+        labeller=undecided if method.unlabelled and method.unlabelled.pseudo_labels_from else None,
+    )
+
+
+class PseudoLabelledBatches:
+    """Unlabelled batches with the labels that a finished segmenter gives them.
+
+    Pixels outside the image, and those where its highest class probability is below `threshold`, are `ignore_index`.
+    The network is in evaluation mode; `batches` hide the true labels (`with_labels=False`), void pixels included.
+    """
+
+    def __init__(
+        self, batches: TrainingBatches, network: Network, threshold: float, ignore_index: int, precision: str
+    ) -> None:
+        assert not batches.with_labels, "what is truly void must not be known of unlabelled images"
+        self.batches = batches
+        self.network = network
+        self.threshold = threshold
+        self.ignore_index = ignore_index
+        self.precision = precision
+
+    @property
+    def images_per_epoch(self) -> int:
+        """The number of images of the whole split."""
+        return self.batches.images_per_epoch
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of one optimiser step, counted from 0."""
+        batch = self.batches.at(step)
+        return batch._replace(labels=self._labels(batch))
+
+    def _labels(self, batch: Batch) -> Tensor:
+        """Return the network's labels of a batch, (N, h, w) int64."""
+        scores = class_scores(self.network, batch.images, precision=self.precision, window=None)
+        confidence, labels = scores.softmax(dim=1).max(dim=1)
+        known = (confidence >= self.threshold) & (batch.labels != self.batches.ignore_index)
+        # The result of masked_fill is no inference tensor any more, so a loss may keep it for its backward pass.
+        return labels.masked_fill(~known, self.ignore_index)
+
+
+class SyntheticBatches:
+    """Batches whose last samples are generated; over time these are `share` of all, exactly.
+
+    `synthesise` is given real samples from a stream of their own, `originals`, and the step, and returns as many
+    images and labels. The first samples of each batch are those of `batches`, unchanged.
+    """
+
+    def __init__(
+        self, batches: TrainingBatches, originals: TrainingBatches, share: float, synthesise: Synthesise
+    ) -> None:
+        assert batches.fields is None, "a generated sample has no stored probabilities"
+        self.batches = batches
+        self.originals = originals
+        # The decimal that was written: 90 * 0.7 is below 63 in binary.
+        self.per_batch = batches.batch_size * Fraction(str(share))
+        self.synthesise = synthesise
+
+    @property
+    def images_per_epoch(self) -> int:
+        """The number of images of the real split."""
+        return self.batches.images_per_epoch
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of one optimiser step, counted from 0; a generated sample has the index of its original."""
+        batch = self.batches.at(step)
+        positions = range(int(step * self.per_batch), int((step + 1) * self.per_batch))
+        if not positions:
+            return batch
+        originals = self.originals.draw(positions, step)
+        images, labels = self.synthesise(originals, step)
+        kept = len(batch.indices) - len(positions)
+        return Batch(
+            torch.cat([batch.images[:kept], images]).contiguous(memory_format=self.batches.memory_format),
+            torch.cat([batch.labels[:kept], labels]),
+            batch.indices[:kept] + originals.indices,
+        )
+
+
+def leave_predictions(path: Path, segmenter: nn.Module, cell: Cell, data: CellData) -> None:
+    """Write the class probabilities of each training image of the cell's fold."""
+    segmenter.eval()
+    places = split_places(data.packed("train"), Subset.parse(cell.subset)).held_out
+    packed = data.packed("train")
+    ids, sizes = [packed.ids[place] for place in places], [packed.index.sizes[place] for place in places]
+    write_probabilities(path, ids, sizes, _predicted_fields(segmenter, places, cell, data))
+
+
+def _predicted_fields(segmenter: nn.Module, places: tuple[int, ...], cell: Cell, data: CellData) -> Iterator[Tensor]:
+    """Yield probabilities (K, H, W) image by image."""
+    protocol, split = cell.method.protocol, data.resident("train")
+    for place in places:
+        image = normalise(split.image(place)[None], split.white, memory_format(protocol.channels_last))
+        scores = class_scores(segmenter, image, precision=protocol.precision, window=protocol.window)
+        # A window's scores are probabilities already.
+        yield (scores if protocol.window else torch.softmax(scores, dim=1))[0]

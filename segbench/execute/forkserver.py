@@ -1,0 +1,105 @@
+"""What the fork server imports once, so that no worker has to.
+
+Only libraries and the engine itself: a plugin module may run anything, and a CUDA call or a multi-threaded torch
+operation before the fork would break every worker.
+
+The one module that the fork server is told to import: it imports what workers share, and survives what fails.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import signal
+import sys
+import warnings
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import TYPE_CHECKING
+
+from .processes import adopt_orphans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+# Any optimiser imports torch._dynamo, which takes seconds; pandas and pyarrow write the counts at a cell's end; the
+# command line is what a worker's __main__ imports.
+ALWAYS = (
+    "torch",
+    "torch._dynamo",
+    "pandas",
+    "pyarrow.parquet",
+    "safetensors.torch",
+    "segbench.cli",
+    "segbench.engine.cell",
+    "segbench.engine.device",
+    "segbench.engine.timing.session",
+)
+
+
+def modules_to_preload(distributions: Iterable[str]) -> tuple[str, ...]:
+    """Return the modules that workers share: the engine's, and those of the named distributions."""
+    return (*ALWAYS, *(name for one in sorted(distributions) for name in import_names(one)))
+
+
+def import_names(name: str) -> list[str]:
+    """Return the top-level packages a distribution installs; none if it is not installed.
+
+    >>> import_names("pydantic"), import_names("no-such-distribution")
+    (['pydantic'], [])
+    """
+    try:
+        installed = distribution(name)
+    except PackageNotFoundError:
+        return []
+    if (listed := installed.read_text("top_level.txt")) is not None:
+        names = set(listed.split())
+    else:
+        names = {file.parts[0] for file in installed.files or () if file.name == "__init__.py"}
+    main = name.replace("-", "_").lower()  # what else lies beside the main package is often its tests
+    return [main] if main in names else sorted(name for name in names if name.isidentifier() and name[0] != "_")
+
+
+VARIABLE = "SEGBENCH_PRELOAD"
+
+
+def import_all(names: Iterable[str]) -> None:
+    """Import modules; one that fails is left to the cells that need it, which then fail with its own message."""
+    for name in names:
+        try:
+            import_module(name)
+        except Exception:  # a plain preload list would end the server at anything but an ImportError
+            continue
+    gc.collect()
+    gc.freeze()  # workers then need not copy the pages of all these objects only to look them over
+
+
+def let_go_of_output() -> None:
+    """Write nowhere from now on: whoever reads a run's output to its end must not wait for this process to end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def prepare(instructions: str) -> None:
+    """Take over the parent's import path, then import; `instructions` is JSON with "path" and "modules"."""
+    given = json.loads(instructions)
+    let_go_of_output()
+    adopt_orphans()  # what a worker that crashed has started then lies with the server, where it is found
+    warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")  # that is, one of those
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker may be asked where it stands before it can tell
+    # A library that asks on import whether there is a GPU would otherwise make CUDA unusable in every worker.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+    sys.path[:] = given["path"]
+    import_all(given["modules"])
+    atexit.register(os._exit, 0)  # libraries may complain on stderr while they are torn down, and it takes time
+
+
+# Set for the fork server alone; elsewhere importing this module does nothing.
+if VARIABLE in os.environ:
+    prepare(os.environ.pop(VARIABLE))

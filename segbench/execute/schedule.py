@@ -1,0 +1,236 @@
+"""The cells of a run, upstream first, so many at a time, shared with other runs on the same results folder.
+
+Sharing a results folder with other runs: cells are claimed, and what others recorded meanwhile counts.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+from segbench.plan.key import keep_copies, names_of
+from segbench.store.leases import claim
+from segbench.store.record import Failure
+
+from .jobs import cell_job, finished_record, key_of, method_of, settle, unfinished_record, upstream_of
+from .pool import Pool
+from .workers import Finished, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from segbench.plan.cell import Cell
+    from segbench.store.folder import ResultsFolder
+    from segbench.store.leases import Claim
+    from segbench.store.record import Record, Settled, Status
+
+    from .jobs import Run
+    from .workers import Event
+
+
+def run_cells(
+    run: Run, cells: Sequence[Cell], recorded: Mapping[str, Record], refused: Mapping[tuple[str, str], Failure]
+) -> dict[str, Record]:
+    """Run cells until each has its record or the run is interrupted; return the records by key.
+
+    `cells` are those to run, upstream first, `recorded` the records of the others. Cells of a (dataset, method) in
+    `refused` fail at once.
+    """
+    schedule = Schedule(run, cells, recorded, refused)
+    with schedule.shares, Pool(run.workers, run.jobs, run.interrupt, schedule.report) as pool:
+        while not schedule.is_done and (pool.is_busy or not run.interrupt.requested):
+            if not run.interrupt.requested:
+                schedule.fill(pool)
+            for key, outcome in pool.advance():
+                schedule.finish(key, outcome)
+            schedule.give_up_lost(pool)
+            schedule.heed_interrupt(pool)
+    return schedule.records
+
+
+class Schedule:
+    """Which cells wait and which run, and the records there are."""
+
+    def __init__(
+        self,
+        run: Run,
+        cells: Sequence[Cell],
+        recorded: Mapping[str, Record],
+        refused: Mapping[tuple[str, str], Failure],
+    ) -> None:
+        self.records = dict(recorded)
+        self._run, self._refused = run, refused
+        self._cells = {key_of(cell): cell for cell in cells}
+        self._waiting = list(self._cells)
+        self._settled: dict[str, Settled | None] = {}
+        self._said: set[str] = set()
+        self.shares = Shares(run.folder, self._waiting)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every cell has its record."""
+        return all(key in self.records for key in self._cells)
+
+    def report(self, key: str, event: Event) -> None:
+        """Pass on what a cell's worker emitted."""
+        self._run.listener.reported("cell", self._cells[key], event)
+
+    def fill(self, pool: Pool) -> None:
+        """Start what can start, and record what needs no worker or was run elsewhere."""
+        for key in [key for key in self._waiting if self._upstream_is_known(key)]:
+            if not pool.has_room:
+                return
+            if not self.shares.is_due(key):
+                continue
+            taken = self.shares.take(key)
+            # Looked at after the claim: whoever had the cell may have recorded it before giving it back.
+            if (record := self.shares.news(key)) is not None:
+                self._waiting.remove(key)
+                self.shares.release(key)
+                self._keep(key, record)
+            elif taken:
+                self._waiting.remove(key)
+                self._begin(key, pool)
+            else:
+                self._say_once("another run works on some of these cells; their records will count here")
+
+    def finish(self, key: str, outcome: Outcome) -> None:
+        """Record a cell whose worker ended."""
+        if isinstance(outcome, Finished):
+            settled = self._settled[key]
+            self._record(key, finished_record(self._cells[key], outcome.result, self._run.circumstances, settled))
+        elif self._run.interrupt.requested:
+            self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
+        else:
+            self._record_unfinished(key, "failed", outcome.failure)
+
+    def give_up_lost(self, pool: Pool) -> None:
+        """Stop cells that another run has taken over, as it may after this process was halted for minutes."""
+        for key in self.shares.lost():
+            pool.drop(key)
+            self._waiting.append(key)
+            self._run.listener.notice(f"{self._cells[key].label} was taken over by another run")
+
+    def heed_interrupt(self, pool: Pool) -> None:
+        """Say what happens next once an early end is asked for."""
+        if self._run.interrupt.requested and pool.is_busy:
+            self._say_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            self._run.listener.notice(message)
+
+    def _upstream_is_known(self, key: str) -> bool:
+        upstream = upstream_of(self._cells[key]).values()
+        return all(needed in self.records or needed not in self._cells for needed in upstream)
+
+    def _begin(self, key: str, pool: Pool) -> None:
+        cell = self._cells[key]
+        if (missing := self._missing_upstream(cell)) is not None:
+            self._record_unfinished(key, "skipped", Failure(cause=missing))
+        elif (failure := self._refused.get(method_of(cell))) is not None:
+            self._record_unfinished(key, "failed", failure)
+        else:
+            job_cell, self._settled[key] = settle(self._run, cell)
+            self._run.listener.started("cell", job_cell)
+            job = cell_job(self._run, cell)
+            pool.start(key, self._run.functions.cell, job, self._run.folder.cell_folder(key), self._run.limits)
+
+    def _missing_upstream(self, cell: Cell) -> str | None:
+        """Say which upstream cell has no ok record, or None if all have."""
+        for reason, needed in upstream_of(cell).items():
+            record = self.records.get(needed) or self._run.folder.read(needed)
+            if record is None:
+                return f"{reason} needs the cell {needed}, which has no record"
+            if record.status != "ok":
+                cause = f": {record.error.cause}" if record.error else ""
+                return f"{reason} needs {record.method!r} with seed {record.seed}, which is {record.status}{cause}"
+        return None
+
+    def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
+        self._record(key, unfinished_record(self._cells[key], status, failure, self._environment(key)))
+
+    def _environment(self, key: str) -> dict[str, object]:
+        """Return where a cell ran that could not tell itself."""
+        protocol = self._cells[key].method.protocol
+        chosen = {"threads": protocol.threads, "tf32": protocol.tf32}
+        return {**self._run.environment, **chosen, **self._run.circumstances}
+
+    def _record(self, key: str, record: Record) -> None:
+        keep_copies(names_of(self._cells[key]), self._run.folder.cell_folder(key))
+        self._run.folder.write(record)
+        self.shares.release(key)
+        self._keep(key, record)
+
+    def _keep(self, key: str, record: Record) -> None:
+        self.records[key] = record
+        self._run.listener.ended("cell", self._cells[key], record.status, record.error)
+
+
+_BEAT_SECONDS = 5.0
+
+
+_ASK_AGAIN_SECONDS = 1.0  # before a cell that another run works on is looked at again
+
+
+class Shares:
+    """The cells that this run has claimed; entered as a context, it gives all back at the end."""
+
+    def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
+        self._folder = folder
+        self._claims: dict[str, Claim] = {}
+        self._found = {key: self._written(key) for key in keys}
+        self._ask_again: dict[str, float] = {}
+        self._beaten = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for key in list(self._claims):
+            self.release(key)
+
+    def is_due(self, key: str) -> bool:
+        """Whether a cell should be looked at, or was so just now and another run works on it."""
+        return time.monotonic() >= self._ask_again.get(key, 0.0)
+
+    def take(self, key: str) -> bool:
+        """Claim a cell; False while another run works on it."""
+        mine = claim(self._folder, key)
+        if mine is None:
+            self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS
+            return False
+        self._claims[key] = mine
+        return True
+
+    def news(self, key: str) -> Record | None:
+        """Return the record that another run has written of a cell since this run began, unless it was interrupted.
+
+        One that failed before is tried again; one that failed meanwhile is not.
+        """
+        record = self._folder.read(key)
+        if record is None or record.status == "interrupted":
+            return None
+        return record if record.status == "ok" or self._written(key) != self._found[key] else None
+
+    def lost(self) -> list[str]:
+        """Keep the claims alive; return, and forget, those that another run has taken over."""
+        if time.monotonic() - self._beaten < _BEAT_SECONDS:
+            return []
+        self._beaten = time.monotonic()
+        lost = [key for key, mine in self._claims.items() if not mine.beat()]
+        for key in lost:
+            del self._claims[key]
+        return lost
+
+    def release(self, key: str) -> None:
+        """Give a cell back if this run has it."""
+        if key in self._claims:
+            self._claims.pop(key).release()
+
+    def _written(self, key: str) -> int | None:
+        try:
+            return self._folder.record_path(key).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None

@@ -1,0 +1,162 @@
+"""What a benchmark's design can show, before it runs: how small a difference so many seeds can see."""
+
+from __future__ import annotations
+
+from math import sqrt
+from statistics import variance
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.errors import RecordError
+from segbench.stats.difference import sign_flip_floor
+from segbench.stats.verdict import POWER, of_seeds_alone, seeds_for, smallest_effect
+from segbench.store.folder import read_record
+
+from .cell import Subset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from segbench.config.recipe import Benchmark, Method
+    from segbench.store.folder import ResultsFolder
+
+    from .cell import Cell
+
+    Pair = tuple[str, str]
+    Scores = Mapping[tuple[str, str, str], Mapping[int, float]]
+
+
+LEVEL = 0.95
+
+
+# How far seeds alone move mIoU: on data like Cityscapes, and on small data like CamVid.
+ASSUMED_SEED_SDS = (0.005, 0.01)
+
+
+# The differences that people claim.
+CLAIMED = (0.005, 0.01)
+
+
+# How the maps of a method end that has an mIoU.
+LABELS = "-> labels"
+
+
+class Noise(NamedTuple):
+    """The standard deviation of one seed's paired difference of mIoU, and where it comes from.
+
+    `freedom` is None if it is assumed, else how many differences it was measured on, less one for each pair.
+    """
+
+    source: str
+    difference_sd: float
+    freedom: int | None = None
+
+
+class Sight(NamedTuple):
+    """What a design sees at some noise, all of mIoU as fractions of 1.
+
+    `smallest` is the smallest difference that is found with 80 % power, None with one seed. `seeds_for` are the seeds
+    in all that each of the differences CLAIMED would need, None if 100 do not suffice.
+    """
+
+    noise: Noise
+    smallest: float | None
+    seeds_for: dict[float, int | None]
+
+
+class DesignPower(NamedTuple):
+    """What a design can show of its comparisons, as far as seeds go; what images add comes on top.
+
+    `level` is the confidence of the first of Holm's steps, `sign_flip_floor` the smallest p that the exact sign-flip
+    test over the seeds can give.
+    """
+
+    seeds: int
+    comparisons: int
+    level: float
+    power: float
+    sign_flip_floor: float
+    sights: tuple[Sight, ...]
+
+
+def design_power(benchmark: Benchmark, scores: Scores) -> DesignPower | None:
+    """Return what the design can show, with the noise of the scores recorded so far, else with the noise assumed.
+
+    None if there are no two methods to be compared.
+    """
+    pairs = compared_pairs(benchmark.methods)
+    if not pairs:
+        return None
+    seeds, level = len(benchmark.seeds), 1 - (1 - LEVEL) / len(pairs)
+    noises = measured_noises(pairs, scores) or assumed_noises()
+    sights = tuple(_sight(noise, seeds, level) for noise in noises)
+    return DesignPower(seeds, len(pairs), level, POWER, sign_flip_floor(seeds), sights)
+
+
+def compared_pairs(methods: Mapping[str, Method]) -> list[Pair]:
+    """Return the pairs that one ranking compares: methods with their twins, with what claims name, with placebos.
+
+    With several fractions of the labels there are several rankings, and the pairs are those of the largest.
+    """
+    shares = {share for method in methods.values() for share in method.labels}
+    families = [
+        list(_pairs({name: method for name, method in methods.items() if share in method.labels}))
+        for share in sorted(shares)
+    ]
+    return max(families, key=len, default=[])
+
+
+def assumed_noises() -> list[Noise]:
+    """Return what is assumed of seeds: two methods trained with the same seeds differ as if these were independent."""
+    return [Noise(f"assumed, sd {100 * sd:.1f} of one method", sqrt(2) * sd) for sd in ASSUMED_SEED_SDS]
+
+
+def measured_noises(pairs: Sequence[Pair], scores: Scores) -> list[Noise]:
+    """Return the noise measured on each dataset: the pooled standard deviation of its paired differences."""
+    found: dict[str, list[list[float]]] = {}
+    for dataset, subset in sorted({(dataset, subset) for dataset, subset, _ in scores}):
+        for pair in pairs:
+            one, other = (scores.get((dataset, subset, method), {}) for method in pair)
+            differences = [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
+            if len(differences) > 1:
+                found.setdefault(dataset, []).append(differences)
+    return [_pooled(dataset, differences) for dataset, differences in found.items()]
+
+
+def recorded_scores(cells: Iterable[Cell], folder: ResultsFolder) -> Scores:
+    """Return the mIoU of the cells that are recorded already, but for those that leave out a fold to predict it.
+
+    Records that cannot be read are passed over.
+    """
+    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    for cell in cells:
+        is_fold = Subset.parse(cell.subset).is_fold
+        if cell.key is None or is_fold or not folder.record_path(cell.key).is_file():
+            continue
+        try:
+            scores = read_record(folder.record_path(cell.key)).scores
+        except RecordError:
+            continue
+        if scores is not None and scores.miou is not None:
+            found.setdefault((cell.dataset_name, cell.subset, cell.method.name), {})[cell.seed] = scores.miou
+    return found
+
+
+def _pairs(methods: Mapping[str, Method]) -> Iterable[Pair]:
+    scored = {
+        name: method for name, method in methods.items() if method.maps.endswith(LABELS) and method.trial_of is None
+    }
+    for name, method in scored.items():
+        placebos = [other.name for other in scored.values() if other.placebo_of == name]
+        rivals = dict.fromkeys([*filter(None, [method.twin]), *method.against, *placebos])
+        yield from ((name, rival) for rival in rivals if rival in scored)
+
+
+def _sight(noise: Noise, seeds: int, level: float) -> Sight:
+    smallest = smallest_effect(of_seeds_alone(seeds, noise.difference_sd), level) if seeds > 1 else None
+    return Sight(noise, smallest, {effect: seeds_for(effect, noise.difference_sd, level) for effect in CLAIMED})
+
+
+def _pooled(dataset: str, differences: Sequence[Sequence[float]]) -> Noise:
+    freedom = sum(len(values) - 1 for values in differences)
+    squares = sum((len(values) - 1) * variance(values) for values in differences)
+    return Noise(f"measured on {dataset}", sqrt(squares / freedom), freedom)

@@ -1,0 +1,102 @@
+"""What plugins print: kept away from stdout, which belongs to the answer of a command."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_STDOUT, _STDERR = 1, 2
+
+
+# A plugin that prints without end must not fill the terminal, too.
+_SHOWN_BYTES = 10_000
+
+
+@contextmanager
+def captured_output() -> Iterator[list[str]]:
+    """Take what the block prints to stdout, be it native code or a process it starts; the list then holds it, if any.
+
+    A stream that something in the block has kept for later, as loggers do, writes to stderr from then on.
+    """
+    printed: list[str] = []
+    stream = _stream_for_plugins()
+    with _unnamed_file() as file:
+        os.dup2(file.fileno(), stream.fileno())
+        try:
+            with _stdout_replaced_by(file.fileno()), redirect_stdout(stream):
+                yield printed
+        finally:
+            stream.flush()
+            with suppress(OSError):  # stderr may be closed
+                os.dup2(_STDERR, stream.fileno())
+            printed += _content(file)
+
+
+@contextmanager
+def output_on_stderr() -> Iterator[None]:
+    """Send what the block prints to stdout, be it native code or a process it starts, to stderr."""
+    with _stdout_replaced_by(_STDERR), redirect_stdout(sys.stderr):
+        yield
+
+
+@contextmanager
+def _stdout_replaced_by(descriptor: int) -> Iterator[None]:
+    """Replace the file behind stdout, if there is one."""
+    _flush()
+    try:
+        kept = os.dup(_STDOUT)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        with suppress(OSError):
+            os.dup2(descriptor, _STDOUT)
+        yield
+    finally:
+        _flush()
+        os.dup2(kept, _STDOUT)
+        os.close(kept)
+
+
+def _flush() -> None:
+    """Write out what waits in the buffers of stdout: Python's, and the C library's."""
+    with suppress(Exception):  # it may be closed, or nobody reads it
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+    with suppress(Exception):  # not every system has a C library to be asked like this
+        _c_library().fflush(None)
+
+
+@functools.cache
+def _c_library() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None)
+
+
+@functools.cache
+def _stream_for_plugins() -> TextIO:
+    """Return the stream that plugins see as stdout while they are loaded; it is never closed."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
+def _unnamed_file() -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("segbench-plugin-output"), "r+b", buffering=0)
+    from tempfile import TemporaryFile
+
+    return TemporaryFile(buffering=0)
+
+
+def _content(file: BinaryIO) -> list[str]:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    text = file.read(_SHOWN_BYTES).decode(errors="replace").rstrip("\n")
+    return [f"{text}\n... and more, {size} bytes in all" if size > _SHOWN_BYTES else text] if size else []

@@ -1,0 +1,1 @@
+"""`segbench compare`: two methods, their differences and where these lie."""

@@ -1,0 +1,192 @@
+"""A comparison of two methods as data, with stable names, for programs to read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from segbench.stats.definitions import PASSPORTS
+from segbench.stats.difference import sign_flip_floor
+from segbench.stats.gains import LOWER_IS_BETTER
+
+if TYPE_CHECKING:
+    from segbench.stats.difference import Difference
+    from segbench.stats.gains import ImageGain, ScoreDifference
+
+    from .compare import Comparisons, MethodComparison
+    from .family import Contrast, CostComparison
+    from .gains import ClassGain, Gains, PartGain
+
+
+def to_json(comparisons: Comparisons) -> str:
+    """Return `{"comparisons": [...], "refused": [...], "records": [...]}`, a comparison for each ranking.
+
+    Scores and differences are fractions of 1 (`nll` nats a pixel), an interval `[low, high]`, what is missing null. Of
+    each comparison:
+
+    - `one`, `other`: the names; `benchmark`, `dataset`, `fingerprint`, `subset`, `split`, `images`, `groups` (in how
+      many the images are drawn, null: each alone), `seeds`, `device`, `definition` (the passport of mIoU),
+      `resamples`, `margin`, `level`, `relation`, `overrides` (protocol keys that each changes), `notes`, `set_aside`.
+    - `miou`: `one` and `other` as `{mean, sd, n}`; `by_seed`: `{seed, one, other, difference}`.
+    - `contrasts`: those judged together, the first of them one - other: `role` ("claim", "opponent", "placebo",
+      "left"), `one`, `other`, `terms` ("equal steps", "equal seconds", "different budgets", "unknown"), `seeds`,
+      `difference`, `level` (after Holm), `interval`, `verdict`, `probability`, `probability_interval`, `p`,
+      `sign_flip_p`, `sign_flip_floor`, `smallest_effect`, `seeds_needed`.
+    - `scores`: `name`, `definition`, `one`, `other`, `difference` (as `miou`), `interval`, `over`, `less_is_better`.
+    - `classes`: `name`, `pixels` (share), `rare`, `one`, `other`, `difference`, `interval`.
+    - `parts`: `name` ("band", "interior", "small", "large", "rare", "frequent"), `pixels`, `one`, `other`, `difference`
+      and `interval` of the score in the part, `adds` and `adds_interval`; `missing`: why parts are not there, by name.
+    - `gained`, `lost`: `image`, `difference` (as `miou`); `images_better`, `images_worse`, `images_scored`.
+    - `cost`: `terms`, `training_seconds` and `parameters` with `one`, `other`, `ratio`; `inference`: `stage`, `batch`,
+      `ratio`, `interval` of images a second.
+    """
+    content = {
+        "comparisons": [_comparison(found) for found in comparisons.found],
+        "refused": list(comparisons.refused),
+        "records": [str(folder) for folder in comparisons.folders],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _comparison(found: MethodComparison) -> dict[str, Any]:
+    ours, theirs = found.miou
+    apart = found.claim.difference.by_seed
+    return {
+        **_identity(found),
+        "miou": {name: summary._asdict() for name, summary in zip(("one", "other"), found.summaries, strict=True)},
+        "by_seed": [
+            {"seed": seed, "one": ours[seed], "other": theirs[seed], "difference": apart[seed]} for seed in apart
+        ],
+        "contrasts": [_contrast(contrast) for contrast in found.contrasts],
+        "scores": [_score(score) for score in found.scores],
+        **_gains(found.gains, found.settings.level),
+        "cost": _cost(found.cost),
+    }
+
+
+def _identity(found: MethodComparison) -> dict[str, Any]:
+    group, settings, difference = found.pair.group, found.settings, found.claim.difference
+    one, other = found.names
+    return {
+        "one": one,
+        "other": other,
+        "benchmark": group.data.benchmark,
+        "dataset": group.data.dataset,
+        "fingerprint": group.data.fingerprint,
+        "subset": group.data.subset,
+        "split": group.data.split,
+        "images": difference.images,
+        "groups": found.clusters,
+        "seeds": list(found.seeds),
+        "device": group.conditions.device_name if group.conditions else None,
+        "definition": found.definition,
+        "resamples": settings.resamples,
+        "margin": settings.margin,
+        "level": settings.level,
+        "relation": found.relation,
+        "overrides": {"one": list(found.pair.one.overrides), "other": list(found.pair.other.overrides)},
+        "notes": list(found.notes),
+        "set_aside": list(found.set_aside),
+    }
+
+
+def _contrast(contrast: Contrast) -> dict[str, Any]:
+    difference, judgement = contrast.difference, contrast.judgement
+    return {
+        **contrast.member._asdict(),
+        "seeds": list(difference.by_seed),
+        "difference": difference.estimate,
+        "level": judgement.level,
+        "interval": list(judgement.interval),
+        "verdict": judgement.verdict,
+        "probability": difference.probability,
+        "probability_interval": list(difference.probability_interval),
+        "p": difference.p,
+        "sign_flip_p": difference.sign_flip_p,
+        "sign_flip_floor": sign_flip_floor(difference.seeds),
+        "smallest_effect": judgement.smallest_effect,
+        "seeds_needed": judgement.seeds_needed,
+    }
+
+
+def _score(score: ScoreDifference) -> dict[str, Any]:
+    return {
+        "name": score.name,
+        "definition": PASSPORTS[score.name].definition,
+        "one": score.one._asdict(),
+        "other": score.other._asdict(),
+        "difference": score.difference._asdict(),
+        "interval": list(score.interval) if score.interval else None,
+        "over": score.over,
+        "less_is_better": score.name in LOWER_IS_BETTER,
+    }
+
+
+def _gains(gains: Gains, level: float) -> dict[str, Any]:
+    return {
+        "classes": [_class(found, level) | {"rare": found.name in gains.rare} for found in gains.classes],
+        "parts": [_part(found, level) for found in gains.parts],
+        "missing": dict(gains.missing),
+        "gained": [_image(found) for found in gains.images.gained],
+        "lost": [_image(found) for found in gains.images.lost],
+        "images_better": gains.images.better,
+        "images_worse": gains.images.worse,
+        "images_scored": gains.images.images,
+    }
+
+
+def _class(found: ClassGain, level: float) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "pixels": found.pixels,
+        "one": found.one,
+        "other": found.other,
+        **_difference(found.difference, level),
+    }
+
+
+def _part(found: PartGain, level: float) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "pixels": found.pixels,
+        "one": found.one._asdict(),
+        "other": found.other._asdict(),
+        **_difference(found.within, level),
+        "adds": found.adds.estimate,
+        "adds_interval": list(found.adds.interval(level)),
+    }
+
+
+def _difference(difference: Difference | None, level: float) -> dict[str, Any]:
+    if difference is None:
+        return {"difference": None, "interval": None}
+    return {"difference": difference.estimate, "interval": list(difference.interval(level))}
+
+
+def _image(gain: ImageGain) -> dict[str, Any]:
+    return {"image": gain.image, "difference": gain.difference._asdict()}
+
+
+def _cost(cost: CostComparison) -> dict[str, Any]:
+    return {
+        "terms": cost.terms,
+        "training_seconds": {
+            "one": cost.one_seconds.mean,
+            "other": cost.other_seconds.mean,
+            "ratio": cost.seconds_ratio,
+        },
+        "parameters": {
+            "one": cost.one_parameters,
+            "other": cost.other_parameters,
+            "ratio": cost.parameters_ratio,
+        },
+        "inference": [
+            {
+                "stage": speed.stage,
+                "batch": speed.batch,
+                "ratio": speed.ratio.estimate,
+                "interval": list(speed.ratio.interval),
+            }
+            for speed in cost.speeds
+        ],
+    }

@@ -1,0 +1,193 @@
+"""Where the difference between two methods lies: in which parts of the images, in which classes, in which images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from segbench.errors import StatisticsError
+from segbench.stats.difference import class_differences, difference
+from segbench.stats.evidence import iou_evidence, recall_evidence
+from segbench.stats.gains import class_contribution, image_gains, largest, part_contributions, rare_classes, seed_scores
+from segbench.stats.summary import Summary, summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from segbench.stats.difference import Difference
+    from segbench.stats.evidence import Evidence
+    from segbench.stats.gains import CountedPart, ImageGain
+    from segbench.store.counts import Counts
+
+    BySeed = Mapping[int, Counts]
+
+
+PartName = Literal["band", "interior", "small", "large", "rare", "frequent"]
+
+
+class PartGain(NamedTuple):
+    """A part of the labelled pixels: its share of them, both methods' score in it, and what it adds to A - B in all.
+
+    The score is the mIoU of the pixels in the band along true boundaries, and of those in the interior; the mean recall
+    of the pixels of small objects, and of all others; the mean IoU of the rare classes, and of the frequent ones.
+    """
+
+    name: PartName
+    pixels: float
+    one: Summary
+    other: Summary
+    within: Difference
+    adds: Difference
+
+
+class ClassGain(NamedTuple):
+    """A class: its share of the labelled pixels, its mean IoU with both methods, and the difference if there is one."""
+
+    name: str
+    pixels: float
+    one: float | None
+    other: float | None
+    difference: Difference | None
+
+
+class ImageGains(NamedTuple):
+    """The images that gain and that lose most, and of how many images how many are better and how many worse."""
+
+    gained: tuple[ImageGain, ...]
+    lost: tuple[ImageGain, ...]
+    images: int
+    better: int
+    worse: int
+
+
+class Gains(NamedTuple):
+    """Where A - B lies.
+
+    Of `parts` each pair adds up to A - B; `missing` says of a pair why nothing can be told. `rare` are the names of the
+    rare classes that occur.
+    """
+
+    parts: tuple[PartGain, ...]
+    missing: Mapping[PartName, str]
+    rare: tuple[str, ...]
+    classes: tuple[ClassGain, ...]
+    images: ImageGains
+
+
+class _Question(NamedTuple):
+    """Whose counts are compared, from how many resamples, and the pixels of each class in the truth."""
+
+    one: BySeed
+    other: BySeed
+    resamples: int
+    pixels: list[int]
+
+    @property
+    def cells(self) -> dict[str, BySeed]:
+        return {"one": self.one, "other": self.other}
+
+
+def find_gains(one: BySeed, other: BySeed, names: Sequence[str] | None, images: int, resamples: int) -> Gains:
+    """Return where the difference between two methods lies, from their counts by seed; both have the same seeds.
+
+    `names` are those of the classes, `images` how many of the largest gains and losses are named.
+    """
+    truth = next(iter(one.values())).confusion.sum(axis=(0, 2))
+    asked = _Question(one, other, resamples, truth.tolist())
+    named = names or [f"class {class_id}" for class_id in range(len(asked.pixels))]
+    parts, missing = _parts(asked)
+    occurs = iou_evidence(asked.cells).whole.sum(axis=(0, 1, 2)) > 0
+    return Gains(
+        parts=tuple(parts),
+        missing=missing,
+        rare=tuple(named[class_id] for class_id in rare_classes(asked.pixels) if occurs[class_id]),
+        classes=tuple(_classes(asked, named)),
+        images=_images(asked, images),
+    )
+
+
+def _parts(asked: _Question) -> tuple[list[PartGain], dict[PartName, str]]:
+    parts: list[PartGain] = []
+    missing: dict[PartName, str] = {}
+    for name, divided in _DIVISIONS.items():
+        try:
+            parts += divided(asked)
+        except StatisticsError as error:
+            missing[name] = str(error)
+    return parts, missing
+
+
+def _bands(asked: _Question) -> list[PartGain]:
+    inside, outside = part_contributions(asked.one, asked.other, "band", resamples=asked.resamples)
+    share = _share_of_pixels(asked.one, "band")
+    return [
+        _part("band", share, iou_evidence(asked.cells, "band"), inside, asked),
+        _part("interior", 1 - share, iou_evidence(asked.cells, "interior"), outside, asked),
+    ]
+
+
+def _objects(asked: _Question) -> list[PartGain]:
+    inside, outside = part_contributions(asked.one, asked.other, "small", resamples=asked.resamples)
+    share = _share_of_pixels(asked.one, "small")
+    return [
+        _part("small", share, recall_evidence(asked.cells, "small"), inside, asked),
+        _part("large", 1 - share, recall_evidence(asked.cells, "large"), outside, asked),
+    ]
+
+
+def _by_frequency(asked: _Question) -> list[PartGain]:
+    rare = rare_classes(asked.pixels)
+    frequent = [class_id for class_id in range(len(asked.pixels)) if class_id not in rare]
+    share = sum(asked.pixels[class_id] for class_id in rare) / sum(asked.pixels)
+    if share == 0:
+        raise StatisticsError("each class holds more than a tenth of the labelled pixels, so that none is rare")
+    return [_class_part("rare", share, rare, asked), _class_part("frequent", 1 - share, frequent, asked)]
+
+
+_DIVISIONS: Mapping[PartName, Callable[[_Question], list[PartGain]]] = {
+    "band": _bands,
+    "small": _objects,
+    "rare": _by_frequency,
+}
+
+
+def _class_part(name: PartName, share: float, classes: Sequence[int], asked: _Question) -> PartGain:
+    adds = class_contribution(asked.one, asked.other, classes, resamples=asked.resamples)
+    return _part(name, share, iou_evidence(asked.cells, classes=classes), adds, asked)
+
+
+def _part(name: PartName, share: float, evidence: Evidence, adds: Difference, asked: _Question) -> PartGain:
+    ours, theirs = (summarize(seed_scores(evidence, method).values()) for method in ("one", "other"))
+    within = difference(evidence, "one", "other", resamples=asked.resamples)
+    return PartGain(name, share, ours, theirs, within, adds)
+
+
+def _share_of_pixels(counts: BySeed, part: CountedPart) -> float:
+    """Return the share of the labelled pixels that lie in a part; it is the same for all seeds."""
+    first = next(iter(counts.values()))
+    return float(getattr(first, part).sum() / first.confusion.sum())
+
+
+def _classes(asked: _Question, names: Sequence[str]) -> list[ClassGain]:
+    evidence = iou_evidence(asked.cells)
+    apart = class_differences(evidence, "one", "other", resamples=asked.resamples)
+    return [
+        ClassGain(
+            name,
+            asked.pixels[class_id] / sum(asked.pixels),
+            _class_mean(evidence.of_classes([class_id]), "one"),
+            _class_mean(evidence.of_classes([class_id]), "other"),
+            apart[class_id],
+        )
+        for class_id, name in enumerate(names)
+    ]
+
+
+def _class_mean(evidence: Evidence, method: str) -> float | None:
+    return summarize(seed_scores(evidence, method).values()).mean
+
+
+def _images(asked: _Question, number: int) -> ImageGains:
+    gains = image_gains(asked.one, asked.other)
+    gained, lost = largest(gains, number)
+    everything = largest(gains, len(gains))
+    return ImageGains(tuple(gained), tuple(lost), len(gains), *map(len, everything))

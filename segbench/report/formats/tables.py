@@ -1,0 +1,415 @@
+"""The tables of one ranking.
+
+The table of differences: methods beside their twins, beside others that claims name, and beside their placebos.
+
+The tables of label efficiency.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from segbench.report.conditions import sizes_text
+from segbench.report.numbers import (
+    MISSING,
+    Column,
+    Table,
+    filled,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+    signed_points,
+    significant,
+    spread,
+    table,
+    times,
+)
+from segbench.report.ranking.differences import against_twin
+from segbench.report.ranking.rows import TRAINING_PARTS
+from segbench.report.ranking.timings import STAGES, best_batch_text, latency_text, ratio_text, speed_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from segbench.report.ranking.differences import Comparison
+    from segbench.report.ranking.groups import Group
+    from segbench.report.ranking.label_efficiency import Curve, Efficiency, Exchange
+    from segbench.report.ranking.rows import Row
+    from segbench.stats.label_efficiency import ExchangeRate
+    from segbench.store.record import Stage
+
+
+# Marks intervals over images only.
+ONE_SEED = "*"
+
+
+# A table of more classes than these is no longer read; JSON has them all.
+MOST_CLASSES = 25
+
+
+# Further scores in the order of their columns, with their headers; those beyond are in JSON and CSV.
+QUALITY = {
+    "per_image_miou": "per-image\nmIoU [%]",
+    "boundary_iou": "boundary\nIoU [%]",
+    "boundary_f1": "boundary\nF1 [%]",
+    "ece": "ECE [%]",
+    "nll": "NLL\n[nats]",
+    "brier": "Brier",
+    "hd95": "HD95\n[px]",
+    "surface_dice": "surface\nDice [%]",
+}
+
+
+_NOT_IN_PERCENT = frozenset({"nll", "brier", "hd95"})
+
+
+def results(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
+    """Return accuracy and speed of rows; `letters` are the marks of their notes."""
+    chance: list[Column[Row]] = [Column("95 % interval", _interval), Column("tier", _tier)]
+    columns: list[Column[Row]] = [
+        _marked_name(letters),
+        Column("mIoU [%]", lambda row: percent(row.score("miou"))),
+        *filled(chance, rows),
+        SEEDS,
+        Column("pixel\nacc [%]", lambda row: _percent(row.score("pixel_accuracy").mean)),
+        *(Column(f"images/s\nbatch {batch}", _throughput(batch)) for batch in _batches(group)),
+        TRAINING_SECONDS,
+    ]
+    return table(columns, rows)
+
+
+def quality(rows: Sequence[Row]) -> Table | None:
+    """Return the scores beside mIoU, those that were measured; None if there are none."""
+    columns = filled([Column(header, _score(name)) for name, header in QUALITY.items()], rows)
+    return table([_NAME, *columns], rows, "Quality") if columns else None
+
+
+def classes(rows: Sequence[Row]) -> Table | None:
+    """Return the IoU of each class, the rows as columns; None without scores by class or with too many classes."""
+    names = next((row.classes for row in rows if row.classes), None)
+    scores = [row.class_scores("iou") for row in rows]
+    number = max(map(len, scores), default=0)
+    if not 0 < number <= MOST_CLASSES:
+        return None
+    lines = [
+        [
+            names[place] if names else f"class {place}",
+            *(_percent(found[place] if place < len(found) else None) for found in scores),
+        ]
+        for place in range(number)
+    ]
+    return Table(["class", *(row.method for row in rows)], lines, "IoU by class [%]")
+
+
+def stages(group: Group) -> Table | None:
+    """Return the stages of inference at the protocol's batch, and the speed beside the twin; None if not measured."""
+    batch = group.conditions.batch_size if group.conditions else None
+    if batch is None:
+        return None
+    columns = [Column(f"{header}\nimages/s", _speed(stage, batch)) for stage, header in STAGES.items()]
+    columns += [
+        Column("best batch\n(images/s)", lambda row: best_batch_text(row.rival)),
+        Column("forward,\n× twin's", _forward_ratio(group, batch)),
+        Column("joules\nper image", _joules),
+    ]
+    found = filled(columns, group.rows)
+    return table([_NAME, *found], group.rows, f"Inference at batch {batch}") if found[1:] else None
+
+
+def costs(group: Group, letters: Mapping[str, str]) -> Table:
+    """Return latency of all rows, and what they need."""
+    sizes = {row.flops_size for row in group.rows if row.flops_size}
+    size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
+    columns: list[Column[Row]] = [
+        _marked_name(letters),
+        *(Column(f"p50 / p95 [ms]\nbatch {batch}", _latency(batch)) for batch in _batches(group)),
+        Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)),
+        Column(f"GFLOPs{size}", lambda row: _gflops(row, bool(size))),
+        Column("inference\n[MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)),
+    ]
+    return table(columns, group.rows)
+
+
+def training(rows: Sequence[Row]) -> Table:
+    """Return the speed of training, what its seconds went into, and its memory."""
+    measured: list[Column[Row]] = [
+        Column("data/generator/critic\n[% of time]", _shares),
+        Column("to the best\non val [s]", lambda row: significant(row.train("seconds_to_best").mean)),
+    ]
+    columns: list[Column[Row]] = [
+        _NAME,
+        Column("images/s", lambda row: significant(row.train("images_per_second").mean)),
+        Column("steps", lambda row: significant(row.train("steps").mean)),
+        *filled(measured, rows),
+        Column("[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
+    ]
+    return table(columns, rows, "Training")
+
+
+def generated_images(rows: Sequence[Row]) -> Table:
+    """Return how well generated images match real ones."""
+    columns: list[Column[Row]] = [
+        _NAME,
+        SEEDS,
+        Column("features", lambda row: row.features or MISSING),
+        *_distances(rows),
+        Column("precision", lambda row: spread(row.generation("precision"))),
+        Column("recall", lambda row: spread(row.generation("recall"))),
+        Column("diversity", lambda row: significant(row.generation("diversity").mean)),
+        Column("nearest", lambda row: significant(row.generation("nearest").mean)),
+        Column("health", verdicts),
+        TRAINING_SECONDS,
+    ]
+    return table(columns, rows, "Generated images")
+
+
+def refinements(rows: Sequence[Row]) -> Table:
+    """Return what refiners did to their base's predictions."""
+    columns: list[Column[Row]] = [
+        _NAME,
+        Column("base", lambda row: row.base or MISSING),
+        SEEDS,
+        Column("changed\n[% of pixels]", lambda row: percent(row.refinement("changed"))),
+        Column("corrected\n[% of changed]", lambda row: percent(row.refinement("corrected"))),
+        Column("spoilt\n[% of changed]", lambda row: percent(row.refinement("spoilt"))),
+    ]
+    return table(columns, rows, "Refinement")
+
+
+def games(rows: Sequence[Row]) -> Table:
+    """Return how adversarial games ended."""
+    columns: list[Column[Row]] = [
+        _NAME,
+        Column("health", verdicts),
+        Column("gradient\nratio", lambda row: significant(row.health("ratio").mean)),
+        Column("critic right [%]\nreal/fake/val", _critic_accuracy),
+    ]
+    return table(columns, rows, "Adversarial games")
+
+
+def verdicts(row: Row) -> str:
+    """Return how often each verdict was given, such as "2 healthy, 1 saturated"."""
+    return ", ".join(f"{len(seeds)} {verdict}" for verdict, seeds in row.verdicts.items()) or MISSING
+
+
+def _marked_name(letters: Mapping[str, str]) -> Column[Row]:
+    return Column("method", lambda row: " ".join([row.method, *(f"({letters[note]})" for note in row.notes)]))
+
+
+_NAME: Column[Row] = Column("method", lambda row: row.method)
+
+
+SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
+
+
+TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
+
+
+def _interval(row: Row) -> str:
+    return percent_interval(row.standing.interval) + (ONE_SEED if row.standing.is_over_images_only else "")
+
+
+def _tier(row: Row) -> str:
+    return MISSING if row.standing.tier is None else str(row.standing.tier)
+
+
+def _score(name: str) -> Callable[[Row], str]:
+    """Return the cell of a score: mean ± deviation, of what is not in percent the mean alone."""
+    if name in _NOT_IN_PERCENT:
+        return lambda row: significant(row.score(name).mean)
+    return lambda row: percent(row.score(name))
+
+
+def _batches(group: Group) -> list[int]:
+    """Return the batch sizes that are shown: 1 and the protocol's."""
+    if group.conditions is None:
+        return []
+    return sorted({1, group.conditions.batch_size or 1})
+
+
+def _throughput(batch: int) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        timing = row.inference.get(batch)
+        return significant(timing.images_per_second) if timing else MISSING
+
+    return cell
+
+
+def _speed(stage: Stage, batch: int) -> Callable[[Row], str]:
+    return lambda row: speed_text(row.rival.row(stage, batch))
+
+
+def _forward_ratio(group: Group, batch: int) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        twin = against_twin(group.compared, row)
+        return ratio_text(twin.speed_ratio(batch) if twin else None)
+
+    return cell
+
+
+def _joules(row: Row) -> str:
+    energy = row.timing.energy if row.timing else None
+    return f"{significant(energy.joules_per_image)} (batch {energy.batch})" if energy else MISSING
+
+
+def _shares(row: Row) -> str:
+    shares = [row.training_share(part).mean for part in TRAINING_PARTS]
+    if all(share is None for share in shares):
+        return MISSING
+    return "/".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
+
+
+def _latency(batch: int) -> Callable[[Row], str]:
+    return lambda row: latency_text(row.inference.get(batch))
+
+
+def _gflops(row: Row, size_is_in_header: bool) -> str:
+    number = significant(row.cost("flops"), 1e9)
+    if number == MISSING or size_is_in_header or row.flops_size is None:
+        return number
+    return f"{number} at {sizes_text((row.flops_size,))}"
+
+
+def _distances(rows: Sequence[Row]) -> list[Column[Row]]:
+    """Return the columns of the distances that were measured: with a feature network, without one, or both."""
+    columns: dict[str, Column[Row]] = {
+        "kid": Column("KID", lambda row: spread(row.generation("kid"))),
+        "pixel_statistics": Column("pixel\nstatistics", lambda row: spread(row.generation("pixel_statistics"))),
+    }
+    return [column for name, column in columns.items() if any(row.generation(name).n for row in rows)]
+
+
+def _critic_accuracy(row: Row) -> str:
+    shares = [row.health(f"{kind}_accuracy").mean for kind in ("real", "fake", "validation")]
+    if all(share is None for share in shares):
+        return MISSING
+    return "/".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None else f"{100 * share:.2f}"
+
+
+def differences(compared: Sequence[Comparison]) -> Table:
+    """Return the differences of mIoU and what may be said of them."""
+    columns: list[Column[Comparison]] = [
+        Column("methods A - B", lambda one: f"{one.row.method} - {one.named or MISSING}"),
+        Column("difference [points]", _difference),
+        Column("verdict", lambda one: one.judgement.verdict if one.judgement else MISSING),
+        Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
+        Column("sign-flip\np", lambda one: f"{one.judgement.difference.sign_flip_p:.2g}" if one.judgement else MISSING),
+        Column("smallest\neffect", _smallest_effect),
+        Column("seeds /\nneeded", _seeds),
+        Column("training\ntime", lambda one: times(one.time_ratio)),
+    ]
+    return table(columns, compared, "Differences of mIoU")
+
+
+def footnotes(compared: Sequence[Comparison]) -> Iterable[str]:
+    """Say which differences could not be judged, and why."""
+    for one in compared:
+        if one.named and one.other is None:
+            yield f"{one.row.method}: {_word(one)} {one.named} has not exactly one row in this ranking to compare with."
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for one in compared:
+        # a row without an interval of its own has its reason beside the ranking
+        if one.missing and one.row.standing.estimate and one.other and one.other.standing.estimate:
+            reasons[one.missing].append(f"{one.row.method} - {one.named}")
+    for reason, pairs in reasons.items():
+        yield f"No interval of {', '.join(pairs)}: {reason}."
+
+
+def _word(one: Comparison) -> str:
+    return {"twin": "its twin", "claim": "the claimed rival", "placebo": "its placebo", "none": ""}[one.relation]
+
+
+def _difference(one: Comparison) -> str:
+    if one.interval is None:
+        return points(one.miou)
+    return (
+        f"{signed_points(one.miou.mean)} {points_interval(one.interval)}{ONE_SEED if one.is_over_images_only else ''}"
+    )
+
+
+def _smallest_effect(one: Comparison) -> str:
+    return significant(one.judgement.smallest_effect, 0.01) if one.judgement else MISSING
+
+
+def _seeds(one: Comparison) -> str:
+    needed = one.judgement.seeds_needed if one.judgement else None
+    return f"{len(one.seeds)} / {MISSING if needed is None else needed}"
+
+
+def efficiency_tables(efficiency: Efficiency) -> list[Table]:
+    """Return the curves, and where there are twins what labels are worth."""
+    columns = [_METHOD, *(Column(_share(fraction), _curve_score(fraction)) for fraction in efficiency.fractions)]
+    curves = table(columns, efficiency.curves, "mIoU [%] with a share of the labels")
+    exchanged = [curve for curve in efficiency.curves if curve.exchanges]
+    if not exchanged:
+        return [curves]
+    worth = [_METHOD, _TWIN, *(Column(_share(fraction), _rate(fraction)) for fraction in efficiency.fractions)]
+    return [curves, table(worth, exchanged, "What the labels are worth, in labels of the twin")]
+
+
+def efficiency_footnotes(efficiency: Efficiency) -> Iterable[str]:
+    """Say which exchange rates are missing, and why."""
+    for curve in efficiency.curves:
+        reasons = dict.fromkeys(exchange.missing for exchange in curve.exchanges if exchange.missing)
+        for reason in reasons:
+            yield f"{curve.method}: no exchange rate: {reason}."
+
+
+def rate_text(rate: ExchangeRate) -> str:
+    """Return an exchange rate with its interval; an end that is a bound only has a sign before it.
+
+    >>> from segbench.stats.label_efficiency import ExchangeRate
+    >>> rate_text(ExchangeRate(1.3, "within", 1.1, None, 0.5, 4.0))
+    '×1.30 [1.10, >4.00]'
+    >>> rate_text(ExchangeRate(None, "above", 4.0, None, 0.5, 4.0))
+    '>×4.00 [4.00, >4.00]'
+    """
+    bounds = {"above": f">×{significant(rate.most)}", "below": f"<×{significant(rate.least)}"}
+    estimate = bounds.get(rate.side, f"×{significant(rate.estimate)}")
+    low = f"<{significant(rate.least)}" if rate.low is None else significant(rate.low)
+    high = f">{significant(rate.most)}" if rate.high is None else significant(rate.high)
+    return f"{estimate} [{low}, {high}]"
+
+
+_METHOD: Column[Curve] = Column("method", lambda curve: curve.method)
+
+
+_TWIN: Column[Curve] = Column("twin", lambda curve: curve.twin or MISSING)
+
+
+def _share(fraction: float) -> str:
+    return f"{100 * fraction:g} %"
+
+
+def _curve_score(fraction: float) -> Callable[[Curve], str]:
+    def cell(curve: Curve) -> str:
+        row = curve.rows.get(fraction)
+        mean = row.score("miou").mean if row else None
+        if row is None or mean is None:
+            return MISSING
+        interval = f" {percent_interval(row.standing.interval)}" if row.standing.interval else ""
+        return f"{100 * mean:.2f}{interval}{_mark(len(row.seeds))}"
+
+    return cell
+
+
+def _rate(fraction: float) -> Callable[[Curve], str]:
+    def cell(curve: Curve) -> str:
+        exchange = curve.exchange(fraction)
+        return _exchange(exchange) if exchange else MISSING
+
+    return cell
+
+
+def _exchange(exchange: Exchange) -> str:
+    return MISSING if exchange.rate is None else rate_text(exchange.rate) + _mark(len(exchange.seeds))
+
+
+def _mark(seeds: int) -> str:
+    return ONE_SEED if seeds == 1 else ""

@@ -1,0 +1,1 @@
+"""From records to rankings: rows, groups, intervals, tiers, differences, timings."""

@@ -1,0 +1,197 @@
+"""What must agree before two methods are compared, and which of their records can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.errors import RecordError, StatisticsError
+from segbench.report import cell_spec
+from segbench.report.conditions import sizes_text
+from segbench.stats.scores import miou
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from segbench.report.conditions import Conditions
+    from segbench.report.records import Sources
+    from segbench.store.counts import Counts
+    from segbench.store.record import Record
+
+    from .rows import Row
+
+
+# What a record says of its mIoU and what its counts say may differ by rounding only.
+ROUNDING = 1e-9
+
+
+_ONE_FILE = "run both from one benchmark file, as it is now"
+
+
+_SAME_DATA = "prepare the same data for both and run again what was run on other files"
+
+
+_SAME_CONDITIONS = "run both under the same conditions"
+
+
+_AGAIN = "run what is older again with this segbench"
+
+
+class Obstacle(NamedTuple):
+    """A field in which two rows differ that must not: both values, and what to do about it."""
+
+    field: str
+    one: str
+    other: str
+    remedy: str
+
+    def told(self, one: str, other: str) -> str:
+        """Return it in words, for methods of these names."""
+        return f"{self.field}: {self.one} ({one}) and {self.other} ({other})"
+
+
+class Counted(NamedTuple):
+    """The counts of a row by seed, and what was set aside, each with its reason."""
+
+    counts: dict[int, Counts]
+    set_aside: tuple[str, ...]
+
+
+def obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
+    """Return why two rows must not be compared by a score, what matters most first; empty if they may be.
+
+    They must agree in benchmark, data, split, classes, the definition of the score, the conditions, and the protocol
+    but for the keys that a method overrides. What one of them does not tell is left out of account.
+    """
+    found = [*_of_data(one, other), *definition_obstacles(one, other, score)]
+    if one.conditions is not None and other.conditions is not None:
+        found += _of_conditions(one.conditions, other.conditions)
+        found += _of_protocol(one.records[0], other.records[0])
+    return found
+
+
+def refusal(one: Row, other: Row, found: Sequence[Obstacle]) -> str:
+    """Return the message that names the fields in which two rows differ."""
+    told = "; ".join(obstacle.told(one.method, other.method) for obstacle in found)
+    remedies = ", and ".join(dict.fromkeys(obstacle.remedy for obstacle in found))
+    return f"{one.method!r} and {other.method!r} must not be compared, for they differ in {told}; {remedies}"
+
+
+def counted(row: Row, sources: Sources) -> Counted:
+    """Read the counts of a row's records; one whose counts cannot be read or are not its own is set aside."""
+    counts: dict[int, Counts] = {}
+    set_aside = []
+    for record in row.records:
+        try:
+            counts[record.seed] = own_counts(record, sources)
+        except RecordError as error:
+            set_aside.append(f"{row.method}, seed {record.seed}: {error}")
+    return Counted(counts, tuple(set_aside))
+
+
+def check_same_truth(cells: Mapping[str, Mapping[int, Counts]]) -> None:
+    """Raise StatisticsError if the counts of some methods, by seed, are not of the same labelled pixels."""
+    named = [(f"{name}, seed {seed}", counts) for name, by_seed in cells.items() for seed, counts in by_seed.items()]
+    (first, one), *others = named
+    for name, other in others:
+        if wrong := _other_truth(one, other):
+            raise StatisticsError(
+                f"{first} and {name} were scored with different labels (image {wrong!r} holds other numbers of pixels "
+                f"of the classes); {_SAME_DATA}"
+            )
+
+
+def _other_truth(one: Counts, other: Counts) -> str | None:
+    """Return an image that both have and whose pixels by class of the truth differ."""
+    theirs = dict(zip(other.ids, other.confusion.sum(axis=2).tolist(), strict=True))
+    ours = zip(one.ids, one.confusion.sum(axis=2).tolist(), strict=True)
+    return next((image for image, pixels in ours if theirs.get(image, pixels) != pixels), None)
+
+
+def own_counts(record: Record, sources: Sources) -> Counts:
+    """Return a record's counts; RecordError if they are of another split, other classes or other predictions."""
+    counts = sources.counts(record)
+    claimed, found = record.scores.miou if record.scores else None, miou(counts.confusion.sum(axis=0))
+    facts: list[tuple[str, object, object]] = [
+        ("split", record.evaluated and record.evaluated.split, counts.split),
+        ("number of images", record.evaluated and record.evaluated.images, len(counts.ids)),
+        ("number of classes", record.per_class and len(record.per_class.iou), counts.num_classes),
+    ]
+    faults = [
+        f"{name} {ours} in the record and {theirs} in the counts" for name, ours, theirs in facts if ours != theirs
+    ]
+    if claimed is not None and (found is None or abs(claimed - found) > ROUNDING):
+        faults.append(
+            f"mIoU {claimed:.6f} in the record and {'none' if found is None else f'{found:.6f}'} in the counts"
+        )
+    if faults:
+        raise RecordError(f"its counts are not its own ({'; '.join(faults)}); delete the record and run the cell again")
+    return counts
+
+
+def _of_data(one: Row, other: Row) -> Iterable[Obstacle]:
+    fields: list[tuple[str, str, Callable[[Record], object]]] = [
+        ("benchmark", _ONE_FILE, lambda record: record.benchmark),
+        ("dataset", "choose a dataset that both were run on", lambda record: record.dataset),
+        ("data fingerprint", _SAME_DATA, lambda record: (cell_spec.fingerprint(record) or "")[:12] or None),
+        ("share of the labels", "run both with the same share", lambda record: cell_spec.subset_text(record.subset)),
+        ("split", "score both on one split", cell_spec.split),
+        ("number of images", _SAME_DATA, lambda record: record.evaluated and record.evaluated.images),
+        ("number of classes", _SAME_DATA, lambda record: record.per_class and len(record.per_class.iou)),
+        ("classes", _SAME_DATA, lambda record: _class_names(record)),
+    ]
+    for name, remedy, read in fields:
+        yield from _apart(name, remedy, _values(one, read), _values(other, read))
+
+
+def definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle]:
+    """Return how two rows differ in the definition of a score; empty if they agree or one does not tell."""
+
+    def read(record: Record) -> str | None:
+        return cell_spec.definitions(record).get(score)
+
+    return list(_apart(f"the definition of {score}", _AGAIN, _values(one, read), _values(other, read)))
+
+
+def _of_conditions(one: Conditions, other: Conditions) -> Iterable[Obstacle]:
+    fields: list[tuple[str, Callable[[Conditions], object]]] = [
+        ("device", lambda where: f"{where.device}: {where.device_name}" if where.device else None),
+        ("precision", lambda where: where.precision),
+        ("TF32", lambda where: "on" if where.tf32 else "off"),
+        ("batch size", lambda where: where.batch_size),
+        ("threads", lambda where: where.threads),
+        ("compilation", lambda where: "on" if where.compile else "off"),
+        ("evaluation", lambda where: f"sliding {where.window}" if where.window else "whole images"),
+        ("size at which inference was timed", lambda where: where.sizes and sizes_text(where.sizes)),
+        ("timing budget", lambda where: where.timing_budget),
+    ]
+    for name, read in fields:
+        yield from _apart(name, _SAME_CONDITIONS, _known([read(one)]), _known([read(other)]))
+
+
+def _of_protocol(one: Record, other: Record) -> Iterable[Obstacle]:
+    """Compare what both have from the protocol of their benchmark, whose file may have been edited between two runs."""
+    ours, theirs = cell_spec.shared_protocol(one), cell_spec.shared_protocol(other)
+    for key in sorted(ours.keys() & theirs.keys()):
+        if ours[key] != theirs[key]:
+            yield Obstacle(
+                f"protocol.{key}", str(ours[key]), str(theirs[key]), "run both from one benchmark file as it is now"
+            )
+
+
+def _apart(name: str, remedy: str, one: list[str], other: list[str]) -> Iterable[Obstacle]:
+    if one and other and len({*one, *other}) > 1:
+        yield Obstacle(name, " and ".join(one), " and ".join(other), remedy)
+
+
+def _values(row: Row, read: Callable[[Record], object]) -> list[str]:
+    return _known(read(record) for record in row.records)
+
+
+def _known(values: Iterable[object]) -> list[str]:
+    """Return the distinct values that are told, in their order."""
+    return list(dict.fromkeys(str(value) for value in values if value is not None))
+
+
+def _class_names(record: Record) -> str | None:
+    names = record.evaluated.classes if record.evaluated else None
+    return ", ".join(names) if names else None

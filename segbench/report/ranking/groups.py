@@ -1,0 +1,194 @@
+"""Rankings: groups of rows that may be compared with each other, and the cells that left no result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.report import cell_spec
+from segbench.report.conditions import Conditions, complete
+
+from .rows import build_rows, name_recipes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from segbench.report.records import Sources
+    from segbench.store.folder import RecordProblem
+    from segbench.store.record import Record
+
+    from .differences import Comparison
+    from .label_efficiency import Efficiency
+    from .rows import Row
+
+
+# Before the names of scores among the values that a ranking shares.
+_SCORES = "scores."
+
+
+class Data(NamedTuple):
+    """What was scored; scores of different data are never compared."""
+
+    benchmark: str
+    dataset: str
+    fingerprint: str | None
+    subset: str
+    split: str | None
+    images: int | None
+
+    @property
+    def heading(self) -> str:
+        """The data in one line."""
+        images = "unknown number of images" if self.images is None else f"{self.images} image{'s' * (self.images != 1)}"
+        parts = [f"{self.split or 'unknown split'}, {images}"]
+        if self.subset != "all":
+            parts.append(f"trained on {cell_spec.subset_text(self.subset)}")
+        parts.append(f"data {self.fingerprint[:12]}" if self.fingerprint else "data not identified")
+        return " · ".join(parts)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows under the same data, protocol and conditions, best mIoU first.
+
+    `protocol` says how the protocol differs from that of the benchmark's other groups; empty if there is one only.
+    `shared` are the values of that protocol by dotted key. `conditions` is None if all rows are scored label maps.
+    `compared` are the rows beside their twins and what else claims compare them with.
+    """
+
+    data: Data
+    protocol: str
+    conditions: Conditions | None
+    rows: tuple[Row, ...]
+    compared: tuple[Comparison, ...] = ()
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is shown: rankings, cells without a result, files that could not be read, and where all that lies.
+
+    `helpers` are finished cells that only served others, such as those of a fold; they are in no ranking.
+    `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
+    `with_classes` asks the text formats for tables by class.
+    """
+
+    groups: tuple[Group, ...]
+    helpers: tuple[Record, ...]
+    without_result: tuple[Record, ...]
+    problems: tuple[RecordProblem, ...]
+    folders: tuple[Path, ...]
+    efficiencies: tuple[Efficiency, ...] = ()
+    with_classes: bool = False
+
+
+def build_report(sources: Sources) -> Report:
+    """Sort records into rankings; nothing is said of chance yet, see segbench/report/build.py."""
+    finished = [record for record in sources.records if record.status == "ok"]
+    helpers = tuple(record for record in finished if cell_spec.is_helper(record))
+    by_data: dict[Data, list[Record]] = {}
+    for record in finished:
+        if not cell_spec.is_helper(record):
+            by_data.setdefault(_data(record), []).append(record)
+    groups = [group for data in sorted(by_data, key=_order) for group in _groups(data, by_data[data])]
+    without_result = tuple(record for record in sources.records if record.status != "ok")
+    return Report(tuple(groups), helpers, without_result, sources.problems, sources.folders)
+
+
+def _data(record: Record) -> Data:
+    images = record.evaluated.images if record.evaluated else None
+    return Data(
+        record.benchmark,
+        record.dataset,
+        cell_spec.fingerprint(record),
+        record.subset,
+        cell_spec.split(record),
+        images,
+    )
+
+
+def _groups(data: Data, records: Sequence[Record]) -> list[Group]:
+    """Split the records of one set of data by protocol and conditions.
+
+    Scored label maps stand in every group whose scores are defined as theirs are, and in groups of their own otherwise.
+    """
+    scored = [record for record in records if cell_spec.is_scored_only(record)]
+    protocols = _by_protocol([record for record in records if not cell_spec.is_scored_only(record)])
+    alone = [record for record in scored if not any(agree(shared, _shared(record)) for shared, _ in protocols)]
+    protocols += _by_protocol(alone)
+    labels = _labels([shared for shared, _ in protocols])
+    groups = []
+    for (shared, found), label in zip(protocols, labels, strict=True):
+        fitting = build_rows(record for record in scored if agree(shared, _shared(record)))
+        by_conditions = _by_conditions(build_rows(found)) or {None: []}
+        groups += [
+            Group(data, label, where, _ranked([*rows, *fitting]), shared=shared)
+            for where, rows in by_conditions.items()
+        ]
+    return sorted(groups, key=lambda group: (group.protocol, _order(group.conditions)))
+
+
+def _by_conditions(rows: Sequence[Row]) -> Mapping[Conditions | None, list[Row]]:
+    """Sort trained rows by their conditions."""
+    filled = complete(row.conditions for row in rows if row.conditions is not None)
+    groups: dict[Conditions | None, list[Row]] = {}
+    for row in rows:
+        if row.conditions is not None:
+            groups.setdefault(filled[row.conditions], []).append(row)
+    return groups
+
+
+def _by_protocol(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[Record]]]:
+    """Sort records by their benchmark's protocol, which may have been edited between two runs, and by definitions.
+
+    Of a method that overrides keys only the other ones tell which protocol it ran under; where several could be meant,
+    the cell is the same under each and stands in each.
+    """
+    protocols: list[tuple[dict[str, Any], list[Record]]] = []
+    for record in sorted(records, key=lambda record: (len(cell_spec.overrides(record)), record.key)):
+        shared = _shared(record)
+        matching = [entry for entry in protocols if agree(entry[0], shared)]
+        if not matching:
+            matching = [(dict(shared), [])]
+            protocols += matching
+        for known, found in matching:
+            known.update(shared)
+            found.append(record)
+    return protocols
+
+
+def _shared(record: Record) -> dict[str, Any]:
+    """Return what all records of one ranking have the same: values of the protocol and definitions of scores."""
+    definitions = {f"{_SCORES}{name}": definition for name, definition in cell_spec.definitions(record).items()}
+    return {**cell_spec.shared_protocol(record), **definitions}
+
+
+def _labels(shared: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say how each protocol differs from the others; a score that some have not says nothing of their protocol."""
+    everywhere = set.intersection(*(set(values) for values in shared))
+    kept = [
+        {key: value for key, value in values.items() if key in everywhere or not key.startswith(_SCORES)}
+        for values in shared
+    ]
+    return cell_spec.differences(kept)
+
+
+def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether two mappings have the same values under the keys that both have."""
+    return all(one[key] == other[key] for key in one.keys() & other.keys())
+
+
+def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Sort by mean mIoU, best first; rows without one come last."""
+    return tuple(sorted(name_recipes(rows), key=_rank))
+
+
+def _rank(row: Row) -> tuple[bool, float, str, str]:
+    miou = row.score("miou").mean
+    return miou is None, -(miou or 0.0), row.method, row.records[0].key
+
+
+def _order(value: object) -> str:
+    return repr(value)

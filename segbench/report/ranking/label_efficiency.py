@@ -1,0 +1,174 @@
+"""What methods make of a share of the labels: curves across rankings that differ in nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.errors import StatisticsError
+from segbench.report import cell_spec
+from segbench.stats.bootstrap import crossed_draws
+from segbench.stats.label_efficiency import exchange_rate
+
+from .groups import agree
+from .intervals import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from segbench.report.conditions import Conditions
+    from segbench.stats.evidence import Evidence
+    from segbench.stats.label_efficiency import ExchangeRate
+
+    from .groups import Data, Group
+    from .intervals import Overlaps
+    from .rows import Row
+
+
+# Fewer fractions make no curve.
+LEAST_POINTS = 2
+
+
+class Exchange(NamedTuple):
+    """What the labels of one fraction are worth with a method, in labels of its twin; None where `missing` says why."""
+
+    fraction: float
+    seeds: tuple[int, ...]
+    rate: ExchangeRate | None
+    missing: str | None = None
+
+
+class Curve(NamedTuple):
+    """A method's rows by the fraction of the labels, fewest first, and what its labels are worth.
+
+    `exchanges` is empty for a method without a twin, and for one whose twin has fewer than two fractions.
+    """
+
+    method: str
+    twin: str | None
+    rows: Mapping[float, Row]
+    exchanges: tuple[Exchange, ...]
+
+    def exchange(self, fraction: float) -> Exchange | None:
+        """Return what the labels of one fraction are worth."""
+        return next((one for one in self.exchanges if one.fraction == fraction), None)
+
+
+class Efficiency(NamedTuple):
+    """The curves of the rankings that differ in the share of the labels only; `groups` are their places in a report."""
+
+    benchmark: str
+    dataset: str
+    split: str | None
+    groups: tuple[int, ...]
+    fractions: tuple[float, ...]
+    curves: tuple[Curve, ...]
+
+
+def efficiencies(groups: Sequence[Group], overlaps: Overlaps) -> tuple[Efficiency, ...]:
+    """Return the label efficiency in each set of rankings that differ in the share of the labels only."""
+    found = [_efficiency(family, overlaps) for family in _families(groups)]
+    return tuple(one for one in found if one is not None)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One ranking of a family: its place in the report and the share of the labels it was trained with."""
+
+    place: int
+    fraction: float
+    group: Group
+
+
+def _families(groups: Sequence[Group]) -> list[list[_Member]]:
+    """Put rankings together that differ in the share of the labels only; no two of a family have the same share."""
+    families: list[list[_Member]] = []
+    for place, group in enumerate(groups):
+        trained = next((row for row in group.rows if not row.scored_only), None)
+        fraction = cell_spec.label_fraction(trained.records[0]) if trained else None
+        if fraction is None:
+            continue
+        member = _Member(place, fraction, group)
+        fitting = (family for family in families if all(_belong_together(one, member) for one in family))
+        family = next(fitting, None)
+        if family is None:
+            families.append([member])
+        else:
+            family.append(member)
+    return [sorted(family, key=lambda one: one.fraction) for family in families]
+
+
+def _belong_together(one: _Member, other: _Member) -> bool:
+    return (
+        one.fraction != other.fraction
+        and _without_subset(one.group.data) == _without_subset(other.group.data)
+        and _without_timing(one.group.conditions) == _without_timing(other.group.conditions)
+        and agree(one.group.shared, other.group.shared)
+    )
+
+
+def _without_subset(data: Data) -> Data:
+    return data._replace(subset="")
+
+
+def _without_timing(conditions: Conditions | None) -> Conditions | None:
+    """Return conditions without those of timing, which scores know nothing of."""
+    return conditions and replace(conditions, sizes=None, timing_budget=None)
+
+
+def _efficiency(family: Sequence[_Member], overlaps: Overlaps) -> Efficiency | None:
+    rows = _rows_by_method(family)
+    curves = tuple(_curve(method, rows, overlaps) for method in rows)
+    if not any(len(curve.rows) >= LEAST_POINTS for curve in curves):
+        return None
+    data = family[0].group.data
+    return Efficiency(
+        data.benchmark,
+        data.dataset,
+        data.split,
+        tuple(member.place for member in family),
+        tuple(member.fraction for member in family),
+        curves,
+    )
+
+
+def _rows_by_method(family: Iterable[_Member]) -> dict[str, dict[float, Row]]:
+    """Return the rows of each method by fraction, where it has one row with a score and the recipe of the others."""
+    found: dict[str, dict[float, Row]] = {}
+    for member in family:
+        named = [row for row in member.group.rows if not row.scored_only and row.score("miou").n]
+        for row in named:
+            if sum(row.method == other.method for other in named) == 1:
+                found.setdefault(row.method, {})[member.fraction] = row
+    return {method: rows for method, rows in sorted(found.items()) if _is_one_recipe(rows.values())}
+
+
+def _is_one_recipe(rows: Iterable[Row]) -> bool:
+    return len({cell_spec.canonical(cell_spec.recipe(row.records[0])) for row in rows}) == 1
+
+
+def _curve(method: str, rows: Mapping[str, Mapping[float, Row]], overlaps: Overlaps) -> Curve:
+    own = rows[method]
+    twin = next((row.twin for row in own.values()), None)
+    others = rows.get(twin, {}) if twin else {}
+    if len(others) < LEAST_POINTS:
+        return Curve(method, twin, own, ())
+    return Curve(method, twin, own, tuple(_exchange(fraction, row, others, overlaps) for fraction, row in own.items()))
+
+
+def _exchange(fraction: float, row: Row, others: Mapping[float, Row], overlaps: Overlaps) -> Exchange:
+    """Return the exchange rate at a fraction, over the seeds that the row and all of its twin's have."""
+    names = {one: f"{other.method} with {one:g} of the labels" for one, other in others.items()}
+    own = f"{row.method} with {fraction:g} of the labels"
+    cells = {own: _cells(row, overlaps), **{names[one]: _cells(other, overlaps) for one, other in others.items()}}
+    try:
+        evidence = joined(cells)
+        rate = exchange_rate(crossed_draws(evidence), own, fraction, names)
+    except StatisticsError as error:
+        return Exchange(fraction, (), None, str(error))
+    return Exchange(fraction, evidence.seeds, rate)
+
+
+def _cells(row: Row, overlaps: Overlaps) -> dict[int, Evidence]:
+    found = {record.seed: overlaps.of(record) for record in row.records}
+    return {seed: cell for seed, cell in found.items() if cell is not None}

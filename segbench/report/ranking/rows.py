@@ -1,0 +1,338 @@
+"""One row of a table: a method over its seeds, under one set of conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.report import cell_spec
+from segbench.report.conditions import Conditions, conditions
+from segbench.report.numbers import significant
+from segbench.stats.summary import Interval, summarize
+from segbench.store.record import PerClass, Scores
+
+from .timings import STAGES, Rival
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from segbench.stats.difference import Estimate
+    from segbench.stats.evidence import Evidence
+    from segbench.stats.summary import Summary
+    from segbench.store.record import Cost, Inference, Record, Stage, Timing, Verdict
+
+    Seeds = tuple[int, ...]
+    Cells = Mapping[str, Mapping[int, Evidence]]
+
+
+SCORE_NAMES = tuple(Scores.model_fields)
+
+
+CLASS_SCORE_NAMES = tuple(PerClass.model_fields)
+
+
+GENERATION_NAMES = ("kid", "kid_sd", "pixel_statistics", "precision", "recall", "diversity", "nearest")
+
+
+REFINEMENT_NAMES = ("changed", "corrected", "spoilt")
+
+
+TRAINING_PARTS = ("data", "generator", "critic")
+
+
+COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
+
+
+class Standing(NamedTuple):
+    """A row's mIoU with what chance adds to it, and its tier, 1 the best; None where it cannot be told.
+
+    `missing` says why there is no interval, `untiered` why there is no tier.
+    """
+
+    estimate: Estimate | None = None
+    tier: int | None = None
+    missing: str | None = None
+    untiered: str | None = None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval of the mIoU at LEVEL, cut where no mIoU can be."""
+        if self.estimate is None:
+            return None
+        low, high = self.estimate.interval(LEVEL)
+        return Interval(max(low, 0.0), min(high, 1.0))
+
+    @property
+    def is_over_images_only(self) -> bool:
+        """Whether there is one seed only, so that nothing is known of how seeds differ."""
+        return self.estimate is not None and self.estimate.seeds == 1
+
+
+UNKNOWN = Standing()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's records, one a seed, with what is reported of them.
+
+    `conditions` is None for label maps scored from elsewhere. `notes` say what a reader must know of this row,
+    `standing` what chance adds to its mIoU.
+    """
+
+    method: str
+    records: tuple[Record, ...]
+    conditions: Conditions | None
+    notes: tuple[str, ...] = ()
+    standing: Standing = UNKNOWN
+
+    @property
+    def scored_only(self) -> bool:
+        """Whether the label maps come from elsewhere."""
+        return self.conditions is None
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(record.seed for record in self.records)
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The dotted protocol keys in which the method differs from its benchmark."""
+        return cell_spec.overrides(self.records[0])
+
+    @property
+    def twin(self) -> str | None:
+        """The method with which it must be compared."""
+        return cell_spec.twin(self.records[0])
+
+    @property
+    def placebo_of(self) -> str | None:
+        """The method of which it is a placebo."""
+        return cell_spec.placebo_of(self.records[0])
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """The methods that claims compare it with, its twin among them or not."""
+        return cell_spec.against(self.records[0])
+
+    @property
+    def placebo(self) -> str | None:
+        """The kind of placebo that it is."""
+        return cell_spec.placebo(self.records[0])
+
+    @property
+    def label_fraction(self) -> float | None:
+        """The fraction of the training labels that it was trained with."""
+        return cell_spec.label_fraction(self.records[0])
+
+    @property
+    def as_long_as(self) -> str | None:
+        """The method whose measured seconds of training were its budget."""
+        return cell_spec.as_long_as(self.records[0])
+
+    @property
+    def budget_seconds(self) -> Summary:
+        """The seconds that it took over as its budget, over the seeds."""
+        return summarize(record.settled.seconds if record.settled else None for record in self.records)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """The id and version of each of its scores."""
+        return {name: text for record in self.records for name, text in cell_spec.definitions(record).items()}
+
+    @property
+    def base(self) -> str | None:
+        """The method whose predictions it refines."""
+        return cell_spec.base(self.records[0])
+
+    @property
+    def generates_images(self) -> bool:
+        """Whether it makes images instead of label maps, and so has no mIoU."""
+        return any(record.generation for record in self.records) and self.score("miou").n == 0
+
+    @property
+    def features(self) -> str | None:
+        """The features by which generated images were compared; several where the seeds differ."""
+        found = {record.generation.features for record in self.records if record.generation}
+        return " and ".join(sorted(found)) or None
+
+    @property
+    def verdicts(self) -> dict[Verdict, tuple[int, ...]]:
+        """The seeds of each verdict on the adversarial game, the most frequent first; empty without a critic."""
+        seeds: dict[Verdict, tuple[int, ...]] = {}
+        for record in self.records:
+            if record.health:
+                seeds[record.health.verdict] = (*seeds.get(record.health.verdict, ()), record.seed)
+        return dict(sorted(seeds.items(), key=lambda item: (-len(item[1]), item[0])))
+
+    def health(self, name: str) -> Summary:
+        """Return one of the numbers behind the verdicts over the seeds."""
+        return summarize(record.health.numbers.get(name) if record.health else None for record in self.records)
+
+    def generation(self, name: str) -> Summary:
+        """Return one of GENERATION_NAMES over the seeds."""
+        return summarize(getattr(record.generation, name) if record.generation else None for record in self.records)
+
+    def refinement(self, name: str) -> Summary:
+        """Return one of REFINEMENT_NAMES, in [0, 1], over the seeds."""
+        return summarize(getattr(record.refinement, name) if record.refinement else None for record in self.records)
+
+    def score(self, name: str) -> Summary:
+        """Return a score, in [0, 1], over the seeds."""
+        return summarize(getattr(record.scores, name) if record.scores else None for record in self.records)
+
+    def by_seed(self, name: str) -> dict[int, float]:
+        """Return a score of each seed that has it."""
+        found = {record.seed: getattr(record.scores, name) for record in self.records if record.scores}
+        return {seed: score for seed, score in found.items() if score is not None}
+
+    def class_scores(self, name: str) -> list[float | None]:
+        """Return the mean over seeds of one of CLASS_SCORE_NAMES for each class; None where no seed has one."""
+        measured = [getattr(record.per_class, name) for record in self.records if record.per_class]
+        found = [values for values in measured if values is not None]
+        return [summarize(values).mean for values in zip(*found, strict=True)] if _same_length(found) else []
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """The names of the classes in the order of their ids; None where no record has them."""
+        named = [record.evaluated.classes for record in self.records if record.evaluated]
+        return next((tuple(names) for names in named if names), None)
+
+    def training_share(self, part: str) -> Summary:
+        """Return the share, in [0, 1], of the training time that went into one of TRAINING_PARTS."""
+        return summarize((record.train.shares or {}).get(part) if record.train else None for record in self.records)
+
+    def train(self, name: str) -> Summary:
+        """Return steps, seconds, images_per_second or seconds_to_best over the seeds."""
+        return summarize(getattr(record.train, name) if record.train else None for record in self.records)
+
+    def cost(self, name: str) -> int | None:
+        """Return one cost of the method: the largest among its seeds."""
+        costs: list[Cost] = [record.cost for record in self.records if record.cost]
+        return max((value for cost in costs if (value := getattr(cost, name)) is not None), default=None)
+
+    @property
+    def flops_size(self) -> tuple[int, int] | None:
+        """The [height, width] at which FLOPs were counted."""
+        return next((record.cost.flops_size for record in self.records if record.cost and record.cost.flops_size), None)
+
+    @property
+    def inference(self) -> dict[int, Inference]:
+        """The timing of the forward pass by batch size.
+
+        A method is timed once for each machine; if several machines of one kind did, the measurement with the full
+        budget and the most iterations stands, for percentiles cannot be averaged.
+        """
+        return self.stage("forward")
+
+    def stage(self, stage: Stage) -> dict[int, Inference]:
+        """Return the timing of one stage by batch size; see `inference`."""
+        found = [row for record in self.records for row in record.inference if row.stage == stage]
+        best: dict[int, Inference] = {}
+        for row in sorted(found, key=lambda row: (row.budget != "full", -row.latency_ms.n)):
+            best.setdefault(row.batch, row)
+        return dict(sorted(best.items()))
+
+    @property
+    def timing(self) -> Timing | None:
+        """How the shown timing was taken; where it is of several measurements, that of the smallest batch."""
+        shown = next(iter(self.inference.values()), None)
+        return next((record.timing for record in self.records if record.timing and shown in record.inference), None)
+
+    @property
+    def rival(self) -> Rival:
+        """What is known of its speed."""
+        return Rival(self.method, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing)
+
+
+def build_rows(records: Iterable[Record]) -> list[Row]:
+    """Put records of one set of data and one protocol together to rows, one for each method, recipe and conditions."""
+    by_identity: dict[tuple[str, Conditions | None, str], list[Record]] = {}
+    for record in records:
+        by_identity.setdefault(_identity(record), []).append(record)
+    rows = [_row(method, where, found) for (method, where, _), found in by_identity.items()]
+    return [_with_timing_conditions(row) for row in rows]
+
+
+def name_recipes(rows: Sequence[Row]) -> list[Row]:
+    """Add a note to trained rows that bear the same method name and differ in their recipe."""
+    named = list(rows)
+    for method in {row.method for row in rows}:
+        places = [i for i, row in enumerate(rows) if row.method == method and not row.scored_only]
+        apart = cell_spec.differences([cell_spec.recipe(rows[i].records[0]) for i in places])
+        for i, difference in zip(places, apart, strict=True):
+            if difference:
+                note = f"one of {len(places)} recipes recorded under this name: {difference}"
+                named[i] = replace(rows[i], notes=(*rows[i].notes, note))
+    return named
+
+
+def _identity(record: Record) -> tuple[str, Conditions | None, str]:
+    if cell_spec.is_scored_only(record):
+        return record.method, None, cell_spec.canonical(cell_spec.definitions(record))
+    return record.method, conditions(record), cell_spec.canonical(cell_spec.recipe(record))
+
+
+def _row(method: str, where: Conditions | None, records: Sequence[Record]) -> Row:
+    by_seed: dict[int, list[Record]] = {}
+    for record in sorted(records, key=_latest_first):
+        by_seed.setdefault(record.seed, []).append(record)
+    latest = tuple(by_seed[seed][0] for seed in sorted(by_seed))
+    return Row(method, latest, where, tuple(_notes(latest[0], by_seed)))
+
+
+def _latest_first(record: Record) -> tuple[float, str]:
+    return -cell_spec.started(record), record.key
+
+
+def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
+    if cell_spec.is_scored_only(record):
+        yield "label maps made elsewhere and only scored here: not trained under this protocol, no cost known"
+    if overrides := cell_spec.overrides(record):
+        yield f"overrides the benchmark's protocol: {', '.join(overrides)}"
+    for file in record.plugin_files:
+        yield f"{file.plugin}/ is a single file (SHA-256 {file.sha256[:12]}), no package; each cell keeps a copy of it"
+    if absent := _absent_classes([found[0] for found in by_seed.values()]):
+        yield absent
+    if like := cell_spec.as_long_as(record):
+        yield f"trained {_seconds_text(found[0] for found in by_seed.values())}, as long as {like}"
+    for seed, found in by_seed.items():
+        if len(found) > 1:
+            left_out = ", ".join(record.key for record in found[1:])
+            yield f"seed {seed} is recorded {len(found)} times; the latest, {found[0].key}, is shown, not {left_out}"
+
+
+def _seconds_text(records: Iterable[Record]) -> str:
+    """Return the budgets in seconds that cells took over from others: "41.2 s", or "38.0 to 41.2 s" over the seeds."""
+    seconds = [record.settled.seconds for record in records if record.settled and record.settled.seconds is not None]
+    if not seconds:
+        return "an unknown time"
+    ends = dict.fromkeys(significant(end) for end in (min(seconds), max(seconds)))
+    return f"{' to '.join(ends)} s"
+
+
+def _absent_classes(records: Sequence[Record]) -> str | None:
+    """Say over how many classes the mean goes, if not over all."""
+    classes = [record.per_class.iou for record in records if record.per_class]
+    counts = {(len(iou) - iou.count(None), len(iou)) for iou in classes}
+    if all(present == known for present, known in counts):
+        return None
+    ratios = " or ".join(f"{present} of {known}" for present, known in sorted(counts))
+    return f"mIoU over {ratios} classes; the others occur in neither truth nor prediction"
+
+
+def _with_timing_conditions(row: Row) -> Row:
+    """Complete the conditions by what the row's timing tells."""
+    if row.conditions is None:
+        return row
+    timed = row.inference.values()
+    sizes = tuple(sorted({timing.size for timing in timed})) or ((row.flops_size,) if row.flops_size else None)
+    budget = "reduced" if any(timing.budget == "reduced" for timing in timed) else "full" if timed else None
+    return replace(row, conditions=replace(row.conditions, sizes=sizes, timing_budget=budget))
+
+
+def _same_length(lists: Sequence[Sequence[float | None]]) -> bool:
+    return len({len(values) for values in lists}) == 1
+
+
+LEVEL = 0.95

@@ -1,0 +1,78 @@
+"""How methods were tuned: the spread of all trials beside the one that won."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segbench.report.numbers import MISSING, Column, percent, table
+from segbench.stats.summary import summarize
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from segbench.report.numbers import Table
+    from segbench.stats.summary import Summary
+    from segbench.store.record import Settled, Trial
+
+    from .rows import Row
+
+
+class Tuned(NamedTuple):
+    """A row's trials in order, and the key of the one whose settings it was trained with."""
+
+    row: Row
+    trials: tuple[Trial, ...]
+    winner: str | None
+
+    @property
+    def miou(self) -> Summary:
+        """The mIoU of all trials on the val split, in [0, 1]."""
+        return summarize(trial.miou for trial in self.trials)
+
+    @property
+    def best(self) -> float | None:
+        """The mIoU of the winner on the val split."""
+        return next((trial.miou for trial in self.trials if trial.key == self.winner), None)
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The smallest and the largest mIoU of the trials."""
+        found = [trial.miou for trial in self.trials if trial.miou is not None]
+        return (min(found), max(found)) if found else None
+
+    @property
+    def settings(self) -> Mapping[str, Any] | None:
+        """The settings that won, by dotted key."""
+        return next((trial.settings for trial in self.trials if trial.key == self.winner), None)
+
+
+def tuned(rows: Iterable[Row]) -> list[Tuned]:
+    """Return the tuned rows; where seeds were tuned apart, one line for each set of trials."""
+    return [one for row in rows for one in _of(row)]
+
+
+def tuning_table(found: Sequence[Tuned]) -> Table:
+    """Return how the trials of tuned methods came out on val."""
+    columns: list[Column[Tuned]] = [
+        Column("method", lambda one: one.row.method),
+        Column("trials", lambda one: str(len(one.trials))),
+        Column("best\n[%]", lambda one: MISSING if one.best is None else f"{100 * one.best:.2f}"),
+        Column("all\n[%]", lambda one: percent(one.miou)),
+        Column("from - to\n[%]", _ends),
+        Column("settings that won", _settings),
+    ]
+    return table(columns, found, "Tuning: mIoU on val")
+
+
+def _of(row: Row) -> list[Tuned]:
+    settled = [record.settled for record in row.records if record.settled and record.settled.trials]
+    distinct: dict[str, Settled] = {one.model_dump_json(include={"trials", "winner"}): one for one in settled}
+    return [Tuned(row, tuple(one.trials), one.winner) for one in distinct.values()]
+
+
+def _ends(one: Tuned) -> str:
+    return MISSING if one.ends is None else " - ".join(f"{100 * end:.2f}" for end in one.ends)
+
+
+def _settings(one: Tuned) -> str:
+    return ", ".join(f"{key}={value}" for key, value in (one.settings or {}).items()) or MISSING

@@ -1,0 +1,193 @@
+"""Claims: which running process works on which cell, so that several runs on one results folder share the work.
+
+A claim is the file claims/<key>.json. Making it anew is exclusive by itself (O_EXCL). Taking over the claim of a
+process that died, and giving one back, are serialised by a lock that the kernel drops with the process that holds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from segbench.errors import RecordError
+
+from .atomic import storage_error, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .folder import ResultsFolder
+
+
+# A claim from another host counts as abandoned when nothing was heard of its process for this long.
+STALE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process behind a claim.
+
+    `machine` tells apart what may share a host name: boots and containers, whose process ids mean different processes.
+    `started` is the kernel's start time of the process (None where it is not told), for process ids are used again.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: int | None
+    token: str
+
+
+class Claim:
+    """A cell that this process has for itself until `release`; `beat` at least every 20 seconds."""
+
+    def __init__(self, path: Path, owner: Owner) -> None:
+        self.path = path
+        self.owner = owner
+
+    def beat(self) -> bool:
+        """Say that the process is alive; returns False if the claim was lost to another process meanwhile."""
+        if _read_owner(self.path) != self.owner:
+            return False
+        with suppress(FileNotFoundError):
+            os.utime(self.path)
+        return True
+
+    def release(self) -> None:
+        """Give the cell back; does nothing if the claim was lost."""
+        with _locked(self.path.parent):
+            if _read_owner(self.path) == self.owner:
+                self.path.unlink(missing_ok=True)
+
+
+def claim(folder: ResultsFolder, key: str) -> Claim | None:
+    """Claim a cell; None while another living process has it.
+
+    A claim is abandoned if its process on this machine is dead (or its id is another process's by now), or if a process
+    elsewhere gave no sign for 60 seconds; of several processes that find it so exactly one gets it. Look at the
+    record again after claiming: the one who had the cell may have finished it.
+
+    Raises RecordError if the folder is full or read-only.
+
+        if (mine := claim(folder, cell.key)) is not None:
+            try: ...
+            finally: mine.release()
+    """
+    path = folder.claims / f"{key}.json"
+    owner = _this_process()
+    try:
+        folder.claims.mkdir(parents=True, exist_ok=True)
+        taken = _create(path, owner) or _take_over(path, owner)
+    except OSError as error:
+        raise storage_error(folder.claims, error) from error
+    return Claim(path, owner) if taken else None
+
+
+def _create(path: Path, owner: Owner) -> bool:
+    """Make the claim file if there is none."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            _write_or_remove(file, path, owner)
+    except FileExistsError:
+        return False
+    # Stopped for a minute before the line above, this process would have lost the empty file to another.
+    return _read_owner(path) == owner
+
+
+def _write_or_remove(file: TextIO, path: Path, owner: Owner) -> None:
+    """Leave no empty claim behind on a full disk."""
+    try:
+        json.dump(asdict(owner), file)
+        file.flush()
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _take_over(path: Path, owner: Owner) -> bool:
+    """Replace an abandoned claim; the file never disappears, so that nobody can make it anew in between."""
+    with _locked(path.parent) as lock:
+        if not _is_abandoned(path, lock):
+            return False
+        write_atomically(path, json.dumps(asdict(owner)).encode())
+    return True
+
+
+@contextmanager
+def _locked(claims: Path) -> Iterator[int]:
+    """Hold the lock of a claims folder; yields its descriptor."""
+    import fcntl
+
+    lock = os.open(claims / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise RecordError(
+                f"the file system of {claims} has no file locks ({error.strerror}), so runs cannot share it safely; "
+                "choose a folder on another file system with --results"
+            ) from error
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _is_abandoned(path: Path, lock: int) -> bool:
+    owner = _read_owner(path)
+    if owner is not None and owner.machine == _machine():
+        return not _is_alive(owner)
+    os.utime(lock)  # the file server's clock, not ours, is what the claim's time must be compared with
+    try:
+        return os.fstat(lock).st_mtime - path.stat().st_mtime > STALE_SECONDS
+    except FileNotFoundError:  # given back this moment; the next look finds no claim
+        return False
+
+
+def _read_owner(path: Path) -> Owner | None:
+    """Return who claims; None if the file is gone or not written to its end."""
+    try:
+        return Owner(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _this_process() -> Owner:
+    pid = os.getpid()
+    return Owner(socket.gethostname(), _machine(), pid, _start_time(pid), secrets.token_hex(8))
+
+
+def _machine() -> str:
+    """Return what identifies the set of processes among which a process id has a meaning."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
+
+
+def _is_alive(owner: Owner) -> bool:
+    if owner.started is not None:
+        return _start_time(owner.pid) == owner.started
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it exists and belongs to another user
+        return True
+    return True
+
+
+def _start_time(pid: int) -> int | None:
+    """Return the kernel's start time of a process in clock ticks since boot; None if it is dead or cannot be told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    state, started = fields[0], fields[19]
+    return None if state in "ZX" else int(started)

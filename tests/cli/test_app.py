@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from segbench.cli import main
+from segbench.cli.app import global_options_first
+
+DATASET = """
+from segbench import Component, hookimpl
+
+def build(): {body}
+
+@hookimpl
+def segbench_datasets():
+    yield Component("data", build, "For tests")
+"""
+
+
+def test_the_commands_are_named_in_the_help(capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for command in ("run", "plan", "report", "list", "show", "prepare", "predict", "probe", "score", "doctor"):
+        assert f"\n  {command} " in out
+
+
+def test_the_version_is_that_of_the_distribution(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"segbench {version('segbench')}\n"
+
+
+def test_a_mistake_on_the_command_line_ends_with_2(capsys):
+    assert main(["lsit"]) == 2
+    assert "lsit" in capsys.readouterr().err
+    assert main(["list", "--jsn"]) == 2
+    assert "--jsn" in capsys.readouterr().err
+
+
+def test_a_users_mistake_is_one_line_without_traceback(capsys):
+    assert main(["show", "loss", "no/such"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: unknown loss 'no/such'")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--debug", "show", "loss", "x"], ["show", "--debug", "loss", "x"], ["show", "loss", "x", "--debug"]]
+)
+def test_debug_shows_the_traceback_wherever_it_stands(capsys, arguments):
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert "error: unknown loss 'x'" in err
+
+
+def test_debug_after_two_dashes_is_no_option():
+    assert global_options_first(["list", "--", "--debug"]) == (["list", "--", "--debug"], False)
+    assert global_options_first(["list", "--debug", "--", "x"]) == (["--debug", "list", "--", "x"], True)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["run", "b.yaml", "--plugin", "x.py"], ["--plugin", "x.py", "run", "b.yaml"]),
+        (["run", "--plugin=x.py", "b.yaml"], ["--plugin=x.py", "run", "b.yaml"]),
+        (
+            ["list", "--disable", "a", "--plugin", "x.py", "--disable=b"],
+            ["--disable", "a", "--plugin", "x.py", "--disable=b", "list"],
+        ),
+        (["score", "--", "--disable", "a"], ["score", "--", "--disable", "a"]),
+        (["list", "--disable"], ["--disable"]),
+        (["list", "--disable", "--", "x"], ["--disable"]),
+    ],
+)
+def test_options_of_the_program_may_stand_anywhere(given, expected):
+    assert global_options_first(given) == (expected, False)
+
+
+def test_a_missing_value_is_named(capsys):
+    assert main(["list", "--plugin"]) == 2
+    assert "'--plugin' requires an argument" in capsys.readouterr().err
+
+
+def test_a_bug_in_a_plugin_names_the_plugin(install_plugin, capsys):
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": DATASET.format(body="return {}['key']")})
+    assert main(["show", "dataset", "mine/data"]) == 1
+    err = capsys.readouterr().err
+    assert err == "error: plugin 'mine' (my-dist 1.0) failed with KeyError: 'key' (--debug shows where)\n"
+
+
+def test_a_bug_in_segbench_says_so(monkeypatch, capsys):
+    def fail():
+        raise KeyError("key")
+
+    monkeypatch.setattr("segbench.registry.load_registry", fail)
+    assert main(["list"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: a bug in segbench: KeyError: 'key'")
+    assert "--debug" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_had_is_no_bug(install_plugin, capsys):
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": DATASET.format(body="open('/no/such/file')")})
+    assert main(["show", "dataset", "mine/data"]) == 2
+    assert "No such file or directory: '/no/such/file', in plugin 'mine'" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_with_130(install_plugin, capsys):
+    body = f"import os; os.kill(os.getpid(), {int(signal.SIGINT)})"
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": DATASET.format(body=body)})
+    assert main(["show", "dataset", "mine/data"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from segbench.cli import main; sys.exit(main(['list']))"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stderr.lower()

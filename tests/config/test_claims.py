@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import pytest
+from tests.spec.conftest import START
+
+from segbench.config.recipe import Claim
+
+METHODS = """\
+methods:
+  net: {generator: net, losses: [entropy]}
+  net+critic: {extends: net, discriminator: critic, adversarial: {use: hinge, weight: 0.05}}
+  rival: {extends: net, losses: [dice]}
+"""
+
+# The claims stand on line 12.
+START_OF_CLAIMS = f"{START}{METHODS}compare: "
+
+
+def read(workshop, claims, **choice):
+    return workshop.load(f"{START_OF_CLAIMS}{claims}\n", **choice)
+
+
+def refusal(workshop, claims, **choice):
+    return workshop.refusal(f"{START_OF_CLAIMS}{claims}\n", **choice)
+
+
+TRIPLET = "[{claim: net+critic, against: net, placebo: [frozen, noise]}]"
+WITH_PLACEBOS = ["net", "net+critic", "net+critic~frozen", "net+critic~noise", "rival"]
+
+
+def test_nothing_need_be_claimed(workshop):
+    assert workshop.load(START + METHODS).compare == ()
+    assert read(workshop, "").compare == ()
+    assert read(workshop, "[]").compare == ()
+
+
+def test_a_claim_is_read(workshop):
+    found = read(workshop, "[{claim: net+critic, against: net}, {claim: rival, against: net+critic}]")
+    assert found.compare == (Claim(claim="net+critic", against="net"), Claim(claim="rival", against="net+critic"))
+    assert list(found.methods) == ["net", "net+critic", "rival"]
+
+
+def test_placebos_join_the_methods_after_the_one_that_is_claimed(workshop):
+    found = read(workshop, TRIPLET)
+    assert list(found.methods) == WITH_PLACEBOS
+    assert found.compare == (Claim(claim="net+critic", against="net", placebo=("frozen", "noise")),)
+
+
+def test_a_placebo_has_the_claimed_recipe_with_a_broken_critic(workshop):
+    methods = read(workshop, TRIPLET).methods
+    claimed, frozen = methods["net+critic"], methods["net+critic~frozen"]
+    assert frozen.adversarial == claimed.adversarial.model_copy(update={"placebo": "frozen"})
+    same = {"name", "adversarial", "placebo_of"}
+    assert frozen.model_dump(exclude=same) == claimed.model_dump(exclude=same)
+    assert (frozen.name, frozen.placebo_of, frozen.twin) == ("net+critic~frozen", "net+critic", "net")
+
+
+def test_the_twin_of_a_placebo_is_what_is_claimed_against(workshop):
+    methods = read(workshop, "[{claim: net+critic, against: rival, placebo: [frozen]}]").methods
+    assert (methods["net+critic~frozen"].twin, methods["net+critic"].twin) == ("rival", "net")
+
+
+def test_a_critic_that_is_given_by_its_name_alone_has_placebos_too(workshop):
+    found = read(workshop, TRIPLET, sets=["methods.net+critic.adversarial=hinge"])
+    assert found.methods["net+critic~noise"].adversarial.placebo == "noise"
+
+
+def test_two_claims_share_a_placebo(workshop):
+    claims = "[{claim: net+critic, against: net, placebo: [frozen]}, {claim: net+critic, against: rival, placebo: "
+    found = read(workshop, claims + "[noise, frozen]}]")
+    assert list(found.methods) == WITH_PLACEBOS
+    assert [claim.placebo for claim in found.compare] == [("frozen",), ("noise", "frozen")]
+    assert found.methods["net+critic~frozen"].twin == "net"
+
+
+TWO_RIVALS = "[{claim: net+critic, against: net, placebo: [frozen]}, {claim: net+critic, against: rival}]"
+
+
+def test_methods_are_told_what_claims_compare_them_with_beside_their_twin(workshop):
+    methods = read(workshop, TWO_RIVALS).methods
+    assert {name: method.against for name, method in methods.items()} == {
+        "net": (),
+        "net+critic": ("rival",),
+        "net+critic~frozen": ("rival",),
+        "rival": (),
+    }
+
+
+def test_a_placebo_is_compared_with_all_rivals_of_its_claim_but_its_twin(workshop):
+    claims = "[{claim: net+critic, against: rival, placebo: [frozen]}, {claim: net+critic, against: net}]"
+    methods = read(workshop, claims).methods
+    assert (methods["net+critic"].twin, methods["net+critic"].against) == ("net", ("rival",))
+    assert (methods["net+critic~frozen"].twin, methods["net+critic~frozen"].against) == ("rival", ("net",))
+
+
+def test_what_has_no_twin_is_compared_with_what_it_is_claimed_against(workshop):
+    assert read(workshop, "[{claim: net, against: rival}]").methods["net"].against == ("rival",)
+
+
+def test_one_arm_of_a_claim_cannot_be_tuned_alone(workshop):
+    claims = "[{claim: net+critic, against: rival}]\ntune: {trials: 2, seed: 9}"
+    space = "methods.METHOD.tune={protocol.optimizer.lr: [0.1, 0.2]}"
+    for tuned, other in (("net+critic", "rival"), ("rival", "net+critic")):
+        assert refusal(workshop, claims, sets=[space.replace("METHOD", tuned)]) == (
+            f"bench.yaml:12: compare.0: {tuned!r} is tuned and {other!r} is not, so a difference may be that of the "
+            f"tuning; give {other!r} a tune: as well, for as many trials, or write tune: null for {tuned!r}"
+        )
+    both = [space.replace("METHOD", name) for name in ("net+critic", "rival")]
+    assert read(workshop, claims, sets=both).methods["rival"].tuning.seed == 9
+
+
+def test_a_placebo_may_be_written_by_hand(workshop):
+    text = START + METHODS + "  broken: {extends: net+critic, adversarial: {placebo: detached}}\n"
+    broken = workshop.load(text).methods["broken"]
+    assert (broken.adversarial.placebo, broken.adversarial.weight, broken.twin) == ("detached", 0.05, "net+critic")
+    assert broken.placebo_of is None
+
+
+@pytest.mark.parametrize(
+    ("only", "methods", "claims"),
+    [
+        (["net+critic"], ["net+critic"], []),
+        (["net+critic", "net"], ["net", "net+critic"], [()]),
+        (["net+critic~noise"], ["net+critic~noise"], []),
+        (["net+critic", "net", "net+critic~noise"], ["net", "net+critic", "net+critic~noise"], [("noise",)]),
+    ],
+)
+def test_only_what_is_named_is_kept_of_a_claim(workshop, only, methods, claims):
+    found = read(workshop, TRIPLET, only=only)
+    assert list(found.methods) == methods
+    assert [claim.placebo for claim in found.compare] == claims
+
+
+def test_a_placebo_that_nobody_asked_for_is_unknown(workshop):
+    message = refusal(workshop, TRIPLET, only=["net+critic~shuffled"])
+    assert message.startswith(
+        "--only net+critic~shuffled: there is no method 'net+critic~shuffled'; there is net, net+critic, "
+        "net+critic~frozen, net+critic~noise, rival."
+    )
+
+
+def test_a_placebo_may_be_needed_by_a_method(workshop):
+    text = METHODS + "  more: {extends: net, start_from: net+critic~frozen}\n"
+    found = workshop.load(f"{START}{text}compare: {TRIPLET}\n", only=["more"])
+    assert list(found.methods) == ["net+critic~frozen", "more"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        (
+            "{claim: net+critic, against: net}",
+            "compare: must be a list of claims, such as [{claim: METHOD, against: METHOD, placebo: [frozen]}], not a "
+            "mapping",
+        ),
+        ("[net]", "compare.0: must be a mapping with keys of claim, against, placebo, not the text 'net'"),
+        ("[{claim: net}]", "compare.0.against: is missing"),
+        ("[{against: net}]", "compare.0.claim: is missing"),
+        ("[{claim: net, against: 3}]", "compare.0.against: must be a valid string, not the number 3"),
+        ("[{claim: net, versus: net}]", "compare.0.against: is missing\nbench.yaml:12: compare.0.versus: unknown key"),
+        (
+            "[{claim: net+critci, against: net}]",
+            "compare.0.claim: there is no method 'net+critci'; there is net, net+critic, rival. Did you mean "
+            "'net+critic'?",
+        ),
+        (
+            "[{claim: net, against: nte}]",
+            "compare.0.against: there is no method 'nte'; there is net, net+critic, rival.",
+        ),
+        ("[{claim: net, against: net}]", "compare.0.against: 'net' cannot be compared with itself"),
+        (
+            "[{claim: net, against: rival}, {claim: net, against: rival, placebo: []}]",
+            "compare.1: 'net' is compared with 'rival' twice",
+        ),
+        (
+            "[{claim: rival, against: net, placebo: [frozen]}]",
+            "compare.0.placebo: 'rival' is not adversarial, so there is no critic to make a placebo of; leave it out",
+        ),
+        (
+            "[{claim: net+critic, against: net, placebo: [frozen, frozen]}]",
+            "compare.0.placebo: 'frozen' is there twice",
+        ),
+        (
+            "[{claim: net+critic, against: net, placebo: [sleepy]}]",
+            "compare.0.placebo.0: must be 'frozen', 'shuffled', 'noise' or 'detached', not the text 'sleepy'",
+        ),
+        (
+            "[{claim: net+critic, against: net, placebo: frozen}]",
+            "compare.0.placebo: must be a list, not the text 'frozen'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(workshop, claims, message):
+    assert refusal(workshop, claims).startswith(f"bench.yaml:12: {message}")
+
+
+def test_there_is_no_placebo_of_a_placebo(workshop):
+    message = refusal(workshop, TRIPLET, sets=["methods.net+critic.adversarial.placebo=shuffled"])
+    assert message == (
+        "bench.yaml:12: compare.0.placebo: 'net+critic' is a placebo itself, since it says placebo: shuffled"
+    )
+
+
+def test_claim_and_rival_share_a_fraction_of_the_labels(workshop):
+    half, both = "methods.net+critic.labels.fraction=0.5", "methods.net+critic.labels.fraction=[0.5, 1]"
+    assert read(workshop, TRIPLET, sets=[both]).methods["net+critic~noise"].labels == (0.5, 1.0)
+    assert refusal(workshop, TRIPLET, sets=[half]) == (
+        "bench.yaml:12: compare.0: 'net+critic' is trained with 0.5 of the labels and 'net' with 1, so they cannot be "
+        "compared; give both the same labels: {fraction: ...}"
+    )

@@ -1,0 +1,456 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench.config.methods import differing
+from segbench.config.recipe import NOISY_MAPS
+from segbench.contract import MAPS
+
+BASE = """
+base: {generator: {use: net, width: 3}, losses: [entropy]}
+"""
+
+
+def test_a_method_overrides_protocol_keys(workshop):
+    text = (
+        BASE
+        + "fast: {extends: base, protocol: {budget: {epochs: 2}, optimizer: {lr: 0.5}, crop: [8, 8], batch_size: 8}}"
+    )
+    fast = workshop.methods(text).methods["fast"]
+    assert (fast.protocol.budget.epochs, fast.protocol.budget.steps) == (2, None)
+    assert (fast.protocol.optimizer.use, fast.protocol.optimizer.lr) == ("adamw", 0.5)
+    assert fast.overrides == ("budget.epochs", "budget.steps", "crop", "optimizer.lr")
+
+
+def test_an_override_is_inherited(workshop):
+    text = "a: {generator: net, losses: [entropy], protocol: {batch_size: 2}}\nb: {extends: a}"
+    assert workshop.methods(text).methods["b"].overrides == ("batch_size",)
+
+
+def test_a_wrong_override_has_its_own_line(workshop):
+    message = workshop.methods_refusal("a:\n  generator: net\n  losses: [entropy]\n  protocol:\n    batch_size: x")
+    assert message == "bench.yaml:13: methods.a.protocol.batch_size: must be a valid integer, not the text 'x'"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("{losses: [entropy]}", "bench.yaml:9: methods.a.generator: is missing"),
+        ("{generator: net}", "bench.yaml:9: methods.a.losses: is missing; there is nothing to train this method by"),
+        ("{}", "bench.yaml:9: methods.a.generator: is missing"),
+        ("net", "bench.yaml:9: methods.a: must be a mapping with keys of generator, losses"),
+        ("", "bench.yaml:9: methods.a: must be a mapping with keys of generator, losses"),
+        ("{extends: [b]}", "bench.yaml:9: methods.a.extends: must be the name of a method, not a list"),
+        ("{generator: net, losses: [dice], start_from: 1}", "methods.a.start_from: must be the name of a method, not"),
+        ("{extends: b}", "bench.yaml:9: methods.a.extends: there is no method 'b'; there is a."),
+        (
+            "{generator: net, losses: [dice], start_from: b}",
+            "methods.a.start_from: there is no method 'b'; there is a.",
+        ),
+        ("{generator: net, losses: [dice], start_from: a}", "this goes round in a circle: a -> a"),
+        ("{extends: a}", "this goes round in a circle: a -> a"),
+    ],
+)
+def test_a_method_that_is_wrong_is_refused(workshop, method, message):
+    assert message in workshop.methods_refusal(f"a: {method}")
+
+
+CHAIN = (
+    BASE
+    + "second: {extends: base, start_from: base}\nthird: {extends: base, start_from: second}\nfourth: {extends: third}"
+)
+
+
+@pytest.mark.parametrize(
+    ("only", "kept"),
+    [
+        (["base"], ["base"]),
+        (["third"], ["base", "second", "third"]),
+        (["third", "base"], ["base", "second", "third"]),
+        (["fourth"], ["base", "second", "fourth"]),
+        ([], ["base", "second", "third", "fourth"]),
+    ],
+)
+def test_only_some_methods_are_kept_with_what_they_need(workshop, only, kept):
+    assert list(workshop.methods(CHAIN, only=only).methods) == kept
+
+
+def test_an_unknown_method_is_refused_with_the_nearest(workshop):
+    assert workshop.methods_refusal(CHAIN, only=["thirt"]) == (
+        "--only thirt: there is no method 'thirt'; there is base, second, third, fourth. Did you mean 'third'?"
+    )
+
+
+def test_a_method_that_is_left_out_may_need_what_is_not_installed(workshop):
+    text = BASE + "heavy: {generator: heavy, losses: [entropy]}\nruined: {generator: ruined/x, losses: [entropy]}"
+    assert list(workshop.methods(text, only=["base"]).methods) == ["base"]
+
+
+def test_differences_are_named_by_their_paths():
+    first = {"a": 1, "b": {"c": 2, "d": 3}, "e": {"f": 1}, "g": 1}
+    second = {"a": 1, "b": {"c": 2, "d": 4}, "e": None, "h": 1}
+    assert differing(first, second) == ["b.d", "e", "g", "h"]
+    assert differing(first, first) == []
+
+
+CRITIC = """
+net: {generator: net, losses: [entropy]}
+net+critic: {extends: net, discriminator: critic, adversarial: hinge}
+synth: {generator: {use: synthesizer}, discriminator: critic, adversarial: hinge, noise_channels: 7}
+"""
+
+
+def test_an_adversarial_method_has_all_its_parts(workshop):
+    method = workshop.methods(CRITIC).methods["net+critic"]
+    assert [(kind, use.use) for kind, use in method.components] == [
+        ("generator", "toy/net"),
+        ("discriminator", "toy/critic"),
+        ("loss", "toy/entropy"),
+        ("loss", "toy/hinge"),
+    ]
+    assert method.is_trained
+    assert (method.twin, method.placebo_of, method.noise_channels) == ("net", None, 100)
+
+
+def test_noise_channels_are_given(workshop):
+    assert workshop.methods(CRITIC).methods["synth"].noise_channels == 7
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "1.5", "true", "x", "[3]"])
+def test_noise_channels_are_a_whole_number(workshop, given):
+    message = workshop.methods_refusal(CRITIC, sets=[f"methods.synth.noise_channels={given}"])
+    assert "methods.synth.noise_channels: must be a whole number of at least 1, not " in message
+
+
+def test_what_is_needed_for_any_reason_is_kept(workshop):
+    text = (
+        CRITIC
+        + """
+half: {extends: net, labels: {fraction: 0.5}}
+fine: {generator: refiner, losses: [entropy], refines: net+critic}
+made: {extends: net, trains_on: {synthetic: synth}}
+labelled: {extends: half, unlabelled: {pseudo_labels_from: fine}}
+"""
+    )
+    assert list(workshop.methods(text, only=["made"]).methods) == ["synth", "made"]
+    assert list(workshop.methods(text, only=["labelled"]).methods) == ["net+critic", "fine", "labelled"]
+
+
+# What the methods under test refer to; the method under test then stands on line 12.
+OTHERS = """
+net: {generator: net, losses: [entropy]}
+synth: {generator: synthesizer, discriminator: critic, adversarial: hinge}
+"""
+
+
+GENERATORS = {
+    "image -> labels": "net",
+    "image, labels -> labels": "refiner",
+    "image -> image": "colours",
+    "labels -> image": "synthesizer",
+    "noise -> image": "painter",
+    "noise -> image, labels": "joint",
+}
+
+
+CRITIC_OF_FIT = "discriminator: critic, adversarial: hinge"
+
+
+REFINER = "generator: refiner, losses: [entropy], refines: net"
+
+
+def read(workshop, recipe):
+    return workshop.methods(f"{OTHERS}a: {{{recipe}}}").methods["a"]
+
+
+def refusal(workshop, recipe):
+    message = workshop.methods_refusal(f"{OTHERS}a: {{{recipe}}}")
+    assert message.startswith("bench.yaml:11: methods.a.")
+    return message.removeprefix("bench.yaml:11: methods.a.")
+
+
+def needed(maps):
+    """Return a recipe with what a generator needs at least."""
+    refines = ", refines: net" if maps == "image, labels -> labels" else ""
+    return f"generator: {GENERATORS[maps]}, {CRITIC_OF_FIT}{refines}"
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_whatever_a_generator_maps_a_critic_can_train_it(workshop, maps):
+    method = read(workshop, needed(maps))
+    assert (method.maps, method.losses, method.is_trained) == (maps, (), True)
+
+
+@pytest.mark.parametrize("maps", ["image -> labels", "image, labels -> labels", "image -> image", "labels -> image"])
+def test_what_has_a_right_answer_can_have_losses_beside_a_critic(workshop, maps):
+    assert read(workshop, f"{needed(maps)}, losses: [entropy]").losses
+
+
+@pytest.mark.parametrize("generator", ["net", "colours", "synthesizer", "painter"])
+def test_a_discriminator_needs_an_adversarial_loss(workshop, generator):
+    assert refusal(workshop, f"generator: {generator}, losses: [entropy], discriminator: critic") == (
+        "discriminator: there is a discriminator, but no adversarial loss to train it by; add adversarial: {use: LOSS, "
+        "weight: 0.05}"
+    )
+
+
+@pytest.mark.parametrize("generator", ["net", "colours", "synthesizer", "painter"])
+def test_an_adversarial_loss_needs_a_discriminator(workshop, generator):
+    assert refusal(workshop, f"generator: {generator}, losses: [entropy], adversarial: hinge") == (
+        "adversarial: there is an adversarial loss, but no discriminator that it could train; add discriminator: NAME"
+    )
+
+
+@pytest.mark.parametrize("maps", ["labels -> image", "noise -> image", "noise -> image, labels"])
+def test_what_makes_images_needs_a_critic(workshop, maps):
+    generator = GENERATORS[maps]
+    assert refusal(workshop, f"generator: {generator}, losses: [entropy]") == (
+        f"generator: generator toy/{generator} maps {maps!r}, which only a critic can teach it; add discriminator: "
+        "NAME and adversarial: {use: LOSS}"
+    )
+
+
+@pytest.mark.parametrize("maps", ["noise -> image", "noise -> image, labels"])
+def test_of_noise_there_is_nothing_to_compare_with(workshop, maps):
+    assert refusal(workshop, f"{needed(maps)}, losses: [entropy]") == (
+        f"losses: generator toy/{GENERATORS[maps]} maps {maps!r}: noise has no right answer for a loss to compare "
+        "with; take losses out"
+    )
+
+
+@pytest.mark.parametrize("generator", ["net", "colours"])
+def test_a_method_is_trained_by_something(workshop, generator):
+    assert refusal(workshop, f"generator: {generator}") == (
+        "losses: is missing; there is nothing to train this method by: give it losses, or a discriminator and an "
+        "adversarial loss"
+    )
+
+
+def test_a_refiner_may_be_untrained(workshop):
+    method = read(workshop, "generator: refiner, refines: net")
+    assert not method.is_trained
+
+
+def test_a_refiner_needs_predictions(workshop):
+    assert refusal(workshop, "generator: refiner, losses: [entropy]") == (
+        "generator: generator toy/refiner maps 'image, labels -> labels', so it needs predictions that it can refine; "
+        "add refines: METHOD"
+    )
+
+
+@pytest.mark.parametrize("maps", [maps for maps in MAPS if maps != "image, labels -> labels"])
+def test_only_a_refiner_refines(workshop, maps):
+    assert refusal(workshop, f"{needed(maps)}, refines: net") == (
+        f"refines: generator toy/{GENERATORS[maps]} maps {maps!r}; only what maps 'image, labels -> labels' refines "
+        "predictions"
+    )
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_only_what_is_fed_noise_has_noise_channels(workshop, maps):
+    if maps in NOISY_MAPS:
+        assert read(workshop, f"{needed(maps)}, noise_channels: 8").noise_channels == 8
+    else:
+        assert refusal(workshop, f"{needed(maps)}, noise_channels: 8") == (
+            f"noise_channels: generator toy/{GENERATORS[maps]} maps {maps!r} and is fed no noise; that is for what "
+            "maps 'labels -> image', 'noise -> image', 'noise -> image, labels'"
+        )
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_only_probabilities_of_classes_are_multiplied_with_the_image(workshop, maps):
+    recipe = needed(maps).replace("hinge", "{use: hinge, encoding: product}")
+    if maps in ("image -> labels", "image, labels -> labels"):
+        assert read(workshop, recipe).adversarial.encoding.use == "product"
+    else:
+        assert refusal(workshop, recipe) == (
+            f"adversarial.encoding: generator toy/{GENERATORS[maps]} maps {maps!r}; product multiplies the "
+            "probabilities of classes with the image, so it is for what maps 'image -> labels', 'image, labels -> "
+            "labels'"
+        )
+
+
+@pytest.mark.parametrize("maps", ["image -> labels", "image -> image"])
+def test_what_makes_labels_trains_on_synthetic_samples(workshop, maps):
+    assert read(workshop, f"{needed(maps)}, trains_on: {{synthetic: synth}}").trains_on.synthetic == "synth"
+
+
+@pytest.mark.parametrize("maps", ["labels -> image", "noise -> image", "noise -> image, labels"])
+def test_what_makes_images_does_not_train_on_synthetic_samples(workshop, maps):
+    assert refusal(workshop, f"{needed(maps)}, trains_on: {{synthetic: synth}}") == (
+        f"trains_on: generator toy/{GENERATORS[maps]} maps {maps!r}; only what makes labels trains on synthetic samples"
+    )
+
+
+def test_a_refiner_does_not_train_on_synthetic_samples(workshop):
+    assert refusal(workshop, f"{REFINER}, trains_on: {{synthetic: synth}}") == (
+        "trains_on: generator toy/refiner maps 'image, labels -> labels', and of synthetic samples there are no "
+        "predictions"
+    )
+
+
+@pytest.mark.parametrize("term", ["calm", "{pseudo_labels_from: net}"])
+@pytest.mark.parametrize("labels", ["", ", labels: {fraction: 1}"])
+def test_without_a_fraction_there_are_no_unlabelled_images(workshop, term, labels):
+    assert refusal(workshop, f"generator: net, losses: [entropy], unlabelled: {term}{labels}") == (
+        "unlabelled: there are no unlabelled images, since all labels are used; add labels: {fraction: 0.125}, or "
+        "several fractions, of which one is less than 1"
+    )
+
+
+@pytest.mark.parametrize("term", ["calm", "{pseudo_labels_from: net}"])
+def test_one_fraction_below_one_is_enough_for_unlabelled_images(workshop, term):
+    recipe = f"generator: net, losses: [entropy], labels: {{fraction: [1, 0.5]}}, unlabelled: {term}"
+    assert read(workshop, recipe).unlabelled is not None
+
+
+@pytest.mark.parametrize("maps", [maps for maps in MAPS if maps != "image -> labels"])
+def test_a_loss_of_unlabelled_images_is_for_what_gives_probabilities_of_images_alone(workshop, maps):
+    assert refusal(workshop, f"{needed(maps)}, labels: {{fraction: 0.5}}, unlabelled: calm") == (
+        f"unlabelled: generator toy/{GENERATORS[maps]} maps {maps!r}; this term is for what maps 'image -> labels'"
+    )
+
+
+@pytest.mark.parametrize("maps", [maps for maps in MAPS if maps not in ("image -> labels", "image -> image")])
+def test_pseudo_labels_are_for_what_makes_labels(workshop, maps):
+    recipe = f"{needed(maps)}, labels: {{fraction: 0.5}}, unlabelled: {{pseudo_labels_from: net}}"
+    assert refusal(workshop, recipe) == (
+        f"unlabelled: generator toy/{GENERATORS[maps]} maps {maps!r}; this term is for what maps 'image -> labels', "
+        "'image -> image'"
+    )
+
+
+def test_pseudo_labels_serve_what_paints_labels_too(workshop):
+    recipe = f"{needed('image -> image')}, labels: {{fraction: 0.5}}, unlabelled: {{pseudo_labels_from: net}}"
+    assert read(workshop, recipe).unlabelled.pseudo_labels_from == "net"
+
+
+BASES = """
+net: {generator: net, losses: [entropy]}
+fine: {generator: refiner, losses: [entropy], refines: net}
+colours: {generator: colours, losses: [entropy]}
+synth: {generator: synthesizer, discriminator: critic, adversarial: hinge}
+painter: {generator: painter, discriminator: critic, adversarial: hinge}
+joint: {generator: joint, discriminator: critic, adversarial: hinge}
+classical: {generator: refiner, refines: net}
+"""
+
+
+# One method that needs METHOD for each reason, and where it says so.
+NEEDING = {
+    "start_from": ("a: {generator: net, losses: [entropy], start_from: METHOD}", "start_from"),
+    "refines": ("a: {generator: refiner, refines: METHOD}", "refines"),
+    "trains_on": ("a: {generator: net, losses: [entropy], trains_on: {synthetic: METHOD}}", "trains_on.synthetic"),
+    "pseudo_labels_from": (
+        "a: {generator: net, losses: [entropy], labels: {fraction: 0.5}, unlabelled: {pseudo_labels_from: METHOD}}",
+        "unlabelled.pseudo_labels_from",
+    ),
+}
+
+
+MAKES_LABELS = ["net", "fine", "colours", "classical"]
+
+
+MAKES_LABELLED_IMAGES = ["synth", "joint"]
+
+
+ALL = {
+    "net": "image -> labels",
+    "fine": "image, labels -> labels",
+    "colours": "image -> image",
+    "synth": "labels -> image",
+    "painter": "noise -> image",
+    "joint": "noise -> image, labels",
+    "classical": "image, labels -> labels",
+}
+
+
+def needing(reason, method):
+    return f"{BASES}{NEEDING[reason][0].replace('METHOD', method)}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "method"),
+    [
+        *(("start_from", method) for method in ALL),
+        *((reason, method) for reason in ("refines", "pseudo_labels_from") for method in MAKES_LABELS),
+        *(("trains_on", method) for method in MAKES_LABELLED_IMAGES),
+    ],
+)
+def test_a_method_that_gives_what_is_needed_may_be_named(workshop, reason, method):
+    assert workshop.methods(needing(reason, method)).methods["a"].upstream == {reason: method}
+
+
+@pytest.mark.parametrize(
+    ("reason", "method"),
+    [(reason, method) for reason in ("refines", "pseudo_labels_from") for method in ALL if method not in MAKES_LABELS],
+)
+def test_predictions_come_from_what_makes_labels(workshop, reason, method):
+    assert workshop.methods_refusal(needing(reason, method)) == (
+        f"bench.yaml:16: methods.a.{NEEDING[reason][1]}: {method!r} maps {ALL[method]!r}; here stands a method that "
+        "maps 'image -> labels', 'image, labels -> labels', 'image -> image'"
+    )
+
+
+@pytest.mark.parametrize("method", [method for method in ALL if method not in MAKES_LABELLED_IMAGES])
+def test_synthetic_samples_come_from_what_makes_images_whose_labels_are_known(workshop, method):
+    assert workshop.methods_refusal(needing("trains_on", method)) == (
+        f"bench.yaml:16: methods.a.trains_on.synthetic: {method!r} maps {ALL[method]!r}; here stands a method that "
+        "maps 'labels -> image', 'noise -> image, labels'"
+    )
+
+
+@pytest.mark.parametrize("method", [method for method in ALL if method != "classical"])
+def test_a_method_may_train_as_long_as_any_other_that_is_trained(workshop, method):
+    text = f"{BASES}a: {{generator: net, losses: [entropy], protocol: {{budget: {{like: {method}, in: seconds}}}}}}"
+    assert workshop.methods(text).methods["a"].upstream == {"budget": method}
+    nothing_kept = [f"methods.{method}.protocol.keep.model=none"]
+    assert workshop.methods(text, sets=nothing_kept, only=["a"]).methods["a"].upstream == {"budget": method}
+
+
+def test_what_is_not_trained_takes_no_seconds(workshop):
+    text = f"{BASES}a: {{generator: net, losses: [entropy], protocol: {{budget: {{like: classical}}}}}}"
+    assert workshop.methods_refusal(text) == (
+        "bench.yaml:16: methods.a.protocol.budget.like: 'classical' is not trained, so there are no seconds to train "
+        "as long as"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "purpose"),
+    [
+        ("start_from", "start from"),
+        ("refines", "make predictions with"),
+        ("trains_on", "make samples with"),
+        ("pseudo_labels_from", "label images with"),
+    ],
+)
+def test_weights_that_are_not_kept_cannot_be_used(workshop, reason, purpose):
+    method = "synth" if reason == "trains_on" else "net"
+    nothing_kept = [f"methods.{method}.protocol.keep.model=none"]
+    assert workshop.methods_refusal(needing(reason, method), sets=nothing_kept, only=["a"]) == (
+        f"bench.yaml:16: methods.a.{NEEDING[reason][1]}: {method!r} leaves no weights to {purpose}, since its protocol "
+        "says keep: {model: none}; set keep: {model: last} for it"
+    )
+
+
+def test_a_trained_refiner_may_refine_an_untrained_one_and_the_reverse(workshop):
+    trained = workshop.methods(f"{BASES}a: {{extends: fine, refines: classical}}").methods["a"]
+    untrained = workshop.methods(f"{BASES}a: {{extends: classical, refines: fine}}").methods["a"]
+    assert (trained.upstream, untrained.upstream) == ({"refines": "classical"}, {"refines": "fine"})
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "",
+        "b: {generator: refiner, refines: fine}",
+        "b: {generator: net, losses: [entropy], start_from: fine}",
+    ],
+)
+def test_folds_of_folds_are_refused(workshop, between):
+    text = f"{BASES}{between}\na: {{generator: refiner, losses: [entropy], refines: {'b' if between else 'fine'}}}"
+    assert workshop.methods_refusal(text) == (
+        "bench.yaml:17: methods.a.refines: 'fine' is a trained refiner, learnt from predictions out of folds; another "
+        "one that is trained on top of it would need folds of folds, which are not made. Refine 'net' instead"
+    )

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+from pydantic import ValidationError
+from tests.spec.conftest import METHODS, START
+
+from segbench.config.protocol import Augment, Budget, Features, Optimizer, Schedule, SurfaceDistances, TrainingProtocol
+from segbench.errors import SpecError
+
+BUDGET = Budget(steps=1)
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"epochs": 1, "steps": 2}, {"epochs": 1, "seconds": 2}, {"like": "a", "epochs": 3, "in": "seconds"}]
+)
+def test_a_budget_is_exactly_one_of_four(given):
+    with pytest.raises(ValidationError, match="give exactly one of epochs, steps, seconds, like"):
+        Budget(**given)
+
+
+@pytest.mark.parametrize("given", [{"like": "a"}, {"like": "a", "in": "seconds"}])
+def test_a_budget_is_like_another_in_seconds(given):
+    budget = Budget(**given)
+    assert budget == Budget(like="a")
+    assert Budget.model_validate_json(budget.model_dump_json()) == budget
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"like": "a", "in": "steps"}, r"for as many steps give their number, such as \{steps: 100\}, or leave the"),
+        ({"like": "a", "in": "epochs"}, r"for as many epochs give their number"),
+        ({"like": "a", "in": "hours"}, r"write \{like: METHOD, in: seconds\}; there is no 'hours' to be alike in"),
+        ({"steps": 3, "in": "seconds"}, r"`in` stands beside like: \{like: METHOD, in: seconds\}"),
+    ],
+)
+def test_a_budget_is_like_another_in_nothing_else(given, message):
+    with pytest.raises(ValidationError, match=message):
+        Budget(**given)
+
+
+@pytest.mark.parametrize(
+    ("use", "setting", "value"),
+    [
+        ("sgd", "betas", (0.9, 0.99)),
+        ("rmsprop", "betas", (0.9, 0.99)),
+        ("adam", "momentum", 0.9),
+        ("adamw", "momentum", 0.9),
+    ],
+)
+def test_an_optimiser_takes_only_settings_that_fit(use, setting, value):
+    with pytest.raises(ValidationError, match=f"{use} has no {setting}"):
+        Optimizer(use=use, **{setting: value})
+
+
+@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9)])
+def test_betas_lie_in_the_range_that_optimisers_accept(betas):
+    with pytest.raises(ValidationError):
+        Optimizer(use="adam", betas=betas)
+
+
+def test_a_name_alone_is_an_optimiser_or_schedule():
+    protocol = TrainingProtocol(budget=BUDGET, optimizer="sgd", schedule="cosine")
+    assert (protocol.optimizer.use, protocol.schedule.use) == ("sgd", "cosine")
+
+
+@pytest.mark.parametrize("use", ["cosine", "constant"])
+def test_only_poly_has_a_power(use):
+    with pytest.raises(ValidationError, match=f"{use} has no power"):
+        Schedule(use=use, power=2.0)
+
+
+def test_a_scale_range_goes_upwards():
+    with pytest.raises(ValidationError, match="the smaller factor comes first"):
+        Augment(scale=(1.5, 0.5))
+
+
+@pytest.mark.parametrize("schedule", ["poly", "cosine", "constant"])
+def test_a_protocol_survives_being_stored(schedule):
+    protocol = TrainingProtocol(
+        budget=BUDGET, crop=(3, 4), schedule=schedule, optimizer={"use": "adam", "betas": (0.5, 0.9)}
+    )
+    assert TrainingProtocol.model_validate_json(protocol.model_dump_json()) == protocol
+
+
+# The features stand on line 7.
+TEXT = START.replace("seeds:", "  features: FEATURES\nseeds:") + METHODS
+
+
+METHODS_ONLY = START + METHODS
+
+
+OVERRIDE = "more: {extends: net, protocol: {features: {use: resnet18, weights: more.pth}}}"
+
+
+@pytest.fixture
+def weights(workshop):
+    path = workshop.path.parent / "w.safetensors"
+    path.touch()
+    return path
+
+
+def test_features_are_statistics_of_pixels_by_default(workshop):
+    assert workshop.load().methods["net"].protocol.features == Features(use="pixel_statistics")
+
+
+def test_weights_are_relative_to_the_file_that_names_them(workshop, weights):
+    protocol = (
+        workshop.load(TEXT.replace("FEATURES", "{use: resnet18, weights: ./w.safetensors}")).methods["net"].protocol
+    )
+    assert protocol.features == Features(use="resnet18", weights=str(weights.resolve()))
+
+
+def test_weights_of_the_command_line_are_relative_to_the_working_folder(workshop, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "w.pth").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    found = workshop.load(sets=["protocol.features={use: resnet18, weights: w.pth}"]).methods["net"].protocol.features
+    assert found.weights == str((tmp_path / "here" / "w.pth").resolve())
+
+
+def test_a_method_may_have_features_of_its_own(workshop, tmp_path):
+    (tmp_path / "more.pth").touch()
+    more = workshop.load(f"{START}{METHODS}  {OVERRIDE}\n").methods["more"]
+    assert more.protocol.features.weights == str((tmp_path / "more.pth").resolve())
+    assert more.overrides == ("features.use", "features.weights")
+
+
+def test_surface_distances_need_monai(workshop, monkeypatch):
+    text = TEXT.replace("features: FEATURES", "surface_distances: {tolerance: 3}")
+    monkeypatch.setitem(sys.modules, "monai", None)  # as if it were not installed
+    with pytest.raises(SpecError) as refusal:
+        workshop.load(text)
+    assert str(refusal.value).endswith(
+        "bench.yaml:7: protocol.surface_distances: needs the library monai, not installed here: "
+        "pip install 'segbench[medical]'"
+    )
+    assert workshop.load(METHODS_ONLY).methods["net"].protocol.surface_distances is None
+
+
+def test_surface_distances_are_read_where_monai_is_there(workshop):
+    pytest.importorskip("monai")
+    text = TEXT.replace("features: FEATURES", "surface_distances: {tolerance: 3.5}")
+    assert workshop.load(text).methods["net"].protocol.surface_distances == SurfaceDistances(tolerance=3.5)
+
+
+@pytest.mark.parametrize("given", ["evaluate: val, validations: 3", "evaluate: test, validations: 0", "validations: 0"])
+def test_the_best_is_selected_only_on_another_split_than_is_reported(workshop, given):
+    message = workshop.methods_refusal(
+        f"net: {{generator: net, losses: [entropy], protocol: {{select: best, {given}}}}}"
+    )
+    assert message == (
+        "bench.yaml:9: methods.net.protocol: select: best needs validations of at least 1 on val, and evaluate: test"
+    )
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ("{use: resnet18, weights: gone.pth}", "protocol.features.weights: there is no file gone.pth"),
+        ("resnet18", "protocol.features: resnet18 needs its weights file: {use: resnet18, weights: PATH}"),
+        ("{weights: x.pth}", "protocol.features: pixel_statistics has no weights"),
+        ("3", "protocol.features: must be a mapping with keys of use, weights, not the number 3"),
+    ],
+)
+def test_features_are_told_where_they_are_wrong(workshop, features, message):
+    assert workshop.refusal(TEXT.replace("FEATURES", features)) == f"bench.yaml:7: {message}"

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.engine.data.files import find_images, find_label_maps, read_image, read_label_map
+from segbench.errors import DataError
+
+GENERATOR = np.random.default_rng(0)
+
+
+GREY = GENERATOR.integers(0, 256, (5, 7), dtype=np.uint8)
+
+
+RGB = GENERATOR.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+
+
+DEEP = GENERATOR.integers(0, 65536, (5, 7), dtype=np.uint16)
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif"])
+def test_colours_are_read_as_they_are_stored(tmp_path, ending):
+    Image.fromarray(RGB).save(tmp_path / f"a.{ending}")
+    np.testing.assert_array_equal(read_image(tmp_path / f"a.{ending}", 3), RGB.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_grey_of_16_bits_keeps_its_bits(tmp_path, ending):
+    Image.fromarray(DEEP).save(tmp_path / f"a.{ending}")
+    pixels = read_image(tmp_path / f"a.{ending}", 1)
+    assert pixels.dtype == np.uint16
+    np.testing.assert_array_equal(pixels[0], DEEP)
+
+
+def test_a_jpeg_is_read_as_pillow_decodes_it(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as decoded:
+        np.testing.assert_array_equal(read_image(tmp_path / "a.jpg", 3), np.asarray(decoded).transpose(2, 0, 1))
+
+
+def test_grey_is_repeated_for_a_network_of_three_channels(tmp_path):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", 3), np.stack([GREY] * 3))
+
+
+def test_colours_become_luma_for_a_network_of_one_channel(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    luma = np.rint(0.299 * RGB[..., 0] + 0.587 * RGB[..., 1] + 0.114 * RGB[..., 2])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", 1)[0], luma)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_is_dropped(tmp_path, mode):
+    image = Image.fromarray(RGB if mode == "RGBA" else GREY).convert(mode)
+    image.putalpha(7)
+    image.save(tmp_path / "a.png")
+    expected = RGB.transpose(2, 0, 1) if mode == "RGBA" else np.stack([GREY] * 3)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", 3), expected)
+
+
+def test_a_palette_becomes_its_colours(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]], dtype=np.uint8))
+    image.putpalette([1, 2, 3, 4, 5, 6])
+    image.save(tmp_path / "a.png", transparency=0)
+    assert read_image(tmp_path / "a.png", 3).tolist() == [[[1, 4]], [[2, 5]], [[3, 6]]]
+
+
+def test_a_black_and_white_image_has_the_values_0_and_255(tmp_path):
+    Image.fromarray(GREY > 127).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", 1)[0], np.where(GREY > 127, 255, 0))
+
+
+def test_the_pages_of_a_tiff_are_its_channels(tmp_path):
+    pages = [Image.fromarray(DEEP // (index + 1)) for index in range(5)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    expected = np.stack([DEEP // (index + 1) for index in range(5)])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", 5), expected)
+
+
+def test_another_number_of_channels_than_the_networks_is_an_error(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: has 3 channels; the network was trained on images of 5"):
+        read_image(tmp_path / "a.png", 5)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", None])
+def test_an_unreadable_image_is_an_error_that_names_it(tmp_path, content):
+    Image.fromarray(RGB).save(tmp_path / "whole.png")
+    truncated = (tmp_path / "whole.png").read_bytes()[:90]
+    (tmp_path / "a.png").write_bytes(truncated if content is None else content)
+    with pytest.raises(DataError, match=r"a\.png: cannot be read as an image"):
+        read_image(tmp_path / "a.png", 3)
+
+
+def test_numbers_wider_than_16_bits_are_refused(tmp_path):
+    Image.fromarray(np.full((2, 2), 70_000, dtype=np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="70000"):
+        read_image(tmp_path / "a.tif", 1)
+
+
+def test_files_and_folders_are_found_and_other_files_left_out(tmp_path):
+    folder = tmp_path / "some images"
+    folder.mkdir()
+    for name in ("b.PNG", "a.jpeg", "notes.txt", "c.tiff"):
+        (folder / name).touch()
+    alone = tmp_path / "alone.bmp"
+    alone.touch()
+    found = find_images([alone, folder])
+    assert found == [alone, *(folder / name for name in ("a.jpeg", "b.PNG", "c.tiff"))]
+
+
+def test_a_missing_image_and_an_empty_folder_are_errors(tmp_path):
+    with pytest.raises(DataError, match=r"there is no image .*gone\.png"):
+        find_images([tmp_path / "gone.png"])
+    with pytest.raises(DataError, match=r"there is no image in .*; images end in \.bmp"):
+        find_images([Path(tmp_path)])
+
+
+TRUTH = np.array([[0, 1, 2], [255, 1, 0]], dtype=np.uint8)
+
+
+LABELS = np.array([[0, 1, 1], [2, 0, 0]], dtype=np.uint8)
+
+
+def saved(path, labels, **options):
+    Image.fromarray(labels).save(path, **options)
+    return path
+
+
+def read(path):
+    return read_label_map(path, TRUTH, num_classes=3, ignore_index=255)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_values_are_class_ids(tmp_path, dtype):
+    np.testing.assert_array_equal(read(saved(tmp_path / "a.png", LABELS.astype(dtype))), LABELS)
+
+
+def test_the_indices_of_a_palette_are_class_ids(tmp_path):
+    image = Image.fromarray(LABELS)
+    image.putpalette([90, 80, 70, 60, 50, 40, 30, 20, 10])
+    image.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), LABELS)
+
+
+def test_a_palette_png_of_2_bits_is_read(tmp_path):
+    image = Image.fromarray(LABELS)
+    image.putpalette([0, 0, 0, 60, 50, 40, 30, 20, 10])
+    image.save(tmp_path / "a.png", bits=2)
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), LABELS)
+
+
+def test_another_size_is_an_error_and_nothing_is_resized(tmp_path):
+    path = saved(tmp_path / "a.png", np.zeros((4, 6), dtype=np.uint8))
+    with pytest.raises(
+        DataError, match=r"a\.png: it is 6 x 4 pixels, its image is 3 x 2; label maps are never resized"
+    ):
+        read(path)
+
+
+def test_a_value_that_is_no_class_is_an_error(tmp_path):
+    path = saved(tmp_path / "a.png", np.where(LABELS == 2, 7, LABELS).astype(np.uint8))
+    with pytest.raises(DataError, match=r"a\.png: it holds 7; allowed are the class ids 0 to 2"):
+        read(path)
+
+
+def test_ignore_index_is_allowed_only_where_the_truth_is_ignored(tmp_path):
+    there = np.where(TRUTH == 255, 255, LABELS)
+    np.testing.assert_array_equal(read(saved(tmp_path / "a.png", there)), there)
+    elsewhere = np.where(LABELS == 0, 255, LABELS).astype(np.uint8)
+    with pytest.raises(DataError, match=r"3 pixels that count are predicted as 255, which is no class"):
+        read(saved(tmp_path / "b.png", elsewhere))
+
+
+@pytest.mark.parametrize("labels", [np.zeros((2, 3, 3), dtype=np.uint8), np.zeros((2, 3), dtype=np.float32)])
+def test_colours_and_fractions_are_refused(tmp_path, labels):
+    path = tmp_path / ("a.png" if labels.ndim == 3 else "a.tif")
+    with pytest.raises(DataError, match=r"a label map holds one class id a pixel"):
+        read(saved(path, labels))
+
+
+def test_a_truncated_file_is_an_error_that_names_it(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 3, (200, 200), dtype=np.uint8)
+    path = saved(tmp_path / "a.png", noise)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"a\.png: cannot be read as a label map"):
+        read_label_map(path, noise, 3, 255)
+
+
+def test_label_maps_are_found_by_id_in_the_order_of_the_split(tmp_path):
+    for name in ("b", "a 1", "city/c.0"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        saved(tmp_path / f"{name}.png", LABELS)
+    (tmp_path / "notes.txt").touch()
+    found = find_label_maps(tmp_path, ["city/c.0", "a 1", "b"])
+    assert found == [tmp_path / "city" / "c.0.png", tmp_path / "a 1.png", tmp_path / "b.png"]
+
+
+def test_missing_and_extra_label_maps_are_named(tmp_path):
+    saved(tmp_path / "a.png", LABELS)
+    saved(tmp_path / "z.png", LABELS)
+    with pytest.raises(DataError) as caught:
+        find_label_maps(tmp_path, ["a", "b", "c"])
+    assert "2 of 3 images have none (b, c); 1 belong to no image of the split (z)" in str(caught.value)
+    assert "such as a.png" in str(caught.value)
+
+
+def test_a_long_list_of_missing_label_maps_is_cut(tmp_path):
+    with pytest.raises(DataError, match=r"20 of 20 images have none \(0, 1, 2, 3, 4, 5, 6, 7, \.\.\.\)"):
+        find_label_maps(tmp_path, [str(index) for index in range(20)])
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"there is no folder .*gone of label maps"):
+        find_label_maps(tmp_path / "gone", ["a"])

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+import torch
+
+from segbench.engine.device import cpu_name, devices, environment, resolve_device
+from segbench.errors import SegbenchError
+
+
+def test_the_cpu_comes_first_and_computes():
+    first, *others = devices()
+    assert first["device"] == "cpu"
+    assert first["name"]
+    assert first["error"] is None
+    assert len(others) == torch.cuda.device_count()
+
+
+@pytest.mark.gpu
+def test_every_cuda_device_is_tried():
+    assert all(found["error"] is None and found["bf16"] in ("native", "emulated") for found in devices()[1:])
+
+
+CPU = torch.device("cpu")
+
+
+without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
+
+
+def test_the_environment_states_all_that_a_result_depends_on_as_json():
+    found = json.loads(json.dumps(environment(CPU, threads=3)))
+    assert set(found) == {
+        *("device", "device_name", "cpu", "threads", "cores", "torch", "cuda", "cudnn", "python", "platform", "host"),
+        *("machine", "segbench", "tf32", "memory", "bf16", "started"),
+    }
+    assert found["device"] == "cpu"
+    assert found["device_name"] == found["cpu"] == cpu_name() != ""
+    assert found["threads"] == 3
+    assert found["cores"] >= 1
+    assert found["torch"] == torch.__version__
+    assert found["memory"] == "resident"
+    assert found["bf16"] in ("native", "emulated", "unknown")
+    assert found["tf32"] is False
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(found["started"])).total_seconds() < 3600
+
+
+def test_the_machine_is_the_same_at_another_time_with_other_threads():
+    assert environment(CPU, 1)["machine"] == environment(CPU, 2)["machine"]
+
+
+def test_auto_is_a_device_that_is_there():
+    assert resolve_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:٣", "mps", "", "cpu:0"])
+def test_an_unknown_device_is_an_error_that_names_the_known_ones(name):
+    with pytest.raises(SegbenchError, match=r"unknown device .*; allowed are auto, cpu, cuda and cuda:N"):
+        resolve_device(name)
+
+
+@without_cuda
+@pytest.mark.parametrize("name", ["cuda", "cuda:1"])
+def test_a_missing_cuda_device_is_an_error_that_says_why_and_what_to_do(name):
+    with pytest.raises(SegbenchError, match=rf"{name}.* asked for, but torch .*; use --device cpu or auto"):
+        resolve_device(name)
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_beyond_the_last_is_an_error_that_says_how_many_there_are():
+    count = torch.cuda.device_count()
+    with pytest.raises(SegbenchError, match=f"there are {count}"):
+        resolve_device(f"cuda:{count}")
+    assert resolve_device("cuda") == torch.device("cuda", 0)
+    assert environment(resolve_device("cuda"), 1)["memory"] == "allocated on device"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segbench.engine.numerics import derive, memory_errors_named, random_generator
+from segbench.errors import CellError
+
+CPU = torch.device("cpu")
+
+
+def test_a_tensor_too_large_for_the_machine_is_out_of_memory():
+    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), memory_errors_named(CPU):
+        torch.empty(2**55)
+
+
+def test_other_errors_pass_unchanged():
+    with pytest.raises(RuntimeError, match="must match"), memory_errors_named(CPU):
+        torch.zeros(2) + torch.zeros(3)
+
+
+COUNT_MAPPED_BLOCKS = """
+import ctypes
+import torch
+from segbench.engine.memory import keep_freed_memory
+
+fields = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+State = type("State", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_size_t) for name in fields]})
+library = ctypes.CDLL(None)
+library.mallinfo2.restype = State
+if KEEP:
+    keep_freed_memory()
+before = library.mallinfo2().hblks  # blocks that come from mmap and go back when freed
+tensor = torch.zeros(64 * 2**20, dtype=torch.uint8)
+print(library.mallinfo2().hblks - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+@pytest.mark.parametrize(("keep", "mapped_blocks"), [(True, 0), (False, 1)])
+def test_large_tensors_come_from_memory_that_the_process_keeps(keep, mapped_blocks):
+    program = COUNT_MAPPED_BLOCKS.replace("KEEP", str(keep))
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(result.stdout) == mapped_blocks
+
+
+@given(st.integers(), st.integers(min_value=0), st.integers(min_value=0))
+def test_purposes_and_steps_have_seeds_of_their_own(seed, step, other_step):
+    assert derive(seed, "order", step) != derive(seed, "noise", step)
+    assert (derive(seed, "order", step) == derive(seed, "order", other_step)) == (step == other_step)
+    assert 0 <= derive(seed, "order", step) < 2**63
+
+
+def test_equal_seeds_give_equal_draws():
+    draws = [torch.rand(3, generator=random_generator(5, "augmentation", 2)) for _ in range(2)]
+    assert torch.equal(*draws)

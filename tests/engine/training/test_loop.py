@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from segbench.config.protocol import Budget
+from segbench.engine.numerics import derive
+from segbench.engine.training.loop import steps_in, train
+from segbench.errors import CellError
+
+NEVER = 1e9
+
+
+def weights(training) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
+
+
+def assert_equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_path):
+    ours = training(schedule="constant", optimizer={"use": "sgd", "lr": 0.1, "momentum": 0.9})
+    outcome = train(ours, tmp_path / "checkpoint", NEVER, recorder())
+
+    plain = training()
+    network = plain.network.train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    for step in range(8):
+        batch = plain.batches.at(step)
+        torch.manual_seed(derive(plain.seed, "noise", step))
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(batch.images), batch.labels, ignore_index=255).backward()
+        optimizer.step()
+
+    assert outcome.finished
+    assert outcome.steps == 8
+    for name, tensor in plain.network.state_dict().items():
+        torch.testing.assert_close(ours.network.state_dict()[name], tensor)
+
+
+def test_training_learns_classes_that_colour_decides(training, recorder, tmp_path):
+    learnt = training(budget={"steps": 60}, optimizer={"lr": 0.02})
+    channel = recorder()
+    train(learnt, tmp_path / "checkpoint", NEVER, channel)
+    batch = learnt.batches.at(0)
+    with torch.no_grad():
+        prediction = learnt.network.eval()(batch.images).argmax(1)
+    valid = batch.labels != 255
+    assert (prediction == batch.labels)[valid].float().mean() > 0.95
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {},
+        {"channels_last": True},
+        {"ema": 0.5},
+        {"precision": "bf16"},
+        {"optimizer": {"use": "rmsprop", "momentum": 0.9}, "clip_gradient": 0.1},
+        {"validations": 4, "select": "best"},
+    ],
+    ids=["fp32", "channels_last", "ema", "bf16", "rmsprop with clipping", "best on val"],
+)
+@pytest.mark.parametrize("stopped_after", [1, 5])
+def test_a_stopped_training_resumes_bit_equal(training, recorder, tmp_path, protocol, stopped_after):
+    scores = [0.1, 0.4, 0.2, 0.3]
+
+    def scripted():
+        # A score of the weights themselves, so that it does not matter how often it is asked for.
+        return lambda network, step: scores[int(network.state_dict()["network.1.num_batches_tracked"]) // 2 - 1]
+
+    whole = training(validate=scripted(), **protocol)
+    train(whole, tmp_path / "whole", NEVER, recorder())
+
+    first = training(validate=scripted(), **protocol)
+    outcome = train(first, tmp_path / "parts", NEVER, recorder(stop_after=stopped_after))
+    assert not outcome.finished
+    assert outcome.steps == stopped_after
+    second = training(validate=scripted(), **protocol)
+    channel = recorder()
+    train(second, tmp_path / "parts", NEVER, channel)
+
+    assert channel.of("resumed") == [{"step": stopped_after}]
+    assert_equal_weights(weights(whole), weights(second))
+
+
+def test_a_killed_training_resumes_bit_equal_from_its_last_checkpoint(training, recorder, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    class Killer(recorder):
+        def stop_requested(self) -> bool:
+            if super().stop_requested():
+                raise Killed
+            return False
+
+    whole = training()
+    train(whole, tmp_path / "whole", NEVER, recorder())
+    with pytest.raises(Killed):
+        train(training(), tmp_path / "parts", 0.0, Killer(stop_after=5))
+    second = training()
+    channel = recorder()
+    train(second, tmp_path / "parts", NEVER, channel)
+    assert channel.of("resumed") == [{"step": 5}]
+    assert_equal_weights(weights(whole), weights(second))
+
+
+def test_a_corrupt_checkpoint_is_set_aside_and_training_begins_anew(training, recorder, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.write_bytes(b"not a checkpoint")
+    channel = recorder()
+    whole, redone = training(), training()
+    train(whole, tmp_path / "whole", NEVER, recorder())
+    train(redone, checkpoint, NEVER, channel)
+    assert "set aside as checkpoint.corrupt" in channel.of("warning")[0]["message"]
+    assert (tmp_path / "checkpoint.corrupt").read_bytes() == b"not a checkpoint"
+    assert_equal_weights(weights(whole), weights(redone))
+
+
+def test_a_loss_that_is_not_finite_ends_the_cell_and_names_the_step(training, recorder, tmp_path):
+    def poisoned(output, target):
+        return output.mean() * math.nan
+
+    expected = (
+        r"the loss became nan by step \d+: a loss is not finite since step 1, of a finite output; lower optimizer.lr"
+    )
+    with pytest.raises(CellError, match=expected):
+        train(training(loss=poisoned), tmp_path / "checkpoint", NEVER, recorder())
+
+
+def test_losses_are_summed_with_their_weights(training, recorder, tmp_path):
+    channel = recorder()
+    losses = [(2.0, lambda z, y: z.sum() * 0 + 3.0), (0.5, lambda z, y: z.sum() * 0 + 4.0)]
+    flat = replace(training(budget={"steps": 1}), losses=losses)
+    train(flat, tmp_path / "checkpoint", NEVER, channel)
+    assert channel.of("step")[-1]["loss"] == 8.0
+
+
+def test_gradients_are_clipped_to_the_norm(training, recorder, tmp_path):
+    norm = 1e-3
+    before = training(budget={"steps": 1})
+    clipped = training(
+        budget={"steps": 1}, clip_gradient=norm, schedule="constant", optimizer={"use": "sgd", "lr": 1.0}
+    )
+    train(clipped, tmp_path / "checkpoint", NEVER, recorder())
+    change = [
+        new.detach() - old.detach()
+        for new, old in zip(clipped.network.parameters(), before.network.parameters(), strict=True)
+    ]
+    assert torch.cat([part.flatten() for part in change]).norm().item() == pytest.approx(norm, rel=1e-3)
+
+
+def test_averaged_weights_follow_the_exponential_moving_average(training, recorder, tmp_path):
+    decay, steps = 0.75, 4
+    path = []
+    for count in range(1, steps + 1):
+        plain = training(budget={"steps": steps}, schedule="constant")
+        train(plain, tmp_path / f"stop {count}", NEVER, recorder(stop_after=count))
+        path.append(plain.network.state_dict()["network.0.weight"].clone())
+    # torch's AveragedModel takes the weights after the first step as they are.
+    expected = path[0]
+    for weight in path[1:]:
+        expected = decay * expected + (1 - decay) * weight
+    averaged = training(budget={"steps": steps}, schedule="constant", ema=decay)
+    train(averaged, tmp_path / "averaged", NEVER, recorder())
+    torch.testing.assert_close(averaged.network.state_dict()["network.0.weight"], expected)
+
+
+def test_the_weights_best_on_val_are_selected(training, recorder, tmp_path):
+    seen = []
+
+    def validate(network, step) -> float:
+        seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return [0.2, 0.6, 0.4, 0.6][len(seen) - 1]
+
+    best = training(validate=validate, validations=4, select="best")
+    channel = recorder()
+    train(best, tmp_path / "checkpoint", NEVER, channel)
+    assert [event["step"] for event in channel.of("validation")] == [2, 4, 6, 8]
+    assert_equal_weights(weights(best), seen[1])
+
+
+def test_the_seconds_until_the_best_validation_are_told_whatever_is_selected(training, recorder, tmp_path):
+    scores = iter([0.2, 0.6, 0.4, 0.6])
+    outcome = train(
+        training(validate=lambda network, step: next(scores), validations=4), tmp_path / "one", NEVER, recorder()
+    )
+    assert outcome.seconds_to_best is not None
+    assert 0 < outcome.seconds_to_best < outcome.seconds
+    unvalidated = train(training(), tmp_path / "other", NEVER, recorder())
+    assert unvalidated.seconds_to_best is None
+
+
+def test_the_shares_of_training_are_those_of_data_and_generator(training, recorder, tmp_path):
+    outcome = train(training(budget={"steps": 14}), tmp_path / "checkpoint", NEVER, recorder())
+    assert outcome.shares is not None
+    assert outcome.shares.keys() == {"data", "generator"}
+    assert sum(outcome.shares.values()) == pytest.approx(1)
+
+
+def test_auxiliary_outputs_are_trained_by_their_own_loss(training, recorder, tmp_path):
+    class TwoHeads(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.main, self.extra = torch.nn.Conv2d(3, 2, 1), torch.nn.Conv2d(3, 2, 1)
+
+        def forward(self, images):
+            return (self.main(images), self.extra(images)) if self.training else self.main(images)
+
+        def auxiliary_loss(self, auxiliary, target):
+            return torch.nn.functional.cross_entropy(auxiliary[0], target)
+
+    torch.manual_seed(0)
+    network = TwoHeads()
+    before = network.extra.weight.detach().clone()
+    train(training(network=network), tmp_path / "checkpoint", NEVER, recorder())
+    assert not torch.equal(network.extra.weight, before)
+
+
+def test_a_budget_in_seconds_ends_when_they_are_spent(training, recorder, tmp_path):
+    outcome = train(training(budget={"seconds": 0.05}), tmp_path / "checkpoint", NEVER, recorder())
+    assert outcome.finished
+    assert outcome.seconds >= 0.05
+
+
+def test_fp16_scales_the_loss_and_still_learns(training, recorder, tmp_path):
+    learnt = training(budget={"steps": 30}, precision="fp16", optimizer={"lr": 0.02})
+    channel = recorder()
+    train(learnt, tmp_path / "checkpoint", NEVER, channel)
+    assert channel.of("step")[-1]["loss"] < math.log(2)
+
+
+@pytest.mark.parametrize(
+    ("budget", "steps"), [({"epochs": 2}, 184), ({"epochs": 0.5}, 46), ({"steps": 7}, 7), ({"seconds": 9}, None)]
+)
+def test_steps_of_a_budget(budget, steps):
+    assert steps_in(Budget(**budget), images_per_epoch=367, batch_size=4) == steps
+
+
+def test_the_loop_runs_on_a_compiled_forward_when_asked(training, recorder, tmp_path, monkeypatch):
+    compiled = []
+
+    def note(network):
+        compiled.append(network)
+        return network
+
+    monkeypatch.setattr(torch, "compile", note)
+    asked = training(compile=True)
+    train(asked, tmp_path / "checkpoint", NEVER, recorder())
+    assert compiled == [asked.network]

@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from segbench import Dataset
+from segbench.config.protocol import Budget, TrainingProtocol
+from segbench.config.recipe import Adversarial, ComponentUse, Penalty
+from segbench.engine.data.batches import Batch
+from segbench.engine.data.subset import split_places
+from segbench.engine.model.build import build_loss
+from segbench.engine.model.mapping import FieldForm, GeneratorMapping
+from segbench.engine.training.loop import train
+from segbench.engine.training.setup import (
+    Unlabelled,
+    check_colours_differ,
+    own_term,
+    prepare_training,
+    pseudo_label_term,
+    with_usual_penalty,
+)
+from segbench.engine.training.upstream import PseudoLabelledBatches, SyntheticBatches, Upstream, stand_ins
+from segbench.errors import DataError, SpecError
+from segbench.plan.cell import Subset
+
+CPU = torch.device("cpu")
+
+
+FILE = """
+name: test
+datasets: {shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 8, val: 2, test: 3}}
+protocol: {budget: {steps: 1}, batch_size: 4, crop: [16, 16], augment: {flip: true, scale: [0.5, 2]}}
+seeds: [0]
+methods:
+  base: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy]}
+  critic:
+    extends: base
+    discriminator: {use: gan/patchgan, receptive_field: 16, width: 4, norm: NORM}
+    adversarial: {use: LOSS, weight: 0.1}
+  refiner: {extends: critic, generator: {use: refine/unet, width: 2, depth: 1}, refines: {method: base, folds: 2}}
+  half: {extends: critic, labels: {fraction: [0.5, 1]}, unlabelled: {use: gan/semi_adversarial, weight: 2}}
+  taught: {extends: base, labels: {fraction: 0.5}, unlabelled: {pseudo_labels_from: base, threshold: 0.25}}
+  trusting: {extends: base, labels: {fraction: 0.5}, unlabelled: {use: gan/self_training}}
+  augmented: {extends: base, trains_on: {synthetic: painter, share: 0.5}}
+  painter:
+    generator: {use: gan/spade, width: 4, depth: 1}
+    discriminator: {use: gan/patchgan, receptive_field: 16, width: 4, norm: NORM}
+    adversarial: {use: gan/hinge}
+"""
+
+
+@pytest.fixture
+def prepared(planned, tmp_path):
+    """Return the training of a cell; stand-ins take the place of upstream cells."""
+
+    def make(name: str, *changes: str, loss="gan/hinge", norm="none", upstream: Upstream | None = None):
+        benchmark = planned(FILE.replace("LOSS", loss).replace("NORM", norm), *changes)
+        cell, data = benchmark.cells[name], benchmark.data(name)
+        given = upstream or stand_ins(cell, data, CPU)
+        return prepare_training(cell, benchmark.registry, data, CPU, given, tmp_path)
+
+    return make
+
+
+def drawn(batches, steps: int = 8) -> set[int]:
+    return {index for step in range(steps) for index in batches.at(step).indices}
+
+
+def test_a_supervised_cell_has_no_critic(prepared):
+    training = prepared("base")
+    assert training.adversary is None
+    assert training.unlabelled is None
+    assert drawn(training.batches) == set(range(8))
+
+
+def test_extra_critic_steps_and_unseen_reals_have_streams_of_their_own(prepared):
+    training = prepared("critic")
+    adversary = training.adversary
+    assert drawn(adversary.batches) == set(range(8))
+    assert any(training.batches.at(step).indices != adversary.batches.at(step).indices for step in range(4))
+    assert adversary.validation.split.packed.split == "val"
+    assert adversary.validation.batch_size == 2  # val has no more
+    assert not adversary.validation.augment.flip
+    assert adversary.critic.training
+
+
+def test_without_a_validation_split_there_are_no_unseen_reals(prepared):
+    training = prepared("critic", "datasets.shapes.val=0", "protocol.validations=0")
+    assert training.adversary.validation is None
+
+
+@pytest.mark.parametrize(("encoding", "has_them"), [("straight_through", True), ("scaled", False)])
+def test_a_refiner_has_unseen_reals_unless_they_depend_on_predictions_of_val(prepared, encoding, has_them):
+    training = prepared("refiner", f"methods.refiner.adversarial.encoding={encoding}")
+    assert (training.adversary.validation is not None) == has_them
+
+
+def test_a_refiner_sees_probabilities_in_every_training_batch(prepared):
+    training = prepared("refiner")
+    batch = training.batches.at(0)
+    assert batch.probabilities.shape == (4, 3, 16, 16)
+    assert training.adversary.batches.at(0).probabilities.shape == (4, 3, 16, 16)
+
+
+def test_wgan_gp_brings_its_penalty(prepared):
+    adversary = prepared("critic", loss="gan/wgan_gp").adversary
+    assert (adversary.recipe.penalty.use, adversary.recipe.penalty.weight) == ("gan/gradient_penalty", 10)
+    assert adversary.recipe.penalty.every == 1
+    # Of a critic whose gradient is 0 it is (0 - 1)^2.
+    flat = adversary.penalty(
+        lambda field: 0 * field.mean((1, 2, 3), keepdim=True), torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    )
+    assert flat == 1
+
+
+def test_wgan_alone_brings_none(prepared):
+    adversary = prepared("critic", loss="gan/wgan").adversary
+    assert adversary.penalty is None
+    assert adversary.recipe.penalty is None
+
+
+def test_a_penalty_of_the_recipe_takes_the_place_of_the_usual_one(prepared):
+    change = "methods.critic.adversarial.penalty={use: gan/r1, weight: 3, every: 16}"
+    adversary = prepared("critic", change, loss="gan/wgan_gp").adversary
+    assert (adversary.recipe.penalty.use, adversary.recipe.penalty.weight) == ("gan/r1", 3)
+    assert adversary.recipe.penalty.every == 16
+
+
+def test_the_usual_penalty_changes_nothing_else_of_a_recipe():
+    class Loss:
+        default_penalty = ("gan/r1", 5.0)
+
+    recipe = Adversarial(use="test/loss", d_steps=5, weight=0.3)
+    settled = with_usual_penalty(recipe, Loss())
+    assert settled.penalty == Penalty(use="gan/r1", weight=5.0)
+    assert settled.model_copy(update={"penalty": None}) == recipe
+    assert with_usual_penalty(recipe, object()) is recipe
+
+
+@pytest.mark.parametrize("changes", [["methods.critic.adversarial.penalty=gan/r1"], []], ids=["r1", "wgan_gp"])
+def test_a_batch_norm_critic_under_a_penalty_is_refused(prepared, changes):
+    loss = "gan/hinge" if changes else "gan/wgan_gp"
+    with pytest.raises(SpecError, match="the discriminator normalises over the batch"):
+        prepared("critic", *changes, loss=loss, norm="batch")
+    assert prepared("critic", *changes, loss=loss, norm="instance").adversary.penalty is not None
+
+
+def test_what_has_no_label_is_drawn_apart_from_what_has(prepared, planned):
+    training = prepared("half labels 0.5")
+    labelled, unlabelled = drawn(training.batches), drawn(training.unlabelled.batches)
+    data = planned(FILE.replace("LOSS", "gan/hinge").replace("NORM", "none")).data("base")
+    places = split_places(data.packed("train"), Subset.parse("labels 0.5"))
+    assert (labelled, unlabelled) == (set(places.labelled), set(places.unlabelled))
+    assert drawn(training.adversary.batches) == labelled
+    shown = training.unlabelled.batches.at(0).labels
+    assert set(shown.unique().tolist()) <= {0, 255}  # nothing but where the image ends
+
+
+def test_where_all_images_have_labels_there_is_no_unlabelled_term(prepared):
+    assert prepared("half").unlabelled is None
+
+
+def test_the_term_of_the_recipe_is_weighted_and_sees_the_critic(prepared, planned):
+    training = prepared("half labels 0.5")
+    batch = training.unlabelled.batches.at(0)
+    logits = torch.rand(4, 3, 16, 16)
+    benchmark = planned(FILE.replace("LOSS", "gan/hinge").replace("NORM", "none"))
+    loss = build_loss(
+        ComponentUse(use="gan/semi_adversarial", options={}), benchmark.registry, benchmark.data("base"), CPU
+    )
+    expected = 2 * loss(logits=logits, scores=training.adversary.score_map(batch.images, logits))
+    torch.testing.assert_close(training.unlabelled.loss(logits, batch), expected)
+
+
+def test_the_critic_pulls_at_predictions_on_unlabelled_images(prepared):
+    options = "methods.half.unlabelled={use: gan/semi_adversarial, adversarial: 1, self_training: 0}"
+    training = prepared("half labels 0.5", options)
+    logits = torch.rand(4, 3, 16, 16, requires_grad=True)
+    (gradient,) = torch.autograd.grad(training.unlabelled.loss(logits, training.unlabelled.batches.at(0)), logits)
+    assert gradient.abs().sum() > 0
+
+
+def test_a_term_that_needs_a_critic_is_refused_without_one(prepared):
+    with pytest.raises(SpecError, match="asks for a critic's scores, but the method has no critic"):
+        prepared("trusting labels 0.5")
+
+
+def test_labels_of_another_method_are_learnt_where_it_is_sure(prepared):
+    sure = torch.nn.Conv2d(3, 3, 1)
+    with torch.no_grad():
+        sure.weight.zero_()
+        sure.bias.copy_(torch.tensor([0.0, 5.0, 0.0]))
+    training = prepared("taught labels 0.5", upstream=Upstream(labeller=sure.eval()))
+    assert isinstance(training.unlabelled.batches, PseudoLabelledBatches)
+    labels = training.unlabelled.batches.at(0).labels
+    assert set(labels.unique().tolist()) <= {1, 255}
+    logits = torch.rand(4, 3, 16, 16)
+    expected = torch.nn.functional.cross_entropy(logits, labels, ignore_index=255)
+    torch.testing.assert_close(training.unlabelled.loss(logits, training.unlabelled.batches.at(0)), expected)
+
+
+def test_synthetic_samples_take_their_share_of_a_batch(prepared):
+    def synthesise(batch, step):
+        return torch.full_like(batch.images, 0.5), torch.full_like(batch.labels, 2)
+
+    training = prepared("augmented", upstream=Upstream(synthesise=synthesise))
+    assert isinstance(training.batches, SyntheticBatches)
+    batch = training.batches.at(0)
+    assert (batch.images == 0.5).all(dim=(1, 2, 3)).tolist() == [False, False, True, True]
+    assert batch.images.shape == (4, 3, 16, 16)
+
+
+def test_weights_to_start_from_are_those_of_the_network(prepared):
+    start = {name: torch.full_like(tensor, 0.5) for name, tensor in prepared("base").network.state_dict().items()}
+    training = prepared("base", upstream=Upstream(start=start))
+    assert all((parameter == 0.5).all() for parameter in training.network.parameters())
+
+
+def test_more_folds_than_labelled_images_are_refused(prepared):
+    with pytest.raises(DataError, match="has 8 labelled images, which cannot be dealt to 9 folds"):
+        prepared("base fold 1/9", "methods.refiner.refines.folds=9")
+
+
+def test_two_classes_of_one_colour_cannot_be_painted():
+    split = {"train": [None]}
+    check_colours_differ(Dataset(("a", "b"), ((0, 0, 0), (1, 0, 0)), split))
+    with pytest.raises(DataError, match=r"the classes 'a' and 'c' both have the colour \[0, 0, 0\]"):
+        check_colours_differ(Dataset(("a", "b", "c"), ((0, 0, 0), (1, 0, 0), (0, 0, 0)), split))
+
+
+SETTINGS = TrainingProtocol(budget=Budget(steps=8), batch_size=2, crop=(8, 8))
+
+
+def a_batch(size: int = 8) -> Batch:
+    torch.manual_seed(0)
+    return Batch(torch.rand(2, 3, size, size), torch.randint(2, (2, size, size)), (0, 1))
+
+
+def mapping(maps: str) -> GeneratorMapping:
+    return GeneratorMapping(maps, FieldForm(2, 255, ((0, 0, 0), (255, 0, 0))), 1)
+
+
+class Brightness(nn.Module):
+    """A score for each 2 x 2 pixels: the mean of all that it sees there."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(x.mean(dim=1, keepdim=True), 2)
+
+
+def test_labels_of_another_method_are_learnt_by_the_supervised_losses_times_the_weight():
+    def squared(logits, labels):
+        return (logits[:, 0] - labels).square().mean()
+
+    def constant(logits, labels):
+        return torch.tensor(10.0)
+
+    term = pseudo_label_term(mapping("image -> labels"), [(2.0, squared), (0.5, constant)], weight=3.0)
+    batch, logits = a_batch(), torch.rand(2, 2, 8, 8)
+    expected = 3 * (2 * (logits[:, 0] - batch.labels).square().mean() + 0.5 * 10)
+    torch.testing.assert_close(term(logits, batch), expected)
+
+
+def test_colours_are_learnt_from_the_palette_colours_of_another_methods_labels():
+    def distance(colours, target):
+        return (colours - target).abs().nansum()
+
+    batch = Batch(torch.rand(1, 3, 1, 2), torch.tensor([[[1, 255]]]), (0,))
+    term = pseudo_label_term(mapping("image -> image"), [(1.0, distance)], weight=1.0)
+    # Class 1 is red, (1, -1, -1); the other pixel was not labelled.
+    assert term(torch.zeros(1, 3, 1, 2), batch) == 3
+
+
+def test_a_loss_is_given_logits_and_no_critic_where_it_asks_for_none():
+    term = own_term(lambda logits: logits.square().mean(), 2.0, None)
+    assert term(torch.full((1, 2, 4, 4), 3.0), a_batch()) == 18
+
+
+def test_a_module_is_asked_for_what_its_forward_takes(adversary):
+    class Loss(nn.Module):
+        def forward(self, scores):
+            return scores.mean()
+
+    made = adversary(SETTINGS, critic=Brightness(), encoding="one_hot")
+    logits = torch.rand(2, 2, 8, 8)
+    expected = made.score_map(a_batch().images, logits).mean()
+    torch.testing.assert_close(own_term(Loss(), 1.0, made)(logits, a_batch()), expected)
+
+
+def test_scores_without_a_critic_are_refused():
+    class Trusting:
+        def __call__(self, logits, scores):
+            return scores.mean()
+
+    with pytest.raises(SpecError, match="Trusting asks for a critic's scores, but the method has no critic"):
+        own_term(Trusting(), 1.0, None)
+
+
+def test_scores_are_those_of_the_encoded_prediction_under_its_image_at_the_size_of_the_image(adversary):
+    made = adversary(SETTINGS, critic=Brightness(), encoding="one_hot")
+    batch, logits = a_batch(), torch.rand(2, 2, 8, 8)
+    seen = torch.cat([batch.images, logits.softmax(1)], 1)
+    expected = functional.interpolate(Brightness()(seen), size=(8, 8), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(made.score_map(batch.images, logits), expected)
+
+
+def test_scores_of_several_scales_are_averaged_and_classes_become_log_odds(adversary):
+    class Scales(nn.Module):
+        def forward(self, x):
+            classes = torch.tensor([0.1, 0.3, 0.6]).log().view(1, 3, 1, 1).expand(len(x), 3, 4, 4)
+            return [torch.full((len(x), 1, 1, 1), 1.0), classes]
+
+    scores = adversary(SETTINGS, critic=Scales()).score_map(a_batch().images, torch.rand(2, 2, 8, 8))
+    expected = (1 + torch.tensor(0.4 / 0.6).log()) / 2
+    torch.testing.assert_close(scores, expected.expand(2, 1, 8, 8))
+
+
+@pytest.mark.parametrize("encoding", ["one_hot", "straight_through"])
+def test_gradients_reach_the_logits_through_the_scores_and_leave_none_at_the_critic(adversary, encoding):
+    critic = nn.Conv2d(5, 1, 3, padding=1)
+    made = adversary(SETTINGS, critic=critic, encoding=encoding)
+    logits = torch.rand(2, 2, 8, 8, requires_grad=True)
+    term = own_term(lambda scores: scores.mean(), 1.0, made)(logits, a_batch())
+    (gradient,) = torch.autograd.grad(term, logits)
+    assert gradient.abs().sum() > 0
+    assert critic.weight.grad is None
+
+
+# In the loop ---------------------------------------------------------------------------------------------------------
+
+
+def entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return torch.special.entr(logits.softmax(1)).sum(1).mean()
+
+
+def trained(training, recorder, path, term=None, **settings):
+    made = training(**settings)
+    if term is not None:
+        made = replace(made, unlabelled=Unlabelled(made.batches, term))
+    train(made, path, 1e9, recorder())
+    return made
+
+
+def parameters(module: nn.Module) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def same(one, other) -> bool:
+    return all(map(torch.equal, parameters(one.network), parameters(other.network)))
+
+
+def test_a_term_changes_what_is_learnt(training, recorder, tmp_path):
+    plain = trained(training, recorder, tmp_path / "plain")
+    term = trained(training, recorder, tmp_path / "term", entropy)
+    assert not same(plain, term)
+
+
+def test_the_gradient_of_a_term_is_that_of_autograd(training, recorder, tmp_path):
+    settings = {"schedule": "constant", "optimizer": {"use": "sgd", "lr": 0.5}, "budget": {"steps": 1}}
+    network = nn.Conv2d(3, 2, 1)
+    start = [parameter.detach().clone() for parameter in network.parameters()]
+    ours = trained(training, recorder, tmp_path / "ours", entropy, network=network, **settings)
+
+    plain = training(network=network, **settings)
+    batch = plain.batches.at(0)
+    weight, bias = (parameter.requires_grad_() for parameter in start)
+    logits = functional.conv2d(batch.images, weight, bias)
+    loss = functional.cross_entropy(logits, batch.labels, ignore_index=255) + entropy(logits, batch)
+    for parameter, gradient in zip(start, torch.autograd.grad(loss, start), strict=True):
+        parameter.data -= 0.5 * gradient
+    for expected, parameter in zip(start, ours.network.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected)
+
+
+@pytest.mark.parametrize("protocol", [{}, {"precision": "bf16", "channels_last": True}], ids=["fp32", "bf16"])
+def test_a_critic_of_weight_0_leaves_the_bits_of_the_twin_beside_an_unlabelled_term(
+    training, recorder, tmp_path, protocol
+):
+    # The generator has dropout, which must not draw otherwise because a critic looks on.
+    twin = trained(training, recorder, tmp_path / "twin", entropy, **protocol)
+    other = trained(training, recorder, tmp_path / "other", entropy, adversary={"weight": 0.0}, **protocol)
+    assert same(twin, other)
+
+
+def test_a_stopped_training_with_a_term_resumes_bit_equal(training, recorder, tmp_path):
+    whole = trained(training, recorder, tmp_path / "whole", entropy, adversary={})
+    first = training(adversary={})
+    first = replace(first, unlabelled=Unlabelled(first.batches, entropy))
+    assert not train(first, tmp_path / "parts", 1e9, recorder(stop_after=5)).finished
+    assert same(whole, trained(training, recorder, tmp_path / "parts", entropy, adversary={}))

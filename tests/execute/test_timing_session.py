@@ -1,0 +1,228 @@
+"""The lock of a device.
+
+Methods that are timed in turn: real worker processes that do what the name of their method says.
+"""
+
+from __future__ import annotations
+
+import pytest
+from run_functions import make_cell
+
+from segbench.config.protocol import Timing
+from segbench.engine.job import TimingJob, Work, row_part, sweep_part
+from segbench.execute.pool import Interrupt
+from segbench.execute.progress import Silence
+from segbench.execute.timing_session import deal, device_lock, lock_path, time_rivals
+from segbench.execute.workers import Limits
+
+
+def never():
+    raise AssertionError("there was nothing to wait for")
+
+
+def give_up():
+    return False
+
+
+def test_a_free_device_is_had_at_once():
+    with device_lock("cuda:0", never) as had:
+        assert had
+
+
+def test_a_device_in_use_is_waited_for_until_told_to_stop():
+    with device_lock("cpu", never), device_lock("cpu", give_up) as had:
+        assert not had
+
+
+def test_another_device_is_free():
+    with device_lock("cuda:0", never), device_lock("cuda:1", never) as had:
+        assert had
+
+
+def test_a_device_is_free_again_after_an_error():
+    with pytest.raises(RuntimeError), device_lock("cpu", never):
+        raise RuntimeError
+    with device_lock("cpu", never) as had:
+        assert had
+
+
+def test_another_users_lock_file_is_only_read():
+    lock_path("cpu").touch(0o444)
+    with device_lock("cpu", never) as had:
+        assert had
+
+
+WARM_UP, BLOCK = (row_part("forward", 1, work) for work in Work)
+
+
+SWEEP = sweep_part(1)
+
+
+def dealt(**courses):
+    """Return the order of the turns of rivals who go through so many parts each."""
+    turns = []
+    left = {name: list(parts) for name, parts in courses.items()}
+
+    def give_turn(name):
+        turns.append((name, left[name].pop(0)))
+        return left[name][0] if left[name] else None
+
+    deal({name: parts[0] for name, parts in left.items()}, give_turn)
+    return turns
+
+
+def test_blocks_are_dealt_in_turn():
+    assert dealt(a=[BLOCK] * 2, b=[BLOCK] * 2) == [("a", BLOCK), ("b", BLOCK)] * 2
+
+
+def test_who_needs_more_blocks_goes_on_alone():
+    turns = dealt(a=[BLOCK], b=[BLOCK] * 3, c=[BLOCK] * 2)
+    assert "".join(name for name, _ in turns) == "abcbcb"
+
+
+def test_all_are_warm_before_any_block_and_have_their_blocks_before_any_sweeps():
+    turns = dealt(a=[WARM_UP, BLOCK, SWEEP], b=[WARM_UP, BLOCK, BLOCK, SWEEP])
+    assert turns == [
+        ("a", WARM_UP),
+        ("b", WARM_UP),
+        ("a", BLOCK),
+        ("b", BLOCK),
+        ("b", BLOCK),
+        ("a", SWEEP),
+        ("b", SWEEP),
+    ]
+
+
+def test_each_batch_size_is_done_with_by_all_before_the_next():
+    one, eight, four = (row_part("forward", batch, Work.BLOCK) for batch in (1, 8, 4))
+    turns = dealt(a=[one, eight], b=[one, one, four])
+    assert turns == [("a", one), ("b", one), ("b", one), ("b", four), ("a", eight)]
+
+
+class Diary(Silence):
+    """A listener that remembers."""
+
+    def __init__(self):
+        self.ends, self.notices, self.stages = [], [], []
+
+    def reported(self, activity, cell, event):
+        self.stages.append((activity, cell.method.name, event.name))
+
+    def ended(self, activity, cell, status, failure):
+        self.ends.append((activity, cell.method.name, status))
+
+    def notice(self, message):
+        self.notices.append(message)
+
+
+def jobs_of(folder, names):
+    cells = {name: make_cell(name, timing=Timing(max_seconds=0.5)) for name in names}
+    return {name: TimingJob(cell=cell, folder=str(folder / name), device="cpu") for name, cell in cells.items()}
+
+
+@pytest.fixture
+def session(workers, tmp_path):
+    """Time methods; returns what came of it, `session.turns` are the turns as the rivals noted them."""
+
+    def session(*names, listener=None, **limits):
+        timed = time_rivals(
+            jobs_of(tmp_path, names),
+            workers=workers,
+            limits=Limits(**limits),
+            interrupt=Interrupt(),
+            listener=listener or Silence(),
+            function="rival_functions:take_turns",
+        )
+        notes = tmp_path / "turns"
+        session.turns = notes.read_text().splitlines() if notes.exists() else []
+        return timed
+
+    return session
+
+
+def test_rivals_take_turns_in_processes_of_their_own(session):
+    timed = session("plain", "quick")
+    assert session.turns == [
+        "plain warm_up",
+        "quick warm_up",
+        *["plain block", "quick block"] * 2,
+        "plain block",
+        "plain sweep",
+        "quick sweep",
+    ]
+    assert timed.failures == {}
+    assert list(timed.results) == ["plain", "quick"]
+
+
+def test_a_result_tells_its_session_and_its_rivals(session):
+    results = session("plain", "quick").results
+    timings = [result.timing for result in results.values()]
+    assert timings[0].session == timings[1].session != session("plain").results["plain"].timing.session
+    assert [timing.rivals for timing in timings] == [["plain", "quick"]] * 2
+    assert timings[0].before.load == 0.5
+    assert results["plain"].inference_peak_bytes == 77
+    assert len(results["quick"].inference[0].blocks) == 2
+    assert [point.batch for point in timings[0].sweep] == [1]
+
+
+@pytest.mark.parametrize("name", ["broken", "fragile"])
+def test_a_rival_that_fails_costs_the_others_nothing(session, name):
+    diary = Diary()
+    timed = session("plain", name, "quick", listener=diary)
+    assert list(timed.results) == ["plain", "quick"]
+    assert timed.results["plain"].timing.rivals == ["plain", "quick"]
+    cause = {"broken": "the network returns 2 channels for 3 classes", "fragile": "killed by SIGSEGV"}[name]
+    assert timed.failures[name].cause.startswith(cause)
+    assert sorted(diary.ends) == sorted(
+        [("timing", name, "failed"), ("timing", "plain", "ok"), ("timing", "quick", "ok")]
+    )
+
+
+def test_who_runs_out_of_memory_beside_others_is_timed_alone_and_the_record_says_so(session):
+    diary = Diary()
+    timed = session("plain", "greedy", listener=diary)
+    assert timed.results["plain"].timing.rivals == ["plain"]
+    assert timed.results["greedy"].timing.rivals == ["greedy"]
+    assert timed.results["greedy"].timing.session != timed.results["plain"].timing.session
+    assert timed.failures == {}
+    assert diary.notices == ["greedy ran out of memory beside the other methods and is timed alone"]
+
+
+def test_who_runs_out_of_memory_alone_too_has_failed(session):
+    timed = session("plain", "untimable")
+    assert list(timed.results) == ["plain"]
+    assert timed.failures["untimable"].cause == "out of memory on cpu"
+
+
+def test_a_failure_after_the_rows_costs_only_what_would_have_come(session):
+    diary = Diary()
+    timed = session("late", listener=diary)
+    assert timed.failures == {}
+    assert timed.results["late"].timing.sweep == []
+    assert len(timed.results["late"].inference) == 1
+    assert len(diary.notices) == 1
+    assert "nothing after the rows was measured to the end: killed by SIGSEGV" in diary.notices[0]
+
+
+def test_a_turn_that_takes_too_long_ends_its_rival_and_not_the_others(session):
+    timed = session("stuck", "plain", seconds=2)
+    assert timed.failures["stuck"].cause == "timed out: a turn took longer than 2.5 s"
+    assert list(timed.results) == ["plain"]
+
+
+def test_an_interrupted_session_gives_nothing(workers, tmp_path):
+    interrupt = Interrupt()
+
+    class CtrlC(Silence):
+        def reported(self, activity, cell, event):
+            interrupt._count_one(2, None)
+
+    timed = time_rivals(
+        jobs_of(tmp_path, ["plain", "quick"]),
+        workers=workers,
+        limits=Limits(),
+        interrupt=interrupt,
+        listener=CtrlC(),
+        function="rival_functions:take_turns",
+    )
+    assert (timed.results, timed.failures) == ({}, {})

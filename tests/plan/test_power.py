@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from math import sqrt
+
+import pytest
+from scipy.stats import t
+
+from segbench.config.recipe import Benchmark, DatasetUse
+from segbench.plan.power import assumed_noises, compared_pairs, design_power, measured_noises, recorded_scores
+from segbench.store.folder import ResultsFolder
+from segbench.store.record import Record, Scores
+from tests.plan.conftest import cell, method
+
+
+def benchmark(*methods, seeds=(0, 1, 2)):
+    return Benchmark(
+        name="test",
+        source="test.yaml",
+        datasets={"shapes": DatasetUse(use="toy/shapes")},
+        seeds=seeds,
+        methods={one.name: one for one in methods},
+    )
+
+
+CLAIMED = (
+    method("unet"),
+    method("other"),
+    method("gan", twin="unet", against=("other",)),
+    method("gan~frozen", twin="unet", placebo_of="gan"),
+)
+
+
+def pairs(*methods):
+    return set(compared_pairs({one.name: one for one in methods}))
+
+
+def test_methods_are_compared_with_twins_with_what_claims_name_and_with_their_placebos():
+    assert pairs(*CLAIMED) == {("gan", "unet"), ("gan", "other"), ("gan", "gan~frozen"), ("gan~frozen", "unet")}
+
+
+def test_a_pair_counts_once_though_it_is_named_twice():
+    assert pairs(method("unet"), method("gan", twin="unet", against=("unet",))) == {("gan", "unet")}
+
+
+def test_what_is_not_there_is_not_trained_for_itself_or_has_no_miou_is_not_compared():
+    trial = method("gan trial 1/2", twin="unet", trial_of="gan")
+    images = method("generator", twin="unet", maps="noise -> image")
+    assert pairs(method("unet"), trial, images, method("gan", twin="missing")) == set()
+
+
+def test_a_ranking_holds_one_fraction_of_the_labels():
+    everything, eighth = method("unet", labels=(1.0, 0.125)), method("gan", twin="unet", labels=(0.125,))
+    apart = method("all", twin="gan")
+    assert pairs(everything, eighth, apart) == {("gan", "unet")}
+
+
+def test_without_two_methods_to_compare_there_is_nothing_to_show():
+    assert design_power(benchmark(method("unet")), {}) is None
+
+
+def test_what_can_be_seen_comes_from_the_level_of_the_first_step():
+    found = design_power(benchmark(*CLAIMED, seeds=range(6)), {})
+    assert (found.seeds, found.comparisons, found.sign_flip_floor) == (6, 4, 2 / 2**6)
+    assert found.level == pytest.approx(1 - 0.05 / 4)
+    little, much = found.sights
+    quantiles = t.ppf(1 - 0.05 / 8, 5) + t.ppf(0.8, 5)
+    assert little.noise.difference_sd == pytest.approx(0.005 * sqrt(2))
+    assert little.smallest == pytest.approx(quantiles * 0.005 * sqrt(2) / sqrt(6))
+    assert much.smallest == pytest.approx(2 * little.smallest)
+
+
+def test_for_one_comparison_the_seeds_are_those_of_a_paired_t_test():
+    # A paired t-test at 5 % with 80 % power: sd .5 takes 18 seeds for .5 and 7 for 1; sd 1 takes 65 and 18.
+    found = design_power(benchmark(method("unet"), method("gan", twin="unet")), {})
+    assert [list(sight.seeds_for.values()) for sight in found.sights] == [[18, 7], [65, 18]]
+
+
+def test_one_seed_sees_nothing():
+    found = design_power(benchmark(*CLAIMED, seeds=(0,)), {})
+    assert [sight.smallest for sight in found.sights] == [None, None]
+    assert found.sign_flip_floor == 1
+
+
+def test_measured_noise_is_that_of_paired_differences_pooled():
+    scores = {
+        ("shapes", "all", "a"): {0: 0.50, 1: 0.56, 2: 0.52},
+        ("shapes", "all", "b"): {0: 0.40, 1: 0.40, 2: 0.40, 3: 0.9},
+        ("shapes", "all", "c"): {0: 0.40, 1: 0.42},
+        ("shapes", "all", "d"): {0: 0.40},
+        ("disks", "all", "a"): {0: 0.5},
+    }
+    (found,) = measured_noises([("a", "b"), ("c", "b"), ("d", "b")], scores)
+    # Differences of .10 .16 .12 with squares about their mean of .00186667, and of .00 .02 with .0002; 2 + 1 degrees.
+    assert found.source == "measured on shapes"
+    assert found.freedom == 3
+    assert found.difference_sd == pytest.approx(sqrt((0.00186667 + 0.0002) / 3), rel=1e-4)
+
+
+def test_what_is_measured_takes_the_place_of_what_is_assumed():
+    scores = {("shapes", "all", name): {0: 0.5, 1: 0.5 + more} for name, more in (("unet", 0.0), ("gan", 0.03))}
+    found = design_power(benchmark(*CLAIMED), scores)
+    assert [sight.noise.source for sight in found.sights] == ["measured on shapes"]
+    assert [noise.freedom for noise in assumed_noises()] == [None, None]
+
+
+def test_scores_are_read_from_the_records_of_the_planned_cells(tmp_path):
+    folder = ResultsFolder(tmp_path, "test")
+
+    def write(key, status="ok", miou=0.5):
+        scores = Scores(miou=miou, pixel_accuracy=None, mean_accuracy=None, fwiou=None, dice=None)
+        facts = {"dataset": "shapes", "subset": "all", "method": "net", "seed": 0, "spec": {}, "environment": {}}
+        folder.write(Record(key=key, benchmark="test", status=status, scores=scores, **facts))
+
+    keys = {
+        name: f"{place:016x}" for place, name in enumerate(["good", "other seed", "unscored", "fold", "torn", "new"])
+    }
+    write(keys["good"], miou=0.25)
+    write(keys["other seed"], miou=0.75)
+    write(keys["unscored"], miou=None)
+    write(keys["fold"])
+    folder.record_path(keys["torn"]).write_text("{")
+    cells = [
+        cell(key=keys["good"]),
+        cell(key=keys["other seed"], seed=1),
+        cell(key=keys["unscored"], seed=2),
+        cell(key=keys["fold"], seed=3, subset="fold 1/5"),
+        cell(key=keys["torn"], seed=4),
+        cell(key=keys["new"], seed=5),
+        cell(key=None, seed=6),
+    ]
+    assert recorded_scores(cells, folder) == {("shapes", "all", "net"): {0: 0.25, 1: 0.75}}

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench.report.comparison.family import Contrast, CostComparison, Member, SpeedRatio
+from segbench.report.comparison.gains import Gains, ImageGains, PartGain
+from segbench.report.comparison.text import (
+    contribution_words,
+    headline,
+    left_over_words,
+    rare_words,
+    score_words,
+    speed_words,
+)
+from segbench.stats.difference import Difference
+from segbench.stats.gains import ScoreDifference
+from segbench.stats.summary import Interval, summarize
+from segbench.stats.timing import Ratio
+from segbench.stats.verdict import Judgement
+
+NOTHING = summarize([])
+
+
+def difference(estimate, seeds=6):
+    return Difference(
+        estimate=estimate,
+        standard_error=0.002,
+        freedom=5,
+        image_freedom=200,
+        seeds=seeds,
+        images=233,
+        units=233,
+        seed_variance=0.0,
+        image_variance=0.0,
+        interaction_variance=0.0,
+        by_seed=dict.fromkeys(range(seeds), estimate),
+        p=0.01,
+        sign_flip_p=0.03,
+        probability=0.9,
+        probability_interval=Interval(0.6, 1.0),
+    )
+
+
+def contrast(estimate, verdict="better", one="A", other="B", seeds=6, needed=None):
+    interval = Interval(estimate - 0.008, estimate + 0.008)
+    judgement = Judgement(difference(estimate, seeds), 0.95, interval, verdict, 0.007, needed)
+    return Contrast(Member("claim", one, other, "equal steps"), judgement)
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        (contrast(0.012), "A is better than B by 1.20 points [0.40, 2.00]."),
+        (contrast(-0.012, "worse"), "A is worse than B by 1.20 points [0.40, 2.00]."),
+        (
+            contrast(0.001, "equivalent"),
+            "A and B are equivalent within 1 points: A - B is +0.10 [-0.70, +0.90].",
+        ),
+        (
+            contrast(0.004, "undecided", needed=14),
+            "Undecided: A - B is +0.40 [-0.40, +1.20] points; this design could not have seen less than 0.70. "
+            "If the estimate held, 14 seeds in all would settle it (8 more).",
+        ),
+        (
+            contrast(0.0, "undecided"),
+            "Undecided: A - B is +0.00 [-0.80, +0.80] points; this design could not have seen less than 0.70. "
+            "If the estimate held, no number of seeds would settle it; more images might.",
+        ),
+        (
+            contrast(0.03, "undecided", seeds=1),
+            "Undecided, for there is one seed in common: A - B is +3.00 [+2.20, +3.80] points, and this interval is "
+            "over the images only. Another seed may give anything; run more.",
+        ),
+    ],
+)
+def test_the_verdict_is_said_in_words(claim, said):
+    assert headline(claim, margin=0.01) == said
+
+
+@pytest.mark.parametrize(
+    ("placebo_gains", "left", "verdict", "said"),
+    [
+        (
+            0.003,
+            0.009,
+            "undecided",
+            "Of the gain of 1.20 points, 0.90 [+0.10, +1.70] is left over the placebo A~frozen: undecided.",
+        ),
+        (
+            0.012,
+            -0.002,
+            "undecided",
+            "Of the gain of 1.00 points nothing is left over the placebo A~frozen (-0.20 [-1.00, +0.60], undecided).",
+        ),
+        (
+            -0.002,
+            0.012,
+            "better",
+            "Placebo A~frozen gains nothing over B (-0.20 [-1.00, +0.60], better); "
+            "over it A gains +1.20 [+0.40, +2.00], better.",
+        ),
+        (
+            -0.02,
+            0.012,
+            "better",
+            "There is no gain over B to explain; over its placebo A~frozen, A gains +1.20 [+0.40, +2.00], better.",
+        ),
+    ],
+)
+def test_what_a_placebo_leaves_is_said_in_words(placebo_gains, left, verdict, said):
+    triplet = contrast(placebo_gains, verdict, one="A~frozen"), contrast(left, verdict, other="A~frozen")
+    assert list(left_over_words([triplet])) == [said]
+
+
+def gains(*adds, missing=None, rare=()):
+    parts = [
+        PartGain(name, share, NOTHING, NOTHING, difference(0.0), difference(added))
+        for name, share, added in zip(("band", "interior"), (0.125, 0.875), adds, strict=False)
+    ]
+    return Gains(tuple(parts), missing or {}, rare, (), ImageGains((), (), 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("claim", "adds", "said"),
+    [
+        (contrast(0.012), (0.009, 0.003), "add +0.90 (75 %), the interiors +0.30 (25 %)."),
+        (contrast(-0.012, "worse"), (-0.009, -0.003), "add -0.90 (75 %), the interiors -0.30 (25 %)."),
+        (contrast(0.012), (0.015, -0.003), "add +1.50, the interiors -0.30."),
+        (
+            contrast(0.012, "undecided"),
+            (0.009, 0.003),
+            "add +0.90, the interiors +0.30. A - B is not decided, so neither is this.",
+        ),
+    ],
+)
+def test_parts_explain_shares_of_what_is_decided_and_goes_one_way(claim, adds, said):
+    (sentence,) = contribution_words(claim, gains(*adds))
+    start = f"Of A - B, {100 * claim.difference.estimate:+.2f} points, the boundary bands (12.5 % of the pixels) "
+    assert sentence == start + said
+
+
+def test_what_is_missing_is_said_with_its_reason():
+    (sentence,) = contribution_words(contrast(0.012), gains(missing={"small": "nothing was counted"}))
+    assert sentence == "Nothing can be said of small objects: nothing was counted."
+
+
+def test_rare_classes_are_named_where_there_are_any():
+    assert rare_words(gains()) is None
+    said = "Rare, together at most a tenth of the labelled pixels: pole, sign."
+    assert rare_words(gains(rare=("pole", "sign"))) == said
+
+
+def test_scores_of_which_less_is_better_are_named():
+    def score(name, over):
+        return ScoreDifference(name, NOTHING, NOTHING, NOTHING, None, over)
+
+    found = [score("pixel_accuracy", "seeds and images"), score("ece", "seeds"), score("nll", "seeds and images")]
+    assert list(score_words(found)) == ["Of ECE and NLL less is better.", "Intervals over the seeds alone: ECE."]
+    assert list(score_words(found[:1])) == []
+
+
+def test_the_speed_of_one_session_is_a_ratio_and_else_there_is_none():
+    def cost(*speeds, timed=True):
+        return CostComparison("equal steps", NOTHING, NOTHING, None, None, speeds, timed)
+
+    ratio = SpeedRatio("labels", 8, Ratio(0.5, 0.4, 0.625))
+    assert list(speed_words(cost(ratio))) == [
+        "Inference, with resizing and argmax, batch 8: A runs 0.500 [0.400, 0.625] times as fast as B."
+    ]
+    assert list(speed_words(cost())) == ["Inference: the two were not timed in one session, so there is no ratio."]
+    assert list(speed_words(cost(timed=False))) == ["Inference: the two were not both timed."]

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from segbench.errors import RecordError
+from segbench.store.folder import ResultsFolder
+from segbench.store.leases import STALE_SECONDS, claim
+
+KEY = "0123456789abcdef"
+
+# Claims when it is told to by a line on stdin, says whether it got the claim, and lives until stdin ends.
+CLAIMANT = """
+import sys
+from pathlib import Path
+from segbench.store.claims import claim
+from segbench.store.folder import ResultsFolder
+
+folder = ResultsFolder(Path(sys.argv[1]), "tiny")
+print("ready", flush=True)
+sys.stdin.readline()
+mine = claim(folder, "0123456789abcdef")
+print("lost" if mine is None else "won", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return ResultsFolder(tmp_path, "tiny")
+
+
+@contextmanager
+def claimants(folder, number):
+    """Start processes that are ready to claim."""
+    command = [sys.executable, "-c", CLAIMANT, str(folder.root)]
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(number)
+    ]
+    try:
+        assert [process.stdout.readline() for process in started] == ["ready\n"] * number
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def tell_to_claim(processes):
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return [process.stdout.readline().strip() for process in processes]
+
+
+def claimed_by_a_dead_process(folder):
+    with claimants(folder, 1) as (process,):
+        assert tell_to_claim([process]) == ["won"]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def rewrite(folder, **changes):
+    path = folder.claims / f"{KEY}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return path
+
+
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_a_cell_is_claimed_once_and_again_after_its_release(folder):
+    mine = claim(folder, KEY)
+    assert mine is not None
+    assert claim(folder, KEY) is None
+    mine.release()
+    assert claim(folder, KEY) is not None
+
+
+def test_the_claim_file_names_host_and_process(folder):
+    claim(folder, KEY)
+    written = json.loads((folder.path / "claims" / f"{KEY}.json").read_text())
+    assert written["pid"] == os.getpid()
+    assert written["host"]
+    assert set(written) == {"host", "machine", "pid", "started", "token"}
+
+
+def test_another_cell_may_be_claimed(folder):
+    claim(folder, KEY)
+    assert claim(folder, "fedcba9876543210") is not None
+
+
+def test_claims_are_no_records(folder):
+    claim(folder, KEY)
+    assert folder.records() == []
+    assert folder.problems == []
+
+
+def test_of_many_processes_one_gets_a_free_cell(folder):
+    with claimants(folder, 6) as processes:
+        assert sorted(tell_to_claim(processes)) == ["lost"] * 5 + ["won"]
+
+
+def test_of_many_processes_one_takes_over_from_a_dead_one(folder):
+    claimed_by_a_dead_process(folder)
+    with claimants(folder, 6) as processes:
+        assert sorted(tell_to_claim(processes)) == ["lost"] * 5 + ["won"]
+
+
+def test_a_living_process_keeps_its_claim_however_long_it_is_silent(folder):
+    with claimants(folder, 1) as processes:
+        assert tell_to_claim(processes) == ["won"]
+        age(folder.claims / f"{KEY}.json", 100 * STALE_SECONDS)
+        assert claim(folder, KEY) is None
+
+
+def test_a_killed_process_that_nobody_reaped_is_dead(folder):
+    with claimants(folder, 1) as (process,):
+        assert tell_to_claim([process]) == ["won"]
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and left a zombie
+        assert claim(folder, KEY) is not None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="start times of processes are read from /proc")
+def test_a_process_id_that_was_used_again_is_not_the_claimant(folder):
+    claim(folder, KEY)
+    rewrite(folder, started=1)
+    assert claim(folder, KEY) is not None
+
+
+@pytest.mark.parametrize(("silent", "taken"), [(STALE_SECONDS - 30, False), (STALE_SECONDS + 30, True)])
+def test_a_claim_from_another_host_is_abandoned_after_a_minute_of_silence(folder, silent, taken):
+    claim(folder, KEY)
+    age(rewrite(folder, host="elsewhere", machine="elsewhere"), silent)
+    assert (claim(folder, KEY) is not None) is taken
+
+
+@pytest.mark.parametrize(("silent", "taken"), [(0, False), (STALE_SECONDS + 30, True)])
+def test_a_claim_cut_short_counts_by_its_age(folder, silent, taken):
+    folder.claims.mkdir(parents=True)
+    path = folder.claims / f"{KEY}.json"
+    path.write_text('{"host": "el')
+    age(path, silent)
+    assert (claim(folder, KEY) is not None) is taken
+
+
+def test_a_beat_renews_the_claim(folder):
+    mine = claim(folder, KEY)
+    age(mine.path, STALE_SECONDS)
+    assert mine.beat()
+    assert time.time() - mine.path.stat().st_mtime < STALE_SECONDS / 2
+
+
+def test_a_claim_that_was_taken_over_is_neither_renewed_nor_released_by_its_old_owner(folder):
+    old = claim(folder, KEY)
+    age(rewrite(folder, host="elsewhere", machine="elsewhere"), STALE_SECONDS + 30)
+    new = claim(folder, KEY)
+    assert not old.beat()
+    old.release()
+    assert new.beat()
+    assert claim(folder, KEY) is None
+
+
+def test_releasing_twice_is_harmless(folder):
+    mine = claim(folder, KEY)
+    mine.release()
+    mine.release()
+    assert not mine.beat()
+
+
+def test_a_folder_that_takes_no_claims_is_a_clear_error(tmp_path):
+    (tmp_path / "results").write_text("")
+    with pytest.raises(RecordError, match=r"cannot write to the results folder .*claims"):
+        claim(ResultsFolder(tmp_path / "results", "tiny"), KEY)
+
+
+def test_a_full_disk_leaves_no_empty_claim(mount, fill_up):
+    root = mount()
+    folder = ResultsFolder(root, "tiny")
+    folder.claims.mkdir(parents=True)
+    fill_up(root)
+    with pytest.raises(RecordError, match="the disk or quota is full"):
+        claim(folder, KEY)
+    assert not (folder.claims / f"{KEY}.json").exists()

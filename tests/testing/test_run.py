@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import pytest
+
+from segbench import Component
+from segbench.contract import KINDS, ROLES
+from segbench.errors import ComponentError
+from segbench.registry import Offer, load_registry
+from segbench.testing import any_component, check_component, parametrize_with_checks
+from segbench.testing.run import checks_for
+
+OFFERS = [
+    Offer(kind, "mine", "my-dist", "1.0", Component("net", lambda: None, "A net", role=role))
+    for kind in KINDS
+    for role in (ROLES if kind == "loss" else ("supervised",))
+]
+
+
+@pytest.fixture(params=OFFERS, ids=lambda offer: f"{offer.kind}, {offer.component.role}")
+def checks(request):
+    return checks_for(request.param)
+
+
+def test_every_kind_of_component_has_checks_of_its_own_beside_those_of_all(checks):
+    assert checks[: len(any_component.CHECKS)] == any_component.CHECKS
+    assert len(checks) > len(any_component.CHECKS)
+
+
+def test_names_of_checks_are_facts_written_as_python_names_and_never_twice(checks):
+    names = [check.name for check in checks]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]+", name) for name in names)
+
+
+def test_every_check_has_a_cure_and_says_in_its_docstring_what_holds(checks):
+    for check in checks:
+        assert check.cure.endswith("."), check.name
+        assert (check.run.__doc__ or "").strip().endswith("."), check.name
+
+
+PLUGIN = """
+from segbench import Component, hookimpl
+
+def build(in_channels, num_classes, *, width: int = 16):
+    '''Build a net of some `width`.'''
+    from torch import nn
+
+    return nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, num_classes, 1))
+
+def build_unused(in_channels, num_classes):
+    net = build(in_channels, num_classes)
+    net.forgotten = net[0].__class__(1, 1, 1)
+    net.forward = lambda images: net[2](net[1](net[0](images)))
+    return net
+
+UNREACHED = {"training_reaches_every_parameter": "one layer is for show"}
+
+@hookimpl
+def segbench_generators():
+    yield Component("net", build, "Two convolutions")
+    yield Component("unused", build_unused, "Two convolutions and one for show")
+    yield Component("excused", build_unused, "Two convolutions and one for show", known_failures=UNREACHED)
+    yield Component("mended", build, "Two convolutions", known_failures=UNREACHED)
+"""
+
+
+TEST = """
+from segbench.testing import parametrize_with_checks
+
+@parametrize_with_checks("generator", "mine/{name}"{more})
+def test_contract(check):
+    check()
+"""
+
+
+class Case(NamedTuple):
+    outcome: str
+    text: str
+
+
+class Reports:
+    """Collects what came of each case."""
+
+    def __init__(self) -> None:
+        self.cases: dict[str, Case] = {}
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" or report.skipped:
+            name = report.nodeid.partition("[")[2].rstrip("]")
+            reason = getattr(report, "wasxfail", None)
+            outcome = report.outcome if reason is None else "xfailed"
+            self.cases[name] = Case(outcome, reason or report.longreprtext or str(report.longrepr))
+
+
+@pytest.fixture
+def installed(install_plugin):
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": PLUGIN})
+
+
+def run(folder, name: str, more: str = "") -> dict[str, Case]:
+    file = folder / f"test_{name}.py"
+    file.write_text(TEST.format(name=name, more=more))
+    reports = Reports()
+    options = ("-p", "no:cacheprovider", "-p", "no:terminal", "--import-mode=importlib")
+    pytest.main([str(file), "-c", "/dev/null", f"--rootdir={folder}", *options], plugins=[reports])
+    return reports.cases
+
+
+@pytest.mark.usefixtures("installed")
+def test_every_check_that_is_not_slow_is_a_case_of_its_name(tmp_path):
+    cases = run(tmp_path, "net")
+    checks = checks_for(load_registry().find("generator", "mine/net"))
+    assert list(cases) == [check.name for check in checks if not check.slow]
+    assert {case.outcome for case in cases.values()} == {"passed", "skipped"}
+    assert "it makes labels, not images" in cases["colours_lie_between_minus_one_and_one"].text
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_fault_fails_its_case_with_what_was_found_and_the_cure(tmp_path):
+    cases = run(tmp_path, "unused")
+    [(name, case)] = [(name, case) for name, case in cases.items() if case.outcome == "failed"]
+    assert name == "training_reaches_every_parameter"
+    assert "no gradient reaches forgotten.weight, forgotten.bias" in case.text
+    assert "Cure: Use every parameter in training" in case.text
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_known_failure_is_expected_with_its_reason_and_strictly(tmp_path):
+    assert run(tmp_path, "excused")["training_reaches_every_parameter"] == ("xfailed", "one layer is for show")
+    mended = run(tmp_path, "mended")["training_reaches_every_parameter"]
+    assert mended.outcome == "failed"
+    assert "[XPASS(strict)]" in mended.text
+
+
+@pytest.mark.usefixtures("installed")
+def test_slow_checks_come_in_when_asked_for():
+    def names(**options):
+        return [case.id for case in parametrize_with_checks("generator", "mine/net", **options).args[1]]
+
+    assert set(names(slow=True)) - set(names()) == {"compiled_network_gives_the_same"}
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_results_can_be_had_without_pytest():
+    faults = [result for result in check_component("generator", "mine/unused") if result.outcome == "failed"]
+    assert [result.check for result in faults] == ["training_reaches_every_parameter"]
+
+
+@pytest.mark.parametrize("function", [parametrize_with_checks, check_component])
+def test_an_unknown_kind_or_name_says_what_there_is(function):
+    with pytest.raises(ComponentError, match=r"unknown kind 'generators'; the kinds are .* Did you mean 'generator'\?"):
+        function("generators", "basic/fcn")
+    with pytest.raises(ComponentError, match=r"unknown generator 'basic/fcm'\. .* Did you mean 'basic/fcn'\?"):
+        function("generator", "basic/fcm")
