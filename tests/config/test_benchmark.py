@@ -4,12 +4,13 @@ import subprocess
 import sys
 
 import pytest
-from tests.spec.conftest import METHODS, START
 
 from segbench.config.benchmark import find_benchmark, labelled, packaged_benchmarks, parse_seeds, read_given
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.errors import SpecError
 from segbench.registry import load_registry
+
+from .conftest import METHODS, START
 
 
 def test_a_benchmark_is_read(workshop):

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.spec.conftest import START
 
 from segbench.config.recipe import Claim
+
+from .conftest import START
 
 METHODS = """\
 methods:

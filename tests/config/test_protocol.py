@@ -4,10 +4,11 @@ import sys
 
 import pytest
 from pydantic import ValidationError
-from tests.spec.conftest import METHODS, START
 
 from segbench.config.protocol import Augment, Budget, Features, Optimizer, Schedule, SurfaceDistances, TrainingProtocol
 from segbench.errors import SpecError
+
+from .conftest import METHODS, START
 
 BUDGET = Budget(steps=1)
 

@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.spec.conftest import START
 
 from segbench.config.protocol import Keep
 from segbench.config.tuning import combinations, dealt
+
+from .conftest import START
 
 KEYS = st.sampled_from(["lr", "weight", "crop", "decay"])
 

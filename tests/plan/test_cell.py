@@ -18,7 +18,8 @@ from segbench.config.recipe import (
 )
 from segbench.errors import SegbenchError, SpecError
 from segbench.plan.cell import Identity, Subset, upstream_first
-from tests.plan.conftest import cell, method
+
+from .conftest import cell, method
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ from segbench.plan.key import (
 from segbench.plan.machine import cache_folder
 from segbench.registry import Offer
 from segbench.registry.plugin_files import load_file
-from tests.plan.conftest import cell, forget, method
+
+from .conftest import cell, forget, method
 
 PROTOCOL = {"budget": {"steps": 10}, "threads": 2}
 

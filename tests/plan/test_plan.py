@@ -24,7 +24,8 @@ from segbench.contract import Dataset, Sample
 from segbench.errors import DataError, SpecError
 from segbench.plan.key import cell_key
 from segbench.plan.plan import build_plan, check_tuning, known, open_datasets, take_fingerprints
-from tests.plan.conftest import PACKAGE, Toy, forget, method
+
+from .conftest import PACKAGE, Toy, forget, method
 
 SHAPES = DatasetUse(use="toy/shapes", options={"images": 2})
 

@@ -9,7 +9,8 @@ from segbench.config.recipe import Benchmark, DatasetUse
 from segbench.plan.power import assumed_noises, compared_pairs, design_power, measured_noises, recorded_scores
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Record, Scores
-from tests.plan.conftest import cell, method
+
+from .conftest import cell, method
 
 
 def benchmark(*methods, seeds=(0, 1, 2)):

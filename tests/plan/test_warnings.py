@@ -6,7 +6,8 @@ from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import Adversarial, Benchmark, Claim, ComponentUse, DatasetUse, Tuning
 from segbench.plan.plan import Plan
 from segbench.plan.warnings import benchmark_warnings, machine_warnings, plan_warnings
-from tests.plan.conftest import cell, method
+
+from .conftest import cell, method
 
 
 def methods(**protocols):

@@ -12,7 +12,8 @@ from segbench.errors import StatisticsError
 from segbench.stats import bootstrap
 from segbench.stats.bootstrap import Resampling, by_cluster, crossed_draws, resample, score
 from segbench.stats.evidence import Evidence
-from tests.stats.leaderboards import World, leaderboard
+
+from .leaderboards import World, leaderboard
 
 
 def evidence(hits, whole, clusters=None):

@@ -10,7 +10,8 @@ import pytest
 from segbench.stats.bootstrap import crossed_draws
 from segbench.stats.difference import drawn_difference, drawn_estimate
 from segbench.stats.verdict import judge
-from tests.stats.leaderboards import World, leaderboard
+
+from .leaderboards import World, leaderboard
 
 WORLDS = {
     "3 seeds": World(seeds=3),

@@ -24,7 +24,8 @@ from segbench.stats.difference import (
     sign_flip_p,
 )
 from segbench.stats.evidence import Evidence
-from tests.stats.leaderboards import World, leaderboard
+
+from .leaderboards import World, leaderboard
 
 
 def evidence(hits, whole):

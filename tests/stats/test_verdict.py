@@ -20,7 +20,8 @@ from segbench.stats.verdict import (
     smallest_effect,
     tiers,
 )
-from tests.stats.leaderboards import World, leaderboard
+
+from .leaderboards import World, leaderboard
 
 estimates = st.floats(-0.1, 0.1)
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from segbench.engine.generation import Features, generation_scores
-from segbench.engine.generation.generated import generation_on, real_and_made, write_grid
+from segbench.engine.generation.features import Features
+from segbench.engine.generation.generated import generation_on, generation_scores, real_and_made, write_grid
 from segbench.engine.generation.metrics import (
     PixelStatistics,
     diversity,
