@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from dealing import add_flags, deal, print_facts, ratios, spread
+from interleaving import add_flags, deal, print_facts, ratios, spread
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 from unet_job import (
     BATCH,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from dealing import print_facts, ratios, spread
+from interleaving import print_facts, ratios, spread
 from unet_job import BATCH, CLASSES, IGNORE, open_camvid, resident, unet
 
 from segbench.engine.data.batches import evaluation_batches

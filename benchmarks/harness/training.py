@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dealing import add_flags, deal, print_facts, ratios, spread
+from interleaving import add_flags, deal, print_facts, ratios, spread
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader

@@ -270,11 +270,11 @@ def told(
     environment: Mapping[str, Any],
 ) -> Speeds:
     """Return what was measured with its intervals, ratios, warnings and remarks."""
-    from segbench.report.ranking.timings import Rival, timing_warnings
+    from segbench.report.ranking.timings import MethodSpeed, timing_warnings
     from segbench.report.speed_test import SpeedBudget, Speeds, timed_method
 
     results = {label: timed.results[label] for label in given if label in timed.results}
-    rivals = [Rival(label, result.inference, result.timing) for label, result in results.items()]
+    methods = [MethodSpeed(label, result.inference, result.timing) for label, result in results.items()]
     return Speeds(
         segbench=environment["segbench"],
         torch=environment["torch"],
@@ -283,11 +283,11 @@ def told(
         conditions=conditions(subject, protocol, environment),
         budget=SpeedBudget(**protocol.timing.model_dump(include=set(SpeedBudget.model_fields))),
         methods=[
-            timed_method(one, rivals[0], given[one.method].generator, results[one.method].inference_peak_bytes)
-            for one in rivals
+            timed_method(one, methods[0], given[one.method].generator, results[one.method].inference_peak_bytes)
+            for one in methods
         ],
         failures={label: failure.cause for label, failure in timed.failures.items()},
-        warnings=timing_warnings(rivals),
+        warnings=timing_warnings(methods),
         remarks=[*([] if subject.reads else [LOADING_LEFT_OUT]), *_disregarded(given)],
     )
 

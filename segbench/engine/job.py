@@ -18,20 +18,13 @@ from pydantic import Field
 from segbench.config.protocol import Frozen
 from segbench.plan.cell import Cell
 from segbench.store.record import (
-    Cost,
     DeviceState,
     Energy,
-    Evaluated,
-    Generation,
-    Health,
     Inference,
-    PerClass,
-    Refinement,
-    Scores,
+    Measurements,
     Stage,
     SweepPoint,
     Timing,
-    Train,
 )
 
 
@@ -49,20 +42,10 @@ class CellJob(Frozen):
     checkpoint_seconds: float = 120.0
 
 
-class CellResult(Frozen):
+class CellResult(Measurements):
     """What a finished or interrupted cell hands to the process that writes the record."""
 
     status: Literal["ok", "interrupted"]
-    scores: Scores | None = None
-    per_class: PerClass | None = None
-    definitions: dict[str, str] = Field(default_factory=dict)
-    evaluated: Evaluated | None = None
-    train: Train | None = None
-    cost: Cost | None = None
-    health: Health | None = None
-    generation: Generation | None = None
-    refinement: Refinement | None = None
-    provenance: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -142,7 +125,7 @@ _ROWS, _SWEEP, _ENERGY = range(3)
 def row_part(stage: Stage, batch: int, work: Work) -> Part:
     """Return the warm-up, or the blocks, of one row of inference timing.
 
-    >>> row_part("labels", 1, Work.BLOCK) < row_part("forward", 8, Work.WARM_UP) < sweep_part(1) < energy_part()
+    >>> row_part("argmax", 1, Work.BLOCK) < row_part("forward", 8, Work.WARM_UP) < sweep_part(1) < energy_part()
     True
     """
     return Part(_ROWS, batch, STAGES.index(stage), work)

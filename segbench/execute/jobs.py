@@ -118,21 +118,6 @@ def cell_job(run: Run, cell: Cell) -> CellJob:
     )
 
 
-# Fields that a record takes over from what a worker answers.
-MEASURED = (
-    "scores",
-    "per_class",
-    "definitions",
-    "evaluated",
-    "train",
-    "cost",
-    "health",
-    "generation",
-    "refinement",
-    "provenance",
-)
-
-
 def finished_record(
     cell: Cell, result: CellResult, circumstances: Mapping[str, Any], settled: Settled | None = None
 ) -> Record:
@@ -141,9 +126,8 @@ def finished_record(
     `circumstances` join the environment that the worker found; `settled` is what the cell, which is given as it is
     written, took over.
     """
-    measured = {name: getattr(result, name) for name in MEASURED}
     environment = {**result.environment, **circumstances}
-    return Record(**_identity(cell), status=result.status, settled=settled, environment=environment, **measured)
+    return Record(**{**_identity(cell), **dict(result), "settled": settled, "environment": environment})
 
 
 def unfinished_record(cell: Cell, status: Status, failure: Failure, environment: Mapping[str, Any]) -> Record:

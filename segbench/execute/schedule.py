@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from segbench.plan.key import keep_copies, names_of
-from segbench.store.leases import claim
+from segbench.store.leases import acquire
 from segbench.store.record import Failure
 
 from .jobs import cell_job, finished_record, key_of, method_of, settle, unfinished_record, upstream_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from segbench.plan.cell import Cell
     from segbench.store.folder import ResultsFolder
-    from segbench.store.leases import Claim
+    from segbench.store.leases import Lease
     from segbench.store.record import Record, Settled, Status
 
     from .jobs import Run
@@ -179,7 +179,7 @@ class Shares:
 
     def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
         self._folder = folder
-        self._claims: dict[str, Claim] = {}
+        self._leases: dict[str, Lease] = {}
         self._found = {key: self._written(key) for key in keys}
         self._ask_again: dict[str, float] = {}
         self._beaten = time.monotonic()
@@ -188,7 +188,7 @@ class Shares:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for key in list(self._claims):
+        for key in list(self._leases):
             self.release(key)
 
     def is_due(self, key: str) -> bool:
@@ -197,11 +197,11 @@ class Shares:
 
     def take(self, key: str) -> bool:
         """Claim a cell; False while another run works on it."""
-        mine = claim(self._folder, key)
+        mine = acquire(self._folder, key)
         if mine is None:
             self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS
             return False
-        self._claims[key] = mine
+        self._leases[key] = mine
         return True
 
     def news(self, key: str) -> Record | None:
@@ -219,15 +219,15 @@ class Shares:
         if time.monotonic() - self._beaten < _BEAT_SECONDS:
             return []
         self._beaten = time.monotonic()
-        lost = [key for key, mine in self._claims.items() if not mine.beat()]
+        lost = [key for key, mine in self._leases.items() if not mine.renew()]
         for key in lost:
-            del self._claims[key]
+            del self._leases[key]
         return lost
 
     def release(self, key: str) -> None:
         """Give a cell back if this run has it."""
-        if key in self._claims:
-            self._claims.pop(key).release()
+        if key in self._leases:
+            self._leases.pop(key).release()
 
     def _written(self, key: str) -> int | None:
         try:

@@ -12,7 +12,7 @@ from segbench.report.formats.text import terminal_table, wrapped
 from segbench.report.ranking.timings import (
     EXPLANATION,
     STAGES,
-    Rival,
+    MethodSpeed,
     best_batch,
     best_batch_text,
     bounded,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from segbench.config.recipe import ComponentUse
 
 
-def timed_method(one: Rival, first: Rival, generator: ComponentUse, peak_bytes: int | None) -> TimedMethod:
+def timed_method(one: MethodSpeed, first: MethodSpeed, generator: ComponentUse, peak_bytes: int | None) -> TimedMethod:
     """Return a rival with the intervals of its speeds and their ratios to the first one's."""
     assert one.timing is not None, "a rival of this session says how it was timed"
     return TimedMethod(
@@ -59,26 +59,26 @@ def side_by_side(then: Speeds, now: Speeds) -> list[SideBySide]:
     ]
 
 
-def speed_table(rivals: Sequence[Rival], batch: int) -> Table:
-    """Return the speeds of rivals at a batch size, each compared with the first one."""
-    first = rivals[0]
-    stages = [stage for stage in STAGES if any(one.row(stage, batch) for one in rivals)]
-    columns: list[Column[Rival]] = [
+def speed_table(methods: Sequence[MethodSpeed], batch: int) -> Table:
+    """Return the speeds of methods at a batch size, each compared with the first one."""
+    first = methods[0]
+    stages = [stage for stage in STAGES if any(one.row(stage, batch) for one in methods)]
+    columns: list[Column[MethodSpeed]] = [
         Column("method", lambda one: one.method),
         *(Column(f"{STAGES[stage]}\n[images/s]", _speed_cell(stage, batch)) for stage in stages),
-        Column(_latency_header(rivals, batch), lambda one: latency_text(one.row("forward", batch))),
+        Column(_latency_header(methods, batch), lambda one: latency_text(one.row("forward", batch))),
         Column("best batch\n(images/s)", best_batch_text),
         Column(f"times as fast as\n{first.method}", lambda one: _times_as_fast(one, first, batch)),
         Column("steady", steady_text),
     ]
-    return table(columns, rivals, f"batch {batch}")
+    return table(columns, methods, f"batch {batch}")
 
 
 def as_text(speeds: Speeds) -> str:
     """Return tables for a terminal: one for each batch size, then this run beside a former one."""
-    rivals = [Rival(one.method, tuple(one.inference), one.timing) for one in speeds.methods]
-    batches = sorted({row.batch for one in rivals for row in one.inference})
-    tables = [speed_table(rivals, batch) for batch in batches]
+    methods = [MethodSpeed(one.method, tuple(one.inference), one.timing) for one in speeds.methods]
+    batches = sorted({row.batch for one in methods for row in one.inference})
+    tables = [speed_table(methods, batch) for batch in batches]
     tables += [_resources(speeds.methods)] if speeds.methods else []
     tables += [_against(speeds.against)] if speeds.against else []
     parts = ["\n".join(_heading(speeds)), *map(terminal_table, tables)]
@@ -88,23 +88,23 @@ def as_text(speeds: Speeds) -> str:
     return "\n\n".join([*parts, "\n".join(map(wrapped, notes))])
 
 
-def _speed_cell(stage: Stage, batch: int) -> Callable[[Rival], str]:
+def _speed_cell(stage: Stage, batch: int) -> Callable[[MethodSpeed], str]:
     return lambda one: speed_text(one.row(stage, batch))
 
 
-def _latency_header(rivals: Sequence[Rival], batch: int) -> str:
-    rows = [row for one in rivals if (row := one.row("forward", batch)) is not None]
+def _latency_header(methods: Sequence[MethodSpeed], batch: int) -> str:
+    rows = [row for one in methods if (row := one.row("forward", batch)) is not None]
     p99 = " [/ p99]" if any(row.latency_ms.p99 is not None for row in rows) else ""
     return f"forward [ms]\np50 / p95{p99} (n)"
 
 
-def _times_as_fast(one: Rival, first: Rival, batch: int) -> str:
+def _times_as_fast(one: MethodSpeed, first: MethodSpeed, batch: int) -> str:
     if one is first:
         return "1" if one.row("forward", batch) else MISSING
     return ratio_text(ratio_to(one, first, "forward", batch))
 
 
-def _speed(row: Inference, one: Rival, first: Rival) -> Speed:
+def _speed(row: Inference, one: MethodSpeed, first: MethodSpeed) -> Speed:
     ratio = None if one is first else ratio_to(one, first, row.stage, row.batch)
     found = None if ratio is None else SpeedRatio(estimate=ratio.estimate, interval=ratio.interval)
     return Speed(**dict(row), interval=interval(row), ratio=found)

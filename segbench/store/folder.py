@@ -66,8 +66,8 @@ class ResultsFolder:
         return self.path / key
 
     @property
-    def claims(self) -> Path:
-        """The folder in which running processes claim cells."""
+    def lease_folder(self) -> Path:
+        """The folder of the leases with which running processes share the cells; older versions know it by its name."""
         return self.path / "claims"
 
     def check_writable(self) -> None:

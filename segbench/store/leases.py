@@ -1,6 +1,6 @@
-"""Claims: which running process works on which cell, so that several runs on one results folder share the work.
+"""Leases: which running process works on which cell, so that several runs on one results folder share the work.
 
-A claim is the file claims/<key>.json. Making it anew is exclusive by itself (O_EXCL). Taking over the claim of a
+A lease is the file claims/<key>.json. Making it anew is exclusive by itself (O_EXCL). Taking over the lease of a
 process that died, and giving one back, are serialised by a lock that the kernel drops with the process that holds it.
 """
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from .folder import ResultsFolder
 
 
-# A claim from another host counts as abandoned when nothing was heard of its process for this long.
+# A lease from another host counts as abandoned when nothing was heard of its process for this long.
 STALE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The process behind a claim.
+    """The process that holds a lease.
 
     `machine` tells apart what may share a host name: boots and containers, whose process ids mean different processes.
-    `started` is the kernel's start time of the process (None where it is not told), for process ids are used again.
+    `started` is the kernel's start time of the process (None where it is unknown), for process ids are used again.
     """
 
     host: str
@@ -44,15 +44,15 @@ class Owner:
     token: str
 
 
-class Claim:
-    """A cell that this process has for itself until `release`; `beat` at least every 20 seconds."""
+class Lease:
+    """A cell that this process has for itself until `release`; call `renew` at least every 20 seconds."""
 
     def __init__(self, path: Path, owner: Owner) -> None:
         self.path = path
         self.owner = owner
 
-    def beat(self) -> bool:
-        """Say that the process is alive; returns False if the claim was lost to another process meanwhile."""
+    def renew(self) -> bool:
+        """Say that the process is alive; returns False if the lease was lost to another process meanwhile."""
         if _read_owner(self.path) != self.owner:
             return False
         with suppress(FileNotFoundError):
@@ -60,37 +60,37 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Give the cell back; does nothing if the claim was lost."""
+        """Give the cell back; does nothing if the lease was lost."""
         with _locked(self.path.parent):
             if _read_owner(self.path) == self.owner:
                 self.path.unlink(missing_ok=True)
 
 
-def claim(folder: ResultsFolder, key: str) -> Claim | None:
-    """Claim a cell; None while another living process has it.
+def acquire(folder: ResultsFolder, key: str) -> Lease | None:
+    """Return the lease of a cell; None while another living process has it.
 
-    A claim is abandoned if its process on this machine is dead (or its id is another process's by now), or if a process
+    A lease is abandoned if its process on this machine is dead (or its id is another process's by now), or if a process
     elsewhere gave no sign for 60 seconds; of several processes that find it so exactly one gets it. Look at the
-    record again after claiming: the one who had the cell may have finished it.
+    record again afterwards: the process that had the cell may have finished it.
 
     Raises RecordError if the folder is full or read-only.
 
-        if (mine := claim(folder, cell.key)) is not None:
+        if (lease := acquire(folder, cell.key)) is not None:
             try: ...
-            finally: mine.release()
+            finally: lease.release()
     """
-    path = folder.claims / f"{key}.json"
+    path = folder.lease_folder / f"{key}.json"
     owner = _this_process()
     try:
-        folder.claims.mkdir(parents=True, exist_ok=True)
+        folder.lease_folder.mkdir(parents=True, exist_ok=True)
         taken = _create(path, owner) or _take_over(path, owner)
     except OSError as error:
-        raise storage_error(folder.claims, error) from error
-    return Claim(path, owner) if taken else None
+        raise storage_error(folder.lease_folder, error) from error
+    return Lease(path, owner) if taken else None
 
 
 def _create(path: Path, owner: Owner) -> bool:
-    """Make the claim file if there is none."""
+    """Make the lease file if there is none."""
     try:
         with path.open("x", encoding="utf-8") as file:
             _write_or_remove(file, path, owner)
@@ -101,7 +101,7 @@ def _create(path: Path, owner: Owner) -> bool:
 
 
 def _write_or_remove(file: TextIO, path: Path, owner: Owner) -> None:
-    """Leave no empty claim behind on a full disk."""
+    """Leave no empty lease behind on a full disk."""
     try:
         json.dump(asdict(owner), file)
         file.flush()
@@ -111,7 +111,7 @@ def _write_or_remove(file: TextIO, path: Path, owner: Owner) -> None:
 
 
 def _take_over(path: Path, owner: Owner) -> bool:
-    """Replace an abandoned claim; the file never disappears, so that nobody can make it anew in between."""
+    """Replace an abandoned lease; the file never disappears, so that nobody can make it anew in between."""
     with _locked(path.parent) as lock:
         if not _is_abandoned(path, lock):
             return False
@@ -120,17 +120,17 @@ def _take_over(path: Path, owner: Owner) -> bool:
 
 
 @contextmanager
-def _locked(claims: Path) -> Iterator[int]:
-    """Hold the lock of a claims folder; yields its descriptor."""
+def _locked(leases: Path) -> Iterator[int]:
+    """Hold the lock of a folder of leases; yields its descriptor."""
     import fcntl
 
-    lock = os.open(claims / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    lock = os.open(leases / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
             raise RecordError(
-                f"the file system of {claims} has no file locks ({error.strerror}), so runs cannot share it safely; "
+                f"the file system of {leases} has no file locks ({error.strerror}), so runs cannot share it safely; "
                 "choose a folder on another file system with --results"
             ) from error
         yield lock
@@ -142,15 +142,15 @@ def _is_abandoned(path: Path, lock: int) -> bool:
     owner = _read_owner(path)
     if owner is not None and owner.machine == _machine():
         return not _is_alive(owner)
-    os.utime(lock)  # the file server's clock, not ours, is what the claim's time must be compared with
+    os.utime(lock)  # the file server's clock, not ours, is what the lease's time must be compared with
     try:
         return os.fstat(lock).st_mtime - path.stat().st_mtime > STALE_SECONDS
-    except FileNotFoundError:  # given back this moment; the next look finds no claim
+    except FileNotFoundError:  # given back this moment; the next look finds no lease
         return False
 
 
 def _read_owner(path: Path) -> Owner | None:
-    """Return who claims; None if the file is gone or not written to its end."""
+    """Return who holds a lease; None if the file is gone or not written to its end."""
     try:
         return Owner(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 SCHEMA = 1
 
 
-Stage = Literal["forward", "labels", "loading"]
+Stage = Literal["forward", "argmax", "loading"]
+
+
+def stage_in_files(stage: Stage) -> str:
+    """Return the name of a stage in records and in JSON: "argmax" is "labels" there, as in older versions."""
+    return "labels" if stage == "argmax" else stage
+
+
+def _stage_read(name: Any) -> Any:
+    return "argmax" if name == "labels" else name
+
+
+StageInFiles = Annotated[Stage, BeforeValidator(_stage_read), PlainSerializer(stage_in_files)]
 
 
 Status = Literal["ok", "failed", "skipped", "interrupted"]
@@ -88,12 +107,12 @@ class Latency(Part):
 class Inference(Part):
     """One row of inference timing; `size` is [height, width] in pixels, `budget` "full" or "reduced".
 
-    Each stage holds the one before: "forward" is the network alone, "labels" also resizes and takes the argmax,
+    Each stage holds the one before: "forward" is the network alone, "argmax" also resizes and takes the argmax,
     "loading" also reads and decodes the images and brings them to the device. `blocks` are the images a second of each
-    block, in the order of the rounds that were dealt among the rivals of `Timing.session`.
+    block; the methods of a `Timing.session` take turns, a block each in every round.
     """
 
-    stage: Stage
+    stage: StageInFiles
     batch: int
     size: tuple[int, int]
     images_per_second: float
@@ -134,8 +153,8 @@ class Energy(Part):
 class Timing(Part):
     """How the rows of `Record.inference` were taken.
 
-    Methods of one `session` were timed in turn, block by block, so ratios between them hold. `rivals` are the names of
-    its methods in the order of the turns, `steady` tells whether each warm-up ended before its time was up.
+    The methods of one `session` were timed interleaved, block by block, so ratios between them hold. `rivals` are the
+    names of its methods in the order of their blocks, `steady` tells whether each warm-up ended before its time was up.
     """
 
     session: str
@@ -270,11 +289,35 @@ class PluginFile(Part):
     copy_path: str
 
 
-class Record(Part):
-    """One finished cell; `definitions` maps each score to the id and version of its passport: "miou/union@1".
+class Measurements(Part):
+    """What running a cell measures: scores, training, cost.
 
-    `provenance` is what the generator says of the pretrained weights it started from, by name: tag, hash.
+    `definitions` maps each score to the id and version of its definition: "miou/union@1". `provenance` is what the
+    generator says of the pretrained weights it started from, by name: tag, hash.
     """
+
+    scores: Scores | None = None
+    per_class: PerClass | None = None
+    definitions: dict[str, str] = {}
+    evaluated: Evaluated | None = None
+    train: Train | None = None
+    cost: Cost | None = None
+    health: Health | None = None
+    generation: Generation | None = None
+    refinement: Refinement | None = None
+    provenance: dict[str, str] = {}
+
+
+# How the file of a record begins; the other fields follow as they are declared.
+_FIRST_FIELDS = (
+    *("schema", "key", "benchmark", "dataset", "subset", "method", "seed", "status"),
+    *("scores", "per_class", "definitions", "evaluated", "settled", "train", "inference", "timing", "cost", "health"),
+    *("generation", "refinement", "spec", "environment", "plugin_files", "provenance", "error"),
+)
+
+
+class Record(Measurements):
+    """The record of one cell that ended, in whichever way."""
 
     schema_: int = SCHEMA
     key: str
@@ -284,22 +327,12 @@ class Record(Part):
     method: str
     seed: int
     status: Status
-    scores: Scores | None = None
-    per_class: PerClass | None = None
-    definitions: dict[str, str] = {}
-    evaluated: Evaluated | None = None
     settled: Settled | None = None
-    train: Train | None = None
     inference: list[Inference] = []
     timing: Timing | None = None
-    cost: Cost | None = None
-    health: Health | None = None
-    generation: Generation | None = None
-    refinement: Refinement | None = None
     spec: dict[str, Any]
     environment: dict[str, Any]
     plugin_files: list[PluginFile] = []
-    provenance: dict[str, str] = {}
     error: Failure | None = None
 
     model_config = ConfigDict(
@@ -310,3 +343,8 @@ class Record(Part):
         validate_by_name=True,
         serialize_by_alias=True,
     )
+
+    @model_serializer(mode="wrap")
+    def _in_order(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = serialize(self)
+        return {name: fields[name] for name in (*_FIRST_FIELDS, *fields) if name in fields}

@@ -228,7 +228,7 @@ def test_a_cell_leaves_the_same_bits_every_time(ran):
 def test_every_kind_is_timed_on_what_it_takes(ran, recorder, maps):
     benchmark = ran(maps)
     rows = time_cell(TimingJob(**dict(benchmark.job(METHODS[maps]))), recorder()).inference
-    stages = ["forward", "labels", "loading"] if maps in SEGMENTING_MAPS else ["forward"]
+    stages = ["forward", "argmax", "loading"] if maps in SEGMENTING_MAPS else ["forward"]
     assert [(row.batch, row.stage) for row in rows] == [(batch, stage) for batch in (1, 2) for stage in stages]
     # Segmenters see whole images, the others make crops.
     assert {row.size for row in rows} == {(24, 32) if maps in SEGMENTING_MAPS else (16, 16)}

@@ -7,7 +7,7 @@ def test_rows_come_by_batch_then_by_stage_the_warm_up_before_the_blocks():
     parts = [
         row_part(stage, batch, work)
         for batch in (1, 8)
-        for stage in ("forward", "labels", "loading")
+        for stage in ("forward", "argmax", "loading")
         for work in (Work.WARM_UP, Work.BLOCK)
     ]
     assert sorted([*parts[3:], *parts[:3]]) == parts
@@ -24,5 +24,5 @@ def test_the_sweep_comes_after_all_rows_and_energy_last():
 
 
 def test_parts_are_named_for_people():
-    parts = [row_part("labels", 8, Work.WARM_UP), sweep_part(4), energy_part()]
-    assert [str(part) for part in parts] == ["labels, batches of 8", "sweep, batches of 4", "energy"]
+    parts = [row_part("argmax", 8, Work.WARM_UP), sweep_part(4), energy_part()]
+    assert [str(part) for part in parts] == ["argmax, batches of 8", "sweep, batches of 4", "energy"]

@@ -71,7 +71,7 @@ SIZE = 64 * 2**20
 
 ALLOCATE = f"""
 import os
-from segbench.execute.memory import resident_bytes
+from segbench.execute.processes import resident_bytes
 before = resident_bytes(os.getpid())
 held = bytearray(os.urandom(1)) * {SIZE}
 print(resident_bytes(os.getpid()) - before)

@@ -89,13 +89,13 @@ def test_failures_outside_cells_and_warnings_are_told(lines):
 def test_what_is_timed_is_told_at_most_every_ten_seconds_for_all_rivals_together(lines, clock):
     display, written = lines
     display.planned([], 0)
-    for stage in ("forward, batches of 1", "labels, batches of 1", "forward, batches of 8"):
+    for stage in ("forward, batches of 1", "argmax, batches of 1", "forward, batches of 8"):
         for method in ("unet", "fpn"):
             display.reported("timing", make_cell(method), Event("stage", {"name": stage}))
             clock.seconds += 4
     assert written()[1:] == [
         "timing unet on data: forward, batches of 1",
-        "timing fpn on data: labels, batches of 1",
+        "timing fpn on data: argmax, batches of 1",
     ]
 
 

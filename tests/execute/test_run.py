@@ -17,7 +17,7 @@ from segbench.execute import run as preflight
 from segbench.execute.progress import Silence
 from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
-from segbench.store.leases import claim
+from segbench.store.leases import acquire
 
 PROGRAM = Path(__file__).parent / "functions" / "run_functions.py"
 
@@ -314,7 +314,7 @@ def test_a_failure_of_another_run_meanwhile_counts_and_one_from_before_does_not(
     plan = make_plan(["fails-once"])
     run_plan(plan, tmp_path, workers=workers)
     folder, key = ResultsFolder(tmp_path, "bench"), plan.cells[0].key
-    failed, mine = folder.read(key), claim(folder, key)
+    failed, mine = folder.read(key), acquire(folder, key)
 
     class OtherRun(Diary):
         def notice(self, message):

@@ -9,7 +9,7 @@ from segbench.execute import schedule as sharing
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.schedule import Shares
 from segbench.store.folder import ResultsFolder
-from segbench.store.leases import claim
+from segbench.store.leases import acquire
 from segbench.store.record import Failure
 
 CELL = make_cell("unet")
@@ -28,12 +28,12 @@ def record(status):
 def test_a_claimed_cell_is_nobody_elses_until_it_is_released(folder):
     with Shares(folder, [KEY]) as mine:
         assert mine.take(KEY)
-        assert claim(folder, KEY) is None
-    assert claim(folder, KEY) is not None
+        assert acquire(folder, KEY) is None
+    assert acquire(folder, KEY) is not None
 
 
 def test_a_cell_that_another_run_has_is_looked_at_again_only_after_a_while(folder, monkeypatch):
-    other = claim(folder, KEY)
+    other = acquire(folder, KEY)
     mine = Shares(folder, [KEY])
     assert mine.is_due(KEY)
     assert not mine.take(KEY)
@@ -65,9 +65,9 @@ def test_a_claim_that_another_run_took_over_is_lost_and_not_released(folder, mon
     mine = Shares(folder, [KEY])
     mine.take(KEY)
     assert mine.lost() == []
-    path = folder.claims / f"{KEY}.json"
+    path = folder.lease_folder / f"{KEY}.json"
     path.unlink()
-    claim(folder, KEY)
+    acquire(folder, KEY)
     assert mine.lost() == [KEY]
     mine.release(KEY)
     assert path.exists()

@@ -13,7 +13,7 @@ import pytest
 
 from segbench.errors import RecordError
 from segbench.store.folder import ResultsFolder
-from segbench.store.leases import STALE_SECONDS, claim
+from segbench.store.leases import STALE_SECONDS, acquire
 
 KEY = "0123456789abcdef"
 
@@ -21,13 +21,13 @@ KEY = "0123456789abcdef"
 CLAIMANT = """
 import sys
 from pathlib import Path
-from segbench.store.claims import claim
+from segbench.store.leases import acquire
 from segbench.store.folder import ResultsFolder
 
 folder = ResultsFolder(Path(sys.argv[1]), "tiny")
 print("ready", flush=True)
 sys.stdin.readline()
-mine = claim(folder, "0123456789abcdef")
+mine = acquire(folder, "0123456789abcdef")
 print("lost" if mine is None else "won", flush=True)
 sys.stdin.read()
 """
@@ -69,7 +69,7 @@ def claimed_by_a_dead_process(folder):
 
 
 def rewrite(folder, **changes):
-    path = folder.claims / f"{KEY}.json"
+    path = folder.lease_folder / f"{KEY}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     return path
 
@@ -80,15 +80,15 @@ def age(path, seconds):
 
 
 def test_a_cell_is_claimed_once_and_again_after_its_release(folder):
-    mine = claim(folder, KEY)
+    mine = acquire(folder, KEY)
     assert mine is not None
-    assert claim(folder, KEY) is None
+    assert acquire(folder, KEY) is None
     mine.release()
-    assert claim(folder, KEY) is not None
+    assert acquire(folder, KEY) is not None
 
 
 def test_the_claim_file_names_host_and_process(folder):
-    claim(folder, KEY)
+    acquire(folder, KEY)
     written = json.loads((folder.path / "claims" / f"{KEY}.json").read_text())
     assert written["pid"] == os.getpid()
     assert written["host"]
@@ -96,12 +96,12 @@ def test_the_claim_file_names_host_and_process(folder):
 
 
 def test_another_cell_may_be_claimed(folder):
-    claim(folder, KEY)
-    assert claim(folder, "fedcba9876543210") is not None
+    acquire(folder, KEY)
+    assert acquire(folder, "fedcba9876543210") is not None
 
 
 def test_claims_are_no_records(folder):
-    claim(folder, KEY)
+    acquire(folder, KEY)
     assert folder.records() == []
     assert folder.problems == []
 
@@ -120,8 +120,8 @@ def test_of_many_processes_one_takes_over_from_a_dead_one(folder):
 def test_a_living_process_keeps_its_claim_however_long_it_is_silent(folder):
     with claimants(folder, 1) as processes:
         assert tell_to_claim(processes) == ["won"]
-        age(folder.claims / f"{KEY}.json", 100 * STALE_SECONDS)
-        assert claim(folder, KEY) is None
+        age(folder.lease_folder / f"{KEY}.json", 100 * STALE_SECONDS)
+        assert acquire(folder, KEY) is None
 
 
 def test_a_killed_process_that_nobody_reaped_is_dead(folder):
@@ -129,67 +129,67 @@ def test_a_killed_process_that_nobody_reaped_is_dead(folder):
         assert tell_to_claim([process]) == ["won"]
         os.kill(process.pid, signal.SIGKILL)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and left a zombie
-        assert claim(folder, KEY) is not None
+        assert acquire(folder, KEY) is not None
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="start times of processes are read from /proc")
 def test_a_process_id_that_was_used_again_is_not_the_claimant(folder):
-    claim(folder, KEY)
+    acquire(folder, KEY)
     rewrite(folder, started=1)
-    assert claim(folder, KEY) is not None
+    assert acquire(folder, KEY) is not None
 
 
 @pytest.mark.parametrize(("silent", "taken"), [(STALE_SECONDS - 30, False), (STALE_SECONDS + 30, True)])
 def test_a_claim_from_another_host_is_abandoned_after_a_minute_of_silence(folder, silent, taken):
-    claim(folder, KEY)
+    acquire(folder, KEY)
     age(rewrite(folder, host="elsewhere", machine="elsewhere"), silent)
-    assert (claim(folder, KEY) is not None) is taken
+    assert (acquire(folder, KEY) is not None) is taken
 
 
 @pytest.mark.parametrize(("silent", "taken"), [(0, False), (STALE_SECONDS + 30, True)])
 def test_a_claim_cut_short_counts_by_its_age(folder, silent, taken):
-    folder.claims.mkdir(parents=True)
-    path = folder.claims / f"{KEY}.json"
+    folder.lease_folder.mkdir(parents=True)
+    path = folder.lease_folder / f"{KEY}.json"
     path.write_text('{"host": "el')
     age(path, silent)
-    assert (claim(folder, KEY) is not None) is taken
+    assert (acquire(folder, KEY) is not None) is taken
 
 
 def test_a_beat_renews_the_claim(folder):
-    mine = claim(folder, KEY)
+    mine = acquire(folder, KEY)
     age(mine.path, STALE_SECONDS)
-    assert mine.beat()
+    assert mine.renew()
     assert time.time() - mine.path.stat().st_mtime < STALE_SECONDS / 2
 
 
 def test_a_claim_that_was_taken_over_is_neither_renewed_nor_released_by_its_old_owner(folder):
-    old = claim(folder, KEY)
+    old = acquire(folder, KEY)
     age(rewrite(folder, host="elsewhere", machine="elsewhere"), STALE_SECONDS + 30)
-    new = claim(folder, KEY)
-    assert not old.beat()
+    new = acquire(folder, KEY)
+    assert not old.renew()
     old.release()
-    assert new.beat()
-    assert claim(folder, KEY) is None
+    assert new.renew()
+    assert acquire(folder, KEY) is None
 
 
 def test_releasing_twice_is_harmless(folder):
-    mine = claim(folder, KEY)
+    mine = acquire(folder, KEY)
     mine.release()
     mine.release()
-    assert not mine.beat()
+    assert not mine.renew()
 
 
 def test_a_folder_that_takes_no_claims_is_a_clear_error(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(RecordError, match=r"cannot write to the results folder .*claims"):
-        claim(ResultsFolder(tmp_path / "results", "tiny"), KEY)
+        acquire(ResultsFolder(tmp_path / "results", "tiny"), KEY)
 
 
 def test_a_full_disk_leaves_no_empty_claim(mount, fill_up):
     root = mount()
     folder = ResultsFolder(root, "tiny")
-    folder.claims.mkdir(parents=True)
+    folder.lease_folder.mkdir(parents=True)
     fill_up(root)
     with pytest.raises(RecordError, match="the disk or quota is full"):
-        claim(folder, KEY)
-    assert not (folder.claims / f"{KEY}.json").exists()
+        acquire(folder, KEY)
+    assert not (folder.lease_folder / f"{KEY}.json").exists()

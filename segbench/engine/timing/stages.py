@@ -1,6 +1,6 @@
 """The three stages of inference, each as one iteration that can be timed again and again.
 
-"forward" is the network alone on images that lie on the device, "labels" also resizes to the size of the images, as
+"forward" is the network alone on images that lie on the device, "argmax" also resizes to the size of the images, as
 evaluation does, and takes the class of the largest logit, "loading" also reads and decodes the images from the dataset
 and brings them to the device.
 
@@ -96,8 +96,8 @@ def forward_step(network: Network, inputs: Sequence[torch.Tensor], protocol: Tra
     return step
 
 
-def labels_step(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> Step:
-    """Return the stage "labels" of a segmenter for images (N, C, H, W) in [-1, 1]."""
+def argmax_step(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> Step:
+    """Return the stage "argmax" of a segmenter for images (N, C, H, W) in [-1, 1]."""
     images = _in_layout(images, protocol)
     return lambda: labels_of(network, images, protocol)
 
@@ -162,7 +162,7 @@ class Bench:
         self.size = job.size or inference_size(job.cell, self._data, self._mapping)
         self.stages: tuple[Stage, ...] = ("forward",)
         if is_scored(self._mapping):
-            self.stages = ("forward", "labels") if job.size else ("forward", "labels", "loading")
+            self.stages = ("forward", "argmax") if job.size else ("forward", "argmax", "loading")
         self._batch = 0
         self._compiled: dict[str, Callable[..., torch.Tensor]] = {}
 
@@ -185,8 +185,8 @@ class Bench:
         if stage == "loading":
             return loading_step(self._whole(), self._images(), batch, self.protocol)
         inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, self.size, self.device)
-        if stage == "labels":
-            return labels_step(self._whole(), inputs[0], self.protocol)
+        if stage == "argmax":
+            return argmax_step(self._whole(), inputs[0], self.protocol)
         return forward_step(self._ready("alone", network_alone(self._network)), inputs, self.protocol)
 
     def _whole(self) -> Callable[..., torch.Tensor]:

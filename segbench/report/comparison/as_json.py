@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.stats.definitions import PASSPORTS
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.gains import LOWER_IS_BETTER
+from segbench.store.record import stage_in_files
 
 if TYPE_CHECKING:
     from segbench.stats.difference import Difference
@@ -182,7 +183,7 @@ def _cost(cost: CostComparison) -> dict[str, Any]:
         },
         "inference": [
             {
-                "stage": speed.stage,
+                "stage": stage_in_files(speed.stage),
                 "batch": speed.batch,
                 "ratio": speed.ratio.estimate,
                 "interval": list(speed.ratio.interval),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from segbench.errors import RecordError, StatisticsError, nearest
 from segbench.report import cell_spec
 from segbench.report.ranking.comparable import check_same_truth, counted, obstacles, refusal
-from segbench.report.ranking.timings import STAGES, ratio_to, rival
+from segbench.report.ranking.timings import STAGES, ratio_to, speed_of
 from segbench.stats.bootstrap import RESAMPLES, crossed_draws
 from segbench.stats.difference import drawn_difference
 from segbench.stats.evidence import iou_evidence
@@ -226,7 +226,7 @@ def _speeds(one: Row, other: Row) -> Iterable[SpeedRatio]:
         batches = sorted({row.batch for row in mine.inference})
         for stage in STAGES:
             for batch in batches:
-                if ratio := ratio_to(rival(mine), rival(yours), stage, batch):
+                if ratio := ratio_to(speed_of(mine), speed_of(yours), stage, batch):
                     yield SpeedRatio(stage, batch, ratio)
 
 

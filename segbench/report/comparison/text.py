@@ -301,7 +301,7 @@ SCORES = {
 }
 
 
-STAGE_NAMES = {"forward": "the network alone", "labels": "with resizing and argmax", "loading": "with loading as well"}
+STAGE_NAMES = {"forward": "the network alone", "argmax": "with resizing and argmax", "loading": "with loading as well"}
 
 
 def with_bounds(fraction: float | None, interval: Interval | None) -> str:

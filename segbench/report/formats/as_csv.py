@@ -123,8 +123,8 @@ def _csv_standing(row: Row) -> dict[str, Any]:
 
 
 def _csv_speed(row: Row, batch: int) -> dict[str, Any]:
-    labels, loading = row.stage("labels").get(batch), row.stage("loading").get(batch)
-    best, timing = best_batch(row.rival), row.timing
+    labels, loading = row.stage("argmax").get(batch), row.stage("loading").get(batch)
+    best, timing = best_batch(row.speed), row.timing
     return {
         **_csv_timing("batch1", row.inference.get(1)),
         **_csv_timing("batch", row.inference.get(batch)),

@@ -161,7 +161,7 @@ def _class_footnotes(rows: Sequence[Row]) -> Iterable[str]:
 
 def _timing_footnotes(rows: Sequence[Row]) -> Iterable[str]:
     """Say what could have made times wrong, with how many threads and under what load they were taken."""
-    yield from (f"Timing: {warning}." for warning in timing_warnings([row.rival for row in rows]))
+    yield from (f"Timing: {warning}." for warning in timing_warnings([row.speed for row in rows]))
     timings = [row.timing for row in rows if row.timing]
     loads = [state.load for timing in timings for state in (timing.before, timing.after) if state.load is not None]
     if loads:
@@ -362,7 +362,7 @@ def _shown(report: Report, rows: Sequence[Row]) -> Mapping[str, bool]:
     return {
         INTERVALS: any(row.standing.estimate for row in rows),
         ONE_SEED_ONLY: one_seed,
-        STAGES: any(row.timing or row.stage("labels") for row in rows),
+        STAGES: any(row.timing or row.stage("argmax") for row in rows),
         DIFFERENCES: any(one.judgement for one in compared),
         TRAINING_TIME: bool(compared),
         PLACEBOS: any(row.placebo_of for row in rows),

@@ -110,7 +110,7 @@ def stages(group: Group) -> Table | None:
         return None
     columns = [Column(f"{header}\nimages/s", _speed(stage, batch)) for stage, header in STAGES.items()]
     columns += [
-        Column("best batch\n(images/s)", lambda row: best_batch_text(row.rival)),
+        Column("best batch\n(images/s)", lambda row: best_batch_text(row.speed)),
         Column("forward,\n× twin's", _forward_ratio(group, batch)),
         Column("joules\nper image", _joules),
     ]
@@ -238,7 +238,7 @@ def _throughput(batch: int) -> Callable[[Row], str]:
 
 
 def _speed(stage: Stage, batch: int) -> Callable[[Row], str]:
-    return lambda row: speed_text(row.rival.row(stage, batch))
+    return lambda row: speed_text(row.speed.row(stage, batch))
 
 
 def _forward_ratio(group: Group, batch: int) -> Callable[[Row], str]:

@@ -78,7 +78,7 @@ class Comparison:
 
     def speed_ratio(self, batch: int) -> Ratio | None:
         """Return how many times as fast as the other's the forward pass is; None if they were not timed in turn."""
-        return ratio_to(self.row.rival, self.other.rival, "forward", batch) if self.other else None
+        return ratio_to(self.row.speed, self.other.speed, "forward", batch) if self.other else None
 
     def _by_seed(self) -> dict[int, float]:
         own, others = self.row.by_seed("miou"), self.other.by_seed("miou") if self.other else {}

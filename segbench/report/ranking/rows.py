@@ -11,7 +11,7 @@ from segbench.report.numbers import significant
 from segbench.stats.summary import Interval, summarize
 from segbench.store.record import PerClass, Scores
 
-from .timings import STAGES, Rival
+from .timings import STAGES, MethodSpeed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -240,9 +240,11 @@ class Row:
         return next((record.timing for record in self.records if record.timing and shown in record.inference), None)
 
     @property
-    def rival(self) -> Rival:
+    def speed(self) -> MethodSpeed:
         """What is known of its speed."""
-        return Rival(self.method, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing)
+        return MethodSpeed(
+            self.method, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing
+        )
 
 
 def build_rows(records: Iterable[Record]) -> list[Row]:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 # In the order in which each holds the one before, with the header of its column.
-STAGES: dict[Stage, str] = {"forward": "forward", "labels": "+ labels", "loading": "+ loading"}
+STAGES: dict[Stage, str] = {"forward": "forward", "argmax": "+ argmax", "loading": "+ loading"}
 
 
 EXPLANATION = (
-    "Forward: images a second [95 % interval of this session] of the network alone; + labels: with resizing and "
+    "Forward: images a second [95 % interval of this session] of the network alone; + argmax: with resizing and "
     "argmax; + loading: with reading and decoding the images too. Milliseconds a batch over (n) iterations. Blocks "
     "were dealt in turn; ratios are of the network alone, paired round by round."
 )
@@ -30,7 +30,7 @@ EXPLANATION = (
 HARMLESS = frozenset({"gpu idle", "applications clocks setting"})
 
 
-class Rival(NamedTuple):
+class MethodSpeed(NamedTuple):
     """A method, its rows of timing, and how they were taken; None in records from before that was noted."""
 
     method: str
@@ -42,9 +42,9 @@ class Rival(NamedTuple):
         return next((row for row in self.inference if (row.stage, row.batch) == (stage, batch)), None)
 
 
-def rival(record: Record) -> Rival:
+def speed_of(record: Record) -> MethodSpeed:
     """Return what a record tells of speed."""
-    return Rival(record.method, tuple(record.inference), record.timing)
+    return MethodSpeed(record.method, tuple(record.inference), record.timing)
 
 
 def interval(row: Inference) -> Interval | None:
@@ -52,7 +52,7 @@ def interval(row: Inference) -> Interval | None:
     return throughput_interval(row.blocks)
 
 
-def ratio_to(one: Rival, other: Rival, stage: Stage, batch: int) -> Ratio | None:
+def ratio_to(one: MethodSpeed, other: MethodSpeed, stage: Stage, batch: int) -> Ratio | None:
     """Return how many times as fast one rival is as another; None unless their blocks were dealt in turn."""
     mine, theirs = one.row(stage, batch), other.row(stage, batch)
     if mine is None or theirs is None or one.timing is None or other.timing is None:
@@ -62,7 +62,7 @@ def ratio_to(one: Rival, other: Rival, stage: Stage, batch: int) -> Ratio | None
     return ratio(mine.blocks, theirs.blocks)
 
 
-def best_batch(one: Rival) -> SweepPoint | None:
+def best_batch(one: MethodSpeed) -> SweepPoint | None:
     """Return the point of the sweep with the most images a second."""
     points = one.timing.sweep if one.timing else []
     return max(points, key=lambda point: point.images_per_second, default=None)
@@ -82,7 +82,7 @@ def latency_text(row: Inference | None) -> str:
     return f"{' / '.join(map(significant, percentiles))} ({latency.n})"
 
 
-def best_batch_text(one: Rival) -> str:
+def best_batch_text(one: MethodSpeed) -> str:
     """Return the best batch size and its images a second, such as "32 (1520)"."""
     point = best_batch(one)
     return MISSING if point is None else f"{point.batch} ({significant(point.images_per_second)})"
@@ -93,7 +93,7 @@ def ratio_text(found: Ratio | None) -> str:
     return MISSING if found is None else bounded(found.estimate, found.interval)
 
 
-def steady_text(one: Rival) -> str:
+def steady_text(one: MethodSpeed) -> str:
     """Tell whether the warm-up ended with a steady speed."""
     return MISSING if one.timing is None else "yes" if one.timing.steady else "no"
 
@@ -124,10 +124,10 @@ def slowing(state: DeviceState) -> list[str]:
     return [reason for reason in state.throttle_reasons or [] if reason not in HARMLESS]
 
 
-def timing_warnings(rivals: Sequence[Rival]) -> list[str]:
-    """Return what could make the times of rivals wrong: other work, a clock that was slowed, unsteady warm-ups."""
-    timings = [one.timing for one in rivals if one.timing is not None]
-    return [*_other_work(timings), *_throttling(timings), *_load(timings), *_unsteady(rivals), *_apart(rivals)]
+def timing_warnings(methods: Sequence[MethodSpeed]) -> list[str]:
+    """Return what could make the times of methods wrong: other work, a clock that was slowed, unsteady warm-ups."""
+    timings = [one.timing for one in methods if one.timing is not None]
+    return [*_other_work(timings), *_throttling(timings), *_load(timings), *_unsteady(methods), *_apart(methods)]
 
 
 def _other_work(timings: Iterable[Timing]) -> Iterable[str]:
@@ -156,18 +156,18 @@ def _load(timings: Iterable[Timing]) -> Iterable[str]:
         )
 
 
-def _unsteady(rivals: Sequence[Rival]) -> Iterable[str]:
-    names = [one.method for one in rivals if one.timing is not None and not one.timing.steady]
+def _unsteady(methods: Sequence[MethodSpeed]) -> Iterable[str]:
+    names = [one.method for one in methods if one.timing is not None and not one.timing.steady]
     if names:
         yield f"never steady in warm-up: {', '.join(names)}; something disturbed it, or the budget is too small"
 
 
-def _apart(rivals: Sequence[Rival]) -> Iterable[str]:
-    """Warn of rivals that have no ratio because they were timed at another time."""
-    sessions = [one.timing.session for one in rivals if one.timing is not None]
-    names = [one.method for one in rivals if one.timing is not None and one.timing.session != sessions[0]]
+def _apart(methods: Sequence[MethodSpeed]) -> Iterable[str]:
+    """Warn of methods that have no ratio because they were timed at another time."""
+    sessions = [one.timing.session for one in methods if one.timing is not None]
+    names = [one.method for one in methods if one.timing is not None and one.timing.session != sessions[0]]
     if names:
-        yield f"not timed in turn with {rivals[0].method}, so without a ratio: {', '.join(names)}"
+        yield f"not timed in turn with {methods[0].method}, so without a ratio: {', '.join(names)}"
 
 
 def _states(timing: Timing) -> tuple[DeviceState, DeviceState]:

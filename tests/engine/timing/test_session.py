@@ -13,7 +13,7 @@ from segbench.errors import DataError, OutOfMemoryError, RecordError
 from segbench.plan.cell import Cell
 from segbench.store.folder import read_record
 
-STAGES = ("forward", "labels", "loading")
+STAGES = ("forward", "argmax", "loading")
 SHORT = Timing(iterations=3, seconds=0.001, max_seconds=0.01, sweep=2)
 
 

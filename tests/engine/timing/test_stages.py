@@ -8,7 +8,7 @@ from segbench import Sample
 from segbench.config.protocol import Budget, TrainingProtocol, Window
 from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.model.network import Decoded, Refined, Segmenter
-from segbench.engine.timing.stages import ImageReader, forward_step, labels_step, loading_step, network_alone
+from segbench.engine.timing.stages import ImageReader, argmax_step, forward_step, loading_step, network_alone
 
 CPU = torch.device("cpu")
 CONTIGUOUS = torch.contiguous_format
@@ -84,7 +84,7 @@ def test_with_a_window_the_network_is_applied_to_each():
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("stage", [forward_step, lambda network, inputs, given: labels_step(network, inputs[0], given)])
+@pytest.mark.parametrize("stage", [forward_step, lambda network, inputs, given: argmax_step(network, inputs[0], given)])
 def test_images_go_in_in_the_layout_of_the_protocol(stage, channels_last):
     seen = []
     network = torch.nn.Conv2d(3, 2, 1)
@@ -96,7 +96,7 @@ def test_images_go_in_in_the_layout_of_the_protocol(stage, channels_last):
 
 def test_labels_are_those_that_evaluation_sees():
     images = torch.rand(2, 1, 6, 8) * 2 - 1
-    labels = labels_step(halving(), images, protocol())()
+    labels = argmax_step(halving(), images, protocol())()
     expected = class_scores(halving(), images, precision="fp32", window=None).argmax(dim=1)
     assert torch.equal(labels, expected)
     assert labels.dtype == torch.uint8

@@ -163,7 +163,7 @@ def test_the_speed_of_one_session_is_a_ratio_and_else_there_is_none():
     def cost(*speeds, timed=True):
         return CostComparison("equal steps", NOTHING, NOTHING, None, None, speeds, timed)
 
-    ratio = SpeedRatio("labels", 8, Ratio(0.5, 0.4, 0.625))
+    ratio = SpeedRatio("argmax", 8, Ratio(0.5, 0.4, 0.625))
     assert list(speed_words(cost(ratio))) == [
         "Inference, with resizing and argmax, batch 8: A runs 0.500 [0.400, 0.625] times as fast as B."
     ]

@@ -241,7 +241,7 @@ def measured(trained, adversarial, counted, timing, results):
     settled = Settled(seconds=41.5, trials=trials, winner="a" * 16)
     stages = [
         timing(8, 16.0).model_copy(update={"blocks": [500.0, 505.0, 495.0]}),
-        timing(8, 20.0).model_copy(update={"stage": "labels"}),
+        timing(8, 20.0).model_copy(update={"stage": "argmax"}),
         timing(8, 40.0).model_copy(update={"stage": "loading"}),
     ]
     told = Timing(

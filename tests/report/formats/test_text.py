@@ -305,7 +305,7 @@ def test_what_does_not_occur_is_not_defined(folder):
         "placebo",
     )
     assert not [word for word in absent if word in text]
-    assert not [word for word in ("boundary", "ECE", "Quality", "tier", "joules", "+ labels") if word in text]
+    assert not [word for word in ("boundary", "ECE", "Quality", "tier", "joules", "+ argmax") if word in text]
 
 
 def test_numbers_keep_three_digits():
@@ -333,7 +333,7 @@ def measured(trained, adversarial, counted, timing, results):
     shares = np.random.default_rng(0).uniform(0.4, 0.8, size=12)
     stages = [
         timing(8, 16.0).model_copy(update={"blocks": [500.0, 505.0, 495.0]}),
-        timing(8, 20.0).model_copy(update={"stage": "labels"}),
+        timing(8, 20.0).model_copy(update={"stage": "argmax"}),
         timing(8, 40.0).model_copy(update={"stage": "loading"}),
     ]
     energy = Energy(batch=32, joules_per_image=0.5, seconds=31.0)

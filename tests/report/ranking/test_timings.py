@@ -5,12 +5,12 @@ from scipy.stats import gmean
 
 from segbench.config.recipe import ComponentUse
 from segbench.report.ranking.timings import (
-    Rival,
+    MethodSpeed,
     best_batch_text,
     latency_text,
     ratio_to,
-    rival,
     slowing,
+    speed_of,
     speed_text,
     state_text,
     timing_warnings,
@@ -53,7 +53,7 @@ def timing(**changes):
 
 
 def timed(method, *rows, **changes):
-    return Rival(method, rows, timing(**changes))
+    return MethodSpeed(method, rows, timing(**changes))
 
 
 def cells(table):
@@ -61,7 +61,7 @@ def cells(table):
     return {line[0]: dict(zip(table.headers, line, strict=True)) for line in table.rows}
 
 
-def speeds(*rivals, **changes):
+def speeds(*methods, **changes):
     conditions = {
         "classes": 4,
         "channels": 3,
@@ -81,9 +81,9 @@ def speeds(*rivals, **changes):
         "dataset": "data/shapes",
         "conditions": SpeedConditions(**conditions),
         "budget": SpeedBudget(iterations=200, seconds=30, max_seconds=120),
-        "methods": [timed_method(one, rivals[0], ComponentUse(use="basic/fcn"), 3 * 2**20) for one in rivals],
+        "methods": [timed_method(one, methods[0], ComponentUse(use="basic/fcn"), 3 * 2**20) for one in methods],
         "failures": {},
-        "warnings": timing_warnings(rivals),
+        "warnings": timing_warnings(methods),
         "remarks": [],
     }
     return Speeds(**{**run, **changes})
@@ -101,11 +101,11 @@ def test_rows_stand_with_their_intervals_and_the_ratio_to_the_first():
 
 
 def test_stages_that_were_not_timed_have_no_column():
-    some = timed("unet", row(UNET), row([80.0, 81.0], "labels"))
+    some = timed("unet", row(UNET), row([80.0, 81.0], "argmax"))
     headers = speed_table([some, timed("fcn", row(FCN))], 1).headers
-    assert headers[1:3] == ["forward\n[images/s]", "+ labels\n[images/s]"]
+    assert headers[1:3] == ["forward\n[images/s]", "+ argmax\n[images/s]"]
     assert not any("loading" in header for header in headers)
-    assert cells(speed_table([some, timed("fcn", row(FCN))], 1))["fcn"]["+ labels\n[images/s]"] == "-"
+    assert cells(speed_table([some, timed("fcn", row(FCN))], 1))["fcn"]["+ argmax\n[images/s]"] == "-"
 
 
 def test_few_blocks_have_a_speed_without_an_interval():
@@ -133,13 +133,13 @@ def test_only_what_was_timed_in_turn_has_a_ratio():
     assert ratio_to(timed("fcn", row(FCN), session="another"), unet, "forward", 1) is None
     assert ratio_to(timed("fcn", row(FCN, size=(64, 64))), unet, "forward", 1) is None
     assert ratio_to(timed("fcn", row(FCN)), unet, "forward", 8) is None
-    assert ratio_to(Rival("fcn", (row(FCN),), None), unet, "forward", 1) is None
+    assert ratio_to(MethodSpeed("fcn", (row(FCN),), None), unet, "forward", 1) is None
 
 
 def test_a_record_tells_its_speed(trained):
     record = trained("unet", inference=[row(UNET)], fields={"timing": timing()})
-    assert rival(record) == timed("unet", row(UNET))
-    old = rival(trained("unet"))
+    assert speed_of(record) == timed("unet", row(UNET))
+    old = speed_of(trained("unet"))
     assert (old.timing, old.row("forward", 8).batch) == (None, 8)
     assert cells(speed_table([old], 8))["unet"]["steady"] == "-"
 
@@ -158,7 +158,7 @@ def test_states_are_told_as_far_as_they_are_known():
 def test_quiet_steady_rivals_need_no_warning():
     idle = DeviceState(load=2.0, throttle_reasons=["gpu idle"], other_processes=0)
     after = DeviceState(load=3.0, throttle_reasons=[], other_processes=0)
-    assert timing_warnings([timed("unet", before=idle, after=after), Rival("old", (), None)]) == []
+    assert timing_warnings([timed("unet", before=idle, after=after), MethodSpeed("old", (), None)]) == []
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_where_all_failed_the_text_says_why():
 def test_two_runs_stand_side_by_side_where_they_have_the_same_rows():
     then = speeds(timed("unet", row(UNET), row(UNET, batch=8)), timed("fcn", row(FCN)))
     slower = [speed / 3 for speed in FCN]
-    now = speeds(timed("unet", row(UNET), row([1.0, 2.0], "labels")), timed("fcn", row(slower)), timed("new", row(FCN)))
+    now = speeds(timed("unet", row(UNET), row([1.0, 2.0], "argmax")), timed("fcn", row(slower)), timed("new", row(FCN)))
     unet, fcn = side_by_side(then, now)
     assert (unet.method, unet.stage, unet.batch) == ("unet", "forward", 1)
     assert (unet.overlap, unet.then_ratio, unet.ratio_overlap) == (True, None, None)
