@@ -25,9 +25,9 @@ Kind = Literal["generator", "discriminator", "loss", "dataset"]
 KINDS: tuple[Kind, ...] = ("generator", "discriminator", "loss", "dataset")
 
 
-# What `build` may ask for by name.
+# What `build` may ask for by name; `noise_channels` is the former name of `latent_channels`.
 VOCABULARY: dict[Kind, tuple[str, ...]] = {
-    "generator": ("in_channels", "num_classes", "image_channels", "noise_channels", "size"),
+    "generator": ("in_channels", "num_classes", "image_channels", "latent_channels", "noise_channels", "size"),
     "discriminator": ("in_channels", "num_classes", "size"),
     "loss": ("num_classes", "ignore_index"),
     "dataset": ("root",),

@@ -33,7 +33,7 @@ methods:
     generator: {use: gan/spade, width: 4, depth: 1}
     discriminator: {use: gan/patchgan, receptive_field: 16, width: 4}
     adversarial: {use: gan/hinge}
-    noise_channels: 4
+    latent_channels: 4
   augmented: {extends: base, trains_on: {synthetic: painter, share: 0.5}}
   fewer: {extends: base, labels: {fraction: 0.5}}
   semi: {extends: critic, labels: {fraction: 0.5}, unlabelled: {use: gan/semi_adversarial}}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CPU = torch.device("cpu")
 BATCH, CROP, CLASSES, IGNORE, WARM_UP = 8, (192, 256), 11, 255, 10
 VOCABULARY = {"num_classes": CLASSES, "ignore_index": IGNORE}
-MAPPING = GeneratorMapping("image -> labels", FieldForm(CLASSES, IGNORE, [(0, 0, 0)] * CLASSES), noise_channels=1)
+MAPPING = GeneratorMapping("image -> labels", FieldForm(CLASSES, IGNORE, [(0, 0, 0)] * CLASSES), latent_channels=1)
 
 
 def unet() -> torch.nn.Module:

@@ -16,7 +16,7 @@ from segbench.errors import SpecError, nearest
 
 from .claims import kept_claims, with_placebos, written_claims
 from .components import dataset_use, generator_use
-from .inheritance import apply_settings, written_methods
+from .inheritance import apply_settings, rename_former_keys, written_methods
 from .methods import resolved_methods
 from .protocol import read_protocol
 from .recipe import LARGEST_SEED, REFINING, Benchmark, Method
@@ -63,7 +63,8 @@ def load_benchmark(
     entries = _entries(root)
     _check_protocol(entries["protocol"])
     listed_seeds = _seeds(entries["seeds"])
-    listed = written_methods(entries["methods"])
+    own, notices = rename_former_keys(entries["methods"])
+    listed = written_methods(own)
     claims = written_claims(entries.get("compare"), listed)
     tune = read_tune(entries.get("tune"), listed, listed_seeds)
     written = with_placebos(listed, claims)
@@ -77,6 +78,7 @@ def load_benchmark(
         methods=with_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
         compare=kept_claims(claims, methods),
         tune=tune,
+        notices=notices,
     )
 
 
@@ -151,12 +153,12 @@ class Given(NamedTuple):
     label: str
     generator: ComponentUse
     maps: str
-    noise_channels: int | None = None
+    latent_channels: int | None = None
     disregarded: tuple[str, ...] = ()
 
     def method(self, name: str, protocol: TrainingProtocol) -> Method:
         """Return the recipe to be built, under a protocol."""
-        noise = {} if self.noise_channels is None else {"noise_channels": self.noise_channels}
+        noise = {} if self.latent_channels is None else {"latent_channels": self.latent_channels}
         return Method(name=name, generator=self.generator, maps=self.maps, protocol=protocol, **noise)
 
 
@@ -220,7 +222,7 @@ def _of_benchmark(text: str, name: str, method: str, registry: Registry, protoco
     except SpecError as error:
         raise SpecError(str(error).replace(f"--only {method}", f"METHOD {text}")) from error
     own = tuple(key for key in SPEED_KEYS if _is_own(key, found.protocol, protocol))
-    return Given(text, found.generator, found.maps, found.noise_channels, own)
+    return Given(text, found.generator, found.maps, found.latent_channels, own)
 
 
 def _is_own(key: str, protocol: TrainingProtocol, chosen: TrainingProtocol) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import SpecError, nearest
 
+from .recipe import FORMER_KEYS
 from .validation import Reference, check_exists, in_order, named_entries
 from .yaml import Node, Place, check_keys, read_text
 
@@ -92,7 +93,7 @@ METHOD_KEYS = (
     "losses",
     "discriminator",
     "adversarial",
-    "noise_channels",
+    "latent_channels",
     "protocol",
     "extends",
     "start_from",
@@ -130,6 +131,29 @@ class Written(NamedTuple):
         """The keys that are given; null is as if a key were not there."""
         recipe = self.recipe.mapping("must be a mapping")
         return {key: entry for key, entry in recipe.items() if entry.value is not None}
+
+
+def rename_former_keys(methods: Node) -> tuple[Node, tuple[str, ...]]:
+    """Return the methods with the present names of their keys, and a notice for each former name that they use.
+
+    Raises SpecError where a method has a key under both names.
+    """
+    entries = named_entries(methods, "method")
+    notices = []
+    for key, former in FORMER_KEYS.items():
+        mappings = [method.value for method in entries.values() if isinstance(method.value, dict)]
+        if places := ", ".join(str(mapping[former].place) for mapping in mappings if former in mapping):
+            notices.append(f"{places}: {former} is now called {key}; the former name is still read, please rename it")
+        entries = {name: _rename_key(method, former, key) for name, method in entries.items()}
+    return Node(entries, methods.place), tuple(notices)
+
+
+def _rename_key(method: Node, former: str, key: str) -> Node:
+    if not isinstance(method.value, dict) or former not in method.value:
+        return method
+    if key in method.value:
+        raise method.value[former].error(f"this is the former name of {key}, which is given too; remove one of them")
+    return Node({key if name == former else name: entry for name, entry in method.value.items()}, method.place)
 
 
 def written_methods(node: Node) -> dict[str, Written]:

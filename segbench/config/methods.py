@@ -95,7 +95,7 @@ def _given(entries: Mapping[str, Node], registry: Registry) -> dict[str, Any]:
         "losses": lambda node: weighted_losses(node, registry),
         "discriminator": lambda node: discriminator_use(node, registry),
         "adversarial": lambda node: adversarial_use(node, registry),
-        "noise_channels": _noise_channels,
+        "latent_channels": _latent_channels,
         "start_from": lambda node: node.value,
         "refines": refines,
         "trains_on": trains_on,
@@ -105,7 +105,7 @@ def _given(entries: Mapping[str, Node], registry: Registry) -> dict[str, Any]:
     return {key: read(entries[key]) for key, read in readers.items() if key in entries}
 
 
-def _noise_channels(node: Node) -> int:
+def _latent_channels(node: Node) -> int:
     if not isinstance(node.value, int) or isinstance(node.value, bool) or node.value < 1:
         raise node.error(f"must be a whole number of at least 1, not {node.kind()}")
     return node.value
@@ -177,8 +177,8 @@ def _check_refining(method: Method, entries: Mapping[str, Node]) -> None:
 
 
 def _check_noise(method: Method, entries: Mapping[str, Node]) -> None:
-    if "noise_channels" in entries and method.maps not in NOISY_MAPS:
-        raise entries["noise_channels"].error(
+    if "latent_channels" in entries and method.maps not in NOISY_MAPS:
+        raise entries["latent_channels"].error(
             f"{_what(method)} and is fed no noise; that is for what maps {listed(NOISY_MAPS)}"
         )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .protocol import Frozen, Optimizer, Shorthand, TrainingProtocol
 
@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 LARGEST_SEED = 2**63 - 1
 
 
+# Keys of a method that had another name, which benchmark files and records may still use.
+FORMER_KEYS = {"latent_channels": "noise_channels"}
+
+
 # The fields of a method, beside its protocol, that a trial may have otherwise.
 TUNED_PARTS = (
-    *("generator", "maps", "losses", "discriminator", "adversarial", "noise_channels"),
+    *("generator", "maps", "losses", "discriminator", "adversarial", "latent_channels"),
     *("refines", "trains_on", "unlabelled"),
 )
 
@@ -171,7 +175,10 @@ class Method(Frozen):
     losses: tuple[WeightedLoss, ...] = ()
     discriminator: ComponentUse | None = None
     adversarial: Adversarial | None = None
-    noise_channels: PositiveInt = 100
+    # Records of earlier versions hold it under its former name.
+    latent_channels: PositiveInt = Field(
+        default=100, validation_alias=AliasChoices("latent_channels", FORMER_KEYS["latent_channels"])
+    )
     protocol: TrainingProtocol
     twin: str | None = None
     against: tuple[str, ...] = ()
@@ -249,7 +256,8 @@ class Claim(Frozen):
 class Benchmark(Frozen):
     """A resolved benchmark file: datasets x methods x seeds, what is claimed of the methods, and how they are tuned.
 
-    The trials of tuned methods are methods too, though nobody asks for their cells but the tuned ones.
+    The trials of tuned methods are methods too, though nobody asks for their cells but the tuned ones. `notices` tell
+    which keys of the file have a new name.
     """
 
     name: str
@@ -259,6 +267,7 @@ class Benchmark(Frozen):
     methods: dict[str, Method]
     compare: tuple[Claim, ...] = ()
     tune: Tune | None = None
+    notices: tuple[str, ...] = ()
 
 
 REFINING = "image, labels -> labels"

@@ -79,7 +79,7 @@ SCORED: dict[str, Any] = {
     "losses": True,
     "discriminator": True,
     "adversarial": True,
-    "noise_channels": True,
+    "latent_channels": True,
     "refines": {"folds"},
     "trains_on": {"share"},
     "unlabelled": {"loss", "threshold", "weight"},
@@ -118,8 +118,10 @@ def ingredients(cell: Cell) -> dict[str, Any]:
 
 def _recipe(method: Method) -> dict[str, Any]:
     recipe = method.model_dump(mode="json", include=SCORED)
-    if method.maps not in NOISY_MAPS:
-        del recipe["noise_channels"]
+    channels = recipe.pop("latent_channels")
+    if method.maps in NOISY_MAPS:
+        # Its former name stays in the key: with another one, finished cells would be trained again.
+        recipe["noise_channels"] = channels
     if not method.is_trained:
         del recipe["refines"]
     given = {key: value for key, value in recipe.items() if value is not None}

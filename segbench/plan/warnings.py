@@ -44,6 +44,7 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
     """Return what is to be warned of on every machine; trials of tuning differ from their methods in nothing of it."""
     methods = {name: method for name, method in benchmark.methods.items() if method.trial_of is None}
     return (
+        *benchmark.notices,
         *_few_seeds(benchmark),
         *_overrides(methods),
         *_untuned_twins(methods),

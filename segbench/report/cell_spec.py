@@ -10,6 +10,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from segbench.config.recipe import FORMER_KEYS
 from segbench.errors import SegbenchError
 from segbench.plan.cell import Subset
 from segbench.stats.definitions import definitions as todays_definitions
@@ -30,7 +31,7 @@ RECIPE_KEYS = (
     "losses",
     "discriminator",
     "adversarial",
-    "noise_channels",
+    "latent_channels",
     "start_from",
     "refines",
     "trains_on",
@@ -88,6 +89,7 @@ def recipe(record: Record) -> dict[str, Any]:
     method = _part(record.spec, "method")
     return {
         **{key: method.get(key) for key in RECIPE_KEYS},
+        "latent_channels": method.get("latent_channels", method.get(FORMER_KEYS["latent_channels"])),
         "protocol": {key: value for key, value in protocol(record).items() if key not in NEUTRAL_KEYS},
         "sources": record.spec.get("sources"),
         "versions": record.spec.get("versions"),

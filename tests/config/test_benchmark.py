@@ -208,7 +208,7 @@ protocol: {budget: {steps: 1}, compile: true, tf32: true}
 seeds: [0]
 methods:
   plain: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy], protocol: {tf32: false}}
-  images: {generator: gan/spade, noise_channels: 7, discriminator: gan/patchgan, adversarial: gan/hinge}
+  images: {generator: gan/spade, latent_channels: 7, discriminator: gan/patchgan, adversarial: gan/hinge}
   refiner: {generator: refine/unet, losses: [losses/cross_entropy], refines: plain}
 """
 
@@ -239,8 +239,8 @@ def test_a_flow_mapping_gives_options():
 def test_a_benchmarks_method_is_taken_with_its_generator_and_noise(file):
     plain, images = given(f"{file}:plain"), given(f"{file}:images")
     assert (plain.generator.options["width"], plain.label) == (4, f"{file}:plain")
-    assert plain.method("a name", PROTOCOL).noise_channels == 100
-    assert (images.method("a name", PROTOCOL).noise_channels, images.maps) == (7, "labels -> image")
+    assert plain.method("a name", PROTOCOL).latent_channels == 100
+    assert (images.method("a name", PROTOCOL).latent_channels, images.maps) == (7, "labels -> image")
 
 
 def test_what_a_benchmark_asks_for_and_does_not_get_is_named(file):

@@ -286,7 +286,7 @@ def test_an_unknown_key_is_refused_with_those_that_there_are(workshop):
     message = workshop.methods_refusal("a:\n  generator: net\n  losses: [entropy]\n  critic: x")
     assert message == (
         "bench.yaml:12: methods.a.critic: unknown key 'critic'; allowed here: generator, losses, discriminator, "
-        "adversarial, noise_channels, protocol, extends, start_from, refines, trains_on, labels, unlabelled, tune."
+        "adversarial, latent_channels, protocol, extends, start_from, refines, trains_on, labels, unlabelled, tune."
     )
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segbench.config.methods import differing
-from segbench.config.recipe import NOISY_MAPS
+from segbench.config.recipe import NOISY_MAPS, Method
 from segbench.contract import MAPS
 
 BASE = """
@@ -96,7 +96,7 @@ def test_differences_are_named_by_their_paths():
 CRITIC = """
 net: {generator: net, losses: [entropy]}
 net+critic: {extends: net, discriminator: critic, adversarial: hinge}
-synth: {generator: {use: synthesizer}, discriminator: critic, adversarial: hinge, noise_channels: 7}
+synth: {generator: {use: synthesizer}, discriminator: critic, adversarial: hinge, latent_channels: 7}
 """
 
 
@@ -109,17 +109,17 @@ def test_an_adversarial_method_has_all_its_parts(workshop):
         ("loss", "toy/hinge"),
     ]
     assert method.is_trained
-    assert (method.twin, method.placebo_of, method.noise_channels) == ("net", None, 100)
+    assert (method.twin, method.placebo_of, method.latent_channels) == ("net", None, 100)
 
 
-def test_noise_channels_are_given(workshop):
-    assert workshop.methods(CRITIC).methods["synth"].noise_channels == 7
+def test_latent_channels_are_given(workshop):
+    assert workshop.methods(CRITIC).methods["synth"].latent_channels == 7
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "1.5", "true", "x", "[3]"])
-def test_noise_channels_are_a_whole_number(workshop, given):
-    message = workshop.methods_refusal(CRITIC, sets=[f"methods.synth.noise_channels={given}"])
-    assert "methods.synth.noise_channels: must be a whole number of at least 1, not " in message
+def test_latent_channels_are_a_whole_number(workshop, given):
+    message = workshop.methods_refusal(CRITIC, sets=[f"methods.synth.latent_channels={given}"])
+    assert "methods.synth.latent_channels: must be a whole number of at least 1, not " in message
 
 
 def test_what_is_needed_for_any_reason_is_kept(workshop):
@@ -246,13 +246,43 @@ def test_only_a_refiner_refines(workshop, maps):
     )
 
 
+FORMER = CRITIC.replace("latent_channels", "noise_channels")
+
+
+def test_the_former_name_of_latent_channels_is_read_with_one_notice(workshop):
+    loaded = workshop.methods(f"{FORMER}\nother: {{extends: synth, noise_channels: 9}}")
+    assert [loaded.methods[name].latent_channels for name in ("synth", "other")] == [7, 9]
+    (notice,) = loaded.notices
+    for word in ("methods.synth.noise_channels", "methods.other.noise_channels", "is now called latent_channels"):
+        assert word in notice
+    assert workshop.methods(CRITIC).notices == ()
+
+
+def test_a_setting_may_use_the_former_name_of_latent_channels(workshop):
+    loaded = workshop.methods(CRITIC.replace(", latent_channels: 7", ""), sets=["methods.synth.noise_channels=9"])
+    assert loaded.methods["synth"].latent_channels == 9
+    assert loaded.notices[0].startswith("--set methods.synth.noise_channels=9: methods.synth.noise_channels: ")
+
+
+def test_both_names_of_latent_channels_are_one_too_many(workshop):
+    message = workshop.methods_refusal(FORMER, sets=["methods.synth.latent_channels=9"])
+    assert "methods.synth.noise_channels: this is the former name of latent_channels, which is given too" in message
+
+
+def test_a_recorded_recipe_may_use_the_former_name_of_latent_channels(workshop):
+    method = workshop.methods(CRITIC).methods["synth"]
+    recorded = method.model_dump(mode="json")
+    recorded["noise_channels"] = recorded.pop("latent_channels")
+    assert Method.model_validate(recorded) == method
+
+
 @pytest.mark.parametrize("maps", MAPS)
-def test_only_what_is_fed_noise_has_noise_channels(workshop, maps):
+def test_only_what_is_fed_noise_has_latent_channels(workshop, maps):
     if maps in NOISY_MAPS:
-        assert read(workshop, f"{needed(maps)}, noise_channels: 8").noise_channels == 8
+        assert read(workshop, f"{needed(maps)}, latent_channels: 8").latent_channels == 8
     else:
-        assert refusal(workshop, f"{needed(maps)}, noise_channels: 8") == (
-            f"noise_channels: generator toy/{GENERATORS[maps]} maps {maps!r} and is fed no noise; that is for what "
+        assert refusal(workshop, f"{needed(maps)}, latent_channels: 8") == (
+            f"latent_channels: generator toy/{GENERATORS[maps]} maps {maps!r} and is fed no noise; that is for what "
             "maps 'labels -> image', 'noise -> image', 'noise -> image, labels'"
         )
 

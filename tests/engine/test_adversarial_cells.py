@@ -43,12 +43,12 @@ methods:
     extends: critic
     generator: {use: gan/spade, width: 4, depth: 1}
     losses: [gan/l1]
-    noise_channels: 5
+    latent_channels: 5
   noise:
     generator: {use: gan/dcgan, width: 4}
     discriminator: {use: gan/image, width: 4}
     adversarial: {use: gan/hinge}
-    noise_channels: 5
+    latent_channels: 5
   joint:
     extends: noise
     generator: {use: gan/joint, width: 4}

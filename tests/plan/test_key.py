@@ -156,9 +156,17 @@ def test_the_key_changes_with_everything_about_the_penalty(changed):
 def test_channels_of_noise_count_where_there_is_noise(maps):
     def key_with(channels):
         made = adversarial(maps)
-        return cell_key(made.model_copy(update={"method": made.method.model_copy(update={"noise_channels": channels})}))
+        return cell_key(
+            made.model_copy(update={"method": made.method.model_copy(update={"latent_channels": channels})})
+        )
 
     assert key_with(100) != key_with(64)
+
+
+def test_channels_of_noise_keep_their_former_name_in_the_key_so_that_finished_cells_stay_finished():
+    recipe = key.ingredients(adversarial("noise -> image"))["method"]
+    assert recipe["noise_channels"] == 100
+    assert "latent_channels" not in recipe
 
 
 def recipe(**changes):
@@ -266,7 +274,7 @@ UNCHANGED = {
     },
     "label fractions": {"method": method(protocol=TrainingProtocol(**PROTOCOL), labels=(0.5, 1.0))},
     "channels of noise where there is none": {
-        "method": method(protocol=TrainingProtocol(**PROTOCOL), noise_channels=3)
+        "method": method(protocol=TrainingProtocol(**PROTOCOL), latent_channels=3)
     },
     "keep": {"method": method(protocol=TrainingProtocol(**PROTOCOL, keep={"model": "none"}))},
     "timing": {"method": method(protocol=TrainingProtocol(**PROTOCOL, timing={"iterations": 3}))},
@@ -612,7 +620,7 @@ def test_files_need_neither_numpy_nor_torch(tmp_path):
     program = """
 import sys, pathlib
 from segbench import Dataset
-from segbench.plan.fingerprint import fingerprint
+from segbench.plan.key import fingerprint
 
 class Split(list):
     ids = ["a"]

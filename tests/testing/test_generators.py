@@ -85,10 +85,10 @@ class Synthesis(Painter):
 
 
 class FromNoise(nn.Module):
-    def __init__(self, noise_channels: int, image_channels: int, size: tuple[int, int], num_classes: int = 0) -> None:
+    def __init__(self, latent_channels: int, image_channels: int, size: tuple[int, int], num_classes: int = 0) -> None:
         super().__init__()
         self.image_channels, self.size = image_channels, size
-        self.out = nn.Linear(noise_channels, (image_channels + num_classes) * 8 * 8)
+        self.out = nn.Linear(latent_channels, (image_channels + num_classes) * 8 * 8)
 
     def forward(self, noise: Tensor) -> Any:
         made = functional.interpolate(self.out(noise).view(len(noise), -1, 8, 8), size=self.size)
@@ -104,12 +104,12 @@ def build_painter(in_channels, image_channels):
     return Painter(in_channels, image_channels)
 
 
-def build_from_noise(noise_channels, image_channels, size):
-    return FromNoise(noise_channels, image_channels, size)
+def build_from_noise(latent_channels, image_channels, size):
+    return FromNoise(latent_channels, image_channels, size)
 
 
-def build_joint(noise_channels, image_channels, size, num_classes):
-    return FromNoise(noise_channels, image_channels, size, num_classes)
+def build_joint(latent_channels, image_channels, size, num_classes):
+    return FromNoise(latent_channels, image_channels, size, num_classes)
 
 
 RIGHT = {

@@ -34,7 +34,7 @@ def mapping_of(cell: Cell, data: CellData) -> GeneratorMapping:
     form = FieldForm(data.num_classes, dataset.ignore_index, dataset.palette)
     if adversarial is not None:
         form = replace(form, encoding=adversarial.encoding, conditional=adversarial.conditional)
-    return GeneratorMapping(cell.method.maps, form, cell.method.noise_channels)
+    return GeneratorMapping(cell.method.maps, form, cell.method.latent_channels)
 
 
 def build_network(
@@ -55,7 +55,8 @@ def build_generator(
         "in_channels": mapping.input_channels(channels),
         "num_classes": mapping.form.num_classes,
         "image_channels": 3 if mapping.maps == "image -> image" else channels,
-        "noise_channels": mapping.noise_channels,
+        "latent_channels": mapping.latent_channels,
+        "noise_channels": mapping.latent_channels,
         "size": size,
     }
     module, made = build(offer, vocabulary, options), mapping.output_channels(channels)

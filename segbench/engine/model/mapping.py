@@ -35,7 +35,7 @@ class GeneratorMapping:
 
     maps: str
     form: FieldForm
-    noise_channels: int
+    latent_channels: int
 
     def inputs(self, batch: Batch, seed: int, step: int) -> tuple[Tensor, ...]:
         """Return what the generator's forward pass takes for a batch; noise is a function of the seed and the step."""
@@ -52,7 +52,7 @@ class GeneratorMapping:
 
     def noise(self, batch: Batch, seed: int, step: int) -> Tensor:
         """Return standard normal noise (N, Z)."""
-        shape = (len(batch.images), self.noise_channels)
+        shape = (len(batch.images), self.latent_channels)
         noise = torch.randn(shape, generator=random_generator(seed, "latent", step))
         return noise.to(batch.images.device, non_blocking=True)
 
@@ -90,7 +90,7 @@ def inference_inputs(
     What makes label maps takes images (N, C, H, W) of `size`; a generator of images takes what it maps.
     """
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn((number, mapping.noise_channels), generator=generator).to(device)
+    noise = torch.randn((number, mapping.latent_channels), generator=generator).to(device)
     match mapping.maps:
         case "labels -> image":
             labels = torch.randint(mapping.form.num_classes, (number, *size), generator=generator)

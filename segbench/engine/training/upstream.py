@@ -81,7 +81,7 @@ def synthesiser(recorded: RecordedNetwork, seed: int) -> Synthesise:
 
     def synthesise(batch: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         noise = torch.randn(
-            (len(batch.images), mapping.noise_channels), generator=random_generator(seed, "synthetic", step)
+            (len(batch.images), mapping.latent_channels), generator=random_generator(seed, "synthetic", step)
         ).to(batch.images.device)
         with torch.no_grad():
             if mapping.maps == "labels -> image":

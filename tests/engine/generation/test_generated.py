@@ -28,7 +28,7 @@ methods:
     generator: {use: gan/dcgan, width: 4}
     discriminator: {use: gan/image, width: 4}
     adversarial: {use: gan/hinge}
-    noise_channels: 5
+    latent_channels: 5
   joint: {extends: noise, generator: {use: gan/joint, width: 4}}
   painter: {extends: noise, generator: {use: gan/spade, width: 4}}
 """

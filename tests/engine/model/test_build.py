@@ -45,7 +45,7 @@ methods:
     generator: {use: gan/spade, width: 4, depth: 1}
     discriminator: {use: gan/patchgan, receptive_field: 16, width: 4}
     adversarial: {use: gan/hinge, conditional: CONDITIONAL}
-    noise_channels: 7
+    latent_channels: 7
   noise: {extends: painter, generator: {use: gan/dcgan, width: 4}}
   joint: {extends: painter, generator: {use: gan/joint, width: 4}}
 """

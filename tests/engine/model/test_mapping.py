@@ -19,7 +19,7 @@ def a_batch() -> Batch:
 
 
 def mapping(maps: str) -> GeneratorMapping:
-    return GeneratorMapping(maps, FORM, noise_channels=7)
+    return GeneratorMapping(maps, FORM, latent_channels=7)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ methods:
     generator: {use: gan/spade, width: 4, depth: 1}
     discriminator: {use: gan/patchgan, receptive_field: 16, width: 4}
     adversarial: {use: gan/non_saturating}
-    noise_channels: 5
+    latent_channels: 5
   joint: {extends: painter, generator: {use: gan/joint, width: 4}}
   augmented: {extends: base, trains_on: {synthetic: joint, share: 0.5}}
   taught: {extends: base, labels: {fraction: 0.5}, unlabelled: {pseudo_labels_from: base}}

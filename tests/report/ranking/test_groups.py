@@ -121,6 +121,12 @@ def test_two_recipes_under_one_name_are_two_rows_that_say_how_they_differ(traine
     ]
 
 
+def test_records_with_the_former_name_of_latent_channels_stand_with_those_that_have_the_present_one(trained):
+    former, present = trained(seed=0), trained(seed=1)
+    former.spec["method"]["noise_channels"] = former.spec["method"].pop("latent_channels")
+    assert [row.seeds for group in groups(former, present) for row in group.rows] == [(0, 1)]
+
+
 def test_a_seed_recorded_under_two_keys_counts_once_and_is_named(trained):
     old = trained("unet", 0, environment={**H200, "started": "2026-11-21T08:00:00+00:00"})
     new = trained("unet", 0, environment={**H200, "started": "2026-11-21T08:00:01+00:00"}, fields={"key": "f" * 16})
