@@ -35,7 +35,11 @@ class ComponentError(SegbenchError):
 
 
 class OptionError(ComponentError):
-    """An option of a component is unknown, missing or has a wrong value."""
+    """An option of a component is unknown, missing or has a wrong value; `option` is its name, where one is known."""
+
+    def __init__(self, message: str = "", *, plugin: str | None = None, option: str | None = None) -> None:
+        super().__init__(message, plugin=plugin)
+        self.option = option
 
 
 class SpecError(SegbenchError):

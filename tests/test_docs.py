@@ -25,7 +25,7 @@ from segbench.registry import load_registry
 from segbench.registry.plugin_files import load_file
 from segbench.registry.plugins import HOOKS, components_of
 from segbench.testing import check_component
-from segbench.testing import run as catalogue
+from segbench.testing import catalogue
 from segbench.testing.check import FAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ PUBLIC = {
 
 ALL_CHECKS = {
     check.name
-    for checks in (catalogue.any_component.CHECKS, *catalogue._BY_KIND.values(), *catalogue._BY_ROLE.values())
+    for checks in (catalogue.any_component.CHECKS, *catalogue.BY_KIND.values(), *catalogue.BY_ROLE.values())
     for check in checks
 }
 

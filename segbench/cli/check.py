@@ -41,7 +41,7 @@ INTERRUPTED = 130
 # What a component's row counts, by the heading.
 HEADINGS = {
     "PASSED": ("passed",),
-    "FAILED": ("failed", "mended"),
+    "FAILED": ("failed", "unexpected pass"),
     "KNOWN": ("known failure",),
     "REPORTED": ("reported",),
     "SKIPPED": ("skipped",),
@@ -199,7 +199,7 @@ def _row(checked: Checked) -> tuple[str, ...]:
 
 def _remarks(checked: Checked) -> str:
     """Return what is to be said of a component beside its counts: faults first, each with its cure."""
-    order = ["failed", "mended", "known failure", "reported"]
+    order = ["failed", "unexpected pass", "known failure", "reported"]
     told = [result for result in checked.results if result.outcome in order]
     told = sorted(told, key=lambda result: order.index(result.outcome))
     lines = [_remark(alike) for alike in _alike(told)]
@@ -273,7 +273,7 @@ _FUNCTION = "segbench.testing.run:run_checks"
 
 
 # Any optimiser imports torch._dynamo, which takes seconds; the command line is what a worker's __main__ imports.
-_SHARED = ("torch", "torch._dynamo", "segbench.cli", "segbench.testing.run")
+_SHARED = ("torch", "torch._dynamo", "segbench.cli", "segbench.testing.catalogue")
 
 
 # What stands for the check where a process ends before the first one begins.

@@ -226,9 +226,8 @@ def _options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequen
     try:
         options: dict[str, object] = coerce_options(offer, given)
     except OptionError as error:
-        culprit = _culprit(offer, given, str(error))
-        message = f"{error}{_beside(offer, culprit, keys)}"
-        raise (nodes[culprit].place if culprit else place).error(message) from error
+        where = nodes[error.option].place if error.option and error.option in nodes else place
+        raise where.error(f"{error}{_beside(offer, error.option, keys)}") from error
     for name, node in nodes.items():
         options[name] = _resolved(options[name], node.place)
         if offer.kind != "dataset":  # whose folders lie below its root
@@ -257,19 +256,6 @@ def _resolved_folder(value: object, place: Place) -> object:
         return value
     path = place.folder / os.path.expanduser(value)
     return str(path.resolve()) if path.is_dir() else value
-
-
-def _culprit(offer: Offer, given: dict[str, object], message: str) -> str | None:
-    """Return the option without which the registry would not say this; None if an option is missing."""
-    return next((name for name in given if _refusal(offer, _without(given, name)) != message), None)
-
-
-def _refusal(offer: Offer, given: Mapping[str, object]) -> str:
-    try:
-        coerce_options(offer, given)
-    except OptionError as error:
-        return str(error)
-    return ""
 
 
 def _without(mapping: Mapping[str, Value], *names: str) -> dict[str, Value]:

@@ -107,7 +107,10 @@ def _coerced(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeAdap
     coerced = {}
     for option in options:
         if option.required and option.name not in given:
-            raise OptionError(f"{_where(offer, option.name)} is missing; it is required and of type {option.type}.")
+            raise OptionError(
+                f"{_where(offer, option.name)} is missing; it is required and of type {option.type}.",
+                option=option.name,
+            )
         adapter = _adapter(offer, option)
         coerced[option.name] = (adapter, _coerce(offer, option, adapter, given))
     return coerced
@@ -118,7 +121,8 @@ def _check_known(offer: Offer, given: Mapping[str, Any], known: list[str]) -> No
         if name not in known:
             allowed = f"its options are {', '.join(known)}" if known else "it has no options"
             raise OptionError(
-                f"{offer.kind} {offer.full_name} has no option {name!r}; {allowed}.{nearest(name, known)}"
+                f"{offer.kind} {offer.full_name} has no option {name!r}; {allowed}.{nearest(name, known)}",
+                option=name,
             )
 
 
@@ -154,8 +158,10 @@ def _coerce(offer: Offer, option: Option, adapter: TypeAdapter[Any], given: Mapp
 def _wrong(offer: Offer, option: Option, value: Any, reason: str, by_default: bool) -> OptionError | PluginError:
     what = f"{_where(offer, option.name)} must be {option.type}, but "
     if by_default:
-        return PluginError(f"{what}its own default is {value!r}: {reason}. {offer.distribution} must mend this.")
-    return OptionError(f"{what}{value!r} was given: {reason}.")
+        return PluginError(
+            f"{what}its default is {value!r}: {reason}. This is a bug in {offer.distribution}; please report it."
+        )
+    return OptionError(f"{what}{value!r} was given: {reason}.", option=option.name)
 
 
 def _jsonable(offer: Offer, name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
@@ -165,7 +171,7 @@ def _jsonable(offer: Offer, name: str, adapter: TypeAdapter[Any], value: Any) ->
     try:
         json.dumps(dumped, allow_nan=False)
     except ValueError as error:
-        raise OptionError(f"{_where(offer, name)} is {value!r}; a number must be finite.") from error
+        raise OptionError(f"{_where(offer, name)} is {value!r}; a number must be finite.", option=name) from error
     return dumped
 
 

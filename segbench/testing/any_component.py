@@ -91,7 +91,7 @@ def options_have_valid_values(offer: Offer) -> None:
 @check("Use the names of checks as keys of known_failures, and say why each cannot be passed.", builds=False)
 def known_failures_are_checks_with_a_reason(offer: Offer) -> None:
     """Every key of `known_failures` is a check of this kind of component, and its reason is not empty."""
-    from .run import checks_for
+    from .catalogue import checks_for
 
     names = [one.name for one in checks_for(offer)]
     unknown = [name for name in offer.component.known_failures if name not in names]
@@ -153,7 +153,7 @@ wanted, plugin, file, path = json.loads(sys.argv[1])
 pipe = os.dup(1)
 os.dup2(2, 1)  # what the plugin prints
 sys.path[:] = path
-from segbench.registry.loading import HOOKS
+from segbench.registry.plugins import HOOKS
 sys.meta_path.insert(0, Finder)
 if file:
     import importlib.util

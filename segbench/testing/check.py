@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from segbench.registry import Offer
 
 
-# "known failure" fails as the component says it does; "mended" passes though the component says that it fails.
-Outcome = Literal["passed", "failed", "known failure", "mended", "skipped", "reported"]
+# "known failure" fails as the component says it does; "unexpected pass" passes though the component says that it fails.
+Outcome = Literal["passed", "failed", "known failure", "unexpected pass", "skipped", "reported"]
 
 
 # What stands in the way of a component being used.
-FAULTS: tuple[Outcome, ...] = ("failed", "mended")
+FAULTS: tuple[Outcome, ...] = ("failed", "unexpected pass")
 
 
 class CheckFailed(Exception):
@@ -88,7 +88,9 @@ def run_check(check: Check, offer: Offer) -> Result:
     except (Exception, SystemExit) as error:
         return failure(check, offer, message_of(error) + place_of(error, offer))
     if check.name in offer.component.known_failures:
-        return Result(check.name, "mended", "passes, though listed as a known failure", "Take it off known_failures.")
+        return Result(
+            check.name, "unexpected pass", "passes, though listed as a known failure", "Take it off known_failures."
+        )
     return Result(check.name, "passed", "", "")
 
 

@@ -1,16 +1,12 @@
-"""The checks of one component as the work of a process: `segbench check` starts it by its dotted path.
+"""Run the checks of one component: in this process, as test cases of pytest, or as the job of a worker process.
 
-The checks as cases of pytest.
-
-Which checks there are for which component.
-
-Which component is meant, and which of its checks are run.
+Nothing here imports torch before a check is needed: the command line and checks of datasets start without it.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,7 +15,6 @@ from segbench.errors import ComponentError, nearest
 from segbench.registry import load_registry
 from segbench.registry.datasets import VARIABLE
 
-from . import adversarial_losses, any_component, datasets, discriminators, generators, losses, penalties, unlabelled
 from .check import CheckSkipped, perform, run_check
 
 if TYPE_CHECKING:
@@ -31,65 +26,30 @@ if TYPE_CHECKING:
     from .check import Check, Result
 
 
-# The events of a job: a check begins (name, cure, required), a check has ended (the fields of its Result).
-BEGUN = "begun"
+def check_component(kind: Kind, name: str, *, slow: bool = False) -> list[Result]:
+    """Run every check of an installed component in this process and return what came of each.
 
-
-ENDED = "ended"
-
-
-@dataclass(frozen=True)
-class CheckJob:
-    """A component whose checks are to be run in a process of their own.
-
-    `options` take the place of the component's example options, `root` that of a dataset's usual folder; None leaves
-    them. `done` are checks that have been run already. torch gets so many `threads`.
+    Slow checks are left out unless `slow`. Raises ComponentError for a kind or a component that there is not.
     """
-
-    kind: Kind
-    name: str
-    slow: bool = False
-    options: Mapping[str, Any] | None = None
-    root: str | None = None
-    done: tuple[str, ...] = ()
-    threads: int = field(default=1)
+    offer = find_offer(kind, name)
+    return [run_check(check, offer) for check in selected_checks(offer, slow=slow)]
 
 
-class Listener(Protocol):
-    """Who hears how the checks come along."""
-
-    def emit(self, event: str, **fields: Any) -> None:
-        """Report an event: BEGUN or ENDED."""
-
-
-def run_checks(job: CheckJob, listener: Listener) -> None:
-    """Run the checks of a component one by one and report each before and after."""
-    offer = _offer(job)
-    if offer.kind != "dataset":
-        import torch
-
-        torch.set_num_threads(job.threads)
-    for check in selected_checks(offer, slow=job.slow):
-        if check.name not in job.done:
-            listener.emit(BEGUN, name=check.name, cure=check.cure, required=check.required)
-            listener.emit(ENDED, **run_check(check, offer)._asdict())
+def find_offer(kind: Kind, name: str) -> Offer:
+    """Return the installed component of this full or short name; raise ComponentError if there is none."""
+    if kind not in KINDS:
+        raise ComponentError(f"unknown kind {kind!r}; the kinds are {', '.join(KINDS)}.{nearest(kind, list(KINDS))}")
+    return load_registry().find(kind, name)
 
 
-def _offer(job: CheckJob) -> Offer:
-    offer = find_offer(job.kind, job.name)
-    if job.root is not None:
-        _take_as_data(Path(job.root), offer.component.name)
-    if job.options is None:
-        return offer
-    return replace(offer, component=replace(offer.component, example_options=job.options))
+def selected_checks(offer: Offer, *, slow: bool) -> list[Check]:
+    """Return the checks of a component in their order, the slow ones only if wanted."""
+    from .catalogue import checks_for
+
+    return [check for check in checks_for(offer) if slow or not check.slow]
 
 
-def _take_as_data(root: Path, name: str) -> None:
-    """Let the dataset of this name find its files in `root`, which need not bear its name."""
-    folder = Path.cwd() / "data"
-    folder.mkdir()
-    (folder / name).symlink_to(root, target_is_directory=True)
-    os.environ[VARIABLE] = str(folder)
+# As test cases of pytest.
 
 
 def parametrize_with_checks(kind: Kind, name: str, *, slow: bool = False) -> Any:
@@ -114,11 +74,11 @@ def _case(check: Check, offer: Offer) -> Any:
 
     reason = offer.component.known_failures.get(check.name)
     marks = () if reason is None else (pytest.mark.xfail(reason=reason, strict=True),)
-    return pytest.param(_run_of(check, offer), id=check.name, marks=marks)
+    return pytest.param(_callable(check, offer), id=check.name, marks=marks)
 
 
-def _run_of(check: Check, offer: Offer) -> Callable[[], None]:
-    """Return the check as something to call: it raises what the component raises, with the cure as a note."""
+def _callable(check: Check, offer: Offer) -> Callable[[], None]:
+    """Return the check as a function without arguments: it raises what the component raises, the cure as a note."""
 
     def run() -> None:
         import pytest
@@ -136,44 +96,62 @@ def _run_of(check: Check, offer: Offer) -> Callable[[], None]:
     return run
 
 
-_BY_ROLE = {
-    "supervised": losses.CHECKS,
-    "adversarial": adversarial_losses.CHECKS,
-    "penalty": penalties.CHECKS,
-    "unlabelled": unlabelled.CHECKS,
-}
+# As the job of a worker process, which `segbench check` starts by the dotted path of `run_checks`.
+
+# The events of a job: a check begins (name, cure, required), a check has ended (the fields of its Result).
+BEGUN = "begun"
+ENDED = "ended"
 
 
-_BY_KIND = {
-    "generator": generators.CHECKS,
-    "discriminator": discriminators.CHECKS,
-    "dataset": datasets.CHECKS,
-}
+@dataclass(frozen=True)
+class CheckJob:
+    """A component whose checks a worker process runs.
 
-
-def checks_for(offer: Offer) -> tuple[Check, ...]:
-    """Return the checks of a component in the order in which they should be run."""
-    of_its_kind = _BY_ROLE[offer.component.role] if offer.kind == "loss" else _BY_KIND[offer.kind]
-    return (*any_component.CHECKS, *of_its_kind)
-
-
-def find_offer(kind: Kind, name: str) -> Offer:
-    """Return the installed component of this full or short name; raise ComponentError if there is none."""
-    if kind not in KINDS:
-        raise ComponentError(f"unknown kind {kind!r}; the kinds are {', '.join(KINDS)}.{nearest(kind, list(KINDS))}")
-    return load_registry().find(kind, name)
-
-
-def selected_checks(offer: Offer, *, slow: bool) -> list[Check]:
-    """Return the checks of a component in their order, the slow ones only if wanted."""
-
-    return [check for check in checks_for(offer) if slow or not check.slow]
-
-
-def check_component(kind: Kind, name: str, *, slow: bool = False) -> list[Result]:
-    """Run every check of an installed component in this process and return what came of each.
-
-    Slow checks are left out unless `slow`. Raises ComponentError for a kind or a component that there is not.
+    `options` replace the component's example options and `root` a dataset's usual folder; None keeps them. `done` names
+    checks that have been run already. torch gets as many `threads`.
     """
-    offer = find_offer(kind, name)
-    return [run_check(check, offer) for check in selected_checks(offer, slow=slow)]
+
+    kind: Kind
+    name: str
+    slow: bool = False
+    options: Mapping[str, Any] | None = None
+    root: str | None = None
+    done: tuple[str, ...] = ()
+    threads: int = 1
+
+
+class Listener(Protocol):
+    """What receives the events of a job."""
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Receive an event: BEGUN or ENDED."""
+
+
+def run_checks(job: CheckJob, listener: Listener) -> None:
+    """Run the checks of a component one by one and report each before and after."""
+    offer = _offer(job)
+    if offer.kind != "dataset":
+        import torch
+
+        torch.set_num_threads(job.threads)
+    for check in selected_checks(offer, slow=job.slow):
+        if check.name not in job.done:
+            listener.emit(BEGUN, name=check.name, cure=check.cure, required=check.required)
+            listener.emit(ENDED, **run_check(check, offer)._asdict())
+
+
+def _offer(job: CheckJob) -> Offer:
+    offer = find_offer(job.kind, job.name)
+    if job.root is not None:
+        _use_as_root(Path(job.root), offer.component.name)
+    if job.options is None:
+        return offer
+    return replace(offer, component=replace(offer.component, example_options=job.options))
+
+
+def _use_as_root(root: Path, name: str) -> None:
+    """Let the dataset of this name find its files in `root`, which may have another name."""
+    folder = Path.cwd() / "data"
+    folder.mkdir()
+    (folder / name).symlink_to(root, target_is_directory=True)
+    os.environ[VARIABLE] = str(folder)

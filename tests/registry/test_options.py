@@ -126,7 +126,7 @@ def test_a_missing_required_option_is_named_with_its_type():
 def test_a_default_of_a_wrong_type_is_the_plugins_fault(offer):
     def build_wrong(*, width: int = None): ...  # noqa: RUF013
 
-    with pytest.raises(PluginError, match=r"its own default is None.*my-dist must mend this"):
+    with pytest.raises(PluginError, match=r"its default is None.*a bug in my-dist; please report it"):
         coerce_options(offer("loss", build_wrong), {})
 
 

@@ -173,7 +173,7 @@ def test_a_change_of_torch_is_put_back_and_named(notices_on, code, name):
 def test_torch_that_a_plugin_loads_itself_is_set_as_torch_begins():
     program = """
 import sys
-from segbench.registry.global_state import kept_on_import
+from segbench.registry.process_state import kept_on_import
 with kept_on_import() as changes:
     import torch
     torch.set_default_dtype(torch.float64)

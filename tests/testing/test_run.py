@@ -10,7 +10,7 @@ from segbench.contract import KINDS, ROLES
 from segbench.errors import ComponentError
 from segbench.registry import Offer, load_registry
 from segbench.testing import any_component, check_component, parametrize_with_checks
-from segbench.testing.run import checks_for
+from segbench.testing.catalogue import checks_for
 
 OFFERS = [
     Offer(kind, "mine", "my-dist", "1.0", Component("net", lambda: None, "A net", role=role))
@@ -63,7 +63,7 @@ def segbench_generators():
     yield Component("net", build, "Two convolutions")
     yield Component("unused", build_unused, "Two convolutions and one for show")
     yield Component("excused", build_unused, "Two convolutions and one for show", known_failures=UNREACHED)
-    yield Component("mended", build, "Two convolutions", known_failures=UNREACHED)
+    yield Component("passing", build, "Two convolutions", known_failures=UNREACHED)
 """
 
 
@@ -130,9 +130,9 @@ def test_a_fault_fails_its_case_with_what_was_found_and_the_cure(tmp_path):
 @pytest.mark.usefixtures("installed")
 def test_a_known_failure_is_expected_with_its_reason_and_strictly(tmp_path):
     assert run(tmp_path, "excused")["training_reaches_every_parameter"] == ("xfailed", "one layer is for show")
-    mended = run(tmp_path, "mended")["training_reaches_every_parameter"]
-    assert mended.outcome == "failed"
-    assert "[XPASS(strict)]" in mended.text
+    passing = run(tmp_path, "passing")["training_reaches_every_parameter"]
+    assert passing.outcome == "failed"
+    assert "[XPASS(strict)]" in passing.text
 
 
 @pytest.mark.usefixtures("installed")

@@ -1,0 +1,33 @@
+"""All conformance checks, by kind of component and role of loss; importing them imports torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import adversarial_losses, any_component, datasets, discriminators, generators, losses, penalties, unlabelled
+
+if TYPE_CHECKING:
+    from segbench.registry import Offer
+
+    from .check import Check
+
+
+BY_ROLE = {
+    "supervised": losses.CHECKS,
+    "adversarial": adversarial_losses.CHECKS,
+    "penalty": penalties.CHECKS,
+    "unlabelled": unlabelled.CHECKS,
+}
+
+
+BY_KIND = {
+    "generator": generators.CHECKS,
+    "discriminator": discriminators.CHECKS,
+    "dataset": datasets.CHECKS,
+}
+
+
+def checks_for(offer: Offer) -> tuple[Check, ...]:
+    """Return the checks of a component in the order in which they should be run."""
+    of_its_kind = BY_ROLE[offer.component.role] if offer.kind == "loss" else BY_KIND[offer.kind]
+    return (*any_component.CHECKS, *of_its_kind)
