@@ -24,8 +24,7 @@ from segbench.contract import MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
 from segbench.registry import load_registry
 from segbench.registry.plugin_files import load_file
 from segbench.registry.plugins import HOOKS, components_of
-from segbench.testing import check_component
-from segbench.testing import catalogue
+from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
 ROOT = Path(__file__).parents[1]
