@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from .build import judged_report
+from .build import build_report
 from .formats import as_csv as csv_lines
 from .formats import as_json as data
 from .formats import text
@@ -40,4 +40,4 @@ def render(folders: Sequence[Path], *, benchmark: str | None = None, format: For
 
 def load(folders: Sequence[Path], *, benchmark: str | None = None) -> Report:
     """Read records and sort them into rankings, with what chance adds to them, without a format; see `render`."""
-    return judged_report(read_sources(folders, benchmark))
+    return build_report(read_sources(folders, benchmark))

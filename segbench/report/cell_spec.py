@@ -131,7 +131,7 @@ def base(record: Record) -> str | None:
     return _part(_part(record.spec, "method"), "refines").get("method")
 
 
-def is_helper(record: Record) -> bool:
+def is_auxiliary(record: Record) -> bool:
     """Tell whether the cell only served others: it left a fold out, its method does not ask for its share of labels,
     or it is a trial of tuning.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.errors import RecordError
 from segbench.report.formats.text import terminal_table, wrapped
 from segbench.report.ranking.comparable import counted
-from segbench.report.ranking.groups import build_report
+from segbench.report.ranking.groups import rank_records
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
@@ -125,7 +125,7 @@ def rescore(folders: Sequence[Path], conventions: Sequence[str], benchmark: str 
     """
     sources = read_sources(folders, benchmark)
     names = tuple(name for name in CONVENTIONS if name == REFERENCE or name in conventions)
-    rankings = [_ranking(group, sources, names) for group in build_report(sources).groups]
+    rankings = [_ranking(group, sources, names) for group in rank_records(sources).groups]
     found = tuple(ranking for ranking in rankings if ranking.rows or ranking.set_aside)
     if not any(ranking.rows for ranking in found):
         reasons = "".join(f"\n  {reason}" for ranking in found for reason in ranking.set_aside)

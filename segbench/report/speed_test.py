@@ -16,10 +16,10 @@ from segbench.report.ranking.timings import (
     best_batch,
     best_batch_text,
     bounded,
-    interval,
     latency_text,
     ratio_text,
-    ratio_to,
+    speed_interval,
+    speed_ratio,
     speed_text,
     state_text,
     steady_text,
@@ -101,13 +101,13 @@ def _latency_header(methods: Sequence[MethodSpeed], batch: int) -> str:
 def _times_as_fast(one: MethodSpeed, first: MethodSpeed, batch: int) -> str:
     if one is first:
         return "1" if one.row("forward", batch) else MISSING
-    return ratio_text(ratio_to(one, first, "forward", batch))
+    return ratio_text(speed_ratio(one, first, "forward", batch))
 
 
 def _speed(row: Inference, one: MethodSpeed, first: MethodSpeed) -> Speed:
-    ratio = None if one is first else ratio_to(one, first, row.stage, row.batch)
+    ratio = None if one is first else speed_ratio(one, first, row.stage, row.batch)
     found = None if ratio is None else SpeedRatio(estimate=ratio.estimate, interval=ratio.interval)
-    return Speed(**dict(row), interval=interval(row), ratio=found)
+    return Speed(**dict(row), interval=speed_interval(row), ratio=found)
 
 
 def _beside(method: str, then: Speed, now: Speed) -> SideBySide:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Passport:
+class MetricDefinition:
     """The definition of a score.
 
     `ignored` is what happens to pixels whose truth is ignore_index, `absent` to classes that do not occur, `resolution`
@@ -37,7 +37,7 @@ class Passport:
     def definition(self) -> str:
         """What records carry.
 
-        >>> PASSPORTS["miou"].definition
+        >>> METRIC_DEFINITIONS["miou"].definition
         'miou/union@1'
         """
         return f"{self.id}@{self.version}"
@@ -51,7 +51,7 @@ def definitions(scores: Scores) -> dict[str, str]:
     {'miou': 'miou/union@1', 'pixel_accuracy': 'pixel_accuracy@1'}
     """
     present = scores.model_dump(exclude_none=True)
-    return {name: PASSPORTS[name].definition for name in present}
+    return {name: METRIC_DEFINITIONS[name].definition for name in present}
 
 
 _FRACTION = "fraction of 1"
@@ -69,8 +69,8 @@ _CITYSCAPES = "M. Cordts et al., CVPR 2016 (evaluation script of Cityscapes)"
 _LONG = "J. Long et al., CVPR 2015"
 
 
-PASSPORTS: Mapping[str, Passport] = {
-    "miou": Passport(
+METRIC_DEFINITIONS: Mapping[str, MetricDefinition] = {
+    "miou": MetricDefinition(
         id="miou/union",
         version=1,
         formula="mean over classes of tp / (tp + fp + fn), counts summed over the split",
@@ -80,7 +80,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source=_CITYSCAPES,
     ),
-    "pixel_accuracy": Passport(
+    "pixel_accuracy": MetricDefinition(
         id="pixel_accuracy",
         version=1,
         formula="sum of tp over classes / all counted pixels, counts summed over the split",
@@ -90,7 +90,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source=_LONG,
     ),
-    "mean_accuracy": Passport(
+    "mean_accuracy": MetricDefinition(
         id="mean_accuracy/truth",
         version=1,
         formula="mean over classes of tp / (tp + fn), counts summed over the split",
@@ -100,7 +100,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source=_LONG,
     ),
-    "fwiou": Passport(
+    "fwiou": MetricDefinition(
         id="fwiou",
         version=1,
         formula="mean over classes of tp / (tp + fp + fn), weighted by tp + fn, counts summed over the split",
@@ -110,7 +110,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source=_LONG,
     ),
-    "dice": Passport(
+    "dice": MetricDefinition(
         id="dice/union",
         version=1,
         formula="mean over classes of 2 tp / (2 tp + fp + fn), counts summed over the split",
@@ -120,7 +120,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source="L. R. Dice, Ecology 1945, class by class as IoU",
     ),
-    "per_image_miou": Passport(
+    "per_image_miou": MetricDefinition(
         id="per_image_miou/union",
         version=1,
         formula="mean over images of the mean over classes of tp / (tp + fp + fn) in that image",
@@ -133,7 +133,7 @@ PASSPORTS: Mapping[str, Passport] = {
             "out of an image"
         ),
     ),
-    "boundary_iou": Passport(
+    "boundary_iou": MetricDefinition(
         id="boundary_iou/union",
         version=1,
         formula=(
@@ -148,7 +148,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source="B. Cheng et al., CVPR 2021, class by class",
     ),
-    "boundary_f1": Passport(
+    "boundary_f1": MetricDefinition(
         id="boundary_f1/per-image",
         version=1,
         formula=(
@@ -163,7 +163,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source="G. Csurka et al., BMVC 2013",
     ),
-    "ece": Passport(
+    "ece": MetricDefinition(
         id="ece/top-label-15",
         version=1,
         formula=(
@@ -176,7 +176,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit=_FRACTION,
         source="C. Guo et al., ICML 2017",
     ),
-    "nll": Passport(
+    "nll": MetricDefinition(
         id="nll",
         version=1,
         formula="mean over the pixels of the split of -log p(true class), p being at least 1.2e-38",
@@ -186,7 +186,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit="nats a pixel, 0 to 87.3",
         source="I. J. Good, J. R. Stat. Soc. B 1952 (logarithmic score)",
     ),
-    "brier": Passport(
+    "brier": MetricDefinition(
         id="brier/sum",
         version=1,
         formula="mean over the pixels of the split of the sum over classes of (p(class) - [class is the true one])^2",
@@ -196,7 +196,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit="from 0 to 2",
         source="G. W. Brier, Monthly Weather Review 1950",
     ),
-    "hd95": Passport(
+    "hd95": MetricDefinition(
         id="hd95/monai",
         version=1,
         formula=(
@@ -210,7 +210,7 @@ PASSPORTS: Mapping[str, Passport] = {
         unit="pixels, from 0",
         source="MONAI get_surface_distance; percentile and rule for absent classes as above",
     ),
-    "surface_dice": Passport(
+    "surface_dice": MetricDefinition(
         id="surface_dice/monai",
         version=1,
         formula=(

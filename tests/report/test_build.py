@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segbench.report import load
-from segbench.report.ranking.groups import build_report
+from segbench.report.ranking.groups import rank_records
 from segbench.report.records import read_sources
 from segbench.store.counts import COUNTS
 
@@ -61,6 +61,6 @@ def test_nothing_is_changed_in_the_folder(folder):
 
 def test_rankings_alone_read_no_counts(folder):
     counts_of(folder, 1).write_bytes(b"no parquet")
-    (group,) = build_report(read_sources([folder])).groups
+    (group,) = rank_records(read_sources([folder])).groups
     assert group.rows[0].seeds == (0, 1)
-    assert group.rows[0].standing.interval is None
+    assert group.rows[0].statistics.interval is None

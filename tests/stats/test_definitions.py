@@ -19,7 +19,7 @@ from segbench.config.protocol import Boundaries, SurfaceDistances
 from segbench.engine.data.cache import PackedIndex, PackedSplit
 from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.evaluation.evaluate import evaluate
-from segbench.stats.definitions import PASSPORTS, definitions
+from segbench.stats.definitions import METRIC_DEFINITIONS, definitions
 from segbench.stats.scores import scores
 from segbench.store.record import Scores
 
@@ -277,11 +277,11 @@ FROM_WORDS = [
 
 
 def test_every_score_has_a_passport():
-    assert set(PASSPORTS) == set(Scores.model_fields)
+    assert set(METRIC_DEFINITIONS) == set(Scores.model_fields)
 
 
 def test_every_passport_is_checked_from_its_words():
-    assert {score.__name__ for score in [*FROM_WORDS, hd95, surface_dice]} == set(PASSPORTS)
+    assert {score.__name__ for score in [*FROM_WORDS, hd95, surface_dice]} == set(METRIC_DEFINITIONS)
 
 
 @pytest.mark.parametrize("score", FROM_WORDS, ids=lambda score: score.__name__)
@@ -304,23 +304,23 @@ def test_the_case_has_all_that_rules_are_about():
 
 
 def test_no_two_scores_have_the_same_definition():
-    ids = [passport.id for passport in PASSPORTS.values()]
+    ids = [passport.id for passport in METRIC_DEFINITIONS.values()]
     assert len(set(ids)) == len(ids)
 
 
 def test_a_definition_is_id_and_version():
-    assert all(passport.definition == f"{passport.id}@{passport.version}" for passport in PASSPORTS.values())
-    assert PASSPORTS["miou"].definition == "miou/union@1"
+    assert all(passport.definition == f"{passport.id}@{passport.version}" for passport in METRIC_DEFINITIONS.values())
+    assert METRIC_DEFINITIONS["miou"].definition == "miou/union@1"
 
 
 def test_only_scores_that_are_there_are_defined():
     everything = dict.fromkeys(Scores.model_fields, 0.5)
-    assert set(definitions(Scores(**everything))) == set(PASSPORTS)
-    assert definitions(Scores(**{**everything, "ece": None})).keys() == PASSPORTS.keys() - {"ece"}
+    assert set(definitions(Scores(**everything))) == set(METRIC_DEFINITIONS)
+    assert definitions(Scores(**{**everything, "ece": None})).keys() == METRIC_DEFINITIONS.keys() - {"ece"}
 
 
-@pytest.mark.parametrize("name", PASSPORTS)
+@pytest.mark.parametrize("name", METRIC_DEFINITIONS)
 def test_a_passport_leaves_nothing_blank(name):
-    passport = PASSPORTS[name]
+    passport = METRIC_DEFINITIONS[name]
     texts = (passport.formula, passport.ignored, passport.absent, passport.resolution, passport.unit, passport.source)
     assert all(text and text == " ".join(text.split()) for text in texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from segbench.stats.definitions import PASSPORTS
+from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.gains import LOWER_IS_BETTER
 from segbench.store.record import stage_in_files
@@ -113,7 +113,7 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
 def _score(score: ScoreDifference) -> dict[str, Any]:
     return {
         "name": score.name,
-        "definition": PASSPORTS[score.name].definition,
+        "definition": METRIC_DEFINITIONS[score.name].definition,
         "one": score.one._asdict(),
         "other": score.other._asdict(),
         "difference": score.difference._asdict(),

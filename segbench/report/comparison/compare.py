@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import SegbenchError, StatisticsError
 from segbench.report import cell_spec
 from segbench.report.ranking.comparable import definition_obstacles, refusal
-from segbench.report.ranking.groups import build_report
+from segbench.report.ranking.groups import rank_records
 from segbench.report.records import read_sources
-from segbench.stats.definitions import PASSPORTS
+from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.evidence import iou_evidence
 from segbench.stats.gains import score_differences, seed_scores
 from segbench.stats.summary import summarize
@@ -109,7 +109,7 @@ def compare_methods(
     field that differs, if they must not be compared or too little is left to compare.
     """
     sources = read_sources(directories, benchmark)
-    report = narrowed(build_report(sources), dataset, subset)
+    report = narrowed(rank_records(sources), dataset, subset)
     pairs, refused = find_pairs(report, *names)
     found = []
     for pair in pairs:
@@ -148,7 +148,7 @@ def _compared(pair: Pair, report: Report, sources: Sources, settings: Settings) 
 
 
 def _definition(row: Row) -> str:
-    return cell_spec.definitions(row.records[0]).get("miou") or PASSPORTS["miou"].definition
+    return cell_spec.definitions(row.records[0]).get("miou") or METRIC_DEFINITIONS["miou"].definition
 
 
 def _relation(one: Row, other: Row) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from segbench.errors import RecordError, StatisticsError, nearest
 from segbench.report import cell_spec
 from segbench.report.ranking.comparable import check_same_truth, counted, obstacles, refusal
-from segbench.report.ranking.timings import STAGES, ratio_to, speed_of
+from segbench.report.ranking.timings import STAGES, speed_of, speed_ratio
 from segbench.stats.bootstrap import RESAMPLES, crossed_draws
 from segbench.stats.difference import drawn_difference
 from segbench.stats.evidence import iou_evidence
@@ -226,7 +226,7 @@ def _speeds(one: Row, other: Row) -> Iterable[SpeedRatio]:
         batches = sorted({row.batch for row in mine.inference})
         for stage in STAGES:
             for batch in batches:
-                if ratio := ratio_to(speed_of(mine), speed_of(yours), stage, batch):
+                if ratio := speed_ratio(speed_of(mine), speed_of(yours), stage, batch):
                     yield SpeedRatio(stage, batch, ratio)
 
 
@@ -259,7 +259,7 @@ def narrowed(report: Report, dataset: str | None, subset: str | None) -> Report:
     return replace(
         report,
         groups=tuple(group for group in report.groups if wanted(group.rows[0].records[0])),
-        helpers=tuple(filter(wanted, report.helpers)),
+        auxiliary=tuple(filter(wanted, report.auxiliary)),
         without_result=tuple(filter(wanted, report.without_result)),
     )
 
@@ -343,7 +343,7 @@ def _check_has_result(report: Report, method: str) -> None:
     if lost:
         causes = "; ".join(dict.fromkeys(_causes(lost)))
         raise RecordError(f"{method!r} has no result to compare ({causes}); mend that and run the benchmark again")
-    if any(record.method == method for record in report.helpers):
+    if any(record.method == method for record in report.auxiliary):
         raise RecordError(
             f"the cells of {method!r} only served others (folds, trials, shares of labels nobody asked for), "
             "so it stands in no ranking; compare methods that `segbench report` lists"
@@ -375,7 +375,7 @@ def _cause(record: Record) -> str:
 
 def _records(report: Report) -> list[Record]:
     ranked: Iterable[Record] = (record for group in report.groups for row in group.rows for record in row.records)
-    return [*ranked, *report.helpers, *report.without_result]
+    return [*ranked, *report.auxiliary, *report.without_result]
 
 
 def _check_is_there(what: str, wanted: str | None, known: list[str]) -> None:

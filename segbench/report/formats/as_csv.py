@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 from segbench.config.recipe import Placebo
-from segbench.report.ranking.differences import against_twin
+from segbench.report.ranking.differences import comparison_with_twin
 from segbench.report.ranking.rows import COST_NAMES, GENERATION_NAMES, REFINEMENT_NAMES, SCORE_NAMES, TRAINING_PARTS
 from segbench.report.ranking.timings import best_batch
-from segbench.report.ranking.tuning import tuned
+from segbench.report.ranking.tuning import find_tunings
 
 from .as_json import CONDITION_NAMES, HEALTH_NAMES, TRAIN_NAMES, conditions, identity, judgement
 from .tables import verdicts
@@ -113,12 +113,12 @@ def _csv_row(number: int, report: Report, row: Row) -> dict[str, Any]:
 
 
 def _csv_standing(row: Row) -> dict[str, Any]:
-    estimate, interval = row.standing.estimate, row.standing.interval
+    estimate, interval = row.statistics.estimate, row.statistics.interval
     return {
         "miou_low": interval.low if interval else None,
         "miou_high": interval.high if interval else None,
         "miou_standard_error": estimate.standard_error if estimate else None,
-        "tier": row.standing.tier,
+        "tier": row.statistics.tier,
     }
 
 
@@ -139,7 +139,7 @@ def _csv_speed(row: Row, batch: int) -> dict[str, Any]:
 
 
 def _csv_tuning(row: Row) -> dict[str, Any]:
-    found = next(iter(tuned([row])), None)
+    found = next(iter(find_tunings([row])), None)
     low, high = (found.ends if found else None) or (None, None)
     return {
         "tuning_trials": len(found.trials) if found else None,
@@ -152,7 +152,7 @@ def _csv_tuning(row: Row) -> dict[str, Any]:
 
 
 def _csv_twin(group: Group, row: Row, batch: int) -> dict[str, Any]:
-    twin = against_twin(group.compared, row)
+    twin = comparison_with_twin(group.comparisons, row)
     speed = twin.speed_ratio(batch) if twin else None
     return {
         "twin_n": len(twin.seeds) if twin else None,
@@ -168,7 +168,7 @@ def _csv_twin(group: Group, row: Row, batch: int) -> dict[str, Any]:
 
 def _csv_placebos(group: Group, row: Row) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for one in group.compared:
+    for one in group.comparisons:
         if one.row is row and one.relation == "placebo" and one.other:
             values = {"difference": one.miou.mean, **judgement(one)}
             found |= {f"over_{one.other.placebo}_{name}": value for name, value in values.items()}

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from segbench.report.ranking.differences import against_twin
+from segbench.report.ranking.differences import comparison_with_twin
 from segbench.report.ranking.rows import (
     CLASS_SCORE_NAMES,
     COST_NAMES,
@@ -17,7 +17,7 @@ from segbench.report.ranking.rows import (
     TRAINING_PARTS,
 )
 from segbench.report.ranking.timings import best_batch
-from segbench.report.ranking.tuning import tuned
+from segbench.report.ranking.tuning import find_tunings
 
 from .layout import passports
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from segbench.report.ranking.differences import Comparison
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.label_efficiency import Curve, Efficiency
-    from segbench.report.ranking.rows import Row, Standing
-    from segbench.report.ranking.tuning import Tuned
+    from segbench.report.ranking.rows import Row, RowStatistics
+    from segbench.report.ranking.tuning import Tuning
     from segbench.store.record import Part, Record, Stage
 
 
@@ -103,7 +103,7 @@ def to_json(report: Report) -> str:
         "rows": [_json_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
         "label_efficiency": [_json_efficiency(efficiency) for efficiency in report.efficiencies],
         "passports": {name: asdict(passport) for name, passport in passports(rows).items()},
-        "helpers": [_json_cell(record) for record in report.helpers],
+        "helpers": [_json_cell(record) for record in report.auxiliary],
         "without_result": [_json_cell(record) for record in report.without_result],
         "problems": [str(problem) for problem in report.problems],
         "records": [str(folder) for folder in report.folders],
@@ -112,7 +112,7 @@ def to_json(report: Report) -> str:
 
 
 def _json_row(number: int, group: Group, row: Row) -> dict[str, Any]:
-    twin = against_twin(group.compared, row)
+    twin = comparison_with_twin(group.comparisons, row)
     return {
         "group": number,
         **identity(group, row),
@@ -123,7 +123,7 @@ def _json_row(number: int, group: Group, row: Row) -> dict[str, Any]:
         "notes": list(row.notes),
         "scores": {name: row.score(name)._asdict() for name in SCORE_NAMES},
         "definitions": row.definitions,
-        **_json_standing(row.standing),
+        **_json_standing(row.statistics),
         "classes": row.classes,
         **{f"class_{name}": row.class_scores(name) for name in CLASS_SCORE_NAMES},
         "train": {
@@ -132,7 +132,7 @@ def _json_row(number: int, group: Group, row: Row) -> dict[str, Any]:
         },
         "trained_as_long_as": row.as_long_as,
         "budget_seconds": row.budget_seconds._asdict(),
-        "tuning": [_json_tuned(found) for found in tuned([row])],
+        "tuning": [_json_tuned(found) for found in find_tunings([row])],
         "inference": _json_stage(row, "forward"),
         "labels": _json_stage(row, "argmax"),
         "loading": _json_stage(row, "loading"),
@@ -140,23 +140,23 @@ def _json_row(number: int, group: Group, row: Row) -> dict[str, Any]:
         "best_batch": _dumped(best_batch(row.speed)),
         "cost": {**{name: row.cost(name) for name in COST_NAMES}, "flops_size": row.flops_size},
         "against_twin": _json_comparison(twin) if twin else None,
-        "comparisons": [_json_comparison(one) for one in group.compared if one.row is row and one.other],
+        "comparisons": [_json_comparison(one) for one in group.comparisons if one.row is row and one.other],
         "health": _json_health(row),
         "generation": _json_generation(row),
         "refinement": _json_refinement(row),
     }
 
 
-def _json_standing(standing: Standing) -> dict[str, Any]:
+def _json_standing(standing: RowStatistics) -> dict[str, Any]:
     return {
         "miou_interval": _json_interval(standing),
-        "interval_missing": standing.missing,
+        "interval_missing": standing.interval_missing,
         "tier": standing.tier,
-        "tier_missing": standing.untiered,
+        "tier_missing": standing.tier_missing,
     }
 
 
-def _json_interval(standing: Standing) -> dict[str, Any] | None:
+def _json_interval(standing: RowStatistics) -> dict[str, Any] | None:
     interval = standing.interval
     if interval is None:
         return None
@@ -165,7 +165,7 @@ def _json_interval(standing: Standing) -> dict[str, Any] | None:
 
 def _json_comparison(one: Comparison) -> dict[str, Any]:
     return {
-        "with": one.named,
+        "with": one.other_name,
         "relation": one.relation,
         "seeds": list(one.seeds),
         "miou_difference": one.miou._asdict(),
@@ -196,7 +196,7 @@ def judgement(one: Comparison | None) -> dict[str, Any]:
     }
 
 
-def _json_tuned(found: Tuned) -> dict[str, Any]:
+def _json_tuned(found: Tuning) -> dict[str, Any]:
     low, high = found.ends or (None, None)
     return {
         "trials": [trial.model_dump(mode="json") for trial in found.trials],
@@ -236,7 +236,7 @@ def _json_point(curve: Curve, fraction: float) -> dict[str, Any]:
         "fraction": fraction,
         "seeds": list(row.seeds),
         "miou": row.score("miou").mean,
-        "miou_interval": _json_interval(row.standing),
+        "miou_interval": _json_interval(row.statistics),
         "exchange_rate": asdict(exchange.rate) if exchange and exchange.rate else None,
         "exchange_seeds": list(exchange.seeds) if exchange else [],
         "exchange_missing": exchange.missing if exchange else None,

@@ -10,8 +10,8 @@ from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 from segbench.report.ranking.timings import EXPLANATION, timing_warnings
-from segbench.report.ranking.tuning import tuned, tuning_table
-from segbench.stats.definitions import PASSPORTS
+from segbench.report.ranking.tuning import find_tunings, tuning_table
+from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.difference import ENOUGH_SEEDS
 from segbench.stats.verdict import MARGIN
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.label_efficiency import Efficiency
     from segbench.report.ranking.rows import Row
-    from segbench.stats.definitions import Passport
+    from segbench.stats.definitions import MetricDefinition
     from segbench.store.record import Record
 
 
@@ -65,7 +65,7 @@ def _provenance(report: Report) -> list[str]:
     lines = []
     if any(len(same) > 1 for same in _groups_by_benchmark(report).values()):
         lines.append("Rows of different rankings above were measured under different conditions: do not compare them.")
-    if number := len(report.helpers):
+    if number := len(report.auxiliary):
         which = "1 cell that only serves" if number == 1 else f"{number} cells that only serve"
         kinds = "folds, trials of tuning, and shares of labels that nobody asked for"
         lines.append(f"Left out of the rankings: {which} others ({kinds}).")
@@ -87,7 +87,7 @@ def _section(group: Group, *, with_classes: bool) -> Section:
         footnotes=(
             *(f"({letter}) {note}" for note, letter in letters.items()),
             *_standing_footnotes(group.rows),
-            *tables.footnotes(group.compared),
+            *tables.footnotes(group.comparisons),
             *_health_footnotes(group.rows),
             *_timing_footnotes(group.rows),
             *(_class_footnotes(group.rows) if with_classes else ()),
@@ -110,7 +110,7 @@ def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
         yield tables.results(group, segmenting, letters)
         if scores := tables.quality(segmenting):
             yield scores
-    if compared := [one for one in group.compared if one.named]:
+    if compared := [one for one in group.comparisons if one.other_name]:
         yield tables.differences(compared)
     if playing := [row for row in group.rows if row.verdicts and not row.generates_images]:
         yield tables.games(playing)
@@ -118,7 +118,7 @@ def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
         yield tables.refinements(refining)
     if generating := [row for row in group.rows if row.features]:
         yield tables.generated_images(generating)
-    if trials := tuned(group.rows):
+    if trials := find_tunings(group.rows):
         yield tuning_table(trials)
     if beyond := tables.stages(group):
         yield beyond
@@ -133,10 +133,10 @@ def _segmenting(group: Group) -> list[Row]:
 
 def _standing_footnotes(rows: Sequence[Row]) -> Iterable[str]:
     """Say which rows have no interval, or no tier, and why."""
-    for what, name in (("interval", "missing"), ("tier", "untiered")):
+    for what, name in (("interval", "interval_missing"), ("tier", "tier_missing")):
         reasons: dict[str, list[str]] = {}
         for row in rows:
-            if reason := getattr(row.standing, name):
+            if reason := getattr(row.statistics, name):
                 reasons.setdefault(reason, []).append(row.method)
         yield from (f"No {what} of {', '.join(methods)}: {reason}." for reason, methods in reasons.items())
 
@@ -307,10 +307,10 @@ def shown_scores(rows: Sequence[Row]) -> list[str]:
     return [name for name in NAMES if any(row.score(name).n for row in rows)]
 
 
-def passports(rows: Sequence[Row]) -> dict[str, Passport]:
+def passports(rows: Sequence[Row]) -> dict[str, MetricDefinition]:
     """Return the passport of each score that rows have, by its name, if it is still the one that they were made by."""
     used = {found for row in rows for found in row.definitions.items()}
-    return {name: passport for name, passport in PASSPORTS.items() if (name, passport.definition) in used}
+    return {name: passport for name, passport in METRIC_DEFINITIONS.items() if (name, passport.definition) in used}
 
 
 def passport_lines(rows: Sequence[Row]) -> Iterable[str]:
@@ -335,7 +335,7 @@ def passports_in_short(rows: Sequence[Row]) -> Iterable[str]:
         yield f"Other scores, word for word with `segbench report --format markdown`: {', '.join(others)}."
 
 
-def _known_passports(rows: Sequence[Row]) -> dict[str, Passport]:
+def _known_passports(rows: Sequence[Row]) -> dict[str, MetricDefinition]:
     """Return the passports of the scores that have a column, mIoU's first."""
     known = passports(rows)
     return {name: known[name] for name in shown_scores(rows) if name in known}
@@ -348,7 +348,7 @@ def _other_versions(rows: Sequence[Row]) -> Iterable[str]:
             yield f"{NAMES[name]} ({definition}): a definition of another version of segbench."
 
 
-def _passport_line(name: str, passport: Passport, usual: Passport) -> str:
+def _passport_line(name: str, passport: MetricDefinition, usual: MetricDefinition) -> str:
     """Return what a score is, and where it departs from the usual."""
     parts = [f"{NAMES[name]} ({passport.definition}): {passport.formula}", f"absent classes: {passport.absent}"]
     parts += [f"ignored pixels: {passport.ignored}"] * (passport.ignored != usual.ignored)
@@ -357,10 +357,11 @@ def _passport_line(name: str, passport: Passport, usual: Passport) -> str:
 
 
 def _shown(report: Report, rows: Sequence[Row]) -> Mapping[str, bool]:
-    compared = [one for group in report.groups for one in group.compared if one.other]
-    one_seed = any(row.standing.is_over_images_only for row in rows) or any(one.is_over_images_only for one in compared)
+    compared = [one for group in report.groups for one in group.comparisons if one.other]
+    one_seed = any(row.statistics.is_over_images_only for row in rows)
+    one_seed = one_seed or any(one.is_over_images_only for one in compared)
     return {
-        INTERVALS: any(row.standing.estimate for row in rows),
+        INTERVALS: any(row.statistics.estimate for row in rows),
         ONE_SEED_ONLY: one_seed,
         STAGES: any(row.timing or row.stage("argmax") for row in rows),
         DIFFERENCES: any(one.judgement for one in compared),

@@ -26,7 +26,7 @@ from segbench.report.numbers import (
     table,
     times,
 )
-from segbench.report.ranking.differences import against_twin
+from segbench.report.ranking.differences import comparison_with_twin
 from segbench.report.ranking.rows import TRAINING_PARTS
 from segbench.report.ranking.timings import STAGES, best_batch_text, latency_text, ratio_text, speed_text
 
@@ -208,11 +208,11 @@ TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(
 
 
 def _interval(row: Row) -> str:
-    return percent_interval(row.standing.interval) + (ONE_SEED if row.standing.is_over_images_only else "")
+    return percent_interval(row.statistics.interval) + (ONE_SEED if row.statistics.is_over_images_only else "")
 
 
 def _tier(row: Row) -> str:
-    return MISSING if row.standing.tier is None else str(row.standing.tier)
+    return MISSING if row.statistics.tier is None else str(row.statistics.tier)
 
 
 def _score(name: str) -> Callable[[Row], str]:
@@ -243,7 +243,7 @@ def _speed(stage: Stage, batch: int) -> Callable[[Row], str]:
 
 def _forward_ratio(group: Group, batch: int) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
-        twin = against_twin(group.compared, row)
+        twin = comparison_with_twin(group.comparisons, row)
         return ratio_text(twin.speed_ratio(batch) if twin else None)
 
     return cell
@@ -295,7 +295,7 @@ def _percent(share: float | None) -> str:
 def differences(compared: Sequence[Comparison]) -> Table:
     """Return the differences of mIoU and what may be said of them."""
     columns: list[Column[Comparison]] = [
-        Column("methods A - B", lambda one: f"{one.row.method} - {one.named or MISSING}"),
+        Column("methods A - B", lambda one: f"{one.row.method} - {one.other_name or MISSING}"),
         Column("difference [points]", _difference),
         Column("verdict", lambda one: one.judgement.verdict if one.judgement else MISSING),
         Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
@@ -310,13 +310,14 @@ def differences(compared: Sequence[Comparison]) -> Table:
 def footnotes(compared: Sequence[Comparison]) -> Iterable[str]:
     """Say which differences could not be judged, and why."""
     for one in compared:
-        if one.named and one.other is None:
-            yield f"{one.row.method}: {_word(one)} {one.named} has not exactly one row in this ranking to compare with."
+        if one.other_name and one.other is None:
+            pair = f"{one.row.method}: {_word(one)} {one.other_name}"
+            yield f"{pair} has not exactly one row in this ranking to compare with."
     reasons: dict[str, list[str]] = defaultdict(list)
     for one in compared:
         # a row without an interval of its own has its reason beside the ranking
-        if one.missing and one.row.standing.estimate and one.other and one.other.standing.estimate:
-            reasons[one.missing].append(f"{one.row.method} - {one.named}")
+        if one.missing and one.row.statistics.estimate and one.other and one.other.statistics.estimate:
+            reasons[one.missing].append(f"{one.row.method} - {one.other_name}")
     for reason, pairs in reasons.items():
         yield f"No interval of {', '.join(pairs)}: {reason}."
 
@@ -393,7 +394,7 @@ def _curve_score(fraction: float) -> Callable[[Curve], str]:
         mean = row.score("miou").mean if row else None
         if row is None or mean is None:
             return MISSING
-        interval = f" {percent_interval(row.standing.interval)}" if row.standing.interval else ""
+        interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
         return f"{100 * mean:.2f}{interval}{_mark(len(row.seeds))}"
 
     return cell

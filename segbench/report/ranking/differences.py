@@ -10,7 +10,7 @@ from segbench.stats.summary import Interval, Summary, summarize
 from segbench.stats.verdict import judge
 
 from .intervals import unique_names
-from .timings import ratio_to
+from .timings import speed_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,12 +32,12 @@ class Comparison:
 
     `relation` tells why: the other is the row's twin, one that a claim compares it with, or its placebo, so that the
     difference is what is left of the gain; "none" of a row that has a critic and nothing to be compared with.
-    `other` is None if the method `named` has no row in the ranking, or several that differ in recipe. `judgement` is
-    None where the counts allow none, and `missing` says why.
+    `other` is None if the method `other_name` has no row in the ranking, or several that differ in recipe.
+    `judgement` is None where the counts allow none, and `missing` says why.
     """
 
     row: Row
-    named: str | None
+    other_name: str | None
     relation: Relation
     other: Row | None = None
     judgement: Judgement | None = None
@@ -78,14 +78,14 @@ class Comparison:
 
     def speed_ratio(self, batch: int) -> Ratio | None:
         """Return how many times as fast as the other's the forward pass is; None if they were not timed in turn."""
-        return ratio_to(self.row.speed, self.other.speed, "forward", batch) if self.other else None
+        return speed_ratio(self.row.speed, self.other.speed, "forward", batch) if self.other else None
 
     def _by_seed(self) -> dict[int, float]:
         own, others = self.row.by_seed("miou"), self.other.by_seed("miou") if self.other else {}
         return {seed: own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())}
 
 
-def comparisons(rows: Sequence[Row], draws: Drawn) -> tuple[Comparison, ...]:
+def compare_rows(rows: Sequence[Row], draws: Drawn) -> tuple[Comparison, ...]:
     """Return what the rows of a ranking are compared with: best first, each followed by its placebos.
 
     All of them are one family: verdicts hold for all at once.
@@ -107,7 +107,7 @@ def comparisons(rows: Sequence[Row], draws: Drawn) -> tuple[Comparison, ...]:
     )
 
 
-def against_twin(found: Iterable[Comparison], row: Row) -> Comparison | None:
+def comparison_with_twin(found: Iterable[Comparison], row: Row) -> Comparison | None:
     """Return the comparison of a row with its twin."""
     return next((one for one in found if one.row is row and one.relation == "twin" and one.other), None)
 

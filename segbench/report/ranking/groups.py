@@ -55,14 +55,14 @@ class Group:
 
     `protocol` says how the protocol differs from that of the benchmark's other groups; empty if there is one only.
     `shared` are the values of that protocol by dotted key. `conditions` is None if all rows are scored label maps.
-    `compared` are the rows beside their twins and what else claims compare them with.
+    `comparisons` are the rows beside their twins and what else claims compare them with.
     """
 
     data: Data
     protocol: str
     conditions: Conditions | None
     rows: tuple[Row, ...]
-    compared: tuple[Comparison, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     shared: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -70,13 +70,13 @@ class Group:
 class Report:
     """All that is shown: rankings, cells without a result, files that could not be read, and where all that lies.
 
-    `helpers` are finished cells that only served others, such as those of a fold; they are in no ranking.
+    `auxiliary` are finished cells that only served others, such as those of a fold; they are in no ranking.
     `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
     `with_classes` asks the text formats for tables by class.
     """
 
     groups: tuple[Group, ...]
-    helpers: tuple[Record, ...]
+    auxiliary: tuple[Record, ...]
     without_result: tuple[Record, ...]
     problems: tuple[RecordProblem, ...]
     folders: tuple[Path, ...]
@@ -84,17 +84,17 @@ class Report:
     with_classes: bool = False
 
 
-def build_report(sources: Sources) -> Report:
+def rank_records(sources: Sources) -> Report:
     """Sort records into rankings; nothing is said of chance yet, see segbench/report/build.py."""
     finished = [record for record in sources.records if record.status == "ok"]
-    helpers = tuple(record for record in finished if cell_spec.is_helper(record))
+    auxiliary = tuple(record for record in finished if cell_spec.is_auxiliary(record))
     by_data: dict[Data, list[Record]] = {}
     for record in finished:
-        if not cell_spec.is_helper(record):
+        if not cell_spec.is_auxiliary(record):
             by_data.setdefault(_data(record), []).append(record)
     groups = [group for data in sorted(by_data, key=_order) for group in _groups(data, by_data[data])]
     without_result = tuple(record for record in sources.records if record.status != "ok")
-    return Report(tuple(groups), helpers, without_result, sources.problems, sources.folders)
+    return Report(tuple(groups), auxiliary, without_result, sources.problems, sources.folders)
 
 
 def _data(record: Record) -> Data:

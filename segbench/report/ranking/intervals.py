@@ -19,7 +19,7 @@ from segbench.store.counts import COUNTS
 from segbench.store.folder import RecordProblem
 
 from .comparable import own_counts
-from .rows import UNKNOWN, Standing
+from .rows import NO_STATISTICS, RowStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -99,22 +99,24 @@ def drawn(rows: Sequence[Row], overlaps: Overlaps) -> Drawn:
     return Drawn(cells, missing)
 
 
-def standings(rows: Sequence[Row], draws: Drawn) -> list[Standing]:
+def standings(rows: Sequence[Row], draws: Drawn) -> list[RowStatistics]:
     """Return the standing of each row of a ranking."""
     names = unique_names(rows)
-    tier_of, untiered = _tiers(draws)
-    return [_standing(name, row, draws, tier_of, untiered) for name, row in zip(names, rows, strict=True)]
+    tier_of, tier_missing = _tiers(draws)
+    return [_standing(name, row, draws, tier_of, tier_missing) for name, row in zip(names, rows, strict=True)]
 
 
-def _standing(name: str, row: Row, draws: Drawn, tier_of: Mapping[str, int], untiered: Mapping[str, str]) -> Standing:
+def _standing(
+    name: str, row: Row, draws: Drawn, tier_of: Mapping[str, int], tier_missing: Mapping[str, str]
+) -> RowStatistics:
     if row.score("miou").n == 0:
-        return UNKNOWN
+        return NO_STATISTICS
     if name in draws.missing:
-        return Standing(missing=draws.missing[name])
+        return RowStatistics(interval_missing=draws.missing[name])
     try:
-        return Standing(draws.estimate(name), tier_of.get(name), untiered=untiered.get(name))
+        return RowStatistics(draws.estimate(name), tier_of.get(name), tier_missing=tier_missing.get(name))
     except StatisticsError as error:
-        return Standing(missing=str(error))
+        return RowStatistics(interval_missing=str(error))
 
 
 def _tiers(draws: Drawn) -> tuple[dict[str, int], dict[str, str]]:

@@ -43,16 +43,16 @@ TRAINING_PARTS = ("data", "generator", "critic")
 COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
 
 
-class Standing(NamedTuple):
+class RowStatistics(NamedTuple):
     """A row's mIoU with what chance adds to it, and its tier, 1 the best; None where it cannot be told.
 
-    `missing` says why there is no interval, `untiered` why there is no tier.
+    `interval_missing` says why there is no interval, `tier_missing` why there is no tier.
     """
 
     estimate: Estimate | None = None
     tier: int | None = None
-    missing: str | None = None
-    untiered: str | None = None
+    interval_missing: str | None = None
+    tier_missing: str | None = None
 
     @property
     def interval(self) -> Interval | None:
@@ -68,7 +68,7 @@ class Standing(NamedTuple):
         return self.estimate is not None and self.estimate.seeds == 1
 
 
-UNKNOWN = Standing()
+NO_STATISTICS = RowStatistics()
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class Row:
     """A method's records, one a seed, with what is reported of them.
 
     `conditions` is None for label maps scored from elsewhere. `notes` say what a reader must know of this row,
-    `standing` what chance adds to its mIoU.
+    `statistics` what chance adds to its mIoU.
     """
 
     method: str
     records: tuple[Record, ...]
     conditions: Conditions | None
     notes: tuple[str, ...] = ()
-    standing: Standing = UNKNOWN
+    statistics: RowStatistics = NO_STATISTICS
 
     @property
     def scored_only(self) -> bool:

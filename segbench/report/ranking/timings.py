@@ -47,12 +47,12 @@ def speed_of(record: Record) -> MethodSpeed:
     return MethodSpeed(record.method, tuple(record.inference), record.timing)
 
 
-def interval(row: Inference) -> Interval | None:
+def speed_interval(row: Inference) -> Interval | None:
     """Return the 95 % interval of a row's images a second; None with fewer than 3 blocks."""
     return throughput_interval(row.blocks)
 
 
-def ratio_to(one: MethodSpeed, other: MethodSpeed, stage: Stage, batch: int) -> Ratio | None:
+def speed_ratio(one: MethodSpeed, other: MethodSpeed, stage: Stage, batch: int) -> Ratio | None:
     """Return how many times as fast one rival is as another; None unless their blocks were dealt in turn."""
     mine, theirs = one.row(stage, batch), other.row(stage, batch)
     if mine is None or theirs is None or one.timing is None or other.timing is None:
@@ -70,7 +70,7 @@ def best_batch(one: MethodSpeed) -> SweepPoint | None:
 
 def speed_text(row: Inference | None) -> str:
     """Return images a second with their interval, such as "123 [121, 125]"."""
-    return MISSING if row is None else bounded(row.images_per_second, interval(row))
+    return MISSING if row is None else bounded(row.images_per_second, speed_interval(row))
 
 
 def latency_text(row: Inference | None) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .rows import Row
 
 
-class Tuned(NamedTuple):
+class Tuning(NamedTuple):
     """A row's trials in order, and the key of the one whose settings it was trained with."""
 
     row: Row
@@ -46,14 +46,14 @@ class Tuned(NamedTuple):
         return next((trial.settings for trial in self.trials if trial.key == self.winner), None)
 
 
-def tuned(rows: Iterable[Row]) -> list[Tuned]:
+def find_tunings(rows: Iterable[Row]) -> list[Tuning]:
     """Return the tuned rows; where seeds were tuned apart, one line for each set of trials."""
     return [one for row in rows for one in _of(row)]
 
 
-def tuning_table(found: Sequence[Tuned]) -> Table:
+def tuning_table(found: Sequence[Tuning]) -> Table:
     """Return how the trials of tuned methods came out on val."""
-    columns: list[Column[Tuned]] = [
+    columns: list[Column[Tuning]] = [
         Column("method", lambda one: one.row.method),
         Column("trials", lambda one: str(len(one.trials))),
         Column("best\n[%]", lambda one: MISSING if one.best is None else f"{100 * one.best:.2f}"),
@@ -64,15 +64,15 @@ def tuning_table(found: Sequence[Tuned]) -> Table:
     return table(columns, found, "Tuning: mIoU on val")
 
 
-def _of(row: Row) -> list[Tuned]:
+def _of(row: Row) -> list[Tuning]:
     settled = [record.settled for record in row.records if record.settled and record.settled.trials]
     distinct: dict[str, Settled] = {one.model_dump_json(include={"trials", "winner"}): one for one in settled}
-    return [Tuned(row, tuple(one.trials), one.winner) for one in distinct.values()]
+    return [Tuning(row, tuple(one.trials), one.winner) for one in distinct.values()]
 
 
-def _ends(one: Tuned) -> str:
+def _ends(one: Tuning) -> str:
     return MISSING if one.ends is None else " - ".join(f"{100 * end:.2f}" for end in one.ends)
 
 
-def _settings(one: Tuned) -> str:
+def _settings(one: Tuning) -> str:
     return ", ".join(f"{key}={value}" for key, value in (one.settings or {}).items()) or MISSING

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from segbench.report import load
-from segbench.report.ranking.differences import comparisons
-from segbench.report.ranking.groups import build_report
+from segbench.report.ranking.differences import compare_rows
+from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.intervals import Overlaps, drawn
 from segbench.report.records import Sources, read_sources
 from segbench.stats.difference import difference
@@ -17,13 +17,13 @@ SHARES = np.random.default_rng(5).uniform(0.5, 0.9, size=30)
 
 def compared(*records):
     """Return the comparisons of the one ranking that the records make, without counts."""
-    (group,) = build_report(Sources(records, (), ())).groups
-    return comparisons(group.rows, drawn(group.rows, Overlaps({}, {})))
+    (group,) = rank_records(Sources(records, (), ())).groups
+    return compare_rows(group.rows, drawn(group.rows, Overlaps({}, {})))
 
 
 def judged(folder):
     (group,) = load([folder]).groups
-    return {(one.row.method, one.named): one for one in group.compared}
+    return {(one.row.method, one.other_name): one for one in group.comparisons}
 
 
 def test_differences_are_taken_seed_by_seed(trained, adversarial):
@@ -55,7 +55,7 @@ def test_what_is_left_over_its_placebos_follows_a_method_and_its_placebos_after_
         adversarial(miou=0.7),
         adversarial("other", miou=0.8),
     )
-    assert [(one.row.method, one.named, one.relation) for one in found] == [
+    assert [(one.row.method, one.other_name, one.relation) for one in found] == [
         ("other", "unet", "twin"),
         ("unet+critic", "unet", "twin"),
         ("unet+critic", "unet+critic~frozen", "placebo"),
@@ -70,7 +70,7 @@ def test_a_method_is_compared_with_all_that_claims_name_the_twin_once(trained, a
     found = compared(
         trained("unet"), trained("fpn"), adversarial(recipe={"against": ("unet", "fpn")}), adversarial("lone")
     )
-    assert [(one.row.method, one.named, one.relation) for one in found] == [
+    assert [(one.row.method, one.other_name, one.relation) for one in found] == [
         ("lone", "unet", "twin"),
         ("unet+critic", "unet", "twin"),
         ("unet+critic", "fpn", "claim"),
@@ -84,14 +84,14 @@ def test_a_method_with_a_twin_and_no_critic_is_compared_too(trained):
 
 def test_a_method_with_a_critic_and_no_twin_stands_alone(trained, adversarial):
     (one,) = compared(trained("unet"), adversarial(recipe={"twin": None}))
-    assert (one.named, one.relation, one.other) == (None, "none", None)
+    assert (one.other_name, one.relation, one.other) == (None, "none", None)
     assert one.time_ratio is None
     assert one.seeds == ()
 
 
 def test_a_twin_that_is_not_in_the_ranking_is_not_compared_with(trained, adversarial, scored):
     (one,) = compared(trained("fpn"), scored("unet"), adversarial())
-    assert (one.named, one.other) == ("unet", None)
+    assert (one.other_name, one.other) == ("unet", None)
 
 
 def test_a_twin_of_two_recipes_is_not_compared_with(trained, adversarial):

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from segbench.config.recipe import Adversarial, ComponentUse, TrainsOn, UnlabelledTerm
-from segbench.report.ranking.groups import build_report
+from segbench.report.ranking.groups import rank_records
 from segbench.report.records import Sources
 
 H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
 
 
 def groups(*records):
-    return build_report(Sources(records, (), ())).groups
+    return rank_records(Sources(records, (), ())).groups
 
 
 def methods(*records):
@@ -159,7 +159,7 @@ def test_scored_label_maps_alone_make_a_group_without_conditions(scored):
 
 
 def test_cells_without_a_result_are_in_no_ranking(failed, trained):
-    report = build_report(Sources((trained("unet"), failed("fpn"), failed("fcn", status="skipped")), (), ()))
+    report = rank_records(Sources((trained("unet"), failed("fpn"), failed("fcn", status="skipped")), (), ()))
     assert [[row.method for row in group.rows] for group in report.groups] == [["unet"]]
     assert [record.method for record in report.without_result] == ["fpn", "fcn"]
 
@@ -192,7 +192,7 @@ def test_a_record_with_an_empty_spec_is_still_reported(trained):
 
 
 @pytest.mark.parametrize(
-    ("subset", "labels", "is_helper"),
+    ("subset", "labels", "is_auxiliary"),
     [
         ("all", (1.0,), False),
         ("labels 0.125", (0.125, 1.0), False),
@@ -203,11 +203,11 @@ def test_a_record_with_an_empty_spec_is_still_reported(trained):
         ("an unknown subset", (1.0,), False),
     ],
 )
-def test_cells_that_only_serve_others_are_in_no_ranking(trained, subset, labels, is_helper):
+def test_cells_that_only_serve_others_are_in_no_ranking(trained, subset, labels, is_auxiliary):
     record = trained("base", subset=subset, recipe={"labels": labels})
-    report = build_report(Sources((trained("unet"), record), (), ()))
-    assert report.helpers == ((record,) if is_helper else ())
-    assert sum(len(group.rows) for group in report.groups) == 2 - is_helper
+    report = rank_records(Sources((trained("unet"), record), (), ()))
+    assert report.auxiliary == ((record,) if is_auxiliary else ())
+    assert sum(len(group.rows) for group in report.groups) == 2 - is_auxiliary
 
 
 def test_the_share_of_the_labels_stands_above_a_ranking(trained):
@@ -261,5 +261,5 @@ def test_scored_label_maps_stand_only_where_scores_mean_the_same(trained, scored
 
 def test_trials_of_tuning_are_in_no_ranking(trained):
     trial = trained("unet~1", recipe={"trial_of": "unet"})
-    report = build_report(Sources((trained("unet"), trial), (), ()))
-    assert report.helpers == (trial,)
+    report = rank_records(Sources((trained("unet"), trial), (), ()))
+    assert report.auxiliary == (trial,)

@@ -11,7 +11,7 @@ SHARES = np.random.default_rng(3).uniform(0.4, 0.9, size=25)
 
 def standings(folder):
     (group,) = load([folder]).groups
-    return {row.method: row.standing for row in group.rows}
+    return {row.method: row.statistics for row in group.rows}
 
 
 def test_without_differences_between_images_the_interval_is_the_t_interval_of_the_seeds(trained, counted, results):
@@ -34,7 +34,7 @@ def test_one_seed_has_an_interval_over_images_only_and_no_tier(trained, counted,
     standing = standings(results(counted(trained("unet"), SHARES)))["unet"]
     assert standing.is_over_images_only
     assert standing.interval.low < standing.estimate.estimate < standing.interval.high
-    assert (standing.tier, standing.untiered) == (None, "one seed tells nothing of how seeds differ")
+    assert (standing.tier, standing.tier_missing) == (None, "one seed tells nothing of how seeds differ")
 
 
 def test_rows_that_are_told_apart_stand_in_tiers(trained, counted, results):
@@ -61,7 +61,7 @@ def test_a_row_that_lacks_seeds_of_most_has_an_interval_and_no_tier(trained, cou
     )
     found = standings(folder)
     assert found["c"].interval is not None
-    assert (found["c"].tier, found["c"].untiered) == (None, "it lacks some of the seeds of most rows (0, 1, 2)")
+    assert (found["c"].tier, found["c"].tier_missing) == (None, "it lacks some of the seeds of most rows (0, 1, 2)")
     assert found["a"].tier == found["b"].tier == 1
 
 
@@ -69,7 +69,7 @@ def test_a_row_without_counts_says_so_and_the_others_keep_theirs(trained, counte
     bare = [trained("bare", seed, fields={"evaluated": counted(trained(), SHARES)[0].evaluated}) for seed in range(2)]
     folder = results(*bare, *(counted(trained("unet", seed), SHARES) for seed in range(2)))
     found = standings(folder)
-    assert (found["bare"].interval, found["bare"].missing) == (None, "there are no counts of seeds 0, 1")
+    assert (found["bare"].interval, found["bare"].interval_missing) == (None, "there are no counts of seeds 0, 1")
     assert found["unet"].interval is not None
 
 
@@ -83,7 +83,7 @@ def test_a_row_that_was_scored_on_other_images_takes_no_part(trained, counted, r
         *(renamed(counted(trained("c", seed), SHARES)) for seed in range(2)),
     )
     found = standings(folder)
-    assert "its images, their clusters or its classes are not those of the other rows" in found["c"].missing
+    assert "its images, their clusters or its classes are not those of the other rows" in found["c"].interval_missing
     assert found["a"].interval == found["b"].interval
 
 
@@ -102,15 +102,15 @@ def test_two_recipes_of_one_name_have_an_interval_each(trained, counted, results
         *(counted(trained("unet", seed, options={"encoder": "resnet34"}), SHARES - 0.2) for seed in range(2)),
     )
     (group,) = load([folder]).groups
-    assert [row.standing.tier for row in group.rows] == [1, 2]
+    assert [row.statistics.tier for row in group.rows] == [1, 2]
 
 
 def test_one_image_gives_no_interval_and_says_why(trained, counted, results):
     standing = standings(results(counted(trained(), [0.5])))["unet"]
     assert standing.interval is None
-    assert "an interval needs at least 2" in standing.missing
+    assert "an interval needs at least 2" in standing.interval_missing
 
 
 def test_methods_that_generate_images_need_no_interval(generating, results):
     standing = standings(results(generating()))["dcgan"]
-    assert (standing.interval, standing.missing) == (None, None)
+    assert (standing.interval, standing.interval_missing) == (None, None)

@@ -8,9 +8,9 @@ from segbench.report.ranking.timings import (
     MethodSpeed,
     best_batch_text,
     latency_text,
-    ratio_to,
     slowing,
     speed_of,
+    speed_ratio,
     speed_text,
     state_text,
     timing_warnings,
@@ -129,11 +129,11 @@ def test_the_best_batch_is_the_fastest_of_the_sweep():
 
 def test_only_what_was_timed_in_turn_has_a_ratio():
     unet = timed("unet", row(UNET))
-    assert ratio_to(timed("fcn", row(FCN)), unet, "forward", 1).estimate == pytest.approx(gmean(FCN) / gmean(UNET))
-    assert ratio_to(timed("fcn", row(FCN), session="another"), unet, "forward", 1) is None
-    assert ratio_to(timed("fcn", row(FCN, size=(64, 64))), unet, "forward", 1) is None
-    assert ratio_to(timed("fcn", row(FCN)), unet, "forward", 8) is None
-    assert ratio_to(MethodSpeed("fcn", (row(FCN),), None), unet, "forward", 1) is None
+    assert speed_ratio(timed("fcn", row(FCN)), unet, "forward", 1).estimate == pytest.approx(gmean(FCN) / gmean(UNET))
+    assert speed_ratio(timed("fcn", row(FCN), session="another"), unet, "forward", 1) is None
+    assert speed_ratio(timed("fcn", row(FCN, size=(64, 64))), unet, "forward", 1) is None
+    assert speed_ratio(timed("fcn", row(FCN)), unet, "forward", 8) is None
+    assert speed_ratio(MethodSpeed("fcn", (row(FCN),), None), unet, "forward", 1) is None
 
 
 def test_a_record_tells_its_speed(trained):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segbench.report import load, render
-from segbench.report.ranking.tuning import tuned
+from segbench.report.ranking.tuning import find_tunings
 from segbench.store.record import Settled, Trial
 
 TRIALS = [
@@ -25,7 +25,7 @@ def folder(trained, results):
 
 def test_the_spread_of_all_trials_stands_beside_the_winner(folder):
     (group,) = load([folder]).groups
-    (found,) = tuned(group.rows)
+    (found,) = find_tunings(group.rows)
     assert found.row.method == "unet"
     assert found.best == 0.6
     assert found.miou == (pytest.approx(0.55), pytest.approx(0.005**0.5), 2)
@@ -37,13 +37,13 @@ def test_seeds_that_were_tuned_apart_have_a_line_each(trained, results):
     other = Settled(trials=TRIALS[:1], winner="a" * 16)
     folder = results(trained("unet", 0, fields={"settled": SETTLED}), trained("unet", 1, fields={"settled": other}))
     (group,) = load([folder]).groups
-    assert [len(one.trials) for one in tuned(group.rows)] == [3, 1]
+    assert [len(one.trials) for one in find_tunings(group.rows)] == [3, 1]
 
 
 def test_trials_are_in_no_ranking(folder):
     report = load([folder])
     assert sorted(row.method for group in report.groups for row in group.rows) == ["fpn", "unet"]
-    assert [record.method for record in report.helpers] == ["unet~1"]
+    assert [record.method for record in report.auxiliary] == ["unet~1"]
 
 
 def test_the_text_shows_what_won(folder):
