@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from interleaving import print_facts, ratios, spread
-from unet_job import BATCH, CLASSES, IGNORE, open_camvid, resident, unet
+from unet_job import BATCH, CLASSES, open_camvid, protocol_of, resident, unet
 
 from segbench.engine.data.batches import evaluation_batches
-from segbench.engine.evaluation.evaluate import confusion_counts, evaluate, small_in
+from segbench.engine.evaluation.evaluate import confusion_counts, evaluate, find_small_objects
 from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.model.network import Segmenter
 from segbench.engine.numerics import keep_freed_memory, memory_format
@@ -29,7 +29,7 @@ from segbench.engine.numerics import keep_freed_memory, memory_format
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from segbench.engine.data.resident import ResidentSplit
+    from segbench import Dataset
 
 BAR = 1.15
 
@@ -48,7 +48,7 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     print_facts(options)
     keep_freed_memory()
-    seconds = measured(jobs(first_images(options), memory_format(options.channels_last)), options.rounds)
+    seconds = measured(jobs(options), options.rounds)
     for name, of_rounds in seconds.items():
         print(f"{name:16} {1000 * min(of_rounds) / options.images:8.2f} CPU ms an image in the fastest round")
     found = ratios(seconds["all counts"], seconds["confusion alone"])
@@ -56,35 +56,28 @@ def main() -> None:
     print(f"all counts / forward: {spread(ratios(seconds['all counts'], seconds['forward']))}")
 
 
-def first_images(options: argparse.Namespace) -> ResidentSplit:
-    """Return images from all over the test split."""
+def some_images(options: argparse.Namespace) -> Dataset:
+    """Return CamVid with images from all over its test split."""
     dataset = open_camvid(options.camvid)
     test = dataset.splits["test"]
     step = len(test) // options.images
-    return resident(replace(dataset, splits={"test": [test[index * step] for index in range(options.images)]}), "test")
+    return replace(dataset, splits={"test": [test[index * step] for index in range(options.images)]})
 
 
-def jobs(split: ResidentSplit, layout: torch.memory_format) -> dict[str, Callable[[], object]]:
+def jobs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """Return what is measured, by name."""
-    network = Segmenter(unet(), CLASSES).eval().to(memory_format=layout)
-    settings = {
-        "num_classes": CLASSES,
-        "ignore_index": IGNORE,
-        "batch_size": BATCH,
-        "precision": "fp32",
-        "memory_format": layout,
-        "window": None,
-    }
+    dataset, protocol, layout = some_images(options), protocol_of(options), memory_format(options.channels_last)
+    split, network = resident(dataset, "test"), Segmenter(unet(), CLASSES).eval().to(memory_format=layout)
 
     def forward() -> None:
         for batch in evaluation_batches(split, BATCH, layout):
             class_scores(network, batch.images, precision="fp32", window=None)
 
     return {
-        "all counts": lambda: evaluate(network, split, split="test", **settings),
-        "confusion alone": lambda: confusion_counts(network, split, split="test", **settings),
+        "all counts": lambda: evaluate(network, split, protocol, dataset),
+        "confusion alone": lambda: confusion_counts(network, split, protocol, dataset),
         "forward": forward,
-        "small objects": lambda: small_in(split.packed, range(len(split)), split.device),
+        "small objects": lambda: find_small_objects(split.packed, range(len(split)), split.device),
     }
 
 

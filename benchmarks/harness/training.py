@@ -33,16 +33,16 @@ from unet_job import (
     WARM_UP,
     crops,
     open_camvid,
+    protocol_of,
     resident,
     train_a_block,
     unet,
 )
 
 from segbench.config.protocol import Augment
-from segbench.engine.evaluation.evaluate import confusion_counts
+from segbench.engine.evaluation.evaluate import validation_miou
 from segbench.engine.model.network import Segmenter
 from segbench.engine.numerics import autocast, keep_freed_memory, memory_format
-from segbench.stats.scores import miou
 
 
 class Limit:
@@ -167,18 +167,7 @@ class Ours:
         """Return the mIoU on the test split."""
         if self.options.speed_only:
             return float("nan")
-        confusion = confusion_counts(
-            self.network,
-            resident(self.dataset, "test"),
-            split="test",
-            num_classes=CLASSES,
-            ignore_index=IGNORE,
-            batch_size=BATCH,
-            precision=self.options.precision,
-            memory_format=self.layout,
-            window=None,
-        )
-        return miou(confusion.sum(axis=0)) or 0.0
+        return validation_miou(self.network, resident(self.dataset, "test"), protocol_of(self.options), self.dataset)
 
 
 RIVALS = {"limit": Limit, "plain": Plain, "segbench": Ours}

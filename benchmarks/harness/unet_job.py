@@ -63,6 +63,17 @@ def crops(split: ResidentSplit, options: argparse.Namespace, seed: int, augment:
     )
 
 
+def protocol_of(options: argparse.Namespace, steps: int = 1) -> TrainingProtocol:
+    """Return the protocol of training, for so many steps, and of evaluation."""
+    return TrainingProtocol(
+        budget={"steps": steps},
+        batch_size=BATCH,
+        precision=options.precision,
+        channels_last=options.channels_last,
+        schedule="constant",
+    )
+
+
 class Silent:
     """A channel to nobody."""
 
@@ -82,16 +93,13 @@ def train_a_block(
     adversary: Adversary | None = None,
 ) -> float:
     """Train by segbench's own loop, the warm-up not counted; return images/s."""
-    protocol = TrainingProtocol(
-        budget={"steps": WARM_UP + steps}, batch_size=BATCH, precision=options.precision, schedule="constant"
-    )
     training = Training(
         network=network,
         mapping=MAPPING,
         losses=[(1.0, build(load_registry().find("loss", "losses/cross_entropy"), VOCABULARY, {}))],
         batches=batches,
         validate=lambda network, step: 0.0,
-        protocol=protocol,
+        protocol=protocol_of(options, WARM_UP + steps),
         seed=0,
         device=CPU,
         adversary=adversary,

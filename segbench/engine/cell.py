@@ -17,9 +17,10 @@ from segbench.engine.adversarial.adversary import score_map_of
 from segbench.engine.data.batches import evaluation_batches
 from segbench.engine.data.dataset import DATASET, clusters_of, description_of, open_data
 from segbench.engine.data.subset import split_places
-from segbench.engine.evaluation.evaluate import as_segmenter, evaluate_on, is_scored, refinement_on
+from segbench.engine.evaluation.evaluate import evaluate, measure_refinement
 from segbench.engine.evaluation.self_test import confused_classes
 from segbench.engine.generation.generated import generation_on, write_grid
+from segbench.engine.model.build import as_segmenter
 from segbench.engine.model.checkpoint import save_tensors
 from segbench.engine.model.cost import PeakMemory, count_parameters, flops
 from segbench.engine.model.mapping import inference_inputs
@@ -80,7 +81,7 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     peak = memory.bytes()
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
-    measured = scored if is_scored(training.mapping) else compared
+    measured = scored if training.mapping.predicts_labels else compared
     result = CellResult(
         status="ok",
         train=trained,
@@ -105,9 +106,9 @@ def train_if_trained(training: Training, job: CellJob, channel: Channel) -> Outc
 def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path) -> dict[str, Any]:
     """Score a segmenter; return what the record tells of it, and leave counts, pictures and predictions of a fold."""
     protocol = cell.method.protocol
-    counts = evaluate_on(protocol.evaluate, segmenter, cell, data)
-    write_counts(folder, counts)
     split = data.resident(protocol.evaluate)
+    counts = evaluate(segmenter, split, protocol, data.dataset)
+    write_counts(folder, counts)
     adversary = training.adversary
     write_samples(
         folder / "samples",
@@ -123,7 +124,7 @@ def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: Cel
     found = scores(counts)
     refinement = None
     if isinstance(segmenter, Refined):
-        refinement = refinement_on(split, segmenter, protocol, data.dataset.ignore_index)
+        refinement = measure_refinement(segmenter, split, protocol, data.dataset)
     return {
         "scores": found,
         "per_class": per_class(counts),
@@ -183,7 +184,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
         data = open_data(job.cell, registry, device)
         check_folds(job.cell.method, data)
         check_palette(job.cell.method, data.dataset)
-        clusters_of(data.dataset, data.packed(protocol.evaluate).ids, job.cell.dataset_name)
+        clusters_of(data.dataset, data.packed(protocol.evaluate).ids)
         upstream = stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
             training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
@@ -221,7 +222,7 @@ def run_once(network: torch.nn.Module, training: Training, data: CellData) -> No
     """Run a network on the first image that will be scored, at its native size, or on what else it takes."""
     protocol = training.protocol
     split = data.resident(protocol.evaluate)
-    if is_scored(training.mapping):
+    if training.mapping.predicts_labels:
         batch = next(iter(evaluation_batches(split, 1, memory_format(protocol.channels_last))))
         inputs: tuple[torch.Tensor, ...] = (batch.images,)
     else:

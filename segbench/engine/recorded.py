@@ -17,8 +17,7 @@ from segbench.contract import Dataset
 from segbench.engine.adversarial.adversary import Adversary, score_map_of
 from segbench.engine.adversarial.discriminator import build_critic
 from segbench.engine.data.dataset import DATASET, CellData, DatasetDescription, read_description
-from segbench.engine.evaluation.evaluate import as_segmenter
-from segbench.engine.model.build import build_loss, build_network, mapping_of
+from segbench.engine.model.build import as_segmenter, build_loss, build_network, mapping_of
 from segbench.engine.model.checkpoint import load_tensors
 from segbench.errors import RecordError
 from segbench.plan.cell import Cell

@@ -15,7 +15,8 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from segbench.config.protocol import Boundaries, SurfaceDistances
+from segbench.config.protocol import Boundaries, Budget, SurfaceDistances, TrainingProtocol
+from segbench.contract import Dataset
 from segbench.engine.data.cache import PackedIndex, PackedSplit
 from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.evaluation.evaluate import evaluate
@@ -78,15 +79,13 @@ def case():
     counts = evaluate(
         network,
         ResidentSplit(packed, torch.device("cpu")),
-        split="test",
-        num_classes=K,
-        ignore_index=IGNORE,
-        batch_size=2,
-        precision="fp32",
-        memory_format=torch.contiguous_format,
-        window=None,
-        boundaries=WIDTHS,
-        surface_distances=SurfaceDistances(tolerance=TOLERANCE) if find_spec("monai") else None,
+        TrainingProtocol(
+            budget=Budget(steps=1),
+            batch_size=2,
+            boundaries=WIDTHS,
+            surface_distances=SurfaceDistances(tolerance=TOLERANCE) if find_spec("monai") else None,
+        ),
+        Dataset([f"class {index}" for index in range(K)], [(0, 0, 0)] * K, {}, IGNORE),
     )
     return seen, scores(counts)
 

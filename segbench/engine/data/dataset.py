@@ -65,8 +65,8 @@ def common_size(split: ResidentSplit | PackedSplit) -> tuple[int, int]:
     return Counter((int(height), int(width)) for height, width in split.sizes).most_common(1)[0][0]
 
 
-def clusters_of(dataset: Dataset, ids: Sequence[str], name: str) -> tuple[str, ...] | None:
-    """Return the group of each image by its id; None if the dataset, which messages call `name`, tells of none.
+def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the group of each image by its id; None if the dataset has no groups.
 
     Raises DataError where its `cluster` returns something else than the name of a group.
     """
@@ -76,8 +76,8 @@ def clusters_of(dataset: Dataset, ids: Sequence[str], name: str) -> tuple[str, .
     for one, cluster in zip(ids, clusters, strict=True):
         if not isinstance(cluster, str) or not cluster:
             raise DataError(
-                f"dataset {name!r}: its cluster function returned {cluster!r} for the image {one!r}; it must return "
-                "the name of a group, a text that is not empty. Mend it in the dataset's plugin, or give cluster=None"
+                f"the dataset's cluster function returned {cluster!r} for the image {one!r}; it must return the name "
+                "of a group, a text that is not empty. Correct it in the dataset's plugin, or give cluster=None"
             )
     return clusters
 

@@ -21,7 +21,7 @@ from segbench.stats.scores import per_class, scores
 from segbench.store.counts import Counts, write_counts
 from segbench.store.record import Evaluated, Record
 
-from .evaluate import USUAL_BOUNDARIES, Rules, joined, label_counts, small_in
+from .evaluate import USUAL_BOUNDARIES, Rules, concatenate, find_small_objects, label_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ def score_predictions(
     mark = fingerprint(dataset)
     packed = pack(dataset, entry.split, cache_key(use, mark, source_hash(offer), required_versions(offer)))
     counts, digest = count_predictions(folder, packed, boundaries)
-    counts = replace(counts, clusters=clusters_of(dataset, packed.ids, entry.dataset))
+    counts = replace(counts, clusters=clusters_of(dataset, packed.ids))
     spec = {
         "scored": True,
         "dataset": {**use.model_dump(mode="json", exclude={"root"}), "fingerprint": mark},
@@ -89,8 +89,8 @@ def count_predictions(folder: Path, packed: PackedSplit, boundaries: Boundaries)
         digest.update(prediction.astype("<u2").tobytes())
         counted = np.where(truth == packed.ignore_index, 0, prediction)
         pair = (torch.from_numpy(counted)[None], torch.from_numpy(truth.astype(np.int64))[None])
-        parts.append(label_counts(*pair, small_in(packed, [index], pair[0].device), rules))
-    return Counts(ids=packed.ids, split=packed.split, sizes=packed.sizes, **joined(parts)), digest.hexdigest()
+        parts.append(label_counts(*pair, find_small_objects(packed, [index], pair[0].device), rules))
+    return Counts(ids=packed.ids, split=packed.split, sizes=packed.sizes, **concatenate(parts)), digest.hexdigest()
 
 
 def scored_record(

@@ -29,19 +29,6 @@ if TYPE_CHECKING:
     Network = Callable[[torch.Tensor], torch.Tensor]
 
 
-def predict_labels(
-    network: Network, image: torch.Tensor, white: int, protocol: TrainingProtocol
-) -> NDArray[np.integer[Any]]:
-    """Return the classes (H, W) that a network sees in one image (C, H, W) of pixel values 0 to `white`.
-
-    Image and network are on one device, the network in evaluation mode.
-    """
-    images = normalise(image[None], white, memory_format(protocol.channels_last))
-    scores = class_scores(network, images, precision=protocol.precision, window=protocol.window)
-    labels: NDArray[np.integer[Any]] = classify(scores)[0].cpu().numpy()
-    return labels
-
-
 def class_scores(network: Network, images: torch.Tensor, *, precision: str, window: Window | None) -> torch.Tensor:
     """Return what each class scores at each pixel, float32 (N, K, H, W), for images (N, C, H, W).
 

@@ -19,8 +19,8 @@ from segbench.errors import DataError
 from segbench.stats.scores import scores
 from segbench.store.counts import Counts
 
-from .confusion import classify
-from .evaluate import Rules, confusion_of, joined, label_counts, small_in
+from .confusion import classify, confusion_matrices
+from .evaluate import Rules, concatenate, find_small_objects, label_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,12 +134,12 @@ def _check_decoded(pixels: Pixels, packed: PackedSplit, where: str) -> None:
 
 def _counted(packed: PackedSplit, pixels: Pixels, where: str) -> tuple[Counts, Counts]:
     """Return the counts of truth against itself and of class 0 everywhere; DataError where they are not the labels'."""
-    rules = Rules(packed.num_classes, packed.ignore_index)
+    ids_and_ignored = packed.num_classes, packed.ignore_index
     perfect, guessed = [], []
     for index, expected in enumerate(pixels):
         truth = _labels(packed, index)
-        perfect.append(confusion_of(_as_prediction(truth, rules), truth, rules))
-        guessed.append(confusion_of(torch.zeros_like(truth), truth, rules))
+        perfect.append(confusion_matrices(_as_prediction(truth, packed), truth, *ids_and_ignored))
+        guessed.append(confusion_matrices(torch.zeros_like(truth), truth, *ids_and_ignored))
         image = f"{where}, image {packed.ids[index]!r}"
         _check_counts(perfect[-1], np.diag(expected), f"{image}: truth against itself")
         _check_counts(guessed[-1], np.outer(expected, np.eye(len(expected), dtype=np.int64)[0]), f"{image}: class 0")
@@ -152,19 +152,19 @@ def _boundary_counts(packed: PackedSplit, indices: Sequence[int]) -> Counts:
     parts = []
     for index in indices:
         truth = _labels(packed, index)
-        small = small_in(packed, [index], truth.device)
-        parts.append(label_counts(_as_prediction(truth, rules), truth, small, rules))
+        small = find_small_objects(packed, [index], truth.device)
+        parts.append(label_counts(_as_prediction(truth, packed), truth, small, rules))
     ids = tuple(packed.ids[index] for index in indices)
-    return Counts(ids=ids, split=packed.split, clusters=None, **joined(parts))
+    return Counts(ids=ids, split=packed.split, clusters=None, **concatenate(parts))
 
 
 def _labels(packed: PackedSplit, index: int) -> torch.Tensor:
     return torch.from_numpy(packed.labels(index).astype(np.int64))[None]
 
 
-def _as_prediction(truth: torch.Tensor, rules: Rules) -> torch.Tensor:
+def _as_prediction(truth: torch.Tensor, packed: PackedSplit) -> torch.Tensor:
     """Return the truth as a network would predict it, which always sees a class: where it is ignored, class 0."""
-    return truth.masked_fill(truth == rules.ignore_index, 0)
+    return truth.masked_fill(truth == packed.ignore_index, 0)
 
 
 def _as_counts(packed: PackedSplit, matrices: list[torch.Tensor]) -> Counts:

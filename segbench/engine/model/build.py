@@ -14,8 +14,8 @@ from segbench.engine.numerics import derive, memory_format
 from segbench.errors import PluginError
 from segbench.registry.options import build
 
-from .mapping import FieldForm, GeneratorMapping
-from .network import Segmenter, Synthesizer
+from .mapping import FieldForm, GeneratorMapping, palette_colours
+from .network import Decoded, Refined, Segmenter, Synthesizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,22 @@ def build_generator(
     if mapping.maps.startswith("noise"):
         return Synthesizer(module, made, size, offer.full_name)
     return Segmenter(module, made, offer.full_name)
+
+
+def as_segmenter(network: torch.nn.Module, mapping: GeneratorMapping, base: torch.nn.Module | None) -> torch.nn.Module:
+    """Return a generator as a module from images alone to logits; one that makes images is returned as it is.
+
+    `base` is the frozen segmenter whose predictions a refiner corrects.
+    """
+    match mapping.maps:
+        case "image -> image":
+            device = next(network.parameters()).device
+            return Decoded(network, palette_colours(mapping.form.palette, device))
+        case "image, labels -> labels":
+            assert base is not None, "a refiner has a base"
+            return Refined(base, network)
+        case _:
+            return network
 
 
 def check_module(built: Any, offer: Offer) -> None:

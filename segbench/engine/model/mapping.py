@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from segbench.config.recipe import Encoding
+from segbench.contract import SEGMENTING_MAPS
 from segbench.engine.numerics import random_generator
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class GeneratorMapping:
     maps: str
     form: FieldForm
     latent_channels: int
+
+    @property
+    def predicts_labels(self) -> bool:
+        """Whether the generator predicts label maps of images, which are scored by mIoU; the others make images."""
+        return self.maps in SEGMENTING_MAPS
 
     def inputs(self, batch: Batch, seed: int, step: int) -> tuple[Tensor, ...]:
         """Return what the generator's forward pass takes for a batch; noise is a function of the seed and the step."""

@@ -10,7 +10,6 @@ from PIL import Image
 
 from segbench.engine.data.files import find_images, read_image
 from segbench.engine.device import resolve_device
-from segbench.engine.evaluation.evaluate import is_scored
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import memory_errors_named
 from segbench.engine.pictures.drawing import label_map, overlay, stacked
@@ -38,7 +37,7 @@ def load_cell(cell: str, results: Path, device: str) -> RecordedNetwork:
     """
     path = find_record(cell, results)
     recorded = load_network(path, resolve_device(device))
-    if not is_scored(recorded.mapping):
+    if not recorded.mapping.predicts_labels:
         raise RecordError(f"{path}: its network maps {recorded.mapping.maps}, so it predicts no label maps of images")
     return recorded
 

@@ -21,10 +21,9 @@ from segbench.engine.data.batches import normalise
 from segbench.engine.data.dataset import common_size, open_data
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.confusion import classify
-from segbench.engine.evaluation.evaluate import as_segmenter, is_scored
 from segbench.engine.evaluation.inference import class_scores, window_slices
 from segbench.engine.job import MODEL
-from segbench.engine.model.build import build_network, mapping_of
+from segbench.engine.model.build import as_segmenter, build_network, mapping_of
 from segbench.engine.model.checkpoint import load_tensors
 from segbench.engine.model.mapping import inference_inputs
 from segbench.engine.model.network import Decoded, Refined, Segmenter
@@ -161,7 +160,7 @@ class Bench:
         self._network = trained_network(job, registry, self._data, self.device)
         self.size = job.size or inference_size(job.cell, self._data, self._mapping)
         self.stages: tuple[Stage, ...] = ("forward",)
-        if is_scored(self._mapping):
+        if self._mapping.predicts_labels:
             self.stages = ("forward", "argmax") if job.size else ("forward", "argmax", "loading")
         self._batch = 0
         self._compiled: dict[str, Callable[..., torch.Tensor]] = {}

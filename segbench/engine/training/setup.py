@@ -19,13 +19,8 @@ from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import check_classes
 from segbench.engine.data.dataset import common_size
 from segbench.engine.data.subset import split_places
-from segbench.engine.evaluation.evaluate import as_segmenter, is_scored, validation_miou
-from segbench.engine.model.build import (
-    build_loss,
-    build_losses,
-    build_network,
-    mapping_of,
-)
+from segbench.engine.evaluation.evaluate import validation_miou
+from segbench.engine.model.build import as_segmenter, build_loss, build_losses, build_network, mapping_of
 from segbench.engine.numerics import memory_format
 from segbench.errors import DataError, SpecError
 from segbench.plan.cell import Subset
@@ -107,7 +102,7 @@ def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
 
 def inference_size(cell: Cell, data: CellData, mapping: GeneratorMapping) -> tuple[int, int]:
     """Return the size at which a method's cost and speed count: that of most evaluated images, or of made ones."""
-    if is_scored(mapping):
+    if mapping.predicts_labels:
         return common_size(data.packed(cell.method.protocol.evaluate))
     return training_size(cell, data)
 
@@ -230,8 +225,10 @@ def validation(
     cell: Cell, data: CellData, mapping: GeneratorMapping, upstream: Upstream, folder: Path
 ) -> Callable[[torch.nn.Module, int], float | None]:
     """Return what looks at a network during training: its mIoU on val, or for a generator of images a sample grid."""
-    if is_scored(mapping):
-        return lambda network, step: validation_miou(as_segmenter(network, mapping, upstream.base), cell, data)
+    if mapping.predicts_labels:
+        return lambda network, step: validation_miou(
+            as_segmenter(network, mapping, upstream.base), data.resident("val"), cell.method.protocol, data.dataset
+        )
     from segbench.engine.generation.generated import write_grid
 
     def write(network: torch.nn.Module, step: int) -> None:

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
 from segbench.config.recipe import Penalty
-from segbench.engine.adversarial.discriminator import check_no_batch_norm
+from segbench.engine.adversarial.adversary import joined
+from segbench.engine.adversarial.discriminator import build_critic, check_no_batch_norm
+from segbench.engine.adversarial.pairing import pairing
+from segbench.engine.model.build import mapping_of
 from segbench.errors import SpecError
+
+from ..every_mapping import data_batch, first_convolution, parts  # noqa: TID252 - tests have no absolute name
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.LazyBatchNorm2d])
@@ -18,3 +26,41 @@ def test_a_gradient_penalty_refuses_every_batch_norm(norm):
 @pytest.mark.parametrize("norm", [nn.InstanceNorm2d(4, affine=True), nn.GroupNorm(2, 4), nn.Identity()])
 def test_a_gradient_penalty_takes_norms_of_single_samples(norm):
     check_no_batch_norm(nn.Sequential(nn.Conv2d(3, 4, 3), norm), Penalty(use="gan/r1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "conditional", "channels"),
+    [
+        ("critic", True, 5 + 4),
+        ("critic", False, 4),
+        ("product", True, 5 + 4 * 5),
+        ("colours", True, 5 + 3),
+        ("colours", False, 3),
+        ("refiner", True, 5 + 4),
+        ("painter", True, 4 + 5),
+        ("painter", False, 5),
+        ("noise", True, 5),
+        ("joint", True, 5 + 4),
+    ],
+)
+def test_a_critic_is_built_for_condition_and_field(planned, name, conditional, channels):
+    cell, registry, data = parts(planned, name, conditional=conditional)
+    critic = build_critic(cell, registry, data, (16, 20), CPU)
+    assert first_convolution(critic).in_channels == channels
+    batch, mapping = data_batch(4, 5), mapping_of(cell, data)
+    pair = pairing(mapping.maps, batch, torch.rand(2, mapping.output_channels(5), 16, 20), mapping.form)
+    assert critic(joined(pair.condition, pair.fake)).shape[0] == 2
+
+
+def test_a_critic_has_weights_of_the_cells_seed(planned):
+    cell, registry, data = parts(planned, "critic")
+    cells = [cell, cell, cell.model_copy(update={"seed": 1})]
+    first, same, other = (first_convolution(build_critic(one, registry, data, (16, 20), CPU)).weight for one in cells)
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_the_layout_of_the_protocol_is_that_of_the_critic(planned):
+    cell, registry, data = parts(planned, "critic", "protocol.channels_last=true")
+    critic = build_critic(cell, registry, data, (16, 20), CPU)
+    assert first_convolution(critic).weight.is_contiguous(memory_format=torch.channels_last)

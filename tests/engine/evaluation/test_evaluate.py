@@ -11,37 +11,26 @@ from sklearn.metrics import confusion_matrix
 from torch import nn
 from torchmetrics.classification import MulticlassJaccardIndex
 
-import segbench_data.camvid
-import segbench_data.cityscapes
-import segbench_data.oxford_pets
-import segbench_data.voc2012
 from segbench.config.protocol import Boundaries, Budget, SurfaceDistances, TrainingProtocol, Window
 from segbench.contract import Dataset, Sample
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.evaluation.boundary import small_objects
-from segbench.engine.evaluation.confusion import classify
 from segbench.engine.evaluation.evaluate import (
-    as_segmenter,
+    change_shares,
     confusion_counts,
     evaluate,
-    evaluate_on,
-    is_scored,
+    measure_refinement,
     pixel_changes,
-    refinement_on,
-    shares,
     validation_miou,
 )
-from segbench.engine.model.mapping import FieldForm, GeneratorMapping, palette_colours, palette_image
-from segbench.engine.model.network import Decoded, Refined
+from segbench.engine.model.network import Refined
 from segbench.errors import DataError
 from segbench.plan.key import fingerprint
-from segbench.registry import load_registry
-from segbench.registry.datasets import open_dataset
 from segbench.stats.scores import miou, scores
 from segbench.store.counts import read_counts, write_counts
-from segbench_data.description import default_palette
 
+CPU = torch.device("cpu")
 ARRAYS = ("confusion", "sizes", "void", "boundary", "band", "small", "calibration", "likelihood")
 
 
@@ -67,21 +56,17 @@ def dataset_of(pairs, num_classes, ignore_index=255):
     return Dataset(names, [(index, 0, 0) for index in range(num_classes)], {"test": samples}, ignore_index, channels=1)
 
 
-def settings_of(dataset, batch_size=2, window=None, layout=torch.contiguous_format):
-    return {
-        "num_classes": len(dataset.classes),
-        "ignore_index": dataset.ignore_index,
-        "batch_size": batch_size,
-        "precision": "fp32",
-        "memory_format": layout,
-        "window": window,
-    }
+def protocol_of(**changes):
+    return TrainingProtocol(**{"budget": Budget(steps=1), "batch_size": 2, **changes})
 
 
-def counts_of(dataset, batch_size=2, window=None, network=None, layout=torch.contiguous_format, **others):
-    resident = ResidentSplit(pack(dataset, "test", fingerprint(dataset)), torch.device("cpu"))
+def resident_test_split(dataset):
+    return ResidentSplit(pack(dataset, "test", fingerprint(dataset)), CPU)
+
+
+def counts_of(dataset, network=None, **protocol):
     network = network or LabelsInTheImage(len(dataset.classes))
-    return evaluate(network, resident, split="test", **settings_of(dataset, batch_size, window, layout), **others)
+    return evaluate(network, resident_test_split(dataset), protocol_of(**protocol), dataset)
 
 
 def perturbed(truth, num_classes, ignore_index, seed):
@@ -108,13 +93,14 @@ def test_each_image_has_the_confusion_matrix_of_sklearn():
         np.testing.assert_array_equal(matrix, confusion_matrix(truth[kept], prediction[kept], labels=range(4)))
 
 
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("window", [None, Window(size=(3, 4), stride=(2, 3))])
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_batches_windows_and_layouts_change_no_count(batch_size, window, layout):
+def test_batches_windows_and_layouts_change_no_count(batch_size, window, channels_last):
     """Windows average the softmax, of which what is counted follows; the scores are 0 and 1, so it is the same."""
     dataset = dataset_of(list(pairs_at_random()), 4)
-    found, expected = counts_of(dataset, batch_size, window, layout=layout), counts_of(dataset)
+    found = counts_of(dataset, batch_size=batch_size, window=window, channels_last=channels_last)
+    expected = counts_of(dataset)
     for name in ARRAYS:
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-6, err_msg=name)
     assert np.array_equal(found.confusion, expected.confusion)
@@ -137,16 +123,15 @@ def test_counts_of_two_splits_put_together_are_those_of_both():
 
 def test_validation_counts_the_same_confusion_and_nothing_else():
     dataset = dataset_of(list(pairs_at_random()), 4)
-    resident = ResidentSplit(pack(dataset, "test", fingerprint(dataset)), torch.device("cpu"))
     network = LabelsInTheImage(4).train()
-    confusion = confusion_counts(network, resident, split="test", **settings_of(dataset))
+    confusion = confusion_counts(network, resident_test_split(dataset), protocol_of(), dataset)
     np.testing.assert_array_equal(confusion, counts_of(dataset).confusion)
     assert not network.training
 
 
-def test_sizes_void_and_clusters_are_told():
+def test_sizes_ignored_pixels_and_groups_are_kept():
     pairs = list(pairs_at_random())
-    counts = counts_of(dataset_of(pairs, 4), clusters=("a", "a", "b", "b"))
+    counts = counts_of(replace(dataset_of(pairs, 4), cluster=lambda name: "aabb"[int(name)]))
     assert counts.sizes.tolist() == [[5, 7], [5, 7], [4, 6], [5, 7]]
     assert counts.void.tolist() == [(truth == 255).sum() for _, truth in pairs]
     assert counts.clusters == ("a", "a", "b", "b")
@@ -243,12 +228,6 @@ def test_scores_on_real_label_maps_are_those_of_the_oracles(shared_data, folder,
     assert miou(total) == pytest.approx(oracle.compute().item(), abs=1e-6)
 
 
-CPU = torch.device("cpu")
-
-
-PROTOCOL = TrainingProtocol(budget=Budget(steps=1), batch_size=4)
-
-
 def test_pixels_are_counted_by_what_became_of_them():
     truth = torch.tensor([[[0, 0, 1, 1, 2, 255]]])
     before = torch.tensor([[[0, 1, 0, 1, 0, 0]]])
@@ -258,17 +237,17 @@ def test_pixels_are_counted_by_what_became_of_them():
 
 
 def test_shares_of_changed_pixels_are_of_those_changed():
-    refinement = shares(torch.tensor([8, 4, 3, 1]))
+    refinement = change_shares(torch.tensor([8, 4, 3, 1]))
     assert (refinement.changed, refinement.corrected, refinement.spoilt) == (0.5, 0.75, 0.25)
 
 
 def test_of_pixels_that_none_changed_there_are_no_shares():
-    refinement = shares(torch.tensor([8, 0, 0, 0]))
+    refinement = change_shares(torch.tensor([8, 0, 0, 0]))
     assert (refinement.changed, refinement.corrected, refinement.spoilt) == (0, None, None)
 
 
 def test_without_a_labelled_pixel_nothing_is_changed():
-    assert shares(torch.zeros(4, dtype=torch.int64)).changed == 0
+    assert change_shares(torch.zeros(4, dtype=torch.int64)).changed == 0
 
 
 class Bright(nn.Module):
@@ -312,181 +291,17 @@ class TurnsTheLeft(nn.Module):
 )
 @pytest.mark.parametrize("window", [None, Window(size=(8, 8), stride=(8, 8))], ids=["whole", "windows"])
 def test_a_refiner_is_compared_with_its_base_and_the_truth(dataset, base, refiner, expected, window):
-    split = ResidentSplit(pack(dataset, "test", "two colours"), CPU)
-    protocol = PROTOCOL.model_copy(update={"window": window})
-    refinement = refinement_on(split, Refined(base, refiner), protocol, 255)
+    protocol = protocol_of(window=window)
+    refinement = measure_refinement(Refined(base, refiner), resident_test_split(dataset), protocol, dataset)
     assert (refinement.changed, refinement.corrected, refinement.spoilt) == expected
 
 
 def test_ignored_pixels_do_not_count(dataset):
-    split = ResidentSplit(pack(dataset, "test", "two colours"), CPU)
-    refinement = refinement_on(split, Refined(Dark(), TurnsTheLeft()), PROTOCOL, 255)
+    refined = Refined(Dark(), TurnsTheLeft())
+    refinement = measure_refinement(refined, resident_test_split(dataset), protocol_of(batch_size=4), dataset)
     # 16 x 20 pixels, of which the upper left one has no label
     assert refinement.changed == pytest.approx((160 - 1) / (320 - 1))
     assert (refinement.corrected, refinement.spoilt) == (1, 0)
-
-
-IGNORE = 65535
-
-
-def palette_of(name: str, **options) -> tuple[tuple[int, int, int], ...]:
-    return tuple(open_dataset(load_registry().find("dataset", name), None, options).palette)
-
-
-def shapes(classes: int) -> tuple[tuple[int, int, int], ...]:
-    return palette_of("data/shapes", classes=classes, size=[128, 128], train=1, val=0, test=0)
-
-
-PALETTES = {
-    "data/nuclei": lambda: palette_of("data/nuclei"),
-    "data/shapes, 2 classes": lambda: shapes(2),
-    "data/shapes, 4 classes": lambda: shapes(4),
-    "data/shapes, 40 classes": lambda: shapes(40),
-    "data/camvid": lambda: tuple(segbench_data.camvid.CLASSES.values()),
-    "data/voc2012": lambda: default_palette(len(segbench_data.voc2012.CLASSES)),
-    "data/oxford_pets": lambda: tuple(segbench_data.oxford_pets.CLASSES.values()),
-    "data/cityscapes": lambda: tuple(colour for _, colour in segbench_data.cityscapes.CLASSES.values()),
-    "data/folder without colours of its own, 256 classes": lambda: default_palette(256),
-}
-
-
-class Paints(nn.Module):
-    """A generator that paints one picture, whatever it sees."""
-
-    def __init__(self, picture: torch.Tensor) -> None:
-        super().__init__()
-        self.picture = nn.Parameter(picture)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.picture.expand(len(images), -1, -1, -1)
-
-
-def form(palette) -> FieldForm:
-    return FieldForm(len(palette), IGNORE, palette)
-
-
-@pytest.mark.parametrize("name", PALETTES)
-def test_ground_truth_in_palette_colours_decodes_to_exactly_itself(name):
-    palette = PALETTES[name]()
-    truth = torch.arange(3 * len(palette)).view(1, 3, -1) % len(palette)
-    decoded = as_segmenter(
-        Paints(palette_image(truth, form(palette))), GeneratorMapping("image -> image", form(palette), 1), None
-    )
-    logits = decoded(torch.zeros(1, 3, *truth.shape[1:]))
-    assert torch.equal(classify(logits).long(), truth)
-    at_truth = logits.gather(1, truth[:, None])
-    assert (at_truth == 0).all()  # no distance at all, and every other class is farther away
-    assert ((logits < 0).sum(dim=1) == len(palette) - 1).all()
-
-
-@pytest.mark.parametrize("name", PALETTES)
-def test_a_palette_written_as_an_8_bit_picture_decodes_exactly_too(name):
-    palette = PALETTES[name]()
-    picture = torch.from_numpy(np.array(palette, dtype=np.uint8)).t().reshape(1, 3, 1, -1)
-    decoded = Decoded(Paints(picture / 127.5 - 1), palette_colours(palette, CPU))
-    labels = classify(decoded(torch.zeros(1, 3, 1, len(palette))))
-    assert labels.flatten().tolist() == list(range(len(palette)))
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", ["data/nuclei", "data/camvid", "data/cityscapes", "data/voc2012"])
-def test_ground_truth_through_the_decoder_scores_exactly_1(name, precision):
-    palette = PALETTES[name]()
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, len(palette), (12, 16)).astype(np.uint16)
-    labels[0, :3] = IGNORE
-    sample = Sample(np.zeros((12, 16, 3), np.uint8), labels, "0")
-    names = [f"class {index}" for index in range(len(palette))]
-    dataset = Dataset(names, palette, {"test": [sample]}, IGNORE)
-    painted = palette_image(torch.from_numpy(labels.astype(np.int64))[None], form(palette)).nan_to_num(0.3)
-    counts = evaluate(
-        Decoded(Paints(painted), palette_colours(palette, CPU)),
-        ResidentSplit(pack(dataset, "test", "key"), CPU),
-        split="test",
-        num_classes=len(palette),
-        ignore_index=IGNORE,
-        batch_size=1,
-        precision=precision,
-        memory_format=torch.contiguous_format,
-        window=None,
-    )
-    found = scores(counts)
-    assert found.miou == found.pixel_accuracy == found.boundary_iou == found.boundary_f1 == 1
-    assert counts.confusion.sum() == 12 * 16 - 3
-
-
-@pytest.mark.parametrize("name", ["camvid", "nuclei_dsb2018", "aerial_dubai", "retina_chase_db1"])
-def test_real_label_maps_come_back_from_their_colours(shared_data, name):
-    dataset = open_dataset(load_registry().find("dataset", "data/folder"), str(shared_data / name), {})
-    fields = FieldForm(len(dataset.classes), dataset.ignore_index, dataset.palette)
-    truth = torch.from_numpy(np.asarray(dataset.splits["test"][0].labels).astype(np.int64))[None]
-    painted = palette_image(truth, fields).nan_to_num(0.0)
-    decoded = Decoded(Paints(painted), palette_colours(dataset.palette, CPU))
-    labels = classify(decoded(torch.zeros(1, 3, *truth.shape[1:]))).long()
-    valid = truth != dataset.ignore_index
-    assert torch.equal(labels[valid], truth[valid])
-
-
-def test_a_colour_is_decoded_to_the_nearest_of_the_palette():
-    palette = ((0, 0, 0), (255, 255, 255), (255, 0, 0))
-    colours = torch.tensor([[20.0, 30, 20], [200, 180, 220], [180, 60, 40], [129, 129, 129]]) / 127.5 - 1
-    decoded = Decoded(Paints(colours.t().view(1, 3, 1, 4)), palette_colours(palette, CPU))
-    logits = decoded(torch.zeros(1, 3, 1, 4))
-    assert classify(logits).flatten().tolist() == [0, 1, 2, 1]
-    expected = -torch.cdist(colours.double(), palette_colours(palette, CPU).double()).square()
-    torch.testing.assert_close(logits[0, :, 0].t().double(), expected, rtol=1e-5, atol=1e-5)
-
-
-def test_the_palette_is_no_part_of_a_networks_weights():
-    decoded = Decoded(Paints(torch.zeros(1, 3, 2, 2)), palette_colours(((0, 0, 0), (9, 9, 9)), CPU))
-    assert set(decoded.state_dict()) == {"generator.picture"}
-
-
-@pytest.mark.parametrize("maps", ["image -> labels", "labels -> image", "noise -> image", "noise -> image, labels"])
-def test_what_takes_its_input_alone_stays_as_it_is(maps):
-    network = nn.Conv2d(3, 2, 1)
-    assert as_segmenter(network, GeneratorMapping(maps, form(((0, 0, 0), (9, 9, 9))), 1), None) is network
-
-
-def test_a_refiner_is_given_the_image_and_the_probabilities_of_its_base():
-    class Refiner(nn.Module):
-        def forward(self, images, probabilities):
-            self.seen = images, probabilities
-            return 2 * probabilities
-
-    base, refiner = nn.Conv2d(3, 2, 1), Refiner()
-    refined = as_segmenter(refiner, GeneratorMapping("image, labels -> labels", form(((0, 0, 0), (9, 9, 9))), 1), base)
-    assert isinstance(refined, Refined)
-    images = torch.rand(1, 3, 4, 4)
-    logits = refined(images)
-    assert refiner.seen[0] is images
-    torch.testing.assert_close(refiner.seen[1], base(images).softmax(1))
-    torch.testing.assert_close(logits, 2 * base(images).softmax(1))
-    assert not any(parameter.requires_grad for parameter in base.parameters())
-
-
-@pytest.mark.parametrize(
-    ("maps", "scored"),
-    [
-        ("image -> labels", True),
-        ("image, labels -> labels", True),
-        ("image -> image", True),
-        ("labels -> image", False),
-        ("noise -> image", False),
-        ("noise -> image, labels", False),
-    ],
-)
-def test_what_makes_label_maps_of_images_is_scored(maps, scored):
-    assert is_scored(GeneratorMapping(maps, form(((0, 0, 0), (9, 9, 9))), 1)) is scored
-
-
-BENCHMARK = """
-name: test
-datasets: {shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 6, val: 2, test: 3}}
-protocol: {budget: {steps: 1}, batch_size: 2, crop: [16, 16]}
-seeds: [0]
-methods: {base: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy]}}
-"""
 
 
 class Background(nn.Module):
@@ -496,34 +311,15 @@ class Background(nn.Module):
         return torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).expand(len(images), -1, *images.shape[2:])
 
 
-def test_scores_on_val_are_those_of_the_validation_split(planned):
-    benchmark = planned(BENCHMARK)
-    cell, data = benchmark.cells["base"], benchmark.data("base")
-    truth = np.stack([sample.labels for sample in data.dataset.splits["val"]])
-    share = (truth == 0).mean()
-    assert validation_miou(Background(), cell, data) == pytest.approx(share / 3)
-    counts = evaluate_on("val", Background(), cell, data)
-    assert counts.split == "val"
-    assert counts.confusion[:, :, 0].sum(axis=0).tolist() == [(truth == index).sum() for index in range(3)]
+def test_the_miou_of_validation_is_that_of_the_counts():
+    dataset = dataset_of(list(pairs_at_random(num_classes=3)), 3)
+    truth = np.concatenate([sample.labels.ravel() for sample in dataset.splits["test"]])
+    share = (truth == 0).sum() / (truth != 255).sum()
+    found = validation_miou(Background(), resident_test_split(dataset), protocol_of(), dataset)
+    assert found == pytest.approx(share / 3)
 
 
-def test_images_are_grouped_as_the_dataset_says(planned):
-    benchmark = planned(BENCHMARK)
-    cell, data = benchmark.cells["base"], benchmark.data("base")
-    assert evaluate_on("test", Background(), cell, data).clusters is None
-    ids = data.resident("test").ids
-    data.dataset = replace(data.dataset, cluster=lambda name: f"of {name}")
-    assert evaluate_on("test", Background(), cell, data).clusters == tuple(f"of {name}" for name in ids)
-    data.dataset = replace(data.dataset, cluster=ids.index)
-    with pytest.raises(DataError, match=r"dataset 'shapes': its cluster function returned 0"):
-        evaluate_on("test", Background(), cell, data)
-
-
-def test_boundaries_are_as_wide_as_the_protocol_says(planned):
-    counts = []
-    for change in ("protocol.boundaries.iou_width=0.03", "protocol.boundaries.iou_width=0.2"):
-        benchmark = planned(BENCHMARK, change)
-        counts.append(evaluate_on("test", Background(), benchmark.cells["base"], benchmark.data("base")))
-    narrow, wide = (one.band.sum() for one in counts)
-    assert narrow < wide
-    assert np.array_equal(counts[0].confusion, counts[1].confusion)
+def test_a_group_without_a_name_is_an_error_of_the_dataset():
+    dataset = replace(dataset_of(list(pairs_at_random()), 4), cluster=int)
+    with pytest.raises(DataError, match=r"the dataset's cluster function returned 0 for the image '0'"):
+        counts_of(dataset)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segbench.config.protocol import Budget, TrainingProtocol, Window
-from segbench.engine.evaluation.inference import class_scores, predict_image, predict_labels, window_slices
+from segbench.engine.evaluation.inference import class_scores, predict_image, window_slices
 
 
 class PositionInWindow(nn.Module):
@@ -91,8 +91,8 @@ def test_an_image_of_8_or_16_bits_is_predicted_as_its_fraction_of_white(dtype):
     with torch.no_grad():
         network.weight.copy_(torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1))
         network.bias.zero_()
-    labels = predict_labels(network, image, white, TrainingProtocol(budget=Budget(steps=1), channels_last=True))
-    assert labels.tolist() == [[0, 1], [1, 0]]
+    prediction = predict_image(network, image, white, TrainingProtocol(budget=Budget(steps=1), channels_last=True))
+    assert prediction.labels.tolist() == [[0, 1], [1, 0]]
 
 
 IMAGE = torch.randint(0, 256, (3, 6, 7), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

@@ -121,3 +121,18 @@ def test_channels_of_input_and_output_follow_from_the_data(maps, given, made):
 
 def test_colours_have_three_channels_whatever_the_number_of_classes():
     assert GeneratorMapping("image -> image", FieldForm(11, 255, PALETTE), 7).output_channels(1) == 3
+
+
+@pytest.mark.parametrize(
+    ("maps", "scored"),
+    [
+        ("image -> labels", True),
+        ("image, labels -> labels", True),
+        ("image -> image", True),
+        ("labels -> image", False),
+        ("noise -> image", False),
+        ("noise -> image, labels", False),
+    ],
+)
+def test_what_makes_label_maps_of_images_is_scored(maps, scored):
+    assert mapping(maps).predicts_labels is scored
