@@ -2,13 +2,15 @@
 
     python benchmarks/harness/same_outputs.py keep FOLDER       # before the change; trains for some five minutes
     python benchmarks/harness/same_outputs.py compare FOLDER    # after it, on the same machine
+    python benchmarks/harness/same_outputs.py train FOLDER      # after it: train all cells anew
 
 `keep` trains a small benchmark with cells of every kind (supervised, adversarial with placebos, refiner over folds,
 tuned, label fractions, pseudo-labels, painter, synthetic data) and keeps what the commands below print of its records,
 and `plan --json` of every packaged benchmark, keys included. `compare` runs the commands again on the same records and
 the same folder and names each output that differs: JSON and CSV by the fields that do, text by its changed lines.
 Datasets that lie in $SEGBENCH_DATA have keys in their plans, others have none.
-It ends with 1 if a byte differs, with `--values` only if a number or a field does.
+It ends with 1 if a byte differs, with `--values` only if a number or a field does. `train` trains the same cells in a
+folder of their own and ends with 1 if a key or a bit of any result differs (not of cells whose budget is in seconds).
 """
 
 from __future__ import annotations
@@ -81,6 +83,7 @@ PACKAGED = sorted(
     Path(file.name).stem for file in files("segbench.benchmarks").iterdir() if file.name.endswith(".yaml")
 )
 NEEDS_NO_EXTRA = {"adversarial-refinement": ["--only", "deeplab+refiner+critic", "--only", "deeplab+refiner"]}
+TRAINED = ("status", "scores", "per_class", "definitions", "health", "generation", "refinement")
 COMMANDS = {
     "report.txt": ["report", RECORDS, "--per-class"],
     "report.md": ["report", RECORDS, "--format", "markdown", "--per-class"],
@@ -135,6 +138,24 @@ def compare(folder: Path, values_only: bool) -> int:
     return differing
 
 
+def train(folder: Path) -> int:
+    """Train the benchmark once more and print which records differ in what training decides; return how many do."""
+    printed(folder, ["run", "everything.yaml", "--results", "again"])
+    kept, again = results(folder / RECORDS), results(folder / "again" / "everything")
+    differing = {key for key in kept.keys() | again.keys() if kept.get(key) != again.get(key)}
+    for key in sorted(differing):
+        print(f"{key}: {kept.get(key, 'no record')}\n    -> {again.get(key, 'no record')}")
+    print(f"{len(differing)} of {len(kept)} records differ in {', '.join(TRAINED)}")
+    return len(differing)
+
+
+def results(folder: Path) -> dict[str, dict[str, object]]:
+    """Return by key what training decides of each record whose budget is a number of steps."""
+    records = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    stepped = [record for record in records if record["spec"]["method"]["protocol"]["budget"]["steps"] is not None]
+    return {record["key"]: {name: record[name] for name in TRAINED} for record in stepped}
+
+
 def changed(name: str, before: str, after: str) -> list[str]:
     """Return the fields of JSON that differ, or the lines of anything else."""
     if name.endswith(".json"):
@@ -169,14 +190,16 @@ def flat(value: object, path: str = "") -> dict[str, object]:
 
 
 def main() -> None:
-    """Keep or compare."""
+    """Keep, compare or train again."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["keep", "compare"])
+    parser.add_argument("step", choices=["keep", "compare", "train"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--values", action="store_true", help="let words differ, but no number and no field")
     given = parser.parse_args()
     if given.step == "keep":
         keep(given.folder.absolute())
+    elif given.step == "train":
+        sys.exit(1 if train(given.folder.absolute()) else 0)
     else:
         sys.exit(1 if compare(given.folder.absolute(), given.values) else 0)
 
