@@ -1,1 +1,1 @@
-"""Pictures of predictions: sample panels, heat maps, class evidence."""
+"""Pictures of predictions: sample panels, class evidence, discriminator scores."""

@@ -1,11 +1,10 @@
-"""Pictures that explain a prediction: where the evidence for each class lies, and what the critic thinks of it.
+"""Pictures that explain a prediction: the Grad-CAM evidence for each class, and the discriminator's scores.
 
-Grad-CAM: where in an image a network finds the evidence for a class, seen at one of its layers.
-
-R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017;
-for segmentation, where a class's score is the sum of its logits over the pixels that are taken for it, K. Vinogradova
-et al., "Towards Interpretable Semantic Segmentation via Gradient-weighted Class Activation Mapping", AAAI 2020. With
-the feature maps A_k of the layer, M_c the pixels of class c and y_c its logits:
+Grad-CAM shows where in an image a network finds the evidence for a class, as seen at one of its layers: R. R. Selvaraju
+et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017; for segmentation,
+where a class's score is the sum of its logits over the pixels that are taken for it, K. Vinogradova et al., "Towards
+Interpretable Semantic Segmentation via Gradient-weighted Class Activation Mapping", AAAI 2020. With the feature maps
+A_k of the layer, M_c the pixels of class c and y_c its logits:
 
     alpha_k = mean over positions of d(sum over M_c of y_c) / dA_k
     evidence = ReLU(sum over k of alpha_k A_k), divided by its maximum
@@ -23,22 +22,8 @@ from torch.nn import functional
 
 from segbench.errors import OptionError
 
-from .drawing import (
-    as_rgb,
-    colour_bar,
-    diverging,
-    diverging_table,
-    outlined,
-    overlay,
-    resampled,
-    sequential,
-    sequential_table,
-    span,
-    stacked,
-    tile_size,
-    tiled,
-    titled,
-)
+from .colour_maps import DIVERGING, SEQUENTIAL, diverging, sequential, span
+from .drawing import add_title, arrange_tiles, as_rgb, colour_bar, outline, overlay, resample, stack, tile_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,13 +42,16 @@ if TYPE_CHECKING:
 _COLUMNS = 4
 
 
-_HEAT = 0.65  # how much of what heat covers is heat
+_OPACITY = 0.65  # of evidence over the image
 
 
-_CONTRAST = 0.5  # of the image below: with more, its light and dark would be taken for heat
+_CONTRAST = 0.5  # of the image below: with more, its light and dark would be taken for evidence
 
 
 _MID_GREY = 127.5
+
+
+_MOST_NAMED = 5  # layers in the message about an unknown one
 
 
 def evidence_picture(
@@ -76,22 +64,22 @@ def evidence_picture(
 ) -> Picture | None:
     """Return the prediction over the image (C, H, W), and the evidence (Grad-CAM) for each class predicted there.
 
-    Evidence is seen at `layer`, or at `gradcam.default_layer`; without such a layer there is no picture. Raises
-    OptionError for a layer that does not fit.
+    Evidence is taken at `layer`, or at `default_layer`; without such a layer there is no picture. Raises OptionError
+    for a layer that does not fit.
     """
-    seen_at = layer or default_layer(network, prediction.images)
-    if seen_at is None:
+    layer = layer or default_layer(network, prediction.images)
+    if layer is None:
         return None
-    evidence = class_evidence(network, prediction.images, prediction.labels, seen_at)
-    return draw_evidence(image, prediction.labels, evidence, classes, palette, seen_at)
+    evidence = class_evidence(network, prediction.images, prediction.labels, layer)
+    return draw_evidence(image, prediction.labels, evidence, classes, palette, layer)
 
 
-def critic_picture(
+def discriminator_picture(
     score_map: ScoreMap, boundary: float | None, prediction: Prediction, image: NDArray[Any], palette: Palette
 ) -> Picture:
-    """Return the prediction over the image (C, H, W), and how real each of its pixels looks to the critic.
+    """Return the prediction over the image (C, H, W), and how real each of its pixels looks to the discriminator.
 
-    `boundary` is the score between real and fake; None where the critic's loss has none.
+    `boundary` is the score between real and fake; None where the adversarial loss states none.
     """
     with torch.no_grad():
         scores = score_map(prediction.images, prediction.logits)
@@ -106,52 +94,51 @@ def draw_evidence(
     palette: Palette,
     layer: str,
 ) -> Picture:
-    """Return a tile a class: evidence (H, W) of 0 to 1 as heat over the grey image, the class's region outlined."""
+    """Return a tile a class: evidence (H, W) of 0 to 1 in colour over the grey image, the class's region outlined."""
     size = tile_size(*labels.shape)
-    image, labels = resampled(image, size), resampled(labels, size)
+    image, labels = resample(image, size), resample(labels, size)
     grey = _MID_GREY + _CONTRAST * (as_rgb(image).mean(axis=2, keepdims=True) - _MID_GREY)
-    tiles = [titled(overlay(image, labels, palette), "prediction")]
+    tiles = [add_title(overlay(image, labels, palette), "prediction")]
     for class_id, values in evidence.items():
-        heat = _HEAT * sequential(resampled(values, size)) + (1 - _HEAT) * grey
+        mixed = _OPACITY * sequential(resample(values, size)) + (1 - _OPACITY) * grey
         region = np.asarray(labels == class_id, dtype=np.uint8)
-        tiles.append(titled(outlined(np.rint(heat).astype(np.uint8), region), f"evidence for {classes[class_id]}"))
-    picture = tiled(tiles, _COLUMNS)
+        tiles.append(add_title(outline(np.rint(mixed).astype(np.uint8), region), f"evidence for {classes[class_id]}"))
+    picture = arrange_tiles(tiles, _COLUMNS)
     marks = ("0", f"Grad-CAM at {layer}", "1") if picture.shape[1] > 2 * tiles[0].shape[1] else ("0", "1")
-    bar = colour_bar(_over_grey(sequential_table()), marks, picture.shape[1])
-    return stacked([picture, bar])
+    bar = colour_bar(_over_grey(SEQUENTIAL), marks, picture.shape[1])
+    return stack([picture, bar])
 
 
 def draw_scores(
     image: NDArray[Any], labels: Labels, scores: NDArray[np.floating[Any]], palette: Palette, boundary: float | None
 ) -> Picture:
-    """Return the prediction, and the critic's scores (H, W) as heat with the predicted regions outlined.
+    """Return the prediction, and the discriminator's scores (H, W) as colours with the predicted regions outlined.
 
     White stands for the boundary between real and fake, or for the median of the scores where there is none.
     """
     size = tile_size(*labels.shape)
-    image, labels = resampled(image, size), resampled(labels, size)
+    image, labels = resample(image, size), resample(labels, size)
     centre, name = (float(np.median(scores)), "median") if boundary is None else (boundary, "boundary")
     reach = span(scores, centre)
-    heat = outlined(diverging(resampled(scores, size), centre), labels)
-    picture = tiled([titled(overlay(image, labels, palette), "prediction"), titled(heat, "critic's score")], _COLUMNS)
+    coloured = outline(diverging(resample(scores, size), centre), labels)
+    picture = arrange_tiles(
+        [add_title(overlay(image, labels, palette), "prediction"), add_title(coloured, "critic's score")], _COLUMNS
+    )
     low, high = ("less real", "more real") if boundary is None else ("fake", "real")
     marks = (f"{centre - reach:.3g} {low}", f"{centre:.3g} {name}", f"{high} {centre + reach:.3g}")
-    return stacked([picture, colour_bar(diverging_table(), marks, picture.shape[1])])
+    return stack([picture, colour_bar(DIVERGING, marks, picture.shape[1])])
 
 
 def _over_grey(table: Picture) -> Picture:
-    """Return the colours of heat as they look over mid grey."""
-    mixed: Picture = np.rint(_HEAT * table + (1 - _HEAT) * _MID_GREY).astype(np.uint8)
+    """Return the colours of evidence as they look over mid grey."""
+    mixed: Picture = np.rint(_OPACITY * table + (1 - _OPACITY) * _MID_GREY).astype(np.uint8)
     return mixed
-
-
-_NAMED = 5  # names in the message about a layer that there is not
 
 
 def class_evidence(
     network: nn.Module, images: Tensor, labels: NDArray[np.integer[Any]], layer: str
 ) -> dict[int, Evidence]:
-    """Return the evidence for each class that `labels` hold, (H, W) in [0, 1]; 0 all over where none speaks for it.
+    """Return the evidence for each class that `labels` hold, (H, W) in [0, 1]; 0 where nothing speaks for it.
 
     The network is in evaluation mode and returns logits (1, K, H, W); its gradients and weights stay as they are.
 
@@ -169,7 +156,7 @@ def class_evidence(
         score = logits[0, class_id][regions == class_id].sum()
         cam = grad_cam(maps.detach(), _gradient(score, maps, layer))
         whole = functional.interpolate(cam, size, mode="bilinear", align_corners=False)
-        evidence[class_id] = _normalised(whole[0, 0, : images.shape[2], : images.shape[3]])
+        evidence[class_id] = _scale_to_1(whole[0, 0, : images.shape[2], : images.shape[3]])
     return evidence
 
 
@@ -180,9 +167,9 @@ def grad_cam(maps: Tensor, gradient: Tensor) -> Tensor:
 
 
 def default_layer(network: nn.Module, images: Tensor) -> str | None:
-    """Return the convolution that is run last of those whose output has more channels than classes; None without one.
+    """Return the last convolution to run whose output has more channels than there are classes; None without one.
 
-    The network is run once on images (N, C, H, W) to see what runs when.
+    The network is run once on images (N, C, H, W) to learn in which order its layers run.
     """
     ran: list[tuple[str, int]] = []
 
@@ -205,7 +192,7 @@ def default_layer(network: nn.Module, images: Tensor) -> str | None:
 
 
 def padded_size(network: nn.Module, layer: str, images: Tensor) -> tuple[int, int]:
-    """Return the height and width that the images have around a layer: what holds it may state the sizes it takes."""
+    """Return the height and width to which images are padded around a layer: modules that hold it may state sizes."""
     parts = layer.split(".")
     around = [network.get_submodule(".".join(parts[:depth])) for depth in range(len(parts))]
     multiple, minimum = (
@@ -217,14 +204,14 @@ def padded_size(network: nn.Module, layer: str, images: Tensor) -> tuple[int, in
 
 def _feature_maps(network: nn.Module, images: Tensor, layer: str) -> tuple[Tensor, Tensor]:
     """Return a layer's output, (1, k, h, w), and the logits as a function of it."""
-    module = _module(network, layer)
-    seen: list[Tensor] = []
+    module = _find_layer(network, layer)
+    outputs: list[Tensor] = []
 
     def cut(module: nn.Module, inputs: Any, output: Any) -> Tensor:
         if not isinstance(output, torch.Tensor) or output.ndim != 4:
             raise OptionError(f"layer {layer!r} gives no feature maps (N, channels, height, width); name a convolution")
-        seen.append(output.detach().requires_grad_())
-        return seen[-1].clone()  # what follows may work in place, which a leaf forbids
+        outputs.append(output.detach().requires_grad_())
+        return outputs[-1].clone()  # later layers may work in place, which a leaf forbids
 
     handle = module.register_forward_hook(cut)
     try:
@@ -232,9 +219,9 @@ def _feature_maps(network: nn.Module, images: Tensor, layer: str) -> tuple[Tenso
             logits = network(images).float()
     finally:
         handle.remove()
-    if not seen:
+    if not outputs:
         raise OptionError(f"layer {layer!r} is not run on these images; name another one")
-    return seen[-1], logits
+    return outputs[-1], logits
 
 
 def _gradient(score: Tensor, maps: Tensor, layer: str) -> Tensor:
@@ -244,21 +231,20 @@ def _gradient(score: Tensor, maps: Tensor, layer: str) -> Tensor:
         [gradient] = torch.autograd.grad(score, maps, retain_graph=True, allow_unused=True)
     if gradient is None:
         raise OptionError(
-            f"what the network predicts does not depend on layer {layer!r}, or a step behind it has no gradient; "
-            "name another layer"
+            f"the prediction does not depend on layer {layer!r}, or a later step has no gradient; name another layer"
         )
     return gradient
 
 
-def _module(network: nn.Module, layer: str) -> nn.Module:
+def _find_layer(network: nn.Module, layer: str) -> nn.Module:
     modules: dict[str, nn.Module] = {name: module for name, module in network.named_modules() if name}
     if layer not in modules:
-        close = get_close_matches(layer, modules, n=_NAMED, cutoff=0.0)
+        close = get_close_matches(layer, modules, n=_MOST_NAMED, cutoff=0.0)
         raise OptionError(f"the network has no layer {layer!r}; the nearest names are {', '.join(close)}")
     return modules[layer]
 
 
-def _normalised(evidence: Tensor) -> Evidence:
+def _scale_to_1(evidence: Tensor) -> Evidence:
     top = evidence.max()
     array: Evidence = (evidence / top if top > 0 else torch.zeros_like(evidence)).cpu().numpy()
     return array

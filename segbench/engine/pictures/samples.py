@@ -1,4 +1,4 @@
-"""The few sample pictures that are kept beside a record."""
+"""Sample pictures of a cell: label maps, panels, class evidence and discriminator scores of a few images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segbench.engine.numerics import memory_errors_named
 from segbench.errors import SegbenchError
 
 from .drawing import label_map, panel
-from .explain import critic_picture, evidence_picture
+from .explain import discriminator_picture, evidence_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,25 +39,25 @@ def write_samples(
     """Write, for `protocol.keep.samples` images spread evenly over a split, what the network predicts and why.
 
     <id>.png is the label map, a palette PNG; <id>.panel.png shows image, truth, prediction and the prediction over the
-    image; <id>.evidence.png where in the image the evidence for each class lies, if the network has a layer that shows
-    it; <id>.critic.png what the critic thinks of the prediction, if there is a `score_map` that takes whole images. All
-    methods of a benchmark show the same images. Leaves the network in evaluation mode.
+    image; <id>.evidence.png the evidence for each class, if the network has a layer to take it from; <id>.critic.png
+    the discriminator's scores of the prediction, if there is a `score_map` that takes whole images. All methods of a
+    benchmark show the same images. Leaves the network in evaluation mode.
     """
     network.eval()
-    places = spread(len(resident), protocol.keep.samples)
-    if places:
+    chosen = choose_evenly(len(resident), protocol.keep.samples)
+    if chosen:
         folder.mkdir(parents=True, exist_ok=True)
-    for index in places:
+    for index in chosen:
         image, name = resident.image(index), file_name(resident.ids[index])
         prediction = predict_image(network, image, resident.white, protocol)
         pixels, labels, truth = image.cpu().numpy(), prediction.labels, resident.labels(index).cpu().numpy()
         label_map(labels, dataset.palette, dataset.ignore_index).save(folder / f"{name}.png")
         Image.fromarray(panel(pixels, truth, labels, dataset.palette)).save(folder / f"{name}.panel.png")
-        # A trained cell is not lost for a picture: one may need more memory than the evaluation did, and a critic may
-        # take nothing but crops.
+        # A trained cell is not lost for a picture: one may need more memory than the evaluation did, and a
+        # discriminator may take nothing but crops.
         with suppress(SegbenchError), memory_errors_named(resident.device):
             if score_map is not None:
-                picture = critic_picture(score_map, score_boundary, prediction, pixels, dataset.palette)
+                picture = discriminator_picture(score_map, score_boundary, prediction, pixels, dataset.palette)
                 Image.fromarray(picture).save(folder / f"{name}.critic.png")
         with suppress(SegbenchError), memory_errors_named(resident.device):
             evidence = evidence_picture(network, prediction, pixels, dataset.classes, dataset.palette)
@@ -65,13 +65,13 @@ def write_samples(
                 Image.fromarray(evidence).save(folder / f"{name}.evidence.png")
 
 
-def spread(length: int, count: int) -> list[int]:
-    """Return at most `count` places spread evenly over a sequence, in order.
+def choose_evenly(length: int, count: int) -> list[int]:
+    """Return at most `count` indices spread evenly over a sequence, in order.
 
-    >>> spread(10, 3), spread(2, 4)
+    >>> choose_evenly(10, 3), choose_evenly(2, 4)
     ([0, 4, 9], [0, 1])
     """
-    return sorted({round(place) for place in np.linspace(0, length - 1, min(count, length)).tolist()})
+    return sorted({round(index) for index in np.linspace(0, length - 1, min(count, length)).tolist()})
 
 
 def file_name(sample_id: str) -> str:

@@ -12,8 +12,8 @@ from segbench.engine.data.files import find_images, read_image
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import memory_errors_named
-from segbench.engine.pictures.drawing import label_map, overlay, stacked
-from segbench.engine.pictures.explain import critic_picture, evidence_picture
+from segbench.engine.pictures.drawing import label_map, overlay, stack
+from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
 from segbench.engine.recorded import find_record, load_network
 from segbench.errors import DataError, OptionError, RecordError
 
@@ -130,10 +130,10 @@ def explain(recorded: RecordedNetwork, prediction: Prediction, image: NDArray[An
     parts = [] if evidence is None else [evidence]
     if recorded.score_map is not None:
         boundary = recorded.score_boundary
-        parts.append(critic_picture(recorded.score_map, boundary, prediction, image, dataset.palette))
+        parts.append(discriminator_picture(recorded.score_map, boundary, prediction, image, dataset.palette))
     if not parts:
         raise OptionError(
             "the network has no convolution with more channels than classes, so there is no layer to explain it by; "
             "name a layer that gives feature maps with --layer"
         )
-    return stacked(parts)
+    return stack(parts)

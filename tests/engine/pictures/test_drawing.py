@@ -7,26 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from segbench.engine.pictures.colour_maps import SEQUENTIAL
 from segbench.engine.pictures.drawing import (
-    STEPS,
+    add_title,
+    arrange_tiles,
     as_rgb,
     colour_bar,
-    colours,
-    diverging,
-    diverging_table,
+    colour_labels,
     label_map,
-    outlined,
+    outline,
     overlay,
     panel,
-    resampled,
+    resample,
     sample_grid,
-    sequential,
-    sequential_table,
-    span,
-    stacked,
+    stack,
     tile_size,
-    tiled,
-    titled,
 )
 
 
@@ -43,40 +38,39 @@ def test_a_tile_is_neither_too_small_for_words_nor_larger_than_a_screen(height, 
 
 def test_resampling_repeats_or_leaves_out_pixels_and_makes_up_none():
     labels = np.array([[0, 1], [2, 255]], dtype=np.uint8)
-    assert resampled(labels, (2, 4)).tolist() == [[0, 0, 1, 1], [2, 2, 255, 255]]
-    assert resampled(np.arange(9)[None], (1, 3)).tolist() == [[1, 4, 7]]
-    assert resampled(np.zeros((3, 4, 5)), (8, 10)).shape == (3, 8, 10)
+    assert resample(labels, (2, 4)).tolist() == [[0, 0, 1, 1], [2, 2, 255, 255]]
+    assert resample(np.arange(9)[None], (1, 3)).tolist() == [[1, 4, 7]]
+    assert resample(np.zeros((3, 4, 5)), (8, 10)).shape == (3, 8, 10)
 
 
 def test_a_title_stands_above_its_picture_and_changes_nothing_in_it():
     picture = filled(5, 220, 90)
-    tile = titled(picture, "a name")
+    tile = add_title(picture, "a name")
     np.testing.assert_array_equal(tile[-5:], picture)
     assert tile[:-5].min() < 100
-    np.testing.assert_array_equal(titled(picture, "")[:-5], 255)
+    np.testing.assert_array_equal(add_title(picture, "")[:-5], 255)
 
 
 def test_a_long_title_makes_no_tile_wider():
-    assert titled(filled(5, 220, 90), "a name of very many words, none of which is needed" * 3).shape[1] == 220
+    assert add_title(filled(5, 220, 90), "a name of very many words, none of which is needed" * 3).shape[1] == 220
 
 
 def test_tiles_go_from_left_to_right_and_then_down():
-    picture = tiled([filled(2, 3, value) for value in (10, 20, 30)], columns=2)
+    picture = arrange_tiles([filled(2, 3, value) for value in (10, 20, 30)], columns=2)
     rows = [sorted(set(row[row < 255].tolist())) for row in picture[..., 0]]
     assert [row for row in rows if row] == [[10, 20], [10, 20], [30], [30]]
 
 
 def test_stacked_pictures_are_filled_up_with_white():
-    picture = stacked([filled(1, 2, 0), filled(1, 3, 0)])
+    picture = stack([filled(1, 2, 0), filled(1, 3, 0)])
     assert picture[..., 0].tolist() == [[0, 0, 255], [0, 0, 0]]
 
 
 def test_a_colour_bar_runs_from_the_first_colour_to_the_last():
-    table = sequential_table()
-    bar = colour_bar(table, ("0", "0.5", "1"), 300)
+    bar = colour_bar(SEQUENTIAL, ("0", "0.5", "1"), 300)
     coloured = [pixel for pixel in bar[0].tolist() if pixel != [255, 255, 255]]
-    assert coloured[0] == table[0].tolist()
-    assert coloured[-1] == table[-1].tolist()
+    assert coloured[0] == SEQUENTIAL[0].tolist()
+    assert coloured[-1] == SEQUENTIAL[-1].tolist()
     assert bar.shape[1] == 300
 
 
@@ -103,7 +97,7 @@ def test_labels_beyond_8_bits_become_a_16_bit_png(tmp_path, classes, ignore_inde
 
 
 def test_labels_take_the_colours_of_the_palette_and_ignored_ones_are_white():
-    assert colours(LABELS, PALETTE).tolist() == [[[10, 20, 30], [200, 100, 0], [255, 255, 255]]]
+    assert colour_labels(LABELS, PALETTE).tolist() == [[[10, 20, 30], [200, 100, 0], [255, 255, 255]]]
 
 
 def test_an_overlay_is_half_image_half_colour_and_clear_where_ignored():
@@ -142,72 +136,10 @@ def test_borders_of_regions_are_black_inside_and_white_outside():
     regions = np.zeros((4, 5), dtype=np.uint8)
     regions[1:3, 2] = 1
     grey = np.full((4, 5, 3), 128, dtype=np.uint8)
-    drawn = outlined(grey, regions)
+    drawn = outline(grey, regions)
     expected = [[128, 128, 255, 128, 128], [128, 255, 0, 255, 128], [128, 255, 0, 255, 128], [128, 128, 255, 128, 128]]
     assert drawn[..., 0].tolist() == expected
     assert grey.min() == 128
-
-
-# What people without red or green cones see, in linear sRGB: G. Machado et al., IEEE TVCG 2009, severity 1.
-PROTANOPIA = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-
-
-DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-
-
-def linear(colours):
-    encoded = np.asarray(colours) / 255
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-
-
-def cielab(light):
-    """CIELAB (D65) of linear sRGB, by the formulas of CIE 15: not the space that the scales are made in."""
-    matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    ratios = (light @ matrix.T) / matrix.sum(axis=1)
-    x, y, z = np.where(ratios > (6 / 29) ** 3, np.cbrt(ratios), ratios / (3 * (6 / 29) ** 2) + 4 / 29).T
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
-
-
-def test_the_sequential_scale_rises_evenly_in_lightness():
-    lightness = cielab(linear(sequential_table()))[:, 0]
-    assert (np.diff(lightness) > -0.3).all()  # rounding to 8 bits
-    straight = np.linspace(lightness[0], lightness[-1], STEPS)
-    assert np.abs(lightness - straight).max() < 4
-    assert lightness[-1] - lightness[0] > 70
-
-
-def test_the_diverging_scale_falls_off_from_its_centre_alike_on_both_sides():
-    lab = cielab(linear(diverging_table()))
-    below, above = lab[: STEPS // 2][::-1], lab[STEPS // 2 :]
-    for side in (below, above):
-        assert (np.diff(side[:, 0]) < 0.3).all()
-    assert np.abs(below[:, 0] - above[:, 0]).max() < 12
-
-
-@pytest.mark.parametrize("cones", [np.eye(3), PROTANOPIA, DEUTERANOPIA])
-def test_people_without_red_or_green_cones_tell_the_ends_and_the_centre_apart(cones):
-    for table in (sequential_table(), diverging_table()):
-        low, centre, high = cielab(np.clip(linear(table[[0, STEPS // 2, -1]]) @ np.transpose(cones), 0, 1))
-        distances = [np.linalg.norm(one - other) for one, other in ((low, centre), (centre, high), (low, high))]
-        assert min(distances) > 30
-
-
-def test_values_beyond_the_scale_take_its_ends_and_no_number_the_lowest():
-    low, high = sequential_table()[0].tolist(), sequential_table()[-1].tolist()
-    assert sequential(np.array([-1.0, 0.0, 1.0, 2.0, np.nan])).tolist() == [low, low, high, high, low]
-
-
-def test_the_centre_is_white_and_both_sides_have_one_scale():
-    values = np.array([-1.0, 1.0, 5.0])
-    assert span(values, 1.0) == 4.0
-    below, centre, above = diverging(values, 1.0)
-    assert centre.min() > 240
-    assert above.tolist() == diverging_table()[-1].tolist()
-    assert below.tolist() == diverging_table()[round(0.25 * (STEPS - 1))].tolist()
-
-
-def test_values_that_are_all_equal_are_white():
-    assert diverging(np.full((2, 3), 7.0), 7.0).min() > 240
 
 
 WHITE = [255, 255, 255]

@@ -9,11 +9,12 @@ from torch import nn
 
 from segbench.engine.evaluation.inference import Prediction
 from segbench.engine.model.network import Segmenter
-from segbench.engine.pictures.drawing import diverging_table, tile_size
+from segbench.engine.pictures.colour_maps import DIVERGING
+from segbench.engine.pictures.drawing import tile_size
 from segbench.engine.pictures.explain import (
     class_evidence,
-    critic_picture,
     default_layer,
+    discriminator_picture,
     draw_evidence,
     draw_scores,
     evidence_picture,
@@ -31,6 +32,7 @@ IMAGE = np.full((1, 30, 40), 100, dtype=np.uint8)
 
 
 LABELS = np.zeros((30, 40), dtype=np.uint8)
+LABELS[10:, :20] = 2
 
 
 def tiles_of(picture):
@@ -55,7 +57,7 @@ def test_evidence_is_shown_for_each_class_that_is_there_beside_the_prediction():
 def test_scores_above_the_boundary_are_blue_and_below_it_orange():
     scores = np.where(np.arange(40) < 30, -1.0, 0.5) * np.ones((30, 1))
     _, heat, _ = tiles_of(draw_scores(IMAGE, np.zeros_like(LABELS), scores, PALETTE, boundary=0.0))
-    assert heat[0, 0].tolist() == diverging_table()[0].tolist()
+    assert heat[0, 0].tolist() == DIVERGING[0].tolist()
     red, _, blue = heat[0, -1].astype(int)
     assert blue > red
 
@@ -65,7 +67,7 @@ def test_without_a_boundary_the_median_is_white():
     scores[:5] = 9.0
     _, heat, _ = tiles_of(draw_scores(IMAGE, np.zeros_like(LABELS), scores, PALETTE, boundary=None))
     assert heat[-1, 0].min() > 240
-    assert heat[0, 0].tolist() == diverging_table()[-1].tolist()
+    assert heat[0, 0].tolist() == DIVERGING[-1].tolist()
 
 
 def test_the_regions_that_were_predicted_are_outlined():
@@ -75,7 +77,7 @@ def test_the_regions_that_were_predicted_are_outlined():
 
 def test_a_critic_may_score_at_a_coarser_resolution():
     prediction = Prediction(torch.zeros(1, 3, 30, 40), torch.zeros(1, 3, 30, 40), averaged=False)
-    picture = critic_picture(lambda images, logits: torch.ones(1, 1, 3, 4), None, prediction, IMAGE, PALETTE)
+    picture = discriminator_picture(lambda images, logits: torch.ones(1, 1, 3, 4), None, prediction, IMAGE, PALETTE)
     assert picture.dtype == np.uint8
 
 
