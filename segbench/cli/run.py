@@ -62,8 +62,8 @@ def run(
 ) -> None:
     """Run a benchmark: recorded cells are done, failed ones are tried again, interrupted ones go on."""
     from segbench.execute.progress import progress_on
+    from segbench.execute.run import ok_records, start_workers, unrecorded
     from segbench.execute.run import run as run_plan
-    from segbench.execute.run import start_workers, unrecorded
     from segbench.plan.warnings import plan_warnings
     from segbench.report import render
     from segbench.store.folder import ResultsFolder
@@ -73,13 +73,15 @@ def run(
     folder.check_writable()
     for warning in plan_warnings(plan, device=device, jobs=jobs):
         typer.echo(f"warning: {warning}", err=True)
-    todo = unrecorded(plan, folder)
+    recorded = ok_records(plan, folder)
+    todo = unrecorded(plan, recorded)
     workers = start_workers(todo) if todo else None
     decode(todo, opened)
     with progress_on(sys.stderr) as listener:
         summary = run_plan(
             plan,
             folder,
+            recorded,
             device=device,
             jobs=jobs,
             timeout=timeout,

@@ -205,7 +205,7 @@ def measure(
     Raises RecordError before anything is timed if the former run was taken under other conditions.
     """
     from segbench.execute.progress import PlainProgress
-    from segbench.execute.speed_test import Request, time_untrained
+    from segbench.execute.speed_test import time_untrained
     from segbench.report.speed_test import check_same_conditions, side_by_side
 
     environment: dict[str, Any] = {}
@@ -216,10 +216,10 @@ def measure(
             check_same_conditions(former[1].conditions, conditions(subject, protocol, found), former[0])
 
     cells = cells_of(given, subject, protocol, registry)
-    request = Request(cells, device, None if subject.reads else subject.size)
-    timed = time_untrained(request, PlainProgress(sys.stderr), accept)
+    size = None if subject.reads else subject.size
+    timed = time_untrained(cells, device=device, size=size, listener=PlainProgress(sys.stderr), accept=accept)
     if timed is None:
-        typer.echo("stopped; half a measurement is none", err=True)
+        typer.echo("stopped; incomplete measurements are not reported", err=True)
         raise typer.Exit(INTERRUPTED)
     found = told(timed, given, subject, protocol, environment)
     return found if former is None else found.model_copy(update={"against": side_by_side(former[1], found)})

@@ -1,18 +1,9 @@
-"""What a run is about, and the jobs it hands to workers.
-
-From what a worker answered to the record of its cell.
-
-What workers are asked to do, by dotted path: this package never imports torch.
-
-What a cell takes over from cells before it: seconds of training, and the settings of the best trial.
-
-Settled by the parent process just before the cell starts, from records that no longer change, so that a cell which is
-resumed takes over the same. The recipe as it is written stays in the record's spec and in the key.
-"""
+"""What a run shares, the jobs that it gives to workers, and the records that it makes of their answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.protocol import Budget
@@ -34,10 +25,13 @@ if TYPE_CHECKING:
     from .progress import Listener
     from .workers import Limits, Workers
 
+# The shortest budget that a cell takes over; records round to it, and no time at all would be no budget.
+SHORTEST_SECONDS = 0.001
+
 
 @dataclass(frozen=True)
 class Functions:
-    """The engine's entry points, each "module:function" called with (job, channel).
+    """The engine's entry points, each "module:function" called with (job, channel): this package never imports torch.
 
     `probe` gets the device as the user wrote it and returns the environment with "machine" and the resolved "device";
     the others get a `segbench.engine.job.CellJob`.
@@ -47,6 +41,9 @@ class Functions:
     preflight: str = "segbench.engine.cell:preflight"
     cell: str = "segbench.engine.cell:run_cell"
     timing: str = "segbench.engine.timing.session:time_cell"
+
+
+ENGINE = Functions()
 
 
 @dataclass(frozen=True)
@@ -63,6 +60,11 @@ class Run:
     interrupt: Interrupt
     environment: Mapping[str, Any]
     checkpoint_seconds: float
+
+    @cached_property
+    def cells(self) -> dict[str, Cell]:
+        """The cells of the plan by key."""
+        return {key_of(cell): cell for cell in self.plan.cells}
 
     @property
     def device(self) -> str:
@@ -91,31 +93,75 @@ def upstream_of(cell: Cell) -> dict[str, str]:
     return {reason: key for reason, key in cell.upstream.items() if key is not None}
 
 
-def settle(run: Run, cell: Cell) -> tuple[Cell, Settled | None]:
-    """Return the cell as it is to be trained, and what it took over from upstream cells.
-
-    It is returned as it is written, with None, where there is nothing to take over or not all of them are ok yet.
-    """
-    if cell.method.tuning is None and cell.method.protocol.budget.like is None:
-        return cell, None
-    records = {key: run.folder.read(key) for key in upstream_of(cell).values()}
-    finished = {key: record for key, record in records.items() if record is not None and record.status == "ok"}
-    if len(finished) < len(records):
-        return cell, None
-    return settled(cell, {key_of(planned): planned for planned in run.plan.cells}, finished)
-
-
 def cell_job(run: Run, cell: Cell) -> CellJob:
     """Return the job of a cell as it is to be trained; paths are absolute, for a worker has its own working folder."""
     path = run.folder.path.absolute()
-    upstream = {reason: str(path / key) for reason, key in upstream_of(cell).items()}
     return CellJob(
-        cell=settle(run, cell)[0],
+        cell=cell,
         folder=str(path / key_of(cell)),
         device=run.device,
-        upstream=upstream,
+        upstream={reason: str(path / key) for reason, key in upstream_of(cell).items()},
         checkpoint_seconds=run.checkpoint_seconds,
     )
+
+
+def upstream_records(run: Run, cell: Cell, known: Mapping[str, Record] | None = None) -> dict[str, Record | None]:
+    """Return the records of the cells that a cell needs, by reason; those not in `known` are read."""
+    known = known or {}
+    return {reason: known.get(key) or run.folder.read(key) for reason, key in upstream_of(cell).items()}
+
+
+def resolve_upstream(
+    cell: Cell, cells: Mapping[str, Cell], upstream: Mapping[str, Record | None]
+) -> tuple[Cell, Settled | None]:
+    """Return the cell as it is to be trained, and what it takes over from the cells that it needs.
+
+    That is the recipe of its best trial, which has the largest mIoU on val (of equal ones the first), and seconds of
+    training. `cells` are those of the plan by key, `upstream` the records of those that the cell needs by reason. The
+    cell is returned as it is written, with None, where it takes nothing over or not all of them are ok yet. Records of
+    upstream cells no longer change, so a cell that is resumed takes over the same; spec and key of its own record are
+    those of the recipe as it is written.
+    """
+    records = {reason: record for reason, record in upstream.items() if record is not None and record.status == "ok"}
+    if len(records) < len(upstream):
+        return cell, None
+    method, trials = cell.method, _trials(cell, records)
+    winner, seconds = _best(trials), _seconds(cell, records)
+    if winner is None and seconds is None:
+        return cell, None
+    if winner is not None:
+        method = method.with_recipe_of(cells[winner].method)
+    if seconds is not None:
+        method = _with_budget(method, Budget(seconds=seconds))
+    return cell.model_copy(update={"method": method}), Settled(seconds=seconds, trials=trials, winner=winner)
+
+
+def _trials(cell: Cell, records: Mapping[str, Record]) -> list[Trial]:
+    tuning = cell.method.tuning
+    if tuning is None:
+        return []
+    found = [(name, records[reason]) for reason, name in cell.method.trials.items()]
+    return [
+        Trial(key=record.key, settings=tuning.trials[name], miou=record.scores.miou if record.scores else None)
+        for name, record in found
+    ]
+
+
+def _best(trials: Sequence[Trial]) -> str | None:
+    """Return the key of the best trial; one without a mIoU is worse than any other."""
+    scores = [-1.0 if trial.miou is None else trial.miou for trial in trials]
+    return trials[scores.index(max(scores))].key if trials else None
+
+
+def _seconds(cell: Cell, records: Mapping[str, Record]) -> float | None:
+    if cell.method.protocol.budget.like is None:
+        return None
+    train = records["budget"].train
+    return max(train.seconds if train else 0.0, SHORTEST_SECONDS)
+
+
+def _with_budget(method: Method, budget: Budget) -> Method:
+    return method.model_copy(update={"protocol": method.protocol.model_copy(update={"budget": budget})})
 
 
 def finished_record(
@@ -156,62 +202,3 @@ def _identity(cell: Cell) -> dict[str, Any]:
         "spec": cell.model_dump(mode="json", exclude={"dataset": {"root"}}),
         "plugin_files": plugin_files(names_of(cell)),
     }
-
-
-ENGINE = Functions()
-
-
-# What records round to; a budget of no time at all is none.
-SHORTEST_SECONDS = 0.001
-
-
-def settled(cell: Cell, cells: Mapping[str, Cell], records: Mapping[str, Record]) -> tuple[Cell, Settled | None]:
-    """Return the cell as it is to be trained, and what it took over; None if that is nothing.
-
-    `cells` and `records` hold, by key, at least the upstream cells, all ok. The best trial has the largest mIoU on val;
-    of equal ones it is the first.
-    """
-    method, trials = cell.method, _trials(cell, records)
-    winner = _best(trials)
-    if winner is not None:
-        method = method.with_recipe_of(cells[winner].method)
-    seconds = _seconds(cell, records)
-    if seconds is not None:
-        method = _with_budget(method, Budget(seconds=seconds))
-    if winner is None and seconds is None:
-        return cell, None
-    return cell.model_copy(update={"method": method}), Settled(seconds=seconds, trials=trials, winner=winner)
-
-
-def _trials(cell: Cell, records: Mapping[str, Record]) -> list[Trial]:
-    tuning = cell.method.tuning
-    if tuning is None:
-        return []
-    found = [(name, records[_key(cell, reason)]) for reason, name in cell.method.trials.items()]
-    return [
-        Trial(key=record.key, settings=tuning.trials[name], miou=record.scores.miou if record.scores else None)
-        for name, record in found
-    ]
-
-
-def _best(trials: Sequence[Trial]) -> str | None:
-    """Return the key of the best trial; one without a mIoU is worse than any other."""
-    scores = [-1.0 if trial.miou is None else trial.miou for trial in trials]
-    return trials[scores.index(max(scores))].key if trials else None
-
-
-def _seconds(cell: Cell, records: Mapping[str, Record]) -> float | None:
-    if cell.method.protocol.budget.like is None:
-        return None
-    train = records[_key(cell, "budget")].train
-    return max(train.seconds if train else 0.0, SHORTEST_SECONDS)
-
-
-def _key(cell: Cell, reason: str) -> str:
-    key = cell.upstream[reason]
-    assert key is not None, "a cell runs only once its data is at hand"
-    return key
-
-
-def _with_budget(method: Method, budget: Budget) -> Method:
-    return method.model_copy(update={"protocol": method.protocol.model_copy(update={"budget": budget})})

@@ -1,7 +1,4 @@
-"""A run: what is already recorded is dropped, methods are tried, cells run, methods are timed.
-
-Before cells run: every method that has work to do is built and stepped once.
-"""
+"""Run a plan: cells with a record are left out, methods are tried, cells are run, methods are timed."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.errors import CellError, PluginError
 
 from .forkserver import modules_to_preload
-from .jobs import ENGINE, Run, cell_job, key_of, method_of
+from .jobs import ENGINE, Run, cell_job, key_of, method_of, resolve_upstream, upstream_records
 from .pool import Interrupt, Pool
 from .processes import fair_share
 from .schedule import run_cells
@@ -31,6 +28,9 @@ if TYPE_CHECKING:
     from .jobs import Functions
     from .progress import Listener
     from .workers import Event
+
+# For trying a method, unless the run has a limit of its own: one step, but building may fetch pretrained weights.
+PREFLIGHT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,17 @@ class Summary:
         return tuple(record for record in self.records if record.status != "ok")
 
 
+def ok_records(plan: Plan, folder: ResultsFolder) -> dict[str, Record]:
+    """Return the ok records of a plan's cells by key, in plan order."""
+    found = {key: folder.read(key) for key in map(key_of, plan.cells)}
+    return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
+
+
+def unrecorded(plan: Plan, recorded: Mapping[str, Record]) -> list[Cell]:
+    """Return the cells of a plan that have no ok record."""
+    return [cell for cell in plan.cells if cell.key not in recorded]
+
+
 def start_workers(cells: Sequence[Cell]) -> Workers:
     """Return workers for cells; the libraries they share are imported in the background from now on."""
     workers = Workers(modules_to_preload({name for cell in cells for name in cell.versions}))
@@ -60,6 +71,7 @@ def start_workers(cells: Sequence[Cell]) -> Workers:
 def run(
     plan: Plan,
     folder: ResultsFolder,
+    recorded: Mapping[str, Record],
     *,
     device: str,
     jobs: int = 1,
@@ -70,48 +82,36 @@ def run(
     workers: Workers | None = None,
     functions: Functions = ENGINE,
 ) -> Summary:
-    """Run the cells of a plan that have no ok record yet, `jobs` at a time, and return how it went.
+    """Run the cells of a plan that have no ok record in `recorded`, `jobs` at a time, and return how it went.
 
-    `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
-    its share of 90 % of the machine's memory; a checkpoint is written every `checkpoint_seconds`. A cell that fails
-    leaves a record that says why, and the others go on.
+    `recorded` are the `ok_records` of the plan. `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell;
+    `memory_limit` in bytes a worker, by default its share of 90 % of the machine's memory; a checkpoint is written
+    every `checkpoint_seconds`. A cell that fails leaves a record that says why, and the others go on.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
     is full or read-only. Ctrl-C and SIGTERM end it early; the next run resumes.
     """
     folder.check_writable()
-    recorded = ok_records(plan, folder)
-    todo = [cell for cell in plan.cells if cell.key not in recorded]
+    todo = unrecorded(plan, recorded)
     listener.planned(todo, len(recorded))
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in plan.cells):
         return Summary(tuple(recorded.values()))
     with Interrupt() as interrupt:
         limits = Limits(timeout, memory_limit or fair_share(jobs))
         workers = workers or start_workers(plan.cells)
-        environment = probe(workers, functions.probe, device, limits, interrupt, listener)
-        if environment is None:
-            return _summary(plan, recorded, interrupt)
-        context = Run(
-            plan, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
-        )
-        refused = preflight(context, todo)
-        records = recorded if interrupt.requested else run_cells(context, todo, recorded, refused)
-        untimed = {} if interrupt.requested else time_methods(context)
-        return _summary(plan, records, interrupt, untimed)
+        records, untimed = dict(recorded), {}
+        environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
+        if environment is not None:
+            started = Run(
+                plan, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
+            )
+            refused = preflight(started, todo)
+            records = records if interrupt.requested else run_cells(started, todo, recorded, refused)
+            untimed = {} if interrupt.requested else time_methods(started, records)
+        in_order = tuple(records[key] for key in map(key_of, plan.cells) if key in records)
+        return Summary(in_order, interrupt.requested, untimed)
 
 
-def ok_records(plan: Plan, folder: ResultsFolder) -> dict[str, Record]:
-    """Return the ok records of a plan's cells by key, in plan order."""
-    found = {key: folder.read(key) for key in map(key_of, plan.cells)}
-    return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
-
-
-def unrecorded(plan: Plan, folder: ResultsFolder) -> list[Cell]:
-    """Return the cells of a plan that have no ok record."""
-    recorded = ok_records(plan, folder)
-    return [cell for cell in plan.cells if cell.key not in recorded]
-
-
-def probe(
+def probe_device(
     workers: Workers, function: str, device: str, limits: Limits, interrupt: Interrupt, listener: Listener
 ) -> Mapping[str, Any] | None:
     """Ask a worker where it runs, "machine" and the resolved "device" among it; None if interrupted.
@@ -137,19 +137,8 @@ def probe(
     return None
 
 
-def _summary(
-    plan: Plan, records: Mapping[str, Record], interrupt: Interrupt, untimed: Mapping[str, Failure] | None = None
-) -> Summary:
-    found = tuple(records[key] for key in map(key_of, plan.cells) if key in records)
-    return Summary(found, interrupt.requested, untimed or {})
-
-
-# Unless the run has a limit of its own. One step is taken; building may have to fetch pretrained weights.
-LIMIT_SECONDS = 600.0
-
-
 def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]:
-    """Try each (dataset, method) of the cells once; return why those fail that do.
+    """Build and step each (dataset, method) of the cells once; return why those fail that do.
 
     Raises the SegbenchError in which a user's mistake shows. What a plugin does wrong, and a lack of memory, cost only
     the methods concerned.
@@ -168,21 +157,22 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:
             while waiting and pool.has_room:
-                _start(run, pool, by_key[waiting.pop(0)], Path(folder))
+                _try_method(run, pool, by_key[waiting.pop(0)], Path(folder))
             for key, outcome in pool.advance():
-                if (failure := _failure(run, by_key[key], outcome)) is not None:
+                if (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
                     failures[method_of(by_key[key])] = failure
     return failures
 
 
-def _start(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
+def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
     run.listener.started("preflight", cell)
-    limits = replace(run.limits, seconds=run.limits.seconds or LIMIT_SECONDS)
+    limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
+    trained, _ = resolve_upstream(cell, run.cells, upstream_records(run, cell))
     # Not in the cell's own folder: another run may be at work there.
-    pool.start(key_of(cell), run.functions.preflight, cell_job(run, cell), folder / key_of(cell), limits)
+    pool.start(key_of(cell), run.functions.preflight, cell_job(run, trained), folder / key_of(cell), limits)
 
 
-def _failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
+def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
     """Return why a method cannot run, or None if it can; raise a user's mistake."""
     if isinstance(outcome, Failed) and outcome.error and not isinstance(outcome.error, PluginError | CellError):
         raise type(outcome.error)(f"method {cell.method.name!r} on {cell.dataset_name!r}: {outcome.error}")

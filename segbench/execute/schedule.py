@@ -1,7 +1,4 @@
-"""The cells of a run, upstream first, so many at a time, shared with other runs on the same results folder.
-
-Sharing a results folder with other runs: cells are claimed, and what others recorded meanwhile counts.
-"""
+"""The cells of a run: upstream first, so many at a time, shared with other runs on the same results folder."""
 
 from __future__ import annotations
 
@@ -12,7 +9,16 @@ from segbench.plan.key import keep_copies, names_of
 from segbench.store.leases import acquire
 from segbench.store.record import Failure
 
-from .jobs import cell_job, finished_record, key_of, method_of, settle, unfinished_record, upstream_of
+from .jobs import (
+    cell_job,
+    finished_record,
+    key_of,
+    method_of,
+    resolve_upstream,
+    unfinished_record,
+    upstream_of,
+    upstream_records,
+)
 from .pool import Pool
 from .workers import Finished, Outcome
 
@@ -27,6 +33,9 @@ if TYPE_CHECKING:
     from .jobs import Run
     from .workers import Event
 
+_RENEW_SECONDS = 5.0  # between two signs of life for the leases of this run
+_ASK_AGAIN_SECONDS = 1.0  # before a cell that another run works on is looked at again
+
 
 def run_cells(
     run: Run, cells: Sequence[Cell], recorded: Mapping[str, Record], refused: Mapping[tuple[str, str], Failure]
@@ -37,14 +46,14 @@ def run_cells(
     `refused` fail at once.
     """
     schedule = Schedule(run, cells, recorded, refused)
-    with schedule.shares, Pool(run.workers, run.jobs, run.interrupt, schedule.report) as pool:
+    with schedule.shared, Pool(run.workers, run.jobs, run.interrupt, schedule.report) as pool:
         while not schedule.is_done and (pool.is_busy or not run.interrupt.requested):
             if not run.interrupt.requested:
                 schedule.fill(pool)
             for key, outcome in pool.advance():
                 schedule.finish(key, outcome)
             schedule.give_up_lost(pool)
-            schedule.heed_interrupt(pool)
+            schedule.announce_stop(pool)
     return schedule.records
 
 
@@ -64,7 +73,7 @@ class Schedule:
         self._waiting = list(self._cells)
         self._settled: dict[str, Settled | None] = {}
         self._said: set[str] = set()
-        self.shares = Shares(run.folder, self._waiting)
+        self.shared = SharedCells(run.folder, self._waiting)
 
     @property
     def is_done(self) -> bool:
@@ -77,28 +86,28 @@ class Schedule:
 
     def fill(self, pool: Pool) -> None:
         """Start what can start, and record what needs no worker or was run elsewhere."""
-        for key in [key for key in self._waiting if self._upstream_is_known(key)]:
+        for key in [key for key in self._waiting if self._has_upstream(key)]:
             if not pool.has_room:
                 return
-            if not self.shares.is_due(key):
+            if not self.shared.is_due(key):
                 continue
-            taken = self.shares.take(key)
-            # Looked at after the claim: whoever had the cell may have recorded it before giving it back.
-            if (record := self.shares.news(key)) is not None:
+            leased = self.shared.lease(key)
+            # Looked at after the lease: whoever had the cell may have recorded it before giving it back.
+            if (record := self.shared.new_record(key)) is not None:
                 self._waiting.remove(key)
-                self.shares.release(key)
+                self.shared.release(key)
                 self._keep(key, record)
-            elif taken:
+            elif leased:
                 self._waiting.remove(key)
-                self._begin(key, pool)
+                self._start(key, pool)
             else:
                 self._say_once("another run works on some of these cells; their records will count here")
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
         if isinstance(outcome, Finished):
-            settled = self._settled[key]
-            self._record(key, finished_record(self._cells[key], outcome.result, self._run.circumstances, settled))
+            result, settled = outcome.result, self._settled[key]
+            self._record(key, finished_record(self._cells[key], result, self._run.circumstances, settled))
         elif self._run.interrupt.requested:
             self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
         else:
@@ -106,12 +115,12 @@ class Schedule:
 
     def give_up_lost(self, pool: Pool) -> None:
         """Stop cells that another run has taken over, as it may after this process was halted for minutes."""
-        for key in self.shares.lost():
+        for key in self.shared.renew():
             pool.drop(key)
             self._waiting.append(key)
             self._run.listener.notice(f"{self._cells[key].label} was taken over by another run")
 
-    def heed_interrupt(self, pool: Pool) -> None:
+    def announce_stop(self, pool: Pool) -> None:
         """Say what happens next once an early end is asked for."""
         if self._run.interrupt.requested and pool.is_busy:
             self._say_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
@@ -121,46 +130,33 @@ class Schedule:
             self._said.add(message)
             self._run.listener.notice(message)
 
-    def _upstream_is_known(self, key: str) -> bool:
+    def _has_upstream(self, key: str) -> bool:
+        """Tell whether the cells of this run that a cell needs have their records."""
         upstream = upstream_of(self._cells[key]).values()
         return all(needed in self.records or needed not in self._cells for needed in upstream)
 
-    def _begin(self, key: str, pool: Pool) -> None:
-        cell = self._cells[key]
-        if (missing := self._missing_upstream(cell)) is not None:
+    def _start(self, key: str, pool: Pool) -> None:
+        cell, run = self._cells[key], self._run
+        upstream = upstream_records(run, cell, self.records)
+        if (missing := _missing_upstream(cell, upstream)) is not None:
             self._record_unfinished(key, "skipped", Failure(cause=missing))
         elif (failure := self._refused.get(method_of(cell))) is not None:
             self._record_unfinished(key, "failed", failure)
         else:
-            job_cell, self._settled[key] = settle(self._run, cell)
-            self._run.listener.started("cell", job_cell)
-            job = cell_job(self._run, cell)
-            pool.start(key, self._run.functions.cell, job, self._run.folder.cell_folder(key), self._run.limits)
-
-    def _missing_upstream(self, cell: Cell) -> str | None:
-        """Say which upstream cell has no ok record, or None if all have."""
-        for reason, needed in upstream_of(cell).items():
-            record = self.records.get(needed) or self._run.folder.read(needed)
-            if record is None:
-                return f"{reason} needs the cell {needed}, which has no record"
-            if record.status != "ok":
-                cause = f": {record.error.cause}" if record.error else ""
-                return f"{reason} needs {record.method!r} with seed {record.seed}, which is {record.status}{cause}"
-        return None
+            cell, self._settled[key] = resolve_upstream(cell, run.cells, upstream)
+            run.listener.started("cell", cell)
+            pool.start(key, run.functions.cell, cell_job(run, cell), run.folder.cell_folder(key), run.limits)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
-        self._record(key, unfinished_record(self._cells[key], status, failure, self._environment(key)))
-
-    def _environment(self, key: str) -> dict[str, object]:
-        """Return where a cell ran that could not tell itself."""
         protocol = self._cells[key].method.protocol
         chosen = {"threads": protocol.threads, "tf32": protocol.tf32}
-        return {**self._run.environment, **chosen, **self._run.circumstances}
+        environment = {**self._run.environment, **chosen, **self._run.circumstances}
+        self._record(key, unfinished_record(self._cells[key], status, failure, environment))
 
     def _record(self, key: str, record: Record) -> None:
         keep_copies(names_of(self._cells[key]), self._run.folder.cell_folder(key))
         self._run.folder.write(record)
-        self.shares.release(key)
+        self.shared.release(key)
         self._keep(key, record)
 
     def _keep(self, key: str, record: Record) -> None:
@@ -168,21 +164,29 @@ class Schedule:
         self._run.listener.ended("cell", self._cells[key], record.status, record.error)
 
 
-_BEAT_SECONDS = 5.0
+def _missing_upstream(cell: Cell, upstream: Mapping[str, Record | None]) -> str | None:
+    """Say which cell that a cell needs has no ok record, or None if all have."""
+    for reason, record in upstream.items():
+        if record is None:
+            return f"{reason} needs the cell {cell.upstream[reason]}, which has no record"
+        if record.status != "ok":
+            cause = f": {record.error.cause}" if record.error else ""
+            return f"{reason} needs {record.method!r} with seed {record.seed}, which is {record.status}{cause}"
+    return None
 
 
-_ASK_AGAIN_SECONDS = 1.0  # before a cell that another run works on is looked at again
+class SharedCells:
+    """The cells that other runs may work on too, and the leases of this run; entered as a context, it gives all back.
 
-
-class Shares:
-    """The cells that this run has claimed; entered as a context, it gives all back at the end."""
+    Records that other runs write meanwhile count.
+    """
 
     def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
         self._folder = folder
         self._leases: dict[str, Lease] = {}
-        self._found = {key: self._written(key) for key in keys}
+        self._written_before = {key: self._written(key) for key in keys}
         self._ask_again: dict[str, float] = {}
-        self._beaten = time.monotonic()
+        self._renewed = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -192,19 +196,19 @@ class Shares:
             self.release(key)
 
     def is_due(self, key: str) -> bool:
-        """Whether a cell should be looked at, or was so just now and another run works on it."""
+        """Whether a cell should be looked at; not if it was so just now and another run works on it."""
         return time.monotonic() >= self._ask_again.get(key, 0.0)
 
-    def take(self, key: str) -> bool:
-        """Claim a cell; False while another run works on it."""
-        mine = acquire(self._folder, key)
-        if mine is None:
+    def lease(self, key: str) -> bool:
+        """Take a cell for this run; False while another run works on it."""
+        lease = acquire(self._folder, key)
+        if lease is None:
             self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS
             return False
-        self._leases[key] = mine
+        self._leases[key] = lease
         return True
 
-    def news(self, key: str) -> Record | None:
+    def new_record(self, key: str) -> Record | None:
         """Return the record that another run has written of a cell since this run began, unless it was interrupted.
 
         One that failed before is tried again; one that failed meanwhile is not.
@@ -212,14 +216,14 @@ class Shares:
         record = self._folder.read(key)
         if record is None or record.status == "interrupted":
             return None
-        return record if record.status == "ok" or self._written(key) != self._found[key] else None
+        return record if record.status == "ok" or self._written(key) != self._written_before[key] else None
 
-    def lost(self) -> list[str]:
-        """Keep the claims alive; return, and forget, those that another run has taken over."""
-        if time.monotonic() - self._beaten < _BEAT_SECONDS:
+    def renew(self) -> list[str]:
+        """Keep the leases alive; return, and forget, those that another run has taken over."""
+        if time.monotonic() - self._renewed < _RENEW_SECONDS:
             return []
-        self._beaten = time.monotonic()
-        lost = [key for key, mine in self._leases.items() if not mine.renew()]
+        self._renewed = time.monotonic()
+        lost = [key for key, lease in self._leases.items() if not lease.renew()]
         for key in lost:
             del self._leases[key]
         return lost

@@ -1,4 +1,4 @@
-"""After training: methods are timed on this machine, those of a dataset in turn, and their records are completed."""
+"""After training: the methods of a dataset are timed interleaved on this machine, and their records are completed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.engine.job import TimingJob, TimingResult
 
-from .jobs import cell_job, key_of, timed_record
-from .timing_session import device_lock, time_rivals, waiting_for
+from .jobs import cell_job, resolve_upstream, timed_record, upstream_records
+from .timing_session import device_lock, time_interleaved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from segbench.plan.cell import Cell
     from segbench.store.record import Failure, Record
@@ -24,27 +24,28 @@ if TYPE_CHECKING:
 
 # What may differ between records of one method whose networks run equally fast: in spec and environment, in the spec's
 # method, and in its protocol.
-_INDIFFERENT = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method"})
+_IGNORED = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method"})
 
 
-_INDIFFERENT_IN_METHOD = frozenset({"twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "protocol"})
+_IGNORED_IN_METHOD = frozenset({"twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "protocol"})
 
 
-_INDIFFERENT_IN_PROTOCOL = frozenset({"timing", "keep"})
+_IGNORED_IN_PROTOCOL = frozenset({"timing", "keep"})
 
 
-def time_methods(run: Run) -> dict[str, Failure]:
+def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
     """Time each method whose ok records of this machine and device lack it; return why it failed, by the cell's label.
 
-    Those of a dataset are timed in one session, in turn. All seeds of a recipe get the same rows, also those that an
-    earlier run recorded. Methods that were timed before keep their rows, unless the protocol now asks for a full budget
-    and theirs was reduced: a ratio of methods of two sessions also holds what changed on the machine in between, and
-    `Timing.session` tells. Nothing else of this run may be running; no other process times on the device meanwhile.
+    `records` are those of the plan by key. The methods of a dataset are timed in one session, interleaved. All seeds of
+    a recipe get the same rows, also those that an earlier run recorded. Methods that were timed before keep their rows,
+    unless the protocol now asks for a full budget and theirs was reduced: a ratio of methods of two sessions also holds
+    what changed on the machine in between, and `Timing.session` tells. Nothing else of this run may be running; no
+    other process times on the device meanwhile.
     """
-    if not _untimed(run):
+    if not _untimed(run, records):
         return {}
-    with device_lock(run.device, waiting_for(run.device, run.listener, run.interrupt)) as had:
-        return _time_all(run) if had else {}
+    with device_lock(run.device, run.listener, run.interrupt) as locked:
+        return _time_all(run) if locked else {}
 
 
 def lacks_timing(cell: Cell, record: Record) -> bool:
@@ -61,9 +62,9 @@ def recipe(record: Record) -> str:
     """Return a text that is equal for records whose networks run equally fast: all but the seed agrees."""
     method = record.spec.get("method", {})
     shared = {
-        **_without(_INDIFFERENT, {**record.environment, **record.spec}),
-        **_without(_INDIFFERENT_IN_METHOD, method),
-        **_without(_INDIFFERENT_IN_PROTOCOL, method.get("protocol", {})),
+        **_without(_IGNORED, {**record.environment, **record.spec}),
+        **_without(_IGNORED_IN_METHOD, method),
+        **_without(_IGNORED_IN_PROTOCOL, method.get("protocol", {})),
         "winner": _winning_settings(record),
     }
     return json.dumps(shared, sort_keys=True)
@@ -80,11 +81,11 @@ def _without(names: frozenset[str], fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def _untimed(run: Run) -> dict[str, Group]:
+def _untimed(run: Run, records: Mapping[str, Record]) -> dict[str, Group]:
     """Return the cells, with their records, that were run here and not timed, by recipe."""
     found: dict[str, Group] = {}
-    for cell in run.plan.cells:
-        record = run.folder.read(key_of(cell))
+    for key, cell in run.cells.items():
+        record = records.get(key)
         if record is not None and _was_run_here(run, record) and lacks_timing(cell, record):
             found.setdefault(recipe(record), []).append((cell, record))
     return found
@@ -96,18 +97,19 @@ def _was_run_here(run: Run, record: Record) -> bool:
 
 
 def _time_all(run: Run) -> dict[str, Failure]:
-    # Looked for again under the lock: whoever had it may have timed the same methods.
-    untimed = _untimed(run)
-    timed = [record for record in run.folder.records() if record.inference]
+    # Read again under the lock: whoever had it may have timed the same methods.
+    records = {record.key: record for record in run.folder.records()}
+    timed = [record for record in records.values() if record.inference]
+    groups = [group for name, group in _untimed(run, records).items() if not _complete_from(run, name, group, timed)]
     failures: dict[str, Failure] = {}
-    for session in sessions(group for name, group in untimed.items() if not _took_over(run, name, group, timed)):
+    for session in sessions(groups):
         if not run.interrupt.requested:
             failures |= _time_session(run, session)
     return failures
 
 
-def _took_over(run: Run, name: str, group: Group, timed: Iterable[Record]) -> bool:
-    """Complete the records of a recipe by what a record of the same recipe has, if one has enough."""
+def _complete_from(run: Run, name: str, group: Group, timed: Iterable[Record]) -> bool:
+    """Complete the records of a recipe by what another record of the recipe has; False if none has enough."""
     cell = group[0][0]
     other = next((one for one in timed if recipe(one) == name and not lacks_timing(cell, one)), None)
     if other is None:
@@ -137,12 +139,13 @@ def sessions(groups: Iterable[Group]) -> list[dict[str, Group]]:
 
 
 def _timing_job(run: Run, cell: Cell) -> TimingJob:
-    return TimingJob(**dict(cell_job(run, cell)))
+    trained, _ = resolve_upstream(cell, run.cells, upstream_records(run, cell))
+    return TimingJob(**dict(cell_job(run, trained)))
 
 
 def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
     """Time the methods of a session and complete their records; return why those failed that did."""
-    timed = time_rivals(
+    timed = time_interleaved(
         {name: _timing_job(run, group[0][0]) for name, group in session.items()},
         workers=run.workers,
         limits=run.limits,

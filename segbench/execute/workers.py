@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench import errors
 from segbench.plan.machine import cache_folder
 from segbench.registry.plugin_files import expected_hashes
+from segbench.store.process import find_process, parent_of
 from segbench.store.record import Failure
 
 from .blame import blame_for_crash
 from .forkserver import VARIABLE
-from .processes import Process, children, descendants, parent_of, readable, resident_bytes
-from .processes import process as as_process
+from .processes import children, descendants, format_bytes, resident_bytes
 from .worker import LOG, SCRATCH, STOP, TURN, Task, work
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from segbench.errors import SegbenchError
+    from segbench.store.process import Process
 
 
 _LOG_LINES = 40
@@ -126,7 +127,7 @@ class Worker:
         self._answer: Outcome | None = None
         assert process.pid is not None, "the process has been started"
         self.pid = process.pid
-        self._seen, self._server = as_process(self.pid), parent_of(self.pid)
+        self._seen, self._server = find_process(self.pid), parent_of(self.pid)
         _running.add(self.pid)
 
     @property
@@ -164,7 +165,7 @@ class Worker:
             self.stacks()
             self._kill_for(TimedOut(Failure(cause=f"timed out after {seconds:g} s")))
         elif allowed is not None and (used := resident_bytes(self.pid)) > allowed:
-            cause = f"out of memory: used {readable(used)} of {readable(allowed)} allowed"
+            cause = f"out of memory: used {format_bytes(used)} of {format_bytes(allowed)} allowed"
             self.stacks()
             self._kill_for(Died(Failure(cause=cause)))
 
@@ -245,7 +246,7 @@ class Worker:
         if self._seen is None or self._server is None or self._server.pid == os.getpid():
             return []
         found = [one for one in children(self._server.pid) if one.pid not in _running]
-        left = [one for one in found if one.started >= self._seen.started and one.lives]
+        left = [one for one in found if one.started >= self._seen.started and one.is_alive]
         return [one for parent in left for one in (parent, *descendants(parent.pid))]
 
     def _log(self) -> str:

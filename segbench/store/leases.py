@@ -12,15 +12,17 @@ import secrets
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from segbench.errors import RecordError
 
 from .atomic import storage_error, write_atomically
+from .lock import lock, open_lock
+from .process import PROC, Process, find_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from .folder import ResultsFolder
 
@@ -112,8 +114,8 @@ def _write_or_remove(file: TextIO, path: Path, owner: Owner) -> None:
 
 def _take_over(path: Path, owner: Owner) -> bool:
     """Replace an abandoned lease; the file never disappears, so that nobody can make it anew in between."""
-    with _locked(path.parent) as lock:
-        if not _is_abandoned(path, lock):
+    with _locked(path.parent) as lock_file:
+        if not _is_abandoned(path, lock_file):
             return False
         write_atomically(path, json.dumps(asdict(owner)).encode())
     return True
@@ -122,29 +124,24 @@ def _take_over(path: Path, owner: Owner) -> bool:
 @contextmanager
 def _locked(leases: Path) -> Iterator[int]:
     """Hold the lock of a folder of leases; yields its descriptor."""
-    import fcntl
-
-    lock = os.open(leases / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
+    with open_lock(leases / ".lock") as descriptor:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock(descriptor)
         except OSError as error:
             raise RecordError(
                 f"the file system of {leases} has no file locks ({error.strerror}), so runs cannot share it safely; "
                 "choose a folder on another file system with --results"
             ) from error
-        yield lock
-    finally:
-        os.close(lock)
+        yield descriptor
 
 
-def _is_abandoned(path: Path, lock: int) -> bool:
+def _is_abandoned(path: Path, lock_file: int) -> bool:
     owner = _read_owner(path)
     if owner is not None and owner.machine == _machine():
         return not _is_alive(owner)
-    os.utime(lock)  # the file server's clock, not ours, is what the lease's time must be compared with
+    os.utime(lock_file)  # the file server's clock, not ours, is what the lease's time must be compared with
     try:
-        return os.fstat(lock).st_mtime - path.stat().st_mtime > STALE_SECONDS
+        return os.fstat(lock_file).st_mtime - path.stat().st_mtime > STALE_SECONDS
     except FileNotFoundError:  # given back this moment; the next look finds no lease
         return False
 
@@ -159,21 +156,22 @@ def _read_owner(path: Path) -> Owner | None:
 
 def _this_process() -> Owner:
     pid = os.getpid()
-    return Owner(socket.gethostname(), _machine(), pid, _start_time(pid), secrets.token_hex(8))
+    found = find_process(pid)
+    return Owner(socket.gethostname(), _machine(), pid, found.started if found else None, secrets.token_hex(8))
 
 
 def _machine() -> str:
     """Return what identifies the set of processes among which a process id has a meaning."""
     parts = [socket.gethostname()]
     with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
+        parts.append((PROC / "sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink(PROC / "self/ns/pid"))
     return " ".join(parts)
 
 
 def _is_alive(owner: Owner) -> bool:
     if owner.started is not None:
-        return _start_time(owner.pid) == owner.started
+        return Process(owner.pid, owner.started).is_alive
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
@@ -181,13 +179,3 @@ def _is_alive(owner: Owner) -> bool:
     except PermissionError:  # it exists and belongs to another user
         return True
     return True
-
-
-def _start_time(pid: int) -> int | None:
-    """Return the kernel's start time of a process in clock ticks since boot; None if it is dead or cannot be told."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    state, started = fields[0], fields[19]
-    return None if state in "ZX" else int(started)

@@ -9,7 +9,7 @@ from run_functions import FUNCTIONS, run_plan
 
 from segbench.config.protocol import Budget, Optimizer, TrainingProtocol
 from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, Tuning, WeightedLoss
-from segbench.execute.jobs import settled
+from segbench.execute.jobs import resolve_upstream
 from segbench.plan.cell import Cell
 from segbench.plan.key import cell_key
 from segbench.plan.plan import Plan
@@ -80,23 +80,29 @@ def by_key(cells):
     return {made.key: made for made in cells}
 
 
+def resolve(made, cells=(), records=()):
+    """Resolve what a cell takes over, given the cells of the plan and the records of those that it needs."""
+    found = by_key(records)
+    return resolve_upstream(made, by_key(cells), {reason: found.get(key) for reason, key in made.upstream.items()})
+
+
 def settle_trials(mious, **changes):
     trials, (made,) = tuned(**changes)
     records = [record(trial, miou) for trial, miou in zip(trials, mious, strict=True)]
-    return made, trials, *settled(made, by_key([*trials, made]), by_key(records))
+    return made, trials, *resolve(made, [*trials, made], records)
 
 
 def test_a_cell_that_takes_nothing_over_is_left_as_it_is():
     plain = cell(method("plain"))
-    assert settled(plain, {}, {}) == (plain, None)
+    assert resolve(plain) == (plain, None)
     child = cell(method("child", start_from="plain"), start_from=plain)
-    assert settled(child, by_key([plain, child]), by_key([record(plain)])) == (child, None)
+    assert resolve(child, [plain, child], [record(plain)]) == (child, None)
 
 
 def test_a_budget_like_another_becomes_its_measured_seconds():
     slow = cell(method("slow"))
     long = cell(method("long", budget=Budget(like="slow")), budget=slow)
-    made, found = settled(long, by_key([slow, long]), by_key([record(slow, seconds=12.345)]))
+    made, found = resolve(long, [slow, long], [record(slow, seconds=12.345)])
     assert made.method.protocol.budget == Budget(seconds=12.345)
     assert found == Settled(seconds=12.345)
     unchanged = {"method": {"protocol": {"budget"}}}
@@ -106,7 +112,7 @@ def test_a_budget_like_another_becomes_its_measured_seconds():
 def test_a_budget_is_never_no_time_at_all():
     fast = cell(method("fast"))
     long = cell(method("long", budget=Budget(like="fast")), budget=fast)
-    made, _ = settled(long, by_key([fast, long]), by_key([record(fast, seconds=0.0)]))
+    made, _ = resolve(long, [fast, long], [record(fast, seconds=0.0)])
     assert made.method.protocol.budget.seconds == 0.001
 
 
@@ -142,16 +148,16 @@ def test_a_tuned_method_may_take_the_time_of_another():
     slow = cell(method("slow"))
     trials, (made,) = tuned(budget=Budget(like="slow"))
     made = made.model_copy(update={"upstream": {**made.upstream, "budget": slow.key}})
-    records = by_key([*(record(trial, 0.1) for trial in trials), record(slow, seconds=3.0)])
-    after, found = settled(made, by_key([*trials, slow, made]), records)
+    records = [*(record(trial, 0.1) for trial in trials), record(slow, seconds=3.0)]
+    after, found = resolve(made, [*trials, slow, made], records)
     assert (after.method.protocol.optimizer.lr, after.method.protocol.budget) == (0.1, Budget(seconds=3.0))
     assert (found.seconds, found.winner) == (3.0, trials[0].key)
 
 
 def test_settling_again_changes_nothing():
     written, trials, made, found = settle_trials((0.1, 0.2, 0.3))
-    records = by_key([record(trial, miou) for trial, miou in zip(trials, (0.1, 0.2, 0.3), strict=True)])
-    assert settled(made, by_key([*trials, written]), records) == (made, found)
+    records = [record(trial, miou) for trial, miou in zip(trials, (0.1, 0.2, 0.3), strict=True)]
+    assert resolve(made, [*trials, written], records) == (made, found)
 
 
 def run(cells, results, workers, **settings):

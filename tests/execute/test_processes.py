@@ -13,16 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.execute.processes import (
-    Process,
-    children,
-    descendants,
-    fair_share,
-    machine_bytes,
-    parent_of,
-    process,
-    resident_bytes,
-)
+from segbench.execute.processes import children, descendants, fair_share, machine_bytes, resident_bytes
+from segbench.store.process import Process, find_process, parent_of
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 
@@ -42,28 +34,28 @@ def family():
 def test_children_and_theirs_are_found_each_after_its_parent(family):
     assert family.pid in [one.pid for one in children(os.getpid())]
     (grandchild,) = descendants(family.pid)
-    assert parent_of(grandchild.pid) == process(family.pid)
+    assert parent_of(grandchild.pid) == find_process(family.pid)
     pids = [one.pid for one in descendants(os.getpid())]
     assert pids.index(family.pid) < pids.index(grandchild.pid)
     assert "input()" in grandchild.command
 
 
 def test_a_process_that_has_ended_lives_no_more_nor_has_it_a_command_or_children(family):
-    seen = process(family.pid)
-    assert seen.lives
+    seen = find_process(family.pid)
+    assert seen.is_alive
     family.stdin.close()
     family.wait()
-    assert not seen.lives
-    assert (seen.command, children(seen.pid), process(seen.pid), parent_of(seen.pid)) == ("", [], None, None)
+    assert not seen.is_alive
+    assert (seen.command, children(seen.pid), find_process(seen.pid), parent_of(seen.pid)) == ("", [], None, None)
     seen.kill()
 
 
 def test_a_process_that_has_got_the_number_of_an_ended_one_is_left_alone(family):
-    found = process(family.pid)
+    found = find_process(family.pid)
     earlier = Process(found.pid, found.started - 1)
-    assert not earlier.lives
+    assert not earlier.is_alive
     earlier.kill()
-    assert found.lives
+    assert found.is_alive
 
 
 SIZE = 64 * 2**20

@@ -13,7 +13,7 @@ from run_functions import FUNCTIONS, make_cell, make_plan, run_plan
 
 from segbench.config.protocol import Timing
 from segbench.errors import CellError, DataError, RecordError
-from segbench.execute import run as preflight
+from segbench.execute import run as runs
 from segbench.execute.progress import Silence
 from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
@@ -114,7 +114,7 @@ def test_a_cell_that_takes_too_long_is_recorded_as_timed_out(tmp_path, workers):
 
 
 def test_a_method_that_hangs_in_preflight_has_a_limit_of_its_own(tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(preflight, "LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(runs, "PREFLIGHT_SECONDS", 0.5)
     functions = FUNCTIONS.__class__(FUNCTIONS.probe, "worker_functions:hangs", FUNCTIONS.cell, FUNCTIONS.timing)
     (record,) = run_plan(make_plan(["plain"]), tmp_path, workers=workers, functions=functions).records
     expected = "timed out after 0.5 s of being built and stepped once (--timeout SECONDS allows another time)"

@@ -1,9 +1,8 @@
-"""The lock of a device.
-
-Methods that are timed in turn: real worker processes that do what the name of their method says.
-"""
+"""Methods timed interleaved: real worker processes that do what the name of their method says; the lock of a device."""
 
 from __future__ import annotations
+
+from contextlib import contextmanager
 
 import pytest
 from run_functions import make_cell
@@ -12,44 +11,62 @@ from segbench.config.protocol import Timing
 from segbench.engine.job import TimingJob, Work, row_part, sweep_part
 from segbench.execute.pool import Interrupt
 from segbench.execute.progress import Silence
-from segbench.execute.timing_session import deal, device_lock, lock_path, time_rivals
+from segbench.execute.timing_session import device_lock, interleave, time_interleaved
 from segbench.execute.workers import Limits
 
 
-def never():
-    raise AssertionError("there was nothing to wait for")
+class Recorder(Silence):
+    """A listener that remembers; with an interrupt it asks for an early end at the first thing that it hears."""
+
+    def __init__(self, interrupt=None):
+        self.ends, self.notices, self._interrupt = [], [], interrupt
+
+    def reported(self, activity, cell, event):
+        self._ask_for_an_end()
+
+    def ended(self, activity, cell, status, failure):
+        self.ends.append((activity, cell.method.name, status))
+
+    def notice(self, message):
+        self.notices.append(message)
+        self._ask_for_an_end()
+
+    def _ask_for_an_end(self):
+        if self._interrupt:
+            self._interrupt._count_one(2, None)
 
 
-def give_up():
-    return False
+@contextmanager
+def locking(device, listener=None, interrupt=None):
+    listener = listener or Recorder()
+    with device_lock(device, listener, interrupt or Interrupt()) as locked:
+        yield locked
+        assert locked == (listener.notices == [])
 
 
-def test_a_free_device_is_had_at_once():
-    with device_lock("cuda:0", never) as had:
-        assert had
+def test_a_free_device_is_locked_at_once():
+    with locking("cuda:0") as locked:
+        assert locked
 
 
-def test_a_device_in_use_is_waited_for_until_told_to_stop():
-    with device_lock("cpu", never), device_lock("cpu", give_up) as had:
-        assert not had
+def test_a_device_in_use_is_waited_for_until_an_early_end_is_asked_for():
+    interrupt = Interrupt()
+    listener = Recorder(interrupt)
+    with locking("cpu"), locking("cpu", listener, interrupt) as locked:
+        assert not locked
+        assert listener.notices == ["waiting for another run that is timing on cpu"]
 
 
 def test_another_device_is_free():
-    with device_lock("cuda:0", never), device_lock("cuda:1", never) as had:
-        assert had
+    with locking("cuda:0"), locking("cuda:1") as locked:
+        assert locked
 
 
 def test_a_device_is_free_again_after_an_error():
-    with pytest.raises(RuntimeError), device_lock("cpu", never):
+    with pytest.raises(RuntimeError), locking("cpu"):
         raise RuntimeError
-    with device_lock("cpu", never) as had:
-        assert had
-
-
-def test_another_users_lock_file_is_only_read():
-    lock_path("cpu").touch(0o444)
-    with device_lock("cpu", never) as had:
-        assert had
+    with locking("cpu") as locked:
+        assert locked
 
 
 WARM_UP, BLOCK = (row_part("forward", 1, work) for work in Work)
@@ -58,8 +75,8 @@ WARM_UP, BLOCK = (row_part("forward", 1, work) for work in Work)
 SWEEP = sweep_part(1)
 
 
-def dealt(**courses):
-    """Return the order of the turns of rivals who go through so many parts each."""
+def turns_of(**courses):
+    """Return the order of the turns of methods that go through so many parts each."""
     turns = []
     left = {name: list(parts) for name, parts in courses.items()}
 
@@ -67,21 +84,21 @@ def dealt(**courses):
         turns.append((name, left[name].pop(0)))
         return left[name][0] if left[name] else None
 
-    deal({name: parts[0] for name, parts in left.items()}, give_turn)
+    interleave({name: parts[0] for name, parts in left.items()}, give_turn)
     return turns
 
 
-def test_blocks_are_dealt_in_turn():
-    assert dealt(a=[BLOCK] * 2, b=[BLOCK] * 2) == [("a", BLOCK), ("b", BLOCK)] * 2
+def test_blocks_are_interleaved():
+    assert turns_of(a=[BLOCK] * 2, b=[BLOCK] * 2) == [("a", BLOCK), ("b", BLOCK)] * 2
 
 
-def test_who_needs_more_blocks_goes_on_alone():
-    turns = dealt(a=[BLOCK], b=[BLOCK] * 3, c=[BLOCK] * 2)
+def test_a_method_that_needs_more_blocks_goes_on_alone():
+    turns = turns_of(a=[BLOCK], b=[BLOCK] * 3, c=[BLOCK] * 2)
     assert "".join(name for name, _ in turns) == "abcbcb"
 
 
 def test_all_are_warm_before_any_block_and_have_their_blocks_before_any_sweeps():
-    turns = dealt(a=[WARM_UP, BLOCK, SWEEP], b=[WARM_UP, BLOCK, BLOCK, SWEEP])
+    turns = turns_of(a=[WARM_UP, BLOCK, SWEEP], b=[WARM_UP, BLOCK, BLOCK, SWEEP])
     assert turns == [
         ("a", WARM_UP),
         ("b", WARM_UP),
@@ -95,24 +112,8 @@ def test_all_are_warm_before_any_block_and_have_their_blocks_before_any_sweeps()
 
 def test_each_batch_size_is_done_with_by_all_before_the_next():
     one, eight, four = (row_part("forward", batch, Work.BLOCK) for batch in (1, 8, 4))
-    turns = dealt(a=[one, eight], b=[one, one, four])
+    turns = turns_of(a=[one, eight], b=[one, one, four])
     assert turns == [("a", one), ("b", one), ("b", one), ("b", four), ("a", eight)]
-
-
-class Diary(Silence):
-    """A listener that remembers."""
-
-    def __init__(self):
-        self.ends, self.notices, self.stages = [], [], []
-
-    def reported(self, activity, cell, event):
-        self.stages.append((activity, cell.method.name, event.name))
-
-    def ended(self, activity, cell, status, failure):
-        self.ends.append((activity, cell.method.name, status))
-
-    def notice(self, message):
-        self.notices.append(message)
 
 
 def jobs_of(folder, names):
@@ -122,16 +123,16 @@ def jobs_of(folder, names):
 
 @pytest.fixture
 def session(workers, tmp_path):
-    """Time methods; returns what came of it, `session.turns` are the turns as the rivals noted them."""
+    """Time methods; returns what came of it, `session.turns` are the turns as the methods noted them."""
 
     def session(*names, listener=None, **limits):
-        timed = time_rivals(
+        timed = time_interleaved(
             jobs_of(tmp_path, names),
             workers=workers,
             limits=Limits(**limits),
             interrupt=Interrupt(),
             listener=listener or Silence(),
-            function="rival_functions:take_turns",
+            function="timing_functions:take_turns",
         )
         notes = tmp_path / "turns"
         session.turns = notes.read_text().splitlines() if notes.exists() else []
@@ -140,7 +141,7 @@ def session(workers, tmp_path):
     return session
 
 
-def test_rivals_take_turns_in_processes_of_their_own(session):
+def test_methods_take_turns_in_processes_of_their_own(session):
     timed = session("plain", "quick")
     assert session.turns == [
         "plain warm_up",
@@ -154,7 +155,7 @@ def test_rivals_take_turns_in_processes_of_their_own(session):
     assert list(timed.results) == ["plain", "quick"]
 
 
-def test_a_result_tells_its_session_and_its_rivals(session):
+def test_a_result_names_its_session_and_the_methods_of_it(session):
     results = session("plain", "quick").results
     timings = [result.timing for result in results.values()]
     assert timings[0].session == timings[1].session != session("plain").results["plain"].timing.session
@@ -166,8 +167,8 @@ def test_a_result_tells_its_session_and_its_rivals(session):
 
 
 @pytest.mark.parametrize("name", ["broken", "fragile"])
-def test_a_rival_that_fails_costs_the_others_nothing(session, name):
-    diary = Diary()
+def test_a_method_that_fails_costs_the_others_nothing(session, name):
+    diary = Recorder()
     timed = session("plain", name, "quick", listener=diary)
     assert list(timed.results) == ["plain", "quick"]
     assert timed.results["plain"].timing.rivals == ["plain", "quick"]
@@ -178,8 +179,8 @@ def test_a_rival_that_fails_costs_the_others_nothing(session, name):
     )
 
 
-def test_who_runs_out_of_memory_beside_others_is_timed_alone_and_the_record_says_so(session):
-    diary = Diary()
+def test_a_method_that_runs_out_of_memory_beside_others_is_timed_alone_and_the_record_says_so(session):
+    diary = Recorder()
     timed = session("plain", "greedy", listener=diary)
     assert timed.results["plain"].timing.rivals == ["plain"]
     assert timed.results["greedy"].timing.rivals == ["greedy"]
@@ -188,14 +189,14 @@ def test_who_runs_out_of_memory_beside_others_is_timed_alone_and_the_record_says
     assert diary.notices == ["greedy ran out of memory beside the other methods and is timed alone"]
 
 
-def test_who_runs_out_of_memory_alone_too_has_failed(session):
+def test_a_method_that_runs_out_of_memory_alone_has_failed(session):
     timed = session("plain", "untimable")
     assert list(timed.results) == ["plain"]
     assert timed.failures["untimable"].cause == "out of memory on cpu"
 
 
 def test_a_failure_after_the_rows_costs_only_what_would_have_come(session):
-    diary = Diary()
+    diary = Recorder()
     timed = session("late", listener=diary)
     assert timed.failures == {}
     assert timed.results["late"].timing.sweep == []
@@ -204,7 +205,7 @@ def test_a_failure_after_the_rows_costs_only_what_would_have_come(session):
     assert "nothing after the rows was measured to the end: killed by SIGSEGV" in diary.notices[0]
 
 
-def test_a_turn_that_takes_too_long_ends_its_rival_and_not_the_others(session):
+def test_a_turn_that_takes_too_long_ends_its_method_and_not_the_others(session):
     timed = session("stuck", "plain", seconds=2)
     assert timed.failures["stuck"].cause == "timed out: a turn took longer than 2.5 s"
     assert list(timed.results) == ["plain"]
@@ -212,17 +213,12 @@ def test_a_turn_that_takes_too_long_ends_its_rival_and_not_the_others(session):
 
 def test_an_interrupted_session_gives_nothing(workers, tmp_path):
     interrupt = Interrupt()
-
-    class CtrlC(Silence):
-        def reported(self, activity, cell, event):
-            interrupt._count_one(2, None)
-
-    timed = time_rivals(
+    timed = time_interleaved(
         jobs_of(tmp_path, ["plain", "quick"]),
         workers=workers,
         limits=Limits(),
         interrupt=interrupt,
-        listener=CtrlC(),
-        function="rival_functions:take_turns",
+        listener=Recorder(interrupt),
+        function="timing_functions:take_turns",
     )
     assert (timed.results, timed.failures) == ({}, {})

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from segbench.execute.forkserver import modules_to_preload
-from segbench.execute.processes import process
 from segbench.execute.workers import Died, Finished, Limits, TimedOut, cause_of_death
+from segbench.store.process import find_process
 
 MEGABYTE = 10**6
 
@@ -61,8 +61,8 @@ def test_what_a_worker_has_started_ends_with_it(outcome_of, until):
 
 
 def lives(pid):
-    found = process(pid)
-    return found is not None and found.lives
+    found = find_process(pid)
+    return found is not None and found.is_alive
 
 
 @pytest.mark.parametrize("function", ["leaves_a_session", "leaves_an_orphan"])

@@ -10,7 +10,7 @@ from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import ComponentUse, DatasetUse, Method
 from segbench.execute.jobs import Functions
 from segbench.execute.progress import PlainProgress, Silence
-from segbench.execute.run import run
+from segbench.execute.run import ok_records, run
 from segbench.execute.workers import Workers
 from segbench.plan.cell import Cell
 from segbench.plan.plan import Plan
@@ -44,7 +44,8 @@ def make_plan(methods, seeds=1):
 
 def run_plan(plan, results, **settings):
     settings = {"device": "auto", "listener": Silence(), "functions": FUNCTIONS, **settings}
-    return run(plan, ResultsFolder(Path(results), "bench"), **settings)
+    folder = ResultsFolder(Path(results), "bench")
+    return run(plan, folder, ok_records(plan, folder), **settings)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rivals that are timed in turn without torch: they do what the name of their method says, and write down each turn."""
+"""Methods that are timed interleaved without torch: each does what its name says and writes down each turn."""
 
 import os
 import signal
@@ -20,12 +20,12 @@ def take_turns(job, channel):
         raise OutOfMemoryError("out of memory on cpu")
 
     def turn(part, measured=None):
-        rivals = channel.wait_for_turn(part, measured)
+        methods = channel.wait_for_turn(part, measured)
         with notes.open("a") as file:
             file.write(f"{name} {part.work.name.lower() if measured is None else 'sweep'}\n")
-        if name == "greedy" and rivals > 1:
+        if name == "greedy" and methods > 1:
             raise OutOfMemoryError("out of memory on cpu")
-        return rivals
+        return methods
 
     channel.emit("stage", name="time forward")
     if not turn(row_part("forward", 1, Work.WARM_UP)):

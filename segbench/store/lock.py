@@ -1,0 +1,54 @@
+"""A lock on a file that the kernel drops with the process that holds it.
+
+This is flock itself, not the package filelock: that one cannot lock a file that it may only read, such as the lock of
+a device that another user has made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def open_lock(path: Path) -> Iterator[int]:
+    """Open a lock file, made if it is missing, and yield its descriptor; a lock that it has is dropped at the end."""
+    descriptor = _open(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    """Open for writing, as NFS asks for, or for reading where that is all that another user's file allows."""
+    with suppress(FileNotFoundError):
+        try:
+            return os.open(path, os.O_RDWR)
+        except PermissionError:
+            return os.open(path, os.O_RDONLY)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def lock(descriptor: int) -> None:
+    """Wait for the lock; OSError where the file system has none."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock if no other process holds it, and tell whether it was taken; on Windows always."""
+    if sys.platform == "win32":
+        return True
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
