@@ -169,7 +169,7 @@ BAD_RECIPES = {
     ),
     "trust in a critic that is not there": (
         "bad: {extends: base, labels: {fraction: 0.5}, unlabelled: gan/semi_adversarial}",
-        ["method 'bad'", "has no critic"],
+        ["method 'bad'", "the method has none"],
     ),
     "scores of classes for a loss of single scores": (
         "bad: {extends: base, discriminator: {use: gan/unet, width: 4}, adversarial: gan/hinge}",

@@ -7,11 +7,11 @@ Adam 2e-4, cross-entropy plus the non-saturating loss. DIR holds images/, masks/
 train on one batch of noise. The rivals:
 
 - `segbench`: its training loop with a recipe's defaults (straight-through encoding, void masked, health observed)
-- `two-pass`: the generator runs without gradient for the critic's step and again for its own, which fills the critic's
-  gradients too, zeroed later; softmax as it is, void not masked in the critic's loss; the batches, precision, memory
-  format and allocator setting are segbench's
+- `two-pass`: the generator runs without gradient for the discriminator's step and again for its own, which fills the
+  discriminator's gradients too, zeroed later; softmax as it is, void not masked in the discriminator's loss; the
+  batches, precision, memory format and allocator setting are segbench's
 - `two-pass fp32`: the same in fp32, channels first, where that is something else
-- `supervised`: segbench without the critic
+- `supervised`: segbench without the discriminator
 - `unobserved`, `observed`: segbench that observes the game's health never, and at every step; the ratio of the two is
   scaled down to how often segbench observes, which tells more than the difference of one step in ten
 
@@ -49,7 +49,7 @@ from segbench.config.protocol import Augment, Optimizer
 from segbench.config.recipe import Adversarial
 from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.monitor import EVERY, HealthLog
-from segbench.engine.adversarial.pairing import critic_channels
+from segbench.engine.adversarial.pairing import discriminator_channels
 from segbench.engine.data.batches import Batch
 from segbench.engine.model.network import Segmenter
 from segbench.engine.model.optimizers import build_optimizer
@@ -80,7 +80,7 @@ class Noise:
 
 
 def batches(options: argparse.Namespace) -> tuple[BatchSource, BatchSource]:
-    """Return what is trained on, and the critic's unseen reals."""
+    """Return what is trained on, and the discriminator's unseen reals."""
     if options.camvid is None:
         return Noise(options), Noise(options)
     dataset = open_camvid(options.camvid)
@@ -92,15 +92,15 @@ def batches(options: argparse.Namespace) -> tuple[BatchSource, BatchSource]:
 
 
 def patchgan(options: argparse.Namespace) -> torch.nn.Module:
-    """Build the critic that all rivals train."""
+    """Build the discriminator that all rivals train."""
     torch.manual_seed(1)
-    vocabulary = {**VOCABULARY, "in_channels": critic_channels(MAPPING.maps, 3, MAPPING.form), "size": CROP}
-    critic = build(load_registry().find("discriminator", "gan/patchgan"), vocabulary, {"receptive_field": 70})
-    return critic.train().to(memory_format=memory_format(options.channels_last))
+    vocabulary = {**VOCABULARY, "in_channels": discriminator_channels(MAPPING.maps, 3, MAPPING.form), "size": CROP}
+    discriminator = build(load_registry().find("discriminator", "gan/patchgan"), vocabulary, {"receptive_field": 70})
+    return discriminator.train().to(memory_format=memory_format(options.channels_last))
 
 
 class Supervised:
-    """segbench without a critic."""
+    """segbench without a discriminator."""
 
     adversary: Adversary | None = None
 
@@ -119,12 +119,12 @@ class Supervised:
 
 
 class Ours(Supervised):
-    """segbench with a critic."""
+    """segbench with a discriminator."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         super().__init__(options)
         self.adversary = Adversary(
-            critic=patchgan(options),
+            discriminator=patchgan(options),
             loss=build(load_registry().find("loss", RECIPE.use), VOCABULARY, {}),
             penalty=None,
             recipe=RECIPE,
@@ -161,9 +161,9 @@ class TwoPass:
         self.precision = options.precision
         self.batches, _ = batches(options)
         self.generator = unet().train().to(memory_format=memory_format(options.channels_last))
-        self.critic = patchgan(options)
+        self.discriminator = patchgan(options)
         self.generator_optimizer = build_optimizer(Optimizer(), self.generator.parameters())
-        self.critic_optimizer = build_optimizer(RECIPE.optimizer, self.critic.parameters())
+        self.discriminator_optimizer = build_optimizer(RECIPE.optimizer, self.discriminator.parameters())
         self.done = 0
 
     def block(self, steps: int) -> float:
@@ -173,31 +173,31 @@ class TwoPass:
                 started = time.perf_counter()
             batch = self.batches.at(self.done)
             self.done += 1
-            self.train_critic(batch)
+            self.train_discriminator(batch)
             self.train_generator(batch)
         return (time.perf_counter() - started) / steps
 
-    def train_critic(self, batch: Batch) -> None:
-        """Take the critic's step."""
+    def train_discriminator(self, batch: Batch) -> None:
+        """Take the discriminator's step."""
         valid = batch.labels != IGNORE
         real = one_hot(batch.labels * valid, CLASSES).permute(0, 3, 1, 2).float() * valid[:, None]
         with autocast(CPU, self.precision):
             with torch.no_grad():
                 fake = self.generator(batch.images).softmax(1) * valid[:, None]
-            on_real = self.critic(torch.cat([batch.images, real], 1)).float()
-            on_fake = self.critic(torch.cat([batch.images, fake], 1)).float()
+            on_real = self.discriminator(torch.cat([batch.images, real], 1)).float()
+            on_fake = self.discriminator(torch.cat([batch.images, fake], 1)).float()
         loss = binary_cross_entropy_with_logits(on_real, torch.ones_like(on_real))
         loss = loss + binary_cross_entropy_with_logits(on_fake, torch.zeros_like(on_fake))
-        self.critic_optimizer.zero_grad()
+        self.discriminator_optimizer.zero_grad()
         loss.backward()
-        self.critic_optimizer.step()
+        self.discriminator_optimizer.step()
 
     def train_generator(self, batch: Batch) -> None:
         """Take the generator's step."""
         with autocast(CPU, self.precision):
             logits = self.generator(batch.images)
             fake = logits.softmax(1) * (batch.labels != IGNORE)[:, None]
-            on_fake = self.critic(torch.cat([batch.images, fake], 1)).float()
+            on_fake = self.discriminator(torch.cat([batch.images, fake], 1)).float()
         loss = cross_entropy(logits.float(), batch.labels, ignore_index=IGNORE)
         loss = loss + RECIPE.weight * binary_cross_entropy_with_logits(on_fake, torch.ones_like(on_fake))
         self.generator_optimizer.zero_grad()

@@ -39,7 +39,7 @@ from segbench.store.counts import write_counts
 from segbench.store.record import Cost, Evaluated, Train
 
 from .device import environment, resolve_device
-from .job import CHECKPOINT, CRITIC, MODEL, PROBABILITIES, CellResult
+from .job import CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
 from .numerics import apply_numeric_settings, autocast, memory_errors_named, memory_format
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def leave_files(folder: Path, training: Training, cell: Cell, data: CellData) ->
     if cell.method.protocol.keep.model == "last":
         save_tensors(folder / MODEL, training.network.state_dict(), {"key": cell.key})
         if training.adversary is not None:
-            save_tensors(folder / CRITIC, training.adversary.critic.state_dict(), {"key": cell.key})
+            save_tensors(folder / DISCRIMINATOR, training.adversary.discriminator.state_dict(), {"key": cell.key})
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 

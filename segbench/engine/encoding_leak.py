@@ -1,14 +1,14 @@
-"""The encoding-leak probe: can a recipe's critic tell the truth from predictions that are right everywhere?
+"""The encoding-leak probe: can a recipe's discriminator tell the truth from predictions that are right everywhere?
 
 Where argmax and truth agree at every pixel, nothing but the encoding tells real from fake: a held-out accuracy of 0.5
-is clean, and at 1.0 the critic wins on sharpness alone and teaches nothing else. Where the two fields are equal bit by
-bit (`difference` 0) no critic can be off 0.5, but for what its dropout draws.
+is clean, and at 1.0 the discriminator wins on sharpness alone and teaches nothing else. Where the two fields are equal
+bit by bit (`difference` 0) no discriminator can be off 0.5, but for what its dropout draws.
 
-The critic is built and trained as in a cell: discriminator, loss, penalty, clip, condition, optimiser and batches of
-the recipe, at a constant learning rate. It is asked about held-out images in training mode, as it is in the game, since
-normalisation over batches would otherwise mix what it knows of real and fake. A placebo is left out.
+The discriminator is built and trained as in a cell: discriminator, loss, penalty, clip, condition, optimiser and
+batches of the recipe, at a constant learning rate. It is asked about held-out images in training mode, as it is in the
+game, since normalisation over batches would otherwise mix what it knows of real and fake. A placebo is left out.
 
-Predictions that are right everywhere, whatever their confidence: what a critic can only tell by its encoding.
+Predictions that are right everywhere, whatever their confidence: what a discriminator can only tell by its encoding.
 
 Made ones are smooth random logits, the largest of which belongs to the true class, at a chosen mean top probability.
 Those of a trained network are its own; where they are wrong the values of the top class and of the true class change
@@ -41,7 +41,7 @@ from segbench.engine.data.subset import split_places
 from segbench.engine.model.build import mapping_of
 from segbench.engine.model.mapping import one_hot, palette_colours, palette_image
 from segbench.engine.model.network import Decoded
-from segbench.engine.training.loop import update_critic
+from segbench.engine.training.loop import update_discriminator
 from segbench.engine.training.setup import build_adversary, crops
 from segbench.engine.training.state import TrainingState
 from segbench.errors import CellError, DataError, RecordError, SpecError
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from .recorded import RecordedNetwork
 
 
-# A critic shows its encoding's leak in label fields, or in colours that stand for them.
+# A discriminator shows its encoding's leak in label fields, or in colours that stand for them.
 PROBED_MAPS = (*ENCODED_MAPS, "image -> image")
 
 
@@ -99,7 +99,7 @@ MADE = "made"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a critic made of one kind of right predictions of held-out images.
+    """What a discriminator made of one kind of right predictions of held-out images.
 
     `predictions` is "made" or the key of the network's cell; `confidence` their mean top probability (None for a
     network's colours); `difference` the mean absolute difference of real and fake fields; `accuracy` the mean of those
@@ -126,27 +126,27 @@ class Finding:
 
 
 def check_can_be_probed(method: Method) -> None:
-    """Raise SpecError if a method has no critic, or one that sees no labels made."""
+    """Raise SpecError if a method has no discriminator, or one that sees no labels made."""
     if method.adversarial is None:
         raise SpecError(
-            f"method {method.name!r} has no adversarial loss, so it has no critic to probe; name a method with "
+            f"method {method.name!r} has no adversarial loss, so it has no discriminator to probe; name a method with "
             "discriminator and adversarial"
         )
     if method.maps not in PROBED_MAPS:
         raise SpecError(
-            f"method {method.name!r} maps {method.maps!r}: its critic compares images with images, and no labels are "
-            f"encoded that could leak; the probe is for what maps {listed(PROBED_MAPS)}"
+            f"method {method.name!r} maps {method.maps!r}: its discriminator compares images with images, and no "
+            f"labels are encoded that could leak; the probe is for what maps {listed(PROBED_MAPS)}"
         )
 
 
 def probe_leak(
     cell: Cell, device: torch.device, steps: int, trained: RecordedNetwork | None = None
 ) -> Iterator[Finding]:
-    """Yield what freshly built critics find, each after `steps` steps on one kind of right predictions.
+    """Yield what freshly built discriminators find, each after `steps` steps on one kind of right predictions.
 
     These are made ones of every level of confidence that is reachable, then those of a trained network. Raises
-    SpecError as `check_can_be_probed` does, RecordError for a network that does not fit dataset or critic, CellError
-    if scores are no longer finite.
+    SpecError as `check_can_be_probed` does, RecordError for a network that does not fit dataset or discriminator,
+    CellError if scores are no longer finite.
     """
     check_can_be_probed(cell.method)
     cell, registry = without_placebo(cell), load_registry()
@@ -162,7 +162,7 @@ def probe_leak(
         for name, predict in sources:
             adversary = build_adversary(cell, registry, data, device, mapping, places, None)
             if adversary.scores_count:
-                train_critic(adversary, predict, cell, steps)
+                train_discriminator(adversary, predict, cell, steps)
             yield finding(name, adversary, predict, held_out, cell.seed, steps)
 
 
@@ -177,7 +177,7 @@ def check_same_classes(trained: RecordedNetwork, dataset: Dataset) -> None:
 
 
 def without_placebo(cell: Cell) -> Cell:
-    """Return the cell with a critic that is trained as if it were no placebo."""
+    """Return the cell with a discriminator that is trained as if it were no placebo."""
     method, adversarial = cell.method, cell.method.adversarial
     assert adversarial is not None
     earnest = adversarial.model_copy(update={"placebo": None})
@@ -185,7 +185,7 @@ def without_placebo(cell: Cell) -> Cell:
 
 
 def images_apart(cell: Cell, data: CellData) -> tuple[Places, TrainingBatches]:
-    """Return the places in train that the critic learns from, and crops of other images that it is asked about.
+    """Return the places in train that the discriminator learns from, and crops of other images that it is asked about.
 
     Those are of the val split, or where it gives no crops of that size of a part of train. Raises DataError if train
     has too few images to spare any.
@@ -198,27 +198,27 @@ def images_apart(cell: Cell, data: CellData) -> tuple[Places, TrainingBatches]:
     learnt_from = tuple(sorted(set(places.labelled).difference(asked_about)))
     if not learnt_from:
         raise DataError(
-            f"the probe asks about images that its critic has not seen, but the dataset has no val split to take them "
-            f"from and only {len(places.labelled)} labelled training image; it needs at least 2"
+            f"the probe asks about images that its discriminator has not seen, but the dataset has no val split to "
+            f"take them from and only {len(places.labelled)} labelled training image; it needs at least 2"
         )
     return places._replace(labelled=learnt_from), crops(cell, data, "train", places=asked_about, stream="held out")
 
 
-def train_critic(adversary: Adversary, predict: Predict, cell: Cell, steps: int) -> None:
-    """Train a critic to tell the truth from predictions."""
+def train_discriminator(adversary: Adversary, predict: Predict, cell: Cell, steps: int) -> None:
+    """Train a discriminator to tell the truth from predictions."""
     assert adversary.batches is not None
-    # No generator learns here; the critic stands in its place.
-    state = TrainingState.start(adversary.critic, adversary, cell.method.protocol, adversary.device)
+    # No generator learns here; the discriminator stands in its place.
+    state = TrainingState.start(adversary.discriminator, adversary, cell.method.protocol, adversary.device)
     for step in range(steps):
         batch = adversary.batches.at(step)
         torch.manual_seed(derive(cell.seed, "probe", step))
-        update_critic(adversary, state, adversary.pair(batch, predict(batch, step).output), batch.labels)
+        update_discriminator(adversary, state, adversary.pair(batch, predict(batch, step).output), batch.labels)
 
 
 def finding(
     name: str, adversary: Adversary, predict: Predict, held_out: TrainingBatches, seed: int, steps: int
 ) -> Finding:
-    """Return what a critic that has learnt for `steps` steps finds on batches that it has not seen."""
+    """Return what a discriminator that has learnt for `steps` steps finds on batches that it has not seen."""
     confidences, differences, accuracies = [], [], []
     for number in range(BATCHES):
         batch, step = held_out.at(number), steps + number
@@ -235,7 +235,7 @@ def finding(
 
 
 def accuracy(adversary: Adversary, pair: Pair) -> torch.Tensor:
-    """Return the mean of the critic's accuracies on real and fake (`health.observe_scores`); NaN if a score is."""
+    """Return the mean of the discriminator's accuracies on real and fake (`observe_scores`); NaN if a score is."""
     with torch.no_grad():
         real, fake = (adversary.read(pair.condition, shown) for shown in (pair.real, pair.fake))
     seen = observe_scores(real.scores, fake.scores, adversary.boundary, mask=pair.mask)
@@ -247,8 +247,8 @@ def _with_accuracy(found: Finding, accuracies: list[torch.Tensor], steps: int) -
     mean = float(torch.stack(accuracies).mean())
     if not math.isfinite(mean):
         raise CellError(
-            f"the critic's scores are not finite after {steps} steps; lower adversarial.optimizer.lr, or bound the "
-            "critic by clip or a penalty"
+            f"the discriminator's scores are not finite after {steps} steps; lower adversarial.optimizer.lr, or bound "
+            "the discriminator by clip or a penalty"
         )
     error = float(torch.stack(accuracies).std()) / math.sqrt(len(accuracies))
     return replace(found, accuracy=mean, standard_error=error)
@@ -325,12 +325,12 @@ def made_predictions(mapping: GeneratorMapping, level: float, seed: int) -> Pred
 
 
 def network_predictions(recorded: RecordedNetwork, mapping: GeneratorMapping) -> Predict:
-    """Return what corrects a trained network's predictions; RecordError if the critic would not be shown such."""
+    """Return what corrects a trained network's predictions; RecordError if the discriminator does not see such."""
     trained, form = recorded.mapping.maps, mapping.form
     if trained not in (CLASSIFYING_MAPS if mapping.maps in CLASSIFYING_MAPS else ("image -> image",)):
         raise RecordError(
-            f"{recorded.key}: its network maps {trained!r}; the critic of what maps {mapping.maps!r} is not shown such "
-            "predictions of images"
+            f"{recorded.key}: its network maps {trained!r}; the discriminator of what maps {mapping.maps!r} is not "
+            "shown such predictions of images"
         )
     in_colours = isinstance(recorded.network, Decoded)
     network = recorded.network.generator if isinstance(recorded.network, Decoded) else recorded.network

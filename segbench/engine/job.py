@@ -87,7 +87,7 @@ CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 
 
-CRITIC = "critic.safetensors"
+DISCRIMINATOR = "critic.safetensors"
 
 
 PROBABILITIES = "probabilities"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from segbench.contract import Dataset
 from segbench.engine.adversarial.adversary import Adversary, score_map_of
-from segbench.engine.adversarial.discriminator import build_critic
+from segbench.engine.adversarial.discriminator import build_discriminator
 from segbench.engine.data.dataset import DATASET, CellData, DatasetDescription, read_description
 from segbench.engine.model.build import as_segmenter, build_loss, build_network, mapping_of
 from segbench.engine.model.checkpoint import load_tensors
@@ -26,7 +26,7 @@ from segbench.registry import load_registry
 from segbench.registry.plugin_files import OPTION, given_files, sha256_of
 from segbench.store.folder import read_record, record_files
 
-from .job import CRITIC, MODEL
+from .job import DISCRIMINATOR, MODEL
 from .numerics import apply_numeric_settings
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 ScoreMap = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-"""What a critic thinks of predictions: from images (N, C, H, W) and logits (N, K, H, W) to scores (N, 1, H, W), the
-higher the more real."""
+"""Scores (N, 1, H, W) of a discriminator for images (N, C, H, W) and logits (N, K, H, W), the higher the more real."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class RecordedNetwork:
     `network` is a segmenter that takes images alone, or a generator of images; `mapping` says what it maps; `warnings`
     say what has changed since.
 
-    `score_map` is that of the critic it was trained with, where one was kept, and `score_boundary` the score between
-    real and fake; None where the critic's loss has none.
+    `score_map` is that of the discriminator it was trained with, where one was kept, and `score_boundary` the score
+    between real and fake; None where the discriminator's loss has none.
     """
 
     network: torch.nn.Module
@@ -111,7 +110,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     data, size = CellData(dataset, "", device), _built_for(cell, record, path)
     network, mapping = build_network(cell, registry, data, size, device), mapping_of(cell, data)
     _load_weights(network, model)
-    adversary = _adversary(folder / CRITIC, cell, registry, data, size, device)
+    adversary = _adversary(folder / DISCRIMINATOR, cell, registry, data, size, device)
     return RecordedNetwork(
         as_segmenter(network, mapping, _base(cell, path, device)).eval(),
         mapping,
@@ -133,14 +132,14 @@ def _base(cell: Cell, path: Path, device: torch.device) -> torch.nn.Module | Non
 def _adversary(
     weights: Path, cell: Cell, registry: Registry, data: CellData, size: tuple[int, int], device: torch.device
 ) -> Adversary | None:
-    """Return the critic that a network was trained with; None where none was kept."""
+    """Return the discriminator that a network was trained with; None where none was kept."""
     recipe = cell.method.adversarial
     if recipe is None or not weights.is_file():
         return None
-    critic = build_critic(cell, registry, data, size, device)
-    _load_weights(critic, weights)
+    discriminator = build_discriminator(cell, registry, data, size, device)
+    _load_weights(discriminator, weights)
     return Adversary(
-        critic=critic,
+        discriminator=discriminator,
         loss=build_loss(recipe, registry, data, device),
         penalty=None,
         recipe=recipe,

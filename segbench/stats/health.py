@@ -41,7 +41,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from segbench.store.record import CriticPoint, Health
+from segbench.store.record import Health, HealthPoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -134,13 +134,13 @@ MEANS = (
 MEDIANS = ("ratio", "cosine", "supervised_gradient", "adversarial_gradient", "critic_gradient")
 
 
-def judge(curve: Sequence[CriticPoint], non_finite: Collection[int] = ()) -> Health:
+def judge(curve: Sequence[HealthPoint], non_finite: Collection[int] = ()) -> Health:
     """Return the verdict on a course of points in the order of their steps, with its reason and numbers.
 
     `non_finite` are the steps at which some number was NaN or infinite, which a point can only show as null. The curve
     of the result is thinned to CURVE_POINTS.
 
-    >>> won = [CriticPoint(step=10 * i, real_accuracy=1.0, fake_accuracy=0.99) for i in range(9)]
+    >>> won = [HealthPoint(step=10 * i, real_accuracy=1.0, fake_accuracy=0.99) for i in range(9)]
     >>> judge(won).verdict
     'saturated'
     """
@@ -164,7 +164,7 @@ def overfit(real: float | None, fake: float | None, validation: float | None) ->
     return (real - validation) / (real - fake)
 
 
-def thinned(curve: Sequence[CriticPoint]) -> list[CriticPoint]:
+def thinned(curve: Sequence[HealthPoint]) -> list[HealthPoint]:
     """Return at most CURVE_POINTS points, evenly spread, with the first and the last."""
     if len(curve) <= CURVE_POINTS:
         return list(curve)
@@ -175,17 +175,17 @@ def thinned(curve: Sequence[CriticPoint]) -> list[CriticPoint]:
 class _Thirds(NamedTuple):
     """The course cut in three; the end is never the shortest part."""
 
-    start: Sequence[CriticPoint]
-    middle: Sequence[CriticPoint]
-    end: Sequence[CriticPoint]
+    start: Sequence[HealthPoint]
+    middle: Sequence[HealthPoint]
+    end: Sequence[HealthPoint]
 
 
-def _thirds(curve: Sequence[CriticPoint]) -> _Thirds:
+def _thirds(curve: Sequence[HealthPoint]) -> _Thirds:
     third = len(curve) // 3
     return _Thirds(curve[:third], curve[third : 2 * third], curve[2 * third :])
 
 
-def _numbers(curve: Sequence[CriticPoint], non_finite: Collection[int]) -> Numbers:
+def _numbers(curve: Sequence[HealthPoint], non_finite: Collection[int]) -> Numbers:
     """Return the figures that the rules look at; a NaN or infinity among them is an overflow of huge finite numbers."""
     thirds = _thirds(curve)
     numbers: Numbers = {"points": float(len(curve))}
@@ -204,7 +204,7 @@ def _numbers(curve: Sequence[CriticPoint], non_finite: Collection[int]) -> Numbe
     }
 
 
-def _first_that_applies(curve: Sequence[CriticPoint], numbers: Numbers) -> Judgement:
+def _first_that_applies(curve: Sequence[HealthPoint], numbers: Numbers) -> Judgement:
     broken = numbers["non_finite_share"] or 0.0
     if broken > NON_FINITE_SHARE:
         return "diverged", f"{broken:.0%} of the last third's points hold a number that is not finite"
@@ -287,7 +287,7 @@ def _healthy_reason(numbers: Numbers) -> str:
     return f"no rule of trouble applies: {', '.join(known)}" if known else "no rule of trouble applies"
 
 
-def _swing_numbers(points: Sequence[CriticPoint]) -> Numbers:
+def _swing_numbers(points: Sequence[HealthPoint]) -> Numbers:
     """Return how often each series swung, 0 where that is too seldom to be called oscillation."""
     return {
         "real_accuracy_swings": _swings(_series(points, "real_accuracy"), LOW, HIGH),
@@ -313,11 +313,11 @@ def _growth(before: Series, after: Series) -> float | None:
     return abs(later / earlier) if earlier and later is not None else None
 
 
-def _gaps(points: Sequence[CriticPoint]) -> Series:
+def _gaps(points: Sequence[HealthPoint]) -> Series:
     return [point.real - point.fake for point in points if point.real is not None and point.fake is not None]
 
 
-def _series(points: Sequence[CriticPoint], name: str) -> Series:
+def _series(points: Sequence[HealthPoint], name: str) -> Series:
     return [value for point in points if (value := getattr(point, name)) is not None]
 
 

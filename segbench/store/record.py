@@ -177,7 +177,7 @@ class Cost(Part):
     inference_peak_bytes: int | None
 
 
-class CriticPoint(Part):
+class HealthPoint(Part):
     """What the adversarial game looked like at one step; null where it does not apply.
 
     `real`, `fake` and `validation` are the critic's mean scores of training reals, fakes and validation reals, the
@@ -223,7 +223,7 @@ class Health(Part):
     verdict: Verdict
     reason: str
     numbers: dict[str, float | None]
-    curve: list[CriticPoint]
+    curve: list[HealthPoint]
 
 
 class Generation(Part):
@@ -231,7 +231,7 @@ class Generation(Part):
 
     `kid` is the kernel inception distance with its standard deviation over subsets (Binkowski 2018), `precision` and
     `recall` are those of k-nearest-neighbour manifolds (Kynkaanniemi 2019), `diversity` and `nearest` are as in
-    `CriticPoint`, over all samples. Without a feature network `features` is "pixel statistics" and the distance is
+    `HealthPoint`, over all samples. Without a feature network `features` is "pixel statistics" and the distance is
     `pixel_statistics`, and `kid` is null.
     """
 

@@ -115,13 +115,13 @@ def test_an_unknown_method_is_an_error_with_the_nearest(capsys):
 
 def test_a_method_without_a_critic_is_an_error(capsys):
     assert failure(capsys, "fcn").startswith(
-        "error: method 'fcn' has no adversarial loss, so it has no critic to probe"
+        "error: method 'fcn' has no adversarial loss, so it has no discriminator to probe"
     )
 
 
 def test_a_generator_of_images_is_refused_with_the_reason(capsys):
     error = failure(capsys, "images")
-    assert "maps 'labels -> image': its critic compares images with images, and no labels are encoded" in error
+    assert "maps 'labels -> image': its discriminator compares images with images, and no labels are encoded" in error
 
 
 def test_an_unknown_dataset_is_an_error_with_the_nearest(capsys):

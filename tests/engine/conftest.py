@@ -15,7 +15,7 @@ from segbench.config.benchmark import load_benchmark
 from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import Adversarial
 from segbench.engine.adversarial.adversary import Adversary
-from segbench.engine.adversarial.pairing import critic_channels
+from segbench.engine.adversarial.pairing import discriminator_channels
 from segbench.engine.cell import run_cell
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
@@ -107,7 +107,7 @@ class NonSaturating:
         return torch.nn.functional.softplus(-fake)
 
 
-def small_critic(in_channels: int) -> torch.nn.Module:
+def small_discriminator(in_channels: int) -> torch.nn.Module:
     """Patches of 4x4 pixels, with dropout, which draws random numbers, and batch normalisation, which keeps state."""
     torch.manual_seed(1)
     return torch.nn.Sequential(
@@ -134,15 +134,15 @@ def crops(settings: TrainingProtocol, split: str = "train", stream: str = "") ->
 
 
 def make_adversary(
-    settings: TrainingProtocol, critic: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
+    settings: TrainingProtocol, discriminator: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
 ) -> Adversary:
     """Return an adversary of a segmenter of two colours."""
     settled = Adversarial(use="test/loss", **recipe)
     form = FieldForm(2, 255, two_colours().palette, settled.encoding, settled.conditional)
-    channels = critic_channels("image -> labels", 3, form)
-    network = (critic or small_critic(channels)).to(memory_format=memory_format(settings.channels_last))
+    channels = discriminator_channels("image -> labels", 3, form)
+    network = (discriminator or small_discriminator(channels)).to(memory_format=memory_format(settings.channels_last))
     return Adversary(
-        critic=network.train(),
+        discriminator=network.train(),
         loss=loss or NonSaturating(),
         penalty=penalty,
         recipe=settled,
@@ -163,7 +163,7 @@ def make_training(
 ) -> Training:
     """Return a training of 6 images in batches of 2, 8x8 crops, as a new and equal one at every call.
 
-    `adversary` are the arguments of `make_adversary`; without them there is no critic.
+    `adversary` are the arguments of `make_adversary`; without them there is no discriminator.
     """
     settings = TrainingProtocol(**{"budget": {"steps": 8}, "batch_size": 2, "crop": (8, 8), **protocol})
     torch.manual_seed(0)

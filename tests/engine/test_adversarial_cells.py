@@ -146,7 +146,7 @@ def test_what_makes_images_is_compared_with_real_ones_and_makes_more_from_its_re
     assert made[:, :channels].abs().max() <= 1
 
 
-def test_what_a_critic_saw_is_told_by_what_its_generator_maps(ran):
+def test_what_a_discriminator_saw_is_told_by_what_its_generator_maps(ran):
     segmenter, painter = (ran(maps).records[METHODS[maps]] for maps in ("image -> labels", "noise -> image"))
     for record, present, absent in (
         (segmenter, ("ratio", "cosine", "top_probability", "class_entropy", "validation"), ("diversity", "nearest")),
@@ -202,11 +202,11 @@ def test_cells_run_on_whole_images_without_a_crop(ran, maps):
     assert record.cost.flops_size == (24, 32)
 
 
-@pytest.mark.parametrize("critic", ["gan/mlp", "gan/image", "gan/multiscale", "gan/unet", "gan/segan"])
-def test_crops_are_judged_by_any_critic_and_whole_images_are_evaluated(ran, critic):
-    width = ", width: 8" if critic == "gan/unet" else ""  # as it is published it is by far the largest
-    changes = [f"methods.critic.discriminator={{use: {critic}{width}}}"]
-    if critic == "gan/unet":
+@pytest.mark.parametrize("discriminator", ["gan/mlp", "gan/image", "gan/multiscale", "gan/unet", "gan/segan"])
+def test_crops_are_judged_by_any_discriminator_and_whole_images_are_evaluated(ran, discriminator):
+    width = ", width: 8" if discriminator == "gan/unet" else ""  # as it is published it is by far the largest
+    changes = [f"methods.critic.discriminator={{use: {discriminator}{width}}}"]
+    if discriminator == "gan/unet":
         changes.append("methods.critic.adversarial.use=gan/per_pixel_classes")
     record = ran("image -> labels", *changes).records["critic"]
     assert record.scores is not None
@@ -234,7 +234,7 @@ def test_every_kind_is_timed_on_what_it_takes(ran, recorder, maps):
     assert {row.size for row in rows} == {(24, 32) if maps in SEGMENTING_MAPS else (16, 16)}
 
 
-def test_a_critic_is_not_kept_where_the_protocol_keeps_no_model(ran):
+def test_a_discriminator_is_not_kept_where_the_protocol_keeps_no_model(ran):
     benchmark = ran("image -> labels", "methods.critic.protocol={keep: {model: none, samples: 0}}")
     assert benchmark.left("critic") == {"counts.parquet", "dataset.json"}
 

@@ -78,15 +78,15 @@ def test_the_loop_equals_two_plain_passes_written_by_hand(training, recorder, tm
     ours, _ = trained(training, recorder, tmp_path / "checkpoint", adversary=recipe, **settings)
 
     plain = training(adversary=recipe, **settings)
-    generator, critic = plain.network.train(), plain.adversary.critic
-    steps = [torch.optim.SGD(generator.parameters(), lr=0.1), torch.optim.SGD(critic.parameters(), lr=0.05)]
+    generator, discriminator = plain.network.train(), plain.adversary.discriminator
+    steps = [torch.optim.SGD(generator.parameters(), lr=0.1), torch.optim.SGD(discriminator.parameters(), lr=0.05)]
     for step in range(8):
         batch = plain.batches.at(step)
         valid = (batch.labels != 255)[:, None]
         truth = functional.one_hot(batch.labels.where(valid[:, 0], 0), 2).movedim(-1, 1) * valid
 
         def score(field, images=batch.images):
-            return critic(torch.cat([images, field], 1))
+            return discriminator(torch.cat([images, field], 1))
 
         share = functional.adaptive_avg_pool2d(valid.float(), 4)
 
@@ -108,8 +108,8 @@ def test_the_loop_equals_two_plain_passes_written_by_hand(training, recorder, tm
 
     for name, tensor in generator.state_dict().items():
         torch.testing.assert_close(ours.network.state_dict()[name], tensor)
-    for name, tensor in critic.named_parameters():
-        torch.testing.assert_close(dict(ours.adversary.critic.named_parameters())[name], tensor)
+    for name, tensor in discriminator.named_parameters():
+        torch.testing.assert_close(dict(ours.adversary.discriminator.named_parameters())[name], tensor)
 
 
 @pytest.mark.parametrize(
@@ -124,25 +124,25 @@ def test_a_stopped_game_resumes_bit_equal(training, recorder, tmp_path, game, pr
     assert not train(first, tmp_path / "parts", NEVER, recorder(stop_after=5)).finished
     second, resumed = trained(training, recorder, tmp_path / "parts", adversary=GAMES[game], **protocol)
     assert_equal(weights(whole.network), weights(second.network))
-    assert_equal(weights(whole.adversary.critic), weights(second.adversary.critic))
+    assert_equal(weights(whole.adversary.discriminator), weights(second.adversary.discriminator))
     assert resumed.health == outcome.health
 
 
-def test_a_frozen_critic_keeps_its_weights_and_a_trained_one_does_not(training, recorder, tmp_path):
-    fresh = weights(training(adversary={}).adversary.critic)
+def test_a_frozen_discriminator_keeps_its_weights_and_a_trained_one_does_not(training, recorder, tmp_path):
+    fresh = weights(training(adversary={}).adversary.discriminator)
     frozen, _ = trained(training, recorder, tmp_path / "frozen", adversary={"placebo": "frozen"})
     learnt, _ = trained(training, recorder, tmp_path / "learnt", adversary={})
-    assert torch.equal(frozen.adversary.critic[0].weight, fresh["0.weight"])
-    assert not torch.equal(learnt.adversary.critic[0].weight, fresh["0.weight"])
+    assert torch.equal(frozen.adversary.discriminator[0].weight, fresh["0.weight"])
+    assert not torch.equal(learnt.adversary.discriminator[0].weight, fresh["0.weight"])
 
 
-def test_clipping_bounds_every_weight_of_the_critic(training, recorder, tmp_path):
+def test_clipping_bounds_every_weight_of_the_discriminator(training, recorder, tmp_path):
     made, _ = trained(training, recorder, tmp_path / "checkpoint", adversary=GAMES["clipped"])
-    assert max(parameter.abs().max() for parameter in made.adversary.critic.parameters()) <= 0.01
+    assert max(parameter.abs().max() for parameter in made.adversary.discriminator.parameters()) <= 0.01
 
 
 @pytest.mark.parametrize(("recipe", "expected"), [({}, 8), ({"d_steps": 3}, 24), ({"alternate": 3}, 9)])
-def test_the_critic_takes_as_many_steps_as_the_recipe_says(training, recorder, tmp_path, recipe, expected):
+def test_the_discriminator_takes_as_many_steps_as_the_recipe_says(training, recorder, tmp_path, recipe, expected):
     made = training(adversary=recipe)
     losses, method = [], made.adversary.loss.discriminator
 
@@ -155,7 +155,7 @@ def test_the_critic_takes_as_many_steps_as_the_recipe_says(training, recorder, t
     assert len(losses) == expected
 
 
-def test_extra_critic_steps_leave_the_running_statistics_of_the_generator_alone(training, recorder, tmp_path):
+def test_extra_discriminator_steps_leave_the_running_statistics_of_the_generator_alone(training, recorder, tmp_path):
     made, _ = trained(training, recorder, tmp_path / "checkpoint", adversary={"d_steps": 4})
     assert made.network.network[1].num_batches_tracked == 8
 
@@ -185,8 +185,8 @@ def test_the_warm_up_raises_the_weight_linearly(training):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's compiler looks at it
 def test_compiled_forwards_train_like_plain_ones(training, recorder, tmp_path):
-    # No batch normalisation nor dropout in the critic, whose random numbers a compiled pass draws otherwise.
-    def critic():
+    # No batch normalisation nor dropout in the discriminator, whose random numbers a compiled pass draws otherwise.
+    def discriminator():
         torch.manual_seed(1)
         return torch.nn.Sequential(
             torch.nn.Conv2d(5, 4, 4, 2, 1), torch.nn.LeakyReLU(0.2), torch.nn.Conv2d(4, 1, 3, padding=1)
@@ -204,7 +204,7 @@ def test_compiled_forwards_train_like_plain_ones(training, recorder, tmp_path):
             recorder,
             tmp_path / name,
             network=network(),
-            adversary={**game, "critic": critic()},
+            adversary={**game, "discriminator": discriminator()},
             **settings,
             compile=name == "compiled",
         )[0]
@@ -212,12 +212,14 @@ def test_compiled_forwards_train_like_plain_ones(training, recorder, tmp_path):
     )
     for one, other in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
         torch.testing.assert_close(one, other)
-    for one, other in zip(plain.adversary.critic.parameters(), compiled.adversary.critic.parameters(), strict=True):
+    for one, other in zip(
+        plain.adversary.discriminator.parameters(), compiled.adversary.discriminator.parameters(), strict=True
+    ):
         torch.testing.assert_close(one, other)
 
 
 class FeatureDistance:
-    """L1 between features, as SegAN compares them: the critic widens it, the generator closes it."""
+    """L1 between features, as SegAN compares them: the discriminator widens it, the generator closes it."""
 
     boundary = None
 
@@ -241,11 +243,14 @@ class FeaturesOnly(torch.nn.Module):
         return [shown, self.layer(shown)]
 
 
-def test_a_critic_whose_features_alone_are_compared_is_not_asked_for_scores(training, recorder, tmp_path):
+def test_a_discriminator_whose_features_alone_are_compared_is_not_asked_for_scores(training, recorder, tmp_path):
     made, outcome = trained(
-        training, recorder, tmp_path / "checkpoint", adversary={"critic": FeaturesOnly(), "loss": FeatureDistance()}
+        training,
+        recorder,
+        tmp_path / "checkpoint",
+        adversary={"discriminator": FeaturesOnly(), "loss": FeatureDistance()},
     )
-    assert not torch.equal(made.adversary.critic.layer.weight, FeaturesOnly().layer.weight)
+    assert not torch.equal(made.adversary.discriminator.layer.weight, FeaturesOnly().layer.weight)
     for point in outcome.health.curve:
         assert point.real_accuracy is None
         assert point.critic_gradient > 0

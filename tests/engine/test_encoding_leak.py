@@ -55,7 +55,7 @@ QUICK = "optimizer: {use: adam, lr: 0.01}"
 
 @pytest.fixture
 def cell(tmp_path):
-    """The maker of cells with a small and quick critic."""
+    """The maker of cells with a small and quick discriminator."""
 
     def make(
         encoding="straight_through",
@@ -89,14 +89,14 @@ def cell(tmp_path):
 
 
 def probed(cell, level, monkeypatch, steps=100):
-    """Return what the critic finds at one level of confidence."""
+    """Return what the discriminator finds at one level of confidence."""
     monkeypatch.setattr(right_predictions, "LEVELS", (level,))
     [found] = probe_leak(cell, CPU, steps)
     return found
 
 
 @pytest.mark.parametrize("encoding", ["straight_through", "confidence_matched"])
-def test_equal_fields_leave_a_critic_at_chance_however_sure_predictions_are(cell, encoding):
+def test_equal_fields_leave_a_discriminator_at_chance_however_sure_predictions_are(cell, encoding):
     found = list(probe_leak(cell(encoding), CPU, 3))
     assert [round(one.confidence, 1) for one in found] == [0.4, 0.6, 0.8, 1.0, 1.0]
     assert {(one.predictions, one.difference, one.accuracy, one.standard_error) for one in found} == {
@@ -105,7 +105,7 @@ def test_equal_fields_leave_a_critic_at_chance_however_sure_predictions_are(cell
     assert {one.verdict for one in found} == {"clean"}
 
 
-def test_a_critic_with_dropout_is_at_chance_but_for_its_draws(cell, monkeypatch):
+def test_a_discriminator_with_dropout_is_at_chance_but_for_its_draws(cell, monkeypatch):
     found = probed(cell(discriminator="{use: gan/image, width: 4}"), 0.6, monkeypatch, steps=20)
     # A score an image and field, half of each right at chance: four standard deviations of so many fair coins.
     assert abs(found.accuracy - 0.5) <= 4 * 0.5 / math.sqrt(2 * BATCHES * BATCH_SIZE)
@@ -158,22 +158,22 @@ def test_the_boundary_is_that_of_the_loss(cell, monkeypatch, loss, more):
     assert probed(cell("straight_through", loss=loss, more=more), 0.41, monkeypatch, steps=5).accuracy == 0.5
 
 
-def test_a_critic_of_pixel_classes_is_asked_for_the_odds_of_being_real(cell, monkeypatch):
-    critic = {"loss": "gan/per_pixel_classes", "discriminator": "{use: gan/unet, depth: 2, width: 4}"}
-    assert probed(cell("one_hot", **critic), 0.41, monkeypatch).verdict == "strong leak"
+def test_a_discriminator_of_pixel_classes_is_asked_for_the_odds_of_being_real(cell, monkeypatch):
+    discriminator = {"loss": "gan/per_pixel_classes", "discriminator": "{use: gan/unet, depth: 2, width: 4}"}
+    assert probed(cell("one_hot", **discriminator), 0.41, monkeypatch).verdict == "strong leak"
 
 
 @pytest.mark.parametrize(("encoding", "verdict"), [("one_hot", "undefined"), ("straight_through", "clean")])
-def test_a_critic_of_features_has_no_accuracy(cell, monkeypatch, encoding, verdict):
-    critic = {"loss": "gan/segan_l1", "discriminator": "{use: gan/segan, width: 4, norm: none}"}
-    found = probed(cell(encoding, more="clip: 0.05", **critic), 0.6, monkeypatch, steps=2)
+def test_a_discriminator_of_features_has_no_accuracy(cell, monkeypatch, encoding, verdict):
+    discriminator = {"loss": "gan/segan_l1", "discriminator": "{use: gan/segan, width: 4, norm: none}"}
+    found = probed(cell(encoding, more="clip: 0.05", **discriminator), 0.6, monkeypatch, steps=2)
     assert (found.accuracy, found.standard_error) == (None, None)
     assert found.verdict == verdict
 
 
 def test_colours_leak_what_soft_labels_would(cell, monkeypatch):
-    critic = {"generator": "gan/pix2pix_unet_colours", "losses": "losses: [gan/l1],"}
-    assert probed(cell(**critic), 0.6, monkeypatch).verdict == "strong leak"
+    discriminator = {"generator": "gan/pix2pix_unet_colours", "losses": "losses: [gan/l1],"}
+    assert probed(cell(**discriminator), 0.6, monkeypatch).verdict == "strong leak"
 
 
 def test_labels_that_come_with_images_are_probed_beside_real_ones(cell, monkeypatch):
@@ -182,7 +182,7 @@ def test_labels_that_come_with_images_are_probed_beside_real_ones(cell, monkeypa
     assert probed(cell("straight_through", **joint), 0.41, monkeypatch, steps=2).difference == 0
 
 
-def test_a_refiners_critic_needs_no_predictions_of_its_base(cell, monkeypatch):
+def test_a_refiners_discriminator_needs_no_predictions_of_its_base(cell, monkeypatch):
     made = cell("one_hot")
     refiner = made.method.model_copy(update={"maps": "image, labels -> labels"})
     refining = made.model_copy(update={"method": refiner})
@@ -230,17 +230,17 @@ def test_one_image_alone_is_too_few(cell):
         images_apart(made, open_data(made, load_registry(), CPU))
 
 
-def test_a_method_without_a_critic_is_refused(cell):
+def test_a_method_without_a_discriminator_is_refused(cell):
     method = cell().method.model_copy(update={"adversarial": None})
-    with pytest.raises(SpecError, match="method 'method' has no adversarial loss, so it has no critic to probe"):
+    with pytest.raises(SpecError, match="method 'method' has no adversarial loss, so it has no discriminator to probe"):
         check_can_be_probed(method)
 
 
 @pytest.mark.parametrize("maps", ["labels -> image", "noise -> image"])
-def test_a_critic_of_images_is_refused_with_the_reason(cell, maps):
+def test_a_discriminator_of_images_is_refused_with_the_reason(cell, maps):
     method = cell().method.model_copy(update={"maps": maps})
     with pytest.raises(
-        SpecError, match=rf"maps '{maps}': its critic compares images.*is for what maps 'image -> labels'"
+        SpecError, match=rf"maps '{maps}': its discriminator compares images.*is for what maps 'image -> labels'"
     ):
         check_can_be_probed(method)
 
@@ -431,5 +431,7 @@ def test_a_networks_colours_are_decoded_as_the_truth():
     ],
 )
 def test_a_network_that_predicts_something_else_is_refused(trained, probed):
-    with pytest.raises(RecordError, match=f"0123456789abcdef: its network maps '{trained}'; the critic .*'{probed}'"):
+    with pytest.raises(
+        RecordError, match=f"0123456789abcdef: its network maps '{trained}'; the .* what maps '{probed}'"
+    ):
         network_predictions(recorded(torch.nn.Identity(), trained), mapping(probed))

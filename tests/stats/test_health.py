@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench.stats.health import CURVE_POINTS, MINIMUM_POINTS, judge, overfit, thinned
-from segbench.store.record import CriticPoint, Health
+from segbench.store.record import Health, HealthPoint
 
-FIELDS = [name for name in CriticPoint.model_fields if name != "step"]
+FIELDS = [name for name in HealthPoint.model_fields if name != "step"]
 GOOD = {"real": 1.0, "fake": -1.0, "real_accuracy": 0.8, "fake_accuracy": 0.8, "ratio": 0.1, "critic_gradient": 1.0}
 
 
 def course(points=9, **values):
     """Return a healthy course, but for the values given: constant, or one for each third, or one for each point."""
     series = {name: spread(value, points) for name, value in {**GOOD, **values}.items()}
-    return [CriticPoint(step=10 * i, **{name: value[i] for name, value in series.items()}) for i in range(points)]
+    return [HealthPoint(step=10 * i, **{name: value[i] for name, value in series.items()}) for i in range(points)]
 
 
 def spread(value, points):
@@ -112,7 +112,7 @@ def test_a_step_that_overflows_now_and_then_is_no_divergence(steps):
 
 
 def test_a_short_run_that_is_not_finite_has_diverged_all_the_same():
-    assert judge([CriticPoint(step=0)], non_finite=[0]).verdict == "diverged"
+    assert judge([HealthPoint(step=0)], non_finite=[0]).verdict == "diverged"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_too_few_points_are_not_judged():
 
 
 def test_points_that_tell_nothing_of_the_game_are_not_judged():
-    points = [CriticPoint(step=i, supervised_gradient=1.0, entropy=0.5) for i in range(9)]
+    points = [HealthPoint(step=i, supervised_gradient=1.0, entropy=0.5) for i in range(9)]
     assert judge(points).verdict == "unknown"
 
 
@@ -226,7 +226,7 @@ numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 points = st.fixed_dictionaries({"step": st.integers(0, 99)}, optional=dict.fromkeys(FIELDS, numbers))
 
 
-@given(st.lists(points.map(lambda fields: CriticPoint(**fields)), max_size=12), st.sets(st.integers(0, 99)))
+@given(st.lists(points.map(lambda fields: HealthPoint(**fields)), max_size=12), st.sets(st.integers(0, 99)))
 def test_every_course_has_a_verdict_that_can_be_recorded(curve, non_finite):
     health = judge(curve, non_finite)
     assert health.reason

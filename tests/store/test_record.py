@@ -7,11 +7,11 @@ from pydantic import BaseModel, ValidationError
 
 from segbench.store.record import (
     Cost,
-    CriticPoint,
     Energy,
     Evaluated,
     Generation,
     Health,
+    HealthPoint,
     Inference,
     Latency,
     PerClass,
@@ -182,7 +182,7 @@ def full_record(**changes):
             energy=Energy(batch=1, joules_per_image=0.5, seconds=30.0),
         ),
         "cost": Cost(parameters=9, flops=None, flops_size=(4, 6), train_peak_bytes=None, inference_peak_bytes=None),
-        "health": Health(verdict="healthy", reason="-", numbers={"ratio": 0.1}, curve=[CriticPoint(step=0)]),
+        "health": Health(verdict="healthy", reason="-", numbers={"ratio": 0.1}, curve=[HealthPoint(step=0)]),
         "generation": Generation(features="pixel statistics", images=9),
         "refinement": Refinement(changed=0.1, corrected=0.5, spoilt=0.25),
         "spec": {},
@@ -231,7 +231,7 @@ def test_a_nan_among_the_free_fields_is_written_as_null():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_number_of_an_adversarial_game_is_nan_or_infinite(value):
     with pytest.raises(ValidationError, match="finite number"):
-        CriticPoint(step=0, real=value)
+        HealthPoint(step=0, real=value)
     with pytest.raises(ValidationError, match="finite number"):
         Health(verdict="unknown", reason="-", numbers={"ratio": value}, curve=[])
 

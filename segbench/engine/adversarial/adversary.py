@@ -1,11 +1,11 @@
-"""The critic and the rules of its game with the generator; the training loop deals the cards.
+"""The discriminator and the rules of its game with the generator; the training loop deals the cards.
 
-Score maps of a critic: as one number a place, and their mean over the places that count.
+Score maps of a discriminator: as one number a place, and their mean over the places that count.
 
 Placebos: the adversarial game with one link broken on purpose, at the same cost.
 
-A gain that stays with a placebo is none of the critic's knowledge. `frozen` (a critic that never learns) and `detached`
-(a weight of 0) need no code of their own.
+A gain that stays with a placebo is none of the discriminator's knowledge. `frozen` (a discriminator that never learns)
+and `detached` (a weight of 0) need no code of their own.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ FEATURES = frozenset({"real_features", "fake_features"})
 
 
 class Reading(NamedTuple):
-    """What a critic says of one field: its score maps and its features, where they were asked for."""
+    """What a discriminator says of one field: its score maps and its features, where they were asked for."""
 
     scores: Sequence[Tensor] = ()
     features: Sequence[Tensor] = ()
 
 
-class CriticUpdate(NamedTuple):
-    """A critic's loss, penalty included, and its readings of the real and fake fields that it comes from."""
+class DiscriminatorUpdate(NamedTuple):
+    """A discriminator's loss, penalty included, and its readings of the real and fake fields that it comes from."""
 
     loss: Tensor
     real: Reading
@@ -60,14 +60,15 @@ class CriticUpdate(NamedTuple):
 
 @dataclass(frozen=True)
 class Adversary:
-    """A critic with its loss and penalty, and what it is shown.
+    """A discriminator with its loss and penalty, and what it is shown.
 
-    `loss` has the methods `discriminator` and `generator`; `penalty` is a callable of critic, real and fake; `compiled`
-    is the critic's compiled forward pass, where it is to be used. `batches` is the stream of extra critic steps, None
-    where nothing is trained, `validation` one of real samples that are never trained on, None where there are none.
+    `loss` has the methods `discriminator` and `generator`; `penalty` is a callable of discriminator, real and fake;
+    `compiled` is the discriminator's compiled forward pass, where it is to be used. `batches` is the stream of extra
+    discriminator steps, None where nothing is trained, `validation` one of real samples that are never trained on, None
+    where there are none.
     """
 
-    critic: nn.Module
+    discriminator: nn.Module
     loss: Any
     penalty: Callable[[Callable[[Tensor], Any], Tensor, Tensor], Tensor] | None
     recipe: Adversarial
@@ -79,22 +80,22 @@ class Adversary:
     compiled: Callable[[Tensor], Any] | None = None
 
     def compile(self) -> Adversary:
-        """Return the same adversary with a compiled forward pass of its critic."""
-        return replace(self, compiled=torch.compile(self.critic))
+        """Return the same adversary with a compiled forward pass of its discriminator."""
+        return replace(self, compiled=torch.compile(self.discriminator))
 
     @property
     def boundary(self) -> float | None:
-        """The score at which the critic is undecided; None where its loss knows none."""
+        """The score at which the discriminator is undecided; None where its loss knows none."""
         boundary: float | None = getattr(self.loss, "boundary", 0.0)
         return boundary
 
     @property
     def is_trained(self) -> bool:
-        """Whether the critic learns anything."""
+        """Whether the discriminator learns anything."""
         return self.recipe.placebo != "frozen"
 
     def extra_steps(self, step: int) -> int:
-        """Return the critic steps that come before the generator's step (from 0), each on a batch of its own."""
+        """Return the discriminator steps that come before the generator's step (from 0), each on a batch of its own."""
         if not self.is_trained:
             return 0
         if self.recipe.alternate is not None:
@@ -103,7 +104,7 @@ class Adversary:
 
     @property
     def shares_batches(self) -> bool:
-        """Whether one critic step uses the batch, and the output, of the generator's step."""
+        """Whether one discriminator step uses the batch, and the output, of the generator's step."""
         return self.is_trained and self.recipe.alternate is None
 
     def weight(self, step: int) -> float:
@@ -113,28 +114,31 @@ class Adversary:
         return self.recipe.weight * min(1.0, (step + 1) / (self.recipe.warmup_steps + 1))
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Return a new optimiser of the critic."""
-        return build_optimizer(self.recipe.optimizer, self.critic.parameters())
+        """Return a new optimiser of the discriminator."""
+        return build_optimizer(self.recipe.optimizer, self.discriminator.parameters())
 
     def pair(self, batch: Batch, output: Tensor) -> Pair:
-        """Return what the critic compares."""
+        """Return what the discriminator compares."""
         return pairing(self.mapping.maps, batch, output, self.mapping.form)
 
     @property
     def scores_count(self) -> bool:
-        """Whether the critic learns to score real against fake; SegAN's, for one, compares features only."""
+        """Whether the discriminator learns to score real against fake; SegAN's, for one, compares features only."""
         return bool(SCORES & asked(self.loss.discriminator))
 
     def read(self, condition: Tensor | None, shown: Tensor, names: AbstractSet[str] = SCORES) -> Reading:
-        """Show the critic a field (N, F, H, W) under its condition, and return what `names` ask for."""
+        """Show the discriminator a field (N, F, H, W) under its condition, and return what `names` ask for."""
         seen = joined(condition, shown)
         with autocast(self.device, self.precision):
-            scores = score_maps((self.compiled or self.critic)(seen), len(shown), self.critic) if SCORES & names else []
-            features = features_of(self.critic, seen) if FEATURES & names else []
+            scores = self._score_maps(seen) if SCORES & names else []
+            features = features_of(self.discriminator, seen) if FEATURES & names else []
         return Reading([score.float() for score in scores], [feature.float() for feature in features])
 
-    def critic_loss(self, pair: Pair, labels: Tensor, critic_step: int) -> CriticUpdate:
-        """Return the critic's loss at its own step (from 0); no gradient reaches the generator."""
+    def _score_maps(self, seen: Tensor) -> list[Tensor]:
+        return score_maps((self.compiled or self.discriminator)(seen), len(seen), self.discriminator)
+
+    def discriminator_loss(self, pair: Pair, labels: Tensor, discriminator_step: int) -> DiscriminatorUpdate:
+        """Return the discriminator's loss at its own step (from 0); no gradient reaches the generator."""
         pair = pair._replace(real=pair.real.detach(), fake=pair.fake.detach())
         if self.recipe.placebo == "shuffled":
             pair = with_shuffled_labels(pair)
@@ -143,9 +147,9 @@ class Adversary:
         fake = self.read(pair.condition, pair.fake, names)
         loss = mean_loss(self.loss.discriminator, real, fake, labels, pair.mask)
         settings = self.recipe.penalty
-        if settings is not None and critic_step % settings.every == 0:
+        if settings is not None and discriminator_step % settings.every == 0:
             loss = loss + settings.weight * settings.every * self.penalty_value(pair)
-        return CriticUpdate(loss, real, fake)
+        return DiscriminatorUpdate(loss, real, fake)
 
     def penalty_value(self, pair: Pair) -> Tensor:
         """Return the unweighted penalty, in float32 whatever the precision: it takes a gradient's gradient."""
@@ -153,11 +157,11 @@ class Adversary:
         condition = None if pair.condition is None else pair.condition.float()
         with torch.autocast(self.device.type, enabled=False):
             return self.penalty(
-                lambda shown: self.critic(joined(condition, shown)), pair.real.float(), pair.fake.float()
+                lambda shown: self.discriminator(joined(condition, shown)), pair.real.float(), pair.fake.float()
             )
 
     def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
-        """Return what the critic makes the generator pay; its gradient reaches the generator through pair.fake only."""
+        """Return the adversarial loss of the generator, whose gradient reaches it through pair.fake only."""
         names = asked(self.loss.generator)
         fake = self.read(pair.condition, pair.fake, names & {"fake", "fake_features"})
         with torch.no_grad():
@@ -165,7 +169,7 @@ class Adversary:
         return mean_loss(self.loss.generator, real, fake, labels, pair.mask)
 
     def score_map(self, images: Tensor, logits: Tensor) -> Tensor:
-        """Return how real the critic holds predictions, logits (N, K, H, W) of images, at each pixel, (N, 1, H, W).
+        """Return how real logits (N, K, H, W) of images look to the discriminator at each pixel, (N, 1, H, W).
 
         Scores are resized to the images (bilinear, align_corners=False) and several maps averaged. Gradients are kept.
         """
@@ -181,18 +185,18 @@ class Adversary:
         return noise_like(gradient) if self.recipe.placebo == "noise" else gradient
 
     def clip_weights(self) -> None:
-        """Bound the critic's weights where the recipe says so (WGAN, Arjovsky 2017)."""
+        """Bound the discriminator's weights where the recipe says so (WGAN, Arjovsky 2017)."""
         if self.recipe.clip is not None:
             with torch.no_grad():
-                torch._foreach_clamp_min_(list(self.critic.parameters()), -self.recipe.clip)
-                torch._foreach_clamp_max_(list(self.critic.parameters()), self.recipe.clip)
+                torch._foreach_clamp_min_(list(self.discriminator.parameters()), -self.recipe.clip)
+                torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.recipe.clip)
 
 
 def score_map_of(adversary: Adversary) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return what shows where a finished critic believes predictions: of images and logits the scores (N, 1, H, W)."""
+    """Return a function of images and logits that gives the scores (N, 1, H, W) of a finished discriminator."""
 
     def score_map(images: Tensor, logits: Tensor) -> Tensor:
-        adversary.critic.eval()
+        adversary.discriminator.eval()
         with torch.no_grad():
             return adversary.score_map(images, logits)
 
@@ -200,7 +204,7 @@ def score_map_of(adversary: Adversary) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def joined(condition: Tensor | None, shown: Tensor) -> Tensor:
-    """Return condition and field as one input of a critic."""
+    """Return condition and field as one input of a discriminator."""
     return shown if condition is None else torch.cat([condition, shown], dim=1)
 
 
@@ -209,25 +213,25 @@ def asked(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(inspect.signature(function).parameters)
 
 
-def score_maps(scores: Any, number: int, critic: nn.Module) -> list[Tensor]:
-    """Return a critic's output as a list of score maps; raise PluginError if it is something else."""
+def score_maps(scores: Any, number: int, discriminator: nn.Module) -> list[Tensor]:
+    """Return a discriminator's output as a list of score maps; raise PluginError if it is something else."""
     maps = list(scores) if isinstance(scores, (list, tuple)) else [scores]
     if not maps or not all(isinstance(one, torch.Tensor) and one.ndim == 4 and len(one) == number for one in maps):
         shapes = ", ".join(str(tuple(one.shape)) if isinstance(one, torch.Tensor) else str(type(one)) for one in maps)
         raise PluginError(
-            f"discriminator {type(critic).__qualname__} returned {shapes} for {number} samples; expected raw scores "
-            f"({number}, 1, h, w) or ({number}, K + 1, h, w), or a list of such maps"
+            f"discriminator {type(discriminator).__qualname__} returned {shapes} for {number} samples; expected raw "
+            f"scores ({number}, 1, h, w) or ({number}, K + 1, h, w), or a list of such maps"
         )
     return maps
 
 
-def features_of(critic: nn.Module, seen: Tensor) -> list[Tensor]:
-    """Return a critic's features; raise PluginError if it offers none."""
-    offered = getattr(critic, "features", None)
+def features_of(discriminator: nn.Module, seen: Tensor) -> list[Tensor]:
+    """Return a discriminator's features; raise PluginError if it offers none."""
+    offered = getattr(discriminator, "features", None)
     if offered is None:
         raise PluginError(
-            f"discriminator {type(critic).__qualname__} offers no features(x), which this adversarial loss compares; "
-            "take another discriminator or loss"
+            f"discriminator {type(discriminator).__qualname__} offers no features(x), which this adversarial loss "
+            "compares; take another discriminator or loss"
         )
     return list(offered(seen))
 

@@ -12,7 +12,7 @@ from segbench.engine.numerics import derive, memory_format
 from segbench.errors import SpecError
 from segbench.registry.options import build
 
-from .pairing import critic_channels
+from .pairing import discriminator_channels
 
 if TYPE_CHECKING:
     from segbench.config.recipe import Penalty
@@ -23,25 +23,27 @@ if TYPE_CHECKING:
     Size = tuple[int, int]
 
 
-def build_critic(cell: Cell, registry: Registry, data: CellData, size: Size, device: torch.device) -> torch.nn.Module:
+def build_discriminator(
+    cell: Cell, registry: Registry, data: CellData, size: Size, device: torch.device
+) -> torch.nn.Module:
     """Build the cell's discriminator, its weights drawn from the cell's seed."""
     use = cell.method.discriminator
     assert use is not None, "an adversarial recipe has a discriminator"
     vocabulary: dict[str, Any] = {
-        "in_channels": critic_channels(cell.method.maps, data.dataset.channels, mapping_of(cell, data).form),
+        "in_channels": discriminator_channels(cell.method.maps, data.dataset.channels, mapping_of(cell, data).form),
         "num_classes": data.num_classes,
         "size": size,
     }
     torch.manual_seed(derive(cell.seed, "critic weights"))
     offer = registry.find("discriminator", use.use)
-    critic: torch.nn.Module = build(offer, vocabulary, use.options)
-    check_module(critic, offer)
-    return critic.to(device).to(memory_format=memory_format(cell.method.protocol.channels_last))
+    discriminator: torch.nn.Module = build(offer, vocabulary, use.options)
+    check_module(discriminator, offer)
+    return discriminator.to(device).to(memory_format=memory_format(cell.method.protocol.channels_last))
 
 
-def check_no_batch_norm(critic: torch.nn.Module, penalty: Penalty) -> None:
-    """Raise SpecError if a critic whose gradients are penalised normalises over the batch."""
-    if any(isinstance(module, _BatchNorm) for module in critic.modules()):
+def check_no_batch_norm(discriminator: torch.nn.Module, penalty: Penalty) -> None:
+    """Raise SpecError if a discriminator whose gradients are penalised normalises over the batch."""
+    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
         raise SpecError(
             f"the penalty {penalty.use} is taken of each sample's own gradient, but the discriminator normalises over "
             "the batch, which makes a sample's score depend on the others; give it another norm (norm: none or "

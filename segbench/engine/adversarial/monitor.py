@@ -4,7 +4,7 @@ What is observed of an adversarial game while it is played: pure functions of te
 
 Nothing here waits for the device: every observation is a 0-dim float32 tensor there, and the log brings them to the
 host in one transfer when it is read. Observing draws no random numbers and changes no weights. `observe_...` functions
-return observations by the names of `CriticPoint`; the rules that judge them are in segbench/stats/health.py.
+return observations by the names of `HealthPoint`; the rules that judge them are in segbench/stats/health.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from segbench.engine.generation.metrics import diversity, nearest
 from segbench.engine.numerics import autocast
-from segbench.store.record import CriticPoint
+from segbench.store.record import HealthPoint
 
 from .adversary import log_odds, masked_mean
 from .pairing import MATCHED_TO_PREDICTION
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from segbench.engine.data.batches import Batch
     from segbench.engine.training.loop import Training
 
-    from .adversary import Adversary, CriticUpdate, Reading
+    from .adversary import Adversary, DiscriminatorUpdate, Reading
     from .pairing import Pair
 
     Numbers = dict[str, Tensor]
@@ -44,23 +44,23 @@ def observe_step(
     step: int,
     batch: Batch,
     pair: Pair,
-    update: CriticUpdate | None,
+    update: DiscriminatorUpdate | None,
     z: Tensor,
 ) -> Numbers:
-    """Return what scores and outputs tell, by names of `CriticPoint`; `update` is the critic's step on this batch."""
+    """Observe scores and outputs, by names of `HealthPoint`; `update` is the discriminator's own step."""
     seen = {}
     if adversary.scores_count:
-        with buffers_kept(adversary.critic):
-            seen = observe_critic(training, adversary, step, pair, update, z)
+        with buffers_kept(adversary.discriminator):
+            seen = observe_discriminator(training, adversary, step, pair, update, z)
     if update is not None:
-        seen |= {"critic_loss": update.loss, "critic_gradient": gradient_norm(adversary.critic.parameters())}
+        seen |= {"critic_loss": update.loss, "critic_gradient": gradient_norm(adversary.discriminator.parameters())}
     return {**seen, **observe_output(training, batch, z)}
 
 
-def observe_critic(
-    training: Training, adversary: Adversary, step: int, pair: Pair, update: CriticUpdate | None, z: Tensor
+def observe_discriminator(
+    training: Training, adversary: Adversary, step: int, pair: Pair, update: DiscriminatorUpdate | None, z: Tensor
 ) -> Numbers:
-    """Return the critic's mean scores and accuracies on reals, fakes, and reals that it never trains on."""
+    """Return the discriminator's mean scores and accuracies on reals, fakes, and reals that it never trains on."""
     real, fake = (
         (update.real, update.fake)
         if update is not None and adversary.recipe.placebo != "shuffled"
@@ -101,9 +101,9 @@ def observe_pull(supervised: Tensor | None, adversarial: Tensor, loss: Tensor, s
 
 
 def unseen_reading(training: Training, adversary: Adversary, step: int, z: Tensor) -> tuple[Reading, Tensor] | None:
-    """Return the critic's reading of reals that it never trains on, and their mask; None where there are none.
+    """Return the discriminator's reading of reals that it never trains on, and their mask; None where there are none.
 
-    The critic stays in training mode, as it was for the others, so that the scores can be compared.
+    The discriminator stays in training mode, as it was for the others, so that the scores can be compared.
     """
     if adversary.validation is None:
         return None
@@ -119,9 +119,9 @@ def unseen_reading(training: Training, adversary: Adversary, step: int, z: Tenso
 
 
 @contextmanager
-def buffers_kept(critic: nn.Module) -> Iterator[None]:
+def buffers_kept(discriminator: nn.Module) -> Iterator[None]:
     """Put back what a pass in training mode moves on: running statistics, the vectors of a spectral norm."""
-    kept = [(buffer, buffer.clone()) for buffer in critic.buffers()]
+    kept = [(buffer, buffer.clone()) for buffer in discriminator.buffers()]
     yield
     with torch.no_grad():
         for buffer, value in kept:
@@ -133,8 +133,8 @@ def _reading(adversary: Adversary, pair: Pair, shown: Tensor) -> Reading:
         return adversary.read(pair.condition, shown)
 
 
-# An observation costs an eighth of a step, most of it the critic's pass over reals of the validation split (U-Net R18,
-# PatchGAN, batch 8, measured on a CPU); at one step in ten that is 1.2 %, and 3 % is allowed.
+# An observation costs an eighth of a step, most of it the discriminator's pass over reals of the validation split
+# (U-Net R18, PatchGAN, batch 8, measured on a CPU); at one step in ten that is 1.2 %, and 3 % is allowed.
 EVERY = 10
 
 
@@ -150,7 +150,7 @@ SMALLEST_NORM = 1e-12
 ENTROPY_OFFSET = 1e-3
 
 
-NAMES = frozenset(CriticPoint.model_fields) - {"step"}
+NAMES = frozenset(HealthPoint.model_fields) - {"step"}
 
 
 def observe_scores(
@@ -162,7 +162,7 @@ def observe_scores(
     mask: Tensor | None = None,
     validation_mask: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Return mean score and accuracy of the critic on reals, fakes and, if given, reals of the validation split.
+    """Return mean score and accuracy of the discriminator on reals, fakes and, if given, reals of the validation split.
 
     A real score is right above the boundary and a fake one below, a score on it counts half. Where the loss has no
     boundary of its own (None) it is the midpoint between the mean real and the mean fake score. Several score maps
@@ -263,9 +263,9 @@ class HealthLog:
         return step % self.every == 0 or step + 1 == steps
 
     def add(self, step: int, observed: Observation) -> None:
-        """Keep the observations of a step, 0-dim tensors by names of `CriticPoint`; more of a step are put together."""
+        """Keep the observations of a step, 0-dim tensors by names of `HealthPoint`; more of a step are put together."""
         if unknown := sorted(observed.keys() - NAMES):
-            raise ValueError(f"no such fields of CriticPoint: {', '.join(unknown)}")
+            raise ValueError(f"no such fields of HealthPoint: {', '.join(unknown)}")
         if not observed:
             return
         names, values = list(observed), torch.stack([value.detach().float() for value in observed.values()])
@@ -276,10 +276,10 @@ class HealthLog:
         if len(self._read.keys() | self._waiting.keys()) > MOST_POINTS:
             self._thin()
 
-    def points(self) -> list[CriticPoint]:
+    def points(self) -> list[HealthPoint]:
         """Return the points in the order of their steps; what was not finite is null (see `non_finite`)."""
         self._fetch()
-        return [CriticPoint(step=step, **self._read[step]) for step in sorted(self._read)]
+        return [HealthPoint(step=step, **self._read[step]) for step in sorted(self._read)]
 
     def non_finite(self) -> list[int]:
         """Return the steps at which something observed was NaN or infinite."""

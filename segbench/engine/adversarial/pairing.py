@@ -1,4 +1,4 @@
-"""What a critic compares: the only place that knows what each kind of generator maps.
+"""What a discriminator compares: the only place that knows what each kind of generator maps.
 
     maps                      condition        real                      fake
     image -> labels           image            encoded truth             encoded prediction
@@ -8,7 +8,8 @@
     noise -> image            none             image                     image made
     noise -> image, labels    none             image and encoded truth   image and encoded labels made
 
-How label fields reach the critic: truth is hard and predictions are soft, and a critic must not win on that alone.
+How label fields reach the discriminator: truth is hard and predictions are soft, and a discriminator must not win on
+that alone.
 
 With Y the one-hot truth and s the softmax of the logits, both (N, K, H, W), y the true class of a pixel:
 
@@ -22,8 +23,8 @@ With Y the one-hot truth and s the softmax of the logits, both (N, K, H, W), y t
                          of y and of the top class change places
     straight_through     Y                                              one-hot of argmax s, gradient of s
 
-Where the prediction is right, the last two make real and fake equal, so whatever a critic then tells apart is not
-sharpness. `segbench probe` measures what any of them gives away.
+Where the prediction is right, the last two make real and fake equal, so whatever a discriminator then tells apart is
+not sharpness. `segbench probe` measures what any of them gives away.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Pair(NamedTuple):
-    """Fields of one batch for a critic: condition, real and fake (N, channels, H, W), and the pixels that count.
+    """Fields of one batch for a discriminator: condition, real and fake (N, channels, H, W), and the pixels that count.
 
     `condition` is None where there is none; `mask` is (N, 1, H, W), bool. Pixels that do not count are 0 in the label
     fields of real and fake alike.
@@ -91,8 +92,8 @@ def predicted_fields(maps: str, images: Tensor, logits: Tensor, form: FieldForm)
     return condition, encode_fake(form.encoding, logits.softmax(dim=1), images)
 
 
-def critic_channels(maps: str, image_channels: int, form: FieldForm) -> int:
-    """Return the channels that a critic sees: those of the condition and of the field."""
+def discriminator_channels(maps: str, image_channels: int, form: FieldForm) -> int:
+    """Return the channels that a discriminator sees: those of the condition and of the field."""
     labels = encoded_channels(form.encoding, form.num_classes, image_channels)
     condition, field = {
         "image -> labels": (image_channels, labels),

@@ -178,7 +178,7 @@ def normalise(images: Tensor, white: int, memory_format: torch.memory_format) ->
     return result.copy_(images).sub_(half).div_(half)
 
 
-# Two epochs of each stream that a step may draw from: labelled, critic, synthetic, unlabelled.
+# Two epochs of each stream that a step may draw from: labelled, discriminator, synthetic, unlabelled.
 @lru_cache(maxsize=8)
 def epoch_order(seed: int, epoch: int, length: int, purpose: str = "order") -> tuple[int, ...]:
     """Return the order in which one epoch visits the images."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FieldForm:
-    """What label fields look like: their classes, the ignored label, the palette (0 to 255), how a critic sees them."""
+    """Form of label fields: their classes, the ignored label, the palette (0 to 255), how a discriminator sees them."""
 
     num_classes: int
     ignore_index: int

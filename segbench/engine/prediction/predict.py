@@ -60,8 +60,9 @@ def explain_files(
     """Write what `predict_files` writes and <stem>.explain.png, why it was predicted; yield each label map's path.
 
     That shows the evidence for each class at `layer`, a name of the network's `named_modules()` (by default
-    `gradcam.default_layer`), and what the critic thinks of the prediction where one was kept. Raises OptionError for
-    a layer that does not fit, or if there is neither critic nor default layer; otherwise as `predict_files` does.
+    `gradcam.default_layer`), and what the discriminator thinks of the prediction where one was kept. Raises OptionError
+    for a layer that does not fit, or if there is neither discriminator nor default layer; otherwise as `predict_files`
+    does.
     """
     for target, pixels, prediction in _predictions(recorded, images, output):
         with memory_errors_named(prediction.images.device):
@@ -124,7 +125,7 @@ def save_prediction(dataset: DatasetDescription, image: NDArray[Any], prediction
 
 
 def explain(recorded: RecordedNetwork, prediction: Prediction, image: NDArray[Any], layer: str | None) -> Picture:
-    """Return the evidence for each class and, below, what the critic thinks; either may be missing, but not both."""
+    """Return the evidence for each class and, below, the discriminator's scores; one of them may be missing."""
     dataset = recorded.dataset
     evidence = evidence_picture(recorded.network, prediction, image, dataset.classes, dataset.palette, layer)
     parts = [] if evidence is None else [evidence]

@@ -1,4 +1,4 @@
-"""What the seconds of training go into: data, generator and critic.
+"""What the seconds of training go into: data, generator and discriminator.
 
 The clock of training: seconds spent and images a second, pauses for validation and checkpoints left out.
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segbench.config.protocol import Budget, TrainingProtocol
-    from segbench.engine.adversarial.adversary import Adversary, CriticUpdate
+    from segbench.engine.adversarial.adversary import Adversary, DiscriminatorUpdate
     from segbench.engine.adversarial.pairing import Pair
     from segbench.engine.data.batches import BatchSource
     from segbench.engine.job import Channel
@@ -81,8 +81,8 @@ class Outcome:
 def train(training: Training, checkpoint: Path, checkpoint_seconds: float, channel: Channel) -> Outcome:
     """Train until the budget is spent or the channel asks to stop; continue from `checkpoint` where it exists.
 
-    The network ends with the selected weights, the critic with its last. Raises CellError when the loss is no longer
-    finite.
+    The network ends with the selected weights, the discriminator with its last. Raises CellError when the loss is no
+    longer finite.
     """
     protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
     adversary = training.adversary
@@ -106,12 +106,12 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         factor = learning_rate_factor(protocol.schedule, progress.step, done)
         set_learning_rate(generator.optimizer, protocol.optimizer.lr * factor)
         if adversary is not None:
-            set_learning_rate(state.critic_of(adversary).optimizer, adversary.recipe.optimizer.lr * factor)
+            set_learning_rate(state.discriminator_of(adversary).optimizer, adversary.recipe.optimizer.lr * factor)
             for _ in range(adversary.extra_steps(progress.step)):
-                train_critic_apart(training, adversary, state)
+                train_discriminator_apart(training, adversary, state)
             laps.end("critic")
 
-        # All that the generator draws at random comes from this seed, whether or not a critic looks on.
+        # All that the generator draws at random comes from this seed, whether or not a discriminator looks on.
         batch = training.batches.at(progress.step)
         torch.manual_seed(derive(training.seed, "noise", progress.step))
         generator.optimizer.zero_grad(set_to_none=True)
@@ -136,7 +136,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             torch.manual_seed(derive(training.seed, "critic", progress.step))
             pair = adversary.pair(batch, z)
             laps.end("generator")
-            update = update_critic(adversary, state, pair, batch.labels) if adversary.shares_batches else None
+            update = update_discriminator(adversary, state, pair, batch.labels) if adversary.shares_batches else None
             laps.end("critic")
             adversarial_loss = adversary.generator_loss(pair, batch.labels)
             values.append(adversarial_loss)
@@ -211,20 +211,22 @@ def learn_unlabelled(
     return output, gradient.to(output.dtype)
 
 
-def update_critic(adversary: Adversary, state: TrainingState, pair: Pair, labels: torch.Tensor) -> CriticUpdate:
-    """Take one optimiser step of the critic on a pair, whose gradient the generator never sees."""
-    critic = state.critic_of(adversary)
-    critic.optimizer.zero_grad(set_to_none=True)
-    update = adversary.critic_loss(pair, labels, state.progress.critic_step)
-    critic.scaler.scale(update.loss).backward()  # type: ignore[no-untyped-call]  # torch does not type it
-    critic.step()
+def update_discriminator(
+    adversary: Adversary, state: TrainingState, pair: Pair, labels: torch.Tensor
+) -> DiscriminatorUpdate:
+    """Take one optimiser step of the discriminator on a pair, whose gradient the generator never sees."""
+    discriminator = state.discriminator_of(adversary)
+    discriminator.optimizer.zero_grad(set_to_none=True)
+    update = adversary.discriminator_loss(pair, labels, state.progress.critic_step)
+    discriminator.scaler.scale(update.loss).backward()  # type: ignore[no-untyped-call]  # torch does not type it
+    discriminator.step()
     adversary.clip_weights()
     state.progress.critic_step += 1
     return update
 
 
-def train_critic_apart(training: Training, adversary: Adversary, state: TrainingState) -> None:
-    """Take one critic step on a batch of its own, with a generator that stays as it is, running statistics included."""
+def train_discriminator_apart(training: Training, adversary: Adversary, state: TrainingState) -> None:
+    """Take a discriminator step on a batch of its own; the generator stays as it is, running statistics included."""
     step, seed = state.progress.critic_step, derive(training.seed, "critic apart")
     assert adversary.batches is not None
     batch = adversary.batches.at(step)
@@ -233,13 +235,13 @@ def train_critic_apart(training: Training, adversary: Adversary, state: Training
     with torch.no_grad(), autocast(training.device, training.protocol.precision):
         output = training.network(*training.mapping.inputs(batch, seed, step))
     training.network.train()
-    update_critic(adversary, state, adversary.pair(batch, output.float()), batch.labels)
+    update_discriminator(adversary, state, adversary.pair(batch, output.float()), batch.labels)
 
 
 def outcome_of(state: TrainingState, clock: TrainingClock, laps: Laps, *, finished: bool) -> Outcome:
     """Return how training ended."""
     progress = state.progress
-    health = None if state.critic is None else judge(state.health.points(), state.health.non_finite())
+    health = None if state.discriminator is None else judge(state.health.points(), state.health.non_finite())
     return Outcome(
         finished=finished,
         steps=progress.step,

@@ -13,7 +13,7 @@ from torch import nn
 from segbench.config.protocol import Augment
 from segbench.config.recipe import Penalty
 from segbench.engine.adversarial.adversary import Adversary, asked
-from segbench.engine.adversarial.discriminator import build_critic, check_no_batch_norm
+from segbench.engine.adversarial.discriminator import build_discriminator, check_no_batch_norm
 from segbench.engine.adversarial.pairing import MATCHED_TO_PREDICTION
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import check_classes
@@ -125,15 +125,15 @@ def build_adversary(
     places: Places,
     fields: Fields | None,
 ) -> Adversary:
-    """Build the critic and what it is shown."""
+    """Build the discriminator and what it is shown."""
     assert cell.method.adversarial is not None
     loss = build_loss(cell.method.adversarial, registry, data, device)
     recipe = with_usual_penalty(cell.method.adversarial, loss)
-    critic = build_critic(cell, registry, data, training_size(cell, data), device)
+    discriminator = build_discriminator(cell, registry, data, training_size(cell, data), device)
     if recipe.penalty is not None:
-        check_no_batch_norm(critic, recipe.penalty)
+        check_no_batch_norm(discriminator, recipe.penalty)
     return Adversary(
-        critic=critic.train(),
+        discriminator=discriminator.train(),
         loss=loss,
         penalty=None if recipe.penalty is None else build_loss(recipe.penalty, registry, data, device),
         recipe=recipe,
@@ -259,15 +259,15 @@ def pseudo_label_term(
 
 
 def own_term(loss: Any, weight: float, adversary: Adversary | None) -> Callable[[Any, Batch], torch.Tensor]:
-    """Return a loss of the role "unlabelled", weighted; SpecError if it asks for a critic that the recipe lacks.
+    """Return a loss of the role "unlabelled", weighted; SpecError if it asks for a discriminator that the recipe lacks.
 
-    It is given by name what it asks for of `logits` and `scores`, the critic's scores of the encoded predictions,
-    resized to the images (bilinear, align_corners=False).
+    It is given by name what it asks for of `logits` and `scores`, the discriminator's scores of the encoded
+    predictions, resized to the images (bilinear, align_corners=False).
     """
     names = asked(loss.forward if isinstance(loss, nn.Module) else loss)
     if "scores" in names and adversary is None:
         raise SpecError(
-            f"the unlabelled loss {type(loss).__name__} asks for a critic's scores, but the method has no critic; "
+            f"the unlabelled loss {type(loss).__name__} needs a discriminator's scores, but the method has none; "
             "give it a discriminator and an adversarial loss, or pseudo_labels_from"
         )
 

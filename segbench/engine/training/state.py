@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """How far training has come: steps of generator and critic, seconds, validations, and the best mIoU on val.
+    """How far training has come: steps of generator and discriminator, seconds, validations, and the best mIoU on val.
 
     `best_seconds` are the seconds of training until that best one.
     """
@@ -79,10 +79,10 @@ class Learner:
 
 @dataclass
 class TrainingState:
-    """Generator and perhaps critic, averaged weights, progress, health, and the weights that were best on val."""
+    """Generator and discriminator, averaged weights, progress, health, and the weights that were best on val."""
 
     generator: Learner
-    critic: Learner | None
+    discriminator: Learner | None
     average: AveragedModel | None
     progress: Progress = field(default_factory=Progress)
     health: HealthLog = field(default_factory=HealthLog)
@@ -102,27 +102,27 @@ class TrainingState:
             scaler = torch.amp.GradScaler(device.type, enabled=protocol.precision == "fp16")
             return Learner(module, optimizer, scaler)
 
-        critic = None if adversary is None else learner(adversary.critic, adversary.optimizer())
-        return cls(learner(network, build_optimizer(protocol.optimizer, network.parameters())), critic, average)
+        discriminator = None if adversary is None else learner(adversary.discriminator, adversary.optimizer())
+        return cls(learner(network, build_optimizer(protocol.optimizer, network.parameters())), discriminator, average)
 
     @property
     def evaluated_network(self) -> torch.nn.Module:
         """The network whose weights are validated: the averaged one where the protocol asks for averaging."""
         return self.generator.network if self.average is None else self.average.module
 
-    def critic_of(self, adversary: Adversary) -> Learner:
-        """Return the learner that trains the critic of an adversary."""
-        assert self.critic is not None
-        assert self.critic.network is adversary.critic
-        return self.critic
+    def discriminator_of(self, adversary: Adversary) -> Learner:
+        """Return the learner that trains the discriminator of an adversary."""
+        assert self.discriminator is not None
+        assert self.discriminator.network is adversary.discriminator
+        return self.discriminator
 
     @property
     def learners(self) -> dict[str, Learner]:
-        """Generator and critic, by name."""
+        """Generator and discriminator, by name."""
         return (
             {"generator": self.generator}
-            if self.critic is None
-            else {"generator": self.generator, "critic": self.critic}
+            if self.discriminator is None
+            else {"generator": self.generator, "critic": self.discriminator}
         )
 
     def save(self, path: Path) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import Penalty
 from segbench.engine.adversarial.adversary import (
-    CriticUpdate,
+    DiscriminatorUpdate,
     Reading,
     asked,
     features_of,
@@ -49,7 +49,7 @@ class WithFeatures(Patches):
 
 
 class Difference:
-    """The critic's score of the fake against that of the real."""
+    """The discriminator's score of the fake against that of the real."""
 
     boundary = None
 
@@ -148,7 +148,8 @@ def test_the_names_of_a_method_are_those_of_its_parameters():
     assert asked(FeatureDistance().generator) == {"real_features", "fake_features"}
 
 
-# What a critic may return --------------------------------------------------------------------------------------------
+# What a discriminator may return
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_score_maps_may_have_any_size_and_several_classes(shape):
     assert score_maps((scores, scores), 2, Patches()) == [scores, scores]
 
 
-def test_features_are_refused_where_a_critic_has_none():
+def test_features_are_refused_where_a_discriminator_has_none():
     with pytest.raises(
         PluginError, match=r"discriminator Patches offers no features\(x\), which this adversarial loss"
     ):
@@ -183,15 +184,15 @@ def test_features_are_refused_where_a_critic_has_none():
 
 
 def test_a_loss_of_features_is_given_those_of_real_and_fake(adversary):
-    made, pair = adversary(SETTINGS, critic=WithFeatures(), loss=FeatureDistance()), a_pair(2)
+    made, pair = adversary(SETTINGS, discriminator=WithFeatures(), loss=FeatureDistance()), a_pair(2)
     real, fake = (torch.cat([pair.condition, field], 1) for field in (pair.real, pair.fake))
     distance = (real - fake).abs().mean() + 2 * (real.mean(dim=(1, 2, 3)) - fake.mean(dim=(1, 2, 3))).abs().mean()
     torch.testing.assert_close(made.generator_loss(pair, LABELS), distance)
-    torch.testing.assert_close(made.critic_loss(pair, LABELS, 0).loss, -distance)
+    torch.testing.assert_close(made.discriminator_loss(pair, LABELS, 0).loss, -distance)
 
 
-def test_a_loss_of_features_with_a_critic_without_them_is_refused(adversary):
-    made = adversary(SETTINGS, critic=Patches(), loss=FeatureDistance())
+def test_a_loss_of_features_with_a_discriminator_without_them_is_refused(adversary):
+    made = adversary(SETTINGS, discriminator=Patches(), loss=FeatureDistance())
     with pytest.raises(PluginError, match="offers no features"):
         made.generator_loss(a_pair(), LABELS)
 
@@ -207,32 +208,32 @@ def cell_sums(pair: Pair, field: torch.Tensor) -> torch.Tensor:
     )
 
 
-def test_the_critics_loss_is_that_of_its_scores_over_cells_that_count(adversary):
-    made, pair = adversary(SETTINGS, critic=Patches(), loss=Difference()), a_pair()
+def test_the_discriminators_loss_is_that_of_its_scores_over_cells_that_count(adversary):
+    made, pair = adversary(SETTINGS, discriminator=Patches(), loss=Difference()), a_pair()
     shares = torch.tensor([1.0, 1.0, 1.0, 0.75])
     difference = (cell_sums(pair, pair.fake) - cell_sums(pair, pair.real))[0]
-    update = made.critic_loss(pair, LABELS, 0)
+    update = made.discriminator_loss(pair, LABELS, 0)
     torch.testing.assert_close(update.loss, (shares * difference).sum() / 3.75)
     torch.testing.assert_close(update.real.scores[0].flatten(), cell_sums(pair, pair.real)[0])
 
 
-def test_the_critics_loss_gives_no_gradient_to_the_generator(adversary):
-    made, pair = adversary(SETTINGS, critic=Patches(), loss=Difference()), a_pair()
+def test_the_discriminators_loss_gives_no_gradient_to_the_generator(adversary):
+    made, pair = adversary(SETTINGS, discriminator=Patches(), loss=Difference()), a_pair()
     pair.fake.requires_grad_()
-    made.critic_loss(pair, LABELS, 0).loss.backward()
+    made.discriminator_loss(pair, LABELS, 0).loss.backward()
     assert pair.fake.grad is None
-    assert made.critic.weight.grad is not None
+    assert made.discriminator.weight.grad is not None
 
 
 def test_the_generators_loss_gives_its_gradient_through_the_fake_alone(adversary):
-    made, pair = adversary(SETTINGS, critic=Patches(), loss=Difference()), a_pair()
+    made, pair = adversary(SETTINGS, discriminator=Patches(), loss=Difference()), a_pair()
     pair.fake.requires_grad_()
     gradient = made.gradient(made.generator_loss(pair, LABELS), pair.fake)
     # -2 for each pixel, times the share that its cell has in the mean.
     expected = torch.full((1, 2, 4, 4), -2 / 3.75)
     expected[..., 2:, 2:] *= 0.75
     torch.testing.assert_close(gradient, expected)
-    assert made.critic.weight.grad is None
+    assert made.discriminator.weight.grad is None
 
 
 def test_reals_are_shown_without_a_gradient_to_a_loss_that_asks_for_them(adversary):
@@ -241,7 +242,7 @@ def test_reals_are_shown_without_a_gradient_to_a_loss_that_asks_for_them(adversa
             self.seen = real
             return real - fake
 
-    made, pair = adversary(SETTINGS, critic=Patches(), loss=Relative()), a_pair()
+    made, pair = adversary(SETTINGS, discriminator=Patches(), loss=Relative()), a_pair()
     pair.fake.requires_grad_()
     loss = made.generator_loss(pair, LABELS)
     assert not made.loss.seen.requires_grad
@@ -251,9 +252,9 @@ def test_reals_are_shown_without_a_gradient_to_a_loss_that_asks_for_them(adversa
 
 
 def test_a_real_that_no_one_asks_for_is_not_shown_for_the_generators_loss(adversary):
-    made = adversary(SETTINGS, critic=Patches(), loss=Difference())
+    made = adversary(SETTINGS, discriminator=Patches(), loss=Difference())
     made.generator_loss(a_pair(), LABELS)
-    assert len(made.critic.seen) == 1
+    assert len(made.discriminator.seen) == 1
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_a_real_that_no_one_asks_for_is_not_shown_for_the_generators_loss(advers
         ({"placebo": "frozen", "alternate": 2}, [0, 0, 0, 0, 0], False),
     ],
 )
-def test_the_recipe_says_how_many_critic_steps_come_before_a_step(adversary, recipe, extra, shares):
+def test_the_recipe_says_how_many_discriminator_steps_come_before_a_step(adversary, recipe, extra, shares):
     made = adversary(SETTINGS, **recipe)
     assert [made.extra_steps(step) for step in range(5)] == extra
     assert made.shares_batches is shares
@@ -284,7 +285,7 @@ def test_the_placebo_detached_has_no_weight(adversary):
 
 
 def test_the_placebo_noise_gives_noise_of_the_gradients_norm(adversary):
-    made, pair = adversary(SETTINGS, critic=Patches(), loss=Difference(), placebo="noise"), a_pair(2)
+    made, pair = adversary(SETTINGS, discriminator=Patches(), loss=Difference(), placebo="noise"), a_pair(2)
     pair.fake.requires_grad_()
     loss = made.generator_loss(pair, LABELS)
     (gradient,) = torch.autograd.grad(loss, pair.fake, retain_graph=True)
@@ -299,37 +300,37 @@ def test_the_boundary_is_the_losss_own_or_0(adversary, loss, boundary):
 
 
 def test_clipping_bounds_weights_and_none_means_none(adversary):
-    bounded, free = (adversary(SETTINGS, critic=Patches(), **recipe) for recipe in ({"clip": 0.5}, {}))
+    bounded, free = (adversary(SETTINGS, discriminator=Patches(), **recipe) for recipe in ({"clip": 0.5}, {}))
     for made in (bounded, free):
         made.clip_weights()
-    assert bounded.critic.weight == 0.5
-    assert free.critic.weight == 2
+    assert bounded.discriminator.weight == 0.5
+    assert free.discriminator.weight == 2
 
 
 # Penalties -----------------------------------------------------------------------------------------------------------
 
 
-def mean_of_real(critic, real, fake):
-    return critic(real).mean()
+def mean_of_real(discriminator, real, fake):
+    return discriminator(real).mean()
 
 
 def penalised(adversary, penalty, weight: float = 1.0, every: int = 1, settings=SETTINGS, **made):
     """Return an adversary under a penalty."""
-    plain = adversary(settings, **{"critic": Patches(), "loss": Difference(), **made})
+    plain = adversary(settings, **{"discriminator": Patches(), "loss": Difference(), **made})
     recipe = plain.recipe.model_copy(update={"penalty": Penalty(use="test/penalty", weight=weight, every=every)})
     return replace(plain, penalty=penalty, recipe=recipe)
 
 
 def test_a_penalty_counts_with_its_weight(adversary):
     made, pair = penalised(adversary, mean_of_real, weight=3.0), a_pair()
-    without = adversary(SETTINGS, critic=Patches(), loss=Difference()).critic_loss(pair, LABELS, 0).loss
+    without = adversary(SETTINGS, discriminator=Patches(), loss=Difference()).discriminator_loss(pair, LABELS, 0).loss
     expected = without + 3 * cell_sums(pair, pair.real).mean()
-    torch.testing.assert_close(made.critic_loss(pair, LABELS, 0).loss, expected)
+    torch.testing.assert_close(made.discriminator_loss(pair, LABELS, 0).loss, expected)
 
 
 def test_a_lazy_penalty_is_taken_at_every_few_steps_and_counts_so_many_times(adversary):
     made, pair = penalised(adversary, mean_of_real, weight=3.0, every=4), a_pair()
-    losses = torch.stack([made.critic_loss(pair, LABELS, step).loss for step in range(8)])
+    losses = torch.stack([made.discriminator_loss(pair, LABELS, step).loss for step in range(8)])
     penalty = cell_sums(pair, pair.real).mean()
     expected = torch.tensor([4.0, 0, 0, 0, 4, 0, 0, 0]) * 3 * penalty
     torch.testing.assert_close(losses - losses[1], expected)
@@ -338,12 +339,12 @@ def test_a_lazy_penalty_is_taken_at_every_few_steps_and_counts_so_many_times(adv
 def test_a_penalty_sees_the_field_alone_and_the_condition_is_bound(adversary):
     seen = {}
 
-    def penalty(critic, real, fake):
-        seen.update(real=real, fake=fake, scores=critic(fake))
+    def penalty(discriminator, real, fake):
+        seen.update(real=real, fake=fake, scores=discriminator(fake))
         return torch.zeros(())
 
     made, pair = penalised(adversary, penalty), a_pair()
-    made.critic_loss(pair, LABELS, 0)
+    made.discriminator_loss(pair, LABELS, 0)
     assert torch.equal(seen["real"], pair.real)
     assert torch.equal(seen["fake"], pair.fake)
     assert not seen["fake"].requires_grad
@@ -360,15 +361,15 @@ def test_a_penalty_is_taken_in_float32_whatever_the_precision(adversary, precisi
             types.setdefault(scores.dtype, scores)
             return scores
 
-    def penalty(critic, real, fake):
+    def penalty(discriminator, real, fake):
         types.clear()
-        scores = critic(real)
+        scores = discriminator(real)
         assert {real.dtype, fake.dtype, scores.dtype, *types} == {torch.float32}
         return scores.mean()
 
     settings = SETTINGS.model_copy(update={"precision": precision})
-    made = penalised(adversary, penalty, settings=settings, critic=Convolution(3, 1, 1))
-    loss = made.critic_loss(a_pair(), LABELS, 0).loss
+    made = penalised(adversary, penalty, settings=settings, discriminator=Convolution(3, 1, 1))
+    loss = made.discriminator_loss(a_pair(), LABELS, 0).loss
     assert loss.dtype == torch.float32
     # Scores that the loss sees are float32 too, but come out of a pass in the protocol's precision.
     types.clear()
@@ -376,31 +377,31 @@ def test_a_penalty_is_taken_in_float32_whatever_the_precision(adversary, precisi
     assert set(types) == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
-def test_a_gradient_penalty_trains_the_critic_under_bf16(adversary):
+def test_a_gradient_penalty_trains_the_discriminator_under_bf16(adversary):
     from segbench.registry import load_registry
 
     gradient_penalty = load_registry().find("loss", "gan/gradient_penalty").component.build()
     settings = SETTINGS.model_copy(update={"precision": "bf16"})
-    critic = nn.Conv2d(3, 1, 1)
-    made = penalised(adversary, gradient_penalty, weight=1e6, settings=settings, critic=critic)
-    made.critic_loss(a_pair(2), LABELS, 0).loss.backward()
-    # A linear critic's gradient is its weight by the number of scores in a mean, wherever it is taken.
-    weight = critic.weight.detach().flatten()[1:] / 16
+    discriminator = nn.Conv2d(3, 1, 1)
+    made = penalised(adversary, gradient_penalty, weight=1e6, settings=settings, discriminator=discriminator)
+    made.discriminator_loss(a_pair(2), LABELS, 0).loss.backward()
+    # A linear discriminator's gradient is its weight by the number of scores in a mean, wherever it is taken.
+    weight = discriminator.weight.detach().flatten()[1:] / 16
     norm = (16 * weight.square().sum()).sqrt()
     expected = 1e6 * 2 * (norm - 1) * weight / norm
-    torch.testing.assert_close(critic.weight.grad.flatten()[1:], expected, rtol=1e-4, atol=10)
+    torch.testing.assert_close(discriminator.weight.grad.flatten()[1:], expected, rtol=1e-4, atol=10)
 
 
 # Score maps ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_score_map_shows_the_critics_scores_of_predictions_at_their_size(adversary):
-    critic = Patches()
-    made = adversary(SETTINGS, critic=critic, encoding="one_hot")
+def test_a_score_map_shows_the_discriminators_scores_of_predictions_at_their_size(adversary):
+    discriminator = Patches()
+    made = adversary(SETTINGS, discriminator=discriminator, encoding="one_hot")
     images, logits = torch.rand(2, 3, 4, 4), torch.rand(2, 2, 4, 4)
     shown = score_map_of(made)(images, logits)
-    torch.testing.assert_close(critic.seen[0], torch.cat([images, logits.softmax(1)], 1))
-    scores = 2 * 4 * nn.functional.avg_pool2d(critic.seen[0].sum(1, keepdim=True), 2)
+    torch.testing.assert_close(discriminator.seen[0], torch.cat([images, logits.softmax(1)], 1))
+    scores = 2 * 4 * nn.functional.avg_pool2d(discriminator.seen[0].sum(1, keepdim=True), 2)
     expected = nn.functional.interpolate(scores, logits.shape[-2:], mode="bilinear", align_corners=False)
     torch.testing.assert_close(shown, expected)
     assert shown.shape == (2, 1, 4, 4)
@@ -412,7 +413,7 @@ def test_the_score_map_of_several_scales_is_their_mean(adversary):
         def forward(self, x):
             return [torch.full((len(x), 1, 4, 4), 1.0), torch.full((len(x), 1, 1, 1), 4.0)]
 
-    shown = score_map_of(adversary(SETTINGS, critic=Scales(), clip=None))(
+    shown = score_map_of(adversary(SETTINGS, discriminator=Scales(), clip=None))(
         torch.rand(2, 3, 8, 8), torch.rand(2, 2, 8, 8)
     )
     assert torch.equal(shown, torch.full((2, 1, 8, 8), 2.5))
@@ -423,23 +424,23 @@ def test_the_score_map_of_classes_is_the_log_odds_of_being_real(adversary):
         def forward(self, x):
             return torch.tensor([0.1, 0.3, 0.6]).log().view(1, 3, 1, 1).expand(len(x), 3, 4, 4)
 
-    shown = score_map_of(adversary(SETTINGS, critic=Classes()))(torch.rand(1, 3, 4, 4), torch.rand(1, 2, 4, 4))
+    shown = score_map_of(adversary(SETTINGS, discriminator=Classes()))(torch.rand(1, 3, 4, 4), torch.rand(1, 2, 4, 4))
     torch.testing.assert_close(shown, torch.full((1, 1, 4, 4), 0.4 / 0.6).log())
 
 
-def test_a_score_map_draws_nothing_and_keeps_the_critics_state(adversary):
+def test_a_score_map_draws_nothing_and_keeps_the_discriminators_state(adversary):
     made = adversary(SETTINGS)  # with dropout and batch normalisation
-    before, state = torch.random.get_rng_state(), {k: v.clone() for k, v in made.critic.state_dict().items()}
+    before, state = torch.random.get_rng_state(), {k: v.clone() for k, v in made.discriminator.state_dict().items()}
     images, logits = torch.rand(1, 3, 8, 8), torch.rand(1, 2, 8, 8)
     torch.random.set_rng_state(before)
     score_map_of(made)(images, logits)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in made.critic.state_dict().items())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in made.discriminator.state_dict().items())
 
 
 def test_an_update_tells_what_it_was_made_from(adversary):
-    update = adversary(SETTINGS, critic=Patches(), loss=Difference()).critic_loss(a_pair(), LABELS, 0)
-    assert isinstance(update, CriticUpdate)
+    update = adversary(SETTINGS, discriminator=Patches(), loss=Difference()).discriminator_loss(a_pair(), LABELS, 0)
+    assert isinstance(update, DiscriminatorUpdate)
     assert [tuple(scores.shape) for scores in update.fake.scores] == [(1, 1, 2, 2)]
     assert update.fake.features == []
 

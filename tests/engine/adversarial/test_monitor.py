@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from segbench.engine.adversarial.adversary import CriticUpdate, Reading
+from segbench.engine.adversarial.adversary import DiscriminatorUpdate, Reading
 from segbench.engine.adversarial.monitor import (
     MOST_POINTS,
     HealthLog,
@@ -29,7 +29,7 @@ from segbench.engine.model.mapping import GeneratorMapping
 from segbench.engine.training.loop import train
 from segbench.engine.training.setup import Unlabelled
 from segbench.stats import health as rules
-from segbench.store.record import CriticPoint
+from segbench.store.record import HealthPoint
 
 IGNORE = 255
 
@@ -91,7 +91,7 @@ def test_score_maps_of_several_scales_count_alike_each_with_its_midpoint():
     assert observed == {"real": 51.0, "real_accuracy": 1.0, "fake": 50.0, "fake_accuracy": 1.0}
 
 
-def test_a_critic_of_classes_is_observed_by_its_log_odds():
+def test_a_discriminator_of_classes_is_observed_by_its_log_odds():
     scores = torch.tensor([1.0, 1.0, 0.0]).view(1, 3, 1, 1)
     assert numbers(observe_scores(scores, -scores, 0.0))["real"] == pytest.approx(1 + math.log(2))
 
@@ -191,7 +191,7 @@ def test_a_log_gives_its_points_in_the_order_of_their_steps():
     log = HealthLog()
     log.add(10, {"real": torch.tensor(2.0)})
     log.add(0, {"real": torch.tensor(1.0), "critic_loss": torch.tensor(0.5, dtype=torch.bfloat16)})
-    assert log.points() == [CriticPoint(step=0, real=1.0, critic_loss=0.5), CriticPoint(step=10, real=2.0)]
+    assert log.points() == [HealthPoint(step=0, real=1.0, critic_loss=0.5), HealthPoint(step=10, real=2.0)]
 
 
 def test_observations_of_one_step_are_put_together():
@@ -201,14 +201,14 @@ def test_observations_of_one_step_are_put_together():
     log.points()
     log.add(0, {"ratio": torch.tensor(3.0)})
     log.add(0, {})
-    assert log.points() == [CriticPoint(step=0, real=1.0, fake=2.0, ratio=3.0)]
+    assert log.points() == [HealthPoint(step=0, real=1.0, fake=2.0, ratio=3.0)]
 
 
 def test_what_is_not_finite_is_null_and_remembered():
     log = HealthLog()
     log.add(0, {"real": torch.tensor(1.0)})
     log.add(10, {"real": torch.tensor(torch.nan), "fake": torch.tensor(torch.inf)})
-    assert log.points()[1] == CriticPoint(step=10)
+    assert log.points()[1] == HealthPoint(step=10)
     assert log.non_finite() == [10]
     assert HealthLog.restored(log.state()).non_finite() == [10]
     assert rules.judge(log.points(), log.non_finite()).verdict == "diverged"
@@ -246,7 +246,7 @@ def test_a_long_run_is_observed_less_often_and_its_points_stay_evenly_spread(fet
 
 
 def test_a_name_that_no_point_has_is_refused_at_once():
-    with pytest.raises(ValueError, match="no such fields of CriticPoint: critic, step"):
+    with pytest.raises(ValueError, match="no such fields of HealthPoint: critic, step"):
         HealthLog().add(0, {"critic": torch.tensor(1.0), "step": torch.tensor(1.0)})
 
 
@@ -291,12 +291,12 @@ def step_of(made, step: int = 0):
     return batch, z, made.adversary.pair(batch, z)
 
 
-def update_of(made, pair) -> CriticUpdate:
-    return made.adversary.critic_loss(pair, torch.zeros(2, 8, 8, dtype=torch.int64), 0)
+def update_of(made, pair) -> DiscriminatorUpdate:
+    return made.adversary.discriminator_loss(pair, torch.zeros(2, 8, 8, dtype=torch.int64), 0)
 
 
 def test_a_step_tells_scores_and_confidence_by_names_of_the_record(training):
-    made = training(adversary={"critic": Mean(), "encoding": "one_hot"})
+    made = training(adversary={"discriminator": Mean(), "encoding": "one_hot"})
     batch, z, pair = step_of(made)
     seen = observe_step(made, made.adversary, 0, batch, pair, update_of(made, pair), z)
     HealthLog().add(0, seen)  # refuses names that the record does not know
@@ -304,14 +304,14 @@ def test_a_step_tells_scores_and_confidence_by_names_of_the_record(training):
     torch.testing.assert_close(seen["fake"], fake)
     assert seen["real"] == pytest.approx(real.item(), abs=0.02)  # images with more void count less
     torch.testing.assert_close(seen["top_probability"], z.softmax(1).amax(1).mean())
-    assert seen["critic_gradient"] == 0  # this critic has no parameters
+    assert seen["critic_gradient"] == 0  # this discriminator has no parameters
     assert all(value.ndim == 0 and not value.requires_grad for value in map(torch.Tensor.detach, seen.values()))
 
 
-def test_scores_are_those_of_the_critics_own_step_where_there_was_one(training):
-    made = training(adversary={"critic": Mean()})
+def test_scores_are_those_of_the_discriminators_own_step_where_there_was_one(training):
+    made = training(adversary={"discriminator": Mean()})
     batch, z, pair = step_of(made)
-    update = CriticUpdate(
+    update = DiscriminatorUpdate(
         torch.tensor(7.0), Reading([torch.full((2, 1, 1, 1), 3.0)], []), Reading([torch.full((2, 1, 1, 1), -2.0)], [])
     )
     seen = observe_step(made, made.adversary, 0, batch, pair, update, z)
@@ -320,16 +320,16 @@ def test_scores_are_those_of_the_critics_own_step_where_there_was_one(training):
 
 
 def test_shuffled_labels_are_not_taken_for_true_ones(training):
-    made = training(adversary={"critic": Mean(), "placebo": "shuffled"})
+    made = training(adversary={"discriminator": Mean(), "placebo": "shuffled"})
     batch, z, pair = step_of(made)
-    swapped = CriticUpdate(torch.tensor(7.0), Reading([torch.full((2, 1, 1, 1), 3.0)], []), Reading([], []))
+    swapped = DiscriminatorUpdate(torch.tensor(7.0), Reading([torch.full((2, 1, 1, 1), 3.0)], []), Reading([], []))
     seen = observe_step(made, made.adversary, 0, batch, pair, swapped, z)
     assert seen["real"] != 3
     assert seen["critic_loss"] == 7
 
 
-def test_without_a_critic_step_on_this_batch_there_is_no_critic_loss(training):
-    made = training(adversary={"critic": Mean(), "alternate": 3})
+def test_without_a_discriminator_step_on_this_batch_there_is_no_discriminator_loss(training):
+    made = training(adversary={"discriminator": Mean(), "alternate": 3})
     batch, z, pair = step_of(made)
     seen = observe_step(made, made.adversary, 0, batch, pair, None, z)
     assert "critic_loss" not in seen
@@ -337,7 +337,7 @@ def test_without_a_critic_step_on_this_batch_there_is_no_critic_loss(training):
 
 
 def test_without_reals_that_are_never_trained_on_there_is_no_validation_score(training):
-    made = training(adversary={"critic": Mean()})
+    made = training(adversary={"discriminator": Mean()})
     blind = replace(made.adversary, validation=None)
     batch, z, pair = step_of(made)
     assert unseen_reading(made, blind, 0, z) is None
@@ -346,7 +346,7 @@ def test_without_reals_that_are_never_trained_on_there_is_no_validation_score(tr
 
 
 def test_unseen_reals_are_crops_of_the_validation_split_under_their_truth(training):
-    made = training(adversary={"critic": Mean(), "encoding": "one_hot"})
+    made = training(adversary={"discriminator": Mean(), "encoding": "one_hot"})
     reading, mask = unseen_reading(made, made.adversary, 5, step_of(made)[1])
     batch = made.adversary.validation.at(5)
     valid = (batch.labels != 255)[:, None]
@@ -358,7 +358,7 @@ def test_unseen_reals_are_crops_of_the_validation_split_under_their_truth(traini
 
 @pytest.mark.parametrize("encoding", ["scaled", "confidence_matched"])
 def test_truth_that_follows_the_prediction_is_matched_to_that_of_the_same_images(training, encoding):
-    made = training(adversary={"critic": Mean(), "encoding": encoding})
+    made = training(adversary={"discriminator": Mean(), "encoding": encoding})
     reading, _ = unseen_reading(made, made.adversary, 0, step_of(made)[1])
     batch = made.adversary.validation.at(0)
     with torch.no_grad():
@@ -415,7 +415,7 @@ def test_generated_images_are_compared_with_one_another_and_with_the_batch(train
 # Observing leaves no trace -------------------------------------------------------------------------------------------
 
 
-def spectral_critic() -> nn.Module:
+def spectral_discriminator() -> nn.Module:
     """Its weights depend on vectors that every pass in training mode moves on."""
     torch.manual_seed(1)
     layers = [spectral_norm(nn.Conv2d(5, 4, 4, 2, 1)), nn.LeakyReLU(0.2), nn.Dropout(0.2), nn.Conv2d(4, 1, 3)]
@@ -427,7 +427,7 @@ def entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def state_of(made) -> dict[str, torch.Tensor]:
-    modules = {"generator": made.network, "critic": made.adversary.critic}
+    modules = {"generator": made.network, "discriminator": made.adversary.discriminator}
     return {f"{who} {name}": t for who, module in modules.items() for name, t in module.state_dict().items()}
 
 
@@ -439,7 +439,7 @@ GAMES = {
     "shuffled": {"placebo": "shuffled"},
     "frozen": {"placebo": "frozen"},
     "noise": {"placebo": "noise"},
-    "spectral": {"critic": spectral_critic},
+    "spectral": {"discriminator": spectral_discriminator},
 }
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 from segbench.config.recipe import Encoding
 from segbench.contract import MAPS
 from segbench.engine.adversarial.pairing import (
-    critic_channels,
+    discriminator_channels,
     encode_fake,
     encode_real,
     encoded_channels,
@@ -40,12 +40,12 @@ def output_of(maps: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("maps", MAPS)
 @pytest.mark.parametrize("encoding", ["one_hot", "straight_through", "product"])
-def test_real_and_fake_have_the_channels_that_the_critic_is_built_for(maps, encoding):
+def test_real_and_fake_have_the_channels_that_the_discriminator_is_built_for(maps, encoding):
     form = FieldForm(3, 255, PALETTE, Encoding(use=encoding))
     pair = pairing(maps, a_batch(), output_of(maps), form)
     assert pair.real.shape == pair.fake.shape
     condition = 0 if pair.condition is None else pair.condition.shape[1]
-    assert condition + pair.real.shape[1] == critic_channels(maps, 2, form)
+    assert condition + pair.real.shape[1] == discriminator_channels(maps, 2, form)
 
 
 @pytest.mark.parametrize("maps", MAPS)
@@ -80,7 +80,7 @@ def test_a_segmenter_is_judged_by_truth_and_prediction_under_the_image():
 def test_without_a_condition_the_image_is_not_shown():
     form = FieldForm(3, 255, PALETTE, conditional=False)
     assert pairing("image -> labels", a_batch(), output_of("image -> labels"), form).condition is None
-    assert critic_channels("image -> labels", 2, form) == 3
+    assert discriminator_channels("image -> labels", 2, form) == 3
 
 
 def test_colours_are_compared_with_the_palette():

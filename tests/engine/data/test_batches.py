@@ -338,8 +338,10 @@ def test_streams_differ_in_order_and_in_augmentation():
     many = random_split(count=20)
     orders = {batches_of(many, batch_size=20, stream=stream).at(0).indices for stream in ("", "critic", "synthetic")}
     assert len(orders) == 3
-    plain, critic = (batches_of(coordinate_split(), batch_size=1, stream=stream).at(0) for stream in ("", "critic"))
-    assert not torch.equal(plain.labels, critic.labels)
+    plain, discriminator = (
+        batches_of(coordinate_split(), batch_size=1, stream=stream).at(0) for stream in ("", "critic")
+    )
+    assert not torch.equal(plain.labels, discriminator.labels)
 
 
 def test_a_stream_gives_the_same_batch_whenever_it_is_asked_for():

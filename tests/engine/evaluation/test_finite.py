@@ -86,8 +86,10 @@ def test_an_adversarial_loss_is_named(failure, adversary, training):
         def generator(self, fake):
             return fake * math.nan
 
-    critic = adversary(training().protocol, loss=Broken())
-    assert "the adversarial loss test/loss is not finite since step 1, of a finite" in str(failure(adversary=critic))
+    discriminator = adversary(training().protocol, loss=Broken())
+    assert "the adversarial loss test/loss is not finite since step 1, of a finite" in str(
+        failure(adversary=discriminator)
+    )
 
 
 def test_images_with_a_nan_are_found_whatever_else_they_hold():

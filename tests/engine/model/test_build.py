@@ -70,7 +70,7 @@ def test_a_refiner_is_given_the_image_and_the_probabilities_of_its_base():
     assert not any(parameter.requires_grad for parameter in base.parameters())
 
 
-def test_what_a_critic_sees_is_what_the_recipe_says(planned):
+def test_what_a_discriminator_sees_is_what_the_recipe_says(planned):
     cell, _, data = parts(planned, "critic", conditional=False)
     form = mapping_of(cell, data).form
     assert (form.encoding.use, form.encoding.smoothing, form.conditional) == ("smoothed", 0.2, False)

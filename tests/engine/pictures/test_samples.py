@@ -71,7 +71,7 @@ def test_a_network_with_a_fitting_layer_leaves_pictures_of_its_evidence(tmp_path
         assert picture.mode == "RGB"
 
 
-def test_a_critic_is_asked_about_the_image_as_the_network_saw_it_and_leaves_a_picture(tmp_path, dataset):
+def test_a_discriminator_is_asked_about_the_image_as_the_network_saw_it_and_leaves_a_picture(tmp_path, dataset):
     asked = []
 
     def score_map(images, logits):

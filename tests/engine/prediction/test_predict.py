@@ -93,7 +93,7 @@ def test_an_explanation_is_written_beside_the_same_label_map(recorded, tmp_path)
     assert names == {"a.png", "a.overlay.png", "a.explain.png"}
 
 
-def test_an_explanation_holds_the_critic_s_scores_where_a_critic_was_kept(recorded, tmp_path):
+def test_an_explanation_holds_the_discriminators_scores_where_a_discriminator_was_kept(recorded, tmp_path):
     path = save(tmp_path / "a.png", 30, 40, 3)
     critical = replace(recorded, score_map=lambda images, logits: logits[:, :1], score_boundary=0.0)
     heights = []

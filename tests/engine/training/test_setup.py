@@ -70,14 +70,14 @@ def drawn(batches, steps: int = 8) -> set[int]:
     return {index for step in range(steps) for index in batches.at(step).indices}
 
 
-def test_a_supervised_cell_has_no_critic(prepared):
+def test_a_supervised_cell_has_no_discriminator(prepared):
     training = prepared("base")
     assert training.adversary is None
     assert training.unlabelled is None
     assert drawn(training.batches) == set(range(8))
 
 
-def test_extra_critic_steps_and_unseen_reals_have_streams_of_their_own(prepared):
+def test_extra_discriminator_steps_and_unseen_reals_have_streams_of_their_own(prepared):
     training = prepared("critic")
     adversary = training.adversary
     assert drawn(adversary.batches) == set(range(8))
@@ -85,7 +85,7 @@ def test_extra_critic_steps_and_unseen_reals_have_streams_of_their_own(prepared)
     assert adversary.validation.split.packed.split == "val"
     assert adversary.validation.batch_size == 2  # val has no more
     assert not adversary.validation.augment.flip
-    assert adversary.critic.training
+    assert adversary.discriminator.training
 
 
 def test_without_a_validation_split_there_are_no_unseen_reals(prepared):
@@ -110,7 +110,7 @@ def test_wgan_gp_brings_its_penalty(prepared):
     adversary = prepared("critic", loss="gan/wgan_gp").adversary
     assert (adversary.recipe.penalty.use, adversary.recipe.penalty.weight) == ("gan/gradient_penalty", 10)
     assert adversary.recipe.penalty.every == 1
-    # Of a critic whose gradient is 0 it is (0 - 1)^2.
+    # Of a discriminator whose gradient is 0 it is (0 - 1)^2.
     flat = adversary.penalty(
         lambda field: 0 * field.mean((1, 2, 3), keepdim=True), torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
     )
@@ -142,7 +142,7 @@ def test_the_usual_penalty_changes_nothing_else_of_a_recipe():
 
 
 @pytest.mark.parametrize("changes", [["methods.critic.adversarial.penalty=gan/r1"], []], ids=["r1", "wgan_gp"])
-def test_a_batch_norm_critic_under_a_penalty_is_refused(prepared, changes):
+def test_a_batch_norm_discriminator_under_a_penalty_is_refused(prepared, changes):
     loss = "gan/hinge" if changes else "gan/wgan_gp"
     with pytest.raises(SpecError, match="the discriminator normalises over the batch"):
         prepared("critic", *changes, loss=loss, norm="batch")
@@ -164,7 +164,7 @@ def test_where_all_images_have_labels_there_is_no_unlabelled_term(prepared):
     assert prepared("half").unlabelled is None
 
 
-def test_the_term_of_the_recipe_is_weighted_and_sees_the_critic(prepared, planned):
+def test_the_term_of_the_recipe_is_weighted_and_sees_the_discriminator(prepared, planned):
     training = prepared("half labels 0.5")
     batch = training.unlabelled.batches.at(0)
     logits = torch.rand(4, 3, 16, 16)
@@ -176,7 +176,7 @@ def test_the_term_of_the_recipe_is_weighted_and_sees_the_critic(prepared, planne
     torch.testing.assert_close(training.unlabelled.loss(logits, batch), expected)
 
 
-def test_the_critic_pulls_at_predictions_on_unlabelled_images(prepared):
+def test_the_discriminator_pulls_at_predictions_on_unlabelled_images(prepared):
     options = "methods.half.unlabelled={use: gan/semi_adversarial, adversarial: 1, self_training: 0}"
     training = prepared("half labels 0.5", options)
     logits = torch.rand(4, 3, 16, 16, requires_grad=True)
@@ -184,8 +184,8 @@ def test_the_critic_pulls_at_predictions_on_unlabelled_images(prepared):
     assert gradient.abs().sum() > 0
 
 
-def test_a_term_that_needs_a_critic_is_refused_without_one(prepared):
-    with pytest.raises(SpecError, match="asks for a critic's scores, but the method has no critic"):
+def test_a_term_that_needs_a_discriminator_is_refused_without_one(prepared):
+    with pytest.raises(SpecError, match="needs a discriminator's scores, but the method has none"):
         prepared("trusting labels 0.5")
 
 
@@ -274,7 +274,7 @@ def test_colours_are_learnt_from_the_palette_colours_of_another_methods_labels()
     assert term(torch.zeros(1, 3, 1, 2), batch) == 3
 
 
-def test_a_loss_is_given_logits_and_no_critic_where_it_asks_for_none():
+def test_a_loss_is_given_logits_and_no_discriminator_where_it_asks_for_none():
     term = own_term(lambda logits: logits.square().mean(), 2.0, None)
     assert term(torch.full((1, 2, 4, 4), 3.0), a_batch()) == 18
 
@@ -284,23 +284,23 @@ def test_a_module_is_asked_for_what_its_forward_takes(adversary):
         def forward(self, scores):
             return scores.mean()
 
-    made = adversary(SETTINGS, critic=Brightness(), encoding="one_hot")
+    made = adversary(SETTINGS, discriminator=Brightness(), encoding="one_hot")
     logits = torch.rand(2, 2, 8, 8)
     expected = made.score_map(a_batch().images, logits).mean()
     torch.testing.assert_close(own_term(Loss(), 1.0, made)(logits, a_batch()), expected)
 
 
-def test_scores_without_a_critic_are_refused():
+def test_scores_without_a_discriminator_are_refused():
     class Trusting:
         def __call__(self, logits, scores):
             return scores.mean()
 
-    with pytest.raises(SpecError, match="Trusting asks for a critic's scores, but the method has no critic"):
+    with pytest.raises(SpecError, match="Trusting needs a discriminator's scores, but the method has none"):
         own_term(Trusting(), 1.0, None)
 
 
 def test_scores_are_those_of_the_encoded_prediction_under_its_image_at_the_size_of_the_image(adversary):
-    made = adversary(SETTINGS, critic=Brightness(), encoding="one_hot")
+    made = adversary(SETTINGS, discriminator=Brightness(), encoding="one_hot")
     batch, logits = a_batch(), torch.rand(2, 2, 8, 8)
     seen = torch.cat([batch.images, logits.softmax(1)], 1)
     expected = functional.interpolate(Brightness()(seen), size=(8, 8), mode="bilinear", align_corners=False)
@@ -313,20 +313,20 @@ def test_scores_of_several_scales_are_averaged_and_classes_become_log_odds(adver
             classes = torch.tensor([0.1, 0.3, 0.6]).log().view(1, 3, 1, 1).expand(len(x), 3, 4, 4)
             return [torch.full((len(x), 1, 1, 1), 1.0), classes]
 
-    scores = adversary(SETTINGS, critic=Scales()).score_map(a_batch().images, torch.rand(2, 2, 8, 8))
+    scores = adversary(SETTINGS, discriminator=Scales()).score_map(a_batch().images, torch.rand(2, 2, 8, 8))
     expected = (1 + torch.tensor(0.4 / 0.6).log()) / 2
     torch.testing.assert_close(scores, expected.expand(2, 1, 8, 8))
 
 
 @pytest.mark.parametrize("encoding", ["one_hot", "straight_through"])
-def test_gradients_reach_the_logits_through_the_scores_and_leave_none_at_the_critic(adversary, encoding):
-    critic = nn.Conv2d(5, 1, 3, padding=1)
-    made = adversary(SETTINGS, critic=critic, encoding=encoding)
+def test_gradients_reach_the_logits_through_the_scores_and_leave_none_at_the_discriminator(adversary, encoding):
+    discriminator = nn.Conv2d(5, 1, 3, padding=1)
+    made = adversary(SETTINGS, discriminator=discriminator, encoding=encoding)
     logits = torch.rand(2, 2, 8, 8, requires_grad=True)
     term = own_term(lambda scores: scores.mean(), 1.0, made)(logits, a_batch())
     (gradient,) = torch.autograd.grad(term, logits)
     assert gradient.abs().sum() > 0
-    assert critic.weight.grad is None
+    assert discriminator.weight.grad is None
 
 
 # In the loop ---------------------------------------------------------------------------------------------------------
@@ -376,10 +376,10 @@ def test_the_gradient_of_a_term_is_that_of_autograd(training, recorder, tmp_path
 
 
 @pytest.mark.parametrize("protocol", [{}, {"precision": "bf16", "channels_last": True}], ids=["fp32", "bf16"])
-def test_a_critic_of_weight_0_leaves_the_bits_of_the_twin_beside_an_unlabelled_term(
+def test_a_discriminator_of_weight_0_leaves_the_bits_of_the_twin_beside_an_unlabelled_term(
     training, recorder, tmp_path, protocol
 ):
-    # The generator has dropout, which must not draw otherwise because a critic looks on.
+    # The generator has dropout, which must not draw otherwise because a discriminator looks on.
     twin = trained(training, recorder, tmp_path / "twin", entropy, **protocol)
     other = trained(training, recorder, tmp_path / "other", entropy, adversary={"weight": 0.0}, **protocol)
     assert same(twin, other)
