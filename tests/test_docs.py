@@ -16,14 +16,13 @@ import typer.main
 import segbench
 import segbench.testing
 import segbench.weights
-from segbench import contract as hookspecs
+from segbench import contract
 from segbench.cli import main
 from segbench.cli.app import app, global_options_first
 from segbench.config.benchmark import load_benchmark
-from segbench.contract import MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
+from segbench.contract import HOOKS, MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
 from segbench.registry import load_registry
-from segbench.registry.plugin_files import load_file
-from segbench.registry.plugins import HOOKS, components_of
+from segbench.registry.plugins import file_source, read_offers
 from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
@@ -116,11 +115,10 @@ def link_as_installed(folder, install_plugin):
 
 @pytest.mark.parametrize("block", [block for block in blocks("python") if block.is_plugin], ids=named)
 def test_every_plugin_can_be_loaded(block, tmp_path):
-    components = list(components_of(load_file(written(block, tmp_path)), block.path))
-    assert components
-    for kind, component in components:
-        assert f"{component.name}" in TEXTS[block.page]
-        assert kind in HOOKS.values()
+    offers = read_offers(file_source(written(block, tmp_path)))
+    assert offers
+    for offer in offers:
+        assert offer.component.name in TEXTS[block.page]
 
 
 @pytest.mark.usefixtures("my_components")
@@ -207,14 +205,14 @@ def test_a_network_that_starts_from_weights_says_which(tmp_path):
     from safetensors.torch import save_file
 
     (block,) = [block for block in blocks("python") if block.path == "warm_net.py"]
-    [(_, component)] = components_of(load_file(written(block, tmp_path)), "warm_net.py")
-    first = component.build(3, 2)
+    [offer] = read_offers(file_source(written(block, tmp_path)))
+    first = offer.component.build(3, 2)
     save_file(first.body.state_dict(), tmp_path / "body.safetensors")
-    second = component.build(3, 2, weights=tmp_path / "body.safetensors")
+    second = offer.component.build(3, 2, weights=tmp_path / "body.safetensors")
     assert second.provenance["weights"] == "body.safetensors"
     assert second.body[0].weight.equal(first.body[0].weight)
     with pytest.raises(segbench.WeightsError, match="does not fit"):
-        component.build(4, 2, weights=tmp_path / "body.safetensors")
+        offer.component.build(4, 2, weights=tmp_path / "body.safetensors")
 
 
 # The names.
@@ -259,7 +257,7 @@ def assert_printed(printed, where):
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_printed_with_its_signature_and_a_complete_example(hook):
-    assert_printed(signature(hook, getattr(hookspecs, hook)), hook)
+    assert_printed(signature(hook, getattr(contract, hook)), hook)
     assert any(f"def {hook}():" in block.text for block in blocks("python", page="reference"))
     assert f"def {hook}():" in section(hook)
 
@@ -297,6 +295,28 @@ def test_every_word_of_the_contract_is_named():
     assert {word for word in words if f"`{word}`" not in section("Vocabulary")} == set()
     assert {maps for maps in MAPS if f"| `{maps}` |" not in section("Maps")} == set()
     assert {role for role in ROLES if f"| `{role}` |" not in section("segbench_losses")} == set()
+
+
+# Where the reference describes the attributes of what `build` returns.
+DESCRIBED_IN = {
+    contract.Generator: "segbench_generators",
+    contract.Discriminator: "segbench_discriminators",
+    contract.AdversarialLoss: "segbench_losses",
+    contract.FileSplit: "segbench.Dataset",
+    contract.Dataset: "segbench.Dataset",
+}
+
+
+@pytest.mark.parametrize("protocol", DESCRIBED_IN, ids=lambda protocol: protocol.__name__)
+def test_every_attribute_of_what_build_returns_is_described(protocol):
+    attributes = inspect.get_annotations(protocol)
+    assert attributes
+    assert {name for name in attributes if not re.search(rf"`{name}\b", section(DESCRIBED_IN[protocol]))} == set()
+
+
+def test_every_argument_of_a_loss_is_described():
+    arguments = contract.ADVERSARIAL_ARGUMENTS | contract.UNLABELLED_ARGUMENTS
+    assert {name for name in arguments if not re.search(rf"\b{name}\b", section("segbench_losses"))} == set()
 
 
 def test_every_environment_variable_is_named_that_is_for_users():

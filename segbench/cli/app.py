@@ -18,7 +18,7 @@ import typer
 
 from segbench.errors import SegbenchError
 from segbench.registry import plugin_files
-from segbench.registry.plugins import BY_OPTION, check_known, switch_off
+from segbench.registry.plugins import BY_OPTION, check_known, disable_plugins
 from segbench.registry.plugins import OPTION as DISABLE_OPTION
 from segbench.registry.plugins import VARIABLE as DISABLED_VARIABLE
 
@@ -189,11 +189,11 @@ def explain(error: Exception) -> tuple[str, int]:
 def blamed_plugin(error: Exception) -> str | None:
     """Name the plugin whose code the traceback passed through last, if any."""
     from segbench.execute.blame import blame_for_error
-    from segbench.registry.plugins import found_sources, named_distributions
+    from segbench.registry.plugins import find_sources, name_distributions
 
     if (name := blame_for_error(error)) is None:
         return None
-    return f"plugin {name!r} ({named_distributions(found_sources()[name])})"
+    return f"plugin {name!r} ({name_distributions(find_sources()[name])})"
 
 
 DEBUG = "--debug"
@@ -230,14 +230,14 @@ def global_options_first(arguments: Sequence[str]) -> tuple[list[str], bool]:
 def apply_plugin_options(disable: Sequence[str], files: Sequence[Path]) -> None:
     """Switch plugins off and give plugin files; PluginError for a plugin that does not exist and for a wrong file."""
     if files or os.environ.get(plugin_files.VARIABLE):
-        from segbench.registry.plugins import installed_plugins
+        from segbench.registry.plugins import installed_names
 
-        plugin_files.give_files(files, installed_plugins())
+        plugin_files.add_files(files, installed_names())
     if disable:
-        from segbench.registry.plugins import found_sources
+        from segbench.registry.plugins import find_sources
 
-        check_known(disable, found_sources())
-        switch_off(disable)
+        check_known(disable, find_sources())
+        disable_plugins(disable)
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def _of_plugin(
     if not offers and not broken:
         known = sorted({offer.plugin for offer in every} | {problem.plugin for problem in problems})
         raise ComponentError(
-            f"unknown plugin {name!r}. There is: {', '.join(known)}.{nearest(name, known)} "
+            f"unknown plugin {name!r}. Available: {', '.join(known)}.{nearest(name, known)} "
             "For a single component write its kind and its name: segbench check generator smp/unet."
         )
     return offers, broken

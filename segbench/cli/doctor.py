@@ -220,7 +220,7 @@ def look_at_plugins() -> Part:
 
     registry = load_registry()
     problems = [f"plugin {broken.plugin!r} ({broken.distribution}): {broken.message}" for broken in registry.problems]
-    notes = [*map(str, (*registry.notices, *registry.switched_off)), *_slow(registry), *_switched_off_in_vain(registry)]
+    notes = [*map(str, (*registry.notices, *registry.disabled)), *_slow(registry), *_disabled_in_vain(registry)]
     return Part(list(_plugins(registry)), problems, notes)
 
 
@@ -231,13 +231,13 @@ def _slow(registry: Registry) -> list[str]:
     return [f"plugin {plugin!r} took {seconds:.1f} s to load, in every command" for plugin, seconds in slow.items()]
 
 
-def _switched_off_in_vain(registry: Registry) -> list[str]:
+def _disabled_in_vain(registry: Registry) -> list[str]:
     from segbench.errors import nearest
-    from segbench.registry.plugins import switched_off
+    from segbench.registry.plugins import disabled_plugins
 
     return [
         f"{by} names the plugin {plugin!r}, which does not exist.{nearest(plugin, sorted(registry.plugins))}"
-        for plugin, by in switched_off().items()
+        for plugin, by in disabled_plugins().items()
         if plugin not in registry.plugins
     ]
 

@@ -24,7 +24,7 @@ def list_components(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the components that plugins offer; on stderr, what is wrong with plugins and which are switched off."""
+    """List the components that plugins offer; on stderr, what is wrong with plugins and which are disabled."""
     from segbench.contract import KINDS
     from segbench.registry import load_registry
 
@@ -32,7 +32,7 @@ def list_components(
     registry = load_registry()
     offers = {kind: registry.offers(kind) for kind in kinds}
     typer.echo(_as_json(offers) if json else _as_text(offers))
-    for remark in (*map(_broken, registry.problems), *registry.notices, *registry.switched_off):
+    for remark in (*map(_broken, registry.problems), *registry.notices, *registry.disabled):
         typer.echo(remark, err=True)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,26 +44,21 @@ def _versions(offer: Offer) -> dict[str, str | None]:
 
 
 def _options(offer: Offer) -> list[dict[str, Any]]:
-    from segbench.registry.options import options_of
-
     return [
         {"name": option.name, "type": option.type, "required": option.required, "default": option.default}
-        for option in options_of(offer)
+        for option in offer.signature.options
     ]
 
 
 def _documentation(offer: Offer, options: list[str]) -> list[str]:
-    """Return the docstring of `build`, and those of its module and packages where an option is told of there alone."""
-    build = offer.component.build
-    while isinstance(build, functools.partial):
-        build = build.func
-    texts = [inspect.getdoc(build) or ""]
-    module = getattr(build, "__module__", None) or ""
-    while module:
-        text = inspect.getdoc(sys.modules.get(module)) or ""
-        if any(f"`{name}`" in text and not any(f"`{name}`" in told for told in texts) for name in options):
+    """Return the docstring of `build`, and those of its module and packages that document further options."""
+    from segbench.registry.options import read_docstrings
+
+    own, *others = read_docstrings(offer.component.build)
+    texts = [own]
+    for text in others:
+        if any(f"`{name}`" in text and not any(f"`{name}`" in shown for shown in texts) for name in options):
             texts.append(text)
-        module = module.rpartition(".")[0]
     return [text for text in texts if text]
 
 

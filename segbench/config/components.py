@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.errors import ComponentError, OptionError, nearest
 from segbench.registry.datasets import dataset_root
-from segbench.registry.options import check_requirements, coerce_options, options_of
+from segbench.registry.options import check_requirements, coerce_options
 
 from .inheritance import expanded, lay_over
 from .recipe import Adversarial, ComponentUse, DatasetUse, Penalty, Refines, TrainsOn, UnlabelledTerm, WeightedLoss
@@ -237,7 +237,7 @@ def _options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequen
 
 def _beside(offer: Offer, name: str | None, keys: Sequence[str]) -> str:
     """Return what else a mapping may hold where a name is no option."""
-    if not name or not keys or name in [option.name for option in options_of(offer)]:
+    if not name or not keys or name in [option.name for option in offer.signature.options]:
         return ""
     return f" Beside options there may be {', '.join(keys)}.{nearest(name, list(keys))}"
 

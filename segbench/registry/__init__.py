@@ -1,8 +1,8 @@
-"""Plugins, the components they offer and the options of those."""
+"""Plugins: found and loaded; the components that they offer; the options of components."""
 
 from __future__ import annotations
 
 from .plugins import load_registry
-from .registry import Offer, PluginNotice, PluginProblem, Registry, SwitchedOff
+from .registry import DisabledPlugin, Offer, PluginNotice, PluginProblem, Registry
 
-__all__ = ["Offer", "PluginNotice", "PluginProblem", "Registry", "SwitchedOff", "load_registry"]
+__all__ = ["DisabledPlugin", "Offer", "PluginNotice", "PluginProblem", "Registry", "load_registry"]

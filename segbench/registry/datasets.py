@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.contract import SPLITS, Dataset
 from segbench.errors import DataError, OptionError, PluginError
 
-from .options import build, coerce_options, read_signature
+from .options import build, coerce_options
 from .output import output_on_stderr
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def dataset_root(offer: Offer, root: str | None) -> Path | None:
     It is `root` where given, else $SEGBENCH_DATA/NAME. Where `build` has a default for its root, the latter counts
     only if it exists. Raises OptionError for a root that `build` does not ask for, and DataError if there is neither.
     """
-    signature = read_signature(offer.kind, offer.component.build)
+    signature = offer.signature
     if "root" not in signature.asked:
         if root is not None:
             raise OptionError(f"dataset {offer.full_name} reads no folder, so it takes no root; {root!r} was given.")

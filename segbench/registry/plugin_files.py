@@ -41,8 +41,8 @@ def given_files() -> list[Path]:
     return [Path(path) for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
 
 
-def give_files(files: Sequence[Path], installed: Iterable[str]) -> None:
-    """Give files here and to processes that inherit the environment; their paths become absolute.
+def add_files(files: Sequence[Path], installed: Iterable[str]) -> None:
+    """Add files to the plugins, here and in processes that inherit the environment; their paths become absolute.
 
     Raises PluginError for what is no readable .py file, and for the name of an installed plugin or of another file.
     """

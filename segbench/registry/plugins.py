@@ -1,14 +1,7 @@
-"""Load plugins one by one, so that a broken one takes nothing down with it.
+"""Find and load plugins, each on its own: one that is broken offers nothing and does no harm to the others.
 
-Check a component as soon as a hook yields it.
-
-What a plugin implements: its hooks, and the components that they yield.
-
-Who keeps the user waiting: named while a plugin is still being loaded.
-
-Where plugins come from: entry points in the group `segbench`, and files.
-
-Plugins that are switched off: they are not imported at all.
+Plugins come from entry points in the group `segbench` and from files given with `--plugin`. Disabled ones are not
+imported at all.
 """
 
 from __future__ import annotations
@@ -25,41 +18,47 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from segbench.contract import MAPS, ROLES, Component
+from segbench.contract import HOOKS, MAPS, ROLES, Component
 from segbench.errors import PluginError, nearest
 
-from .options import read_signature
 from .output import captured_output
 from .plugin_files import check_file, given_files, import_hint, load_file, sha256_of
-from .process_state import kept_on_import
-from .registry import Offer, PluginNotice, PluginProblem, Registry, SwitchedOff
+from .process_state import restore_after_import
+from .registry import DisabledPlugin, Offer, PluginNotice, PluginProblem, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from importlib.metadata import EntryPoint
     from pathlib import Path
 
-    from segbench.contract import Kind
 
+GROUP = "segbench"
 
-__all__ = ["HOOKS", "load_registry"]
+# After so many seconds the user is told which plugin is still being loaded.
+SLOW_SECONDS = 2.0
+
+OPTION = "--disable"
+VARIABLE = "SEGBENCH_DISABLED_PLUGINS"  # names with commas between, those of the option among them
+BY_OPTION = "SEGBENCH_DISABLED_BY_OPTION"  # those of the option alone, for messages
 
 
 def load_registry() -> Registry:
-    """Load every plugin that is not switched off: each entry point in the group `segbench`, and each file.
+    """Load every plugin that is not disabled.
 
     A plugin that fails anywhere offers nothing and is listed in `problems`; the others are not touched by it. What
     plugins print while they are loaded goes to stderr; what they change for the whole process is put back and listed
     in `notices`. Only Ctrl-C, the end of the process and an endless loop cannot be contained.
     """
-    off, sources = switched_off(), found_sources()
-    loaded = {name: _load(name, found) for name, found in sources.items() if name not in off}
+    disabled, sources = disabled_plugins(), find_sources()
+    loaded = {name: _load(name, found) for name, found in sources.items() if name not in disabled}
     return Registry(
         tuple(offer for one in loaded.values() for offer in one.offers),
         tuple(problem for one in loaded.values() for problem in one.problems),
         notices=tuple(notice for one in loaded.values() for notice in one.notices),
-        switched_off=tuple(
-            SwitchedOff(name, named_distributions(sources[name]), off[name]) for name in sources if name in off
+        disabled=tuple(
+            DisabledPlugin(name, name_distributions(sources[name]), disabled[name])
+            for name in sources
+            if name in disabled
         ),
         seconds={name: one.seconds for name, one in loaded.items()},
     )
@@ -76,11 +75,11 @@ class _Loaded:
 
 
 def _load(name: str, sources: Sequence[Source]) -> _Loaded:
-    loaded, distribution = _Loaded(), named_distributions(sources)
+    loaded, distribution = _Loaded(), name_distributions(sources)
     who = f"plugin {name!r} ({distribution})"
-    with timed_load(who, name) as taken, captured_output() as printed, kept_on_import() as changes:
+    with _timer(who, name) as seconds, captured_output() as printed, restore_after_import() as changes:
         try:
-            loaded.offers = _offers(_only(name, sources))
+            loaded.offers = read_offers(_single_source(name, sources))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() or pytest.skip() must not end the program
@@ -91,36 +90,25 @@ def _load(name: str, sources: Sequence[Source]) -> _Loaded:
     if changes:
         message = f"changed {', '.join(changes)} while it was loaded; this was put back"
         loaded.notices = [PluginNotice(name, distribution, message)]
-    loaded.seconds = taken[0]
+    loaded.seconds = seconds[0]
     return loaded
 
 
-def _only(name: str, sources: Sequence[Source]) -> Source:
-    if not re.fullmatch(r"[\w.+-]+", name):
-        raise PluginError(f"the entry point's name {name!r} may have letters, digits and . _ + - only.")
-    if len(sources) > 1:
-        raise PluginError(
-            f"the plugin name {name!r} is claimed more than once, by {named_distributions(sources)}, so none of them "
-            "is offered: uninstall one, or rename its entry point."
-        )
-    return sources[0]
-
-
-def _offers(source: Source) -> list[Offer]:
-    return [
-        Offer(kind, source.plugin, source.distribution, source.version, component, source.file)
-        for kind, component in components_of(_import(source), source.content)
-    ]
-
-
-def _import(source: Source) -> Any:
+@contextmanager
+def _timer(who: str, plugin: str) -> Iterator[list[float]]:
+    """Say on stderr who is still being loaded after `SLOW_SECONDS`; the list holds the seconds at the end."""
+    seconds: list[float] = []
+    message = f"{who} has been loading for {SLOW_SECONDS:g} s and goes on; `{OPTION} {plugin}` leaves it out"
+    stderr = sys.stderr  # the plugin may replace it
+    watch = threading.Timer(SLOW_SECONDS, print, (message,), {"file": stderr, "flush": True})
+    watch.daemon = True
+    started = time.perf_counter()
+    watch.start()
     try:
-        return source.load()
-    except (KeyboardInterrupt, PluginError):
-        raise
-    except BaseException as error:
-        hint = "" if source.file is None else import_hint(source.file, error)
-        raise PluginError(f"{source.content} cannot be imported: {_text(error)}.{hint}") from error
+        yield seconds
+    finally:
+        watch.cancel()
+        seconds.append(time.perf_counter() - started)
 
 
 def _describe(error: BaseException) -> str:
@@ -138,15 +126,159 @@ def _text(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
-    """Return the traceback, or an empty text where the message tells everything."""
+    """Return the traceback, or an empty text where the message says everything."""
     import traceback
 
     known = isinstance(error, PluginError) and error.__cause__ is None
     return "" if known else "".join(traceback.format_exception(error))
 
 
-def check_component(hook: str, kind: Kind, component: Any) -> None:
+# Where plugins come from.
+
+
+@dataclass(frozen=True)
+class Source:
+    """A distribution or file that claims a plugin's name; `content` is what `load` imports, as messages name it."""
+
+    plugin: str
+    distribution: str
+    version: str
+    content: str
+    load: Callable[[], Any]
+    file: Path | None = None
+
+
+def find_sources() -> dict[str, list[Source]]:
+    """Return all sources by the plugin's name, in alphabetical order; nothing is imported."""
+    sources: dict[str, list[Source]] = {}
+    for source in (*map(_entry_point_source, entry_points(group=GROUP)), *map(file_source, given_files())):
+        sources.setdefault(source.plugin, []).append(source)
+    return dict(sorted(sources.items()))
+
+
+def installed_names() -> set[str]:
+    """Return the names of installed plugins."""
+    return set(entry_points(group=GROUP).names)
+
+
+def name_distributions(sources: Sequence[Source]) -> str:
+    """Return the distributions with their versions, as messages name them."""
+    return " and ".join(f"{source.distribution} {source.version}" for source in sources)
+
+
+def _entry_point_source(point: EntryPoint) -> Source:
+    def load() -> Any:
+        if point.pattern.match(point.value) is None:
+            raise PluginError(f"the entry point leads to {point.value!r}; write MODULE or MODULE:OBJECT.")
+        return point.load()
+
+    return Source(point.name, *_distribution(point), content=point.value, load=load)
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    """Return name and version; a distribution whose metadata are damaged must not hide the others."""
+    try:
+        name, version = point.dist.metadata["Name"], point.dist.metadata["Version"]  # type: ignore[union-attr]
+    except Exception:
+        name = version = None
+    return name or "unknown", version or "unknown"
+
+
+def file_source(file: Path) -> Source:
+    """Return a plugin that is a single file; loading it raises PluginError where the file is not usable."""
+
+    def load() -> Any:
+        check_file(file)
+        return load_file(file)
+
+    return Source(file.stem, file.name, _file_version(file), content=file.name, load=load, file=file)
+
+
+def _file_version(file: Path) -> str:
+    try:
+        return sha256_of(file)[:12]
+    except PluginError:
+        return "unknown"
+
+
+def _single_source(name: str, sources: Sequence[Source]) -> Source:
+    if not re.fullmatch(r"[\w.+-]+", name):
+        raise PluginError(f"the entry point's name {name!r} may have letters, digits and . _ + - only.")
+    if len(sources) > 1:
+        raise PluginError(
+            f"the plugin name {name!r} is claimed more than once, by {name_distributions(sources)}, so none of them "
+            "is offered: uninstall one, or rename its entry point."
+        )
+    return sources[0]
+
+
+# What a plugin offers: its hooks are found and called, and every component is checked as soon as it is yielded.
+
+
+def read_offers(source: Source) -> list[Offer]:
+    """Import a plugin and return the components that its hooks yield; PluginError says what breaks the contract."""
+    hooks = list(_find_hooks(_import(source)))
+    if not hooks:
+        raise PluginError(f"{source.content} implements no hook; the hooks are {', '.join(HOOKS)}.")
+    offers: dict[tuple[str, str], Offer] = {}
+    for hook, implementation in hooks:
+        kind = HOOKS[hook]
+        for component in _call_hook(hook, implementation):
+            offer = Offer(kind, source.plugin, source.distribution, source.version, component, source.file)
+            check_offer(hook, offer)
+            if (kind, component.name) in offers:
+                raise PluginError(f"{hook} yields the name {component.name!r} twice.")
+            offers[kind, component.name] = offer
+    return list(offers.values())
+
+
+def _import(source: Source) -> Any:
+    try:
+        return source.load()
+    except (KeyboardInterrupt, PluginError):
+        raise
+    except BaseException as error:
+        hint = "" if source.file is None else import_hint(source.file, error)
+        raise PluginError(f"{source.content} cannot be imported: {_text(error)}.{hint}") from error
+
+
+def _find_hooks(plugin: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    for name in dir(plugin):
+        attribute = getattr(plugin, name)
+        if not inspect.isroutine(attribute):
+            continue
+        marks = getattr(attribute, "segbench_impl", None)  # what segbench.hookimpl sets
+        if isinstance(marks, dict):
+            hook = marks.get("specname") or name
+            _check_hook(hook, marks)
+            yield hook, attribute
+        elif name.startswith("segbench_"):
+            _check_hook(name, {})
+            raise PluginError(f"the hook {name} is not marked with @hookimpl.")
+
+
+def _check_hook(hook: str, marks: dict[str, Any]) -> None:
+    if hook not in HOOKS:
+        raise PluginError(f"there is no hook {hook!r}; the hooks are {', '.join(HOOKS)}.{nearest(hook, list(HOOKS))}")
+    if marks.get("wrapper") or marks.get("hookwrapper"):
+        raise PluginError(f"{hook} is a hook wrapper; each hook of segbench is called on its own, so it must be plain.")
+
+
+def _call_hook(hook: str, implementation: Callable[[], Any]) -> list[Any]:
+    try:
+        components = implementation()
+        if isinstance(components, Component) or not hasattr(components, "__iter__"):
+            raise PluginError(f"{hook} returns {components!r}, but must yield components (or return a list of them).")
+        return list(components)
+    except (KeyboardInterrupt, PluginError):
+        raise
+    except BaseException as error:
+        raise PluginError(f"{hook} fails: {type(error).__name__}: {error}.") from error
+
+
+def check_offer(hook: str, offer: Offer) -> None:
     """Raise PluginError, which names the hook and the component, for what breaks the contract."""
+    component: Any = offer.component
     if not isinstance(component, Component):
         raise PluginError(f"{hook} yields {component!r}, which is not a Component.")
     if not isinstance(component.name, str) or not re.fullmatch(r"[^\s/]+", component.name):
@@ -157,14 +289,14 @@ def check_component(hook: str, kind: Kind, component: Any) -> None:
     _check_choice(f"{where} maps", component.maps, MAPS)
     _check_choice(f"{where} role", component.role, ROLES)
     _check_requires(where, component.requires)
-    _check_reasons(where, component.known_failures)
+    _check_known_failures(where, component.known_failures)
     if not callable(component.build):
         raise PluginError(f"{where} build is {component.build!r}, which cannot be called.")
     try:
-        signature = read_signature(kind, component.build)
+        options = [option.name for option in offer.signature.options]
     except PluginError as error:
         raise PluginError(f"{where} {error}.") from error.__cause__
-    _check_examples(where, component.example_options, [option.name for option in signature.options])
+    _check_example_options(where, component.example_options, options)
 
 
 def _check_choice(what: str, given: Any, allowed: tuple[str, ...]) -> None:
@@ -180,210 +312,51 @@ def _check_requires(where: str, requires: Any) -> None:
         raise PluginError(f"{where} requires is {requires!r}; it must be a tuple of the names of distributions.")
 
 
-def _check_examples(where: str, examples: Any, options: list[str]) -> None:
-    _check_named(f"{where} example_options", examples, "a value by the name of each option")
+def _check_known_failures(where: str, failures: Any) -> None:
+    _check_mapping(f"{where} known_failures", failures, "a reason by the name of each check")
+    for name, reason in failures.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise PluginError(f"{where} known_failures gives {reason!r} for {name!r}; say why it cannot be passed.")
+
+
+def _check_example_options(where: str, examples: Any, options: list[str]) -> None:
+    _check_mapping(f"{where} example_options", examples, "a value by the name of each option")
     for name in examples:
         if name not in options:
             known = f"its options are {', '.join(options)}" if options else "it has no options"
             raise PluginError(f"{where} example_options holds {name!r}, but {known}.{nearest(name, options)}")
 
 
-def _check_reasons(where: str, failures: Any) -> None:
-    _check_named(f"{where} known_failures", failures, "a reason by the name of each check")
-    for name, reason in failures.items():
-        if not isinstance(reason, str) or not reason.strip():
-            raise PluginError(f"{where} known_failures gives {reason!r} for {name!r}; say why it cannot be passed.")
-
-
-def _check_named(what: str, given: Any, wanted: str) -> None:
+def _check_mapping(what: str, given: Any, wanted: str) -> None:
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise PluginError(f"{what} is {given!r}; it must be {wanted}.")
 
 
-PREFIX = "segbench"
+# Disabled plugins.
 
 
-HOOKS: dict[str, Kind] = {
-    "segbench_generators": "generator",
-    "segbench_discriminators": "discriminator",
-    "segbench_losses": "loss",
-    "segbench_datasets": "dataset",
-}
+def disabled_plugins() -> dict[str, str]:
+    """Return what disables each plugin, the option or the variable, by the plugin's name."""
+    by_option = _read_names(BY_OPTION)
+    return {name: OPTION if name in by_option else VARIABLE for name in (*_read_names(VARIABLE), *by_option)}
 
 
-def components_of(plugin: Any, content: str) -> Iterator[tuple[Kind, Component]]:
-    """Yield what the hooks of a plugin yield; PluginError says what in it breaks the contract.
-
-    `content` is how messages name the plugin.
-    """
-    implementations = list(_marked(plugin))
-    if not implementations:
-        raise PluginError(f"{content} implements no hook; the hooks are {', '.join(HOOKS)}.")
-    seen: set[tuple[Kind, str]] = set()
-    for hook, implementation in implementations:
-        kind = HOOKS[hook]
-        for component in _yielded(hook, implementation):
-            check_component(hook, kind, component)
-            if (kind, component.name) in seen:
-                raise PluginError(f"{hook} yields the name {component.name!r} twice.")
-            seen.add((kind, component.name))
-            yield kind, component
-
-
-def _marked(plugin: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    for name in dir(plugin):
-        attribute = getattr(plugin, name)
-        if not inspect.isroutine(attribute):
-            continue
-        marks = getattr(attribute, f"{PREFIX}_impl", None)
-        if isinstance(marks, dict):
-            hook = marks.get("specname") or name
-            _check_hook(hook, marks)
-            yield hook, attribute
-        elif name.startswith(f"{PREFIX}_"):
-            _check_hook(name, {})
-            raise PluginError(f"the hook {name} is not marked with @hookimpl.")
-
-
-def _check_hook(hook: str, marks: dict[str, Any]) -> None:
-    if hook not in HOOKS:
-        raise PluginError(f"there is no hook {hook!r}; the hooks are {', '.join(HOOKS)}.{nearest(hook, list(HOOKS))}")
-    if marks.get("wrapper") or marks.get("hookwrapper"):
-        raise PluginError(f"{hook} is a hook wrapper; each hook of segbench is called on its own, so it must be plain.")
-
-
-def _yielded(hook: str, implementation: Callable[[], Any]) -> list[Any]:
-    try:
-        components = implementation()
-        if isinstance(components, Component) or not hasattr(components, "__iter__"):
-            raise PluginError(f"{hook} returns {components!r}, but must yield components (or return a list of them).")
-        return list(components)
-    except (KeyboardInterrupt, PluginError):
-        raise
-    except BaseException as error:
-        raise PluginError(f"{hook} fails: {type(error).__name__}: {error}.") from error
-
-
-SLOW_SECONDS = 2.0
-
-
-@contextmanager
-def timed_load(who: str, plugin: str) -> Iterator[list[float]]:
-    """Say on stderr who is still being loaded after `SLOW_SECONDS`; the list then holds the seconds it took."""
-    taken: list[float] = []
-    message = f"{who} has been loading for {SLOW_SECONDS:g} s and goes on; `--disable {plugin}` leaves it out"
-    stderr = sys.stderr  # the plugin may replace it
-    watch = threading.Timer(SLOW_SECONDS, print, (message,), {"file": stderr, "flush": True})
-    watch.daemon = True
-    started = time.perf_counter()
-    watch.start()
-    try:
-        yield taken
-    finally:
-        watch.cancel()
-        taken.append(time.perf_counter() - started)
-
-
-GROUP = "segbench"
-
-
-UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Source:
-    """One that claims a plugin's name; `content` is what `load` imports, as messages name it."""
-
-    plugin: str
-    distribution: str
-    version: str
-    content: str
-    load: Callable[[], Any]
-    file: Path | None = None
-
-
-def found_sources() -> dict[str, list[Source]]:
-    """Return all that claim a plugin's name, by name; nothing is imported for it."""
-    named: dict[str, list[Source]] = {}
-    for source in (*map(_of_entry_point, entry_points(group=GROUP)), *map(_of_file, given_files())):
-        named.setdefault(source.plugin, []).append(source)
-    return dict(sorted(named.items()))
-
-
-def installed_plugins() -> set[str]:
-    """Return the names of installed plugins."""
-    return set(entry_points(group=GROUP).names)
-
-
-def named_distributions(sources: Sequence[Source]) -> str:
-    """Return the distributions with their versions, as messages name them."""
-    return " and ".join(f"{source.distribution} {source.version}" for source in sources)
-
-
-def _of_entry_point(point: EntryPoint) -> Source:
-    def load() -> Any:
-        if point.pattern.match(point.value) is None:
-            raise PluginError(f"the entry point leads to {point.value!r}; write MODULE or MODULE:OBJECT.")
-        return point.load()
-
-    return Source(point.name, *_distribution(point), content=point.value, load=load)
-
-
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    """Return name and version; a distribution whose metadata are damaged must not hide the others."""
-    try:
-        name, version = point.dist.metadata["Name"], point.dist.metadata["Version"]  # type: ignore[union-attr]
-    except Exception:
-        return UNKNOWN, UNKNOWN
-    return name or UNKNOWN, version or UNKNOWN
-
-
-def _of_file(file: Path) -> Source:
-    def load() -> Any:
-        check_file(file)
-        return load_file(file)
-
-    return Source(file.stem, file.name, _version(file), content=file.name, load=load, file=file)
-
-
-def _version(file: Path) -> str:
-    try:
-        return sha256_of(file)[:12]
-    except PluginError:
-        return UNKNOWN
-
-
-VARIABLE = "SEGBENCH_DISABLED_PLUGINS"  # names with commas between, those of the option among them
-
-
-BY_OPTION = "SEGBENCH_DISABLED_BY_OPTION"  # those of the option alone, for messages
-
-
-OPTION = "--disable"
-
-
-def switched_off() -> dict[str, str]:
-    """Return what switches each plugin off, the option or the variable, by the plugin's name."""
-    by_option = _names(BY_OPTION)
-    return {name: OPTION if name in by_option else VARIABLE for name in (*_names(VARIABLE), *by_option)}
-
-
-def switch_off(plugins: Iterable[str]) -> None:
-    """Switch plugins off by name, here and in processes that inherit the environment."""
+def disable_plugins(names: Iterable[str]) -> None:
+    """Disable plugins by name, here and in processes that inherit the environment."""
     for variable in (VARIABLE, BY_OPTION):
-        os.environ[variable] = ",".join(dict.fromkeys([*_names(variable), *plugins]))
+        os.environ[variable] = ",".join(dict.fromkeys([*_read_names(variable), *names]))
 
 
-def check_known(plugins: Iterable[str], known: Iterable[str]) -> None:
+def check_known(names: Iterable[str], known: Iterable[str]) -> None:
     """Raise PluginError for the name of a plugin that does not exist."""
-    there_are = sorted(known)
-    for name in plugins:
-        if name not in there_are:
+    plugins = sorted(known)
+    for name in names:
+        if name not in plugins:
             raise PluginError(
-                f"{OPTION} {name}: there is no plugin of that name. There is: {', '.join(there_are) or 'none'}."
-                f"{nearest(name, there_are)}"
+                f"{OPTION} {name}: there is no plugin of that name. Available: {', '.join(plugins) or 'none'}."
+                f"{nearest(name, plugins)}"
             )
 
 
-def _names(variable: str) -> list[str]:
+def _read_names(variable: str) -> list[str]:
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]

@@ -5,22 +5,18 @@ What importing a plugin brings along, seen in a process of its own.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 import subprocess
 import sys
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segbench.errors import ComponentError
-from segbench.registry.options import check_requirements, coerce_options, options_of
+from segbench.registry.options import check_requirements, coerce_options, read_docstrings
 
 from .check import CheckFailed, CheckSkipped, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from segbench.registry import Offer
 
     from .check import Check
@@ -72,8 +68,10 @@ def plugin_import_leaves_torch_alone(offer: Offer) -> None:
 )
 def options_are_documented(offer: Offer) -> None:
     """Every option's name stands in backticks in a docstring that its users get to read."""
-    texts = list(_docstrings(offer.component.build))
-    missing = [option.name for option in options_of(offer) if not any(f"`{option.name}`" in text for text in texts)]
+    texts = read_docstrings(offer.component.build)
+    missing = [
+        option.name for option in offer.signature.options if not any(f"`{option.name}`" in text for text in texts)
+    ]
     if missing:
         raise CheckFailed(f"not documented: {', '.join(missing)}")
 
@@ -112,17 +110,6 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def _docstrings(build: Callable[..., Any]) -> Iterator[str]:
-    """Yield the docstrings of `build`, of its module and of the packages that this lies in."""
-    while isinstance(build, functools.partial):
-        build = build.func
-    yield inspect.getdoc(build) or ""
-    module = getattr(build, "__module__", None) or ""
-    while module:
-        yield getattr(sys.modules.get(module), "__doc__", None) or ""
-        module = module.rpartition(".")[0]
-
-
 _SECONDS = 120
 
 
@@ -153,7 +140,7 @@ wanted, plugin, file, path = json.loads(sys.argv[1])
 pipe = os.dup(1)
 os.dup2(2, 1)  # what the plugin prints
 sys.path[:] = path
-from segbench.registry.plugins import HOOKS
+from segbench.contract import HOOKS
 sys.meta_path.insert(0, Finder)
 if file:
     import importlib.util

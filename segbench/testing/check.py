@@ -5,7 +5,6 @@ Where in a component's own code something went wrong.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from segbench.errors import ComponentError, SegbenchError
-from segbench.registry.options import check_requirements
-from segbench.registry.process_state import kept_on_import
+from segbench.registry.options import check_requirements, unwrap
+from segbench.registry.process_state import restore_after_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +103,7 @@ def perform(check: Check, offer: Offer) -> None:
             check_requirements(offer)
         except ComponentError as reason:
             raise CheckSkipped(str(reason)) from reason
-    with kept_on_import():
+    with restore_after_import():
         check.run(offer)
 
 
@@ -137,9 +136,7 @@ def place_of(error: BaseException, offer: Offer) -> str:
 
 def _folder_of(build: Any) -> Path | None:
     """Return the folder of the file that defines `build`; None for what is written in no file."""
-    while isinstance(build, functools.partial):
-        build = build.func
     try:
-        return Path(inspect.getfile(inspect.unwrap(build))).parent
+        return Path(inspect.getfile(unwrap(build))).parent
     except TypeError:
         return None

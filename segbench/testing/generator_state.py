@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
-from segbench.registry.process_state import import_settings, kept, kept_while_building, numpy_random_settings
+from segbench.registry.process_state import restore_after_build, restore_random_numbers
 
 from .check import CheckFailed, check
 from .examples import backward, build_trial, differ, first, name_list
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from segbench.registry import Offer
-    from segbench.registry.process_state import Setting
 
     from .check import Check
     from .examples import Trial
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 def settings_of_the_process_are_left_alone(offer: Offer) -> None:
     """Building and running a generator changes nothing that is set for the whole process."""
     watched, by_build = _watched(offer)
-    with kept_while_building() as by_forward:
+    with restore_after_build() as by_forward:
         _use(build_trial(watched))
     for where, found in (("`build`", by_build), ("`forward`", by_forward)):
         if found:
@@ -46,7 +45,7 @@ def settings_of_the_process_are_left_alone(offer: Offer) -> None:
 def random_numbers_come_from_torch(offer: Offer) -> None:
     """Building and running a generator draws nothing from the random numbers of Python and numpy."""
     build_trial(offer)  # importing a library for the first time is nothing that a network does
-    with kept(_random_numbers_beside_torch) as found:
+    with restore_random_numbers() as found:
         _use(build_trial(offer))
     if found:
         raise CheckFailed(f"{' and '.join(found)} moved on while the generator was built and run")
@@ -181,7 +180,7 @@ def _watched(offer: Offer) -> tuple[Offer, list[str]]:
 
         @functools.wraps(build)
         def built(*given: Any, **options: Any) -> Any:
-            with kept_while_building() as found:
+            with restore_after_build() as found:
                 made = build(*given, **options)
             changes.extend(found)
             return made
@@ -189,10 +188,6 @@ def _watched(offer: Offer) -> tuple[Offer, list[str]]:
         return built
 
     return replace(offer, component=replace(offer.component, build=watched(offer.component.build))), changes
-
-
-def _random_numbers_beside_torch() -> list[Setting]:
-    return [one for one in (*import_settings(), *numpy_random_settings()) if one.name.endswith("random numbers")]
 
 
 def _use(trial: Trial) -> None:

@@ -41,7 +41,7 @@ def test_a_plugin_is_left_out_wherever_the_option_stands(arguments, capsys):
     assert "mine/good" not in captured.out
     assert "losses/dice" in captured.out
     assert "imported" not in captured.err
-    assert "plugin 'mine' (my-dist 1.0) is switched off by --disable\n" in captured.err
+    assert "plugin 'mine' (my-dist 1.0) is disabled by --disable\n" in captured.err
 
 
 def test_the_variable_does_the_same(capsys, monkeypatch):
@@ -49,7 +49,7 @@ def test_the_variable_does_the_same(capsys, monkeypatch):
     assert main(["list", "losses", "--json"]) == 0
     captured = capsys.readouterr()
     assert "mine/good" not in {component["name"] for component in json.loads(captured.out)}
-    assert captured.err == "plugin 'mine' (my-dist 1.0) is switched off by SEGBENCH_DISABLED_PLUGINS\n"
+    assert captured.err == "plugin 'mine' (my-dist 1.0) is disabled by SEGBENCH_DISABLED_PLUGINS\n"
 
 
 def test_the_option_ends_with_its_command(capsys):
@@ -64,8 +64,8 @@ def test_the_option_ends_with_its_command(capsys):
 def test_a_component_of_such_a_plugin_says_what_keeps_it_away(capsys):
     assert main(["show", "loss", "mine/good", "--disable", "mine"]) == 2
     assert capsys.readouterr().err == (
-        "error: loss 'mine/good' cannot be had: plugin 'mine' (my-dist 1.0) is switched off by --disable; "
-        "leave 'mine' out there.\n"
+        "error: loss 'mine/good' is not available: plugin 'mine' (my-dist 1.0) is disabled by --disable; "
+        "remove 'mine' from it.\n"
     )
 
 
@@ -73,7 +73,7 @@ def test_a_plugin_that_does_not_exist_is_an_error_with_the_nearest_name(capsys):
     assert main(["list", "--disable", "mime"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("error: --disable mime: there is no plugin of that name. There is: ")
+    assert captured.err.startswith("error: --disable mime: there is no plugin of that name. Available: ")
     assert captured.err.endswith(" Did you mean 'mine'?\n")
 
 

@@ -8,7 +8,7 @@ from segbench.cli import doctor as diagnosis
 from segbench.cli import doctor as libraries
 from segbench.cli import main
 from segbench.cli.doctor import diagnose, import_errors
-from segbench.registry import plugins as slow_load
+from segbench.registry import plugins
 
 
 def doctor(capsys, *arguments):
@@ -65,17 +65,17 @@ def segbench_losses():
 
 
 def test_what_is_good_to_know_of_plugins_stands_under_notes_and_is_nothing_broken(install_plugin, monkeypatch):
-    source = "import sys\nsys.setrecursionlimit(54321)\nfrom segbench import Component, hookimpl\n"
+    source = "import os\nos.chdir('/')\nfrom segbench import Component, hookimpl\n"
     source += "@hookimpl\ndef segbench_losses():\n    yield Component('a', lambda num_classes: None, 'A')\n"
     install_plugin("my-dist", {"mine": "mine"}, {"mine.py": source})
     install_plugin("off-dist", {"off": "off"}, {"off.py": source})
     monkeypatch.setenv("SEGBENCH_DISABLED_PLUGINS", "off,min")
-    monkeypatch.setattr(slow_load, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(plugins, "SLOW_SECONDS", 0.0)
     part = diagnosis.look_at_plugins()
     assert part.problems == []
     assert part.notes[:2] == [
-        "plugin 'mine' (my-dist 1.0) changed the recursion limit while it was loaded; this was put back",
-        "plugin 'off' (off-dist 1.0) is switched off by SEGBENCH_DISABLED_PLUGINS",
+        "plugin 'mine' (my-dist 1.0) changed the working folder while it was loaded; this was put back",
+        "plugin 'off' (off-dist 1.0) is disabled by SEGBENCH_DISABLED_PLUGINS",
     ]
     assert any(
         note.startswith("plugin 'mine' took 0.") and note.endswith("s to load, in every command") for note in part.notes

@@ -52,7 +52,7 @@ def test_a_discriminator_is_a_discriminator(workshop):
         "net: {generator: net, losses: [entropy], discriminator: net, adversarial: hinge}"
     )
     assert message.startswith(
-        "bench.yaml:9: methods.net.discriminator: unknown discriminator 'net'. There is: toy/critic"
+        "bench.yaml:9: methods.net.discriminator: unknown discriminator 'net'. Available: toy/critic"
     )
 
 
@@ -313,14 +313,14 @@ def test_names_become_full_and_options_complete(workshop):
 def test_an_unknown_component_keeps_the_text_of_the_registry(workshop):
     message = workshop.methods_refusal("\nnet:\n  generator: {use: toy/nett}\n  losses: [toy/entropy]")
     assert message.startswith(
-        "bench.yaml:10: methods.net.generator.use: unknown generator 'toy/nett'. There is: toy/colours"
+        "bench.yaml:10: methods.net.generator.use: unknown generator 'toy/nett'. Available: toy/colours"
     )
     assert "Did you mean 'toy/net'?" in message
 
 
 def test_a_component_of_a_broken_plugin_tells_what_is_broken(workshop):
     message = workshop.methods_refusal("net: {generator: ruined/net, losses: [toy/entropy]}")
-    assert "methods.net.generator: generator 'ruined/net' cannot be had: plugin 'ruined'" in message
+    assert "methods.net.generator: generator 'ruined/net' is not available: plugin 'ruined'" in message
     assert "boom" in message
 
 

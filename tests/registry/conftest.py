@@ -1,4 +1,4 @@
-"""Offers made on the spot."""
+"""Offers made on the spot, and the source of a plugin that works."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from segbench.registry import Offer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# A plugin with the loss `good`.
+GOOD = """
+from segbench import Component, hookimpl
+
+def build(num_classes, *, gamma: float = 2.0):
+    return num_classes, gamma
+
+@hookimpl
+def segbench_losses():
+    yield Component("good", build, "Works")
+"""
 
 
 @pytest.fixture

@@ -12,20 +12,11 @@ import sys
 import pytest
 
 from segbench.errors import PluginError
-from segbench.registry import load_registry
-from segbench.registry import plugins as slow_load
+from segbench.registry import load_registry, plugins
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import build
 
-GOOD = """
-from segbench import Component, hookimpl
-
-def build(num_classes): ...
-
-@hookimpl
-def segbench_losses():
-    yield Component("good", build, "Works")
-"""
+from .conftest import GOOD
 
 LOUD = """
 import ctypes, os, subprocess, sys
@@ -154,7 +145,7 @@ def test_a_hook_that_is_interrupted_interrupts(install_plugin):
 
 def test_a_slow_plugin_is_named_while_it_is_still_being_loaded(installed, monkeypatch, tmp_path):
     told = io.StringIO()
-    monkeypatch.setattr(slow_load, "SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(plugins, "SLOW_SECONDS", 0.01)
     monkeypatch.setattr(sys, "stderr", told)
     # It goes on only once it has been named, and changes stderr meanwhile.
     installed(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from segbench import Component
 from segbench.errors import ComponentError, OptionError, PluginError
 from segbench.registry import Offer
-from segbench.registry.options import build, coerce_options, options_of
+from segbench.registry.options import build, coerce_options
 
 
 class Mode(Enum):
@@ -45,11 +45,11 @@ REQUIRED = Offer("loss", "mine", "my-dist", "1.0", Component("required", build_r
 
 
 def test_options_are_listed_with_type_and_default():
-    listed = [(option.name, option.type, option.default, option.required) for option in options_of(MANY)]
+    listed = [(option.name, option.type, option.default, option.required) for option in MANY.signature.options]
     assert listed[0] == ("width", "int", 32, False)
     assert listed[2] == ("mode", "Literal['a', 'b']", "a", False)
     assert [name for name, *_ in listed] == ["width", "rate", "mode", "file", "size", "names", "speed"]
-    assert [(option.name, option.required) for option in options_of(REQUIRED)] == [("width", True)]
+    assert [(option.name, option.required) for option in REQUIRED.signature.options] == [("width", True)]
 
 
 def test_options_are_filled_in_and_ready_for_json():

@@ -15,9 +15,9 @@ from segbench.registry.options import build, check_requirements
 from segbench.registry.plugin_files import (
     EXPECTED,
     VARIABLE,
+    add_files,
     content_of,
     expected_hashes,
-    give_files,
     given_files,
     load_file,
 )
@@ -60,7 +60,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def given(file):
-    give_files([file], ())
+    add_files([file], ())
     return file
 
 
@@ -82,7 +82,7 @@ def test_what_it_builds_can_be_pickled(given):
 
 def test_no_other_module_is_hidden_by_it(tmp_path):
     (tmp_path / "json.py").write_text(SOURCE)
-    give_files([tmp_path / "json.py"], ())
+    add_files([tmp_path / "json.py"], ())
     assert load_registry().find("loss", "json/focus")
     assert json.loads("[1]") == [1]
 
@@ -97,12 +97,12 @@ def test_a_file_is_read_once_in_a_process(given):
 
 def test_a_relative_path_becomes_absolute(file, monkeypatch):
     monkeypatch.chdir(file.parent)
-    give_files([type(file)("edges.py")], ())
+    add_files([type(file)("edges.py")], ())
     assert given_files() == [file]
 
 
 def test_a_file_given_twice_counts_once(given):
-    give_files([given, given], ())
+    add_files([given, given], ())
     assert given_files() == [given]
 
 
@@ -130,20 +130,20 @@ def test_what_cannot_be_a_plugin_is_refused(tmp_path, name, message):
     elif name != "gone.py":
         make(tmp_path, name)
     with pytest.raises(PluginError, match=message):
-        give_files([tmp_path / name], ["smp"])
+        add_files([tmp_path / name], ["smp"])
 
 
 def test_two_files_of_one_name_are_refused(given, tmp_path):
     other = make(tmp_path, "beside/edges.py")
     with pytest.raises(PluginError, match=rf"{given} would be a plugin of the same name; rename one of them"):
-        give_files([other], ())
+        add_files([other], ())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_cannot_be_read_is_refused(file):
     file.chmod(0)
     with pytest.raises(PluginError, match="it cannot be read: Permission denied"):
-        give_files([file], ())
+        add_files([file], ())
 
 
 def test_a_wrong_path_in_the_variable_is_a_problem_and_no_end(monkeypatch, tmp_path):
@@ -163,7 +163,7 @@ def test_a_file_with_the_name_of_an_installed_plugin_takes_both_away(install_plu
 
 def test_a_file_that_fails_is_told_with_its_traceback(file):
     file.write_text("x = 1\nraise RuntimeError('no luck')\n")
-    give_files([file], ())
+    add_files([file], ())
     found = problem()
     assert found.message == "edges.py cannot be imported: RuntimeError: no luck."
     assert f'File "{file}", line 2' in found.traceback
@@ -171,7 +171,7 @@ def test_a_file_that_fails_is_told_with_its_traceback(file):
 
 def test_a_file_of_no_python_is_told(file):
     file.write_bytes(b"\x00\x01")
-    give_files([file], ())
+    add_files([file], ())
     assert "edges.py cannot be imported: " in problem().message
 
 
@@ -179,14 +179,14 @@ def test_a_file_of_no_python_is_told(file):
 def test_what_lies_beside_a_file_cannot_be_imported_and_it_says_why(file, statement):
     file.write_text(statement)
     file.with_name("helper.py").touch()
-    give_files([file], ())
+    add_files([file], ())
     assert "single file and cannot import those beside it" in problem().message
     assert "`segbench new`" in problem().message
 
 
 def test_a_library_that_is_missing_is_not_explained_so(file):
     file.write_text("import no_such_library")
-    give_files([file], ())
+    add_files([file], ())
     assert "single file" not in problem().message
 
 

@@ -1,26 +1,12 @@
 from __future__ import annotations
 
-import inspect
-
 import pytest
 
-from segbench import contract as hookspecs
 from segbench.errors import PluginError
 from segbench.registry import load_registry
-from segbench.registry.plugins import BY_OPTION, HOOKS, VARIABLE, check_known, switch_off, switched_off
+from segbench.registry.plugins import BY_OPTION, VARIABLE, check_known, disable_plugins, disabled_plugins
 
-GOOD = """
-from __future__ import annotations
-from segbench import Component, hookimpl
-
-def build(num_classes, *, gamma: float = 2.0):
-    return num_classes, gamma
-
-@hookimpl
-def segbench_losses():
-    yield Component("good", build, "Works")
-"""
-
+from .conftest import GOOD
 
 HEAD = """
 from __future__ import annotations
@@ -43,12 +29,6 @@ def names(registry) -> set[str]:
 
 def problem(registry, plugin: str):
     return next(problem for problem in registry.problems if problem.plugin == plugin)
-
-
-def test_the_loader_knows_exactly_the_specified_hooks():
-    specified = {name for name, value in vars(hookspecs).items() if hasattr(value, "segbench_spec")}
-    assert set(HOOKS) == specified
-    assert all(inspect.signature(getattr(hookspecs, name)).parameters == {} for name in specified)
 
 
 def test_an_installed_plugin_offers_its_components_with_their_source(install_plugin):
@@ -243,48 +223,37 @@ def test_the_packages_of_this_distribution_load_without_a_problem():
     assert [problem for problem in load_registry().problems if problem.distribution.startswith("segbench ")] == []
 
 
-HARMLESS = """
-from segbench import Component, hookimpl
-
-def build(num_classes): ...
-
-@hookimpl
-def segbench_losses():
-    yield Component("good", build, "Works")
-"""
-
-
 @pytest.fixture(autouse=True)
 def own_variables(monkeypatch):
     for variable in (VARIABLE, BY_OPTION):
         monkeypatch.setenv(variable, "")
 
 
-def test_a_plugin_that_is_switched_off_is_not_imported(install_plugin, monkeypatch, tmp_path):
-    install_plugin("my-dist", {"mine": "mine"}, {"mine.py": f"open({str(tmp_path / 'ran')!r}, 'w')\n{HARMLESS}"})
-    install_plugin("other-dist", {"other": "other"}, {"other.py": HARMLESS})
+def test_a_disabled_plugin_is_not_imported(install_plugin, monkeypatch, tmp_path):
+    install_plugin("my-dist", {"mine": "mine"}, {"mine.py": f"{GOOD}\nopen({str(tmp_path / 'ran')!r}, 'w')"})
+    install_plugin("other-dist", {"other": "other"}, {"other.py": GOOD})
     monkeypatch.setenv(VARIABLE, " mine , ")
     registry = load_registry()
     assert not (tmp_path / "ran").exists()
-    assert [str(one) for one in registry.switched_off] == [
-        "plugin 'mine' (my-dist 1.0) is switched off by SEGBENCH_DISABLED_PLUGINS"
+    assert [str(one) for one in registry.disabled] == [
+        "plugin 'mine' (my-dist 1.0) is disabled by SEGBENCH_DISABLED_PLUGINS"
     ]
     assert registry.problems == ()
     assert registry.find("loss", "other/good")
 
 
-def test_a_name_claimed_twice_can_be_switched_off(install_plugin, monkeypatch):
-    install_plugin("one-dist", {"same": "one"}, {"one.py": HARMLESS})
-    install_plugin("two-dist", {"same": "two"}, {"two.py": HARMLESS})
+def test_a_name_claimed_twice_can_be_disabled(install_plugin, monkeypatch):
+    install_plugin("one-dist", {"same": "one"}, {"one.py": GOOD})
+    install_plugin("two-dist", {"same": "two"}, {"two.py": GOOD})
     monkeypatch.setenv(VARIABLE, "same")
-    [off] = load_registry().switched_off
-    assert sorted(off.distribution.split(" and ")) == ["one-dist 1.0", "two-dist 1.0"]
+    [disabled] = load_registry().disabled
+    assert sorted(disabled.distribution.split(" and ")) == ["one-dist 1.0", "two-dist 1.0"]
 
 
-def test_the_option_adds_to_the_variable_and_is_told_apart(monkeypatch):
+def test_the_option_adds_to_the_variable_and_is_named_for_those_it_disables(monkeypatch):
     monkeypatch.setenv(VARIABLE, "one,two")
-    switch_off(["three", "two"])
-    assert switched_off() == {"one": VARIABLE, "two": "--disable", "three": "--disable"}
+    disable_plugins(["three", "two"])
+    assert disabled_plugins() == {"one": VARIABLE, "two": "--disable", "three": "--disable"}
 
 
 def test_an_unknown_plugin_is_refused_with_the_nearest_name():
@@ -292,5 +261,5 @@ def test_an_unknown_plugin_is_refused_with_the_nearest_name():
     with pytest.raises(PluginError) as caught:
         check_known(["losses", "lossses"], ["losses", "gan"])
     assert str(caught.value) == (
-        "--disable lossses: there is no plugin of that name. There is: gan, losses. Did you mean 'losses'?"
+        "--disable lossses: there is no plugin of that name. Available: gan, losses. Did you mean 'losses'?"
     )

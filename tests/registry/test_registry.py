@@ -4,7 +4,7 @@ import pytest
 
 from segbench import Component
 from segbench.errors import ComponentError
-from segbench.registry import Offer, PluginProblem, Registry, SwitchedOff
+from segbench.registry import DisabledPlugin, Offer, PluginProblem, Registry
 
 
 def offer(kind: str, full_name: str) -> Offer:
@@ -65,7 +65,7 @@ def test_a_name_of_a_broken_plugin_tells_its_error_and_how_to_see_it():
 
 
 def test_a_short_name_that_is_a_broken_plugins_own_tells_its_error():
-    assert "generator 'gan' cannot be had: plugin 'gan' (gan-dist 2.0) is broken" in refusal("generator", "gan")
+    assert "generator 'gan' is not available: plugin 'gan' (gan-dist 2.0) is broken" in refusal("generator", "gan")
 
 
 def test_an_unknown_short_name_names_the_broken_plugins_that_may_offer_it():
@@ -76,13 +76,13 @@ def test_without_broken_plugins_none_is_mentioned():
     assert "roken" not in refusal("loss", "focal", Registry((offer("loss", "losses/dice"),)))
 
 
-def test_a_name_of_a_plugin_that_is_switched_off_says_by_what():
-    off = Registry(REGISTRY.installed, switched_off=(SwitchedOff("gan", "gan-dist 2.0", "--disable"),))
+def test_a_name_of_a_disabled_plugin_says_by_what():
+    off = Registry(REGISTRY.installed, disabled=(DisabledPlugin("gan", "gan-dist 2.0", "--disable"),))
     assert refusal("discriminator", "gan/patchgan", off) == (
-        "discriminator 'gan/patchgan' cannot be had: plugin 'gan' (gan-dist 2.0) is switched off by --disable; "
-        "leave 'gan' out there."
+        "discriminator 'gan/patchgan' is not available: plugin 'gan' (gan-dist 2.0) is disabled by --disable; "
+        "remove 'gan' from it."
     )
-    assert "switched off, which may offer it: 'gan' (by --disable)" in refusal("discriminator", "patchgan", off)
+    assert "Disabled plugins, which may offer it: 'gan' (by --disable)" in refusal("discriminator", "patchgan", off)
 
 
 def test_a_name_of_a_plugin_that_is_not_there_tells_of_files():

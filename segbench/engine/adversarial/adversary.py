@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segbench.contract import AdversarialLoss, Discriminator
 from segbench.engine.model.optimizers import build_optimizer
 from segbench.engine.numerics import autocast
 from segbench.errors import PluginError, SpecError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from segbench.config.recipe import Adversarial
+    from segbench.contract import Penalty
     from segbench.engine.data.batches import Batch, TrainingBatches
     from segbench.engine.model.mapping import GeneratorMapping
 
@@ -62,15 +64,14 @@ class DiscriminatorUpdate(NamedTuple):
 class Adversary:
     """A discriminator with its loss and penalty, and what it is shown.
 
-    `loss` has the methods `discriminator` and `generator`; `penalty` is a callable of discriminator, real and fake;
     `compiled` is the discriminator's compiled forward pass, where it is to be used. `batches` is the stream of extra
     discriminator steps, None where nothing is trained, `validation` one of real samples that are never trained on, None
     where there are none.
     """
 
     discriminator: nn.Module
-    loss: Any
-    penalty: Callable[[Callable[[Tensor], Any], Tensor, Tensor], Tensor] | None
+    loss: AdversarialLoss
+    penalty: Penalty | None
     recipe: Adversarial
     mapping: GeneratorMapping
     device: torch.device
@@ -86,7 +87,7 @@ class Adversary:
     @property
     def boundary(self) -> float | None:
         """The score at which the discriminator is undecided; None where its loss knows none."""
-        boundary: float | None = getattr(self.loss, "boundary", 0.0)
+        boundary: float | None = getattr(self.loss, "boundary", AdversarialLoss.boundary)
         return boundary
 
     @property
@@ -227,7 +228,7 @@ def score_maps(scores: Any, number: int, discriminator: nn.Module) -> list[Tenso
 
 def features_of(discriminator: nn.Module, seen: Tensor) -> list[Tensor]:
     """Return a discriminator's features; raise PluginError if it offers none."""
-    offered = getattr(discriminator, "features", None)
+    offered = getattr(discriminator, "features", Discriminator.features)
     if offered is None:
         raise PluginError(
             f"discriminator {type(discriminator).__qualname__} offers no features(x), which this adversarial loss "

@@ -1,16 +1,6 @@
-"""What stands between a generator and the rest of the engine: sizes, shapes and auxiliary outputs.
+"""Wrappers between a generator and the rest of the engine: sizes, shapes and auxiliary outputs.
 
-What a generator may rely on, and what it must keep to:
-
-- `forward` receives images (N, C, H, W) in [-1, 1], or what else its `maps` names (segbench/engine/model/mapping.py),
-  and returns logits (N, K, h, w) of any size h x w, or images or colours in [-1, 1].
-- In training it may return `(logits, *auxiliary)` and offer `auxiliary_loss(auxiliary, target)`, which returns a
-  scalar. `target` is (N, H, W) int64 of the size of the images that `forward` received, and whatever the dataset's own
-  ignore_index, ignored pixels are -100 in it, the default of torch's losses. In evaluation it returns the logits alone.
-- It may state `size_multiple`, of which H and W must be multiples, and `minimum_size`, which they must reach, both in
-  pixels and 1 if not stated. Images are then padded.
-- It may state `provenance`, texts by name, of the pretrained weights it starts from: their tag or file and its SHA-256.
-  The record keeps them.
+What a generator must keep to is stated in `segbench.contract.Generator`.
 """
 
 from __future__ import annotations
@@ -21,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segbench.contract import Generator
 from segbench.errors import PluginError
 
 if TYPE_CHECKING:
@@ -91,7 +82,7 @@ class Segmenter(nn.Module):
 
         - target: (N, H, W), int64, ignored pixels being -100 (`auxiliary_target`); it is padded as the images were
         """
-        offered = getattr(self.network, "auxiliary_loss", None)
+        offered = getattr(self.network, "auxiliary_loss", Generator.auxiliary_loss)
         if offered is None:
             return None
         loss = offered(auxiliary, self._pad(target, value=IGNORED))
@@ -234,14 +225,14 @@ def _provenance(network: nn.Module) -> dict[str, str]:
 
     Raises PluginError for anything else than texts by name.
     """
-    stated = getattr(network, "provenance", {})
+    stated = getattr(network, "provenance", Generator.provenance)
     if not isinstance(stated, dict) or not all(isinstance(text, str) for pair in stated.items() for text in pair):
         raise PluginError(f"{_name(network)}.provenance is {stated!r}; expected texts by name, such as weights, sha256")
     return dict(stated)
 
 
 def _stated(network: nn.Module, attribute: str) -> int:
-    value = getattr(network, attribute, 1)
+    value = getattr(network, attribute, getattr(Generator, attribute))
     if not isinstance(value, int) or value < 1:
         raise PluginError(
             f"{type(network).__qualname__}.{attribute} is {value!r}; expected a whole number of pixels > 0"

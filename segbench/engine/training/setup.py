@@ -12,6 +12,7 @@ from torch import nn
 
 from segbench.config.protocol import Augment
 from segbench.config.recipe import Penalty
+from segbench.contract import AdversarialLoss
 from segbench.engine.adversarial.adversary import Adversary, asked
 from segbench.engine.adversarial.discriminator import build_discriminator, check_no_batch_norm
 from segbench.engine.adversarial.pairing import MATCHED_TO_PREDICTION
@@ -150,7 +151,7 @@ def with_usual_penalty(recipe: Adversarial, loss: Any) -> Adversarial:
 
     A penalty that the recipe names itself is kept.
     """
-    usual = getattr(loss, "default_penalty", None)
+    usual = getattr(loss, "default_penalty", AdversarialLoss.default_penalty)
     if usual is None or recipe.penalty is not None:
         return recipe
     name, weight = usual
