@@ -25,7 +25,8 @@ from .workers import Died, Failed, Finished, Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from segbench.engine.job import Measured, Part, TimingJob
+    from segbench.engine.job import TimingJob
+    from segbench.engine.timing.parts import Measured, Part
     from segbench.store.record import Status
 
     from .pool import Interrupt

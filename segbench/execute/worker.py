@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import TextIO
 
-    from segbench.engine.job import Measured, Part
+    from segbench.engine.timing.parts import Measured, Part
 
 
 LOG = "worker.log"

@@ -34,7 +34,7 @@ from segbench.store.folder import ResultsFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segbench.engine.job import Measured, Part
+    from segbench.engine.timing.parts import Measured, Part
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
     from segbench.store.record import Record

@@ -8,7 +8,8 @@ import pytest
 from run_functions import make_cell
 
 from segbench.config.protocol import Timing
-from segbench.engine.job import TimingJob, Work, row_part, sweep_part
+from segbench.engine.job import TimingJob
+from segbench.engine.timing.parts import Work, row_part, sweep_part
 from segbench.execute.pool import Interrupt
 from segbench.execute.progress import Silence
 from segbench.execute.timing_session import device_lock, interleave, time_interleaved

@@ -1,6 +1,6 @@
 """The inference speed of a cell's method: the only times of inference that are reported as results.
 
-Every rival runs this in a process of its own and waits for its turns (segbench/engine/job.py).
+Every rival runs this in a process of its own and waits for its turns (parts.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from segbench.engine.device import resolve_device
-from segbench.engine.job import Measured, Work, energy_part, row_part, sweep_part
 from segbench.engine.model.cost import PeakMemory
 from segbench.engine.numerics import memory_errors_named
 from segbench.errors import DataError, OutOfMemoryError
@@ -18,13 +17,15 @@ from segbench.store.record import DeviceState
 
 from .device_state import device_state, energy_of, open_nvml
 from .measurement import Measurement, short_throughput, sweep
+from .parts import Measured, Work, energy_part, row_part, sweep_part
 from .stages import Bench
 
 if TYPE_CHECKING:
-    from segbench.engine.job import Part, TimingJob, TurnChannel
+    from segbench.engine.job import TimingJob
     from segbench.store.record import Inference, Stage
 
     from .device_state import Nvml
+    from .parts import Part, TurnChannel
 
 
 def time_cell(job: TimingJob, channel: TurnChannel) -> Measured | None:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from segbench.config.protocol import Budget, Timing, TrainingProtocol
-from segbench.engine.job import TimingJob, Work, energy_part, row_part, sweep_part
+from segbench.engine.job import TimingJob
 from segbench.engine.timing.device_state import Nvml
+from segbench.engine.timing.parts import Work, energy_part, row_part, sweep_part
 from segbench.engine.timing.session import Course, time_cell
 from segbench.errors import DataError, OutOfMemoryError, RecordError
 from segbench.plan.cell import Cell

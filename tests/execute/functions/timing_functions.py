@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from segbench.engine.job import Measured, Work, row_part, sweep_part
+from segbench.engine.timing.parts import Measured, Work, row_part, sweep_part
 from segbench.errors import OutOfMemoryError, PluginError
 from segbench.store.record import DeviceState, Inference, Latency, SweepPoint
 

@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from segbench.engine.job import CellResult, Measured, Work, row_part
+from segbench.engine.job import CellResult
+from segbench.engine.timing.parts import Measured, Work, row_part
 from segbench.errors import CellError, DataError, OutOfMemoryError, PluginError
 from segbench.execute.worker import TURN
 from segbench.store.record import Cost, Inference, Latency, Scores, Train

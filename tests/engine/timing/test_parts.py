@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from segbench.engine.job import Work, energy_part, row_part, sweep_part
+from segbench.engine.timing.parts import Work, energy_part, row_part, sweep_part
 
 
 def test_rows_come_by_batch_then_by_stage_the_warm_up_before_the_blocks():
