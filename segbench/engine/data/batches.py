@@ -112,7 +112,7 @@ class TrainingBatches:
         generator = random_generator(self.seed, f"augmentation{self.stream}", step)
         scale, row, column, flip, *colour = torch.rand((7, len(indices)), generator=generator, dtype=torch.float64)
         rows, columns = self._axes(indices, scale, row, column, flip)
-        images, labels = self._sampled(indices, rows, columns)
+        images, labels = self._sample(indices, rows, columns)
         if self.augment.jitter:
             factors = 1 + self.augment.jitter * (2 * torch.stack(colour) - 1)
             images = jitter_colour(images.float(), factors.float().to(images.device), self.split.white)
@@ -133,7 +133,7 @@ class TrainingBatches:
         epochs = (divmod(position, length) for position in positions)
         return tuple(self.places[epoch_order(self.seed, epoch, length, purpose)[turn]] for epoch, turn in epochs)
 
-    def _sampled(self, indices: tuple[int, ...], rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
+    def _sample(self, indices: tuple[int, ...], rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
         """Return images and labels as they are stored, sampled where the axes say."""
         images, labels = self.split.windows(indices, rows.windows, columns.windows)
         if rows.is_plain and columns.is_plain:
@@ -167,8 +167,10 @@ def evaluation_batches(
     split: ResidentSplit, batch_size: int, memory_format: torch.memory_format = torch.contiguous_format
 ) -> Iterator[Batch]:
     """Yield whole images in order, in batches of up to `batch_size` neighbours of one size."""
-    for indices in _neighbours(split, batch_size):
-        yield _whole_images(split, indices, memory_format)
+    for indices in _runs_of_one_size(split, batch_size):
+        height, width = split.packed.index.sizes[indices[0]]
+        images, labels = split.windows(indices, [(0, height)] * len(indices), [(0, width)] * len(indices))
+        yield Batch(normalise(images, split.white, memory_format), labels.long(), indices)
 
 
 def normalise(images: Tensor, white: int, memory_format: torch.memory_format) -> Tensor:
@@ -193,14 +195,7 @@ def _outside(rows: Axis, columns: Axis, device: torch.device) -> Tensor | None:
     return ~(row[:, :, None] & column[:, None, :])
 
 
-def _whole_images(split: ResidentSplit, indices: tuple[int, ...], memory_format: torch.memory_format) -> Batch:
-    """Return images of one size as they are."""
-    height, width = split.packed.index.sizes[indices[0]]
-    images, labels = split.windows(indices, [(0, height)] * len(indices), [(0, width)] * len(indices))
-    return Batch(normalise(images, split.white, memory_format), labels.long(), indices)
-
-
-def _neighbours(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
+def _runs_of_one_size(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
     """Yield runs of consecutive images of one size, at most `batch_size` long."""
     sizes = split.packed.index.sizes
     run: tuple[int, ...] = ()

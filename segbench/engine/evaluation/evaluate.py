@@ -1,19 +1,14 @@
 """Score a network on a split: per-image counts of its predictions against ground truth.
 
-`evaluate` predicts a split batch by batch and counts at native resolution, so no more pixels than those of one batch
-are held at a time. What is counted of label maps (`label_counts`) does not ask who made them: the files of other tools
-and the self-test of a dataset go through it too.
+Labels are compared at their native resolution, a batch at a time, so no more pixels than those of one batch are held.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from segbench.config.protocol import Boundaries
 from segbench.engine.data.batches import evaluation_batches
 from segbench.engine.data.dataset import clusters_of
 from segbench.engine.numerics import memory_format
@@ -21,27 +16,24 @@ from segbench.stats.scores import miou
 from segbench.store.counts import Counts
 from segbench.store.record import Refinement
 
-from .boundary import bands_between_classes, boundary_counts, coded, small_objects, surface_distances, width_in_pixels
 from .calibration import calibration_counts, certainty_of_logits, certainty_of_probabilities
 from .confusion import classify, confusion_matrices
 from .finite import check_scores, nan_images
 from .inference import class_scores
+from .label_counts import Rules, concatenate, find_small_objects, label_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
-    from segbench.config.protocol import SurfaceDistances, TrainingProtocol
+    from segbench.config.protocol import TrainingProtocol
     from segbench.contract import Dataset
     from segbench.engine.data.batches import Batch
-    from segbench.engine.data.cache import PackedSplit
     from segbench.engine.data.resident import ResidentSplit
     from segbench.engine.model.network import Refined
-
-
-USUAL_BOUNDARIES = Boundaries()
 
 
 def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> Counts:
@@ -101,64 +93,6 @@ def _scored_batches(
         nan.append(nan_images(scores))
         yield batch, scores
     check_scores(torch.cat(nan), resident.ids, resident.packed.split, network)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How label maps are counted: the number of classes, the ignored label, the width of boundaries."""
-
-    num_classes: int
-    ignore_index: int
-    boundaries: Boundaries = USUAL_BOUNDARIES
-    surface_distances: SurfaceDistances | None = None
-
-
-def label_counts(
-    prediction: torch.Tensor, truth: torch.Tensor, small: torch.Tensor, rules: Rules
-) -> dict[str, torch.Tensor]:
-    """Return, under their names in `Counts`, what is counted of label maps (N, H, W) of one size.
-
-    All are on one device, which is waited for only where surface distances are asked for. `small` are the pixels of
-    small objects, bool (N, H, W).
-    """
-    num_classes, ignore_index = rules.num_classes, rules.ignore_index
-    depth, tolerance = (
-        width_in_pixels(share, *truth.shape[1:])
-        for share in (rules.boundaries.iou_width, rules.boundaries.f1_tolerance)
-    )
-    maps = coded(prediction, truth, num_classes, ignore_index)
-    bands = bands_between_classes(maps, depth)
-    near_boundary, in_small = (truth.masked_fill(~part, ignore_index) for part in (bands[: len(truth)], small))
-    counts = {
-        "confusion": confusion_matrices(prediction, truth, num_classes, ignore_index),
-        "void": (truth == ignore_index).sum(dim=(1, 2)),
-        "boundary": boundary_counts(maps, bands, depth, tolerance),
-        "band": confusion_matrices(prediction, near_boundary, num_classes, ignore_index),
-        "small": confusion_matrices(prediction, in_small, num_classes, ignore_index),
-    }
-    if rules.surface_distances is not None:
-        counts["surface"] = surface_distances(maps, rules.surface_distances.tolerance)
-    return counts
-
-
-def find_small_objects(packed: PackedSplit, indices: Sequence[int], device: torch.device) -> torch.Tensor:
-    """Return the pixels of small objects in images of one size, bool (N, H, W) on the device.
-
-    They are found on the host, while a CUDA device computes.
-    """
-    maps = [small_objects(packed.labels(index), packed.num_classes, packed.ignore_index) for index in indices]
-    small = torch.from_numpy(np.stack(maps))
-    if device.type == "cuda":
-        small = small.pin_memory()
-    return small.to(device, non_blocking=True)
-
-
-def concatenate(parts: Iterable[Mapping[str, torch.Tensor]]) -> dict[str, Any]:
-    """Return the counts of all images as arrays on the host, in order, from those of batches."""
-    first, *others = parts
-    return {
-        name: torch.cat([values, *(other[name] for other in others)]).cpu().numpy() for name, values in first.items()
-    }
 
 
 def measure_refinement(

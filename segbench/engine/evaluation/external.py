@@ -21,7 +21,7 @@ from segbench.stats.scores import per_class, scores
 from segbench.store.counts import Counts, write_counts
 from segbench.store.record import Evaluated, Record
 
-from .evaluate import USUAL_BOUNDARIES, Rules, concatenate, find_small_objects, label_counts
+from .label_counts import USUAL_BOUNDARIES, Rules, concatenate, find_small_objects, label_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

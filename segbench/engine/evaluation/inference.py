@@ -1,7 +1,4 @@
-"""A network applied to images: logits of the whole image, or probabilities averaged over a sliding window.
-
-What a network makes of one image: the scores of its classes, their probabilities, and the labels.
-"""
+"""A network applied to images: logits of whole images, or probabilities averaged over a sliding window."""
 
 from __future__ import annotations
 
@@ -30,19 +27,15 @@ if TYPE_CHECKING:
 
 
 def class_scores(network: Network, images: torch.Tensor, *, precision: str, window: Window | None) -> torch.Tensor:
-    """Return what each class scores at each pixel, float32 (N, K, H, W), for images (N, C, H, W).
+    """Return the score of each class at each pixel, float32 (N, K, H, W), for images (N, C, H, W).
 
     Without a window these are the network's logits; with one, class probabilities: the softmax of each window's logits,
     averaged where windows overlap. The network must be in evaluation mode.
     """
     with torch.inference_mode(), autocast(images.device, precision):
         if window is None:
-            return _float_logits(network, images)
+            return network(images).float()
         return _windowed_probabilities(network, images, window)
-
-
-def _float_logits(network: Network, images: torch.Tensor) -> torch.Tensor:
-    return network(images).float()
 
 
 def _windowed_probabilities(network: Network, images: torch.Tensor, window: Window) -> torch.Tensor:
@@ -50,7 +43,7 @@ def _windowed_probabilities(network: Network, images: torch.Tensor, window: Wind
     windows_at = images.new_zeros(height, width)
     total = None
     for rows, columns in window_slices((height, width), window):
-        probabilities = _float_logits(network, images[:, :, rows, columns]).softmax(dim=1)
+        probabilities = network(images[:, :, rows, columns]).float().softmax(dim=1)
         if total is None:
             total = probabilities.new_zeros(number, probabilities.shape[1], height, width)
         total[:, :, rows, columns] += probabilities
@@ -81,7 +74,7 @@ def _starts(length: int, window: int, stride: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image as the network received it, (1, C, H, W) in [-1, 1], and what its classes scored, (1, K, H, W).
+    """One image as the network received it, (1, C, H, W) in [-1, 1], and the scores of its classes, (1, K, H, W).
 
     The scores are logits, or `averaged` probabilities of a sliding window (`inference.class_scores`).
     """

@@ -20,7 +20,7 @@ from segbench.stats.scores import scores
 from segbench.store.counts import Counts
 
 from .confusion import classify, confusion_matrices
-from .evaluate import Rules, concatenate, find_small_objects, label_counts
+from .label_counts import Rules, concatenate, find_small_objects, label_counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

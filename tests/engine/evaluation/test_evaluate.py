@@ -15,7 +15,6 @@ from segbench.config.protocol import Boundaries, Budget, SurfaceDistances, Train
 from segbench.contract import Dataset, Sample
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
-from segbench.engine.evaluation.boundary import small_objects
 from segbench.engine.evaluation.evaluate import (
     change_shares,
     confusion_counts,
@@ -24,6 +23,7 @@ from segbench.engine.evaluation.evaluate import (
     pixel_changes,
     validation_miou,
 )
+from segbench.engine.evaluation.label_counts import small_objects
 from segbench.engine.model.network import Refined
 from segbench.errors import DataError
 from segbench.plan.key import fingerprint
