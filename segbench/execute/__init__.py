@@ -1,1 +1,1 @@
-"""Where cells run: worker processes, claims, progress; no torch."""
+"""Where cells run: worker processes, leases, timing, progress; no torch."""

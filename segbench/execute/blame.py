@@ -1,4 +1,4 @@
-"""Which plugin to blame: the innermost one whose source files an error came through."""
+"""Which plugin is to blame: the innermost one whose source files an error, or the stack of a process, came through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from traceback import walk_tb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import CellError
 from segbench.registry.plugin_files import given_files
@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
-_FAULT_HANDLER_FRAME = re.compile(r'^  File "(.+)", line \d+ in ', re.MULTILINE)
+# As faulthandler writes the stacks of a process; "Current" is the thread that crashed, or the main thread.
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+_CURRENT_THREAD = "Current thread 0x"
 
 
-_CRASHED_THREAD = "Current thread 0x"
+class Frame(NamedTuple):
+    """A line of a stack as faulthandler writes it."""
+
+    file: str
+    line: str
+    function: str
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}, line {self.line}, in {self.function}"
 
 
 def blame_for_error(error: BaseException) -> str | None:
@@ -30,8 +40,23 @@ def blame_for_error(error: BaseException) -> str | None:
 
 def blame_for_crash(log: str) -> str | None:
     """Return the plugin in the stacks that faulthandler dumped into a log, the crashed thread's first, or None."""
-    others, _, crashed = log.partition(_CRASHED_THREAD)
-    return blame_for_files(_FAULT_HANDLER_FRAME.findall(f"{crashed}\n{others}"))
+    return blame_for_files(frame.file for frame in _frames(log))
+
+
+def describe_place(stacks: str) -> str:
+    """Say where a process stands whose stacks faulthandler has written, in a plugin's code if it is there; or "".
+
+    >>> describe_place('Current thread 0x7f (most recent call first):\\n  File "/lib/queue.py", line 171 in get\\n')
+    'queue.py, line 171, in get'
+    """
+    frames = _frames(stacks)
+    if not frames:
+        return ""
+    plugin = blame_for_files(frame.file for frame in frames)
+    if plugin is None:
+        return str(frames[0])
+    innermost = next(frame for frame in frames if blame_for_files([frame.file]) == plugin)
+    return f"plugin {plugin!r}: {innermost}"
 
 
 def blame_for_files(files: Iterable[str]) -> str | None:
@@ -67,6 +92,12 @@ def plugin_sources() -> list[tuple[str, Path]]:
     return sources
 
 
+def _frames(stacks: str) -> list[Frame]:
+    """Return the frames of all threads, those of the current thread first, each innermost first."""
+    others, _, current = stacks.partition(_CURRENT_THREAD)
+    return [Frame(*found) for found in (*_FRAME.findall(current), *_FRAME.findall(others))]
+
+
 def _module(point: EntryPoint) -> str:
     """Return the module of an entry point; an empty text for one that is malformed."""
     try:
@@ -87,7 +118,7 @@ def _source(top_level: str) -> Path | None:
 
 
 def _narrowed(folder: Path, modules: list[str]) -> Path:
-    """Follow a dotted path into a package, so that two plugins of one package are told apart."""
+    """Follow a dotted path into a package, so that two plugins of one package can be distinguished."""
     nested = folder.joinpath(*modules)
     if not modules or nested.is_dir():
         return nested

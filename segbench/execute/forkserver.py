@@ -1,9 +1,7 @@
-"""What the fork server imports once, so that no worker has to.
+"""What the fork server imports once, so that no worker has to; it imports this module, which imports the others.
 
 Only libraries and the engine itself: a plugin module may run anything, and a CUDA call or a multi-threaded torch
 operation before the fork would break every worker.
-
-The one module that the fork server is told to import: it imports what workers share, and survives what fails.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+VARIABLE = "SEGBENCH_PRELOAD"
 # Any optimiser imports torch._dynamo, which takes seconds; pandas and pyarrow write the counts at a cell's end; the
 # command line is what a worker's __main__ imports.
 ALWAYS = (
@@ -63,9 +62,6 @@ def import_names(name: str) -> list[str]:
     return [main] if main in names else sorted(name for name in names if name.isidentifier() and name[0] != "_")
 
 
-VARIABLE = "SEGBENCH_PRELOAD"
-
-
 def import_all(names: Iterable[str]) -> None:
     """Import modules; one that fails is left to the cells that need it, which then fail with its own message."""
     for name in names:
@@ -77,7 +73,7 @@ def import_all(names: Iterable[str]) -> None:
     gc.freeze()  # workers then need not copy the pages of all these objects only to look them over
 
 
-def let_go_of_output() -> None:
+def discard_output() -> None:
     """Write nowhere from now on: whoever reads a run's output to its end must not wait for this process to end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -88,11 +84,11 @@ def let_go_of_output() -> None:
 def prepare(instructions: str) -> None:
     """Take over the parent's import path, then import; `instructions` is JSON with "path" and "modules"."""
     given = json.loads(instructions)
-    let_go_of_output()
+    discard_output()
     adopt_orphans()  # what a worker that crashed has started then lies with the server, where it is found
     warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")  # that is, one of those
     if sys.platform != "win32":
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker may be asked where it stands before it can tell
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker may be asked where it stands before it has a handler
     # A library that asks on import whether there is a GPU would otherwise make CUDA unusable in every worker.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     sys.path[:] = given["path"]

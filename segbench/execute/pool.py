@@ -1,47 +1,42 @@
-"""Up to so many workers at once.
-
-Ctrl-C and SIGTERM as a request that the run answers in its own time.
-
-Workers that have said nothing for long: for how long, and in whose code they stand.
-"""
+"""Several workers at once, ended early on Ctrl-C and SIGTERM, and remarked on when they say nothing for long."""
 
 from __future__ import annotations
 
-import re
 import signal
 import threading
 import time
 from multiprocessing.connection import wait
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from .blame import blame_for_files
+from .blame import describe_place
 from .progress import duration
 from .workers import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from types import FrameType
 
     from .workers import Limits, Outcome, Worker, Workers
 
 
 _LOOK_SECONDS = 0.2  # how often limits and signals are looked at
-
-
 _STOP_SECONDS = 60.0  # for a step in progress and a checkpoint, once an early end is asked for
+# Training reports twice a second; evaluating, compiling and building may take this long.
+STALL_SECONDS = 120.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Pool:
-    """Workers at work, each under the key of its cell; those left at the end are killed.
+    """Up to `size` workers, each under the key of its cell; those left at the end are killed.
 
-    `report` hears what they emit, and a "warning" of one that has been silent for long.
+    `report` hears what they emit, and a "warning" of one that has said nothing for long.
     """
 
     def __init__(self, workers: Workers, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
         self._workers, self._size, self._interrupt, self._report = workers, size, interrupt, report
         self._running: dict[str, Worker] = {}
-        self._silence = SilenceWatch()
+        self._stalls = StallWatch()
         self._stop_asked: float | None = None
 
     def __enter__(self) -> Self:
@@ -83,7 +78,7 @@ class Pool:
     def advance(self) -> list[tuple[str, Outcome]]:
         """Wait until something happens, at most a moment; pass events on, and return the outcomes of what has ended."""
         wait([waitable for worker in self._running.values() for waitable in worker.waitables], _LOOK_SECONDS)
-        self._heed_interrupt()
+        self._stop_if_asked()
         ended = []
         for key, worker in list(self._running.items()):
             running = worker.running
@@ -91,14 +86,14 @@ class Pool:
                 self._report(key, event)
             if running:
                 worker.enforce_limits()
-                if (remark := self._silence.remark(key, worker)) is not None:
+                if (remark := self._stalls.remark(key, worker)) is not None:
                     self._report(key, Event("warning", {"message": remark}))
             else:
                 del self._running[key]
                 ended.append((key, worker.outcome()))
         return ended
 
-    def _heed_interrupt(self) -> None:
+    def _stop_if_asked(self) -> None:
         if not self._interrupt.requested:
             return
         if self._stop_asked is None:
@@ -108,9 +103,6 @@ class Pool:
         if self._interrupt.insisted or time.monotonic() - self._stop_asked > _STOP_SECONDS:
             for worker in self._running.values():
                 worker.kill()
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupt:
@@ -146,26 +138,8 @@ class Interrupt:
         self._count += 1
 
 
-# Training speaks twice a second; evaluating, compiling and building may take this long.
-SILENT_SECONDS = 120.0
-
-
-_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
-
-
-_MAIN_THREAD = "Current thread 0x"
-
-
-class Frame(NamedTuple):
-    """A line of a stack as faulthandler writes it."""
-
-    file: str
-    line: str
-    function: str
-
-
-class SilenceWatch:
-    """Remarks on workers that are silent: after two minutes, and again whenever that time has doubled."""
+class StallWatch:
+    """Remarks on workers that say nothing: after two minutes, and again whenever that time has doubled."""
 
     def __init__(self) -> None:
         self._due: dict[str, float] = {}
@@ -173,34 +147,13 @@ class SilenceWatch:
     def remark(self, name: str, worker: Worker) -> str | None:
         """Say how long a worker has been silent and where it stands, if that is to be said now."""
         seconds = worker.silent_seconds
-        if seconds < SILENT_SECONDS:
+        if seconds < STALL_SECONDS:
             self._due.pop(name, None)
-        if seconds < self._due.get(name, SILENT_SECONDS):
+        if seconds < self._due.get(name, STALL_SECONDS):
             return None
         self._due[name] = 2 * seconds
-        place = place_in(worker.stacks())
+        place = describe_place(worker.stacks())
         return (
             f"nothing heard for {duration(seconds)}{place and f'; it stands in {place}'} "
             "(Ctrl-C stops the run, --timeout SECONDS ends such cells)"
         )
-
-
-def place_in(stacks: str) -> str:
-    """Say where a process stands whose stacks faulthandler has written, in a plugin's code if it is there; or "".
-
-    >>> place_in('Current thread 0x7f (most recent call first):\\n  File "/lib/queue.py", line 171 in get\\n')
-    'queue.py, line 171, in get'
-    """
-    others, _, main = stacks.partition(_MAIN_THREAD)
-    frames = [Frame(*found) for found in (*_FRAME.findall(main), *_FRAME.findall(others))]
-    if not frames:
-        return ""
-    plugin = blame_for_files(frame.file for frame in frames)
-    if plugin is None:
-        return _described(frames[0])
-    innermost = next(frame for frame in frames if blame_for_files([frame.file]) == plugin)
-    return f"plugin {plugin!r}: {_described(innermost)}"
-
-
-def _described(frame: Frame) -> str:
-    return f"{Path(frame.file).name}, line {frame.line}, in {frame.function}"

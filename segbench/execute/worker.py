@@ -1,7 +1,4 @@
-"""Inside a worker process: one function on one job, then the process ends.
-
-Processes that the function of a worker leaves running: how many, what they are, and which plugins started any.
-"""
+"""Inside a worker process: one function is called on one job, its answer is sent, and the process ends."""
 
 from __future__ import annotations
 
@@ -19,8 +16,8 @@ import time
 import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from segbench import errors
@@ -39,18 +36,13 @@ if TYPE_CHECKING:
 
 
 LOG = "worker.log"
-
-
 EVENTS = "events.jsonl"
-
-
 SCRATCH = "tmp"
-
-
 STOP = "stop"  # what the parent sends to end a worker early; in a session of timing it also sends numbers
-
-
-TURN = "turn"  # the event with which a rival waits for its turn
+TURN = "turn"  # the event with which a method that is timed waits for its turn
+# Python's audit events of new processes; multiprocessing's "spawn" has none.
+_PROCESS_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+_SHOWN_LETTERS = 60
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ class PipeChannel:
         return self._stop
 
     def wait_for_turn(self, part: Part, measured: Measured | None) -> int:
-        """Say what comes next, and wait until the parent gives so many rivals' next turn to this one; 0 is a stop."""
+        """Say what comes next, and wait for the turn; return how many methods share the device, 0 for an early end."""
         self._connection.send(("event", TURN, {"part": part, "measured": measured}))
         message = STOP if self._stop else self._connection.recv()
         self._stop = message == STOP
@@ -144,18 +136,18 @@ def _die_with_parent() -> None:
 
 def _answer(task: Task, connection: Connection) -> tuple[Any, ...]:
     try:
-        settle(task)
+        enter_workplace(task)
         with (
             open(EVENTS, "a", encoding="utf-8") as events,
-            _telling_of_processes(PipeChannel(connection, events)) as channel,
+            _reporting_processes(PipeChannel(connection, events)) as channel,
         ):
-            return ("finished", _load(task.function)(task.job, channel))
+            return ("finished", resolve_name(task.function)(task.job, channel))
     except BaseException as error:  # sys.exit() in a plugin is a failure as well
         return ("failed", failure_of(error), _own_type(error), str(error))
 
 
 @contextmanager
-def _telling_of_processes(channel: PipeChannel) -> Iterator[PipeChannel]:
+def _reporting_processes(channel: PipeChannel) -> Iterator[PipeChannel]:
     """Say at the end which processes were left running; the parent kills them."""
     starts = ProcessStarts()
     starts.watch()
@@ -166,7 +158,7 @@ def _telling_of_processes(channel: PipeChannel) -> Iterator[PipeChannel]:
             channel.emit("warning", message=remark)
 
 
-def settle(task: Task) -> None:
+def enter_workplace(task: Task) -> None:
     """Take over the parent's environment, and move into the workplace with its own log and temporary folder."""
     workplace = Path(task.workplace)
     scratch = workplace / SCRATCH
@@ -191,12 +183,6 @@ def _redirect_output(log: Path) -> None:
     os.close(file)
 
 
-def _load(function: str) -> Callable[[Any, PipeChannel], Any]:
-    module, _, name = function.partition(":")
-    loaded: Callable[[Any, PipeChannel], Any] = getattr(import_module(module), name)
-    return loaded
-
-
 def failure_of(error: BaseException) -> Failure:
     """Return cause, plugin to blame and traceback of an error.
 
@@ -211,7 +197,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def cause_of(error: BaseException) -> str:
-    """Say in one line what went wrong; segbench's own messages speak for themselves.
+    """Say in one line what went wrong; segbench's own messages name no type.
 
     >>> cause_of(ValueError("no such\\nthing")), cause_of(KeyError())
     ('ValueError: no such', 'KeyError')
@@ -236,13 +222,6 @@ def _flush() -> None:
         stream.flush()
 
 
-# Python's audit events of new processes; multiprocessing's "spawn" has none.
-_EVENTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
-
-
-_SHOWN_LETTERS = 60
-
-
 class ProcessStarts:
     """Who starts processes in this one, from `watch` on until it ends."""
 
@@ -251,7 +230,7 @@ class ProcessStarts:
 
     def watch(self) -> None:
         """Note the source files of whoever starts a process; that cannot be ended."""
-        sys.addaudithook(self._heard)
+        sys.addaudithook(self._note)
 
     def remark(self) -> str | None:
         """Say which processes still run and which plugins started any; None if there are none."""
@@ -263,8 +242,8 @@ class ProcessStarts:
         number = "a process" if len(processes) == 1 else f"{len(processes)} processes"
         return f"{who} left {number} running, now killed: {_shortened(processes[0].command)}"
 
-    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _EVENTS:
+    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _PROCESS_STARTS:
             self._stacks.add(tuple(_files(sys._getframe(1))))
 
 

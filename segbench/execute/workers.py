@@ -1,7 +1,4 @@
-"""Worker processes as their parent sees them: started, listened to, limited, and their end explained.
-
-How a worker process can end.
-"""
+"""Worker processes as their parent sees them: started, listened to, limited, and their end explained."""
 
 from __future__ import annotations
 
@@ -39,23 +36,19 @@ if TYPE_CHECKING:
 
 
 _LOG_LINES = 40
-
-
 _SERVER_RESTARTS = 3
-
-
 _SERVER_END_SECONDS = 0.2  # until the system lets us know that the server is gone
-
-
 _STACK_SECONDS = 0.5  # for a worker that hangs to write down where
-
-
 _LOOK_SECONDS = 0.01
-
-
 _SWEEPS = 3  # what is killed may have started another process just before
-
-
+_EXPLANATIONS = {
+    signal.SIGKILL: "often the system's out-of-memory killer",
+    signal.SIGSEGV: "a crash in native code",
+    signal.SIGBUS: "a memory-mapped file that shrank, or a full /dev/shm",
+    signal.SIGABRT: "native code gave up",
+    signal.SIGILL: "native code built for another processor",
+    signal.SIGFPE: "a crash in native code",
+}
 # Workers of this process that have not ended; one server may serve several `Workers`.
 _running: set[int] = set()
 
@@ -75,6 +68,38 @@ class Limits:
     memory: int | None = None
 
 
+@dataclass(frozen=True)
+class Finished:
+    """The function returned `result`."""
+
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The function raised; `error` is what it raised if that was an error of segbench's own tree."""
+
+    failure: Failure
+    error: SegbenchError | None = None
+
+
+@dataclass(frozen=True)
+class Died:
+    """The process ended without an answer: a signal, an exit, or more memory than allowed."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class TimedOut:
+    """The process took longer than allowed and was killed."""
+
+    failure: Failure
+
+
+Outcome = Finished | Failed | Died | TimedOut
+
+
 class Workers:
     """Starts worker processes from a server that has imported the modules in `preload` already."""
 
@@ -89,7 +114,7 @@ class Workers:
 
             self._context.set_forkserver_preload(["segbench.execute.forkserver", "segbench.execute.worker"])
             instructions = json.dumps({"path": sys.path, "modules": self._preload})
-            with _signals_held_back(), _variable(VARIABLE, instructions):
+            with _signals_blocked(), _variable(VARIABLE, instructions):
                 forkserver.ensure_running()
 
     def start(self, function: str, job: Any, workplace: Path, limits: Limits) -> Worker:
@@ -123,7 +148,7 @@ class Worker:
     def __init__(self, process: BaseProcess, connection: Connection, workplace: Path, limits: Limits) -> None:
         self._process, self._connection, self._workplace, self._limits = process, connection, workplace, limits
         self._started = self._heard = time.monotonic()
-        self._waits_for_turn = False
+        self._waiting = False
         self._answer: Outcome | None = None
         assert process.pid is not None, "the process has been started"
         self.pid = process.pid
@@ -132,7 +157,7 @@ class Worker:
 
     @property
     def waitables(self) -> list[Any]:
-        """What becomes readable when there is something to do."""
+        """What `multiprocessing.connection.wait` waits for: it becomes readable when there is something to do."""
         return [self._process.sentinel] if self._connection.closed else [self._connection, self._process.sentinel]
 
     def events(self) -> Iterator[Event]:
@@ -146,15 +171,15 @@ class Worker:
             self._heard = time.monotonic()
             if kind == "event":
                 event = Event(*content)
-                self._waits_for_turn = event.name == TURN
+                self._waiting = event.name == TURN
                 yield event
             else:
                 self._answer = self._answer or _answered(kind, *content)
 
     @property
     def silent_seconds(self) -> float:
-        """For how long the worker has said nothing though it should be at work."""
-        return 0.0 if self._answer is not None or self._waits_for_turn else time.monotonic() - self._heard
+        """For how long the worker has reported nothing though it should be at work."""
+        return 0.0 if self._answer is not None or self._waiting else time.monotonic() - self._heard
 
     def enforce_limits(self) -> None:
         """Kill the worker if it has used more time or memory than allowed."""
@@ -175,7 +200,7 @@ class Worker:
 
     def send(self, message: Any) -> None:
         """Send the function's channel something to wait for; nothing happens if the worker has ended."""
-        self._heard, self._waits_for_turn = time.monotonic(), False
+        self._heard, self._waiting = time.monotonic(), False
         with suppress(OSError):
             self._connection.send(message)
 
@@ -206,7 +231,7 @@ class Worker:
         return written
 
     def end(self) -> None:
-        """Kill the worker without asking how it ended; its scratch folder may be another's by now."""
+        """Kill the worker without an outcome; its scratch folder may be another's by now."""
         self.kill()
         self._close()
 
@@ -301,8 +326,8 @@ def _with_log(outcome: Outcome, log: str) -> Outcome:
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Let a new process start with SIGINT and SIGTERM blocked; it lets them through once it can bear them."""
+def _signals_blocked() -> Iterator[None]:
+    """Let a new process start with SIGINT and SIGTERM blocked; it unblocks them once it handles them."""
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -317,48 +342,6 @@ def _variable(name: str, value: str) -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The function returned `result`."""
-
-    result: Any
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The function raised; `error` is what it raised if that was an error of segbench's own tree."""
-
-    failure: Failure
-    error: SegbenchError | None = None
-
-
-@dataclass(frozen=True)
-class Died:
-    """The process ended without an answer: a signal, an exit, or more memory than allowed."""
-
-    failure: Failure
-
-
-@dataclass(frozen=True)
-class TimedOut:
-    """The process took longer than allowed and was killed."""
-
-    failure: Failure
-
-
-Outcome = Finished | Failed | Died | TimedOut
-
-
-_EXPLANATIONS = {
-    signal.SIGKILL: "often the system's out-of-memory killer",
-    signal.SIGSEGV: "a crash in native code",
-    signal.SIGBUS: "a memory-mapped file that shrank, or a full /dev/shm",
-    signal.SIGABRT: "native code gave up",
-    signal.SIGILL: "native code built for another processor",
-    signal.SIGFPE: "a crash in native code",
-}
 
 
 def cause_of_death(exit_code: int) -> str:

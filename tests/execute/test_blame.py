@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segbench.execute.blame import blame_for_crash, blame_for_files
+from segbench.execute.blame import blame_for_crash, blame_for_files, describe_place
 
 
 def test_the_innermost_file_of_a_plugin_decides(broken_plugin):
@@ -10,7 +10,7 @@ def test_the_innermost_file_of_a_plugin_decides(broken_plugin):
     assert blame_for_files(["/lib/torch/nn.py", str(broken_plugin / "network.py"), "/elsewhere.py"]) == "broken"
 
 
-def test_two_plugins_of_one_package_are_told_apart(broken_plugin):
+def test_two_plugins_of_one_package_are_distinguished(broken_plugin):
     assert blame_for_files([str(broken_plugin / "other" / "network.py")]) == "other"
 
 
@@ -47,3 +47,20 @@ def test_a_worker_blames_the_plugin_that_raised_or_crashed(broken_plugin, outcom
 def test_a_cause_of_the_engines_own_finding_is_nobodys_fault(broken_plugin, outcome_of):
     failure = outcome_of("cell_error_from_plugin").failure
     assert (failure.cause, failure.plugin) == ("the loss became nan by step 3", None)
+
+
+def test_the_innermost_code_of_a_plugin_is_where_a_worker_stands(broken_plugin):
+    stacks = (
+        'Thread 0x1 (most recent call first):\n  File "/lib/threading.py", line 3 in wait\n\n'
+        'Current thread 0x2 (most recent call first):\n  File "/lib/torch/conv.py", line 4 in forward\n'
+        f'  File "{broken_plugin}/network.py", line 12 in hang\n  File "/segbench/train.py", line 9 in train\n'
+    )
+    assert describe_place(stacks) == "plugin 'broken': network.py, line 12, in hang"
+
+
+def test_without_a_plugin_it_is_the_innermost_code_and_without_a_stack_nothing(broken_plugin):
+    assert (
+        describe_place('Thread 0x1 (most recent call first):\n  File "/lib/x.py", line 3 in f\n')
+        == "x.py, line 3, in f"
+    )
+    assert describe_place("Fatal Python error: none") == ""

@@ -16,7 +16,7 @@ from segbench.store.record import Failure
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """Seconds that pass as a test sets them."""
 
     seconds = 100.0
 
@@ -86,7 +86,7 @@ def test_failures_outside_cells_and_warnings_are_told(lines):
     ]
 
 
-def test_what_is_timed_is_told_at_most_every_ten_seconds_for_all_rivals_together(lines, clock):
+def test_what_is_timed_is_told_at_most_every_ten_seconds_for_all_methods_together(lines, clock):
     display, written = lines
     display.planned([], 0)
     for stage in ("forward, batches of 1", "argmax, batches of 1", "forward, batches of 8"):
@@ -100,7 +100,7 @@ def test_what_is_timed_is_told_at_most_every_ten_seconds_for_all_rivals_together
 
 
 def test_a_budget_that_is_known_only_when_the_cell_starts_counts_from_then_on(clock):
-    tracker, cell = Tracker(clock), make_cell("unet")
+    tracker, cell = Tracker(print, clock), make_cell("unet")
     tracker.planned([cell], 0)
     protocol = cell.method.protocol.model_copy(update={"budget": Budget(seconds=20)})
     settled = cell.model_copy(update={"method": cell.method.model_copy(update={"protocol": protocol})})
@@ -110,7 +110,7 @@ def test_a_budget_that_is_known_only_when_the_cell_starts_counts_from_then_on(cl
 
 
 def test_a_resumed_cell_estimates_by_its_pace_since_then(clock):
-    tracker, cell = Tracker(clock), make_cell("unet")
+    tracker, cell = Tracker(print, clock), make_cell("unet")
     tracker.planned([cell], 0)
     tracker.started("cell", cell)
     tracker.reported("cell", cell, step(80))
@@ -124,14 +124,14 @@ def test_a_budget_in_seconds_is_measured_by_them(clock):
     cell = make_cell("unet")
     protocol = cell.method.protocol.model_copy(update={"budget": Budget(seconds=40)})
     cell = cell.model_copy(update={"method": cell.method.model_copy(update={"protocol": protocol})})
-    tracker = Tracker(clock)
+    tracker = Tracker(print, clock)
     tracker.planned([cell], 0)
     tracker.reported("cell", cell, step(7, None, seconds=10.0))
     assert tracker.cells[cell.key].part == 0.25
 
 
 def test_the_whole_run_is_the_mean_of_its_cells(clock):
-    tracker, cells = Tracker(clock), [make_cell("unet", seed) for seed in range(2)]
+    tracker, cells = Tracker(print, clock), [make_cell("unet", seed) for seed in range(2)]
     tracker.planned(cells, 0)
     tracker.started("cell", cells[0])
     clock.seconds += 30
@@ -142,53 +142,70 @@ def test_the_whole_run_is_the_mean_of_its_cells(clock):
     assert (tracker.part, tracker.done) == (0.5, 1)
 
 
-def picture(display):
-    console = Console(width=120, height=14, file=io.StringIO())
-    console.print(display.picture())
-    return console.file.getvalue().splitlines()
+@pytest.fixture
+def live():
+    """A live display, a function that returns the lines of its bars, and one that returns the lines above them."""
+    stream = io.StringIO()
+    display = LiveProgress(Console(file=stream, width=120))
+
+    def bars():
+        with display.display.console.capture() as captured:
+            display.display.console.print(display.display.get_renderable())
+        return captured.get().splitlines()
+
+    return display, bars, lambda: stream.getvalue().splitlines()
 
 
-def test_the_live_table_shows_state_steps_speed_and_loss():
-    display = LiveProgress(Console(file=io.StringIO(), width=120, height=30))
+def test_the_live_display_has_a_bar_for_all_cells_and_one_for_each_that_runs(live):
+    display, bars, _ = live
+    cells = [make_cell("unet", seed) for seed in range(3)]
+    display.planned(cells, 2)
+    for cell in cells[:2]:
+        display.started("cell", cell)
+    display.reported("cell", cells[0], Event("stage", {"name": "train"}))
+    display.reported("cell", cells[0], step(50))
+    whole, first, second = bars()
+    assert whole.startswith("all cells")
+    assert "0 of 3 cells done" in whole
+    assert first.startswith("data / unet / seed 0")
+    assert first.rstrip().endswith("train, step 50 of 100, 20.0 images/s, loss 0.5")
+    assert second.startswith("data / unet / seed 1")
+    assert second.rstrip().endswith("starting")
+
+
+def test_a_cell_that_ended_has_a_line_above_the_bars_and_a_bar_no_more(live):
+    display, bars, written = live
     cells = [make_cell("unet", seed) for seed in range(3)]
     display.planned(cells, 2)
     display.started("cell", cells[0])
-    display.reported("cell", cells[0], Event("stage", {"name": "train"}))
-    display.reported("cell", cells[0], step(50))
-    display.ended("cell", cells[1], "failed", Failure(cause="killed by SIGSEGV"))
+    display.ended("cell", cells[0], "failed", Failure(cause="killed by SIGSEGV"))
     display.notice("another run works here")
-    shown = [line.split() for line in picture(display)]
-    assert shown[0] == ["cell", "state", "step", "images/s", "left", "loss"]
-    assert shown[1][6:] == ["train", "50/100", "20.0", "0.5"]
-    assert shown[2][6:] == ["failed:", "killed", "by", "SIGSEGV"]
-    assert shown[3][6:] == ["waiting"]
-    assert "1 of 3 cells done, 2 recorded before" in " ".join(shown[4])
-    assert " ".join(shown[5]) == "another run works here"
-
-
-def test_the_live_table_keeps_what_runs_and_what_failed_when_there_is_no_room_for_all():
-    display = LiveProgress(Console(file=io.StringIO(), width=120, height=11))
-    cells = [make_cell("unet", seed) for seed in range(9)]
-    display.planned(cells, 0)
-    for cell in cells[:7]:
-        display.ended("cell", cell, "failed" if cell.seed == 4 else "ok", None)
-    display.started("cell", cells[8])
-    shown = [" ".join(line.split()) for line in picture(display)]
-    assert shown[1:5] == [
-        "data / unet / seed 4 failed",
-        "data / unet / seed 7 waiting",
-        "data / unet / seed 8 starting",
-        "... and 6 more",
+    assert written() == [
+        "3 cells to run, 2 already recorded",
+        "data / unet / seed 0: failed in 0 s: killed by SIGSEGV (1 of 3 done)",
+        "another run works here",
     ]
+    [whole] = bars()
+    assert "1 of 3 cells done" in whole
 
 
-def test_names_that_look_like_markup_are_shown_as_they_are():
-    display = LiveProgress(Console(file=io.StringIO(), width=120, height=30))
-    display.planned([make_cell("unet[red]")], 0)
-    assert "unet[red]" in picture(display)[1]
+def test_what_is_done_beside_cells_stands_at_the_bar_of_all(live):
+    display, bars, _ = live
+    display.planned([], 1)
+    display.started("timing", make_cell("unet"))
+    display.reported("timing", make_cell("unet"), Event("stage", {"name": "forward, batches of 1"}))
+    assert bars()[0].rstrip().endswith("0 of 0 cells done, timing unet on data: forward, batches of 1")
 
 
-def test_a_pipe_gets_plain_lines_and_a_terminal_a_live_table():
+def test_names_that_look_like_markup_are_shown_as_they_are(live):
+    display, bars, _ = live
+    cell = make_cell("unet[red]")
+    display.planned([cell], 0)
+    display.started("cell", cell)
+    assert "unet[red]" in bars()[1]
+
+
+def test_a_pipe_gets_plain_lines_and_a_terminal_bars():
     with progress_on(io.StringIO()) as display:
         assert isinstance(display, PlainProgress)
     ours, theirs = os.openpty()

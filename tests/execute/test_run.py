@@ -14,7 +14,7 @@ from run_functions import FUNCTIONS, make_cell, make_plan, run_plan
 from segbench.config.protocol import Timing
 from segbench.errors import CellError, DataError, RecordError
 from segbench.execute import run as runs
-from segbench.execute.progress import Silence
+from segbench.execute.progress import NoProgress
 from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
@@ -22,7 +22,7 @@ from segbench.store.leases import acquire
 PROGRAM = Path(__file__).parent / "functions" / "run_functions.py"
 
 
-class Diary(Silence):
+class Diary(NoProgress):
     """A listener that remembers."""
 
     def __init__(self):
@@ -184,7 +184,7 @@ def test_a_results_folder_that_is_a_file_is_an_error_at_once(tmp_path, workers):
 
 
 def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_claim(tmp_path, workers):
-    class Saboteur(Silence):
+    class Saboteur(NoProgress):
         def started(self, activity, cell):
             if activity == "cell":
                 (tmp_path / "bench" / f"{cell.key}.json").mkdir()

@@ -11,12 +11,12 @@ from segbench.config.protocol import Timing
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.parts import Work, row_part, sweep_part
 from segbench.execute.pool import Interrupt
-from segbench.execute.progress import Silence
+from segbench.execute.progress import NoProgress
 from segbench.execute.timing_session import device_lock, interleave, time_interleaved
 from segbench.execute.workers import Limits
 
 
-class Recorder(Silence):
+class Recorder(NoProgress):
     """A listener that remembers; with an interrupt it asks for an early end at the first thing that it hears."""
 
     def __init__(self, interrupt=None):
@@ -132,7 +132,7 @@ def session(workers, tmp_path):
             workers=workers,
             limits=Limits(**limits),
             interrupt=Interrupt(),
-            listener=listener or Silence(),
+            listener=listener or NoProgress(),
             function="timing_functions:take_turns",
         )
         notes = tmp_path / "turns"

@@ -9,7 +9,7 @@ from pathlib import Path
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import ComponentUse, DatasetUse, Method
 from segbench.execute.jobs import Functions
-from segbench.execute.progress import PlainProgress, Silence
+from segbench.execute.progress import NoProgress, PlainProgress
 from segbench.execute.run import ok_records, run
 from segbench.execute.workers import Workers
 from segbench.plan.cell import Cell
@@ -43,7 +43,7 @@ def make_plan(methods, seeds=1):
 
 
 def run_plan(plan, results, **settings):
-    settings = {"device": "auto", "listener": Silence(), "functions": FUNCTIONS, **settings}
+    settings = {"device": "auto", "listener": NoProgress(), "functions": FUNCTIONS, **settings}
     folder = ResultsFolder(Path(results), "bench")
     return run(plan, folder, ok_records(plan, folder), **settings)
 

@@ -1,4 +1,4 @@
-"""Cells that tell what they were settled to: mIoU is the learning rate, and seconds are ten times that."""
+"""Cells that write down what they take over: mIoU is the learning rate, and seconds are ten times that."""
 
 import json
 from pathlib import Path
