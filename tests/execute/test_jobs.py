@@ -1,4 +1,4 @@
-"""What cells take over from cells before them, as the parent settles it and as real workers are told."""
+"""What cells take over from cells before them, as the parent resolves it and as real workers get it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Record, Scores, Settled, Train, Trial
 
-SETTLING = FUNCTIONS.__class__(FUNCTIONS.probe, FUNCTIONS.preflight, "settling_functions:train", FUNCTIONS.timing)
+UPSTREAM = FUNCTIONS.__class__(FUNCTIONS.probe, FUNCTIONS.preflight, "upstream_functions:train", FUNCTIONS.timing)
 RATE = "protocol.optimizer.lr"
 
 
@@ -86,7 +86,7 @@ def resolve(made, cells=(), records=()):
     return resolve_upstream(made, by_key(cells), {reason: found.get(key) for reason, key in made.upstream.items()})
 
 
-def settle_trials(mious, **changes):
+def resolve_trials(mious, **changes):
     trials, (made,) = tuned(**changes)
     records = [record(trial, miou) for trial, miou in zip(trials, mious, strict=True)]
     return made, trials, *resolve(made, [*trials, made], records)
@@ -121,15 +121,15 @@ def test_a_budget_is_never_no_time_at_all():
     [((0.1, 0.9, 0.5), 1), ((0.4, 0.2, 0.4), 0), ((None, 0.0, None), 1), ((None, None, None), 0), ((0, 0, 0.1), 2)],
 )
 def test_the_trial_with_the_largest_miou_wins_and_of_equal_ones_the_first(mious, best):
-    written, trials, made, found = settle_trials(mious)
+    written, trials, made, found = resolve_trials(mious)
     assert found.winner == trials[best].key
     assert [trial.miou for trial in found.trials] == list(mious)
     assert made.method.protocol.optimizer.lr == (0.1, 0.3, 0.2)[best]
     assert (made.method.name, made.seed, made.key) == ("net", 0, written.key)
 
 
-def test_all_trials_are_told_in_their_order():
-    _, trials, _, found = settle_trials((0.1, 0.2, 0.3))
+def test_all_trials_are_recorded_in_their_order():
+    _, trials, _, found = resolve_trials((0.1, 0.2, 0.3))
     assert found.trials == [
         Trial(key=trial.key, settings={RATE: rate}, miou=miou)
         for trial, rate, miou in zip(trials, (0.1, 0.3, 0.2), (0.1, 0.2, 0.3), strict=True)
@@ -138,7 +138,7 @@ def test_all_trials_are_told_in_their_order():
 
 
 def test_a_placebo_takes_the_winner_of_its_claim_and_stays_a_placebo():
-    _, _, made, _ = settle_trials((0.1, 0.2, 0.3), name="net~frozen", arm="net", placebo="frozen", placebo_of="net")
+    _, _, made, _ = resolve_trials((0.1, 0.2, 0.3), name="net~frozen", arm="net", placebo="frozen", placebo_of="net")
     assert made.method.protocol.optimizer.lr == 0.2
     assert made.method.adversarial.placebo == "frozen"
     assert made.method.placebo_of == "net"
@@ -154,19 +154,19 @@ def test_a_tuned_method_may_take_the_time_of_another():
     assert (found.seconds, found.winner) == (3.0, trials[0].key)
 
 
-def test_settling_again_changes_nothing():
-    written, trials, made, found = settle_trials((0.1, 0.2, 0.3))
+def test_resolving_again_changes_nothing():
+    written, trials, made, found = resolve_trials((0.1, 0.2, 0.3))
     records = [record(trial, miou) for trial, miou in zip(trials, (0.1, 0.2, 0.3), strict=True)]
     assert resolve(made, [*trials, written], records) == (made, found)
 
 
 def run(cells, results, workers, **settings):
-    summary = run_plan(Plan(cells=tuple(cells)), results, workers=workers, functions=SETTLING, **settings)
+    summary = run_plan(Plan(cells=tuple(cells)), results, workers=workers, functions=UPSTREAM, **settings)
     return {(found.method, found.seed): found for found in summary.records}
 
 
 def trained(results):
-    """Return what workers were told: method, seed, learning rate, seconds and placebo."""
+    """Return what workers got: method, seed, learning rate, seconds and placebo."""
     return [tuple(json.loads(line)) for line in (results / "bench" / "trained").read_text().splitlines()]
 
 
@@ -177,12 +177,12 @@ def triplet():
     return [*trials, *nets, *placebos, cell(method("long", 0.7, Budget(like="net")), 1, budget=nets[1])]
 
 
-SETTLED_CELLS = {("net", 0, 0.3, None, None), ("net", 1, 0.3, None, None), ("net~frozen", 0, 0.3, None, "frozen")}
+RESOLVED_CELLS = {("net", 0, 0.3, None, None), ("net", 1, 0.3, None, None), ("net~frozen", 0, 0.3, None, "frozen")}
 ALL_CELLS = {*((f"net#{number}", 9, rate, None, None) for number, rate in enumerate((0.1, 0.3, 0.2), 1))}
-ALL_CELLS |= {*SETTLED_CELLS, ("long", 1, 0.7, 3.0, None)}
+ALL_CELLS |= {*RESOLVED_CELLS, ("long", 1, 0.7, 3.0, None)}
 
 
-def test_workers_are_told_what_was_settled_and_records_keep_what_was_written(tmp_path, workers):
+def test_workers_get_what_was_resolved_and_records_keep_what_was_written(tmp_path, workers):
     cells = triplet()
     found = run(cells, tmp_path, workers, jobs=2)
     assert set(trained(tmp_path)) == ALL_CELLS
@@ -225,8 +225,8 @@ def test_what_is_resumed_takes_over_the_same(tmp_path, workers):
     second = run(triplet(), tmp_path, workers)
     assert {one.status for one in second.values()} == {"ok"}
     assert second["net", 0].settled == first["net", 0].settled
-    told = [line for line in trained(tmp_path) if line[:2] == ("net", 0)]
-    assert told == [("net", 0, 0.3, None, None)] * 2
+    got = [line for line in trained(tmp_path) if line[:2] == ("net", 0)]
+    assert got == [("net", 0, 0.3, None, None)] * 2
 
 
 def test_a_finished_run_with_tuning_has_nothing_left_to_do(tmp_path, workers):
