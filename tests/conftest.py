@@ -164,20 +164,18 @@ def trained_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of a small cell of the benchmark shapes-smoke, trained once for all tests; not to be changed."""
     import torch
 
-    from segbench.config.benchmark import load_benchmark
     from segbench.engine.cell import run_cell
     from segbench.engine.job import CellJob
-    from segbench.plan.plan import build_plan, known, open_datasets, take_fingerprints
-    from segbench.registry import load_registry
+    from segbench.plan.plan import open_plan
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import Record
 
-    registry = load_registry()
-    benchmark = load_benchmark("shapes-smoke", registry, only=["fcn"], seeds=[0], sets=["protocol.budget.steps=2"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        fingerprints = known(take_fingerprints(open_datasets(benchmark, registry)))
-        [cell] = build_plan(benchmark, registry, fingerprints, threads=torch.get_num_threads()).cells
+        opened = open_plan(
+            "shapes-smoke", only=["fcn"], seeds=[0], sets=["protocol.budget.steps=2"], threads=torch.get_num_threads()
+        )
+        [cell] = opened.plan.cells
         key = str(cell.key)
         results = ResultsFolder(tmp_path_factory.mktemp("trained"), cell.benchmark)
         results.cell_folder(key).mkdir(parents=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.contract import KINDS
-from segbench.errors import ComponentError, nearest
+from segbench.errors import ComponentError, SpecError, nearest
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
@@ -73,6 +73,14 @@ def parse_options(given: list[str]) -> dict[str, Any]:
         except ValueError:
             options[key] = text
     return options
+
+
+def parse_seeds(text: str | None) -> tuple[int, ...] | None:
+    """Return the seeds of `--seeds 0,1,2`, None where it is not given; SpecError if they are not whole numbers."""
+    try:
+        return None if text is None else tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SpecError(f"--seeds {text}: write whole numbers with commas between, such as 0,1,2") from error
 
 
 PLURALS: dict[Kind, str] = {

@@ -10,24 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.stats.verdict import MOST_SEEDS
-
 from .options import (
-    Json,  # noqa: TC001 - typer reads them when it runs
-    Only,  # noqa: TC001 - typer reads them when it runs
-    Results,  # noqa: TC001 - typer reads them when it runs
-    Seeds,  # noqa: TC001 - typer reads them when it runs
-    Sets,  # noqa: TC001 - typer reads them when it runs
+    Json,
+    Only,
+    Results,
+    Seeds,
+    Sets,
+    parse_seeds,
 )
 from .output import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from segbench.config.recipe import Benchmark
-    from segbench.errors import DataError
     from segbench.plan.cell import Cell
-    from segbench.plan.plan import Plan
+    from segbench.plan.plan import OpenPlan
     from segbench.plan.power import DesignPower, Sight
     from segbench.store.folder import ResultsFolder
 
@@ -54,28 +49,18 @@ def plan(
 ) -> None:
     """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
 
-    from segbench.config.benchmark import load_benchmark, parse_seeds
-    from segbench.plan.machine import usable_cores
-    from segbench.plan.plan import build_plan, check_tuning, known, open_datasets, take_fingerprints
+    from segbench.plan.plan import open_plan
     from segbench.plan.power import design_power, recorded_scores
     from segbench.plan.warnings import plan_warnings
-    from segbench.registry import load_registry
-    from segbench.registry.output import output_on_stderr
     from segbench.store.folder import ResultsFolder
 
-    registry = load_registry()
-    chosen = None if seeds is None else parse_seeds(seeds)
-    loaded = load_benchmark(benchmark, registry, sets=sets or (), only=only or (), seeds=chosen)
-    with output_on_stderr():
-        opened = open_datasets(loaded, registry)
-        check_tuning(loaded, opened)
-        fingerprints = take_fingerprints(opened)
-    built = build_plan(loaded, registry, known(fingerprints), threads=usable_cores())
-    folder = ResultsFolder(results, loaded.name)
+    opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
+    cells = opened.plan.cells
+    folder = ResultsFolder(results, opened.benchmark.name)
     content = {
-        **_content(loaded, fingerprints, built, folder),
-        "design": as_content(design_power(loaded, recorded_scores(built.cells, folder))),
-        "warnings": list(plan_warnings(built, device=device)),
+        **_content(opened, folder),
+        "design": as_content(design_power(opened.benchmark, recorded_scores(cells, folder))),
+        "warnings": list(plan_warnings(opened.benchmark, cells, device=device)),
     }
     typer.echo(_as_json(content) if json else _as_text(content))
 
@@ -93,16 +78,15 @@ def recorded(folder: ResultsFolder, key: str | None) -> str | None:
         return "corrupt"
 
 
-def _content(
-    benchmark: Benchmark, fingerprints: Mapping[str, str | DataError], plan: Plan, folder: ResultsFolder
-) -> dict[str, Any]:
+def _content(opened: OpenPlan, folder: ResultsFolder) -> dict[str, Any]:
     """Return what is known of the cells, ready for JSON."""
+    benchmark = opened.benchmark
     return {
         "benchmark": benchmark.name,
         "source": benchmark.source,
         "results": str(folder.path),
-        "datasets": {name: _dataset(benchmark, name, found) for name, found in fingerprints.items()},
-        "cells": [_cell(cell, folder) for cell in plan.cells],
+        "datasets": {name: _dataset(opened, name) for name in benchmark.datasets},
+        "cells": [_cell(cell, folder) for cell in opened.plan.cells],
         "trials": {
             trial: settings
             for method in benchmark.methods.values()
@@ -111,14 +95,13 @@ def _content(
     }
 
 
-def _dataset(benchmark: Benchmark, name: str, found: str | DataError) -> dict[str, Any]:
-    use = benchmark.datasets[name]
-    missing = not isinstance(found, str)
+def _dataset(opened: OpenPlan, name: str) -> dict[str, Any]:
+    use, problem = opened.benchmark.datasets[name], opened.missing.get(name)
     return {
         "use": use.use,
         "root": use.root,
-        "fingerprint": None if missing else found,
-        "problem": str(found) if missing else None,
+        "fingerprint": opened.fingerprints.get(name),
+        "problem": None if problem is None else str(problem),
     }
 
 
@@ -226,6 +209,8 @@ def _header(content: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _sight_row(sight: dict[str, Any]) -> tuple[str, ...]:
+    from segbench.stats.verdict import MOST_SEEDS
+
     measured = "" if sight["freedom"] is None else f", freedom {sight['freedom']}"
     smallest = "nothing" if sight["smallest"] is None else _points(sight["smallest"])
     needed = [f"over {MOST_SEEDS}" if one["seeds"] is None else str(one["seeds"]) for one in sight["seeds_for"]]

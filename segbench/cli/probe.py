@@ -70,21 +70,16 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
     """
     from segbench.errors import SpecError, nearest
     from segbench.plan.cell import Subset
-    from segbench.plan.machine import usable_cores
-    from segbench.plan.plan import build_plan, open_datasets, take_fingerprints
-    from segbench.registry.output import output_on_stderr
+    from segbench.plan.plan import plan_benchmark
 
     names = list(benchmark.datasets)
     chosen = names[0] if dataset is None else dataset
     if chosen not in names:
         raise SpecError(f"--dataset {chosen}: there is {', '.join(names)}.{nearest(chosen, names)}")
     one = benchmark.model_copy(update={"datasets": {chosen: benchmark.datasets[chosen]}})
-    with output_on_stderr():
-        fingerprint = take_fingerprints(open_datasets(one, registry))[chosen]
-    if not isinstance(fingerprint, str):
-        raise fingerprint
-    plan = build_plan(one, registry, {chosen: fingerprint}, threads=usable_cores())
-    cells = [cell for cell in plan.cells if cell.method.name == method and not Subset.parse(cell.subset).is_fold]
+    opened = plan_benchmark(one, registry)
+    opened.check_data()
+    cells = [cell for cell in opened.plan.cells if cell.method.name == method and not Subset.parse(cell.subset).is_fold]
     return max(cells, key=lambda cell: Subset.parse(cell.subset).fraction)
 
 

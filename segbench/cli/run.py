@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import (
-    Only,  # noqa: TC001 - typer reads them when it runs
-    Results,  # noqa: TC001 - typer reads them when it runs
-    Seeds,  # noqa: TC001 - typer reads them when it runs
-    Sets,  # noqa: TC001 - typer reads them when it runs
+    Only,
+    Results,
+    Seeds,
+    Sets,
+    parse_seeds,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from segbench.config.recipe import Benchmark
-    from segbench.contract import Dataset
     from segbench.execute.run import Summary
-    from segbench.plan.cell import Cell
-    from segbench.plan.plan import Plan
-    from segbench.registry import Registry
     from segbench.store.folder import ResultsFolder
 
 
@@ -61,22 +55,26 @@ def run(
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of failed cells.")] = False,
 ) -> None:
     """Run a benchmark: recorded cells are done, failed ones are tried again, interrupted ones go on."""
+    from segbench.engine.data.cache import decode_splits
     from segbench.execute.progress import progress_on
     from segbench.execute.run import ok_records, start_workers, unrecorded
     from segbench.execute.run import run as run_plan
+    from segbench.plan.plan import open_plan
     from segbench.plan.warnings import plan_warnings
     from segbench.report import render
     from segbench.store.folder import ResultsFolder
 
-    loaded, opened, plan = prepare(benchmark, sets or (), only or (), seeds)
-    folder = ResultsFolder(results, loaded.name)
+    opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
+    opened.check_data()
+    plan = opened.plan
+    folder = ResultsFolder(results, opened.benchmark.name)
     folder.check_writable()
-    for warning in plan_warnings(plan, device=device, jobs=jobs):
+    for warning in plan_warnings(opened.benchmark, plan.cells, device=device, jobs=jobs):
         typer.echo(f"warning: {warning}", err=True)
     recorded = ok_records(plan, folder)
     todo = unrecorded(plan, recorded)
     workers = start_workers(todo) if todo else None
-    decode(todo, opened)
+    decode_splits(todo, opened.datasets)
     with progress_on(sys.stderr) as listener:
         summary = run_plan(
             plan,
@@ -94,65 +92,9 @@ def run(
     if summary.interrupted:
         typer.echo("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
-    typer.echo(render([folder.path], benchmark=loaded.name), nl=False)
+    typer.echo(render([folder.path], benchmark=opened.benchmark.name), nl=False)
     if summary.unfinished or summary.untimed:
         raise typer.Exit(SOME_FAILED)
-
-
-def prepare(
-    name: str, sets: Sequence[str], only: Sequence[str], seeds: str | None
-) -> tuple[Benchmark, dict[str, Dataset], Plan]:
-    """Load a benchmark, open its datasets and plan its cells; raise SegbenchError for what is wrong or missing."""
-
-    from segbench.config.benchmark import load_benchmark, parse_seeds
-    from segbench.plan.key import fingerprint
-    from segbench.plan.machine import usable_cores
-    from segbench.plan.plan import build_plan, check_tuning
-    from segbench.registry import load_registry
-    from segbench.registry.datasets import open_dataset
-    from segbench.registry.output import output_on_stderr
-
-    registry = load_registry()
-    chosen = None if seeds is None else parse_seeds(seeds)
-    loaded = with_absolute_roots(load_benchmark(name, registry, sets=sets, only=only, seeds=chosen), registry)
-    with output_on_stderr():
-        opened = {
-            name: open_dataset(registry.find("dataset", use.use), use.root, use.options)
-            for name, use in loaded.datasets.items()
-        }
-        check_tuning(loaded, opened)
-        fingerprints = {name: fingerprint(dataset) for name, dataset in opened.items()}
-    return loaded, opened, build_plan(loaded, registry, fingerprints, threads=usable_cores())
-
-
-def with_absolute_roots(benchmark: Benchmark, registry: Registry) -> Benchmark:
-    """Return the benchmark with absolute paths to its data, since workers have working folders of their own."""
-    from segbench.registry.datasets import dataset_root
-
-    datasets = {}
-    for name, use in benchmark.datasets.items():
-        root = dataset_root(registry.find("dataset", use.use), use.root)
-        datasets[name] = use.model_copy(update={"root": None if root is None else str(root.absolute())})
-    return benchmark.model_copy(update={"datasets": datasets})
-
-
-def decode(cells: Sequence[Cell], opened: Mapping[str, Dataset]) -> None:
-    """Decode the splits that cells use into the cache; raise DataError for a sample that is wrong."""
-
-    from segbench.engine.data.cache import pack
-    from segbench.registry.output import output_on_stderr
-
-    with output_on_stderr():
-        for name, cache_key, split in dict.fromkeys(use for cell in cells for use in splits_of(cell)):
-            pack(opened[name], split, cache_key)
-
-
-def splits_of(cell: Cell) -> list[tuple[str, str, str]]:
-    """Return (dataset, cache key, split) for each split that a cell uses."""
-    protocol = cell.method.protocol
-    assert cell.cache_key is not None, "the data is open"
-    splits = ["train", *(["val"] if protocol.validations else []), protocol.evaluate]
-    return [(cell.dataset_name, cell.cache_key, split) for split in splits]
 
 
 def tell_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:

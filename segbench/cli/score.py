@@ -11,23 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.config.benchmark import load_benchmark, packaged_benchmarks
-from segbench.config.protocol import Boundaries
-from segbench.config.recipe import DatasetUse
-from segbench.config.validation import check_name
-from segbench.config.yaml import Place
-from segbench.engine.evaluation.external import Entry
-from segbench.errors import OptionError
-from segbench.registry.options import coerce_options
-from segbench.store.folder import ResultsFolder
-
 from .options import DatasetOptions, Results, Root, parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from segbench.config.recipe import Benchmark
+    from segbench.config.protocol import Boundaries
+    from segbench.config.recipe import Benchmark, DatasetUse
+    from segbench.engine.evaluation.external import Entry
     from segbench.registry import Registry
+    from segbench.store.folder import ResultsFolder
     from segbench.store.record import Record
 
 
@@ -104,6 +97,11 @@ def resolve_request(request: ScoreRequest, registry: Registry) -> tuple[DatasetU
     Raises SpecError for an unknown benchmark and for names that cannot be names, ComponentError for an unknown dataset
     and OptionError for its options.
     """
+    from segbench.config.validation import check_name
+    from segbench.config.yaml import Place
+    from segbench.engine.evaluation.external import Entry
+    from segbench.store.folder import ResultsFolder
+
     check_name(request.name, Place("--name", Path.cwd()))
     folder, benchmark = _benchmark(request, registry)
     alias, use = _dataset(request, benchmark, registry)
@@ -113,6 +111,8 @@ def resolve_request(request: ScoreRequest, registry: Registry) -> tuple[DatasetU
 
 def _benchmark(request: ScoreRequest, registry: Registry) -> tuple[str, Benchmark | None]:
     """Return the name of the results folder, and the benchmark if its file is known."""
+    from segbench.config.benchmark import load_benchmark, packaged_benchmarks
+
     name = request.benchmark
     if name is None:
         return NO_BENCHMARK, None
@@ -125,6 +125,10 @@ def _benchmark(request: ScoreRequest, registry: Registry) -> tuple[str, Benchmar
 
 def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Registry) -> tuple[str, DatasetUse]:
     """Return the dataset's name in the table, and the dataset."""
+    from segbench.config.recipe import DatasetUse
+    from segbench.errors import OptionError
+    from segbench.registry.options import coerce_options
+
     datasets = benchmark.datasets if benchmark else {}
     if request.dataset in datasets:
         if request.options:
@@ -139,6 +143,8 @@ def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Regis
 
 def boundaries_of(request: ScoreRequest, registry: Registry) -> Boundaries:
     """Return how wide boundaries are in the benchmark's table, if its methods agree; else what protocols have."""
+    from segbench.config.protocol import Boundaries
+
     _, benchmark = _benchmark(request, registry)
     widths = {method.protocol.boundaries for method in benchmark.methods.values()} if benchmark else set()
     return widths.pop() if len(widths) == 1 else Boundaries()

@@ -82,14 +82,6 @@ def load_benchmark(
     )
 
 
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """Return the seeds of `--seeds 0,1,2`; SpecError if they are no whole numbers."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise SpecError(f"--seeds {text}: write whole numbers with commas between, such as 0,1,2") from error
-
-
 def _entries(root: Node) -> dict[str, Node]:
     entries = check_keys(root, "must be a mapping", BENCHMARK_KEYS)
     for key in NEEDED_KEYS:

@@ -1,53 +1,135 @@
-"""A benchmark becomes a plan: its cells in the order in which they can run, each with its key.
-
-The datasets of a benchmark, opened, and what identifies their content; missing data is an answer, not an end.
-"""
+"""A plan: the cells of a benchmark in the order in which they can run, each with its key, and the opened datasets."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from segbench.config.benchmark import load_benchmark
 from segbench.config.protocol import Frozen
-from segbench.contract import Dataset
 from segbench.errors import DataError, SpecError
-from segbench.registry.datasets import open_dataset
+from segbench.registry import load_registry
+from segbench.registry.datasets import dataset_root, open_dataset
+from segbench.registry.output import output_on_stderr
 
 from .cell import Cell, Identity, upstream_first
 from .key import cache_key, cell_key, file_hashes, fingerprint, folder_hash, required_versions, source_hash
-from .warnings import benchmark_warnings
+from .machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from segbench.config.recipe import Benchmark, DatasetUse, Method
-    from segbench.contract import Kind
+    from segbench.contract import Dataset, Kind
     from segbench.registry import Registry
+
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
+
+def open_plan(
+    name_or_path: str,
+    *,
+    sets: Sequence[str] = (),
+    only: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    threads: int | None = None,
+) -> OpenPlan:
+    """Load a benchmark by its packaged name or path, open its datasets and plan its cells.
+
+    `sets`, `only` and `seeds` are as in `load_benchmark`, `threads` as in `plan_benchmark`. Raises SegbenchError for
+    whatever is wrong; data that is not at hand is in `missing`.
+
+        open_plan("quickstart", sets=["protocol.budget.epochs=1"], only=["unet"], seeds=[0])
+    """
+    registry = load_registry()
+    benchmark = load_benchmark(name_or_path, registry, sets=sets, only=only, seeds=seeds)
+    return plan_benchmark(benchmark, registry, threads=threads)
+
+
+@dataclass(frozen=True)
+class OpenPlan:
+    """A benchmark, its datasets, and its cells; `missing` says why a dataset cannot be read or identified."""
+
+    benchmark: Benchmark
+    registry: Registry
+    datasets: Mapping[str, Dataset]
+    fingerprints: Mapping[str, str]
+    missing: Mapping[str, DataError]
+    plan: Plan
+
+    def check_data(self) -> None:
+        """Raise DataError if a dataset cannot be read."""
+        for problem in self.missing.values():
+            raise problem
 
 
 class Plan(Frozen):
-    """The cells of a benchmark, upstream first, and what a reader of its results should be warned of."""
+    """The cells of a benchmark, upstream first."""
 
     cells: tuple[Cell, ...]
-    warnings: tuple[str, ...] = ()
 
 
-class Code(NamedTuple):
-    """What a component is made of: the hash of its source, and the versions of what it requires."""
+def plan_benchmark(benchmark: Benchmark, registry: Registry, *, threads: int | None = None) -> OpenPlan:
+    """Open the datasets of a benchmark and plan its cells.
 
-    source: str
-    versions: dict[str, str]
+    `threads` is the thread count of methods whose protocol states none, by default that of usable cores. Raises
+    SpecError if methods are tuned and a dataset has no val split, and what `build_plan` raises.
+    """
+    with output_on_stderr():
+        datasets, not_opened = _try_each(partial(_open, registry), benchmark.datasets)
+        _check_tuning(benchmark, datasets)
+        fingerprints, not_read = _try_each(fingerprint, datasets)
+    # Workers have working folders of their own.
+    absolute = {name: _with_absolute_root(benchmark.datasets[name], registry) for name in datasets}
+    located = benchmark.model_copy(update={"datasets": {**benchmark.datasets, **absolute}})
+    plan = build_plan(located, registry, fingerprints, threads=threads or usable_cores())
+    return OpenPlan(benchmark, registry, datasets, fingerprints, {**not_opened, **not_read}, plan)
 
 
-def build_plan(
-    benchmark: Benchmark, registry: Registry, fingerprints: Mapping[str, str | None], *, threads: int
-) -> Plan:
+def _try_each(
+    function: Callable[[Given], Found], given: Mapping[str, Given]
+) -> tuple[dict[str, Found], dict[str, DataError]]:
+    """Call a function for each name; return its results, and the DataErrors that it raised."""
+    found: dict[str, Found] = {}
+    errors: dict[str, DataError] = {}
+    for name, value in given.items():
+        try:
+            found[name] = function(value)
+        except DataError as error:
+            errors[name] = error
+    return found, errors
+
+
+def _open(registry: Registry, use: DatasetUse) -> Dataset:
+    return open_dataset(registry.find("dataset", use.use), use.root, use.options)
+
+
+def _check_tuning(benchmark: Benchmark, datasets: Mapping[str, Dataset]) -> None:
+    if not any(method.tuning for method in benchmark.methods.values()):
+        return
+    for name, dataset in datasets.items():
+        if "val" not in dataset.splits:
+            raise SpecError(
+                f"{benchmark.source}: datasets.{name}: methods are tuned on val, but this dataset has no such "
+                f"split; it has {', '.join(dataset.splits)}. Give it one, or remove tune:"
+            )
+
+
+def _with_absolute_root(use: DatasetUse, registry: Registry) -> DatasetUse:
+    root = dataset_root(registry.find("dataset", use.use), use.root)
+    return use.model_copy(update={"root": None if root is None else str(root.absolute())})
+
+
+def build_plan(benchmark: Benchmark, registry: Registry, fingerprints: Mapping[str, str], *, threads: int) -> Plan:
     """Return the cells of a benchmark and those that they need (`segbench.plan.cell`), upstream first.
 
-    `fingerprints` holds one for each dataset, None while its data is not at hand: its cells then have no key. `threads`
-    is the thread count of the methods whose protocol states none. Raises SpecError if methods wait for each other in a
-    circle or for one that does not exist, ComponentError if a library that a component requires is not installed.
+    Cells of a dataset without a fingerprint have no key. `threads` is the thread count of methods whose protocol states
+    none. Raises SpecError for cyclic references and for a method that does not exist, ComponentError if a component
+    requires a library that is not installed.
     """
     code = _code(benchmark, registry)
     cells: dict[Identity, Cell] = {}
@@ -56,7 +138,7 @@ def build_plan(
         upstream = {reason: cells[other].key for reason, other in needed.items()}
         cell = bare.model_copy(update={"upstream": upstream, **_made_of(bare, code)})
         cells[identity] = cell.model_copy(update={"key": cell_key(cell)})
-    return Plan(cells=tuple(cells.values()), warnings=benchmark_warnings(benchmark))
+    return Plan(cells=tuple(cells.values()))
 
 
 def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None, threads: int) -> Cell:
@@ -75,6 +157,13 @@ def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None
 def _with_threads(method: Method, threads: int) -> Method:
     protocol = method.protocol.model_copy(update={"threads": method.protocol.threads or threads})
     return method.model_copy(update={"protocol": protocol})
+
+
+class Code(NamedTuple):
+    """What a component is made of: the hash of its source, and the versions of what it requires."""
+
+    source: str
+    versions: dict[str, str]
 
 
 def _code(benchmark: Benchmark, registry: Registry) -> dict[tuple[Kind, str], Code]:
@@ -110,44 +199,3 @@ def _option_files(cell: Cell) -> dict[str, str]:
     folders = {path: folder_hash(path) for path in paths if path.is_dir()}
     files = file_hashes(path for path in paths if path.is_file())
     return {str(path): digest for path, digest in {**files, **folders}.items()}
-
-
-def open_datasets(benchmark: Benchmark, registry: Registry) -> dict[str, Dataset | DataError]:
-    """Return for each dataset of the benchmark what was opened, or why it could not be."""
-    return {name: _open(use, registry) for name, use in benchmark.datasets.items()}
-
-
-def take_fingerprints(opened: Mapping[str, Dataset | DataError]) -> dict[str, str | DataError]:
-    """Return for each dataset the fingerprint of its content, or why there is none."""
-    return {name: _fingerprint(dataset) for name, dataset in opened.items()}
-
-
-def known(fingerprints: Mapping[str, str | DataError]) -> dict[str, str | None]:
-    """Return for each dataset its fingerprint, or None where there is none: what `build_plan` wants."""
-    return {name: found if isinstance(found, str) else None for name, found in fingerprints.items()}
-
-
-def check_tuning(benchmark: Benchmark, opened: Mapping[str, Dataset | DataError]) -> None:
-    """Raise SpecError if methods are tuned and an opened dataset has no val split to choose settings by."""
-    if not any(method.tuning for method in benchmark.methods.values()):
-        return
-    for name, dataset in opened.items():
-        if isinstance(dataset, Dataset) and "val" not in dataset.splits:
-            raise SpecError(
-                f"{benchmark.source}: datasets.{name}: methods are tuned on val, but this dataset has no such "
-                f"split; it has {', '.join(dataset.splits)}. Give it one, or take tune: out"
-            )
-
-
-def _open(use: DatasetUse, registry: Registry) -> Dataset | DataError:
-    try:
-        return open_dataset(registry.find("dataset", use.use), use.root, use.options)
-    except DataError as error:
-        return error
-
-
-def _fingerprint(dataset: Dataset | DataError) -> str | DataError:
-    try:
-        return fingerprint(dataset) if isinstance(dataset, Dataset) else dataset
-    except DataError as error:
-        return error

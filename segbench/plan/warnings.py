@@ -9,13 +9,13 @@ from segbench.config.recipe import ENCODED_MAPS
 from .machine import cpu_flags, likely_device, usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.config.recipe import Benchmark, Method
 
-    from .plan import Plan
+    from .cell import Cell
 
 
 # Instruction sets with which an x86 CPU multiplies bf16 numbers itself.
@@ -33,11 +33,17 @@ SEEDS_FOR_A_CLAIM = 3
 AUTOMATIC = "auto"
 
 
-def plan_warnings(plan: Plan, *, device: str = AUTOMATIC, jobs: int = 1) -> tuple[str, ...]:
-    """Return the plan's warnings and those that depend on this machine, a device ("cpu", "cuda:0", "auto") and jobs."""
-    methods = {cell.method.name: cell.method for cell in plan.cells if cell.method.trial_of is None}
+def plan_warnings(
+    benchmark: Benchmark, cells: Sequence[Cell], *, device: str = AUTOMATIC, jobs: int = 1
+) -> tuple[str, ...]:
+    """Return the warnings of a benchmark, and those of its cells on this machine with a device and a number of jobs.
+
+    `device` is "auto", "cpu", "cuda" or "cuda:N".
+    """
+    methods = {cell.method.name: cell.method for cell in cells if cell.method.trial_of is None}
     chosen = likely_device() if device == AUTOMATIC else device
-    return plan.warnings + machine_warnings(methods, chosen, jobs, cores=usable_cores(), flags=cpu_flags())
+    here = machine_warnings(methods, chosen, jobs, cores=usable_cores(), flags=cpu_flags())
+    return benchmark_warnings(benchmark) + here
 
 
 def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -239,54 +240,19 @@ def test_planning_loads_no_torch():
     assert "nuclei" in done.stdout
 
 
-PLUGIN_OF_DESIGN = """
-import numpy as np
-from segbench import Component, Dataset, Sample, hookimpl
-
-def net(in_channels, num_classes, *, width: int = 8): ...
-
-def entropy(num_classes, ignore_index): ...
-
-def dots():
-    samples = [Sample(np.full((4, 4), i, np.uint8), np.zeros((4, 4), np.uint8), str(i)) for i in range(2)]
-    return Dataset(["a", "b"], [(0, 0, 0), (9, 9, 9)], {"train": samples}, channels=1)
-
-@hookimpl
-def segbench_generators():
-    yield Component("net", net, "A network")
-
-@hookimpl
-def segbench_losses():
-    yield Component("entropy", entropy, "A loss")
-
-@hookimpl
-def segbench_datasets():
-    yield Component("dots", dots, "Dots")
-"""
-
-
-BENCHMARK_OF_DESIGN = """\
+ALONE = """\
 name: my-bench
 datasets: {dots: mine/dots}
 protocol: {budget: {steps: 10}, threads: 1}
 seeds: [0, 1, 2, 3, 4, 5]
 methods:
   base: {generator: mine/net, losses: [mine/entropy]}
-  wide: {extends: base, generator: {use: mine/net, width: 9}}
 """
+COMPARED = f"{ALONE}  wide: {{extends: base, generator: {{use: mine/net, width: 9}}}}\n"
 
 
-ALONE = BENCHMARK_OF_DESIGN[: BENCHMARK_OF_DESIGN.index("  wide:")]
-
-
-@pytest.fixture(autouse=True)
-def _plugin_and_benchmark_design(install_plugin, tmp_path, monkeypatch):
-    install_plugin("my-dist", {"mine": "my_design_plugin"}, {"my_design_plugin.py": PLUGIN_OF_DESIGN})
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "bench.yaml").write_text(BENCHMARK_OF_DESIGN)
-
-
-def shown(capsys, *arguments):
+def shown(capsys, *arguments, text=COMPARED):
+    Path("bench.yaml").write_text(text)
     assert main(["plan", "bench.yaml", *arguments]) == 0
     return capsys.readouterr().out
 
@@ -318,7 +284,6 @@ def test_one_seed_is_said_to_decide_nothing(capsys):
     assert json.loads(shown(capsys, "--seeds", "0", "--json"))["design"]["sights"][0]["smallest"] is None
 
 
-def test_where_nothing_is_compared_nothing_is_said(capsys, tmp_path):
-    (tmp_path / "bench.yaml").write_text(ALONE)
-    assert "can show" not in shown(capsys)
-    assert json.loads(shown(capsys, "--json"))["design"] is None
+def test_where_nothing_is_compared_nothing_is_said(capsys):
+    assert "can show" not in shown(capsys, text=ALONE)
+    assert json.loads(shown(capsys, "--json", text=ALONE))["design"] is None

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from segbench.config.benchmark import find_benchmark, labelled, packaged_benchmarks, parse_seeds, read_given
+from segbench.config.benchmark import find_benchmark, labelled, packaged_benchmarks, read_given
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.errors import SpecError
 from segbench.registry import load_registry
@@ -87,16 +87,6 @@ def test_seeds_of_the_command_line_take_the_place_of_the_files(workshop):
 )
 def test_wrong_seeds_of_the_command_line_are_named(workshop, seeds, message):
     assert workshop.refusal(seeds=seeds).startswith(message)
-
-
-def test_seeds_are_parsed():
-    assert parse_seeds("0,1, 2") == (0, 1, 2)
-
-
-@pytest.mark.parametrize("text", ["", "a", "0,", "1.5", "0-3"])
-def test_seeds_that_are_no_numbers_are_refused(text):
-    with pytest.raises(SpecError, match="write whole numbers with commas between"):
-        parse_seeds(text)
 
 
 @pytest.mark.parametrize("key", ["datasets", "methods"])

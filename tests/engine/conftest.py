@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from segbench import Dataset, Sample
-from segbench.config.benchmark import load_benchmark
 from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import Adversarial
 from segbench.engine.adversarial.adversary import Adversary
@@ -27,8 +26,7 @@ from segbench.engine.model.network import Segmenter
 from segbench.engine.numerics import memory_format
 from segbench.engine.training.loop import Training
 from segbench.execute.jobs import finished_record
-from segbench.plan.plan import build_plan, known, open_datasets, take_fingerprints
-from segbench.registry import load_registry
+from segbench.plan.plan import open_plan
 from segbench.store.folder import ResultsFolder
 
 if TYPE_CHECKING:
@@ -247,13 +245,10 @@ def plan_in(folder: Path, text: str, *changes: str) -> Planned:
     """Return the planned benchmark of a file; a cell is named by its method, or by "method subset" if it has one."""
     path = folder / "benchmark.yaml"
     path.write_text(text)
-    registry = load_registry()
-    benchmark = load_benchmark(str(path), registry, sets=changes)
-    plan = build_plan(benchmark, registry, known(take_fingerprints(open_datasets(benchmark, registry))), threads=1)
-    names = {
-        cell.method.name if cell.subset == "all" else f"{cell.method.name} {cell.subset}": cell for cell in plan.cells
-    }
-    return Planned(folder / "results", registry, names)
+    opened = open_plan(str(path), sets=changes, threads=1)
+    cells = opened.plan.cells
+    names = {cell.method.name if cell.subset == "all" else f"{cell.method.name} {cell.subset}": cell for cell in cells}
+    return Planned(folder / "results", opened.registry, names)
 
 
 @pytest.fixture

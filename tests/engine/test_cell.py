@@ -11,17 +11,13 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from segbench.config.benchmark import load_benchmark
 from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import ComponentUse, Method
 from segbench.engine.cell import check_palette, preflight, run_cell
 from segbench.engine.device import probe
 from segbench.engine.job import CellJob
 from segbench.errors import DataError, SegbenchError
-from segbench.plan.key import fingerprint
-from segbench.plan.plan import build_plan
-from segbench.registry import load_registry
-from segbench.registry.datasets import open_dataset
+from segbench.plan.plan import open_plan
 from segbench.store.counts import read_counts
 
 FILE = """
@@ -42,13 +38,8 @@ def jobs(tmp_path):
     def make(*changes: str) -> dict[str, CellJob]:
         path = tmp_path / "test.yaml"
         path.write_text(FILE)
-        registry = load_registry()
-        benchmark = load_benchmark(str(path), registry, sets=changes)
-        use = benchmark.datasets["shapes"]
-        dataset = open_dataset(registry.find("dataset", use.use), use.root, use.options)
-        plan = build_plan(benchmark, registry, {"shapes": fingerprint(dataset)}, threads=1)
         made = {}
-        for cell in plan.cells:
+        for cell in open_plan(str(path), sets=changes, threads=1).plan.cells:
             folder = tmp_path / cell.method.name
             folder.mkdir(exist_ok=True)
             upstream = {reason: str(tmp_path / "base") for reason in cell.upstream}

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.config.benchmark import load_benchmark
 from segbench.engine import encoding_leak as right_predictions
 from segbench.engine.data.batches import Batch
 from segbench.engine.data.dataset import description_of, open_data
@@ -31,7 +30,7 @@ from segbench.engine.encoding_leak import (
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.model.network import Decoded
 from segbench.errors import CellError, DataError, RecordError, SpecError
-from segbench.plan.plan import build_plan, known, open_datasets, take_fingerprints
+from segbench.plan.plan import open_plan
 from segbench.registry import load_registry
 
 CPU = torch.device("cpu")
@@ -79,10 +78,7 @@ def cell(tmp_path):
                 val=val,
             )
         )
-        registry = load_registry()
-        benchmark = load_benchmark(str(path), registry)
-        fingerprints = known(take_fingerprints(open_datasets(benchmark, registry)))
-        [made] = build_plan(benchmark, registry, fingerprints, threads=1).cells
+        [made] = open_plan(str(path), threads=1).plan.cells
         return made
 
     return make

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from itertools import product
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +19,10 @@ from segbench.config.recipe import (
     Tuning,
     UnlabelledTerm,
 )
-from segbench.contract import Dataset, Sample
 from segbench.errors import DataError, SpecError
 from segbench.plan.key import cell_key
-from segbench.plan.plan import build_plan, check_tuning, known, open_datasets, take_fingerprints
+from segbench.plan.machine import usable_cores
+from segbench.plan.plan import build_plan, open_plan, plan_benchmark
 
 from .conftest import PACKAGE, Toy, forget, method
 
@@ -201,7 +200,7 @@ def test_cells_of_one_dataset_share_the_cache_key(toy):
 
 def test_without_data_there_are_no_keys_but_all_cells(toy):
     made = benchmark(method("a"), method("b", start_from="a"), datasets=("shapes", "absent"))
-    plan = build(toy, made, shapes="f", absent=None)
+    plan = build(toy, made, shapes="f")
     keys = {name: [cell.key for cell in plan.cells if cell.dataset_name == name] for name in made.datasets}
     assert None not in keys["shapes"]
     assert keys["absent"] == [None] * 4
@@ -217,11 +216,6 @@ def test_methods_that_wait_for_each_other_are_refused(toy):
 def test_a_method_that_starts_from_none_is_refused(toy):
     with pytest.raises(SpecError, match=r"bench.yaml: methods.a.start_from: there is no method 'gone'"):
         build(toy, benchmark(method("a", start_from="gone")))
-
-
-def test_warnings_come_with_the_plan(toy):
-    plan = build(toy, benchmark(method("a", overrides=("batch_size",))))
-    assert any("overrides batch_size" in warning for warning in plan.warnings)
 
 
 @pytest.fixture(scope="module")
@@ -278,70 +272,67 @@ def test_the_content_of_a_folder_that_an_option_names_is_in_the_key_wherever_it_
     assert len(set(keys)) == 3
 
 
-def benchmark_datasets(**datasets):
-    return Benchmark(name="t", source="t.yaml", datasets=datasets, seeds=(0,), methods={"net": method()})
+def plan_of(toy, **datasets):
+    made = Benchmark(name="t", source="t.yaml", datasets=datasets, seeds=(0,), methods={"net": method()})
+    return plan_benchmark(made, toy.registry())
 
 
-def test_datasets_that_are_at_hand_are_opened_and_the_others_say_why_not(toy, tmp_path):
-    opened = open_datasets(
-        benchmark_datasets(
-            here=DatasetUse(use="toy/shapes", options={"images": 3}),
-            gone=DatasetUse(use="toy/pictures", root=str(tmp_path / "nowhere")),
-        ),
-        toy.registry(),
+def test_datasets_that_can_be_read_are_opened_and_the_others_say_why_not(toy, tmp_path):
+    (tmp_path / "empty").mkdir()
+    opened = plan_of(
+        toy,
+        here=DatasetUse(use="toy/shapes", options={"images": 3}),
+        gone=DatasetUse(use="toy/pictures", root=str(tmp_path / "nowhere")),
+        broken=DatasetUse(use="toy/pictures", root=str(tmp_path / "empty")),
     )
-    assert isinstance(opened["here"], Dataset)
-    assert len(opened["here"].splits["train"]) == 3
-    assert isinstance(opened["gone"], DataError)
-    assert "nowhere" in str(opened["gone"])
-    fingerprints = take_fingerprints(opened)
-    assert isinstance(fingerprints["here"], str)
-    assert fingerprints["gone"] is opened["gone"]
-    assert known(fingerprints) == {"here": fingerprints["here"], "gone": None}
+    assert len(opened.datasets["here"].splits["train"]) == 3
+    assert list(opened.missing) == ["gone", "broken"]
+    assert "nowhere" in str(opened.missing["gone"])
+    assert "picture.png" in str(opened.missing["broken"])
+    assert opened.fingerprints.keys() == {"here"}
+    assert [cell.key is None for cell in opened.plan.cells] == [False, True, True]
+    with pytest.raises(DataError, match="nowhere"):
+        opened.check_data()
 
 
-def dataset(*splits):
-    sample = Sample(np.zeros((2, 2), np.uint8), np.zeros((2, 2), np.uint8), "a")
-    return Dataset(["a", "b"], [(0, 0, 0), (9, 9, 9)], {split: [sample] for split in splits}, channels=1)
+def test_a_plan_whose_data_can_be_read_passes_the_check(toy):
+    plan_of(toy, here=SHAPES).check_data()
 
 
-def test_methods_are_tuned_on_a_val_split_only():
-    plain = benchmark_datasets()
-    tuning = Tuning(seed=9, trials={"net#1": {}})
-    tuned = plain.model_copy(update={"methods": {"net": method(tuning=tuning)}})
-    without = {"good": dataset("train", "val"), "bad": dataset("train", "test")}
-    check_tuning(plain, without)
-    check_tuning(tuned, {"good": without["good"], "gone": DataError("not here")})
-    with pytest.raises(SpecError, match=r"t.yaml: datasets.bad: methods are tuned on val, .* it has train, test\."):
-        check_tuning(tuned, without)
+def test_cells_know_their_data_by_an_absolute_path_and_the_benchmark_as_it_is_written(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "picture.png").touch()
+    opened = plan_of(toy, pictures=DatasetUse(use="toy/pictures", root="data"))
+    assert opened.plan.cells[0].dataset.root == str(tmp_path / "data")
+    assert opened.benchmark.datasets["pictures"].root == "data"
+
+
+def test_threads_are_by_default_those_of_the_usable_cores(toy):
+    assert plan_of(toy, here=SHAPES).plan.cells[0].method.protocol.threads == usable_cores()
+
+
+def test_methods_are_tuned_on_a_val_split_only(toy):
+    tuned = benchmark(method(tuning=Tuning(seed=9, trials={"net#1": {}})), method("net#1", trial_of="net"))
+
+    def plan_with(*splits):
+        use = DatasetUse(use="toy/shapes", options={"splits": splits})
+        return plan_benchmark(tuned.model_copy(update={"datasets": {"shapes": use}}), toy.registry())
+
+    assert plan_with("train", "val").fingerprints
+    message = r"bench.yaml: datasets.shapes: methods are tuned on val, .* it has train, test\."
+    with pytest.raises(SpecError, match=message):
+        plan_with("train", "test")
 
 
 def test_the_fingerprint_follows_the_content(toy):
-    opened = open_datasets(
-        benchmark_datasets(
-            two=DatasetUse(use="toy/shapes", options={"images": 2}),
-            same=DatasetUse(use="toy/shapes", options={"images": 2}),
-            three=DatasetUse(use="toy/shapes", options={"images": 3}),
-        ),
-        toy.registry(),
-    )
-    fingerprints = take_fingerprints(opened)
+    three = DatasetUse(use="toy/shapes", options={"images": 3})
+    fingerprints = plan_of(toy, two=SHAPES, same=SHAPES, three=three).fingerprints
     assert fingerprints["two"] == fingerprints["same"] != fingerprints["three"]
 
 
-class Lost:
-    """A split that names a file that is not there."""
-
-    def __init__(self, path):
-        self.ids = ["a"]
-        self.files = [(path,)]
-
-    def __len__(self):
-        return 1
-
-
-def test_files_that_cannot_be_read_leave_the_fingerprint_unknown(tmp_path):
-    lost = Dataset(classes=["a"], palette=[(0, 0, 0)], splits={"train": Lost(tmp_path / "gone.png")})
-    fingerprints = take_fingerprints({"lost": lost})
-    assert isinstance(fingerprints["lost"], DataError)
-    assert "gone.png" in str(fingerprints["lost"])
+def test_a_benchmark_is_loaded_opened_and_planned_in_one_call():
+    opened = open_plan("shapes-smoke", only=["fcn"], seeds=[3], sets=["protocol.threads=1"])
+    assert opened.benchmark.name == "shapes-smoke"
+    assert [(cell.method.name, cell.seed) for cell in opened.plan.cells] == [("fcn", 3)]
+    assert opened.datasets.keys() == opened.fingerprints.keys()

@@ -4,7 +4,6 @@ import pytest
 
 from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import Adversarial, Benchmark, Claim, ComponentUse, DatasetUse, Tuning
-from segbench.plan.plan import Plan
 from segbench.plan.warnings import benchmark_warnings, machine_warnings, plan_warnings
 
 from .conftest import cell, method
@@ -156,7 +155,7 @@ def test_trials_are_not_warned_of():
     noisy = TrainingProtocol(budget={"steps": 1}, evaluate="val", validations=2, precision="fp16")
     trial = method("a#1", trial_of="a", protocol=noisy, overrides=("optimizer.lr",))
     assert benchmark_warnings(benchmark(method("a"), trial)) == ()
-    assert plan_warnings(Plan(cells=(cell(method=trial),)), device="cpu") == ()
+    assert plan_warnings(benchmark(trial), [cell(method=trial)], device="cpu") == ()
 
 
 def test_the_reported_split_is_warned_of_where_it_is_not_test():
@@ -175,10 +174,16 @@ def test_a_larger_timing_budget_is_not_reduced():
     assert warnings_of(a={"timing": {"iterations": 500, "seconds": 60, "max_seconds": 240}}) == ()
 
 
-def test_the_warnings_of_a_plan_are_its_own_and_those_of_the_machine():
-    made = method(protocol=TrainingProtocol(budget={"steps": 1}, precision="fp16", threads=1))
-    plan = Plan(cells=(cell(method=made), cell(method=made, seed=1)), warnings=("own",))
-    own, fp16 = plan_warnings(plan, device="cpu")
-    assert own == "own"
+def test_warnings_of_the_benchmark_come_before_those_of_the_machine():
+    made = method(protocol=TrainingProtocol(budget={"steps": 1}, precision="fp16", threads=1, evaluate="train"))
+    cells = [cell(method=made), cell(method=made, seed=1)]
+    trained, fp16 = plan_warnings(benchmark(made), cells, device="cpu")
+    assert "train split" in trained
     assert "fp16" in fp16
-    assert plan_warnings(plan, device="cuda:0") == ("own",)
+    assert plan_warnings(benchmark(made), cells, device="cuda:0") == (trained,)
+
+
+def test_keys_with_a_new_name_are_warned_of_first():
+    noticed = benchmark(method("a", protocol=TrainingProtocol(budget={"steps": 1}, evaluate="train")))
+    first, _ = benchmark_warnings(noticed.model_copy(update={"notices": ("noise_channels is now latent_channels",)}))
+    assert first == "noise_channels is now latent_channels"

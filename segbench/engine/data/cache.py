@@ -21,17 +21,19 @@ import numpy as np
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError
 from segbench.plan.machine import cache_folder
+from segbench.registry.output import output_on_stderr
 
 from .samples import checked_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
 
     from segbench.contract import Dataset
+    from segbench.plan.cell import Cell
 
 
 TEMPORARY = ".packing-"
@@ -65,6 +67,20 @@ def pack(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
     if packed is None:
         raise DataError(f"the cache of decoded images in {folder} was changed while it was written; run it again")
     return packed
+
+
+def decode_splits(cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> None:
+    """Decode into the cache what cells train on, validate with and are scored on; DataError for a wrong sample."""
+    uses = dict.fromkeys((cell.dataset_name, cell.cache_key, split) for cell in cells for split in _splits_of(cell))
+    with output_on_stderr():
+        for name, cache_key, split in uses:
+            assert cache_key is not None, "cells of opened data have one"
+            pack(datasets[name], split, cache_key)
+
+
+def _splits_of(cell: Cell) -> tuple[str, ...]:
+    protocol = cell.method.protocol
+    return ("train", *(["val"] if protocol.validations else []), protocol.evaluate)
 
 
 def _open(dataset: Dataset, split: str, folder: Path) -> PackedSplit | None:

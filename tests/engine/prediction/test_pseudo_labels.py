@@ -84,10 +84,9 @@ def test_data_folder_reads_what_was_written(recorded, images, tmp_path):
 
 
 def test_a_network_is_trained_on_the_folder_of_another(recorded_cell, recorder, tmp_path):
-    from segbench.config.benchmark import load_benchmark
     from segbench.engine.cell import run_cell
     from segbench.engine.job import CellJob
-    from segbench.plan.plan import build_plan, known, open_datasets, take_fingerprints
+    from segbench.plan.plan import open_plan
 
     teacher = load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
     for index in range(3):
@@ -98,10 +97,7 @@ def test_a_network_is_trained_on_the_folder_of_another(recorded_cell, recorder, 
         "protocol: {budget: {steps: 1}, batch_size: 2, evaluate: train, absent_classes: allow}\n"
         "seeds: [0]\nmethods: {fcn: {generator: basic/fcn, losses: [losses/cross_entropy]}}\n"
     )
-    registry = load_registry()
-    benchmark = load_benchmark(str(tmp_path / "b.yaml"), registry)
-    fingerprints = known(take_fingerprints(open_datasets(benchmark, registry)))
-    [cell] = build_plan(benchmark, registry, fingerprints, threads=1).cells
+    [cell] = open_plan(str(tmp_path / "b.yaml"), threads=1).plan.cells
     (tmp_path / "cell").mkdir()
     assert run_cell(CellJob(cell=cell, folder=str(tmp_path / "cell"), device="cpu"), recorder()).status == "ok"
 
