@@ -85,7 +85,7 @@ PACKAGED = sorted(
 NEEDS_NO_EXTRA = {"adversarial-refinement": ["--only", "deeplab+refiner+critic", "--only", "deeplab+refiner"]}
 TRAINED = ("status", "scores", "per_class", "definitions", "health", "generation", "refinement")
 COMMANDS = {
-    "report.txt": ["report", RECORDS, "--per-class"],
+    "report.txt": ["report", RECORDS, "--full", "--per-class"],
     "report.md": ["report", RECORDS, "--format", "markdown", "--per-class"],
     "report.tex": ["report", RECORDS, "--format", "latex", "--per-class"],
     "report.csv": ["report", RECORDS, "--format", "csv"],

@@ -1,8 +1,7 @@
-"""`segbench report`: tables from records."""
+"""`segbench report`: what the records hold, for readers and for programs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +15,9 @@ from .options import (
 from .output import print_or_write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from segbench.report.formats.layout import Document
     from segbench.report.ranking.groups import Report
 
 
@@ -33,16 +35,34 @@ def report(
     directories: Directories = None,
     benchmark: Annotated[str | None, typer.Option(help="Report this benchmark only.")] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.TABLE,
+    full: Annotated[bool, typer.Option("--full", help="Print all tables and notes, as Markdown and LaTeX do.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what each number of the report means.")] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Add tables of the IoU of each class.")] = False,
     output: Output = None,
 ) -> None:
-    """Print tables of what the records hold: scores with intervals, verdicts, speed, cost, and what failed."""
-    from segbench.report import FORMATS, load
+    """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
+    from segbench.report import DATA_FORMATS, TEXT_FORMATS, load
+    from segbench.report.formats.layout import with_class_tables
 
-    found = replace(load(directories or [Path("results")], benchmark=benchmark), with_classes=per_class)
-    print_or_write(FORMATS[format.value](found), output)
+    found = load(directories or [Path("results")], benchmark=benchmark)
+    if format in DATA_FORMATS:
+        print_or_write(DATA_FORMATS[format](found), output)
+    else:
+        document = _layout(format, full, explain)(found)
+        document = with_class_tables(document, found) if per_class else document
+        print_or_write(TEXT_FORMATS[format](document), output)
     if format is ReportFormat.CSV:
         _tell_what_csv_leaves_out(found)
+
+
+def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report], Document]:
+    """Return what lays out the text that was asked for; the whole report has the explanations in it."""
+    from segbench.report.formats.first_screen import first_screen
+    from segbench.report.formats.layout import explanations, whole
+
+    if explain and not full:
+        return explanations
+    return whole if full or format is not ReportFormat.TABLE else first_screen
 
 
 def _tell_what_csv_leaves_out(found: Report) -> None:

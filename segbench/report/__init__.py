@@ -1,43 +1,45 @@
-"""Records become tables."""
+"""Reports: records read, sorted into rankings, and written in one of several formats."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
 from .build import build_report
-from .formats import as_csv as csv_lines
-from .formats import as_json as data
-from .formats import text
+from .formats.as_csv import to_csv
+from .formats.as_json import to_json
+from .formats.first_screen import first_screen
+from .formats.layout import whole
+from .formats.text import latex, markdown, terminal
 from .records import read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from segbench.report.ranking.groups import Report
+    from .formats.layout import Document
+    from .ranking.groups import Report
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 
-FORMATS = {
-    "table": text.terminal,
-    "markdown": text.markdown,
-    "csv": csv_lines.to_csv,
-    "latex": text.latex,
-    "json": data.to_json,
-}
+DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json}
+TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": terminal, "markdown": markdown, "latex": latex}
 
 
 def render(folders: Sequence[Path], *, benchmark: str | None = None, format: Format = "table") -> str:
     """Return the report of the records in some folders: results roots, single benchmarks' folders, or both.
 
-    The same records give the same text. Nothing in the folders is changed. Raises RecordError if a folder is missing,
-    if there are no records, or none of the named benchmark.
+    A "table" is the first screen, the other formats have all there is. The same records give the same text. Nothing in
+    the folders is changed. Raises RecordError if a folder is missing, if there are no records, or none of the named
+    benchmark.
 
         print(render([Path("results")], benchmark="quickstart"))
     """
-    return FORMATS[format](load(folders, benchmark=benchmark))
+    report = load(folders, benchmark=benchmark)
+    if format in DATA_FORMATS:
+        return DATA_FORMATS[format](report)
+    return TEXT_FORMATS[format](first_screen(report) if format == "table" else whole(report))
 
 
 def load(folders: Sequence[Path], *, benchmark: str | None = None) -> Report:
-    """Read records and sort them into rankings, with what chance adds to them, without a format; see `render`."""
+    """Read records and sort them into rankings, with intervals and verdicts, without a format; see `render`."""
     return build_report(read_sources(folders, benchmark))

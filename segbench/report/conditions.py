@@ -38,10 +38,7 @@ class Conditions:
     def heading(self) -> str:
         """The conditions in one line, as they stand above a ranking."""
         parts = [
-            f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
-            f"{self.precision or 'unknown precision'}{' with TF32' if self.tf32 else ''}",
-            f"batch {'unknown' if self.batch_size is None else self.batch_size}",
-            f"{'unknown number of' if self.threads is None else self.threads} thread{'' if self.threads == 1 else 's'}",
+            *self.essentials,
             "compiled" if self.compile else "not compiled",
             *([f"sliding {self.window}"] if self.window else []),
             f"timed at {sizes_text(self.sizes)}" if self.timing_budget else "inference not timed",
@@ -49,6 +46,16 @@ class Conditions:
         if self.timing_budget == "reduced":
             parts.append("reduced timing budget")
         return " · ".join(parts)
+
+    @property
+    def essentials(self) -> list[str]:
+        """Device, precision, batch size and threads, each in words."""
+        return [
+            f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
+            f"{self.precision or 'unknown precision'}{' with TF32' if self.tf32 else ''}",
+            f"batch {'unknown' if self.batch_size is None else self.batch_size}",
+            f"{'unknown number of' if self.threads is None else self.threads} thread{'' if self.threads == 1 else 's'}",
+        ]
 
     def agrees_with(self, other: Conditions) -> bool:
         """Tell whether two rows may stand together if what one of them does not know is left out of account."""

@@ -109,11 +109,12 @@ Line = TypeVar("Line")
 
 
 class Table(NamedTuple):
-    """Headers and cells; the first column is text, the others are numbers. A header may hold line breaks."""
+    """Headers and cells. A header may hold line breaks; the columns in `words` are aligned left, as words are."""
 
     headers: list[str]
     rows: list[list[str]]
     title: str = ""
+    words: tuple[int, ...] = (0,)
 
 
 class Column(NamedTuple, Generic[Line]):

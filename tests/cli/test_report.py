@@ -27,13 +27,44 @@ def results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
-def test_the_default_is_the_table_of_results_in_the_current_folder(results, capsys):
+def test_the_default_is_the_first_screen_of_results_in_the_current_folder(results, capsys):
     assert main(["report"]) == 0
     captured = capsys.readouterr()
     assert "50.00 ± -" in captured.out
     assert "failed: tiny / shapes / unet / seed 0: out of memory (plugin smp)" in captured.out
-    assert "Records: results/tiny\n" in captured.out
+    assert captured.out.endswith(
+        "All tables: segbench report results/tiny --full. What each number means: the same with --explain.\n"
+    )
     assert captured.err == ""
+
+
+def test_full_has_all_tables_and_explain_what_their_numbers_mean(results, capsys):
+    main(["report", "--explain"])
+    explained = capsys.readouterr().out
+    assert explained.startswith("mIoU (miou/union@1): mean over classes of tp / (tp + fp + fn)")
+    assert "50.00" not in explained
+    main(["report", "--full"])
+    full = capsys.readouterr().out
+    assert explained in full
+    assert "50.00 ± -" in full
+    assert "Records: results/tiny\n" in full
+    main(["report", "--full", "--explain"])
+    assert capsys.readouterr().out == full
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+@pytest.mark.parametrize("switch", ["--full", "--explain"])
+def test_what_programs_read_has_no_use_for_the_switches(results, capsys, format, switch):
+    main(["report", "--format", format])
+    printed = capsys.readouterr().out
+    main(["report", "--format", format, switch])
+    assert capsys.readouterr().out == printed
+
+
+def test_nothing_is_explained_where_nothing_is_shown(results, capsys):
+    (results / "tiny" / f"{KEY}.json").unlink()
+    main(["report", "--explain"])
+    assert capsys.readouterr().out == "There is no result yet, so there is no number to explain.\n"
 
 
 def test_folders_and_a_benchmark_can_be_named(results, capsys):

@@ -12,6 +12,8 @@ import pytest
 from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, WeightedLoss
 from segbench.plan.cell import Cell
+from segbench.report import TEXT_FORMATS, load
+from segbench.report.formats.layout import whole
 from segbench.stats.scores import iou, miou
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
@@ -226,5 +228,15 @@ def results(tmp_path: Path) -> Callable[..., Path]:
             if counts is not None:
                 write_counts(folder.cell_folder(record.key), counts)
         return tmp_path / root
+
+    return write
+
+
+@pytest.fixture
+def whole_text() -> Callable[..., str]:
+    """Write the whole report of a folder in one of the formats for readers."""
+
+    def write(folder: Path, format: str = "table") -> str:
+        return TEXT_FORMATS[format](whole(load([folder])))
 
     return write

@@ -19,7 +19,7 @@ from segbench.report.ranking.rows import (
 from segbench.report.ranking.timings import best_batch
 from segbench.report.ranking.tuning import find_tunings
 
-from .layout import passports
+from .definitions import metric_definitions
 
 if TYPE_CHECKING:
     from segbench.report.conditions import Conditions
@@ -102,7 +102,7 @@ def to_json(report: Report) -> str:
     content = {
         "rows": [_json_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
         "label_efficiency": [_json_efficiency(efficiency) for efficiency in report.efficiencies],
-        "passports": {name: asdict(passport) for name, passport in passports(rows).items()},
+        "passports": {name: asdict(metric) for name, metric in metric_definitions(rows).items()},
         "helpers": [_json_cell(record) for record in report.auxiliary],
         "without_result": [_json_cell(record) for record in report.without_result],
         "problems": [str(problem) for problem in report.problems],

@@ -1,9 +1,4 @@
-"""The tables of one ranking.
-
-The table of differences: methods beside their twins, beside others that claims name, and beside their placebos.
-
-The tables of label efficiency.
-"""
+"""The tables of a ranking, of its differences, and of label efficiency; each column is described once."""
 
 from __future__ import annotations
 
@@ -38,17 +33,13 @@ if TYPE_CHECKING:
     from segbench.report.ranking.label_efficiency import Curve, Efficiency, Exchange
     from segbench.report.ranking.rows import Row
     from segbench.stats.label_efficiency import ExchangeRate
+    from segbench.stats.summary import Summary
     from segbench.store.record import Stage
-
 
 # Marks intervals over images only.
 ONE_SEED = "*"
-
-
 # A table of more classes than these is no longer read; JSON has them all.
 MOST_CLASSES = 25
-
-
 # Further scores in the order of their columns, with their headers; those beyond are in JSON and CSV.
 QUALITY = {
     "per_image_miou": "per-image\nmIoU [%]",
@@ -60,30 +51,31 @@ QUALITY = {
     "hd95": "HD95\n[px]",
     "surface_dice": "surface\nDice [%]",
 }
-
-
 _NOT_IN_PERCENT = frozenset({"nll", "brier", "hd95"})
 
 
 def results(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
     """Return accuracy and speed of rows; `letters` are the marks of their notes."""
-    chance: list[Column[Row]] = [Column("95 % interval", _interval), Column("tier", _tier)]
     columns: list[Column[Row]] = [
-        _marked_name(letters),
-        Column("mIoU [%]", lambda row: percent(row.score("miou"))),
-        *filled(chance, rows),
-        SEEDS,
+        *accuracy(rows, letters),
         Column("pixel\nacc [%]", lambda row: _percent(row.score("pixel_accuracy").mean)),
-        *(Column(f"images/s\nbatch {batch}", _throughput(batch)) for batch in _batches(group)),
+        *(throughput(batch) for batch in _batches(group)),
         TRAINING_SECONDS,
     ]
     return table(columns, rows)
 
 
+def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row]]:
+    """Return the columns of the mIoU of rows, with interval and tier where any row has them, and of their seeds."""
+    significance: list[Column[Row]] = [Column("95 % interval", _interval), Column("tier", _tier)]
+    miou: Column[Row] = Column("mIoU [%]", lambda row: percent(row.score("miou")))
+    return [marked_name(letters), miou, *filled(significance, rows), SEEDS]
+
+
 def quality(rows: Sequence[Row]) -> Table | None:
     """Return the scores beside mIoU, those that were measured; None if there are none."""
     columns = filled([Column(header, _score(name)) for name, header in QUALITY.items()], rows)
-    return table([_NAME, *columns], rows, "Quality") if columns else None
+    return table([_METHOD, *columns], rows, "Quality") if columns else None
 
 
 def classes(rows: Sequence[Row]) -> Table | None:
@@ -115,7 +107,7 @@ def stages(group: Group) -> Table | None:
         Column("joules\nper image", _joules),
     ]
     found = filled(columns, group.rows)
-    return table([_NAME, *found], group.rows, f"Inference at batch {batch}") if found[1:] else None
+    return table([_METHOD, *found], group.rows, f"Inference at batch {batch}") if found[1:] else None
 
 
 def costs(group: Group, letters: Mapping[str, str]) -> Table:
@@ -123,7 +115,7 @@ def costs(group: Group, letters: Mapping[str, str]) -> Table:
     sizes = {row.flops_size for row in group.rows if row.flops_size}
     size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
     columns: list[Column[Row]] = [
-        _marked_name(letters),
+        marked_name(letters),
         *(Column(f"p50 / p95 [ms]\nbatch {batch}", _latency(batch)) for batch in _batches(group)),
         Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)),
         Column(f"GFLOPs{size}", lambda row: _gflops(row, bool(size))),
@@ -135,11 +127,13 @@ def costs(group: Group, letters: Mapping[str, str]) -> Table:
 def training(rows: Sequence[Row]) -> Table:
     """Return the speed of training, what its seconds went into, and its memory."""
     measured: list[Column[Row]] = [
-        Column("data/generator/critic\n[% of time]", _shares),
+        Column(
+            "data/generator/discriminator\n[% of time]", lambda row: _shares(map(row.training_share, TRAINING_PARTS))
+        ),
         Column("to the best\non val [s]", lambda row: significant(row.train("seconds_to_best").mean)),
     ]
     columns: list[Column[Row]] = [
-        _NAME,
+        _METHOD,
         Column("images/s", lambda row: significant(row.train("images_per_second").mean)),
         Column("steps", lambda row: significant(row.train("steps").mean)),
         *filled(measured, rows),
@@ -151,12 +145,10 @@ def training(rows: Sequence[Row]) -> Table:
 def generated_images(rows: Sequence[Row]) -> Table:
     """Return how well generated images match real ones."""
     columns: list[Column[Row]] = [
-        _NAME,
+        _METHOD,
         SEEDS,
         Column("features", lambda row: row.features or MISSING),
-        *_distances(rows),
-        Column("precision", lambda row: spread(row.generation("precision"))),
-        Column("recall", lambda row: spread(row.generation("recall"))),
+        *image_scores(rows),
         Column("diversity", lambda row: significant(row.generation("diversity").mean)),
         Column("nearest", lambda row: significant(row.generation("nearest").mean)),
         Column("health", verdicts),
@@ -165,10 +157,26 @@ def generated_images(rows: Sequence[Row]) -> Table:
     return table(columns, rows, "Generated images")
 
 
+def image_scores(rows: Sequence[Row]) -> list[Column[Row]]:
+    """Return the columns of the distances that were measured, and of precision and recall.
+
+    Distances are measured with a feature network, without one, or in some rows so and in others so.
+    """
+    columns: dict[str, Column[Row]] = {
+        "kid": Column("KID", lambda row: spread(row.generation("kid"))),
+        "pixel_statistics": Column("pixel\nstatistics", lambda row: spread(row.generation("pixel_statistics"))),
+    }
+    return [
+        *(column for name, column in columns.items() if any(row.generation(name).n for row in rows)),
+        Column("precision", lambda row: spread(row.generation("precision"))),
+        Column("recall", lambda row: spread(row.generation("recall"))),
+    ]
+
+
 def refinements(rows: Sequence[Row]) -> Table:
     """Return what refiners did to their base's predictions."""
     columns: list[Column[Row]] = [
-        _NAME,
+        _METHOD,
         Column("base", lambda row: row.base or MISSING),
         SEEDS,
         Column("changed\n[% of pixels]", lambda row: percent(row.refinement("changed"))),
@@ -179,12 +187,16 @@ def refinements(rows: Sequence[Row]) -> Table:
 
 
 def games(rows: Sequence[Row]) -> Table:
-    """Return how adversarial games ended."""
+    """Return how the training of generator against discriminator ended."""
+    kinds = ("real", "fake", "validation")
     columns: list[Column[Row]] = [
-        _NAME,
+        _METHOD,
         Column("health", verdicts),
         Column("gradient\nratio", lambda row: significant(row.health("ratio").mean)),
-        Column("critic right [%]\nreal/fake/val", _critic_accuracy),
+        Column(
+            "discriminator right [%]\nreal/fake/val",
+            lambda row: _shares(row.health(f"{kind}_accuracy") for kind in kinds),
+        ),
     ]
     return table(columns, rows, "Adversarial games")
 
@@ -194,16 +206,107 @@ def verdicts(row: Row) -> str:
     return ", ".join(f"{len(seeds)} {verdict}" for verdict, seeds in row.verdicts.items()) or MISSING
 
 
-def _marked_name(letters: Mapping[str, str]) -> Column[Row]:
+def differences(compared: Sequence[Comparison]) -> Table:
+    """Return the differences of mIoU and what may be said of them."""
+    columns: list[Column[Comparison]] = [
+        Column("methods A - B", pair_text),
+        Column("difference [points]", difference_text),
+        Column("verdict", lambda one: one.judgement.verdict if one.judgement else MISSING),
+        Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
+        Column("sign-flip\np", lambda one: f"{one.judgement.difference.sign_flip_p:.2g}" if one.judgement else MISSING),
+        Column("smallest\neffect", _smallest_effect),
+        Column("seeds /\nneeded", _seeds),
+        Column("training\ntime", lambda one: times(one.time_ratio)),
+    ]
+    return table(columns, compared, "Differences of mIoU")
+
+
+def pair_text(one: Comparison) -> str:
+    """Return the names of the two methods that are compared."""
+    return f"{one.row.method} - {one.other_name or MISSING}"
+
+
+def difference_text(one: Comparison) -> str:
+    """Return a difference of mIoU in points with its interval, or with its deviation where there is no interval."""
+    if one.interval is None:
+        return points(one.miou)
+    return (
+        f"{signed_points(one.miou.mean)} {points_interval(one.interval)}{ONE_SEED if one.is_over_images_only else ''}"
+    )
+
+
+def missing_differences(compared: Sequence[Comparison]) -> Iterable[str]:
+    """Say which differences have no verdict, and why."""
+    others = {"twin": "its twin", "claim": "the claimed other method", "placebo": "its placebo", "none": ""}
+    for one in compared:
+        if one.other_name and one.other is None:
+            yield (
+                f"{one.row.method}: {others[one.relation]} {one.other_name} has not exactly one row in this ranking to "
+                "compare with."
+            )
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for one in compared:
+        # a row without an interval of its own has its reason beside the ranking
+        if one.missing and one.row.statistics.estimate and one.other and one.other.statistics.estimate:
+            reasons[one.missing].append(pair_text(one))
+    for reason, pairs in reasons.items():
+        yield f"No interval of {', '.join(pairs)}: {reason}."
+
+
+def efficiency_tables(efficiency: Efficiency) -> list[Table]:
+    """Return the curves over the share of the labels, and where there are twins what labels are worth."""
+    method: Column[Curve] = Column("method", lambda curve: curve.method)
+    twin: Column[Curve] = Column("twin", lambda curve: curve.twin or MISSING)
+    scores = [Column(_share(fraction), _curve_score(fraction)) for fraction in efficiency.fractions]
+    curves = table([method, *scores], efficiency.curves, "mIoU [%] with a share of the labels")
+    exchanged = [curve for curve in efficiency.curves if curve.exchanges]
+    if not exchanged:
+        return [curves]
+    rates = [Column(_share(fraction), _rate(fraction)) for fraction in efficiency.fractions]
+    return [curves, table([method, twin, *rates], exchanged, "What the labels are worth, in labels of the twin")]
+
+
+def missing_exchange_rates(efficiency: Efficiency) -> Iterable[str]:
+    """Say which exchange rates are missing, and why."""
+    for curve in efficiency.curves:
+        reasons = dict.fromkeys(exchange.missing for exchange in curve.exchanges if exchange.missing)
+        for reason in reasons:
+            yield f"{curve.method}: no exchange rate: {reason}."
+
+
+def rate_text(rate: ExchangeRate) -> str:
+    """Return an exchange rate with its interval; an end that is a bound only has a sign before it.
+
+    >>> from segbench.stats.label_efficiency import ExchangeRate
+    >>> rate_text(ExchangeRate(1.3, "within", 1.1, None, 0.5, 4.0))
+    '×1.30 [1.10, >4.00]'
+    >>> rate_text(ExchangeRate(None, "above", 4.0, None, 0.5, 4.0))
+    '>×4.00 [4.00, >4.00]'
+    """
+    bounds = {"above": f">×{significant(rate.most)}", "below": f"<×{significant(rate.least)}"}
+    estimate = bounds.get(rate.side, f"×{significant(rate.estimate)}")
+    low = f"<{significant(rate.least)}" if rate.low is None else significant(rate.low)
+    high = f">{significant(rate.most)}" if rate.high is None else significant(rate.high)
+    return f"{estimate} [{low}, {high}]"
+
+
+def marked_name(letters: Mapping[str, str]) -> Column[Row]:
+    """Return the column of the methods, each with the marks of its notes."""
     return Column("method", lambda row: " ".join([row.method, *(f"({letters[note]})" for note in row.notes)]))
 
 
-_NAME: Column[Row] = Column("method", lambda row: row.method)
+def throughput(batch: int) -> Column[Row]:
+    """Return the column of the images a second of the forward pass at a batch size."""
+
+    def cell(row: Row) -> str:
+        timing = row.inference.get(batch)
+        return significant(timing.images_per_second) if timing else MISSING
+
+    return Column(f"images/s\nbatch {batch}", cell)
 
 
+_METHOD: Column[Row] = Column("method", lambda row: row.method)
 SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
-
-
 TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
 
 
@@ -229,14 +332,6 @@ def _batches(group: Group) -> list[int]:
     return sorted({1, group.conditions.batch_size or 1})
 
 
-def _throughput(batch: int) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        timing = row.inference.get(batch)
-        return significant(timing.images_per_second) if timing else MISSING
-
-    return cell
-
-
 def _speed(stage: Stage, batch: int) -> Callable[[Row], str]:
     return lambda row: speed_text(row.speed.row(stage, batch))
 
@@ -254,13 +349,6 @@ def _joules(row: Row) -> str:
     return f"{significant(energy.joules_per_image)} (batch {energy.batch})" if energy else MISSING
 
 
-def _shares(row: Row) -> str:
-    shares = [row.training_share(part).mean for part in TRAINING_PARTS]
-    if all(share is None for share in shares):
-        return MISSING
-    return "/".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
-
-
 def _latency(batch: int) -> Callable[[Row], str]:
     return lambda row: latency_text(row.inference.get(batch))
 
@@ -272,66 +360,16 @@ def _gflops(row: Row, size_is_in_header: bool) -> str:
     return f"{number} at {sizes_text((row.flops_size,))}"
 
 
-def _distances(rows: Sequence[Row]) -> list[Column[Row]]:
-    """Return the columns of the distances that were measured: with a feature network, without one, or both."""
-    columns: dict[str, Column[Row]] = {
-        "kid": Column("KID", lambda row: spread(row.generation("kid"))),
-        "pixel_statistics": Column("pixel\nstatistics", lambda row: spread(row.generation("pixel_statistics"))),
-    }
-    return [column for name, column in columns.items() if any(row.generation(name).n for row in rows)]
-
-
-def _critic_accuracy(row: Row) -> str:
-    shares = [row.health(f"{kind}_accuracy").mean for kind in ("real", "fake", "validation")]
-    if all(share is None for share in shares):
+def _shares(summaries: Iterable[Summary]) -> str:
+    """Return the means of shares in whole percent, such as "10/60/30"; one dash if none is known."""
+    means = [summary.mean for summary in summaries]
+    if all(mean is None for mean in means):
         return MISSING
-    return "/".join(MISSING if share is None else f"{100 * share:.0f}" for share in shares)
+    return "/".join(MISSING if mean is None else f"{100 * mean:.0f}" for mean in means)
 
 
 def _percent(share: float | None) -> str:
     return MISSING if share is None else f"{100 * share:.2f}"
-
-
-def differences(compared: Sequence[Comparison]) -> Table:
-    """Return the differences of mIoU and what may be said of them."""
-    columns: list[Column[Comparison]] = [
-        Column("methods A - B", lambda one: f"{one.row.method} - {one.other_name or MISSING}"),
-        Column("difference [points]", _difference),
-        Column("verdict", lambda one: one.judgement.verdict if one.judgement else MISSING),
-        Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
-        Column("sign-flip\np", lambda one: f"{one.judgement.difference.sign_flip_p:.2g}" if one.judgement else MISSING),
-        Column("smallest\neffect", _smallest_effect),
-        Column("seeds /\nneeded", _seeds),
-        Column("training\ntime", lambda one: times(one.time_ratio)),
-    ]
-    return table(columns, compared, "Differences of mIoU")
-
-
-def footnotes(compared: Sequence[Comparison]) -> Iterable[str]:
-    """Say which differences could not be judged, and why."""
-    for one in compared:
-        if one.other_name and one.other is None:
-            pair = f"{one.row.method}: {_word(one)} {one.other_name}"
-            yield f"{pair} has not exactly one row in this ranking to compare with."
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for one in compared:
-        # a row without an interval of its own has its reason beside the ranking
-        if one.missing and one.row.statistics.estimate and one.other and one.other.statistics.estimate:
-            reasons[one.missing].append(f"{one.row.method} - {one.other_name}")
-    for reason, pairs in reasons.items():
-        yield f"No interval of {', '.join(pairs)}: {reason}."
-
-
-def _word(one: Comparison) -> str:
-    return {"twin": "its twin", "claim": "the claimed rival", "placebo": "its placebo", "none": ""}[one.relation]
-
-
-def _difference(one: Comparison) -> str:
-    if one.interval is None:
-        return points(one.miou)
-    return (
-        f"{signed_points(one.miou.mean)} {points_interval(one.interval)}{ONE_SEED if one.is_over_images_only else ''}"
-    )
 
 
 def _smallest_effect(one: Comparison) -> str:
@@ -341,47 +379,6 @@ def _smallest_effect(one: Comparison) -> str:
 def _seeds(one: Comparison) -> str:
     needed = one.judgement.seeds_needed if one.judgement else None
     return f"{len(one.seeds)} / {MISSING if needed is None else needed}"
-
-
-def efficiency_tables(efficiency: Efficiency) -> list[Table]:
-    """Return the curves, and where there are twins what labels are worth."""
-    columns = [_METHOD, *(Column(_share(fraction), _curve_score(fraction)) for fraction in efficiency.fractions)]
-    curves = table(columns, efficiency.curves, "mIoU [%] with a share of the labels")
-    exchanged = [curve for curve in efficiency.curves if curve.exchanges]
-    if not exchanged:
-        return [curves]
-    worth = [_METHOD, _TWIN, *(Column(_share(fraction), _rate(fraction)) for fraction in efficiency.fractions)]
-    return [curves, table(worth, exchanged, "What the labels are worth, in labels of the twin")]
-
-
-def efficiency_footnotes(efficiency: Efficiency) -> Iterable[str]:
-    """Say which exchange rates are missing, and why."""
-    for curve in efficiency.curves:
-        reasons = dict.fromkeys(exchange.missing for exchange in curve.exchanges if exchange.missing)
-        for reason in reasons:
-            yield f"{curve.method}: no exchange rate: {reason}."
-
-
-def rate_text(rate: ExchangeRate) -> str:
-    """Return an exchange rate with its interval; an end that is a bound only has a sign before it.
-
-    >>> from segbench.stats.label_efficiency import ExchangeRate
-    >>> rate_text(ExchangeRate(1.3, "within", 1.1, None, 0.5, 4.0))
-    '×1.30 [1.10, >4.00]'
-    >>> rate_text(ExchangeRate(None, "above", 4.0, None, 0.5, 4.0))
-    '>×4.00 [4.00, >4.00]'
-    """
-    bounds = {"above": f">×{significant(rate.most)}", "below": f"<×{significant(rate.least)}"}
-    estimate = bounds.get(rate.side, f"×{significant(rate.estimate)}")
-    low = f"<{significant(rate.least)}" if rate.low is None else significant(rate.low)
-    high = f">{significant(rate.most)}" if rate.high is None else significant(rate.high)
-    return f"{estimate} [{low}, {high}]"
-
-
-_METHOD: Column[Curve] = Column("method", lambda curve: curve.method)
-
-
-_TWIN: Column[Curve] = Column("twin", lambda curve: curve.twin or MISSING)
 
 
 def _share(fraction: float) -> str:
@@ -395,7 +392,7 @@ def _curve_score(fraction: float) -> Callable[[Curve], str]:
         if row is None or mean is None:
             return MISSING
         interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{100 * mean:.2f}{interval}{_mark(len(row.seeds))}"
+        return f"{100 * mean:.2f}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
 
     return cell
 
@@ -409,8 +406,6 @@ def _rate(fraction: float) -> Callable[[Curve], str]:
 
 
 def _exchange(exchange: Exchange) -> str:
-    return MISSING if exchange.rate is None else rate_text(exchange.rate) + _mark(len(exchange.seeds))
-
-
-def _mark(seeds: int) -> str:
-    return ONE_SEED if seeds == 1 else ""
+    if exchange.rate is None:
+        return MISSING
+    return rate_text(exchange.rate) + (ONE_SEED if len(exchange.seeds) == 1 else "")

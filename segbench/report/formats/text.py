@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import re
 from textwrap import fill
-from typing import TYPE_CHECKING
-
-from .layout import closing, closing_in_short, failures, sections
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
 
     from segbench.report.numbers import Table
-    from segbench.report.ranking.groups import Report
 
-    from .layout import Section
-
+    from .layout import Document, Section
 
 TERMINAL_WIDTH = 100
-
-
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -41,35 +35,49 @@ LATEX_ESCAPES = {
 }
 
 
-def terminal(report: Report) -> str:
+class _Marks(NamedTuple):
+    """How a format writes a section, some lines under a title, and lines alone."""
+
+    section: Callable[[Section], str]
+    titled: Callable[[str, Sequence[str]], str]
+    lines: Callable[[Sequence[str]], str]
+
+
+def terminal(document: Document) -> str:
     """Return plain text for a terminal."""
-    parts = [_terminal_section(section) for section in sections(report)]
-    if lines := failures(report):
-        parts.append("\n".join(["Cells without a result:", *(f"  {line}" for line in lines)]))
-    return "\n\n".join([*parts, "\n".join(wrapped(line) for line in closing_in_short(report))]) + "\n"
+    return _write(document, _Marks(_terminal_section, _terminal_titled, _terminal_lines))
 
 
-def markdown(report: Report) -> str:
+def markdown(document: Document) -> str:
     """Return Markdown with pipe tables."""
-    parts = [_markdown_section(section) for section in sections(report)]
-    if lines := failures(report):
-        parts.append("\n".join(["### Cells without a result", "", *_markdown_list(lines)]))
-    return "\n\n".join([*parts, "\n".join(_markdown_list(closing(report)))]) + "\n"
+    return _write(document, _Marks(_markdown_section, _markdown_titled, _markdown_list))
 
 
-def latex(report: Report) -> str:
+def latex(document: Document) -> str:
     """Return LaTeX tables that need the package booktabs."""
-    parts = [r"% needs \usepackage{booktabs}", *(_latex_section(section) for section in sections(report))]
-    if lines := failures(report):
-        parts.append("\n".join(["\\paragraph{Cells without a result}", *_latex_list(lines)]))
-    return "\n\n".join([*parts, "\n".join(_latex_list(closing(report)))]) + "\n"
+    text = _write(document, _Marks(_latex_section, _latex_titled, _latex_list))
+    return f"% needs \\usepackage{{booktabs}}\n\n{text}"
+
+
+def _write(document: Document, marks: _Marks) -> str:
+    parts = [marks.section(section) for section in document.sections]
+    if document.failures:
+        parts.append(marks.titled("Cells without a result", document.failures))
+    return "\n\n".join([*parts, marks.lines(document.closing)]) + "\n"
 
 
 def _terminal_section(section: Section) -> str:
     heading = "\n".join([section.title, *section.conditions])
     tables = [terminal_table(table) for table in section.tables]
-    footnotes = "\n".join(wrapped(line) for line in section.footnotes)
-    return "\n\n".join([heading, *tables, *([footnotes] if footnotes else [])])
+    return "\n\n".join([heading, *tables, *([_terminal_lines(section.notes)] if section.notes else [])])
+
+
+def _terminal_titled(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+
+
+def _terminal_lines(lines: Sequence[str]) -> str:
+    return "\n".join(map(wrapped, lines))
 
 
 def terminal_table(table: Table) -> str:
@@ -87,9 +95,9 @@ def wrapped(line: str) -> str:
 
 def _markdown_section(section: Section) -> str:
     conditions = "  \n".join(_markdown(line) for line in section.conditions)
-    footnotes = "  \n".join(_markdown(line) for line in section.footnotes)
+    notes = "  \n".join(_markdown(line) for line in section.notes)
     tables = [_markdown_table(table) for table in section.tables]
-    return "\n\n".join([f"### {_markdown(section.title)}", conditions, *tables, *([footnotes] if footnotes else [])])
+    return "\n\n".join([f"### {_markdown(section.title)}", conditions, *tables, *([notes] if notes else [])])
 
 
 def _markdown_table(table: Table) -> str:
@@ -101,8 +109,12 @@ def _markdown_table(table: Table) -> str:
     return f"**{_markdown(table.title)}**\n\n{lines}" if table.title else str(lines)
 
 
-def _markdown_list(lines: Iterable[str]) -> list[str]:
-    return [f"- {_markdown(line)}" for line in lines]
+def _markdown_titled(title: str, lines: Sequence[str]) -> str:
+    return f"### {title}\n\n{_markdown_list(lines)}"
+
+
+def _markdown_list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_markdown(line)}" for line in lines)
 
 
 def _markdown(text: str) -> str:
@@ -113,24 +125,26 @@ def _markdown(text: str) -> str:
 def _latex_section(section: Section) -> str:
     caption = ". ".join([section.title, *section.conditions])
     tables = [_latex_table(table) for table in section.tables]
-    footnotes = [f"\\par\\footnotesize {_latex(line)}" for line in section.footnotes]
+    notes = [f"\\par\\footnotesize {_latex(line)}" for line in section.notes]
     body = "\n\\par\\medskip\n".join(tables)
-    return "\n".join(
-        ["\\begin{table}", "\\centering", f"\\caption{{{_latex(caption)}}}", body, *footnotes, "\\end{table}"]
-    )
+    return "\n".join(["\\begin{table}", "\\centering", f"\\caption{{{_latex(caption)}}}", body, *notes, "\\end{table}"])
 
 
 def _latex_table(table: Table) -> str:
     rows = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in table.rows]
     header = " & ".join(_latex(header.replace("\n", " ")) for header in table.headers) + r" \\"
-    columns = "l" + "r" * (len(table.headers) - 1)
+    columns = "".join(side[0] for side in _alignment(table))
     title = [f"\\textit{{{_latex(table.title)}}}\\par"] if table.title else []
     top = [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", header, r"\midrule"]
     return "\n".join([*title, *top, *rows, r"\bottomrule", r"\end{tabular}"])
 
 
-def _latex_list(lines: Iterable[str]) -> list[str]:
-    return [r"\begin{itemize}", *(f"\\item {_latex(line)}" for line in lines), r"\end{itemize}"]
+def _latex_titled(title: str, lines: Sequence[str]) -> str:
+    return f"\\paragraph{{{title}}}\n{_latex_list(lines)}"
+
+
+def _latex_list(lines: Sequence[str]) -> str:
+    return "\n".join([r"\begin{itemize}", *(f"\\item {_latex(line)}" for line in lines), r"\end{itemize}"])
 
 
 def _latex(text: str) -> str:
@@ -139,4 +153,4 @@ def _latex(text: str) -> str:
 
 
 def _alignment(table: Table) -> list[str]:
-    return ["left", *["right"] * (len(table.headers) - 1)]
+    return ["left" if place in table.words else "right" for place in range(len(table.headers))]

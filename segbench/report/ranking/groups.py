@@ -72,7 +72,6 @@ class Report:
 
     `auxiliary` are finished cells that only served others, such as those of a fold; they are in no ranking.
     `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
-    `with_classes` asks the text formats for tables by class.
     """
 
     groups: tuple[Group, ...]
@@ -81,7 +80,6 @@ class Report:
     problems: tuple[RecordProblem, ...]
     folders: tuple[Path, ...]
     efficiencies: tuple[Efficiency, ...] = ()
-    with_classes: bool = False
 
 
 def rank_records(sources: Sources) -> Report:

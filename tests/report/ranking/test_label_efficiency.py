@@ -95,8 +95,8 @@ def test_a_recipe_that_was_edited_between_two_fractions_makes_no_curve(cells, re
 
 
 @pytest.mark.parametrize("format", ["table", "markdown", "latex"])
-def test_the_text_shows_curves_and_rates_and_says_how_to_read_them(folder, format):
-    text = " ".join(render([folder], format=format).replace(r"$\times$", "×").replace("{[}", "[").split())
+def test_the_text_shows_curves_and_rates_and_says_how_to_read_them(folder, format, whole_text):
+    text = " ".join(whole_text(folder, format).replace(r"$\times$", "×").replace("{[}", "[").split())
     assert "label efficiency" in text
     assert "12.5" in text
     assert "What the labels are worth, in labels of the twin" in text

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.report import load, render
+from segbench.report import load
 from segbench.report.ranking.tuning import find_tunings
 from segbench.store.record import Settled, Trial
 
@@ -46,13 +46,13 @@ def test_trials_are_in_no_ranking(folder):
     assert [record.method for record in report.auxiliary] == ["unet~1"]
 
 
-def test_the_text_shows_what_won(folder):
-    text = " ".join(render([folder]).split())
+def test_the_text_shows_what_won(folder, whole_text):
+    text = " ".join(whole_text(folder).split())
     assert "unet 3 60.00 55.00 ± 7.07 50.00 - 60.00 adversarial.weight=0.01" in text
     assert "fpn 3" not in text
 
 
-def test_trials_without_any_score_have_dashes(trained, results):
+def test_trials_without_any_score_have_dashes(trained, results, whole_text):
     nothing = Settled(trials=TRIALS[2:], winner="c" * 16)
-    text = " ".join(render([results(trained("unet", fields={"settled": nothing}))]).split())
+    text = " ".join(whole_text(results(trained("unet", fields={"settled": nothing}))).split())
     assert "unet 1 - - - adversarial.weight=0.001" in text

@@ -1,0 +1,110 @@
+"""The first screen of a report: each ranking in a few columns, its differences with a verdict in words, what failed."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from segbench.report.numbers import Column, Table, filled, table
+from segbench.stats.verdict import MARGIN
+
+from . import tables
+from .layout import (
+    NOT_COMPARABLE,
+    Document,
+    Section,
+    efficiency_section,
+    failures,
+    health_reasons,
+    missing_intervals,
+    note_lines,
+    number_notes,
+    segmenting,
+    timing_notes,
+    unread,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from segbench.report.ranking.differences import Comparison
+    from segbench.report.ranking.groups import Group, Report
+    from segbench.report.ranking.rows import Row
+
+# Verdicts on adversarial training that do not change how its row is read.
+FINE = ("healthy", "unknown")
+
+
+def first_screen(report: Report) -> Document:
+    """Lay out what a reader needs first; the last line says where the rest is."""
+    sections = (*map(_ranking, report.groups), *map(efficiency_section, report.efficiencies))
+    several = len(report.groups) > 1
+    closing = (*([NOT_COMPARABLE] if several else []), *unread(report), _where_the_rest_is(report))
+    return Document(sections, tuple(failures(report)), closing)
+
+
+def verdict_in_words(one: Comparison) -> str:
+    """Say whether A is better than B, and if that is not decided what would decide it."""
+    judgement = one.judgement
+    if judgement is None:
+        return "no verdict"
+    if judgement.verdict == "equivalent":
+        return f"equivalent (within {100 * MARGIN:g} points)"
+    if judgement.verdict != "undecided":
+        return f"A is {judgement.verdict}"
+    if one.is_over_images_only:
+        return "undecided: one seed cannot decide"
+    if judgement.seeds_needed is None:
+        return "undecided: more images are needed"
+    return f"undecided: about {judgement.seeds_needed} seeds needed"
+
+
+def _ranking(group: Group) -> Section:
+    letters = number_notes(group.rows)
+    return Section(
+        title=f"{group.data.benchmark} / {group.data.dataset} · {group.data.heading}",
+        conditions=tuple(_conditions(group)),
+        tables=tuple(_tables(group, letters)),
+        notes=(
+            *note_lines(letters),
+            *missing_intervals(group.rows),
+            *tables.missing_differences(group.comparisons),
+            *health_reasons(group.rows, FINE),
+            *timing_notes(group.rows),
+        ),
+    )
+
+
+def _conditions(group: Group) -> Iterable[str]:
+    if group.protocol:
+        yield f"protocol: {group.protocol}"
+    if group.conditions:
+        yield " · ".join(group.conditions.essentials)
+
+
+def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
+    batch = (group.conditions and group.conditions.batch_size) or 1
+    if predicting := segmenting(group.rows):
+        speed = filled([tables.throughput(batch)], predicting)
+        yield table([*tables.accuracy(predicting, letters), *speed, tables.TRAINING_SECONDS], predicting)
+    if generating := [row for row in group.rows if row.features]:
+        columns: list[Column[Row]] = [tables.marked_name(letters), *tables.image_scores(generating), tables.SEEDS]
+        yield table([*columns, tables.TRAINING_SECONDS], generating, "Generated images")
+    # what a placebo gains over the twin is in the full report; what a method gains over its placebo decides
+    if compared := [one for one in group.comparisons if one.other_name and not one.row.placebo_of]:
+        yield _differences(compared)
+
+
+def _differences(compared: list[Comparison]) -> Table:
+    columns: list[Column[Comparison]] = [
+        Column("A - B", tables.pair_text),
+        Column("difference", tables.difference_text),
+        Column("verdict", verdict_in_words),
+    ]
+    found = table(columns, compared, "Differences of mIoU in points, with intervals adjusted for all of the ranking")
+    return found._replace(words=(0, 2))
+
+
+def _where_the_rest_is(report: Report) -> str:
+    command = " ".join(["segbench report", *(quote(str(folder)) for folder in report.folders)])
+    return f"All tables: {command} --full. What each number means: the same with --explain."

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segbench.report import load, render
+from segbench.report.formats.first_screen import verdict_in_words
+
+from .conftest import lines_of, squeezed
+
+SHARES = np.random.default_rng(0).uniform(0.4, 0.8, size=15)
+
+SCREEN = """\
+camvid / camvid · test, 233 images · data 3f2a9c10d4e5
+cuda: NVIDIA H200 · fp32 · batch 8 · 8 threads
+
+method           mIoU [%]    seeds    images/s    training
+                                       batch 8         [s]
+-----------  ------------  -------  ----------  ----------
+unet_r18     71.00 ± 1.41        2         500         812
+fpn|r18 (a)     69.00 ± -        1         500         812
+mmseg (b)       65.00 ± -        1           -           -
+
+(a) overrides the benchmark's protocol: optimizer.lr
+(b) label maps made elsewhere and only scored here: not trained under this protocol, no cost known
+No interval of unet_r18: there are no counts of seeds 0, 1.
+No interval of fpn|r18, mmseg: there are no counts of seed 0.
+
+Cells without a result:
+  failed: camvid / camvid / deep&wide / seed 1: the loss is NaN at step 17 (plugin losses)
+  skipped: camvid / camvid / next / seed 2: the loss is NaN at step 17 (plugin losses)
+
+"""
+
+
+@pytest.fixture
+def judged(trained, adversarial, counted, results):
+    """Return the comparison of a critic with its twin over some seeds; the noise is of a size, the gain in shares."""
+
+    def make(gain, noise, seeds):
+        apart = np.random.default_rng(7).normal(0, noise, (seeds, 15))
+        twins = (counted(trained("unet", seed), SHARES) for seed in range(seeds))
+        critics = (counted(adversarial(seed=seed), SHARES + gain + apart[seed]) for seed in range(seeds))
+        (group,) = load([results(*twins, *critics)]).groups
+        return group.comparisons[0]
+
+    return make
+
+
+def test_the_first_screen_reads_as_it_should(folder):
+    text = render([folder])
+    assert text.startswith(SCREEN)
+    where = " ".join(text.removeprefix(SCREEN).split())
+    assert where == (
+        f"All tables: segbench report {folder}/camvid --full. What each number means: the same with --explain."
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "seeds", "words"),
+    [
+        (0.05, 0.001, 3, "A is better"),
+        (-0.05, 0.001, 3, "A is worse"),
+        (0.0, 0.0001, 3, "equivalent (within 0.5 points)"),
+        (0.05, 0.001, 1, "undecided: one seed cannot decide"),
+    ],
+)
+def test_a_verdict_is_given_in_words(judged, gain, noise, seeds, words):
+    assert verdict_in_words(judged(gain, noise, seeds)) == words
+
+
+def test_what_is_undecided_says_how_many_seeds_would_decide(judged):
+    one = judged(0.01, 0.05, 3)
+    needed = one.judgement.seeds_needed
+    assert one.judgement.verdict == "undecided"
+    assert verdict_in_words(one) == f"undecided: about {needed} seeds needed"
+
+
+def test_without_counts_there_is_no_verdict(critics):
+    (line,) = [line for line in lines_of(render([critics]), "unet+critic - unet ") if "+2.50" in line]
+    assert line.endswith("no verdict")
+
+
+def test_each_claim_has_a_line_beside_its_twin_and_its_placebo(measured):
+    text = squeezed(render([measured]))
+    assert text.count("\nunet+critic - unet +3") == 2
+    assert text.count("\nunet+critic - unet+critic~frozen +") == 2
+    assert "unet+critic~frozen - unet" not in text
+
+
+def test_generated_images_have_their_scores_and_no_miou(critics):
+    text = squeezed(render([critics]))
+    assert "dcgan 0.0200 ± - 0.800 ± - 0.400 ± - 1 1219" in text
+
+
+def test_what_changes_how_the_table_is_read_is_said(measured, adversarial, results):
+    text = " ".join(render([measured]).split())
+    assert "Timing: the device slowed its clock: sw power cap." in text
+    assert "Rows of different rankings above were measured under different conditions" in text
+    assert "Timed with" not in text
+    collapsed = results(adversarial(verdict="collapsed"), adversarial("other", verdict="unknown"), root="others")
+    text = render([collapsed])
+    assert "unet+critic, seed 0: collapsed: it is collapsed" in text
+    assert "other, seed 0: unknown" not in text
+
+
+def test_labels_are_exchanged_on_the_first_screen_too(measured):
+    assert "What the labels are worth, in labels of the twin" in render([measured])
+
+
+def test_the_first_screen_is_at_most_a_hundred_columns_wide(measured, critics):
+    for folder in (measured, critics):
+        assert max(map(len, render([folder]).splitlines())) <= 100

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench.report import TEXT_FORMATS, load
+from segbench.report.formats.layout import whole, with_class_tables
+from segbench.store.record import Evaluated, PerClass, Settled
+
+from .conftest import lines_of
+
+TEXT = ("table", "markdown", "latex")
+
+
+def test_scored_label_maps_have_dashes_for_their_cost_and_a_note(folder, whole_text):
+    (results, costs) = lines_of(whole_text(folder), "mmseg (b)")
+    assert results.split()[2:] == ["65.00", "±", "-", "1", "90.00", "-", "-", "-"]
+    assert set(costs.split()[2:]) == {"-"}
+    assert "(b) label maps made elsewhere and only scored here" in whole_text(folder)
+
+
+def test_overrides_are_marked_and_explained(folder, whole_text):
+    assert "(a) overrides the benchmark's protocol: optimizer.lr" in whole_text(folder)
+
+
+def test_rankings_under_different_conditions_stand_apart_and_warn(trained, results, whole_text):
+    cpu = {"device": "cpu", "device_name": "Xeon", "threads": 2}
+    text = whole_text(results(trained("unet"), trained("fpn", environment=cpu)))
+    assert text.count("camvid / camvid\n") == 2
+    assert "Rows of different rankings above were measured under different conditions" in text
+
+
+def test_protocols_that_differ_are_stated(trained, results, whole_text):
+    text = whole_text(results(trained("unet"), trained("fpn", protocol={"budget": {"epochs": 3}})))
+    assert "protocol: budget.epochs=3" in text
+
+
+def test_a_corrupt_record_is_named(trained, results, whole_text):
+    root = results(trained())
+    (root / "camvid" / "0123456789abcdef.json").write_text("{")
+    assert "Not read:" in whole_text(root)
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_every_verdict_of_trouble_has_its_reason(critics, format, whole_text):
+    text = whole_text(critics, format)
+    assert "unet+critic, seed 1: saturated: it is saturated" in text
+    assert "healthy: it is" not in text
+
+
+def test_seeds_that_share_a_verdict_are_named_together(adversarial, results, whole_text):
+    text = whole_text(results(*(adversarial(seed=seed, verdict="collapsed") for seed in range(3))))
+    assert "unet+critic, seed 0: collapsed: it is collapsed (so are seeds 1, 2)" in text
+
+
+def test_cells_that_only_serve_others_are_counted(critics, whole_text):
+    text = " ".join(whole_text(critics).split())
+    assert "Not in the rankings: 2 auxiliary cells that serve others" in text
+
+
+def test_what_could_have_made_times_wrong_is_said(measured, whole_text):
+    text = " ".join(whole_text(measured).split())
+    assert "Timing: 1 other process computed on the device" in text
+    assert "Timing: the device slowed its clock: sw power cap." in text
+    assert "Timing: never steady in warm-up: unet" in text
+    assert "Timed with 2 threads at a load of the machine of 2.5." in text
+
+
+def test_a_row_trained_as_long_as_another_says_how_long(trained, adversarial, results, whole_text):
+    def longer(seed, seconds):
+        recipe = {"protocol": {"budget": {"epochs": None, "like": "unet+critic"}}, "overrides": ("budget",)}
+        return trained("unet@time", seed, fields={"settled": Settled(seconds=seconds)}, **recipe)
+
+    text = whole_text(results(trained("unet"), adversarial(), longer(0, 41.2), longer(1, 45.0)))
+    assert "trained 41.2 to 45.0 s, as long as unet+critic" in text
+    assert "unet@time (a)" in text
+    assert text.count("camvid / camvid\n") == 1
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_classes_have_a_table_where_it_is_asked_for(trained, results, format):
+    evaluated = Evaluated(split="test", images=233, classes=["sky", "road", "car"])
+    report = load([results(trained("unet", fields={"evaluated": evaluated}))])
+    assert "road" not in TEXT_FORMATS[format](whole(report))
+    text = TEXT_FORMATS[format](with_class_tables(whole(report), report)).replace("|", "").replace("&", "")
+    assert ["road", "30.00"] in [line.split()[:2] for line in text.splitlines()]
+
+
+def test_a_table_of_too_many_classes_is_left_to_json(trained, results):
+    many = PerClass(iou=[0.5] * 26)
+    report = load([results(trained("unet", fields={"per_class": many}))])
+    text = TEXT_FORMATS["table"](with_class_tables(whole(report), report))
+    assert "IoU by class" not in text
+    assert "No table of classes: 26 are more than 25; JSON has them all." in text
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_intervals_tiers_and_verdicts_stand_where_they_were_counted(measured, format, whole_text):
+    text = " ".join(whole_text(measured, format).replace("{[}", "[").split())
+    assert "95 % interval" in text.replace("\\%", "%")
+    assert "tier" in text
+    assert "Interval: 95" in text
+    assert "undecided" in text or "better" in text
+    assert "No interval" not in text
