@@ -9,6 +9,7 @@ from segbench.errors import RecordError, nearest
 from segbench.store.counts import read_counts
 from segbench.store.folder import RecordProblem, is_stranger, read_record, record_files
 
+from . import cell_spec
 from .conditions import conditions
 
 if TYPE_CHECKING:
@@ -34,6 +35,25 @@ class Sources:
     folders: tuple[Path, ...]
     problems: tuple[RecordProblem, ...]
     cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
+
+    @property
+    def ranked(self) -> tuple[Record, ...]:
+        """The finished records that belong into a ranking."""
+        return tuple(record for record in self._finished if not cell_spec.is_auxiliary(record))
+
+    @property
+    def auxiliary(self) -> tuple[Record, ...]:
+        """The finished records of cells that only serve others."""
+        return tuple(record for record in self._finished if cell_spec.is_auxiliary(record))
+
+    @property
+    def without_result(self) -> tuple[Record, ...]:
+        """The records of cells that failed, timed out or were skipped."""
+        return tuple(record for record in self.records if record.status != "ok")
+
+    @property
+    def _finished(self) -> list[Record]:
+        return [record for record in self.records if record.status == "ok"]
 
     def counts(self, record: Record) -> Counts:
         """Read the counts of an ok record; RecordError if they are missing, damaged or do not add up."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
 from segbench.report.formats.text import terminal_table, wrapped
-from segbench.report.ranking.comparable import counted
+from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
@@ -125,7 +125,7 @@ def rescore(folders: Sequence[Path], conventions: Sequence[str], benchmark: str 
     """
     sources = read_sources(folders, benchmark)
     names = tuple(name for name in CONVENTIONS if name == REFERENCE or name in conventions)
-    rankings = [_ranking(group, sources, names) for group in rank_records(sources).groups]
+    rankings = [_ranking(group, sources, names) for group in rank_records(sources)]
     found = tuple(ranking for ranking in rankings if ranking.rows or ranking.set_aside)
     if not any(ranking.rows for ranking in found):
         reasons = "".join(f"\n  {reason}" for ranking in found for reason in ranking.set_aside)
@@ -169,7 +169,7 @@ def closing_sentence(rescoring: Rescoring) -> str:
 
 def _ranking(group: Group, sources: Sources, conventions: tuple[str, ...]) -> Ranking:
     segmenting = [row for row in group.rows if not row.generates_images]
-    found = [counted(row, sources) for row in segmenting]
+    found = [read_counts(row, sources) for row in segmenting]
     rows = tuple(
         Rescored(label, row, {name: _scores(name, counts) for name in conventions})
         for label, row, (counts, _) in zip(_labels(segmenting), segmenting, found, strict=True)

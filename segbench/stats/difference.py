@@ -90,12 +90,12 @@ class Difference(Estimate):
 
 def difference(evidence: Evidence, one: str, other: str, *, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
     """Return score(one) - score(other) of the evidence; StatisticsError as `crossed_draws`."""
-    return drawn_difference(crossed_draws(evidence.of(one, other), resamples, seed), one, other)
+    return difference_from_draws(crossed_draws(evidence.of(one, other), resamples, seed), one, other)
 
 
 def estimate(evidence: Evidence, method: str, *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
     """Return the score of one method; StatisticsError as `crossed_draws`."""
-    return drawn_estimate(crossed_draws(evidence.of(method), resamples, seed), method)
+    return estimate_from_draws(crossed_draws(evidence.of(method), resamples, seed), method)
 
 
 def class_differences(
@@ -111,11 +111,11 @@ def class_differences(
     for place in range(grouped.num_classes):
         alone = grouped.of_classes([place])
         there = (alone.whole > 0).any(axis=2).all() and (alone.whole > 0).any(axis=(0, 1, 3)).sum() > 1
-        found.append(drawn_difference(score(alone, drawn, len(evidence.images)), one, other) if there else None)
+        found.append(difference_from_draws(score(alone, drawn, len(evidence.images)), one, other) if there else None)
     return found
 
 
-def drawn_difference(draws: Draws, one: str, other: str) -> Difference:
+def difference_from_draws(draws: Draws, one: str, other: str) -> Difference:
     """Return what `difference` does, from draws made once for many pairs."""
     places = [draws.methods.index(one), draws.methods.index(other)]
     observed = draws.observed[places[0]] - draws.observed[places[1]]
@@ -142,7 +142,7 @@ def _shares_won(drawn: NDArray[np.float64], seed_shares: NDArray[np.float64]) ->
     return np.asarray(np.rint(won * halves) / halves)
 
 
-def drawn_estimate(draws: Draws, method: str) -> Estimate:
+def estimate_from_draws(draws: Draws, method: str) -> Estimate:
     """Return what `estimate` does, from draws made once for many methods."""
     place = draws.methods.index(method)
     observed = draws.observed[place]

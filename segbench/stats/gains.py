@@ -14,7 +14,7 @@ import numpy as np
 from segbench.errors import StatisticsError
 
 from .bootstrap import RESAMPLES, crossed_draws
-from .difference import difference, drawn_difference
+from .difference import difference, difference_from_draws
 from .evidence import boundary_evidence, common_seeds, iou_evidence
 from .scores import boundary_f1_by_image, means, ratio, scores
 from .summary import Interval, Summary, summarize
@@ -104,7 +104,7 @@ def class_contribution(
     evidence = iou_evidence({"one": one, "other": other})
     others = np.isin(np.arange(evidence.num_classes), list(classes), invert=True)
     alone = replace(evidence, hits=np.where(others, 0, evidence.hits))
-    return drawn_difference(crossed_draws(alone, resamples, seed), "one", "other")
+    return difference_from_draws(crossed_draws(alone, resamples, seed), "one", "other")
 
 
 def with_part_of(counts: Counts, donor: Counts, part: CountedPart) -> Counts:
@@ -202,7 +202,7 @@ def _added(draws: Draws, alone: str, rest: str) -> Difference:
         observed=np.stack([observed, without_observed]),
         scores=np.stack([scores, without], axis=1),
     )
-    return drawn_difference(two, "with", "without")
+    return difference_from_draws(two, "with", "without")
 
 
 def _mean_of(draws: Draws, *methods: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from .difference import drawn_estimate
+from .difference import estimate_from_draws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,7 +133,7 @@ def _ends(scores: Draws, averaging: Series, doublings: Series, level: float) -> 
     """Return the places between which the method's score, the first of `scores`, is not told apart from the curve."""
     places, along = _places(doublings)
     drawn = _combined(scores, np.hstack([np.ones((len(places), 1)), -along @ averaging]))
-    intervals = np.array([drawn_estimate(drawn, name).interval(level) for name in drawn.methods])
+    intervals = np.array([estimate_from_draws(drawn, name).interval(level) for name in drawn.methods])
     return _first_not_above(intervals[:, 0], places), _last_not_below(intervals[:, 1], places)
 
 

@@ -15,7 +15,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from .bootstrap import RESAMPLES, crossed_draws
-from .difference import drawn_difference
+from .difference import difference_from_draws
+from .summary import Interval
 from .variance import Components
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .bootstrap import Draws
     from .difference import Difference
     from .evidence import Evidence
-    from .summary import Interval
 
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
@@ -38,10 +38,11 @@ MARGIN = 0.005
 class Judgement:
     """What may be said of a difference among the family of comparisons it was made with.
 
-    `level` is the confidence after Holm's adjustment and `interval` the one at that level. `smallest_effect` is what
-    this design could have seen with 80 % power at that level. `seeds_needed` are the seeds in all that would settle it
-    if estimate and variances stayed (the present number if it is settled); None where 100 would not, so that more
-    images are needed, and with one seed, which tells nothing of how seeds differ.
+    `level` is the confidence after Holm's adjustment and `interval` the one at that level, cut where no difference of
+    two scores in [0, 1] can be. `smallest_effect` is what this design detects with 80 % power at that level.
+    `seeds_needed` are the seeds in all that would decide it if estimate and variances stayed the same (the present
+    number if it is decided); None where 100 would not, so that more images are needed, and with one seed, which tells
+    nothing of how seeds differ.
     """
 
     difference: Difference
@@ -71,7 +72,7 @@ def _judgement(found: Difference, margin: float, level: float) -> Judgement:
     return Judgement(
         found,
         level,
-        interval,
+        Interval(max(interval.low, -1.0), min(interval.high, 1.0)),
         _verdict(interval, margin) if found.seeds > 1 else "undecided",
         smallest_effect(found.components, level),
         seeds_needed(Question(found.estimate, margin, level), found.components),
@@ -95,14 +96,14 @@ def tiers(
     tier starts the next one; so methods of one tier were not told apart from its first, which is not to say that they
     are as good. StatisticsError as `crossed_draws`.
     """
-    return drawn_tiers(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
+    return tiers_from_draws(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
 
 
-def drawn_tiers(draws: Draws, *, margin: float = MARGIN, level: float = 0.95) -> dict[str, int]:
+def tiers_from_draws(draws: Draws, *, margin: float = MARGIN, level: float = 0.95) -> dict[str, int]:
     """Return what `tiers` does, from draws made once for intervals and tiers."""
     means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
     ranking = sorted(means, key=lambda method: (-means[method], method))
-    pairs = {pair: drawn_difference(draws, *pair) for pair in combinations(ranking, 2)}
+    pairs = {pair: difference_from_draws(draws, *pair) for pair in combinations(ranking, 2)}
     verdicts = {pair: found.verdict for pair, found in judge(pairs, margin=margin, level=level).items()}
     return _walk(ranking, verdicts)
 

@@ -133,7 +133,7 @@ def test_a_file_gets_what_stdout_would_get(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["better", "plane"], "there are: better, broken, plain. Did you mean 'plain'?"),
-        (["better", "broken"], "'broken' has no result to compare (seeds 0, 1, 2 failed: the loss is NaN)"),
+        (["better", "broken"], "'broken' has no result (seeds 0, 1, 2 failed: the loss is NaN)"),
         (["better", "better"], "cannot be compared with itself"),
         (["better", "plain", "nowhere"], "no results folder at nowhere"),
         (["better", "plain", "--benchmark", "tin"], "Did you mean 'tiny'?"),
@@ -159,5 +159,5 @@ def test_no_network_library_is_needed():
     environment = {**os.environ, "COLUMNS": "20", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Judged" not in done.stdout
+    assert "Family" not in done.stdout
     assert "better is better than plain" in done.stdout

@@ -21,13 +21,13 @@ def counts_of(folder, seed):
     return folder / record.benchmark / record.key / COUNTS
 
 
-def test_a_record_with_damaged_counts_is_set_aside_and_listed(folder):
+def test_a_record_with_damaged_counts_is_ignored_and_listed(folder):
     counts_of(folder, 1).write_bytes(b"no parquet")
     report = load([folder])
     assert [row.seeds for group in report.groups for row in group.rows] == [(0,)]
     (problem,) = report.problems
     assert problem.path == counts_of(folder, 1).parent.with_suffix(".json")
-    assert "set aside for its counts: cannot read the counts" in str(problem)
+    assert "ignored because of its counts: cannot read the counts" in str(problem)
 
 
 def test_counts_that_do_not_add_up_set_their_record_aside(trained, counted, results):
@@ -61,6 +61,6 @@ def test_nothing_is_changed_in_the_folder(folder):
 
 def test_rankings_alone_read_no_counts(folder):
     counts_of(folder, 1).write_bytes(b"no parquet")
-    (group,) = rank_records(read_sources([folder])).groups
+    (group,) = rank_records(read_sources([folder]))
     assert group.rows[0].seeds == (0, 1)
     assert group.rows[0].statistics.interval is None

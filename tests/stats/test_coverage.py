@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segbench.stats.bootstrap import crossed_draws
-from segbench.stats.difference import drawn_difference, drawn_estimate
+from segbench.stats.difference import difference_from_draws, estimate_from_draws
 from segbench.stats.verdict import judge
 
 from .leaderboards import World, leaderboard
@@ -53,14 +53,14 @@ def _tried(world, generator, resamples):
     evidence, truth = leaderboard(world, generator)
     draws = crossed_draws(evidence, resamples, seed=int(generator.integers(2**32)))
     first, *others = evidence.methods
-    differences = {method: drawn_difference(draws, method, first) for method in others}
+    differences = {method: difference_from_draws(draws, method, first) for method in others}
     gains = dict(zip(others, truth[1:] - truth[0], strict=True))
     judged = judge(differences, margin=0.0)
     scores = dict(zip(evidence.methods, truth, strict=True))
     return (
         np.mean([holds(differences[method].interval(), gains[method]) for method in others]),
         np.mean([holds(differences[method].interval(1 - 0.05 / len(others)), gains[method]) for method in others]),
-        np.mean([holds(drawn_estimate(draws, method).interval(), score) for method, score in scores.items()]),
+        np.mean([holds(estimate_from_draws(draws, method).interval(), score) for method, score in scores.items()]),
         any(is_false(judged[method].verdict, gains[method]) for method in others),
     )
 

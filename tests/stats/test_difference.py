@@ -17,9 +17,9 @@ from segbench.stats.difference import (
     EXACT_UP_TO,
     class_differences,
     difference,
-    drawn_difference,
-    drawn_estimate,
+    difference_from_draws,
     estimate,
+    estimate_from_draws,
     sign_flip_floor,
     sign_flip_p,
 )
@@ -119,8 +119,10 @@ def test_hits_added_in_proportion_to_both_methods_leave_their_difference(seed, a
 def test_draws_made_once_give_what_each_pair_gives_by_itself():
     found = made()
     draws = crossed_draws(found, 300)
-    assert drawn_difference(draws, "method 2", "method 0") == difference(found, "method 2", "method 0", resamples=300)
-    assert drawn_estimate(draws, "method 1") == estimate(found, "method 1", resamples=300)
+    assert difference_from_draws(draws, "method 2", "method 0") == difference(
+        found, "method 2", "method 0", resamples=300
+    )
+    assert estimate_from_draws(draws, "method 1") == estimate(found, "method 1", resamples=300)
 
 
 def test_the_interval_of_a_score_is_that_of_its_seeds_where_images_are_equal():

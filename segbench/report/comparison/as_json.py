@@ -11,12 +11,17 @@ from segbench.stats.gains import LOWER_IS_BETTER
 from segbench.store.record import stage_in_files
 
 if TYPE_CHECKING:
+    from segbench.report.ranking.differences import Contrast, Relation
     from segbench.stats.difference import Difference
     from segbench.stats.gains import ImageGain, ScoreDifference
 
     from .compare import Comparisons, MethodComparison
-    from .family import Contrast, CostComparison
+    from .costs import CostComparison
     from .gains import ClassGain, Gains, PartGain
+
+
+# How contrasts have been called since the first version of this format.
+ROLES: dict[Relation, str] = {"claim": "claim", "opponent": "opponent", "placebo's gain": "placebo", "placebo": "left"}
 
 
 def to_json(comparisons: Comparisons) -> str:
@@ -26,7 +31,7 @@ def to_json(comparisons: Comparisons) -> str:
     each comparison:
 
     - `one`, `other`: the names; `benchmark`, `dataset`, `fingerprint`, `subset`, `split`, `images`, `groups` (in how
-      many the images are drawn, null: each alone), `seeds`, `device`, `definition` (the passport of mIoU),
+      many the images are drawn, null: each alone), `seeds`, `device`, `definition` (id and version of mIoU),
       `resamples`, `margin`, `level`, `relation`, `overrides` (protocol keys that each changes), `notes`, `set_aside`.
     - `miou`: `one` and `other` as `{mean, sd, n}`; `by_seed`: `{seed, one, other, difference}`.
     - `contrasts`: those judged together, the first of them one - other: `role` ("claim", "opponent", "placebo",
@@ -66,7 +71,7 @@ def _comparison(found: MethodComparison) -> dict[str, Any]:
 
 
 def _identity(found: MethodComparison) -> dict[str, Any]:
-    group, settings, difference = found.pair.group, found.settings, found.claim.difference
+    group, settings, difference = found.ranking.group, found.settings, found.claim.difference
     one, other = found.names
     return {
         "one": one,
@@ -85,16 +90,19 @@ def _identity(found: MethodComparison) -> dict[str, Any]:
         "margin": settings.margin,
         "level": settings.level,
         "relation": found.relation,
-        "overrides": {"one": list(found.pair.one.overrides), "other": list(found.pair.other.overrides)},
+        "overrides": {"one": list(found.ranking.one.overrides), "other": list(found.ranking.other.overrides)},
         "notes": list(found.notes),
-        "set_aside": list(found.set_aside),
+        "set_aside": list(found.ignored),
     }
 
 
 def _contrast(contrast: Contrast) -> dict[str, Any]:
     difference, judgement = contrast.difference, contrast.judgement
     return {
-        **contrast.member._asdict(),
+        "role": ROLES[contrast.relation],
+        "one": contrast.row.method,
+        "other": contrast.other.method,
+        "terms": contrast.terms,
         "seeds": list(difference.by_seed),
         "difference": difference.estimate,
         "level": judgement.level,

@@ -1,4 +1,4 @@
-"""Two methods beside each other: what is surely different between them, where it lies, and what it costs."""
+"""Compare two methods: how sure their difference is, where it lies, and what it costs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,26 @@ from segbench.stats.evidence import iou_evidence
 from segbench.stats.gains import score_differences, seed_scores
 from segbench.stats.summary import summarize
 
-from .family import DEFAULTS, compare_costs, failures_of, find_pairs, is_trained_like, judged_family, narrowed
+from .costs import compare_costs
+from .family import DEFAULTS, judge_methods
 from .gains import find_gains
+from .rankings import describe_failures, find_rankings, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from segbench.report.ranking.groups import Report
+    from segbench.report.ranking.differences import Contrast
+    from segbench.report.ranking.groups import Group
     from segbench.report.ranking.rows import Row
     from segbench.report.records import Sources
     from segbench.stats.gains import ScoreDifference
     from segbench.stats.summary import Summary
 
-    from .family import Contrast, CostComparison, Family, Pair, Settings
+    from .costs import CostComparison
+    from .family import Family, Settings
     from .gains import Gains
+    from .rankings import SharedRanking
 
 
 OTHER_SCORES = ("boundary_iou", "boundary_f1", "per_image_miou", "pixel_accuracy", "ece", "nll", "brier")
@@ -40,12 +45,11 @@ class MethodComparison:
     """All that is said of A against B in one ranking.
 
     `clusters` is the number of groups in which images are drawn, None where each is drawn alone. The first of
-    `contrasts` is A - B. `miou` holds the scores of A and of B by seed, `definition` the id of their
-    passport. `relation` says what B is to A, `notes` what else a reader must know, `set_aside` which records were not
-    used and why.
+    `contrasts` is A - B. `miou` holds the scores of A and of B by seed, `definition` the id of their definition.
+    `relation` says what B is to A, `notes` what else a reader must know, `ignored` which records were not used and why.
     """
 
-    pair: Pair
+    ranking: SharedRanking
     settings: Settings
     definition: str
     clusters: int | None
@@ -56,12 +60,12 @@ class MethodComparison:
     cost: CostComparison
     gains: Gains
     notes: tuple[str, ...]
-    set_aside: tuple[str, ...]
+    ignored: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, str]:
         """The names of A and of B."""
-        return self.pair.one.method, self.pair.other.method
+        return self.ranking.one.method, self.ranking.other.method
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -82,8 +86,8 @@ class MethodComparison:
     @property
     def triplets(self) -> tuple[tuple[Contrast, Contrast], ...]:
         """For each placebo of A: what it gains over B, and what is left of A's gain over it."""
-        placebos = {found.member.one: found for found in self.contrasts if found.member.role == "placebo"}
-        return tuple((placebos[left.member.other], left) for left in self.contrasts if left.member.role == "left")
+        gains = {found.row.name: found for found in self.contrasts if found.relation == "placebo's gain"}
+        return tuple((gains[left.other.name], left) for left in self.contrasts if left.relation == "placebo")
 
 
 class Comparisons(NamedTuple):
@@ -108,13 +112,12 @@ def compare_methods(
     Raises RecordError if there are no records, a name is unknown or a method has no result; StatisticsError, with the
     field that differs, if they must not be compared or too little is left to compare.
     """
-    sources = read_sources(directories, benchmark)
-    report = narrowed(rank_records(sources), dataset, subset)
-    pairs, refused = find_pairs(report, *names)
+    sources = narrow(read_sources(directories, benchmark), dataset, subset)
+    rankings, refused = find_rankings(sources, rank_records(sources), *names)
     found = []
-    for pair in pairs:
+    for ranking in rankings:
         try:
-            found.append(_compared(pair, report, sources, settings))
+            found.append(_compare(ranking, sources, settings))
         except SegbenchError as error:
             refused.append(str(error))
     if not found:
@@ -122,28 +125,24 @@ def compare_methods(
     return Comparisons(tuple(found), tuple(refused), sources.folders)
 
 
-def _compared(pair: Pair, report: Report, sources: Sources, settings: Settings) -> MethodComparison:
-    family = judged_family(pair, sources, settings)
-    one, other = family.one, family.other
-    evidence = iou_evidence({"one": one, "other": other})
-    names = pair.one.classes or pair.other.classes
-    differing = {name: definition_obstacles(pair.one, pair.other, name) for name in OTHER_SCORES}
+def _compare(ranking: SharedRanking, sources: Sources, settings: Settings) -> MethodComparison:
+    _, one, other = ranking
+    family = judge_methods(ranking, sources, settings)
+    counts = family.one, family.other
+    evidence = iou_evidence({"one": family.one, "other": family.other})
     return MethodComparison(
-        pair=pair,
+        ranking=ranking,
         settings=settings,
-        definition=_definition(pair.one),
+        definition=_definition(one),
         clusters=None if evidence.clusters is None else len(set(evidence.clusters)),
-        relation=_relation(pair.one, pair.other),
+        relation=_relation(one, other),
         miou=(seed_scores(evidence, "one"), seed_scores(evidence, "other")),
         contrasts=family.contrasts,
-        scores=tuple(score_differences(OTHER_SCORES, one, other, level=settings.level, resamples=settings.resamples)),
-        cost=compare_costs(pair.one, pair.other, tuple(one)),
-        gains=find_gains(one, other, names, settings.images, settings.resamples),
-        notes=(
-            *_notes(pair, report, family),
-            *(f"Left out: {refusal(pair.one, pair.other, found)}" for found in differing.values() if found),
-        ),
-        set_aside=family.set_aside,
+        scores=tuple(score_differences(OTHER_SCORES, *counts, level=settings.level, resamples=settings.resamples)),
+        cost=compare_costs(one, other, tuple(family.one)),
+        gains=find_gains(*counts, one.classes or other.classes, settings.images, settings.resamples),
+        notes=tuple(_notes(ranking, sources, family)),
+        ignored=family.ignored,
     )
 
 
@@ -159,24 +158,36 @@ def _relation(one: Row, other: Row) -> str:
     if one.method == other.twin:
         return f"{ours} is the twin of {theirs}: the same without the claimed part."
     if other.placebo_of == ours:
-        return f"{theirs} is a placebo of {ours}: its critic is broken on purpose."
+        return f"{theirs} is a placebo of {ours}: its discriminator is broken on purpose."
     if one.placebo_of == theirs:
-        return f"{ours} is a placebo of {theirs}: its critic is broken on purpose."
-    if is_trained_like(other, ours):
-        return f"{theirs} was given as many seconds of training as {ours} was measured to take."
+        return f"{ours} is a placebo of {theirs}: its discriminator is broken on purpose."
+    if other.as_long_as == ours:
+        return f"{theirs} was trained for as many seconds as {ours} took."
     if theirs in one.against or ours in other.against:
-        return f"The benchmark claims something of {ours if theirs in one.against else theirs} against the other."
+        return f"A claim of the benchmark compares {ours} with {theirs}."
     twin = f"the twin of {ours} is {one.twin}" if one.twin else f"{ours} has no twin"
-    return f"{theirs} is not the twin of {ours} ({twin}), and no claim names both: they may differ in several things."
+    return f"{theirs} is not the twin of {ours} ({twin}), and no claim names both: they may differ in several parts."
 
 
-def _notes(pair: Pair, report: Report, family: Family) -> Iterable[str]:
-    for row, partner in ((pair.one, pair.other), (pair.other, pair.one)):
+def _notes(ranking: SharedRanking, sources: Sources, family: Family) -> Iterable[str]:
+    group, one, other = ranking
+    for row, partner in ((one, other), (other, one)):
         yield from (f"{row.method}: {note}" for note in row.notes)
-        if alone := [str(seed) for seed in row.seeds if seed not in partner.seeds]:
-            yield f"{row.method}: left out for want of a partner: seed{'s' * (len(alone) > 1)} {', '.join(alone)}"
-        yield from failures_of(report, pair.group, row.method)
+        yield from _unpaired_seeds(row, partner)
+        yield from describe_failures(sources, group, row.method)
     yield from family.left_out
-    if any(row.placebo_of == pair.other.method for row in pair.group.rows):
-        ours, theirs = pair.one.method, pair.other.method
-        yield f"What placebos leave of the gain of {theirs}: see `segbench compare {theirs} {ours}`"
+    if _has_placebos(other, group):
+        yield f"Placebos of {other.method}: see `segbench compare {other.method} {one.method}`"
+    for name in OTHER_SCORES:
+        if found := definition_obstacles(one, other, name):
+            yield f"Not compared: {refusal(one, other, found)}"
+
+
+def _unpaired_seeds(row: Row, partner: Row) -> Iterable[str]:
+    if alone := [str(seed) for seed in row.seeds if seed not in partner.seeds]:
+        which, they = ("this seed", "seed") if len(alone) == 1 else ("these seeds", "seeds")
+        yield f"{row.method}, {they} {', '.join(alone)} ignored: {partner.method} has no result for {which}"
+
+
+def _has_placebos(row: Row, group: Group) -> bool:
+    return any(one.placebo_of == row.method for one in group.rows)

@@ -44,23 +44,23 @@ class Obstacle(NamedTuple):
     other: str
     remedy: str
 
-    def told(self, one: str, other: str) -> str:
-        """Return it in words, for methods of these names."""
+    def describe(self, one: str, other: str) -> str:
+        """Return it in words, with the names of the two methods."""
         return f"{self.field}: {self.one} ({one}) and {self.other} ({other})"
 
 
-class Counted(NamedTuple):
-    """The counts of a row by seed, and what was set aside, each with its reason."""
+class RowCounts(NamedTuple):
+    """The counts of a row by seed, and which of its records were ignored, each with its reason."""
 
     counts: dict[int, Counts]
-    set_aside: tuple[str, ...]
+    ignored: tuple[str, ...]
 
 
 def obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
     """Return why two rows must not be compared by a score, what matters most first; empty if they may be.
 
     They must agree in benchmark, data, split, classes, the definition of the score, the conditions, and the protocol
-    but for the keys that a method overrides. What one of them does not tell is left out of account.
+    but for the keys that a method overrides. What one of them does not record is not compared.
     """
     found = [*_of_data(one, other), *definition_obstacles(one, other, score)]
     if one.conditions is not None and other.conditions is not None:
@@ -71,21 +71,21 @@ def obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
 
 def refusal(one: Row, other: Row, found: Sequence[Obstacle]) -> str:
     """Return the message that names the fields in which two rows differ."""
-    told = "; ".join(obstacle.told(one.method, other.method) for obstacle in found)
+    differences = "; ".join(obstacle.describe(one.method, other.method) for obstacle in found)
     remedies = ", and ".join(dict.fromkeys(obstacle.remedy for obstacle in found))
-    return f"{one.method!r} and {other.method!r} must not be compared, for they differ in {told}; {remedies}"
+    return f"{one.method!r} and {other.method!r} cannot be compared because they differ in {differences}; {remedies}"
 
 
-def counted(row: Row, sources: Sources) -> Counted:
-    """Read the counts of a row's records; one whose counts cannot be read or are not its own is set aside."""
+def read_counts(row: Row, sources: Sources) -> RowCounts:
+    """Read the counts of a row's records; one whose counts cannot be read or are not its own is ignored."""
     counts: dict[int, Counts] = {}
-    set_aside = []
+    ignored = []
     for record in row.records:
         try:
-            counts[record.seed] = own_counts(record, sources)
+            counts[record.seed] = read_own_counts(record, sources)
         except RecordError as error:
-            set_aside.append(f"{row.method}, seed {record.seed}: {error}")
-    return Counted(counts, tuple(set_aside))
+            ignored.append(f"{row.method}, seed {record.seed}: {error}")
+    return RowCounts(counts, tuple(ignored))
 
 
 def check_same_truth(cells: Mapping[str, Mapping[int, Counts]]) -> None:
@@ -107,7 +107,7 @@ def _other_truth(one: Counts, other: Counts) -> str | None:
     return next((image for image, pixels in ours if theirs.get(image, pixels) != pixels), None)
 
 
-def own_counts(record: Record, sources: Sources) -> Counts:
+def read_own_counts(record: Record, sources: Sources) -> Counts:
     """Return a record's counts; RecordError if they are of another split, other classes or other predictions."""
     counts = sources.counts(record)
     claimed, found = record.scores.miou if record.scores else None, miou(counts.confusion.sum(axis=0))
@@ -124,7 +124,9 @@ def own_counts(record: Record, sources: Sources) -> Counts:
             f"mIoU {claimed:.6f} in the record and {'none' if found is None else f'{found:.6f}'} in the counts"
         )
     if faults:
-        raise RecordError(f"its counts are not its own ({'; '.join(faults)}); delete the record and run the cell again")
+        raise RecordError(
+            f"its counts belong to something else ({'; '.join(faults)}); delete the record and run the cell again"
+        )
     return counts
 
 
@@ -140,7 +142,7 @@ def _of_data(one: Row, other: Row) -> Iterable[Obstacle]:
         ("classes", _SAME_DATA, lambda record: _class_names(record)),
     ]
     for name, remedy, read in fields:
-        yield from _apart(name, remedy, _values(one, read), _values(other, read))
+        yield from _compare_values(name, remedy, _values(one, read), _values(other, read))
 
 
 def definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle]:
@@ -149,7 +151,7 @@ def definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle]:
     def read(record: Record) -> str | None:
         return cell_spec.definitions(record).get(score)
 
-    return list(_apart(f"the definition of {score}", _AGAIN, _values(one, read), _values(other, read)))
+    return list(_compare_values(f"the definition of {score}", _AGAIN, _values(one, read), _values(other, read)))
 
 
 def _of_conditions(one: Conditions, other: Conditions) -> Iterable[Obstacle]:
@@ -165,7 +167,7 @@ def _of_conditions(one: Conditions, other: Conditions) -> Iterable[Obstacle]:
         ("timing budget", lambda where: where.timing_budget),
     ]
     for name, read in fields:
-        yield from _apart(name, _SAME_CONDITIONS, _known([read(one)]), _known([read(other)]))
+        yield from _compare_values(name, _SAME_CONDITIONS, _known([read(one)]), _known([read(other)]))
 
 
 def _of_protocol(one: Record, other: Record) -> Iterable[Obstacle]:
@@ -178,7 +180,7 @@ def _of_protocol(one: Record, other: Record) -> Iterable[Obstacle]:
             )
 
 
-def _apart(name: str, remedy: str, one: list[str], other: list[str]) -> Iterable[Obstacle]:
+def _compare_values(name: str, remedy: str, one: list[str], other: list[str]) -> Iterable[Obstacle]:
     if one and other and len({*one, *other}) > 1:
         yield Obstacle(name, " and ".join(one), " and ".join(other), remedy)
 
@@ -188,7 +190,7 @@ def _values(row: Row, read: Callable[[Record], object]) -> list[str]:
 
 
 def _known(values: Iterable[object]) -> list[str]:
-    """Return the distinct values that are told, in their order."""
+    """Return the distinct values that are known, in their order."""
     return list(dict.fromkeys(str(value) for value in values if value is not None))
 
 

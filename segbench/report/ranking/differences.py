@@ -1,15 +1,20 @@
-"""Methods beside those they must be compared with: their twins, others that claims name, and their placebos."""
+"""Comparisons of the rows of a ranking: their difference of mIoU, judged together with others of one family.
+
+A family are the differences whose verdicts hold at once: the chance of any false "better" or "worse" among them is at
+most 5 % (Holm). `segbench report` judges all differences of a ranking as one family, `segbench compare` those that
+concern the two methods it is given. Both judge them here, so what they print of the same two methods differs in the
+level of the interval only.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.stats.summary import Interval, Summary, summarize
-from segbench.stats.verdict import judge
+from segbench.stats.verdict import MARGIN, judge
 
-from .intervals import unique_names
 from .timings import speed_ratio
 
 if TYPE_CHECKING:
@@ -19,27 +24,44 @@ if TYPE_CHECKING:
     from segbench.stats.timing import Ratio
     from segbench.stats.verdict import Judgement
 
-    from .intervals import Drawn
+    from .intervals import RankingDraws
     from .rows import Row
 
 
-Relation = Literal["twin", "claim", "placebo", "none"]
+# Why two rows are compared: the other is the twin of the row, a claim names it, it was trained for equal seconds or is
+# the twin beside such a one, it is a placebo of the row, or the row is a placebo of the method that is compared with
+# the other.
+Relation = Literal["twin", "claim", "opponent", "placebo", "placebo's gain", "none"]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A row of a ranking beside another one, and what may be said of their difference of mIoU.
+# What is known of the budgets with which two methods were trained.
+Terms = Literal["equal steps", "equal seconds", "different budgets", "unknown"]
 
-    `relation` tells why: the other is the row's twin, one that a claim compares it with, or its placebo, so that the
-    difference is what is left of the gain; "none" of a row that has a critic and nothing to be compared with.
+
+class Pair(NamedTuple):
+    """A row and the method it is to be compared with; `seeds` are those to use, None for all that both have.
+
     `other` is None if the method `other_name` has no row in the ranking, or several that differ in recipe.
-    `judgement` is None where the counts allow none, and `missing` says why.
     """
 
     row: Row
     other_name: str | None
     relation: Relation
     other: Row | None = None
+    seeds: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A row beside another one; `missing` says why nothing is known of how sure their difference of mIoU is.
+
+    The relation is "none" for a row that has a discriminator and nothing to be compared with.
+    """
+
+    row: Row
+    other_name: str | None
+    relation: Relation
+    other: Row | None
     judgement: Judgement | None = None
     missing: str | None = None
 
@@ -55,11 +77,8 @@ class Comparison:
 
     @property
     def interval(self) -> Interval | None:
-        """The interval of the judgement, cut where no difference of mIoU can be."""
-        if self.judgement is None:
-            return None
-        low, high = self.judgement.interval
-        return Interval(max(low, -1.0), min(high, 1.0))
+        """The interval of the difference at the level of the judgement."""
+        return self.judgement.interval if self.judgement else None
 
     @property
     def is_over_images_only(self) -> bool:
@@ -67,17 +86,22 @@ class Comparison:
         return self.judgement is not None and self.judgement.difference.seeds == 1
 
     @property
+    def terms(self) -> Terms:
+        """Whether both rows were trained for as many measured seconds, or for as many steps."""
+        return "unknown" if self.other is None else compare_terms(self.row, self.other)
+
+    @property
     def time_ratio(self) -> float | None:
         """Seconds of training as a multiple of the other's, over the seeds in common."""
         if self.other is None:
             return None
-        own, others = _train_seconds(self.row), _train_seconds(self.other)
+        own, others = self.row.train_seconds, self.other.train_seconds
         seeds = own.keys() & others.keys()
         total = sum(others[seed] for seed in seeds)
         return sum(own[seed] for seed in seeds) / total if total > 0 else None
 
     def speed_ratio(self, batch: int) -> Ratio | None:
-        """Return how many times as fast as the other's the forward pass is; None if they were not timed in turn."""
+        """Return how many times as fast the forward pass is as the other's; None if not timed in one session."""
         return speed_ratio(self.row.speed, self.other.speed, "forward", batch) if self.other else None
 
     def _by_seed(self) -> dict[int, float]:
@@ -85,26 +109,52 @@ class Comparison:
         return {seed: own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())}
 
 
-def compare_rows(rows: Sequence[Row], draws: Drawn) -> tuple[Comparison, ...]:
-    """Return what the rows of a ranking are compared with: best first, each followed by its placebos.
+@dataclass(frozen=True, kw_only=True)
+class Contrast(Comparison):
+    """A comparison of two rows that was judged."""
 
-    All of them are one family: verdicts hold for all at once.
+    other: Row
+    judgement: Judgement
+
+    @property
+    def difference(self) -> Difference:
+        """The difference in mIoU, with what is known of how sure it is."""
+        return self.judgement.difference
+
+
+def judge_family(
+    pairs: Sequence[Pair], draws: RankingDraws, *, margin: float = MARGIN, level: float = 0.95
+) -> tuple[Comparison, ...]:
+    """Compare pairs of rows, all as one family at this level; those with a difference are Contrasts.
+
+    `margin` is the difference up to which two methods are equivalent, a fraction of 1.
     """
-    found = [comparison for row in _compared(rows) for comparison in _pairs(row, rows)]
-    names = {id(row): name for name, row in zip(unique_names(rows), rows, strict=True)}
     differences: dict[int, Difference] = {}
     missing: dict[int, str] = {}
-    for place, one in enumerate(found):
-        if one.other is None:
+    for place, pair in enumerate(pairs):
+        if pair.other is None:
             continue
         try:
-            differences[place] = draws.difference(names[id(one.row)], names[id(one.other)])
+            differences[place] = draws.difference(pair.row.name, pair.other.name, pair.seeds)
         except StatisticsError as error:
             missing[place] = str(error)
-    judged = judge(differences) if differences else {}
-    return tuple(
-        replace(one, judgement=judged.get(place), missing=missing.get(place)) for place, one in enumerate(found)
-    )
+    judgements = judge(differences, margin=margin, level=level) if differences else {}
+    return tuple(_compare(pair, judgements.get(place), missing.get(place)) for place, pair in enumerate(pairs))
+
+
+def _compare(pair: Pair, judgement: Judgement | None, missing: str | None) -> Comparison:
+    row, other_name, relation, other, _ = pair
+    if other is not None and judgement is not None:
+        return Contrast(row=row, other_name=other_name, relation=relation, other=other, judgement=judgement)
+    return Comparison(row=row, other_name=other_name, relation=relation, other=other, missing=missing)
+
+
+def compare_rows(rows: Sequence[Row], draws: RankingDraws) -> tuple[Comparison, ...]:
+    """Compare the rows of a ranking with their twins, other methods that claims name, and their placebos.
+
+    The best row comes first, each followed by its placebos. All comparisons are one family.
+    """
+    return judge_family([pair for row in _rows_to_compare(rows) for pair in _pairs(row, rows)], draws)
 
 
 def comparison_with_twin(found: Iterable[Comparison], row: Row) -> Comparison | None:
@@ -112,8 +162,19 @@ def comparison_with_twin(found: Iterable[Comparison], row: Row) -> Comparison | 
     return next((one for one in found if one.row is row and one.relation == "twin" and one.other), None)
 
 
-def _compared(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that have something to be compared with, or a critic."""
+def compare_terms(one: Row, other: Row) -> Terms:
+    """Return on what terms two rows were trained: for as many measured seconds, as many steps, or neither."""
+    like, other_like = one.as_long_as, other.as_long_as
+    if like == other.method or other_like == one.method or (like and like == other_like):
+        return "equal seconds"
+    steps, other_steps = _steps(one), _steps(other)
+    if not steps or not other_steps:
+        return "unknown"
+    return "equal steps" if steps == other_steps and len(steps) == 1 else "different budgets"
+
+
+def _rows_to_compare(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that have something to be compared with, or a discriminator."""
     place = {row.method: i for i, row in reversed(list(enumerate(rows)))}
     compared = [row for row in rows if (row.twin or row.against or row.verdicts) and not row.generates_images]
 
@@ -123,15 +184,15 @@ def _compared(rows: Sequence[Row]) -> list[Row]:
     return sorted(compared, key=order)
 
 
-def _pairs(row: Row, rows: Sequence[Row]) -> Iterable[Comparison]:
+def _pairs(row: Row, rows: Sequence[Row]) -> Iterable[Pair]:
     relations: dict[str, Relation] = {row.twin: "twin"} if row.twin else {}
     relations |= {name: "claim" for name in row.against if name != row.twin}
     placebos = [other.method for other in rows if other.placebo_of == row.method]
     relations |= dict.fromkeys(sorted(set(placebos)), "placebo")
     for name, relation in relations.items():
-        yield Comparison(row, name, relation, _only_row(name, rows))
+        yield Pair(row, name, relation, _only_row(name, rows))
     if not relations:
-        yield Comparison(row, None, "none")
+        yield Pair(row, None, "none")
 
 
 def _only_row(method: str, rows: Sequence[Row]) -> Row | None:
@@ -139,5 +200,5 @@ def _only_row(method: str, rows: Sequence[Row]) -> Row | None:
     return named[0] if len(named) == 1 else None
 
 
-def _train_seconds(row: Row) -> dict[int, float]:
-    return {record.seed: record.train.seconds for record in row.records if record.train}
+def _steps(row: Row) -> set[int]:
+    return {record.train.steps for record in row.records if record.train}

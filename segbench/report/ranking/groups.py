@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.conditions import Conditions, complete
 
-from .rows import build_rows, name_recipes
+from .differences import compare_rows
+from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
+from .rows import NO_STATISTICS, Row, complete_notes, sort_into_rows, unique_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from segbench.store.record import Record
 
     from .differences import Comparison
+    from .intervals import CellEvidence, RankingDraws
     from .label_efficiency import Efficiency
-    from .rows import Row
+    from .rows import RowRecords
 
 
 # Before the names of scores among the values that a ranking shares.
@@ -62,15 +65,15 @@ class Group:
     protocol: str
     conditions: Conditions | None
     rows: tuple[Row, ...]
-    comparisons: tuple[Comparison, ...] = ()
-    shared: Mapping[str, Any] = field(default_factory=dict)
+    comparisons: tuple[Comparison, ...]
+    shared: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Report:
     """All that is shown: rankings, cells without a result, files that could not be read, and where all that lies.
 
-    `auxiliary` are finished cells that only served others, such as those of a fold; they are in no ranking.
+    `auxiliary` are finished cells that only serve others, such as those of a fold; they are in no ranking.
     `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
     """
 
@@ -79,20 +82,15 @@ class Report:
     without_result: tuple[Record, ...]
     problems: tuple[RecordProblem, ...]
     folders: tuple[Path, ...]
-    efficiencies: tuple[Efficiency, ...] = ()
+    efficiencies: tuple[Efficiency, ...]
 
 
-def rank_records(sources: Sources) -> Report:
-    """Sort records into rankings; nothing is said of chance yet, see segbench/report/build.py."""
-    finished = [record for record in sources.records if record.status == "ok"]
-    auxiliary = tuple(record for record in finished if cell_spec.is_auxiliary(record))
+def rank_records(sources: Sources, evidence: CellEvidence = NO_EVIDENCE) -> tuple[Group, ...]:
+    """Sort the finished records into rankings; intervals, tiers and verdicts need the evidence of their counts."""
     by_data: dict[Data, list[Record]] = {}
-    for record in finished:
-        if not cell_spec.is_auxiliary(record):
-            by_data.setdefault(_data(record), []).append(record)
-    groups = [group for data in sorted(by_data, key=_order) for group in _groups(data, by_data[data])]
-    without_result = tuple(record for record in sources.records if record.status != "ok")
-    return Report(tuple(groups), auxiliary, without_result, sources.problems, sources.folders)
+    for record in sources.ranked:
+        by_data.setdefault(_data(record), []).append(record)
+    return tuple(group for data in sorted(by_data, key=_order) for group in _groups(data, by_data[data], evidence))
 
 
 def _data(record: Record) -> Data:
@@ -107,7 +105,7 @@ def _data(record: Record) -> Data:
     )
 
 
-def _groups(data: Data, records: Sequence[Record]) -> list[Group]:
+def _groups(data: Data, records: Sequence[Record], evidence: CellEvidence) -> list[Group]:
     """Split the records of one set of data by protocol and conditions.
 
     Scored label maps stand in every group whose scores are defined as theirs are, and in groups of their own otherwise.
@@ -119,19 +117,34 @@ def _groups(data: Data, records: Sequence[Record]) -> list[Group]:
     labels = _labels([shared for shared, _ in protocols])
     groups = []
     for (shared, found), label in zip(protocols, labels, strict=True):
-        fitting = build_rows(record for record in scored if agree(shared, _shared(record)))
-        by_conditions = _by_conditions(build_rows(found)) or {None: []}
-        groups += [
-            Group(data, label, where, _ranked([*rows, *fitting]), shared=shared)
-            for where, rows in by_conditions.items()
-        ]
+        fitting = sort_into_rows(record for record in scored if agree(shared, _shared(record)))
+        by_conditions = _by_conditions(sort_into_rows(found)) or {None: []}
+        for where, trained in by_conditions.items():
+            draws, rows = _build_rows([*trained, *fitting], evidence)
+            groups.append(Group(data, label, where, rows, compare_rows(rows, draws), shared))
     return sorted(groups, key=lambda group: (group.protocol, _order(group.conditions)))
 
 
-def _by_conditions(rows: Sequence[Row]) -> Mapping[Conditions | None, list[Row]]:
+def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[RankingDraws, tuple[Row, ...]]:
+    """Return the draws of a ranking and its rows by mean mIoU, best first; rows without one come last."""
+    names = unique_names(found)
+    draws = draw_ranking({name: one.records for name, one in zip(names, found, strict=True)}, evidence)
+    statistics = measure_rows(draws)
+    rows = [
+        Row(one.method, name, one.records, one.conditions, notes, statistics[name] if _has_miou(one) else NO_STATISTICS)
+        for name, one, notes in zip(names, found, complete_notes(found), strict=True)
+    ]
+    return draws, tuple(sorted(rows, key=_rank))
+
+
+def _has_miou(row: RowRecords) -> bool:
+    return any(record.scores and record.scores.miou is not None for record in row.records)
+
+
+def _by_conditions(rows: Sequence[RowRecords]) -> Mapping[Conditions | None, list[RowRecords]]:
     """Sort trained rows by their conditions."""
     filled = complete(row.conditions for row in rows if row.conditions is not None)
-    groups: dict[Conditions | None, list[Row]] = {}
+    groups: dict[Conditions | None, list[RowRecords]] = {}
     for row in rows:
         if row.conditions is not None:
             groups.setdefault(filled[row.conditions], []).append(row)
@@ -176,11 +189,6 @@ def _labels(shared: Sequence[Mapping[str, Any]]) -> list[str]:
 def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tell whether two mappings have the same values under the keys that both have."""
     return all(one[key] == other[key] for key in one.keys() & other.keys())
-
-
-def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Sort by mean mIoU, best first; rows without one come last."""
-    return tuple(sorted(name_recipes(rows), key=_rank))
 
 
 def _rank(row: Row) -> tuple[bool, float, str, str]:

@@ -1,6 +1,7 @@
-"""What chance adds to the scores of a ranking: the interval of each row, its tier, and the draws behind both.
+"""Confidence intervals and significance tiers of a ranking's rows, from the counts beside their records.
 
-What intervals are computed from: the hits and unions of each image, from the counts beside each record.
+The evidence of a cell are the hits and unions of each of its images. Images and seeds are drawn once for all rows that
+have the same seeds, so that every interval, tier and difference of a ranking comes from the same draws.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.errors import RecordError, StatisticsError
 from segbench.report.records import identity
-from segbench.stats.bootstrap import crossed_draws
-from segbench.stats.difference import drawn_difference, drawn_estimate
+from segbench.stats.bootstrap import RESAMPLES, crossed_draws
+from segbench.stats.difference import difference_from_draws, estimate_from_draws
 from segbench.stats.evidence import Evidence, common_seeds, iou_evidence
-from segbench.stats.verdict import drawn_tiers
+from segbench.stats.verdict import tiers_from_draws
 from segbench.store.counts import COUNTS
 from segbench.store.folder import RecordProblem
 
-from .comparable import own_counts
-from .rows import NO_STATISTICS, RowStatistics
+from .comparable import read_own_counts
+from .rows import RowStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from segbench.stats.difference import Difference, Estimate
     from segbench.store.record import Record
 
-    from .rows import Row
-
     Seeds = tuple[int, ...]
     Cells = Mapping[str, Mapping[int, Evidence]]
 
@@ -39,87 +38,111 @@ if TYPE_CHECKING:
 Choice = TypeVar("Choice")
 
 
-class Drawn:
-    """The draws of the rows of one ranking, made once for each set of seeds that is asked for.
+class CellEvidence(NamedTuple):
+    """The evidence of each record that has counts, and the records whose counts are damaged."""
 
-    `cells` is the evidence of each row by seed, under a name that no other row has; rows without evidence are not in
-    it, and `missing` says why.
+    cells: Mapping[Identity, Evidence]
+    damaged: Mapping[Identity, RecordProblem]
+
+    def by_seed(self, records: Iterable[Record]) -> dict[int, Evidence]:
+        """Return the evidence of records by seed, of those that have counts."""
+        found = {record.seed: self.cells.get(identity(record)) for record in records}
+        return {seed: cell for seed, cell in found.items() if cell is not None}
+
+
+NO_EVIDENCE = CellEvidence({}, {})
+
+
+def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
+    """Read the counts of records, each file once, and keep of each image only the sums that IoU needs.
+
+    A record without counts is in neither part. One whose counts are damaged, do not add up to the pixels of its images,
+    or are of other images, classes or scores than its own is in `damaged`.
+    """
+    cells: dict[Identity, Evidence] = {}
+    damaged: dict[Identity, RecordProblem] = {}
+    for record in records:
+        folder = sources.cell_folders.get(identity(record))
+        if folder is None or not (folder / COUNTS).is_file():
+            continue
+        try:
+            cells[identity(record)] = iou_evidence({record.method: {record.seed: read_own_counts(record, sources)}})
+        except (RecordError, StatisticsError) as error:
+            damaged[identity(record)] = RecordProblem(_record_path(folder), f"ignored because of its counts: {error}")
+    return CellEvidence(cells, damaged)
+
+
+class RankingDraws:
+    """The draws of images and seeds for the rows of one ranking, made once for each set of seeds that is asked for.
+
+    `cells` is the evidence of each row by its name and by seed; rows without evidence are not in it, and `missing` says
+    why.
     """
 
-    def __init__(self, cells: Cells, missing: Mapping[str, str]) -> None:
+    def __init__(self, cells: Cells, missing: Mapping[str, str], resamples: int = RESAMPLES) -> None:
         self.cells = cells
         self.missing = missing
+        self._resamples = resamples
         self._made: dict[Seeds, Draws] = {}
 
     def estimate(self, name: str) -> Estimate:
         """Return the score of one row over all its seeds; StatisticsError if there is no evidence or too little."""
         self._check_is_there(name)
-        return drawn_estimate(self._draws(tuple(sorted(self.cells[name]))), name)
+        return estimate_from_draws(self._draw(tuple(sorted(self.cells[name]))), name)
 
-    def difference(self, one: str, other: str) -> Difference:
-        """Return the difference of two rows over their common seeds; StatisticsError as `estimate`."""
+    def difference(self, one: str, other: str, seeds: Seeds | None = None) -> Difference:
+        """Return the difference of two rows over some seeds, or over all in common; StatisticsError as `estimate`."""
         for name in (one, other):
             self._check_is_there(name)
-        pair = joined({name: self.cells[name] for name in (one, other)})
-        return drawn_difference(self._draws(pair.seeds), one, other)
+        common = join({name: self.cells[name] for name in (one, other)}).seeds
+        return difference_from_draws(self._draw(seeds or common), one, other)
 
     def tiers(self, seeds: Seeds) -> dict[str, int]:
         """Return the tiers of the rows that have all of these seeds; StatisticsError as `estimate`."""
-        return drawn_tiers(self._draws(seeds))
+        return tiers_from_draws(self._draw(seeds))
 
     def _check_is_there(self, name: str) -> None:
         if name not in self.cells:
             raise StatisticsError(f"{name}: {self.missing.get(name, 'nothing was counted')}")
 
-    def _draws(self, seeds: Seeds) -> Draws:
+    def _draw(self, seeds: Seeds) -> Draws:
         if seeds not in self._made:
-            self._made[seeds] = crossed_draws(joined(_with_seeds(self.cells, seeds)))
+            self._made[seeds] = crossed_draws(join(_with_seeds(self.cells, seeds)), self._resamples)
         return self._made[seeds]
 
 
-def unique_names(rows: Sequence[Row]) -> list[str]:
-    """Return a name for each row of a ranking; two recipes of one method are told apart by a key."""
-    number = Counter(row.method for row in rows)
-    return [row.method if number[row.method] == 1 else f"{row.method} ({row.records[0].key})" for row in rows]
+def draw_ranking(rows: Mapping[str, Sequence[Record]], evidence: CellEvidence) -> RankingDraws:
+    """Return the draws of a ranking, from the records of its rows by name.
 
-
-def drawn(rows: Sequence[Row], overlaps: Overlaps) -> Drawn:
-    """Return the draws of a ranking's rows; those that were scored on other images than most take no part."""
+    Rows that were scored on other images than most take no part, nor do those without counts of all seeds.
+    """
     cells: dict[str, dict[int, Evidence]] = {}
     missing: dict[str, str] = {}
-    for name, row in zip(unique_names(rows), rows, strict=True):
-        found = {record.seed: cell for record in row.records if (cell := overlaps.of(record)) is not None}
-        if without := [str(seed) for seed in row.seeds if seed not in found]:
+    for name, records in rows.items():
+        found = evidence.by_seed(records)
+        if without := [str(record.seed) for record in records if record.seed not in found]:
             missing[name] = f"there are no counts of seed{'s' * (len(without) > 1)} {', '.join(without)}"
         else:
             cells[name] = found
-    for name in _strangers(cells):
+    for name in _scored_on_other_images(cells):
         del cells[name]
         missing[name] = "its images, their clusters or its classes are not those of the other rows"
-    return Drawn(cells, missing)
+    return RankingDraws(cells, missing)
 
 
-def standings(rows: Sequence[Row], draws: Drawn) -> list[RowStatistics]:
-    """Return the standing of each row of a ranking."""
-    names = unique_names(rows)
-    tier_of, tier_missing = _tiers(draws)
-    return [_standing(name, row, draws, tier_of, tier_missing) for name, row in zip(names, rows, strict=True)]
+def measure_rows(draws: RankingDraws) -> dict[str, RowStatistics]:
+    """Return interval and tier of each row of a ranking by its name, or the reasons why there are none."""
+    tier_of, tier_missing = _find_tiers(draws)
+    found = {name: RowStatistics(interval_missing=reason) for name, reason in draws.missing.items()}
+    for name in draws.cells:
+        try:
+            found[name] = RowStatistics(draws.estimate(name), tier_of.get(name), tier_missing=tier_missing.get(name))
+        except StatisticsError as error:
+            found[name] = RowStatistics(interval_missing=str(error))
+    return found
 
 
-def _standing(
-    name: str, row: Row, draws: Drawn, tier_of: Mapping[str, int], tier_missing: Mapping[str, str]
-) -> RowStatistics:
-    if row.score("miou").n == 0:
-        return NO_STATISTICS
-    if name in draws.missing:
-        return RowStatistics(interval_missing=draws.missing[name])
-    try:
-        return RowStatistics(draws.estimate(name), tier_of.get(name), tier_missing=tier_missing.get(name))
-    except StatisticsError as error:
-        return RowStatistics(interval_missing=str(error))
-
-
-def _tiers(draws: Drawn) -> tuple[dict[str, int], dict[str, str]]:
+def _find_tiers(draws: RankingDraws) -> tuple[dict[str, int], dict[str, str]]:
     """Return the tiers of the rows that have the seeds that most rows have, and why others have none."""
     cells = draws.cells
     usual = _most_frequent(tuple(sorted(by_seed)) for by_seed in cells.values())
@@ -136,7 +159,7 @@ def _tiers(draws: Drawn) -> tuple[dict[str, int], dict[str, str]]:
         return {}, reasons | dict.fromkeys(taking_part, str(error))
 
 
-def _strangers(cells: Cells) -> list[str]:
+def _scored_on_other_images(cells: Cells) -> list[str]:
     """Return the rows that were not scored on what most were scored on."""
     usual = _most_frequent(_scored_on(cell) for by_seed in cells.values() for cell in by_seed.values())
     return [name for name, by_seed in cells.items() if any(_scored_on(cell) != usual for cell in by_seed.values())]
@@ -159,37 +182,7 @@ def _with_seeds(cells: Cells, seeds: Seeds) -> dict[str, dict[int, Evidence]]:
     }
 
 
-class Overlaps(NamedTuple):
-    """The evidence of one cell each, of the records that have counts, and the records that must not be used."""
-
-    cells: Mapping[Identity, Evidence]
-    damaged: Mapping[Identity, RecordProblem]
-
-    def of(self, record: Record) -> Evidence | None:
-        """Return the hits and unions of one record; None if it has no counts."""
-        return self.cells.get(identity(record))
-
-
-def read_overlaps(sources: Sources, records: Iterable[Record]) -> Overlaps:
-    """Read the counts of records, each file once, and keep of each image only the sums that IoU needs.
-
-    A record without counts is in neither part. One whose counts are damaged, do not add up to the pixels of its images,
-    or are of other images, classes or scores than its own is in `damaged`.
-    """
-    cells: dict[Identity, Evidence] = {}
-    damaged: dict[Identity, RecordProblem] = {}
-    for record in records:
-        folder = sources.cell_folders.get(identity(record))
-        if folder is None or not (folder / COUNTS).is_file():
-            continue
-        try:
-            cells[identity(record)] = iou_evidence({record.method: {record.seed: own_counts(record, sources)}})
-        except (RecordError, StatisticsError) as error:
-            damaged[identity(record)] = RecordProblem(_record_path(folder), f"set aside for its counts: {error}")
-    return Overlaps(cells, damaged)
-
-
-def joined(cells: Mapping[str, Mapping[int, Evidence]]) -> Evidence:
+def join(cells: Cells) -> Evidence:
     """Put the evidence of single cells together, of several methods by seed; only seeds that all have are taken.
 
     Raises StatisticsError if there is no common seed, or if images, clusters or classes differ.
@@ -197,14 +190,14 @@ def joined(cells: Mapping[str, Mapping[int, Evidence]]) -> Evidence:
     import numpy as np
 
     seeds = common_seeds(cells)
-    used = {method: [by_seed[seed] for seed in seeds] for method, by_seed in cells.items()}
-    (first_name, (first, *_)), *_ = used.items()
-    for name, found in used.items():
+    taken = {method: [by_seed[seed] for seed in seeds] for method, by_seed in cells.items()}
+    (first_name, (first, *_)), *_ = taken.items()
+    for name, found in taken.items():
         for cell in found:
             _check_fits(first_name, first, name, cell)
-    hits = np.stack([np.concatenate([cell.hits[0] for cell in found]) for found in used.values()])
-    whole = np.stack([np.concatenate([cell.whole[0] for cell in found]) for found in used.values()])
-    return replace(first, methods=tuple(used), seeds=seeds, hits=hits, whole=whole)
+    hits = np.stack([np.concatenate([cell.hits[0] for cell in found]) for found in taken.values()])
+    whole = np.stack([np.concatenate([cell.whole[0] for cell in found]) for found in taken.values()])
+    return replace(first, methods=tuple(taken), seeds=seeds, hits=hits, whole=whole)
 
 
 def _check_fits(first_name: str, first: Evidence, name: str, cell: Evidence) -> None:

@@ -11,17 +11,16 @@ from segbench.stats.bootstrap import crossed_draws
 from segbench.stats.label_efficiency import exchange_rate
 
 from .groups import agree
-from .intervals import joined
+from .intervals import join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from segbench.report.conditions import Conditions
-    from segbench.stats.evidence import Evidence
     from segbench.stats.label_efficiency import ExchangeRate
 
     from .groups import Data, Group
-    from .intervals import Overlaps
+    from .intervals import CellEvidence
     from .rows import Row
 
 
@@ -65,9 +64,9 @@ class Efficiency(NamedTuple):
     curves: tuple[Curve, ...]
 
 
-def efficiencies(groups: Sequence[Group], overlaps: Overlaps) -> tuple[Efficiency, ...]:
+def measure_label_efficiency(groups: Sequence[Group], evidence: CellEvidence) -> tuple[Efficiency, ...]:
     """Return the label efficiency in each set of rankings that differ in the share of the labels only."""
-    found = [_efficiency(family, overlaps) for family in _families(groups)]
+    found = [_efficiency(family, evidence) for family in _families(groups)]
     return tuple(one for one in found if one is not None)
 
 
@@ -116,9 +115,9 @@ def _without_timing(conditions: Conditions | None) -> Conditions | None:
     return conditions and replace(conditions, sizes=None, timing_budget=None)
 
 
-def _efficiency(family: Sequence[_Member], overlaps: Overlaps) -> Efficiency | None:
+def _efficiency(family: Sequence[_Member], evidence: CellEvidence) -> Efficiency | None:
     rows = _rows_by_method(family)
-    curves = tuple(_curve(method, rows, overlaps) for method in rows)
+    curves = tuple(_curve(method, rows, evidence) for method in rows)
     if not any(len(curve.rows) >= LEAST_POINTS for curve in curves):
         return None
     data = family[0].group.data
@@ -147,28 +146,24 @@ def _is_one_recipe(rows: Iterable[Row]) -> bool:
     return len({cell_spec.canonical(cell_spec.recipe(row.records[0])) for row in rows}) == 1
 
 
-def _curve(method: str, rows: Mapping[str, Mapping[float, Row]], overlaps: Overlaps) -> Curve:
+def _curve(method: str, rows: Mapping[str, Mapping[float, Row]], evidence: CellEvidence) -> Curve:
     own = rows[method]
     twin = next((row.twin for row in own.values()), None)
     others = rows.get(twin, {}) if twin else {}
     if len(others) < LEAST_POINTS:
         return Curve(method, twin, own, ())
-    return Curve(method, twin, own, tuple(_exchange(fraction, row, others, overlaps) for fraction, row in own.items()))
+    return Curve(method, twin, own, tuple(_exchange(fraction, row, others, evidence) for fraction, row in own.items()))
 
 
-def _exchange(fraction: float, row: Row, others: Mapping[float, Row], overlaps: Overlaps) -> Exchange:
+def _exchange(fraction: float, row: Row, others: Mapping[float, Row], evidence: CellEvidence) -> Exchange:
     """Return the exchange rate at a fraction, over the seeds that the row and all of its twin's have."""
     names = {one: f"{other.method} with {one:g} of the labels" for one, other in others.items()}
     own = f"{row.method} with {fraction:g} of the labels"
-    cells = {own: _cells(row, overlaps), **{names[one]: _cells(other, overlaps) for one, other in others.items()}}
+    cells = {own: evidence.by_seed(row.records)}
+    cells |= {names[one]: evidence.by_seed(other.records) for one, other in others.items()}
     try:
-        evidence = joined(cells)
-        rate = exchange_rate(crossed_draws(evidence), own, fraction, names)
+        joint = join(cells)
+        rate = exchange_rate(crossed_draws(joint), own, fraction, names)
     except StatisticsError as error:
         return Exchange(fraction, (), None, str(error))
-    return Exchange(fraction, evidence.seeds, rate)
-
-
-def _cells(row: Row, overlaps: Overlaps) -> dict[int, Evidence]:
-    found = {record.seed: overlaps.of(record) for record in row.records}
-    return {seed: cell for seed, cell in found.items() if cell is not None}
+    return Exchange(fraction, joint.seeds, rate)

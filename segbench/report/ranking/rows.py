@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,15 +15,11 @@ from segbench.store.record import PerClass, Scores
 from .timings import STAGES, MethodSpeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from segbench.stats.difference import Estimate
-    from segbench.stats.evidence import Evidence
     from segbench.stats.summary import Summary
     from segbench.store.record import Cost, Inference, Record, Stage, Timing, Verdict
-
-    Seeds = tuple[int, ...]
-    Cells = Mapping[str, Mapping[int, Evidence]]
 
 
 SCORE_NAMES = tuple(Scores.model_fields)
@@ -43,8 +40,12 @@ TRAINING_PARTS = ("data", "generator", "critic")
 COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
 
 
+# The confidence of the intervals of rows.
+LEVEL = 0.95
+
+
 class RowStatistics(NamedTuple):
-    """A row's mIoU with what chance adds to it, and its tier, 1 the best; None where it cannot be told.
+    """A row's mIoU with its confidence interval, and its tier, 1 the best; None where it cannot be told.
 
     `interval_missing` says why there is no interval, `tier_missing` why there is no tier.
     """
@@ -75,15 +76,16 @@ NO_STATISTICS = RowStatistics()
 class Row:
     """A method's records, one a seed, with what is reported of them.
 
-    `conditions` is None for label maps scored from elsewhere. `notes` say what a reader must know of this row,
-    `statistics` what chance adds to its mIoU.
+    `name` is that of the method, with a key where several recipes of a ranking bear it. `conditions` is None for label
+    maps scored from elsewhere. `notes` say what a reader must know of this row.
     """
 
     method: str
+    name: str
     records: tuple[Record, ...]
     conditions: Conditions | None
-    notes: tuple[str, ...] = ()
-    statistics: RowStatistics = NO_STATISTICS
+    notes: tuple[str, ...]
+    statistics: RowStatistics
 
     @property
     def scored_only(self) -> bool:
@@ -206,6 +208,11 @@ class Row:
         """Return steps, seconds, images_per_second or seconds_to_best over the seeds."""
         return summarize(getattr(record.train, name) if record.train else None for record in self.records)
 
+    @property
+    def train_seconds(self) -> dict[int, float]:
+        """The seconds of training of each seed."""
+        return {record.seed: record.train.seconds for record in self.records if record.train}
+
     def cost(self, name: str) -> int | None:
         """Return one cost of the method: the largest among its seeds."""
         costs: list[Cost] = [record.cost for record in self.records if record.cost]
@@ -214,7 +221,7 @@ class Row:
     @property
     def flops_size(self) -> tuple[int, int] | None:
         """The [height, width] at which FLOPs were counted."""
-        return next((record.cost.flops_size for record in self.records if record.cost and record.cost.flops_size), None)
+        return _flops_size(self.records)
 
     @property
     def inference(self) -> dict[int, Inference]:
@@ -227,11 +234,7 @@ class Row:
 
     def stage(self, stage: Stage) -> dict[int, Inference]:
         """Return the timing of one stage by batch size; see `inference`."""
-        found = [row for record in self.records for row in record.inference if row.stage == stage]
-        best: dict[int, Inference] = {}
-        for row in sorted(found, key=lambda row: (row.budget != "full", -row.latency_ms.n)):
-            best.setdefault(row.batch, row)
-        return dict(sorted(best.items()))
+        return _timings(self.records, stage)
 
     @property
     def timing(self) -> Timing | None:
@@ -247,26 +250,39 @@ class Row:
         )
 
 
-def build_rows(records: Iterable[Record]) -> list[Row]:
-    """Put records of one set of data and one protocol together to rows, one for each method, recipe and conditions."""
+class RowRecords(NamedTuple):
+    """The records of a row to be: those of one method, recipe and set of conditions, the latest of each seed."""
+
+    method: str
+    records: tuple[Record, ...]
+    conditions: Conditions | None
+    notes: tuple[str, ...]
+
+
+def sort_into_rows(records: Iterable[Record]) -> list[RowRecords]:
+    """Put records of one set of data and one protocol together by method, recipe and conditions."""
     by_identity: dict[tuple[str, Conditions | None, str], list[Record]] = {}
     for record in records:
         by_identity.setdefault(_identity(record), []).append(record)
-    rows = [_row(method, where, found) for (method, where, _), found in by_identity.items()]
-    return [_with_timing_conditions(row) for row in rows]
+    return [_row_records(method, where, found) for (method, where, _), found in by_identity.items()]
 
 
-def name_recipes(rows: Sequence[Row]) -> list[Row]:
-    """Add a note to trained rows that bear the same method name and differ in their recipe."""
-    named = list(rows)
+def unique_names(rows: Sequence[RowRecords]) -> list[str]:
+    """Return a name for each row of a ranking: its method, and a key where several recipes bear that name."""
+    number = Counter(row.method for row in rows)
+    return [row.method if number[row.method] == 1 else f"{row.method} ({row.records[0].key})" for row in rows]
+
+
+def complete_notes(rows: Sequence[RowRecords]) -> list[tuple[str, ...]]:
+    """Return the notes of each row of a ranking, with how it differs from other trained rows of its method."""
+    notes = [row.notes for row in rows]
     for method in {row.method for row in rows}:
-        places = [i for i, row in enumerate(rows) if row.method == method and not row.scored_only]
-        apart = cell_spec.differences([cell_spec.recipe(rows[i].records[0]) for i in places])
-        for i, difference in zip(places, apart, strict=True):
+        places = [i for i, row in enumerate(rows) if row.method == method and row.conditions is not None]
+        found = cell_spec.differences([cell_spec.recipe(rows[i].records[0]) for i in places])
+        for i, difference in zip(places, found, strict=True):
             if difference:
-                note = f"one of {len(places)} recipes recorded under this name: {difference}"
-                named[i] = replace(rows[i], notes=(*rows[i].notes, note))
-    return named
+                notes[i] += (f"one of {len(places)} recipes recorded under this name: {difference}",)
+    return notes
 
 
 def _identity(record: Record) -> tuple[str, Conditions | None, str]:
@@ -275,12 +291,13 @@ def _identity(record: Record) -> tuple[str, Conditions | None, str]:
     return record.method, conditions(record), cell_spec.canonical(cell_spec.recipe(record))
 
 
-def _row(method: str, where: Conditions | None, records: Sequence[Record]) -> Row:
+def _row_records(method: str, where: Conditions | None, records: Sequence[Record]) -> RowRecords:
     by_seed: dict[int, list[Record]] = {}
     for record in sorted(records, key=_latest_first):
         by_seed.setdefault(record.seed, []).append(record)
     latest = tuple(by_seed[seed][0] for seed in sorted(by_seed))
-    return Row(method, latest, where, tuple(_notes(latest[0], by_seed)))
+    complete = where and _with_timing(where, latest)
+    return RowRecords(method, latest, complete, tuple(_notes(latest[0], by_seed)))
 
 
 def _latest_first(record: Record) -> tuple[float, str]:
@@ -323,18 +340,28 @@ def _absent_classes(records: Sequence[Record]) -> str | None:
     return f"mIoU over {ratios} classes; the others occur in neither truth nor prediction"
 
 
-def _with_timing_conditions(row: Row) -> Row:
-    """Complete the conditions by what the row's timing tells."""
-    if row.conditions is None:
-        return row
-    timed = row.inference.values()
-    sizes = tuple(sorted({timing.size for timing in timed})) or ((row.flops_size,) if row.flops_size else None)
+def _with_timing(where: Conditions, records: Sequence[Record]) -> Conditions:
+    """Complete conditions by what the timing of the records tells."""
+    timed = _timings(records, "forward").values()
+    sizes = tuple(sorted({timing.size for timing in timed}))
+    if not sizes and (counted_at := _flops_size(records)):
+        sizes = (counted_at,)
     budget = "reduced" if any(timing.budget == "reduced" for timing in timed) else "full" if timed else None
-    return replace(row, conditions=replace(row.conditions, sizes=sizes, timing_budget=budget))
+    return replace(where, sizes=sizes or None, timing_budget=budget)
+
+
+def _timings(records: Iterable[Record], stage: Stage) -> dict[int, Inference]:
+    """Return the timing of one stage by batch size: of several that with the full budget and the most iterations."""
+    found = [row for record in records for row in record.inference if row.stage == stage]
+    best: dict[int, Inference] = {}
+    for row in sorted(found, key=lambda row: (row.budget != "full", -row.latency_ms.n)):
+        best.setdefault(row.batch, row)
+    return dict(sorted(best.items()))
+
+
+def _flops_size(records: Iterable[Record]) -> tuple[int, int] | None:
+    return next((record.cost.flops_size for record in records if record.cost and record.cost.flops_size), None)
 
 
 def _same_length(lists: Sequence[Sequence[float | None]]) -> bool:
     return len({len(values) for values in lists}) == 1
-
-
-LEVEL = 0.95

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from segbench.stats.summary import Interval
     from segbench.stats.timing import Ratio
-    from segbench.store.record import DeviceState, Inference, Record, Stage, SweepPoint, Timing
+    from segbench.store.record import DeviceState, Inference, Stage, SweepPoint, Timing
 
 
 # In the order in which each holds the one before, with the header of its column.
@@ -40,11 +40,6 @@ class MethodSpeed(NamedTuple):
     def row(self, stage: Stage, batch: int) -> Inference | None:
         """Return the row of a stage at a batch size."""
         return next((row for row in self.inference if (row.stage, row.batch) == (stage, batch)), None)
-
-
-def speed_of(record: Record) -> MethodSpeed:
-    """Return what a record tells of speed."""
-    return MethodSpeed(record.method, tuple(record.inference), record.timing)
 
 
 def speed_interval(row: Inference) -> Interval | None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from segbench.errors import RecordError, StatisticsError
+from segbench.report import load
 from segbench.report.comparison.compare import compare_methods
 from segbench.report.comparison.family import Settings
 from segbench.report.comparison.text import as_text
@@ -111,6 +112,21 @@ def test_the_difference_is_that_of_the_scores_seed_by_seed(two_methods, compared
     assert found.seeds == (0, 1, 2)
 
 
+def test_compare_and_report_say_the_same_of_a_family_of_one(two_methods, compared, tmp_path):
+    (group,) = load([tmp_path / "results"]).groups
+    (reported,) = group.comparisons
+    claim = compared(settings=Settings()).claim
+    assert claim.judgement == reported.judgement
+    assert claim.interval == reported.interval
+
+
+def test_no_interval_is_wider_than_a_difference_can_be(store, trained, adversarial, compared):
+    for seed, (right, other) in enumerate([(20, 89), (89, 20)]):
+        store(trained(seed=seed), counted(right, seed=seed))
+        store(adversarial(seed=seed), counted(other, seed=seed))
+    assert compared().claim.interval == (-1.0, 1.0)
+
+
 def test_the_same_records_give_the_same_text(two_methods, tmp_path):
     first, second = (
         as_text(compare_methods([tmp_path / "results"], ("unet+critic", "unet"), settings=QUICK)) for _ in range(2)
@@ -181,8 +197,8 @@ def test_one_seed_is_never_decided_and_says_so(store, trained, adversarial, comp
     found = compared()
     assert found.claim.judgement.verdict == "undecided"
     text = as_text(compare_methods([tmp_path / "results"], ("unet+critic", "unet"), settings=QUICK))
-    assert "there is one seed in common" in text
-    assert "over the images only" in " ".join(text.split())
+    assert "there is only one seed in common" in text
+    assert "covers the images only" in " ".join(text.split())
 
 
 def test_equal_methods_are_equivalent(store, trained, adversarial, compared):
@@ -201,14 +217,14 @@ def test_what_is_left_over_a_placebo_and_what_it_gains_make_up_the_whole(
         placebo = adversarial("unet+critic~frozen", seed=seed, recipe={"placebo_of": "unet+critic"})
         store(placebo, counted(72, seed=seed + 6))
     found = compared()
-    assert [contrast.member.role for contrast in found.contrasts] == ["claim", "placebo", "left"]
+    assert [contrast.relation for contrast in found.contrasts] == ["claim", "placebo's gain", "placebo"]
     ((placebo, left),) = found.triplets
-    assert (placebo.member.one, placebo.member.other) == ("unet+critic~frozen", "unet")
+    assert (placebo.row.method, placebo.other.method) == ("unet+critic~frozen", "unet")
     whole = placebo.difference.estimate + left.difference.estimate
     assert whole == pytest.approx(found.claim.difference.estimate)
     assert found.claim.judgement.level > 0.95
     text = " ".join(as_text(compare_methods([tmp_path / "results"], ("unet+critic", "unet"), settings=QUICK)).split())
-    assert f"is left over the placebo unet+critic~frozen: {left.judgement.verdict}." in text
+    assert f"remain over the placebo unet+critic~frozen ({left.judgement.verdict})." in text
 
 
 def test_a_placebo_with_fewer_seeds_leaves_the_claim_all_of_its_own(two_methods, store, adversarial, compared):
@@ -222,7 +238,7 @@ def test_a_placebo_without_a_common_seed_is_told(two_methods, store, adversarial
     store(adversarial("unet+critic~noise", seed=9, recipe={"placebo_of": "unet+critic"}), counted(72))
     found = compared()
     assert len(found.contrasts) == 1
-    assert any(note.startswith("unet+critic~noise takes no part: no seed in common") for note in found.notes)
+    assert any(note.startswith("unet+critic~noise is not compared: no seed in common") for note in found.notes)
 
 
 def test_the_twin_of_equal_seconds_stands_beside_that_of_equal_steps(two_methods, store, trained, compared):
@@ -233,14 +249,14 @@ def test_the_twin_of_equal_seconds_stands_beside_that_of_equal_steps(two_methods
             trained("unet-long", seed=seed, recipe={"twin": "unet"}, **like), counted(73, seed=seed + 9), train=longer
         )
     found = compared()
-    assert [(one.member.role, one.member.other, one.member.terms) for one in found.contrasts] == [
+    assert [(one.relation, one.other.method, one.terms) for one in found.contrasts] == [
         ("claim", "unet", "equal steps"),
         ("opponent", "unet-long", "equal seconds"),
     ]
     assert found.contrasts[1].difference.estimate < found.claim.difference.estimate
     back = compared(other="unet-long")
-    assert back.relation == "unet-long was given as many seconds of training as unet+critic was measured to take."
-    assert [(one.member.other, one.member.terms) for one in back.contrasts] == [
+    assert back.relation == "unet-long was trained for as many seconds as unet+critic took."
+    assert [(one.other.method, one.terms) for one in back.contrasts] == [
         ("unet-long", "equal seconds"),
         ("unet", "equal steps"),
     ]
@@ -254,14 +270,14 @@ def test_images_of_a_sequence_are_drawn_together_and_it_is_said(store, trained, 
         store(adversarial(seed=seed), replace(counted(76, seed=seed + 3), clusters=sequences))
     assert compared().clusters == 4
     text = as_text(compare_methods([tmp_path / "results"], ("unet+critic", "unet"), settings=QUICK))
-    assert "12 images in 4 groups, such as sequences, that are drawn whole" in " ".join(text.split())
+    assert "12 images in 4 groups (such as sequences) that are drawn as a whole" in " ".join(text.split())
 
 
 def test_label_maps_made_elsewhere_are_compared_over_images_and_have_no_cost(two_methods, store, scored, compared):
     store(scored("theirs"), counted(74))
     found = compared(other="theirs")
     assert found.claim.judgement.verdict == "undecided"
-    assert (found.claim.member.terms, found.cost.seconds_ratio, found.cost.timed) == ("unknown", None, False)
+    assert (found.claim.terms, found.cost.seconds_ratio, found.cost.timed) == ("unknown", None, False)
     assert any("label maps made elsewhere" in note for note in found.notes)
 
 
@@ -302,7 +318,7 @@ def test_seeds_without_a_partner_and_failed_ones_are_named(two_methods, store, t
     store(trained(seed=7), counted(70))
     results(failed("unet+critic", seed=4))
     notes = compared().notes
-    assert "unet: left out for want of a partner: seed 7" in notes
+    assert "unet, seed 7 ignored: unet+critic has no result for this seed" in notes
     assert "unet+critic, seed 4 failed: the loss is NaN at step 17 (plugin losses)" in notes
 
 
@@ -311,7 +327,7 @@ def test_a_record_with_damaged_counts_is_set_aside_and_the_rest_goes_on(two_meth
     (folder / COUNTS).write_bytes(b"no parquet")
     found = compared()
     assert found.seeds == (0, 2)
-    (line,) = found.set_aside
+    (line,) = found.ignored
     assert line.startswith("unet, seed 1: cannot read the counts in")
 
 
@@ -319,7 +335,7 @@ def test_a_record_with_damaged_counts_is_set_aside_and_the_rest_goes_on(two_meth
     ("wrong", "message"),
     [
         (replace(counted(70), void=np.ones(IMAGES, dtype=np.int64)), "do not add up to its size"),
-        (counted(60), "its counts are not its own (mIoU"),
+        (counted(60), "its counts belong to something else (mIoU"),
         (replace(counted(70, seed=1), split="val"), "split test in the record and val in the counts"),
     ],
 )
@@ -328,7 +344,7 @@ def test_counts_that_do_not_add_up_or_are_of_something_else_are_set_aside(
 ):
     folder = store(trained(seed=1), counted(70, seed=1))
     write_counts(folder, wrong)
-    assert message in compared().set_aside[0]
+    assert message in compared().ignored[0]
 
 
 def test_with_nothing_left_it_is_an_error(store, trained, adversarial, refusal):
@@ -351,15 +367,15 @@ def test_a_failed_twin_says_why_it_failed(store, adversarial, failed, results, r
     store(adversarial(), counted(70))
     results(failed("unet", seed=0), failed("unet", seed=1))
     assert (
-        "'unet' has no result to compare (seeds 0, 1 failed: the loss is NaN at step 17 (plugin losses)); "
-        "mend that and run the benchmark again"
+        "'unet' has no result (seeds 0, 1 failed: the loss is NaN at step 17 (plugin losses)); "
+        "remove the cause and run the benchmark again"
     ) in refusal()
 
 
-def test_a_method_whose_cells_only_served_others_is_in_no_ranking(store, trained, adversarial, refusal):
+def test_a_method_whose_cells_only_serve_others_is_in_no_ranking(store, trained, adversarial, refusal):
     store(trained(subset="fold 1/5"), counted(70))
     store(adversarial(), counted(70))
-    assert "only served others" in refusal()
+    assert "only serve other methods" in refusal()
 
 
 def test_no_common_seed_is_an_error_with_the_seeds_of_both(store, trained, adversarial, refusal):
@@ -399,6 +415,6 @@ def test_each_ranking_in_which_both_stand_is_compared_in_turn(two_methods, store
     store(trained(**choices), counted(40))
     store(adversarial(**choices), counted(45))
     found = compare_methods([tmp_path / "results"], ("unet+critic", "unet"), settings=QUICK).found
-    assert [one.pair.group.data.subset for one in found] == ["all", "labels 0.125"]
+    assert [one.ranking.group.data.subset for one in found] == ["all", "labels 0.125"]
     only = compare_methods([tmp_path / "results"], ("unet+critic", "unet"), subset="labels 0.125", settings=QUICK).found
     assert [one.seeds for one in only] == [(0,)]

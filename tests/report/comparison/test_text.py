@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.report.comparison.family import Contrast, CostComparison, Member, SpeedRatio
+from segbench.report.comparison.costs import CostComparison, SpeedRatio
 from segbench.report.comparison.gains import Gains, ImageGains, PartGain
 from segbench.report.comparison.text import (
     contribution_words,
     headline,
-    left_over_words,
+    placebo_words,
     rare_words,
     score_words,
     speed_words,
 )
+from segbench.report.ranking.differences import Contrast
+from segbench.report.ranking.rows import NO_STATISTICS, Row
 from segbench.stats.difference import Difference
 from segbench.stats.gains import ScoreDifference
 from segbench.stats.summary import Interval, summarize
@@ -19,6 +21,10 @@ from segbench.stats.timing import Ratio
 from segbench.stats.verdict import Judgement
 
 NOTHING = summarize([])
+
+
+def row(name):
+    return Row(name, name, records=(), conditions=None, notes=(), statistics=NO_STATISTICS)
 
 
 def difference(estimate, seeds=6):
@@ -44,7 +50,7 @@ def difference(estimate, seeds=6):
 def contrast(estimate, verdict="better", one="A", other="B", seeds=6, needed=None):
     interval = Interval(estimate - 0.008, estimate + 0.008)
     judgement = Judgement(difference(estimate, seeds), 0.95, interval, verdict, 0.007, needed)
-    return Contrast(Member("claim", one, other, "equal steps"), judgement)
+    return Contrast(row=row(one), other_name=other, relation="claim", other=row(other), judgement=judgement)
 
 
 @pytest.mark.parametrize(
@@ -58,18 +64,20 @@ def contrast(estimate, verdict="better", one="A", other="B", seeds=6, needed=Non
         ),
         (
             contrast(0.004, "undecided", needed=14),
-            "Undecided: A - B is +0.40 [-0.40, +1.20] points; this design could not have seen less than 0.70. "
-            "If the estimate held, 14 seeds in all would settle it (8 more).",
+            "Undecided: A - B is +0.40 [-0.40, +1.20] points; this design can detect only differences above 0.70 "
+            "points. "
+            "If the estimate stays the same, 14 seeds in all decide it (8 more).",
         ),
         (
             contrast(0.0, "undecided"),
-            "Undecided: A - B is +0.00 [-0.80, +0.80] points; this design could not have seen less than 0.70. "
-            "If the estimate held, no number of seeds would settle it; more images might.",
+            "Undecided: A - B is +0.00 [-0.80, +0.80] points; this design can detect only differences above 0.70 "
+            "points. "
+            "If the estimate stays the same, even 100 seeds do not decide it; more images may.",
         ),
         (
             contrast(0.03, "undecided", seeds=1),
-            "Undecided, for there is one seed in common: A - B is +3.00 [+2.20, +3.80] points, and this interval is "
-            "over the images only. Another seed may give anything; run more.",
+            "Undecided: there is only one seed in common. A - B is +3.00 [+2.20, +3.80] points; this interval covers "
+            "the images only, and another seed may give another result. Run more seeds.",
         ),
     ],
 )
@@ -84,32 +92,47 @@ def test_the_verdict_is_said_in_words(claim, said):
             0.003,
             0.009,
             "undecided",
-            "Of the gain of 1.20 points, 0.90 [+0.10, +1.70] is left over the placebo A~frozen: undecided.",
+            ["Of the gain of 1.20 points, 0.90 [+0.10, +1.70] remain over the placebo A~frozen (undecided)."],
         ),
         (
             0.012,
             -0.002,
             "undecided",
-            "Of the gain of 1.00 points nothing is left over the placebo A~frozen (-0.20 [-1.00, +0.60], undecided).",
+            [
+                "Nothing of the gain of 1.00 points remains over the placebo A~frozen: "
+                "-0.20 [-1.00, +0.60] points (undecided)."
+            ],
         ),
         (
             -0.002,
             0.012,
             "better",
-            "Placebo A~frozen gains nothing over B (-0.20 [-1.00, +0.60], better); "
-            "over it A gains +1.20 [+0.40, +2.00], better.",
+            [
+                "A gains +1.20 [+0.40, +2.00] points (better) over its placebo A~frozen, "
+                "which gains -0.20 [-1.00, +0.60] points (better) over B."
+            ],
         ),
         (
             -0.02,
             0.012,
             "better",
-            "There is no gain over B to explain; over its placebo A~frozen, A gains +1.20 [+0.40, +2.00], better.",
+            [
+                "A does not beat B, so there is nothing to attribute to the discriminator.",
+                "Against its placebo A~frozen it gains +1.20 [+0.40, +2.00] points (better).",
+            ],
         ),
     ],
 )
 def test_what_a_placebo_leaves_is_said_in_words(placebo_gains, left, verdict, said):
     triplet = contrast(placebo_gains, verdict, one="A~frozen"), contrast(left, verdict, other="A~frozen")
-    assert list(left_over_words([triplet])) == [said]
+    assert list(placebo_words([triplet])) == said
+
+
+def test_that_there_is_no_gain_is_said_once_for_all_placebos():
+    triplets = [(contrast(-0.02, one=name), contrast(0.012, other=name)) for name in ("A~frozen", "A~noise")]
+    first, *others = placebo_words(triplets)
+    assert first.startswith("A does not beat B")
+    assert [sentence.split()[3] for sentence in others] == ["A~frozen", "A~noise"]
 
 
 def gains(*adds, missing=None, rare=()):
@@ -129,7 +152,7 @@ def gains(*adds, missing=None, rare=()):
         (
             contrast(0.012, "undecided"),
             (0.009, 0.003),
-            "add +0.90, the interiors +0.30. A - B is not decided, so neither is this.",
+            "add +0.90, the interiors +0.30. A - B is undecided, and so is this.",
         ),
     ],
 )
@@ -141,12 +164,12 @@ def test_parts_explain_shares_of_what_is_decided_and_goes_one_way(claim, adds, s
 
 def test_what_is_missing_is_said_with_its_reason():
     (sentence,) = contribution_words(contrast(0.012), gains(missing={"small": "nothing was counted"}))
-    assert sentence == "Nothing can be said of small objects: nothing was counted."
+    assert sentence == "Not computed for small objects: nothing was counted."
 
 
 def test_rare_classes_are_named_where_there_are_any():
     assert rare_words(gains()) is None
-    said = "Rare, together at most a tenth of the labelled pixels: pole, sign."
+    said = "Rare classes (together at most a tenth of the labelled pixels): pole, sign."
     assert rare_words(gains(rare=("pole", "sign"))) == said
 
 
@@ -155,7 +178,7 @@ def test_scores_of_which_less_is_better_are_named():
         return ScoreDifference(name, NOTHING, NOTHING, NOTHING, None, over)
 
     found = [score("pixel_accuracy", "seeds and images"), score("ece", "seeds"), score("nll", "seeds and images")]
-    assert list(score_words(found)) == ["Of ECE and NLL less is better.", "Intervals over the seeds alone: ECE."]
+    assert list(score_words(found)) == ["Lower is better for ECE and NLL.", "Intervals over seeds only: ECE."]
     assert list(score_words(found[:1])) == []
 
 
@@ -167,5 +190,5 @@ def test_the_speed_of_one_session_is_a_ratio_and_else_there_is_none():
     assert list(speed_words(cost(ratio))) == [
         "Inference, with resizing and argmax, batch 8: A runs 0.500 [0.400, 0.625] times as fast as B."
     ]
-    assert list(speed_words(cost())) == ["Inference: the two were not timed in one session, so there is no ratio."]
-    assert list(speed_words(cost(timed=False))) == ["Inference: the two were not both timed."]
+    assert list(speed_words(cost())) == ["Inference: not timed in one session, so there is no ratio."]
+    assert list(speed_words(cost(timed=False))) == ["Inference: not both methods were timed."]

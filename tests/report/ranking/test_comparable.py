@@ -5,7 +5,7 @@ import pytest
 
 from segbench.errors import StatisticsError
 from segbench.report.ranking.comparable import check_same_truth, definition_obstacles, obstacles, refusal
-from segbench.report.ranking.rows import build_rows
+from segbench.report.ranking.rows import NO_STATISTICS, Row, sort_into_rows
 from segbench.store.counts import Counts
 from segbench.store.record import Evaluated, PerClass
 
@@ -13,8 +13,8 @@ CPU = {"device": "cpu", "device_name": "AMD EPYC 9554", "threads": 8, "torch": "
 
 
 def row(*records):
-    (found,) = build_rows(records)
-    return found
+    (found,) = sort_into_rows(records)
+    return Row(found.method, found.method, found.records, found.conditions, found.notes, NO_STATISTICS)
 
 
 def fields(one, other):
@@ -48,7 +48,7 @@ def test_a_field_that_differs_is_named_with_both_values(trained, adversarial, ch
     assert found[field].other == value
     assert found[field].one != value
     message = refusal(one, other, [found[field]])
-    assert message.startswith(f"'unet' and 'unet+critic' must not be compared, for they differ in {field}: ")
+    assert message.startswith(f"'unet' and 'unet+critic' cannot be compared because they differ in {field}: ")
     assert f"{value} (unet+critic); {found[field].remedy}" in message
 
 

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from segbench.report import load
-from segbench.report.ranking.differences import compare_rows
 from segbench.report.ranking.groups import rank_records
-from segbench.report.ranking.intervals import Overlaps, drawn
 from segbench.report.records import Sources, read_sources
 from segbench.stats.difference import difference
 from segbench.stats.evidence import iou_evidence
@@ -17,8 +15,8 @@ SHARES = np.random.default_rng(5).uniform(0.5, 0.9, size=30)
 
 def compared(*records):
     """Return the comparisons of the one ranking that the records make, without counts."""
-    (group,) = rank_records(Sources(records, (), ())).groups
-    return compare_rows(group.rows, drawn(group.rows, Overlaps({}, {})))
+    (group,) = rank_records(Sources(records, (), ()))
+    return group.comparisons
 
 
 def judged(folder):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segbench.config.recipe import Adversarial, ComponentUse, TrainsOn, UnlabelledTerm
+from segbench.report.build import build_report
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import Sources
 
@@ -10,7 +11,7 @@ H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
 
 
 def groups(*records):
-    return rank_records(Sources(records, (), ())).groups
+    return rank_records(Sources(records, (), ()))
 
 
 def methods(*records):
@@ -159,7 +160,7 @@ def test_scored_label_maps_alone_make_a_group_without_conditions(scored):
 
 
 def test_cells_without_a_result_are_in_no_ranking(failed, trained):
-    report = rank_records(Sources((trained("unet"), failed("fpn"), failed("fcn", status="skipped")), (), ()))
+    report = build_report(Sources((trained("unet"), failed("fpn"), failed("fcn", status="skipped")), (), ()))
     assert [[row.method for row in group.rows] for group in report.groups] == [["unet"]]
     assert [record.method for record in report.without_result] == ["fpn", "fcn"]
 
@@ -205,7 +206,7 @@ def test_a_record_with_an_empty_spec_is_still_reported(trained):
 )
 def test_cells_that_only_serve_others_are_in_no_ranking(trained, subset, labels, is_auxiliary):
     record = trained("base", subset=subset, recipe={"labels": labels})
-    report = rank_records(Sources((trained("unet"), record), (), ()))
+    report = build_report(Sources((trained("unet"), record), (), ()))
     assert report.auxiliary == ((record,) if is_auxiliary else ())
     assert sum(len(group.rows) for group in report.groups) == 2 - is_auxiliary
 
@@ -261,5 +262,5 @@ def test_scored_label_maps_stand_only_where_scores_mean_the_same(trained, scored
 
 def test_trials_of_tuning_are_in_no_ranking(trained):
     trial = trained("unet~1", recipe={"trial_of": "unet"})
-    report = rank_records(Sources((trained("unet"), trial), (), ()))
+    report = build_report(Sources((trained("unet"), trial), (), ()))
     assert report.auxiliary == (trial,)

@@ -9,7 +9,6 @@ from segbench.report.ranking.timings import (
     best_batch_text,
     latency_text,
     slowing,
-    speed_of,
     speed_ratio,
     speed_text,
     state_text,
@@ -138,8 +137,8 @@ def test_only_what_was_timed_in_turn_has_a_ratio():
 
 def test_a_record_tells_its_speed(trained):
     record = trained("unet", inference=[row(UNET)], fields={"timing": timing()})
-    assert speed_of(record) == timed("unet", row(UNET))
-    old = speed_of(trained("unet"))
+    assert MethodSpeed("unet", tuple(record.inference), record.timing) == timed("unet", row(UNET))
+    old = MethodSpeed("unet", tuple(trained("unet").inference), None)
     assert (old.timing, old.row("forward", 8).batch) == (None, 8)
     assert cells(speed_table([old], 8))["unet"]["steady"] == "-"
 
