@@ -175,7 +175,7 @@ def trained_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
         opened = open_plan(
             "shapes-smoke", only=["fcn"], seeds=[0], sets=["protocol.budget.steps=2"], threads=torch.get_num_threads()
         )
-        [cell] = opened.plan.cells
+        [cell] = opened.cells
         key = str(cell.key)
         results = ResultsFolder(tmp_path_factory.mktemp("trained"), cell.benchmark)
         results.cell_folder(key).mkdir(parents=True)

@@ -22,7 +22,7 @@ from .output import columns
 
 if TYPE_CHECKING:
     from segbench.plan.cell import Cell
-    from segbench.plan.plan import OpenPlan
+    from segbench.plan.plan import Plan
     from segbench.plan.power import DesignPower, Sight
     from segbench.store.folder import ResultsFolder
 
@@ -55,12 +55,11 @@ def plan(
     from segbench.store.folder import ResultsFolder
 
     opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
-    cells = opened.plan.cells
     folder = ResultsFolder(results, opened.benchmark.name)
     content = {
         **_content(opened, folder),
-        "design": as_content(design_power(opened.benchmark, recorded_scores(cells, folder))),
-        "warnings": list(plan_warnings(opened.benchmark, cells, device=device)),
+        "design": as_content(design_power(opened.benchmark, recorded_scores(opened.cells, folder))),
+        "warnings": list(plan_warnings(opened.benchmark, opened.cells, device=device)),
     }
     typer.echo(_as_json(content) if json else _as_text(content))
 
@@ -78,7 +77,7 @@ def recorded(folder: ResultsFolder, key: str | None) -> str | None:
         return "corrupt"
 
 
-def _content(opened: OpenPlan, folder: ResultsFolder) -> dict[str, Any]:
+def _content(opened: Plan, folder: ResultsFolder) -> dict[str, Any]:
     """Return what is known of the cells, ready for JSON."""
     benchmark = opened.benchmark
     return {
@@ -86,7 +85,7 @@ def _content(opened: OpenPlan, folder: ResultsFolder) -> dict[str, Any]:
         "source": benchmark.source,
         "results": str(folder.path),
         "datasets": {name: _dataset(opened, name) for name in benchmark.datasets},
-        "cells": [_cell(cell, folder) for cell in opened.plan.cells],
+        "cells": [_cell(cell, folder) for cell in opened.cells],
         "trials": {
             trial: settings
             for method in benchmark.methods.values()
@@ -95,7 +94,7 @@ def _content(opened: OpenPlan, folder: ResultsFolder) -> dict[str, Any]:
     }
 
 
-def _dataset(opened: OpenPlan, name: str) -> dict[str, Any]:
+def _dataset(opened: Plan, name: str) -> dict[str, Any]:
     use, problem = opened.benchmark.datasets[name], opened.missing.get(name)
     return {
         "use": use.use,

@@ -79,7 +79,7 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
     one = benchmark.model_copy(update={"datasets": {chosen: benchmark.datasets[chosen]}})
     opened = plan_benchmark(one, registry)
     opened.check_data()
-    cells = [cell for cell in opened.plan.cells if cell.method.name == method and not Subset.parse(cell.subset).is_fold]
+    cells = [cell for cell in opened.cells if cell.method.name == method and not Subset.parse(cell.subset).is_fold]
     return max(cells, key=lambda cell: Subset.parse(cell.subset).fraction)
 
 

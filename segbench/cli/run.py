@@ -55,44 +55,36 @@ def run(
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of failed cells.")] = False,
 ) -> None:
     """Run a benchmark: recorded cells are done, failed ones are tried again, interrupted ones go on."""
-    from segbench.engine.data.cache import decode_splits
     from segbench.execute.progress import progress_on
-    from segbench.execute.run import ok_records, start_workers, unrecorded
-    from segbench.execute.run import run as run_plan
+    from segbench.execute.run import run as run_cells
     from segbench.plan.plan import open_plan
     from segbench.plan.warnings import plan_warnings
     from segbench.report import render
     from segbench.store.folder import ResultsFolder
 
-    opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
-    opened.check_data()
-    plan = opened.plan
-    folder = ResultsFolder(results, opened.benchmark.name)
+    plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
+    plan.check_data()
+    folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
-    for warning in plan_warnings(opened.benchmark, plan.cells, device=device, jobs=jobs):
+    for warning in plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs):
         typer.echo(f"warning: {warning}", err=True)
-    recorded = ok_records(plan, folder)
-    todo = unrecorded(plan, recorded)
-    workers = start_workers(todo) if todo else None
-    decode_splits(todo, opened.datasets)
     with progress_on(sys.stderr) as listener:
-        summary = run_plan(
-            plan,
+        summary = run_cells(
+            plan.cells,
             folder,
-            recorded,
+            datasets=plan.datasets,
             device=device,
             jobs=jobs,
             timeout=timeout,
             memory_limit=None if memory_limit is None else int(memory_limit * BYTES_PER_GB),
             checkpoint_seconds=checkpoint_every,
             listener=listener,
-            workers=workers,
         )
     tell_problems(summary, folder, debug)
     if summary.interrupted:
         typer.echo("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
-    typer.echo(render([folder.path], benchmark=opened.benchmark.name), nl=False)
+    typer.echo(render([folder.path], benchmark=plan.benchmark.name), nl=False)
     if summary.unfinished or summary.untimed:
         raise typer.Exit(SOME_FAILED)
 

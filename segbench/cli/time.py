@@ -230,7 +230,7 @@ def cells_of(
 ) -> tuple[Cell, ...]:
     """Return a cell for each method, all under one protocol."""
     from segbench.config.recipe import Benchmark
-    from segbench.plan.plan import build_plan
+    from segbench.plan.plan import plan_cells
 
     here = protocol.model_copy(update={"crop": subject.size, "evaluate": subject.split})
     benchmark = Benchmark(
@@ -241,7 +241,7 @@ def cells_of(
         methods={label: one.method(label, here) for label, one in given.items()},
     )
     fingerprints = {subject.use.use: subject.fingerprint}
-    return build_plan(benchmark, registry, fingerprints, threads=protocol.threads or 1).cells
+    return plan_cells(benchmark, registry, fingerprints, threads=protocol.threads or 1)
 
 
 def conditions(subject: Subject, protocol: TrainingProtocol, environment: Mapping[str, Any]) -> SpeedConditions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.protocol import Budget
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from segbench.config.recipe import Method
     from segbench.engine.job import CellResult, TimingResult
     from segbench.plan.cell import Cell
-    from segbench.plan.plan import Plan
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import Failure, Status
 
@@ -48,9 +46,9 @@ ENGINE = Functions()
 
 @dataclass(frozen=True)
 class Run:
-    """Everything the phases of one run share; `environment` is where its workers run."""
+    """Everything the phases of one run share; `cells` are by key, `environment` is where its workers run."""
 
-    plan: Plan
+    cells: Mapping[str, Cell]
     folder: ResultsFolder
     workers: Workers
     jobs: int
@@ -60,11 +58,6 @@ class Run:
     interrupt: Interrupt
     environment: Mapping[str, Any]
     checkpoint_seconds: float
-
-    @cached_property
-    def cells(self) -> dict[str, Cell]:
-        """The cells of the plan by key."""
-        return {key_of(cell): cell for cell in self.plan.cells}
 
     @property
     def device(self) -> str:

@@ -1,4 +1,4 @@
-"""Run a plan: cells with a record are left out, methods are tried, cells are run, methods are timed."""
+"""Run cells: those with a record are left out, methods are tried, cells are run, methods are timed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, PluginError
 
 from .forkserver import modules_to_preload
@@ -20,8 +21,8 @@ from .workers import Failed, Finished, Limits, Outcome, TimedOut, Workers
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from segbench.contract import Dataset
     from segbench.plan.cell import Cell
-    from segbench.plan.plan import Plan
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import Failure, Record
 
@@ -50,29 +51,11 @@ class Summary:
         return tuple(record for record in self.records if record.status != "ok")
 
 
-def ok_records(plan: Plan, folder: ResultsFolder) -> dict[str, Record]:
-    """Return the ok records of a plan's cells by key, in plan order."""
-    found = {key: folder.read(key) for key in map(key_of, plan.cells)}
-    return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
-
-
-def unrecorded(plan: Plan, recorded: Mapping[str, Record]) -> list[Cell]:
-    """Return the cells of a plan that have no ok record."""
-    return [cell for cell in plan.cells if cell.key not in recorded]
-
-
-def start_workers(cells: Sequence[Cell]) -> Workers:
-    """Return workers for cells; the libraries they share are imported in the background from now on."""
-    workers = Workers(modules_to_preload({name for cell in cells for name in cell.versions}))
-    workers.warm_up()
-    return workers
-
-
 def run(
-    plan: Plan,
+    cells: Sequence[Cell],
     folder: ResultsFolder,
-    recorded: Mapping[str, Record],
     *,
+    datasets: Mapping[str, Dataset] | None = None,
     device: str,
     jobs: int = 1,
     timeout: float | None = None,
@@ -82,33 +65,50 @@ def run(
     workers: Workers | None = None,
     functions: Functions = ENGINE,
 ) -> Summary:
-    """Run the cells of a plan that have no ok record in `recorded`, `jobs` at a time, and return how it went.
+    """Run the cells of a plan that have no ok record in a folder yet, `jobs` at a time, and return how it went.
 
-    `recorded` are the `ok_records` of the plan. `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell;
-    `memory_limit` in bytes a worker, by default its share of 90 % of the machine's memory; a checkpoint is written
-    every `checkpoint_seconds`. A cell that fails leaves a record that says why, and the others go on.
+    `datasets`, by their names in the benchmark, are decoded before cells start; cells decode those that are not given.
+    `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
+    its share of 90 % of the machine's memory; a checkpoint is written every `checkpoint_seconds`. A cell that fails
+    leaves a record that says why, and the others go on.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
     is full or read-only. Ctrl-C and SIGTERM end it early; the next run resumes.
     """
     folder.check_writable()
-    todo = unrecorded(plan, recorded)
+    recorded = _ok_records(cells, folder)
+    todo = [cell for cell in cells if cell.key not in recorded]
     listener.planned(todo, len(recorded))
-    if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in plan.cells):
+    if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
         return Summary(tuple(recorded.values()))
+    workers = workers or start_workers(cells)
+    decode_splits(todo, datasets or {})
     with Interrupt() as interrupt:
         limits = Limits(timeout, memory_limit or fair_share(jobs))
-        workers = workers or start_workers(plan.cells)
+        by_key = {key_of(cell): cell for cell in cells}
         records, untimed = dict(recorded), {}
         environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
         if environment is not None:
             started = Run(
-                plan, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
+                by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
             )
             refused = preflight(started, todo)
             records = records if interrupt.requested else run_cells(started, todo, recorded, refused)
             untimed = {} if interrupt.requested else time_methods(started, records)
-        in_order = tuple(records[key] for key in map(key_of, plan.cells) if key in records)
+        in_order = tuple(records[key] for key in by_key if key in records)
         return Summary(in_order, interrupt.requested, untimed)
+
+
+def _ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
+    """Return the ok records of cells by key, in their order."""
+    found = {key: folder.read(key) for key in map(key_of, cells)}
+    return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
+
+
+def start_workers(cells: Sequence[Cell]) -> Workers:
+    """Return workers for cells; the libraries they share are imported in the background from now on."""
+    workers = Workers(modules_to_preload({name for cell in cells for name in cell.versions}))
+    workers.warm_up()
+    return workers
 
 
 def probe_device(

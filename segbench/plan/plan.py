@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.config.benchmark import load_benchmark
-from segbench.config.protocol import Frozen
 from segbench.errors import DataError, SpecError
 from segbench.registry import load_registry
 from segbench.registry.datasets import dataset_root, open_dataset
@@ -37,7 +36,7 @@ def open_plan(
     only: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
     threads: int | None = None,
-) -> OpenPlan:
+) -> Plan:
     """Load a benchmark by its packaged name or path, open its datasets and plan its cells.
 
     `sets`, `only` and `seeds` are as in `load_benchmark`, `threads` as in `plan_benchmark`. Raises SegbenchError for
@@ -51,15 +50,18 @@ def open_plan(
 
 
 @dataclass(frozen=True)
-class OpenPlan:
-    """A benchmark, its datasets, and its cells; `missing` says why a dataset cannot be read or identified."""
+class Plan:
+    """A benchmark, its datasets, and its cells, upstream first.
+
+    `fingerprints` has those of the datasets that can be read; `missing` says why the others cannot.
+    """
 
     benchmark: Benchmark
     registry: Registry
     datasets: Mapping[str, Dataset]
     fingerprints: Mapping[str, str]
     missing: Mapping[str, DataError]
-    plan: Plan
+    cells: tuple[Cell, ...]
 
     def check_data(self) -> None:
         """Raise DataError if a dataset cannot be read."""
@@ -67,17 +69,11 @@ class OpenPlan:
             raise problem
 
 
-class Plan(Frozen):
-    """The cells of a benchmark, upstream first."""
-
-    cells: tuple[Cell, ...]
-
-
-def plan_benchmark(benchmark: Benchmark, registry: Registry, *, threads: int | None = None) -> OpenPlan:
+def plan_benchmark(benchmark: Benchmark, registry: Registry, *, threads: int | None = None) -> Plan:
     """Open the datasets of a benchmark and plan its cells.
 
     `threads` is the thread count of methods whose protocol states none, by default that of usable cores. Raises
-    SpecError if methods are tuned and a dataset has no val split, and what `build_plan` raises.
+    SpecError if methods are tuned and a dataset has no val split, and what `plan_cells` raises.
     """
     with output_on_stderr():
         datasets, not_opened = _try_each(partial(_open, registry), benchmark.datasets)
@@ -86,8 +82,8 @@ def plan_benchmark(benchmark: Benchmark, registry: Registry, *, threads: int | N
     # Workers have working folders of their own.
     absolute = {name: _with_absolute_root(benchmark.datasets[name], registry) for name in datasets}
     located = benchmark.model_copy(update={"datasets": {**benchmark.datasets, **absolute}})
-    plan = build_plan(located, registry, fingerprints, threads=threads or usable_cores())
-    return OpenPlan(benchmark, registry, datasets, fingerprints, {**not_opened, **not_read}, plan)
+    cells = plan_cells(located, registry, fingerprints, threads=threads or usable_cores())
+    return Plan(benchmark, registry, datasets, fingerprints, {**not_opened, **not_read}, cells)
 
 
 def _try_each(
@@ -124,7 +120,9 @@ def _with_absolute_root(use: DatasetUse, registry: Registry) -> DatasetUse:
     return use.model_copy(update={"root": None if root is None else str(root.absolute())})
 
 
-def build_plan(benchmark: Benchmark, registry: Registry, fingerprints: Mapping[str, str], *, threads: int) -> Plan:
+def plan_cells(
+    benchmark: Benchmark, registry: Registry, fingerprints: Mapping[str, str], *, threads: int
+) -> tuple[Cell, ...]:
     """Return the cells of a benchmark and those that they need (`segbench.plan.cell`), upstream first.
 
     Cells of a dataset without a fingerprint have no key. `threads` is the thread count of methods whose protocol states
@@ -138,7 +136,7 @@ def build_plan(benchmark: Benchmark, registry: Registry, fingerprints: Mapping[s
         upstream = {reason: cells[other].key for reason, other in needed.items()}
         cell = bare.model_copy(update={"upstream": upstream, **_made_of(bare, code)})
         cells[identity] = cell.model_copy(update={"key": cell_key(cell)})
-    return Plan(cells=tuple(cells.values()))
+    return tuple(cells.values())
 
 
 def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None, threads: int) -> Cell:

@@ -246,7 +246,7 @@ def plan_in(folder: Path, text: str, *changes: str) -> Planned:
     path = folder / "benchmark.yaml"
     path.write_text(text)
     opened = open_plan(str(path), sets=changes, threads=1)
-    cells = opened.plan.cells
+    cells = opened.cells
     names = {cell.method.name if cell.subset == "all" else f"{cell.method.name} {cell.subset}": cell for cell in cells}
     return Planned(folder / "results", opened.registry, names)
 

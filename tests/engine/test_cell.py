@@ -39,7 +39,7 @@ def jobs(tmp_path):
         path = tmp_path / "test.yaml"
         path.write_text(FILE)
         made = {}
-        for cell in open_plan(str(path), sets=changes, threads=1).plan.cells:
+        for cell in open_plan(str(path), sets=changes, threads=1).cells:
             folder = tmp_path / cell.method.name
             folder.mkdir(exist_ok=True)
             upstream = {reason: str(tmp_path / "base") for reason in cell.upstream}

@@ -78,7 +78,7 @@ def cell(tmp_path):
                 val=val,
             )
         )
-        [made] = open_plan(str(path), threads=1).plan.cells
+        [made] = open_plan(str(path), threads=1).cells
         return made
 
     return make

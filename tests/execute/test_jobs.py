@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from run_functions import FUNCTIONS, run_plan
+from run_functions import FUNCTIONS, run_all
 
 from segbench.config.protocol import Budget, Optimizer, TrainingProtocol
 from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, Tuning, WeightedLoss
 from segbench.execute.jobs import resolve_upstream
 from segbench.plan.cell import Cell
 from segbench.plan.key import cell_key
-from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Record, Scores, Settled, Train, Trial
 
@@ -161,7 +160,7 @@ def test_resolving_again_changes_nothing():
 
 
 def run(cells, results, workers, **settings):
-    summary = run_plan(Plan(cells=tuple(cells)), results, workers=workers, functions=UPSTREAM, **settings)
+    summary = run_all(cells, results, workers=workers, functions=UPSTREAM, **settings)
     return {(found.method, found.seed): found for found in summary.records}
 
 

@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_functions import FUNCTIONS, make_cell, make_plan, run_plan
+from run_functions import FUNCTIONS, make_cell, make_cells, run_all
 
 from segbench.config.protocol import Timing
 from segbench.errors import CellError, DataError, RecordError
 from segbench.execute import run as runs
 from segbench.execute.progress import NoProgress
-from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
 
@@ -73,7 +72,7 @@ def program(tmp_path):
 
 
 def test_every_cell_leaves_a_record_with_what_its_worker_measured(tmp_path, workers):
-    summary = run_plan(make_plan(["plain"], seeds=2), tmp_path, workers=workers, jobs=2)
+    summary = run_all(make_cells(["plain"], seeds=2), tmp_path, workers=workers, jobs=2)
     assert [(record.seed, record.status) for record in summary.records] == [(0, "ok"), (1, "ok")]
     record = ResultsFolder(tmp_path, "bench").read(summary.records[0].key)
     assert record.scores.miou == 0.5
@@ -82,26 +81,26 @@ def test_every_cell_leaves_a_record_with_what_its_worker_measured(tmp_path, work
 
 
 def test_a_record_holds_the_cell_without_the_place_of_its_data(tmp_path, workers):
-    (record,) = run_plan(make_plan(["plain"]), tmp_path, workers=workers).records
+    (record,) = run_all(make_cells(["plain"]), tmp_path, workers=workers).records
     expected = make_cell("plain").model_dump(mode="json")
     assert expected["dataset"].pop("root") == "/secret"
     assert record.spec == expected
 
 
 def test_a_recorded_cell_never_runs_again(tmp_path, workers):
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
-    summary = run_plan(make_plan(["plain", "other"]), tmp_path, workers=workers)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
+    summary = run_all(make_cells(["plain", "other"]), tmp_path, workers=workers)
     assert statuses(summary) == {"plain": "ok", "other": "ok"}
     assert len(ran(tmp_path)) == 2
 
 
 def test_a_run_with_nothing_to_do_starts_no_worker(tmp_path, workers):
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
-    assert statuses(run_plan(make_plan(["plain"]), tmp_path, workers=None)) == {"plain": "ok"}
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
+    assert statuses(run_all(make_cells(["plain"]), tmp_path, workers=None)) == {"plain": "ok"}
 
 
 def test_a_cell_that_fails_is_recorded_with_its_cause_and_the_others_go_on(tmp_path, workers):
-    summary = run_plan(make_plan(["raise", "segfault", "plain"]), tmp_path, workers=workers)
+    summary = run_all(make_cells(["raise", "segfault", "plain"]), tmp_path, workers=workers)
     assert statuses(summary) == {"raise": "failed", "segfault": "failed", "plain": "ok"}
     causes = [record.error.cause for record in summary.unfinished]
     assert causes == ["ValueError: no such thing", "killed by SIGSEGV (a crash in native code)"]
@@ -109,49 +108,49 @@ def test_a_cell_that_fails_is_recorded_with_its_cause_and_the_others_go_on(tmp_p
 
 
 def test_a_cell_that_takes_too_long_is_recorded_as_timed_out(tmp_path, workers):
-    summary = run_plan(make_plan(["stubborn"]), tmp_path, workers=workers, timeout=1)
+    summary = run_all(make_cells(["stubborn"]), tmp_path, workers=workers, timeout=1)
     assert summary.records[0].error.cause == "timed out after 1 s"
 
 
 def test_a_method_that_hangs_in_preflight_has_a_limit_of_its_own(tmp_path, workers, monkeypatch):
     monkeypatch.setattr(runs, "PREFLIGHT_SECONDS", 0.5)
     functions = FUNCTIONS.__class__(FUNCTIONS.probe, "worker_functions:hangs", FUNCTIONS.cell, FUNCTIONS.timing)
-    (record,) = run_plan(make_plan(["plain"]), tmp_path, workers=workers, functions=functions).records
+    (record,) = run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions).records
     expected = "timed out after 0.5 s of being built and stepped once (--timeout SECONDS allows another time)"
     assert (record.status, record.error.cause) == ("failed", expected)
     assert ran(tmp_path) == []
 
 
 def test_a_failed_cell_is_tried_again_by_the_next_run(tmp_path, workers):
-    assert statuses(run_plan(make_plan(["fails-once"]), tmp_path, workers=workers)) == {"fails-once": "failed"}
-    assert statuses(run_plan(make_plan(["fails-once"]), tmp_path, workers=workers)) == {"fails-once": "ok"}
+    assert statuses(run_all(make_cells(["fails-once"]), tmp_path, workers=workers)) == {"fails-once": "failed"}
+    assert statuses(run_all(make_cells(["fails-once"]), tmp_path, workers=workers)) == {"fails-once": "ok"}
 
 
 def test_a_cell_gets_the_folder_of_its_upstream_cell(tmp_path, workers):
     first = make_cell("plain")
-    plan = Plan(cells=(first, make_cell("child", upstream=first)))
-    assert statuses(run_plan(plan, tmp_path, workers=workers, jobs=2)) == {"plain": "ok", "child": "ok"}
+    cells = [first, make_cell("child", upstream=first)]
+    assert statuses(run_all(cells, tmp_path, workers=workers, jobs=2)) == {"plain": "ok", "child": "ok"}
 
 
 def test_what_needs_a_failed_cell_is_skipped_and_tried_again_later(tmp_path, workers):
     first = make_cell("fails-once")
     second = make_cell("child", upstream=first)
-    plan = Plan(cells=(first, second, make_cell("grandchild", upstream=second)))
-    summary = run_plan(plan, tmp_path, workers=workers)
+    cells = [first, second, make_cell("grandchild", upstream=second)]
+    summary = run_all(cells, tmp_path, workers=workers)
     assert statuses(summary) == {"fails-once": "failed", "child": "skipped", "grandchild": "skipped"}
     expected = "start_from needs 'fails-once' with seed 0, which is failed: RuntimeError: the first time"
     assert summary.records[1].error.cause == expected
-    assert set(statuses(run_plan(plan, tmp_path, workers=workers)).values()) == {"ok"}
+    assert set(statuses(run_all(cells, tmp_path, workers=workers)).values()) == {"ok"}
 
 
 def test_a_users_mistake_ends_the_run_before_anything_trains(tmp_path, workers):
     with pytest.raises(DataError, match="method 'mistake' on 'data': the split has fewer images than a batch"):
-        run_plan(make_plan(["plain", "mistake"]), tmp_path, workers=workers)
+        run_all(make_cells(["plain", "mistake"]), tmp_path, workers=workers)
     assert ran(tmp_path) == []
 
 
 def test_a_method_that_breaks_in_preflight_fails_and_the_others_go_on(tmp_path, workers):
-    summary = run_plan(make_plan(["plugin", "crash", "plain"], seeds=2), tmp_path, workers=workers)
+    summary = run_all(make_cells(["plugin", "crash", "plain"], seeds=2), tmp_path, workers=workers)
     assert statuses(summary) == {"plugin": "failed", "crash": "failed", "plain": "ok"}
     assert summary.records[0].error.cause == "the network returns 2 channels for 3 classes"
     assert len(ran(tmp_path)) == 2
@@ -159,28 +158,28 @@ def test_a_method_that_breaks_in_preflight_fails_and_the_others_go_on(tmp_path, 
 
 def test_a_method_is_tried_once_and_only_if_it_has_work_to_do(tmp_path, workers):
     functions = FUNCTIONS.__class__(FUNCTIONS.probe, "worker_functions:accept", FUNCTIONS.cell, FUNCTIONS.timing)
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers, functions=functions)
-    run_plan(make_plan(["plain", "other"], seeds=3), tmp_path, workers=workers, functions=functions, jobs=2)
-    run_plan(make_plan(["plain", "third"], seeds=3), tmp_path, workers=workers, functions=functions)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions)
+    run_all(make_cells(["plain", "other"], seeds=3), tmp_path, workers=workers, functions=functions, jobs=2)
+    run_all(make_cells(["plain", "third"], seeds=3), tmp_path, workers=workers, functions=functions)
     assert sorted((tmp_path / "bench" / "preflights").read_text().split()) == ["other", "plain", "plain", "third"]
 
 
 def test_a_device_that_is_not_there_ends_the_run(tmp_path, workers):
     functions = FUNCTIONS.__class__("worker_functions:data_error", *list(vars(FUNCTIONS).values())[1:])
     with pytest.raises(DataError, match="empty"):
-        run_plan(make_plan(["plain"]), tmp_path, workers=workers, functions=functions)
+        run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions)
 
 
 def test_an_installation_in_which_no_worker_runs_is_an_error_with_its_cause(tmp_path, workers):
     functions = FUNCTIONS.__class__("no_such_module:probe", *list(vars(FUNCTIONS).values())[1:])
     with pytest.raises(CellError, match="No module named 'no_such_module'"):
-        run_plan(make_plan(["plain"]), tmp_path, workers=workers, functions=functions)
+        run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions)
 
 
 def test_a_results_folder_that_is_a_file_is_an_error_at_once(tmp_path, workers):
     (tmp_path / "bench").touch()
     with pytest.raises(RecordError, match="is a file"):
-        run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+        run_all(make_cells(["plain"]), tmp_path, workers=workers)
 
 
 def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_claim(tmp_path, workers):
@@ -190,21 +189,21 @@ def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_claim(tmp_pa
                 (tmp_path / "bench" / f"{cell.key}.json").mkdir()
 
     with pytest.raises(RecordError, match="cannot write to the results folder"):
-        run_plan(make_plan(["plain", "patient"]), tmp_path, workers=workers, jobs=2, listener=Saboteur())
+        run_all(make_cells(["plain", "patient"]), tmp_path, workers=workers, jobs=2, listener=Saboteur())
     assert list((tmp_path / "bench" / "claims").glob("*.json")) == []
 
 
 def test_a_corrupt_record_is_set_aside_and_redone(tmp_path, workers):
-    (record,) = run_plan(make_plan(["plain"]), tmp_path, workers=workers).records
+    (record,) = run_all(make_cells(["plain"]), tmp_path, workers=workers).records
     path = ResultsFolder(tmp_path, "bench").record_path(record.key)
     path.write_text("{")
-    assert statuses(run_plan(make_plan(["plain"]), tmp_path, workers=workers)) == {"plain": "ok"}
+    assert statuses(run_all(make_cells(["plain"]), tmp_path, workers=workers)) == {"plain": "ok"}
     assert path.with_name(path.name + ".corrupt").read_text() == "{"
     assert len(ran(tmp_path)) == 2
 
 
 def test_methods_are_timed_once_and_all_their_seeds_get_the_rows(tmp_path, workers):
-    run_plan(make_plan(["plain", "other"], seeds=2), tmp_path, workers=workers)
+    run_all(make_cells(["plain", "other"], seeds=2), tmp_path, workers=workers)
     records = ResultsFolder(tmp_path, "bench").records()
     assert [(len(record.inference), record.cost.inference_peak_bytes) for record in records] == [(1, 77)] * 4
     assert timed(tmp_path) == ["plain", "other"]
@@ -212,7 +211,7 @@ def test_methods_are_timed_once_and_all_their_seeds_get_the_rows(tmp_path, worke
 
 def test_methods_of_a_dataset_are_timed_in_one_session(tmp_path, workers):
     cells = [make_cell("plain"), make_cell("other"), make_cell("plain", dataset="more")]
-    run_plan(Plan(cells=tuple(cells)), tmp_path, workers=workers)
+    run_all(cells, tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
     plain, other, elsewhere = (folder.read(cell.key).timing for cell in cells)
     assert plain.session == other.session != elsewhere.session
@@ -220,8 +219,8 @@ def test_methods_of_a_dataset_are_timed_in_one_session(tmp_path, workers):
 
 
 def test_methods_that_were_timed_before_are_not_timed_again_beside_a_new_one(tmp_path, workers):
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
-    run_plan(make_plan(["plain", "other"]), tmp_path, workers=workers)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
+    run_all(make_cells(["plain", "other"]), tmp_path, workers=workers)
     assert timed(tmp_path) == ["plain", "other"]
     rivals = {record.method: record.timing.rivals for record in ResultsFolder(tmp_path, "bench").records()}
     assert rivals == {"plain": ["plain"], "other": ["other"]}
@@ -229,7 +228,7 @@ def test_methods_that_were_timed_before_are_not_timed_again_beside_a_new_one(tmp
 
 def test_a_reduced_measurement_is_taken_anew_where_the_protocol_asks_for_a_full_one(tmp_path, workers):
     def run_with(timing):
-        summary = run_plan(Plan(cells=(make_cell("plain", timing=timing),)), tmp_path, workers=workers)
+        summary = run_all([make_cell("plain", timing=timing)], tmp_path, workers=workers)
         assert statuses(summary) == {"plain": "ok"}
         (record,) = ResultsFolder(tmp_path, "bench").records()
         return record.inference[0].budget, len(timed(tmp_path))
@@ -242,17 +241,17 @@ def test_a_reduced_measurement_is_taken_anew_where_the_protocol_asks_for_a_full_
 
 
 def test_rows_that_tell_nothing_of_how_they_were_taken_are_taken_anew(tmp_path, workers):
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
     (record,) = folder.records()
     folder.write(record.model_copy(update={"timing": None}))
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
     assert folder.records()[0].timing is not None
 
 
 def test_cells_that_serve_tuning_alone_are_not_timed(tmp_path, workers):
     cell = make_cell("plain").model_copy(update={"for_tuning": True})
-    run_plan(Plan(cells=(cell,)), tmp_path, workers=workers)
+    run_all([cell], tmp_path, workers=workers)
     assert timed(tmp_path) == []
 
 
@@ -264,28 +263,28 @@ def test_ctrl_c_during_timing_leaves_records_that_the_next_run_completes(tmp_pat
     assert output == "interrupted 2\n"
     folder = ResultsFolder(tmp_path, "bench")
     assert [(record.status, record.inference, record.timing) for record in folder.records()] == [("ok", [], None)] * 2
-    assert run_plan(make_plan(["plain", "unhurried"]), tmp_path, workers=workers).untimed == {}
+    assert run_all(make_cells(["plain", "unhurried"]), tmp_path, workers=workers).untimed == {}
     assert [record.timing.rivals for record in folder.records()] == [["plain", "unhurried"]] * 2
 
 
 def test_later_seeds_take_the_rows_of_earlier_ones(tmp_path, workers):
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
-    run_plan(Plan(cells=(make_cell("plain", seed=5),)), tmp_path, workers=workers)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
+    run_all([make_cell("plain", seed=5)], tmp_path, workers=workers)
     assert len(ResultsFolder(tmp_path, "bench").read(make_cell("plain", seed=5).key).inference) == 1
     assert timed(tmp_path) == ["plain"]
 
 
 def test_records_of_another_machine_are_not_timed_here(tmp_path, workers):
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
     (record,) = folder.records()
     folder.write(record.model_copy(update={"environment": {"machine": "there", "device": "cpu"}, "inference": []}))
-    run_plan(make_plan(["plain"]), tmp_path, workers=workers)
+    run_all(make_cells(["plain"]), tmp_path, workers=workers)
     assert folder.records()[0].inference == []
 
 
 def test_a_method_that_cannot_be_timed_keeps_its_scores(tmp_path, workers):
-    summary = run_plan(make_plan(["untimable", "plain"]), tmp_path, workers=workers)
+    summary = run_all(make_cells(["untimable", "plain"]), tmp_path, workers=workers)
     assert statuses(summary) == {"untimable": "ok", "plain": "ok"}
     assert {label: failure.cause for label, failure in summary.untimed.items()} == {
         "data / untimable / seed 0": "the images have no pixels"
@@ -297,7 +296,7 @@ def test_a_cell_that_another_run_has_claimed_is_waited_for_and_its_record_counts
     while not ran(tmp_path):
         assert other.poll() is None
     diary = Diary()
-    summary = run_plan(make_plan(["slow", "plain"]), tmp_path, workers=workers, listener=diary)
+    summary = run_all(make_cells(["slow", "plain"]), tmp_path, workers=workers, listener=diary)
     assert statuses(summary) == {"slow": "ok", "plain": "ok"}
     assert len(ran(tmp_path)) == 2
 
@@ -306,14 +305,14 @@ def test_two_runs_at_once_share_the_cells(tmp_path, program):
     runs = [program("slow,plain", seeds=3) for _ in range(2)]
     outputs = [process.communicate(timeout=60) for process in runs]
     assert [output for output, _ in outputs] == ["done 6\n"] * 2
-    assert sorted(ran(tmp_path)) == sorted(cell.key for cell in make_plan(["slow", "plain"], seeds=3).cells)
+    assert sorted(ran(tmp_path)) == sorted(cell.key for cell in make_cells(["slow", "plain"], seeds=3))
     assert sorted(timed(tmp_path)) == ["plain", "slow"]
 
 
 def test_a_failure_of_another_run_meanwhile_counts_and_one_from_before_does_not(tmp_path, workers):
-    plan = make_plan(["fails-once"])
-    run_plan(plan, tmp_path, workers=workers)
-    folder, key = ResultsFolder(tmp_path, "bench"), plan.cells[0].key
+    cells = make_cells(["fails-once"])
+    run_all(cells, tmp_path, workers=workers)
+    folder, key = ResultsFolder(tmp_path, "bench"), cells[0].key
     failed, mine = folder.read(key), acquire(folder, key)
 
     class OtherRun(Diary):
@@ -323,7 +322,7 @@ def test_a_failure_of_another_run_meanwhile_counts_and_one_from_before_does_not(
             mine.release()
 
     diary = OtherRun()
-    assert statuses(run_plan(plan, tmp_path, workers=workers, listener=diary)) == {"fails-once": "failed"}
+    assert statuses(run_all(cells, tmp_path, workers=workers, listener=diary)) == {"fails-once": "failed"}
     assert diary.lines[1] == "another run works on some of these cells; their records will count here"
     assert len(ran(tmp_path)) == 1
 
@@ -336,7 +335,7 @@ def test_ctrl_c_leaves_an_interrupted_record_and_the_next_run_resumes(tmp_path, 
     assert output == "interrupted 1\n"
     assert ResultsFolder(tmp_path, "bench").records()[0].status == "interrupted"
     assert list((tmp_path / "bench" / "claims").glob("*.json")) == []
-    assert statuses(run_plan(make_plan(["patient"]), tmp_path, workers=workers)) == {"patient": "ok"}
+    assert statuses(run_all(make_cells(["patient"]), tmp_path, workers=workers)) == {"patient": "ok"}
 
 
 def test_a_second_ctrl_c_kills_what_does_not_stop(tmp_path, program, until):
@@ -357,7 +356,7 @@ def test_a_killed_run_leaves_no_worker_and_the_next_one_goes_on(tmp_path, progra
     run.wait()
     until(lambda: not _lives(worker))
     assert ResultsFolder(tmp_path, "bench").records() == []
-    assert statuses(run_plan(make_plan(["stubborn"]), tmp_path, workers=workers)) == {"stubborn": "ok"}
+    assert statuses(run_all(make_cells(["stubborn"]), tmp_path, workers=workers)) == {"stubborn": "ok"}
 
 
 def _lives(pid):

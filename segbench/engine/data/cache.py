@@ -70,8 +70,16 @@ def pack(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
 
 
 def decode_splits(cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> None:
-    """Decode into the cache what cells train on, validate with and are scored on; DataError for a wrong sample."""
-    uses = dict.fromkeys((cell.dataset_name, cell.cache_key, split) for cell in cells for split in _splits_of(cell))
+    """Decode into the cache what cells train on, validate with and are scored on, of the datasets that are given.
+
+    Raises DataError for a wrong sample.
+    """
+    uses = dict.fromkeys(
+        (cell.dataset_name, cell.cache_key, split)
+        for cell in cells
+        if cell.dataset_name in datasets
+        for split in _splits_of(cell)
+    )
     with output_on_stderr():
         for name, cache_key, split in uses:
             assert cache_key is not None, "cells of opened data have one"

@@ -97,7 +97,7 @@ def test_a_network_is_trained_on_the_folder_of_another(recorded_cell, recorder, 
         "protocol: {budget: {steps: 1}, batch_size: 2, evaluate: train, absent_classes: allow}\n"
         "seeds: [0]\nmethods: {fcn: {generator: basic/fcn, losses: [losses/cross_entropy]}}\n"
     )
-    [cell] = open_plan(str(tmp_path / "b.yaml"), threads=1).plan.cells
+    [cell] = open_plan(str(tmp_path / "b.yaml"), threads=1).cells
     (tmp_path / "cell").mkdir()
     assert run_cell(CellJob(cell=cell, folder=str(tmp_path / "cell"), device="cpu"), recorder()).status == "ok"
 

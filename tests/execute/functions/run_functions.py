@@ -10,10 +10,9 @@ from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import ComponentUse, DatasetUse, Method
 from segbench.execute.jobs import Functions
 from segbench.execute.progress import NoProgress, PlainProgress
-from segbench.execute.run import ok_records, run
+from segbench.execute.run import run
 from segbench.execute.workers import Workers
 from segbench.plan.cell import Cell
-from segbench.plan.plan import Plan
 from segbench.store.folder import ResultsFolder
 
 FUNCTIONS = Functions(*(f"worker_functions:{name}" for name in ("probe", "preflight", "train", "time_method")))
@@ -38,19 +37,18 @@ def make_cell(method, seed=0, upstream=None, dataset="data", **protocol):
     )
 
 
-def make_plan(methods, seeds=1):
-    return Plan(cells=tuple(make_cell(method, seed) for seed in range(seeds) for method in methods))
+def make_cells(methods, seeds=1):
+    return [make_cell(method, seed) for seed in range(seeds) for method in methods]
 
 
-def run_plan(plan, results, **settings):
+def run_all(cells, results, **settings):
     settings = {"device": "auto", "listener": NoProgress(), "functions": FUNCTIONS, **settings}
-    folder = ResultsFolder(Path(results), "bench")
-    return run(plan, folder, ok_records(plan, folder), **settings)
+    return run(cells, ResultsFolder(Path(results), "bench"), **settings)
 
 
 if __name__ == "__main__":
-    summary = run_plan(
-        make_plan(sys.argv[2].split(","), seeds=int(sys.argv[3])),
+    summary = run_all(
+        make_cells(sys.argv[2].split(","), seeds=int(sys.argv[3])),
         sys.argv[1],
         listener=PlainProgress(sys.stderr),
         workers=Workers(["segbench.engine.job"]),
