@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from segbench.config.protocol import Budget
-from segbench.engine.adversarial.adversary import score_map_of
 from segbench.engine.data.batches import evaluation_batches
 from segbench.engine.data.dataset import DATASET, clusters_of, description_of, open_data
 from segbench.engine.data.subset import split_places
@@ -116,7 +115,7 @@ def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: Cel
         split,
         data.dataset,
         protocol,
-        score_map=None if adversary is None else score_map_of(adversary),
+        score_map=None if adversary is None else adversary.evaluate_score_map,
         score_boundary=None if adversary is None else adversary.boundary,
     )
     if Subset.parse(cell.subset).is_fold:

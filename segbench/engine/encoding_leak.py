@@ -161,7 +161,7 @@ def probe_leak(
         places, held_out = images_apart(cell, data)
         for name, predict in sources:
             adversary = build_adversary(cell, registry, data, device, mapping, places, None)
-            if adversary.scores_count:
+            if adversary.compares_scores:
                 train_discriminator(adversary, predict, cell, steps)
             yield finding(name, adversary, predict, held_out, cell.seed, steps)
 
@@ -228,7 +228,7 @@ def finding(
         differences.append(masked_mean((pair.real - pair.fake).abs(), pair.mask))
         if made.top_probability is not None:
             confidences.append(masked_mean(made.top_probability, batch.labels[:, None] != held_out.ignore_index))
-        if adversary.scores_count:
+        if adversary.compares_scores:
             accuracies.append(accuracy(adversary, pair))
     found = Finding(name, _mean(confidences), float(torch.stack(differences).mean()))
     return _with_accuracy(found, accuracies, steps) if accuracies else found
@@ -237,7 +237,7 @@ def finding(
 def accuracy(adversary: Adversary, pair: Pair) -> torch.Tensor:
     """Return the mean of the discriminator's accuracies on real and fake (`observe_scores`); NaN if a score is."""
     with torch.no_grad():
-        real, fake = (adversary.read(pair.condition, shown) for shown in (pair.real, pair.fake))
+        real, fake = (adversary.discriminate(pair.condition, shown) for shown in (pair.real, pair.fake))
     seen = observe_scores(real.scores, fake.scores, adversary.boundary, mask=pair.mask)
     both = (seen["real_accuracy"] + seen["fake_accuracy"]) / 2
     return both.where((seen["real"] + seen["fake"]).isfinite(), torch.nan)

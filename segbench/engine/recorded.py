@@ -14,7 +14,7 @@ import torch
 from pydantic import ValidationError
 
 from segbench.contract import Dataset
-from segbench.engine.adversarial.adversary import Adversary, score_map_of
+from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.discriminator import build_discriminator
 from segbench.engine.data.dataset import DATASET, CellData, DatasetDescription, read_description
 from segbench.engine.model.build import as_segmenter, build_loss, build_network, mapping_of
@@ -118,7 +118,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
         cell.method.protocol,
         tuple(changed_files(record, folder) or _changes(cell, registry)),
         record.key,
-        None if adversary is None else score_map_of(adversary),
+        None if adversary is None else adversary.evaluate_score_map,
         None if adversary is None else adversary.boundary,
     )
 

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.engine.adversarial.adversary import FEATURES, SCORES, Reading, asked, log_odds, mean_loss
+from segbench.engine.adversarial.adversary import (
+    FEATURES,
+    SCORES,
+    DiscriminatorOutput,
+    log_odds,
+    mean_loss,
+    parameter_names,
+)
 
 from .check import CheckFailed, CheckSkipped, check
 from .examples import (
@@ -98,7 +105,7 @@ def discriminator_gets_better_as_its_loss_falls(offer: Offer) -> None:
     loss = _loss(offer)
     dealt = _dealt(loss)
     after = _stepped(dealt, _gradients(loss, "discriminator", dealt))
-    if not SCORES & asked(loss.discriminator):
+    if not SCORES & parameter_names(loss.discriminator):
         _check_moved(dealt, after, _feature_distance, 1, "a step down the discriminator's loss: the features' distance")
         return
     for name, measure, sign in (("reals", _real_score, 1), ("fakes", _fake_score, -1)):
@@ -115,7 +122,7 @@ def generator_raises_scores_of_fakes_as_its_loss_falls(offer: Offer) -> None:
         ("fake", _fake_score, 1, "the mean score of fakes"),
         ("fake_features", _feature_distance, -1, "the features' distance"),
     ):
-        if name in asked(loss.generator):
+        if name in parameter_names(loss.generator):
             _check_moved(dealt, after, measure, sign, f"a step down the generator's loss: {what}")
 
 
@@ -165,7 +172,7 @@ def huge_scores_give_finite_losses(offer: Offer) -> None:
 def ignored_labels_change_nothing(offer: Offer) -> None:
     """Scores where the label is ignored change no loss, and a batch without labels gives finite ones."""
     loss = _loss(offer)
-    if not any("labels" in asked(getattr(loss, player)) for player in PLAYERS):
+    if not any("labels" in parameter_names(getattr(loss, player)) for player in PLAYERS):
         raise CheckSkipped("it asks for no labels; the engine leaves ignored places out")
     ignored = torch.arange(SAMPLES * MAP_SIZE[0] * MAP_SIZE[1]).view(SAMPLES, *MAP_SIZE) % 3 == 0
     for player in PLAYERS:
@@ -216,7 +223,11 @@ def _loss(offer: Offer) -> Any:
 
 def _dealt(loss: Any, size: tuple[int, int] = MAP_SIZE) -> Dealt:
     """Return what the engine can give: scores of an undecided critic, features of which reals' are higher, labels."""
-    for channels in (NUM_CLASSES + 1, 1) if "labels" in asked(loss.discriminator) | asked(loss.generator) else (1,):
+    for channels in (
+        (NUM_CLASSES + 1, 1)
+        if "labels" in parameter_names(loss.discriminator) | parameter_names(loss.generator)
+        else (1,)
+    ):
         dealt = _dealt_scores(loss, channels, size)
         if channels == 1 or _accepts(loss, dealt):
             break
@@ -253,19 +264,21 @@ def _accepts(loss: Any, dealt: Dealt) -> bool:
 
 def _play(loss: Any, player: str, dealt: Mapping[str, Any]) -> Any:
     method = getattr(loss, player)
-    return method(**{name: value for name, value in dealt.items() if name in asked(method)})
+    return method(**{name: value for name, value in dealt.items() if name in parameter_names(method)})
 
 
 def _as_the_engine_does(loss: Any, player: str, dealt: Dealt) -> Tensor:
     """Return the mean loss over the places whose label counts."""
-    real = Reading([dealt["real"]], dealt["real_features"])
-    fake = Reading([dealt["fake"]], dealt["fake_features"])
+    real = DiscriminatorOutput([dealt["real"]], dealt["real_features"])
+    fake = DiscriminatorOutput([dealt["fake"]], dealt["fake_features"])
     return mean_loss(getattr(loss, player), real, fake, dealt["labels"], (dealt["labels"] != IGNORE_INDEX)[:, None])
 
 
 def _gradients(loss: Any, player: str, dealt: Dealt, without: tuple[str, ...] = ()) -> dict[str, list[Tensor]]:
     """Return the gradients of a player's loss in what it asks for of the critic, zeros where there are none."""
-    names = [name for name in sorted((SCORES | FEATURES) & asked(getattr(loss, player))) if name not in without]
+    names = [
+        name for name in sorted((SCORES | FEATURES) & parameter_names(getattr(loss, player))) if name not in without
+    ]
     cards = dict(dealt)
     for name in names:
         leaves = [one.detach().clone().requires_grad_() for one in listed(dealt[name])]

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from segbench.engine.adversarial.adversary import score_maps
+from segbench.engine.adversarial.adversary import check_score_maps
 from segbench.engine.model.checkpoint import load_tensors, save_tensors
 from segbench.errors import PluginError
 
@@ -257,7 +257,7 @@ def _check_scores(critic: nn.Module, fields: Tensor) -> None:
 
 def _check_maps(critic: nn.Module, scores: object, number: int) -> None:
     """Raise PluginError or CheckFailed unless a critic's output is finite score maps of so many samples."""
-    for one in score_maps(scores, number, critic):
+    for one in check_score_maps(scores, number, critic):
         if one.shape[1] not in (1, NUM_CLASSES + 1):
             raise CheckFailed(
                 f"returned {tuple(one.shape)} for {number} samples and {NUM_CLASSES} classes; expected 1 or "

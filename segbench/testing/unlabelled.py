@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from segbench.engine.adversarial.adversary import asked
+from segbench.engine.adversarial.adversary import parameter_names
 
 from .check import CheckFailed, CheckSkipped, check
 from .examples import LOSS_VOCABULARY, NUM_CLASSES, built, given, normal, require_finite
@@ -108,7 +108,7 @@ def _logits() -> Tensor:
 
 def _called(term: Any, logits: Tensor, belief: float) -> Any:
     """Call a term with logits, and with the scores, around `belief`, that a critic gives their probabilities."""
-    names = asked(term.forward if isinstance(term, nn.Module) else term)
+    names = parameter_names(term.forward if isinstance(term, nn.Module) else term)
     scores = belief + (logits.softmax(1) * normal(1, NUM_CLASSES, 1, 1, seed=4)).sum(1, keepdim=True)
     available = {"logits": logits, "scores": scores}
     return term(**{name: value for name, value in available.items() if name in names})

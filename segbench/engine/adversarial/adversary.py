@@ -1,11 +1,8 @@
-"""The discriminator and the rules of its game with the generator; the training loop deals the cards.
+"""The discriminator, its loss and penalty, and how they enter a training step.
 
-Score maps of a discriminator: as one number a place, and their mean over the places that count.
-
-Placebos: the adversarial game with one link broken on purpose, at the same cost.
-
-A gain that stays with a placebo is none of the discriminator's knowledge. `frozen` (a discriminator that never learns)
-and `detached` (a weight of 0) need no code of their own.
+A placebo is adversarial training with one link broken on purpose, at the same cost: `shuffled` exchanges real and fake,
+`noise` puts noise in the place of the gradient, `frozen` (the discriminator never learns) and `detached` (a weight of
+0) need no code of their own. A gain that a placebo has too does not come from what the discriminator has learnt.
 """
 
 from __future__ import annotations
@@ -23,7 +20,7 @@ from segbench.engine.model.optimizers import build_optimizer
 from segbench.engine.numerics import autocast
 from segbench.errors import PluginError, SpecError
 
-from .pairing import pairing, predicted_fields
+from .pairing import encode_prediction, make_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,34 +36,33 @@ if TYPE_CHECKING:
     from .pairing import Pair
 
 
+# Parameters by which the methods of an adversarial loss ask for scores and features.
 SCORES = frozenset({"real", "fake"})
-
-
 FEATURES = frozenset({"real_features", "fake_features"})
 
 
-class Reading(NamedTuple):
-    """What a discriminator says of one field: its score maps and its features, where they were asked for."""
+class DiscriminatorOutput(NamedTuple):
+    """Score maps and features of a discriminator for one field; empty where they were not asked for."""
 
     scores: Sequence[Tensor] = ()
     features: Sequence[Tensor] = ()
 
 
 class DiscriminatorUpdate(NamedTuple):
-    """A discriminator's loss, penalty included, and its readings of the real and fake fields that it comes from."""
+    """A discriminator's loss, penalty included, and its outputs for the real and fake fields that it comes from."""
 
     loss: Tensor
-    real: Reading
-    fake: Reading
+    real: DiscriminatorOutput
+    fake: DiscriminatorOutput
 
 
 @dataclass(frozen=True)
 class Adversary:
-    """A discriminator with its loss and penalty, and what it is shown.
+    """A discriminator with its loss and penalty, the batches it sees and the settings of its training.
 
-    `compiled` is the discriminator's compiled forward pass, where it is to be used. `batches` is the stream of extra
-    discriminator steps, None where nothing is trained, `validation` one of real samples that are never trained on, None
-    where there are none.
+    - batches: those of extra discriminator steps; None where nothing is trained
+    - validation: real samples that are never trained on; None where there are none
+    - compiled: the discriminator's compiled forward pass, where it is to be used
     """
 
     discriminator: nn.Module
@@ -86,14 +82,24 @@ class Adversary:
 
     @property
     def boundary(self) -> float | None:
-        """The score at which the discriminator is undecided; None where its loss knows none."""
+        """The score between real and fake; None where the loss defines none."""
         boundary: float | None = getattr(self.loss, "boundary", AdversarialLoss.boundary)
         return boundary
 
     @property
     def is_trained(self) -> bool:
-        """Whether the discriminator learns anything."""
+        """Whether the discriminator learns."""
         return self.recipe.placebo != "frozen"
+
+    @property
+    def compares_scores(self) -> bool:
+        """Whether the discriminator learns to score real against fake; that of SegAN, for one, compares features."""
+        return bool(SCORES & parameter_names(self.loss.discriminator))
+
+    @property
+    def shares_batches(self) -> bool:
+        """Whether one discriminator step uses the batch, and the output, of the generator's step."""
+        return self.is_trained and self.recipe.alternate is None
 
     def extra_steps(self, step: int) -> int:
         """Return the discriminator steps that come before the generator's step (from 0), each on a batch of its own."""
@@ -102,11 +108,6 @@ class Adversary:
         if self.recipe.alternate is not None:
             return self.recipe.alternate if step % self.recipe.alternate == 0 else 0
         return self.recipe.d_steps - 1
-
-    @property
-    def shares_batches(self) -> bool:
-        """Whether one discriminator step uses the batch, and the output, of the generator's step."""
-        return self.is_trained and self.recipe.alternate is None
 
     def weight(self, step: int) -> float:
         """Return the weight of the adversarial gradient, which rises linearly over the warm-up."""
@@ -119,33 +120,33 @@ class Adversary:
         return build_optimizer(self.recipe.optimizer, self.discriminator.parameters())
 
     def pair(self, batch: Batch, output: Tensor) -> Pair:
-        """Return what the discriminator compares."""
-        return pairing(self.mapping.maps, batch, output, self.mapping.form)
+        """Return what the discriminator compares, given the generator's output for a batch."""
+        return make_pair(self.mapping.maps, batch, output, self.mapping.form)
 
-    @property
-    def scores_count(self) -> bool:
-        """Whether the discriminator learns to score real against fake; SegAN's, for one, compares features only."""
-        return bool(SCORES & asked(self.loss.discriminator))
+    def discriminate(
+        self, condition: Tensor | None, field: Tensor, names: AbstractSet[str] = SCORES
+    ) -> DiscriminatorOutput:
+        """Return the discriminator's output, float32, for a field (N, F, H, W) under its condition.
 
-    def read(self, condition: Tensor | None, shown: Tensor, names: AbstractSet[str] = SCORES) -> Reading:
-        """Show the discriminator a field (N, F, H, W) under its condition, and return what `names` ask for."""
-        seen = joined(condition, shown)
+        `names` are the parameters of a loss; scores and features are computed where it has one for them.
+        """
+        inputs = join_condition(condition, field)
         with autocast(self.device, self.precision):
-            scores = self._score_maps(seen) if SCORES & names else []
-            features = features_of(self.discriminator, seen) if FEATURES & names else []
-        return Reading([score.float() for score in scores], [feature.float() for feature in features])
+            scores = self._score(inputs) if SCORES & names else []
+            features = compute_features(self.discriminator, inputs) if FEATURES & names else []
+        return DiscriminatorOutput([score.float() for score in scores], [feature.float() for feature in features])
 
-    def _score_maps(self, seen: Tensor) -> list[Tensor]:
-        return score_maps((self.compiled or self.discriminator)(seen), len(seen), self.discriminator)
+    def _score(self, inputs: Tensor) -> list[Tensor]:
+        return check_score_maps((self.compiled or self.discriminator)(inputs), len(inputs), self.discriminator)
 
     def discriminator_loss(self, pair: Pair, labels: Tensor, discriminator_step: int) -> DiscriminatorUpdate:
         """Return the discriminator's loss at its own step (from 0); no gradient reaches the generator."""
         pair = pair._replace(real=pair.real.detach(), fake=pair.fake.detach())
         if self.recipe.placebo == "shuffled":
-            pair = with_shuffled_labels(pair)
-        names = asked(self.loss.discriminator)
-        real = self.read(pair.condition, pair.real, names)
-        fake = self.read(pair.condition, pair.fake, names)
+            pair = shuffle_labels(pair)
+        names = parameter_names(self.loss.discriminator)
+        real = self.discriminate(pair.condition, pair.real, names)
+        fake = self.discriminate(pair.condition, pair.fake, names)
         loss = mean_loss(self.loss.discriminator, real, fake, labels, pair.mask)
         settings = self.recipe.penalty
         if settings is not None and discriminator_step % settings.every == 0:
@@ -158,32 +159,10 @@ class Adversary:
         condition = None if pair.condition is None else pair.condition.float()
         with torch.autocast(self.device.type, enabled=False):
             return self.penalty(
-                lambda shown: self.discriminator(joined(condition, shown)), pair.real.float(), pair.fake.float()
+                lambda field: self.discriminator(join_condition(condition, field)),
+                pair.real.float(),
+                pair.fake.float(),
             )
-
-    def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
-        """Return the adversarial loss of the generator, whose gradient reaches it through pair.fake only."""
-        names = asked(self.loss.generator)
-        fake = self.read(pair.condition, pair.fake, names & {"fake", "fake_features"})
-        with torch.no_grad():
-            real = self.read(pair.condition, pair.real, names & {"real", "real_features"})
-        return mean_loss(self.loss.generator, real, fake, labels, pair.mask)
-
-    def score_map(self, images: Tensor, logits: Tensor) -> Tensor:
-        """Return how real logits (N, K, H, W) of images look to the discriminator at each pixel, (N, 1, H, W).
-
-        Scores are resized to the images (bilinear, align_corners=False) and several maps averaged. Gradients are kept.
-        """
-        condition, fake = predicted_fields(self.mapping.maps, images, logits, self.mapping.form)
-        maps = [log_odds(scores) for scores in self.read(condition, fake).scores]
-        size = images.shape[-2:]
-        resized = [functional.interpolate(scores, size, mode="bilinear", align_corners=False) for scores in maps]
-        return torch.stack(resized).mean(dim=0)
-
-    def gradient(self, loss: Tensor, z: Tensor) -> Tensor:
-        """Return the gradient of the generator's adversarial loss at z, or the noise that stands for it."""
-        (gradient,) = torch.autograd.grad(loss, z)
-        return noise_like(gradient) if self.recipe.placebo == "noise" else gradient
 
     def clip_weights(self) -> None:
         """Bound the discriminator's weights where the recipe says so (WGAN, Arjovsky 2017)."""
@@ -192,29 +171,48 @@ class Adversary:
                 torch._foreach_clamp_min_(list(self.discriminator.parameters()), -self.recipe.clip)
                 torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.recipe.clip)
 
-
-def score_map_of(adversary: Adversary) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a function of images and logits that gives the scores (N, 1, H, W) of a finished discriminator."""
-
-    def score_map(images: Tensor, logits: Tensor) -> Tensor:
-        adversary.discriminator.eval()
+    def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
+        """Return the adversarial loss of the generator, whose gradient reaches it through pair.fake only."""
+        names = parameter_names(self.loss.generator)
+        fake = self.discriminate(pair.condition, pair.fake, names & {"fake", "fake_features"})
         with torch.no_grad():
-            return adversary.score_map(images, logits)
+            real = self.discriminate(pair.condition, pair.real, names & {"real", "real_features"})
+        return mean_loss(self.loss.generator, real, fake, labels, pair.mask)
 
-    return score_map
+    def gradient(self, loss: Tensor, z: Tensor) -> Tensor:
+        """Return the gradient of the generator's adversarial loss at its output z, or the placebo's noise."""
+        (gradient,) = torch.autograd.grad(loss, z)
+        return draw_noise_like(gradient) if self.recipe.placebo == "noise" else gradient
+
+    def score_map(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Return how real logits (N, K, H, W) of images look to the discriminator at each pixel, (N, 1, H, W).
+
+        Scores are resized to the images (bilinear, align_corners=False) and several maps averaged. Gradients are kept.
+        """
+        condition, fake = encode_prediction(self.mapping.maps, images, logits, self.mapping.form)
+        maps = [log_odds(scores) for scores in self.discriminate(condition, fake).scores]
+        size = images.shape[-2:]
+        resized = [functional.interpolate(scores, size, mode="bilinear", align_corners=False) for scores in maps]
+        return torch.stack(resized).mean(dim=0)
+
+    def evaluate_score_map(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Return the `score_map` of a finished discriminator, in evaluation mode and without gradients."""
+        self.discriminator.eval()
+        with torch.no_grad():
+            return self.score_map(images, logits)
 
 
-def joined(condition: Tensor | None, shown: Tensor) -> Tensor:
-    """Return condition and field as one input of a discriminator."""
-    return shown if condition is None else torch.cat([condition, shown], dim=1)
+def join_condition(condition: Tensor | None, field: Tensor) -> Tensor:
+    """Return condition and field side by side, as a discriminator takes them."""
+    return field if condition is None else torch.cat([condition, field], dim=1)
 
 
-def asked(function: Callable[..., Any]) -> frozenset[str]:
-    """Return the names that a loss's method asks for."""
+def parameter_names(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a function's parameters, by which a loss says what it is to be given."""
     return frozenset(inspect.signature(function).parameters)
 
 
-def score_maps(scores: Any, number: int, discriminator: nn.Module) -> list[Tensor]:
+def check_score_maps(scores: Any, number: int, discriminator: nn.Module) -> list[Tensor]:
     """Return a discriminator's output as a list of score maps; raise PluginError if it is something else."""
     maps = list(scores) if isinstance(scores, (list, tuple)) else [scores]
     if not maps or not all(isinstance(one, torch.Tensor) and one.ndim == 4 and len(one) == number for one in maps):
@@ -226,34 +224,38 @@ def score_maps(scores: Any, number: int, discriminator: nn.Module) -> list[Tenso
     return maps
 
 
-def features_of(discriminator: nn.Module, seen: Tensor) -> list[Tensor]:
-    """Return a discriminator's features; raise PluginError if it offers none."""
-    offered = getattr(discriminator, "features", Discriminator.features)
-    if offered is None:
+def compute_features(discriminator: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Return a discriminator's features; raise PluginError if it has none."""
+    features = getattr(discriminator, "features", Discriminator.features)
+    if features is None:
         raise PluginError(
-            f"discriminator {type(discriminator).__qualname__} offers no features(x), which this adversarial loss "
-            "compares; take another discriminator or loss"
+            f"discriminator {type(discriminator).__qualname__} has no method features(x), whose result this "
+            "adversarial loss compares; choose another discriminator or loss"
         )
-    return list(offered(seen))
+    return list(features(inputs))
 
 
-def mean_loss(method: Callable[..., Tensor], real: Reading, fake: Reading, labels: Tensor, mask: Tensor) -> Tensor:
+def mean_loss(
+    method: Callable[..., Tensor], real: DiscriminatorOutput, fake: DiscriminatorOutput, labels: Tensor, mask: Tensor
+) -> Tensor:
     """Return a loss over all score maps: each map's values averaged over the pixels that count, then over the maps.
 
+    Raises SpecError if scores of classes meet a loss of single scores.
+
     - labels: (N, H, W), nearest taken at the scores' resolution
-    - mask: (N, 1, H, W), bool; a score weighs as much as the share of its cell that counts
+    - mask: (N, 1, H, W), bool; a score weighs as much as the share of its pixels that count
     """
-    names = asked(method)
+    names = parameter_names(method)
     given: dict[str, Any] = {"real_features": real.features, "fake_features": fake.features}
     if not SCORES & names:
         return masked_mean(method(**{name: value for name, value in given.items() if name in names}), mask)
     losses = []
     for place in range(max(len(real.scores), len(fake.scores))):
         score = (fake.scores or real.scores)[place]
-        if score.shape[1] > 1 and "labels" not in names and {"real", "fake"} & names:
+        if score.shape[1] > 1 and "labels" not in names:
             raise SpecError(
-                f"the discriminator gives {score.shape[1]} scores a pixel, one a class, but the adversarial loss "
-                "takes one score alone; take a loss of classes (gan/per_pixel_classes), or another discriminator"
+                f"the discriminator returns {score.shape[1]} scores a pixel, one for each class, but the adversarial "
+                "loss takes a single score; choose a loss of classes (gan/per_pixel_classes) or another discriminator"
             )
         if real.scores:
             given["real"] = real.scores[place]
@@ -267,9 +269,10 @@ def mean_loss(method: Callable[..., Tensor], real: Reading, fake: Reading, label
 
 
 def log_odds(scores: Tensor) -> Tensor:
-    """Return scores (N, 1, h, w), float32, that are the greater the more real: scores of that shape as they are.
+    """Return one score a pixel (N, 1, h, w), float32, the greater the more real.
 
-    Of K+1 classes (N, K+1, h, w), the last one fake, it is logsumexp(classes) - fake, the log odds of being real.
+    A single score stays as it is. Of K+1 classes (N, K+1, h, w), the last one fake, it is logsumexp(classes) - fake:
+    the log odds of being real.
     """
     scores = scores.float()
     if scores.shape[1] == 1:
@@ -278,7 +281,11 @@ def log_odds(scores: Tensor) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of values (N, 1, h, w) or (N, h, w) over the cells that count; a scalar is returned as it is."""
+    """Return the mean of values (N, 1, h, w) or (N, h, w), each weighted by the share of its pixels that count.
+
+    - values: a scalar is returned as it is
+    - mask: (N, 1, H, W), bool, true where a pixel counts
+    """
     if values.ndim == 0:
         return values
     if values.ndim == 3:
@@ -288,7 +295,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return (values * share).sum() / (share.sum() * values.shape[1]).clamp_min(torch.finfo(share.dtype).tiny)
 
 
-def with_shuffled_labels(pair: Pair) -> Pair:
+def shuffle_labels(pair: Pair) -> Pair:
     """Return the pair with real and fake exchanged in half of the samples, drawn anew each time."""
     exchanged = (torch.rand(len(pair.real), 1, 1, 1) < 0.5).to(pair.real.device)
     real = torch.where(exchanged, pair.fake, pair.real)
@@ -296,7 +303,7 @@ def with_shuffled_labels(pair: Pair) -> Pair:
     return pair._replace(real=real, fake=fake)
 
 
-def noise_like(gradient: Tensor) -> Tensor:
+def draw_noise_like(gradient: Tensor) -> Tensor:
     """Return normal noise in which every sample has the norm of the gradient's sample."""
     noise = torch.randn(gradient.shape).to(gradient)
     norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / torch.linalg.vector_norm(noise.flatten(1), dim=1)

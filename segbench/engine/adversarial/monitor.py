@@ -1,10 +1,8 @@
-"""What a sampled training step tells of the adversarial game; nothing here waits for the device.
+"""What is recorded of adversarial training at sampled steps, and the log of it.
 
-What is observed of an adversarial game while it is played: pure functions of tensors, and the log of what they give.
-
-Nothing here waits for the device: every observation is a 0-dim float32 tensor there, and the log brings them to the
-host in one transfer when it is read. Observing draws no random numbers and changes no weights. `observe_...` functions
-return observations by the names of `HealthPoint`; the rules that judge them are in segbench/stats/health.py.
+An observation is a 0-dim float32 tensor on the device, by the name of a field of `HealthPoint`. Nothing here waits for
+the device: the log brings observations to the host in one transfer when it is read. Observing draws no random numbers
+and changes no weights. The rules that assess a finished curve are in segbench/stats/health.py.
 """
 
 from __future__ import annotations
@@ -28,45 +26,69 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from segbench.engine.data.batches import Batch
-    from segbench.engine.training.loop import Training
+    from segbench.engine.model.mapping import GeneratorMapping
 
-    from .adversary import Adversary, DiscriminatorUpdate, Reading
+    from .adversary import Adversary, DiscriminatorOutput, DiscriminatorUpdate
     from .pairing import Pair
 
-    Numbers = dict[str, Tensor]
-    Observation = Mapping[str, Tensor]
+    Observations = dict[str, Tensor]
     Scores = Tensor | Sequence[Tensor]
 
 
+# An observation costs an eighth of a step, most of it the discriminator's pass over reals of the validation split
+# (U-Net R18, PatchGAN, batch 8, measured on a CPU); at one step in ten that is 1.2 %, and 3 % is allowed.
+EVERY = 10
+
+# When a log is full every second point goes and observations become half as frequent, so that a checkpoint stays small.
+MOST_POINTS = 1024
+
+# Norms below this count as this, which keeps ratios finite where a gradient vanishes.
+SMALLEST_NORM = 1e-12
+
+# Added to both entropies of class histograms: where both truth and prediction have one class, their ratio is 1.
+ENTROPY_OFFSET = 1e-3
+
+NAMES = frozenset(HealthPoint.model_fields) - {"step"}
+
+
 def observe_step(
-    training: Training,
     adversary: Adversary,
+    network: nn.Module,
+    seed: int,
     step: int,
     batch: Batch,
     pair: Pair,
     update: DiscriminatorUpdate | None,
     z: Tensor,
-) -> Numbers:
-    """Observe scores and outputs, by names of `HealthPoint`; `update` is the discriminator's own step."""
-    seen = {}
-    if adversary.scores_count:
-        with buffers_kept(adversary.discriminator):
-            seen = observe_discriminator(training, adversary, step, pair, update, z)
+) -> Observations:
+    """Observe scores and outputs of a step; `update` is the discriminator's own step on this batch.
+
+    `network` is the generator, `z` its output for the batch, `seed` that of the cell.
+    """
+    seen: Observations = {}
+    if adversary.compares_scores:
+        with keep_buffers(adversary.discriminator):
+            seen = observe_discriminator(adversary, network, seed, step, pair, update, z)
     if update is not None:
         seen |= {"critic_loss": update.loss, "critic_gradient": gradient_norm(adversary.discriminator.parameters())}
-    return {**seen, **observe_output(training, batch, z)}
+    return {**seen, **observe_output(adversary.mapping, batch, z)}
 
 
 def observe_discriminator(
-    training: Training, adversary: Adversary, step: int, pair: Pair, update: DiscriminatorUpdate | None, z: Tensor
-) -> Numbers:
-    """Return the discriminator's mean scores and accuracies on reals, fakes, and reals that it never trains on."""
-    real, fake = (
-        (update.real, update.fake)
-        if update is not None and adversary.recipe.placebo != "shuffled"
-        else (_reading(adversary, pair, pair.real), _reading(adversary, pair, pair.fake))
-    )
-    unseen = unseen_reading(training, adversary, step, z)
+    adversary: Adversary,
+    network: nn.Module,
+    seed: int,
+    step: int,
+    pair: Pair,
+    update: DiscriminatorUpdate | None,
+    z: Tensor,
+) -> Observations:
+    """Observe mean scores and accuracies on reals, fakes, and reals that the discriminator never trains on."""
+    if update is not None and adversary.recipe.placebo != "shuffled":
+        real, fake = update.real, update.fake
+    else:
+        real, fake = _discriminate(adversary, pair, pair.real), _discriminate(adversary, pair, pair.fake)
+    unseen = score_unseen_reals(adversary, network, seed, step, z)
     return observe_scores(
         real.scores,
         fake.scores,
@@ -77,31 +99,10 @@ def observe_discriminator(
     )
 
 
-def observe_output(training: Training, batch: Batch, z: Tensor) -> Numbers:
-    """Return how sure predictions are, and how generated images differ."""
-    maps, channels = training.mapping.maps, batch.images.shape[1]
-    made: Numbers = {}
-    if maps.startswith("noise"):
-        images = z.detach()[:, :channels]
-        made["nearest"] = nearest(images, batch.images)
-        if len(images) > 1:
-            made |= {"diversity": diversity(images), "real_diversity": diversity(batch.images)}
-    logits = z[:, channels:] if maps == "noise -> image, labels" else z
-    if maps.endswith("labels"):
-        made |= observe_confidence(logits)
-    if maps in ("image -> labels", "image, labels -> labels"):
-        made |= observe_classes(logits, batch.labels, training.mapping.form.ignore_index)
-    return made
-
-
-def observe_pull(supervised: Tensor | None, adversarial: Tensor, loss: Tensor, scale: float) -> Numbers:
-    """Return how the adversarial gradient at the output compares with the supervised one, both times `scale`."""
-    unscaled = None if supervised is None else supervised / scale
-    return {"generator_loss": loss, **observe_gradients(unscaled, adversarial / scale)}
-
-
-def unseen_reading(training: Training, adversary: Adversary, step: int, z: Tensor) -> tuple[Reading, Tensor] | None:
-    """Return the discriminator's reading of reals that it never trains on, and their mask; None where there are none.
+def score_unseen_reals(
+    adversary: Adversary, network: nn.Module, seed: int, step: int, z: Tensor
+) -> tuple[DiscriminatorOutput, Tensor] | None:
+    """Return the discriminator's output for reals that it never trains on, and their mask; None where there are none.
 
     The discriminator stays in training mode, as it was for the others, so that the scores can be compared.
     """
@@ -110,17 +111,17 @@ def unseen_reading(training: Training, adversary: Adversary, step: int, z: Tenso
     batch = adversary.validation.at(step)
     output = z.new_zeros((len(batch.images), *z.shape[1:2], *batch.images.shape[-2:]))
     if adversary.mapping.form.encoding.use in MATCHED_TO_PREDICTION:
-        training.network.eval()
-        with torch.no_grad(), autocast(training.device, training.protocol.precision):
-            output = training.network(*training.mapping.inputs(batch, training.seed, step)).float()
-        training.network.train()
+        network.eval()
+        with torch.no_grad(), autocast(adversary.device, adversary.precision):
+            output = network(*adversary.mapping.inputs(batch, seed, step)).float()
+        network.train()
     pair = adversary.pair(batch, output)
-    return _reading(adversary, pair, pair.real), pair.mask
+    return _discriminate(adversary, pair, pair.real), pair.mask
 
 
 @contextmanager
-def buffers_kept(discriminator: nn.Module) -> Iterator[None]:
-    """Put back what a pass in training mode moves on: running statistics, the vectors of a spectral norm."""
+def keep_buffers(discriminator: nn.Module) -> Iterator[None]:
+    """Restore what a pass in training mode changes: running statistics, the vectors of a spectral norm."""
     kept = [(buffer, buffer.clone()) for buffer in discriminator.buffers()]
     yield
     with torch.no_grad():
@@ -128,29 +129,35 @@ def buffers_kept(discriminator: nn.Module) -> Iterator[None]:
             buffer.copy_(value)
 
 
-def _reading(adversary: Adversary, pair: Pair, shown: Tensor) -> Reading:
+def _discriminate(adversary: Adversary, pair: Pair, field: Tensor) -> DiscriminatorOutput:
     with torch.no_grad():
-        return adversary.read(pair.condition, shown)
+        return adversary.discriminate(pair.condition, field)
 
 
-# An observation costs an eighth of a step, most of it the discriminator's pass over reals of the validation split
-# (U-Net R18, PatchGAN, batch 8, measured on a CPU); at one step in ten that is 1.2 %, and 3 % is allowed.
-EVERY = 10
+def observe_output(mapping: GeneratorMapping, batch: Batch, z: Tensor) -> Observations:
+    """Observe how confident predictions are, and how generated images differ; `z` is the generator's output."""
+    maps, channels = mapping.maps, batch.images.shape[1]
+    seen: Observations = {}
+    if maps.startswith("noise"):
+        images = z.detach()[:, :channels]
+        seen["nearest"] = nearest(images, batch.images)
+        if len(images) > 1:
+            seen |= {"diversity": diversity(images), "real_diversity": diversity(batch.images)}
+    logits = z[:, channels:] if maps == "noise -> image, labels" else z
+    if maps.endswith("labels"):
+        seen |= observe_confidence(logits)
+    if maps in ("image -> labels", "image, labels -> labels"):
+        seen |= observe_classes(logits, batch.labels, mapping.form.ignore_index)
+    return seen
 
 
-# When a log is full every second point goes and observations become half as frequent, so that a checkpoint stays small.
-MOST_POINTS = 1024
+def observe_gradient(supervised: Tensor | None, adversarial: Tensor, loss: Tensor, scale: float) -> Observations:
+    """Observe the generator's adversarial loss, and its gradient at the output beside the supervised one.
 
-
-# Norms below this count as this, which keeps ratios finite where a gradient vanishes.
-SMALLEST_NORM = 1e-12
-
-
-# Added to both entropies of class histograms: where both truth and prediction have one class, their ratio is 1.
-ENTROPY_OFFSET = 1e-3
-
-
-NAMES = frozenset(HealthPoint.model_fields) - {"step"}
+    Both gradients are multiplied by `scale`, that of the gradient scaler.
+    """
+    unscaled = None if supervised is None else supervised / scale
+    return {"generator_loss": loss, **compare_gradients(unscaled, adversarial / scale)}
 
 
 def observe_scores(
@@ -161,28 +168,26 @@ def observe_scores(
     validation: Scores | None = None,
     mask: Tensor | None = None,
     validation_mask: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Return mean score and accuracy of the discriminator on reals, fakes and, if given, reals of the validation split.
+) -> Observations:
+    """Observe mean score and accuracy of a discriminator on reals, fakes and, if given, reals of the validation split.
 
     A real score is right above the boundary and a fake one below, a score on it counts half. Where the loss has no
     boundary of its own (None) it is the midpoint between the mean real and the mean fake score. Several score maps
     (multiscale) count alike, each with its own midpoint. With validation scores the heuristic `overfit` is added.
 
     - real, fake, validation: raw scores (N, 1, h, w) or (N, K+1, h, w), see `log_odds`, or lists of them
-    - mask, validation_mask: (N, 1, H, W), bool; a score weighs as much as the share of its cell that counts
+    - mask, validation_mask: (N, 1, H, W), bool; a score weighs as much as the share of its pixels that count
     """
-    groups = [_maps(scores) for scores in (real, fake, *([] if validation is None else [validation]))]
-    masks = (mask, mask, validation_mask)
-    means = [
-        torch.stack([_masked_mean(score, shown) for score in maps]) for maps, shown in zip(groups, masks, strict=False)
-    ]
-    middle = (means[0] + means[1]) / 2 if boundary is None else torch.full_like(means[0], boundary)
+    groups = {"real": (_maps(real), mask), "fake": (_maps(fake), mask)}
+    if validation is not None:
+        groups["validation"] = (_maps(validation), validation_mask)
+    means = {name: torch.stack([_masked_mean(one, where) for one in maps]) for name, (maps, where) in groups.items()}
+    middle = (means["real"] + means["fake"]) / 2 if boundary is None else torch.full_like(means["real"], boundary)
     observed = {}
-    names = ("real", "fake", "validation")
-    for name, maps, mean, shown in zip(names, groups, means, masks, strict=False):
-        above = [_share_above(score, at, shown) for score, at in zip(maps, middle, strict=True)]
-        share = torch.stack(above).mean()
-        observed[name] = mean.mean()
+    for name, (maps, where) in groups.items():
+        shares = [_share_above(one, at, where) for one, at in zip(maps, middle, strict=True)]
+        share = torch.stack(shares).mean()
+        observed[name] = means[name].mean()
         observed[f"{name}_accuracy"] = 1 - share if name == "fake" else share
     if validation is not None:
         observed["overfit"] = overfit(observed["real"], observed["fake"], observed["validation"])
@@ -195,8 +200,8 @@ def overfit(real: Tensor, fake: Tensor, validation: Tensor) -> Tensor:
     return torch.where(gap == 0, 0.0, (real - validation) / torch.where(gap == 0, 1.0, gap))
 
 
-def observe_gradients(supervised: Tensor | None, adversarial: Tensor) -> dict[str, Tensor]:
-    """Return the norms of both gradients at the generator's output, their ratio and their cosine.
+def compare_gradients(supervised: Tensor | None, adversarial: Tensor) -> Observations:
+    """Observe the norms of both gradients at the generator's output, their ratio and their cosine.
 
     The gradients have one shape, whatever it is; the adversarial one comes with its weight, and both without a loss
     scale. `ratio` is adversarial / supervised norm; the cosine is 0 where one of them is. Without a supervised term
@@ -215,8 +220,8 @@ def observe_gradients(supervised: Tensor | None, adversarial: Tensor) -> dict[st
     }
 
 
-def observe_confidence(logits: Tensor) -> dict[str, Tensor]:
-    """Return the mean top probability and the mean entropy [nats] of logits (N, K, H, W) over their pixels."""
+def observe_confidence(logits: Tensor) -> Observations:
+    """Observe the mean top probability and the mean entropy [nats] of logits (N, K, H, W) over their pixels."""
     probabilities = logits.detach().float().softmax(1)
     return {
         "top_probability": probabilities.amax(1).mean(),
@@ -224,8 +229,8 @@ def observe_confidence(logits: Tensor) -> dict[str, Tensor]:
     }
 
 
-def observe_classes(logits: Tensor, labels: Tensor, ignore_index: int) -> dict[str, Tensor]:
-    """Return the entropy of the histogram of predicted classes over that of the true ones; 0 is one class everywhere.
+def observe_classes(logits: Tensor, labels: Tensor, ignore_index: int) -> Observations:
+    """Observe the entropy of the histogram of predicted classes over that of the true ones; 0 is one class everywhere.
 
     - logits: (N, K, H, W)
     - labels: (N, H, W), int64; pixels of ignore_index count in neither histogram
@@ -244,7 +249,7 @@ def gradient_norm(parameters: Iterable[torch.nn.Parameter]) -> Tensor:
 
 
 class HealthLog:
-    """The observations of a run by step, on their device until they are read.
+    """The observations of a run by step, kept on their device until they are read.
 
     if log.is_due(step):
         log.add(step, {**observe_scores(...), "critic_loss": loss})
@@ -252,67 +257,67 @@ class HealthLog:
 
     def __init__(self) -> None:
         self.every = EVERY
-        self._read: dict[int, dict[str, float | None]] = {}
-        self._waiting: dict[int, tuple[list[str], Tensor]] = {}
+        self._on_host: dict[int, dict[str, float | None]] = {}
+        self._on_device: dict[int, tuple[list[str], Tensor]] = {}
 
     def is_due(self, step: int, steps: int | None = None) -> bool:
         """Tell whether to observe a step, counted from 0: the first, every tenth, and the last if `steps` is known.
 
-        A run of any length so has a first and a last point; in long ones points become less frequent.
+        So a run of any length has a first and a last point; in long ones points become less frequent.
         """
         return step % self.every == 0 or step + 1 == steps
 
-    def add(self, step: int, observed: Observation) -> None:
-        """Keep the observations of a step, 0-dim tensors by names of `HealthPoint`; more of a step are put together."""
+    def add(self, step: int, observed: Mapping[str, Tensor]) -> None:
+        """Keep the observations of a step, 0-dim tensors by names of `HealthPoint`; those of one step are merged."""
         if unknown := sorted(observed.keys() - NAMES):
             raise ValueError(f"no such fields of HealthPoint: {', '.join(unknown)}")
         if not observed:
             return
         names, values = list(observed), torch.stack([value.detach().float() for value in observed.values()])
-        if step in self._waiting:
-            earlier_names, earlier = self._waiting[step]
+        if step in self._on_device:
+            earlier_names, earlier = self._on_device[step]
             names, values = earlier_names + names, torch.cat([earlier, values])
-        self._waiting[step] = (names, values)
-        if len(self._read.keys() | self._waiting.keys()) > MOST_POINTS:
+        self._on_device[step] = (names, values)
+        if len(self._on_host.keys() | self._on_device.keys()) > MOST_POINTS:
             self._thin()
 
     def points(self) -> list[HealthPoint]:
         """Return the points in the order of their steps; what was not finite is null (see `non_finite`)."""
         self._fetch()
-        return [HealthPoint(step=step, **self._read[step]) for step in sorted(self._read)]
+        return [HealthPoint(step=step, **self._on_host[step]) for step in sorted(self._on_host)]
 
     def non_finite(self) -> list[int]:
         """Return the steps at which something observed was NaN or infinite."""
         self._fetch()
-        return sorted(step for step, values in self._read.items() if None in values.values())
+        return sorted(step for step, values in self._on_host.items() if None in values.values())
 
     def state(self) -> dict[str, Any]:
         """Return the log as plain values that JSON can hold."""
         self._fetch()
-        return {"every": self.every, "points": [[step, self._read[step]] for step in sorted(self._read)]}
+        return {"every": self.every, "points": [[step, self._on_host[step]] for step in sorted(self._on_host)]}
 
     @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> HealthLog:
-        """Return the log that `state` was taken of."""
+    def from_state(cls, state: Mapping[str, Any]) -> HealthLog:
+        """Return the log whose `state` was kept."""
         log = cls()
         log.every = state["every"]
-        log._read = {step: dict(values) for step, values in state["points"]}
+        log._on_host = {step: dict(values) for step, values in state["points"]}
         return log
 
     def _fetch(self) -> None:
-        """Bring what waits on the device to the host, all at once."""
-        if not self._waiting:
+        """Copy new observations from the device to the host, all at once."""
+        if not self._on_device:
             return
-        fetched = iter(torch.cat([values for _, values in self._waiting.values()]).tolist())
-        for step, (names, _) in self._waiting.items():
+        fetched = iter(torch.cat([values for _, values in self._on_device.values()]).tolist())
+        for step, (names, _) in self._on_device.items():
             values = {name: value if math.isfinite(value := next(fetched)) else None for name in names}
-            self._read[step] = {**self._read.get(step, {}), **values}
-        self._waiting.clear()
+            self._on_host[step] = {**self._on_host.get(step, {}), **values}
+        self._on_device.clear()
 
     def _thin(self) -> None:
         """Observe half as often from now on, and drop the points that would not have been taken at that pace."""
         self.every *= 2
-        for points in (self._read, self._waiting):
+        for points in (self._on_host, self._on_device):
             for step in [step for step in points if step % self.every]:
                 del points[step]
 

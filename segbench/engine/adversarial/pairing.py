@@ -1,17 +1,15 @@
-"""What a discriminator compares: the only place that knows what each kind of generator maps.
+"""What a discriminator compares: real and fake fields by what the generator maps, and the encodings of labels in them.
 
     maps                      condition        real                      fake
     image -> labels           image            encoded truth             encoded prediction
     image, labels -> labels   image            encoded truth             encoded prediction
-    image -> image            image            truth in palette colours  colours made
-    labels -> image           one-hot truth    image                     image made
-    noise -> image            none             image                     image made
-    noise -> image, labels    none             image and encoded truth   image and encoded labels made
+    image -> image            image            truth in palette colours  generated colours
+    labels -> image           one-hot truth    image                     generated image
+    noise -> image            none             image                     generated image
+    noise -> image, labels    none             image and encoded truth   generated image and encoded labels
 
-How label fields reach the discriminator: truth is hard and predictions are soft, and a discriminator must not win on
-that alone.
-
-With Y the one-hot truth and s the softmax of the logits, both (N, K, H, W), y the true class of a pixel:
+True labels are hard and predicted ones soft; encodings keep a discriminator from winning on that alone. With Y the
+one-hot truth and s the softmax of the logits, both (N, K, H, W), y the true class of a pixel:
 
     encoding             real                                           fake
     one_hot              Y                                              s
@@ -23,8 +21,8 @@ With Y the one-hot truth and s the softmax of the logits, both (N, K, H, W), y t
                          of y and of the top class change places
     straight_through     Y                                              one-hot of argmax s, gradient of s
 
-Where the prediction is right, the last two make real and fake equal, so whatever a discriminator then tells apart is
-not sharpness. `segbench probe` measures what any of them gives away.
+Where the prediction is right, the last two make real and fake equal, so that sharpness gives nothing away.
+`segbench probe` measures what each encoding gives away.
 """
 
 from __future__ import annotations
@@ -43,6 +41,10 @@ if TYPE_CHECKING:
     from segbench.engine.model.mapping import FieldForm
 
 
+# Encodings whose real field depends on the prediction.
+MATCHED_TO_PREDICTION = frozenset({"scaled", "confidence_matched"})
+
+
 class Pair(NamedTuple):
     """Fields of one batch for a discriminator: condition, real and fake (N, channels, H, W), and the pixels that count.
 
@@ -56,8 +58,8 @@ class Pair(NamedTuple):
     mask: Tensor
 
 
-def pairing(maps: str, batch: Batch, output: Tensor, form: FieldForm) -> Pair:
-    """Return condition, real and fake for a batch and what the generator made of it.
+def make_pair(maps: str, batch: Batch, output: Tensor, form: FieldForm) -> Pair:
+    """Return condition, real and fake for a batch and the generator's output for it.
 
     `output` is (N, K, H, W) logits, (N, 3, H, W) colours, (N, C, H, W) images, or for "noise -> image, labels" images
     and logits as one (N, C + K, H, W). Its gradient is kept.
@@ -84,8 +86,8 @@ def pairing(maps: str, batch: Batch, output: Tensor, form: FieldForm) -> Pair:
     raise ValueError(f"no generator maps {maps!r}")
 
 
-def predicted_fields(maps: str, images: Tensor, logits: Tensor, form: FieldForm) -> tuple[Tensor | None, Tensor]:
-    """Return condition and fake for images of which nothing but the prediction is known, logits (N, K, H, W)."""
+def encode_prediction(maps: str, images: Tensor, logits: Tensor, form: FieldForm) -> tuple[Tensor | None, Tensor]:
+    """Return condition and fake for predictions without truth: logits (N, K, H, W) of images (N, C, H, W)."""
     condition = images if form.conditional else None
     if maps == "image -> image":
         return condition, palette_image(logits.argmax(dim=1), form)
@@ -93,7 +95,7 @@ def predicted_fields(maps: str, images: Tensor, logits: Tensor, form: FieldForm)
 
 
 def discriminator_channels(maps: str, image_channels: int, form: FieldForm) -> int:
-    """Return the channels that a discriminator sees: those of the condition and of the field."""
+    """Return the input channels of a discriminator: those of the condition and of the field."""
     labels = encoded_channels(form.encoding, form.num_classes, image_channels)
     condition, field = {
         "image -> labels": (image_channels, labels),
@@ -112,12 +114,8 @@ def _label_fields(batch: Batch, logits: Tensor, mask: Tensor, form: FieldForm) -
     return real * mask, encode_fake(form.encoding, probabilities, batch.images) * mask
 
 
-# Encodings whose real field depends on the prediction.
-MATCHED_TO_PREDICTION = frozenset({"scaled", "confidence_matched"})
-
-
 def encode_real(encoding: Encoding, truth: Tensor, probabilities: Tensor, images: Tensor) -> Tensor:
-    """Return what stands for the truth.
+    """Return the real field.
 
     - truth: one-hot (N, K, H, W); pixels without a class are zero in it and may be anything in the result
     - probabilities: the prediction at the same pixels, (N, K, H, W); it gets no gradient
@@ -137,7 +135,7 @@ def encode_real(encoding: Encoding, truth: Tensor, probabilities: Tensor, images
 
 
 def encode_fake(encoding: Encoding, probabilities: Tensor, images: Tensor) -> Tensor:
-    """Return what stands for the prediction; gradients pass to the probabilities (N, K, H, W)."""
+    """Return the fake field; gradients pass to the probabilities (N, K, H, W)."""
     match encoding.use:
         case "product":
             return _product(probabilities, images)

@@ -1,4 +1,4 @@
-"""Since when the losses of training are not finite, and which component is to blame."""
+"""Which component made the losses of training not finite, and at which step."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from segbench.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .loop import Training
+    from segbench.engine.adversarial.adversary import Adversary
 
 
 class FiniteWatch:
-    """Since when what a training step computes is not finite, noted on the device without waiting for it.
+    """The first step at which each value of training was not finite, kept on the device without waiting for it.
 
-    In the order in which a step computes them: the generator's output, each loss of it, the adversarial loss, and the
-    weighted sum of all losses.
+    The values, in the order in which a step computes them: the generator's output, each loss of it, the adversarial
+    loss, and the weighted sum of all losses. `losses` are (weight, loss), `component` is that of the generator.
     """
 
-    def __init__(self, training: Training) -> None:
-        self._training = training
+    def __init__(
+        self, losses: Sequence[tuple[float, object]], adversary: Adversary | None, component: str | None
+    ) -> None:
+        self._losses, self._adversary, self._component = losses, adversary, component
         self._first: torch.Tensor | None = None
 
     def note(self, step: int, z: torch.Tensor, losses: Sequence[torch.Tensor], total: torch.Tensor) -> None:
-        """Look at a step, counted from 0; `losses` are those of the recipe and the adversarial one, unweighted."""
+        """Check a step, counted from 0; `losses` are unweighted values: the recipe's, then the adversarial one."""
         values = torch.stack([value.detach().float() for value in (z.sum(), *losses, total)])
         since = torch.where(values.isfinite(), torch.inf, float(step))
         self._first = since if self._first is None else torch.minimum(self._first, since)
 
     def error(self, total: float, step: int) -> CellError:
-        """Return the error of a sum of losses that is not finite, as it is seen after so many steps (from 1).
+        """Return the error for a weighted sum of losses that is not finite after `step` steps.
 
         A plugin is blamed where nothing but its own code can be the reason: its network's first output, before
         anything was learnt, or its loss of a finite output.
@@ -47,19 +49,17 @@ class FiniteWatch:
         elif place < len(since) - 1:
             what, plugin = self._of_loss(place - 1, int(since[place]))
         else:
-            what, plugin = "each loss is finite, but not the sum of all, each times its weight", None
+            what, plugin = "each loss is finite, but their weighted sum is not", None
         return CellError(f"the loss became {total} by step {step}: {what}; {CURE}", plugin=plugin)
 
     def _of_output(self, step: int) -> tuple[str, str | None]:
-        component = self._training.network.component
-        what = f"the output of {component_text('generator', component)} is not finite since step {step + 1}"
-        return (what, plugin_of(component)) if step == 0 else (f"{what}, and all was finite before", None)
+        what = f"the output of {component_text('generator', self._component)} is not finite since step {step + 1}"
+        return (what, plugin_of(self._component)) if step == 0 else (f"{what}, and all was finite before", None)
 
     def _of_loss(self, place: int, step: int) -> tuple[str, str | None]:
-        losses, adversary = self._training.losses, self._training.adversary
         since = f"is not finite since step {step + 1}, of a finite output"
-        if place < len(losses):
-            component = getattr(losses[place][1], "component", None)
+        if place < len(self._losses):
+            component = getattr(self._losses[place][1], "component", None)
             return f"{component_text('loss', component)} {since}", plugin_of(component)
-        assert adversary is not None, "the only loss beside those of the recipe"
-        return f"the adversarial loss {adversary.recipe.use} {since}", None
+        assert self._adversary is not None, "the only loss beside those of the recipe"
+        return f"the adversarial loss {self._adversary.recipe.use} {since}", None

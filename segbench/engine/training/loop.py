@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.engine.adversarial.monitor import observe_pull, observe_step
+from segbench.engine.adversarial.monitor import observe_gradient, observe_step
 from segbench.engine.model.checkpoint import set_aside
 from segbench.engine.model.optimizers import learning_rate_factor, set_learning_rate
 from segbench.engine.numerics import autocast, derive
@@ -93,7 +93,8 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     forward = torch.compile(network) if protocol.compile else network
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
-    clock, laps, finite = TrainingClock(device, already=progress.seconds), Laps(device), FiniteWatch(training)
+    clock, laps = TrainingClock(device, already=progress.seconds), Laps(device)
+    finite = FiniteWatch(training.losses, adversary, network.component)
     saved_at = reported_at = time.monotonic()
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
     network.train()
@@ -145,8 +146,8 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             if state.health.is_due(progress.step, total_steps):
                 supervised = gradient if training.losses else None
                 scale = generator.scaler.get_scale()
-                seen = observe_step(training, adversary, progress.step, batch, pair, update, z)
-                pull = observe_pull(supervised, weight * adversarial, adversarial_loss, scale)
+                seen = observe_step(adversary, network, training.seed, progress.step, batch, pair, update, z)
+                pull = observe_gradient(supervised, weight * adversarial, adversarial_loss, scale)
                 state.health.add(progress.step, {**seen, **pull})
             # Adding nothing is not adding zero times something: a weight of 0 must leave the twin's very bits.
             if weight > 0:

@@ -13,7 +13,7 @@ from torch import nn
 from segbench.config.protocol import Augment
 from segbench.config.recipe import Penalty
 from segbench.contract import AdversarialLoss
-from segbench.engine.adversarial.adversary import Adversary, asked
+from segbench.engine.adversarial.adversary import Adversary, parameter_names
 from segbench.engine.adversarial.discriminator import build_discriminator, check_no_batch_norm
 from segbench.engine.adversarial.pairing import MATCHED_TO_PREDICTION
 from segbench.engine.data.batches import TrainingBatches
@@ -265,7 +265,7 @@ def own_term(loss: Any, weight: float, adversary: Adversary | None) -> Callable[
     It is given by name what it asks for of `logits` and `scores`, the discriminator's scores of the encoded
     predictions, resized to the images (bilinear, align_corners=False).
     """
-    names = asked(loss.forward if isinstance(loss, nn.Module) else loss)
+    names = parameter_names(loss.forward if isinstance(loss, nn.Module) else loss)
     if "scores" in names and adversary is None:
         raise SpecError(
             f"the unlabelled loss {type(loss).__name__} needs a discriminator's scores, but the method has none; "

@@ -152,7 +152,7 @@ class TrainingState:
             self.average.load_state_dict(without_prefix("average", tensors))
         self.best = without_prefix("best", tensors)
         self.progress = Progress(**state["progress"])
-        self.health = HealthLog.restored(state["health"])
+        self.health = HealthLog.from_state(state["health"])
 
     def keep_as_best(self) -> None:
         """Remember the evaluated weights as those of the best validation so far."""

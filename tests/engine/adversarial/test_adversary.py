@@ -9,17 +9,16 @@ from torch import nn
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import Penalty
 from segbench.engine.adversarial.adversary import (
+    DiscriminatorOutput,
     DiscriminatorUpdate,
-    Reading,
-    asked,
-    features_of,
+    check_score_maps,
+    compute_features,
+    draw_noise_like,
     log_odds,
     masked_mean,
     mean_loss,
-    noise_like,
-    score_map_of,
-    score_maps,
-    with_shuffled_labels,
+    parameter_names,
+    shuffle_labels,
 )
 from segbench.engine.adversarial.pairing import Pair
 from segbench.errors import PluginError, SpecError
@@ -83,9 +82,9 @@ def everywhere(*size: int) -> torch.Tensor:
 # mean_loss -----------------------------------------------------------------------------------------------------------
 
 
-def readings(*maps: float) -> Reading:
+def readings(*maps: float) -> DiscriminatorOutput:
     """Return score maps of growing size, each of one value."""
-    return Reading([torch.full((1, 1, 2**place, 2**place), value) for place, value in enumerate(maps)], [])
+    return DiscriminatorOutput([torch.full((1, 1, 2**place, 2**place), value) for place, value in enumerate(maps)], [])
 
 
 def test_score_maps_count_alike_whatever_their_size():
@@ -100,8 +99,8 @@ def test_a_loss_is_given_what_it_asks_for_by_name():
         given.update(real_features=real_features, labels=labels, fake=fake)
         return fake.mean()
 
-    real = Reading([torch.zeros(1, 1, 2, 2)], [torch.ones(3)])
-    fake = Reading([torch.full((1, 1, 2, 2), 5.0)], [torch.zeros(3)])
+    real = DiscriminatorOutput([torch.zeros(1, 1, 2, 2)], [torch.ones(3)])
+    fake = DiscriminatorOutput([torch.full((1, 1, 2, 2), 5.0)], [torch.zeros(3)])
     assert mean_loss(method, real, fake, LABELS, everywhere(4, 4)) == 5
     assert given["real_features"] is real.features
     assert given["fake"] is fake.scores[0]
@@ -115,7 +114,7 @@ def test_labels_are_those_at_the_resolution_of_the_scores():
         seen.append(labels)
         return fake
 
-    mean_loss(method, Reading([], []), readings(0.0, 0.0, 0.0), LABELS, everywhere(4, 4))
+    mean_loss(method, DiscriminatorOutput([], []), readings(0.0, 0.0, 0.0), LABELS, everywhere(4, 4))
     # Nearest: the upper left pixel of each cell, by which void stays void.
     assert [labels.tolist() for labels in seen] == [[[[0]]], [[[0, 1], [1, 0]]], LABELS.tolist()]
 
@@ -127,25 +126,31 @@ def test_labels_at_twice_their_resolution_are_repeated():
         seen.append(labels)
         return fake
 
-    mean_loss(method, Reading([], []), Reading([torch.zeros(1, 1, 8, 8)], []), LABELS, everywhere(4, 4))
+    mean_loss(
+        method,
+        DiscriminatorOutput([], []),
+        DiscriminatorOutput([torch.zeros(1, 1, 8, 8)], []),
+        LABELS,
+        everywhere(4, 4),
+    )
     assert torch.equal(seen[0], LABELS.repeat_interleave(2, 1).repeat_interleave(2, 2))
 
 
 def test_a_loss_of_single_scores_refuses_scores_of_classes():
-    classes = Reading([torch.zeros(1, 3, 4, 4)], [])
-    with pytest.raises(SpecError, match="gives 3 scores a pixel, one a class, but the adversarial loss"):
+    classes = DiscriminatorOutput([torch.zeros(1, 3, 4, 4)], [])
+    with pytest.raises(SpecError, match="returns 3 scores a pixel, one for each class, but the adversarial loss"):
         mean_loss(Difference().discriminator, classes, classes, LABELS, everywhere(4, 4))
 
 
 def test_a_loss_of_classes_and_one_of_features_alone_take_scores_of_classes():
-    classes = Reading([torch.zeros(1, 3, 4, 4)], [torch.ones(2)])
+    classes = DiscriminatorOutput([torch.zeros(1, 3, 4, 4)], [torch.ones(2)])
     loss = mean_loss(lambda fake, labels: fake.mean(), classes, classes, LABELS, everywhere(4, 4))
     assert loss == mean_loss(FeatureDistance().generator, classes, classes, LABELS, everywhere(4, 4)) == 0
 
 
 def test_the_names_of_a_method_are_those_of_its_parameters():
-    assert asked(Difference().discriminator) == {"real", "fake"}
-    assert asked(FeatureDistance().generator) == {"real_features", "fake_features"}
+    assert parameter_names(Difference().discriminator) == {"real", "fake"}
+    assert parameter_names(FeatureDistance().generator) == {"real_features", "fake_features"}
 
 
 # What a discriminator may return
@@ -166,21 +171,21 @@ def test_the_names_of_a_method_are_those_of_its_parameters():
 )
 def test_what_is_no_score_map_is_the_plugins_mistake(scores, described):
     with pytest.raises(PluginError, match=rf"discriminator Patches returned {described} for 2 samples; expected raw"):
-        score_maps(scores, 2, Patches())
+        check_score_maps(scores, 2, Patches())
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2, 1, 3, 5), (2, 4, 8, 8)])
 def test_score_maps_may_have_any_size_and_several_classes(shape):
     scores = torch.zeros(shape)
-    assert score_maps(scores, 2, Patches()) == [scores]
-    assert score_maps((scores, scores), 2, Patches()) == [scores, scores]
+    assert check_score_maps(scores, 2, Patches()) == [scores]
+    assert check_score_maps((scores, scores), 2, Patches()) == [scores, scores]
 
 
 def test_features_are_refused_where_a_discriminator_has_none():
     with pytest.raises(
-        PluginError, match=r"discriminator Patches offers no features\(x\), which this adversarial loss"
+        PluginError, match=r"discriminator Patches has no method features\(x\), whose result this adversarial"
     ):
-        features_of(Patches(), torch.zeros(1, 1, 4, 4))
+        compute_features(Patches(), torch.zeros(1, 1, 4, 4))
 
 
 def test_a_loss_of_features_is_given_those_of_real_and_fake(adversary):
@@ -193,7 +198,7 @@ def test_a_loss_of_features_is_given_those_of_real_and_fake(adversary):
 
 def test_a_loss_of_features_with_a_discriminator_without_them_is_refused(adversary):
     made = adversary(SETTINGS, discriminator=Patches(), loss=FeatureDistance())
-    with pytest.raises(PluginError, match="offers no features"):
+    with pytest.raises(PluginError, match="has no method features"):
         made.generator_loss(a_pair(), LABELS)
 
 
@@ -373,7 +378,7 @@ def test_a_penalty_is_taken_in_float32_whatever_the_precision(adversary, precisi
     assert loss.dtype == torch.float32
     # Scores that the loss sees are float32 too, but come out of a pass in the protocol's precision.
     types.clear()
-    made.read(None, torch.rand(1, 3, 4, 4))
+    made.discriminate(None, torch.rand(1, 3, 4, 4))
     assert set(types) == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
@@ -399,7 +404,7 @@ def test_a_score_map_shows_the_discriminators_scores_of_predictions_at_their_siz
     discriminator = Patches()
     made = adversary(SETTINGS, discriminator=discriminator, encoding="one_hot")
     images, logits = torch.rand(2, 3, 4, 4), torch.rand(2, 2, 4, 4)
-    shown = score_map_of(made)(images, logits)
+    shown = made.evaluate_score_map(images, logits)
     torch.testing.assert_close(discriminator.seen[0], torch.cat([images, logits.softmax(1)], 1))
     scores = 2 * 4 * nn.functional.avg_pool2d(discriminator.seen[0].sum(1, keepdim=True), 2)
     expected = nn.functional.interpolate(scores, logits.shape[-2:], mode="bilinear", align_corners=False)
@@ -413,9 +418,8 @@ def test_the_score_map_of_several_scales_is_their_mean(adversary):
         def forward(self, x):
             return [torch.full((len(x), 1, 4, 4), 1.0), torch.full((len(x), 1, 1, 1), 4.0)]
 
-    shown = score_map_of(adversary(SETTINGS, discriminator=Scales(), clip=None))(
-        torch.rand(2, 3, 8, 8), torch.rand(2, 2, 8, 8)
-    )
+    made = adversary(SETTINGS, discriminator=Scales(), clip=None)
+    shown = made.evaluate_score_map(torch.rand(2, 3, 8, 8), torch.rand(2, 2, 8, 8))
     assert torch.equal(shown, torch.full((2, 1, 8, 8), 2.5))
 
 
@@ -424,7 +428,8 @@ def test_the_score_map_of_classes_is_the_log_odds_of_being_real(adversary):
         def forward(self, x):
             return torch.tensor([0.1, 0.3, 0.6]).log().view(1, 3, 1, 1).expand(len(x), 3, 4, 4)
 
-    shown = score_map_of(adversary(SETTINGS, discriminator=Classes()))(torch.rand(1, 3, 4, 4), torch.rand(1, 2, 4, 4))
+    made = adversary(SETTINGS, discriminator=Classes())
+    shown = made.evaluate_score_map(torch.rand(1, 3, 4, 4), torch.rand(1, 2, 4, 4))
     torch.testing.assert_close(shown, torch.full((1, 1, 4, 4), 0.4 / 0.6).log())
 
 
@@ -433,7 +438,7 @@ def test_a_score_map_draws_nothing_and_keeps_the_discriminators_state(adversary)
     before, state = torch.random.get_rng_state(), {k: v.clone() for k, v in made.discriminator.state_dict().items()}
     images, logits = torch.rand(1, 3, 8, 8), torch.rand(1, 2, 8, 8)
     torch.random.set_rng_state(before)
-    score_map_of(made)(images, logits)
+    made.evaluate_score_map(images, logits)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(tensor, state[name]) for name, tensor in made.discriminator.state_dict().items())
 
@@ -498,7 +503,7 @@ def test_a_mean_without_void_is_the_plain_mean():
 def test_noise_has_the_norm_of_each_sample_and_another_direction():
     torch.manual_seed(0)
     gradient = torch.rand(3, 2, 16, 16) * torch.tensor([1.0, 10.0, 0.0]).view(3, 1, 1, 1)
-    noise = noise_like(gradient)
+    noise = draw_noise_like(gradient)
     torch.testing.assert_close(noise.flatten(1).norm(dim=1), gradient.flatten(1).norm(dim=1))
     cosine = torch.nn.functional.cosine_similarity(noise.flatten(1), gradient.flatten(1))[:2]
     assert cosine.abs().max() < 0.2
@@ -507,6 +512,6 @@ def test_noise_has_the_norm_of_each_sample_and_another_direction():
 def test_shuffling_exchanges_real_and_fake_in_about_half_of_the_samples_and_loses_none():
     torch.manual_seed(0)
     real, fake = torch.ones(400, 1, 1, 1), torch.zeros(400, 1, 1, 1)
-    shuffled = with_shuffled_labels(Pair(None, real, fake, real.bool()))
+    shuffled = shuffle_labels(Pair(None, real, fake, real.bool()))
     assert torch.equal(shuffled.real + shuffled.fake, torch.ones_like(real))
     assert 150 < shuffled.real.sum() < 250

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from segbench.config.recipe import Penalty
-from segbench.engine.adversarial.adversary import joined
+from segbench.engine.adversarial.adversary import join_condition
 from segbench.engine.adversarial.discriminator import build_discriminator, check_no_batch_norm
-from segbench.engine.adversarial.pairing import pairing
+from segbench.engine.adversarial.pairing import make_pair
 from segbench.engine.model.build import mapping_of
 from segbench.errors import SpecError
 
@@ -48,8 +48,8 @@ def test_a_discriminator_is_built_for_condition_and_field(planned, name, conditi
     discriminator = build_discriminator(cell, registry, data, (16, 20), CPU)
     assert first_convolution(discriminator).in_channels == channels
     batch, mapping = data_batch(4, 5), mapping_of(cell, data)
-    pair = pairing(mapping.maps, batch, torch.rand(2, mapping.output_channels(5), 16, 20), mapping.form)
-    assert discriminator(joined(pair.condition, pair.fake)).shape[0] == 2
+    pair = make_pair(mapping.maps, batch, torch.rand(2, mapping.output_channels(5), 16, 20), mapping.form)
+    assert discriminator(join_condition(pair.condition, pair.fake)).shape[0] == 2
 
 
 def test_a_discriminator_has_weights_of_the_cells_seed(planned):

@@ -9,20 +9,20 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from segbench.engine.adversarial.adversary import DiscriminatorUpdate, Reading
+from segbench.engine.adversarial.adversary import DiscriminatorOutput, DiscriminatorUpdate
 from segbench.engine.adversarial.monitor import (
     MOST_POINTS,
     HealthLog,
+    compare_gradients,
     gradient_norm,
     observe_classes,
     observe_confidence,
-    observe_gradients,
+    observe_gradient,
     observe_output,
-    observe_pull,
     observe_scores,
     observe_step,
     overfit,
-    unseen_reading,
+    score_unseen_reals,
 )
 from segbench.engine.data.batches import Batch
 from segbench.engine.model.mapping import GeneratorMapping
@@ -109,7 +109,7 @@ def test_overfit_is_free_of_the_scale_and_0_where_undefined(scale):
 
 
 def test_gradients_are_compared_by_norm_ratio_and_cosine():
-    observed = numbers(observe_gradients(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 2.0])))
+    observed = numbers(compare_gradients(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 2.0])))
     assert observed == pytest.approx(
         {"supervised_gradient": 5.0, "adversarial_gradient": 2.0, "ratio": 0.4, "cosine": 0.8}
     )
@@ -117,7 +117,7 @@ def test_gradients_are_compared_by_norm_ratio_and_cosine():
 
 @pytest.mark.parametrize(("one", "other"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
 def test_gradients_of_which_one_is_zero_stay_finite_and_have_no_cosine(one, other):
-    observed = numbers(observe_gradients(torch.full((4,), one), torch.full((4,), other)))
+    observed = numbers(compare_gradients(torch.full((4,), one), torch.full((4,), other)))
     assert all(math.isfinite(value) for value in observed.values())
     assert observed["cosine"] == 0
     assert (observed["ratio"] == 0) == (other == 0)
@@ -125,14 +125,14 @@ def test_gradients_of_which_one_is_zero_stay_finite_and_have_no_cosine(one, othe
 
 def test_gradients_in_half_precision_do_not_overflow():
     gradient = torch.full((10_000,), 1000.0, dtype=torch.float16)
-    observed = numbers(observe_gradients(gradient, gradient))
+    observed = numbers(compare_gradients(gradient, gradient))
     assert observed == pytest.approx(
         {"supervised_gradient": 1e5, "adversarial_gradient": 1e5, "ratio": 1.0, "cosine": 1.0}
     )
 
 
 def test_without_a_supervised_term_there_is_the_adversarial_norm_only():
-    assert numbers(observe_gradients(None, torch.tensor([3.0, 4.0]))) == {"adversarial_gradient": 5.0}
+    assert numbers(compare_gradients(None, torch.tensor([3.0, 4.0]))) == {"adversarial_gradient": 5.0}
 
 
 def test_confidence_is_the_mean_top_probability_and_entropy():
@@ -182,7 +182,7 @@ def test_parameters_without_gradients_have_norm_0():
 
 def test_observing_keeps_no_graph():
     values = torch.ones(1, 1, 2, 2, requires_grad=True)
-    observed = {**observe_scores(values, values, None, validation=values), **observe_gradients(values, values)}
+    observed = {**observe_scores(values, values, None, validation=values), **compare_gradients(values, values)}
     observed |= observe_confidence(values)
     assert not any(value.requires_grad for value in observed.values())
 
@@ -210,7 +210,7 @@ def test_what_is_not_finite_is_null_and_remembered():
     log.add(10, {"real": torch.tensor(torch.nan), "fake": torch.tensor(torch.inf)})
     assert log.points()[1] == HealthPoint(step=10)
     assert log.non_finite() == [10]
-    assert HealthLog.restored(log.state()).non_finite() == [10]
+    assert HealthLog.from_state(log.state()).non_finite() == [10]
     assert rules.judge(log.points(), log.non_finite()).verdict == "diverged"
 
 
@@ -218,7 +218,7 @@ def test_a_log_survives_a_checkpoint():
     log = HealthLog()
     for step in range(0, 50, 10):
         log.add(step, {"real": torch.tensor(step / 7)})
-    restored = HealthLog.restored(json.loads(json.dumps(log.state(), allow_nan=False)))
+    restored = HealthLog.from_state(json.loads(json.dumps(log.state(), allow_nan=False)))
     for one in (log, restored):
         one.add(50, {"real": torch.tensor(1.0)})
     assert restored.points() == log.points()
@@ -259,7 +259,7 @@ def test_nothing_waits_for_the_device_until_the_log_is_read():
     torch.cuda.set_sync_debug_mode("error")
     try:
         log.add(0, observe_scores(scores, scores, None, validation=scores, mask=mask, validation_mask=mask))
-        log.add(0, {**observe_gradients(logits, logits), "critic_gradient": gradient_norm(layer.parameters())})
+        log.add(0, {**compare_gradients(logits, logits), "critic_gradient": gradient_norm(layer.parameters())})
         log.add(0, {**observe_confidence(logits), **observe_classes(logits, labels, IGNORE)})
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -298,7 +298,7 @@ def update_of(made, pair) -> DiscriminatorUpdate:
 def test_a_step_tells_scores_and_confidence_by_names_of_the_record(training):
     made = training(adversary={"discriminator": Mean(), "encoding": "one_hot"})
     batch, z, pair = step_of(made)
-    seen = observe_step(made, made.adversary, 0, batch, pair, update_of(made, pair), z)
+    seen = observe_step(made.adversary, made.network, made.seed, 0, batch, pair, update_of(made, pair), z)
     HealthLog().add(0, seen)  # refuses names that the record does not know
     real, fake = (torch.cat([pair.condition, field], 1).mean() for field in (pair.real, pair.fake))
     torch.testing.assert_close(seen["fake"], fake)
@@ -312,9 +312,11 @@ def test_scores_are_those_of_the_discriminators_own_step_where_there_was_one(tra
     made = training(adversary={"discriminator": Mean()})
     batch, z, pair = step_of(made)
     update = DiscriminatorUpdate(
-        torch.tensor(7.0), Reading([torch.full((2, 1, 1, 1), 3.0)], []), Reading([torch.full((2, 1, 1, 1), -2.0)], [])
+        torch.tensor(7.0),
+        DiscriminatorOutput([torch.full((2, 1, 1, 1), 3.0)], []),
+        DiscriminatorOutput([torch.full((2, 1, 1, 1), -2.0)], []),
     )
-    seen = observe_step(made, made.adversary, 0, batch, pair, update, z)
+    seen = observe_step(made.adversary, made.network, made.seed, 0, batch, pair, update, z)
     assert (seen["real"], seen["fake"], seen["critic_loss"]) == (3, -2, 7)
     assert (seen["real_accuracy"], seen["fake_accuracy"]) == (1, 1)
 
@@ -322,8 +324,10 @@ def test_scores_are_those_of_the_discriminators_own_step_where_there_was_one(tra
 def test_shuffled_labels_are_not_taken_for_true_ones(training):
     made = training(adversary={"discriminator": Mean(), "placebo": "shuffled"})
     batch, z, pair = step_of(made)
-    swapped = DiscriminatorUpdate(torch.tensor(7.0), Reading([torch.full((2, 1, 1, 1), 3.0)], []), Reading([], []))
-    seen = observe_step(made, made.adversary, 0, batch, pair, swapped, z)
+    swapped = DiscriminatorUpdate(
+        torch.tensor(7.0), DiscriminatorOutput([torch.full((2, 1, 1, 1), 3.0)], []), DiscriminatorOutput([], [])
+    )
+    seen = observe_step(made.adversary, made.network, made.seed, 0, batch, pair, swapped, z)
     assert seen["real"] != 3
     assert seen["critic_loss"] == 7
 
@@ -331,7 +335,7 @@ def test_shuffled_labels_are_not_taken_for_true_ones(training):
 def test_without_a_discriminator_step_on_this_batch_there_is_no_discriminator_loss(training):
     made = training(adversary={"discriminator": Mean(), "alternate": 3})
     batch, z, pair = step_of(made)
-    seen = observe_step(made, made.adversary, 0, batch, pair, None, z)
+    seen = observe_step(made.adversary, made.network, made.seed, 0, batch, pair, None, z)
     assert "critic_loss" not in seen
     assert {"real", "fake", "validation", "overfit"} <= seen.keys()
 
@@ -340,14 +344,14 @@ def test_without_reals_that_are_never_trained_on_there_is_no_validation_score(tr
     made = training(adversary={"discriminator": Mean()})
     blind = replace(made.adversary, validation=None)
     batch, z, pair = step_of(made)
-    assert unseen_reading(made, blind, 0, z) is None
-    seen = observe_step(made, blind, 0, batch, pair, None, z)
+    assert score_unseen_reals(blind, made.network, made.seed, 0, z) is None
+    seen = observe_step(blind, made.network, made.seed, 0, batch, pair, None, z)
     assert not {"validation", "validation_accuracy", "overfit"} & seen.keys()
 
 
 def test_unseen_reals_are_crops_of_the_validation_split_under_their_truth(training):
     made = training(adversary={"discriminator": Mean(), "encoding": "one_hot"})
-    reading, mask = unseen_reading(made, made.adversary, 5, step_of(made)[1])
+    reading, mask = score_unseen_reals(made.adversary, made.network, made.seed, 5, step_of(made)[1])
     batch = made.adversary.validation.at(5)
     valid = (batch.labels != 255)[:, None]
     truth = torch.stack([batch.labels == 0, batch.labels == 1], 1).float()
@@ -359,7 +363,7 @@ def test_unseen_reals_are_crops_of_the_validation_split_under_their_truth(traini
 @pytest.mark.parametrize("encoding", ["scaled", "confidence_matched"])
 def test_truth_that_follows_the_prediction_is_matched_to_that_of_the_same_images(training, encoding):
     made = training(adversary={"discriminator": Mean(), "encoding": encoding})
-    reading, _ = unseen_reading(made, made.adversary, 0, step_of(made)[1])
+    reading, _ = score_unseen_reals(made.adversary, made.network, made.seed, 0, step_of(made)[1])
     batch = made.adversary.validation.at(0)
     with torch.no_grad():
         logits = made.network.eval()(batch.images)
@@ -369,7 +373,7 @@ def test_truth_that_follows_the_prediction_is_matched_to_that_of_the_same_images
 
 def test_the_pull_is_compared_without_the_scale_of_the_loss():
     supervised, adversarial = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 4.0]])
-    seen = observe_pull(supervised * 1024, adversarial * 1024, torch.tensor(0.5), 1024.0)
+    seen = observe_gradient(supervised * 1024, adversarial * 1024, torch.tensor(0.5), 1024.0)
     assert (seen["supervised_gradient"], seen["adversarial_gradient"]) == (3, 4)
     assert seen["ratio"] == pytest.approx(4 / 3)
     assert seen["cosine"] == 0
@@ -377,7 +381,7 @@ def test_the_pull_is_compared_without_the_scale_of_the_loss():
 
 
 def test_without_a_supervised_term_there_is_nothing_to_compare_the_pull_with():
-    seen = observe_pull(None, torch.tensor([[0.0, 4.0]]), torch.tensor(0.5), 2.0)
+    seen = observe_gradient(None, torch.tensor([[0.0, 4.0]]), torch.tensor(0.5), 2.0)
     assert seen.keys() == {"generator_loss", "adversarial_gradient"}
     assert seen["adversarial_gradient"] == 2
 
@@ -398,15 +402,14 @@ def test_outputs_tell_what_they_can_by_what_is_made(training, maps, names):
     mapping = GeneratorMapping(maps, made.mapping.form, 1)
     batch = Batch(torch.rand(2, 3, 8, 8), torch.randint(2, (2, 8, 8)), (0, 1))
     z = torch.rand(2, mapping.output_channels(3), 8, 8)
-    assert observe_output(replace(made, mapping=mapping), batch, z).keys() == names
+    assert observe_output(mapping, batch, z).keys() == names
 
 
 def test_generated_images_are_compared_with_one_another_and_with_the_batch(training):
-    made = training()
-    made = replace(made, mapping=GeneratorMapping("noise -> image, labels", made.mapping.form, 1))
+    mapping = GeneratorMapping("noise -> image, labels", training().mapping.form, 1)
     batch = Batch(torch.zeros(2, 1, 2, 2), torch.zeros(2, 2, 2, dtype=torch.int64), (0, 1))
     images = torch.stack([torch.zeros(1, 2, 2), torch.full((1, 2, 2), 0.5)])
-    seen = observe_output(made, batch, torch.cat([images, torch.zeros(2, 2, 2, 2)], 1))
+    seen = observe_output(mapping, batch, torch.cat([images, torch.zeros(2, 2, 2, 2)], 1))
     assert seen["diversity"] == pytest.approx(0.5)
     assert seen["nearest"] == pytest.approx(0.25)  # one is there already, the other 0.5 away
     assert seen["top_probability"] == 0.5
