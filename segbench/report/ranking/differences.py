@@ -104,6 +104,11 @@ class Comparison:
         """Return how many times as fast the forward pass is as the other's; None if not timed in one session."""
         return speed_ratio(self.row.speed, self.other.speed, "forward", batch) if self.other else None
 
+    @property
+    def speed_ratios(self) -> dict[int, Ratio]:
+        """The ratio at each batch size at which both were timed interleaved."""
+        return {batch: ratio for batch in self.row.inference if (ratio := self.speed_ratio(batch))}
+
     def _by_seed(self) -> dict[int, float]:
         own, others = self.row.by_seed("miou"), self.other.by_seed("miou") if self.other else {}
         return {seed: own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())}

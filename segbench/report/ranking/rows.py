@@ -10,7 +10,6 @@ from segbench.report import cell_spec
 from segbench.report.conditions import Conditions, conditions
 from segbench.report.numbers import significant
 from segbench.stats.summary import Interval, summarize
-from segbench.store.record import PerClass, Scores
 
 from .timings import STAGES, MethodSpeed
 
@@ -20,18 +19,6 @@ if TYPE_CHECKING:
     from segbench.stats.difference import Estimate
     from segbench.stats.summary import Summary
     from segbench.store.record import Cost, Inference, Record, Stage, Timing, Verdict
-
-
-SCORE_NAMES = tuple(Scores.model_fields)
-
-
-CLASS_SCORE_NAMES = tuple(PerClass.model_fields)
-
-
-GENERATION_NAMES = ("kid", "kid_sd", "pixel_statistics", "precision", "recall", "diversity", "nearest")
-
-
-REFINEMENT_NAMES = ("changed", "corrected", "spoilt")
 
 
 TRAINING_PARTS = ("data", "generator", "critic")
@@ -172,11 +159,11 @@ class Row:
         return summarize(record.health.numbers.get(name) if record.health else None for record in self.records)
 
     def generation(self, name: str) -> Summary:
-        """Return one of GENERATION_NAMES over the seeds."""
+        """Return a number of `Record.generation` over the seeds."""
         return summarize(getattr(record.generation, name) if record.generation else None for record in self.records)
 
     def refinement(self, name: str) -> Summary:
-        """Return one of REFINEMENT_NAMES, in [0, 1], over the seeds."""
+        """Return a number of `Record.refinement`, in [0, 1], over the seeds."""
         return summarize(getattr(record.refinement, name) if record.refinement else None for record in self.records)
 
     def score(self, name: str) -> Summary:
@@ -189,7 +176,7 @@ class Row:
         return {seed: score for seed, score in found.items() if score is not None}
 
     def class_scores(self, name: str) -> list[float | None]:
-        """Return the mean over seeds of one of CLASS_SCORE_NAMES for each class; None where no seed has one."""
+        """Return the mean over seeds of a score of `Record.per_class` for each class; None where no seed has one."""
         measured = [getattr(record.per_class, name) for record in self.records if record.per_class]
         found = [values for values in measured if values is not None]
         return [summarize(values).mean for values in zip(*found, strict=True)] if _same_length(found) else []

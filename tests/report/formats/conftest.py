@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+
 import numpy as np
 import pytest
 
 from segbench.config.recipe import Adversarial, Refines
+from segbench.report import render
 from segbench.store.record import DeviceState, Energy, Refinement, Settled, SweepPoint, Timing, Trial
 
 FROZEN = {"placebo_of": "unet+critic", "adversarial": Adversarial(use="gan/hinge", placebo="frozen")}
@@ -21,6 +26,27 @@ def squeezed(text):
     return "\n".join(" ".join(line.split()) for line in text.splitlines() if set(line) - set("- "))
 
 
+def read_json(folder):
+    """Return the JSON of a folder, which must hold no NaN and no infinity."""
+    return json.loads(render([folder], format="json"), parse_constant=refuse_constant)
+
+
+def refuse_constant(name):
+    raise AssertionError(f"{name} in JSON")
+
+
+def row_of(folder, method, subset=None):
+    """Return the only row of a method in the JSON of a folder, with a subset of the labels where one is named."""
+    rows = [row for row in read_json(folder)["rows"] if row["method"] == method]
+    (row,) = [row for row in rows if subset in (None, row["subset"])]
+    return row
+
+
+def read_csv(folder):
+    """Return the lines of the CSV of a folder, each as texts by column."""
+    return list(csv.DictReader(io.StringIO(render([folder], format="csv"))))
+
+
 @pytest.fixture
 def folder(trained, scored, failed, results):
     """A ranking of two trained methods and scored label maps, and two cells without a result."""
@@ -30,6 +56,17 @@ def folder(trained, scored, failed, results):
         scored("mmseg", 0.65),
         failed("deep&wide", 1),
         failed("next", 2, status="skipped"),
+    )
+
+
+@pytest.fixture
+def two_rankings(trained, scored, failed, results):
+    """Two methods under different protocols, with scored label maps that belong to both, and a failed cell."""
+    return results(
+        *(trained("unet", seed, miou) for seed, miou in enumerate([0.70, 0.72])),
+        trained("fpn", 0, 0.69, protocol={"batch_size": 4}, overrides=("batch_size",)),
+        scored("mmseg", 0.65),
+        failed("deep", 1),
     )
 
 
