@@ -18,7 +18,7 @@ from segbench.engine.data.dataset import DATASET, clusters_of, description_of, o
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import evaluate, measure_refinement
 from segbench.engine.evaluation.self_test import confused_classes
-from segbench.engine.generation.generated import generation_on, write_grid
+from segbench.engine.generation.generated import score_generator, write_grid
 from segbench.engine.model.build import as_segmenter
 from segbench.engine.model.checkpoint import save_tensors
 from segbench.engine.model.cost import PeakMemory, count_parameters, flops
@@ -138,7 +138,7 @@ def compared(
 ) -> dict[str, Any]:
     """Compare generated images with real ones; return what the record tells of them, and leave a sample grid."""
     write_grid(folder / "samples" / "last.png", generator, cell, data, training.mapping)
-    generation = generation_on(generator, cell, data, training.mapping)
+    generation = score_generator(generator, cell, data, training.mapping)
     return {
         "generation": generation,
         "evaluated": Evaluated(split=cell.method.protocol.evaluate, images=generation.images),

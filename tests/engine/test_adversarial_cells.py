@@ -260,7 +260,7 @@ def test_refiners_stand_on_refiners_and_on_colours(planned):
 def test_preflight_counts_the_images_that_a_refiner_needs_for_its_folds(planned, recorder):
     benchmark = planned(FILE.replace("CHANNELS", "3"), "methods.refiner.refines.folds=7")
     job = benchmark.job("refiner").model_copy(update={"upstream": {}})
-    with pytest.raises(DataError, match="6 labelled images, which cannot be dealt to 7 folds"):
+    with pytest.raises(DataError, match="6 labelled images, which cannot be divided into 7 folds"):
         preflight(job, recorder())
 
 

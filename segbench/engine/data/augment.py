@@ -1,6 +1,6 @@
 """Random scale, crop, flip and colour of a whole batch.
 
-Scale, crop and flip are one affine map that treats rows and columns apart, so each axis says where its output pixels
+Scale, crop and flip are one affine map that treats rows and columns separately: each axis says where its output pixels
 come from, and the two make one sampling grid. The result is that of resizing an image by its factor, cropping it at a
 whole pixel, and mirroring it. Colour works on pixel values as they are stored, 0 to 255 or 65535.
 """
@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn.functional import grid_sample
 
+from .files import LUMA
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .resident import Range
-
-
-# ITU-R BT.601: the share of red, green and blue in luma.
-LUMA = (0.299, 0.587, 0.114)
 
 
 class Axis(NamedTuple):

@@ -11,7 +11,7 @@ from segbench.engine.numerics import random_generator
 from segbench.errors import DataError
 
 from .augment import interpolate, jitter_colour, random_axis, resample
-from .probabilities import normalised
+from .probabilities import normalise_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """Training batches without end, each a function of its step."""
+    """An endless sequence of training batches, each a function of its step."""
 
     @property
     def images_per_epoch(self) -> int:
@@ -49,16 +49,16 @@ class BatchSource(Protocol):
 
 
 class TrainingBatches:
-    """Augmented training batches without end; each is a function of the seed, the stream and the step alone.
+    """An endless sequence of augmented training batches; each depends on seed, stream and step alone.
 
-    Every epoch visits each image once in a new random order. Batches go on across the end of an epoch, so that all are
+    Every epoch visits each image once in a new random order. Batches run across the end of an epoch, so that all are
     full. Where a crop reaches beyond its image, images are 0.0 (mid grey) and labels `ignore_index`. Without `crop` the
     whole image is taken.
 
     - places: the only images that are drawn; fewer than a batch, they recur in it; None draws all
     - fields: class probabilities, which move with their image and are uniform beyond it
     - stream: the name of a sequence of draws that is independent of those of other names
-    - with_labels: False for images whose labels must stay unknown: they are 0 in the image, whatever they are in truth
+    - with_labels: False for images whose labels must stay unknown: they are 0 in the image, whatever the true ones are
 
     Raises DataError if the split has too few images for a batch, if no place is left to draw from, if the crop is
     larger than every image however zoomed, and without crop if images differ in size.
@@ -107,7 +107,7 @@ class TrainingBatches:
         return self.draw(range(step * self.batch_size, (step + 1) * self.batch_size), step)
 
     def draw(self, positions: range, step: int) -> Batch:
-        """Return the images at some positions of the endless sequence of epochs, augmented as befits a step."""
+        """Return images at positions of the endless sequence of epochs, augmented with the random draws of a step."""
         indices = self._indices(positions)
         generator = random_generator(self.seed, f"augmentation{self.stream}", step)
         scale, row, column, flip, *colour = torch.rand((7, len(indices)), generator=generator, dtype=torch.float64)
@@ -145,7 +145,7 @@ class TrainingBatches:
         if self.fields is None:
             return None
         windows = self.fields.windows(indices, rows.windows, columns.windows).to(self.split.device)
-        return normalised(interpolate(windows, rows, columns)).contiguous(memory_format=self.memory_format)
+        return normalise_probabilities(interpolate(windows, rows, columns)).contiguous(memory_format=self.memory_format)
 
     def _axes(
         self, indices: tuple[int, ...], scale: Tensor, row: Tensor, column: Tensor, flip: Tensor
@@ -174,7 +174,7 @@ def evaluation_batches(
 
 
 def normalise(images: Tensor, white: int, memory_format: torch.memory_format) -> Tensor:
-    """Map pixel values 0 to `white` to [-1, 1] in float32, in a memory format of one's choice."""
+    """Map pixel values 0 to `white` to [-1, 1] in float32, in the given memory format."""
     half = white / 2
     result = torch.empty_like(images, dtype=torch.float32, memory_format=memory_format)
     return result.copy_(images).sub_(half).div_(half)
@@ -225,7 +225,7 @@ def _check_places(split: ResidentSplit, places: Sequence[int]) -> None:
 
 
 def _check_one_size(split: ResidentSplit) -> None:
-    """Refuse images that cannot share a batch."""
+    """Refuse images of several sizes, which cannot share a batch."""
     sizes = split.packed.index.sizes
     other = next((index for index, size in enumerate(sizes) if size != sizes[0]), None)
     if other is not None:

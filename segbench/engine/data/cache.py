@@ -1,9 +1,4 @@
-"""The cache of decoded splits, in the cache folder.
-
-Whether a split can teach every class.
-
-A split decoded once into two flat files, opened memory-mapped.
-"""
+"""The cache of decoded splits: each decoded and checked once into two flat files, and opened memory-mapped."""
 
 from __future__ import annotations
 
@@ -36,19 +31,22 @@ if TYPE_CHECKING:
     from segbench.plan.cell import Cell
 
 
-TEMPORARY = ".packing-"
+INDEX, IMAGES, LABELS = "index.json", "images.bin", "labels.bin"
+
+
+_TEMPORARY = ".packing-"
 
 
 # No packing takes a day: a temporary folder this old was left by a process that was killed.
-ABANDONED_SECONDS = 86_400.0
+_ABANDONED_SECONDS = 86_400.0
 
 
 # Other processes may put their own packed split in the same place meanwhile.
-ATTEMPTS = 5
+_ATTEMPTS = 5
 
 
 def pack(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
-    """Open the packed form of a split; decode, check and write it first where the cache has none that is whole.
+    """Open the packed form of a split; decode, check and write it first where the cache has no undamaged one.
 
     `cache_key` identifies the decoded content of the dataset. Any number of processes may do this at once.
     Raises DataError for a sample that is malformed (see `checked_samples`) and for a cache that cannot be written.
@@ -89,132 +87,6 @@ def decode_splits(cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> Non
 def _splits_of(cell: Cell) -> tuple[str, ...]:
     protocol = cell.method.protocol
     return ("train", *(["val"] if protocol.validations else []), protocol.evaluate)
-
-
-def _open(dataset: Dataset, split: str, folder: Path) -> PackedSplit | None:
-    """Open a packed split; None if it is missing, damaged, or not of this dataset."""
-    packed = open_packed(folder)
-    if packed is None or split not in dataset.splits:
-        return None
-    found = (len(packed), packed.num_classes, packed.ignore_index, packed.channels)
-    wanted = (len(dataset.splits[split]), len(dataset.classes), dataset.ignore_index, dataset.channels)
-    return packed if found == wanted else None
-
-
-def _build(dataset: Dataset, split: str, folder: Path) -> None:
-    """Write the packed split into a temporary folder, then move it to its place in one go."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
-    temporary = folder.with_name(TEMPORARY + uuid.uuid4().hex)
-    temporary.mkdir()
-    try:
-        write_packed(dataset, split, temporary)
-        _move_into_place(temporary, dataset, split, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    oldest = time.time() - ABANDONED_SECONDS
-    for folder in parent.glob(f"{TEMPORARY}*"):
-        with contextlib.suppress(FileNotFoundError):
-            if folder.stat().st_mtime < oldest:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_packed(dataset: Dataset, split: str, folder: Path) -> None:
-    """Decode and check a split, and write its flat files and their index into an empty folder."""
-    index = _write_flat_files(dataset, split, folder)
-    with _synced_file(folder / INDEX) as file:
-        file.write(index.model_dump_json().encode())
-
-
-def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex:
-    """Write images and labels, holding a few samples in memory at a time, and return what was written."""
-    highest_label = max(len(dataset.classes) - 1, dataset.ignore_index)
-    label_dtype: Literal["uint8", "uint16"] = "uint8" if highest_label < 256 else "uint16"
-    ids: list[str] = []
-    sizes: list[tuple[int, int]] = []
-    class_pixels = np.zeros(len(dataset.classes), dtype=np.int64)
-    with _synced_file(folder / IMAGES) as images, _synced_file(folder / LABELS) as labels:
-        for sample in checked_samples(dataset, split):
-            images.write(np.ascontiguousarray(sample.image.transpose(2, 0, 1)).data)
-            labels.write(np.ascontiguousarray(sample.labels, dtype=label_dtype).data)
-            ids.append(sample.id)
-            sizes.append(sample.labels.shape)
-            counted = sample.labels[sample.labels != dataset.ignore_index]
-            class_pixels += np.bincount(counted, minlength=len(class_pixels))
-            image_dtype = sample.image.dtype.name
-    return PackedIndex(
-        split=split,
-        ids=tuple(ids),
-        sizes=tuple(sizes),
-        channels=dataset.channels,
-        image_dtype=image_dtype,
-        label_dtype=label_dtype,
-        num_classes=len(dataset.classes),
-        ignore_index=dataset.ignore_index,
-        class_pixels=tuple(class_pixels.tolist()),
-    )
-
-
-@contextlib.contextmanager
-def _synced_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write whose content has reached the disk at the end, before any later renaming."""
-    with open(path, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _move_into_place(temporary: Path, dataset: Dataset, split: str, folder: Path) -> None:
-    """Rename `temporary` to `folder`; what is there already stays if it is whole, else it is moved away first."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            os.replace(temporary, folder)
-            return
-        except OSError:
-            if _open(dataset, split, folder) is not None:
-                return
-            if attempt == ATTEMPTS:
-                raise
-        _move_away(folder, temporary.with_name(f"{temporary.name}-{attempt}"))
-
-
-def _move_away(damaged: Path, elsewhere: Path) -> None:
-    """Remove what may be damaged in any way, in one move for whoever looks at its place."""
-    with contextlib.suppress(FileNotFoundError):
-        os.replace(damaged, elsewhere)
-        if elsewhere.is_dir():
-            shutil.rmtree(elsewhere, ignore_errors=True)
-        else:
-            elsewhere.unlink()
-
-
-def absent_classes(packed: PackedSplit, classes: Sequence[str]) -> list[str]:
-    """Return the names of the classes of which the split has no pixel."""
-    return [name for name, pixels in zip(classes, packed.class_pixels(), strict=True) if pixels == 0]
-
-
-def check_classes(packed: PackedSplit, classes: Sequence[str]) -> None:
-    """Raise DataError naming the classes that never occur in the labels of a split."""
-    absent = absent_classes(packed, classes)
-    if absent:
-        named = ", ".join(map(repr, absent))
-        never = f"class {named} never occurs" if len(absent) == 1 else f"classes {named} never occur"
-        raise DataError(
-            f"{never} in the labels of split {packed.split!r} (images: {len(packed)}); remove what is absent from the "
-            "dataset, or set `absent_classes: allow` in the protocol"
-        )
-
-
-INDEX = "index.json"
-
-
-IMAGES = "images.bin"
-
-
-LABELS = "labels.bin"
 
 
 class PackedIndex(Frozen):
@@ -329,3 +201,120 @@ def open_packed(folder: Path) -> PackedSplit | None:
     area = sum(height * width for height, width in index.sizes)
     whole = pixels.size == index.channels * area and label_pixels.size == area and len(index.ids) == len(index.sizes)
     return PackedSplit(index, pixels, label_pixels) if whole else None
+
+
+def _open(dataset: Dataset, split: str, folder: Path) -> PackedSplit | None:
+    """Open a packed split; None if it is missing, damaged, or not of this dataset."""
+    packed = open_packed(folder)
+    if packed is None or split not in dataset.splits:
+        return None
+    found = (len(packed), packed.num_classes, packed.ignore_index, packed.channels)
+    wanted = (len(dataset.splits[split]), len(dataset.classes), dataset.ignore_index, dataset.channels)
+    return packed if found == wanted else None
+
+
+def _build(dataset: Dataset, split: str, folder: Path) -> None:
+    """Write the packed split into a temporary folder, then move it to its place in one go."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(folder.parent)
+    temporary = folder.with_name(_TEMPORARY + uuid.uuid4().hex)
+    temporary.mkdir()
+    try:
+        write_packed(dataset, split, temporary)
+        _move_into_place(temporary, dataset, split, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    oldest = time.time() - _ABANDONED_SECONDS
+    for folder in parent.glob(f"{_TEMPORARY}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_packed(dataset: Dataset, split: str, folder: Path) -> None:
+    """Decode and check a split, and write its flat files and their index into an empty folder."""
+    index = _write_flat_files(dataset, split, folder)
+    with _synced_file(folder / INDEX) as file:
+        file.write(index.model_dump_json().encode())
+
+
+def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex:
+    """Write images and labels, holding a few samples in memory at a time, and return what was written."""
+    highest_label = max(len(dataset.classes) - 1, dataset.ignore_index)
+    label_dtype: Literal["uint8", "uint16"] = "uint8" if highest_label < 256 else "uint16"
+    ids: list[str] = []
+    sizes: list[tuple[int, int]] = []
+    class_pixels = np.zeros(len(dataset.classes), dtype=np.int64)
+    with _synced_file(folder / IMAGES) as images, _synced_file(folder / LABELS) as labels:
+        for sample in checked_samples(dataset, split):
+            images.write(np.ascontiguousarray(sample.image.transpose(2, 0, 1)).data)
+            labels.write(np.ascontiguousarray(sample.labels, dtype=label_dtype).data)
+            ids.append(sample.id)
+            sizes.append(sample.labels.shape)
+            counted = sample.labels[sample.labels != dataset.ignore_index]
+            class_pixels += np.bincount(counted, minlength=len(class_pixels))
+            image_dtype = sample.image.dtype.name
+    return PackedIndex(
+        split=split,
+        ids=tuple(ids),
+        sizes=tuple(sizes),
+        channels=dataset.channels,
+        image_dtype=image_dtype,
+        label_dtype=label_dtype,
+        num_classes=len(dataset.classes),
+        ignore_index=dataset.ignore_index,
+        class_pixels=tuple(class_pixels.tolist()),
+    )
+
+
+@contextlib.contextmanager
+def _synced_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write whose content has reached the disk at the end, before any later renaming."""
+    with open(path, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _move_into_place(temporary: Path, dataset: Dataset, split: str, folder: Path) -> None:
+    """Rename `temporary` to `folder`; an undamaged one that is there already stays, another is moved away first."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            os.replace(temporary, folder)
+            return
+        except OSError:
+            if _open(dataset, split, folder) is not None:
+                return
+            if attempt == _ATTEMPTS:
+                raise
+        _move_away(folder, temporary.with_name(f"{temporary.name}-{attempt}"))
+
+
+def _move_away(damaged: Path, elsewhere: Path) -> None:
+    """Remove what may be damaged in any way; other processes see it vanish in one move."""
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(damaged, elsewhere)
+        if elsewhere.is_dir():
+            shutil.rmtree(elsewhere, ignore_errors=True)
+        else:
+            elsewhere.unlink()
+
+
+def absent_classes(packed: PackedSplit, classes: Sequence[str]) -> list[str]:
+    """Return the names of the classes of which the split has no pixel."""
+    return [name for name, pixels in zip(classes, packed.class_pixels(), strict=True) if pixels == 0]
+
+
+def check_classes(packed: PackedSplit, classes: Sequence[str]) -> None:
+    """Raise DataError naming the classes that never occur in the labels of a split."""
+    absent = absent_classes(packed, classes)
+    if absent:
+        named = ", ".join(map(repr, absent))
+        never = f"class {named} never occurs" if len(absent) == 1 else f"classes {named} never occur"
+        raise DataError(
+            f"{never} in the labels of split {packed.split!r} (images: {len(packed)}); remove what is absent from the "
+            "dataset, or set `absent_classes: allow` in the protocol"
+        )

@@ -1,8 +1,6 @@
-"""A cell's dataset: what it is, and its splits on the training device.
+"""A cell's dataset: its splits on the training device, the groups of its images, and its description.
 
-The groups of images that are alike, by what a dataset says of them.
-
-What a cell leaves of its dataset, so that its network can be used where the data is not.
+The description is kept with a cell's weights, so that its network can be used where the data is not.
 """
 
 from __future__ import annotations
@@ -32,6 +30,9 @@ if TYPE_CHECKING:
     from .cache import PackedSplit
 
 
+DATASET = "dataset.json"
+
+
 class CellData:
     """A dataset and its splits, each brought to the device once."""
 
@@ -42,7 +43,7 @@ class CellData:
         self._resident: dict[str, ResidentSplit] = {}
 
     def packed(self, split: str) -> PackedSplit:
-        """Return a split from the cache, decoding it first where it is not there."""
+        """Return a split from the cache; it is decoded first where the cache does not have it."""
         return pack(self.dataset, split, self._cache_key)
 
     def resident(self, split: str) -> ResidentSplit:
@@ -82,9 +83,6 @@ def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
     return clusters
 
 
-DATASET = "dataset.json"
-
-
 class DatasetDescription(Frozen):
     """The classes with their colours, the label that is ignored, and the number of image channels."""
 
@@ -105,7 +103,7 @@ def description_of(dataset: Dataset) -> DatasetDescription:
 
 
 def read_description(path: Path) -> DatasetDescription:
-    """Return what a cell left of its dataset; RecordError if it is missing or damaged."""
+    """Return the description that a cell left of its dataset; raise RecordError if it is missing or damaged."""
     try:
         return DatasetDescription.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Class probabilities that a finished segmenter left for images, a byte each, and windows of them for training.
+"""Class probabilities that a finished segmenter predicted for images: stored one byte each, and cut for training.
 
 A file is in the safetensors format: one uint8 tensor (K, H, W) for each image, named by its id. A probability p is
 stored as round(255 * p), so it is off by at most 1 / 510 before it is made to sum to 1 again.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .resident import Range
 
 
-WHITE = 255
+_LARGEST = 255  # the byte of probability 1
 
 
 CPU = torch.device("cpu")
@@ -52,11 +52,11 @@ def write_probabilities(
         file.write(header)
         for size, field in zip(sizes, chain([first], fields), strict=True):
             assert field.shape == (len(first), *size), "fields come in the order of the ids"
-            file.write((field * WHITE).round().to("cpu", torch.uint8).contiguous().numpy().data)
+            file.write((field * _LARGEST).round().to("cpu", torch.uint8).contiguous().numpy().data)
 
 
 def _header(ids: Sequence[str], shapes: Sequence[tuple[int, int, int]]) -> bytes:
-    """Return the JSON that says where in the file each image's tensor lies, as long as alignment to 8 bytes asks."""
+    """Return the JSON that says where each image's tensor lies, padded with spaces to a multiple of 8 bytes."""
     ends = [0, *accumulate(map(math.prod, shapes))]
     entries = {
         sample_id: {"dtype": "U8", "shape": shape, "data_offsets": offsets}
@@ -114,14 +114,14 @@ class ProbabilityFields:
         return windows.to(self.device, non_blocking=True)
 
 
-def normalised(fields: Tensor) -> Tensor:
+def normalise_probabilities(fields: Tensor) -> Tensor:
     """Return non-negative fields (N, K, h, w) divided by their sum over classes; where that is 0, 1 / K."""
     total = fields.sum(dim=1, keepdim=True)
     return torch.where(total > 0, fields / total, 1 / fields.shape[1])
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file by image id; they stay on the disk until they are looked at."""
+    """Return the tensors of a file by image id; their bytes stay on the disk until they are used."""
     try:
         with safe_open(path, framework="pt") as file:
             fields = {sample_id: file.get_tensor(sample_id) for sample_id in file.keys()}  # noqa: SIM118 - no mapping

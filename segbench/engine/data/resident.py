@@ -1,4 +1,4 @@
-"""A split's pixels, on the training device when they fit."""
+"""A split's pixels, kept on the training device where they fit."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 RESIDENT_SHARE = 0.4
 
 
-Range = tuple[int, int]
-
-
-"""Half-open range of rows or columns."""
+Range = tuple[int, int]  # half-open, of rows or columns
 
 
 class ResidentSplit:
@@ -105,7 +102,7 @@ def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Seque
 
 
 def _fits(packed: PackedSplit, device: torch.device) -> bool:
-    """Tell whether a split may live on the device."""
+    """Tell whether a split may be kept on the device."""
     if device.type != "cuda":
         return device.type == "cpu"
     free: int = torch.cuda.mem_get_info(device)[0]

@@ -1,4 +1,4 @@
-"""Samples as a dataset component gives them, decoded and checked."""
+"""Samples of a dataset component, decoded and checked."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def checked_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
     read, repeats an id, has another dtype, size or number of channels than it should, or holds a label that is neither
     a class id nor ignore_index.
     """
-    samples = _samples_of(dataset, split)
+    samples = _find_split(dataset, split)
     first_use: dict[str, int] = {}
     image_dtype = None
-    for index, sample in enumerate(_decoded(samples, split)):
-        where = _location(samples, split, index, sample.id)
+    for index, sample in enumerate(_decode(samples, split)):
+        where = _locate(samples, split, index, sample.id)
         if first_use.setdefault(sample.id, index) != index:
             raise DataError(
                 f"{where} has the id of sample {first_use[sample.id]}; every id must be unique in its split"
@@ -51,13 +51,13 @@ def checked_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
         image_dtype = image_dtype or sample.image.dtype
         if sample.image.dtype != image_dtype:
             raise DataError(
-                f"{where} is {sample.image.dtype}, the images before it are {image_dtype}; convert them to one"
+                f"{where} is {sample.image.dtype}, the images before it are {image_dtype}; convert all to one of them"
             )
         check_labels(sample.labels, where, dataset)
         yield sample._replace(image=sample.image.reshape(*sample.labels.shape, dataset.channels))
 
 
-def _samples_of(dataset: Dataset, split: str) -> Split:
+def _find_split(dataset: Dataset, split: str) -> Split:
     if split not in dataset.splits:
         raise DataError(f"the dataset has no split {split!r}; it has {', '.join(dataset.splits) or 'none'}")
     samples = dataset.splits[split]
@@ -66,7 +66,7 @@ def _samples_of(dataset: Dataset, split: str) -> Split:
     return samples
 
 
-def _decoded(samples: Split, split: str) -> Iterator[Sample]:
+def _decode(samples: Split, split: str) -> Iterator[Sample]:
     """Yield the samples in order; those read from files are decoded by several threads, a few images ahead."""
     read = partial(_read, samples, split)
     if not hasattr(samples, "files"):
@@ -85,10 +85,10 @@ def _read(samples: Split, split: str, index: int) -> Sample:
         raise
     except Exception as error:
         cause = f"{type(error).__name__}: {error}"
-        raise DataError(f"{_location(samples, split, index)} cannot be read: {cause}") from error
+        raise DataError(f"{_locate(samples, split, index)} cannot be read: {cause}") from error
 
 
-def _location(samples: Split, split: str, index: int, name: str | None = None) -> str:
+def _locate(samples: Split, split: str, index: int, name: str | None = None) -> str:
     """Say which sample is meant: its split, id or else position, and files."""
     files = getattr(samples, "files", None)
     which = repr(name) if name is not None else str(index)
@@ -98,7 +98,7 @@ def _location(samples: Split, split: str, index: int, name: str | None = None) -
 def check_arrays(sample: Sample, where: str, dataset: Dataset) -> None:
     """Refuse wrong dtypes, numbers of dimensions and channels, and sizes that differ."""
     if not isinstance(sample.id, str):
-        raise DataError(f"{where} has an id of type {type(sample.id).__name__}; ids are texts")
+        raise DataError(f"{where} has an id of type {type(sample.id).__name__}; an id must be a text")
     for name, array in (("image", sample.image), ("labels", sample.labels)):
         dtype = str(getattr(array, "dtype", type(array).__name__))
         if not isinstance(array, np.ndarray) or dtype not in DTYPES:

@@ -1,10 +1,11 @@
-"""Which images of a training split a subset names: a share of the labels, the rest, and the fold that is left out.
+"""Subsets of a training split: the fraction with labels, the images outside it, and the fold that is left out.
 
 Choices depend on the sample ids and the labels, never on a seed or on the order of the images. An image's stratum is
-the rarest class (in pixels of the whole split) that occurs in it; those without a labelled pixel are one more stratum.
+the rarest class (in pixels of the whole split) that occurs in it; images without a labelled pixel are one more stratum.
 Inside a stratum the images are ordered by the hash of their id. A fraction takes the first images of one order of the
-whole split, so smaller fractions lie within larger ones; in that order the strata take turns so that every beginning of
-it holds each stratum's share to within one image. Folds are dealt stratum by stratum, one image to each in turn.
+whole split, so smaller fractions lie within larger ones; in that order the strata alternate so that its first m images
+hold each stratum's share to within one image, for every m. Images are assigned to folds stratum by stratum, one to each
+fold in turn.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ def split_places(packed: PackedSplit, subset: Subset) -> Places:
 
 
 def interleave(strata: Sequence[Sequence[int]]) -> list[int]:
-    """Merge strata into one order, of which every beginning holds each stratum's share to within one image.
+    """Merge strata into one order whose first m images hold each stratum's share to within one image, for every m.
 
     The scheduling of Tijdeman, "The chairman assignment problem", Discrete Mathematics 32 (1980): after m of n images,
-    a stratum of s has had x, and its claim is m * s / n - x. Of the k strata whose claim is 1 / (2k - 2) or more, the
-    one whose claim would reach 1 - 1 / (2k - 2) soonest is next; of equal ones the first.
+    a stratum of s images has given x, and its deficit is m * s / n - x. Of the k strata whose deficit is at least
+    1 / (2k - 2), the one whose deficit would reach 1 - 1 / (2k - 2) soonest is next; of equal ones the first.
 
     >>> interleave([[0, 1, 2, 3], [4, 5]])
     [0, 4, 1, 2, 5, 3]
@@ -65,8 +66,8 @@ def interleave(strata: Sequence[Sequence[int]]) -> list[int]:
     taken = np.zeros_like(sizes)
     order = []
     for number in range(1, total + 1):
-        claims = (sizes * number - taken * total) * parts  # whole numbers, in units of 1 / (total * parts)
-        wait = np.where(claims >= total, (total * (parts - 1) - claims) / sizes, np.inf)
+        deficits = (sizes * number - taken * total) * parts  # whole numbers, in units of 1 / (total * parts)
+        wait = np.where(deficits >= total, (total * (parts - 1) - deficits) / sizes, np.inf)
         chosen = int(wait.argmin())
         order.append(strata[chosen][taken[chosen]])
         taken[chosen] += 1
@@ -93,8 +94,8 @@ def _fold(
     if subset.folds > len(labelled):
         raise _too_many_folds(packed, len(labelled), subset)
     kept = set(labelled)
-    dealt = [place for stratum in strata for place in stratum if place in kept]
-    return tuple(sorted(dealt[subset.fold - 1 :: subset.folds]))
+    in_order = [place for stratum in strata for place in stratum if place in kept]
+    return tuple(sorted(in_order[subset.fold - 1 :: subset.folds]))
 
 
 def _too_many_folds(packed: PackedSplit, count: int, subset: Subset) -> DataError:
@@ -103,7 +104,7 @@ def _too_many_folds(packed: PackedSplit, count: int, subset: Subset) -> DataErro
     if subset.fraction < 1:
         images += f" at the fraction {subset.fraction:g} of its {len(packed)}"
         cure = "use more images or a larger labels.fraction"
-    return DataError(f"split {packed.split!r} has {images}, which cannot be dealt to {subset.folds} folds; {cure}")
+    return DataError(f"split {packed.split!r} has {images}, which cannot be divided into {subset.folds} folds; {cure}")
 
 
 def _hash(sample_id: str) -> bytes:

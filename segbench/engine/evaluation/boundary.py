@@ -129,10 +129,10 @@ def dilate(bits: torch.Tensor, radius: int) -> torch.Tensor:
     """
     rows, result = bits.clone(), bits.clone()
     for half_width in range(1, radius + 1):
-        _spread(rows, bits, half_width, dim=2)
+        _shift_into(rows, bits, half_width, dim=2)
         for distance in _rows_of(half_width, radius):
-            _spread(result, rows, distance, dim=1)
-    _spread(result, bits, radius, dim=1)
+            _shift_into(result, rows, distance, dim=1)
+    _shift_into(result, bits, radius, dim=1)
     return result
 
 
@@ -141,8 +141,8 @@ def _rows_of(half_width: int, radius: int) -> Iterator[int]:
     return (distance for distance in range(radius) if isqrt(radius**2 - distance**2) == half_width)
 
 
-def _spread(target: torch.Tensor, source: torch.Tensor, distance: int, dim: int) -> None:
-    """Add what is set `distance` pixels before and after along an axis."""
+def _shift_into(target: torch.Tensor, source: torch.Tensor, distance: int, dim: int) -> None:
+    """Set in the target what the source has set `distance` pixels before and after along an axis."""
     length = target.shape[dim] - distance
     if length <= 0:
         return

@@ -1,4 +1,4 @@
-"""How sure a network is beside how often it is right: counts and sums of one image each."""
+"""Calibration counts of each image: confidence beside accuracy, likelihood and Brier score."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _BLOCK = 32_768  # pixels
 class Certainty(NamedTuple):
     """Of each pixel, float32 (N, ...): the top probability, -log p of the true class in nats, and the Brier score.
 
-    The Brier score is the sum over classes of (p - [class is the true one])^2. What a pixel without a true class has is
-    of no meaning.
+    The Brier score is the sum over classes of (p - [class is the true one])^2. The values of a pixel
+    without a true class have no meaning.
     """
 
     top: torch.Tensor
-    surprise: torch.Tensor
+    nll: torch.Tensor
     brier: torch.Tensor
 
 
 def certainty_of_logits(logits: torch.Tensor, truth: torch.Tensor) -> Certainty:
     """Return the certainty of the softmax of logits (N, K, ...); `truth` is (N, ...), any number where ignored."""
-    at_truth = _place(truth, logits.shape[1])
+    at_truth = _class_index(truth, logits.shape[1])
     peak = logits.amax(dim=1, keepdim=True)
     true_logit = (logits.gather(1, at_truth) - peak).squeeze(1)
     weights = (logits - peak).exp_()
@@ -53,7 +53,7 @@ def certainty_of_logits(logits: torch.Tensor, truth: torch.Tensor) -> Certainty:
 
 def certainty_of_probabilities(probabilities: torch.Tensor, truth: torch.Tensor) -> Certainty:
     """Return the certainty of probabilities (N, K, ...) that add up to 1; `truth` as for logits."""
-    true_share = probabilities.gather(1, _place(truth, probabilities.shape[1])).squeeze(1)
+    true_share = probabilities.gather(1, _class_index(truth, probabilities.shape[1])).squeeze(1)
     squares = probabilities.square().sum(dim=1)
     return _bounded(probabilities.amax(dim=1), -true_share.log(), squares - 2 * true_share + 1)
 
@@ -100,23 +100,23 @@ def _count(pixels: Pixels, ignore_index: int, certainty_of: CertaintyOf) -> tupl
     bins = torch.where(valid, bins, CALIBRATION_BINS)  # one bin more takes what is ignored
     length = CALIBRATION_BINS + 1
     by_right = count_bins(bins + length * (pixels.prediction == pixels.truth), 2 * length).view(-1, 2, length)
-    # Numbers of one size add up exactly in float64, so the order of the pixels is of no effect.
+    # Numbers of one magnitude add up exactly in float64, so the order of the pixels has no effect.
     tops = sum_bins(bins, certainty.top, length)
     calibration = torch.stack([by_right.sum(dim=1).double(), tops, by_right[:, 1].double()], dim=2)
-    sums = [(values * valid).sum(dim=1, dtype=torch.float64) for values in (certainty.surprise, certainty.brier)]
+    sums = [(values * valid).sum(dim=1, dtype=torch.float64) for values in (certainty.nll, certainty.brier)]
     return calibration[:, :CALIBRATION_BINS], torch.stack(sums, dim=1)
 
 
-def _place(truth: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Return the true classes as places along the axis of classes."""
+def _class_index(truth: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Return the true classes as indices along the axis of classes."""
     return truth.clamp(0, num_classes - 1).unsqueeze(1)
 
 
-def _bounded(top: torch.Tensor, surprise: torch.Tensor, brier: torch.Tensor) -> Certainty:
-    """Keep rounding within the range of each; a network that gives NaN counts as sure of what is wrong."""
+def _bounded(top: torch.Tensor, nll: torch.Tensor, brier: torch.Tensor) -> Certainty:
+    """Keep rounding within the range of each; a network that returns NaN counts as certain of a wrong class."""
     worst = -log(_LEAST)
     return Certainty(
         top.clamp_(max=1).nan_to_num_(nan=1.0),
-        surprise.clamp_(0, worst).nan_to_num_(nan=worst),
+        nll.clamp_(0, worst).nan_to_num_(nan=worst),
         brier.clamp_(0, _WORST_BRIER).nan_to_num_(nan=_WORST_BRIER),
     )

@@ -1,7 +1,4 @@
-"""From logits to labels, and from label maps to confusion matrices.
-
-Counts and sums by bin, image by image; a CUDA device is not waited for.
-"""
+"""From logits to labels, and from label maps to confusion matrices; counts and sums by bin, image by image."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ def classify(logits: torch.Tensor) -> torch.Tensor:
         return logits.argmax(dim=1).to(torch.uint8)
     labels = torch.empty(number, height * width, dtype=torch.uint8)
     for image, target in zip(logits, labels, strict=True):
-        planes = _taken_apart(image) if _is_side_by_side(logits) else image.flatten(1)
+        planes = _as_planes(image) if _is_side_by_side(logits) else image.flatten(1)
         target.copy_(_planes_before_the_top(planes))
     return labels.view(number, height, width)
 
@@ -43,7 +40,7 @@ def _is_side_by_side(logits: torch.Tensor) -> bool:
     return logits.shape[1] > 1 and logits.is_contiguous(memory_format=torch.channels_last)
 
 
-def _taken_apart(image: torch.Tensor) -> torch.Tensor:
+def _as_planes(image: torch.Tensor) -> torch.Tensor:
     """Return a channels_last image (K, H, W) as planes (K, H*W); block by block that is faster than `contiguous`."""
     num_classes = len(image)
     pixels = image.permute(1, 2, 0).view(-1, num_classes).t()

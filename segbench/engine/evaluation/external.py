@@ -1,4 +1,4 @@
-"""Score label maps that any other tool has made, as a record without training."""
+"""Scores of label maps that another tool has made, as a record without training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where scores stand in a table: the dataset's name there, the split scored, the method's name and its seed."""
+    """The row of a table that scores belong to: names of dataset, split and method, and the seed."""
 
     dataset: str
     split: str
@@ -54,8 +54,9 @@ def score_predictions(
     """Count a folder of label maps against the truth of a split, and write record and counts.
 
     The key covers the predicted classes, the data, the widths of `boundaries` and the entry, so scoring the same twice
-    leaves one record. Raises DataError for data that is not at hand and for label maps that are missing, left over or
-    malformed (`find_label_maps`, `read_label_map`), RecordError for a results folder that cannot be written.
+    leaves one record. Raises DataError for data that is not available and for label maps that are missing,
+    superfluous or malformed (`find_label_maps`, `read_label_map`), RecordError for a results folder that cannot be
+    written.
     """
     offer = registry.find("dataset", use.use)
     dataset = open_dataset(offer, use.root, use.options)
@@ -79,7 +80,7 @@ def score_predictions(
 
 
 def count_predictions(folder: Path, packed: PackedSplit, boundaries: Boundaries) -> tuple[Counts, str]:
-    """Return all that label maps let count, and a hash of all ids and predicted classes."""
+    """Return all counts that label maps allow, and a hash of all ids and predicted classes."""
     digest, rules = hashlib.sha256(), Rules(packed.num_classes, packed.ignore_index, boundaries)
     parts = []
     for index, path in enumerate(find_label_maps(folder, packed.ids)):

@@ -1,4 +1,4 @@
-"""What is said where a number is NaN or infinite: what it was, and in which component, as far as that can be known."""
+"""NaN in the scores of a network: how it is found, and the error that names the component."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def nan_images(scores: torch.Tensor) -> torch.Tensor:
 def check_scores(nan: torch.Tensor, ids: Sequence[str], split: str, network: torch.nn.Module) -> None:
     """Raise CellError if scores of any image of a split are NaN; `nan` is (n,), bool.
 
-    The plugin of the network is blamed if all weights and running statistics are finite.
+    The error names the plugin of the network as its cause if all weights and running statistics are finite.
     """
     places = nan.nonzero().flatten().tolist()
     if not places:

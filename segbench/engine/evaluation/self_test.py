@@ -1,7 +1,7 @@
 """The ground-truth self-test of a dataset: its truth scores exactly 1, and a guess what its class counts say.
 
 Both label maps go through the counting code of evaluation. What they must give is worked out from the labels by other
-means, so a dataset, a decoder or a counter that shifts ids or counts what is ignored does not pass.
+means, so a dataset, a decoder or a counter that shifts ids or counts ignored pixels does not pass.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ def self_test(who: str, packed: PackedSplit) -> float | None:
 
     It is None if no pixel of the split is labelled. `who` names the dataset in messages. Raises DataError naming
     dataset, split and image where a label is no class, where counts are not those of the labels, or where a score is
-    not what they make of it.
+    not what follows from them.
     """
     where = f"{who}: split {packed.split!r}"
     pixels = np.stack([_class_pixels(packed, index, where) for index in range(len(packed))])
     _check_decoded(pixels, packed, where)
     if not pixels.any():
         return None
-    truth, guess = _counted(packed, pixels, where)
+    truth, guess = _count_both(packed, pixels, where)
     _check_scores(truth, dict.fromkeys(CONFUSION_SCORES, 1.0), f"{where}: truth against itself")
     _check_scores(guess, scores_of_a_guess(pixels), f"{where}: class 0 everywhere")
-    boundaries = _boundary_counts(packed, _spread_out(np.flatnonzero(pixels.any(axis=1))))
+    boundaries = _boundary_counts(packed, _choose_evenly(np.flatnonzero(pixels.any(axis=1))))
     if boundaries.boundary is not None and boundaries.boundary.any():  # labels amid ignored pixels have no boundary
         _check_scores(boundaries, dict.fromkeys(BOUNDARY_SCORES, 1.0), f"{where}: truth against itself")
     return scores(guess).miou
@@ -93,7 +93,7 @@ def scores_of_a_guess(pixels: Pixels) -> dict[str, float]:
     """
     total = pixels.sum(axis=0)
     share, present = int(total[0]) / int(total.sum()), int((total > 0).sum())
-    occurring = _occurring(total)
+    occurring = _count_occurring(total)
     labelled = pixels[pixels.any(axis=1)]
     return {
         "miou": share / occurring,
@@ -101,11 +101,11 @@ def scores_of_a_guess(pixels: Pixels) -> dict[str, float]:
         "mean_accuracy": float(total[0] > 0) / present,
         "fwiou": share**2,
         "dice": 2 * share / (1 + share) / occurring,
-        "per_image_miou": float(np.mean([image[0] / image.sum() / _occurring(image) for image in labelled])),
+        "per_image_miou": float(np.mean([image[0] / image.sum() / _count_occurring(image) for image in labelled])),
     }
 
 
-def _occurring(pixels: Pixels) -> int:
+def _count_occurring(pixels: Pixels) -> int:
     """Return how many classes are in the truth or in the guess."""
     return 1 + int((pixels[1:] > 0).sum())
 
@@ -117,8 +117,8 @@ def _class_pixels(packed: PackedSplit, index: int, where: str) -> Pixels:
     if len(pixels) > packed.num_classes:
         raise DataError(
             f"{where}, image {packed.ids[index]!r} is labelled {len(pixels) - 1}; allowed are the class ids 0 to "
-            f"{packed.num_classes - 1}, and {packed.ignore_index} for ignored pixels; mend the labels, or what the "
-            "dataset says of its classes and ignore_index"
+            f"{packed.num_classes - 1}, and {packed.ignore_index} for ignored pixels; correct the labels, or the "
+            "classes and ignore_index that the dataset declares"
         )
     return pixels
 
@@ -132,7 +132,7 @@ def _check_decoded(pixels: Pixels, packed: PackedSplit, where: str) -> None:
         )
 
 
-def _counted(packed: PackedSplit, pixels: Pixels, where: str) -> tuple[Counts, Counts]:
+def _count_both(packed: PackedSplit, pixels: Pixels, where: str) -> tuple[Counts, Counts]:
     """Return the counts of truth against itself and of class 0 everywhere; DataError where they are not the labels'."""
     ids_and_ignored = packed.num_classes, packed.ignore_index
     perfect, guessed = [], []
@@ -172,14 +172,14 @@ def _as_counts(packed: PackedSplit, matrices: list[torch.Tensor]) -> Counts:
 
 
 def _check_counts(found: torch.Tensor, expected: Pixels, what: str) -> None:
-    """Refuse counts (1, K, K) that are not the expected ones (K, K); tell of the first class that is counted wrong."""
+    """Refuse counts (1, K, K) that are not the expected ones (K, K); name the first class that is counted wrong."""
     counted = found[0].numpy()
     wrong = np.flatnonzero((counted != expected).any(axis=1))
     if wrong.size:
         name = wrong[0]
         right = np.minimum(counted[name], expected[name]).sum()
         raise DataError(
-            f"{what}: {counted[name].sum()} pixels of class {name} are counted, {right} of them as it must be; its "
+            f"{what}: {counted[name].sum()} pixels of class {name} are counted, {right} of them correctly; its "
             f"labels hold {expected[name].sum()} of that class. {_WHY}"
         )
 
@@ -192,10 +192,10 @@ def _check_scores(counts: Counts, expected: Mapping[str, float], what: str) -> N
             raise DataError(f"{what} has a {name} of {score}; it must be {value:.6g}. {_WHY}")
 
 
-_WHY = "Either its ids or ignore_index are not what the dataset says, or segbench counts wrong: please report it then."
+_WHY = "Either class ids or ignore_index are not what the dataset declares, or segbench has a bug: please report it."
 
 
-def _spread_out(indices: Pixels) -> list[int]:
+def _choose_evenly(indices: Pixels) -> list[int]:
     """Return some of the indices, evenly spread."""
     places = np.linspace(0, len(indices) - 1, min(len(indices), BOUNDARY_IMAGES)).round().astype(int)
     return [int(index) for index in indices[places]]

@@ -1,1 +1,1 @@
-"""How well generated images match real ones."""
+"""Scores of generated images against real ones."""

@@ -1,7 +1,4 @@
-"""Named features of images, by which generated images are compared with real ones.
-
-Features of images by a pretrained classification network of timm.
-"""
+"""Features by which generated images are compared with real ones: pixel statistics, or a pretrained network of timm."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
 PIXEL_STATISTICS = "pixel statistics"
 
 
-# Images that pass through a network at a time.
+# Images that a network takes at a time.
 _BATCH = 32
 
 
@@ -56,8 +53,6 @@ class Features:
         """
         if setting.use == PIXEL_STATISTICS.replace(" ", "_"):
             return cls.of_pixels()
-        # Few cells look at images through a network of timm.
-
         name, network = network_features(setting.use, setting.weights)
         return cls(name, network.to(device))
 

@@ -1,7 +1,4 @@
-"""Images that a trained generator makes: sample grids, and the real ones of a split to compare them with.
-
-All scores of generated images.
-"""
+"""Generated images beside real ones: sample grids and all scores of them."""
 
 from __future__ import annotations
 
@@ -34,28 +31,28 @@ if TYPE_CHECKING:
 GRID_SAMPLES, MOST_SAMPLES = 16, 2048
 
 
-# One seed for all methods, so that the same labels and the same noise are looked at.
+# One seed for all methods, so that all are given the same labels and the same noise.
 SAMPLE_SEED = 0
 
 
 def write_grid(path: Path, network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> None:
     """Write a grid of generated images as a PNG; the same noise, and the same labels, every time."""
-    _, made = real_and_made(network, cell, data, mapping, GRID_SAMPLES)
+    _, fake = paired_samples(network, cell, data, mapping, GRID_SAMPLES)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sample_grid(made).save(path)
+    sample_grid(fake).save(path)
 
 
-def generation_on(network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> Generation:
+def score_generator(network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> Generation:
     """Return how well generated images match crops of the evaluated split, as many of each as the split has images."""
     number = min(len(data.resident(cell.method.protocol.evaluate)), MOST_SAMPLES)
-    real, made = real_and_made(network, cell, data, mapping, number)
+    real, fake = paired_samples(network, cell, data, mapping, number)
     training = _crops(data, cell.method.protocol, "train")
     seen = [training.at(step).images for step in range(-(-len(training.split) // training.batch_size))]
     features = Features.of(cell.method.protocol.features, real.device)
-    return generation_scores(real, made, features, torch.cat(seen))
+    return generation_scores(real, fake, features, torch.cat(seen))
 
 
-def real_and_made(
+def paired_samples(
     network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping, number: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return `number` crops of the evaluated split and as many generated images, (N, C, H, W) in [-1, 1].
@@ -65,14 +62,14 @@ def real_and_made(
     protocol = cell.method.protocol
     batches = _crops(data, protocol, protocol.evaluate)
     network.eval()
-    real, made = [], []
+    real, fake = [], []
     for step in range(-(-number // batches.batch_size)):
         batch = batches.at(step)
         with torch.no_grad(), autocast(batch.images.device, protocol.precision):
             output = network(*mapping.inputs(batch, SAMPLE_SEED, step))
         real.append(batch.images)
-        made.append(output[:, : data.dataset.channels].float().clamp(-1, 1))
-    return torch.cat(real)[:number], torch.cat(made)[:number]
+        fake.append(output[:, : data.dataset.channels].float().clamp(-1, 1))
+    return torch.cat(real)[:number], torch.cat(fake)[:number]
 
 
 def _crops(data: CellData, protocol: TrainingProtocol, split: str) -> TrainingBatches:
@@ -92,7 +89,7 @@ def generation_scores(real: Tensor, fake: Tensor, features: Features, training: 
     """Return how well generated images match real ones.
 
     KID, precision and recall are those of `features`, except that pixel statistics have no KID. A score that is
-    undefined, for want of images or because images are not finite, is None; so is `nearest` without training images.
+    undefined, for lack of images or because images are not finite, is None; so is `nearest` without training images.
     Compare only scores of the same features and about the same numbers of images.
 
     - real, fake, training: (N, C, H, W), float in [-1, 1], each with N of its own

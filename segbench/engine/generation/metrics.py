@@ -1,13 +1,4 @@
-"""Distances between images: how much a set varies, and how close it comes to another one.
-
-The distance of two images is the root of the mean square of their difference, over pixels and channels.
-
-The kernel inception distance (M. Binkowski et al., ICLR 2018), on any features.
-
-Precision and recall of generated images (T. Kynkaanniemi et al., NeurIPS 2019).
-
-Statistics of an image's pixels, and a distance between two sets of images that rests on them alone.
-"""
+"""Metrics of generated images: diversity, nearest training image, KID, precision and recall, pixel statistics."""
 
 from __future__ import annotations
 
@@ -23,14 +14,31 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# Images on each side whose distances are taken at a time.
-_BLOCK = 64
+# Images on each side whose distances are taken at a time, and likewise points.
+_BLOCK, _POINTS_AT_ONCE = 64, 256
+
+
+# Random subsets of KID, the largest of them, and the seed that draws the same subsets for all methods.
+SUBSETS, LARGEST_SUBSET, _SEED = 100, 1000, 0
+
+
+# Which nearest other point of its set the ball around a point reaches to, for precision and recall.
+NEIGHBOURS = 3
+
+
+# Bins of the histogram over [-1, 1].
+BINS = 8
+
+
+# Standard deviation below which a statistic varies by rounding alone.
+_CONSTANT = 1e-6
 
 
 def diversity(images: Tensor) -> Tensor:
     """Return the mean distance over all pairs of images, a scalar; NaN for a single image.
 
-    A generator whose images are all the same has 0.
+    The distance of two images is the root of the mean square of their difference, over pixels and channels. A generator
+    whose images are all the same has 0.
 
     - images: (N, C, H, W)
     """
@@ -47,7 +55,7 @@ def diversity(images: Tensor) -> Tensor:
 def nearest(images: Tensor, training_images: Tensor) -> Tensor:
     """Return the mean, over images, of the distance to the nearest training image, a scalar.
 
-    A generator that has learnt training images by heart has 0.
+    A generator that has memorised training images has 0.
 
     - images: (N, C, H, W)
     - training_images: (M, C, H, W)
@@ -61,7 +69,7 @@ def _nearest(images: Tensor, training_images: Tensor) -> Tensor:
     centred = (images - centre).flatten(1).float()
     rows = [_distances(centred, (block - centre).flatten(1).float()) for block in torch.split(training_images, _BLOCK)]
     found = training_images[torch.cat(rows, dim=1).argmin(1)]
-    # Taken anew, since the distance to a copy must be 0 to the last digit.
+    # Computed again, since the distance to a copy must be exactly 0.
     return (images - found).float().square().flatten(1).mean(1).sqrt()
 
 
@@ -70,21 +78,12 @@ def _distances(one: Tensor, other: Tensor) -> Tensor:
     return torch.cdist(one, other) / math.sqrt(one.shape[1])
 
 
-SUBSETS = 100
-
-
-LARGEST_SUBSET = 1000
-
-
-# The subsets are the same for all methods.
-_SEED = 0
-
-
 def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float] | None:
-    """Return mean and standard deviation of the KID over 100 random subsets; None if either set has less than 4 images.
+    """Return mean and standard deviation of the KID over 100 random subsets; None if a set has under 4 images.
 
-    It is the unbiased estimate of the squared maximum mean discrepancy with the kernel (x . y / D + 1)^3, so around 0
-    for two sets from one source, and often below. A subset takes half of the smaller set, at most 1000 images of each.
+    The kernel inception distance (M. Binkowski et al., ICLR 2018) is the unbiased estimate of the squared maximum mean
+    discrepancy with the kernel (x . y / D + 1)^3, so around 0 for two sets from one source, and often below. A subset
+    takes half of the smaller set, at most 1000 images of each.
 
     - real, fake: features (N, D) and (M, D)
     """
@@ -107,15 +106,8 @@ def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float] | None:
     return float(mean), float(deviation)
 
 
-NEIGHBOURS = 3
-
-
-# Points whose distances to all others are taken at a time.
-_POINTS_AT_ONCE = 256
-
-
 def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float] | None:
-    """Return precision and recall in [0, 1]; None if either set has no more than 3 images.
+    """Return precision and recall in [0, 1] (T. Kynkaanniemi et al., NeurIPS 2019); None if a set has under 4 images.
 
     The manifold of a set is the union of balls around its points, each of which reaches to the 3rd nearest other point
     of the set. Precision is the share of generated images in the manifold of the real ones, recall the share of real
@@ -129,12 +121,12 @@ def precision_and_recall(real: Tensor, fake: Tensor) -> tuple[float, float] | No
 
 
 def _share_inside(points: Tensor, manifold: Tensor) -> float:
-    radii = _radii(manifold)
+    radii = _ball_radii(manifold)
     inside = [(_point_distances(block, manifold) <= radii).any(1) for block in torch.split(points, _POINTS_AT_ONCE)]
     return float(torch.cat(inside).double().mean())
 
 
-def _radii(manifold: Tensor) -> Tensor:
+def _ball_radii(manifold: Tensor) -> Tensor:
     """Return the distance of each point to its 3rd nearest other point, (N,)."""
     # The nearest of all is the point itself.
     return torch.cat(
@@ -148,14 +140,6 @@ def _radii(manifold: Tensor) -> Tensor:
 def _point_distances(one: Tensor, other: Tensor) -> Tensor:
     # By a matrix product, points that coincide would lie apart by rounding.
     return torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-# Bins of the histogram over [-1, 1].
-BINS = 8
-
-
-# Standard deviation below which a statistic does not vary but by rounding.
-_CONSTANT = 1e-6
 
 
 class PixelStatistics(nn.Module):
@@ -182,7 +166,7 @@ def pixel_statistics_distance(real: Tensor, fake: Tensor) -> float:
 
         ((m_r - m_f)^2 + (s_r - s_f)^2) / ((s_r^2 + s_f^2) / 2 + (m_r - m_f)^2 / 4),
 
-    or 0 if it does not vary at all; the distance is the mean over the statistics. It is symmetric. Two draws of N
+    or 0 if it does not vary; the distance is the mean over the statistics. It is symmetric. Two draws of N
     images from one source are about 3 / N apart if statistics are normal, more where they have outliers.
 
     - real, fake: (N, D) and (M, D), statistics of images

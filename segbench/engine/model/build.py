@@ -1,7 +1,4 @@
-"""From a cell's recipe to its network, losses and adversary.
-
-A supervised loss of a recipe, which knows whose it is.
-"""
+"""Building the network and the losses of a cell from its recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from segbench.errors import PluginError
 from segbench.registry.options import build
 
 from .mapping import FieldForm, GeneratorMapping, palette_colours
-from .network import Decoded, Refined, Segmenter, Synthesizer
+from .network import Decoded, Refined, Segmenter, Synthesizer, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def mapping_of(cell: Cell, data: CellData) -> GeneratorMapping:
-    """Return what the cell's generator maps on the cell's data."""
+    """Return what the cell's generator maps, with the classes and colours of the cell's data."""
     adversarial, dataset = cell.method.adversarial, data.dataset
     form = FieldForm(data.num_classes, dataset.ignore_index, dataset.palette)
     if adversarial is not None:
@@ -94,7 +91,7 @@ def check_module(built: Any, offer: Offer) -> None:
 def build_losses(
     cell: Cell, registry: Registry, data: CellData, device: torch.device
 ) -> list[tuple[float, SupervisedLoss]]:
-    """Build the cell's losses with their weights; they see to it that plugins return scalars."""
+    """Build the cell's supervised losses, each with its weight."""
     return [
         (use.weight, SupervisedLoss(registry.find("loss", use.use), build_loss(use, registry, data, device)))
         for use in cell.method.losses
@@ -110,7 +107,10 @@ def build_loss(use: ComponentUse, registry: Registry, data: CellData, device: to
 
 @dataclass(frozen=True)
 class SupervisedLoss:
-    """A callable of output (N, K, H, W) and target that returns a scalar; PluginError if the component does not."""
+    """A supervised loss that names its component in error messages.
+
+    A callable of output (N, K, H, W) and target; raises PluginError if the component returns no scalar.
+    """
 
     offer: Offer
     function: Callable[[torch.Tensor, torch.Tensor], Any]
@@ -124,10 +124,9 @@ class SupervisedLoss:
         """Return the loss."""
         value = self.function(output, target)
         if not isinstance(value, torch.Tensor) or value.ndim != 0:
-            found = f"a tensor {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
             raise PluginError(
-                f"loss {self.offer.full_name} returned {found} for an output {tuple(output.shape)}; expected a scalar "
-                "tensor",
+                f"loss {self.offer.full_name} returned {describe(value)} for an output {tuple(output.shape)}; expected "
+                "a scalar tensor",
                 plugin=self.offer.plugin,
             )
         return value

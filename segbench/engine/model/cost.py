@@ -16,13 +16,10 @@ if TYPE_CHECKING:
     from torch.autograd.graph import Node
 
 
-_STATUS = Path("/proc/self/status")
+_STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-_CLEAR_REFS = Path("/proc/self/clear_refs")
-
-
-_RESET_PEAK = "5"  # what Linux takes for "forget the peak of resident memory"
+_RESET_PEAK = "5"  # written to clear_refs, it resets the peak of resident memory on Linux
 
 
 def count_parameters(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
@@ -34,13 +31,13 @@ def count_parameters(network: nn.Module, inputs: Sequence[torch.Tensor]) -> int:
     """
     network.eval()
     with torch.enable_grad():
-        used = _behind(network(*inputs))
+        used = _parameters_behind(network(*inputs))
     return sum(
         parameter.numel() for parameter in network.parameters() if not parameter.requires_grad or id(parameter) in used
     )
 
 
-def _behind(output: torch.Tensor) -> set[int]:
+def _parameters_behind(output: torch.Tensor) -> set[int]:
     """Return the ids of the parameters that gradients of the output would reach."""
     waiting = [output.grad_fn]
     seen: set[Node] = set()
@@ -88,7 +85,7 @@ class PeakMemory:
             _reset_resident_peak()
 
     def bytes(self) -> int | None:
-        """Return the peak so far, or None where the system does not tell."""
+        """Return the peak so far, or None where the system does not report it."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         return _resident_peak()
@@ -111,7 +108,7 @@ def _resident_peak() -> int | None:
 
 
 def _resident_peak_of_life() -> int | None:
-    """Return what other Unix systems tell; macOS counts in bytes, the others in KiB."""
+    """Return the peak that other Unix systems report; macOS counts in bytes, the others in KiB."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a generator is given and what its supervised losses compare with, by what it maps."""
+"""The inputs, targets and channels of a generator, by what it maps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FieldForm:
-    """Form of label fields: their classes, the ignored label, the palette (0 to 255), how a discriminator sees them."""
+    """The form of label maps: classes, ignored label, palette (0 to 255), and how a discriminator sees them."""
 
     num_classes: int
     ignore_index: int
@@ -32,7 +32,7 @@ class FieldForm:
 
 @dataclass(frozen=True)
 class GeneratorMapping:
-    """What a generator maps, the form of label fields, and the channels of its noise."""
+    """What a generator maps, the form of label maps, and the channels of its noise."""
 
     maps: str
     form: FieldForm
@@ -63,7 +63,7 @@ class GeneratorMapping:
         return noise.to(batch.images.device, non_blocking=True)
 
     def target(self, batch: Batch) -> Tensor:
-        """Return what supervised losses compare the output with: labels, palette colours (NaN if void), or images."""
+        """Return the target of supervised losses: labels, palette colours (NaN where ignored), or images."""
         match self.maps:
             case "image -> labels" | "image, labels -> labels":
                 return batch.labels
@@ -73,7 +73,7 @@ class GeneratorMapping:
                 return batch.images
 
     def output_channels(self, image_channels: int) -> int:
-        """Return the channels of the generator's output, images and logits side by side where it makes both."""
+        """Return the channels of the generator's output; images and logits side by side where it makes both."""
         return {
             "image -> labels": self.form.num_classes,
             "image, labels -> labels": self.form.num_classes,

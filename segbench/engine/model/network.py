@@ -1,6 +1,6 @@
-"""Wrappers between a generator and the rest of the engine: sizes, shapes and auxiliary outputs.
+"""Wrappers around a plugin's network: padding and resizing, checked outputs, auxiliary losses, decoding, refining.
 
-What a generator must keep to is stated in `segbench.contract.Generator`.
+What a generator may state and must keep to is `segbench.contract.Generator`; these wrappers hold the engine to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# The label that torch's losses ignore unless told otherwise.
+# The label that torch's losses ignore by default.
 IGNORED = -100
 
 
@@ -46,8 +46,8 @@ class Segmenter(nn.Module):
         self.component = component
         self.network = network
         self.channels = channels
-        self.size_multiple = _stated(network, "size_multiple")
-        self.minimum_size = _stated(network, "minimum_size")
+        self.size_multiple = _read_pixels(network, "size_multiple")
+        self.minimum_size = _read_pixels(network, "minimum_size")
         self.provenance = _provenance(network)
 
     def forward(self, images: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -61,7 +61,7 @@ class Segmenter(nn.Module):
         return self._fit(output, padded, images)
 
     def unfitted(self, images: Tensor, *others: Tensor) -> Tensor:
-        """Return what the network makes of the padded images, neither resized nor cut: what inference costs alone."""
+        """Return the network's output for the padded images, neither resized nor cut, to measure inference alone."""
         output: Tensor = self._apply_to(self._pad(images, value=0.0), others)
         return output
 
@@ -88,7 +88,7 @@ class Segmenter(nn.Module):
         loss = offered(auxiliary, self._pad(target, value=IGNORED))
         if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
             raise PluginError(
-                f"{_name(self.network, self.component)}.auxiliary_loss returned {_described(loss)}; expected a scalar "
+                f"{_name(self.network, self.component)}.auxiliary_loss returned {describe(loss)}; expected a scalar "
                 "tensor",
                 plugin=plugin_of(self.component),
             )
@@ -119,7 +119,7 @@ class Segmenter(nn.Module):
         if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[:2] != (count, self.channels):
             mode = "training" if self.training else "evaluation"
             raise PluginError(
-                f"{_name(self.network, self.component)} returned {_described(logits)} in {mode} for images "
+                f"{_name(self.network, self.component)} returned {describe(logits)} in {mode} for images "
                 f"{tuple(images.shape)}; expected a tensor ({count}, {self.channels}, height, width): "
                 f"{count} images, {self.channels} channels (logits: one a class)"
                 + (", or in training a tuple that begins with it" if isinstance(logits, (tuple, list)) else ""),
@@ -128,7 +128,7 @@ class Segmenter(nn.Module):
 
 
 class Synthesizer(nn.Module):
-    """A generator that makes images of one size out of noise, and perhaps logits to go with them.
+    """A generator that makes images of one size from noise, and logits with them if it returns both.
 
     - noise: (N, Z), standard normal
     - returns: (N, channels, H, W); images and logits side by side if the network returns both
@@ -152,7 +152,7 @@ class Synthesizer(nn.Module):
         expected = (len(noise), self.channels, *self.size)
         if not isinstance(made, torch.Tensor) or made.shape != expected:
             raise PluginError(
-                f"{_name(self.network, self.component)} returned {_described(output)} for noise {tuple(noise.shape)}; "
+                f"{_name(self.network, self.component)} returned {describe(output)} for noise {tuple(noise.shape)}; "
                 f"expected {expected}: images in [-1, 1], or a tuple of images and logits with so many channels in all",
                 plugin=plugin_of(self.component),
             )
@@ -164,7 +164,7 @@ class Synthesizer(nn.Module):
 
 
 class Decoded(nn.Module):
-    """A generator of palette colours as a segmenter: the nearer a colour, the larger its logit.
+    """A generator of palette colours as a segmenter: the nearer a class's colour, the larger its logit.
 
     The logit is minus the squared distance to the palette colour (K, 3), all in [-1, 1].
     """
@@ -183,7 +183,7 @@ class Decoded(nn.Module):
 
 
 class Refined(nn.Module):
-    """A refiner behind its frozen base, as one segmenter."""
+    """A refiner and its frozen base as one segmenter."""
 
     def __init__(self, base: nn.Module, refiner: nn.Module) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ def _name(network: nn.Module, component: str | None = None) -> str:
 
 
 def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:
-    """Return labels in which ignored pixels are -100, torch's own default, so that a network need not know them.
+    """Return labels whose ignored pixels are -100, torch's default, so that a network need not know the dataset's own.
 
     - labels: (N, H, W), int64
     """
@@ -221,9 +221,9 @@ def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:
 
 
 def _provenance(network: nn.Module) -> dict[str, str]:
-    """Return what a generator states of the pretrained weights it started from; empty if it states nothing.
+    """Return what a generator states about the pretrained weights it started from; empty if it states nothing.
 
-    Raises PluginError for anything else than texts by name.
+    Raises PluginError for anything but texts by name.
     """
     stated = getattr(network, "provenance", Generator.provenance)
     if not isinstance(stated, dict) or not all(isinstance(text, str) for pair in stated.items() for text in pair):
@@ -231,7 +231,7 @@ def _provenance(network: nn.Module) -> dict[str, str]:
     return dict(stated)
 
 
-def _stated(network: nn.Module, attribute: str) -> int:
+def _read_pixels(network: nn.Module, attribute: str) -> int:
     value = getattr(network, attribute, getattr(Generator, attribute))
     if not isinstance(value, int) or value < 1:
         raise PluginError(
@@ -240,7 +240,8 @@ def _stated(network: nn.Module, attribute: str) -> int:
     return value
 
 
-def _described(output: Any) -> str:
+def describe(output: Any) -> str:
+    """Return the type of an output, and its shape or length, as error messages name it."""
     if isinstance(output, torch.Tensor):
         return f"a tensor {tuple(output.shape)}"
     if isinstance(output, (tuple, list)):

@@ -1,7 +1,4 @@
-"""The optimiser that a protocol names.
-
-The learning rate over training.
-"""
+"""The optimiser and the learning-rate schedule that a protocol names."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Pat
     """Write for each image <stem>.png, a palette PNG of class ids, and <stem>.overlay.png; yield each label map's path.
 
     `images` are files and folders of files. Both pictures have the size of the image. Raises DataError, before anything
-    is written, if an image is missing, two bear one stem, or a label map would replace an image; later for an image
+    is written, if an image is missing, two have one stem, or a label map would replace an image; later for an image
     that cannot be read.
     """
     for target, pixels, prediction in _predictions(recorded, images, output):
@@ -59,7 +59,7 @@ def explain_files(
 ) -> Iterator[Path]:
     """Write what `predict_files` writes and <stem>.explain.png, why it was predicted; yield each label map's path.
 
-    That shows the evidence for each class at `layer`, a name of the network's `named_modules()` (by default
+    The explanation shows the evidence for each class at `layer`, a name of the network's `named_modules()` (by default
     `gradcam.default_layer`), and what the discriminator thinks of the prediction where one was kept. Raises OptionError
     for a layer that does not fit, or if there is neither discriminator nor default layer; otherwise as `predict_files`
     does.

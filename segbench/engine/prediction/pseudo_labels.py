@@ -1,10 +1,10 @@
-"""A labelled folder made of a network's confident predictions, in the layout that data/folder reads as it is.
+"""Pseudo-labels: a network's confident predictions, written as a dataset in the layout that data/folder reads.
 
 images/<stem>.*      copies of the images
 masks/<stem>.png     class ids; ignore_index where the network's highest class probability is below the threshold
-splits/train.txt     every stem: pseudo-labels are to be trained on, and scores against them would mean nothing
+splits/train.txt     every stem: pseudo-labels are for training; scores against them would mean nothing
 dataset.json         classes, palette, ignore_index
-pseudo-labels.json   how much was kept and, where the truth is at hand, how right it is (`PseudoLabelReport`)
+pseudo-labels.json   the share that was kept and, where the truth is given, its accuracy (`PseudoLabelReport`)
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     Labels = NDArray[np.integer[Any]]
 
 
-IMAGES, MASKS, SPLIT, DESCRIPTION = "images", "masks", Path("splits") / "train.txt", "dataset.json"
+IMAGES, MASKS, SPLIT = "images", "masks", Path("splits") / "train.txt"
 
 
-REPORT = "pseudo-labels.json"
+DESCRIPTION, REPORT = "dataset.json", "pseudo-labels.json"
 
 
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
@@ -54,7 +54,7 @@ _MOST_NAMED = 8
 
 @dataclass(frozen=True)
 class ClassReport:
-    """One class: pixels predicted as it, those kept, and their share; null where nothing can be divided by.
+    """One class: pixels predicted as it, those kept, and their share; null where the divisor is 0.
 
     `share` is the class's part of all kept pixels. Against the truth: `accuracy` is the share of its kept labels that
     are right, `iou` the IoU over kept pixels, `truth_share` its part of all labelled pixels, `kept_share` its part of
@@ -74,10 +74,10 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class PseudoLabelReport:
-    """How much was kept of the labels of one cell, and how right it is; shares in [0, 1].
+    """The share of one cell's labels that was kept, and their accuracy; shares in [0, 1].
 
     `judged` is the number of kept pixels whose true class is known, 0 without truth; `pixel_accuracy` and `miou`
-    (stats.scores) count these alone. `drift` is the total variation distance between the classes' shares of judged
+    (stats.scores) count these alone. `drift` is the total variation distance between the classes' shares of these
     pixels and of all pixels whose true class is known: 0 where they agree, 1 where they have no class in common.
     """
 
@@ -118,14 +118,14 @@ def write_pseudo_labels(
     written, or nothing.
 
     Raises OptionError for a threshold outside 0 to 1; DataError if `output` holds something, an image is missing or
-    cannot be read, two bear one stem, an image has no truth or one that does not fit, and if no pixel reaches the
+    cannot be read, two have one stem, an image has no truth or one that does not fit, and if no pixel reaches the
     threshold.
     """
     if not 0 <= threshold <= 1:
-        raise OptionError(f"the threshold of pseudo-labels is {threshold}; a probability from 0 to 1 is needed")
+        raise OptionError(f"the threshold of pseudo-labels is {threshold}; allowed are probabilities from 0 to 1")
     targets = label_map_paths(find_images(images), output / MASKS)
     truths = {} if truth is None else find_truth(truth, list(targets))
-    with _new_folder(output) as folder:
+    with _create_folder(output) as folder:
         for part in (IMAGES, MASKS, SPLIT.parent):
             (folder / part).mkdir()
         counts = []
@@ -184,8 +184,8 @@ def label_image(
 
 def report_of(recorded: RecordedNetwork, threshold: float, counts: Sequence[ImageCounts]) -> PseudoLabelReport:
     """Return the report of all images."""
-    total = _sum_of(counts)
-    pixels, judged = int(total.predicted.sum()), int(total.confusion.sum())
+    total = _add_up(counts)
+    pixels, compared = int(total.predicted.sum()), int(total.confusion.sum())
     truth_shares, kept_shares = _shares(total.truth), _shares(total.confusion.sum(axis=0))
     return PseudoLabelReport(
         cell=recorded.key,
@@ -194,10 +194,10 @@ def report_of(recorded: RecordedNetwork, threshold: float, counts: Sequence[Imag
         pixels=pixels,
         coverage=float(total.kept.sum() / pixels),
         highest_probability=total.highest,
-        judged=judged,
+        judged=compared,
         pixel_accuracy=pixel_accuracy(total.confusion),
         miou=miou(total.confusion),
-        drift=float(np.abs(kept_shares - truth_shares).sum() / 2) if judged else None,
+        drift=float(np.abs(kept_shares - truth_shares).sum() / 2) if compared else None,
         classes=tuple(_class_reports(recorded.dataset, total, truth_shares, kept_shares)),
     )
 
@@ -205,7 +205,7 @@ def report_of(recorded: RecordedNetwork, threshold: float, counts: Sequence[Imag
 def _class_reports(
     dataset: DatasetDescription, total: ImageCounts, truth_shares: NDArray[Any], kept_shares: NDArray[Any]
 ) -> Iterator[ClassReport]:
-    right, judged = np.diag(total.confusion), total.confusion.sum(axis=0)
+    right, compared = np.diag(total.confusion), total.confusion.sum(axis=0)
     ious, shares = iou(total.confusion), _shares(total.kept)
     for index, name in enumerate(dataset.classes):
         yield ClassReport(
@@ -214,14 +214,14 @@ def _class_reports(
             kept=int(total.kept[index]),
             coverage=_ratio(total.kept[index], total.predicted[index]),
             share=float(shares[index]),
-            accuracy=_ratio(right[index], judged[index]),
+            accuracy=_ratio(right[index], compared[index]),
             iou=None if np.isnan(ious[index]) else float(ious[index]),
             truth_share=float(truth_shares[index]) if total.truth.any() else None,
-            kept_share=float(kept_shares[index]) if judged.any() else None,
+            kept_share=float(kept_shares[index]) if compared.any() else None,
         )
 
 
-def _sum_of(counts: Sequence[ImageCounts]) -> ImageCounts:
+def _add_up(counts: Sequence[ImageCounts]) -> ImageCounts:
     return ImageCounts(
         predicted=np.sum([one.predicted for one in counts], axis=0),
         kept=np.sum([one.kept for one in counts], axis=0),
@@ -276,8 +276,8 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `output` when the block ends without an error, and else is removed.
+def _create_folder(output: Path) -> Iterator[Path]:
+    """Give an empty folder that becomes `output` if the block ends without an error, and otherwise is removed.
 
     Raises DataError if `output` is a file or holds something.
     """

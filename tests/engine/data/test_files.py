@@ -113,7 +113,7 @@ def test_files_and_folders_are_found_and_other_files_left_out(tmp_path):
 
 
 def test_a_missing_image_and_an_empty_folder_are_errors(tmp_path):
-    with pytest.raises(DataError, match=r"there is no image .*gone\.png"):
+    with pytest.raises(DataError, match=r"there is no image .*gone\.png; give an image file"):
         find_images([tmp_path / "gone.png"])
     with pytest.raises(DataError, match=r"there is no image in .*; images end in \.bmp"):
         find_images([Path(tmp_path)])
@@ -171,7 +171,7 @@ def test_ignore_index_is_allowed_only_where_the_truth_is_ignored(tmp_path):
     there = np.where(TRUTH == 255, 255, LABELS)
     np.testing.assert_array_equal(read(saved(tmp_path / "a.png", there)), there)
     elsewhere = np.where(LABELS == 0, 255, LABELS).astype(np.uint8)
-    with pytest.raises(DataError, match=r"3 pixels that count are predicted as 255, which is no class"):
+    with pytest.raises(DataError, match=r"3 labelled pixels are predicted as 255, which is no class"):
         read(saved(tmp_path / "b.png", elsewhere))
 
 

@@ -6,7 +6,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from segbench import SegbenchError
-from segbench.engine.data.probabilities import ProbabilityFields, normalised, write_probabilities
+from segbench.engine.data.probabilities import ProbabilityFields, normalise_probabilities, write_probabilities
 from segbench.errors import RecordError
 
 SIZES = [(4, 5), (6, 3), (1, 7)]
@@ -129,9 +129,9 @@ def test_a_file_of_something_else_is_an_error(tmp_path, array):
         ProbabilityFields.open([tmp_path / "weights"], ["a"])
 
 
-def test_normalised_fields_sum_to_one_and_are_uniform_where_they_are_zero():
+def test_normalise_probabilities_fields_sum_to_one_and_are_uniform_where_they_are_zero():
     fields = torch.tensor([[3.0, 0.0], [1.0, 0.0]]).view(1, 2, 1, 2)
-    assert normalised(fields).flatten().tolist() == [0.75, 0.5, 0.25, 0.5]
+    assert normalise_probabilities(fields).flatten().tolist() == [0.75, 0.5, 0.25, 0.5]
 
 
 @pytest.mark.gpu

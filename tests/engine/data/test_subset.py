@@ -141,12 +141,12 @@ def test_folds_hold_equally_many_images_of_each_stratum(classes):
     [
         (
             Subset(1.0, 1, 5),
-            "split 'train' has 4 labelled images, which cannot be dealt to 5 folds; "
+            "split 'train' has 4 labelled images, which cannot be divided into 5 folds; "
             "set refines.folds to at most 4, or use more images",
         ),
         (
             Subset(0.25, 2, 5),
-            "split 'train' has 1 labelled image at the fraction 0.25 of its 4, which cannot be dealt to 5 folds; "
+            "split 'train' has 1 labelled image at the fraction 0.25 of its 4, which cannot be divided into 5 folds; "
             "use more images or a larger labels.fraction",
         ),
     ],

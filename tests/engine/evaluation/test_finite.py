@@ -1,5 +1,3 @@
-"""What is said where a number is NaN or infinite."""
-
 from __future__ import annotations
 
 import math

@@ -71,7 +71,7 @@ def test_any_label_map_passes(labels):
 
 
 IGNORED_IS_COUNTED = (
-    ", image 'image 1': truth against itself: 2 pixels of class 1 are counted, 0 of them as it must be; "
+    ", image 'image 1': truth against itself: 2 pixels of class 1 are counted, 0 of them correctly; "
     "its labels hold 0 of that class"
 )
 

@@ -221,7 +221,7 @@ def test_weights_to_start_from_are_those_of_the_network(prepared):
 
 
 def test_more_folds_than_labelled_images_are_refused(prepared):
-    with pytest.raises(DataError, match="has 8 labelled images, which cannot be dealt to 9 folds"):
+    with pytest.raises(DataError, match="has 8 labelled images, which cannot be divided into 9 folds"):
         prepared("base fold 1/9", "methods.refiner.refines.folds=9")
 
 
