@@ -122,7 +122,7 @@ def draw_scores(
     reach = span(scores, centre)
     coloured = outline(diverging(resample(scores, size), centre), labels)
     picture = arrange_tiles(
-        [add_title(overlay(image, labels, palette), "prediction"), add_title(coloured, "discriminator")], _COLUMNS
+        [add_title(overlay(image, labels, palette), "prediction"), add_title(coloured, "critic's score")], _COLUMNS
     )
     low, high = ("less real", "more real") if boundary is None else ("fake", "real")
     marks = (f"{centre - reach:.3g} {low}", f"{centre:.3g} {name}", f"{high} {centre + reach:.3g}")

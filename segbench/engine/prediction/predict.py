@@ -60,9 +60,8 @@ def explain_files(
     """Write what `predict_files` writes and <stem>.explain.png, why it was predicted; yield each label map's path.
 
     The explanation shows the evidence for each class at `layer`, a name of the network's `named_modules()` (by default
-    `gradcam.default_layer`), and what the discriminator thinks of the prediction where one was kept. Raises OptionError
-    for a layer that does not fit, or if there is neither discriminator nor default layer; otherwise as `predict_files`
-    does.
+    `explain.default_layer`), and the discriminator's scores of the prediction where a discriminator was kept. Raises
+    OptionError for a layer that does not fit, or if there is neither; otherwise as `predict_files` does.
     """
     for target, pixels, prediction in _predictions(recorded, images, output):
         with memory_errors_named(prediction.images.device):
