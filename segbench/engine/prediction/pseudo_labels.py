@@ -122,7 +122,7 @@ def write_pseudo_labels(
     threshold.
     """
     if not 0 <= threshold <= 1:
-        raise OptionError(f"the threshold of pseudo-labels is {threshold}; allowed are probabilities from 0 to 1")
+        raise OptionError(f"the threshold of pseudo-labels is {threshold}; give a probability from 0 to 1")
     targets = label_map_paths(find_images(images), output / MASKS)
     truths = {} if truth is None else find_truth(truth, list(targets))
     with _create_folder(output) as folder:

@@ -165,7 +165,7 @@ def test_a_threshold_that_no_pixel_reaches_is_refused_and_leaves_nothing(recorde
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
 def test_a_threshold_that_is_no_probability_is_refused(recorded, images, tmp_path, threshold):
-    with pytest.raises(OptionError, match="a probability from 0 to 1 is needed"):
+    with pytest.raises(OptionError, match="give a probability from 0 to 1"):
         write_pseudo_labels(recorded, [images], tmp_path / "out", threshold)
 
 
