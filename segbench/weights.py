@@ -21,10 +21,8 @@ __all__ = ["SUFFIXES", "download_provenance", "file_provenance", "hub_provenance
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
-
 # Batch normalisation's counter of batches, which files from before 2018 lack and torch then starts at 0.
 _COUNTER = "num_batches_tracked"
-
 
 _SHOWN = 5
 

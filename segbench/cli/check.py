@@ -1,7 +1,4 @@
-"""`segbench check`: whether components keep to their contract.
-
-Components checked, each in a process of its own.
-"""
+"""`segbench check`: whether components keep to their contract; each component is checked in a process of its own."""
 
 from __future__ import annotations
 
@@ -34,9 +31,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 1
 
-
 INTERRUPTED = 130
-
 
 # What a component's row counts, by the heading.
 HEADINGS = {
@@ -46,6 +41,14 @@ HEADINGS = {
     "REPORTED": ("reported",),
     "SKIPPED": ("skipped",),
 }
+
+_FUNCTION = "segbench.testing.run:run_checks"
+
+# Any optimiser imports torch._dynamo, which takes seconds; the command line is what a worker's __main__ imports.
+_SHARED = ("torch", "torch._dynamo", "segbench.cli", "segbench.testing.catalogue")
+
+# Reported as failed where a process ends before its first check begins.
+_START = Check("checks_can_begin", lambda offer: None, "Look at the message; `segbench doctor` may say more.")
 
 
 def check(
@@ -79,7 +82,7 @@ def check(
     """
     from segbench.registry import load_registry
 
-    offers, broken = _selected(load_registry(), subject or [])
+    offers, broken = _select(load_registry(), subject or [])
     if (option or root) and len(subject or []) != 2:
         raise typer.BadParameter("--option and --root are for a single component: give KIND NAME")
     request = Request(
@@ -90,7 +93,7 @@ def check(
         jobs=jobs,
         seconds=timeout,
     )
-    checked = check_all(request, _tell) if offers else []
+    checked = check_all(request, _print_counts) if offers else []
     if checked is None:
         raise typer.Exit(INTERRUPTED)
     typer.echo(_as_json(checked, broken) if json else _as_text(checked, broken))
@@ -98,8 +101,8 @@ def check(
         raise typer.Exit(SOME_FAILED)
 
 
-def _selected(registry: Registry, subject: Sequence[str]) -> tuple[list[Offer], list[PluginProblem]]:
-    """Return the components that are meant, and the broken plugins among those that are."""
+def _select(registry: Registry, subject: Sequence[str]) -> tuple[list[Offer], list[PluginProblem]]:
+    """Return the selected components, and the selected plugins that are broken."""
     if len(subject) > 2:
         raise typer.BadParameter(f"{' '.join(subject)!r}: give PLUGIN, or KIND NAME")
     if len(subject) == 2:
@@ -108,7 +111,7 @@ def _selected(registry: Registry, subject: Sequence[str]) -> tuple[list[Offer], 
     every = [offer for kind in PLURALS for offer in registry.offers(kind)]
     if not subject:
         return every, [*registry.problems]
-    return _of_plugin(subject[0], every, registry.problems)
+    return _select_plugin(subject[0], every, registry.problems)
 
 
 def _data_folder(root: str, offers: Sequence[Offer]) -> str:
@@ -121,7 +124,7 @@ def _data_folder(root: str, offers: Sequence[Offer]) -> str:
     return str(path)
 
 
-def _of_plugin(
+def _select_plugin(
     name: str, every: Sequence[Offer], problems: Sequence[PluginProblem]
 ) -> tuple[list[Offer], list[PluginProblem]]:
     """Return the components of the plugin or distribution of this name; ComponentError says what there is."""
@@ -149,11 +152,104 @@ def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _tell(checked: Checked) -> None:
-    typer.echo(f"{_title(checked.offer)}: {_counted(checked.results)}", err=True)
+# Running the checks.
 
 
-def _counted(results: Iterable[Result]) -> str:
+@dataclass(frozen=True)
+class Request:
+    """What is checked and how; `options` and `root` are as of CheckJob, `seconds` those of one process."""
+
+    offers: Sequence[Offer]
+    slow: bool = False
+    options: Mapping[str, Any] | None = None
+    root: str | None = None
+    jobs: int = 1
+    seconds: float | None = None
+
+
+@dataclass
+class Checked:
+    """A component and the results of its checks so far; `running` is the check that has begun and not ended."""
+
+    offer: Offer
+    results: list[Result] = field(default_factory=list)
+    running: Check | None = None
+
+    @property
+    def faulty(self) -> bool:
+        """Whether the component is not fit for use."""
+        return any(result.outcome in FAULTS for result in self.results)
+
+    def receive(self, event: Event) -> None:
+        """Record an event of its process."""
+        if event.name == BEGUN:
+            fields = event.fields
+            self.running = replace(_START, name=fields["name"], cure=fields["cure"], required=fields["required"])
+        elif event.name == ENDED:
+            self.results.append(Result(**event.fields))
+            self.running = None
+
+    def end(self, outcome: Outcome) -> bool:
+        """Record how its process ended; return whether checks are left for another process."""
+        if isinstance(outcome, Finished):
+            return False
+        self.results.append(failure(self.running or _START, self.offer, outcome.failure.cause))
+        begun, self.running = self.running is not None, None
+        return begun
+
+
+def check_all(request: Request, report: Callable[[Checked], None]) -> list[Checked] | None:
+    """Check every component of a request, and report each when it is done; None if interrupted.
+
+    A process that crashes, hangs or takes too much memory fails the check that was running; another process does the
+    rest.
+    """
+    every = {f"{offer.kind} {offer.full_name}": Checked(offer) for offer in request.offers}
+    limits = Limits(request.seconds, fair_share(request.jobs))
+    waiting = list(every)
+    with (
+        Interrupt() as interrupt,
+        TemporaryDirectory(prefix="segbench-") as folder,
+        Pool(_workers(request), request.jobs, interrupt, lambda key, event: every[key].receive(event)) as pool,
+    ):
+        while (waiting or pool.is_busy) and not interrupt.requested:
+            while waiting and pool.has_room:
+                key = waiting.pop(0)
+                pool.start(key, _FUNCTION, _job(every[key], request), Path(mkdtemp(dir=folder)), limits)
+            for key, outcome in pool.advance():
+                if every[key].end(outcome):
+                    waiting.insert(0, key)
+                else:
+                    report(every[key])
+    return None if interrupt.requested else list(every.values())
+
+
+def _workers(request: Request) -> Workers:
+    """Return workers that share what the checks and the components' libraries import."""
+    libraries = {name for offer in request.offers for name in offer.component.requires}
+    return Workers((*_SHARED, *(module for library in sorted(libraries) for module in import_names(library))))
+
+
+def _job(checked: Checked, request: Request) -> CheckJob:
+    return CheckJob(
+        kind=checked.offer.kind,
+        name=checked.offer.full_name,
+        slow=request.slow,
+        options=request.options,
+        root=request.root,
+        done=tuple(result.check for result in checked.results),
+        threads=max(1, usable_cores() // request.jobs),
+    )
+
+
+# Printing the results.
+
+
+def _print_counts(checked: Checked) -> None:
+    typer.echo(f"{_title(checked.offer)}: {_count(checked.results)}", err=True)
+
+
+def _count(results: Iterable[Result]) -> str:
     counts = Counter(result.outcome for result in results)
     return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
 
@@ -186,8 +282,8 @@ def _as_json(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str
 
 def _as_text(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str:
     table = columns([("KIND", "NAME", *HEADINGS), *map(_row, checked)]) if checked else ""
-    remarks = [text for one in checked if (text := _remarks(one))]
-    parts = [table, *map(_broken, broken), *remarks, _skipped(checked), _verdict(checked, broken)]
+    remarks = [text for one in checked if (text := _describe_faults(one))]
+    parts = [table, *map(str, broken), *remarks, _list_skipped(checked), _verdict(checked, broken)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -197,17 +293,17 @@ def _row(checked: Checked) -> tuple[str, ...]:
     return checked.offer.kind, checked.offer.full_name, *(str(number or "-") for number in numbers)
 
 
-def _remarks(checked: Checked) -> str:
-    """Return what is to be said of a component beside its counts: faults first, each with its cure."""
+def _describe_faults(checked: Checked) -> str:
+    """Return a component's faults, each with its cure, then what is known to fail and what is reported."""
     order = ["failed", "unexpected pass", "known failure", "reported"]
-    told = [result for result in checked.results if result.outcome in order]
-    told = sorted(told, key=lambda result: order.index(result.outcome))
-    lines = [_remark(alike) for alike in _alike(told)]
+    results = [result for result in checked.results if result.outcome in order]
+    results = sorted(results, key=lambda result: order.index(result.outcome))
+    lines = [_describe_group(alike) for alike in _group_by_reason(results)]
     return "\n".join([_title(checked.offer), *lines]) if lines else ""
 
 
-def _skipped(checked: Sequence[Checked]) -> str:
-    """Return what was skipped, once for each reason, since many components have the same."""
+def _list_skipped(checked: Sequence[Checked]) -> str:
+    """Return what was skipped, once for each reason, since many components share one."""
     names: dict[str, dict[str, None]] = {}
     titles: dict[str, dict[str, None]] = {}
     for one in checked:
@@ -215,21 +311,21 @@ def _skipped(checked: Sequence[Checked]) -> str:
             if result.outcome == "skipped":
                 names.setdefault(result.message, {})[result.check] = None
                 titles.setdefault(result.message, {})[_title(one.offer)] = None
-    lines = [_skip(reason, [*names[reason]], [*titles[reason]], len(checked)) for reason in names]
+    lines = [_describe_skip(reason, [*names[reason]], [*titles[reason]], len(checked)) for reason in names]
     return "\n".join(["skipped", *lines]) if lines else ""
 
 
-def _skip(reason: str, checks: Sequence[str], titles: Sequence[str], of: int) -> str:
+def _describe_skip(reason: str, checks: Sequence[str], titles: Sequence[str], of: int) -> str:
     where = "" if of == 1 else f" ({titles[0] if len(titles) == 1 else f'{len(titles)} components'})"
-    return f"  {', '.join(checks)}\n    {_indented(reason)}{where}"
+    return f"  {', '.join(checks)}\n    {_indent(reason)}{where}"
 
 
-def _alike(results: Sequence[Result]) -> list[list[Result]]:
+def _group_by_reason(results: Sequence[Result]) -> list[list[Result]]:
     """Return the results in groups: those that failed for one reason, such as a network that cannot be built."""
     groups: list[list[Result]] = []
     for result in results:
         of_one_reason = (group for group in groups if result.outcome == group[0].outcome == "failed")
-        same = next((group for group in of_one_reason if _one_reason(group[0].message, result.message)), None)
+        same = next((group for group in of_one_reason if _have_one_reason(group[0].message, result.message)), None)
         if same is None:
             groups.append([result])
         else:
@@ -237,29 +333,25 @@ def _alike(results: Sequence[Result]) -> list[list[Result]]:
     return groups
 
 
-def _one_reason(message: str, other: str) -> bool:
-    """Tell whether two messages end alike; what comes before may say for which input it was."""
+def _have_one_reason(message: str, other: str) -> bool:
+    """Whether two messages end alike; what comes before may say for which input it was."""
     return message.endswith(other) or other.endswith(message)
 
 
-def _remark(alike: Sequence[Result]) -> str:
+def _describe_group(alike: Sequence[Result]) -> str:
     first, *others = alike
-    message = _indented(min((result.message for result in alike), key=len))
+    message = _indent(min((result.message for result in alike), key=len))
     if others:
         return (
             f"  failed: {first.check} and {len(others)} more\n    {message}\n"
-            "    cure: One reason stands in the way of all of them: mend that, then check again."
+            "    cure: All of them fail for this one reason: correct it, then check again."
         )
     cure = f"\n    cure: {first.cure}" if first.cure else ""
     return f"  {first.outcome}: {first.check}\n    {message}{cure}"
 
 
-def _indented(message: str) -> str:
+def _indent(message: str) -> str:
     return message.strip().replace("\n", "\n    ")
-
-
-def _broken(problem: PluginProblem) -> str:
-    return f"broken plugin {problem.plugin!r} ({problem.distribution}) offers nothing: {problem.message}"
 
 
 def _verdict(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str:
@@ -267,100 +359,3 @@ def _verdict(checked: Sequence[Checked], broken: Sequence[PluginProblem]) -> str
     if faulty:
         return f"not fit for use: {', '.join(faulty)}"
     return f"{len(checked)} component{'s' if len(checked) != 1 else ''} checked, nothing is wrong"
-
-
-_FUNCTION = "segbench.testing.run:run_checks"
-
-
-# Any optimiser imports torch._dynamo, which takes seconds; the command line is what a worker's __main__ imports.
-_SHARED = ("torch", "torch._dynamo", "segbench.cli", "segbench.testing.catalogue")
-
-
-# What stands for the check where a process ends before the first one begins.
-_START = Check("checks_can_begin", lambda offer: None, "Look at the message; `segbench doctor` may tell more.")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is checked and how; `options` and `root` are as of CheckJob, `seconds` those of one process."""
-
-    offers: Sequence[Offer]
-    slow: bool = False
-    options: Mapping[str, Any] | None = None
-    root: str | None = None
-    jobs: int = 1
-    seconds: float | None = None
-
-
-@dataclass
-class Checked:
-    """A component and what came of its checks so far; `running` is the check that has begun and not ended."""
-
-    offer: Offer
-    results: list[Result] = field(default_factory=list)
-    running: Check | None = None
-
-    @property
-    def faulty(self) -> bool:
-        """Whether anything stands in the way of the component being used."""
-        return any(result.outcome in FAULTS for result in self.results)
-
-    def hear(self, event: Event) -> None:
-        """Take note of an event of its process."""
-        if event.name == BEGUN:
-            fields = event.fields
-            self.running = replace(_START, name=fields["name"], cure=fields["cure"], required=fields["required"])
-        elif event.name == ENDED:
-            self.results.append(Result(**event.fields))
-            self.running = None
-
-    def end(self, outcome: Outcome) -> bool:
-        """Take note of how its process ended; return whether checks are left for another process."""
-        if isinstance(outcome, Finished):
-            return False
-        self.results.append(failure(self.running or _START, self.offer, outcome.failure.cause))
-        begun, self.running = self.running is not None, None
-        return begun
-
-
-def check_all(request: Request, tell: Callable[[Checked], None]) -> list[Checked] | None:
-    """Check every component of a request, and tell of each when it is done; None if interrupted.
-
-    A process that crashes, hangs or takes too much memory fails the check it was at; another one goes on behind it.
-    """
-    every = {f"{offer.kind} {offer.full_name}": Checked(offer) for offer in request.offers}
-    limits = Limits(request.seconds, fair_share(request.jobs))
-    waiting = list(every)
-    with (
-        Interrupt() as interrupt,
-        TemporaryDirectory(prefix="segbench-") as folder,
-        Pool(_workers(request), request.jobs, interrupt, lambda key, event: every[key].hear(event)) as pool,
-    ):
-        while (waiting or pool.is_busy) and not interrupt.requested:
-            while waiting and pool.has_room:
-                key = waiting.pop(0)
-                pool.start(key, _FUNCTION, _job(every[key], request), Path(mkdtemp(dir=folder)), limits)
-            for key, outcome in pool.advance():
-                if every[key].end(outcome):
-                    waiting.insert(0, key)
-                else:
-                    tell(every[key])
-    return None if interrupt.requested else list(every.values())
-
-
-def _workers(request: Request) -> Workers:
-    """Return workers that share what the checks and the components' libraries import."""
-    libraries = {name for offer in request.offers for name in offer.component.requires}
-    return Workers((*_SHARED, *(module for library in sorted(libraries) for module in import_names(library))))
-
-
-def _job(checked: Checked, request: Request) -> CheckJob:
-    return CheckJob(
-        kind=checked.offer.kind,
-        name=checked.offer.full_name,
-        slow=request.slow,
-        options=request.options,
-        root=request.root,
-        done=tuple(result.check for result in checked.results),
-        threads=max(1, usable_cores() // request.jobs),
-    )

@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import (
-    PLURALS,
-    Json,
-    parse_kind,
-)
+from .options import PLURALS, Json, parse_kind
 from .output import columns
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
-    from segbench.registry import Offer, PluginProblem
+    from segbench.registry import Offer
 
 
 def list_components(
@@ -32,12 +28,12 @@ def list_components(
     registry = load_registry()
     offers = {kind: registry.offers(kind) for kind in kinds}
     typer.echo(_as_json(offers) if json else _as_text(offers))
-    for remark in (*map(_broken, registry.problems), *registry.notices, *registry.disabled):
+    for remark in (*registry.problems, *registry.notices, *registry.disabled):
         typer.echo(remark, err=True)
 
 
-def description(offer: Offer) -> dict[str, Any]:
-    """Return what is known of a component without building it, ready for JSON."""
+def describe(offer: Offer) -> dict[str, Any]:
+    """Return what is known of a component without building it, as JSON."""
     component = offer.component
     return {
         "kind": offer.kind,
@@ -57,7 +53,7 @@ def description(offer: Offer) -> dict[str, Any]:
 def _as_json(offers: dict[Kind, list[Offer]]) -> str:
     import json
 
-    return json.dumps([description(offer) for found in offers.values() for offer in found], indent=2)
+    return json.dumps([describe(offer) for found in offers.values() for offer in found], indent=2)
 
 
 def _as_text(offers: dict[Kind, list[Offer]]) -> str:
@@ -69,7 +65,3 @@ def _as_text(offers: dict[Kind, list[Offer]]) -> str:
 
 def _row(offer: Offer) -> tuple[str, str, str, str]:
     return offer.kind, offer.full_name, f"{offer.distribution} {offer.version}", offer.component.summary
-
-
-def _broken(problem: PluginProblem) -> str:
-    return f"broken plugin {problem.plugin!r} ({problem.distribution}) offers nothing: {problem.message}"

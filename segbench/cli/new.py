@@ -22,7 +22,7 @@ TEMPLATES = "segbench_template"
 
 
 class Template(NamedTuple):
-    """The name that the template of a kind bears, and the module in it that its user will rewrite."""
+    """The name that the template of a kind has, and the module in it that its user will rewrite."""
 
     name: str
     module: str
@@ -35,10 +35,8 @@ BY_KIND: dict[Kind, Template] = {
     "dataset": Template("my-data", "dataset.py"),
 }
 
-
-# Names that YAML reads as no text, and folders that stand beside the package.
+# Names that YAML does not read as text, and folders that stand beside the package.
 UNUSABLE = frozenset({"null", "true", "false", "tests", "build"})
-
 
 # What Python and pip leave in a folder of sources; tools leave hidden folders.
 LEFT_OVER = ("__pycache__", ".egg-info")
@@ -57,9 +55,9 @@ def new(
     check_free(parsed, name)
     folder = into.expanduser() / name
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise SegbenchError(f"{folder} is there already: remove it, take another name, or write elsewhere with --into")
+        raise SegbenchError(f"{folder} exists already: remove it, choose another name, or another folder with --into")
     write(parsed, name, folder)
-    typer.echo(closing(parsed, name, folder))
+    typer.echo(next_steps(parsed, name, folder))
 
 
 def check_name(name: str) -> None:
@@ -69,7 +67,7 @@ def check_name(name: str) -> None:
     from segbench.errors import ComponentError
 
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name) or iskeyword(name) or name in UNUSABLE:
-        better = mended(name)
+        better = suggest_name(name)
         suggestion = f" Perhaps {better!r}?" if better else ""
         raise ComponentError(
             f"{name!r} cannot be the name of a package: use lower-case letters and digits, a letter first, "
@@ -77,10 +75,10 @@ def check_name(name: str) -> None:
         )
 
 
-def mended(name: str) -> str:
-    """Return the nearest name that will do, or an empty string.
+def suggest_name(name: str) -> str:
+    """Return a similar name that is allowed, or an empty string.
 
-    >>> mended("MyNet v2"), mended("3d-net"), mended("class"), mended("!")
+    >>> suggest_name("MyNet v2"), suggest_name("3d-net"), suggest_name("class"), suggest_name("!")
     ('my-net-v2', 'my-3d-net', 'my-class', '')
     """
     words = re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower())
@@ -89,7 +87,7 @@ def mended(name: str) -> str:
 
 
 def check_free(kind: Kind, name: str) -> None:
-    """Raise ComponentError if a plugin, a component of that kind, a distribution or a module bears the name."""
+    """Raise ComponentError if a plugin, a component of that kind, a distribution or a module has the name."""
     from segbench.errors import ComponentError
     from segbench.registry import load_registry
 
@@ -106,13 +104,13 @@ def check_free(kind: Kind, name: str) -> None:
             if problem.plugin == name
         ),
         *(f"{kind} {offer.full_name}" for offer in registry.offers(kind) if offer.component.name == name),
-        *installed_as(name),
+        *find_installed(name),
     ]
     if taken:
-        raise ComponentError(f"the name {name!r} is taken by {taken[0]}: choose another one")
+        raise ComponentError(f"the name {name!r} is taken by {taken[0]}: choose another")
 
 
-def installed_as(name: str) -> Iterator[str]:
+def find_installed(name: str) -> Iterator[str]:
     """Yield what pip and Python would confuse with a distribution of that name and its package."""
     from contextlib import suppress
     from importlib.metadata import PackageNotFoundError, version
@@ -120,15 +118,15 @@ def installed_as(name: str) -> Iterator[str]:
 
     with suppress(PackageNotFoundError):
         yield f"the installed distribution {name} {version(name)}"
-    spec = find_spec(package_of(name))
+    spec = find_spec(package_name(name))
     if spec is not None and spec.origin is not None:
         yield f"the Python module {spec.name} ({spec.origin})"
 
 
-def package_of(name: str) -> str:
+def package_name(name: str) -> str:
     """Return the import name of the package.
 
-    >>> package_of("my-net")
+    >>> package_name("my-net")
     'my_net'
     """
     return name.replace("-", "_")
@@ -139,12 +137,12 @@ def write(kind: Kind, name: str, folder: Path) -> None:
     from importlib.resources import files
 
     given = BY_KIND[kind].name
-    names = {given: name, package_of(given): package_of(name)}
+    names = {given: name, package_name(given): package_name(name)}
     for path, source in template_files(files(TEMPLATES) / kind):
-        target = folder / renamed(path, names)
+        target = folder / rename(path, names)
         target.parent.mkdir(parents=True, exist_ok=True)
         content = source.read_bytes()
-        target.write_bytes(content if target.suffix == ".png" else renamed(content.decode(), names).encode())
+        target.write_bytes(content if target.suffix == ".png" else rename(content.decode(), names).encode())
 
 
 def template_files(folder: Traversable, place: str = "") -> Iterator[tuple[str, Traversable]]:
@@ -158,12 +156,12 @@ def template_files(folder: Traversable, place: str = "") -> Iterator[tuple[str, 
             yield f"{place}{entry.name}", entry
 
 
-def renamed(text: str, names: dict[str, str]) -> str:
+def rename(text: str, names: dict[str, str]) -> str:
     """Return the text with each of the names replaced, all at once, so that no replacement is replaced again."""
     return re.sub("|".join(names), lambda found: names[found[0]], text)
 
 
-def closing(kind: Kind, name: str, folder: Path) -> str:
+def next_steps(kind: Kind, name: str, folder: Path) -> str:
     """Say what was written and what to do next."""
     place = shlex.quote(str(folder))
     benchmark = shlex.quote(str(folder / "benchmark.yaml"))
@@ -175,6 +173,6 @@ def closing(kind: Kind, name: str, folder: Path) -> str:
             f"    segbench check {name}",
             f"    segbench run {benchmark}",
             "",
-            f"Then put yours into {folder / package_of(name) / BY_KIND[kind].module}.",
+            f"Then put yours into {folder / package_name(name) / BY_KIND[kind].module}.",
         ]
     )

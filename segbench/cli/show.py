@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .list import description
+from .list import describe
 from .options import DatasetOptions, Json, Root, parse_kind, parse_options
 from .output import columns
 
@@ -28,7 +28,7 @@ def show(
     from segbench.registry import load_registry
 
     offer = load_registry().find(parse_kind(kind), name)
-    described = {**description(offer), "requires": _versions(offer), "options": _options(offer)}
+    described = {**describe(offer), "requires": _versions(offer), "options": _options(offer)}
     described["documentation"] = _documentation(offer, [option["name"] for option in described["options"]])
     if offer.kind == "dataset":
         described["data"] = _data(offer, root, parse_options(option or []))

@@ -20,15 +20,11 @@ if TYPE_CHECKING:
 
 VARIABLE = "SEGBENCH_PLUGIN_FILES"  # absolute paths with os.pathsep between
 
-
 EXPECTED = "SEGBENCH_PLUGIN_FILE_HASHES"  # for workers, JSON: the SHA-256 of each as their parent has read it
-
 
 OPTION = "--plugin"
 
-
 _MODULE = "segbench_plugin_file_{}"
-
 
 _SINGLE = (
     "A plugin that is given as a file is that single file and cannot import those beside it: put everything into it, "

@@ -57,6 +57,9 @@ class PluginProblem:
     message: str
     traceback: str = ""
 
+    def __str__(self) -> str:
+        return f"broken plugin {self.plugin!r} ({self.distribution}) offers nothing: {self.message}"
+
 
 @dataclass(frozen=True)
 class PluginNotice:

@@ -1,7 +1,4 @@
-"""Checks of every component, whatever its kind.
-
-What importing a plugin brings along, seen in a process of its own.
-"""
+"""Checks of every component, whatever its kind; what importing its plugin imports is seen in a process of its own."""
 
 from __future__ import annotations
 
@@ -109,9 +106,7 @@ CHECKS: tuple[Check, ...] = (
     plugin_import_leaves_torch_alone,
 )
 
-
 _SECONDS = 120
-
 
 # Ends with the names of the modules that import each other until one imports the module looked for; [] if none does.
 _PROGRAM = """

@@ -19,7 +19,6 @@ BY_ROLE = {
     "unlabelled": unlabelled.CHECKS,
 }
 
-
 BY_KIND = {
     "generator": generators.CHECKS,
     "discriminator": discriminators.CHECKS,

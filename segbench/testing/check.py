@@ -1,7 +1,4 @@
-"""What a conformance check is, and what comes of one on a component.
-
-Where in a component's own code something went wrong.
-"""
+"""A conformance check, and the result of running it on a component."""
 
 from __future__ import annotations
 
@@ -21,11 +18,11 @@ if TYPE_CHECKING:
     from segbench.registry import Offer
 
 
-# "known failure" fails as the component says it does; "unexpected pass" passes though the component says that it fails.
+# "known failure": it fails, as the component says; "unexpected pass": it passes, though the component says it fails.
 Outcome = Literal["passed", "failed", "known failure", "unexpected pass", "skipped", "reported"]
 
 
-# What stands in the way of a component being used.
+# Outcomes with which a component is not fit for use.
 FAULTS: tuple[Outcome, ...] = ("failed", "unexpected pass")
 
 
@@ -55,7 +52,7 @@ class Check:
 
 
 class Result(NamedTuple):
-    """What came of one check; `message` is what was found, or the reason why not."""
+    """The result of one check; `message` is what was found, or the reason why it was skipped or may fail."""
 
     check: str
     outcome: Outcome
@@ -85,7 +82,7 @@ def run_check(check: Check, offer: Offer) -> Result:
     except CheckSkipped as reason:
         return Result(check.name, "skipped", str(reason), "")
     except (Exception, SystemExit) as error:
-        return failure(check, offer, message_of(error) + place_of(error, offer))
+        return failure(check, offer, _message(error) + place_of(error, offer))
     if check.name in offer.component.known_failures:
         return Result(
             check.name, "unexpected pass", "passes, though listed as a known failure", "Take it off known_failures."
@@ -117,7 +114,7 @@ def failure(check: Check, offer: Offer, message: str) -> Result:
     return Result(check.name, "failed", message, check.cure)
 
 
-def message_of(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     """Say what a check found; an error of the component's own has its type in front."""
     return str(error) if isinstance(error, (CheckFailed, SegbenchError)) else f"{type(error).__name__}: {error}"
 

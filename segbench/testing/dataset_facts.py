@@ -1,4 +1,4 @@
-"""What must be the same whenever and wherever a dataset is opened; runs without torch, also in a process of its own."""
+"""The order and content of a dataset's samples, read here and in another process; runs without torch."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 # Of each split so many samples, evenly spread, are read where all of them could take long.
 MOST_SAMPLES = 16
 
-
 _SECONDS = 600
-
 
 # Answers with the order of the samples, or as soon as torch is imported, which takes seconds, with who does so.
 _PROGRAM = """
@@ -75,9 +73,9 @@ def order_of(dataset: Dataset) -> dict[str, list[str]]:
 
 
 def ids_of(split: Split) -> Sequence[str]:
-    """Return the ids of all samples where the split tells them, else of some, which are read."""
-    told: Sequence[str] | None = getattr(split, "ids", None)
-    return told if told is not None else [Sample(*split[index]).id for index in spread(split)]
+    """Return the ids of all samples where the split states them, else of some, which are read."""
+    ids: Sequence[str] | None = getattr(split, "ids", None)
+    return ids if ids is not None else [Sample(*split[index]).id for index in spread(split)]
 
 
 def facts_in_another_process(offer: Offer) -> dict[str, Any]:
@@ -113,7 +111,7 @@ def content_of(array: Any) -> str:
     return digest.hexdigest()
 
 
-def opened(offer: Offer) -> Dataset:
+def open_example(offer: Offer) -> Dataset:
     """Open the dataset with its example options, its files at $SEGBENCH_DATA/NAME."""
     return open_dataset(offer, None, offer.component.example_options)
 

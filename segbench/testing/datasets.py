@@ -1,10 +1,8 @@
 """Checks of datasets.
 
 A dataset is opened with its example options, its files at $SEGBENCH_DATA/NAME; where they are not there, its checks are
-skipped. Of each split 16 samples, evenly spread, are read; only the look for images that are in two splits reads up to
-1000 of a dataset.
-
-The samples of a dataset that checks look at.
+skipped. Of each split 16 samples, evenly spread, are read; only the search for images that are in two splits reads up
+to 1000 of a dataset.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from segbench.plan.key import file_hashes
 from segbench.registry.datasets import dataset_root
 
 from .check import CheckFailed, CheckSkipped, check
-from .dataset_facts import content_of, facts_in_another_process, ids_of, opened, order_of, spread
+from .dataset_facts import content_of, facts_in_another_process, ids_of, open_example, order_of, spread
 from .mask_edges import invented_classes, not_as_stored
 
 if TYPE_CHECKING:
@@ -45,15 +43,19 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 3
 
-
 NOT_STATED = ("", "not stated")
+
+# An image takes some ten milliseconds to decode, so that more would take minutes.
+MOST_IMAGES = 1000
+
+THREADS = 4
 
 
 @check("Return a segbench.Dataset whose parts fit together, as the message says.")
 def dataset_opens(offer: Offer) -> None:
     """It is built, and classes, palette, ignore_index, channels and splits fit together."""
     require_files(offer)
-    opened(offer)
+    open_example(offer)
 
 
 @check("Fill in `licence` and `citation` of the Dataset: users need to know what they may do, and whom to cite.")
@@ -78,21 +80,21 @@ def labels_are_classes_or_ignored(offer: Offer) -> None:
     """Every label is a class id or ignore_index."""
     dataset = _dataset(offer)
     for place in read_some(dataset):
-        with _sound():
+        with _skip_if_malformed():
             check_arrays(place.sample, str(place), dataset)
         check_labels(place.sample.labels, str(place), dataset)
 
 
 @check(
-    "Read masks as they are stored; where they must be resized, take nearest neighbours (PIL's resize does not unless "
-    "told so), and no JPEG."
+    "Read masks as they are stored; where they must be resized, take nearest neighbours (PIL's resize does not by "
+    "default), and no JPEG."
 )
 def masks_are_never_interpolated(offer: Offer) -> None:
     """No label map has ids at edges that interpolation puts there, and none is a blurred form of its file."""
     dataset = _dataset(offer)
     label_maps = []
     for place in read_some(dataset):
-        with _sound():
+        with _skip_if_malformed():
             check_arrays(place.sample, str(place), dataset)
         file = not_as_stored(place.sample, place.files, dataset.ignore_index)
         if file is not None:
@@ -106,16 +108,16 @@ def masks_are_never_interpolated(offer: Offer) -> None:
 
 @check("Give every sample of a split an id of its own, a text, the same in `ids` as in the sample.")
 def ids_are_unique(offer: Offer) -> None:
-    """No id occurs twice in a split, and a sample has the id that its split's `ids` tells."""
+    """No id occurs twice in a split, and a sample has the id that its split's `ids` states."""
     dataset = _dataset(offer)
     for name, split in dataset.splits.items():
         twice = [one for one, count in Counter(ids_of(split)).items() if count > 1]
         if twice:
             raise CheckFailed(f"split {name!r}: {len(twice)} ids occur more than once, such as {twice[0]!r}")
     for place in read_some(dataset):
-        told = getattr(dataset.splits[place.split], "ids", None)
-        if told is not None and told[place.number] != place.sample.id:
-            raise CheckFailed(f"{place} is {told[place.number]!r} in the split's ids")
+        ids = getattr(dataset.splits[place.split], "ids", None)
+        if ids is not None and ids[place.number] != place.sample.id:
+            raise CheckFailed(f"{place} is {ids[place.number]!r} in the split's ids")
 
 
 @check("Put every sample into one split alone.")
@@ -145,7 +147,7 @@ def truth_scores_one(offer: Offer) -> None:
     dataset = _dataset(offer)
     for name in dataset.splits:
         with TemporaryDirectory() as folder:
-            with _sound():
+            with _skip_if_malformed():
                 packed = packed_sample(dataset, name, Path(folder))
             if self_test(f"dataset {offer.full_name}", packed) is None:
                 raise CheckFailed(f"split {name!r}: no pixel is labelled, so that nothing can be scored")
@@ -180,38 +182,22 @@ def torch_is_not_imported(offer: Offer) -> None:
         raise CheckFailed(f"{importer} imports torch when the dataset is opened and some samples are read")
 
 
-CHECKS: tuple[Check, ...] = (
-    dataset_opens,
-    licence_and_citation_are_stated,
-    images_and_labels_are_arrays_that_fit,
-    labels_are_classes_or_ignored,
-    masks_are_never_interpolated,
-    ids_are_unique,
-    splits_share_no_id,
-    splits_share_no_image,
-    truth_scores_one,
-    palette_tells_classes_apart,
-    order_is_the_same_every_time,
-    torch_is_not_imported,
-)
-
-
 def _dataset(offer: Offer) -> Dataset:
     """Open the dataset; CheckSkipped if it cannot be."""
     require_files(offer)
     try:
-        return opened(offer)
+        return open_example(offer)
     except Exception as error:
         raise CheckSkipped(f"it cannot be opened, see {dataset_opens.name}") from error
 
 
 @contextmanager
-def _sound() -> Iterator[None]:
-    """Skip a check where samples are not sound, which is another check's matter."""
+def _skip_if_malformed() -> Iterator[None]:
+    """Skip a check where samples are malformed, which another check reports."""
     try:
         yield
     except DataError as error:
-        raise CheckSkipped(f"the samples are not sound: {error}") from error
+        raise CheckSkipped(f"the samples are malformed: {error}") from error
 
 
 def _check_order(expected: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]], when: str) -> None:
@@ -220,15 +206,11 @@ def _check_order(expected: Mapping[str, Sequence[str]], found: Mapping[str, Sequ
             raise CheckFailed(f"{when}, split {name!r} has other samples, or another order")
 
 
-# An image takes some ten milliseconds to decode, so that more would take minutes.
-MOST_IMAGES = 1000
-
-
-THREADS = 4
+# The samples that are read.
 
 
 class Place(NamedTuple):
-    """A sample and where it stands; `files` are those that it is read from, where its split tells."""
+    """A sample and where it stands; `files` are those that it is read from, where its split names them."""
 
     split: str
     number: int
@@ -319,3 +301,19 @@ def _content(dataset: Dataset, index: Index) -> tuple[str, str]:
     name, place = index
     sample = Sample(*dataset.splits[name][place])
     return content_of(sample.image), sample.id
+
+
+CHECKS: tuple[Check, ...] = (
+    dataset_opens,
+    licence_and_citation_are_stated,
+    images_and_labels_are_arrays_that_fit,
+    labels_are_classes_or_ignored,
+    masks_are_never_interpolated,
+    ids_are_unique,
+    splits_share_no_id,
+    splits_share_no_image,
+    truth_scores_one,
+    palette_tells_classes_apart,
+    order_is_the_same_every_time,
+    torch_is_not_imported,
+)

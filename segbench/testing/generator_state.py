@@ -14,7 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from segbench.registry.process_state import restore_after_build, restore_random_numbers
 
 from .check import CheckFailed, check
-from .examples import backward, build_trial, differ, first, name_list
+from .trial import build_trial, describe_difference, first_output, name_list, run_backward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from segbench.registry import Offer
 
     from .check import Check
-    from .examples import Trial
+    from .trial import Trial
 
 
 @check(
@@ -100,7 +100,7 @@ def weights_carry_the_whole_function(offer: Offer) -> None:
     other.network.load_state_dict(weights)
     for trial in (trained, other):
         trial.network.eval()
-    found = differ(other.output(batch), trained.output(batch))
+    found = describe_difference(other.output(batch), trained.output(batch))
     if found:
         raise CheckFailed(f"with the same weights the output of a second network differs {found}")
 
@@ -118,7 +118,7 @@ def training_and_evaluation_differ_by_dropout_and_norms_only(offer: Offer) -> No
             module.training = False
     training = trial.output(batch)
     trial.network.eval()
-    found = differ(training, trial.output(batch))
+    found = describe_difference(training, trial.output(batch))
     if found:
         raise CheckFailed(f"with dropout and normalisation set to evaluation, training and evaluation differ {found}")
 
@@ -194,7 +194,7 @@ def _use(trial: Trial) -> None:
     """Run the network in training, backwards too, and in evaluation."""
     batch = trial.batch()
     loss = trial.loss(batch, trial.network(*trial.inputs(batch)))
-    backward(loss)
+    run_backward(loss)
     trial.network.eval()
     trial.output(batch)
 
@@ -203,7 +203,7 @@ def _state_after_forward(trial: Trial, seed: int) -> Tensor:
     inputs = trial.inputs(trial.batch())
     torch.manual_seed(seed)
     with torch.no_grad():
-        first(trial.network(*inputs))
+        first_output(trial.network(*inputs))
     return torch.get_rng_state()
 
 

@@ -1,10 +1,6 @@
-"""Checks of generators, whatever they map; the engine's own wrapper stands between them and their inputs.
+"""Checks of what a generator takes and returns, how it is trained, and of number formats, devices and the compiler.
 
-Checks of number formats, memory formats, devices and the compiler.
-
-Checks of what a generator takes and returns.
-
-Checks of how a generator is trained.
+The engine's own wrapper stands between the network and its inputs (engine/model/network.py).
 """
 
 from __future__ import annotations
@@ -18,17 +14,16 @@ from segbench.engine.numerics import autocast
 
 from . import generator_state
 from .check import CheckFailed, CheckSkipped, check
-from .examples import (
+from .examples import prefix_errors, require_finite
+from .trial import (
     TRIAL_IGNORE_INDEX,
-    backward,
     build_trial,
     class_colours,
-    differ,
-    first,
-    given,
+    describe_difference,
+    first_output,
     name_list,
     nearest_class,
-    require_finite,
+    run_backward,
     skip_untrained,
 )
 
@@ -39,94 +34,25 @@ if TYPE_CHECKING:
     from segbench.registry import Offer
 
     from .check import Check
-    from .examples import Size, Trial
+    from .trial import Size, Trial
 
 
-@check(
-    "Under autocast results of convolutions are bfloat16 while parameters and inputs stay float32: before you write "
-    "one into the other, or call what bfloat16 cannot do, convert with `.to(other.dtype)` or `.float()`."
-)
-def bfloat16_will_do(offer: Offer) -> None:
-    """Under bfloat16 autocast a generator is trained and evaluated, and output and gradients are finite."""
-    trial = build_trial(offer)
-    batch = trial.batch()
-    with given("training under bfloat16 autocast"):
-        with autocast(CPU, "bf16"):
-            loss = trial.loss(batch, trial.network(*trial.inputs(batch)))
-        backward(loss)
-    gradients = {f"the gradient of {name}": one.grad for name, one in trial.parameters.items()}
-    require_finite({"the loss under bfloat16 autocast": loss, **gradients})
-    trial.network.eval()
-    with given("evaluation under bfloat16 autocast"), autocast(CPU, "bf16"):
-        output = trial.output(batch)
-    require_finite({"the output under bfloat16 autocast": output})
+CPU = torch.device("cpu")
+META = torch.device("meta")  # has shapes and no values
+
+ODD_SIZES: tuple[Size, ...] = ((65, 97), (33, 47))
+CHANNEL_NUMBERS = (1, 3, 4, 6)
+CLASS_NUMBERS = (2, 5, 19)
+
+# Learning by heart: so many images, and steps of Adam until this share of their pixels is right.
+IMAGES = 4
+STEPS = 50
+ENOUGH = 0.9
+# The first suits most networks, the second deep ones without normalisation, the third shallow ones.
+LEARNING_RATES = (3e-3, 3e-4, 1e-2)
 
 
-@check("Use `.reshape` or `.flatten` in place of `.view`, which needs its values in one order, and assume no strides.")
-def channels_last_will_do(offer: Offer) -> None:
-    """With weights and images in channels_last memory format the output is the same."""
-    trial = build_trial(offer)
-    trial.network.eval()
-    batch = trial.batch()
-    usual = trial.output(batch)
-    trial.network.to(memory_format=torch.channels_last)
-    inputs = [_channels_last(one) for one in trial.inputs(batch)]
-    with given("evaluation in channels_last memory format"):
-        found = differ(trial.output_for(inputs), usual)
-    if found:
-        raise CheckFailed(f"in channels_last memory format the output differs {found}")
-    trial.network.train()
-    with given("training in channels_last memory format"):
-        backward(trial.loss(batch, trial.network(*inputs)))
-
-
-@check(
-    "Look at the error, and at https://pytorch.org/docs/stable/torch.compiler_troubleshooting.html; what the compiler "
-    "cannot do may stand in a function of its own, marked @torch.compiler.disable.",
-    slow=True,
-    required=False,
-)
-def compiled_network_gives_the_same(offer: Offer) -> None:
-    """torch.compile takes the network, and its output in evaluation stays the same."""
-    trial = build_trial(offer)
-    trial.network.eval()
-    batch = trial.batch()
-    usual = trial.output(batch)
-    torch.compiler.reset()
-    compiled = torch.compile(trial.network)
-    with given("torch.compile"), torch.no_grad():
-        found = differ(compiled(*trial.inputs(batch)), usual)
-    if found:
-        raise CheckFailed(f"compiled, the output differs {found}")
-
-
-@check(
-    "Never say .cuda(), .cpu() or device='...' in the network: make tensors on the input's device, as in "
-    "`torch.zeros(n, device=x.device)`, keep constants in buffers, and compute with tensors, not with numpy."
-)
-def network_stays_on_its_device(offer: Offer) -> None:
-    """A network is built on the CPU, and once it is moved it computes where its input is."""
-    trial = build_trial(offer)
-    elsewhere = {str(one.device) for one in trial.network.state_dict().values() if one.device != CPU}
-    if elsewhere:
-        raise CheckFailed(f"`build` puts weights on {', '.join(elsewhere)}; the engine moves the network")
-    inputs = [one.to(META) for one in trial.inputs(trial.batch())]
-    trial.network.to(META)
-    for mode in (True, False):
-        trial.network.train(mode)
-        what = f"moved to the device 'meta', which has shapes and no values, in {'training' if mode else 'evaluation'}"
-        with given(what), torch.no_grad():
-            output = first(trial.network(*inputs))
-        if output.device != META:
-            raise CheckFailed(f"{what}: the output is on {output.device}")
-
-
-HARDWARE_CHECKS: tuple[Check, ...] = (
-    bfloat16_will_do,
-    channels_last_will_do,
-    network_stays_on_its_device,
-    compiled_network_gives_the_same,
-)
+# What it takes and returns.
 
 
 @check("Take the number of input channels from `in_channels` (that of images made: `image_channels`).")
@@ -134,7 +60,7 @@ def any_number_of_channels_will_do(offer: Offer) -> None:
     """Images may have 1, 3, 4 or more channels."""
     for channels in CHANNEL_NUMBERS:
         what = f"{channels} image channel{'s' if channels > 1 else ''}"
-        with given(f"building for {what}"):
+        with prefix_errors(f"building for {what}"):
             trial = build_trial(offer, channels=channels)
         trial.network.eval()
         _check_output(trial, trial.size, what)
@@ -144,7 +70,7 @@ def any_number_of_channels_will_do(offer: Offer) -> None:
 def any_number_of_classes_will_do(offer: Offer) -> None:
     """There may be 2, 5 or 19 classes."""
     for classes in CLASS_NUMBERS:
-        with given(f"building for {classes} classes"):
+        with prefix_errors(f"building for {classes} classes"):
             trial = build_trial(offer, num_classes=classes)
         trial.network.eval()
         _check_output(trial, trial.size, f"{classes} classes")
@@ -171,7 +97,7 @@ def images_of_a_batch_do_not_meet_in_evaluation(offer: Offer) -> None:
     batch, other = trial.batch(seed=0), trial.batch(seed=1)
     inputs = trial.inputs(batch)
     mixed = tuple(torch.cat([one[:1], two.flip(0)[:1]]) for one, two in zip(inputs, trial.inputs(other), strict=True))
-    found = differ(trial.output_for(inputs)[0], trial.output_for(mixed)[0])
+    found = describe_difference(trial.output_for(inputs)[0], trial.output_for(mixed)[0])
     if found:
         raise CheckFailed(f"with another image beside it, the output for an image differs {found}")
 
@@ -217,15 +143,19 @@ def output_fits_images_of_odd_sizes(offer: Offer) -> None:
             _check_output(trial, size, where + f"{size[0]}x{size[1]}")
 
 
-OUTPUT_CHECKS: tuple[Check, ...] = (
-    output_fits_images_of_odd_sizes,
-    any_number_of_channels_will_do,
-    any_number_of_classes_will_do,
-    one_image_is_a_batch,
-    images_of_a_batch_do_not_meet_in_evaluation,
-    inputs_are_left_unchanged,
-    colours_lie_between_minus_one_and_one,
-)
+def _check_output(trial: Trial, size: Size, where: str, number: int = 2) -> None:
+    """Raise CheckFailed unless the output for a batch is float32 and of the shape that the engine expects."""
+    batch = trial.batch(number, size)
+    with prefix_errors(where):
+        output = trial.output(batch)
+    expected = (number, trial.mapping.output_channels(trial.channels), *size)
+    if output.shape != expected:
+        raise CheckFailed(f"{where}: the output has the shape {tuple(output.shape)}, expected is {expected}")
+    if output.dtype != torch.float32:
+        raise CheckFailed(f"{where}: the output is {output.dtype}, expected is torch.float32")
+
+
+# Training.
 
 
 @check(
@@ -259,7 +189,7 @@ def colours_can_be_learned(offer: Offer) -> None:
     skip_untrained(build_trial(offer))
     best = 0.0
     for rate in LEARNING_RATES:
-        best = max(best, _learned(build_trial(offer), rate))
+        best = max(best, _train(build_trial(offer), rate))
         if best >= ENOUGH:
             return
     raise CheckFailed(
@@ -278,7 +208,7 @@ def training_reaches_every_parameter(offer: Offer) -> None:
     trial = build_trial(offer)
     skip_untrained(trial)
     batch = trial.batch()
-    backward(trial.loss(batch, trial.network(*trial.inputs(batch))))
+    run_backward(trial.loss(batch, trial.network(*trial.inputs(batch))))
     unreached = [name for name, parameter in trial.parameters.items() if parameter.grad is None]
     if unreached:
         raise CheckFailed(f"no gradient reaches {name_list(unreached)}")
@@ -289,79 +219,18 @@ def training_reaches_every_parameter(offer: Offer) -> None:
         raise CheckFailed(f"the gradient is infinite or NaN for {name_list(infinite)}")
 
 
-TRAINING_CHECKS: tuple[Check, ...] = (
-    training_reaches_every_parameter,
-    auxiliary_loss_bears_ignored_pixels,
-    colours_can_be_learned,
-)
-
-
-# The state of the process comes first: what a module changes when it is imported shows only once.
-CHECKS: tuple[Check, ...] = (
-    *generator_state.CHECKS,
-    *OUTPUT_CHECKS,
-    *TRAINING_CHECKS,
-    *HARDWARE_CHECKS,
-)
-
-
-CPU = torch.device("cpu")
-
-
-META = torch.device("meta")
-
-
-def _channels_last(field: Tensor) -> Tensor:
-    """Return a field in channels_last; noise (N, Z) knows no such format."""
-    return field.to(memory_format=torch.channels_last) if field.ndim == 4 else field
-
-
-ODD_SIZES: tuple[Size, ...] = ((65, 97), (33, 47))
-
-
-CHANNEL_NUMBERS = (1, 3, 4, 6)
-
-
-CLASS_NUMBERS = (2, 5, 19)
-
-
-def _check_output(trial: Trial, size: Size, where: str, number: int = 2) -> None:
-    """Raise CheckFailed unless the output for a batch is float32 and of the shape that the engine expects."""
-    batch = trial.batch(number, size)
-    with given(where):
-        output = trial.output(batch)
-    expected = (number, trial.mapping.output_channels(trial.channels), *size)
-    if output.shape != expected:
-        raise CheckFailed(f"{where}: the output has the shape {tuple(output.shape)}, expected is {expected}")
-    if output.dtype != torch.float32:
-        raise CheckFailed(f"{where}: the output is {output.dtype}, expected is torch.float32")
-
-
-IMAGES = 4
-
-
-STEPS = 50
-
-
-# The first will do for most networks, the second for deep ones without normalisation, the third for shallow ones.
-LEARNING_RATES = (3e-3, 3e-4, 1e-2)
-
-
-ENOUGH = 0.9  # of the pixels
-
-
-def _learned(trial: Trial, rate: float) -> float:
+def _train(trial: Trial, rate: float) -> float:
     """Train the generator until it has learned enough or for all steps; return the best share of pixels right."""
     batch, best = trial.batch(IMAGES), 0.0
     optimizer = torch.optim.Adam(trial.parameters.values(), lr=rate)
     for step in range(STEPS):
         torch.manual_seed(step)
         returned = trial.network(*trial.inputs(batch))
-        best = max(best, _share_right(trial, batch, first(returned).detach()))
+        best = max(best, _share_right(trial, batch, first_output(returned).detach()))
         if best >= ENOUGH:
             break
         optimizer.zero_grad()
-        backward(trial.loss(batch, returned))
+        run_backward(trial.loss(batch, returned))
         optimizer.step()
     return best
 
@@ -380,3 +249,110 @@ def _classes(trial: Trial, output: Tensor) -> Tensor:
             return output[:, trial.channels :].argmax(dim=1)
         case _:
             return nearest_class(output, class_colours(number, output.shape[1]))
+
+
+# Number formats, memory formats, devices, the compiler.
+
+
+@check(
+    "Under autocast results of convolutions are bfloat16 while parameters and inputs stay float32: before you write "
+    "one into the other, or call what bfloat16 cannot do, convert with `.to(other.dtype)` or `.float()`."
+)
+def bfloat16_will_do(offer: Offer) -> None:
+    """Under bfloat16 autocast a generator is trained and evaluated, and output and gradients are finite."""
+    trial = build_trial(offer)
+    batch = trial.batch()
+    with prefix_errors("training under bfloat16 autocast"):
+        with autocast(CPU, "bf16"):
+            loss = trial.loss(batch, trial.network(*trial.inputs(batch)))
+        run_backward(loss)
+    gradients = {f"the gradient of {name}": one.grad for name, one in trial.parameters.items()}
+    require_finite({"the loss under bfloat16 autocast": loss, **gradients})
+    trial.network.eval()
+    with prefix_errors("evaluation under bfloat16 autocast"), autocast(CPU, "bf16"):
+        output = trial.output(batch)
+    require_finite({"the output under bfloat16 autocast": output})
+
+
+@check("Use `.reshape` or `.flatten` in place of `.view`, which needs its values in one order, and assume no strides.")
+def channels_last_will_do(offer: Offer) -> None:
+    """With weights and images in channels_last memory format the output is the same."""
+    trial = build_trial(offer)
+    trial.network.eval()
+    batch = trial.batch()
+    usual = trial.output(batch)
+    trial.network.to(memory_format=torch.channels_last)
+    inputs = [_channels_last(one) for one in trial.inputs(batch)]
+    with prefix_errors("evaluation in channels_last memory format"):
+        found = describe_difference(trial.output_for(inputs), usual)
+    if found:
+        raise CheckFailed(f"in channels_last memory format the output differs {found}")
+    trial.network.train()
+    with prefix_errors("training in channels_last memory format"):
+        run_backward(trial.loss(batch, trial.network(*inputs)))
+
+
+@check(
+    "Look at the error, and at https://pytorch.org/docs/stable/torch.compiler_troubleshooting.html; what the compiler "
+    "cannot do may stand in a function of its own, marked @torch.compiler.disable.",
+    slow=True,
+    required=False,
+)
+def compiled_network_gives_the_same(offer: Offer) -> None:
+    """torch.compile takes the network, and its output in evaluation stays the same."""
+    trial = build_trial(offer)
+    trial.network.eval()
+    batch = trial.batch()
+    usual = trial.output(batch)
+    torch.compiler.reset()
+    compiled = torch.compile(trial.network)
+    with prefix_errors("torch.compile"), torch.no_grad():
+        found = describe_difference(compiled(*trial.inputs(batch)), usual)
+    if found:
+        raise CheckFailed(f"compiled, the output differs {found}")
+
+
+@check(
+    "Never say .cuda(), .cpu() or device='...' in the network: make tensors on the input's device, as in "
+    "`torch.zeros(n, device=x.device)`, keep constants in buffers, and compute with tensors, not with numpy."
+)
+def network_stays_on_its_device(offer: Offer) -> None:
+    """A network is built on the CPU, and once it is moved it computes where its input is."""
+    trial = build_trial(offer)
+    elsewhere = {str(one.device) for one in trial.network.state_dict().values() if one.device != CPU}
+    if elsewhere:
+        raise CheckFailed(f"`build` puts weights on {', '.join(elsewhere)}; the engine moves the network")
+    inputs = [one.to(META) for one in trial.inputs(trial.batch())]
+    trial.network.to(META)
+    for mode in (True, False):
+        trial.network.train(mode)
+        what = f"moved to the device 'meta', which has shapes and no values, in {'training' if mode else 'evaluation'}"
+        with prefix_errors(what), torch.no_grad():
+            output = first_output(trial.network(*inputs))
+        if output.device != META:
+            raise CheckFailed(f"{what}: the output is on {output.device}")
+
+
+def _channels_last(field: Tensor) -> Tensor:
+    """Return a field in channels_last; noise (N, Z) knows no such format."""
+    return field.to(memory_format=torch.channels_last) if field.ndim == 4 else field
+
+
+# The state of the process comes first: what a module changes when it is imported shows only once.
+CHECKS: tuple[Check, ...] = (
+    *generator_state.CHECKS,
+    output_fits_images_of_odd_sizes,
+    any_number_of_channels_will_do,
+    any_number_of_classes_will_do,
+    one_image_is_a_batch,
+    images_of_a_batch_do_not_meet_in_evaluation,
+    inputs_are_left_unchanged,
+    colours_lie_between_minus_one_and_one,
+    training_reaches_every_parameter,
+    auxiliary_loss_bears_ignored_pixels,
+    colours_can_be_learned,
+    bfloat16_will_do,
+    channels_last_will_do,
+    network_stays_on_its_device,
+    compiled_network_gives_the_same,
+)

@@ -1,36 +1,35 @@
-"""Checks of supervised losses: (output, target) -> scalar.
-
-A loss of labels gets logits (N, K, H, W) and labels (N, H, W); one that compares images, which it says by a `maps` that
-makes images, gets images (N, C, H, W) with NaN in the target where it is unknown.
-"""
+"""Checks of supervised losses; `segbench.contract.SupervisedLoss` says what they take and return."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.autograd.gradcheck import GradcheckError
 
 from .check import CheckFailed, check
-from .examples import LOSS_VOCABULARY, as_number, built, comparison, given, require_finite
+from .examples import (
+    LOSS_VOCABULARY,
+    as_number,
+    build_example,
+    comparison,
+    prefix_errors,
+    require_finite,
+    require_scalar,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
+    from segbench.contract import SupervisedLoss
     from segbench.registry import Offer
 
     from .check import Check
 
-    Loss = Callable[[Tensor, Tensor], Any]
-
 
 HUGE = 1e4
 
-
 RANDOM_OUTPUTS = 8
-
 
 ROUNDING = 1e-4
 
@@ -40,9 +39,7 @@ def loss_is_a_scalar(offer: Offer) -> None:
     """The loss is a scalar tensor that depends on the output."""
     compared = comparison(offer)
     value = _loss(offer)(compared.output(0).requires_grad_(), compared.target)
-    if not isinstance(value, torch.Tensor) or value.ndim != 0 or not value.is_floating_point():
-        found = f"a tensor {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
-        raise CheckFailed(f"returned {found}; expected a scalar tensor")
+    require_scalar(value)
     if not value.requires_grad:
         raise CheckFailed("the loss has no gradient with respect to the output")
 
@@ -145,29 +142,29 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def _loss(offer: Offer) -> Loss:
-    loss: Loss = built(offer, LOSS_VOCABULARY)
+def _loss(offer: Offer) -> SupervisedLoss:
+    loss: SupervisedLoss = build_example(offer, LOSS_VOCABULARY)
     return loss
 
 
-def _value(loss: Loss, output: Tensor, target: Tensor) -> Tensor:
+def _value(loss: SupervisedLoss, output: Tensor, target: Tensor) -> Tensor:
     """Return the loss as one number, whatever its shape; the target is the loss's own copy."""
     return torch.as_tensor(loss(output, target.clone())).sum()
 
 
-def _values(loss: Loss, outputs: list[Tensor], target: Tensor) -> list[float]:
+def _values(loss: SupervisedLoss, outputs: list[Tensor], target: Tensor) -> list[float]:
     return [as_number(loss(output, target.clone())) for output in outputs]
 
 
-def _gradient(loss: Loss, output: Tensor, target: Tensor) -> Tensor | None:
+def _gradient(loss: SupervisedLoss, output: Tensor, target: Tensor) -> Tensor | None:
     """Return the gradient with respect to the output, None if there is none."""
     output = output.clone().requires_grad_()
     value = _value(loss, output, target)
     return torch.autograd.grad(value, output, allow_unused=True)[0] if value.requires_grad else None
 
 
-def _check_finite(loss: Loss, output: Tensor, target: Tensor, what: str) -> None:
-    with given(what):
+def _check_finite(loss: SupervisedLoss, output: Tensor, target: Tensor, what: str) -> None:
+    with prefix_errors(what):
         value, gradient = _value(loss, output, target), _gradient(loss, output, target)
     require_finite({f"{what}: the loss": value, f"{what}: the gradient": gradient})
 

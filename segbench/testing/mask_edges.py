@@ -25,26 +25,20 @@ if TYPE_CHECKING:
 # An interpolated edge is so many pixels wide at most where a mask was resized four times at most.
 WIDEST_EDGE = 3
 
-
 # Fewer edges between two classes prove nothing.
 FEWEST_EDGES = 10
-
 
 # One class may be drawn as a thin line around another; two that seem so, between different pairs, were invented.
 FEWEST_INVENTED = 2
 
-
 # A mask holds no more values; a photograph does.
 MOST_VALUES = 4096
-
 
 # A file that explains so much of what its most frequent class does not is the one that the labels come from.
 EXPLAINED = 0.5
 
-
 # A pixel and those around it, itself first.
 AROUND = ((0, 0), *((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)))
-
 
 # From places in the label map to those in a file of another size, as libraries take nearest neighbours.
 NEAREST: tuple[Callable[[Pixels, int, int], NDArray[Any]], ...] = (

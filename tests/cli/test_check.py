@@ -172,4 +172,4 @@ def test_checks_that_fail_for_one_reason_are_told_together(install_plugin, capsy
     assert code == 1
     assert out.count("NameError") == 1
     assert "  failed: settings_of_the_process_are_left_alone and 21 more\n    NameError: " in out
-    assert "(mine.py, line 3, in build)\n    cure: One reason stands in the way of all of them" in out
+    assert "(mine.py, line 3, in build)\n    cure: All of them fail for this one reason" in out

@@ -124,7 +124,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
     (tmp_path / "spare-part").mkdir()
     (tmp_path / "spare-part" / "thesis.tex").touch()
     assert main(["new", "loss", "spare-part", "--into", str(tmp_path)]) == 2
-    assert "spare-part is there already: remove it, take another name" in capsys.readouterr().err
+    assert "spare-part exists already: remove it, choose another name" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "spare-part").iterdir()] == ["thesis.tex"]
 
 
@@ -144,7 +144,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
         ("loss", "class", "Perhaps 'my-class'?"),
         ("loss", "null", "Perhaps 'my-null'?"),
         ("loss", "-", "cannot be the name"),
-        ("loss", "dice", "the name 'dice' is taken by loss losses/dice: choose another one"),
+        ("loss", "dice", "the name 'dice' is taken by loss losses/dice: choose another"),
         ("loss", "smp", "the name 'smp' is taken by plugin 'smp' of segbench"),
         ("loss", "torch", "the name 'torch' is taken by the installed distribution torch"),
         ("loss", "json", "the name 'json' is taken by the Python module json"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segbench.testing.examples import class_colours, coloured_batch, nearest_class, palette
+from segbench.testing.trial import class_colours, coloured_batch, nearest_class, palette
 
 
 @pytest.mark.parametrize(("classes", "channels"), [(2, 1), (4, 1), (4, 3), (5, 3), (19, 3), (19, 6)])
