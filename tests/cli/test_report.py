@@ -33,7 +33,7 @@ def test_the_default_is_the_first_screen_of_results_in_the_current_folder(result
     assert "50.00 ± -" in captured.out
     assert "failed: tiny / shapes / unet / seed 0: out of memory (plugin smp)" in captured.out
     assert captured.out.endswith(
-        "All tables: segbench report results/tiny --full. What each number means: the same with --explain.\n"
+        "segbench report results/tiny --full prints all tables, --explain what each number means.\n"
     )
     assert captured.err == ""
 

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from segbench.report.numbers import Column, Table, filled, table
-from segbench.stats.verdict import MARGIN
+from segbench.stats.verdict import MARGIN, MOST_SEEDS
 
 from . import tables
 from .layout import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # Verdicts on adversarial training that do not change how its row is read.
 FINE = ("healthy", "unknown")
+PLACEBO = "METHOD~KIND: a placebo, which is METHOD with a discriminator that is broken on purpose."
 
 
 def first_screen(report: Report) -> Document:
@@ -55,7 +56,7 @@ def verdict_in_words(one: Comparison) -> str:
     if one.is_over_images_only:
         return "undecided: one seed cannot decide"
     if judgement.seeds_needed is None:
-        return "undecided: more images are needed"
+        return f"undecided: over {MOST_SEEDS} seeds needed"
     return f"undecided: about {judgement.seeds_needed} seeds needed"
 
 
@@ -66,6 +67,7 @@ def _ranking(group: Group) -> Section:
         conditions=tuple(_conditions(group)),
         tables=tuple(_tables(group, letters)),
         notes=(
+            *([PLACEBO] if any(row.placebo_of for row in group.rows) else []),
             *note_lines(letters),
             *missing_intervals(group.rows),
             *tables.missing_differences(group.comparisons),
@@ -101,10 +103,10 @@ def _differences(compared: list[Comparison]) -> Table:
         Column("difference", tables.difference_text),
         Column("verdict", verdict_in_words),
     ]
-    found = table(columns, compared, "Differences of mIoU in points, with intervals adjusted for all of the ranking")
+    found = table(columns, compared, "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons")
     return found._replace(words=(0, 2))
 
 
 def _where_the_rest_is(report: Report) -> str:
     command = " ".join(["segbench report", *(quote(str(folder)) for folder in report.folders)])
-    return f"All tables: {command} --full. What each number means: the same with --explain."
+    return f"{command} --full prints all tables, --explain what each number means."

@@ -308,7 +308,7 @@ def interval_data(statistics: RowStatistics) -> dict[str, Any] | None:
     if statistics.interval is None:
         return None
     found = {**statistics.interval._asdict(), "level": LEVEL}
-    return {name: found.get(name, getattr(statistics.estimate, name, None)) for name in IntervalData.model_fields}
+    return found | {name: getattr(statistics.estimate, name) for name in IntervalData.model_fields if name not in found}
 
 
 def _tuning(found: Tuning) -> dict[str, Any]:

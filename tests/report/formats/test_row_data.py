@@ -79,6 +79,8 @@ def test_a_row_has_all_that_is_said_of_each_comparison(measured):
     assert twin["verdict"] == "better"
     assert twin["missing"] is None
     assert all(twin[name] is not None for name in ("probability", "p", "sign_flip_p", "smallest_effect", "level"))
+    assert twin["probability_low"] <= twin["probability"] <= twin["probability_high"]
+    assert twin["seeds_needed"] == 3
     assert twin["speed_ratio"]["8"] == {"estimate": 1.0, "low": 1.0, "high": 1.0}
 
 
