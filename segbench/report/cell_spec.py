@@ -1,4 +1,4 @@
-"""What the report reads out of a record's `spec` and start; the only place that knows how it is laid out.
+"""Fields that the report reads from a record's `spec` and start; no other module knows how these are laid out.
 
 The spec of a trained cell is its resolved cell; that of label maps scored from elsewhere says `"scored": true` and has
 no method. Whatever is missing reads as None or as empty.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NEUTRAL_KEYS = frozenset({"threads", "timing", "keep"})
 
 
-# Keys of a method that make its recipe; what it is called, compared with and how many labels it has stand elsewhere.
+# Keys of a method that make its recipe; its name, what it is compared with and its share of labels are no part of it.
 RECIPE_KEYS = (
     "generator",
     "losses",
@@ -78,7 +78,7 @@ def shared_protocol(record: Record) -> dict[str, Any]:
 
 
 def definitions(record: Record) -> dict[str, str]:
-    """Return id and version of the passport of each score; old records name none, and theirs were the first."""
+    """Return id and version of the definition of each score; old records name none, and theirs were the first."""
     if record.definitions or record.scores is None:
         return dict(record.definitions)
     return {name: f"{_id(found)}@1" for name, found in todays_definitions(record.scores).items()}
@@ -132,8 +132,8 @@ def base(record: Record) -> str | None:
 
 
 def is_auxiliary(record: Record) -> bool:
-    """Tell whether the cell only served others: it left a fold out, its method does not ask for its share of labels,
-    or it is a trial of tuning.
+    """Tell whether a cell is auxiliary, which only serves others: it leaves a fold out, its method does not list its
+    share of the labels, or it is a trial of tuning.
 
     Such cells are run for a refiner, for a method with a share of the labels that their own does not list, or to choose
     settings.
@@ -175,15 +175,17 @@ def canonical(value: object) -> str:
 
 
 def differences(values: list[dict[str, Any]]) -> list[str]:
-    """Say, for each of several mappings, in which dotted keys it stands apart from the others.
+    """Say, for each of several mappings, in which dotted keys it differs from the others.
 
     >>> differences([{"budget": {"epochs": 3}}, {"budget": {"steps": 9}}])
     ['budget.epochs=3', 'budget.steps=9']
     """
     flat = [_flatten(value) for value in values]
     keys = sorted({key for leaves in flat for key in leaves})
-    apart = [key for key in keys if len({canonical(leaves.get(key)) for leaves in flat}) > 1]
-    return [", ".join(f"{key}={_text(leaves[key])}" for key in apart if leaves.get(key) is not None) for leaves in flat]
+    differing = [key for key in keys if len({canonical(leaves.get(key)) for leaves in flat}) > 1]
+    return [
+        ", ".join(f"{key}={_text(leaves[key])}" for key in differing if leaves.get(key) is not None) for leaves in flat
+    ]
 
 
 def _id(definition: str) -> str:

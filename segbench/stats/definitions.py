@@ -1,8 +1,8 @@
-"""The passports of all scores: what each of them means, word for word; no other place says it.
+"""The definitions of all scores, word for word: formula, ignored pixels, absent classes, resolution, unit, source.
 
 A confusion matrix is int64 of shape (K, K), `confusion[truth, prediction]` pixels. With tp its diagonal, fn = row sum
 - tp and fp = column sum - tp, the union of a class is tp + fp + fn. A change of what a score means is a new version of
-its passport, and records of different versions are never compared.
+its definition, and records of different versions are never compared.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The paired difference of two methods, and the score of one, with what chance adds to them.
+"""The paired difference of two methods, and the score of one, with their confidence intervals.
 
-Two things are left to chance: the seeds that a method was trained with and the images that it was scored on. They are
+Two things are random: the seeds that a method was trained with and the images that it was scored on. They are
 crossed, so the variance of a mean over n seeds is
 
     SE^2 = V_seed + V_image - V_interaction
@@ -11,9 +11,8 @@ the analysis of variance of a two-way layout with random effects (S. R. Searle, 
 "Variance Components", 1992), with the part of images taken from the bootstrap, since a mean IoU is no mean over images.
 Intervals are the estimate ± t SE with the t of segbench/stats/variance.py. The percentiles of the
 crossed draws themselves will not do: with few seeds they are too narrow by sqrt((n - 1) / n) and by the t quantile, and
-they count the interaction about three times; those of 10,000 resamples also run out after Holm's adjustment.
-
-The sign-flip test over seeds, which knows nothing of images.
+they count the interaction about three times; those of 10,000 resamples also run out after Holm's adjustment. The
+sign-flip test over seeds at the end is shown beside them and knows nothing of images.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean over seeds of one method's score, in [0, 1], and how far chance may have moved it.
+    """A mean over seeds of one method's score, in [0, 1], and how far it may lie from the truth by chance.
 
     `standard_error` is that of both seeds and images, `freedom` its degrees of freedom. With one seed it is that of the
     images alone. Of its square, `seed_variance` is what differs between seeds (None with one), `image_variance` what
@@ -76,8 +75,8 @@ class Estimate:
 class Difference(Estimate):
     """A mean over seeds of score(one) - score(other), in [-1, 1], on the same images and with the same seeds.
 
-    `p` is two-sided, of the t that belongs to the interval; `sign_flip_p` is exact over seeds and knows no images: it
-    stands beside and decides nothing. `probability` is the probability that one beats the other with a seed drawn at
+    `p` is two-sided, of the t that belongs to the interval; `sign_flip_p` is exact over seeds and knows no images: no
+    verdict depends on it. `probability` is the probability that one beats the other with a seed drawn at
     random on images drawn at random, ties half (X. Bouthillier et al., "Accounting for variance in machine learning
     benchmarks", MLSys 2021); `probability_interval` is its 95 % percentile interval.
     """

@@ -1,6 +1,6 @@
-"""Where the difference between two methods lies: in which pixels, in which classes, in which images.
+"""Where the difference between two methods lies: which scores, parts of the pixels, classes and images gain or lose.
 
-The difference of two methods in each score that was counted, with an interval.
+All functions take the counts of both methods by seed and use the seeds that both have.
 """
 
 from __future__ import annotations
@@ -41,6 +41,19 @@ CountedPart = Literal["band", "small"]
 
 # The rarest classes that together hold at most this share of the labelled pixels are called rare.
 RARE_SHARE = 0.1
+
+
+# Evidence is in whole numbers; these are the units in which sums over pixels, and scores of an image, are whole.
+PIXEL_UNIT = 2.0**-24
+
+
+IMAGE_UNIT = 2.0**-40
+
+
+Over = Literal["seeds and images", "images", "seeds"]
+
+
+LOWER_IS_BETTER = frozenset({"ece", "nll", "brier", "hd95"})
 
 
 class Contributions(NamedTuple):
@@ -209,19 +222,6 @@ def _mean_of(draws: Draws, *methods: str) -> tuple[NDArray[np.float64], NDArray[
     """Return the mean over some methods of the observed scores and of those of each draw."""
     places = [draws.methods.index(method) for method in methods]
     return draws.observed[places].mean(axis=0), draws.scores[:, places].mean(axis=1)
-
-
-# Evidence is in whole numbers; these are the units in which sums over pixels, and scores of an image, are whole.
-PIXEL_UNIT = 2.0**-24
-
-
-IMAGE_UNIT = 2.0**-40
-
-
-Over = Literal["seeds and images", "images", "seeds"]
-
-
-LOWER_IS_BETTER = frozenset({"ece", "nll", "brier", "hd95"})
 
 
 @dataclass(frozen=True)

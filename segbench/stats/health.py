@@ -1,37 +1,37 @@
-"""How an adversarial game ended, by written rules over the course of it.
+"""Health of adversarial training: a verdict by fixed rules over the course of a cell.
 
 The rules look at the last third of the points, "the end", unless they say otherwise: means of scores and accuracies,
-medians of gradients, for one spike is no course. The first rule that applies gives the verdict:
+medians of gradients, so that one spike does not decide. The first rule that applies gives the verdict:
 
     verdict      rule
     diverged     a number was not finite at more than NON_FINITE_SHARE of the end's points (an fp16 step that
                  overflows now and then is skipped and does no harm); this rule needs no minimum of points
-    unknown      fewer than MINIMUM_POINTS points, or none at the end that tells anything of critic or samples
-    diverged     the norm of the critic's gradient, or of the adversarial one at the generator's output, is above
-                 GRADIENT_LIMIT; or the gap between real and fake scores, or the critic's loss, is above SCORE_LIMIT
-                 in size and GROWTH times that of the middle third
+    unknown      fewer than MINIMUM_POINTS points, or none at the end that measures discriminator or samples
+    diverged     the norm of the discriminator's gradient, or of the adversarial one at the generator's output, is
+                 above GRADIENT_LIMIT; or the gap between real and fake scores, or the discriminator's loss, is above
+                 SCORE_LIMIT in size and GROWTH times that of the middle third
     collapsed    generated images of a batch differ by less than DIVERSITY_FLOOR, or by less than DIVERSITY_SHARE of
                  what real ones do, or of their own largest distance in the course; or almost all pixels are given one
                  class where the truth has several (class entropy below CLASS_ENTROPY_FLOOR of the truth's); or
-                 predictions are one-hot everywhere (entropy below ENTROPY_FLOOR) while the critic pulls harder than
-                 the truth does
-    saturated    the critic takes more than WON of the reals and of the fakes for what they are: it has won, and what
-                 the generator learns of it is at most how to hide an artefact; or it is at CHANCE and its gradient is
-                 below USELESS_RATIO of the supervised one: it tells nothing. Either way the game stands still
+                 predictions are one-hot everywhere (entropy below ENTROPY_FLOOR) while the adversarial gradient is
+                 larger than the supervised one
+    saturated    the discriminator is right on more than WON of the reals and of the fakes: it has won, and the
+                 generator learns at most how to hide an artefact; or its accuracy is at CHANCE and its gradient below
+                 USELESS_RATIO of the supervised one: it gives no signal
     oscillating  over the last two thirds, the accuracy on reals or on fakes swings between LOW and HIGH, or the score
                  gap between -GAP and +GAP, at least SWINGS times and at one point in ten; looked for at every time
                  scale from pairs of points on, each the mean of two of the scale before, so that the noise of single
                  batches is not taken for it
     healthy      none of these
 
-High confidence alone is no collapse: a network that fits its data well gets there without any critic. A Wasserstein
-critic is meant to win and still has a gradient; read its "saturated" beside its gradient ratio.
+High confidence alone is no collapse: a network that fits its data well gets there without a discriminator. The critic
+of a Wasserstein loss is meant to win and still has a gradient; read its "saturated" beside its gradient ratio.
 
-Where the thresholds come from: gradient norms above 100 are bad and a critic's loss that goes to 0 is a failure in
-S. Chintala et al., "How to train a GAN" (2016); critics that are right in more than 95 % of cases, or at chance with a
-gradient below 1 % of the supervised one, are alarms of practice. The rest are ours, set so that constructed courses of
-each kind are told apart: a distance of 0.01 on pixels in [-1, 1] is about one grey level of 255, 0.001 nats is what a
-pixel with a top probability of 0.9999 has, a score of 100 puts a sigmoid beyond single precision.
+Sources of the thresholds: gradient norms above 100 are bad and a discriminator's loss that goes to 0 is a failure in
+S. Chintala et al., "How to train a GAN" (2016); a discriminator that is right in more than 95 % of cases, or at chance
+with a gradient below 1 % of the supervised one, is an alarm of practice. The rest are ours, set so that constructed
+courses of each kind are distinguished: a distance of 0.01 on pixels in [-1, 1] is about one grey level of 255, 0.001
+nats is what a pixel with a top probability of 0.9999 has, a score of 100 puts a sigmoid beyond single precision.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ LOW, HIGH = 0.2, 0.8
 GAP = 1.0
 
 
-# What tells of the critic or of the samples; the supervised gradient alone tells of neither.
-TELLING = (
+# What measures the discriminator or the samples; the supervised gradient alone measures neither.
+MEASURED = (
     "real_accuracy",
     "fake_accuracy",
     "critic_loss",
@@ -153,8 +153,8 @@ def judge(curve: Sequence[HealthPoint], non_finite: Collection[int] = ()) -> Hea
 def overfit(real: float | None, fake: float | None, validation: float | None) -> float | None:
     """Return the heuristic r_v from mean scores of training reals, fakes and validation reals; None if undefined.
 
-    (real - validation) / (real - fake) is 0 for a critic that knows no training sample from other real ones, and 1 for
-    one that takes these for fakes (T. Karras et al., "Training GANs with limited data", 2020).
+    (real - validation) / (real - fake) is 0 for a discriminator that scores training samples as other real ones, and 1
+    for one that takes the latter for fakes (T. Karras et al., "Training GANs with limited data", 2020).
 
     >>> overfit(real=2.0, fake=-2.0, validation=1.0)
     0.25
@@ -210,19 +210,22 @@ def _first_that_applies(curve: Sequence[HealthPoint], numbers: Numbers) -> Judge
         return "diverged", f"{broken:.0%} of the last third's points hold a number that is not finite"
     if len(curve) < MINIMUM_POINTS:
         points = "1 point is" if len(curve) == 1 else f"{len(curve)} points are"
-        return "unknown", f"{points} too few to judge by; {MINIMUM_POINTS} are needed"
-    if not any(_series(_thirds(curve).end, name) for name in TELLING):
-        return "unknown", "no point of the last third tells anything of the critic or the samples"
+        return "unknown", f"{points} too few for a verdict; {MINIMUM_POINTS} are needed"
+    if not any(_series(_thirds(curve).end, name) for name in MEASURED):
+        return "unknown", "no point of the last third measures the discriminator or the samples"
     rules = (_diverged, _collapsed, _saturated, _oscillating)
     return next((verdict for rule in rules if (verdict := rule(numbers))), ("healthy", _healthy_reason(numbers)))
 
 
 def _diverged(numbers: Numbers) -> Judgement | None:
-    for name, whose in (("critic_gradient", "the critic"), ("adversarial_gradient", "the adversarial loss")):
+    for name, whose in (("critic_gradient", "the discriminator"), ("adversarial_gradient", "the adversarial loss")):
         norm = numbers[name]
         if norm is not None and norm > GRADIENT_LIMIT:
             return "diverged", f"the gradient of {whose} has a norm of {norm:.3g} (limit {GRADIENT_LIMIT:g})"
-    for name, what in (("score_gap", "the gap between real and fake scores"), ("critic_loss", "the critic's loss")):
+    for name, what in (
+        ("score_gap", "the gap between real and fake scores"),
+        ("critic_loss", "the discriminator's loss"),
+    ):
         size, growth = numbers[name], numbers[f"{name}_growth"]
         if size is not None and growth is not None and abs(size) > SCORE_LIMIT and growth >= GROWTH:
             return "diverged", f"{what} is {size:.3g}, {growth:.3g} times what it was a third earlier, and grows on"
@@ -242,7 +245,7 @@ def _collapsed(numbers: Numbers) -> Judgement | None:
     if classes is not None and classes < CLASS_ENTROPY_FLOOR:
         return "collapsed", f"almost all pixels get one class: class entropy is {classes:.2g} of the truth's"
     if entropy is not None and entropy < ENTROPY_FLOOR and ratio is not None and ratio > 1:
-        pull = f"the critic pulls {ratio:.3g} times as hard as the truth"
+        pull = f"the adversarial gradient is {ratio:.3g} times the supervised one"
         return "collapsed", f"predictions are one-hot everywhere ({entropy:.2g} nats) while {pull}"
     return None
 
@@ -254,10 +257,10 @@ def _saturated(numbers: Numbers) -> Judgement | None:
     if real > WON and fake > WON:
         memory = numbers["overfit"]
         known = "" if memory is None else f", overfit heuristic {memory:.2f}"
-        return "saturated", f"the critic has won: right on {real:.0%} of reals and {fake:.0%} of fakes{known}"
+        return "saturated", f"the discriminator has won: right on {real:.0%} of reals and {fake:.0%} of fakes{known}"
     accuracy = (real + fake) / 2
     if CHANCE[0] <= accuracy <= CHANCE[1] and ratio is not None and ratio < USELESS_RATIO:
-        return "saturated", f"the critic tells nothing: accuracy {accuracy:.0%}, gradient ratio {ratio:.2g}"
+        return "saturated", f"the discriminator gives no signal: accuracy {accuracy:.0%}, gradient ratio {ratio:.2g}"
     return None
 
 
@@ -268,7 +271,7 @@ def _oscillating(numbers: Numbers) -> Judgement | None:
         ("score_gap_swings", "score gap between real and fake changed its sign"),
     ):
         if times := numbers[name]:
-            return "oscillating", f"the critic's {what} {times:.0f} times in the last two thirds"
+            return "oscillating", f"the discriminator's {what} {times:.0f} times in the last two thirds"
     return None
 
 
@@ -284,7 +287,8 @@ def _healthy_reason(numbers: Numbers) -> str:
         )
         if (value := numbers[name]) is not None
     ]
-    return f"no rule of trouble applies: {', '.join(known)}" if known else "no rule of trouble applies"
+    rest = f": {', '.join(known)}" if known else ""
+    return f"none of the rules for trouble applies{rest}"
 
 
 def _swing_numbers(points: Sequence[HealthPoint]) -> Numbers:

@@ -1,4 +1,4 @@
-"""How many times as many labels another method would need to reach the same score.
+"""Exchange rates of labels: how many times as many labels another method needs for the same score.
 
 Both methods are trained with several fractions of the labels. The other's mean scores make a curve over log2 of the
 fraction, linear in between, for over few doublings of the data a score grows by about as much with each (J. Hestness et
@@ -7,9 +7,9 @@ regression, which takes the mean of neighbours where more labels gave a lower sc
 and a curve that falls has no answer, or two. Where it is flat the fewest labels are meant. The exchange rate at a
 fraction is where the curve reaches the method's score, divided by that fraction.
 
-Its interval holds each rate at which the difference "score of the method - curve of the other" is not told apart from
-0 by its own interval (segbench/stats/difference.py), one draw of seeds and images serving all fractions and both
-methods; neighbours that were taken together stay so (the idea is that of E. C. Fieller, "Some problems in interval
+Its interval holds each rate at which the difference "score of the method - curve of the other" cannot be distinguished
+from 0 by its own interval (segbench/stats/difference.py). One draw of seeds and images serves all fractions and both
+methods, and neighbours that were averaged stay so (the idea is that of E. C. Fieller, "Some problems in interval
 estimation", 1954). Percentiles of the rate itself would be too narrow with few seeds, and it is infinite in draws in
 which the curve does not reach the score. Beyond the fractions that the other was trained with nothing is known: there a
 rate is only more or less than a bound.
@@ -130,7 +130,7 @@ def _where_reached(score: float, curve: Series, doublings: Series) -> float:
 
 
 def _ends(scores: Draws, averaging: Series, doublings: Series, level: float) -> tuple[float | None, float | None]:
-    """Return the places between which the method's score, the first of `scores`, is not told apart from the curve."""
+    """Return the places between which the score of the method, the first of `scores`, may equal the curve."""
     places, along = _places(doublings)
     drawn = _combined(scores, np.hstack([np.ones((len(places), 1)), -along @ averaging]))
     intervals = np.array([estimate_from_draws(drawn, name).interval(level) for name in drawn.methods])

@@ -1,14 +1,10 @@
 """Scores of a segmentation from the counts of its images; what each means is in `segbench.stats.definitions`.
 
-A confusion matrix is int64 of shape (K, K), `confusion[truth, prediction]` pixels, summed over the whole split, counted
-only where the truth is not ignore_index. A score that is undefined is NaN in the functions that return arrays and None
-in those that return a number.
-
-Scores of boundaries, from what `segbench.store.counts.BoundaryCount` counts by image and class, int64 (n, K, 7).
-
-Scores of how sure a network is, from sums by image: `calibration` (n, 15, 3) and `likelihood` (n, 2) of Counts.
-
-Ratios and means where some values are not defined: NaN in arrays, None as a number.
+In this order: all scores of a split; those of the confusion matrix, int64 (K, K), `confusion[truth, prediction]`
+pixels where the truth is not ignore_index; those of boundaries, from `segbench.store.counts.BoundaryCount`, int64
+(n, K, 7) by image and class; those of calibration, from sums by image, `calibration` (n, 15, 3) and `likelihood`
+(n, 2); ratios and means of values of which some are undefined. An undefined score is NaN in functions that return
+arrays and None in those that return a number.
 """
 
 from __future__ import annotations
@@ -46,9 +42,9 @@ def scores(counts: Counts) -> Scores:
         fwiou=frequency_weighted_iou(total),
         dice=mean_dice(total),
         per_image_miou=per_image_miou(counts.confusion),
-        **_of_boundaries(counts),
-        **_of_calibration(counts),
-        **_of_surfaces(counts),
+        **_boundary_scores(counts),
+        **_calibration_scores(counts),
+        **_surface_scores(counts),
     )
 
 
@@ -62,13 +58,13 @@ def per_class(counts: Counts) -> PerClass:
     )
 
 
-def _of_boundaries(counts: Counts) -> dict[str, float | None]:
+def _boundary_scores(counts: Counts) -> dict[str, float | None]:
     if counts.boundary is None:
         return {}
     return {"boundary_iou": mean(boundary_iou(counts.boundary)), "boundary_f1": mean(boundary_f1(counts.boundary))}
 
 
-def _of_calibration(counts: Counts) -> dict[str, float | None]:
+def _calibration_scores(counts: Counts) -> dict[str, float | None]:
     if counts.calibration is None or counts.likelihood is None:
         return {}
     pixels = float(counts.confusion.sum())
@@ -79,7 +75,7 @@ def _of_calibration(counts: Counts) -> dict[str, float | None]:
     }
 
 
-def _of_surfaces(counts: Counts) -> dict[str, float | None]:
+def _surface_scores(counts: Counts) -> dict[str, float | None]:
     if counts.surface is None:
         return {}
     hd95, share = surface_scores(counts.surface).T
@@ -88,7 +84,7 @@ def _of_surfaces(counts: Counts) -> dict[str, float | None]:
 
 def iou(confusion: Confusion) -> PerClassArray:
     """Return the IoU of each class (iou/union), shape (K,)."""
-    hits, union = _hits_and_union(_checked(confusion))
+    hits, union = _hits_and_union(_check(confusion))
     return ratio(hits, union)
 
 
@@ -104,7 +100,7 @@ def per_image_miou(confusion: Confusion) -> float | None:
 
 def dice(confusion: Confusion) -> PerClassArray:
     """Return the Dice coefficient of each class (dice/union), shape (K,); it is 2 IoU / (1 + IoU)."""
-    hits, union = _hits_and_union(_checked(confusion))
+    hits, union = _hits_and_union(_check(confusion))
     return ratio(2 * hits, union + hits)
 
 
@@ -115,25 +111,25 @@ def mean_dice(confusion: Confusion) -> float | None:
 
 def pixel_accuracy(confusion: Confusion) -> float | None:
     """Return the share of pixels that are right (pixel_accuracy)."""
-    return mean(ratio(np.trace(_checked(confusion)), confusion.sum()))
+    return mean(ratio(np.trace(_check(confusion)), confusion.sum()))
 
 
 def mean_accuracy(confusion: Confusion) -> float | None:
     """Return the mean, over the classes in the truth, of the share of a class's pixels found (mean_accuracy/truth)."""
-    counts = _checked(confusion)
+    counts = _check(confusion)
     return mean(ratio(np.diag(counts), counts.sum(axis=1)))
 
 
 def frequency_weighted_iou(confusion: Confusion) -> float | None:
     """Return the mean IoU weighted by the pixels of each class in the truth (fwiou)."""
-    pixels = _checked(confusion).sum(axis=1)
+    pixels = _check(confusion).sum(axis=1)
     if pixels.sum() == 0:
         return None
     return float(np.dot(pixels / pixels.sum(), np.nan_to_num(iou(confusion))))
 
 
-def _checked(confusion: Confusion) -> Confusion:
-    """Check the form, which only a mistake in segbench itself could break."""
+def _check(confusion: Confusion) -> Confusion:
+    """Return the matrix if its form is right, which only a mistake in segbench itself could break."""
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1] or confusion.dtype != np.int64:
         raise ValueError(f"a confusion matrix is (K, K) int64, not {confusion.shape} {confusion.dtype}")
     return confusion

@@ -1,7 +1,4 @@
-"""One quantity over several seeds.
-
-Intervals around estimates.
-"""
+"""Mean and standard deviation of a quantity over seeds, and the type of an interval; free of numpy."""
 
 from __future__ import annotations
 

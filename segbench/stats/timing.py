@@ -1,4 +1,4 @@
-"""How sure a measured speed is, and the ratio of two that were measured in turn.
+"""Confidence intervals of measured speeds, and of the ratio of two methods whose blocks were interleaved.
 
 Everything is done on logarithms: speeds are positive, disturbances multiply them, and the interval of A / B is then the
 inverse of that of B / A.
@@ -38,7 +38,7 @@ _LEAST_FREEDOM = 3
 
 
 class Ratio(NamedTuple):
-    """How many times as fast one rival is as another, and the bounds of its confidence interval."""
+    """How many times as fast one method is as another, and the bounds of its confidence interval."""
 
     estimate: float
     low: float
@@ -51,7 +51,7 @@ class Ratio(NamedTuple):
 
 
 def throughput_interval(blocks: Sequence[float], level: float = 0.95) -> Interval | None:
-    """Return the confidence interval of a rival's images a second from those of its blocks, in order; None below 3.
+    """Return the confidence interval of a method's images a second from those of its blocks, in order; None below 3.
 
     A t interval of the mean logarithm. Clocks, heat and other load change slowly, so neighbouring blocks resemble one
     another and n of them tell less than n independent ones (`effective_number`); with neighbours correlated by 0.6, the
@@ -74,10 +74,10 @@ def throughput_interval(blocks: Sequence[float], level: float = 0.95) -> Interva
 
 
 def ratio(one: Sequence[float], other: Sequence[float], level: float = 0.95) -> Ratio | None:
-    """Return one / other of two rivals' images a second, from blocks dealt in turn; None with fewer than 2 rounds.
+    """Return one / other of two methods' images a second, from interleaved blocks; None with fewer than 2 rounds.
 
     The estimate is the geometric mean of the ratios of each round, the interval a t interval of their logarithms. What
-    slows both rivals of a round falls out, and with it what makes neighbouring blocks alike; rounds count as
+    slows both methods of a round falls out, and with it what makes neighbouring blocks alike; rounds count as
     independent. Blocks of rounds that only one of the two took part in are left out. Speeds are above 0.
 
     >>> found = ratio([200.0, 180.0, 220.0], [100.0, 90.0, 110.0])

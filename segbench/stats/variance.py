@@ -1,7 +1,4 @@
-"""Variance components of a mean over crossed seeds and images.
-
-Student's t distribution.
-"""
+"""Variance components of a mean over crossed seeds and images, and the t quantiles of its intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# A p below this is told no further: smaller ones are beyond the quantiles of t.
+# The smallest p that is worked out: below it are no quantiles of t.
 NEGLIGIBLE = 1e-200
 
 
@@ -124,8 +121,8 @@ def components(observed: NDArray[np.float64], drawn: NDArray[np.float64], weight
     freedom = image_freedom(weights)
     if seeds == 1:
         return Components(seeds, freedom, None, image, 0.0)
-    apart = float((drawn - observed).var(axis=1, ddof=1).mean()) * correction
-    return Components(seeds, freedom, float(observed.var(ddof=1)) / seeds, image, apart / seeds)
+    interaction = float((drawn - observed).var(axis=1, ddof=1).mean()) * correction
+    return Components(seeds, freedom, float(observed.var(ddof=1)) / seeds, image, interaction / seeds)
 
 
 def image_freedom(weights: NDArray[np.float64]) -> float:

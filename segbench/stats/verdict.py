@@ -1,10 +1,8 @@
-"""Whether a method is better, worse or as good as another, or whether this cannot be told.
+"""Verdicts on differences between methods: better, worse, equivalent or undecided, for a family of them at once.
 
-Ranks that chance does not make.
-
-Holm's adjustment for a family of comparisons.
-
-What a design can see, and how many seeds would settle a question.
+A family are the differences that are judged together. Holm's adjustment keeps the chance of any false "better" or
+"worse" among them below 1 - level. Tiers of a ranking are verdicts on all its pairs. For planning: the smallest
+difference that a design detects, and the number of seeds that would decide a question.
 """
 
 from __future__ import annotations
@@ -30,8 +28,19 @@ if TYPE_CHECKING:
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 
 
+Name = TypeVar("Name", bound="Hashable")
+
+
 # Half an mIoU point: training again with other seeds moves scores by as much.
 MARGIN = 0.005
+
+
+# The probability with which an effect of the smallest size is found.
+POWER = 0.8
+
+
+# Nobody trains more than this many seeds in all; where they do not suffice, more images are the way.
+MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -87,40 +96,6 @@ def _verdict(interval: Interval, margin: float) -> Verdict:
     return "worse" if interval.high < 0 else "undecided"
 
 
-def tiers(
-    evidence: Evidence, *, margin: float = MARGIN, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, int]:
-    """Return the tier of each method, best mean score first; 1 is the best tier.
-
-    All pairs are judged as one family. From the best method down, a method that is worse than the first of the current
-    tier starts the next one; so methods of one tier were not told apart from its first, which is not to say that they
-    are as good. StatisticsError as `crossed_draws`.
-    """
-    return tiers_from_draws(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
-
-
-def tiers_from_draws(draws: Draws, *, margin: float = MARGIN, level: float = 0.95) -> dict[str, int]:
-    """Return what `tiers` does, from draws made once for intervals and tiers."""
-    means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
-    ranking = sorted(means, key=lambda method: (-means[method], method))
-    pairs = {pair: difference_from_draws(draws, *pair) for pair in combinations(ranking, 2)}
-    verdicts = {pair: found.verdict for pair, found in judge(pairs, margin=margin, level=level).items()}
-    return _walk(ranking, verdicts)
-
-
-def _walk(ranking: list[str], verdicts: Mapping[tuple[str, str], Verdict]) -> dict[str, int]:
-    """Return the tiers of a ranking from the verdicts on (higher, lower) pairs."""
-    first, found = ranking[0], {ranking[0]: 1}
-    for method in ranking[1:]:
-        is_worse = verdicts[first, method] == "better"
-        found[method] = found[first] + is_worse
-        first = method if is_worse else first
-    return found
-
-
-Name = TypeVar("Name", bound="Hashable")
-
-
 def holm_levels(p: Mapping[Name, float], level: float = 0.95) -> dict[Name, float]:
     """Return the confidence level of each comparison's interval, from their p values in [0, 1].
 
@@ -143,12 +118,35 @@ def holm_levels(p: Mapping[Name, float], level: float = 0.95) -> dict[Name, floa
     return {name: levels[value] for name, value in p.items()}
 
 
-# The probability with which an effect of the smallest size is found.
-POWER = 0.8
+def tiers(
+    evidence: Evidence, *, margin: float = MARGIN, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, int]:
+    """Return the tier of each method, best mean score first; 1 is the best tier.
+
+    All pairs are judged as one family. From the best method down, a method that is worse than the first of the current
+    tier starts the next one. Methods in one tier do not differ significantly from its first, which does not mean that
+    they are equivalent. StatisticsError as `crossed_draws`.
+    """
+    return tiers_from_draws(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
 
 
-# Nobody trains more than this many seeds in all; where they do not suffice, more images are the way.
-MOST_SEEDS = 100
+def tiers_from_draws(draws: Draws, *, margin: float = MARGIN, level: float = 0.95) -> dict[str, int]:
+    """Return what `tiers` does, from draws made once for intervals and tiers."""
+    means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
+    ranking = sorted(means, key=lambda method: (-means[method], method))
+    pairs = {pair: difference_from_draws(draws, *pair) for pair in combinations(ranking, 2)}
+    verdicts = {pair: found.verdict for pair, found in judge(pairs, margin=margin, level=level).items()}
+    return _walk_down(ranking, verdicts)
+
+
+def _walk_down(ranking: list[str], verdicts: Mapping[tuple[str, str], Verdict]) -> dict[str, int]:
+    """Return the tiers of a ranking from the verdicts on (higher, lower) pairs."""
+    first, found = ranking[0], {ranking[0]: 1}
+    for method in ranking[1:]:
+        is_worse = verdicts[first, method] == "better"
+        found[method] = found[first] + is_worse
+        first = method if is_worse else first
+    return found
 
 
 class Question(NamedTuple):
@@ -171,17 +169,22 @@ def smallest_effect(found: Components, level: float, power: float = POWER) -> fl
 
 
 def seeds_needed(question: Question, found: Components) -> int | None:
-    """Return how many seeds in all would settle a question if the estimate and its variances stayed.
+    """Return how many seeds in all would decide a question if the estimate and its variances stayed the same.
 
-    Settled is what leaves 0 outside the interval or the interval inside the margin. The present number if it is settled
-    already; None if 100 do not suffice, or if one seed tells nothing of how seeds differ.
+    A question is decided if 0 lies outside the interval or the interval inside the margin. The present number if it is
+    decided already; None if 100 do not suffice, or with one seed, which says nothing about how seeds differ.
     """
     if found.seed is None:
         return None
     for seeds in range(found.seeds, max(found.seeds, MOST_SEEDS) + 1):
-        if _is_settled(question, found.with_seeds(seeds)):
+        if _is_decided(question, found.with_seeds(seeds)):
             return seeds
     return None
+
+
+def _is_decided(question: Question, found: Components) -> bool:
+    reach = found.critical((1 - question.level) / 2) * found.standard_error
+    return reach < abs(question.estimate) or abs(question.estimate) + reach <= question.margin
 
 
 def seeds_for(effect: float, difference_sd: float, level: float, power: float = POWER) -> int | None:
@@ -201,8 +204,3 @@ def seeds_for(effect: float, difference_sd: float, level: float, power: float = 
 def of_seeds_alone(seeds: int, difference_sd: float) -> Components:
     """Return the components of a mean over seeds, 2 or more, that all images show alike."""
     return Components(seeds, 1.0, difference_sd**2 / seeds, 0.0, 0.0)
-
-
-def _is_settled(question: Question, found: Components) -> bool:
-    reach = found.critical((1 - question.level) / 2) * found.standard_error
-    return reach < abs(question.estimate) or abs(question.estimate) + reach <= question.margin

@@ -34,7 +34,7 @@ def test_a_game_without_trouble_is_healthy_and_says_by_which_numbers():
     health = judge(course())
     assert health.verdict == "healthy"
     assert health.reason == (
-        "no rule of trouble applies: accuracy on reals 0.8, accuracy on fakes 0.8, gradient ratio 0.1"
+        "none of the rules for trouble applies: accuracy on reals 0.8, accuracy on fakes 0.8, gradient ratio 0.1"
     )
     assert health.numbers["score_gap"] == 2
     assert health.numbers["points"] == 9
@@ -60,7 +60,7 @@ def test_only_the_last_third_decides_who_has_won():
 
 def test_the_reason_of_a_won_game_tells_how_much_the_critic_learned_by_heart():
     health = judge(course(real_accuracy=1.0, fake_accuracy=0.98, validation=0.0))
-    assert health.reason == "the critic has won: right on 100% of reals and 98% of fakes, overfit heuristic 0.50"
+    assert health.reason == "the discriminator has won: right on 100% of reals and 98% of fakes, overfit heuristic 0.50"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_scores_that_grow_without_bound_are_divergence(fake, expected):
 def test_a_critic_loss_that_falls_without_bound_is_divergence():
     health = judge(course(critic_loss=[-1.0, -100.0, -1000.0]))
     assert health.verdict == "diverged"
-    assert health.reason == "the critic's loss is -1e+03, 10 times what it was a third earlier, and grows on"
+    assert health.reason == "the discriminator's loss is -1e+03, 10 times what it was a third earlier, and grows on"
 
 
 def test_numbers_that_are_not_finite_are_divergence():
@@ -192,7 +192,7 @@ def test_too_few_points_are_not_judged():
     assert judge(course(points=MINIMUM_POINTS)).verdict == "healthy"
     assert judge([]) == Health(
         verdict="unknown",
-        reason=f"0 points are too few to judge by; {MINIMUM_POINTS} are needed",
+        reason=f"0 points are too few for a verdict; {MINIMUM_POINTS} are needed",
         numbers=judge([]).numbers,
         curve=[],
     )
