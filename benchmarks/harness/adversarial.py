@@ -4,7 +4,7 @@
 
 Same job for all: U-Net ResNet-18 against PatchGAN-70 on image and label field, crops 192x256, batch 8, AdamW 1e-3 and
 Adam 2e-4, cross-entropy plus the non-saturating loss. DIR holds images/, masks/ and splits/ of CamVid; without it all
-train on one batch of noise. The rivals:
+train on one batch of noise. The candidates:
 
 - `segbench`: its training loop with a recipe's defaults (straight-through encoding, void masked, health observed)
 - `two-pass`: the generator runs without gradient for the discriminator's step and again for its own, which fills the
@@ -15,8 +15,8 @@ train on one batch of noise. The rivals:
 - `unobserved`, `observed`: segbench that observes the game's health never, and at every step; the ratio of the two is
   scaled down to how often segbench observes, which tells more than the difference of one step in ten
 
-Each rival has a process of its own; blocks are dealt in turn, and the first 10 steps of a block are not counted. Of the
-counted steps `segbench` observes the first, every tenth and the last, so take no fewer than 20.
+Each candidate has a process of its own; blocks are interleaved, and the first 10 steps of a block are not counted. Of
+the counted steps `segbench` observes the first, every tenth and the last, so take no fewer than 20.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from interleaving import add_flags, deal, print_facts, ratios, spread
+from interleaving import add_flags, measure_interleaved, print_facts, ratios, spread
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 from unet_job import (
     BATCH,
@@ -92,7 +92,7 @@ def batches(options: argparse.Namespace) -> tuple[BatchSource, BatchSource]:
 
 
 def patchgan(options: argparse.Namespace) -> torch.nn.Module:
-    """Build the discriminator that all rivals train."""
+    """Build the discriminator that all candidates train."""
     torch.manual_seed(1)
     vocabulary = {**VOCABULARY, "in_channels": discriminator_channels(MAPPING.maps, 3, MAPPING.form), "size": CROP}
     discriminator = build(load_registry().find("discriminator", "gan/patchgan"), vocabulary, {"receptive_field": 70})
@@ -215,7 +215,7 @@ class TwoPassFp32(TwoPass):
         super().__init__(argparse.Namespace(**{**vars(options), "precision": "fp32", "channels_last": False}))
 
 
-RIVALS = {
+CANDIDATES = {
     "segbench": Ours,
     "two-pass": TwoPass,
     "two-pass fp32": TwoPassFp32,
@@ -231,10 +231,10 @@ def main() -> None:
     parser.add_argument("--camvid", type=Path)
     add_flags(parser)
     options = parser.parse_args()
-    rivals = dict(RIVALS)
+    candidates = dict(CANDIDATES)
     if options.precision == "fp32" and not options.channels_last:
-        del rivals["two-pass fp32"]
-    seconds, _ = deal(rivals, options)
+        del candidates["two-pass fp32"]
+    seconds, _ = measure_interleaved(candidates, options)
     print_facts(options)
     print(f"segbench / two-pass: {spread(ratios(seconds['segbench'], seconds['two-pass']))}, goal at most 0.92")
     if "two-pass fp32" in seconds:

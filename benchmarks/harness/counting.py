@@ -1,6 +1,6 @@
 """How fast counting is beside torchmetrics: label maps to confusion matrix, and logits to confusion matrix.
 
-Both count one 360x480 image with 11 classes and void on the CPU, in one process, in blocks dealt in turn (A B A B), so
+Both count one 360x480 image with 11 classes and void on the CPU, in one process, in interleaved blocks (A B A B), so
 that what disturbs the machine disturbs both. A ratio is the median over the rounds; below 1, segbench is faster.
 
     python benchmarks/harness/counting.py [--rounds 30] [--threads N]
@@ -105,7 +105,7 @@ def update(prediction: torch.Tensor, truth: torch.Tensor) -> Callable[[], object
 
 
 def compete(contest: Contest, rounds: int) -> None:
-    """Deal blocks to both sides in turn and print the medians."""
+    """Run blocks of both sides interleaved and print the medians."""
     block(contest.ours), block(contest.theirs)  # warm-up
     pairs = [(block(contest.ours), block(contest.theirs)) for _ in range(rounds)]
     ratios = sorted(ours / theirs for ours, theirs in pairs)

@@ -1,4 +1,4 @@
-"""Rivals in processes of their own, dealt blocks of the same work in turn, so that what disturbs one disturbs all."""
+"""Candidates in processes of their own, measured in interleaved blocks, so that what disturbs one disturbs all."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 
-class Rival(Protocol):
-    """One way to do the job; it lives in one process and keeps what it has learnt from block to block."""
+class Candidate(Protocol):
+    """One way to do the job; it runs in one process and keeps its state from block to block."""
 
     def block(self, steps: int) -> float:
         """Do so many steps after a warm-up that is not counted; return the figure that is compared."""
 
     def result(self) -> object:
-        """Return what is to be known at the end."""
+        """Return what is reported at the end."""
 
 
-def deal(
-    rivals: Mapping[str, Callable[[argparse.Namespace], Rival]], options: argparse.Namespace
+def measure_interleaved(
+    candidates: Mapping[str, Callable[[argparse.Namespace], Candidate]], options: argparse.Namespace
 ) -> tuple[dict[str, list[float]], dict[str, object]]:
-    """Return the figures of each rival, one a round, and its result; `options` has `rounds` and `steps`."""
+    """Return the figures of each candidate, one a round, and its result; `options` has `rounds` and `steps`."""
     context = multiprocessing.get_context("spawn")
-    figures = {name: [] for name in rivals}
-    with ExitStack() as stack:  # closed pipes end the rivals, also where one of them failed
+    figures = {name: [] for name in candidates}
+    with ExitStack() as stack:  # closed pipes end the candidates, also where one of them failed
         connections = {}
-        for name, make in rivals.items():
+        for name, make in candidates.items():
             ours, theirs = context.Pipe()
             connections[name] = stack.enter_context(ours)
             with theirs:
@@ -50,19 +50,19 @@ def deal(
     return figures, results
 
 
-def serve(make: Callable[[argparse.Namespace], Rival], options: argparse.Namespace, connection: Connection) -> None:
-    """Run blocks as they are asked for, then tell the result."""
-    rival = make(options)
+def serve(make: Callable[[argparse.Namespace], Candidate], options: argparse.Namespace, connection: Connection) -> None:
+    """Run blocks as they are asked for, then send the result."""
+    candidate = make(options)
     while (steps := connection.recv()) is not None:
-        connection.send(rival.block(steps))
-    connection.send(rival.result())
+        connection.send(candidate.block(steps))
+    connection.send(candidate.result())
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags that all such scripts share."""
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
     parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--rounds", type=int, default=3, help="blocks of each rival")
+    parser.add_argument("--rounds", type=int, default=3, help="blocks of each candidate")
     parser.add_argument("--steps", type=int, default=20, help="counted steps of a block")
 
 
@@ -75,7 +75,7 @@ def print_facts(options: argparse.Namespace) -> None:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Return the ratios of two rivals' figures, one a round."""
+    """Return the ratios of two candidates' figures, one a round."""
     return [one / other for one, other in zip(ours, theirs, strict=True)]
 
 

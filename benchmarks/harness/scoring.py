@@ -3,7 +3,7 @@
     python benchmarks/harness/scoring.py --camvid DIR [--images 8] [--rounds 5] [--threads N] [--channels-last]
 
 The network is a U-Net ResNet-18 on whole images of 360x480 with 11 classes. All three run in one process, an evaluation
-of the same images each, dealt in turn. What is compared are CPU seconds, which other processes disturb least, and a
+of the same images each, interleaved. What is compared are CPU seconds, which other processes disturb least, and a
 ratio is the median over the rounds. The bar: all counts at most 1.15 times confusion alone. What the small objects of
 the truth cost, which is the same for every network, is printed beside.
 """
@@ -82,11 +82,11 @@ def jobs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     }
 
 
-def measured(rivals: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of each rival in each round, after one that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+def measured(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the CPU seconds of each candidate in each round, after one that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(1 + rounds):
-        for name, job in rivals.items():
+        for name, job in candidates.items():
             started = time.process_time()
             job()
             seconds[name].append(time.process_time() - started)

@@ -2,7 +2,7 @@
 
     python benchmarks/harness/start_up.py [--rounds 7]
 
-Processes of the rivals are started in turn; the medians of wall time are compared.
+Processes of the candidates are started in turn; the medians of wall time are compared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-RIVALS = {
+CANDIDATES = {
     "import torch": ["-c", "import torch"],
     "segbench --help": ["-m", "segbench", "--help"],
     "segbench list": ["-m", "segbench", "list"],
@@ -32,9 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    times: dict[str, list[float]] = {name: [] for name in RIVALS}
+    times: dict[str, list[float]] = {name: [] for name in CANDIDATES}
     for _ in range(rounds):
-        for name, arguments in RIVALS.items():
+        for name, arguments in CANDIDATES.items():
             times[name].append(seconds(arguments))
     medians = {name: statistics.median(values) for name, values in times.items()}
     for name, median in medians.items():

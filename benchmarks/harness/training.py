@@ -5,7 +5,7 @@
 Same job for all: U-Net ResNet-18, CamVid, crops 192x256, batch 8, AdamW 1e-3. DIR holds images/, masks/ and splits/.
 `limit` shares segbench's precision, memory format and allocator setting and steps on fixed tensors; `plain` is what one
 writes in an afternoon: DataLoader with two workers, PIL, torchvision v2, fp32, torchmetrics on training predictions.
-Each rival has a process of its own; blocks are dealt in turn, and the first 10 steps of a block are not counted.
+Each candidate has a process of its own; blocks are interleaved, and the first 10 steps of a block are not counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from interleaving import add_flags, deal, print_facts, ratios, spread
+from interleaving import add_flags, measure_interleaved, print_facts, ratios, spread
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
@@ -170,7 +170,7 @@ class Ours:
         return validation_miou(self.network, resident(self.dataset, "test"), protocol_of(self.options), self.dataset)
 
 
-RIVALS = {"limit": Limit, "plain": Plain, "segbench": Ours}
+CANDIDATES = {"limit": Limit, "plain": Plain, "segbench": Ours}
 
 
 def main() -> None:
@@ -180,13 +180,13 @@ def main() -> None:
     add_flags(parser)
     parser.add_argument("--speed-only", action="store_true", help="leave out the mIoU")
     options = parser.parse_args()
-    rates, mious = deal(RIVALS, options)
+    rates, mious = measure_interleaved(CANDIDATES, options)
     print_facts(options)
     for name, values in rates.items():
         blocks = ", ".join(f"{value:.2f}" for value in values)
         print(f"{name:9} {statistics.median(values):7.2f} images/s (blocks: {blocks}), test mIoU {mious[name]:.4f}")
-    for rival in ("limit", "plain"):
-        print(f"segbench / {rival}: {spread(ratios(rates['segbench'], rates[rival]))}")
+    for other in ("limit", "plain"):
+        print(f"segbench / {other}: {spread(ratios(rates['segbench'], rates[other]))}")
 
 
 if __name__ == "__main__":

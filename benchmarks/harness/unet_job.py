@@ -1,4 +1,4 @@
-"""The job that rivals of training share: a U-Net ResNet-18 on 192x256 crops of CamVid, batch 8, AdamW 1e-3."""
+"""The job that candidates of training share: a U-Net ResNet-18 on 192x256 crops of CamVid, batch 8, AdamW 1e-3."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAPPING = GeneratorMapping("image -> labels", FieldForm(CLASSES, IGNORE, [(0, 0,
 
 
 def unet() -> torch.nn.Module:
-    """Build the network that all rivals train."""
+    """Build the network that all candidates train."""
     torch.manual_seed(0)
     return smp.Unet("resnet18", encoder_weights=None, classes=CLASSES)
 

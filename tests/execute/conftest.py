@@ -66,6 +66,14 @@ def broken_plugin(install_plugin):
     return install_plugin.folder / "broken_plugin"
 
 
+def is_alive(pid):
+    """Tell whether a process runs; one that ended and is not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 @pytest.fixture
 def until():
     """Wait until a condition holds; fail if it does not in good time."""

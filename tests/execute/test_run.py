@@ -18,20 +18,9 @@ from segbench.execute.progress import NoProgress
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
 
+from .conftest import is_alive
+
 PROGRAM = Path(__file__).parent / "functions" / "run_functions.py"
-
-
-class Diary(NoProgress):
-    """A listener that remembers."""
-
-    def __init__(self):
-        self.lines = []
-
-    def ended(self, activity, cell, status, failure):
-        self.lines.append((activity, cell.method.name, status))
-
-    def notice(self, message):
-        self.lines.append(message)
 
 
 def ran(results):
@@ -295,8 +284,7 @@ def test_a_cell_that_another_run_has_claimed_is_waited_for_and_its_record_counts
     other = program("slow")
     while not ran(tmp_path):
         assert other.poll() is None
-    diary = Diary()
-    summary = run_all(make_cells(["slow", "plain"]), tmp_path, workers=workers, listener=diary)
+    summary = run_all(make_cells(["slow", "plain"]), tmp_path, workers=workers)
     assert statuses(summary) == {"slow": "ok", "plain": "ok"}
     assert len(ran(tmp_path)) == 2
 
@@ -315,15 +303,17 @@ def test_a_failure_of_another_run_meanwhile_counts_and_one_from_before_does_not(
     folder, key = ResultsFolder(tmp_path, "bench"), cells[0].key
     failed, mine = folder.read(key), acquire(folder, key)
 
-    class OtherRun(Diary):
+    class OtherRun(NoProgress):
+        notices = ()
+
         def notice(self, message):
-            super().notice(message)
+            self.notices += (message,)
             folder.write(failed)
             mine.release()
 
-    diary = OtherRun()
-    assert statuses(run_all(cells, tmp_path, workers=workers, listener=diary)) == {"fails-once": "failed"}
-    assert diary.lines[1] == "another run works on some of these cells; their records will count here"
+    other = OtherRun()
+    assert statuses(run_all(cells, tmp_path, workers=workers, listener=other)) == {"fails-once": "failed"}
+    assert other.notices == ("another run works on some of these cells; their records will count here",)
     assert len(ran(tmp_path)) == 1
 
 
@@ -354,13 +344,6 @@ def test_a_killed_run_leaves_no_worker_and_the_next_one_goes_on(tmp_path, progra
     worker = int((tmp_path / "bench" / "ran").read_text().split()[1])
     run.kill()
     run.wait()
-    until(lambda: not _lives(worker))
+    until(lambda: not is_alive(worker))
     assert ResultsFolder(tmp_path, "bench").records() == []
     assert statuses(run_all(make_cells(["stubborn"]), tmp_path, workers=workers)) == {"stubborn": "ok"}
-
-
-def _lives(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -15,6 +15,8 @@ from segbench.errors import DataError, SegbenchError
 from segbench.execute.worker import cause_of
 from segbench.execute.workers import Failed, Finished, Limits
 
+from .conftest import is_alive
+
 
 def test_a_result_comes_back(outcome_of):
     assert outcome_of("echo", {"a": [1, 2]}) == Finished({"a": [1, 2]})
@@ -128,19 +130,12 @@ def test_a_worker_and_its_children_die_with_a_killed_parent(tmp_path, until):
         try:
             worker = int(parent.stdout.readline())
             child = int(until(lambda: _content(tmp_path / "work" / "child")))
-            assert _lives(worker)
-            assert _lives(child)
+            assert is_alive(worker)
+            assert is_alive(child)
         finally:
             parent.kill()
-    until(lambda: not _lives(worker) and not _lives(child))
+    until(lambda: not is_alive(worker) and not is_alive(child))
 
 
 def _content(file):
     return file.read_text() if file.exists() else ""
-
-
-def _lives(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

@@ -1,7 +1,4 @@
-"""Worker processes, from outside: how their ends are explained, and what they may use.
-
-How a worker can end.
-"""
+"""Worker processes, from outside: how their ends are explained, and what they may use."""
 
 from __future__ import annotations
 
@@ -15,7 +12,8 @@ import pytest
 
 from segbench.execute.forkserver import modules_to_preload
 from segbench.execute.workers import Died, Finished, Limits, TimedOut, cause_of_death
-from segbench.store.process import find_process
+
+from .conftest import is_alive
 
 MEGABYTE = 10**6
 
@@ -60,15 +58,10 @@ def test_what_a_worker_has_started_ends_with_it(outcome_of, until):
     until(lambda: not Path(f"/proc/{outcome.result}").exists())
 
 
-def lives(pid):
-    found = find_process(pid)
-    return found is not None and found.is_alive
-
-
 @pytest.mark.parametrize("function", ["leaves_a_session", "leaves_an_orphan"])
 def test_what_a_worker_has_started_ends_with_it_also_outside_of_its_group(outcome_of, until, function):
     child = outcome_of(function).result
-    until(lambda: not lives(child))
+    until(lambda: not is_alive(child))
     [(_, fields)] = outcome_of.events
     assert fields["message"].startswith(f"the cell left a process running, now killed: {sys.executable} -c import time")
 
@@ -77,7 +70,7 @@ def test_what_a_worker_has_started_ends_with_it_also_outside_of_its_group(outcom
 def test_what_a_worker_has_started_ends_with_it_also_when_it_crashes_or_is_killed(outcome_of, tmp_path, until, limit):
     function = "leaves_a_session_and_hangs" if limit else "crashes_and_leaves_a_session"
     assert not isinstance(outcome_of(function, **limit), Finished)
-    until(lambda: not lives(int((tmp_path / "work" / "child").read_text())))
+    until(lambda: not is_alive(int((tmp_path / "work" / "child").read_text())))
 
 
 def test_what_others_have_started_is_left_alone(workers, outcome_of, tmp_path, until):
@@ -86,11 +79,11 @@ def test_what_others_have_started_is_left_alone(workers, outcome_of, tmp_path, u
         file = tmp_path / "beside" / "child"
         its = int(until(lambda: file.exists() and file.read_text()))
         outcome_of("crashes_and_leaves_a_session")
-        assert lives(mine.pid)
-        assert lives(its)
+        assert is_alive(mine.pid)
+        assert is_alive(its)
         beside.end()
-        until(lambda: not lives(its))
-        assert lives(mine.pid)
+        until(lambda: not is_alive(its))
+        assert is_alive(mine.pid)
         mine.communicate(b"\n")
 
 

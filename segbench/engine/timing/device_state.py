@@ -1,9 +1,7 @@
-"""What else could explain a time: the clock, temperature and company of a device, and the load of the machine.
+"""The state of a device while it times: clock, temperature, other processes, energy, and the load of the machine.
 
-NVIDIA's management library (NVML) tells of CUDA devices. It is reached through nvidia-ml-py, the extra "nvml"; without
-it, and where the device does not tell, readings are None.
-
-The energy of inference as the device counts it.
+NVIDIA's management library (NVML) reads CUDA devices. It is reached through nvidia-ml-py, the extra "nvml"; without it,
+and where the device does not support a reading, readings are None.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import torch
 
 from segbench.store.record import DeviceState, Energy
 
-from .measurement import queued_block
+from .measurement import queue_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +24,8 @@ if TYPE_CHECKING:
 
 Reading = TypeVar("Reading")
 
-
+# The counter of energy moves several times a second at best, so a short window would mostly measure when it moves.
+WINDOW_SECONDS = 30.0
 # The bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h), which slow the clock or let it idle.
 THROTTLE_REASONS = {
     0x001: "gpu idle",
@@ -51,29 +50,29 @@ class Nvml:
 
     def clock_mhz(self) -> float | None:
         """Return the clock of the streaming multiprocessors now."""
-        return self._told(lambda nvml, device: float(nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_SM)))
+        return self._read(lambda nvml, device: float(nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_SM)))
 
     def temperature_celsius(self) -> float | None:
         """Return the temperature of the chip now."""
-        return self._told(lambda nvml, device: float(nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)))
+        return self._read(lambda nvml, device: float(nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)))
 
     def throttle_reasons(self) -> list[str] | None:
         """Return the names of what keeps the clock down now."""
-        bits = self._told(lambda nvml, device: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)))
+        bits = self._read(lambda nvml, device: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)))
         return None if bits is None else [name for bit, name in THROTTLE_REASONS.items() if bits & bit]
 
     def processes(self) -> int | None:
         """Return how many processes compute on the device."""
-        return self._told(lambda nvml, device: len(nvml.nvmlDeviceGetComputeRunningProcesses(device)))
+        return self._read(lambda nvml, device: len(nvml.nvmlDeviceGetComputeRunningProcesses(device)))
 
     def joules(self) -> float | None:
         """Return the energy used since the driver was loaded; None before the Volta generation."""
-        return self._told(lambda nvml, device: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000)
+        return self._read(lambda nvml, device: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1000)
 
-    def _told(self, ask: Callable[[Any, Any], Reading]) -> Reading | None:
+    def _read(self, ask: Callable[[Any, Any], Reading]) -> Reading | None:
         try:
             return ask(self._library, self._handle)
-        except self._library.NVMLError:  # this device does not tell, or not us
+        except self._library.NVMLError:  # this device does not support it, or does not permit it
             return None
 
 
@@ -98,8 +97,8 @@ def find_device(library: Any, uuid: str) -> Nvml | None:
         return None
 
 
-def device_state(nvml: Nvml | None, rivals: int) -> DeviceState:
-    """Return the state of the machine, and of a device if NVML knows it, on which so many of our processes compute.
+def device_state(nvml: Nvml | None, methods: int) -> DeviceState:
+    """Return the state of the machine, and of a device if NVML knows it, while so many methods share it.
 
     Processes are counted, not named: inside a container NVML knows them by other numbers.
     """
@@ -111,13 +110,9 @@ def device_state(nvml: Nvml | None, rivals: int) -> DeviceState:
         clock_mhz=nvml.clock_mhz(),
         temperature_celsius=nvml.temperature_celsius(),
         throttle_reasons=nvml.throttle_reasons(),
-        other_processes=None if computing is None else max(0, computing - rivals),
+        other_processes=None if computing is None else max(0, computing - methods),
         load=load,
     )
-
-
-# The counter moves several times a second at best, so a short window would mostly measure when it moves.
-WINDOW_SECONDS = 30.0
 
 
 def energy_of(stopwatch: Stopwatch, batch: int, joules: Callable[[], float | None]) -> Energy | None:
@@ -128,7 +123,7 @@ def energy_of(stopwatch: Stopwatch, batch: int, joules: Callable[[], float | Non
     """
     expected = stopwatch.timed()
     before = joules()
-    block = None if before is None else queued_block(stopwatch, WINDOW_SECONDS, expected)
+    block = None if before is None else queue_block(stopwatch, WINDOW_SECONDS, expected)
     after = joules()
     if before is None or after is None or block is None or after <= before:
         return None

@@ -1,11 +1,4 @@
-"""The stopwatch of a device: how long an iteration takes, and many that are queued.
-
-How one row of inference timing is measured and summed up, whatever is measured and whatever tells the time.
-
-A stopwatch is what knows the device: `timed()` runs one iteration and returns its seconds once all its work is done;
-`queued(count)`, on a device that queues work, runs so many behind each other and returns the seconds by the device's
-own events, which the host does not interrupt.
-"""
+"""How one row of inference timing is measured and summed up: warm-up, blocks, latency, throughput."""
 
 from __future__ import annotations
 
@@ -27,8 +20,31 @@ if TYPE_CHECKING:
     Step = Callable[[], object]
 
 
+LEAST_WARM_UP = 10  # iterations
+MOST_IN_A_WINDOW = 10  # iterations
+WINDOWS = 3
+TOLERANCE = 0.02
+WARM_UP_SHARE = 0.25  # of the longest time, for a machine that other work disturbs never becomes steady
+LEAST_FOR_P99 = 1000  # iterations: ten beyond the percentile
+LATENCY_SHARE = 0.5  # of a block's seconds, for single iterations where blocks are queued
+WORTHWHILE = 1.02  # by how much a doubled batch must be faster for the sweep to go on
+
+
+class Stopwatch(Protocol):
+    """Runs and times iterations of one step on a device."""
+
+    def timed(self) -> float:
+        """Run one iteration; return its seconds by the host's clock, all work done."""
+
+    def queued(self, count: int) -> float | None:
+        """Run so many iterations without waiting in between; return their seconds by the device's own events.
+
+        None on a device that queues nothing, such as the CPU.
+        """
+
+
 def stopwatch_of(step: Step, device: torch.device) -> Stopwatch:
-    """Return the stopwatch for a step on a device, which is run once: what it compiles or searches for is then done."""
+    """Return the stopwatch for a step, which is run once before: what it compiles or searches for is then done."""
     step()
     return QueueStopwatch(step, device) if device.type == "cuda" else HostStopwatch(step)
 
@@ -80,41 +96,7 @@ def _event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-LEAST_WARM_UP = 10  # iterations
-
-
-MOST_IN_A_WINDOW = 10  # iterations
-
-
-WINDOWS = 3
-
-
-TOLERANCE = 0.02
-
-
-WARM_UP_SHARE = 0.25  # of the longest time, for a machine that other work disturbs never becomes steady
-
-
-LEAST_FOR_P99 = 1000  # iterations: ten beyond the percentile
-
-
-LATENCY_SHARE = 0.5  # of a block's seconds, for single iterations where blocks are queued
-
-
-WORTHWHILE = 1.02  # by how much a doubled batch must be faster for the sweep to go on
-
-
-class Stopwatch(Protocol):
-    """What runs and times iterations; `queued` returns None on a device that queues nothing, such as the CPU."""
-
-    def timed(self) -> float:
-        """Run one iteration; return its seconds by the host's clock, all work done."""
-
-    def queued(self, count: int) -> float | None:
-        """Run so many iterations without waiting in between; return their seconds by the device's events."""
-
-
-class Warmth(NamedTuple):
+class WarmUp(NamedTuple):
     """How a warm-up ended: the seconds of its last iterations on average, and whether these were steady."""
 
     seconds: float
@@ -138,7 +120,7 @@ class Measurement:
 
     def __init__(self, stopwatch: Stopwatch, timing: Timing) -> None:
         self._stopwatch, self._timing = stopwatch, timing
-        self._warmth = Warmth(0.0, steady=False)
+        self._warm_up = WarmUp(0.0, steady=False)
         self._durations: list[float] = []
         self._blocks: list[Block] = []
         self._spent = 0.0
@@ -146,7 +128,7 @@ class Measurement:
     @property
     def steady(self) -> bool:
         """Whether the warm-up ended with a steady speed."""
-        return self._warmth.steady
+        return self._warm_up.steady
 
     @property
     def is_done(self) -> bool:
@@ -159,20 +141,20 @@ class Measurement:
 
     def warm_up(self) -> None:
         """Repeat iterations until their speed is steady."""
-        self._warmth = warm_up(self._stopwatch.timed, self._timing)
+        self._warm_up = warm_up(self._stopwatch.timed, self._timing)
 
     def block(self) -> None:
-        """Take one turn."""
+        """Measure one block, and single iterations for the latency."""
         seconds = self._timing.seconds_a_block
-        if self._warmth.seconds < seconds:
-            self._stopwatch.timed()  # not counted: it finds the caches as another rival has left them
-        block = queued_block(self._stopwatch, seconds, self._warmth.seconds)
+        if self._warm_up.seconds < seconds:
+            self._stopwatch.timed()  # not counted: it finds the caches as another method has left them
+        block = queue_block(self._stopwatch, seconds, self._warm_up.seconds)
         if block is None:
-            single = timed_for(self._stopwatch, seconds)
+            single = time_singly(self._stopwatch, seconds)
             block = Block(len(single), sum(single))
             self._spent += block.seconds
         else:
-            single = timed_for(self._stopwatch, LATENCY_SHARE * seconds)
+            single = time_singly(self._stopwatch, LATENCY_SHARE * seconds)
             self._spent += block.seconds + sum(single)
         self._blocks.append(block)
         self._durations += single
@@ -190,7 +172,7 @@ class Measurement:
         )
 
 
-def warm_up(timed: Callable[[], float], timing: Timing) -> Warmth:
+def warm_up(timed: Callable[[], float], timing: Timing) -> WarmUp:
     """Repeat an iteration until its speed is steady: at least 10 times, and until three windows agree within 2 %.
 
     A smaller budget asks for less: windows of a twentieth of its iterations, at most 10. It ends in any case after a
@@ -204,7 +186,7 @@ def warm_up(timed: Callable[[], float], timing: Timing) -> Warmth:
         durations.append(timed())
         at_a_window_end = len(durations) % window == 0
         steady = at_a_window_end and len(durations) >= least and is_steady(durations, window)
-    return Warmth(float(np.mean(durations[-window:])), steady)
+    return WarmUp(float(np.mean(durations[-window:])), steady)
 
 
 def is_steady(durations: Sequence[float], window: int) -> bool:
@@ -219,7 +201,7 @@ def is_steady(durations: Sequence[float], window: int) -> bool:
     return bool(max(windows) <= min(windows) * (1 + TOLERANCE))
 
 
-def timed_for(stopwatch: Stopwatch, seconds: float) -> list[float]:
+def time_singly(stopwatch: Stopwatch, seconds: float) -> list[float]:
     """Return the seconds of single iterations that together take at least so long; one at least."""
     durations = [stopwatch.timed()]
     total = durations[0]
@@ -229,7 +211,7 @@ def timed_for(stopwatch: Stopwatch, seconds: float) -> list[float]:
     return durations
 
 
-def queued_block(stopwatch: Stopwatch, seconds: float, expected: float) -> Block | None:
+def queue_block(stopwatch: Stopwatch, seconds: float, expected: float) -> Block | None:
     """Return a block of at least so many seconds, or None where nothing is queued.
 
     `expected` are the seconds of one iteration as they seem; where it takes less, more are queued.
@@ -262,11 +244,11 @@ def latency_of(durations: Sequence[float]) -> Latency:
 
 
 def short_throughput(stopwatch: Stopwatch, batch: int, timing: Timing) -> float:
-    """Return images a second of one block, after an iteration that tells how long the next ones will take."""
+    """Return images a second of one block, after an iteration from which the length of the next ones is estimated."""
     seconds = timing.seconds_a_block
-    block = queued_block(stopwatch, seconds, stopwatch.timed())
+    block = queue_block(stopwatch, seconds, stopwatch.timed())
     if block is None:
-        single = timed_for(stopwatch, seconds)
+        single = time_singly(stopwatch, seconds)
         block = Block(len(single), sum(single))
     return images_per_second(batch, [block])
 

@@ -1,6 +1,6 @@
 """The inference speed of a cell's method: the only times of inference that are reported as results.
 
-Every rival runs this in a process of its own and waits for its turns (parts.py).
+Every method of a session runs this in a process of its own and waits for its turns (parts.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from segbench.store.record import DeviceState
 from .device_state import device_state, energy_of, open_nvml
 from .measurement import Measurement, short_throughput, sweep
 from .parts import Measured, Work, energy_part, row_part, sweep_part
-from .stages import Bench
+from .stages import TimedNetwork
 
 if TYPE_CHECKING:
     from segbench.engine.job import TimingJob
@@ -29,42 +29,42 @@ if TYPE_CHECKING:
 
 
 def time_cell(job: TimingJob, channel: TurnChannel) -> Measured | None:
-    """Time the network of a cell, turn by turn; None where an early end was asked for.
+    """Time the network of a cell, turn by turn; None if an early end is asked for.
 
     Rows are taken at batch 1 and at the protocol's batch, in all stages, then a sweep for the best batch and, with a
-    full budget where the device counts it, energy at the protocol's batch. Beside rivals, running out of memory is an
-    error; alone, a batch that does not fit has no row. The peak is that of the rows.
+    full budget where the device counts it, energy at the protocol's batch. Beside other methods, running out of memory
+    is an error; alone, a batch that does not fit has no row. The peak is that of the rows.
     """
     device = resolve_device(job.device)
     with memory_errors_named(device):
-        bench = Bench(job)
-        return Course(bench, channel, open_nvml(device)).run()
+        network = TimedNetwork(job)
+        return MethodTimer(network, channel, open_nvml(device)).run()
 
 
 class EarlyEnd(Exception):
     """The parent asked for an early end."""
 
 
-class Course:
-    """One rival's way through a session."""
+class MethodTimer:
+    """Takes the measurements of one method, one turn after the other."""
 
-    def __init__(self, bench: Bench, channel: TurnChannel, nvml: Nvml | None) -> None:
-        self._bench, self._channel, self._nvml = bench, channel, nvml
-        self._timing = bench.protocol.timing
-        self._memory = PeakMemory(bench.device)
+    def __init__(self, network: TimedNetwork, channel: TurnChannel, nvml: Nvml | None) -> None:
+        self._network, self._channel, self._nvml = network, channel, nvml
+        self._timing = network.protocol.timing
+        self._memory = PeakMemory(network.device)
         self._before: DeviceState | None = None
         self._steady = True
-        self._rivals, self._doing = 1, ""
+        self._methods, self._doing = 1, ""
         self._measured: Measured | None = None
 
     def run(self) -> Measured | None:
         """Take all turns."""
         try:
-            rows = [row for batch in sorted({1, self._bench.protocol.batch_size}) for row in self._rows(batch)]
+            rows = [row for batch in sorted({1, self._network.protocol.batch_size}) for row in self._rows(batch)]
             if not rows:
-                raise OutOfMemoryError(f"not even one image fits into the memory of {self._bench.device}")
-            self._measured = self._summed_up(rows)
-            self._bench.clear()
+                raise OutOfMemoryError(f"not even one image fits into the memory of {self._network.device}")
+            self._measured = self._measured_rows(rows)
+            self._network.clear()
             self._measured = self._with_sweep(self._measured)
             return self._with_energy(self._measured)
         except EarlyEnd:
@@ -74,10 +74,10 @@ class Course:
         """Return the rows of a batch size; alone on the device, those that were done when memory ran out."""
         rows: list[Inference] = []
         try:
-            for stage in self._bench.stages:
+            for stage in self._network.stages:
                 rows += self._row(stage, batch)
         except OutOfMemoryError as error:
-            if self._rivals > 1:
+            if self._methods > 1:
                 raise
             self._channel.emit("warning", message=f"batches of {batch} were not timed to the end: {error}")
         return rows
@@ -86,33 +86,33 @@ class Course:
         """Return the row of a stage, or none where the images cannot be read."""
         self._turn(row_part(stage, batch, Work.WARM_UP))
         try:
-            with memory_errors_named(self._bench.device):
+            with memory_errors_named(self._network.device):
                 measurement = self._measure(stage, batch)
         except DataError as error:  # training needed only the cache, so the files may be gone
             self._channel.emit("warning", message=f"the stage {stage!r} was not timed: {error}")
             return []
         self._steady = self._steady and measurement.steady
-        return [measurement.row(stage, batch, self._bench.size)]
+        return [measurement.row(stage, batch, self._network.size)]
 
     def _measure(self, stage: Stage, batch: int) -> Measurement:
         timing = self._timing if stage == "forward" else self._timing.beside_the_forward_pass
-        measurement = Measurement(self._bench.stopwatch(stage, batch), timing)
+        measurement = Measurement(self._network.stopwatch(stage, batch), timing)
         measurement.warm_up()
         # Not earlier: a device that was idle has a low clock.
-        self._before = self._before or device_state(self._nvml, self._rivals)
+        self._before = self._before or device_state(self._nvml, self._methods)
         while not measurement.is_done:
             self._turn(row_part(stage, batch, Work.BLOCK))
             measurement.block()
         return measurement
 
-    def _summed_up(self, rows: list[Inference]) -> Measured:
+    def _measured_rows(self, rows: list[Inference]) -> Measured:
         return Measured(
             inference=tuple(rows),
             inference_peak_bytes=self._memory.bytes(),
             threads=torch.get_num_threads(),
             steady=self._steady,
             before=self._before or DeviceState(),
-            after=device_state(self._nvml, self._rivals),
+            after=device_state(self._nvml, self._methods),
         )
 
     def _with_sweep(self, measured: Measured) -> Measured:
@@ -125,8 +125,8 @@ class Course:
         """Return images a second of the network alone at one batch size; None if memory is out."""
         self._turn(sweep_part(batch))
         try:
-            with memory_errors_named(self._bench.device):
-                return short_throughput(self._bench.stopwatch("forward", batch), batch, self._timing)
+            with memory_errors_named(self._network.device):
+                return short_throughput(self._network.stopwatch("forward", batch), batch, self._timing)
         except OutOfMemoryError:
             return None
 
@@ -136,13 +136,13 @@ class Course:
             return measured
         self._turn(energy_part())
         batch = max(row.batch for row in measured.inference)
-        energy = energy_of(self._bench.stopwatch("forward", batch), batch, self._nvml.joules)
+        energy = energy_of(self._network.stopwatch("forward", batch), batch, self._nvml.joules)
         return measured.model_copy(update={"energy": energy})
 
     def _turn(self, part: Part) -> None:
         """Wait for the next turn, and say so where it begins something new."""
-        self._rivals = self._channel.wait_for_turn(part, self._measured)
-        if self._rivals == 0:
+        self._methods = self._channel.wait_for_turn(part, self._measured)
+        if self._methods == 0:
             raise EarlyEnd
         if str(part) != self._doing:
             self._doing = str(part)

@@ -1,10 +1,8 @@
-"""The three stages of inference, each as one iteration that can be timed again and again.
+"""A cell's network, ready to be timed in the three stages of inference.
 
-"forward" is the network alone on images that lie on the device, "argmax" also resizes to the size of the images, as
+"forward" is the network alone on images that are on the device, "argmax" also resizes to the size of the images, as
 evaluation does, and takes the class of the largest logit, "loading" also reads and decodes the images from the dataset
-and brings them to the device.
-
-A cell's network on its device, ready to be timed at any batch and in any stage.
+and copies them to the device.
 """
 
 from __future__ import annotations
@@ -48,6 +46,83 @@ if TYPE_CHECKING:
 
     Network = Callable[..., torch.Tensor]
     Step = Callable[[], torch.Tensor]
+
+
+class TimedNetwork:
+    """The network of a cell on its device, and inputs of fixed shapes for it.
+
+    Images are of the evaluated split's most frequent size, or of that which the job states. A generator of images is
+    given labels or noise instead, at the size that it is trained for, and has the stage "forward" alone. The weights
+    are those kept beside the record, if they are; speed does not depend on them.
+    """
+
+    def __init__(self, job: TimingJob) -> None:
+        self.protocol = job.cell.method.protocol
+        apply_numeric_settings(self.protocol)
+        self.device = resolve_device(job.device)
+        registry = load_registry()
+        self._data = open_data(job.cell, registry, self.device)
+        self._mapping = mapping_of(job.cell, self._data)
+        self._network = trained_network(job, registry, self._data, self.device)
+        self.size = job.size or inference_size(job.cell, self._data, self._mapping)
+        self.stages: tuple[Stage, ...] = ("forward",)
+        if self._mapping.predicts_labels:
+            self.stages = ("forward", "argmax") if job.size else ("forward", "argmax", "loading")
+        self._batch = 0
+        self._compiled: dict[str, Callable[..., torch.Tensor]] = {}
+
+    def stopwatch(self, stage: Stage, batch: int) -> Stopwatch:
+        """Return the stopwatch for a stage at a batch size, with all that is done only once behind it."""
+        if batch != self._batch:
+            self.clear()
+            self._batch = batch
+        return stopwatch_of(self._step(stage, batch), self.device)
+
+    def clear(self) -> None:
+        """Free what belongs to one batch size: compiled code and memory kept for reuse."""
+        if self._compiled:
+            torch.compiler.reset()  # or the next batch size would run code compiled for any size
+            self._compiled.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _step(self, stage: Stage, batch: int) -> Step:
+        if stage == "loading":
+            return loading_step(self._whole(), self._images(), batch, self.protocol)
+        inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, self.size, self.device)
+        if stage == "argmax":
+            return argmax_step(self._whole(), inputs[0], self.protocol)
+        return forward_step(self._ready("alone", network_alone(self._network)), inputs, self.protocol)
+
+    def _whole(self) -> Callable[..., torch.Tensor]:
+        return self._ready("whole", self._network)
+
+    def _ready(self, name: str, network: torch.nn.Module) -> Callable[..., torch.Tensor]:
+        """Return a network, compiled once a batch size where the protocol asks for it."""
+        if not self.protocol.compile:
+            return network
+        if name not in self._compiled:
+            self._compiled[name] = torch.compile(network)
+        return self._compiled[name]
+
+    def _images(self) -> ImageReader:
+        split = self.protocol.evaluate
+        packed = self._data.packed(split)
+        size = common_size(packed)
+        places = [place for place, found in enumerate(packed.sizes) if tuple(found) == size]
+        dataset = self._data.dataset
+        return ImageReader(dataset.splits[split], places, dataset.channels, self.device)
+
+
+def trained_network(job: TimingJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
+    """Build what the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
+    cell = job.cell
+    network = build_network(cell, registry, data, training_size(cell, data), device)
+    model = Path(job.folder) / MODEL
+    if model.is_file():
+        network.load_state_dict(load_tensors(model)[0])
+    base = load_segmenter(job.upstream["refines"], device) if cell.method.refines else None
+    return as_segmenter(network, mapping_of(cell, data), base).eval()
 
 
 class Unfitted(nn.Module):
@@ -98,15 +173,15 @@ def forward_step(network: Network, inputs: Sequence[torch.Tensor], protocol: Tra
 def argmax_step(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> Step:
     """Return the stage "argmax" of a segmenter for images (N, C, H, W) in [-1, 1]."""
     images = _in_layout(images, protocol)
-    return lambda: labels_of(network, images, protocol)
+    return lambda: predict_labels(network, images, protocol)
 
 
 def loading_step(network: Network, images: ImageReader, batch: int, protocol: TrainingProtocol) -> Step:
     """Return the stage "loading" of a segmenter, which reads other images in each iteration."""
-    return lambda: labels_of(network, images.read(batch, memory_format(protocol.channels_last)), protocol)
+    return lambda: predict_labels(network, images.read(batch, memory_format(protocol.channels_last)), protocol)
 
 
-def labels_of(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> torch.Tensor:
+def predict_labels(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> torch.Tensor:
     """Return the classes (N, H, W) that evaluation would see in images."""
     return classify(class_scores(network, images, precision=protocol.precision, window=protocol.window))
 
@@ -114,7 +189,7 @@ def labels_of(network: Network, images: torch.Tensor, protocol: TrainingProtocol
 class ImageReader:
     """Reads images of one size from a dataset, one after the other, again from the start after the last.
 
-    `places` are those of the images to read. The dataset decodes the labels of each too: it offers both together.
+    `places` are those of the images to read. The dataset decodes the labels of each too: it returns both together.
     """
 
     def __init__(self, split: Split, places: Sequence[int], channels: int, device: torch.device) -> None:
@@ -140,80 +215,3 @@ def _in_layout(tensor: torch.Tensor, protocol: TrainingProtocol) -> torch.Tensor
 def _size(images: torch.Tensor) -> tuple[int, int]:
     height, width = images.shape[-2:]
     return height, width
-
-
-class Bench:
-    """What a cell is evaluated with, and inputs of fixed shapes for it.
-
-    Images are of the evaluated split's most frequent size, or of that which the job states. A generator of images is
-    given labels or noise instead, at the size that it is trained for, and has the stage "forward" alone. The weights
-    are those kept beside the record, if they are; speed does not depend on them.
-    """
-
-    def __init__(self, job: TimingJob) -> None:
-        self.protocol = job.cell.method.protocol
-        apply_numeric_settings(self.protocol)
-        self.device = resolve_device(job.device)
-        registry = load_registry()
-        self._data = open_data(job.cell, registry, self.device)
-        self._mapping = mapping_of(job.cell, self._data)
-        self._network = trained_network(job, registry, self._data, self.device)
-        self.size = job.size or inference_size(job.cell, self._data, self._mapping)
-        self.stages: tuple[Stage, ...] = ("forward",)
-        if self._mapping.predicts_labels:
-            self.stages = ("forward", "argmax") if job.size else ("forward", "argmax", "loading")
-        self._batch = 0
-        self._compiled: dict[str, Callable[..., torch.Tensor]] = {}
-
-    def stopwatch(self, stage: Stage, batch: int) -> Stopwatch:
-        """Return the stopwatch for a stage at a batch size, with all that is done only once behind it."""
-        if batch != self._batch:
-            self.clear()
-            self._batch = batch
-        return stopwatch_of(self._step(stage, batch), self.device)
-
-    def clear(self) -> None:
-        """Forget what belongs to one batch size: compiled code and memory kept for reuse."""
-        if self._compiled:
-            torch.compiler.reset()  # or the next batch size would run code compiled for any size
-            self._compiled.clear()
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def _step(self, stage: Stage, batch: int) -> Step:
-        if stage == "loading":
-            return loading_step(self._whole(), self._images(), batch, self.protocol)
-        inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, self.size, self.device)
-        if stage == "argmax":
-            return argmax_step(self._whole(), inputs[0], self.protocol)
-        return forward_step(self._ready("alone", network_alone(self._network)), inputs, self.protocol)
-
-    def _whole(self) -> Callable[..., torch.Tensor]:
-        return self._ready("whole", self._network)
-
-    def _ready(self, name: str, network: torch.nn.Module) -> Callable[..., torch.Tensor]:
-        """Return a network, compiled once a batch size where the protocol asks for it."""
-        if not self.protocol.compile:
-            return network
-        if name not in self._compiled:
-            self._compiled[name] = torch.compile(network)
-        return self._compiled[name]
-
-    def _images(self) -> ImageReader:
-        split = self.protocol.evaluate
-        packed = self._data.packed(split)
-        size = common_size(packed)
-        places = [place for place, found in enumerate(packed.sizes) if tuple(found) == size]
-        dataset = self._data.dataset
-        return ImageReader(dataset.splits[split], places, dataset.channels, self.device)
-
-
-def trained_network(job: TimingJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
-    """Build what the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
-    cell = job.cell
-    network = build_network(cell, registry, data, training_size(cell, data), device)
-    model = Path(job.folder) / MODEL
-    if model.is_file():
-        network.load_state_dict(load_tensors(model)[0])
-    base = load_segmenter(job.upstream["refines"], device) if cell.method.refines else None
-    return as_segmenter(network, mapping_of(cell, data), base).eval()

@@ -59,8 +59,8 @@ class FakeNvml:
         return reading
 
 
-def state(rivals=1, **readings):
-    return device_state(find_device(FakeNvml(**readings), "GPU-1"), rivals)
+def state(methods=1, **readings):
+    return device_state(find_device(FakeNvml(**readings), "GPU-1"), methods)
 
 
 def test_clock_temperature_and_load_are_noted():
@@ -80,13 +80,13 @@ def test_the_names_are_those_of_nvml():
         assert getattr(nvml, f"nvmlClocksThrottleReason{constant}") == bit
 
 
-def test_processes_other_than_the_rivals_are_counted():
-    assert state(rivals=2, processes=3).other_processes == 1
-    assert state(rivals=2, processes=2).other_processes == 0
+def test_processes_other_than_the_methods_are_counted():
+    assert state(methods=2, processes=3).other_processes == 1
+    assert state(methods=2, processes=2).other_processes == 0
 
 
-def test_rivals_that_nvml_does_not_see_are_no_negative_number():
-    assert state(rivals=2, processes=0).other_processes == 0
+def test_methods_that_nvml_does_not_see_are_no_negative_number():
+    assert state(methods=2, processes=0).other_processes == 0
 
 
 def test_what_a_device_does_not_tell_is_missing_and_the_rest_is_there():

@@ -11,11 +11,11 @@ from segbench.config.protocol import Timing
 from segbench.engine.timing.measurement import (
     Measurement,
     latency_of,
-    queued_block,
+    queue_block,
     short_throughput,
     stopwatch_of,
     sweep,
-    timed_for,
+    time_singly,
     warm_up,
 )
 
@@ -133,7 +133,7 @@ def test_few_seconds_are_spent_in_at_least_five_blocks():
     assert blocks == 5
 
 
-def test_neither_the_warm_up_nor_what_a_rival_left_in_the_caches_is_measured():
+def test_neither_the_warm_up_nor_what_another_method_left_in_the_caches_is_measured():
     warming_up = islice(steady_after(7, 0.125), 10)
     durations = [*warming_up, *[0.9, *[0.125] * 8] * 40]  # each block begins with a slow one
     measurement, blocks = measured(FakeHost(durations), Timing(iterations=20, seconds=30, max_seconds=100))
@@ -166,20 +166,20 @@ def test_the_longest_time_holds_single_iterations_too():
 
 def test_a_queued_block_is_continued_until_it_is_long_enough():
     device = FakeQueue(always(0.1), queued=0.01)
-    block = queued_block(device, seconds=1.0, expected=0.1)
+    block = queue_block(device, seconds=1.0, expected=0.1)
     assert device.counts == [10, 90]
     assert block == (100, pytest.approx(1.0))
 
 
 def test_nothing_is_queued_on_the_cpu():
     device = FakeHost(always(0.1))
-    assert queued_block(device, seconds=1.0, expected=0.1) is None
+    assert queue_block(device, seconds=1.0, expected=0.1) is None
     assert device.steps == 0
 
 
 def test_single_iterations_are_timed_for_as_long_as_asked_and_once_at_least():
-    assert timed_for(FakeHost(always(0.4)), 1.0) == [0.4, 0.4, 0.4]
-    assert timed_for(FakeHost(always(7.0)), 1.0) == [7.0]
+    assert time_singly(FakeHost(always(0.4)), 1.0) == [0.4, 0.4, 0.4]
+    assert time_singly(FakeHost(always(7.0)), 1.0) == [7.0]
 
 
 def test_a_row_states_throughput_over_all_blocks_and_each_block_in_order():

@@ -9,7 +9,7 @@ from segbench.config.protocol import Budget, Timing, TrainingProtocol
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.device_state import Nvml
 from segbench.engine.timing.parts import Work, energy_part, row_part, sweep_part
-from segbench.engine.timing.session import Course, time_cell
+from segbench.engine.timing.session import MethodTimer, time_cell
 from segbench.errors import DataError, OutOfMemoryError, RecordError
 from segbench.plan.cell import Cell
 from segbench.store.folder import read_record
@@ -98,8 +98,8 @@ class FakeStopwatch:
         return self._seconds / 2 * count if self._queues else None
 
 
-class FakeBench:
-    """A bench whose iterations take 1/8 s, and on which batches above `most` do not fit."""
+class FakeNetwork:
+    """A network whose iterations take 1/8 s, and on which batches above `most` do not fit."""
 
     device = torch.device("cpu")
     size = (4, 4)
@@ -121,17 +121,17 @@ class FakeBench:
         self.cleared += 1
 
 
-class Table:
-    """A channel that says how many rivals sit at the table, and ends early after so many turns."""
+class FakeChannel:
+    """A channel that says how many methods share the device, and ends early after so many turns."""
 
-    def __init__(self, rivals=1, turns=10**9):
+    def __init__(self, methods=1, turns=10**9):
         self.parts, self.known, self.warnings, self.stages = [], [], [], []
-        self._rivals, self._turns = rivals, turns
+        self._methods, self._turns = methods, turns
 
     def wait_for_turn(self, part, measured):
         self.parts.append(part)
         self.known.append(measured)
-        return self._rivals if len(self.parts) <= self._turns else 0
+        return self._methods if len(self.parts) <= self._turns else 0
 
     def emit(self, event, **fields):
         if event == "warning":
@@ -140,84 +140,84 @@ class Table:
             self.stages.append(fields["name"])
 
 
-def run(bench, table=None, nvml=None):
-    return Course(bench, table or Table(), nvml).run()
+def run(network, channel=None, nvml=None):
+    return MethodTimer(network, channel or FakeChannel(), nvml).run()
 
 
 def test_each_row_is_warmed_up_in_one_turn_and_measured_in_one_a_block():
-    table = Table()
-    run(FakeBench(batch_size=1, sweep=0, stages=("forward",)), table)
+    channel = FakeChannel()
+    run(FakeNetwork(batch_size=1, sweep=0, stages=("forward",)), channel)
     # 30 s are 30 blocks of 8 iterations of 1/8 s each.
-    assert table.parts == [row_part("forward", 1, Work.WARM_UP), *[row_part("forward", 1, Work.BLOCK)] * 30]
+    assert channel.parts == [row_part("forward", 1, Work.WARM_UP), *[row_part("forward", 1, Work.BLOCK)] * 30]
 
 
-def test_parts_come_in_an_order_in_which_rivals_can_wait_for_each_other():
-    table = Table()
-    run(FakeBench(seconds=2, sweep=2), table)
-    assert table.parts == sorted(table.parts)
-    assert table.parts[-2:] == [sweep_part(1), sweep_part(2)]
+def test_parts_come_in_an_order_in_which_methods_can_wait_for_each_other():
+    channel = FakeChannel()
+    run(FakeNetwork(seconds=2, sweep=2), channel)
+    assert channel.parts == sorted(channel.parts)
+    assert channel.parts[-2:] == [sweep_part(1), sweep_part(2)]
 
 
 def test_what_is_timed_is_told_once_each():
-    table = Table()
-    run(FakeBench(batch_size=1, seconds=2, sweep=1), table)
-    assert table.stages == [*(f"{stage}, batches of 1" for stage in STAGES), "sweep, batches of 1"]
+    channel = FakeChannel()
+    run(FakeNetwork(batch_size=1, seconds=2, sweep=1), channel)
+    assert channel.stages == [*(f"{stage}, batches of 1" for stage in STAGES), "sweep, batches of 1"]
 
 
 def test_rows_are_known_before_the_sweep_and_its_points_one_by_one():
-    table = Table()
-    run(FakeBench(seconds=2, sweep=2), table)
-    before_the_sweep, *_ = [known for known in table.known if known is not None]
+    channel = FakeChannel()
+    run(FakeNetwork(seconds=2, sweep=2), channel)
+    before_the_sweep, *_ = [known for known in channel.known if known is not None]
     assert rows(before_the_sweep) == [(batch, stage) for batch in (1, 4) for stage in STAGES]
-    assert [len(known.sweep) for known in table.known if known is not None] == [0, 1]
+    assert [len(known.sweep) for known in channel.known if known is not None] == [0, 1]
 
 
 def test_a_doubled_batch_that_takes_as_long_is_twice_as_fast_until_memory_is_out():
-    points = run(FakeBench(most=4, seconds=2)).sweep
+    points = run(FakeNetwork(most=4, seconds=2)).sweep
     assert [(point.batch, point.images_per_second) for point in points] == [(1, 8), (2, 16), (4, 32)]
 
 
 def test_alone_a_batch_that_does_not_fit_has_no_row():
-    table = Table(rivals=1)
-    measured = run(FakeBench(most=2, seconds=2), table)
+    channel = FakeChannel(methods=1)
+    measured = run(FakeNetwork(most=2, seconds=2), channel)
     assert rows(measured) == [(1, stage) for stage in STAGES]
-    assert len(table.warnings) == 1
-    assert table.warnings[0].startswith("batches of 4 were not timed to the end: out of memory on cpu")
+    assert len(channel.warnings) == 1
+    assert channel.warnings[0].startswith("batches of 4 were not timed to the end: out of memory on cpu")
 
 
-def test_beside_rivals_running_out_of_memory_is_an_error():
+def test_beside_methods_running_out_of_memory_is_an_error():
     with pytest.raises(OutOfMemoryError):
-        run(FakeBench(most=2), Table(rivals=2))
+        run(FakeNetwork(most=2), FakeChannel(methods=2))
 
 
 def test_a_method_of_which_not_one_image_fits_cannot_be_timed():
     with pytest.raises(OutOfMemoryError, match="not even one image fits"):
-        run(FakeBench(most=0))
+        run(FakeNetwork(most=0))
 
 
 def test_images_that_cannot_be_read_cost_only_the_stage_that_reads_them():
-    table = Table()
-    assert rows(run(FakeBench(unreadable=True, seconds=2), table)) == [
+    channel = FakeChannel()
+    assert rows(run(FakeNetwork(unreadable=True, seconds=2), channel)) == [
         (batch, stage) for batch in (1, 4) for stage in STAGES[:2]
     ]
-    assert table.warnings == ["the stage 'loading' was not timed: there is no image a.png"] * 2
+    assert channel.warnings == ["the stage 'loading' was not timed: there is no image a.png"] * 2
 
 
 @pytest.mark.parametrize("turns", [0, 1, 20, 190])
 def test_an_early_end_gives_nothing(turns):
-    assert run(FakeBench(), Table(turns=turns)) is None
+    assert run(FakeNetwork(), FakeChannel(turns=turns)) is None
 
 
 def test_a_full_budget_holds_for_each_stage_and_a_reduced_one_mostly_for_the_forward_pass():
-    assert {row.latency_ms.n for row in run(FakeBench(sweep=0)).inference} == {240}
-    counts = [row.latency_ms.n for row in run(FakeBench(sweep=0, iterations=40, seconds=5, max_seconds=9)).inference]
+    assert {row.latency_ms.n for row in run(FakeNetwork(sweep=0)).inference} == {240}
+    counts = [row.latency_ms.n for row in run(FakeNetwork(sweep=0, iterations=40, seconds=5, max_seconds=9)).inference]
     assert counts == [40, 10, 10] * 2
 
 
 def test_memory_of_the_rows_is_given_back_before_the_sweep():
-    bench = FakeBench(seconds=2)
-    run(bench)
-    assert bench.cleared == 1
+    network = FakeNetwork(seconds=2)
+    run(network)
+    assert network.cleared == 1
 
 
 class Unsteady(FakeStopwatch):
@@ -227,10 +227,10 @@ class Unsteady(FakeStopwatch):
 
 
 def test_a_warm_up_that_ran_out_of_time_is_told():
-    bench = FakeBench(seconds=2)
-    assert run(bench).steady
-    bench.stopwatch = lambda stage, batch: Unsteady(0.1, queues=False)
-    assert not run(bench).steady
+    network = FakeNetwork(seconds=2)
+    assert run(network).steady
+    network.stopwatch = lambda stage, batch: Unsteady(0.1, queues=False)
+    assert not run(network).steady
 
 
 class Counting:
@@ -249,9 +249,9 @@ class Counting:
 
 
 def test_energy_is_measured_last_with_a_full_budget_at_the_protocols_batch():
-    table = Table()
-    measured = run(FakeBench(queues=True), table, Nvml(Counting(), "handle"))
-    assert table.parts[-1] == energy_part()
+    channel = FakeChannel()
+    measured = run(FakeNetwork(queues=True), channel, Nvml(Counting(), "handle"))
+    assert channel.parts[-1] == energy_part()
     # 480 batches of 4 in 30 s of 1/16 s each, and 3 J between two looks
     assert measured.energy.batch == 4
     assert measured.energy.joules_per_image == pytest.approx(3 / (4 * 480))
@@ -259,6 +259,6 @@ def test_energy_is_measured_last_with_a_full_budget_at_the_protocols_batch():
 
 
 def test_energy_is_not_measured_with_a_reduced_budget():
-    table = Table()
-    assert run(FakeBench(queues=True, seconds=2), table, Nvml(Counting(), "handle")).energy is None
-    assert energy_part() not in table.parts
+    channel = FakeChannel()
+    assert run(FakeNetwork(queues=True, seconds=2), channel, Nvml(Counting(), "handle")).energy is None
+    assert energy_part() not in channel.parts
