@@ -17,7 +17,6 @@ from segbench.engine.data.batches import evaluation_batches
 from segbench.engine.data.dataset import DATASET, clusters_of, description_of, open_data
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import evaluate, measure_refinement
-from segbench.engine.evaluation.self_test import confused_classes
 from segbench.engine.generation.generated import score_generator, write_grid
 from segbench.engine.model.build import as_segmenter
 from segbench.engine.model.checkpoint import save_tensors
@@ -27,8 +26,7 @@ from segbench.engine.model.network import Refined
 from segbench.engine.pictures.samples import write_samples
 from segbench.engine.training.loop import Outcome, Training, train
 from segbench.engine.training.setup import inference_size, prepare_training
-from segbench.engine.training.upstream import leave_predictions, load_upstream, stand_ins
-from segbench.errors import DataError
+from segbench.engine.training.upstream import load_upstream, make_stand_ins, write_fold_predictions
 from segbench.plan.cell import Subset
 from segbench.registry import load_registry
 from segbench.stats.definitions import definitions
@@ -44,7 +42,6 @@ from .numerics import apply_numeric_settings, autocast, memory_errors_named, mem
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
     from segbench.config.recipe import Method
-    from segbench.contract import Dataset
     from segbench.engine.data.dataset import CellData
     from segbench.plan.cell import Cell
 
@@ -119,7 +116,7 @@ def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: Cel
         score_boundary=None if adversary is None else adversary.boundary,
     )
     if Subset.parse(cell.subset).is_fold:
-        leave_predictions(folder / PROBABILITIES, segmenter, cell, data)
+        write_fold_predictions(folder / PROBABILITIES, segmenter, cell, data)
     found = scores(counts)
     refinement = None
     if isinstance(segmenter, Refined):
@@ -182,9 +179,8 @@ def preflight(job: CellJob, channel: Channel) -> None:
         registry = load_registry()
         data = open_data(job.cell, registry, device)
         check_folds(job.cell.method, data)
-        check_palette(job.cell.method, data.dataset)
         clusters_of(data.dataset, data.packed(protocol.evaluate).ids)
-        upstream = stand_ins(job.cell, data, device)
+        upstream = make_stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
             training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
             if job.cell.method.is_trained:
@@ -200,17 +196,6 @@ def check_folds(method: Method, data: CellData) -> None:
         return
     for fraction in method.labels:
         split_places(data.packed("train"), Subset(fraction).without_each(method.refines.folds)[0])
-
-
-def check_palette(method: Method, dataset: Dataset) -> None:
-    """Raise DataError if a generator would paint classes in colours that cannot be told apart."""
-    if method.maps != "image -> image":
-        return
-    for name, other in confused_classes(dataset):
-        raise DataError(
-            f"{method.generator.use} paints classes in their palette colours, and that of {name!r} is taken for "
-            f"{other!r}; give each class of the dataset a colour of its own"
-        )
 
 
 def _one_step(protocol: TrainingProtocol) -> TrainingProtocol:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +10,8 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from segbench.config.protocol import TrainingProtocol
-from segbench.config.recipe import ComponentUse, Method
-from segbench.engine.cell import check_palette, preflight, run_cell
+from segbench.config.recipe import ComponentUse
+from segbench.engine.cell import preflight, run_cell
 from segbench.engine.device import probe
 from segbench.engine.job import CellJob
 from segbench.errors import DataError, SegbenchError
@@ -126,21 +124,6 @@ def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder, tmp_path):
 def test_preflight_finds_what_does_not_fit_the_data(jobs, recorder, change, message):
     with pytest.raises(SegbenchError, match=message):
         preflight(jobs(change)["base"], recorder())
-
-
-def test_a_painter_of_colours_is_refused_where_two_classes_share_one(dataset):
-    painter = Method(
-        name="painter",
-        generator=ComponentUse(use="gan/resnet_colours"),
-        maps="image -> image",
-        protocol=TrainingProtocol(budget={"steps": 1}),
-    )
-    twins = replace(dataset, palette=(dataset.palette[0], dataset.palette[0]))
-    check_palette(painter, dataset)
-    check_palette(painter.model_copy(update={"maps": "image -> labels"}), twins)
-    first, second = map(re.escape, map(repr, dataset.classes))
-    with pytest.raises(DataError, match=f"gan/resnet_colours .* that of {second} is taken for {first}"):
-        check_palette(painter, twins)
 
 
 def test_a_class_without_a_training_pixel_is_refused_unless_allowed(recorder, dataset):

@@ -16,7 +16,7 @@ from segbench.engine.numerics import autocast, derive
 from segbench.errors import RecordError
 from segbench.stats.health import judge
 
-from .clock import Laps, TrainingClock
+from .clock import PartTimer, TrainingClock
 from .finite import FiniteWatch
 from .state import TrainingState
 
@@ -44,10 +44,10 @@ _REPORT_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained on what: the losses are (weight, loss).
+    """A network, what it learns from, and the protocol.
 
-    `validate` returns the mIoU of a network on val at a step, or None where there is none to tell. A network whose
-    `losses` are empty learns from its adversary alone.
+    - losses: (weight, loss); a network without any learns from its adversary alone
+    - validate: returns the mIoU of a network on val at a step, or None where it has none
     """
 
     network: Segmenter | Synthesizer
@@ -64,9 +64,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How training ended; `finished` is False if it was asked to stop early; `health` is that of an adversary.
+    """How training ended.
 
-    `shares` are those of `Laps`, `seconds_to_best` the seconds of training until the best validation.
+    - finished: False if it was asked to stop early
+    - shares: of the time of a step, by part
+    - seconds_to_best: seconds of training until the best validation
+    - health: that of adversarial training
     """
 
     finished: bool
@@ -93,7 +96,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     forward = torch.compile(network) if protocol.compile else network
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
-    clock, laps = TrainingClock(device, already=progress.seconds), Laps(device)
+    clock, timer = TrainingClock(device, already=progress.seconds), PartTimer(device)
     finite = FiniteWatch(training.losses, adversary, network.component)
     saved_at = reported_at = time.monotonic()
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
@@ -101,24 +104,24 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     while (done := fraction_spent(protocol.budget, total_steps, state)) < 1:
         if channel.stop_requested():
             state.save(checkpoint)
-            return outcome_of(state, clock, laps, finished=False)
+            return build_outcome(state, clock, timer, finished=False)
 
-        laps.begin()
+        timer.begin()
         factor = learning_rate_factor(protocol.schedule, progress.step, done)
         set_learning_rate(generator.optimizer, protocol.optimizer.lr * factor)
         if adversary is not None:
             set_learning_rate(state.discriminator_of(adversary).optimizer, adversary.recipe.optimizer.lr * factor)
             for _ in range(adversary.extra_steps(progress.step)):
-                train_discriminator_apart(training, adversary, state)
-            laps.end("critic")
+                take_extra_discriminator_step(training, adversary, state)
+            timer.end("critic")
 
-        # All that the generator draws at random comes from this seed, whether or not a discriminator looks on.
+        # All that the generator draws at random comes from this seed, with a discriminator or without.
         batch = training.batches.at(progress.step)
         torch.manual_seed(derive(training.seed, "noise", progress.step))
         generator.optimizer.zero_grad(set_to_none=True)
         with autocast(device, protocol.precision):
             inputs = mapping.inputs(batch, training.seed, progress.step)
-            laps.end("data")
+            timer.end("data")
             returned = forward(*inputs)
             output, auxiliary_loss = network.split(returned, batch.labels, mapping.form.ignore_index)
 
@@ -136,9 +139,9 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         if adversary is not None:
             torch.manual_seed(derive(training.seed, "critic", progress.step))
             pair = adversary.pair(batch, z)
-            laps.end("generator")
+            timer.end("generator")
             update = update_discriminator(adversary, state, pair, batch.labels) if adversary.shares_batches else None
-            laps.end("critic")
+            timer.end("critic")
             adversarial_loss = adversary.generator_loss(pair, batch.labels)
             values.append(adversarial_loss)
             adversarial = adversary.gradient(generator.scaler.scale(adversarial_loss), z)
@@ -146,9 +149,9 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             if state.health.is_due(progress.step, total_steps):
                 supervised = gradient if training.losses else None
                 scale = generator.scaler.get_scale()
-                seen = observe_step(adversary, network, training.seed, progress.step, batch, pair, update, z)
-                pull = observe_gradient(supervised, weight * adversarial, adversarial_loss, scale)
-                state.health.add(progress.step, {**seen, **pull})
+                observed = observe_step(adversary, network, training.seed, progress.step, batch, pair, update, z)
+                observed |= observe_gradient(supervised, weight * adversarial, adversarial_loss, scale)
+                state.health.add(progress.step, observed)
             # Adding nothing is not adding zero times something: a weight of 0 must leave the twin's very bits.
             if weight > 0:
                 gradient = gradient + weight * adversarial
@@ -160,7 +163,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             roots.append(generator.scaler.scale(auxiliary_loss))
             gradients.append(torch.ones_like(roots[-1]))
         if training.unlabelled is not None:
-            unlabelled_output, unlabelled_gradient = learn_unlabelled(training, training.unlabelled, forward, state)
+            unlabelled_output, unlabelled_gradient = run_unlabelled(training, training.unlabelled, forward, state)
             roots.append(unlabelled_output)
             gradients.append(unlabelled_gradient)
         torch.autograd.backward(roots, gradients)
@@ -168,7 +171,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         generator.step(protocol.clip_gradient)
         if state.average is not None:
             state.average.update_parameters(network)
-        laps.end("generator")
+        timer.end("generator")
         progress.step += 1
         unreported_loss += loss.detach()
         progress.seconds = clock.step(len(batch.indices))
@@ -194,13 +197,13 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             saved_at = now
 
     network.load_state_dict(state.best or state.evaluated_network.state_dict())
-    return outcome_of(state, clock, laps, finished=True)
+    return build_outcome(state, clock, timer, finished=True)
 
 
-def learn_unlabelled(
+def run_unlabelled(
     training: Training, unlabelled: Unlabelled, forward: Callable[..., Any], state: TrainingState
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the output for a batch of unlabelled images, and the gradient of their term there, scaled."""
+    """Return the network's output for a batch of unlabelled images, and the scaled gradient of their loss there."""
     step, mapping, network = state.progress.step, training.mapping, training.network
     batch = unlabelled.batches.at(step)
     torch.manual_seed(derive(training.seed, "unlabelled noise", step))
@@ -215,7 +218,7 @@ def learn_unlabelled(
 def update_discriminator(
     adversary: Adversary, state: TrainingState, pair: Pair, labels: torch.Tensor
 ) -> DiscriminatorUpdate:
-    """Take one optimiser step of the discriminator on a pair, whose gradient the generator never sees."""
+    """Take one optimiser step of the discriminator on a pair; no gradient reaches the generator."""
     discriminator = state.discriminator_of(adversary)
     discriminator.optimizer.zero_grad(set_to_none=True)
     update = adversary.discriminator_loss(pair, labels, state.progress.critic_step)
@@ -226,7 +229,7 @@ def update_discriminator(
     return update
 
 
-def train_discriminator_apart(training: Training, adversary: Adversary, state: TrainingState) -> None:
+def take_extra_discriminator_step(training: Training, adversary: Adversary, state: TrainingState) -> None:
     """Take a discriminator step on a batch of its own; the generator stays as it is, running statistics included."""
     step, seed = state.progress.critic_step, derive(training.seed, "critic apart")
     assert adversary.batches is not None
@@ -239,7 +242,7 @@ def train_discriminator_apart(training: Training, adversary: Adversary, state: T
     update_discriminator(adversary, state, adversary.pair(batch, output.float()), batch.labels)
 
 
-def outcome_of(state: TrainingState, clock: TrainingClock, laps: Laps, *, finished: bool) -> Outcome:
+def build_outcome(state: TrainingState, clock: TrainingClock, timer: PartTimer, *, finished: bool) -> Outcome:
     """Return how training ended."""
     progress = state.progress
     health = None if state.discriminator is None else judge(state.health.points(), state.health.non_finite())
@@ -248,7 +251,7 @@ def outcome_of(state: TrainingState, clock: TrainingClock, laps: Laps, *, finish
         steps=progress.step,
         seconds=progress.seconds,
         images_per_second=clock.images_per_second(),
-        shares=laps.shares(),
+        shares=timer.shares(),
         seconds_to_best=progress.best_seconds,
         health=health,
     )

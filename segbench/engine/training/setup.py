@@ -1,7 +1,4 @@
-"""What a cell needs before its first step.
-
-The term of a recipe that learns from images without labels.
-"""
+"""Build what the training of a cell needs: network, losses, batches, discriminator, the term on unlabelled images."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ from segbench.engine.data.cache import check_classes
 from segbench.engine.data.dataset import common_size
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import validation_miou
+from segbench.engine.evaluation.self_test import confused_classes
 from segbench.engine.model.build import as_segmenter, build_loss, build_losses, build_network, mapping_of
 from segbench.engine.numerics import memory_format
 from segbench.errors import DataError, SpecError
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from segbench.config.recipe import Adversarial
+    from segbench.config.recipe import Adversarial, Method
     from segbench.contract import Dataset
     from segbench.engine.data.batches import Batch, BatchSource
     from segbench.engine.data.dataset import CellData
@@ -49,6 +47,14 @@ if TYPE_CHECKING:
     from .upstream import Upstream
 
 
+@dataclass(frozen=True)
+class Unlabelled:
+    """Batches of unlabelled images, and the weighted loss of the logits (N, K, H, W) of a batch."""
+
+    batches: BatchSource
+    loss: Callable[[torch.Tensor, Batch], torch.Tensor]
+
+
 def prepare_training(
     cell: Cell, registry: Registry, data: CellData, device: torch.device, upstream: Upstream, folder: Path
 ) -> Training:
@@ -57,13 +63,11 @@ def prepare_training(
     Sample grids of generators of images go to `folder`.
     """
     protocol, mapping = cell.method.protocol, mapping_of(cell, data)
-    if mapping.maps == "image -> image":
-        check_colours_differ(data.dataset)
+    check_palette(cell.method, data.dataset)
     if protocol.absent_classes == "refuse":
         check_classes(data.packed("train"), data.dataset.classes)
     places = split_places(data.packed("train"), Subset.parse(cell.subset))
-    size = training_size(cell, data)
-    network = build_network(cell, registry, data, size, device)
+    network = build_network(cell, registry, data, training_size(cell, data), device)
     if upstream.start is not None:
         network.load_state_dict(upstream.start)
     losses = build_losses(cell, registry, data, device)
@@ -74,8 +78,8 @@ def prepare_training(
         network=network,
         mapping=mapping,
         losses=losses,
-        batches=labelled_batches(cell, data, places, upstream),
-        validate=validation(cell, data, mapping, upstream, folder),
+        batches=build_batches(cell, data, places, upstream),
+        validate=build_validation(cell, data, mapping, upstream, folder),
         protocol=protocol,
         seed=cell.seed,
         device=device,
@@ -84,16 +88,15 @@ def prepare_training(
     )
 
 
-def check_colours_differ(dataset: Dataset) -> None:
-    """Raise DataError if two classes have one colour, which no decoder could tell apart."""
-    owner: dict[tuple[int, ...], str] = {}
-    for name, colour in zip(dataset.classes, dataset.palette, strict=True):
-        other = owner.setdefault(tuple(colour), name)
-        if other != name:
-            raise DataError(
-                f"the classes {other!r} and {name!r} both have the colour {list(colour)}, so a generator that paints "
-                "colours cannot say which one it means; give each class a colour of its own"
-            )
+def check_palette(method: Method, dataset: Dataset) -> None:
+    """Raise DataError if a generator paints classes in palette colours of which one decodes to another class."""
+    if method.maps != "image -> image":
+        return
+    for name, other in confused_classes(dataset):
+        raise DataError(
+            f"{method.generator.use} paints classes in their palette colours, and that of {name!r} is taken for "
+            f"{other!r}; give each class of the dataset a colour of its own"
+        )
 
 
 def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
@@ -102,19 +105,19 @@ def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
 
 
 def inference_size(cell: Cell, data: CellData, mapping: GeneratorMapping) -> tuple[int, int]:
-    """Return the size at which a method's cost and speed count: that of most evaluated images, or of made ones."""
+    """Return the size for a method's cost and speed: that of most evaluated images, or of generated ones."""
     if mapping.predicts_labels:
         return common_size(data.packed(cell.method.protocol.evaluate))
     return training_size(cell, data)
 
 
-def labelled_batches(cell: Cell, data: CellData, places: Places, upstream: Upstream) -> BatchSource:
-    """Return the batches that the supervised losses see."""
+def build_batches(cell: Cell, data: CellData, places: Places, upstream: Upstream) -> BatchSource:
+    """Return the batches of the supervised losses."""
     batches = crops(cell, data, "train", places=places.labelled, fields=upstream.fields)
     if upstream.synthesise is None or cell.method.trains_on is None:
         return batches
-    other = crops(cell, data, "train", places=places.labelled, stream="synthetic")
-    return SyntheticBatches(batches, other, cell.method.trains_on.share, upstream.synthesise)
+    originals = crops(cell, data, "train", places=places.labelled, stream="synthetic")
+    return SyntheticBatches(batches, originals, cell.method.trains_on.share, upstream.synthesise)
 
 
 def build_adversary(
@@ -126,10 +129,10 @@ def build_adversary(
     places: Places,
     fields: Fields | None,
 ) -> Adversary:
-    """Build the discriminator and what it is shown."""
+    """Build the discriminator, its loss, penalty and batches; SpecError if they do not fit together."""
     assert cell.method.adversarial is not None
     loss = build_loss(cell.method.adversarial, registry, data, device)
-    recipe = with_usual_penalty(cell.method.adversarial, loss)
+    recipe = add_default_penalty(cell.method.adversarial, loss)
     discriminator = build_discriminator(cell, registry, data, training_size(cell, data), device)
     if recipe.penalty is not None:
         check_no_batch_norm(discriminator, recipe.penalty)
@@ -140,27 +143,27 @@ def build_adversary(
         recipe=recipe,
         mapping=mapping,
         batches=crops(cell, data, "train", places=places.labelled, fields=fields, stream="critic"),
-        validation=unseen_reals(cell, data, mapping),
+        validation=validation_crops(cell, data, mapping),
         device=device,
         precision=cell.method.protocol.precision,
     )
 
 
-def with_usual_penalty(recipe: Adversarial, loss: Any) -> Adversarial:
+def add_default_penalty(recipe: Adversarial, loss: Any) -> Adversarial:
     """Return the recipe with the penalty that an adversarial loss states as its `default_penalty` (name, weight).
 
     A penalty that the recipe names itself is kept.
     """
-    usual = getattr(loss, "default_penalty", AdversarialLoss.default_penalty)
-    if usual is None or recipe.penalty is not None:
+    default = getattr(loss, "default_penalty", AdversarialLoss.default_penalty)
+    if default is None or recipe.penalty is not None:
         return recipe
-    name, weight = usual
+    name, weight = default
     return recipe.model_copy(update={"penalty": Penalty(use=name, weight=weight)})
 
 
-def unseen_reals(cell: Cell, data: CellData, mapping: GeneratorMapping) -> TrainingBatches | None:
-    """Return crops of the val split, or None where there are none to be had in batches."""
-    # There are no out-of-fold predictions of val for a refiner to start from.
+def validation_crops(cell: Cell, data: CellData, mapping: GeneratorMapping) -> TrainingBatches | None:
+    """Return crops of the val split, on which nothing is trained; None where there are none."""
+    # A refiner has no out-of-fold predictions of val to start from.
     unpredictable = mapping.maps == "image, labels -> labels" and mapping.form.encoding.use in MATCHED_TO_PREDICTION
     if "val" not in data.dataset.splits or unpredictable:
         return None
@@ -192,7 +195,7 @@ def build_unlabelled(
         return Unlabelled(labelled, pseudo_label_term(mapping_of(cell, data), losses, settings.weight))
     assert settings.loss is not None
     loss = build_loss(settings.loss, registry, data, batches.split.device)
-    return Unlabelled(batches, own_term(loss, settings.weight, adversary))
+    return Unlabelled(batches, unlabelled_loss_term(loss, settings.weight, adversary))
 
 
 def crops(
@@ -222,10 +225,10 @@ def crops(
     )
 
 
-def validation(
+def build_validation(
     cell: Cell, data: CellData, mapping: GeneratorMapping, upstream: Upstream, folder: Path
 ) -> Callable[[torch.nn.Module, int], float | None]:
-    """Return what looks at a network during training: its mIoU on val, or for a generator of images a sample grid."""
+    """Return a function of network and step that gives the mIoU on val, or writes a sample grid of generated images."""
     if mapping.predicts_labels:
         return lambda network, step: validation_miou(
             as_segmenter(network, mapping, upstream.base), data.resident("val"), cell.method.protocol, data.dataset
@@ -236,14 +239,6 @@ def validation(
         write_grid(folder / "samples" / f"step-{step:06d}.png", network, cell, data, mapping)
 
     return write
-
-
-@dataclass(frozen=True)
-class Unlabelled:
-    """Where unlabelled images come from, and the weighted loss of their logits (N, K, H, W)."""
-
-    batches: BatchSource
-    loss: Callable[[torch.Tensor, Batch], torch.Tensor]
 
 
 def pseudo_label_term(
@@ -259,11 +254,11 @@ def pseudo_label_term(
     return term
 
 
-def own_term(loss: Any, weight: float, adversary: Adversary | None) -> Callable[[Any, Batch], torch.Tensor]:
-    """Return a loss of the role "unlabelled", weighted; SpecError if it asks for a discriminator that the recipe lacks.
+def unlabelled_loss_term(loss: Any, weight: float, adversary: Adversary | None) -> Callable[[Any, Batch], torch.Tensor]:
+    """Return a loss of the role "unlabelled", weighted; SpecError if it needs a discriminator that the recipe lacks.
 
-    It is given by name what it asks for of `logits` and `scores`, the discriminator's scores of the encoded
-    predictions, resized to the images (bilinear, align_corners=False).
+    By its parameters it takes `logits`, `scores` or both: scores are the discriminator's for the encoded predictions,
+    resized to the images (bilinear, align_corners=False).
     """
     names = parameter_names(loss.forward if isinstance(loss, nn.Module) else loss)
     if "scores" in names and adversary is None:

@@ -1,4 +1,4 @@
-"""Everything that training changes, and how it is checkpointed."""
+"""The state of training, and how it is saved in and restored from a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """How far training has come: steps of generator and discriminator, seconds, validations, and the best mIoU on val.
+    """How far training has come, by the names of a checkpoint.
 
-    `best_seconds` are the seconds of training until that best one.
+    - step, critic_step: optimiser steps of generator and discriminator
+    - seconds: of training
+    - validations: their number
+    - best_miou, best_seconds: the best mIoU on val, and the seconds of training until it
     """
 
     step: int = 0
@@ -118,12 +121,9 @@ class TrainingState:
 
     @property
     def learners(self) -> dict[str, Learner]:
-        """Generator and discriminator, by name."""
-        return (
-            {"generator": self.generator}
-            if self.discriminator is None
-            else {"generator": self.generator, "critic": self.discriminator}
-        )
+        """Generator and discriminator, by their names in a checkpoint."""
+        learners = {"generator": self.generator}
+        return learners if self.discriminator is None else {**learners, "critic": self.discriminator}
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; raise RecordError if the disk is full or read-only."""

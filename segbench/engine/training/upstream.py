@@ -1,10 +1,6 @@
-"""What a cell takes from cells that ran before: weights, predictions, generated samples, labels.
+"""What a cell takes from cells that ran before it: weights, predictions, generated samples, labels.
 
-Batches whose labels are what another network sees.
-
-Batches of which a share is generated.
-
-What the network of a fold predicts for the training images that it has not seen.
+A cell whose training images were split into folds leaves predictions for those of its own fold, which it has not seen.
 """
 
 from __future__ import annotations
@@ -42,14 +38,17 @@ if TYPE_CHECKING:
     from segbench.engine.recorded import RecordedNetwork
     from segbench.plan.cell import Cell
 
-    Synthesise = Callable[[Batch, int], tuple[torch.Tensor, torch.Tensor]]
+    Synthesise = Callable[[Batch, int], tuple[Tensor, Tensor]]
 
 
 class Upstream(NamedTuple):
-    """What upstream cells left for one cell; None where its recipe asks for nothing of the kind.
+    """What upstream cells left for one cell; None where its recipe does not ask for it.
 
-    `start` are weights to start from, `base` the frozen segmenter to be refined, `fields` its out-of-fold predictions
-    for the training images, `synthesise` makes images and labels for a batch, `labeller` is a segmenter that labels.
+    - start: weights to start from
+    - base: the frozen segmenter to be refined
+    - fields: its out-of-fold predictions for the training images
+    - synthesise: a function of batch and step that generates images and labels
+    - labeller: a frozen segmenter that labels images
     """
 
     start: Tensors | None = None
@@ -67,43 +66,18 @@ def load_upstream(cell: Cell, folders: Mapping[str, str], data: CellData, device
         start=load_tensors(Path(start) / MODEL)[0] if start else None,
         base=load_segmenter(folders["refines"], device) if "refines" in folders else None,
         fields=_fields(fold_folders, cell, data, device) if fold_folders else None,
-        synthesise=synthesiser(_recorded(synthetic, device), cell.seed) if synthetic else None,
+        synthesise=make_synthesiser(_load(synthetic, device), cell.seed) if synthetic else None,
         labeller=load_segmenter(folders["pseudo_labels_from"], device) if "pseudo_labels_from" in folders else None,
     )
 
 
-def synthesiser(recorded: RecordedNetwork, seed: int) -> Synthesise:
-    """Return what makes as many labelled images as a batch has, with the generator of a finished cell.
-
-    A generator from labels to images paints the batch's own labels; one that makes both decides on labels itself.
-    """
-    generator, mapping, channels = recorded.network, recorded.mapping, recorded.dataset.channels
-
-    def synthesise(batch: Batch, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        noise = torch.randn(
-            (len(batch.images), mapping.latent_channels), generator=random_generator(seed, "synthetic", step)
-        ).to(batch.images.device)
-        with torch.no_grad():
-            if mapping.maps == "labels -> image":
-                return generator(one_hot(batch.labels, mapping.form), noise), batch.labels
-            made = generator(noise)
-        if made.shape[-2:] != batch.images.shape[-2:]:
-            raise SpecError(
-                f"{recorded.key} makes samples of {list(made.shape[-2:])} (height, width), but the crop of the "
-                f"method that trains on them is {list(batch.images.shape[-2:])}; give both the same protocol.crop"
-            )
-        return made[:, :channels], made[:, channels:].argmax(dim=1)
-
-    return synthesise
-
-
-def _recorded(folder: str, device: torch.device) -> RecordedNetwork:
-    return load_network(Path(f"{folder}.json"), device)
-
-
 def load_segmenter(folder: str, device: torch.device) -> nn.Module:
     """Return the frozen segmenter of the finished cell in a folder, in evaluation mode."""
-    return _recorded(folder, device).network.requires_grad_(False)
+    return _load(folder, device).network.requires_grad_(False)
+
+
+def _load(folder: str, device: torch.device) -> RecordedNetwork:
+    return load_network(Path(f"{folder}.json"), device)
 
 
 def _fields(folders: list[Path], cell: Cell, data: CellData, device: torch.device) -> ProbabilityFields:
@@ -112,26 +86,26 @@ def _fields(folders: list[Path], cell: Cell, data: CellData, device: torch.devic
     return ProbabilityFields.open([folder / PROBABILITIES for folder in folders], packed.ids, labelled, device)
 
 
-class Undecided(nn.Module):
-    """Stands in, where a recipe is only tried, for a segmenter that is not trained yet: all classes alike."""
+class UniformSegmenter(nn.Module):
+    """Takes the place of a segmenter that is not trained yet: all classes are equally likely."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Return zero logits (N, K, H, W)."""
         number, _, height, width = images.shape
         return images.new_zeros(number, self.num_classes, height, width)
 
 
 class UniformFields:
-    """Stands in for a base's predictions that are not made yet: all classes alike."""
+    """Takes the place of a base's predictions that are not made yet: all classes are equally likely."""
 
     def __init__(self, num_classes: int, device: torch.device) -> None:
         self.num_classes, self.device = num_classes, device
 
-    def windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> torch.Tensor:
+    def windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> Tensor:
         """Return uniform probabilities (N, K, h, w), h and w those of the largest window."""
         height = max(stop - start for start, stop in rows)
         width = max(stop - start for start, stop in columns)
@@ -139,29 +113,29 @@ class UniformFields:
         return torch.full(shape, 1 / self.num_classes, device=self.device)
 
 
-def stand_ins(cell: Cell, data: CellData, device: torch.device) -> Upstream:
-    """Return what has the form of upstream results before there are any; fields are uniform, samples are real ones."""
-    undecided = Undecided(data.num_classes)
+def make_stand_ins(cell: Cell, data: CellData, device: torch.device) -> Upstream:
+    """Return placeholders for upstream results that are not there yet: uniform predictions, real samples."""
+    segmenter = UniformSegmenter(data.num_classes)
     method = cell.method
     return Upstream(
-        base=undecided if method.refines else None,
+        base=segmenter if method.refines else None,
         fields=UniformFields(data.num_classes, device) if method.refines else None,
         synthesise=(lambda batch, step: (batch.images, batch.labels)) if method.trains_on else None,
-        labeller=undecided if method.unlabelled and method.unlabelled.pseudo_labels_from else None,
+        labeller=segmenter if method.unlabelled and method.unlabelled.pseudo_labels_from else None,
     )
 
 
 class PseudoLabelledBatches:
-    """Unlabelled batches with the labels that a finished segmenter gives them.
+    """Batches of unlabelled images with the labels that a finished segmenter predicts.
 
     Pixels outside the image, and those where its highest class probability is below `threshold`, are `ignore_index`.
-    The network is in evaluation mode; `batches` hide the true labels (`with_labels=False`), void pixels included.
+    The network is in evaluation mode; `batches` are without true labels (`with_labels=False`), void pixels included.
     """
 
     def __init__(
         self, batches: TrainingBatches, network: Network, threshold: float, ignore_index: int, precision: str
     ) -> None:
-        assert not batches.with_labels, "what is truly void must not be known of unlabelled images"
+        assert not batches.with_labels, "void pixels must not be known of unlabelled images"
         self.batches = batches
         self.network = network
         self.threshold = threshold
@@ -187,11 +161,36 @@ class PseudoLabelledBatches:
         return labels.masked_fill(~known, self.ignore_index)
 
 
-class SyntheticBatches:
-    """Batches whose last samples are generated; over time these are `share` of all, exactly.
+def make_synthesiser(recorded: RecordedNetwork, seed: int) -> Synthesise:
+    """Return a function that generates as many labelled images as a batch has, with the generator of a finished cell.
 
-    `synthesise` is given real samples from a stream of their own, `originals`, and the step, and returns as many
-    images and labels. The first samples of each batch are those of `batches`, unchanged.
+    A generator from labels to images takes the batch's own labels; one of images and labels makes its own.
+    Raises SpecError if the images have another size than those of the batch.
+    """
+    generator, mapping, channels = recorded.network, recorded.mapping, recorded.dataset.channels
+
+    def synthesise(batch: Batch, step: int) -> tuple[Tensor, Tensor]:
+        shape = (len(batch.images), mapping.latent_channels)
+        noise = torch.randn(shape, generator=random_generator(seed, "synthetic", step)).to(batch.images.device)
+        with torch.no_grad():
+            if mapping.maps == "labels -> image":
+                return generator(one_hot(batch.labels, mapping.form), noise), batch.labels
+            output = generator(noise)
+        if output.shape[-2:] != batch.images.shape[-2:]:
+            raise SpecError(
+                f"{recorded.key} generates samples of {list(output.shape[-2:])} (height, width), but the crop of the "
+                f"method that trains on them is {list(batch.images.shape[-2:])}; give both the same protocol.crop"
+            )
+        return output[:, :channels], output[:, channels:].argmax(dim=1)
+
+    return synthesise
+
+
+class SyntheticBatches:
+    """Batches whose last samples are generated; over all steps these are exactly `share` of all samples.
+
+    `synthesise` takes real samples from a stream of their own, `originals`, and the step, and returns as many images
+    and labels. The first samples of each batch are those of `batches`, unchanged.
     """
 
     def __init__(
@@ -200,7 +199,7 @@ class SyntheticBatches:
         assert batches.fields is None, "a generated sample has no stored probabilities"
         self.batches = batches
         self.originals = originals
-        # The decimal that was written: 90 * 0.7 is below 63 in binary.
+        # As a decimal fraction: in binary 90 * 0.7 is below 63.
         self.per_batch = batches.batch_size * Fraction(str(share))
         self.synthesise = synthesise
 
@@ -225,11 +224,11 @@ class SyntheticBatches:
         )
 
 
-def leave_predictions(path: Path, segmenter: nn.Module, cell: Cell, data: CellData) -> None:
+def write_fold_predictions(path: Path, segmenter: nn.Module, cell: Cell, data: CellData) -> None:
     """Write the class probabilities of each training image of the cell's fold."""
     segmenter.eval()
-    places = split_places(data.packed("train"), Subset.parse(cell.subset)).held_out
     packed = data.packed("train")
+    places = split_places(packed, Subset.parse(cell.subset)).held_out
     ids, sizes = [packed.ids[place] for place in places], [packed.index.sizes[place] for place in places]
     write_probabilities(path, ids, sizes, _predicted_fields(segmenter, places, cell, data))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segbench.engine.training.clock import Laps, TrainingClock
+from segbench.engine.training.clock import PartTimer, TrainingClock
 
 WARM_UP = 10
 
@@ -18,56 +18,56 @@ class Clock:
         return self.seconds
 
 
-def step(laps, clock, **parts):
-    laps.begin()
+def step(timer, clock, **parts):
+    timer.begin()
     for part, seconds in parts.items():
         clock.seconds += seconds
-        laps.end(part)
+        timer.end(part)
 
 
 def test_shares_are_those_of_the_time_that_passed_before_each_end():
     clock = Clock()
-    laps = Laps(torch.device("cpu"), now=clock)
+    timer = PartTimer(torch.device("cpu"), now=clock)
     for _ in range(WARM_UP + 3):
-        step(laps, clock, data=1.0, generator=5.0, critic=2.0)
-    assert laps.shares() == pytest.approx({"critic": 0.25, "data": 0.125, "generator": 0.625})
+        step(timer, clock, data=1.0, generator=5.0, critic=2.0)
+    assert timer.shares() == pytest.approx({"critic": 0.25, "data": 0.125, "generator": 0.625})
 
 
 def test_a_part_may_come_several_times_in_a_step():
     clock = Clock()
-    laps = Laps(torch.device("cpu"), now=clock)
+    timer = PartTimer(torch.device("cpu"), now=clock)
     for _ in range(WARM_UP + 1):
-        laps.begin()
+        timer.begin()
         for part in ("critic", "data", "generator", "critic", "generator"):
             clock.seconds += 1.0
-            laps.end(part)
-    assert laps.shares() == pytest.approx({"critic": 0.4, "data": 0.2, "generator": 0.4})
+            timer.end(part)
+    assert timer.shares() == pytest.approx({"critic": 0.4, "data": 0.2, "generator": 0.4})
 
 
 def test_the_warm_up_and_what_lies_between_steps_count_for_nothing():
     clock = Clock()
-    laps = Laps(torch.device("cpu"), now=clock)
+    timer = PartTimer(torch.device("cpu"), now=clock)
     for _ in range(WARM_UP):
-        step(laps, clock, data=100.0, generator=0.0)
-    assert laps.shares() is None
+        step(timer, clock, data=100.0, generator=0.0)
+    assert timer.shares() is None
     clock.seconds += 1000.0  # a validation
-    step(laps, clock, data=1.0, generator=3.0)
-    assert laps.shares() == pytest.approx({"data": 0.25, "generator": 0.75})
+    step(timer, clock, data=1.0, generator=3.0)
+    assert timer.shares() == pytest.approx({"data": 0.25, "generator": 0.75})
 
 
 @pytest.mark.gpu
 def test_on_a_gpu_the_time_is_that_of_the_queued_work():
     device = torch.device("cuda")
     matrix = torch.randn(4096, 4096, device=device)
-    laps = Laps(device)
+    timer = PartTimer(device)
     for _ in range(32):
-        laps.begin()
+        timer.begin()
         matrix @ matrix
-        laps.end("data")
+        timer.end("data")
         for _ in range(9):
             matrix @ matrix
-        laps.end("generator")
-    shares = laps.shares()
+        timer.end("generator")
+    shares = timer.shares()
     assert shares is not None
     assert shares["generator"] > 5 * shares["data"]
 

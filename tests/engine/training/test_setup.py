@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from segbench import Dataset
 from segbench.config.protocol import Budget, TrainingProtocol
-from segbench.config.recipe import Adversarial, ComponentUse, Penalty
+from segbench.config.recipe import Adversarial, ComponentUse, Method, Penalty
 from segbench.engine.data.batches import Batch
 from segbench.engine.data.subset import split_places
 from segbench.engine.model.build import build_loss
@@ -17,13 +17,13 @@ from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.training.loop import train
 from segbench.engine.training.setup import (
     Unlabelled,
-    check_colours_differ,
-    own_term,
+    add_default_penalty,
+    check_palette,
     prepare_training,
     pseudo_label_term,
-    with_usual_penalty,
+    unlabelled_loss_term,
 )
-from segbench.engine.training.upstream import PseudoLabelledBatches, SyntheticBatches, Upstream, stand_ins
+from segbench.engine.training.upstream import PseudoLabelledBatches, SyntheticBatches, Upstream, make_stand_ins
 from segbench.errors import DataError, SpecError
 from segbench.plan.cell import Subset
 
@@ -60,7 +60,7 @@ def prepared(planned, tmp_path):
     def make(name: str, *changes: str, loss="gan/hinge", norm="none", upstream: Upstream | None = None):
         benchmark = planned(FILE.replace("LOSS", loss).replace("NORM", norm), *changes)
         cell, data = benchmark.cells[name], benchmark.data(name)
-        given = upstream or stand_ins(cell, data, CPU)
+        given = upstream or make_stand_ins(cell, data, CPU)
         return prepare_training(cell, benchmark.registry, data, CPU, given, tmp_path)
 
     return make
@@ -135,10 +135,10 @@ def test_the_usual_penalty_changes_nothing_else_of_a_recipe():
         default_penalty = ("gan/r1", 5.0)
 
     recipe = Adversarial(use="test/loss", d_steps=5, weight=0.3)
-    settled = with_usual_penalty(recipe, Loss())
+    settled = add_default_penalty(recipe, Loss())
     assert settled.penalty == Penalty(use="gan/r1", weight=5.0)
     assert settled.model_copy(update={"penalty": None}) == recipe
-    assert with_usual_penalty(recipe, object()) is recipe
+    assert add_default_penalty(recipe, object()) is recipe
 
 
 @pytest.mark.parametrize("changes", [["methods.critic.adversarial.penalty=gan/r1"], []], ids=["r1", "wgan_gp"])
@@ -225,11 +225,19 @@ def test_more_folds_than_labelled_images_are_refused(prepared):
         prepared("base fold 1/9", "methods.refiner.refines.folds=9")
 
 
-def test_two_classes_of_one_colour_cannot_be_painted():
-    split = {"train": [None]}
-    check_colours_differ(Dataset(("a", "b"), ((0, 0, 0), (1, 0, 0)), split))
-    with pytest.raises(DataError, match=r"the classes 'a' and 'c' both have the colour \[0, 0, 0\]"):
-        check_colours_differ(Dataset(("a", "b", "c"), ((0, 0, 0), (1, 0, 0), (0, 0, 0)), split))
+def test_a_painter_of_colours_is_refused_where_two_classes_share_one(dataset):
+    painter = Method(
+        name="painter",
+        generator=ComponentUse(use="gan/resnet_colours"),
+        maps="image -> image",
+        protocol=TrainingProtocol(budget={"steps": 1}),
+    )
+    shared = replace(dataset, palette=(dataset.palette[0], dataset.palette[0]))
+    check_palette(painter, dataset)
+    check_palette(painter.model_copy(update={"maps": "image -> labels"}), shared)
+    first, second = map(re.escape, map(repr, dataset.classes))
+    with pytest.raises(DataError, match=f"gan/resnet_colours .* that of {second} is taken for {first}"):
+        check_palette(painter, shared)
 
 
 SETTINGS = TrainingProtocol(budget=Budget(steps=8), batch_size=2, crop=(8, 8))
@@ -275,7 +283,7 @@ def test_colours_are_learnt_from_the_palette_colours_of_another_methods_labels()
 
 
 def test_a_loss_is_given_logits_and_no_discriminator_where_it_asks_for_none():
-    term = own_term(lambda logits: logits.square().mean(), 2.0, None)
+    term = unlabelled_loss_term(lambda logits: logits.square().mean(), 2.0, None)
     assert term(torch.full((1, 2, 4, 4), 3.0), a_batch()) == 18
 
 
@@ -287,7 +295,7 @@ def test_a_module_is_asked_for_what_its_forward_takes(adversary):
     made = adversary(SETTINGS, discriminator=Brightness(), encoding="one_hot")
     logits = torch.rand(2, 2, 8, 8)
     expected = made.score_map(a_batch().images, logits).mean()
-    torch.testing.assert_close(own_term(Loss(), 1.0, made)(logits, a_batch()), expected)
+    torch.testing.assert_close(unlabelled_loss_term(Loss(), 1.0, made)(logits, a_batch()), expected)
 
 
 def test_scores_without_a_discriminator_are_refused():
@@ -296,7 +304,7 @@ def test_scores_without_a_discriminator_are_refused():
             return scores.mean()
 
     with pytest.raises(SpecError, match="Trusting needs a discriminator's scores, but the method has none"):
-        own_term(Trusting(), 1.0, None)
+        unlabelled_loss_term(Trusting(), 1.0, None)
 
 
 def test_scores_are_those_of_the_encoded_prediction_under_its_image_at_the_size_of_the_image(adversary):
@@ -323,7 +331,7 @@ def test_gradients_reach_the_logits_through_the_scores_and_leave_none_at_the_dis
     discriminator = nn.Conv2d(5, 1, 3, padding=1)
     made = adversary(SETTINGS, discriminator=discriminator, encoding=encoding)
     logits = torch.rand(2, 2, 8, 8, requires_grad=True)
-    term = own_term(lambda scores: scores.mean(), 1.0, made)(logits, a_batch())
+    term = unlabelled_loss_term(lambda scores: scores.mean(), 1.0, made)(logits, a_batch())
     (gradient,) = torch.autograd.grad(term, logits)
     assert gradient.abs().sum() > 0
     assert discriminator.weight.grad is None

@@ -23,12 +23,12 @@ from segbench.engine.recorded import load_network
 from segbench.engine.training.upstream import (
     PseudoLabelledBatches,
     SyntheticBatches,
-    Undecided,
     UniformFields,
-    leave_predictions,
+    UniformSegmenter,
     load_upstream,
-    stand_ins,
-    synthesiser,
+    make_stand_ins,
+    make_synthesiser,
+    write_fold_predictions,
 )
 from segbench.errors import RecordError, SpecError
 from segbench.plan.cell import Subset
@@ -121,7 +121,7 @@ def test_a_painter_paints_the_labels_of_the_batch(planned):
     benchmark = planned(FILE).run("painter")
     recorded = load_network(benchmark.record_path("painter"), CPU)
     batch = a_batch(16, 16)
-    images, labels = synthesiser(recorded, seed=3)(batch, 4)
+    images, labels = make_synthesiser(recorded, seed=3)(batch, 4)
     assert labels is batch.labels
     assert images.shape == (2, 3, 16, 16)
     assert images.abs().max() <= 1
@@ -145,17 +145,19 @@ def test_a_joint_generator_decides_on_the_labels_itself(planned):
 def test_samples_are_a_function_of_seed_and_step(planned):
     recorded = load_network(planned(FILE).run("joint").record_path("joint"), CPU)
     batch = a_batch(16, 16)
-    first, _ = synthesiser(recorded, 3)(batch, 0)
+    first, _ = make_synthesiser(recorded, 3)(batch, 0)
     torch.manual_seed(8)
-    assert torch.equal(first, synthesiser(recorded, 3)(batch, 0)[0])
-    assert not torch.equal(first, synthesiser(recorded, 3)(batch, 1)[0])
-    assert not torch.equal(first, synthesiser(recorded, 4)(batch, 0)[0])
+    assert torch.equal(first, make_synthesiser(recorded, 3)(batch, 0)[0])
+    assert not torch.equal(first, make_synthesiser(recorded, 3)(batch, 1)[0])
+    assert not torch.equal(first, make_synthesiser(recorded, 4)(batch, 0)[0])
 
 
 def test_samples_of_another_size_than_the_crop_are_refused(planned):
     recorded = load_network(planned(FILE).run("joint").record_path("joint"), CPU)
-    with pytest.raises(SpecError, match=r"makes samples of \[16, 16\] \(height, width\), but the crop .* is \[8, 12\]"):
-        synthesiser(recorded, 0)(a_batch(8, 12), 0)
+    with pytest.raises(
+        SpecError, match=r"generates samples of \[16, 16\] \(height, width\), but the crop .* is \[8, 12\]"
+    ):
+        make_synthesiser(recorded, 0)(a_batch(8, 12), 0)
 
 
 def test_an_upstream_cell_without_a_record_is_an_error(planned):
@@ -176,12 +178,12 @@ def test_stand_ins_are_there_for_what_a_recipe_asks_for_and_for_nothing_else(pla
         "taught labels 0.5": {"labeller"},
     }
     for name, expected in asked.items():
-        upstream = stand_ins(benchmark.cells[name], benchmark.data(name), CPU)
+        upstream = make_stand_ins(benchmark.cells[name], benchmark.data(name), CPU)
         assert {part for part, value in upstream._asdict().items() if value is not None} == expected
 
 
 def test_who_is_undecided_finds_all_classes_alike():
-    assert Undecided(4)(torch.rand(2, 3, 5, 7)).softmax(1).unique().tolist() == [0.25]
+    assert UniformSegmenter(4)(torch.rand(2, 3, 5, 7)).softmax(1).unique().tolist() == [0.25]
 
 
 def test_uniform_fields_have_the_size_of_the_largest_window():
@@ -396,7 +398,7 @@ def test_a_fold_leaves_the_probabilities_of_the_images_it_has_not_seen(planned, 
     benchmark = planned(FILE_OF_HELD_OUT, *[window][: bool(window)])
     name = "base fold 2/3"
     cell, data = benchmark.cells[name], benchmark.data(name)
-    leave_predictions(tmp_path / "left", Sees(), cell, data)
+    write_fold_predictions(tmp_path / "left", Sees(), cell, data)
     left = load_file(tmp_path / "left")
     packed = data.packed("train")
     places = split_places(packed, Subset.parse("fold 2/3"))
@@ -416,7 +418,7 @@ def test_the_folds_together_hold_every_image_once(planned, tmp_path):
     for fold in (1, 2, 3):
         cell = benchmark.cells[f"base fold {fold}/3"]
         paths.append(tmp_path / str(fold))
-        leave_predictions(paths[-1], Sees(), cell, benchmark.data("base"))
+        write_fold_predictions(paths[-1], Sees(), cell, benchmark.data("base"))
     packed = benchmark.data("base").packed("train")
     fields = ProbabilityFields.open(paths, packed.ids)  # refuses what is missing or held twice
     windows = fields.windows(range(6), [(0, 24)] * 6, [(0, 32)] * 6)
