@@ -36,7 +36,7 @@ class Conditions:
 
     @property
     def heading(self) -> str:
-        """The conditions in one line, as they stand above a ranking."""
+        """The conditions in one line, as shown above a ranking."""
         parts = [
             *self.essentials,
             "compiled" if self.compile else "not compiled",
@@ -58,7 +58,7 @@ class Conditions:
         ]
 
     def agrees_with(self, other: Conditions) -> bool:
-        """Tell whether two rows may stand together if what one of them does not know is left out of account."""
+        """Tell whether two rows agree in all that both of them know."""
         known_sizes = self.sizes or other.sizes
         known_budget = self.timing_budget or other.timing_budget
         return replace(self, sizes=known_sizes, timing_budget=known_budget) == replace(
@@ -69,7 +69,7 @@ class Conditions:
 def conditions(record: Record) -> Conditions:
     """Return the conditions of one record, without what only its timing tells."""
     protocol, environment = cell_spec.protocol(record), record.environment
-    # "cuda:0" and "cuda:1" are one kind of device; its model tells different ones apart
+    # "cuda:0" and "cuda:1" are one kind of device; its model distinguishes different ones
     device = str(environment["device"]).partition(":")[0] if environment.get("device") else None
     return Conditions(
         device=device,
@@ -86,7 +86,7 @@ def conditions(record: Record) -> Conditions:
 def complete(rows: Iterable[Conditions]) -> dict[Conditions, Conditions]:
     """Fill in what a row does not know from the one set of known conditions it agrees with.
 
-    A row that was not timed has no size; it stands with the timed rows where only one group of them could be meant.
+    A row that was not timed has no size; it joins the timed rows where only one group of them fits.
     """
     distinct = list(dict.fromkeys(rows))
     known = [one for one in distinct if one.sizes is not None and one.timing_budget is not None]

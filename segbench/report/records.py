@@ -93,7 +93,7 @@ def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
 
 
 def identity(record: Record) -> Identity:
-    """Return what tells a record from all others: one cell has an ok record for each kind of device it ran on."""
+    """Return what identifies a record: one cell has an ok record for each kind of device it ran on."""
     return record.key, conditions(record)
 
 

@@ -1,4 +1,4 @@
-"""Rankings under other conventions of mIoU, recomputed from the counts of the records."""
+"""Rankings under other conventions of mIoU, computed from the counts of the records."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class Rescored:
 
 @dataclass(frozen=True)
 class Ranking:
-    """A ranking of the report under several conventions, and the records that were set aside, each with its reason."""
+    """A ranking of the report under several conventions, and the records that were ignored, each with its reason."""
 
     group: Group
     conventions: tuple[str, ...]
     rows: tuple[Rescored, ...]
-    set_aside: tuple[str, ...]
+    ignored: tuple[str, ...]
 
     @property
     def title(self) -> str:
@@ -121,15 +121,15 @@ def rescore(folders: Sequence[Path], conventions: Sequence[str], benchmark: str 
     """Recompute the scores of all records in some folders under conventions of CONVENTIONS, without their networks.
 
     The reference is always among them. A record whose counts are missing, damaged, do not add up or do not give the
-    mIoU that it states is set aside. Raises RecordError if a folder is missing, and if no record can be rescored.
+    mIoU that it states is ignored. Raises RecordError if a folder is missing, and if no record can be rescored.
     """
     sources = read_sources(folders, benchmark)
     names = tuple(name for name in CONVENTIONS if name == REFERENCE or name in conventions)
     rankings = [_ranking(group, sources, names) for group in rank_records(sources)]
-    found = tuple(ranking for ranking in rankings if ranking.rows or ranking.set_aside)
+    found = tuple(ranking for ranking in rankings if ranking.rows or ranking.ignored)
     if not any(ranking.rows for ranking in found):
-        reasons = "".join(f"\n  {reason}" for ranking in found for reason in ranking.set_aside)
-        raise RecordError(f"none of the records holds label maps that can be scored again{reasons}")
+        reasons = "".join(f"\n  {reason}" for ranking in found for reason in ranking.ignored)
+        raise RecordError(f"no record has counts of label maps that can be scored again{reasons}")
     return Rescoring(names, found, tuple(map(str, sources.problems)))
 
 
@@ -160,11 +160,11 @@ def closing_sentence(rescoring: Rescoring) -> str:
     """Say by how much conventions move scores and ranks at most."""
     shift, change = rescoring.largest_shift, rescoring.largest_rank_change
     if shift is None or change is None:
-        return "Name another convention to see by how much it moves scores and ranks."
+        return "Name another convention to see by how much it changes scores and ranks."
     score = f"a score by at most {100 * shift.size:.2f} points{_whose(shift, rescoring)}"
     places = f"{change.size:.0f} place{'s' * (change.size != 1)}"
     rank = f"a rank by at most {places}{_whose(change, rescoring)}" if change.size else "no rank"
-    return f"Against the reference, the choice of a convention moves {score} and {rank}."
+    return f"Against the reference, the choice of a convention changes {score} and {rank}."
 
 
 def _ranking(group: Group, sources: Sources, conventions: tuple[str, ...]) -> Ranking:
@@ -175,7 +175,7 @@ def _ranking(group: Group, sources: Sources, conventions: tuple[str, ...]) -> Ra
         for label, row, (counts, _) in zip(_labels(segmenting), segmenting, found, strict=True)
         if counts
     )
-    return Ranking(group, conventions, rows, tuple(reason for _, set_aside in found for reason in set_aside))
+    return Ranking(group, conventions, rows, tuple(reason for _, ignored in found for reason in ignored))
 
 
 def _scores(convention: str, counts: Mapping[int, Counts]) -> dict[int, float | None]:
@@ -214,7 +214,7 @@ def _ranking_text(ranking: Ranking) -> str:
     heading += [group.conditions.heading] if group.conditions else []
     tables = [terminal_table(table) for table in (_score_table(ranking), _move_table(ranking))] if ranking.rows else []
     notes = [f"{row.label}: {note}" for row in ranking.rows if row.label != row.row.method for note in row.row.notes]
-    notes += [f"Set aside: {reason}" for reason in ranking.set_aside]
+    notes += [f"Ignored: {reason}" for reason in ranking.ignored]
     return "\n\n".join(["\n".join(heading), *tables, *(["\n".join(map(wrapped, notes))] if notes else [])])
 
 
@@ -248,7 +248,7 @@ def _json_ranking(ranking: Ranking) -> dict[str, Any]:
         "protocol": ranking.group.protocol,
         "conditions": conditions and conditions.heading,
         "rows": [_json_row(ranking, place, row) for place, row in enumerate(ranking.rows)],
-        "set_aside": list(ranking.set_aside),
+        "set_aside": list(ranking.ignored),
     }
 
 

@@ -105,7 +105,7 @@ def test_the_text_ends_with_what_conventions_move_at_most(two_methods, capsys):
     assert "63.33 ± -" in words
     assert "1 (+31.67)" in words
     assert words.endswith(
-        "Against the reference, the choice of a convention moves a score by at most 31.67 points (bold under "
+        "Against the reference, the choice of a convention changes a score by at most 31.67 points (bold under "
         "present-in-truth) and a rank by at most 1 place (cautious under present-in-truth)."
     )
 
@@ -187,7 +187,7 @@ def test_a_record_whose_counts_are_useless_is_set_aside_and_named(store, capsys,
     [told] = content["rankings"][0]["set_aside"]
     assert told.startswith("fcn, seed 1: ")
     assert reason in told
-    assert f"Set aside: {told}" in printed(capsys)
+    assert f"Ignored: {told}" in printed(capsys)
 
 
 @pytest.mark.parametrize(("stated", "is_set_aside"), [(49 / 60 + 1e-10, False), (49 / 60 + 1e-8, True)])
@@ -203,7 +203,7 @@ def test_nothing_but_useless_counts_is_an_error_that_says_why(store, capsys):
     remove(store("fcn", 0, CAUTIOUS))
     assert main(["rescore"]) == 2
     error = capsys.readouterr().err
-    assert "none of the records holds label maps that can be scored again" in error
+    assert "no record has counts of label maps that can be scored again" in error
     assert "fcn, seed 0: no counts at" in error
 
 

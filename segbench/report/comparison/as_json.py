@@ -1,4 +1,4 @@
-"""A comparison of two methods as data, with stable names, for programs to read."""
+"""A comparison of two methods as JSON with stable names."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def to_json(comparisons: Comparisons) -> str:
       many the images are drawn, null: each alone), `seeds`, `device`, `definition` (id and version of mIoU),
       `resamples`, `margin`, `level`, `relation`, `overrides` (protocol keys that each changes), `notes`, `set_aside`.
     - `miou`: `one` and `other` as `{mean, sd, n}`; `by_seed`: `{seed, one, other, difference}`.
-    - `contrasts`: those judged together, the first of them one - other: `role` ("claim", "opponent", "placebo",
+    - `contrasts`: the family judged together, the first of them one - other: `role` ("claim", "opponent", "placebo",
       "left"), `one`, `other`, `terms` ("equal steps", "equal seconds", "different budgets", "unknown"), `seeds`,
       `difference`, `level` (after Holm), `interval`, `verdict`, `probability`, `probability_interval`, `p`,
       `sign_flip_p`, `sign_flip_floor`, `smallest_effect`, `seeds_needed`.

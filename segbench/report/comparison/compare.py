@@ -91,7 +91,7 @@ class MethodComparison:
 
 
 class Comparisons(NamedTuple):
-    """A against B in each ranking in which both stand, why not in others, and where the records lie."""
+    """A against B in each ranking in which both have a row, why not in others, and where the records are."""
 
     found: tuple[MethodComparison, ...]
     refused: tuple[str, ...]
@@ -107,10 +107,10 @@ def compare_methods(
     subset: str | None = None,
     settings: Settings = DEFAULTS,
 ) -> Comparisons:
-    """Compare two methods in every ranking of the records in some folders in which both stand.
+    """Compare two methods in every ranking of the records in some folders in which both have a row.
 
     Raises RecordError if there are no records, a name is unknown or a method has no result; StatisticsError, with the
-    field that differs, if they must not be compared or too little is left to compare.
+    field that differs, if they cannot be compared or too little is left to compare.
     """
     sources = narrow(read_sources(directories, benchmark), dataset, subset)
     rankings, refused = find_rankings(sources, rank_records(sources), *names)

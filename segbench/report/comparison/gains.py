@@ -62,7 +62,7 @@ class ImageGains(NamedTuple):
 class Gains(NamedTuple):
     """Where A - B lies.
 
-    Of `parts` each pair adds up to A - B; `missing` says of a pair why nothing can be told. `rare` are the names of the
+    Of `parts` each pair adds up to A - B; `missing` says why a pair was not computed. `rare` are the names of the
     rare classes that occur.
     """
 
@@ -73,8 +73,8 @@ class Gains(NamedTuple):
     images: ImageGains
 
 
-class _Question(NamedTuple):
-    """Whose counts are compared, from how many resamples, and the pixels of each class in the truth."""
+class _Inputs(NamedTuple):
+    """The counts of both methods, the number of resamples, and the pixels of each class in the truth."""
 
     one: BySeed
     other: BySeed
@@ -92,72 +92,72 @@ def find_gains(one: BySeed, other: BySeed, names: Sequence[str] | None, images: 
     `names` are those of the classes, `images` how many of the largest gains and losses are named.
     """
     truth = next(iter(one.values())).confusion.sum(axis=(0, 2))
-    asked = _Question(one, other, resamples, truth.tolist())
-    named = names or [f"class {class_id}" for class_id in range(len(asked.pixels))]
-    parts, missing = _parts(asked)
-    occurs = iou_evidence(asked.cells).whole.sum(axis=(0, 1, 2)) > 0
+    inputs = _Inputs(one, other, resamples, truth.tolist())
+    named = names or [f"class {class_id}" for class_id in range(len(inputs.pixels))]
+    parts, missing = _parts(inputs)
+    occurs = iou_evidence(inputs.cells).whole.sum(axis=(0, 1, 2)) > 0
     return Gains(
         parts=tuple(parts),
         missing=missing,
-        rare=tuple(named[class_id] for class_id in rare_classes(asked.pixels) if occurs[class_id]),
-        classes=tuple(_classes(asked, named)),
-        images=_images(asked, images),
+        rare=tuple(named[class_id] for class_id in rare_classes(inputs.pixels) if occurs[class_id]),
+        classes=tuple(_classes(inputs, named)),
+        images=_images(inputs, images),
     )
 
 
-def _parts(asked: _Question) -> tuple[list[PartGain], dict[PartName, str]]:
+def _parts(inputs: _Inputs) -> tuple[list[PartGain], dict[PartName, str]]:
     parts: list[PartGain] = []
     missing: dict[PartName, str] = {}
     for name, divided in _DIVISIONS.items():
         try:
-            parts += divided(asked)
+            parts += divided(inputs)
         except StatisticsError as error:
             missing[name] = str(error)
     return parts, missing
 
 
-def _bands(asked: _Question) -> list[PartGain]:
-    inside, outside = part_contributions(asked.one, asked.other, "band", resamples=asked.resamples)
-    share = _share_of_pixels(asked.one, "band")
+def _bands(inputs: _Inputs) -> list[PartGain]:
+    inside, outside = part_contributions(inputs.one, inputs.other, "band", resamples=inputs.resamples)
+    share = _share_of_pixels(inputs.one, "band")
     return [
-        _part("band", share, iou_evidence(asked.cells, "band"), inside, asked),
-        _part("interior", 1 - share, iou_evidence(asked.cells, "interior"), outside, asked),
+        _part("band", share, iou_evidence(inputs.cells, "band"), inside, inputs),
+        _part("interior", 1 - share, iou_evidence(inputs.cells, "interior"), outside, inputs),
     ]
 
 
-def _objects(asked: _Question) -> list[PartGain]:
-    inside, outside = part_contributions(asked.one, asked.other, "small", resamples=asked.resamples)
-    share = _share_of_pixels(asked.one, "small")
+def _objects(inputs: _Inputs) -> list[PartGain]:
+    inside, outside = part_contributions(inputs.one, inputs.other, "small", resamples=inputs.resamples)
+    share = _share_of_pixels(inputs.one, "small")
     return [
-        _part("small", share, recall_evidence(asked.cells, "small"), inside, asked),
-        _part("large", 1 - share, recall_evidence(asked.cells, "large"), outside, asked),
+        _part("small", share, recall_evidence(inputs.cells, "small"), inside, inputs),
+        _part("large", 1 - share, recall_evidence(inputs.cells, "large"), outside, inputs),
     ]
 
 
-def _by_frequency(asked: _Question) -> list[PartGain]:
-    rare = rare_classes(asked.pixels)
-    frequent = [class_id for class_id in range(len(asked.pixels)) if class_id not in rare]
-    share = sum(asked.pixels[class_id] for class_id in rare) / sum(asked.pixels)
+def _by_frequency(inputs: _Inputs) -> list[PartGain]:
+    rare = rare_classes(inputs.pixels)
+    frequent = [class_id for class_id in range(len(inputs.pixels)) if class_id not in rare]
+    share = sum(inputs.pixels[class_id] for class_id in rare) / sum(inputs.pixels)
     if share == 0:
-        raise StatisticsError("each class holds more than a tenth of the labelled pixels, so that none is rare")
-    return [_class_part("rare", share, rare, asked), _class_part("frequent", 1 - share, frequent, asked)]
+        raise StatisticsError("each class holds more than a tenth of the labelled pixels, so none is rare")
+    return [_class_part("rare", share, rare, inputs), _class_part("frequent", 1 - share, frequent, inputs)]
 
 
-_DIVISIONS: Mapping[PartName, Callable[[_Question], list[PartGain]]] = {
+_DIVISIONS: Mapping[PartName, Callable[[_Inputs], list[PartGain]]] = {
     "band": _bands,
     "small": _objects,
     "rare": _by_frequency,
 }
 
 
-def _class_part(name: PartName, share: float, classes: Sequence[int], asked: _Question) -> PartGain:
-    adds = class_contribution(asked.one, asked.other, classes, resamples=asked.resamples)
-    return _part(name, share, iou_evidence(asked.cells, classes=classes), adds, asked)
+def _class_part(name: PartName, share: float, classes: Sequence[int], inputs: _Inputs) -> PartGain:
+    adds = class_contribution(inputs.one, inputs.other, classes, resamples=inputs.resamples)
+    return _part(name, share, iou_evidence(inputs.cells, classes=classes), adds, inputs)
 
 
-def _part(name: PartName, share: float, evidence: Evidence, adds: Difference, asked: _Question) -> PartGain:
+def _part(name: PartName, share: float, evidence: Evidence, adds: Difference, inputs: _Inputs) -> PartGain:
     ours, theirs = (summarize(seed_scores(evidence, method).values()) for method in ("one", "other"))
-    within = difference(evidence, "one", "other", resamples=asked.resamples)
+    within = difference(evidence, "one", "other", resamples=inputs.resamples)
     return PartGain(name, share, ours, theirs, within, adds)
 
 
@@ -167,13 +167,13 @@ def _share_of_pixels(counts: BySeed, part: CountedPart) -> float:
     return float(getattr(first, part).sum() / first.confusion.sum())
 
 
-def _classes(asked: _Question, names: Sequence[str]) -> list[ClassGain]:
-    evidence = iou_evidence(asked.cells)
-    apart = class_differences(evidence, "one", "other", resamples=asked.resamples)
+def _classes(inputs: _Inputs, names: Sequence[str]) -> list[ClassGain]:
+    evidence = iou_evidence(inputs.cells)
+    apart = class_differences(evidence, "one", "other", resamples=inputs.resamples)
     return [
         ClassGain(
             name,
-            asked.pixels[class_id] / sum(asked.pixels),
+            inputs.pixels[class_id] / sum(inputs.pixels),
             _class_mean(evidence.of_classes([class_id]), "one"),
             _class_mean(evidence.of_classes([class_id]), "other"),
             apart[class_id],
@@ -186,8 +186,8 @@ def _class_mean(evidence: Evidence, method: str) -> float | None:
     return summarize(seed_scores(evidence, method).values()).mean
 
 
-def _images(asked: _Question, number: int) -> ImageGains:
-    gains = image_gains(asked.one, asked.other)
+def _images(inputs: _Inputs, number: int) -> ImageGains:
+    gains = image_gains(inputs.one, inputs.other)
     gained, lost = largest(gains, number)
     everything = largest(gains, len(gains))
     return ImageGains(tuple(gained), tuple(lost), len(gains), *map(len, everything))

@@ -99,7 +99,7 @@ def _why_in_no_common_ranking(groups: Sequence[Group], one: str, other: str) -> 
     mine, yours, found = min(candidates, key=lambda candidate: len(candidate[2]))
     if found:
         return refusal(mine, yours, found)
-    return f"{one!r} and {other!r} stand in no common ranking; see `segbench report`"
+    return f"{one!r} and {other!r} are in no common ranking; see `segbench report`"
 
 
 def _rows(group: Group, method: str) -> list[Row]:
@@ -128,7 +128,7 @@ def _check_has_result(sources: Sources, groups: Sequence[Group], name: str) -> N
 
 
 def _causes(lost: Sequence[Record]) -> list[str]:
-    """Say what became of cells without a result, those of one cause together."""
+    """Say why cells have no result, those of one cause together."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in lost:
         seeds.setdefault((record.status, _cause(record)), []).append(record.seed)

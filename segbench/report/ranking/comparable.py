@@ -1,4 +1,4 @@
-"""What must agree before two methods are compared, and which of their records can be."""
+"""Conditions under which two methods may be compared, and the counts of theirs that can be used."""
 
 from __future__ import annotations
 

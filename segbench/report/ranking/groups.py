@@ -1,4 +1,4 @@
-"""Rankings: groups of rows that may be compared with each other, and the cells that left no result."""
+"""Rankings: groups of rows that may be compared with each other, and the report that holds them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _data(record: Record) -> Data:
 def _groups(data: Data, records: Sequence[Record], evidence: CellEvidence) -> list[Group]:
     """Split the records of one set of data by protocol and conditions.
 
-    Scored label maps stand in every group whose scores are defined as theirs are, and in groups of their own otherwise.
+    Scored label maps are in every group whose scores are defined as theirs are, and in groups of their own otherwise.
     """
     scored = [record for record in records if cell_spec.is_scored_only(record)]
     protocols = _by_protocol([record for record in records if not cell_spec.is_scored_only(record)])
@@ -155,7 +155,7 @@ def _by_protocol(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[R
     """Sort records by their benchmark's protocol, which may have been edited between two runs, and by definitions.
 
     Of a method that overrides keys only the other ones tell which protocol it ran under; where several could be meant,
-    the cell is the same under each and stands in each.
+    the cell is the same under each and is in each.
     """
     protocols: list[tuple[dict[str, Any], list[Record]]] = []
     for record in sorted(records, key=lambda record: (len(cell_spec.overrides(record)), record.key)):

@@ -1,4 +1,4 @@
-"""What methods make of a share of the labels: curves across rankings that differ in nothing else."""
+"""Label efficiency: the mIoU of methods over rankings that differ in the share of the labels only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row of a table: a method over its seeds, under one set of conditions."""
+"""Rows of a ranking: a method over its seeds under one set of conditions, and how records are sorted into rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LEVEL = 0.95
 
 
 class RowStatistics(NamedTuple):
-    """A row's mIoU with its confidence interval, and its tier, 1 the best; None where it cannot be told.
+    """A row's mIoU with its confidence interval, and its tier, 1 the best; None where it is not known.
 
     `interval_missing` says why there is no interval, `tier_missing` why there is no tier.
     """
@@ -147,7 +147,7 @@ class Row:
 
     @property
     def verdicts(self) -> dict[Verdict, tuple[int, ...]]:
-        """The seeds of each verdict on the adversarial game, the most frequent first; empty without a critic."""
+        """The seeds of each verdict on the adversarial game, the most frequent first; empty without a discriminator."""
         seeds: dict[Verdict, tuple[int, ...]] = {}
         for record in self.records:
             if record.health:
@@ -215,7 +215,7 @@ class Row:
         """The timing of the forward pass by batch size.
 
         A method is timed once for each machine; if several machines of one kind did, the measurement with the full
-        budget and the most iterations stands, for percentiles cannot be averaged.
+        budget and the most iterations is shown, since percentiles cannot be averaged.
         """
         return self.stage("forward")
 
@@ -304,8 +304,9 @@ def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
         yield f"trained {_seconds_text(found[0] for found in by_seed.values())}, as long as {like}"
     for seed, found in by_seed.items():
         if len(found) > 1:
-            left_out = ", ".join(record.key for record in found[1:])
-            yield f"seed {seed} is recorded {len(found)} times; the latest, {found[0].key}, is shown, not {left_out}"
+            ignored = ", ".join(record.key for record in found[1:])
+            times = f"seed {seed} is recorded {len(found)} times"
+            yield f"{times}; the latest, {found[0].key}, is shown; ignored: {ignored}"
 
 
 def _seconds_text(records: Iterable[Record]) -> str:

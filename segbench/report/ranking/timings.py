@@ -1,4 +1,4 @@
-"""The speed of methods that were timed beside each other: what stands in a cell, and what is to be warned of."""
+"""Measured speeds of methods as texts of table cells, their ratios, and warnings of what disturbed the timing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STAGES: dict[Stage, str] = {"forward": "forward", "argmax": "+ argmax", "loading
 EXPLANATION = (
     "Forward: images a second [95 % interval of this session] of the network alone; + argmax: with resizing and "
     "argmax; + loading: with reading and decoding the images too. Milliseconds a batch over (n) iterations. Blocks "
-    "were dealt in turn; ratios are of the network alone, paired round by round."
+    "of the methods were interleaved; ratios are of the network alone, paired round by round."
 )
 
 
@@ -31,7 +31,7 @@ HARMLESS = frozenset({"gpu idle", "applications clocks setting"})
 
 
 class MethodSpeed(NamedTuple):
-    """A method, its rows of timing, and how they were taken; None in records from before that was noted."""
+    """A method, its rows of timing, and how they were taken; None in old records, which do not say so."""
 
     method: str
     inference: tuple[Inference, ...]
@@ -48,7 +48,7 @@ def speed_interval(row: Inference) -> Interval | None:
 
 
 def speed_ratio(one: MethodSpeed, other: MethodSpeed, stage: Stage, batch: int) -> Ratio | None:
-    """Return how many times as fast one rival is as another; None unless their blocks were dealt in turn."""
+    """Return how many times as fast one method is as another; None unless their blocks were interleaved."""
     mine, theirs = one.row(stage, batch), other.row(stage, batch)
     if mine is None or theirs is None or one.timing is None or other.timing is None:
         return None
@@ -111,7 +111,7 @@ def state_text(state: DeviceState) -> str:
         *([] if state.throttle_reasons is None else [_throttle_text(slowing(state))]),
         *([] if state.other_processes is None else [_others_text(state.other_processes)]),
     ]
-    return ", ".join(parts) or "nothing is told"
+    return ", ".join(parts) or "state unknown"
 
 
 def slowing(state: DeviceState) -> list[str]:
@@ -162,7 +162,7 @@ def _apart(methods: Sequence[MethodSpeed]) -> Iterable[str]:
     sessions = [one.timing.session for one in methods if one.timing is not None]
     names = [one.method for one in methods if one.timing is not None and one.timing.session != sessions[0]]
     if names:
-        yield f"not timed in turn with {methods[0].method}, so without a ratio: {', '.join(names)}"
+        yield f"not timed in one session with {methods[0].method}, so without a ratio: {', '.join(names)}"
 
 
 def _states(timing: Timing) -> tuple[DeviceState, DeviceState]:

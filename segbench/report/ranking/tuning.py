@@ -47,7 +47,7 @@ class Tuning(NamedTuple):
 
 
 def find_tunings(rows: Iterable[Row]) -> list[Tuning]:
-    """Return the tuned rows; where seeds were tuned apart, one line for each set of trials."""
+    """Return the tuning of each row; where seeds were tuned separately, one for each set of trials."""
     return [one for row in rows for one in _of(row)]
 
 
@@ -65,8 +65,8 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
 
 
 def _of(row: Row) -> list[Tuning]:
-    settled = [record.settled for record in row.records if record.settled and record.settled.trials]
-    distinct: dict[str, Settled] = {one.model_dump_json(include={"trials", "winner"}): one for one in settled}
+    found = [record.settled for record in row.records if record.settled and record.settled.trials]
+    distinct: dict[str, Settled] = {one.model_dump_json(include={"trials", "winner"}): one for one in found}
     return [Tuning(row, tuple(one.trials), one.winner) for one in distinct.values()]
 
 

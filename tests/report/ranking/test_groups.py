@@ -133,7 +133,7 @@ def test_a_seed_recorded_under_two_keys_counts_once_and_is_named(trained):
     new = trained("unet", 0, environment={**H200, "started": "2026-11-21T08:00:01+00:00"}, fields={"key": "f" * 16})
     ((row,),) = [group.rows for group in groups(old, new)]
     assert row.records == (new,)
-    assert row.notes == (f"seed 0 is recorded 2 times; the latest, {new.key}, is shown, not {old.key}",)
+    assert row.notes == (f"seed 0 is recorded 2 times; the latest, {new.key}, is shown; ignored: {old.key}",)
 
 
 def test_two_gpus_of_one_model_are_one_kind_of_device(trained):

@@ -144,7 +144,7 @@ def test_a_record_tells_its_speed(trained):
 
 
 def test_states_are_told_as_far_as_they_are_known():
-    assert state_text(DeviceState()) == "nothing is told"
+    assert state_text(DeviceState()) == "state unknown"
     state = DeviceState(
         load=1.25, clock_mhz=1980, temperature_celsius=41, throttle_reasons=["gpu idle"], other_processes=1
     )
@@ -168,7 +168,7 @@ def test_quiet_steady_rivals_need_no_warning():
         ({"before": DeviceState(load=2.6)}, "a load of 2.6 before timing is more than its 2 threads"),
         ({"after": DeviceState(load=3.5)}, "a load of 3.5 after timing is more than its 2 threads"),
         ({"steady": False}, "never steady in warm-up: fcn"),
-        ({"session": "another"}, "not timed in turn with unet, so without a ratio: fcn"),
+        ({"session": "another"}, "not timed in one session with unet, so without a ratio: fcn"),
     ],
 )
 def test_what_may_have_disturbed_times_is_a_warning(changes, message):
