@@ -52,7 +52,7 @@ def report(
         document = with_class_tables(document, found) if per_class else document
         print_or_write(TEXT_FORMATS[format](document), output)
     if format is ReportFormat.CSV:
-        _tell_what_csv_leaves_out(found)
+        _print_what_csv_leaves_out(found)
 
 
 def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report], Document]:
@@ -65,8 +65,8 @@ def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report
     return whole if full or format is not ReportFormat.TABLE else first_screen
 
 
-def _tell_what_csv_leaves_out(found: Report) -> None:
-    """Say on stderr what has no line in the CSV."""
+def _print_what_csv_leaves_out(found: Report) -> None:
+    """Print on stderr what has no line in the CSV."""
     from segbench.report.formats.layout import failures
 
     for line in [*failures(found), *(f"not read: {problem}" for problem in found.problems)]:

@@ -1,7 +1,4 @@
-"""Numbers as a reader wants them; a missing one is a dash.
-
-A table and its columns, before any format.
-"""
+"""How the reports write numbers (a missing one is a dash), and the tables that hold them, before any format."""
 
 from __future__ import annotations
 
@@ -25,7 +22,16 @@ def percent(summary: Summary) -> str:
     """
     if summary.mean is None:
         return MISSING
-    return f"{100 * summary.mean:.2f} ± {MISSING if summary.sd is None else f'{100 * summary.sd:.2f}'}"
+    return f"{percentage(summary.mean)} ± {percentage(summary.sd)}"
+
+
+def percentage(fraction: float | None) -> str:
+    """Return a fraction of 1 in percent.
+
+    >>> percentage(0.98765), percentage(None)
+    ('98.77', '-')
+    """
+    return MISSING if fraction is None else f"{100 * fraction:.2f}"
 
 
 def points(summary: Summary) -> str:
@@ -70,7 +76,7 @@ def percent_interval(interval: Interval | None) -> str:
     >>> percent_interval(Interval(0.6, 0.7251)), percent_interval(None)
     ('[60.00, 72.51]', '-')
     """
-    return MISSING if interval is None else f"[{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
+    return MISSING if interval is None else f"[{percentage(interval.low)}, {percentage(interval.high)}]"
 
 
 def signed_points(fraction: float | None) -> str:

@@ -8,6 +8,7 @@ from segbench.report.numbers import (
     MISSING,
     Table,
     percent,
+    percentage,
     points,
     points_interval,
     signed_points,
@@ -60,7 +61,7 @@ def by_seed(found: MethodComparison) -> Table:
     ours, theirs = found.miou
     apart = found.claim.difference.by_seed
     rows = [
-        [f"seed {seed}", _percent(ours[seed]), _percent(theirs[seed]), signed_points(apart[seed])] for seed in apart
+        [f"seed {seed}", percentage(ours[seed]), percentage(theirs[seed]), signed_points(apart[seed])] for seed in apart
     ]
     one, other = found.summaries
     mean = ["mean ± sd", percent(one), percent(other), points(summarize(apart.values()))]
@@ -175,7 +176,7 @@ def _score(found: ScoreDifference) -> list[str]:
 def _class(found: ClassGain, level: float) -> list[str]:
     apart = found.difference
     interval = apart and points_interval(apart.interval(level))
-    cells = [found.name, f"{100 * found.pixels:.2f}", _percent(found.one), _percent(found.other)]
+    cells = [found.name, percentage(found.pixels), percentage(found.one), percentage(found.other)]
     return [*cells, signed_points(apart.estimate if apart else None), interval or MISSING]
 
 
@@ -184,8 +185,8 @@ def _part(found: PartGain, level: float) -> list[str]:
         PART_NAMES[found.name],
         f"{100 * found.pixels:.1f}",
         "recall" if found.name in ("small", "large") else "mIoU",
-        _percent(found.one.mean),
-        _percent(found.other.mean),
+        percentage(found.one.mean),
+        percentage(found.other.mean),
         with_bounds(found.within.estimate, found.within.interval(level)),
         with_bounds(found.adds.estimate, found.adds.interval(level)),
     ]
@@ -202,10 +203,6 @@ def _probability(contrast: Contrast) -> str:
 
 def _sign_flip(contrast: Contrast) -> str:
     return f"{contrast.difference.sign_flip_p:.3g} ({sign_flip_floor(contrast.difference.seeds):.3g})"
-
-
-def _percent(fraction: float | None) -> str:
-    return MISSING if fraction is None else f"{100 * fraction:.2f}"
 
 
 def _plain(value: float | None) -> str:

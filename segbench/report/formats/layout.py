@@ -64,8 +64,14 @@ def with_class_tables(document: Document, report: Report) -> Document:
 
 
 def failures(report: Report) -> list[str]:
-    """Return one line for each cell that left no result, with its reason."""
-    return [_failure(record) for record in report.without_result]
+    """Return a line for the cells that left no result: those of one method with one reason in one line."""
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for record in report.without_result:
+        seeds.setdefault(_failure(record), []).append(record.seed)
+    return [
+        f"{method} / seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}: {reason}"
+        for (method, reason), found in seeds.items()
+    ]
 
 
 def segmenting(rows: Sequence[Row]) -> list[Row]:
@@ -155,7 +161,7 @@ def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     if compared := [one for one in group.comparisons if one.other_name]:
         yield tables.differences(compared)
     if adversarial := [row for row in group.rows if row.verdicts and not row.generates_images]:
-        yield tables.games(adversarial)
+        yield tables.adversarial_training(adversarial)
     if refining := [row for row in group.rows if row.refinement("changed").n]:
         yield tables.refinements(refining)
     if generating := [row for row in group.rows if row.features]:
@@ -188,19 +194,19 @@ def _load_of_machine(rows: Sequence[Row]) -> Iterable[str]:
         threads = sorted({timing.threads for timing in timings})
         ends = " to ".join(dict.fromkeys(f"{load:.1f}" for load in (min(loads), max(loads))))
         number = " or ".join(map(str, threads))
-        yield f"Timed with {number} thread{'s' * (threads != [1])} at a load of the machine of {ends}."
+        yield f"Timed with {number} thread{'s' * (threads != [1])}; load of the machine before and after: {ends}."
 
 
 def _letter(i: int) -> str:
     return (_letter(i // 26 - 1) if i >= 26 else "") + ascii_lowercase[i % 26]
 
 
-def _failure(record: Record) -> str:
+def _failure(record: Record) -> tuple[str, str]:
+    """Return what failed, but for its seed, and why."""
     cause = " ".join(record.error.cause.split()) if record.error else "no cause recorded"
     plugin = f" (plugin {record.error.plugin})" if record.error and record.error.plugin else ""
     subset = "" if record.subset == "all" else f" / {record.subset}"
-    cell = f"{record.benchmark} / {record.dataset}{subset} / {record.method} / seed {record.seed}"
-    return f"{record.status}: {cell}: {cause}{plugin}"
+    return f"{record.status}: {record.benchmark} / {record.dataset}{subset} / {record.method}", f"{cause}{plugin}"
 
 
 def _provenance(report: Report) -> Iterable[str]:

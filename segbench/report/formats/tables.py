@@ -13,6 +13,7 @@ from segbench.report.numbers import (
     filled,
     percent,
     percent_interval,
+    percentage,
     points,
     points_interval,
     signed_points,
@@ -58,7 +59,7 @@ def results(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Ta
     """Return accuracy and speed of rows; `letters` are the marks of their notes."""
     columns: list[Column[Row]] = [
         *accuracy(rows, letters),
-        Column("pixel\nacc [%]", lambda row: _percent(row.score("pixel_accuracy").mean)),
+        Column("pixel\nacc [%]", lambda row: percentage(row.score("pixel_accuracy").mean)),
         *(throughput(batch) for batch in _batches(group)),
         TRAINING_SECONDS,
     ]
@@ -88,7 +89,7 @@ def classes(rows: Sequence[Row]) -> Table | None:
     lines = [
         [
             names[place] if names else f"class {place}",
-            *(_percent(found[place] if place < len(found) else None) for found in scores),
+            *(percentage(found[place] if place < len(found) else None) for found in scores),
         ]
         for place in range(number)
     ]
@@ -186,7 +187,7 @@ def refinements(rows: Sequence[Row]) -> Table:
     return table(columns, rows, "Refinement")
 
 
-def games(rows: Sequence[Row]) -> Table:
+def adversarial_training(rows: Sequence[Row]) -> Table:
     """Return how the training of generator against discriminator ended."""
     kinds = ("real", "fake", "validation")
     columns: list[Column[Row]] = [
@@ -198,7 +199,7 @@ def games(rows: Sequence[Row]) -> Table:
             lambda row: _shares(row.health(f"{kind}_accuracy") for kind in kinds),
         ),
     ]
-    return table(columns, rows, "Adversarial games")
+    return table(columns, rows, "Adversarial training")
 
 
 def verdicts(row: Row) -> str:
@@ -240,10 +241,8 @@ def missing_differences(compared: Sequence[Comparison]) -> Iterable[str]:
     others = {"twin": "its twin", "claim": "the claimed other method", "placebo": "its placebo", "none": ""}
     for one in compared:
         if one.other_name and one.other is None:
-            yield (
-                f"{one.row.method}: {others[one.relation]} {one.other_name} has not exactly one row in this ranking to "
-                "compare with."
-            )
+            other = f"{others[one.relation]} {one.other_name}"
+            yield f"{one.row.method}: no difference to {other}, which has no row in this ranking, or several."
     reasons: dict[str, list[str]] = defaultdict(list)
     for one in compared:
         # a row without an interval of its own has its reason beside the ranking
@@ -368,10 +367,6 @@ def _shares(summaries: Iterable[Summary]) -> str:
     return "/".join(MISSING if mean is None else f"{100 * mean:.0f}" for mean in means)
 
 
-def _percent(share: float | None) -> str:
-    return MISSING if share is None else f"{100 * share:.2f}"
-
-
 def _smallest_effect(one: Comparison) -> str:
     return significant(one.judgement.smallest_effect, 0.01) if one.judgement else MISSING
 
@@ -392,7 +387,7 @@ def _curve_score(fraction: float) -> Callable[[Curve], str]:
         if row is None or mean is None:
             return MISSING
         interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{100 * mean:.2f}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
+        return f"{percentage(mean)}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
 
     return cell
 

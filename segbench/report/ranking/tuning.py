@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segbench.report.numbers import MISSING, Column, percent, table
+from segbench.report.numbers import MISSING, Column, percent, percentage, table
 from segbench.stats.summary import summarize
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
     columns: list[Column[Tuning]] = [
         Column("method", lambda one: one.row.method),
         Column("trials", lambda one: str(len(one.trials))),
-        Column("best\n[%]", lambda one: MISSING if one.best is None else f"{100 * one.best:.2f}"),
+        Column("best\n[%]", lambda one: percentage(one.best)),
         Column("all\n[%]", lambda one: percent(one.miou)),
         Column("from - to\n[%]", _ends),
         Column("settings that won", _settings),
@@ -71,7 +71,7 @@ def _of(row: Row) -> list[Tuning]:
 
 
 def _ends(one: Tuning) -> str:
-    return MISSING if one.ends is None else " - ".join(f"{100 * end:.2f}" for end in one.ends)
+    return MISSING if one.ends is None else " - ".join(map(percentage, one.ends))
 
 
 def _settings(one: Tuning) -> str:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from segbench.report import TEXT_FORMATS, load
-from segbench.report.formats.layout import whole, with_class_tables
+from segbench.report.build import build_report
+from segbench.report.formats.layout import failures, whole, with_class_tables
+from segbench.report.records import Sources
 from segbench.store.record import Evaluated, PerClass, Settled
 
 from .conftest import lines_of
@@ -52,6 +54,15 @@ def test_seeds_that_share_a_verdict_are_named_together(adversarial, results, who
     assert "unet+critic, seed 0: collapsed: it is collapsed (so are seeds 1, 2)" in text
 
 
+def test_seeds_that_failed_for_one_reason_share_a_line(failed):
+    cells = (failed("unet", 0), failed("unet", 2), failed("unet", 3, status="skipped"), failed("fpn", 0))
+    assert failures(build_report(Sources(cells, (), ()))) == [
+        "failed: camvid / camvid / unet / seeds 0, 2: the loss is NaN at step 17 (plugin losses)",
+        "skipped: camvid / camvid / unet / seed 3: the loss is NaN at step 17 (plugin losses)",
+        "failed: camvid / camvid / fpn / seed 0: the loss is NaN at step 17 (plugin losses)",
+    ]
+
+
 def test_cells_that_only_serve_others_are_counted(critics, whole_text):
     text = " ".join(whole_text(critics).split())
     assert "Not in the rankings: 2 auxiliary cells that serve others" in text
@@ -62,7 +73,7 @@ def test_what_could_have_made_times_wrong_is_said(measured, whole_text):
     assert "Timing: 1 other process computed on the device" in text
     assert "Timing: the device slowed its clock: sw power cap." in text
     assert "Timing: never steady in warm-up: unet" in text
-    assert "Timed with 2 threads at a load of the machine of 2.5." in text
+    assert "Timed with 2 threads; load of the machine before and after: 2.5." in text
 
 
 def test_a_row_trained_as_long_as_another_says_how_long(trained, adversarial, results, whole_text):

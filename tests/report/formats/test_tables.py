@@ -15,7 +15,7 @@ unet+critic - unet +2.50 ± 0.50 - - - - 3 / - ×1.50
 unet+critic - unet+critic~frozen +3.00 ± - - - - - 1 / - ×1.00
 unet+critic~frozen - unet -1.00 ± - - - - - 1 / - ×1.50
 refined - unet -2.00 ± - - - - - 1 / - ×1.00
-Adversarial games
+Adversarial training
 method health gradient discriminator right [%]
 ratio real/fake/val
 unet+critic 2 healthy, 1 saturated 0.100 75/50/-
@@ -105,5 +105,5 @@ def test_one_seed_is_marked_and_explained(trained, adversarial, counted, results
 
 def test_a_twin_without_a_row_to_compare_with_is_named(adversarial, results, whole_text):
     text = whole_text(results(adversarial()))
-    assert "unet+critic: its twin unet has not exactly one row in this ranking to compare with." in text
+    assert "unet+critic: no difference to its twin unet, which has no row in this ranking, or several." in text
     assert "Difference: A - B" not in text
