@@ -128,7 +128,7 @@ BAD_RECIPES = {
     ),
     "a generator of images without a critic": (
         "bad: {extends: base, generator: gan/dcgan}",
-        ["gan/dcgan", "'noise -> image'", "only a critic"],
+        ["gan/dcgan", "'noise -> image'", "only a discriminator"],
     ),
     "a refiner of nothing": (
         "bad: {extends: base, generator: refine/unet}",

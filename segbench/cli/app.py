@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
-
-
 ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
 
 
@@ -42,47 +40,19 @@ def add_command(function: Callable[..., None], summary: str, name: str | None = 
 
 
 add_command(run.run, "Run a benchmark and print its table.")
-
-
 add_command(plan.plan, "Show the cells of a benchmark and their keys.")
-
-
 add_command(report.report, "Print tables of what the records hold.")
-
-
 add_command(compare.compare, "Ask whether one method is better than another, and where.")
-
-
 add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
-
-
 add_command(check.check, "Check that components keep to their contract.")
-
-
 add_command(list_command.list_components, "List the components that plugins offer.", "list")
-
-
 add_command(show.show, "Show a component and its options.")
-
-
 add_command(new.new, "Write a package for a component of your own.")
-
-
 add_command(prepare.prepare, "Download, check and decode a dataset.")
-
-
 add_command(predict.predict, "Write the label maps that a recorded cell predicts.")
-
-
 add_command(probe.probe, "Ask whether a critic can win on how labels are encoded.")
-
-
 add_command(score.score, "Score and record the label maps of another tool.")
-
-
 add_command(time_command.time_methods, "Time methods without training them.", "time")
-
-
 add_command(doctor.doctor, "Look at devices, versions, folders and plugins.")
 
 
@@ -197,11 +167,7 @@ def blamed_plugin(error: Exception) -> str | None:
 
 
 DEBUG = "--debug"
-
-
 WITH_VALUE = (DISABLE_OPTION, plugin_files.OPTION)
-
-
 _VARIABLES = (DISABLED_VARIABLE, BY_OPTION, plugin_files.VARIABLE, plugin_files.EXPECTED)
 
 

@@ -89,11 +89,8 @@ def _plugin(fact: Mapping[str, Any]) -> tuple[str, ...]:
 
 DISTRIBUTION = "segbench"
 
-
 # `torch-extension >=1.2,<3; python_version > "3"`: the name, then what versions are accepted.
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(\[.*?\])?\s*(?P<accepted>[^;]*)(;(?P<marker>.*))?")
-
-
 AT_LEAST = re.compile(r">=\s*(\d+(?:\.\d+)*)")
 
 

@@ -22,18 +22,13 @@ Sets = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change the file, as in protocol.budget.epochs=3; repeatable."),
 ]
 
-
 Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="METHOD", help="Only this method and what it needs; repeatable."),
 ]
 
-
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="These seeds instead of the file's.")]
-
-
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
-
 
 Directories = Annotated[
     list[Path] | None,
@@ -43,18 +38,13 @@ Directories = Annotated[
     ),
 ]
 
-
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
-
-
 Root = Annotated[str | None, typer.Option("--root", help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")]
-
 
 DatasetOptions = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="KEY=VALUE", help="Option of the dataset; may be repeated."),
 ]
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -126,7 +126,7 @@ def _as_json(content: dict[str, Any]) -> str:
 
 
 def _as_text(content: dict[str, Any]) -> str:
-    from segbench.config.tuning import told
+    from segbench.config.tuning import format_settings
 
     cells = content["cells"]
     count = sum(cell["recorded"] == "ok" for cell in cells)
@@ -136,7 +136,7 @@ def _as_text(content: dict[str, Any]) -> str:
             f"{content['benchmark']} ({content['source']})",
             _table(cells),
             f"{len(cells)} cells, {count} of them recorded in {content['results']}",
-            *(f"trial {name}: {told(settings)}" for name, settings in content["trials"].items()),
+            *(f"trial {name}: {format_settings(settings)}" for name, settings in content["trials"].items()),
             *(f"key unknown without the data of {name}: {problem}" for name, problem in problems.items()),
             *as_lines(content["design"]),
             *(f"warning: {warning}" for warning in content["warnings"]),

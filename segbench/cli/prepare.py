@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # A smaller split is decoded before anybody could read how far it is.
 WORTH_PROGRESS = 100
 
-
 # Longer lists of pairs help nobody.
 MOST_PAIRS_NAMED = 3
 

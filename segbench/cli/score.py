@@ -68,8 +68,6 @@ def summary(record: Record) -> str:
 
 
 NO_BENCHMARK = "scored"
-
-
 DEFAULT_SPLIT = "test"
 
 

@@ -16,7 +16,7 @@ from .output import check_can_be_written, write
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from segbench.config.benchmark import Given
+    from segbench.config.benchmark import MethodArgument
     from segbench.config.protocol import TrainingProtocol
     from segbench.config.recipe import DatasetUse
     from segbench.contract import Dataset
@@ -108,7 +108,7 @@ def time_methods(
     Nothing but classes, channels and the size of images counts. Where the data of D is not at hand,
     `--dataset data/shapes --option classes=11 --size 360x480` does as well.
     """
-    from segbench.config.benchmark import labelled, read_given
+    from segbench.config.benchmark import label_arguments, read_method_argument
     from segbench.config.protocol import Budget, Timing, TrainingProtocol
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
@@ -127,7 +127,7 @@ def time_methods(
             iterations=iterations, seconds=seconds, max_seconds=max_seconds or PATIENCE * seconds, sweep=sweep
         ),
     )
-    given = labelled([read_given(text, registry, protocol) for text in methods])
+    given = label_arguments([read_method_argument(text, registry, protocol) for text in methods])
     former = None if against is None else (against, read_speeds(against))
     asked = None if size is None else parse_size(size)
     subject = open_subject(registry.find("dataset", dataset), root, parse_options(option or []), asked)
@@ -193,7 +193,7 @@ def _decoded(offer: Offer, use: DatasetUse, dataset: Dataset, split: str) -> Sub
 
 
 def measure(
-    given: Mapping[str, Given],
+    given: Mapping[str, MethodArgument],
     subject: Subject,
     protocol: TrainingProtocol,
     registry: Registry,
@@ -226,7 +226,7 @@ def measure(
 
 
 def cells_of(
-    given: Mapping[str, Given], subject: Subject, protocol: TrainingProtocol, registry: Registry
+    given: Mapping[str, MethodArgument], subject: Subject, protocol: TrainingProtocol, registry: Registry
 ) -> tuple[Cell, ...]:
     """Return a cell for each method, all under one protocol."""
     from segbench.config.recipe import Benchmark
@@ -264,7 +264,7 @@ def conditions(subject: Subject, protocol: TrainingProtocol, environment: Mappin
 
 def told(
     timed: Timed,
-    given: Mapping[str, Given],
+    given: Mapping[str, MethodArgument],
     subject: Subject,
     protocol: TrainingProtocol,
     environment: Mapping[str, Any],
@@ -292,7 +292,7 @@ def told(
     )
 
 
-def _disregarded(given: Mapping[str, Given]) -> list[str]:
+def _disregarded(given: Mapping[str, MethodArgument]) -> list[str]:
     """Say where a method's benchmark asks for conditions that do not hold here."""
     return [
         f"{label}: what its benchmark sets for {', '.join(one.disregarded)} does not count: one setting holds for all."

@@ -1,9 +1,4 @@
-"""A benchmark file becomes a benchmark: read, changed by the command line, checked, resolved.
-
-A method as the command line gives it: a generator, with options or without, or the method of a benchmark file.
-
-Benchmark files that come with segbench, found by name; others are found by path.
-"""
+"""A benchmark file, found by name or path, read, changed by the command line, checked and resolved."""
 
 from __future__ import annotations
 
@@ -14,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import SpecError, nearest
 
-from .claims import kept_claims, with_placebos, written_claims
-from .components import dataset_use, generator_use
-from .inheritance import apply_settings, rename_former_keys, written_methods
-from .methods import resolved_methods
+from .claims import add_placebos, read_claims, select_claims
+from .components import resolve_dataset, resolve_generator
+from .inheritance import apply_settings, read_methods, rename_former_keys
+from .methods import resolve_methods
 from .protocol import read_protocol
 from .recipe import LARGEST_SEED, REFINING, Benchmark, Method
-from .tuning import read_tune, with_trials
-from .validation import Reference, check_name, named_entries
+from .tuning import add_trials, read_tuning
+from .validation import Reference, check_name, read_named_entries
 from .yaml import Node, Place, check_keys, read_file, read_text
 
 if TYPE_CHECKING:
@@ -34,8 +29,6 @@ if TYPE_CHECKING:
 
 
 NEEDED_KEYS = ("name", "datasets", "protocol", "seeds", "methods")
-
-
 BENCHMARK_KEYS = (*NEEDED_KEYS, "compare", "tune")
 
 
@@ -64,19 +57,19 @@ def load_benchmark(
     _check_protocol(entries["protocol"])
     listed_seeds = _seeds(entries["seeds"])
     own, notices = rename_former_keys(entries["methods"])
-    listed = written_methods(own)
-    claims = written_claims(entries.get("compare"), listed)
-    tune = read_tune(entries.get("tune"), listed, listed_seeds)
-    written = with_placebos(listed, claims)
+    listed = read_methods(own)
+    claims = read_claims(entries.get("compare"), listed)
+    tune = read_tuning(entries.get("tune"), listed, listed_seeds)
+    written = add_placebos(listed, claims)
     chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
-    methods = resolved_methods(written, entries["protocol"], registry, chosen)
+    methods = resolve_methods(written, entries["protocol"], registry, chosen)
     return Benchmark(
         name=_name(entries["name"]),
         source=str(path),
         datasets=_datasets(entries["datasets"], registry),
         seeds=listed_seeds,
-        methods=with_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
-        compare=kept_claims(claims, methods),
+        methods=add_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
+        compare=select_claims(claims, methods),
         tune=tune,
         notices=notices,
     )
@@ -108,7 +101,7 @@ def _name(node: Node) -> str:
 
 
 def _datasets(node: Node, registry: Registry) -> dict[str, DatasetUse]:
-    return {name: dataset_use(entry, registry) for name, entry in named_entries(node, "dataset").items()}
+    return {name: resolve_dataset(entry, registry) for name, entry in read_named_entries(node, "dataset").items()}
 
 
 def _with_seeds(root: Node, seeds: Sequence[int]) -> Node:
@@ -124,7 +117,7 @@ def _seeds(node: Node) -> tuple[int, ...]:
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= LARGEST_SEED:
             raise item.error(f"must be a whole number from 0 to {LARGEST_SEED}, not {item.kind()}")
         if seed in seeds:
-            raise item.error(f"seed {seed} is there twice")
+            raise item.error(f"seed {seed} is listed twice")
         seeds.append(seed)
     if not seeds:
         raise node.error("there is no seed; a benchmark needs at least one, such as [0]")
@@ -135,7 +128,7 @@ def _seeds(node: Node) -> tuple[int, ...]:
 SPEED_KEYS = ("precision", "channels_last", "compile", "tf32", "threads", "window")
 
 
-class Given(NamedTuple):
+class MethodArgument(NamedTuple):
     """What is built and run of a method: its generator, what that maps, the channels of its noise.
 
     `label` is how it was given, in short; `disregarded` are the protocol keys of its benchmark that would change its
@@ -154,7 +147,7 @@ class Given(NamedTuple):
         return Method(name=name, generator=self.generator, maps=self.maps, protocol=protocol, **noise)
 
 
-def read_given(text: str, registry: Registry, protocol: TrainingProtocol) -> Given:
+def read_method_argument(text: str, registry: Registry, protocol: TrainingProtocol) -> MethodArgument:
     """Read `smp/unet`, `{use: smp/unet, encoder: resnet18}`, or FILE:METHOD such as `quickstart:unet`.
 
     `protocol` is what will hold in place of a benchmark's own. Raises SpecError for what is not there or wrong, and for
@@ -172,22 +165,22 @@ def read_given(text: str, registry: Registry, protocol: TrainingProtocol) -> Giv
     return given
 
 
-def labelled(given: Sequence[Given]) -> dict[str, Given]:
+def label_arguments(given: Sequence[MethodArgument]) -> dict[str, MethodArgument]:
     """Return what was given by its label; of two that are equal the second is `LABEL #2`."""
-    found: dict[str, Given] = {}
+    found: dict[str, MethodArgument] = {}
     for one in given:
         equal = sum(other.label == one.label for other in found.values())
         found[f"{one.label} #{equal + 1}" if equal else one.label] = one
     return found
 
 
-def _generator(text: str, registry: Registry) -> Given:
+def _generator(text: str, registry: Registry) -> MethodArgument:
     node = read_text(text, Place(f"METHOD {text}", Path.cwd()))
     try:
-        use, maps = generator_use(node, registry)
+        use, maps = resolve_generator(node, registry)
     except SpecError as error:
         raise SpecError(f"{error}{_hint(text)}") from error
-    return Given(_label(node, use), use, maps)
+    return MethodArgument(_label(node, use), use, maps)
 
 
 def _hint(text: str) -> str:
@@ -206,7 +199,7 @@ def _label(node: Node, use: ComponentUse) -> str:
     return " ".join([use.use, *options])
 
 
-def _of_benchmark(text: str, name: str, method: str, registry: Registry, protocol: TrainingProtocol) -> Given:
+def _of_benchmark(text: str, name: str, method: str, registry: Registry, protocol: TrainingProtocol) -> MethodArgument:
     if not name or not method:
         raise SpecError(f"METHOD {text}: write BENCHMARK:METHOD, such as quickstart:unet")
     try:
@@ -214,7 +207,7 @@ def _of_benchmark(text: str, name: str, method: str, registry: Registry, protoco
     except SpecError as error:
         raise SpecError(str(error).replace(f"--only {method}", f"METHOD {text}")) from error
     own = tuple(key for key in SPEED_KEYS if _is_own(key, found.protocol, protocol))
-    return Given(text, found.generator, found.maps, found.latent_channels, own)
+    return MethodArgument(text, found.generator, found.maps, found.latent_channels, own)
 
 
 def _is_own(key: str, protocol: TrainingProtocol, chosen: TrainingProtocol) -> bool:

@@ -1,13 +1,13 @@
-"""What a benchmark claims of its methods, and the placebo methods that follow from it."""
+"""What a benchmark file claims of its methods, and the placebo methods that the claims ask for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .inheritance import Written, lay_over
+from .inheritance import MethodEntry, lay_over
 from .recipe import Claim
 from .tuning import is_tuned
-from .validation import Reference, check_exists, validated
+from .validation import Reference, check_exists, validate
 from .yaml import Node
 
 if TYPE_CHECKING:
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from .yaml import Place
 
 
-class WrittenClaim(NamedTuple):
+class ClaimEntry(NamedTuple):
     """A claim, and where it is written."""
 
     claim: Claim
     place: Place
 
 
-def written_claims(node: Node | None, methods: Mapping[str, Written]) -> list[WrittenClaim]:
-    """Return the claims of a file; SpecError if one names no method, or asks for placebos of what has no critic."""
+def read_claims(node: Node | None, methods: Mapping[str, MethodEntry]) -> list[ClaimEntry]:
+    """Return the claims of a file.
+
+    Raises SpecError for a claim that names no method, or asks for placebos of a method without a discriminator.
+    """
     if node is None or node.value is None:
         return []
     items = node.sequence("must be a list of claims, such as [{claim: METHOD, against: METHOD, placebo: [frozen]}]")
-    claims = [_written_claim(item, methods) for item in items]
+    claims = [_read_claim(item, methods) for item in items]
     pairs = [(claim.claim, claim.against) for claim, _ in claims]
     for index, (pair, (_, place)) in enumerate(zip(pairs, claims, strict=True)):
         if pair in pairs[:index]:
@@ -37,27 +40,27 @@ def written_claims(node: Node | None, methods: Mapping[str, Written]) -> list[Wr
     return claims
 
 
-def with_placebos(methods: Mapping[str, Written], claims: Sequence[WrittenClaim]) -> dict[str, Written]:
+def add_placebos(methods: Mapping[str, MethodEntry], claims: Sequence[ClaimEntry]) -> dict[str, MethodEntry]:
     """Return the methods with the placebos that the claims ask for, each after the method whose placebo it is.
 
-    A placebo has the recipe of the claimed method, whose critic it breaks, and the twin that the claim is against.
-    Claim and placebos are told all that the claims compare them with.
+    A placebo has the recipe of the claimed method with one link broken, and as its twin the method that the claim is
+    against. `against` of a claimed method and of its placebos names all other methods that claims compare them with.
     """
-    joined: dict[str, Written] = {}
+    joined: dict[str, MethodEntry] = {}
     for name, method in methods.items():
-        rivals = [claim.against for claim, _ in claims if claim.claim == name]
-        joined[name] = _against(rivals, method)
+        others = [claim.against for claim, _ in claims if claim.claim == name]
+        joined[name] = _compare_with(others, method)
         for claim, place in claims:
             for placebo in claim.placebo if claim.claim == name else ():
-                broken = _against(rivals, _broken(method, claim, placebo, place))
+                broken = _compare_with(others, _make_placebo(method, claim, placebo, place))
                 joined.setdefault(claim.name_of(placebo), broken)
     return joined
 
 
-def kept_claims(claims: Iterable[WrittenClaim], methods: Mapping[str, Method]) -> tuple[Claim, ...]:
+def select_claims(claims: Iterable[ClaimEntry], methods: Mapping[str, Method]) -> tuple[Claim, ...]:
     """Return the claims whose methods are both there, with the placebos that are.
 
-    Raises SpecError if claim and rival are never trained with the same share of the labels.
+    Raises SpecError if the two methods of a claim are never trained with the same share of the labels.
     """
     kept = [(claim, place) for claim, place in claims if {claim.claim, claim.against} <= set(methods)]
     for claim, place in kept:
@@ -68,8 +71,8 @@ def kept_claims(claims: Iterable[WrittenClaim], methods: Mapping[str, Method]) -
     )
 
 
-def _written_claim(node: Node, methods: Mapping[str, Written]) -> WrittenClaim:
-    claim = validated(Claim, node)
+def _read_claim(node: Node, methods: Mapping[str, MethodEntry]) -> ClaimEntry:
+    claim = validate(Claim, node)
     entries = node.mapping("must be a mapping")
     for key in ("claim", "against"):
         check_exists(Reference(getattr(claim, key), entries[key].place), "method", methods)
@@ -78,33 +81,33 @@ def _written_claim(node: Node, methods: Mapping[str, Written]) -> WrittenClaim:
     _check_equal_tuning(claim, methods, node)
     if claim.placebo:
         _check_placebos(claim, methods[claim.claim], entries["placebo"])
-    return WrittenClaim(claim, node.place)
+    return ClaimEntry(claim, node.place)
 
 
-def _check_placebos(claim: Claim, claimed: Written, node: Node) -> None:
+def _check_placebos(claim: Claim, claimed: MethodEntry, node: Node) -> None:
     adversarial = claimed.entries.get("adversarial")
     if adversarial is None:
         raise node.error(
-            f"{claim.claim!r} is not adversarial, so there is no critic to make a placebo of; leave it out"
+            f"{claim.claim!r} is not adversarial, so there is no discriminator to make a placebo of; remove this"
         )
     if isinstance(adversarial.value, dict) and (given := adversarial.value.get("placebo")) and given.value is not None:
         raise node.error(f"{claim.claim!r} is a placebo itself, since it says placebo: {given.value}")
     for index, placebo in enumerate(claim.placebo):
         if placebo in claim.placebo[:index]:
-            raise node.error(f"{placebo!r} is there twice")
+            raise node.error(f"{placebo!r} is listed twice")
 
 
-def _broken(method: Written, claim: Claim, placebo: Placebo, place: Place) -> Written:
+def _make_placebo(method: MethodEntry, claim: Claim, placebo: Placebo, place: Place) -> MethodEntry:
     adversarial = Node({"placebo": Node(placebo, place)}, place)
     recipe = lay_over(method.recipe, Node({"adversarial": adversarial}, place))
-    return Written(recipe, twin=claim.against, placebo_of=claim.claim)
+    return MethodEntry(recipe, twin=claim.against, placebo_of=claim.claim)
 
 
-def _against(rivals: Sequence[str], method: Written) -> Written:
-    return method._replace(against=tuple(rival for rival in rivals if rival != method.twin))
+def _compare_with(others: Sequence[str], method: MethodEntry) -> MethodEntry:
+    return method._replace(against=tuple(other for other in others if other != method.twin))
 
 
-def _check_equal_tuning(claim: Claim, methods: Mapping[str, Written], node: Node) -> None:
+def _check_equal_tuning(claim: Claim, methods: Mapping[str, MethodEntry], node: Node) -> None:
     tuned = [name for name in (claim.claim, claim.against) if is_tuned(methods[name])]
     if len(tuned) == 1:
         other = claim.against if tuned == [claim.claim] else claim.claim

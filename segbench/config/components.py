@@ -1,11 +1,4 @@
-"""The components of a benchmark file: generators, discriminators, losses by their role, datasets.
-
-The keys of a recipe that make it adversarial: the loss, and how the critic is trained.
-
-The keys of a recipe that say what it is trained on: labels, unlabelled images, other methods' output.
-
-How a benchmark file uses a component: its name resolved, its options coerced, by the registry.
-"""
+"""Components of a benchmark file, resolved: names found and options coerced by the registry, their own keys read."""
 
 from __future__ import annotations
 
@@ -17,9 +10,9 @@ from segbench.errors import ComponentError, OptionError, nearest
 from segbench.registry.datasets import dataset_root
 from segbench.registry.options import check_requirements, coerce_options
 
-from .inheritance import expanded, lay_over
+from .inheritance import expand_name, lay_over
 from .recipe import Adversarial, ComponentUse, DatasetUse, Penalty, Refines, TrainsOn, UnlabelledTerm, WeightedLoss
-from .validation import validated
+from .validation import validate
 from .yaml import Node, check_keys
 
 if TYPE_CHECKING:
@@ -31,18 +24,18 @@ if TYPE_CHECKING:
     from .yaml import Place
 
 
-def generator_use(node: Node, registry: Registry) -> tuple[ComponentUse, str]:
+def resolve_generator(node: Node, registry: Registry) -> tuple[ComponentUse, str]:
     """Resolve a method's generator, and return with it what it maps."""
-    generator = used("generator", node, registry)
+    generator = resolve_component("generator", node, registry)
     return generator.use, generator.offer.component.maps
 
 
-def discriminator_use(node: Node, registry: Registry) -> ComponentUse:
+def resolve_discriminator(node: Node, registry: Registry) -> ComponentUse:
     """Resolve a method's discriminator."""
-    return used("discriminator", node, registry).use
+    return resolve_component("discriminator", node, registry).use
 
 
-def weighted_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
+def resolve_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
     """Resolve a method's losses: a list of at least one."""
     items = node.sequence("must be a list of losses, such as [losses/cross_entropy]")
     if not items:
@@ -50,20 +43,20 @@ def weighted_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
     return tuple(_weighted_loss(item, registry) for item in items)
 
 
-def loss_of_role(role: str, key: str, node: Node, registry: Registry, keys: Sequence[str]) -> Used:
+def resolve_loss(role: str, key: str, node: Node, registry: Registry, keys: Sequence[str]) -> ResolvedComponent:
     """Resolve a loss that stands under `key`; SpecError if it has not the role that this takes."""
-    loss = used("loss", node, registry, keys)
+    loss = resolve_component("loss", node, registry, keys)
     found = loss.offer.component.role
     if found != role:
         raise loss.place.error(
-            f"loss {loss.offer.full_name} has the role {found!r}; under {key}: stand those with {role!r}"
+            f"loss {loss.offer.full_name} has the role {found!r}; under {key}: must be one with {role!r}"
         )
     return loss
 
 
-def dataset_use(node: Node, registry: Registry) -> DatasetUse:
+def resolve_dataset(node: Node, registry: Registry) -> DatasetUse:
     """Resolve a dataset; a relative root is relative to the folder of the file (or command line) it is written in."""
-    dataset = used("dataset", node, registry, ("root",))
+    dataset = resolve_component("dataset", node, registry, ("root",))
     root = dataset.settings.mapping("must be a mapping").get("root")
     if root is None or root.value is None:
         return DatasetUse(use=dataset.use.use, options=dataset.use.options)
@@ -71,8 +64,8 @@ def dataset_use(node: Node, registry: Registry) -> DatasetUse:
 
 
 def _weighted_loss(node: Node, registry: Registry) -> WeightedLoss:
-    loss = loss_of_role("supervised", "losses", node, registry, ("weight",))
-    return validated(WeightedLoss, loss.settings).model_copy(update={"options": loss.use.options})
+    loss = resolve_loss("supervised", "losses", node, registry, ("weight",))
+    return validate(WeightedLoss, loss.settings).model_copy(update={"options": loss.use.options})
 
 
 def _root(offer: Offer, node: Node) -> str:
@@ -87,22 +80,20 @@ def _root(offer: Offer, node: Node) -> str:
 
 
 ADVERSARIAL_KEYS = tuple(key for key in Adversarial.model_fields if key not in ("use", "options"))
-
-
 PENALTY_KEYS = ("weight", "every")
 
 
-def adversarial_use(node: Node, registry: Registry) -> Adversarial:
+def resolve_adversarial(node: Node, registry: Registry) -> Adversarial:
     """Resolve what stands under `adversarial`: keys of `Adversarial`, and the options of the loss beside them.
 
-    Settings of the critic's optimiser that are not given are those of the default, unless another one is used.
+    Settings of the discriminator's optimiser that are not given are those of the default, unless another one is used.
     """
-    loss = loss_of_role("adversarial", "adversarial", node, registry, ADVERSARIAL_KEYS)
+    loss = resolve_loss("adversarial", "adversarial", node, registry, ADVERSARIAL_KEYS)
     settings = dict(loss.settings.mapping("must be a mapping"))
     penalty = settings.pop("penalty", None)
     if "optimizer" in settings:
         settings["optimizer"] = lay_over(_default_optimizer(settings["optimizer"].place), settings["optimizer"])
-    adversarial = validated(Adversarial, Node(settings, node.place))
+    adversarial = validate(Adversarial, Node(settings, node.place))
     made_of = {"options": loss.use.options, "penalty": _penalty(penalty, registry)}
     return adversarial.model_copy(update=made_of)
 
@@ -110,8 +101,8 @@ def adversarial_use(node: Node, registry: Registry) -> Adversarial:
 def _penalty(node: Node | None, registry: Registry) -> Penalty | None:
     if node is None or node.value is None:
         return None
-    penalty = loss_of_role("penalty", "penalty", node, registry, PENALTY_KEYS)
-    return validated(Penalty, penalty.settings).model_copy(update={"options": penalty.use.options})
+    penalty = resolve_loss("penalty", "penalty", node, registry, PENALTY_KEYS)
+    return validate(Penalty, penalty.settings).model_copy(update={"options": penalty.use.options})
 
 
 def _default_optimizer(place: Place) -> Node:
@@ -123,17 +114,17 @@ def _default_optimizer(place: Place) -> Node:
 PSEUDO_LABEL_KEYS = ("pseudo_labels_from", "threshold", "weight")
 
 
-def refines(node: Node) -> Refines:
+def read_refines(node: Node) -> Refines:
     """Read `METHOD` or `{method: METHOD, folds: 5}`."""
-    return validated(Refines, expanded(node) if isinstance(node.value, str) else node)
+    return validate(Refines, expand_name(node) if isinstance(node.value, str) else node)
 
 
-def trains_on(node: Node) -> TrainsOn:
+def read_trains_on(node: Node) -> TrainsOn:
     """Read `{synthetic: METHOD, share: 0.5}`."""
-    return validated(TrainsOn, node)
+    return validate(TrainsOn, node)
 
 
-def label_fractions(node: Node) -> tuple[float, ...]:
+def read_label_fractions(node: Node) -> tuple[float, ...]:
     """Read `{fraction: 0.125}` or `{fraction: [0.125, 1]}`: shares of the training labels, each once."""
     entries = check_keys(node, "must be a mapping such as {fraction: 0.125}", ("fraction",))
     if "fraction" not in entries:
@@ -145,13 +136,13 @@ def label_fractions(node: Node) -> tuple[float, ...]:
     fractions = [_fraction(item) for item in items]
     for index, item in enumerate(items):
         if fractions[index] in fractions[:index]:
-            raise item.error(f"the fraction {item.value} is there twice")
+            raise item.error(f"the fraction {item.value} is listed twice")
     return tuple(fractions)
 
 
-def unlabelled_term(node: Node, registry: Registry) -> UnlabelledTerm:
+def resolve_unlabelled_term(node: Node, registry: Registry) -> UnlabelledTerm:
     """Read a loss with its options and weight, or `{pseudo_labels_from: METHOD, threshold: 0.9, weight: 1}`."""
-    written = (expanded(node) if isinstance(node.value, str) else node).mapping(
+    written = (expand_name(node) if isinstance(node.value, str) else node).mapping(
         "must be the name of a loss, {use: LOSS, option: value} or {pseudo_labels_from: METHOD}"
     )
     entries = {key: entry for key, entry in written.items() if entry.value is not None}
@@ -160,10 +151,10 @@ def unlabelled_term(node: Node, registry: Registry) -> UnlabelledTerm:
     if "pseudo_labels_from" in entries:
         given = Node(entries, node.place)
         check_keys(given, "must be a mapping", PSEUDO_LABEL_KEYS)
-        return validated(UnlabelledTerm, given)
-    loss = loss_of_role("unlabelled", "unlabelled", node, registry, ("weight",))
+        return validate(UnlabelledTerm, given)
+    loss = resolve_loss("unlabelled", "unlabelled", node, registry, ("weight",))
     settings = {key: entry for key, entry in loss.settings.mapping("must be a mapping").items() if key != "use"}
-    return validated(UnlabelledTerm, Node(settings, node.place)).model_copy(update={"loss": loss.use})
+    return validate(UnlabelledTerm, Node(settings, node.place)).model_copy(update={"loss": loss.use})
 
 
 def _fraction(node: Node) -> float:
@@ -176,7 +167,7 @@ def _fraction(node: Node) -> float:
 Value = TypeVar("Value")
 
 
-class Used(NamedTuple):
+class ResolvedComponent(NamedTuple):
     """A component that a file uses: the offer, its full name with all options, the entries that are no options.
 
     `place` is where its name stands.
@@ -188,7 +179,7 @@ class Used(NamedTuple):
     place: Place
 
 
-def used(kind: Kind, node: Node, registry: Registry, keys: Sequence[str] = ()) -> Used:
+def resolve_component(kind: Kind, node: Node, registry: Registry, keys: Sequence[str] = ()) -> ResolvedComponent:
     """Resolve a component that is given by its name or as a mapping with `use`, options, and entries under `keys`.
 
     The settings are the full name under `use` and what stands under `keys`. Raises SpecError.
@@ -199,12 +190,12 @@ def used(kind: Kind, node: Node, registry: Registry, keys: Sequence[str] = ()) -
     options = _options(offer, node.place, _without(entries, "use", *keys), keys)
     name = Node(offer.full_name, entries["use"].place)
     settings = Node({"use": name, **own}, node.place)
-    return Used(offer, ComponentUse(use=offer.full_name, options=options), settings, entries["use"].place)
+    return ResolvedComponent(offer, ComponentUse(use=offer.full_name, options=options), settings, entries["use"].place)
 
 
 def _entries(kind: Kind, node: Node) -> dict[str, Node]:
     if isinstance(node.value, str):
-        node = expanded(node)
+        node = expand_name(node)
     entries = node.mapping(f"must be the name of a {kind}, or {{use: NAME, option: value}}")
     if "use" not in entries:
         raise node.error(f"must name its {kind}: {{use: NAME, option: value}}")
@@ -227,22 +218,22 @@ def _options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequen
         options: dict[str, object] = coerce_options(offer, given)
     except OptionError as error:
         where = nodes[error.option].place if error.option and error.option in nodes else place
-        raise where.error(f"{error}{_beside(offer, error.option, keys)}") from error
+        raise where.error(f"{error}{_name_other_keys(offer, error.option, keys)}") from error
     for name, node in nodes.items():
-        options[name] = _resolved(options[name], node.place)
+        options[name] = _resolve_file(options[name], node.place)
         if offer.kind != "dataset":  # whose folders lie below its root
-            options[name] = _resolved_folder(options[name], node.place)
+            options[name] = _resolve_folder(options[name], node.place)
     return options
 
 
-def _beside(offer: Offer, name: str | None, keys: Sequence[str]) -> str:
+def _name_other_keys(offer: Offer, name: str | None, keys: Sequence[str]) -> str:
     """Return what else a mapping may hold where a name is no option."""
     if not name or not keys or name in [option.name for option in offer.signature.options]:
         return ""
     return f" Beside options there may be {', '.join(keys)}.{nearest(name, list(keys))}"
 
 
-def _resolved(value: object, place: Place) -> object:
+def _resolve_file(value: object, place: Place) -> object:
     """Make the path of an existing file absolute; it is relative to the folder of the file it is written in."""
     if not isinstance(value, str) or not Path(value).suffix:
         return value
@@ -250,7 +241,7 @@ def _resolved(value: object, place: Place) -> object:
     return str(path.resolve()) if path.is_file() else value
 
 
-def _resolved_folder(value: object, place: Place) -> object:
+def _resolve_folder(value: object, place: Place) -> object:
     """Make the path of an existing folder absolute if it is written as nothing but a path is: ./name, ~/name."""
     if not isinstance(value, str) or not value.startswith(("./", "../", "~/", "/")):
         return value

@@ -1,8 +1,6 @@
-"""Changes of a benchmark file from the command line: `--set protocol.budget.epochs=3`.
+"""Methods as a benchmark file writes them, and what changes them: `--set`, `extends` and protocol keys of a method.
 
-Methods as the file writes them: keys checked, `extends` laid over, references to other methods found.
-
-How a mapping of a benchmark file is laid over another one: `extends` and the protocol keys of a method.
+A change is a mapping that is laid over another one (`lay_over`).
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import SpecError, nearest
 
 from .recipe import FORMER_KEYS
-from .validation import Reference, check_exists, in_order, named_entries
+from .validation import Reference, check_exists, read_named_entries, sort_by_reference
 from .yaml import Node, Place, check_keys, read_text
 
 if TYPE_CHECKING:
@@ -54,7 +52,7 @@ def put(node: Node, keys: list[str], value: Node, place: Place) -> Node:
     if isinstance(node.value, list):
         return _put_item(node, node.value, keys, value, place)
     if isinstance(node.value, str):
-        node = expanded(node)
+        node = expand_name(node)
     if not isinstance(node.value, dict):
         raise place.error(f"is {node.kind()} and has no {keys[0]!r}")
     return _put_entry(node, node.value, keys, value, place)
@@ -104,7 +102,6 @@ METHOD_KEYS = (
     "tune",
 )
 
-
 # Where a recipe names a method that must have run before with the same seed on the same data, by the reason.
 UPSTREAM_PATHS = {
     "start_from": ("start_from",),
@@ -115,7 +112,7 @@ UPSTREAM_PATHS = {
 }
 
 
-class Written(NamedTuple):
+class MethodEntry(NamedTuple):
     """A method with all that it inherits, the method that it extends, and the one whose placebo it is.
 
     `against` are the methods beside its twin that claims compare it with.
@@ -138,7 +135,7 @@ def rename_former_keys(methods: Node) -> tuple[Node, tuple[str, ...]]:
 
     Raises SpecError where a method has a key under both names.
     """
-    entries = named_entries(methods, "method")
+    entries = read_named_entries(methods, "method")
     notices = []
     for key, former in FORMER_KEYS.items():
         mappings = [method.value for method in entries.values() if isinstance(method.value, dict)]
@@ -156,26 +153,26 @@ def _rename_key(method: Node, former: str, key: str) -> Node:
     return Node({key if name == former else name: entry for name, entry in method.value.items()}, method.place)
 
 
-def written_methods(node: Node) -> dict[str, Written]:
+def read_methods(node: Node) -> dict[str, MethodEntry]:
     """Return the methods in the order of the file; SpecError for an unknown key and what extends itself or nothing."""
-    own = named_entries(node, "method")
+    own = read_named_entries(node, "method")
     for entry in own.values():
         check_keys(entry, f"must be a mapping with keys of {', '.join(METHOD_KEYS)}", METHOD_KEYS)
     twins = {name: _twin(entry, own) for name, entry in own.items()}
     recipes: dict[str, Node] = {}
-    for name in in_order(twins):
+    for name in sort_by_reference(twins):
         entries = own[name].mapping("must be a mapping")
         patch = Node({key: entry for key, entry in entries.items() if key != "extends"}, own[name].place)
         recipes[name] = lay_over(recipes[twins[name][0].to], patch) if twins[name] else patch
-    return {name: Written(recipes[name], twins[name][0].to if twins[name] else None) for name in own}
+    return {name: MethodEntry(recipes[name], twins[name][0].to if twins[name] else None) for name in own}
 
 
-def upstream_references(methods: Mapping[str, Written]) -> dict[str, dict[str, Reference]]:
+def upstream_references(methods: Mapping[str, MethodEntry]) -> dict[str, dict[str, Reference]]:
     """Return for each method the methods that it needs, by the reason; all of them exist and none needs itself."""
     references = {name: dict(_upstream(method)) for name, method in methods.items()}
     for reference in (reference for upstream in references.values() for reference in upstream.values()):
         check_exists(reference, "method", methods)
-    in_order({name: upstream.values() for name, upstream in references.items()})
+    sort_by_reference({name: upstream.values() for name, upstream in references.items()})
     return references
 
 
@@ -189,7 +186,7 @@ def _twin(method: Node, known: Mapping[str, Node]) -> list[Reference]:
     return [reference]
 
 
-def _upstream(method: Written) -> Iterator[tuple[str, Reference]]:
+def _upstream(method: MethodEntry) -> Iterator[tuple[str, Reference]]:
     for reason, path in UPSTREAM_PATHS.items():
         name = _at(method.recipe, path)
         if name is not None and name.value is not None:
@@ -199,7 +196,7 @@ def _upstream(method: Written) -> Iterator[tuple[str, Reference]]:
 def _at(node: Node, path: tuple[str, ...]) -> Node | None:
     """Return the entry on a path, None if there is none: what is missing is told where the key is read."""
     for key in path:
-        node = expanded(node) if isinstance(node.value, str) else node
+        node = expand_name(node) if isinstance(node.value, str) else node
         if not isinstance(node.value, dict) or key not in node.value:
             return None
         node = node.value[key]
@@ -213,10 +210,8 @@ def _reference(node: Node) -> Reference:
 # A mapping under one of these keys states one choice among several, so another choice takes its place as a whole.
 CHOICES = frozenset({"budget"})
 
-
 # What a bare name under one of these keys stands for, where that is not a component's `use`.
 BARE_NAMES = {"refines": "method"}
-
 
 # A mapping has at most one of these keys; the other one begins a new mapping, as another component does.
 ALTERNATIVES = ("use", "pseudo_labels_from")
@@ -229,15 +224,15 @@ def lay_over(base: Node, patch: Node) -> Node:
     removes. A bare name counts as the mapping it stands for, so options can be added to it.
     """
     if isinstance(patch.value, dict) and isinstance(base.value, str):
-        base = expanded(base)
+        base = expand_name(base)
     if isinstance(base.value, dict) and isinstance(patch.value, str):
-        patch = expanded(patch)
+        patch = expand_name(patch)
     if not isinstance(base.value, dict) or not isinstance(patch.value, dict) or _uses_another(base.value, patch.value):
         return patch
     return Node(_merged(base.value, patch.value), patch.place)
 
 
-def expanded(node: Node) -> Node:
+def expand_name(node: Node) -> Node:
     """Return a bare name as the mapping it stands for: `{use: NAME}`, under `refines` `{method: NAME}`."""
     key = BARE_NAMES.get(node.place.path.rpartition(".")[2], "use")
     return Node({key: Node(node.value, node.place)}, node.place)

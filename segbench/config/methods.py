@@ -1,9 +1,4 @@
-"""Methods of a benchmark file, resolved: components found, options coerced, what does not fit together refused.
-
-What of one recipe fits together: its parts, and what its generator maps.
-
-What a method needs of the methods that it refers to.
-"""
+"""Methods of a benchmark file, resolved: components found, options coerced, parts that do not fit together refused."""
 
 from __future__ import annotations
 
@@ -12,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 from segbench.contract import SEGMENTING_MAPS
 
 from .components import (
-    adversarial_use,
-    discriminator_use,
-    generator_use,
-    label_fractions,
-    refines,
-    trains_on,
-    unlabelled_term,
-    weighted_losses,
+    read_label_fractions,
+    read_refines,
+    read_trains_on,
+    resolve_adversarial,
+    resolve_discriminator,
+    resolve_generator,
+    resolve_losses,
+    resolve_unlabelled_term,
 )
 from .inheritance import lay_over, upstream_references
 from .protocol import read_protocol
-from .recipe import CLASSIFYING_MAPS, NOISY_MAPS, REFINING, SYNTHESIZING_MAPS, UNCONDITIONAL_MAPS, Method, listed
+from .recipe import CLASSIFYING_MAPS, NOISY_MAPS, REFINING, SYNTHESIZING_MAPS, UNCONDITIONAL_MAPS, Method, quote_names
 from .validation import check_exists
 
 if TYPE_CHECKING:
@@ -31,13 +26,13 @@ if TYPE_CHECKING:
 
     from segbench.registry import Registry
 
-    from .inheritance import Written
+    from .inheritance import MethodEntry
     from .validation import Reference
     from .yaml import Node, Place
 
 
-def resolved_methods(
-    written: Mapping[str, Written], protocol: Node, registry: Registry, only: Sequence[Reference]
+def resolve_methods(
+    written: Mapping[str, MethodEntry], protocol: Node, registry: Registry, only: Sequence[Reference]
 ) -> dict[str, Method]:
     """Return the methods, or of them those named in `only` and what these need, in the order of the file.
 
@@ -47,7 +42,7 @@ def resolved_methods(
     upstream = upstream_references(written)
     chosen = _chosen(only, upstream)
     methods = {
-        name: resolved_method(name, method, protocol, registry) for name, method in written.items() if name in chosen
+        name: resolve_method(name, method, protocol, registry) for name, method in written.items() if name in chosen
     }
     check_upstream(methods, upstream)
     return methods
@@ -66,14 +61,14 @@ def _chosen(only: Sequence[Reference], upstream: Mapping[str, Mapping[str, Refer
     return chosen
 
 
-def resolved_method(name: str, written: Written, protocol: Node, registry: Registry) -> Method:
+def resolve_method(name: str, written: MethodEntry, protocol: Node, registry: Registry) -> Method:
     """Return one method, its components found and its options coerced, under the protocol laid over the common one."""
     entries, place = written.entries, written.recipe.place
     if "generator" not in entries:
         raise place.entry("generator").error("is missing; every method needs a generator")
     common = read_protocol(protocol)
     own = read_protocol(lay_over(protocol, entries["protocol"])) if "protocol" in entries else common
-    generator, maps = generator_use(entries["generator"], registry)
+    generator, maps = resolve_generator(entries["generator"], registry)
     method = Method(
         name=name,
         generator=generator,
@@ -82,25 +77,25 @@ def resolved_method(name: str, written: Written, protocol: Node, registry: Regis
         twin=written.twin,
         against=written.against,
         placebo_of=written.placebo_of,
-        overrides=tuple(differing(common.model_dump(), own.model_dump())),
+        overrides=tuple(list_differences(common.model_dump(), own.model_dump())),
         **_given(entries, registry),
     )
-    check_fit(method, entries, place)
+    check_method(method, entries, place)
     return method
 
 
 def _given(entries: Mapping[str, Node], registry: Registry) -> dict[str, Any]:
     """Return the fields of a recipe that may be left out, where they are not."""
     readers: dict[str, Callable[[Node], Any]] = {
-        "losses": lambda node: weighted_losses(node, registry),
-        "discriminator": lambda node: discriminator_use(node, registry),
-        "adversarial": lambda node: adversarial_use(node, registry),
+        "losses": lambda node: resolve_losses(node, registry),
+        "discriminator": lambda node: resolve_discriminator(node, registry),
+        "adversarial": lambda node: resolve_adversarial(node, registry),
         "latent_channels": _latent_channels,
         "start_from": lambda node: node.value,
-        "refines": refines,
-        "trains_on": trains_on,
-        "labels": label_fractions,
-        "unlabelled": lambda node: unlabelled_term(node, registry),
+        "refines": read_refines,
+        "trains_on": read_trains_on,
+        "labels": read_label_fractions,
+        "unlabelled": lambda node: resolve_unlabelled_term(node, registry),
     }
     return {key: read(entries[key]) for key, read in readers.items() if key in entries}
 
@@ -111,26 +106,26 @@ def _latent_channels(node: Node) -> int:
     return node.value
 
 
-def differing(first: Any, second: Any, path: str = "") -> list[str]:
+def list_differences(first: Any, second: Any, path: str = "") -> list[str]:
     """Return the dotted paths at which two nested mappings differ.
 
-    >>> differing({"optimizer": {"lr": 0.1, "use": "sgd"}}, {"optimizer": {"lr": 0.2, "use": "sgd"}, "ema": 0.9})
+    >>> list_differences({"optimizer": {"lr": 0.1, "use": "sgd"}}, {"optimizer": {"lr": 0.2, "use": "sgd"}, "ema": 0.9})
     ['optimizer.lr', 'ema']
     """
     if not isinstance(first, dict) or not isinstance(second, dict):
         return [] if first == second else [path]
     paths: list[str] = []
     for key in dict.fromkeys([*first, *second]):
-        paths += differing(first.get(key), second.get(key), f"{path}.{key}" if path else key)
+        paths += list_differences(first.get(key), second.get(key), f"{path}.{key}" if path else key)
     return paths
 
 
-def check_fit(method: Method, entries: Mapping[str, Node], place: Place) -> None:
+def check_method(method: Method, entries: Mapping[str, Node], place: Place) -> None:
     """Raise SpecError where a part of the recipe lacks another one, or has no meaning beside it.
 
     `entries` are the recipe's keys as they are written, `place` is where the method is.
     """
-    _check_critic(entries)
+    _check_discriminator(entries)
     _check_training(method, entries, place)
     _check_refining(method, entries)
     _check_noise(method, entries)
@@ -139,7 +134,7 @@ def check_fit(method: Method, entries: Mapping[str, Node], place: Place) -> None
     _check_unlabelled(method, entries)
 
 
-def _check_critic(entries: Mapping[str, Node]) -> None:
+def _check_discriminator(entries: Mapping[str, Node]) -> None:
     if "adversarial" in entries and "discriminator" not in entries:
         raise entries["adversarial"].error(
             "there is an adversarial loss, but no discriminator that it could train; add discriminator: NAME"
@@ -154,15 +149,16 @@ def _check_critic(entries: Mapping[str, Node]) -> None:
 def _check_training(method: Method, entries: Mapping[str, Node], place: Place) -> None:
     if method.maps not in SEGMENTING_MAPS and method.adversarial is None:
         raise entries["generator"].error(
-            f"{_what(method)}, which only a critic can teach it; add discriminator: NAME and adversarial: {{use: LOSS}}"
+            f"{_what(method)}, so only a discriminator can train it; add discriminator: NAME and "
+            "adversarial: {use: LOSS}"
         )
     if method.maps in UNCONDITIONAL_MAPS and method.losses:
         raise entries["losses"].error(
-            f"{_what(method)}: noise has no right answer for a loss to compare with; take losses out"
+            f"{_what(method)}: noise has no right answer for a loss to compare with; remove losses"
         )
     if not method.is_trained and method.maps != REFINING:
         raise place.entry("losses").error(
-            "is missing; there is nothing to train this method by: give it losses, or a discriminator and an "
+            "is missing; there is nothing to train this method with: give it losses, or a discriminator and an "
             "adversarial loss"
         )
 
@@ -179,7 +175,7 @@ def _check_refining(method: Method, entries: Mapping[str, Node]) -> None:
 def _check_noise(method: Method, entries: Mapping[str, Node]) -> None:
     if "latent_channels" in entries and method.maps not in NOISY_MAPS:
         raise entries["latent_channels"].error(
-            f"{_what(method)} and is fed no noise; that is for what maps {listed(NOISY_MAPS)}"
+            f"{_what(method)} and takes no noise; that is for generators that map {quote_names(NOISY_MAPS)}"
         )
 
 
@@ -189,8 +185,8 @@ def _check_encoding(method: Method, entries: Mapping[str, Node]) -> None:
     if method.maps not in CLASSIFYING_MAPS:
         place = entries["adversarial"].place.entry("encoding")
         raise place.error(
-            f"{_what(method)}; product multiplies the probabilities of classes with the image, so it is for what maps "
-            f"{listed(CLASSIFYING_MAPS)}"
+            f"{_what(method)}; product multiplies the probabilities of classes with the image, so it is for "
+            f"generators that map {quote_names(CLASSIFYING_MAPS)}"
         )
 
 
@@ -210,7 +206,9 @@ def _check_unlabelled(method: Method, entries: Mapping[str, Node]) -> None:
     # A refiner has no out-of-fold predictions of unlabelled images to start from.
     fitting = tuple(maps for maps in (CLASSIFYING_MAPS if term.loss else SEGMENTING_MAPS) if maps != REFINING)
     if method.maps not in fitting:
-        raise entries["unlabelled"].error(f"{_what(method)}; this term is for what maps {listed(fitting)}")
+        raise entries["unlabelled"].error(
+            f"{_what(method)}; this term is for generators that map {quote_names(fitting)}"
+        )
     if min(method.labels) == 1:
         raise entries["unlabelled"].error(
             "there are no unlabelled images, since all labels are used; add labels: {fraction: 0.125}, or several "
@@ -228,7 +226,6 @@ FITTING_MAPS = {
     "trains_on": SYNTHESIZING_MAPS,
     "pseudo_labels_from": SEGMENTING_MAPS,
 }
-
 
 # What the weights of an upstream method are needed for.
 PURPOSES = {
@@ -261,7 +258,7 @@ def _check_maps(reason: str, needed: Method, reference: Reference) -> None:
     fitting = FITTING_MAPS.get(reason)
     if fitting and needed.maps not in fitting:
         raise reference.place.error(
-            f"{needed.name!r} maps {needed.maps!r}; here stands a method that maps {listed(fitting)}"
+            f"{needed.name!r} maps {needed.maps!r}; this key takes a method that maps {quote_names(fitting)}"
         )
 
 

@@ -1,7 +1,4 @@
-"""The protocol: what is the same for all methods of a benchmark.
-
-The protocol as a benchmark file writes it.
-"""
+"""The protocol of a benchmark: what is the same for all its methods."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from .validation import validated
+from .validation import validate
 
 if TYPE_CHECKING:
     from .yaml import Node
@@ -264,7 +261,7 @@ def read_protocol(node: Node) -> TrainingProtocol:
 
     Raises SpecError, also if there is no such file, and if the best weights are selected on the split that is reported.
     """
-    protocol = validated(TrainingProtocol, node)
+    protocol = validate(TrainingProtocol, node)
     # Not a rule of the model: the trials of tuning select as their method does, and are scored on val.
     if protocol.select == "best" and (protocol.evaluate != "test" or protocol.validations == 0):
         raise node.error("select: best needs validations of at least 1 on val, and evaluate: test")

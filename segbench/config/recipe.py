@@ -1,7 +1,4 @@
-"""Resolved recipes: full component names and coerced options, ready to be hashed, stored and run.
-
-What follows from what a generator maps (`segbench.contract.MAPS`).
-"""
+"""Recipes of methods with full component names and all options, ready to be hashed, stored and run."""
 
 from __future__ import annotations
 
@@ -18,10 +15,21 @@ if TYPE_CHECKING:
 # Seeds enter records and random generators as 63-bit numbers.
 LARGEST_SEED = 2**63 - 1
 
-
 # Keys of a method that had another name, which benchmark files and records may still use.
 FORMER_KEYS = {"latent_channels": "noise_channels"}
 
+# What a generator maps (`segbench.contract.MAPS`) decides what its method may have.
+REFINING = "image, labels -> labels"
+# What gives a probability to every class at every pixel of an image.
+CLASSIFYING_MAPS = ("image -> labels", REFINING)
+# What makes labels that reach a discriminator as an encoded field.
+ENCODED_MAPS = (*CLASSIFYING_MAPS, "noise -> image, labels")
+# What makes images whose labels are known, for others to train on.
+SYNTHESIZING_MAPS = ("labels -> image", "noise -> image, labels")
+# What takes noise.
+NOISY_MAPS = ("labels -> image", "noise -> image", "noise -> image, labels")
+# What takes nothing else, so that no output is the right one.
+UNCONDITIONAL_MAPS = ("noise -> image", "noise -> image, labels")
 
 # The fields of a method, beside its protocol, that a trial may have otherwise.
 TUNED_PARTS = (
@@ -29,10 +37,7 @@ TUNED_PARTS = (
     *("refines", "trains_on", "unlabelled"),
 )
 
-
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
 Placebo = Literal["frozen", "shuffled", "noise", "detached"]
 
 
@@ -56,7 +61,7 @@ class DatasetUse(ComponentUse):
 
 
 class Encoding(Shorthand):
-    """How label fields reach the critic (segbench/engine/adversarial/pairing.py).
+    """How label fields reach the discriminator (segbench/engine/adversarial/pairing.py).
 
     `smoothing` and `tau` belong to one encoding each.
     """
@@ -77,8 +82,9 @@ class Encoding(Shorthand):
 
 
 class Penalty(ComponentUse):
-    """A penalty on the critic: its weight, and every how many critic steps it is taken (its weight then counts so
-    many times).
+    """A penalty on the discriminator.
+
+    It is computed in every `every`-th discriminator step, where its `weight` counts `every` times.
     """
 
     weight: PositiveFloat = 10.0
@@ -86,11 +92,12 @@ class Penalty(ComponentUse):
 
 
 class Adversarial(ComponentUse):
-    """The adversarial loss and how the critic is trained.
+    """The adversarial loss and how the discriminator is trained.
 
-    `weight` multiplies the generator's term, rising linearly over the first `warmup_steps`. A generator step is
-    preceded by `d_steps` critic steps; with `alternate: k`, k critic steps come before every k generator steps instead
-    (Luc 2016). `clip` bounds the critic's weights (WGAN). `placebo` breaks one link of the adversarial game on purpose.
+    `weight` multiplies the generator's term, rising linearly over the first `warmup_steps`. A generator step comes
+    after `d_steps` discriminator steps; with `alternate: k`, k generator steps come after k discriminator steps instead
+    (Luc 2016). `clip` bounds the discriminator's weights (WGAN). `placebo` breaks one link of adversarial training on
+    purpose.
     """
 
     weight: NonNegativeFloat = 1.0
@@ -106,10 +113,10 @@ class Adversarial(ComponentUse):
 
     @model_validator(mode="after")
     def check_alternation(self) -> Self:
-        """Refuse two answers to how often the critic is trained."""
+        """Refuse two answers to how often the discriminator is trained."""
         if self.alternate is not None and self.d_steps != 1:
             raise ValueError(
-                f"give d_steps or alternate, not both: with alternate: {self.alternate} the critic takes "
+                f"give d_steps or alternate, not both: with alternate: {self.alternate} the discriminator takes "
                 f"{self.alternate} steps and then the generator as many"
             )
         return self
@@ -160,7 +167,7 @@ class Tuning(Frozen):
 
 
 class Method(Frozen):
-    """A named recipe: generator, losses and perhaps a critic under a protocol.
+    """A named recipe: generator, losses and perhaps a discriminator under a protocol.
 
     `maps` is what the generator maps; `twin` is the method it extends; `against` are the other methods that claims
     compare it with; `placebo_of` is the method of which this is the placebo; `overrides` are the dotted protocol keys
@@ -194,14 +201,15 @@ class Method(Frozen):
 
     @property
     def is_trained(self) -> bool:
-        """Whether there is anything to train it by; a classical refiner has neither losses nor a critic."""
+        """Whether there is anything to train it by; a classical refiner has neither losses nor a discriminator."""
         return bool(self.losses) or self.adversarial is not None
 
     @property
     def components(self) -> tuple[tuple[Kind, ComponentUse], ...]:
         """All the components that it uses, each with its kind."""
-        critic, term = self.adversarial, self.unlabelled
-        losses = (*self.losses, critic, critic.penalty if critic else None, term.loss if term else None)
+        adversarial, term = self.adversarial, self.unlabelled
+        penalty = adversarial.penalty if adversarial else None
+        losses = (*self.losses, adversarial, penalty, term.loss if term else None)
         uses: list[tuple[Kind, ComponentUse | None]] = [
             ("generator", self.generator),
             ("discriminator", self.discriminator),
@@ -270,33 +278,10 @@ class Benchmark(Frozen):
     notices: tuple[str, ...] = ()
 
 
-REFINING = "image, labels -> labels"
-
-
-# What gives a probability to every class at every pixel of an image.
-CLASSIFYING_MAPS = ("image -> labels", REFINING)
-
-
-# What makes labels that reach a critic as an encoded field.
-ENCODED_MAPS = (*CLASSIFYING_MAPS, "noise -> image, labels")
-
-
-# What makes images whose labels are known, for others to train on.
-SYNTHESIZING_MAPS = ("labels -> image", "noise -> image, labels")
-
-
-# What is fed noise.
-NOISY_MAPS = ("labels -> image", "noise -> image", "noise -> image, labels")
-
-
-# What is fed nothing else, so that no output is the right one.
-UNCONDITIONAL_MAPS = ("noise -> image", "noise -> image, labels")
-
-
-def listed(names: tuple[str, ...]) -> str:
+def quote_names(names: tuple[str, ...]) -> str:
     """Return names as messages list them.
 
-    >>> listed(("image -> labels", "image -> image"))
+    >>> quote_names(("image -> labels", "image -> image"))
     "'image -> labels', 'image -> image'"
     """
     return ", ".join(map(repr, names))

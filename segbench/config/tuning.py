@@ -1,8 +1,6 @@
-"""The trials of tuned methods, resolved: methods that differ from theirs in the settings tried, scored on val.
+"""How methods are tuned: by trials, which are methods with other settings that are scored on val.
 
-Settings for the trials of tuning: combinations of values, dealt without repetition.
-
-How methods are tuned, as a benchmark file writes it: so many trials for each, and what each may vary.
+Combinations are drawn without repetition by `draw_combinations`.
 """
 
 from __future__ import annotations
@@ -16,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import SpecError
 
-from .inheritance import Written, put, upstream_references
-from .methods import resolved_method
+from .inheritance import MethodEntry, put, upstream_references
+from .methods import resolve_method
 from .protocol import Budget, Keep
-from .recipe import Method, Tune, Tuning, listed
-from .validation import validated
+from .recipe import Method, Tune, Tuning, quote_names
+from .validation import validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,133 +28,12 @@ if TYPE_CHECKING:
     from .validation import Reference
     from .yaml import Node
 
-
-def with_trials(
-    methods: Mapping[str, Method], written: Mapping[str, Written], tune: Tune, protocol: Node, registry: Registry
-) -> dict[str, Method]:
-    """Return the methods, each tuned one followed by its trials; a placebo has those of the method it is a placebo of.
-
-    Raises SpecError where a method cannot be tuned, and for a recipe that is wrong in any trial, which it names.
-    """
-    references = upstream_references(written)
-    joined: dict[str, Method] = {}
-    for name, method in methods.items():
-        if not is_tuned(written[name]):
-            joined[name] = method
-            continue
-        arm = _arm(name, written)
-        like = references[arm].get("budget")
-        _check_can_be_tuned(method, written[arm])
-        if like is not None:
-            _check_is_tuned_too(arm, like, written)
-        trials = written_trials(arm, written[arm], tune)
-        tuning = Tuning(seed=tune.seed, trials={trial.name: trial.settings for trial in trials})
-        joined[name] = method.model_copy(update={"tuning": tuning})
-        for number, trial in enumerate(trials, 1):
-            if trial.name not in joined:
-                budget = f"{_arm(like.to, written)}#{number}" if like else None
-                joined[trial.name] = _resolved(trial, method, arm, budget, protocol, registry)
-    return joined
-
-
-def _arm(name: str, written: Mapping[str, Written]) -> str:
-    """Return the method that is tuned where this one is asked for."""
-    return written[name].placebo_of or name
-
-
-def _resolved(
-    trial: WrittenTrial, tuned: Method, arm: str, like: str | None, protocol: Node, registry: Registry
-) -> Method:
-    try:
-        method = resolved_method(trial.name, trial.method, protocol, registry)
-    except SpecError as error:
-        raise in_trial(error, trial.name, trial.settings) from error
-    if method.maps != tuned.maps:
-        mismatch = trial.method.entries["tune"].error(
-            f"a generator is tuned among those that map {tuned.maps!r}; {method.generator.use} maps {method.maps!r}"
-        )
-        raise in_trial(mismatch, trial.name, trial.settings)
-    measured = {"evaluate": "val", "keep": Keep(model="none", samples=0)}
-    budget = Budget(like=like) if like else method.protocol.budget
-    own = method.protocol.model_copy(update={**measured, "budget": budget})
-    return method.model_copy(update={"protocol": own, "trial_of": arm})
-
-
-def _check_can_be_tuned(method: Method, written: Written) -> None:
-    place = written.entries["tune"].place
-    if method.maps not in SEGMENTING_MAPS:
-        raise place.error(
-            f"settings are chosen by mIoU on val, which only methods have that map {listed(SEGMENTING_MAPS)}; "
-            f"{method.generator.use} maps {method.maps!r}"
-        )
-    if method.protocol.evaluate == "val":
-        raise place.error(
-            "settings are chosen on val, so scores of val, for which protocol.evaluate asks, would look too good; "
-            "set evaluate: test"
-        )
-
-
-def _check_is_tuned_too(arm: str, like: Reference, written: Mapping[str, Written]) -> None:
-    if not is_tuned(written[like.to]):
-        raise like.place.error(
-            f"{arm!r} is tuned, but {like.to!r} is not, so there are no trials whose time its own could take; tune "
-            f"both, or write tune: null for {arm!r}"
-        )
-
-
-def combinations(space: Mapping[str, Sequence[Any]]) -> int:
-    """Return how many combinations a space from keys to lists of values has."""
-    return math.prod(len(values) for values in space.values())
-
-
-def dealt(space: Mapping[str, Sequence[Any]], trials: int, seed: int) -> list[dict[str, int]]:
-    """Return for each trial which value of each key it gets, by its index in the list; no combination comes twice.
-
-    The values of a key are shuffled by seed, key and value alone and then dealt in turn, as in a Latin hypercube (McKay
-    et al. 1979), so each is tried as often as the others, give or take one. Where a combination would come again, the
-    key that sorts last skips one. Spaces that give a key the same values thus try the same ones in the same trials, at
-    least until something had to be skipped. There must be as many combinations as trials, or more.
-
-    >>> [trial["lr"] for trial in dealt({"lr": [0.1, 0.2, 0.4]}, 3, seed=7)]
-    [1, 0, 2]
-    >>> [trial["lr"] for trial in dealt({"lr": [0.1, 0.2, 0.4], "weight": [1, 2]}, 3, seed=7)]
-    [1, 0, 2]
-    """
-    hands: list[dict[str, int]] = [{} for _ in range(trials)]
-    period = 1  # trials after which the combinations of the keys so far begin anew
-    for key in sorted(space):
-        deck = _shuffled(key, space[key], seed)
-        rounds = math.gcd(period, len(deck))
-        before_repeating = math.lcm(period, len(deck))
-        for trial, hand in enumerate(hands):
-            skipped = trial // before_repeating % rounds
-            hand[key] = deck[(trial + skipped) % len(deck)]
-        period *= len(deck)
-    return hands
-
-
-def _shuffled(key: str, values: Sequence[Any], seed: int) -> list[int]:
-    """Return the indices of the values in an order that no version of a random generator can change."""
-
-    def place(index: int) -> str:
-        return hashlib.sha256(json.dumps([seed, key, values[index]], sort_keys=True).encode()).hexdigest()
-
-    return sorted(range(len(values)), key=place)
-
-
 SPACE = (
     "must be a mapping from dotted keys of the recipe to lists of values, such as {protocol.optimizer.lr: [5e-4, 2e-3]}"
 )
-
-
-_LENGTH = "every arm trains as long as its budget says; tuning that would be tuning by more work"
-
-
-_MEASURE = "it says how results are measured, which is the same for all trials and arms"
-
-
-_OTHERS = "it names another method, and what that left is given"
-
+_LENGTH = "every method trains as long as its budget says; to tune that would be to tune by more work"
+_MEASURE = "it says how results are measured, which is the same for all trials and methods"
+_OTHERS = "it names another method, whose results are the same for all trials"
 
 # Keys of a recipe that are the same for all trials of a method, and why.
 FIXED = {
@@ -169,25 +46,25 @@ FIXED = {
     **dict.fromkeys(("start_from", "refines.method", "trains_on.synthetic", "unlabelled.pseudo_labels_from"), _OTHERS),
     "labels": "settings are tuned for each fraction of the labels by itself",
     "adversarial.placebo": "a placebo has the settings of the method whose placebo it is",
-    "extends": "it is laid over the recipe before there are trials",
-    "tune": "it is laid over the recipe before there are trials",
+    "extends": "it is resolved before there are trials",
+    "tune": "it is resolved before there are trials",
 }
 
 
-class WrittenTrial(NamedTuple):
+class TrialEntry(NamedTuple):
     """A trial as a method of its own, and the settings in which it differs from the method that is tuned."""
 
     name: str
-    method: Written
+    method: MethodEntry
     settings: dict[str, Any]
 
 
-def is_tuned(method: Written) -> bool:
+def is_tuned(method: MethodEntry) -> bool:
     """Whether a method says what of it is tuned, or inherits that."""
     return "tune" in method.entries
 
 
-def read_tune(node: Node | None, methods: Mapping[str, Written], seeds: Sequence[int]) -> Tune | None:
+def read_tuning(node: Node | None, methods: Mapping[str, MethodEntry], seeds: Sequence[int]) -> Tune | None:
     """Return how the methods of a benchmark are tuned; None if none is.
 
     Raises SpecError if there are spaces without a number of trials or the reverse, if the seed is one of the
@@ -201,7 +78,7 @@ def read_tune(node: Node | None, methods: Mapping[str, Written], seeds: Sequence
                 "{trials: 4, seed: 100}"
             )
         return None
-    tune = validated(Tune, node)
+    tune = validate(Tune, node)
     if not tuned:
         raise node.error(
             "no method says what of it is tuned; give methods a tune: {protocol.optimizer.lr: [5e-4, 2e-3]}, or take "
@@ -213,31 +90,16 @@ def read_tune(node: Node | None, methods: Mapping[str, Written], seeds: Sequence
     return tune
 
 
-def written_trials(name: str, method: Written, tune: Tune) -> list[WrittenTrial]:
-    """Return the trials of a tuned method, named NAME#1, NAME#2 and so on (`segbench.config.tuning` says which)."""
-    space = _space(method)
-    plain = {key: [value.plain() for value in values] for key, (_, values) in space.items()}
-    trials = []
-    for number, hand in enumerate(dealt(plain, tune.trials, tune.seed), 1):
-        recipe = method.recipe
-        for key, (entry, values) in space.items():
-            place = replace(entry.place, path=method.recipe.place.path)
-            recipe = put(recipe, key.split("."), values[hand[key]], place)
-        settings = {key: plain[key][hand[key]] for key in space}
-        trials.append(WrittenTrial(f"{name}#{number}", Written(recipe), settings))
-    return trials
-
-
 def _check_seed(tune: Tune, seeds: Sequence[int], node: Node) -> None:
     if tune.seed in seeds:
         free = next(seed for seed in range(100, 101 + len(seeds)) if seed not in seeds)
         raise node.mapping("must be a mapping")["seed"].error(
-            f"{tune.seed} is one of the benchmark's seeds: settings would be chosen by the luck of a run that is then "
+            f"{tune.seed} is one of the benchmark's seeds: settings would be chosen on a run that is then "
             f"reported; take another one, such as {free}"
         )
 
 
-def _check_size(method: Written, tune: Tune) -> None:
+def _check_size(method: MethodEntry, tune: Tune) -> None:
     found = combinations({key: values for key, (_, values) in _space(method).items()})
     if found < tune.trials:
         raise method.entries["tune"].error(
@@ -246,13 +108,101 @@ def _check_size(method: Written, tune: Tune) -> None:
         )
 
 
-def _space(method: Written) -> dict[str, tuple[Node, list[Node]]]:
+def add_trials(
+    methods: Mapping[str, Method], written: Mapping[str, MethodEntry], tune: Tune, protocol: Node, registry: Registry
+) -> dict[str, Method]:
+    """Return the methods, each tuned one followed by its trials; a placebo shares those of its method.
+
+    Raises SpecError where a method cannot be tuned, and for a recipe that is wrong in any trial, which it names.
+    """
+    references = upstream_references(written)
+    found: dict[str, Method] = {}
+    for name, method in methods.items():
+        if not is_tuned(written[name]):
+            found[name] = method
+            continue
+        arm = _arm(name, written)
+        like = references[arm].get("budget")
+        _check_can_be_tuned(method, written[arm])
+        if like is not None:
+            _check_is_tuned_too(arm, like, written)
+        trials = make_trials(arm, written[arm], tune)
+        tuning = Tuning(seed=tune.seed, trials={trial.name: trial.settings for trial in trials})
+        found[name] = method.model_copy(update={"tuning": tuning})
+        for number, trial in enumerate(trials, 1):
+            if trial.name not in found:
+                budget = f"{_arm(like.to, written)}#{number}" if like else None
+                found[trial.name] = _resolve_trial(trial, method, arm, budget, protocol, registry)
+    return found
+
+
+def _arm(name: str, written: Mapping[str, MethodEntry]) -> str:
+    """Return the method that is tuned where this one is asked for."""
+    return written[name].placebo_of or name
+
+
+def _resolve_trial(
+    trial: TrialEntry, tuned: Method, arm: str, like: str | None, protocol: Node, registry: Registry
+) -> Method:
+    try:
+        method = resolve_method(trial.name, trial.method, protocol, registry)
+    except SpecError as error:
+        raise name_trial(error, trial.name, trial.settings) from error
+    if method.maps != tuned.maps:
+        mismatch = trial.method.entries["tune"].error(
+            f"a generator is tuned among those that map {tuned.maps!r}; {method.generator.use} maps {method.maps!r}"
+        )
+        raise name_trial(mismatch, trial.name, trial.settings)
+    measured = {"evaluate": "val", "keep": Keep(model="none", samples=0)}
+    budget = Budget(like=like) if like else method.protocol.budget
+    own = method.protocol.model_copy(update={**measured, "budget": budget})
+    return method.model_copy(update={"protocol": own, "trial_of": arm})
+
+
+def _check_can_be_tuned(method: Method, written: MethodEntry) -> None:
+    place = written.entries["tune"].place
+    if method.maps not in SEGMENTING_MAPS:
+        raise place.error(
+            f"settings are chosen by mIoU on val, which only methods have that map {quote_names(SEGMENTING_MAPS)}; "
+            f"{method.generator.use} maps {method.maps!r}"
+        )
+    if method.protocol.evaluate == "val":
+        raise place.error(
+            "settings are chosen on val, so scores of val, for which protocol.evaluate asks, would look too good; "
+            "set evaluate: test"
+        )
+
+
+def _check_is_tuned_too(arm: str, like: Reference, written: Mapping[str, MethodEntry]) -> None:
+    if not is_tuned(written[like.to]):
+        raise like.place.error(
+            f"{arm!r} is tuned, but {like.to!r} is not, so there are no trials whose time its own could take; tune "
+            f"both, or write tune: null for {arm!r}"
+        )
+
+
+def make_trials(name: str, method: MethodEntry, tune: Tune) -> list[TrialEntry]:
+    """Return the trials of a tuned method, named NAME#1, NAME#2 and so on (`draw_combinations` says which)."""
+    space = _space(method)
+    plain = {key: [value.plain() for value in values] for key, (_, values) in space.items()}
+    trials = []
+    for number, chosen in enumerate(draw_combinations(plain, tune.trials, tune.seed), 1):
+        recipe = method.recipe
+        for key, (entry, values) in space.items():
+            place = replace(entry.place, path=method.recipe.place.path)
+            recipe = put(recipe, key.split("."), values[chosen[key]], place)
+        settings = {key: plain[key][chosen[key]] for key in space}
+        trials.append(TrialEntry(f"{name}#{number}", MethodEntry(recipe), settings))
+    return trials
+
+
+def _space(method: MethodEntry) -> dict[str, tuple[Node, list[Node]]]:
     """Return by dotted key where it stands, and the values that it may have."""
     node = method.entries["tune"]
     space: dict[str, tuple[Node, list[Node]]] = {}
     for key, entry in _lists(node):
         if key in space:
-            raise entry.error(f"{key} is there twice")
+            raise entry.error(f"{key} is listed twice")
         _check_is_free(key, entry)
         space[key] = entry, _values(entry)
     if not space:
@@ -284,19 +234,59 @@ def _values(entry: Node) -> list[Node]:
         raise entry.error("there is no value; give at least one")
     for index, value in enumerate(values):
         if value.plain() in [earlier.plain() for earlier in values[:index]]:
-            raise value.error(f"{value.plain()!r} is there twice")
+            raise value.error(f"{value.plain()!r} is listed twice")
     return values
 
 
-def told(settings: Mapping[str, Any]) -> str:
+def combinations(space: Mapping[str, Sequence[Any]]) -> int:
+    """Return how many combinations a space from keys to lists of values has."""
+    return math.prod(len(values) for values in space.values())
+
+
+def draw_combinations(space: Mapping[str, Sequence[Any]], trials: int, seed: int) -> list[dict[str, int]]:
+    """Return for each trial which value of each key it has, by its index in the list; no combination comes twice.
+
+    The values of a key are shuffled by seed, key and value alone and then taken one after the other, as in a Latin
+    hypercube (McKay et al. 1979), so each is tried as often as the others, give or take one. Where a combination would
+    come again, the key that sorts last skips one. Spaces that give a key the same values thus try the same ones in the
+    same trials, at least until something had to be skipped. There must be as many combinations as trials, or more.
+
+    >>> [trial["lr"] for trial in draw_combinations({"lr": [0.1, 0.2, 0.4]}, 3, seed=7)]
+    [1, 0, 2]
+    >>> [trial["lr"] for trial in draw_combinations({"lr": [0.1, 0.2, 0.4], "weight": [1, 2]}, 3, seed=7)]
+    [1, 0, 2]
+    """
+    chosen: list[dict[str, int]] = [{} for _ in range(trials)]
+    period = 1  # trials after which the combinations of the keys so far begin anew
+    for key in sorted(space):
+        order = _shuffle(key, space[key], seed)
+        rounds = math.gcd(period, len(order))
+        before_repeating = math.lcm(period, len(order))
+        for trial, indices in enumerate(chosen):
+            skipped = trial // before_repeating % rounds
+            indices[key] = order[(trial + skipped) % len(order)]
+        period *= len(order)
+    return chosen
+
+
+def _shuffle(key: str, values: Sequence[Any], seed: int) -> list[int]:
+    """Return the indices of the values in an order that no version of a random generator can change."""
+
+    def place(index: int) -> str:
+        return hashlib.sha256(json.dumps([seed, key, values[index]], sort_keys=True).encode()).hexdigest()
+
+    return sorted(range(len(values)), key=place)
+
+
+def format_settings(settings: Mapping[str, Any]) -> str:
     """Return settings as messages list them.
 
-    >>> told({"protocol.optimizer.lr": 0.002, "adversarial.weight": 0.05})
+    >>> format_settings({"protocol.optimizer.lr": 0.002, "adversarial.weight": 0.05})
     'protocol.optimizer.lr: 0.002, adversarial.weight: 0.05'
     """
     return ", ".join(f"{key}: {value}" for key, value in settings.items())
 
 
-def in_trial(error: SpecError, name: str, settings: Mapping[str, Any]) -> SpecError:
-    """Return an error that also tells in which trial it comes up."""
-    return SpecError(f"{error}\n  in the trial {name} with {told(settings)}")
+def name_trial(error: SpecError, name: str, settings: Mapping[str, Any]) -> SpecError:
+    """Return an error that also names the trial in which it occurs."""
+    return SpecError(f"{error}\n  in the trial {name} with {format_settings(settings)}")

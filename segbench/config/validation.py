@@ -1,9 +1,4 @@
-"""The names that a benchmark file gives to things.
-
-Names that refer to other names: that they exist, and that following them ends.
-
-pydantic checks a part of a benchmark file; what it finds is said with place, allowed keys and nearest name.
-"""
+"""Checks of a benchmark file: names, references between them, and the keys and types of its parts."""
 
 from __future__ import annotations
 
@@ -37,7 +32,7 @@ def check_name(name: str, place: Place) -> None:
         raise place.error(f"{name!r} cannot be a name: use letters, digits and . _ + -, a letter or digit first")
 
 
-def named_entries(node: Node, what: str) -> dict[str, Node]:
+def read_named_entries(node: Node, what: str) -> dict[str, Node]:
     """Return the entries of a mapping from names that the file chooses; SpecError if there are none."""
     entries = node.mapping(f"must be a mapping from the name of each {what} to what it is")
     if not entries:
@@ -65,7 +60,7 @@ def check_exists(reference: Reference, what: str, known: Iterable[str]) -> None:
         )
 
 
-def in_order(references: Mapping[str, Iterable[Reference]]) -> list[str]:
+def sort_by_reference(references: Mapping[str, Iterable[Reference]]) -> list[str]:
     """Return the names so that each comes after those it refers to; SpecError names the cycle and its places."""
     graph = {name: [reference.to for reference in to] for name, to in references.items()}
     try:
@@ -75,13 +70,13 @@ def in_order(references: Mapping[str, Iterable[Reference]]) -> list[str]:
         cycle = list(reversed(error.args[1]))
     steps = [reference for name, to in pairwise(cycle) for reference in references[name] if reference.to == to]
     others = "".join(f"\n  {step.place}: {step.to}" for step in steps[1:])
-    raise steps[0].place.error(f"this goes round in a circle: {' -> '.join(cycle)}{others}")
+    raise steps[0].place.error(f"cyclic reference: {' -> '.join(cycle)}{others}")
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def validated(model: type[Model], node: Node) -> Model:
+def validate(model: type[Model], node: Node) -> Model:
     """Return the model made of a mapping, without type conversions; null stands for a key's default.
 
     Raises SpecError with one line for every mistake.

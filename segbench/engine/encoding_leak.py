@@ -31,7 +31,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from segbench.config.recipe import CLASSIFYING_MAPS, ENCODED_MAPS, Encoding, listed
+from segbench.config.recipe import CLASSIFYING_MAPS, ENCODED_MAPS, Encoding, quote_names
 from segbench.engine.adversarial.adversary import masked_mean
 from segbench.engine.adversarial.monitor import observe_scores
 from segbench.engine.adversarial.pairing import encode_real
@@ -135,7 +135,7 @@ def check_can_be_probed(method: Method) -> None:
     if method.maps not in PROBED_MAPS:
         raise SpecError(
             f"method {method.name!r} maps {method.maps!r}: its discriminator compares images with images, and no "
-            f"labels are encoded that could leak; the probe is for what maps {listed(PROBED_MAPS)}"
+            f"labels are encoded that could leak; the probe is for generators that map {quote_names(PROBED_MAPS)}"
         )
 
 

@@ -1,9 +1,4 @@
-"""One cell: the unit that runs, fails, resumes and is cached.
-
-Which cells a benchmark consists of, and which of them each one needs.
-
-Which part of the training images a cell is trained on.
-"""
+"""Cells, the unit that runs, fails, resumes and is cached: which ones a benchmark has and what each needs."""
 
 from __future__ import annotations
 
@@ -124,7 +119,7 @@ def upstream_first(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
         order = list(TopologicalSorter({cell: needed.values() for cell, needed in needs.items()}).static_order())
     except CycleError as error:
         circle = " <- ".join(map(str, error.args[1]))
-        raise SpecError(f"{benchmark.source}: these cells wait for each other: {circle}") from error
+        raise SpecError(f"{benchmark.source}: cyclic reference between cells: {circle}") from error
     return {identity: needs[identity] for identity in order}
 
 

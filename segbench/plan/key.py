@@ -3,7 +3,8 @@
 A finished cell never runs twice and a changed one always does, so the key covers all that can change the scores:
 
 - the method: its name, what it maps, its components and all about them (full names, coerced options, weights, how the
-  critic is trained, the placebo), the share of synthetic samples, the folds, and its protocol with the thread count;
+  discriminator is trained, the placebo), the share of synthetic samples, the folds, and its protocol with the thread
+  count;
 - the dataset: name, component, options and fingerprint of the content; subset and seed;
 - files that options name, such as pretrained weights: their content, not where they lie;
 - the code: source hash of each component's package, versions of what they require, the engine's version;
@@ -18,16 +19,8 @@ counts), the names of upstream methods, trials and their settings among them (th
 (the subset counts), and of the protocol `keep` and `timing` (what is kept beside a record and how long inference is
 timed change no score), and `features` of what makes labels: they compare images.
 
-What identifies the content of a dataset, wherever its files lie.
-
-What code a component is made of: its source files and the versions of the libraries it needs.
-
-SHA-256 of files, remembered in the cache folder by path, size and modification time.
-
-What a record keeps of plugin files: their names and hashes, and copies beside it.
-
-Copies are for people to look at and to give with `--plugin`. Nothing here or elsewhere runs one by itself, since
-reading a record must run no code.
+What goes into a key is identified here too: the content of a dataset wherever its files lie, the source files of a
+component, and any other file, whose SHA-256 is remembered in the cache folder by path, size and modification time.
 """
 
 from __future__ import annotations
@@ -70,7 +63,6 @@ if TYPE_CHECKING:
 # Raise it with every change of the engine that changes scores: old records then no longer count as finished cells.
 ENGINE_VERSION = 3
 
-
 # What of a recipe counts beside its protocol; what is not there leaves no trace, so that new keys keep old cells.
 SCORED: dict[str, Any] = {
     "name": True,
@@ -84,7 +76,6 @@ SCORED: dict[str, Any] = {
     "trains_on": {"share"},
     "unlabelled": {"loss", "threshold", "weight"},
 }
-
 
 # Protocol keys that change no score.
 UNSCORED = frozenset({"keep", "timing"})

@@ -11,7 +11,6 @@ from pathlib import Path
 
 CPU_INFO = Path("/proc/cpuinfo")
 
-
 # Where the CUDA driver shows that it is loaded: on Linux, and in Windows' subsystem for Linux.
 NVIDIA = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 

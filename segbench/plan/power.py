@@ -1,4 +1,4 @@
-"""What a benchmark's design can show, before it runs: how small a difference so many seeds can see."""
+"""How small a difference a benchmark can detect with its number of seeds, before it runs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,11 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 
-
 # How far seeds alone move mIoU: on data like Cityscapes, and on small data like CamVid.
 ASSUMED_SEED_SDS = (0.005, 0.01)
 
-
 # The differences that people claim.
 CLAIMED = (0.005, 0.01)
-
 
 # How the maps of a method end that has an mIoU.
 LABELS = "-> labels"

@@ -1,4 +1,4 @@
-"""What a reader of a benchmark's results should be warned of before it runs."""
+"""Warnings about a benchmark before it runs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,11 @@ if TYPE_CHECKING:
 # Instruction sets with which an x86 CPU multiplies bf16 numbers itself.
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 
-
-# Encodings under which a right prediction and the truth look the same to a critic.
+# Encodings under which a right prediction and the truth look the same to a discriminator.
 CLEAN_ENCODINGS = frozenset({"straight_through", "confidence_matched"})
-
 
 # Fewer seeds than this tell nothing about chance.
 SEEDS_FOR_A_CLAIM = 3
-
-
 AUTOMATIC = "auto"
 
 
@@ -142,14 +138,14 @@ def _few_seeds(benchmark: Benchmark) -> list[str]:
 
 
 def _leaking_encodings(methods: Mapping[str, Method]) -> list[str]:
-    """Warn of encodings by which a critic may tell truth from prediction though they agree."""
+    """Warn of encodings by which a discriminator may tell truth from prediction though they agree."""
     by_encoding: dict[str, list[str]] = {}
     for name, method in methods.items():
         if method.adversarial and method.maps in ENCODED_MAPS and method.placebo_of is None:
             by_encoding.setdefault(method.adversarial.encoding.use, []).append(name)
     return [
-        f"{', '.join(names)}: the encoding {encoding} may let the critic tell truth from prediction by its sharpness "
-        "alone; measure it with `segbench probe FILE METHOD`"
+        f"{', '.join(names)}: the encoding {encoding} may let the discriminator tell ground truth from predictions by "
+        "sharpness alone; measure it with `segbench probe FILE METHOD`"
         for encoding, names in by_encoding.items()
         if encoding not in CLEAN_ENCODINGS
     ]

@@ -210,7 +210,7 @@ def test_without_the_data_keys_are_unknown(capsys, tmp_path):
         (["absent.yaml"], "there is no benchmark file absent.yaml"),
         (["quikstart"], "Did you mean 'quickstart'?"),
         (["bench.yaml", "--set", "methods.base.start_from=tuned"], "methods.base.start_from: "),
-        (["bench.yaml", "--set", "methods.base.adversarial=mine/entropy"], "under adversarial: stand those with"),
+        (["bench.yaml", "--set", "methods.base.adversarial=mine/entropy"], "under adversarial: must be one with"),
     ],
 )
 def test_a_mistake_is_an_error_without_a_traceback(capsys, arguments, message):

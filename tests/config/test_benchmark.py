@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from segbench.config.benchmark import find_benchmark, labelled, packaged_benchmarks, read_given
+from segbench.config.benchmark import find_benchmark, label_arguments, packaged_benchmarks, read_method_argument
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.errors import SpecError
 from segbench.registry import load_registry
@@ -60,7 +60,7 @@ def test_names_of_methods_and_datasets_are_checked(workshop, name):
 @pytest.mark.parametrize(
     ("seeds", "message"),
     [
-        ("[0, 1, 0]", "bench.yaml:7: seeds.2: seed 0 is there twice"),
+        ("[0, 1, 0]", "bench.yaml:7: seeds.2: seed 0 is listed twice"),
         ("[]", "bench.yaml:7: seeds: there is no seed"),
         ("3", "bench.yaml:7: seeds: must be a list of whole numbers, such as [0, 1, 2], not the number 3"),
         ("[0.5]", "bench.yaml:7: seeds.0: must be a whole number from 0 to"),
@@ -80,7 +80,7 @@ def test_seeds_of_the_command_line_take_the_place_of_the_files(workshop):
 @pytest.mark.parametrize(
     ("seeds", "message"),
     [
-        ((0, 0), "--seeds 0,0: seeds.1: seed 0 is there twice"),
+        ((0, 0), "--seeds 0,0: seeds.1: seed 0 is listed twice"),
         ((-1,), "--seeds -1: seeds.0: must be a whole number"),
         ((), "--seeds : seeds: there is no seed"),
     ],
@@ -190,7 +190,6 @@ def test_a_folder_is_no_benchmark(tmp_path):
 
 PROTOCOL = TrainingProtocol(budget=Budget(steps=1))
 
-
 BENCHMARK = """\
 name: own
 datasets: {shapes: {use: data/shapes}}
@@ -211,7 +210,7 @@ def file(tmp_path):
 
 
 def given(text, protocol=PROTOCOL):
-    return read_given(text, load_registry(), protocol)
+    return read_method_argument(text, load_registry(), protocol)
 
 
 def test_a_name_is_a_generator_with_its_defaults():
@@ -242,7 +241,7 @@ def test_what_a_benchmark_asks_for_and_does_not_get_is_named(file):
 
 def test_equal_methods_are_numbered():
     fcn, narrow = given("basic/fcn"), given("{use: basic/fcn, width: 4}")
-    found = labelled([fcn, narrow, fcn, fcn])
+    found = label_arguments([fcn, narrow, fcn, fcn])
     assert list(found) == ["basic/fcn", "basic/fcn width=4", "basic/fcn #2", "basic/fcn #3"]
     assert found["basic/fcn #3"] is fcn
 

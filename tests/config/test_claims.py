@@ -175,11 +175,12 @@ def test_a_placebo_may_be_needed_by_a_method(workshop):
         ),
         (
             "[{claim: rival, against: net, placebo: [frozen]}]",
-            "compare.0.placebo: 'rival' is not adversarial, so there is no critic to make a placebo of; leave it out",
+            "compare.0.placebo: 'rival' is not adversarial, so there is no discriminator to make a placebo of; remove "
+            "this",
         ),
         (
             "[{claim: net+critic, against: net, placebo: [frozen, frozen]}]",
-            "compare.0.placebo: 'frozen' is there twice",
+            "compare.0.placebo: 'frozen' is listed twice",
         ),
         (
             "[{claim: net+critic, against: net, placebo: [sleepy]}]",

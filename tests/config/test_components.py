@@ -30,7 +30,7 @@ def test_losses_have_weights(workshop):
 def test_losses_are_supervised(workshop, loss, role):
     message = workshop.methods_refusal(f"net: {{generator: net, losses: [entropy, {{use: {loss}}}]}}")
     assert message == (
-        f"bench.yaml:9: methods.net.losses.1.use: loss toy/{loss} has the role '{role}'; under losses: stand those "
+        f"bench.yaml:9: methods.net.losses.1.use: loss toy/{loss} has the role '{role}'; under losses: must be one "
         "with 'supervised'"
     )
 
@@ -136,7 +136,6 @@ net:
   adversarial: {}
 """
 
-
 PLAIN = Adversarial(use="toy/hinge", options={"margin": 1.0, "flip": False})
 
 
@@ -228,16 +227,16 @@ def test_a_method_changes_what_it_inherits(workshop):
         ("{weight: 1}", "adversarial: must name its loss: {use: NAME, option: value}"),
         (
             "entropy",
-            "adversarial: loss toy/entropy has the role 'supervised'; under adversarial: stand those with "
+            "adversarial: loss toy/entropy has the role 'supervised'; under adversarial: must be one with "
             "'adversarial'",
         ),
         (
             "{use: slope}",
-            "adversarial.use: loss toy/slope has the role 'penalty'; under adversarial: stand those with 'adversarial'",
+            "adversarial.use: loss toy/slope has the role 'penalty'; under adversarial: must be one with 'adversarial'",
         ),
         (
             "{use: hinge, penalty: {use: calm}}",
-            "adversarial.penalty.use: loss toy/calm has the role 'unlabelled'; under penalty: stand those with "
+            "adversarial.penalty.use: loss toy/calm has the role 'unlabelled'; under penalty: must be one with "
             "'penalty'",
         ),
         (
@@ -285,8 +284,8 @@ def test_a_method_changes_what_it_inherits(workshop):
         ("{use: hinge, encoding: {tua: 0.5}}", "adversarial.encoding.tua: unknown key 'tua'; allowed here: use, smo"),
         (
             "{use: hinge, d_steps: 2, alternate: 500}",
-            "adversarial: give d_steps or alternate, not both: with alternate: 500 the critic takes 500 steps and then "
-            "the generator as many",
+            "adversarial: give d_steps or alternate, not both: with alternate: 500 the discriminator takes 500 steps "
+            "and then the generator as many",
         ),
     ],
 )
@@ -481,7 +480,7 @@ def test_all_labels_are_used_by_default(workshop):
         ("{fraction: true}", "labels.fraction: must be a number greater than 0 and at most 1, not true"),
         ("{fraction: half}", "labels.fraction: must be a number greater than 0 and at most 1, not the text 'half'"),
         ("{fraction: []}", "labels.fraction: there is no fraction; give at least one, such as [0.125, 1]"),
-        ("{fraction: [1, 0.5, 1.0]}", "labels.fraction.2: the fraction 1.0 is there twice"),
+        ("{fraction: [1, 0.5, 1.0]}", "labels.fraction.2: the fraction 1.0 is listed twice"),
     ],
 )
 def test_a_wrong_fraction_is_told_with_its_place(workshop, given, message):
@@ -531,7 +530,7 @@ def test_unlabelled_images_have_a_loss_or_the_labels_of_a_method(workshop, given
         ),
         (
             "entropy",
-            "unlabelled: loss toy/entropy has the role 'supervised'; under unlabelled: stand those with 'unlabelled'",
+            "unlabelled: loss toy/entropy has the role 'supervised'; under unlabelled: must be one with 'unlabelled'",
         ),
         ("{use: calm, weight: 0}", "unlabelled.weight: must be greater than 0, not the number 0"),
         (

@@ -73,10 +73,7 @@ def test_nulls_inside_what_is_new_stay():
 
 
 names = st.sampled_from(["a", "b", "use", "budget", "pseudo_labels_from", "refines"])
-
-
 leaves = st.integers(0, 3) | st.sampled_from(["x", "y"]) | st.lists(st.integers(0, 3), max_size=2)
-
 
 mappings = st.recursive(
     st.dictionaries(names, leaves, max_size=3), lambda inner: st.dictionaries(names, inner | leaves, max_size=3)
@@ -270,7 +267,7 @@ def test_an_unknown_key_names_the_nearest(workshop):
 
 def test_extending_in_a_circle_is_refused_with_every_line(workshop):
     message = workshop.methods_refusal("a: {extends: b}\nb: {extends: c}\nc: {extends: a}")
-    assert "this goes round in a circle: " in message
+    assert "cyclic reference: " in message
     assert all(
         f"bench.yaml:{line}: methods.{name}.extends: " in message for line, name in [(9, "a"), (10, "b"), (11, "c")]
     )
@@ -278,7 +275,7 @@ def test_extending_in_a_circle_is_refused_with_every_line(workshop):
 
 def test_starting_in_a_circle_is_refused_with_every_line(workshop):
     message = workshop.methods_refusal(BASE + "b: {extends: base, start_from: c}\nc: {extends: base, start_from: b}")
-    assert "this goes round in a circle: " in message
+    assert "cyclic reference: " in message
     assert all(f"bench.yaml:{line}: methods.{name}.start_from: " in message for line, name in [(10, "b"), (11, "c")])
 
 
@@ -321,13 +318,13 @@ def test_a_method_that_is_needed_is_given_by_its_name(workshop, path):
 def test_methods_that_need_each_other_are_refused(workshop, path):
     text = BASE + f"a: {{extends: base, {NAMING[path].format('b')}}}\nb: {{extends: base, start_from: a}}"
     message = workshop.methods_refusal(text)
-    assert "this goes round in a circle: " in message
+    assert "cyclic reference: " in message
     assert f"bench.yaml:10: methods.a.{path}: b" in message or "bench.yaml:11: methods.b.start_from: a" in message
 
 
 def test_a_method_cannot_train_as_long_as_itself(workshop):
     message = workshop.methods_refusal(BASE + "a: {extends: base, protocol: {budget: {like: a, in: seconds}}}")
-    assert message == "bench.yaml:10: methods.a.protocol.budget.like: this goes round in a circle: a -> a"
+    assert message == "bench.yaml:10: methods.a.protocol.budget.like: cyclic reference: a -> a"
 
 
 def test_the_unit_of_a_budget_is_told_where_it_is_wrong(workshop):

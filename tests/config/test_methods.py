@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.config.methods import differing
+from segbench.config.methods import list_differences
 from segbench.config.recipe import NOISY_MAPS, Method
 from segbench.contract import MAPS
 
@@ -36,7 +36,7 @@ def test_a_wrong_override_has_its_own_line(workshop):
     ("method", "message"),
     [
         ("{losses: [entropy]}", "bench.yaml:9: methods.a.generator: is missing"),
-        ("{generator: net}", "bench.yaml:9: methods.a.losses: is missing; there is nothing to train this method by"),
+        ("{generator: net}", "bench.yaml:9: methods.a.losses: is missing; there is nothing to train this method with"),
         ("{}", "bench.yaml:9: methods.a.generator: is missing"),
         ("net", "bench.yaml:9: methods.a: must be a mapping with keys of generator, losses"),
         ("", "bench.yaml:9: methods.a: must be a mapping with keys of generator, losses"),
@@ -47,8 +47,8 @@ def test_a_wrong_override_has_its_own_line(workshop):
             "{generator: net, losses: [dice], start_from: b}",
             "methods.a.start_from: there is no method 'b'; there is a.",
         ),
-        ("{generator: net, losses: [dice], start_from: a}", "this goes round in a circle: a -> a"),
-        ("{extends: a}", "this goes round in a circle: a -> a"),
+        ("{generator: net, losses: [dice], start_from: a}", "cyclic reference: a -> a"),
+        ("{extends: a}", "cyclic reference: a -> a"),
     ],
 )
 def test_a_method_that_is_wrong_is_refused(workshop, method, message):
@@ -89,8 +89,8 @@ def test_a_method_that_is_left_out_may_need_what_is_not_installed(workshop):
 def test_differences_are_named_by_their_paths():
     first = {"a": 1, "b": {"c": 2, "d": 3}, "e": {"f": 1}, "g": 1}
     second = {"a": 1, "b": {"c": 2, "d": 4}, "e": None, "h": 1}
-    assert differing(first, second) == ["b.d", "e", "g", "h"]
-    assert differing(first, first) == []
+    assert list_differences(first, second) == ["b.d", "e", "g", "h"]
+    assert list_differences(first, first) == []
 
 
 CRITIC = """
@@ -142,7 +142,6 @@ net: {generator: net, losses: [entropy]}
 synth: {generator: synthesizer, discriminator: critic, adversarial: hinge}
 """
 
-
 GENERATORS = {
     "image -> labels": "net",
     "image, labels -> labels": "refiner",
@@ -152,10 +151,7 @@ GENERATORS = {
     "noise -> image, labels": "joint",
 }
 
-
 CRITIC_OF_FIT = "discriminator: critic, adversarial: hinge"
-
-
 REFINER = "generator: refiner, losses: [entropy], refines: net"
 
 
@@ -205,7 +201,7 @@ def test_an_adversarial_loss_needs_a_discriminator(workshop, generator):
 def test_what_makes_images_needs_a_critic(workshop, maps):
     generator = GENERATORS[maps]
     assert refusal(workshop, f"generator: {generator}, losses: [entropy]") == (
-        f"generator: generator toy/{generator} maps {maps!r}, which only a critic can teach it; add discriminator: "
+        f"generator: generator toy/{generator} maps {maps!r}, so only a discriminator can train it; add discriminator: "
         "NAME and adversarial: {use: LOSS}"
     )
 
@@ -214,14 +210,14 @@ def test_what_makes_images_needs_a_critic(workshop, maps):
 def test_of_noise_there_is_nothing_to_compare_with(workshop, maps):
     assert refusal(workshop, f"{needed(maps)}, losses: [entropy]") == (
         f"losses: generator toy/{GENERATORS[maps]} maps {maps!r}: noise has no right answer for a loss to compare "
-        "with; take losses out"
+        "with; remove losses"
     )
 
 
 @pytest.mark.parametrize("generator", ["net", "colours"])
 def test_a_method_is_trained_by_something(workshop, generator):
     assert refusal(workshop, f"generator: {generator}") == (
-        "losses: is missing; there is nothing to train this method by: give it losses, or a discriminator and an "
+        "losses: is missing; there is nothing to train this method with: give it losses, or a discriminator and an "
         "adversarial loss"
     )
 
@@ -282,8 +278,8 @@ def test_only_what_is_fed_noise_has_latent_channels(workshop, maps):
         assert read(workshop, f"{needed(maps)}, latent_channels: 8").latent_channels == 8
     else:
         assert refusal(workshop, f"{needed(maps)}, latent_channels: 8") == (
-            f"latent_channels: generator toy/{GENERATORS[maps]} maps {maps!r} and is fed no noise; that is for what "
-            "maps 'labels -> image', 'noise -> image', 'noise -> image, labels'"
+            f"latent_channels: generator toy/{GENERATORS[maps]} maps {maps!r} and takes no noise; that is for "
+            "generators that map 'labels -> image', 'noise -> image', 'noise -> image, labels'"
         )
 
 
@@ -295,8 +291,8 @@ def test_only_probabilities_of_classes_are_multiplied_with_the_image(workshop, m
     else:
         assert refusal(workshop, recipe) == (
             f"adversarial.encoding: generator toy/{GENERATORS[maps]} maps {maps!r}; product multiplies the "
-            "probabilities of classes with the image, so it is for what maps 'image -> labels', 'image, labels -> "
-            "labels'"
+            "probabilities of classes with the image, so it is for generators that map 'image -> labels', 'image, "
+            "labels -> labels'"
         )
 
 
@@ -337,7 +333,8 @@ def test_one_fraction_below_one_is_enough_for_unlabelled_images(workshop, term):
 @pytest.mark.parametrize("maps", [maps for maps in MAPS if maps != "image -> labels"])
 def test_a_loss_of_unlabelled_images_is_for_what_gives_probabilities_of_images_alone(workshop, maps):
     assert refusal(workshop, f"{needed(maps)}, labels: {{fraction: 0.5}}, unlabelled: calm") == (
-        f"unlabelled: generator toy/{GENERATORS[maps]} maps {maps!r}; this term is for what maps 'image -> labels'"
+        f"unlabelled: generator toy/{GENERATORS[maps]} maps {maps!r}; this term is for generators that map "
+        "'image -> labels'"
     )
 
 
@@ -345,8 +342,8 @@ def test_a_loss_of_unlabelled_images_is_for_what_gives_probabilities_of_images_a
 def test_pseudo_labels_are_for_what_makes_labels(workshop, maps):
     recipe = f"{needed(maps)}, labels: {{fraction: 0.5}}, unlabelled: {{pseudo_labels_from: net}}"
     assert refusal(workshop, recipe) == (
-        f"unlabelled: generator toy/{GENERATORS[maps]} maps {maps!r}; this term is for what maps 'image -> labels', "
-        "'image -> image'"
+        f"unlabelled: generator toy/{GENERATORS[maps]} maps {maps!r}; this term is for generators that map "
+        "'image -> labels', 'image -> image'"
     )
 
 
@@ -365,7 +362,6 @@ joint: {generator: joint, discriminator: critic, adversarial: hinge}
 classical: {generator: refiner, refines: net}
 """
 
-
 # One method that needs METHOD for each reason, and where it says so.
 NEEDING = {
     "start_from": ("a: {generator: net, losses: [entropy], start_from: METHOD}", "start_from"),
@@ -377,12 +373,8 @@ NEEDING = {
     ),
 }
 
-
 MAKES_LABELS = ["net", "fine", "colours", "classical"]
-
-
 MAKES_LABELLED_IMAGES = ["synth", "joint"]
-
 
 ALL = {
     "net": "image -> labels",
@@ -417,7 +409,7 @@ def test_a_method_that_gives_what_is_needed_may_be_named(workshop, reason, metho
 )
 def test_predictions_come_from_what_makes_labels(workshop, reason, method):
     assert workshop.methods_refusal(needing(reason, method)) == (
-        f"bench.yaml:16: methods.a.{NEEDING[reason][1]}: {method!r} maps {ALL[method]!r}; here stands a method that "
+        f"bench.yaml:16: methods.a.{NEEDING[reason][1]}: {method!r} maps {ALL[method]!r}; this key takes a method that "
         "maps 'image -> labels', 'image, labels -> labels', 'image -> image'"
     )
 
@@ -425,7 +417,7 @@ def test_predictions_come_from_what_makes_labels(workshop, reason, method):
 @pytest.mark.parametrize("method", [method for method in ALL if method not in MAKES_LABELLED_IMAGES])
 def test_synthetic_samples_come_from_what_makes_images_whose_labels_are_known(workshop, method):
     assert workshop.methods_refusal(needing("trains_on", method)) == (
-        f"bench.yaml:16: methods.a.trains_on.synthetic: {method!r} maps {ALL[method]!r}; here stands a method that "
+        f"bench.yaml:16: methods.a.trains_on.synthetic: {method!r} maps {ALL[method]!r}; this key takes a method that "
         "maps 'labels -> image', 'noise -> image, labels'"
     )
 

@@ -88,11 +88,7 @@ def test_a_protocol_survives_being_stored(schedule):
 
 # The features stand on line 7.
 TEXT = START.replace("seeds:", "  features: FEATURES\nseeds:") + METHODS
-
-
 METHODS_ONLY = START + METHODS
-
-
 OVERRIDE = "more: {extends: net, protocol: {features: {use: resnet18, weights: more.pth}}}"
 
 

@@ -7,19 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench.config.protocol import Keep
-from segbench.config.tuning import combinations, dealt
+from segbench.config.tuning import combinations, draw_combinations
 
 from .conftest import START
 
 KEYS = st.sampled_from(["lr", "weight", "crop", "decay"])
-
-
 VALUES = st.integers(1, 4).map(lambda number: list(range(number)))
-
-
 SPACES = st.dictionaries(KEYS, VALUES, min_size=1, max_size=4)
-
-
 SEEDS = st.integers(0, 2**63 - 1)
 
 
@@ -29,58 +23,56 @@ def test_combinations_are_counted():
 
 @given(SPACES, SEEDS)
 def test_as_many_trials_as_combinations_are_all_of_them(space, seed):
-    hands = dealt(space, combinations(space), seed)
-    assert len({tuple(sorted(hand.items())) for hand in hands}) == combinations(space)
-    assert all(set(hand) == set(space) for hand in hands)
+    drawn = draw_combinations(space, combinations(space), seed)
+    assert len({tuple(sorted(trial.items())) for trial in drawn}) == combinations(space)
+    assert all(set(trial) == set(space) for trial in drawn)
 
 
 @given(SPACES, SEEDS, st.data())
 def test_fewer_trials_are_the_first_of_more(space, seed, data):
     trials = data.draw(st.integers(0, combinations(space)))
-    assert dealt(space, trials, seed) == dealt(space, combinations(space), seed)[:trials]
+    assert draw_combinations(space, trials, seed) == draw_combinations(space, combinations(space), seed)[:trials]
 
 
 @given(SPACES, SEEDS)
 def test_over_all_combinations_every_value_of_a_key_comes_equally_often(space, seed):
-    hands = dealt(space, combinations(space), seed)
+    drawn = draw_combinations(space, combinations(space), seed)
     for key in space:
-        assert len(set(Counter(hand[key] for hand in hands).values())) == 1
+        assert len(set(Counter(trial[key] for trial in drawn).values())) == 1
 
 
 @given(VALUES, VALUES, SEEDS)
 def test_spaces_that_share_a_key_try_the_same_values_in_the_same_trials(values, others, seed):
-    alone = dealt({"lr": values}, len(values), seed)
+    alone = draw_combinations({"lr": values}, len(values), seed)
     for name in ("first", "weight"):  # sorts before lr, and after
-        beside = dealt({"lr": values, name: others}, len(values), seed)
-        assert [hand["lr"] for hand in beside] == [hand["lr"] for hand in alone]
+        beside = draw_combinations({"lr": values, name: others}, len(values), seed)
+        assert [trial["lr"] for trial in beside] == [trial["lr"] for trial in alone]
 
 
 @given(st.permutations([0.1, 0.2, 0.4, 0.8]), SEEDS)
 def test_the_order_of_the_list_does_not_count(values, seed):
     ordered = [0.1, 0.2, 0.4, 0.8]
-    expected = [ordered[hand["lr"]] for hand in dealt({"lr": ordered}, 4, seed)]
-    assert [values[hand["lr"]] for hand in dealt({"lr": values}, 4, seed)] == expected
+    expected = [ordered[trial["lr"]] for trial in draw_combinations({"lr": ordered}, 4, seed)]
+    assert [values[trial["lr"]] for trial in draw_combinations({"lr": values}, 4, seed)] == expected
 
 
 def test_another_seed_deals_otherwise():
-    assert len({tuple(hand["lr"] for hand in dealt({"lr": [1, 2, 3, 4]}, 4, seed)) for seed in range(50)}) > 12
+    assert (
+        len({tuple(trial["lr"] for trial in draw_combinations({"lr": [1, 2, 3, 4]}, 4, seed)) for seed in range(50)})
+        > 12
+    )
 
 
 @pytest.mark.parametrize("values", [[[1, 2], [3, 4]], [{"use": "a"}, {"use": "b"}], [None, 1.0], [True, "x"]])
 def test_values_may_be_anything_that_a_file_can_hold(values):
-    assert sorted(hand["key"] for hand in dealt({"key": values}, 2, seed=0)) == [0, 1]
+    assert sorted(trial["key"] for trial in draw_combinations({"key": values}, 2, seed=0)) == [0, 1]
 
 
 LR = "protocol.optimizer.lr"
 
-
 # Trials and seed stand on line 8, methods start on line 10.
 TUNED = f"{START}tune: {{trials: 2, seed: 100}}\n"
-
-
 NET = "net: {generator: net, losses: [entropy], tune: {protocol.optimizer.lr: [0.1, 0.2]}}"
-
-
 CRITIC = "critic: {extends: net, discriminator: critic, adversarial: hinge, tune: {adversarial.weight: [0.3, 0.4]}}"
 
 
@@ -264,16 +256,14 @@ def test_a_recipe_that_is_wrong_in_one_trial_is_told_with_place_and_trial(worksh
 
 # Methods start on line 9.
 SPACE = "tune: {protocol.optimizer.lr: [0.1, 0.2]}"
-
-
 TUNE = "tune: {trials: 2, seed: 100}\n"
 
 
-def read_tune(workshop, methods, tune=TUNE, **choice):
+def read_tuning(workshop, methods, tune=TUNE, **choice):
     return workshop.methods(methods, start=START + tune, **choice)
 
 
-def refusal_tune(workshop, methods, tune=TUNE, **choice):
+def refusal_of_tuning(workshop, methods, tune=TUNE, **choice):
     lines = "\n".join(f"  {line}" for line in methods.strip().splitlines())
     return workshop.refusal(f"{START}methods:\n{lines}\n{tune}", **choice)
 
@@ -289,12 +279,12 @@ def test_nothing_need_be_tuned(workshop):
 
 
 def test_trials_and_seed_are_read(workshop):
-    tune = read_tune(workshop, net()).tune
+    tune = read_tuning(workshop, net()).tune
     assert (tune.trials, tune.seed) == (2, 100)
 
 
 def test_a_setting_of_the_command_line_changes_them(workshop):
-    found = read_tune(workshop, net(), sets=["tune.trials=1", "tune.seed=7"])
+    found = read_tuning(workshop, net(), sets=["tune.trials=1", "tune.seed=7"])
     assert list(found.methods["net"].tuning.trials) == ["net#1"]
     assert found.methods["net"].tuning.seed == 7
 
@@ -304,12 +294,12 @@ def test_a_setting_of_the_command_line_changes_them(workshop):
     ["methods.net.tune.protocol.optimizer.lr=[0.3, 0.4]", "methods.net.tune={protocol: {optimizer: {lr: [0.3, 0.4]}}}"],
 )
 def test_a_setting_of_the_command_line_changes_a_space(workshop, setting):
-    trials = read_tune(workshop, net(), sets=[setting]).methods["net"].tuning.trials
+    trials = read_tuning(workshop, net(), sets=[setting]).methods["net"].tuning.trials
     assert sorted(trial["protocol.optimizer.lr"] for trial in trials.values()) == [0.3, 0.4]
 
 
 def test_a_key_may_be_added_to_a_space_from_the_command_line(workshop):
-    trials = read_tune(workshop, net(), sets=["methods.net.tune.generator.width=[3, 4]"]).methods["net"].tuning.trials
+    trials = read_tuning(workshop, net(), sets=["methods.net.tune.generator.width=[3, 4]"]).methods["net"].tuning.trials
     assert all(set(trial) == {"protocol.optimizer.lr", "generator.width"} for trial in trials.values())
 
 
@@ -324,7 +314,7 @@ none: {{extends: net, tune: null}}
 
 
 def test_a_space_is_inherited_like_all_of_a_recipe(workshop):
-    methods = read_tune(workshop, INHERITING).methods
+    methods = read_tuning(workshop, INHERITING).methods
     keys = {
         name: {key for trial in method.tuning.trials.values() for key in trial}
         for name, method in methods.items()
@@ -342,14 +332,14 @@ def test_a_space_is_inherited_like_all_of_a_recipe(workshop):
 
 @pytest.mark.parametrize("tune", ["", "tune:\n", "tune: null\n"])
 def test_a_space_needs_a_number_of_trials(workshop, tune):
-    assert refusal_tune(workshop, net(), tune) == (
+    assert refusal_of_tuning(workshop, net(), tune) == (
         "bench.yaml:9: methods.net.tune: the benchmark does not say how many trials every method gets; add at its top "
         "level tune: {trials: 4, seed: 100}"
     )
 
 
 def test_a_number_of_trials_needs_a_space(workshop):
-    assert refusal_tune(workshop, net("tune: null")) == (
+    assert refusal_of_tuning(workshop, net("tune: null")) == (
         "bench.yaml:10: tune: no method says what of it is tuned; give methods a tune: {protocol.optimizer.lr: [5e-4, "
         "2e-3]}, or take this out"
     )
@@ -371,18 +361,18 @@ def test_a_number_of_trials_needs_a_space(workshop):
         ),
         (
             "{trials: 2, seed: 1}",
-            "tune.seed: 1 is one of the benchmark's seeds: settings would be chosen by the luck of a run that is then "
+            "tune.seed: 1 is one of the benchmark's seeds: settings would be chosen on a run that is then "
             "reported; take another one, such as 100",
         ),
     ],
 )
 def test_wrong_trials_are_told_with_their_place(workshop, tune, message):
     line = 9 if message.startswith("methods") else 10
-    assert refusal_tune(workshop, net(), f"tune: {tune}\n").startswith(f"bench.yaml:{line}: {message}")
+    assert refusal_of_tuning(workshop, net(), f"tune: {tune}\n").startswith(f"bench.yaml:{line}: {message}")
 
 
 def test_seeds_of_the_command_line_are_not_that_of_tuning_either(workshop):
-    assert refusal_tune(workshop, net(), seeds=[100, 101]).startswith(
+    assert refusal_of_tuning(workshop, net(), seeds=[100, 101]).startswith(
         "bench.yaml:10: tune.seed: 100 is one of the benchmark's seeds"
     )
 
@@ -398,14 +388,14 @@ def test_seeds_of_the_command_line_are_not_that_of_tuning_either(workshop):
         ("{generator.width: null}", ": must be a mapping from dotted keys of the recipe to lists of values"),
         ("{generator.width: 3}", ".generator.width: must be a list of the values that it may have, not the number 3"),
         ("{generator.width: []}", ".generator.width: there is no value; give at least one"),
-        ("{generator.width: [3, 4, 3]}", ".generator.width.2: 3 is there twice"),
+        ("{generator.width: [3, 4, 3]}", ".generator.width.2: 3 is listed twice"),
         (
             "{generator.width: [3, 4], generator: {width: [5, 6]}}",
-            ".generator.width: generator.width is there twice",
+            ".generator.width: generator.width is listed twice",
         ),
         (
             "{protocol.budget.steps: [10, 20]}",
-            ".protocol.budget.steps: protocol.budget cannot be tuned: every arm trains as long as its budget says",
+            ".protocol.budget.steps: protocol.budget cannot be tuned: every method trains as long as its budget says",
         ),
         (
             "{protocol: {evaluate: [test, val]}}",
@@ -421,4 +411,4 @@ def test_seeds_of_the_command_line_are_not_that_of_tuning_either(workshop):
     ],
 )
 def test_wrong_spaces_are_told_with_their_place(workshop, space, message):
-    assert refusal_tune(workshop, net(f"tune: {space}")).startswith(f"bench.yaml:9: methods.net.tune{message}")
+    assert refusal_of_tuning(workshop, net(f"tune: {space}")).startswith(f"bench.yaml:9: methods.net.tune{message}")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench.config.protocol import TrainingProtocol
-from segbench.config.validation import Reference, check_exists, check_name, in_order, validated
+from segbench.config.validation import Reference, check_exists, check_name, sort_by_reference, validate
 from segbench.config.yaml import Place, read_text
 from segbench.errors import SpecError
 
@@ -36,14 +36,14 @@ def references(**graph):
 
 
 def test_names_come_after_those_they_refer_to():
-    assert in_order(references(a="b", b="c", c="")) == ["c", "b", "a"]
+    assert sort_by_reference(references(a="b", b="c", c="")) == ["c", "b", "a"]
 
 
 def test_a_circle_is_named_with_every_place():
     with pytest.raises(SpecError) as caught:
-        in_order(references(a="b", b="c", c="a", d="a"))
+        sort_by_reference(references(a="b", b="c", c="a", d="a"))
     first, *others = str(caught.value).splitlines()
-    message = "this goes round in a circle: "
+    message = "cyclic reference: "
     place, _, circle = first.partition(message)
     names = circle.split(" -> ")
     assert names[0] == names[-1]
@@ -53,8 +53,8 @@ def test_a_circle_is_named_with_every_place():
 
 
 def test_a_name_that_refers_to_itself_is_a_circle():
-    with pytest.raises(SpecError, match=r"^bench.yaml:1: a: this goes round in a circle: a -> a$"):
-        in_order(references(a="a"))
+    with pytest.raises(SpecError, match=r"^bench.yaml:1: a: cyclic reference: a -> a$"):
+        sort_by_reference(references(a="a"))
 
 
 def test_a_dangling_reference_is_an_error_with_the_nearest_name():
@@ -73,7 +73,7 @@ def test_an_order_respects_every_reference_or_there_is_a_circle(edges):
     names = {str(end) for edge in edges for end in edge}
     graph = references(**{name: [str(to) for start, to in edges if str(start) == name] for name in sorted(names)})
     try:
-        order = in_order(graph)
+        order = sort_by_reference(graph)
     except SpecError as error:
         steps = str(error).splitlines()[0].rpartition(": ")[2].split(" -> ")
         assert all((int(a), int(b)) in edges for a, b in pairwise(steps))
@@ -87,12 +87,12 @@ def read(text):
 
 def refusal(text):
     with pytest.raises(SpecError) as caught:
-        validated(TrainingProtocol, read(text))
+        validate(TrainingProtocol, read(text))
     return str(caught.value)
 
 
 def test_a_right_protocol_is_returned():
-    protocol = validated(
+    protocol = validate(
         TrainingProtocol, read("budget: {epochs: 3}\ncrop: [32, 48]\noptimizer: {use: adam, betas: [0, 0.9]}")
     )
     assert protocol.budget.epochs == 3
@@ -101,7 +101,7 @@ def test_a_right_protocol_is_returned():
 
 
 def test_null_stands_for_the_default():
-    protocol = validated(
+    protocol = validate(
         TrainingProtocol, read("budget: {epochs: 3, steps: null}\ncrop: null\naugment: null\nbatch_size:")
     )
     assert protocol == TrainingProtocol(budget={"epochs": 3})

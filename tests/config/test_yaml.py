@@ -11,8 +11,6 @@ from segbench.config.yaml import Node, Place, check_keys, describe, read_file, r
 from segbench.errors import SpecError
 
 FILE = Place("bench.yaml", Path("folder"), line=3)
-
-
 OPTION = Place("--set a.b=1", Path())
 
 
@@ -137,7 +135,6 @@ def test_an_alias_stands_for_what_it_names():
 
 
 names = st.text("abcxyz019 _-.:#'\"\\/é", max_size=8)
-
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | names,

@@ -236,7 +236,8 @@ def test_a_method_without_a_discriminator_is_refused(cell):
 def test_a_discriminator_of_images_is_refused_with_the_reason(cell, maps):
     method = cell().method.model_copy(update={"maps": maps})
     with pytest.raises(
-        SpecError, match=rf"maps '{maps}': its discriminator compares images.*is for what maps 'image -> labels'"
+        SpecError,
+        match=rf"maps '{maps}': its discriminator compares images.*is for generators that map 'image -> labels'",
     ):
         check_can_be_probed(method)
 

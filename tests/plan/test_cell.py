@@ -215,7 +215,7 @@ def test_folds_of_folds_are_refused():
 
 
 def test_cells_that_wait_for_each_other_are_refused():
-    with pytest.raises(SpecError, match=r"bench.yaml: these cells wait for each other: d / [ab] / labels 0.5 / seed 0"):
+    with pytest.raises(SpecError, match=r"bench.yaml: cyclic reference between cells: d / [ab] / labels 0.5 / seed 0"):
         planned(method("a", start_from="b", labels=(0.5,)), method("b", trains_on=TrainsOn(synthetic="a")))
 
 

@@ -303,8 +303,6 @@ def test_names_of_upstream_methods_and_folds_that_are_not_used_do_not_change_the
 
 
 values = st.booleans() | st.integers(0, 9) | st.floats(0, 1) | st.text("ab", max_size=2) | st.none()
-
-
 options = st.dictionaries(st.text("abc", min_size=1, max_size=3), values, max_size=5)
 
 
@@ -488,8 +486,6 @@ def test_two_processes_at_once_agree_and_leave_one_whole_cache(tmp_path):
 
 
 CLASSES = ["sky", "road"]
-
-
 PALETTE = [(0, 0, 0), (255, 255, 255)]
 
 

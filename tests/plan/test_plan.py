@@ -209,7 +209,7 @@ def test_without_data_there_are_no_keys_but_all_cells(toy):
 
 def test_methods_that_wait_for_each_other_are_refused(toy):
     made = benchmark(method("a", start_from="b"), method("b", start_from="a"), seeds=(0,))
-    with pytest.raises(SpecError, match=r"bench.yaml: these cells wait for each other: shapes / [ab] / seed 0 <- "):
+    with pytest.raises(SpecError, match=r"bench.yaml: cyclic reference between cells: shapes / [ab] / seed 0 <- "):
         build(toy, made)
 
 

@@ -61,8 +61,8 @@ def adversarial(name, encoding, **changes):
 def test_encodings_that_may_leak_are_warned_of(encoding):
     made = [adversarial("a", encoding), adversarial("b", encoding), method("c")]
     assert benchmark_warnings(benchmark(*made)) == (
-        f"a, b: the encoding {encoding} may let the critic tell truth from prediction by its sharpness alone; measure "
-        "it with `segbench probe FILE METHOD`",
+        f"a, b: the encoding {encoding} may let the discriminator tell ground truth from predictions by sharpness "
+        "alone; measure it with `segbench probe FILE METHOD`",
     )
 
 
