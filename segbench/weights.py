@@ -89,7 +89,7 @@ def hub_provenance(repository: str, files: Iterable[str], revision: str | None =
     for name in files:
         found = try_to_load_from_cache(repository, name, revision=revision)
         if isinstance(found, str):
-            # A cached file lies in snapshots/<commit>/.
+            # The path of a cached file ends in snapshots/<commit>/<name>.
             return {"weights": repository, "commit": Path(found).parent.name, "sha256": _sha256(Path(found))}
     return {"weights": repository}
 

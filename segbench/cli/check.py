@@ -127,7 +127,7 @@ def _data_folder(root: str, offers: Sequence[Offer]) -> str:
 def _select_plugin(
     name: str, every: Sequence[Offer], problems: Sequence[PluginProblem]
 ) -> tuple[list[Offer], list[PluginProblem]]:
-    """Return the components of the plugin or distribution of this name; ComponentError says what there is."""
+    """Return the components of the plugin or distribution of this name; ComponentError lists the plugins."""
     from segbench.errors import ComponentError, nearest
 
     wanted = _normalised(name)

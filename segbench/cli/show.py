@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def show(
     kind: Annotated[str, typer.Argument(help="generator, discriminator, loss or dataset.")],
-    name: Annotated[str, typer.Argument(help="Full name (smp/unet), or short name while only one component bears it.")],
+    name: Annotated[str, typer.Argument(help="Full name (smp/unet), or short name if only one component has it.")],
     root: Root = None,
     option: DatasetOptions = None,
     json: Json = False,

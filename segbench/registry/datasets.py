@@ -1,7 +1,4 @@
-"""Open a dataset component: find its root, build it, check what came out.
-
-Check what a dataset component's `build` returned.
-"""
+"""Open a dataset component: find its root, build it, and check the Dataset that it returns."""
 
 from __future__ import annotations
 
@@ -24,9 +21,12 @@ if TYPE_CHECKING:
 
 VARIABLE = "SEGBENCH_DATA"
 
+# Label maps have 8 or 16 bits.
+LARGEST_LABEL = 65535
+
 
 def dataset_root(offer: Offer, root: str | None) -> Path | None:
-    """Return the folder that a dataset's files lie in, or None if its `build` can do without.
+    """Return the folder of a dataset's files, or None if its `build` needs none.
 
     It is `root` where given, else $SEGBENCH_DATA/NAME. Where `build` has a default for its root, the latter counts
     only if it exists. Raises OptionError for a root that `build` does not ask for, and DataError if there is neither.
@@ -41,7 +41,7 @@ def dataset_root(offer: Offer, root: str | None) -> Path | None:
     shared = _shared_root(offer)
     if "root" in signature.needed:
         if shared is None:
-            raise DataError(f"dataset {offer.full_name} needs a folder, and none is named. {_how_to_get_it(offer)}")
+            raise DataError(f"dataset {offer.full_name} needs a folder, and none is named. {_explain_root(offer)}")
         return shared
     return shared if shared and shared.is_dir() else None
 
@@ -49,13 +49,13 @@ def dataset_root(offer: Offer, root: str | None) -> Path | None:
 def open_dataset(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Dataset:
     """Build a dataset and check it.
 
-    Raises DataError if its folder is missing or what it holds does not fit together, OptionError for wrong options,
+    Raises DataError if its folder is missing or its contents do not fit together, OptionError for wrong options,
     PluginError if `build` returns something else than a Dataset.
     """
     coerced = coerce_options(offer, options)
     path = dataset_root(offer, root)
     if path is not None and not path.is_dir():
-        raise DataError(f"dataset {offer.full_name}: {_what_is_there(path)} {path}. {_how_to_get_it(offer)}")
+        raise DataError(f"dataset {offer.full_name}: {_describe_path(path)} {path}. {_explain_root(offer)}")
     with output_on_stderr():
         dataset = build(offer, {} if path is None else {"root": path}, coerced)
     return check_dataset(f"dataset {offer.full_name}", dataset)
@@ -66,11 +66,11 @@ def _shared_root(offer: Offer) -> Path | None:
     return Path(shared).expanduser() / offer.component.name if shared else None
 
 
-def _what_is_there(path: Path) -> str:
+def _describe_path(path: Path) -> str:
     return "not a folder:" if path.exists() else "there is no folder"
 
 
-def _how_to_get_it(offer: Offer) -> str:
+def _explain_root(offer: Offer) -> str:
     name = offer.component.name
     shared = os.environ.get(VARIABLE)
     now = f"now {shared}" if shared else "not set now"
@@ -80,12 +80,8 @@ def _how_to_get_it(offer: Offer) -> str:
     )
 
 
-# Label maps have 8 or 16 bits.
-LARGEST_LABEL = 65535
-
-
 def check_dataset(who: str, dataset: Any) -> Dataset:
-    """Return the dataset, or raise PluginError if it is none and DataError if its parts do not fit together."""
+    """Return the dataset, or raise PluginError if it is no Dataset and DataError if its parts do not fit together."""
     if not isinstance(dataset, Dataset):
         raise PluginError(f"{who}: build returned {type(dataset).__name__}, not a segbench.Dataset.")
     _check_classes(who, dataset)
@@ -107,7 +103,7 @@ def _check_classes(who: str, dataset: Dataset) -> None:
         raise DataError(f"{who}: classes is {classes!r}; it must hold one name or more.")
     for name in classes:
         if not isinstance(name, str) or not name:
-            raise DataError(f"{who}: a class is named {name!r}; a name is a text that is not empty.")
+            raise DataError(f"{who}: a class is named {name!r}; a name is a text with at least one character.")
     twice = sorted({name for name in classes if list(classes).count(name) > 1})
     if twice:
         raise DataError(f"{who}: more than one class is named {twice[0]!r}.")

@@ -135,7 +135,7 @@ def unwrap(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_docstrings(build: Callable[..., Any]) -> list[str]:
-    """Return the docstrings of `build`, of its module and of the packages that this lies in, empty ones included."""
+    """Return the docstrings of `build`, of its module and of the packages around it, empty ones included."""
     build = unwrap(build)
     texts = [inspect.getdoc(build) or ""]
     module = getattr(build, "__module__", None) or ""

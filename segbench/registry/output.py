@@ -1,4 +1,4 @@
-"""What plugins print: kept away from stdout, which belongs to the answer of a command."""
+"""Keep what plugins print away from stdout, which is for the output of the command."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _stdout_replaced_by(descriptor: int) -> Iterator[None]:
 
 def _flush() -> None:
     """Write out what waits in the buffers of stdout: Python's, and the C library's."""
-    with suppress(Exception):  # it may be closed, or nobody reads it
+    with suppress(Exception):  # it may be closed, or a broken pipe
         sys.__stdout__.flush()  # type: ignore[union-attr]
     with suppress(Exception):  # not every system has a C library to be asked like this
         _c_library().fflush(None)

@@ -1,4 +1,4 @@
-"""Plugins that are a single file, given with `--plugin`: read once in a process, and known by their content."""
+"""Plugins that are a single file, given with `--plugin`: each is read once and identified by its content."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def load_file(file: Path) -> ModuleType:
 
 
 def import_hint(file: Path, error: BaseException) -> str:
-    """Say that a file stands alone, if it failed to import what lies beside it; otherwise nothing."""
+    """Return the hint that a plugin file cannot import its neighbours, if that is why it failed; else an empty text."""
     if not isinstance(error, ImportError):
         return ""
     top = (error.name or "").partition(".")[0]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 GROUP = "segbench"
 
-# After so many seconds the user is told which plugin is still being loaded.
+# After so many seconds stderr names the plugin that is still being loaded.
 SLOW_SECONDS = 2.0
 
 OPTION = "--disable"

@@ -152,7 +152,7 @@ Filter = tuple[str, re.Pattern[str] | str | None, type[Warning], re.Pattern[str]
 
 
 def _equal_broad_filters(before: list[Filter], after: list[Filter]) -> bool:
-    """Compare the filters that concern whatever warns.
+    """Compare the filters that concern all warnings.
 
     Those for one message, one module or a class of warnings of its own are what libraries set for themselves.
     """

@@ -196,7 +196,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _fault(loss: Any) -> str | None:
-    """Say what stands in the way of calling a loss as the engine does."""
+    """Say why the engine cannot call a loss."""
     for player in PLAYERS:
         method = getattr(loss, player, None)
         if not callable(method):

@@ -1,4 +1,4 @@
-"""Checks of every component, whatever its kind; what importing its plugin imports is seen in a process of its own."""
+"""Checks of every component, of any kind; one of them imports its plugin in a process of its own."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class CheckSkipped(Exception):
 class Check:
     """One fact that holds for every component of a kind.
 
-    `run` raises CheckFailed where it does not hold, or CheckSkipped; `cure` tells the author what to do then. A check
+    `run` raises CheckFailed where it does not hold, or CheckSkipped; `cure` says what the author should do then. One
     that is not `required` is reported and never fails; a `slow` one runs only when asked for. One that `builds` the
     component is skipped where a library is missing that the component needs.
     """
@@ -76,7 +76,7 @@ def check(
 
 
 def run_check(check: Check, offer: Offer) -> Result:
-    """Run a check on a component; whatever the component raises is a failure of it."""
+    """Run a check on a component; anything that the component raises is a failure."""
     try:
         perform(check, offer)
     except CheckSkipped as reason:

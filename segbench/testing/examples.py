@@ -44,7 +44,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 @contextmanager
 def prefix_errors(what: str) -> Iterator[None]:
-    """Say in front of whatever a component raises what it was given."""
+    """Put what a component was given in front of the message of any error that it raises."""
     try:
         yield
     except (CheckFailed, CheckSkipped):
@@ -91,7 +91,7 @@ CONFIDENCES = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 class Comparison(Protocol):
-    """What a loss compares; `ignored` (N, 1, H, W) tells the pixels of `target` that do not count."""
+    """What a loss compares; `ignored` (N, 1, H, W) marks the pixels of `target` that do not count."""
 
     ignored: Tensor
 
@@ -102,8 +102,8 @@ class Comparison(Protocol):
     def output(self, seed: int) -> Tensor:
         """Return a random output."""
 
-    def outputs_that_show(self, mistaken: Tensor) -> list[Tensor]:
-        """Return outputs that show the truth, but something else where pixels (N, 1, H, W) are mistaken."""
+    def outputs_predicting(self, mistaken: Tensor) -> list[Tensor]:
+        """Return outputs that predict the truth, but something else where pixels (N, 1, H, W) are mistaken."""
 
 
 class LogitsAndLabels:
@@ -124,8 +124,8 @@ class LogitsAndLabels:
         number, height, width = self._truth.shape
         return normal(number, NUM_CLASSES, height, width, seed=seed)
 
-    def outputs_that_show(self, mistaken: Tensor) -> list[Tensor]:
-        """Return logits that show the truth, but the next class where mistaken, more and more surely."""
+    def outputs_predicting(self, mistaken: Tensor) -> list[Tensor]:
+        """Return logits that predict the truth, but the next class where mistaken, with rising confidence."""
         shown = torch.where(mistaken[:, 0], (self._truth + 1) % NUM_CLASSES, self._truth)
         one_hot = functional.one_hot(shown, NUM_CLASSES).movedim(-1, 1).float()
         return [confidence * (2 * one_hot - 1) for confidence in CONFIDENCES]
@@ -147,7 +147,7 @@ class Images:
         """Return a random image."""
         return normal(*self._truth.shape, seed=seed).clamp(-1, 1)
 
-    def outputs_that_show(self, mistaken: Tensor) -> list[Tensor]:
+    def outputs_predicting(self, mistaken: Tensor) -> list[Tensor]:
         """Return the truth, but its negative where mistaken."""
         return [torch.where(mistaken, -self._truth, self._truth)]
 

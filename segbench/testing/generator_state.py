@@ -1,4 +1,4 @@
-"""Checks of what a generator depends on beside its input: weights, modes, random numbers, the process."""
+"""Checks of what a generator may depend on besides its input: weights, mode, random numbers, process state."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def huge_outputs_give_a_finite_loss(offer: Offer) -> None:
     """Loss and gradient are finite where the output is huge, right or wrong."""
     compared, loss = comparison(offer), _loss(offer)
     for mistaken in (torch.zeros_like(compared.ignored), torch.ones_like(compared.ignored)):
-        sign = compared.outputs_that_show(mistaken)[-1].sign()
+        sign = compared.outputs_predicting(mistaken)[-1].sign()
         _check_finite(loss, HUGE * sign, compared.target, f"outputs of {HUGE:g}")
 
 
@@ -76,7 +76,7 @@ def ignored_pixels_change_nothing(offer: Offer) -> None:
 
 @check(
     "Let the value depend on the output by differentiable steps alone (no detach of a part that counts), compute in "
-    "float64 where the output is, and mend a backward of your own."
+    "float64 where the output is, and correct a backward of your own."
 )
 def gradient_is_that_of_the_value(offer: Offer) -> None:
     """In float64 the gradient is what small changes of the output do to the loss."""
@@ -94,10 +94,10 @@ def truth_costs_least(offer: Offer) -> None:
     """The truth, at its best confidence, costs less than a fifth of mistakes, than all mistakes, and than chance."""
     compared, loss = comparison(offer), _loss(offer)
     nowhere, everywhere = torch.zeros_like(compared.ignored), torch.ones_like(compared.ignored)
-    best = min(_values(loss, compared.outputs_that_show(nowhere), compared.target))
+    best = min(_values(loss, compared.outputs_predicting(nowhere), compared.target))
     others = {
-        "a fifth of mistakes": compared.outputs_that_show(_every_fifth(everywhere)),
-        "nothing but mistakes": compared.outputs_that_show(everywhere),
+        "a fifth of mistakes": compared.outputs_predicting(_every_fifth(everywhere)),
+        "nothing but mistakes": compared.outputs_predicting(everywhere),
         "a random output": [compared.output(seed) for seed in range(RANDOM_OUTPUTS)],
     }
     for what, outputs in others.items():
@@ -148,7 +148,7 @@ def _loss(offer: Offer) -> SupervisedLoss:
 
 
 def _value(loss: SupervisedLoss, output: Tensor, target: Tensor) -> Tensor:
-    """Return the loss as one number, whatever its shape; the target is the loss's own copy."""
+    """Return the loss as one number, whatever its shape; the target is a copy for the loss."""
     return torch.as_tensor(loss(output, target.clone())).sum()
 
 

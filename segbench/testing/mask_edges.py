@@ -1,4 +1,4 @@
-"""Whether label maps have been resized by interpolation, told from their edges and from the files they come from.
+"""Detect label maps that were resized by interpolation, by their edges and by the files they come from.
 
 Between the ids 1 and 5 interpolation puts 3, a class that is not there. Nearest neighbours invent nothing.
 """

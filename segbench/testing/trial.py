@@ -139,7 +139,7 @@ def name_list(names: list[str]) -> str:
 
 
 def class_colours(num_classes: int, channels: int) -> torch.Tensor:
-    """Return a colour (num_classes, channels) in [-1, 1] for each class: the points of a grid, as coarse as will do."""
+    """Return a colour (num_classes, channels) in [-1, 1] for each class: points of the coarsest grid with so many."""
     levels = max(2, math.ceil(num_classes ** (1 / channels) - 1e-9))
     classes = torch.arange(num_classes)
     digits = [classes // levels**place % levels for place in range(channels)]

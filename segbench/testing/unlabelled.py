@@ -84,7 +84,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _fault(term: Any) -> str | None:
-    """Say what stands in the way of calling a term as the engine does."""
+    """Say why the engine cannot call a term."""
     if not callable(term):
         return f"build returned {type(term).__name__}, which cannot be called"
     function = term.forward if isinstance(term, nn.Module) else term

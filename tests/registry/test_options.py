@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from segbench import Component
 from segbench.errors import ComponentError, OptionError, PluginError
 from segbench.registry import Offer
-from segbench.registry.options import build, coerce_options
+from segbench.registry.options import build, coerce_options, read_docstrings
 
 
 class Mode(Enum):
@@ -177,3 +178,22 @@ def test_a_missing_library_is_told_with_the_command_that_installs_it(offer, extr
         build(made, {"num_classes": 3}, {})
     assert "needs no-such-library, not installed here" in str(caught.value)
     assert str(caught.value).endswith(command)
+
+
+def test_a_build_that_calls_sys_exit_is_an_error_of_its_plugin(offer):
+    def build_data(num_classes):
+        sys.exit(0)
+
+    with pytest.raises(PluginError, match=r"loss mine/thing: its build called sys.exit\(0\)"):
+        build(offer("loss", build_data), {"num_classes": 2}, {})
+
+
+def test_docstrings_are_those_of_build_its_module_and_its_packages():
+    import json.decoder
+
+    texts = read_docstrings(functools.partial(json.decoder.JSONDecoder, strict=True))
+    assert [text.splitlines()[0] for text in texts] == [
+        "Simple JSON <https://json.org> decoder",
+        "Implementation of JSONDecoder",
+        "JSON (JavaScript Object Notation) <https://json.org> is a subset of",
+    ]

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import io
+import signal
+import sys
+
 import pytest
 
 from segbench.errors import PluginError
-from segbench.registry import load_registry
+from segbench.registry import load_registry, plugins
 from segbench.registry.plugins import BY_OPTION, VARIABLE, check_known, disable_plugins, disabled_plugins
 
-from .conftest import GOOD
+from .conftest import GOOD, run
 
 HEAD = """
 from __future__ import annotations
@@ -221,6 +225,93 @@ def test_a_plugin_may_take_the_name_of_a_component_of_another_plugin(install_plu
 
 def test_the_packages_of_this_distribution_load_without_a_problem():
     assert [problem for problem in load_registry().problems if problem.distribution.startswith("segbench ")] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("raise RuntimeError('no luck')", "mine_plugin cannot be imported: RuntimeError: no luck."),
+        ("import sys; sys.exit(3)", "mine_plugin cannot be imported: SystemExit: 3."),
+        ("import sys; sys.exit('Bye.')", "mine_plugin cannot be imported: SystemExit: Bye."),
+        ("import pytest; pytest.skip('no', allow_module_level=True)", "mine_plugin cannot be imported: Skipped: no."),
+        (
+            "class Odd(BaseException):\n    def __str__(self): return 1 / 0\nraise Odd",
+            "mine_plugin cannot be imported: Odd.",
+        ),
+        ("raise MemoryError", "mine_plugin cannot be imported: MemoryError."),
+        ("def f(): f()\nf()", "mine_plugin cannot be imported: RecursionError"),
+        ("def __dir__(): raise OSError('no dir')", "OSError: no dir."),
+    ],
+)
+def test_whatever_ends_the_import_ends_nothing_else(installed, code, message):
+    installed(code)
+    registry = load_registry()
+    [problem] = registry.problems
+    assert (problem.plugin, problem.distribution) == ("mine", "mine-dist 1.0")
+    assert problem.message.startswith(message)
+    assert problem.traceback
+    assert registry.find("loss", "other/good")
+
+
+def test_ctrl_c_while_a_plugin_is_loaded_interrupts(installed):
+    installed("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    stdout = sys.stdout
+    with pytest.raises(KeyboardInterrupt):
+        load_registry()
+    assert sys.stdout is stdout
+
+
+def test_a_hook_that_is_interrupted_interrupts(install_plugin):
+    code = "from segbench import hookimpl\n@hookimpl\ndef segbench_losses():\n    raise KeyboardInterrupt\n"
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": code})
+    with pytest.raises(KeyboardInterrupt):
+        load_registry()
+
+
+def test_a_slow_plugin_is_named_while_it_is_still_being_loaded(installed, monkeypatch, tmp_path):
+    told = io.StringIO()
+    monkeypatch.setattr(plugins, "SLOW_SECONDS", 0.01)
+    monkeypatch.setattr(sys, "stderr", told)
+    # It goes on only once it has been named, and changes stderr meanwhile.
+    installed(
+        "import sys, time\n"
+        "told, sys.stderr, end = sys.stderr, None, time.monotonic() + 30\n"
+        "while 'mine' not in told.getvalue() and time.monotonic() < end: time.sleep(0.001)\n"
+        "assert time.monotonic() < end"
+    )
+    registry = load_registry()
+    assert (
+        "plugin 'mine' (mine-dist 1.0) has been loading for 0.01 s and goes on; `--disable mine` leaves it out\n"
+    ) in told.getvalue()
+    assert registry.find("loss", "mine/good")
+    assert registry.seconds["mine"] >= 0.01
+
+
+def test_a_crash_on_import_shows_where_it_came_from(installed):
+    done = run(installed("import ctypes\ndef crash(): ctypes.string_at(0)\ncrash()"), "list")
+    assert done.returncode == -signal.SIGSEGV
+    assert "Segmentation fault" in done.stderr
+    assert 'mine_plugin.py", line 2 in crash' in done.stderr
+
+
+def test_a_plugin_that_crashes_can_be_left_out(installed):
+    folder = installed("import os; os.kill(os.getpid(), 11)")
+    done = run(folder, "list", "losses", "--disable", "mine")
+    assert done.returncode == 0
+    assert "other/good" in done.stdout
+
+
+def test_an_entry_point_that_leads_nowhere_says_what_it_must_be(install_plugin):
+    install_plugin("my-dist", {"mine": "not a module!"}, {})
+    [problem] = load_registry().problems
+    assert problem.message == "the entry point leads to 'not a module!'; write MODULE or MODULE:OBJECT."
+
+
+def test_a_distribution_without_metadata_hides_nothing(install_plugin):
+    install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": GOOD})
+    (install_plugin.folder / "my-dist-1.0.dist-info" / "METADATA").unlink()
+    offer = load_registry().find("loss", "mine/good")
+    assert (offer.distribution, offer.version) == ("unknown", "unknown")
 
 
 @pytest.fixture(autouse=True)
