@@ -123,10 +123,10 @@ def _look(name: str, look: Callable[[], Part]) -> Part:
 
 def look_at_devices() -> Part:
     """Try every device, and notice a GPU that torch does not see."""
-    from segbench.engine.device import devices
+    from segbench.engine.device import list_devices
     from segbench.plan.machine import likely_device
 
-    part = Part(facts=devices())
+    part = Part(facts=list_devices())
     part.problems += [f"{fact['device']} cannot compute: {fact['error']}" for fact in part.facts if fact["error"]]
     if len(part.facts) == 1 and likely_device() == "cuda":
         part.problems.append("an NVIDIA driver is there, but torch finds no CUDA device; is torch built for it?")

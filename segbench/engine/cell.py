@@ -1,6 +1,6 @@
-"""One cell from its recipe to its result: train, evaluate, and leave counts, weights and sample pictures.
+"""Run one cell: train, evaluate, and write counts, weights and sample pictures.
 
-Before anything trains: build a method and take one step, so that a mistake shows in seconds.
+`preflight` comes before that: it builds the method of a cell and takes one step, so that a mistake shows in seconds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from segbench.store.record import Cost, Evaluated, Train
 
 from .device import environment, resolve_device
 from .job import CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
-from .numerics import apply_numeric_settings, autocast, memory_errors_named, memory_format
+from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
 
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
@@ -52,19 +52,19 @@ def run_cell(job: CellJob, channel: Channel) -> CellResult:
     """Run one cell in this process; raise CellError or the plugin's own exception if it fails."""
     apply_numeric_settings(job.cell.method.protocol)
     device = resolve_device(job.device)
-    with memory_errors_named(device):
+    with name_memory_errors(device):
         return _run(job, channel, device)
 
 
 def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     cell, folder = job.cell, Path(job.folder)
-    where = environment(device, torch.get_num_threads())
+    facts = environment(device, torch.get_num_threads())
     registry = load_registry()
     data = open_data(cell, registry, device)
     upstream = load_upstream(cell, job.upstream, data, device)
     training = prepare_training(cell, registry, data, device, upstream, folder)
     memory = PeakMemory(device)
-    outcome = train_if_trained(training, job, channel)
+    outcome = train_method(training, job, channel)
     trained = Train(
         steps=outcome.steps,
         seconds=round(outcome.seconds, 3),
@@ -73,34 +73,36 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
         seconds_to_best=outcome.seconds_to_best,
     )
     if not outcome.finished:
-        return CellResult(status="interrupted", train=trained, environment=where)
+        return CellResult(status="interrupted", train=trained, environment=facts)
     peak = memory.bytes()
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
-    measured = scored if training.mapping.predicts_labels else compared
+    measure = score_segmenter if training.mapping.predicts_labels else compare_images
     result = CellResult(
         status="ok",
         train=trained,
-        cost=cost_of(segmenter, training, cell, data, peak),
+        cost=measure_cost(segmenter, training, cell, data, peak),
         health=outcome.health,
         provenance=training.network.provenance,
-        environment=where,
-        **measured(segmenter, training, cell, data, folder),
+        environment=facts,
+        **measure(segmenter, training, cell, data, folder),
     )
-    leave_files(folder, training, cell, data)
+    write_files(folder, training, cell, data)
     return result
 
 
-def train_if_trained(training: Training, job: CellJob, channel: Channel) -> Outcome:
-    """Train what has something to learn from; a classical refiner has not."""
+def train_method(training: Training, job: CellJob, channel: Channel) -> Outcome:
+    """Train a method; one without anything to learn from, such as a classical refiner, stays as it is."""
     if not job.cell.method.is_trained:
         return Outcome(finished=True, steps=0, seconds=0.0, images_per_second=None)
     channel.emit("stage", name="train")
     return train(training, Path(job.folder) / CHECKPOINT, job.checkpoint_seconds, channel)
 
 
-def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path) -> dict[str, Any]:
-    """Score a segmenter; return what the record tells of it, and leave counts, pictures and predictions of a fold."""
+def score_segmenter(
+    segmenter: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
+) -> dict[str, Any]:
+    """Score a segmenter and return fields of `CellResult`; write counts, pictures and the predictions of a fold."""
     protocol = cell.method.protocol
     split = data.resident(protocol.evaluate)
     counts = evaluate(segmenter, split, protocol, data.dataset)
@@ -130,10 +132,10 @@ def scored(segmenter: torch.nn.Module, training: Training, cell: Cell, data: Cel
     }
 
 
-def compared(
+def compare_images(
     generator: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
-    """Compare generated images with real ones; return what the record tells of them, and leave a sample grid."""
+    """Compare generated images with real ones and return fields of `CellResult`; write a sample grid."""
     write_grid(folder / "samples" / "last.png", generator, cell, data, training.mapping)
     generation = score_generator(generator, cell, data, training.mapping)
     return {
@@ -142,10 +144,10 @@ def compared(
     }
 
 
-def cost_of(
+def measure_cost(
     network: torch.nn.Module, training: Training, cell: Cell, data: CellData, train_peak_bytes: int | None
 ) -> Cost:
-    """Return what the method costs; the peak of inference is measured later, by the timing node."""
+    """Return what the method costs; the peak memory of inference is measured later, when the method is timed."""
     size = inference_size(cell, data, training.mapping)
     inputs = inference_inputs(training.mapping, data.dataset.channels, 1, size, training.device)
     return Cost(
@@ -157,8 +159,8 @@ def cost_of(
     )
 
 
-def leave_files(folder: Path, training: Training, cell: Cell, data: CellData) -> None:
-    """Write what a finished cell needs to be used again, and drop the checkpoint that is no longer needed."""
+def write_files(folder: Path, training: Training, cell: Cell, data: CellData) -> None:
+    """Write what is needed to use the finished cell again, and remove the checkpoint."""
     write_atomically(folder / DATASET, description_of(data.dataset).model_dump_json(indent=1).encode())
     if cell.method.protocol.keep.model == "last":
         save_tensors(folder / MODEL, training.network.state_dict(), {"key": cell.key})
@@ -168,14 +170,14 @@ def leave_files(folder: Path, training: Training, cell: Cell, data: CellData) ->
 
 
 def preflight(job: CellJob, channel: Channel) -> None:
-    """Build the cell's method, train it for one full step and run it on one image; raise what is wrong with it.
+    """Build the cell's method, train it for one full step and run it on one image; raise the first error found.
 
-    What upstream cells will leave is not there yet, so stand-ins take its place.
+    Results of upstream cells are not there yet, so stand-ins take their place.
     """
     device = resolve_device(job.device)
     protocol = job.cell.method.protocol
     apply_numeric_settings(protocol)
-    with memory_errors_named(device):
+    with name_memory_errors(device):
         registry = load_registry()
         data = open_data(job.cell, registry, device)
         check_folds(job.cell.method, data)
@@ -184,7 +186,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
         with TemporaryDirectory() as folder:
             training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
             if job.cell.method.is_trained:
-                # Compiling takes far longer than a step, and what it compiles is what is tried here.
+                # Without compiling, which takes far longer than the step.
                 one_step = replace(training, protocol=_one_step(protocol))
                 train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)
         run_once(as_segmenter(training.network, training.mapping, upstream.base), training, data)
@@ -203,7 +205,7 @@ def _one_step(protocol: TrainingProtocol) -> TrainingProtocol:
 
 
 def run_once(network: torch.nn.Module, training: Training, data: CellData) -> None:
-    """Run a network on the first image that will be scored, at its native size, or on what else it takes."""
+    """Run a network on the first image to be scored, at its native size, or a generator of images on one batch."""
     protocol = training.protocol
     split = data.resident(protocol.evaluate)
     if training.mapping.predicts_labels:

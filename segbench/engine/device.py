@@ -1,9 +1,4 @@
-"""The devices that torch can compute on, each tried.
-
-Where a worker runs, for a parent process that does not import torch.
-
-Where a cell runs: the device that is meant, and the facts that belong to every measurement.
-"""
+"""The device of a cell, the devices of a machine, and the environment that is recorded with every result."""
 
 from __future__ import annotations
 
@@ -23,35 +18,11 @@ if TYPE_CHECKING:
     from .job import Channel
 
 
-def devices() -> list[dict[str, Any]]:
-    """Return the CPU and every CUDA device: name, bf16 support, and the error if it cannot compute."""
-    found = [torch.device("cpu"), *(torch.device("cuda", index) for index in range(torch.cuda.device_count()))]
-    return [_described(device) for device in found]
-
-
-def _described(device: torch.device) -> dict[str, Any]:
-    try:
-        torch.ones(2, 2, device=device).sum().item()
-        name, bf16 = device_name(device), bf16_support(device)
-    except RuntimeError as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return {"device": str(device), "name": None, "bf16": None, "error": first_line}
-    return {"device": str(device), "name": name, "bf16": bf16, "error": None}
-
-
-def probe(device: str, channel: Channel) -> dict[str, Any]:
-    """Return the environment of a run, its "device" the one that auto, cpu, cuda or cuda:N means here.
-
-    Raises SegbenchError for a device that is not there.
-    """
-    return environment(resolve_device(device), torch.get_num_threads())
-
-
 _BF16_CAPABILITY = (8, 0)  # CUDA compute capability of the first devices that multiply bfloat16 numbers
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device meant by "auto" (a CUDA device if there is one), "cpu", "cuda" (the first one) or "cuda:N".
+    """Return the device named "auto" (a CUDA device if there is one), "cpu", "cuda" (the first one) or "cuda:N".
 
     Raises SegbenchError for another name, and for a CUDA device that is not there.
     """
@@ -67,10 +38,10 @@ def resolve_device(name: str) -> torch.device:
 
 def _cuda_device(name: str, index: int) -> torch.device:
     if not torch.cuda.is_available():
-        raise SegbenchError(f"device {name!r} was asked for, but {_why_no_cuda()}; use --device cpu or auto")
+        raise SegbenchError(f"device {name!r} is not available: {_why_no_cuda()}; use --device cpu or auto")
     count = torch.cuda.device_count()
     if index >= count:
-        raise SegbenchError(f"device {name!r} was asked for, but there are {count}: cuda:0 to cuda:{count - 1}")
+        raise SegbenchError(f"device {name!r} is not available; choose one of cuda:0 to cuda:{count - 1}")
     return torch.device("cuda", index)
 
 
@@ -81,11 +52,11 @@ def _why_no_cuda() -> str:
 
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:
-    """Return what a result depends on beside its recipe, ready for JSON.
+    """Return the facts of machine and software that a result depends on, ready for JSON.
 
     `machine` is the same for all runs on one machine and kind of device. `memory` says what peak memory means there:
     bytes "allocated on device" by torch, or "resident" bytes of the process. `bf16` tells whether the device multiplies
-    bfloat16 numbers itself. `started` is the current time (UTC).
+    bfloat16 numbers in hardware. `started` is the current time (UTC).
     """
     host, cpu, name = platform.node(), cpu_name(), device_name(device)
     return {
@@ -109,13 +80,37 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
     }
 
 
+def probe(device: str, channel: Channel) -> dict[str, Any]:
+    """Return the environment of a run, for a parent process that does not import torch.
+
+    Its "device" is the one that auto, cpu, cuda or cuda:N means here. Raises SegbenchError as `resolve_device` does.
+    """
+    return environment(resolve_device(device), torch.get_num_threads())
+
+
+def list_devices() -> list[dict[str, Any]]:
+    """Try the CPU and every CUDA device; return name, bf16 support, and the error of one that cannot compute."""
+    found = [torch.device("cpu"), *(torch.device("cuda", index) for index in range(torch.cuda.device_count()))]
+    return [_describe(device) for device in found]
+
+
+def _describe(device: torch.device) -> dict[str, Any]:
+    try:
+        torch.ones(2, 2, device=device).sum().item()
+        name, bf16 = device_name(device), bf16_support(device)
+    except RuntimeError as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return {"device": str(device), "name": None, "bf16": None, "error": first_line}
+    return {"device": str(device), "name": name, "bf16": bf16, "error": None}
+
+
 def device_name(device: torch.device) -> str:
     """Return the model of a device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
 def bf16_support(device: torch.device) -> Literal["native", "emulated", "unknown"]:
-    """Tell whether a device multiplies bfloat16 numbers itself; "unknown" where the CPU does not tell."""
+    """Tell whether a device multiplies bfloat16 numbers in hardware; "unknown" where that cannot be read."""
     if device.type == "cuda":
         native = torch.cuda.get_device_capability(device) >= _BF16_CAPABILITY
     elif (flags := cpu_flags()) is None:

@@ -48,7 +48,7 @@ from segbench.errors import CellError, DataError, RecordError, SpecError
 from segbench.plan.cell import Subset
 from segbench.registry import load_registry
 
-from .numerics import apply_numeric_settings, autocast, derive, memory_errors_named, random_generator
+from .numerics import apply_numeric_settings, autocast, derive, name_memory_errors, random_generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +151,7 @@ def probe_leak(
     check_can_be_probed(cell.method)
     cell, registry = without_placebo(cell), load_registry()
     apply_numeric_settings(cell.method.protocol)
-    with memory_errors_named(device):
+    with name_memory_errors(device):
         data = open_data(cell, registry, device)
         mapping = mapping_of(cell, data)
         sources = [(MADE, made_predictions(mapping, level, cell.seed)) for level in reachable_levels(data.num_classes)]

@@ -1,9 +1,4 @@
-"""Numeric settings of a cell: autocast, memory format, TF32, threads.
-
-All randomness of a cell, drawn from (seed, purpose, step), so that no generator state need be stored.
-
-Memory of the process: freed memory kept for reuse, and running out of it told in one way.
-"""
+"""Numeric settings of a cell's process: precision, threads, memory, and the seed of every random draw."""
 
 from __future__ import annotations
 
@@ -23,14 +18,18 @@ if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
 
 
-_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+# Parameters of glibc's mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+_HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Return the context in which a network's forward pass runs; for fp32 it does nothing."""
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=_HALF[precision])
+    return torch.autocast(device.type, dtype=_HALF_TYPES[precision])
 
 
 def memory_format(channels_last: bool) -> torch.memory_format:
@@ -39,7 +38,7 @@ def memory_format(channels_last: bool) -> torch.memory_format:
 
 
 def apply_numeric_settings(protocol: TrainingProtocol) -> None:
-    """Set what is global to the process: threads, TF32, cuDNN's search for the fastest kernel, how memory is freed."""
+    """Apply the settings that are global to the process: threads, TF32, cuDNN's search for kernels, freed memory."""
     keep_freed_memory()
     if protocol.threads is not None:
         torch.set_num_threads(protocol.threads)
@@ -49,31 +48,22 @@ def apply_numeric_settings(protocol: TrainingProtocol) -> None:
     torch.backends.cudnn.benchmark = True
 
 
-def derive(seed: int, purpose: str, step: int = 0) -> int:
-    """Return a 63-bit seed for one purpose ("weights", "order", "augmentation", "noise") and step.
+def keep_freed_memory() -> None:
+    """Have the C library keep memory that is freed, since every training step asks for the same again.
 
-    >>> derive(0, "order") == derive(0, "order"), derive(0, "order") == derive(0, "noise")
-    (True, False)
+    Otherwise glibc returns large tensors to the system, which clears each page anew at the next step. Does nothing
+    where the C library is another one.
     """
-    digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-def random_generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:
-    """Return a CPU generator seeded for one purpose and step."""
-    return torch.Generator().manual_seed(derive(seed, purpose, step))
-
-
-# Parameters of glibc's mallopt(3).
-_M_TRIM_THRESHOLD = -1
-
-
-_M_MMAP_MAX = -4
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    library.mallopt(_M_MMAP_MAX, 0)
+    library.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 @contextmanager
-def memory_errors_named(device: torch.device) -> Iterator[None]:
-    """Turn the several ways of running out of memory into one error."""
+def name_memory_errors(device: torch.device) -> Iterator[None]:
+    """Turn every error that means running out of memory into OutOfMemoryError."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -90,14 +80,18 @@ def _out_of_memory(device: torch.device, error: Exception) -> OutOfMemoryError:
     return OutOfMemoryError(f"out of memory on {device}: {first_line}; lower batch_size or crop")
 
 
-def keep_freed_memory() -> None:
-    """Have the C library keep memory that is freed, since every training step asks for the same again.
+def derive(seed: int, purpose: str, step: int = 0) -> int:
+    """Return a 63-bit seed for one purpose ("weights", "order", "augmentation", "noise") and step of a cell.
 
-    Otherwise glibc returns large tensors to the system, which clears each page anew at the next step. Does nothing
-    where the C library is another one.
+    Every random draw of a cell has such a seed, so no state of a generator need be stored.
+
+    >>> derive(0, "order") == derive(0, "order"), derive(0, "order") == derive(0, "noise")
+    (True, False)
     """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    library = ctypes.CDLL(None)
-    library.mallopt(_M_MMAP_MAX, 0)
-    library.mallopt(_M_TRIM_THRESHOLD, -1)
+    digest = hashlib.sha256(f"{seed}/{purpose}/{step}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def random_generator(seed: int, purpose: str, step: int = 0) -> torch.Generator:
+    """Return a CPU generator seeded for one purpose and step."""
+    return torch.Generator().manual_seed(derive(seed, purpose, step))

@@ -1,6 +1,6 @@
-"""A recorded cell brought back: its record found by path or key, its network with the weights that were kept.
+"""Load the network of a recorded cell: find the record, build the network, read its weights.
 
-Plugin files that a recorded cell was made with: they must be given again, for reading a record runs no code.
+Reading a record runs no code: plugin files that the cell was made with must be given again.
 """
 
 from __future__ import annotations
@@ -36,21 +36,20 @@ if TYPE_CHECKING:
     from segbench.store.record import PluginFile, Record
 
 
+_SHOWN_DIGITS = 12  # of a SHA-256
+
 ScoreMap = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-
 """Scores (N, 1, H, W) of a discriminator for images (N, C, H, W) and logits (N, K, H, W), the higher the more real."""
 
 
 @dataclass(frozen=True)
 class RecordedNetwork:
-    """What a finished cell is evaluated with, in evaluation mode, and what it was trained under.
+    """The network of a finished cell, in evaluation mode, with its dataset and protocol.
 
-    `network` is a segmenter that takes images alone, or a generator of images; `mapping` says what it maps; `warnings`
-    say what has changed since.
-
-    `score_map` is that of the discriminator it was trained with, where one was kept, and `score_boundary` the score
-    between real and fake; None where the discriminator's loss has none.
+    - network: a segmenter that takes images alone, or a generator of images, as `mapping` says
+    - warnings: what has changed since the cell was trained
+    - score_map: that of the discriminator, where one was kept
+    - score_boundary: the score between real and fake; None where the discriminator's loss defines none
     """
 
     network: torch.nn.Module
@@ -64,7 +63,7 @@ class RecordedNetwork:
 
 
 def find_record(cell: str, results: Path) -> Path:
-    """Return the record file meant by its path, or by its key or the beginning of it, in any benchmark of `results`.
+    """Return the record file of a path, or of a key or the beginning of one, in any benchmark of `results`.
 
     Raises RecordError if there is none, or more than one.
     """
@@ -94,45 +93,45 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     Needs the plugins of its components, but not its dataset. Raises RecordError if the record is not of a finished cell
     or what it left is missing or damaged.
     """
-    record, folder = _finished(path), path.with_suffix("")
+    record, folder = _read_finished(path), path.with_suffix("")
     model = folder / MODEL
     if not model.is_file():
         raise RecordError(
             f"{path}: its network was not kept, there is no {model}; "
             "run the cell again with `--set protocol.keep.model=last` after removing the record"
         )
-    cell = _as_trained(record, path)
+    cell = _cell_as_trained(record, path)
     description = read_description(folder / DATASET)
     registry = load_registry()
     check_files_given(record, cell, folder, registry)
     apply_numeric_settings(cell.method.protocol)
     dataset = Dataset(description.classes, description.palette, {}, description.ignore_index, description.channels)
-    data, size = CellData(dataset, "", device), _built_for(cell, record, path)
+    data, size = CellData(dataset, "", device), _size_built_for(cell, record, path)
     network, mapping = build_network(cell, registry, data, size, device), mapping_of(cell, data)
     _load_weights(network, model)
-    adversary = _adversary(folder / DISCRIMINATOR, cell, registry, data, size, device)
+    adversary = _build_adversary(folder / DISCRIMINATOR, cell, registry, data, size, device)
     return RecordedNetwork(
-        as_segmenter(network, mapping, _base(cell, path, device)).eval(),
+        as_segmenter(network, mapping, _load_base(cell, path, device)).eval(),
         mapping,
         description,
         cell.method.protocol,
-        tuple(changed_files(record, folder) or _changes(cell, registry)),
+        tuple(changed_files(record, folder) or _source_changes(cell, registry)),
         record.key,
         None if adversary is None else adversary.evaluate_score_map,
         None if adversary is None else adversary.boundary,
     )
 
 
-def _base(cell: Cell, path: Path, device: torch.device) -> torch.nn.Module | None:
-    """Return the segmenter that a refiner stands behind, from the record beside its own."""
+def _load_base(cell: Cell, path: Path, device: torch.device) -> torch.nn.Module | None:
+    """Return the segmenter that a refiner corrects, from the record beside its own."""
     key = cell.upstream.get("refines")
     return None if key is None else load_network(path.with_name(f"{key}.json"), device).network
 
 
-def _adversary(
+def _build_adversary(
     weights: Path, cell: Cell, registry: Registry, data: CellData, size: tuple[int, int], device: torch.device
 ) -> Adversary | None:
-    """Return the discriminator that a network was trained with; None where none was kept."""
+    """Return the adversary that a network was trained with; None where no discriminator was kept."""
     recipe = cell.method.adversarial
     if recipe is None or not weights.is_file():
         return None
@@ -149,7 +148,7 @@ def _adversary(
     )
 
 
-def _finished(path: Path) -> Record:
+def _read_finished(path: Path) -> Record:
     try:
         record = read_record(path)
     except OSError as error:
@@ -157,40 +156,40 @@ def _finished(path: Path) -> Record:
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
     if record.spec.get("scored"):
-        raise RecordError(f"{path}: label maps of another tool were scored there, so there is no network")
+        raise RecordError(f"{path}: it holds scores of label maps of another tool, so there is no network")
     if record.status != "ok":
         cause = f": {record.error.cause}" if record.error else ""
-        raise RecordError(f"{path}: that cell is {record.status}{cause}; only a finished one can predict")
+        raise RecordError(f"{path}: that cell is {record.status}{cause}; only a finished cell has a network")
     return record
 
 
-def _as_trained(record: Record, path: Path) -> Cell:
+def _cell_as_trained(record: Record, path: Path) -> Cell:
     """Return the cell of a record; a tuned one has the recipe of its best trial, whose record lies beside its own."""
-    cell = _parsed_cell(record, path)
+    cell = _parse_cell(record, path)
     if record.settled is None or record.settled.winner is None:
         return cell
     beside = path.with_name(f"{record.settled.winner}.json")
     try:
-        trial = _parsed_cell(_finished(beside), beside)
+        trial = _parse_cell(_read_finished(beside), beside)
     except RecordError as error:
         raise RecordError(f"{path}: it was tuned, and its network is built as in its best trial: {error}") from error
     return cell.model_copy(update={"method": cell.method.with_recipe_of(trial.method)})
 
 
-def _parsed_cell(record: Record, path: Path) -> Cell:
+def _parse_cell(record: Record, path: Path) -> Cell:
     try:
         return Cell.model_validate(record.spec)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{path}: its spec is not that of a cell: {place}: {first['msg']}") from error
+        raise RecordError(f"{path}: its spec is not that of a cell, {place}: {first['msg']}") from error
 
 
-def _built_for(cell: Cell, record: Record, path: Path) -> tuple[int, int]:
+def _size_built_for(cell: Cell, record: Record, path: Path) -> tuple[int, int]:
     """Return the image size that the network was built for: the crop, or else that of whole images."""
     size = cell.method.protocol.crop or (record.cost.flops_size if record.cost else None)
     if size is None:
-        raise RecordError(f"{path}: it tells neither a crop nor the size of its images")
+        raise RecordError(f"{path}: it holds neither a crop nor the size of its images")
     return size
 
 
@@ -201,8 +200,8 @@ def _load_weights(network: torch.nn.Module, model: Path) -> None:
         raise RecordError(f"{model} does not fit the network that the plugin builds now: {error}") from error
 
 
-def _changes(cell: Cell, registry: Registry) -> list[str]:
-    """Say if the generator's code is no longer what the cell was trained with."""
+def _source_changes(cell: Cell, registry: Registry) -> list[str]:
+    """Return a warning if the generator's code is no longer what the cell was trained with."""
     name = cell.method.generator.use
     recorded = cell.sources.get(f"generator {name}")
     if recorded in (None, source_hash(registry.find("generator", name))):
@@ -210,11 +209,8 @@ def _changes(cell: Cell, registry: Registry) -> list[str]:
     return [f"the source code of {name} has changed since this cell was trained; its predictions may differ"]
 
 
-_SHOWN_DIGITS = 12
-
-
 def check_files_given(record: Record, cell: Cell, folder: Path, registry: Registry) -> None:
-    """Raise RecordError for a file that the cell's network is made of and that is not given; it says what to do.
+    """Raise RecordError if a plugin file that the cell's network needs is not given.
 
     `folder` is that of the cell, beside its record.
     """
@@ -227,7 +223,7 @@ def check_files_given(record: Record, cell: Cell, folder: Path, registry: Regist
 
 
 def changed_files(record: Record, folder: Path) -> list[str]:
-    """Say which files are given with another content than the cell was made with."""
+    """Return a warning for each plugin file whose content is not what the cell was made with."""
     given = {file.stem: file for file in given_files()}
     return [
         f"{given[file.plugin]} is not what this cell was made with: its SHA-256 is {_short(now)} and was "

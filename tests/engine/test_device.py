@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from segbench.engine.device import cpu_name, devices, environment, resolve_device
+from segbench.engine.device import cpu_name, environment, list_devices, resolve_device
 from segbench.errors import SegbenchError
 
 
 def test_the_cpu_comes_first_and_computes():
-    first, *others = devices()
+    first, *others = list_devices()
     assert first["device"] == "cpu"
     assert first["name"]
     assert first["error"] is None
@@ -20,7 +20,7 @@ def test_the_cpu_comes_first_and_computes():
 
 @pytest.mark.gpu
 def test_every_cuda_device_is_tried():
-    assert all(found["error"] is None and found["bf16"] in ("native", "emulated") for found in devices()[1:])
+    assert all(found["error"] is None and found["bf16"] in ("native", "emulated") for found in list_devices()[1:])
 
 
 CPU = torch.device("cpu")
@@ -64,14 +64,14 @@ def test_an_unknown_device_is_an_error_that_names_the_known_ones(name):
 @without_cuda
 @pytest.mark.parametrize("name", ["cuda", "cuda:1"])
 def test_a_missing_cuda_device_is_an_error_that_says_why_and_what_to_do(name):
-    with pytest.raises(SegbenchError, match=rf"{name}.* asked for, but torch .*; use --device cpu or auto"):
+    with pytest.raises(SegbenchError, match=rf"{name}.* is not available: torch .*; use --device cpu or auto"):
         resolve_device(name)
 
 
 @pytest.mark.gpu
 def test_a_cuda_device_beyond_the_last_is_an_error_that_says_how_many_there_are():
     count = torch.cuda.device_count()
-    with pytest.raises(SegbenchError, match=f"there are {count}"):
+    with pytest.raises(SegbenchError, match=f"choose one of cuda:0 to cuda:{count - 1}"):
         resolve_device(f"cuda:{count}")
     assert resolve_device("cuda") == torch.device("cuda", 0)
     assert environment(resolve_device("cuda"), 1)["memory"] == "allocated on device"

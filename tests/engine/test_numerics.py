@@ -9,26 +9,26 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.engine.numerics import derive, memory_errors_named, random_generator
+from segbench.engine.numerics import derive, name_memory_errors, random_generator
 from segbench.errors import CellError
 
 CPU = torch.device("cpu")
 
 
 def test_a_tensor_too_large_for_the_machine_is_out_of_memory():
-    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), memory_errors_named(CPU):
+    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), name_memory_errors(CPU):
         torch.empty(2**55)
 
 
 def test_other_errors_pass_unchanged():
-    with pytest.raises(RuntimeError, match="must match"), memory_errors_named(CPU):
+    with pytest.raises(RuntimeError, match="must match"), name_memory_errors(CPU):
         torch.zeros(2) + torch.zeros(3)
 
 
 COUNT_MAPPED_BLOCKS = """
 import ctypes
 import torch
-from segbench.engine.memory import keep_freed_memory
+from segbench.engine.numerics import keep_freed_memory
 
 fields = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
 State = type("State", (ctypes.Structure,), {"_fields_": [(name, ctypes.c_size_t) for name in fields]})

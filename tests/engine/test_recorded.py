@@ -104,7 +104,7 @@ def test_a_network_that_was_not_kept_is_an_error_that_says_how_to_keep_it(record
 
 def test_a_failed_cell_is_refused_with_its_cause(recorded_cell):
     change(recorded_cell, status="failed", error={"cause": "out of memory"})
-    with pytest.raises(RecordError, match=r"that cell is failed: out of memory; only a finished one can predict"):
+    with pytest.raises(RecordError, match=r"that cell is failed: out of memory; only a finished cell has a network"):
         load_network(recorded_cell, CPU)
 
 

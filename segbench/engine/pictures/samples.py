@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from segbench.engine.evaluation.inference import predict_image
-from segbench.engine.numerics import memory_errors_named
+from segbench.engine.numerics import name_memory_errors
 from segbench.errors import SegbenchError
 
 from .drawing import label_map, panel
@@ -55,11 +55,11 @@ def write_samples(
         Image.fromarray(panel(pixels, truth, labels, dataset.palette)).save(folder / f"{name}.panel.png")
         # A trained cell is not lost for a picture: one may need more memory than the evaluation did, and a
         # discriminator may take nothing but crops.
-        with suppress(SegbenchError), memory_errors_named(resident.device):
+        with suppress(SegbenchError), name_memory_errors(resident.device):
             if score_map is not None:
                 picture = discriminator_picture(score_map, score_boundary, prediction, pixels, dataset.palette)
                 Image.fromarray(picture).save(folder / f"{name}.critic.png")
-        with suppress(SegbenchError), memory_errors_named(resident.device):
+        with suppress(SegbenchError), name_memory_errors(resident.device):
             evidence = evidence_picture(network, prediction, pixels, dataset.classes, dataset.palette)
             if evidence is not None:
                 Image.fromarray(evidence).save(folder / f"{name}.evidence.png")

@@ -11,7 +11,7 @@ from PIL import Image
 from segbench.engine.data.files import find_images, read_image
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.inference import predict_image
-from segbench.engine.numerics import memory_errors_named
+from segbench.engine.numerics import name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
 from segbench.engine.recorded import find_record, load_network
@@ -64,7 +64,7 @@ def explain_files(
     OptionError for a layer that does not fit, or if there is neither; otherwise as `predict_files` does.
     """
     for target, pixels, prediction in _predictions(recorded, images, output):
-        with memory_errors_named(prediction.images.device):
+        with name_memory_errors(prediction.images.device):
             explanation = explain(recorded, prediction, pixels, layer)
         save_prediction(recorded.dataset, pixels, prediction, target)
         Image.fromarray(explanation).save(explanation_path(target))
@@ -110,7 +110,7 @@ def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any
     """Return the pixels (C, H, W) of an image file, and what the network makes of them."""
     image = read_image(path, recorded.dataset.channels)
     device = next(recorded.network.parameters()).device
-    with memory_errors_named(device):
+    with name_memory_errors(device):
         pixels = torch.from_numpy(image).to(device)
         return image, predict_image(recorded.network, pixels, int(np.iinfo(image.dtype).max), recorded.protocol)
 
