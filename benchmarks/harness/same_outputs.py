@@ -78,6 +78,7 @@ compare:
   - {claim: semi, against: fcn}
   - {claim: refined+critic, against: refined, placebo: [frozen]}
 """
+REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = "results/everything"
 PACKAGED = sorted(
     Path(file.name).stem for file in files("segbench.benchmarks").iterdir() if file.name.endswith(".yaml")
@@ -111,7 +112,7 @@ def printed(folder: Path, arguments: list[str]) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"segbench {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
-    return done.stdout
+    return done.stdout.replace(str(REPOSITORY), "REPOSITORY")
 
 
 def keep(folder: Path) -> None:
