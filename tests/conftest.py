@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,12 @@ def shared_weights() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the pretrained weights in {folder}")
     return folder
+
+
+@pytest.fixture
+def training_seed() -> int:
+    """The seed of what a test marked `trains` trains: 0, or another one from tests/processors.py."""
+    return int(os.environ.get("SEGBENCH_TEST_SEED", "0"))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,4 @@
-"""`segbench probe`: whether a method's critic can win on the encoding of labels alone."""
+"""`segbench probe`: whether a method's discriminator can win on the encoding of labels alone."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 def probe(
     benchmark: Annotated[str, typer.Argument(metavar="FILE", help="A benchmark file, or a packaged one by its name.")],
-    method: Annotated[str, typer.Argument(help="A method of it with a critic.")],
+    method: Annotated[str, typer.Argument(help="A method of it with a discriminator.")],
     cell: Annotated[
         str | None,
-        typer.Option("--cell", metavar="KEY", help="Also ask about a finished cell's network: its record or key."),
+        typer.Option("--cell", metavar="KEY", help="Also probe the network of a finished cell: its record or key."),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which of the file's datasets. [default: the first one]")
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="How many steps each critic is trained.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="How many steps each discriminator is trained.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, crops and predictions.")] = 0,
     sets: Sets = None,
     results: Results = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Ask a method's critic to tell the truth from predictions that are right everywhere; it should not be able to.
+    """Measure whether a method's discriminator can tell true labels from predictions that are correct everywhere.
 
-    0.5 is clean: nothing but the encoding of the labels could tell them apart. At 1.0 the critic wins on sharpness
-    alone, and all that its gradient teaches is to be confident.
+    It should not be able to: nothing but the encoding of the labels differs. An accuracy of 0.5 is clean. At 1.0 the
+    discriminator wins on sharpness alone, and all that its gradient teaches is to be confident.
     """
     from rich.console import Console
 
@@ -57,7 +57,7 @@ def probe(
     where = resolve_device(device)
     probed = cell_to_probe(loaded, registry, method, dataset)
     trained = None if cell is None else trained_network(cell, results, probed, device)
-    with Console(stderr=True).status(f"training critics, {steps} steps each"):
+    with Console(stderr=True).status(f"training discriminators, {steps} steps each"):
         findings = list(probe_leak(probed, where, steps, trained))
     content = _content(probed, steps, findings)
     typer.echo(_as_json(content) if json else _as_text(content))
@@ -75,7 +75,9 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
     names = list(benchmark.datasets)
     chosen = names[0] if dataset is None else dataset
     if chosen not in names:
-        raise SpecError(f"--dataset {chosen}: there is {', '.join(names)}.{nearest(chosen, names)}")
+        raise SpecError(
+            f"--dataset {chosen}: the benchmark has no such dataset; it has {', '.join(names)}.{nearest(chosen, names)}"
+        )
     one = benchmark.model_copy(update={"datasets": {chosen: benchmark.datasets[chosen]}})
     opened = plan_benchmark(one, registry)
     opened.check_data()
@@ -84,7 +86,10 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
 
 
 def trained_network(given: str, results: Path, probed: Cell, device: str) -> RecordedNetwork:
-    """Return the network of a finished cell of the probed method, its twin or its placebo; RecordError otherwise."""
+    """Return the network of a finished cell of the probed method, its twin or the method whose placebo it is.
+
+    Raises RecordError for a cell of another method.
+    """
     from segbench.engine.prediction.predict import load_cell
     from segbench.engine.recorded import find_record
     from segbench.errors import RecordError
@@ -95,14 +100,14 @@ def trained_network(given: str, results: Path, probed: Cell, device: str) -> Rec
     trained = load_cell(str(path), results, device)
     related = [name for name in (method.name, method.twin, method.placebo_of) if name]
     if (name := read_record(path).method) not in related:
-        raise RecordError(f"{path}: it is a cell of {name!r}; the probe takes one of {' or '.join(map(repr, related))}")
+        raise RecordError(f"{path}: it is a cell of method {name!r}; give a cell of {' or '.join(map(repr, related))}")
     for warning in trained.warnings:
         typer.echo(f"warning: {warning}", err=True)
     return trained
 
 
 def _content(cell: Cell, steps: int, findings: list[Finding]) -> dict[str, Any]:
-    """Return what was found, ready for JSON."""
+    """Return the findings and what they were found with, ready for JSON."""
     from dataclasses import asdict
 
     method = cell.method
@@ -126,12 +131,18 @@ def _content(cell: Cell, steps: int, findings: list[Finding]) -> dict[str, Any]:
 
 
 def advice(maps: str, adversarial: Adversarial, findings: list[Finding]) -> str:
-    """Return in one sentence what the findings ask for."""
+    """Return one sentence that says what to do about the findings."""
     verdicts = {found.verdict for found in findings}
     if not any(found.difference for found in findings):
-        return "Nothing to do: where predictions are right, real and fake are equal, and no critic can tell them apart."
+        return (
+            "Nothing to do: where predictions are correct, real and fake are equal, and no discriminator can tell them "
+            "apart."
+        )
     if verdicts == {"clean"}:
-        return "The critic is at chance, but real and fake differ; train it longer (--steps) before you rely on that."
+        return (
+            "The discriminator is at chance, but real and fake differ; train it longer (--steps) before you rely on "
+            "that."
+        )
     if maps == "image -> image":
         change = "Let the generator map image -> labels, with the encoding straight_through or confidence_matched"
     else:
@@ -139,9 +150,9 @@ def advice(maps: str, adversarial: Adversarial, findings: list[Finding]) -> str:
     if "undefined" in verdicts:
         return (
             f"{change}, where the difference is 0: {adversarial.use} compares features and never scores real against "
-            "fake, so there is no accuracy to tell what a difference gives away."
+            "fake, so there is no accuracy that says what a difference gives away."
         )
-    return f"{change}: as it is, the critic can win without looking at what was predicted."
+    return f"{change}: with the present encoding the discriminator can win without looking at what was predicted."
 
 
 def _as_json(content: dict[str, Any]) -> str:

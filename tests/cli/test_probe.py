@@ -7,7 +7,7 @@ import pytest
 from segbench.cli import main
 from segbench.cli.probe import advice
 from segbench.config.recipe import Adversarial
-from segbench.engine import encoding_leak as right_predictions
+from segbench.engine import encoding_leak
 from segbench.engine.encoding_leak import Finding
 
 CRITIC = "discriminator: {use: gan/patchgan, receptive_field: 1, width: 16, norm: none}"
@@ -34,7 +34,7 @@ methods:
 @pytest.fixture(autouse=True)
 def _benchmark(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(right_predictions, "LEVELS", (0.41,))
+    monkeypatch.setattr(encoding_leak, "LEVELS", (0.41,))
     (tmp_path / "bench.yaml").write_text(BENCHMARK)
 
 
@@ -54,18 +54,20 @@ def failure(capsys, method, *more):
     return captured.err
 
 
-def test_a_leak_is_told_with_what_to_do(capsys):
-    assert probe("sharp", steps=100) == 0
+@pytest.mark.trains
+def test_a_leak_is_reported_with_what_to_do(capsys, training_seed):
+    assert probe("sharp", "--seed", str(training_seed), steps=200) == 0
     captured = capsys.readouterr()
     title, header, row, sentence = captured.out.splitlines()
     assert title == (
-        "sharp on shapes: gan/patchgan under gan/non_saturating, encoding one_hot, with condition, 100 steps, seed 0"
+        "sharp on shapes: gan/patchgan under gan/non_saturating, encoding one_hot, with condition, 200 steps, seed "
+        f"{training_seed}"
     )
     assert header.split() == ["PREDICTIONS", "CONFIDENCE", "DIFFERENCE", "ACCURACY", "VERDICT"]
     assert row.split()[:2] == ["made", "0.41"]
     assert row.endswith("strong leak")
     assert sentence.startswith(
-        "Set adversarial.encoding to straight_through or confidence_matched: as it is, the critic"
+        "Set adversarial.encoding to straight_through or confidence_matched: with the present encoding the"
     )
     assert captured.err == ""
 
@@ -74,7 +76,7 @@ def test_a_clean_encoding_needs_nothing(capsys):
     assert probe("clean") == 0
     *_, row, sentence = capsys.readouterr().out.splitlines()
     assert row.split() == ["made", "0.41", "0.0000", "0.500", "±", "0.000", "clean"]
-    assert sentence.startswith("Nothing to do: where predictions are right, real and fake are equal")
+    assert sentence.startswith("Nothing to do: where predictions are correct, real and fake are equal")
 
 
 def test_json_holds_the_recipe_and_the_findings(capsys):
@@ -101,7 +103,7 @@ def test_a_finished_cell_of_the_twin_is_probed_too(recorded_cell, capsys):
 
 def test_a_cell_of_another_method_is_refused(recorded_cell, capsys):
     error = failure(capsys, "against-other", "--cell", str(recorded_cell))
-    assert "it is a cell of 'fcn'; the probe takes one of 'against-other' or 'other'" in error
+    assert "it is a cell of method 'fcn'; give a cell of 'against-other' or 'other'" in error
 
 
 def test_an_unknown_cell_is_an_error(capsys):
@@ -113,7 +115,7 @@ def test_an_unknown_method_is_an_error_with_the_nearest(capsys):
     assert "Did you mean 'sharp'?" in error
 
 
-def test_a_method_without_a_critic_is_an_error(capsys):
+def test_a_method_without_a_discriminator_is_an_error(capsys):
     assert failure(capsys, "fcn").startswith(
         "error: method 'fcn' has no adversarial loss, so it has no discriminator to probe"
     )
@@ -126,7 +128,7 @@ def test_a_generator_of_images_is_refused_with_the_reason(capsys):
 
 def test_an_unknown_dataset_is_an_error_with_the_nearest(capsys):
     assert failure(capsys, "clean", "--dataset", "street") == (
-        "error: --dataset street: there is shapes, streets. Did you mean 'streets'?\n"
+        "error: --dataset street: the benchmark has no such dataset; it has shapes, streets. Did you mean 'streets'?\n"
     )
 
 
@@ -139,19 +141,19 @@ def test_an_unknown_device_is_an_error(capsys):
     assert "unknown device 'tpu'" in capsys.readouterr().err
 
 
-def test_a_critic_that_has_not_found_a_difference_yet_is_to_be_trained_longer():
+def test_a_discriminator_at_chance_between_different_fields_should_train_longer():
     at_chance = [Finding("made", 0.99, 0.1, 0.5, 0.0)]
     sentence = advice("image -> labels", Adversarial(use="gan/hinge", encoding="one_hot"), at_chance)
-    assert sentence.startswith("The critic is at chance, but real and fake differ; train it longer (--steps)")
+    assert sentence.startswith("The discriminator is at chance, but real and fake differ; train it longer (--steps)")
 
 
-def test_a_critic_without_accuracy_is_told_why():
+def test_advice_says_why_there_is_no_accuracy():
     undefined = [Finding("made", 0.6, 0.1), Finding("made", 1.0, 0.0)]
     sentence = advice("image -> labels", Adversarial(use="gan/segan_l1", encoding="one_hot"), undefined)
     assert "gan/segan_l1 compares features and never scores real against fake, so there is no accuracy" in sentence
 
 
-def test_colours_are_told_to_become_labels():
+def test_advice_for_colours_is_to_map_to_labels():
     leaking = [Finding("made", 0.6, 0.1, 1.0, 0.0)]
     sentence = advice("image -> image", Adversarial(use="gan/hinge"), leaking)
     assert sentence.startswith("Let the generator map image -> labels, with the encoding straight_through")
