@@ -27,18 +27,10 @@ if TYPE_CHECKING:
 
 
 SOME_FAILED = 1
-
-
 INTERRUPTED = 130
-
-
 SIZE = re.compile(r"([1-9][0-9]*)[x×]([1-9][0-9]*)")
-
-
 # By how much a measurement may take longer than it should, as in a benchmark's own default.
 PATIENCE = 4
-
-
 LOADING_LEFT_OUT = (
     "Reading and decoding images was not timed: with --size nothing is read; without it, that is a stage of its own."
 )
@@ -52,10 +44,10 @@ class Precision(StrEnum):
     FP16 = "fp16"
 
 
-class Subject(NamedTuple):
-    """On what methods are timed: a dataset's classes and channels, and images of a height and width.
+class TimedData(NamedTuple):
+    """The data that methods are timed on: a dataset's classes and channels, and images of a height and width.
 
-    `reads` tells whether its images are read and decoded; `fingerprint` is only taken if so.
+    `reads` is whether its images are read and decoded; `fingerprint` is only taken if so.
     """
 
     use: DatasetUse
@@ -103,7 +95,7 @@ def time_methods(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the JSON to this file as well.")] = None,
     json: Json = False,
 ) -> None:
-    """Time methods in turn, untrained: images a second of each stage, latency, best batch, and ratios with intervals.
+    """Time untrained methods interleaved: images a second of each stage, latency, best batch, ratios with intervals.
 
     Nothing but classes, channels and the size of images counts. Where the data of D is not at hand,
     `--dataset data/shapes --option classes=11 --size 360x480` does as well.
@@ -112,7 +104,7 @@ def time_methods(
     from segbench.config.protocol import Budget, Timing, TrainingProtocol
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
-    from segbench.report.speed_test import read_speeds
+    from segbench.report.speed_test import as_text, read_speeds
 
     registry = load_registry()
     protocol = TrainingProtocol(
@@ -130,12 +122,12 @@ def time_methods(
     given = label_arguments([read_method_argument(text, registry, protocol) for text in methods])
     former = None if against is None else (against, read_speeds(against))
     asked = None if size is None else parse_size(size)
-    subject = open_subject(registry.find("dataset", dataset), root, parse_options(option or []), asked)
+    data = open_data(registry.find("dataset", dataset), root, parse_options(option or []), asked)
     if output is not None:
         check_can_be_written(output)
-    found = measure(given, subject, protocol, registry, device, former)
+    found = measure(given, data, protocol, registry, device, former)
     text = found.model_dump_json(indent=2)
-    typer.echo(text if json else _as_text(found))
+    typer.echo(text if json else as_text(found))
     if output is not None:
         write(output, f"{text}\n")
     if found.failures:
@@ -156,7 +148,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def open_subject(offer: Offer, root: str | None, options: Mapping[str, Any], size: tuple[int, int] | None) -> Subject:
+def open_data(offer: Offer, root: str | None, options: Mapping[str, Any], size: tuple[int, int] | None) -> TimedData:
     """Open a dataset, and decode its evaluated split where no size is given; DataError if it is not at hand."""
 
     from segbench.config.recipe import DatasetUse
@@ -178,29 +170,29 @@ def open_subject(offer: Offer, root: str | None, options: Mapping[str, Any], siz
         use = DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=absolute)
         split = next(split for split in ("test", "val", "train") if split in dataset.splits)
         if size is not None:
-            return Subject(use, dataset, split, "not taken", size, reads=False)
-        return _decoded(offer, use, dataset, split)
+            return TimedData(use, dataset, split, "not taken", size, reads=False)
+        return _decode(offer, use, dataset, split)
 
 
-def _decoded(offer: Offer, use: DatasetUse, dataset: Dataset, split: str) -> Subject:
+def _decode(offer: Offer, use: DatasetUse, dataset: Dataset, split: str) -> TimedData:
     from segbench.engine.data.cache import pack
     from segbench.engine.data.dataset import common_size
     from segbench.plan.key import cache_key, fingerprint, required_versions, source_hash
 
     content = fingerprint(dataset)
     packed = pack(dataset, split, cache_key(use, content, source_hash(offer), required_versions(offer)))
-    return Subject(use, dataset, split, content, common_size(packed), reads=True)
+    return TimedData(use, dataset, split, content, common_size(packed), reads=True)
 
 
 def measure(
     given: Mapping[str, MethodArgument],
-    subject: Subject,
+    data: TimedData,
     protocol: TrainingProtocol,
     registry: Registry,
     device: str,
     former: tuple[Path, Speeds] | None,
 ) -> Speeds:
-    """Time methods and return all that there is to tell.
+    """Time methods and return the result.
 
     Raises RecordError before anything is timed if the former run was taken under other conditions.
     """
@@ -213,45 +205,45 @@ def measure(
     def accept(found: Mapping[str, Any]) -> None:
         environment.update(found)
         if former is not None:
-            check_same_conditions(former[1].conditions, conditions(subject, protocol, found), former[0])
+            check_same_conditions(former[1].conditions, conditions(data, protocol, found), former[0])
 
-    cells = cells_of(given, subject, protocol, registry)
-    size = None if subject.reads else subject.size
+    cells = cells_of(given, data, protocol, registry)
+    size = None if data.reads else data.size
     timed = time_untrained(cells, device=device, size=size, listener=PlainProgress(sys.stderr), accept=accept)
     if timed is None:
         typer.echo("stopped; incomplete measurements are not reported", err=True)
         raise typer.Exit(INTERRUPTED)
-    found = told(timed, given, subject, protocol, environment)
+    found = build_speeds(timed, given, data, protocol, environment)
     return found if former is None else found.model_copy(update={"against": side_by_side(former[1], found)})
 
 
 def cells_of(
-    given: Mapping[str, MethodArgument], subject: Subject, protocol: TrainingProtocol, registry: Registry
+    given: Mapping[str, MethodArgument], data: TimedData, protocol: TrainingProtocol, registry: Registry
 ) -> tuple[Cell, ...]:
     """Return a cell for each method, all under one protocol."""
     from segbench.config.recipe import Benchmark
     from segbench.plan.plan import plan_cells
 
-    here = protocol.model_copy(update={"crop": subject.size, "evaluate": subject.split})
+    here = protocol.model_copy(update={"crop": data.size, "evaluate": data.split})
     benchmark = Benchmark(
         name="time",
         source="the command line",
-        datasets={subject.use.use: subject.use},
+        datasets={data.use.use: data.use},
         seeds=(0,),
         methods={label: one.method(label, here) for label, one in given.items()},
     )
-    fingerprints = {subject.use.use: subject.fingerprint}
+    fingerprints = {data.use.use: data.fingerprint}
     return plan_cells(benchmark, registry, fingerprints, threads=protocol.threads or 1)
 
 
-def conditions(subject: Subject, protocol: TrainingProtocol, environment: Mapping[str, Any]) -> SpeedConditions:
+def conditions(data: TimedData, protocol: TrainingProtocol, environment: Mapping[str, Any]) -> SpeedConditions:
     """Return what the speeds depend on beside the methods."""
     from segbench.report.speed_test import SpeedConditions
 
     return SpeedConditions(
-        classes=len(subject.dataset.classes),
-        channels=subject.dataset.channels,
-        size=subject.size,
+        classes=len(data.dataset.classes),
+        channels=data.dataset.channels,
+        size=data.size,
         device=str(environment["device"]).partition(":")[0],
         device_name=environment["device_name"],
         precision=protocol.precision,
@@ -262,10 +254,10 @@ def conditions(subject: Subject, protocol: TrainingProtocol, environment: Mappin
     )
 
 
-def told(
+def build_speeds(
     timed: Timed,
     given: Mapping[str, MethodArgument],
-    subject: Subject,
+    data: TimedData,
     protocol: TrainingProtocol,
     environment: Mapping[str, Any],
 ) -> Speeds:
@@ -279,8 +271,8 @@ def told(
         segbench=environment["segbench"],
         torch=environment["torch"],
         started=environment["started"],
-        dataset=subject.use.use,
-        conditions=conditions(subject, protocol, environment),
+        dataset=data.use.use,
+        conditions=conditions(data, protocol, environment),
         budget=SpeedBudget(**protocol.timing.model_dump(include=set(SpeedBudget.model_fields))),
         methods=[
             timed_method(one, methods[0], given[one.method].generator, results[one.method].inference_peak_bytes)
@@ -288,7 +280,7 @@ def told(
         ],
         failures={label: failure.cause for label, failure in timed.failures.items()},
         warnings=timing_warnings(methods),
-        remarks=[*([] if subject.reads else [LOADING_LEFT_OUT]), *_disregarded(given)],
+        remarks=[*([] if data.reads else [LOADING_LEFT_OUT]), *_disregarded(given)],
     )
 
 
@@ -299,9 +291,3 @@ def _disregarded(given: Mapping[str, MethodArgument]) -> list[str]:
         for label, one in given.items()
         if one.disregarded
     ]
-
-
-def _as_text(found: Speeds) -> str:
-    from segbench.report.speed_test import as_text
-
-    return as_text(found)

@@ -1,7 +1,4 @@
-"""What `segbench time` shows: speeds by batch size, under which conditions, and beside a former run.
-
-The JSON that `segbench time` writes, so that a later run can be laid beside it.
-"""
+"""The result of `segbench time`: its JSON, its tables, and the comparison with the JSON of a former run."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from segbench.report.ranking.timings import (
     state_text,
     steady_text,
 )
-from segbench.store.record import Inference, Part, Stage, SweepPoint, Timing
+from segbench.store.record import Inference, Part, Stage, StageInFiles, SweepPoint, Timing
 
 from .numbers import MISSING, Column, Table, significant, table
 
@@ -35,9 +32,131 @@ if TYPE_CHECKING:
     from segbench.config.recipe import ComponentUse
 
 
+Bounds = tuple[float, float]
+SPEEDS_SCHEMA = 1
+
+
+class SpeedRatio(Part):
+    """How many times as fast a method is as the first one, paired round by round, with its 95 % interval."""
+
+    estimate: float
+    interval: Bounds
+
+
+class Speed(Inference):
+    """A row of timing with the 95 % interval of its images a second and its ratio to the first method's."""
+
+    interval: Bounds | None = None
+    ratio: SpeedRatio | None = None
+
+
+class TimedMethod(Part):
+    """One method: how it was given, the generator that was built, its speeds, and how they were taken."""
+
+    method: str
+    generator: dict[str, Any]
+    inference: list[Speed]
+    timing: Timing
+    best_batch: SweepPoint | None
+    inference_peak_bytes: int | None
+
+
+class SpeedConditions(Part):
+    """What speeds depend on beside the method; runs that differ in it are not compared."""
+
+    classes: int
+    channels: int
+    size: tuple[int, int]
+    device: str
+    device_name: str
+    precision: str
+    tf32: bool
+    channels_last: bool
+    compile: bool
+    threads: int
+
+
+class SpeedBudget(Part):
+    """How long each stage is timed at each batch size: so many iterations and seconds, but never longer than that."""
+
+    iterations: int
+    seconds: float
+    max_seconds: float
+
+
+class SideBySide(Part):
+    """One speed of a former run and of this one; do their intervals overlap? None where one of them has none."""
+
+    method: str
+    stage: StageInFiles
+    batch: int
+    then: float
+    then_interval: Bounds | None
+    now: float
+    now_interval: Bounds | None
+    overlap: bool | None
+    then_ratio: SpeedRatio | None
+    now_ratio: SpeedRatio | None
+    ratio_overlap: bool | None
+
+
+class Speeds(Part):
+    """The result of one run of `segbench time`.
+
+    `failures` gives the cause for methods that could not be timed, `remarks` what was left out and why, `against` this
+    run beside a former one, if it was asked for.
+    """
+
+    schema_: int = SPEEDS_SCHEMA
+    segbench: str
+    torch: str
+    started: str
+    dataset: str
+    conditions: SpeedConditions
+    budget: SpeedBudget
+    methods: list[TimedMethod]
+    failures: dict[str, str]
+    warnings: list[str]
+    remarks: list[str]
+    against: list[SideBySide] | None = None
+
+    model_config = Part.model_config | {
+        "alias_generator": lambda field: field.removesuffix("_"),
+        "validate_by_name": True,
+        "serialize_by_alias": True,
+    }
+
+
+def read_speeds(path: Path) -> Speeds:
+    """Read what `segbench time -o FILE` wrote; RecordError if it is not that."""
+    from pydantic import ValidationError
+
+    try:
+        return Speeds.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"--against {path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "its content"
+        raise RecordError(
+            f"--against {path}: it is not what `segbench time -o FILE` writes: {where}: {first['msg']}"
+        ) from error
+
+
+def check_same_conditions(former: SpeedConditions, now: SpeedConditions, path: Path) -> None:
+    """Raise RecordError naming what differs between the conditions of a former run and of this one."""
+    before, after = former.model_dump(), now.model_dump()
+    differing = [f"{name} ({before[name]} then, {after[name]} now)" for name in after if before[name] != after[name]]
+    if differing:
+        raise RecordError(
+            f"--against {path}: it was timed under other conditions: {', '.join(differing)}; speeds under different "
+            "conditions are not comparable"
+        )
+
+
 def timed_method(one: MethodSpeed, first: MethodSpeed, generator: ComponentUse, peak_bytes: int | None) -> TimedMethod:
-    """Return a rival with the intervals of its speeds and their ratios to the first one's."""
-    assert one.timing is not None, "a rival of this session says how it was timed"
+    """Return a method with the intervals of its speeds and their ratios to the first one's."""
+    assert one.timing is not None, "a method of this session has its timing"
     return TimedMethod(
         method=one.method,
         generator=generator.model_dump(mode="json"),
@@ -57,6 +176,43 @@ def side_by_side(then: Speeds, now: Speeds) -> list[SideBySide]:
         for row in one.inference
         if (key := (one.method, row.stage, row.batch)) in former
     ]
+
+
+def _speed(row: Inference, one: MethodSpeed, first: MethodSpeed) -> Speed:
+    ratio = None if one is first else speed_ratio(one, first, row.stage, row.batch)
+    found = None if ratio is None else SpeedRatio(estimate=ratio.estimate, interval=ratio.interval)
+    return Speed(**dict(row), interval=speed_interval(row), ratio=found)
+
+
+def _beside(method: str, then: Speed, now: Speed) -> SideBySide:
+    return SideBySide(
+        method=method,
+        stage=now.stage,
+        batch=now.batch,
+        then=then.images_per_second,
+        then_interval=then.interval,
+        now=now.images_per_second,
+        now_interval=now.interval,
+        overlap=_overlap(then.interval, now.interval),
+        then_ratio=then.ratio,
+        now_ratio=now.ratio,
+        ratio_overlap=_overlap(_bounds(then.ratio), _bounds(now.ratio)),
+    )
+
+
+def _overlap(one: Bounds | None, other: Bounds | None) -> bool | None:
+    """Tell whether two intervals have a point in common; None where one of them is missing.
+
+    >>> _overlap((1, 2), (2, 3)), _overlap((1, 2), (2.5, 3)), _overlap(None, (1, 2))
+    (True, False, None)
+    """
+    if one is None or other is None:
+        return None
+    return one[0] <= other[1] and other[0] <= one[1]
+
+
+def _bounds(ratio: SpeedRatio | None) -> Bounds | None:
+    return None if ratio is None else ratio.interval
 
 
 def speed_table(methods: Sequence[MethodSpeed], batch: int) -> Table:
@@ -104,49 +260,12 @@ def _times_as_fast(one: MethodSpeed, first: MethodSpeed, batch: int) -> str:
     return ratio_text(speed_ratio(one, first, "forward", batch))
 
 
-def _speed(row: Inference, one: MethodSpeed, first: MethodSpeed) -> Speed:
-    ratio = None if one is first else speed_ratio(one, first, row.stage, row.batch)
-    found = None if ratio is None else SpeedRatio(estimate=ratio.estimate, interval=ratio.interval)
-    return Speed(**dict(row), interval=speed_interval(row), ratio=found)
-
-
-def _beside(method: str, then: Speed, now: Speed) -> SideBySide:
-    return SideBySide(
-        method=method,
-        stage=now.stage,
-        batch=now.batch,
-        then=then.images_per_second,
-        then_interval=then.interval,
-        now=now.images_per_second,
-        now_interval=now.interval,
-        overlap=_overlap(then.interval, now.interval),
-        then_ratio=then.ratio,
-        now_ratio=now.ratio,
-        ratio_overlap=_overlap(_bounds(then.ratio), _bounds(now.ratio)),
-    )
-
-
-def _overlap(one: Bounds | None, other: Bounds | None) -> bool | None:
-    """Tell whether two intervals have a point in common; None where one of them is missing.
-
-    >>> _overlap((1, 2), (2, 3)), _overlap((1, 2), (2.5, 3)), _overlap(None, (1, 2))
-    (True, False, None)
-    """
-    if one is None or other is None:
-        return None
-    return one[0] <= other[1] and other[0] <= one[1]
-
-
-def _bounds(ratio: SpeedRatio | None) -> Bounds | None:
-    return None if ratio is None else ratio.interval
-
-
 def _heading(speeds: Speeds) -> list[str]:
     timings = [one.timing for one in speeds.methods]
     budget = speeds.budget
     reduced = any(row.budget == "reduced" for one in speeds.methods for row in one.inference)
     lines = [
-        f"{len(timings)} method{'s' * (len(timings) != 1)} timed in turn, as for {speeds.dataset} "
+        f"{len(timings)} method{'s' * (len(timings) != 1)} timed in one session, as for {speeds.dataset} "
         f"({speeds.conditions.classes} classes, {speeds.conditions.channels} channels), untrained",
         _conditions_text(speeds.conditions),
         f"each stage: {budget.iterations} iterations and {budget.seconds:g} s, at most {budget.max_seconds:g} s"
@@ -211,127 +330,3 @@ def _yes_or_no(answer: bool | None) -> str:
 def _nothing_beside(speeds: Speeds) -> list[str]:
     """Say that no method of the former run is in this one."""
     return ["the former run has none of these methods at these batch sizes"] if speeds.against == [] else []
-
-
-Bounds = tuple[float, float]
-
-
-SPEEDS_SCHEMA = 1
-
-
-class SpeedRatio(Part):
-    """How many times as fast a method is as the first one, paired round by round, with its 95 % interval."""
-
-    estimate: float
-    interval: Bounds
-
-
-class Speed(Inference):
-    """A row of timing with the 95 % interval of its images a second and its ratio to the first method's."""
-
-    interval: Bounds | None = None
-    ratio: SpeedRatio | None = None
-
-
-class TimedMethod(Part):
-    """One rival: how it was given, the generator that was built, its speeds, and how they were taken."""
-
-    method: str
-    generator: dict[str, Any]
-    inference: list[Speed]
-    timing: Timing
-    best_batch: SweepPoint | None
-    inference_peak_bytes: int | None
-
-
-class SpeedConditions(Part):
-    """What speeds depend on beside the method; runs that differ in it are not laid beside each other."""
-
-    classes: int
-    channels: int
-    size: tuple[int, int]
-    device: str
-    device_name: str
-    precision: str
-    tf32: bool
-    channels_last: bool
-    compile: bool
-    threads: int
-
-
-class SpeedBudget(Part):
-    """How long each stage is timed at each batch size: so many iterations and seconds, but never longer than that."""
-
-    iterations: int
-    seconds: float
-    max_seconds: float
-
-
-class SideBySide(Part):
-    """One speed of a former run and of this one; do their intervals overlap? None where one of them has none."""
-
-    method: str
-    stage: Stage
-    batch: int
-    then: float
-    then_interval: Bounds | None
-    now: float
-    now_interval: Bounds | None
-    overlap: bool | None
-    then_ratio: SpeedRatio | None
-    now_ratio: SpeedRatio | None
-    ratio_overlap: bool | None
-
-
-class Speeds(Part):
-    """All that one run of `segbench time` has to tell.
-
-    `failures` gives the cause for methods that could not be timed, `remarks` what was left out and why, `against` this
-    run beside a former one, if it was asked for.
-    """
-
-    schema_: int = SPEEDS_SCHEMA
-    segbench: str
-    torch: str
-    started: str
-    dataset: str
-    conditions: SpeedConditions
-    budget: SpeedBudget
-    methods: list[TimedMethod]
-    failures: dict[str, str]
-    warnings: list[str]
-    remarks: list[str]
-    against: list[SideBySide] | None = None
-
-    model_config = Part.model_config | {
-        "alias_generator": lambda field: field.removesuffix("_"),
-        "validate_by_name": True,
-        "serialize_by_alias": True,
-    }
-
-
-def read_speeds(path: Path) -> Speeds:
-    """Read what `segbench time -o FILE` wrote; RecordError if it is not that."""
-    from pydantic import ValidationError
-
-    try:
-        return Speeds.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RecordError(f"--against {path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its content"
-        raise RecordError(
-            f"--against {path}: it is not what `segbench time -o FILE` writes: {where}: {first['msg']}"
-        ) from error
-
-
-def check_same_conditions(former: SpeedConditions, now: SpeedConditions, path: Path) -> None:
-    """Raise RecordError naming what differs between the conditions of a former run and of this one."""
-    before, after = former.model_dump(), now.model_dump()
-    differing = [f"{name} ({before[name]} then, {after[name]} now)" for name in after if before[name] != after[name]]
-    if differing:
-        raise RecordError(
-            f"--against {path}: it was timed under other conditions: {', '.join(differing)}; speeds under different "
-            "conditions are not comparable"
-        )

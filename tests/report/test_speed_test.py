@@ -6,6 +6,7 @@ import pytest
 
 from segbench.errors import RecordError
 from segbench.report.speed_test import (
+    SideBySide,
     Speed,
     SpeedBudget,
     SpeedConditions,
@@ -89,6 +90,28 @@ def test_the_names_in_the_file_are_stable(file):
     assert speed.keys() == {
         *("stage", "batch", "size", "images_per_second", "latency_ms", "budget", "blocks", "interval", "ratio"),
     }
+
+
+def test_the_stage_argmax_is_called_labels_in_the_file(file):
+    beside = SideBySide(
+        method="smp/unet",
+        stage="argmax",
+        batch=1,
+        then=1.0,
+        then_interval=None,
+        now=1.0,
+        now_interval=None,
+        overlap=None,
+        then_ratio=None,
+        now_ratio=None,
+        ratio_overlap=None,
+    )
+    method = SPEEDS.methods[0].model_copy(update={"inference": [SPEED.model_copy(update={"stage": "argmax"})]})
+    speeds = SPEEDS.model_copy(update={"methods": [method], "against": [beside]})
+    file.write_text(speeds.model_dump_json())
+    content = json.loads(file.read_text())
+    assert (content["methods"][0]["inference"][0]["stage"], content["against"][0]["stage"]) == ("labels", "labels")
+    assert read_speeds(file) == speeds
 
 
 def test_what_is_no_such_file_is_refused(file, tmp_path):

@@ -182,7 +182,7 @@ def test_the_text_holds_a_table_for_each_batch_and_what_is_to_be_known():
         speeds(first, timed("fcn", row(FCN), steady=False), remarks=["Left out."], failures={"big": "no memory"})
     )
     lines = text.splitlines()
-    assert lines[0] == "2 methods timed in turn, as for data/shapes (4 classes, 3 channels), untrained"
+    assert lines[0] == "2 methods timed in one session, as for data/shapes (4 classes, 3 channels), untrained"
     assert lines[1] == "cpu: AMD EPYC 9554 · fp32 · 32×48 · 2 threads · not compiled"
     assert lines[2] == "each stage: 200 iterations and 30 s, at most 120 s"
     assert lines[3:5] == ["before: load 0.10", "after:  load 0.10"]
