@@ -5,7 +5,7 @@ import pytest
 from .conftest import read_json, row_of
 
 
-def test_a_row_scores_are_fractions_over_seeds(two_rankings):
+def test_scores_are_fractions_over_seeds(two_rankings):
     unet = next(row for row in read_json(two_rankings)["rows"] if row["method"] == "unet")
     assert unet["seeds"] == [0, 1]
     assert unet["scores"]["miou"] == {"mean": pytest.approx(0.71), "sd": pytest.approx(0.0002**0.5), "n": 2}
@@ -14,7 +14,7 @@ def test_a_row_scores_are_fractions_over_seeds(two_rankings):
     assert [timing["batch"] for timing in unet["inference"]] == [1, 8]
 
 
-def test_a_row_missing_numbers_are_null(two_rankings):
+def test_missing_numbers_are_null(two_rankings):
     mmseg = next(row for row in read_json(two_rankings)["rows"] if row["method"] == "mmseg")
     assert mmseg["conditions"] is None
     assert mmseg["scores"]["miou"]["sd"] is None
@@ -33,7 +33,7 @@ def test_a_row_tells_the_difference_to_the_twin_of_the_seeds_in_common(critics):
     assert row_of(critics, "unet")["against_twin"] is None
 
 
-def test_a_row_tells_how_the_game_ended_and_why(critics):
+def test_a_row_tells_how_adversarial_training_ended_and_why(critics):
     health = row_of(critics, "unet+critic")["health"]
     assert health["verdicts"] == {"healthy": 2, "saturated": 1}
     assert health["seeds"][1] == {"seed": 1, "verdict": "saturated", "reason": "it is saturated"}
@@ -42,7 +42,7 @@ def test_a_row_tells_how_the_game_ended_and_why(critics):
     assert row_of(critics, "unet")["health"] is None
 
 
-def test_a_row_tells_what_was_generated_and_what_refined(critics):
+def test_a_row_tells_what_was_generated_and_what_was_refined(critics):
     generation = row_of(critics, "dcgan")["generation"]
     assert (generation["features"], generation["kid"]["mean"], generation["nearest"]["mean"]) == (
         "resnet18",
