@@ -1,14 +1,17 @@
-"""Leaderboards made up, with a known truth: scores of methods move with seeds, with images, and with both together."""
+"""Simulated leaderboards of a known truth: scores of methods move with seeds, with images, and with both together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from segbench.stats.evidence import Evidence
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # What a union has beyond the pixels of the truth, on the average image.
 EXCESS = 0.1
@@ -42,6 +45,14 @@ class Leaderboard(NamedTuple):
 
     evidence: Evidence
     truth: np.ndarray
+
+
+def evidence_of(hits: ArrayLike, whole: ArrayLike, clusters: tuple[str, ...] | None = None) -> Evidence:
+    """Return the evidence of arrays (methods, seeds, images, classes); the methods are called a, b, c and so on."""
+    hits, whole = np.asarray(hits, dtype=np.int64), np.asarray(whole, dtype=np.int64)
+    methods, seeds, images, _ = hits.shape
+    names = tuple("abcdefgh"[:methods])
+    return Evidence(names, tuple(range(seeds)), tuple(f"{i:03}" for i in range(images)), hits, whole, clusters)
 
 
 def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:

@@ -11,20 +11,11 @@ from scipy import stats
 from segbench.errors import StatisticsError
 from segbench.stats import bootstrap
 from segbench.stats.bootstrap import Resampling, by_cluster, crossed_draws, resample, score
-from segbench.stats.evidence import Evidence
 
-from .leaderboards import World, leaderboard
-
-
-def evidence(hits, whole, clusters=None):
-    """Return the evidence of arrays (methods, seeds, images, classes)."""
-    hits, whole = np.asarray(hits, dtype=np.int64), np.asarray(whole, dtype=np.int64)
-    methods, seeds, images, _ = hits.shape
-    names = tuple("abcdefgh"[:methods])
-    return Evidence(names, tuple(range(seeds)), tuple(f"{i:03}" for i in range(images)), hits, whole, clusters)
+from .leaderboards import World, evidence_of, leaderboard
 
 
-def made(**world):
+def simulate(**world):
     return leaderboard(
         World(**{"images": 12, "seeds": 3, "gains": (0.0,) * 3} | world), np.random.default_rng(0)
     ).evidence
@@ -42,14 +33,14 @@ def plainly(found, images, seeds):
     return means
 
 
-def counted(drawn, n):
+def multiplicities(drawn, n):
     return np.bincount(drawn, minlength=n)[None]
 
 
 def test_a_resample_scores_all_methods_and_seeds_on_the_images_drawn():
-    found = made()
+    found = simulate()
     images, seeds = np.array([0, 0, 3, 4, 4, 4, 7, 8, 8, 9, 11, 11]), np.array([2, 0, 2])
-    draws = score(found, Resampling(counted(images, 12), counted(seeds, 3)), 12)
+    draws = score(found, Resampling(multiplicities(images, 12), multiplicities(seeds, 3)), 12)
     assert draws.means[0] == pytest.approx(plainly(found, images, seeds))
     assert draws.observed.mean(axis=1) == pytest.approx(plainly(found, np.arange(12), np.arange(3)))
 
@@ -64,7 +55,7 @@ def test_as_many_are_drawn_as_there_are():
 
 
 def test_the_same_seed_draws_the_same_whatever_the_methods_and_the_chunks(monkeypatch):
-    found = made()
+    found = simulate()
     whole = crossed_draws(found, 100, seed=3)
     monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 2000)
     pair = crossed_draws(found.of("method 2", "method 0"), 100, seed=3)
@@ -75,7 +66,7 @@ def test_the_same_seed_draws_the_same_whatever_the_methods_and_the_chunks(monkey
 
 @given(st.permutations(range(6)), st.permutations(range(3)), st.permutations(range(3)))
 def test_the_order_of_images_seeds_and_methods_changes_nothing(images, seeds, methods):
-    found, drawn = made(images=6), resample(6, 3, 20)
+    found, drawn = simulate(images=6), resample(6, 3, 20)
     moved = replace(
         found,
         methods=tuple(found.methods[i] for i in methods),
@@ -89,7 +80,7 @@ def test_the_order_of_images_seeds_and_methods_changes_nothing(images, seeds, me
 
 
 def test_with_one_seed_the_spread_is_that_of_the_bootstrap_of_scipy():
-    found = made(seeds=1, images=30, classes=1)
+    found = simulate(seeds=1, images=30, classes=1)
     hits, whole = found.hits[0, 0, :, 0], found.whole[0, 0, :, 0]
     oracle = stats.bootstrap(
         (hits, whole),
@@ -107,19 +98,19 @@ def test_with_equal_images_the_spread_is_that_of_the_bootstrap_of_the_seeds():
     values = np.array([50, 60, 64, 80])
     hits = np.broadcast_to(values[None, :, None, None], (1, 4, 5, 1))
     oracle = stats.bootstrap((values / 100,), np.mean, n_resamples=10_000, rng=np.random.default_rng(0))
-    drawn = crossed_draws(evidence(hits, np.full(hits.shape, 100))).means[:, 0]
+    drawn = crossed_draws(evidence_of(hits, np.full(hits.shape, 100))).means[:, 0]
     assert drawn.std(ddof=1) == pytest.approx(oracle.standard_error, rel=0.03)
     assert drawn.std(ddof=1) == pytest.approx((values / 100).std() / 2, rel=0.03)  # sd with divisor n, over sqrt(n)
 
 
 def test_the_spread_of_a_mean_over_equal_images_is_the_analytic_one():
     hits = np.random.default_rng(1).integers(0, 101, (1, 1, 40, 1))
-    drawn = crossed_draws(evidence(hits, np.full(hits.shape, 100))).means[:, 0]
+    drawn = crossed_draws(evidence_of(hits, np.full(hits.shape, 100))).means[:, 0]
     assert drawn.std(ddof=1) == pytest.approx((hits / 100).std() / np.sqrt(40), rel=0.03)
 
 
 def test_images_of_a_cluster_are_drawn_together():
-    found = made(images=12, cluster=4)
+    found = simulate(images=12, cluster=4)
     grouped = by_cluster(found)
     assert grouped.images == ("0000", "0001", "0002")
     assert np.array_equal(grouped.hits[:, :, 1], found.hits[:, :, 4:8].sum(axis=2))
@@ -129,7 +120,7 @@ def test_images_of_a_cluster_are_drawn_together():
 
 
 def test_clusters_of_one_image_each_are_no_clusters():
-    found = made()
+    found = simulate()
     assert np.array_equal(
         crossed_draws(replace(found, clusters=found.images), 50).scores, crossed_draws(found, 50).scores
     )
@@ -137,19 +128,19 @@ def test_clusters_of_one_image_each_are_no_clusters():
 
 def test_a_class_counts_where_it_occurs_in_the_images_drawn():
     # Of two images the second alone holds the second class: drawn twice, the first leaves one class to be averaged.
-    found = evidence([[[[50, 0], [50, 30]]]], [[[[100, 0], [100, 100]]]])
+    found = evidence_of([[[[50, 0], [50, 30]]]], [[[[100, 0], [100, 100]]]])
     drawn = Resampling(np.array([[2, 0], [0, 2], [1, 1]]), np.ones((3, 1), dtype=np.int64))
     assert score(found, drawn, 2).means[:, 0] == pytest.approx([0.5, 0.4, 0.4])
 
 
 def test_resamples_without_anything_to_be_scored_are_left_out():
-    found = evidence([[[[50], [40], [0]]]], [[[[100], [100], [0]]]])
+    found = evidence_of([[[[50], [40], [0]]]], [[[[100], [100], [0]]]])
     drawn = Resampling(np.array([[0, 0, 3], [3, 0, 0]]), np.ones((2, 1), dtype=np.int64))
     assert score(found, drawn, 3).means[:, 0] == pytest.approx([0.5])
 
 
 def test_weights_are_what_an_image_holds_of_the_classes():
-    found = evidence([[[[0, 0], [0, 0], [0, 0]]]], [[[[10, 50], [30, 50], [0, 0]]]])
+    found = evidence_of([[[[0, 0], [0, 0], [0, 0]]]], [[[[10, 50], [30, 50], [0, 0]]]])
     draws = score(found, resample(3, 1, 5), 3)
     assert draws.weights == pytest.approx(np.array([[(0.25 + 0.5) / 2, (0.75 + 0.5) / 2]]))
 
@@ -164,10 +155,10 @@ def test_weights_are_what_an_image_holds_of_the_classes():
 )
 def test_too_few_images_are_refused(whole, message):
     with pytest.raises(StatisticsError, match=message):
-        crossed_draws(evidence(np.zeros((1, 1, len(whole), 1)), [[whole]]))
+        crossed_draws(evidence_of(np.zeros((1, 1, len(whole), 1)), [[whole]]))
 
 
 def test_a_method_without_anything_to_be_scored_is_refused():
     whole = np.array([[[[10], [10]]], [[[0], [0]]]])
     with pytest.raises(StatisticsError, match="a method has no class to be scored with one of its seeds"):
-        crossed_draws(evidence(whole // 2, whole))
+        crossed_draws(evidence_of(whole // 2, whole))

@@ -23,27 +23,17 @@ from segbench.stats.difference import (
     sign_flip_floor,
     sign_flip_p,
 )
-from segbench.stats.evidence import Evidence
 
-from .leaderboards import World, leaderboard
-
-
-def evidence(hits, whole):
-    """Return the evidence of arrays (methods, seeds, images, classes)."""
-    hits, whole = np.asarray(hits, dtype=np.int64), np.asarray(whole, dtype=np.int64)
-    methods, seeds, images, _ = hits.shape
-    return Evidence(
-        tuple("abcdefgh"[:methods]), tuple(range(seeds)), tuple(f"{i:03}" for i in range(images)), hits, whole
-    )
+from .leaderboards import World, evidence_of, leaderboard
 
 
 def by_seed(*scores, images=4):
     """Return the evidence of methods with these scores by seed, the same on every image."""
     hits = np.rint(1000 * np.array(scores))[:, :, None, None].repeat(images, axis=2)
-    return evidence(hits, np.full(hits.shape, 1000))
+    return evidence_of(hits, np.full(hits.shape, 1000))
 
 
-def made(seed=0, **world):
+def simulate(seed=0, **world):
     small = {"images": 20, "seeds": 4, "gains": (0.0, 0.02, 0.05)}
     return leaderboard(World(**small | world), np.random.default_rng(seed)).evidence
 
@@ -72,7 +62,7 @@ def test_with_equal_images_the_probability_is_the_share_of_seeds_won_with_ties_h
 
 def test_with_one_seed_the_interval_is_that_of_the_images():
     hits = np.random.default_rng(0).integers(200, 800, (2, 1, 30, 1))
-    found = difference(evidence(hits, np.full(hits.shape, 1000)), "a", "b")
+    found = difference(evidence_of(hits, np.full(hits.shape, 1000)), "a", "b")
     by_image = (hits[0, 0, :, 0] - hits[1, 0, :, 0]) / 1000
     oracle = ttest_1samp(by_image, 0)
     assert (found.seeds, found.seed_variance, found.freedom) == (1, None, 29)
@@ -82,7 +72,7 @@ def test_with_one_seed_the_interval_is_that_of_the_images():
 
 
 def test_methods_that_are_the_same_to_the_bit_do_not_differ_at_all():
-    found = made()
+    found = simulate()
     twice = replace(found, hits=found.hits[[0, 0, 2]], whole=found.whole[[0, 0, 2]])
     nothing = difference(twice, "method 0", "method 1")
     assert (nothing.estimate, nothing.standard_error, nothing.p, nothing.sign_flip_p) == (0, 0, 1, 1)
@@ -97,7 +87,7 @@ def test_a_difference_without_any_error_is_certain():
 
 @given(st.integers(0, 100))
 def test_exchanging_the_methods_changes_the_sign_alone(seed):
-    found = made(seed)
+    found = simulate(seed)
     one = difference(found, "method 1", "method 2", resamples=200)
     other = difference(found, "method 2", "method 1", resamples=200)
     assert mirrored(one) == pytest.approx((other.estimate, *other.interval(), *mirrored(other)[3:]))
@@ -109,7 +99,7 @@ def test_exchanging_the_methods_changes_the_sign_alone(seed):
 
 @given(st.integers(0, 100), st.integers(1, 300))
 def test_hits_added_in_proportion_to_both_methods_leave_their_difference(seed, added):
-    found = made(seed, area=0.0, presence=1.0)
+    found = simulate(seed, area=0.0, presence=1.0)
     whole = np.full(found.whole.shape, 20_000)
     one = difference(replace(found, whole=whole), "method 0", "method 1", resamples=100)
     other = difference(replace(found, whole=whole, hits=found.hits + added), "method 0", "method 1", resamples=100)
@@ -117,7 +107,7 @@ def test_hits_added_in_proportion_to_both_methods_leave_their_difference(seed, a
 
 
 def test_draws_made_once_give_what_each_pair_gives_by_itself():
-    found = made()
+    found = simulate()
     draws = crossed_draws(found, 300)
     assert difference_from_draws(draws, "method 2", "method 0") == difference(
         found, "method 2", "method 0", resamples=300
@@ -132,7 +122,7 @@ def test_the_interval_of_a_score_is_that_of_its_seeds_where_images_are_equal():
 
 
 def test_the_reach_of_an_interval_is_t_times_the_error():
-    found = difference(made(), "method 0", "method 1")
+    found = difference(simulate(), "method 0", "method 1")
     low, high = found.interval()
     assert high - found.estimate == pytest.approx(found.estimate - low)
     assert high - found.estimate == pytest.approx(t.ppf(0.975, found.freedom) * found.standard_error)
@@ -140,12 +130,12 @@ def test_the_reach_of_an_interval_is_t_times_the_error():
 
 @given(st.integers(0, 100))
 def test_the_interval_at_the_level_of_its_p_just_reaches_zero(seed):
-    found = difference(made(seed), "method 0", "method 2", resamples=100)
+    found = difference(simulate(seed), "method 0", "method 2", resamples=100)
     assert min(map(abs, found.interval(1 - found.p))) == pytest.approx(0, abs=1e-7)
 
 
 def test_each_class_has_the_difference_it_would_have_alone():
-    found = made()
+    found = simulate()
     classes = class_differences(found, "method 2", "method 0", resamples=300)
     alone = [difference(found.of_classes([i]), "method 2", "method 0", resamples=300) for i in range(4)]
     assert classes == alone
@@ -159,7 +149,7 @@ def test_a_class_in_a_single_image_or_cluster_has_no_difference():
     whole = np.full((2, 2, 4, 3), 100)
     hits[:, :, 1:, 1], whole[:, :, 1:, 1] = 0, 0
     hits[0, 1, :, 2], whole[0, 1, :, 2] = 0, 0
-    found = evidence(hits, whole)
+    found = evidence_of(hits, whole)
     first, single, unseen = class_differences(found, "a", "b", resamples=50)
     assert (first.estimate, first.units) == (0, 4)
     assert (single, unseen) == (None, None)
@@ -168,7 +158,7 @@ def test_a_class_in_a_single_image_or_cluster_has_no_difference():
 
 
 def test_clusters_count_as_what_was_drawn():
-    found = difference(made(images=20, cluster=5), "method 0", "method 1")
+    found = difference(simulate(images=20, cluster=5), "method 0", "method 1")
     assert (found.images, found.units) == (20, 4)
     assert found.image_freedom <= 3
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, jaccard_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, jaccard_score
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from segbench.stats.scores import (
@@ -33,25 +33,7 @@ from segbench.stats.scores import (
 )
 from segbench.store.counts import Counts
 
-IGNORE = 255
-
-
-K = 6
-
-
-def label_maps(seed):
-    """Truth with an ignored stripe and without class 4, and a prediction that is right in most pixels."""
-    generator = np.random.default_rng(seed)
-    truth = generator.integers(0, 4, (3, 20, 30))
-    prediction = np.where(generator.random(truth.shape) < 0.7, truth, generator.integers(0, 4, truth.shape))
-    prediction[0, 0, :5] = 5  # class 5 is predicted and never right
-    truth[:, 10:12] = IGNORE
-    return truth, prediction
-
-
-def count(truth, prediction, num_classes=K):
-    valid = truth != IGNORE
-    return confusion_matrix(truth[valid], prediction[valid], labels=range(num_classes)).astype(np.int64)
+from .label_maps import IGNORE, K, count, label_maps
 
 
 def counts_of(*confusions, **others):

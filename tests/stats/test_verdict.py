@@ -21,7 +21,7 @@ from segbench.stats.verdict import (
     tiers,
 )
 
-from .leaderboards import World, leaderboard
+from .leaderboards import World, evidence_of, leaderboard
 
 estimates = st.floats(-0.1, 0.1)
 
@@ -193,24 +193,24 @@ def test_the_smallest_effect_is_the_sum_of_two_quantiles():
     assert smallest_effect(found, 0.9) == pytest.approx(2 / np.sqrt(10) * (t.ppf(0.95, 9) + t.ppf(0.8, 9)))
 
 
-def settled(question, found):
+def is_decided(question, found):
     reach = found.critical((1 - question.level) / 2) * found.standard_error
     return reach < abs(question.estimate) or abs(question.estimate) + reach <= question.margin
 
 
 @given(st.floats(-0.05, 0.05), st.floats(0, 0.02), st.integers(2, 8), st.floats(0, 0.02), st.floats(0, 0.02))
-def test_the_seeds_needed_are_the_first_that_settle_it(estimate, margin, seeds, seed_error, image_error):
+def test_the_seeds_needed_are_the_first_that_decide_it(estimate, margin, seeds, seed_error, image_error):
     question = Question(estimate, margin, 0.95)
     found = Components(seeds, 30, seed_error**2, image_error**2, 0.0)
     needed = seeds_needed(question, found)
     if needed is None:
-        assert not settled(question, found.with_seeds(100))
+        assert not is_decided(question, found.with_seeds(100))
     else:
-        assert settled(question, found.with_seeds(needed))
-        assert needed == seeds or not settled(question, found.with_seeds(needed - 1))
+        assert is_decided(question, found.with_seeds(needed))
+        assert needed == seeds or not is_decided(question, found.with_seeds(needed - 1))
 
 
-def test_where_images_alone_hide_a_difference_no_number_of_seeds_settles_it():
+def test_where_images_alone_hide_a_difference_no_number_of_seeds_decides_it():
     assert seeds_needed(Question(0.01, 0.005, 0.95), Components(3, 50, 1e-4, 1e-4, 0.0)) is None
 
 
@@ -230,7 +230,7 @@ def ranked(**means):
 
 
 def test_a_method_that_is_worse_than_the_first_of_a_tier_starts_the_next():
-    # With four seeds and six pairs, differences of .4 are told apart and those of .01 are not.
+    # With four seeds and six pairs, differences of .4 differ significantly and those of .01 do not.
     assert tiers(ranked(good=0.9, best=0.902, poor=0.5, poorer=0.498)) == {"best": 1, "good": 1, "poor": 2, "poorer": 2}
 
 
@@ -245,14 +245,14 @@ def test_a_single_method_is_the_best():
 
 def test_differences_within_the_margin_make_no_tier():
     hits = np.array([9004, 9000])[:, None, None, None].repeat(4, axis=1).repeat(3, axis=2)
-    evidence = Evidence(("a", "b"), (0, 1, 2, 3), ("a", "b", "c"), hits, np.full_like(hits, 10_000))
+    evidence = evidence_of(hits, np.full_like(hits, 10_000))
     assert tiers(evidence) == {"a": 1, "b": 1}
     assert tiers(evidence, margin=0.0) == {"a": 1, "b": 2}
 
 
 def test_one_seed_makes_no_tiers():
     hits = np.array([9000, 1000])[:, None, None, None].repeat(3, axis=2)
-    assert tiers(Evidence(("a", "b"), (0,), ("a", "b", "c"), hits, np.full_like(hits, 10_000))) == {"a": 1, "b": 1}
+    assert tiers(evidence_of(hits, np.full_like(hits, 10_000))) == {"a": 1, "b": 1}
 
 
 @given(st.permutations(range(4)), st.integers(0, 20))

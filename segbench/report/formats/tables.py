@@ -219,7 +219,9 @@ def differences(compared: Sequence[Comparison]) -> Table:
         Column("seeds /\nneeded", _seeds),
         Column("training\ntime", lambda one: times(one.time_ratio)),
     ]
-    return table(columns, compared, "Differences of mIoU")
+    number = sum(one.judgement is not None for one in compared)
+    family = f" (family of this ranking: {number} judged together at 95 %)" if number > 1 else ""
+    return table(columns, compared, f"Differences of mIoU{family}")
 
 
 def pair_text(one: Comparison) -> str:
