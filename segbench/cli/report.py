@@ -42,14 +42,14 @@ def report(
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
     from segbench.report import DATA_FORMATS, TEXT_FORMATS, load
-    from segbench.report.formats.layout import with_class_tables
+    from segbench.report.formats.layout import add_class_tables
 
     found = load(directories or [Path("results")], benchmark=benchmark)
     if format in DATA_FORMATS:
         print_or_write(DATA_FORMATS[format](found), output)
     else:
         document = _layout(format, full, explain)(found)
-        document = with_class_tables(document, found) if per_class else document
+        document = add_class_tables(document, found) if per_class else document
         print_or_write(TEXT_FORMATS[format](document), output)
     if format is ReportFormat.CSV:
         _print_what_csv_leaves_out(found)
@@ -57,17 +57,17 @@ def report(
 
 def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report], Document]:
     """Return what lays out the text that was asked for; the whole report has the explanations in it."""
-    from segbench.report.formats.first_screen import first_screen
-    from segbench.report.formats.layout import explanations, whole
+    from segbench.report.formats.first_screen import lay_out_first_screen
+    from segbench.report.formats.layout import lay_out_all, lay_out_definitions
 
     if explain and not full:
-        return explanations
-    return whole if full or format is not ReportFormat.TABLE else first_screen
+        return lay_out_definitions
+    return lay_out_all if full or format is not ReportFormat.TABLE else lay_out_first_screen
 
 
 def _print_what_csv_leaves_out(found: Report) -> None:
     """Print on stderr what has no line in the CSV."""
-    from segbench.report.formats.layout import failures
+    from segbench.report.formats.layout import list_failures
 
-    for line in [*failures(found), *(f"not read: {problem}" for problem in found.problems)]:
+    for line in [*list_failures(found), *(f"not read: {problem}" for problem in found.problems)]:
         typer.echo(f"not in the CSV: {line}", err=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from .build import build_report
 from .formats.as_csv import to_csv
 from .formats.as_json import to_json
-from .formats.first_screen import first_screen
-from .formats.layout import whole
-from .formats.text import latex, markdown, terminal
+from .formats.first_screen import lay_out_first_screen
+from .formats.layout import lay_out_all
+from .formats.text import to_latex, to_markdown, to_terminal
 from .records import read_sources
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 
 DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json}
-TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": terminal, "markdown": markdown, "latex": latex}
+TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": to_terminal, "markdown": to_markdown, "latex": to_latex}
 
 
 def render(folders: Sequence[Path], *, benchmark: str | None = None, format: Format = "table") -> str:
@@ -37,7 +37,7 @@ def render(folders: Sequence[Path], *, benchmark: str | None = None, format: For
     report = load(folders, benchmark=benchmark)
     if format in DATA_FORMATS:
         return DATA_FORMATS[format](report)
-    return TEXT_FORMATS[format](first_screen(report) if format == "table" else whole(report))
+    return TEXT_FORMATS[format](lay_out_first_screen(report) if format == "table" else lay_out_all(report))
 
 
 def load(folders: Sequence[Path], *, benchmark: str | None = None) -> Report:

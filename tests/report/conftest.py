@@ -13,7 +13,7 @@ from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, WeightedLoss
 from segbench.plan.cell import Cell
 from segbench.report import TEXT_FORMATS, load
-from segbench.report.formats.layout import whole
+from segbench.report.formats.layout import lay_out_all
 from segbench.stats.scores import iou, miou
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
@@ -237,6 +237,6 @@ def whole_text() -> Callable[..., str]:
     """Write the whole report of a folder in one of the formats for readers."""
 
     def write(folder: Path, format: str = "table") -> str:
-        return TEXT_FORMATS[format](whole(load([folder])))
+        return TEXT_FORMATS[format](lay_out_all(load([folder])))
 
     return write

@@ -77,7 +77,7 @@ EFFICIENCY = (
 )
 
 
-def definitions(report: Report) -> list[str]:
+def define_numbers(report: Report) -> list[str]:
     """Return the definitions of the numbers that the report shows, those of its scores first; empty without rows."""
     rows = [row for group in report.groups for row in group.rows]
     if not rows:

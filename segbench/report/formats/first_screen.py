@@ -13,15 +13,15 @@ from .layout import (
     NOT_COMPARABLE,
     Document,
     Section,
-    efficiency_section,
-    failures,
-    health_reasons,
-    missing_intervals,
+    explain_health,
+    explain_missing_intervals,
+    lay_out_efficiency,
+    list_failures,
+    list_unread,
+    mark_notes,
     note_lines,
-    number_notes,
-    segmenting,
-    timing_notes,
-    unread,
+    select_segmenting,
+    warn_of_timing,
 )
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ FINE = ("healthy", "unknown")
 PLACEBO = "METHOD~KIND: a placebo, which is METHOD with a discriminator that is broken on purpose."
 
 
-def first_screen(report: Report) -> Document:
+def lay_out_first_screen(report: Report) -> Document:
     """Lay out what a reader needs first; the last line says where the rest is."""
-    sections = (*map(_ranking, report.groups), *map(efficiency_section, report.efficiencies))
+    sections = (*map(_ranking, report.groups), *map(lay_out_efficiency, report.efficiencies))
     several = len(report.groups) > 1
-    closing = (*([NOT_COMPARABLE] if several else []), *unread(report), _where_the_rest_is(report))
-    return Document(sections, tuple(failures(report)), closing)
+    closing = (*([NOT_COMPARABLE] if several else []), *list_unread(report), _where_the_rest_is(report))
+    return Document(sections, tuple(list_failures(report)), closing)
 
 
 def verdict_in_words(one: Comparison) -> str:
@@ -61,7 +61,7 @@ def verdict_in_words(one: Comparison) -> str:
 
 
 def _ranking(group: Group) -> Section:
-    letters = number_notes(group.rows)
+    letters = mark_notes(group.rows)
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset} · {group.data.heading}",
         conditions=tuple(_conditions(group)),
@@ -69,10 +69,10 @@ def _ranking(group: Group) -> Section:
         notes=(
             *([PLACEBO] if any(row.placebo_of for row in group.rows) else []),
             *note_lines(letters),
-            *missing_intervals(group.rows),
-            *tables.missing_differences(group.comparisons),
-            *health_reasons(group.rows, FINE),
-            *timing_notes(group.rows),
+            *explain_missing_intervals(group.rows),
+            *tables.explain_missing_differences(group.comparisons),
+            *explain_health(group.rows, FINE),
+            *warn_of_timing(group.rows),
         ),
     )
 
@@ -86,7 +86,7 @@ def _conditions(group: Group) -> Iterable[str]:
 
 def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     batch = (group.conditions and group.conditions.batch_size) or 1
-    if predicting := segmenting(group.rows):
+    if predicting := select_segmenting(group.rows):
         speed = filled([tables.throughput(batch)], predicting)
         yield table([*tables.accuracy(predicting, letters), *speed, tables.TRAINING_SECONDS], predicting)
     if generating := [row for row in group.rows if row.features]:

@@ -10,7 +10,7 @@ from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.tuning import find_tunings, tuning_table
 
 from . import tables
-from .definitions import definitions
+from .definitions import define_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,19 +43,19 @@ class Document:
     closing: tuple[str, ...]
 
 
-def whole(report: Report) -> Document:
+def lay_out_all(report: Report) -> Document:
     """Lay out all tables and notes, the label efficiency after the rankings, and the definitions of all numbers."""
-    sections = (*map(_ranking, report.groups), *map(efficiency_section, report.efficiencies))
-    return Document(sections, tuple(failures(report)), (*definitions(report), *_provenance(report)))
+    sections = (*map(_ranking, report.groups), *map(lay_out_efficiency, report.efficiencies))
+    return Document(sections, tuple(list_failures(report)), (*define_numbers(report), *_provenance(report)))
 
 
-def explanations(report: Report) -> Document:
+def lay_out_definitions(report: Report) -> Document:
     """Lay out the definitions of the numbers that the report shows, without the numbers."""
     nothing = "There is no result yet, so there is no number to explain."
-    return Document((), (), tuple(definitions(report)) or (nothing,))
+    return Document((), (), tuple(define_numbers(report)) or (nothing,))
 
 
-def with_class_tables(document: Document, report: Report) -> Document:
+def add_class_tables(document: Document, report: Report) -> Document:
     """Add a table of the IoU of each class to the section of every ranking."""
     sections = list(document.sections)
     for place, group in enumerate(report.groups[: len(sections)]):
@@ -63,7 +63,7 @@ def with_class_tables(document: Document, report: Report) -> Document:
     return replace(document, sections=tuple(sections))
 
 
-def failures(report: Report) -> list[str]:
+def list_failures(report: Report) -> list[str]:
     """Return a line for the cells that left no result: those of one method with one reason in one line."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in report.without_result:
@@ -74,12 +74,12 @@ def failures(report: Report) -> list[str]:
     ]
 
 
-def segmenting(rows: Sequence[Row]) -> list[Row]:
+def select_segmenting(rows: Sequence[Row]) -> list[Row]:
     """Return the rows of methods that predict label maps, and so have an mIoU."""
     return [row for row in rows if not row.generates_images]
 
 
-def number_notes(rows: Sequence[Row]) -> dict[str, str]:
+def mark_notes(rows: Sequence[Row]) -> dict[str, str]:
     """Return a mark for each note of some rows, in the order in which they appear: a, b, ..., z, aa, ab."""
     notes = list(dict.fromkeys(note for row in rows for note in row.notes))
     return {note: _letter(i) for i, note in enumerate(notes)}
@@ -90,7 +90,7 @@ def note_lines(letters: dict[str, str]) -> list[str]:
     return [f"({letter}) {note}" for note, letter in letters.items()]
 
 
-def missing_intervals(rows: Sequence[Row]) -> Iterable[str]:
+def explain_missing_intervals(rows: Sequence[Row]) -> Iterable[str]:
     """Say which rows have no interval, or no tier, and why."""
     for what, name in (("interval", "interval_missing"), ("tier", "tier_missing")):
         reasons: dict[str, list[str]] = {}
@@ -100,7 +100,7 @@ def missing_intervals(rows: Sequence[Row]) -> Iterable[str]:
         yield from (f"No {what} of {', '.join(methods)}: {reason}." for reason, methods in reasons.items())
 
 
-def health_reasons(rows: Sequence[Row], fine: Sequence[str] = ("healthy",)) -> Iterable[str]:
+def explain_health(rows: Sequence[Row], fine: Sequence[str] = ("healthy",)) -> Iterable[str]:
     """Give the reason of each verdict on adversarial training that is not fine, from the first seed that has it."""
     for row in rows:
         for verdict, seeds in row.verdicts.items():
@@ -112,28 +112,28 @@ def health_reasons(rows: Sequence[Row], fine: Sequence[str] = ("healthy",)) -> I
             yield f"{row.method}, seed {seeds[0]}: {verdict}: {reason}{others if seeds[1:] else ''}"
 
 
-def timing_notes(rows: Sequence[Row]) -> Iterable[str]:
+def warn_of_timing(rows: Sequence[Row]) -> Iterable[str]:
     """Say what may have made times wrong."""
     return (f"Timing: {warning}." for warning in timing_warnings([row.speed for row in rows]))
 
 
-def unread(report: Report) -> list[str]:
+def list_unread(report: Report) -> list[str]:
     """Name the files that could not be read."""
     return [f"Not read: {problem}" for problem in report.problems]
 
 
-def efficiency_section(efficiency: Efficiency) -> Section:
+def lay_out_efficiency(efficiency: Efficiency) -> Section:
     """Lay out what methods make of a share of the labels."""
     return Section(
         title=f"{efficiency.benchmark} / {efficiency.dataset}: label efficiency",
         conditions=(efficiency.split or "unknown split",),
         tables=tuple(tables.efficiency_tables(efficiency)),
-        notes=tuple(tables.missing_exchange_rates(efficiency)),
+        notes=tuple(tables.explain_missing_rates(efficiency)),
     )
 
 
 def _ranking(group: Group) -> Section:
-    letters = number_notes(group.rows)
+    letters = mark_notes(group.rows)
     conditions = [group.data.heading]
     conditions += [f"protocol: {group.protocol}"] if group.protocol else []
     conditions += [group.conditions.heading] if group.conditions else []
@@ -143,10 +143,10 @@ def _ranking(group: Group) -> Section:
         tables=tuple(_tables(group, letters)),
         notes=(
             *note_lines(letters),
-            *missing_intervals(group.rows),
-            *tables.missing_differences(group.comparisons),
-            *health_reasons(group.rows),
-            *timing_notes(group.rows),
+            *explain_missing_intervals(group.rows),
+            *tables.explain_missing_differences(group.comparisons),
+            *explain_health(group.rows),
+            *warn_of_timing(group.rows),
             *_load_of_machine(group.rows),
         ),
     )
@@ -154,7 +154,7 @@ def _ranking(group: Group) -> Section:
 
 def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     """Return the tables of a ranking; one without rows is left out."""
-    if predicting := segmenting(group.rows):
+    if predicting := select_segmenting(group.rows):
         yield tables.results(group, predicting, letters)
         if scores := tables.quality(predicting):
             yield scores
@@ -176,7 +176,7 @@ def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
 
 
 def _with_classes(section: Section, group: Group) -> Section:
-    by_class = tables.classes(segmenting(group.rows))
+    by_class = tables.classes(select_segmenting(group.rows))
     number = max((len(row.class_scores("iou")) for row in group.rows), default=0)
     note = f"No table of classes: {number} are more than {tables.MOST_CLASSES}; JSON has them all."
     return replace(
@@ -219,7 +219,7 @@ def _provenance(report: Report) -> Iterable[str]:
         yield f"Not in the rankings: {number} auxiliary cell{'s' * (number > 1)} that serve others ({kinds})."
     yield from _software(report)
     yield f"Records: {', '.join(str(folder) for folder in report.folders)}"
-    yield from unread(report)
+    yield from list_unread(report)
 
 
 def _software(report: Report) -> Iterable[str]:

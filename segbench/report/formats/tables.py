@@ -238,7 +238,7 @@ def difference_text(one: Comparison) -> str:
     )
 
 
-def missing_differences(compared: Sequence[Comparison]) -> Iterable[str]:
+def explain_missing_differences(compared: Sequence[Comparison]) -> Iterable[str]:
     """Say which differences have no verdict, and why."""
     others = {"twin": "its twin", "claim": "the claimed other method", "placebo": "its placebo", "none": ""}
     for one in compared:
@@ -267,7 +267,7 @@ def efficiency_tables(efficiency: Efficiency) -> list[Table]:
     return [curves, table([method, twin, *rates], exchanged, "What the labels are worth, in labels of the twin")]
 
 
-def missing_exchange_rates(efficiency: Efficiency) -> Iterable[str]:
+def explain_missing_rates(efficiency: Efficiency) -> Iterable[str]:
     """Say which exchange rates are missing, and why."""
     for curve in efficiency.curves:
         reasons = dict.fromkeys(exchange.missing for exchange in curve.exchanges if exchange.missing)

@@ -43,17 +43,17 @@ class _Marks(NamedTuple):
     lines: Callable[[Sequence[str]], str]
 
 
-def terminal(document: Document) -> str:
+def to_terminal(document: Document) -> str:
     """Return plain text for a terminal."""
     return _write(document, _Marks(_terminal_section, _terminal_titled, _terminal_lines))
 
 
-def markdown(document: Document) -> str:
+def to_markdown(document: Document) -> str:
     """Return Markdown with pipe tables."""
     return _write(document, _Marks(_markdown_section, _markdown_titled, _markdown_list))
 
 
-def latex(document: Document) -> str:
+def to_latex(document: Document) -> str:
     """Return LaTeX tables that need the package booktabs."""
     text = _write(document, _Marks(_latex_section, _latex_titled, _latex_list))
     return f"% needs \\usepackage{{booktabs}}\n\n{text}"

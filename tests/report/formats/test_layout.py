@@ -4,7 +4,7 @@ import pytest
 
 from segbench.report import TEXT_FORMATS, load
 from segbench.report.build import build_report
-from segbench.report.formats.layout import failures, whole, with_class_tables
+from segbench.report.formats.layout import add_class_tables, lay_out_all, list_failures
 from segbench.report.records import Sources
 from segbench.store.record import Evaluated, PerClass, Settled
 
@@ -56,7 +56,7 @@ def test_seeds_that_share_a_verdict_are_named_together(adversarial, results, who
 
 def test_seeds_that_failed_for_one_reason_share_a_line(failed):
     cells = (failed("unet", 0), failed("unet", 2), failed("unet", 3, status="skipped"), failed("fpn", 0))
-    assert failures(build_report(Sources(cells, (), ()))) == [
+    assert list_failures(build_report(Sources(cells, (), ()))) == [
         "failed: camvid / camvid / unet / seeds 0, 2: the loss is NaN at step 17 (plugin losses)",
         "skipped: camvid / camvid / unet / seed 3: the loss is NaN at step 17 (plugin losses)",
         "failed: camvid / camvid / fpn / seed 0: the loss is NaN at step 17 (plugin losses)",
@@ -91,15 +91,15 @@ def test_a_row_trained_as_long_as_another_says_how_long(trained, adversarial, re
 def test_classes_have_a_table_where_it_is_asked_for(trained, results, format):
     evaluated = Evaluated(split="test", images=233, classes=["sky", "road", "car"])
     report = load([results(trained("unet", fields={"evaluated": evaluated}))])
-    assert "road" not in TEXT_FORMATS[format](whole(report))
-    text = TEXT_FORMATS[format](with_class_tables(whole(report), report)).replace("|", "").replace("&", "")
+    assert "road" not in TEXT_FORMATS[format](lay_out_all(report))
+    text = TEXT_FORMATS[format](add_class_tables(lay_out_all(report), report)).replace("|", "").replace("&", "")
     assert ["road", "30.00"] in [line.split()[:2] for line in text.splitlines()]
 
 
 def test_a_table_of_too_many_classes_is_left_to_json(trained, results):
     many = PerClass(iou=[0.5] * 26)
     report = load([results(trained("unet", fields={"per_class": many}))])
-    text = TEXT_FORMATS["table"](with_class_tables(whole(report), report))
+    text = TEXT_FORMATS["table"](add_class_tables(lay_out_all(report), report))
     assert "IoU by class" not in text
     assert "No table of classes: 26 are more than 25; JSON has them all." in text
 
