@@ -1,9 +1,4 @@
-"""The program `segbench`: its commands, and how an error ends it.
-
-How an error is told to the user, and the exit code it ends with.
-
-Options of the program itself: they may stand anywhere, and workers follow them through the environment.
-"""
+"""The program `segbench`: its commands, its exit codes and messages of errors, and options that every command takes."""
 
 from __future__ import annotations
 
@@ -33,6 +28,11 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
 
+HINT = "--debug shows where"
+DEBUG = "--debug"
+WITH_VALUE = (DISABLE_OPTION, plugin_files.OPTION)
+_VARIABLES = (DISABLED_VARIABLE, BY_OPTION, plugin_files.VARIABLE, plugin_files.EXPECTED)
+
 
 def add_command(function: Callable[..., None], summary: str, name: str | None = None) -> None:
     """Add a command to the program, under its function's name unless another is given."""
@@ -50,7 +50,7 @@ add_command(show.show, "Show a component and its options.")
 add_command(new.new, "Write a package for a component of your own.")
 add_command(prepare.prepare, "Download, check and decode a dataset.")
 add_command(predict.predict, "Write the label maps that a recorded cell predicts.")
-add_command(probe.probe, "Ask whether a critic can win on how labels are encoded.")
+add_command(probe.probe, "Ask whether a discriminator can win on how labels are encoded.")
 add_command(score.score, "Score and record the label maps of another tool.")
 add_command(time_command.time_methods, "Time methods without training them.", "time")
 add_command(doctor.doctor, "Look at devices, versions, folders and plugins.")
@@ -87,15 +87,15 @@ def segbench(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 2 for what a user can mend, 1 for a bug, 130 for Ctrl-C."""
+    """Run the command line and return the exit code: 2 for a mistake of the user, 1 for a bug, 130 for Ctrl-C."""
     ordered, debug = global_options_first(sys.argv[1:] if arguments is None else arguments)
-    show_where_it_crashes()
-    with environment_kept():
+    enable_crash_stacks()
+    with keep_environment():
         return run_guarded(ordered, debug)
 
 
 def run_guarded(arguments: Sequence[str], debug: bool) -> int:
-    """Run the command and return the exit code, whatever comes of it."""
+    """Run the command and return the exit code, also where an error ends it."""
     try:
         code = call(arguments, debug)
         sys.stdout.flush()
@@ -118,18 +118,15 @@ def call(arguments: Sequence[str], debug: bool) -> int:
     return 0
 
 
-def show_where_it_crashes() -> None:
-    """Have a crash in native code, such as that of a plugin, end with the place in the Python code it came from."""
+def enable_crash_stacks() -> None:
+    """Print the Python stack when native code crashes, such as that of a plugin."""
     if not faulthandler.is_enabled():
         faulthandler.enable(file=2, all_threads=False)  # by its number: sys.stderr may be no file
 
 
 def silence_stdout() -> None:
-    """Let what is still to be written go nowhere: its reader has left, and the last flush at exit would complain."""
+    """Discard further output: the reader of the pipe is gone, and the last flush at exit would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-HINT = "--debug shows where"
 
 
 def report_failure(error: Exception, debug: bool) -> int:
@@ -144,7 +141,7 @@ def report_failure(error: Exception, debug: bool) -> int:
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """Return the message for an error and its exit code: 2 where the user can mend it, 1 for a bug."""
+    """Return the message for an error and its exit code: 2 for a mistake of the user, 1 for a bug."""
     if isinstance(error, SegbenchError):
         return str(error), 2
     what = f"{type(error).__name__}: {error}"
@@ -164,11 +161,6 @@ def blamed_plugin(error: Exception) -> str | None:
     if (name := blame_for_error(error)) is None:
         return None
     return f"plugin {name!r} ({name_distributions(find_sources()[name])})"
-
-
-DEBUG = "--debug"
-WITH_VALUE = (DISABLE_OPTION, plugin_files.OPTION)
-_VARIABLES = (DISABLED_VARIABLE, BY_OPTION, plugin_files.VARIABLE, plugin_files.EXPECTED)
 
 
 def global_options_first(arguments: Sequence[str]) -> tuple[list[str], bool]:
@@ -207,8 +199,8 @@ def apply_plugin_options(disable: Sequence[str], files: Sequence[Path]) -> None:
 
 
 @contextmanager
-def environment_kept() -> Iterator[None]:
-    """Let what one command is told about plugins end with it."""
+def keep_environment() -> Iterator[None]:
+    """Undo at the end what the options of one command changed in the environment."""
     before = {name: os.environ.get(name) for name in _VARIABLES}
     try:
         yield

@@ -1,9 +1,4 @@
-"""`segbench doctor`: what there is to work with, and what is broken.
-
-What `segbench doctor` looks at. Every part stands for itself, so that a broken one hides no other.
-
-The compiled libraries that networks are made of: whether they fit together.
-"""
+"""`segbench doctor`: devices, versions, folders and plugins, and what is broken."""
 
 from __future__ import annotations
 
@@ -18,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from .options import (
-    PLURALS,
-    Json,
-)
-from .output import columns
+from .options import PLURALS, Json
+from .output import columns, print_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,31 +27,21 @@ BROKEN = 1
 
 def doctor(json: Json = False) -> None:
     """Look at devices, versions, folders and plugins; exit with 1 if something is broken."""
-
-    parts = diagnose()
-    typer.echo(_as_json(parts) if json else _as_text(parts))
-    if any(part.problems for part in parts.values()):
+    content = diagnose()
+    print_content(content, json, _as_text)
+    if not content["ok"]:
         raise typer.Exit(BROKEN)
 
 
-def _as_json(parts: Mapping[str, Part]) -> str:
-    import json
-
-    problems = [problem for part in parts.values() for problem in part.problems]
-    notes = [note for part in parts.values() for note in part.notes]
-    facts = {name: part.facts for name, part in parts.items()}
-    return json.dumps({"ok": not problems, "problems": problems, "notes": notes, **facts}, indent=2)
-
-
-def _as_text(parts: Mapping[str, Part]) -> str:
+def _as_text(content: Mapping[str, Any]) -> str:
     texts = {"devices": _device, "versions": _version, "folders": _folder, "plugins": _plugin}
     lines = []
-    for name, part in parts.items():
-        rows = [texts[name](fact) for fact in part.facts]
+    for name, text in texts.items():
+        rows = [text(fact) for fact in content[name]]
         lines += [name, *([columns(rows, indent="  ")] if rows else [])]
-    if notes := [f"  {note}" for part in parts.values() for note in part.notes]:
-        lines += ["notes", *notes]
-    problems = [f"  {problem}" for part in parts.values() for problem in part.problems]
+    if content["notes"]:
+        lines += ["notes", *(f"  {note}" for note in content["notes"])]
+    problems = [f"  {problem}" for problem in content["problems"]]
     return "\n".join([*lines, *(["broken", *problems] if problems else ["nothing is broken"])])
 
 
@@ -88,6 +70,8 @@ def _plugin(fact: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 DISTRIBUTION = "segbench"
+# Compiled libraries that networks are made of.
+LIBRARIES = ("torch", "torchvision", "timm", "segmentation_models_pytorch")
 
 # `torch-extension >=1.2,<3; python_version > "3"`: the name, then what versions are accepted.
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(\[.*?\])?\s*(?P<accepted>[^;]*)(;(?P<marker>.*))?")
@@ -103,25 +87,30 @@ class Part:
     notes: list[str] = field(default_factory=list)
 
 
-def diagnose() -> dict[str, Part]:
-    """Look at every part; one that cannot be looked at is a problem itself."""
-    parts: dict[str, Callable[[], Part]] = {
-        "devices": look_at_devices,
-        "versions": look_at_versions,
-        "folders": look_at_folders,
-        "plugins": look_at_plugins,
+def diagnose() -> dict[str, Any]:
+    """Examine every part; return the facts of each by its name, all `problems` and `notes`, and whether all is `ok`."""
+    examinations: dict[str, Callable[[], Part]] = {
+        "devices": examine_devices,
+        "versions": examine_versions,
+        "folders": examine_folders,
+        "plugins": examine_plugins,
     }
-    return {name: _look(name, look) for name, look in parts.items()}
+    parts = {name: _examine(name, examine) for name, examine in examinations.items()}
+    problems = [problem for part in parts.values() for problem in part.problems]
+    notes = [note for part in parts.values() for note in part.notes]
+    facts = {name: part.facts for name, part in parts.items()}
+    return {"ok": not problems, "problems": problems, "notes": notes, **facts}
 
 
-def _look(name: str, look: Callable[[], Part]) -> Part:
+def _examine(name: str, examine: Callable[[], Part]) -> Part:
+    """Return what is found in a part; one that cannot be examined is a problem itself, so that it hides no other."""
     try:
-        return look()
+        return examine()
     except (Exception, SystemExit) as error:
-        return Part(problems=[f"{name} could not be looked at: {type(error).__name__}: {error}"])
+        return Part(problems=[f"{name} could not be examined: {type(error).__name__}: {error}"])
 
 
-def look_at_devices() -> Part:
+def examine_devices() -> Part:
     """Try every device, and notice a GPU that torch does not see."""
     from segbench.engine.device import list_devices
     from segbench.plan.machine import likely_device
@@ -133,7 +122,7 @@ def look_at_devices() -> Part:
     return part
 
 
-def look_at_versions() -> Part:
+def examine_versions() -> Part:
     """List Python and the dependencies with their versions; what is missing, too old or broken is a problem."""
     from importlib.metadata import requires, version
 
@@ -182,8 +171,8 @@ def _numbers(version: str) -> list[int]:
     return [int(part) for part in leading[0].split(".")] if leading else []
 
 
-def look_at_folders() -> Part:
-    """Look at the cache and data folders: where they are, whether they can be used, how much space is free."""
+def examine_folders() -> Part:
+    """Examine the cache and data folders: where they are, whether they can be used, how much space is free."""
     from segbench.plan.machine import cache_folder
     from segbench.registry.datasets import VARIABLE
 
@@ -211,24 +200,24 @@ def _folder_fact(name: str, path: Path) -> dict[str, Any]:
     }
 
 
-def look_at_plugins() -> Part:
+def examine_plugins() -> Part:
     """List the plugins that could be loaded with what they offer, and say what is wrong with the others."""
     from segbench.registry import load_registry
 
     registry = load_registry()
     problems = [f"plugin {broken.plugin!r} ({broken.distribution}): {broken.message}" for broken in registry.problems]
-    notes = [*map(str, (*registry.notices, *registry.disabled)), *_slow(registry), *_disabled_in_vain(registry)]
+    notes = [*map(str, (*registry.notices, *registry.disabled)), *_slow_plugins(registry), *_unknown_disabled(registry)]
     return Part(list(_plugins(registry)), problems, notes)
 
 
-def _slow(registry: Registry) -> list[str]:
+def _slow_plugins(registry: Registry) -> list[str]:
     from segbench.registry.plugins import SLOW_SECONDS
 
     slow = {plugin: seconds for plugin, seconds in registry.seconds.items() if seconds >= SLOW_SECONDS}
     return [f"plugin {plugin!r} took {seconds:.1f} s to load, in every command" for plugin, seconds in slow.items()]
 
 
-def _disabled_in_vain(registry: Registry) -> list[str]:
+def _unknown_disabled(registry: Registry) -> list[str]:
     from segbench.errors import nearest
     from segbench.registry.plugins import disabled_plugins
 
@@ -259,9 +248,6 @@ def _missing(offer: Any) -> list[str]:
     from segbench.registry.options import installed_versions
 
     return [name for name, found in installed_versions(offer).items() if found is None]
-
-
-LIBRARIES = ("torch", "torchvision", "timm", "segmentation_models_pytorch")
 
 
 def import_errors() -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import PLURALS, Json, parse_kind
-from .output import columns
+from .output import columns, print_content
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
@@ -27,7 +27,8 @@ def list_components(
     kinds = KINDS if kind is None else (parse_kind(kind),)
     registry = load_registry()
     offers = {kind: registry.offers(kind) for kind in kinds}
-    typer.echo(_as_json(offers) if json else _as_text(offers))
+    described = [describe(offer) for found in offers.values() for offer in found]
+    print_content(described, json, lambda _: _as_text(offers))
     for remark in (*registry.problems, *registry.notices, *registry.disabled):
         typer.echo(remark, err=True)
 
@@ -48,12 +49,6 @@ def describe(offer: Offer) -> dict[str, Any]:
         "requires": [*component.requires],
         "extra": component.extra,
     }
-
-
-def _as_json(offers: dict[Kind, list[Offer]]) -> str:
-    import json
-
-    return json.dumps([describe(offer) for found in offers.values() for offer in found], indent=2)
 
 
 def _as_text(offers: dict[Kind, list[Offer]]) -> str:

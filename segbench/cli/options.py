@@ -1,7 +1,4 @@
-"""Command-line arguments that several commands share.
-
-How a kind of component is written on the command line.
-"""
+"""Command-line arguments that several commands share, and how their values are read."""
 
 from __future__ import annotations
 

@@ -1,18 +1,24 @@
-"""Where a report goes: to stdout or into a file.
-
-Plain text in columns.
-"""
+"""Output of commands: content as JSON or text, files named with -o, columns of text."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+Content = TypeVar("Content")
+
+
+def print_content(content: Content, as_json: bool, as_text: Callable[[Content], str]) -> None:
+    """Print content as JSON, values without a JSON type as text, or as the text that a function makes of it."""
+    import json
+
+    typer.echo(json.dumps(content, indent=2, default=str) if as_json else as_text(content))
 
 
 def print_or_write(text: str, output: Path | None) -> None:

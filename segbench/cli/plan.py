@@ -1,7 +1,4 @@
-"""`segbench plan`: the cells of a benchmark, their keys, and what is recorded already.
-
-What a design can and cannot show, for `segbench plan`.
-"""
+"""`segbench plan`: the cells of a benchmark, their keys, what is recorded, and how small a difference it can detect."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from .options import (
     Sets,
     parse_seeds,
 )
-from .output import columns
+from .output import columns, print_content
 
 if TYPE_CHECKING:
     from segbench.plan.cell import Cell
@@ -48,7 +45,6 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
-
     from segbench.plan.plan import open_plan
     from segbench.plan.power import design_power, recorded_scores
     from segbench.plan.warnings import plan_warnings
@@ -58,10 +54,10 @@ def plan(
     folder = ResultsFolder(results, opened.benchmark.name)
     content = {
         **_content(opened, folder),
-        "design": as_content(design_power(opened.benchmark, recorded_scores(opened.cells, folder))),
+        "design": _design_content(design_power(opened.benchmark, recorded_scores(opened.cells, folder))),
         "warnings": list(plan_warnings(opened.benchmark, opened.cells, device=device)),
     }
-    typer.echo(_as_json(content) if json else _as_text(content))
+    print_content(content, json, _as_text)
 
 
 def recorded(folder: ResultsFolder, key: str | None) -> str | None:
@@ -119,12 +115,6 @@ def _cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
     }
 
 
-def _as_json(content: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(content, indent=2)
-
-
 def _as_text(content: dict[str, Any]) -> str:
     from segbench.config.tuning import format_settings
 
@@ -138,7 +128,7 @@ def _as_text(content: dict[str, Any]) -> str:
             f"{len(cells)} cells, {count} of them recorded in {content['results']}",
             *(f"trial {name}: {format_settings(settings)}" for name, settings in content["trials"].items()),
             *(f"key unknown without the data of {name}: {problem}" for name, problem in problems.items()),
-            *as_lines(content["design"]),
+            *_design_lines(content["design"]),
             *(f"warning: {warning}" for warning in content["warnings"]),
         ]
     )
@@ -177,15 +167,15 @@ def _in_short(reasons: list[str]) -> str:
     return ", ".join([*rest, f"{len(folds)} folds"] if folds else rest)
 
 
-def as_content(design: DesignPower | None) -> dict[str, Any] | None:
+def _design_content(design: DesignPower | None) -> dict[str, Any] | None:
     """Return it ready for JSON, mIoU as fractions of 1; None where nothing is compared."""
     if design is None:
         return None
     return {**design._asdict(), "sights": [_sight_content(sight) for sight in design.sights]}
 
 
-def as_lines(content: dict[str, Any] | None) -> list[str]:
-    """Return what `as_content` does as lines of text, mIoU in points."""
+def _design_lines(content: dict[str, Any] | None) -> list[str]:
+    """Return what the design can detect as lines of text, mIoU in points."""
     if content is None:
         return []
     seeds, comparisons = _counted(content["seeds"], "seed"), _counted(content["comparisons"], "comparison")

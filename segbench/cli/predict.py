@@ -34,7 +34,7 @@ def predict(
 ) -> None:
     """Write the label map of each image as a palette PNG of its size, and the image with its labels over it.
 
-    --explain adds the evidence for each class (Grad-CAM) and the critic's scores, if one was kept.
+    --explain adds the evidence for each class (Grad-CAM) and the discriminator's scores, if one was kept.
     """
     from segbench.engine.prediction.predict import load_cell
 

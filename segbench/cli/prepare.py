@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .options import DatasetOptions, Json, Root, parse_options
-from .output import columns
+from .output import columns, print_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +54,7 @@ def prepare(
     offer = load_registry().find("dataset", dataset)
     with output_on_stderr():
         content = _content(_prepared(offer, root, parse_options(option or [])))
-    typer.echo(_as_json(content) if json else _as_text(content))
+    print_content(content, json, _as_text)
 
 
 def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Prepared:
@@ -232,12 +232,6 @@ def _image_digests(packed: PackedSplit) -> dict[bytes, str]:
         hashlib.sha256(f"{packed.image(index).shape} ".encode() + packed.image(index).tobytes()).digest(): name
         for index, name in enumerate(packed.ids)
     }
-
-
-def _as_json(content: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(content, indent=2)
 
 
 def _as_text(content: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from .options import (
     Results,  # noqa: TC001 - typer reads them when it runs
     Sets,  # noqa: TC001 - typer reads them when it runs
 )
-from .output import columns
+from .output import columns, print_content
 
 if TYPE_CHECKING:
     from segbench.config.recipe import Adversarial, Benchmark
@@ -60,7 +60,7 @@ def probe(
     with Console(stderr=True).status(f"training discriminators, {steps} steps each"):
         findings = list(probe_leak(probed, where, steps, trained))
     content = _content(probed, steps, findings)
-    typer.echo(_as_json(content) if json else _as_text(content))
+    print_content(content, json, _as_text)
 
 
 def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset: str | None) -> Cell:
@@ -153,12 +153,6 @@ def advice(maps: str, adversarial: Adversarial, findings: list[Finding]) -> str:
             "fake, so there is no accuracy that says what a difference gives away."
         )
     return f"{change}: with the present encoding the discriminator can win without looking at what was predicted."
-
-
-def _as_json(content: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(content, indent=2)
 
 
 def _as_text(content: dict[str, Any]) -> str:

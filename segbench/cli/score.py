@@ -1,7 +1,4 @@
-"""`segbench score`: a record of label maps that any other tool has made.
-
-What `segbench score` is asked for: which data, and where in which benchmark's table the scores stand.
-"""
+"""`segbench score`: score the label maps of another tool and record them beside a benchmark's own."""
 
 from __future__ import annotations
 

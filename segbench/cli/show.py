@@ -8,7 +8,7 @@ import typer
 
 from .list import describe
 from .options import DatasetOptions, Json, Root, parse_kind, parse_options
-from .output import columns
+from .output import columns, print_content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ def show(
         described["data"] = _data(offer, root, parse_options(option or []))
     elif root is not None or option:
         raise typer.BadParameter("--root and --option are for datasets only")
-    typer.echo(_as_json(described) if json else _as_text(described))
+    print_content(described, json, _as_text)
 
 
 def _versions(offer: Offer) -> dict[str, str | None]:
@@ -88,12 +88,6 @@ def _contents(dataset: Dataset) -> dict[str, Any]:
         "licence": dataset.licence,
         "citation": dataset.citation,
     }
-
-
-def _as_json(described: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(described, indent=2, default=str)
 
 
 def _as_text(described: dict[str, Any]) -> str:

@@ -83,9 +83,9 @@ def test_in_the_variable_it_is_none(monkeypatch):
 
 
 def test_workers_leave_it_out_as_well(monkeypatch, tmp_path):
-    from segbench.cli.app import apply_plugin_options, environment_kept
+    from segbench.cli.app import apply_plugin_options, keep_environment
     from segbench.execute.workers import _environment
 
-    with environment_kept():
+    with keep_environment():
         apply_plugin_options(["mine"], [])
         assert _environment()[VARIABLE] == "mine"

@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from segbench.cli import doctor as diagnosis
-from segbench.cli import doctor as libraries
+from segbench.cli import doctor as command
 from segbench.cli import main
-from segbench.cli.doctor import diagnose, import_errors
+from segbench.cli.doctor import diagnose, examine_plugins, examine_versions, import_errors
 from segbench.registry import plugins
 
 
@@ -71,7 +70,7 @@ def test_what_is_good_to_know_of_plugins_stands_under_notes_and_is_nothing_broke
     install_plugin("off-dist", {"off": "off"}, {"off.py": source})
     monkeypatch.setenv("SEGBENCH_DISABLED_PLUGINS", "off,min")
     monkeypatch.setattr(plugins, "SLOW_SECONDS", 0.0)
-    part = diagnosis.look_at_plugins()
+    part = examine_plugins()
     assert part.problems == []
     assert part.notes[:2] == [
         "plugin 'mine' (my-dist 1.0) changed the working folder while it was loaded; this was put back",
@@ -86,9 +85,10 @@ def test_what_is_good_to_know_of_plugins_stands_under_notes_and_is_nothing_broke
 
 
 def test_notes_are_printed_before_the_verdict(monkeypatch, capsys):
-    part = diagnosis.Part(notes=["plugin 'mine' is late"])
-    monkeypatch.setattr(diagnosis, "diagnose", lambda: {"plugins": part})
-    assert doctor(capsys) == (0, "plugins\nnotes\n  plugin 'mine' is late\nnothing is broken\n")
+    monkeypatch.setattr(command, "examine_plugins", lambda: command.Part(notes=["plugin 'mine' is late"]))
+    code, out = doctor(capsys)
+    assert code == 0
+    assert out.endswith("\nplugins\nnotes\n  plugin 'mine' is late\nnothing is broken\n")
 
 
 def test_folders_that_cannot_be_used_are_problems(capsys, monkeypatch, tmp_path):
@@ -105,20 +105,18 @@ def test_a_part_that_fails_hides_no_other(monkeypatch):
     def broken():
         raise ImportError("libcudart.so.13: cannot open shared object file")
 
-    monkeypatch.setattr(diagnosis, "look_at_devices", broken)
-    parts = diagnose()
-    assert parts["devices"].problems == [
-        "devices could not be looked at: ImportError: libcudart.so.13: cannot open shared object file"
+    monkeypatch.setattr(command, "examine_devices", broken)
+    found = diagnose()
+    assert found["problems"] == [
+        "devices could not be examined: ImportError: libcudart.so.13: cannot open shared object file"
     ]
-    assert parts["plugins"].facts
+    assert found["plugins"]
 
 
 def test_a_library_that_cannot_be_imported_is_a_problem(install_plugin, monkeypatch):
     install_plugin("fake-vision", {}, {"fake_vision.py": "raise RuntimeError('operator nms does not exist')"})
-    monkeypatch.setattr(libraries, "LIBRARIES", ("torch", "fake_vision"))
-    assert diagnosis.look_at_versions().problems == [
-        "fake_vision cannot be imported: RuntimeError: operator nms does not exist"
-    ]
+    monkeypatch.setattr(command, "LIBRARIES", ("torch", "fake_vision"))
+    assert examine_versions().problems == ["fake_vision cannot be imported: RuntimeError: operator nms does not exist"]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +135,7 @@ def test_what_is_missing_or_too_old_comes_with_the_cure(install_plugin, monkeypa
     version = importlib.metadata.version("pluggy")
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: [requirement])
     expected = [] if problem is None else [problem.replace("1.7.0", version)]
-    assert diagnosis.look_at_versions().problems == expected
+    assert examine_versions().problems == expected
 
 
 def test_what_is_installed_here_can_be_imported():
@@ -146,7 +144,7 @@ def test_what_is_installed_here_can_be_imported():
 
 def test_a_library_that_cannot_be_imported_is_named_with_the_first_line_of_its_error(install_plugin, monkeypatch):
     install_plugin("fake-vision", {}, {"fake_vision.py": "raise RuntimeError('operator nms does not exist\\nmore')"})
-    monkeypatch.setattr(libraries, "LIBRARIES", ("fake_vision", "no_such_library"))
+    monkeypatch.setattr(command, "LIBRARIES", ("fake_vision", "no_such_library"))
     assert import_errors() == [
         "fake_vision cannot be imported: RuntimeError: operator nms does not exist",
         "no_such_library cannot be imported: ModuleNotFoundError: No module named 'no_such_library'",
