@@ -44,7 +44,9 @@ def blame_for_crash(log: str) -> str | None:
 
 
 def describe_place(stacks: str) -> str:
-    """Say where a process stands whose stacks faulthandler has written, in a plugin's code if it is there; or "".
+    """Return the line that a process runs, from the stacks that faulthandler has written; "" if there are none.
+
+    It is the innermost line in a plugin's code, or the innermost of all.
 
     >>> describe_place('Current thread 0x7f (most recent call first):\\n  File "/lib/queue.py", line 171 in get\\n')
     'queue.py, line 171, in get'
@@ -73,7 +75,7 @@ def blame_for_files(files: Iterable[str]) -> str | None:
 def files_of(error: BaseException) -> Iterator[str]:
     """Yield the source files of an error's frames, innermost first, then those of its cause.
 
-    A CellError states a cause of the engine's own finding, so what lies under it is nobody's fault.
+    A CellError states a cause that the engine has found itself, so no plugin is to blame for what caused it.
     """
     current: BaseException | None = error
     while current is not None:

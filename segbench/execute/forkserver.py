@@ -58,7 +58,7 @@ def import_names(name: str) -> list[str]:
         names = set(listed.split())
     else:
         names = {file.parts[0] for file in installed.files or () if file.name == "__init__.py"}
-    main = name.replace("-", "_").lower()  # what else lies beside the main package is often its tests
+    main = name.replace("-", "_").lower()  # other packages beside the main one are often its tests
     return [main] if main in names else sorted(name for name in names if name.isidentifier() and name[0] != "_")
 
 
@@ -85,10 +85,10 @@ def prepare(instructions: str) -> None:
     """Take over the parent's import path, then import; `instructions` is JSON with "path" and "modules"."""
     given = json.loads(instructions)
     discard_output()
-    adopt_orphans()  # what a worker that crashed has started then lies with the server, where it is found
+    adopt_orphans()  # what a crashed worker has started is the server's child then, where it is found
     warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")  # that is, one of those
     if sys.platform != "win32":
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker may be asked where it stands before it has a handler
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker may be asked for its stacks before it has a handler
     # A library that asks on import whether there is a GPU would otherwise make CUDA unusable in every worker.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     sys.path[:] = given["path"]

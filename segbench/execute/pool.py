@@ -145,7 +145,7 @@ class StallWatch:
         self._due: dict[str, float] = {}
 
     def remark(self, name: str, worker: Worker) -> str | None:
-        """Say how long a worker has been silent and where it stands, if that is to be said now."""
+        """Say how long a worker has been silent and which line it runs, if a remark is due."""
         seconds = worker.silent_seconds
         if seconds < STALL_SECONDS:
             self._due.pop(name, None)

@@ -1,4 +1,4 @@
-"""The progress of a run: what is told of its cells, and the displays that show it.
+"""The progress of a run: what a run reports of its cells, and the displays that show it.
 
 A terminal gets a bar for each cell that runs below the lines of what ended, a log or pipe gets plain lines.
 """
@@ -218,7 +218,7 @@ class PlainProgress(Tracker):
             self._write(f"{cell.label}: {self.cells[cell.key].describe(self.now())}")
 
     def _is_due(self, key: str | None) -> bool:
-        """Tell whether another line is due, and if so count the time from now on."""
+        """Return whether another line is due; if it is, the next is due ten seconds from now."""
         due = self.now() - self._last.get(key, 0.0) >= _STEP_SECONDS
         if due:
             self._last[key] = self.now()

@@ -39,8 +39,8 @@ def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
     `records` are those of the plan by key. The methods of a dataset are timed in one session, interleaved. All seeds of
     a recipe get the same rows, also those that an earlier run recorded. Methods that were timed before keep their rows,
     unless the protocol now asks for a full budget and theirs was reduced: a ratio of methods of two sessions also holds
-    what changed on the machine in between, and `Timing.session` tells. Nothing else of this run may be running; no
-    other process times on the device meanwhile.
+    what changed on the machine in between, and `Timing.session` names them. Nothing else of this run may be running;
+    no other process times on the device meanwhile.
     """
     if not _untimed(run, records):
         return {}

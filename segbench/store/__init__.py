@@ -1,1 +1,1 @@
-"""Records on disk: results/<benchmark>/<key>.json and what lies beside them."""
+"""Records on disk: results/<benchmark>/<key>.json and the files beside them."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what to tell the user when a folder takes none."""
+"""Files written whole or not at all, and the error for a folder that takes none."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def _sync_folder(folder: Path) -> None:
 def storage_error(folder: Path, error: OSError) -> RecordError:
     """Return the RecordError that says which folder takes no files, why, and what to do."""
     if error.errno in FULL:
-        cause, cure = "the disk or quota is full", "free some space"
+        cause, advice = "the disk or quota is full", "free some space"
     elif error.errno in FORBIDDEN:
-        cause, cure = "it is read-only here", "make it writable for this user"
+        cause, advice = "it is read-only here", "make it writable for this user"
     elif error.errno in NOT_A_FOLDER:
-        cause, cure = "a part of that path is a file, not a folder", "move that file away"
+        cause, advice = "a part of that path is a file, not a folder", "move that file away"
     else:
-        cause, cure = (error.strerror or str(error)), "look into that"
+        cause, advice = (error.strerror or str(error)), "correct that"
     return RecordError(
         f"cannot write to the results folder {folder}: {cause} ({error.strerror or error}); "
-        f"{cure}, or choose another folder with --results"
+        f"{advice}, or choose another folder with --results"
     )

@@ -27,7 +27,7 @@ KEY = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class RecordProblem:
-    """A file among the records that is none: the file as it was found, the cause, and where it was put if it was."""
+    """A file in a results folder that is no readable record: its path, the cause, its new path if it was renamed."""
 
     path: Path
     cause: str
@@ -58,7 +58,7 @@ class ResultsFolder:
         self.problems: list[RecordProblem] = []
 
     def record_path(self, key: str) -> Path:
-        """Return where the record of a cell lies."""
+        """Return the path of the record of a cell."""
         return self.path / f"{key}.json"
 
     def cell_folder(self, key: str) -> Path:
@@ -118,7 +118,7 @@ def record_files(folder: Path) -> list[Path]:
 
 
 def is_stranger(path: Path) -> bool:
-    """Tell whether a JSON file never was a record, as a report that was written beside the records."""
+    """Return whether a JSON file never was a record, such as a report that was written beside the records."""
     if KEY.fullmatch(path.stem):
         return False
     try:

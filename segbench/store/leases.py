@@ -35,7 +35,7 @@ STALE_SECONDS = 60.0
 class Owner:
     """The process that holds a lease.
 
-    `machine` tells apart what may share a host name: boots and containers, whose process ids mean different processes.
+    `machine` distinguishes boots and containers of one host name, in which a process id means different processes.
     `started` is the kernel's start time of the process (None where it is unknown), for process ids are used again.
     """
 

@@ -45,7 +45,7 @@ def lock(descriptor: int) -> None:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock if no other process holds it, and tell whether it was taken; on Windows always."""
+    """Take the lock if no other process holds it, and return whether it was taken; on Windows always True."""
     if sys.platform == "win32":
         return True
     with suppress(BlockingIOError):

@@ -84,7 +84,7 @@ class Evaluated(Part):
 class Train(Part):
     """Optimiser steps, seconds of training, and images a second after warm-up.
 
-    `shares` are those of data, generator and critic in the time after warm-up; `seconds_to_best` the seconds of
+    `shares` are those of data, generator and discriminator in the time after warm-up; `seconds_to_best` the seconds of
     training until the best validation on val. Null where nothing was measured.
     """
 
@@ -129,7 +129,7 @@ class SweepPoint(Part):
 
 
 class DeviceState(Part):
-    """What else could explain a time: of the device and of the machine; null where it is not told.
+    """The state of the device and of the machine, which could explain a time; null where it is unknown.
 
     `throttle_reasons` are NVML's names for what slows the clock now, `other_processes` the number of other processes
     that compute on the device, `load` the mean number of runnable processes of the machine over the last minute.
@@ -154,7 +154,7 @@ class Timing(Part):
     """How the rows of `Record.inference` were taken.
 
     The methods of one `session` were timed interleaved, block by block, so ratios between them hold. `rivals` are the
-    names of its methods in the order of their blocks, `steady` tells whether each warm-up ended before its time was up.
+    names of its methods in the order of their blocks, `steady` is whether each warm-up ended before its time was up.
     """
 
     session: str
@@ -180,10 +180,10 @@ class Cost(Part):
 class HealthPoint(Part):
     """What the adversarial game looked like at one step; null where it does not apply.
 
-    `real`, `fake` and `validation` are the critic's mean scores of training reals, fakes and validation reals, the
-    accuracies the share that it takes for what they are, a score on the boundary counting half. `ratio` and `cosine`
+    `real`, `fake` and `validation` are the discriminator's mean scores of training reals, fakes and validation reals,
+    the accuracies the share that it takes for what they are, a score on the boundary counting half. `ratio` and `cosine`
     compare the adversarial gradient at the generator's output, times its weight, with the supervised one; the three
-    `_gradient` are norms, the critic's over its parameters. `overfit` is r_v of segbench/stats/health.py.
+    `_gradient` are norms, the discriminator's over its parameters. `overfit` is r_v of segbench/stats/health.py.
     `top_probability` and `entropy` [nats] are means over pixels of the predictions; `class_entropy` is the entropy of
     the histogram of predicted classes over that of the true ones, 0 if one class is predicted. `diversity` is the mean
     distance between generated images of a batch, each pixel in [-1, 1], `real_diversity` that between its real ones,
