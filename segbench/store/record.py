@@ -181,9 +181,9 @@ class HealthPoint(Part):
     """What the adversarial game looked like at one step; null where it does not apply.
 
     `real`, `fake` and `validation` are the discriminator's mean scores of training reals, fakes and validation reals,
-    the accuracies the share that it takes for what they are, a score on the boundary counting half. `ratio` and `cosine`
-    compare the adversarial gradient at the generator's output, times its weight, with the supervised one; the three
-    `_gradient` are norms, the discriminator's over its parameters. `overfit` is r_v of segbench/stats/health.py.
+    the accuracies the share that it takes for what they are, a score on the boundary counting half. `ratio` and
+    `cosine` compare the adversarial gradient at the generator's output, times its weight, with the supervised one; the
+    three `_gradient` are norms, the discriminator's over its parameters. `overfit` is r_v of segbench/stats/health.py.
     `top_probability` and `entropy` [nats] are means over pixels of the predictions; `class_entropy` is the entropy of
     the histogram of predicted classes over that of the true ones, 0 if one class is predicted. `diversity` is the mean
     distance between generated images of a batch, each pixel in [-1, 1], `real_diversity` that between its real ones,
