@@ -173,14 +173,10 @@ def share_inside(points, manifold):
     return np.mean(found)
 
 
-def gaussian_manifolds(number, mean, seed, size=8):
-    return torch.randn(number, size, generator=torch.Generator().manual_seed(seed)) + mean
-
-
 @pytest.mark.parametrize("shift", [0.0, 0.5, 1.5])
 @pytest.mark.parametrize(("number", "other"), [(30, 50), (300, 270)])
 def test_precision_and_recall_are_those_of_brute_force_by_scikit_learn(number, other, shift):
-    real, fake = gaussian_manifolds(number, 0.0, 0), 0.7 * gaussian_manifolds(other, shift, 1)
+    real, fake = gaussian(number, 0, size=8), 0.7 * gaussian(other, 1, shift, size=8)
     expected = share_inside(fake.numpy(), real.numpy()), share_inside(real.numpy(), fake.numpy())
     assert precision_and_recall(real, fake) == pytest.approx(expected)
 
@@ -196,9 +192,9 @@ def test_precision_and_recall_of_points_on_a_line_worked_by_hand():
 
 def two_modes_and_one():
     near, far, again = (
-        gaussian_manifolds(40, 0.0, 0, 2),
-        gaussian_manifolds(40, 100.0, 1, 2),
-        gaussian_manifolds(40, 0.0, 2, 2),
+        gaussian(40, 0, size=2),
+        gaussian(40, 1, 100.0, size=2),
+        gaussian(40, 2, 0.0, size=2),
     )
     return torch.cat([near, far]), again
 
@@ -217,7 +213,7 @@ def test_a_generator_that_adds_a_mode_has_recall_and_half_the_precision():
 
 @pytest.mark.parametrize(("number", "other"), [(3, 9), (9, 3), (1, 1)])
 def test_sets_without_a_third_neighbour_have_none(number, other):
-    assert precision_and_recall(gaussian_manifolds(number, 0.0, 0), gaussian_manifolds(other, 0.0, 1)) is None
+    assert precision_and_recall(gaussian(number, 0), gaussian(other, 1)) is None
 
 
 # Few values, so that points coincide and lie on the borders of balls.

@@ -86,7 +86,7 @@ def test_a_network_without_a_fitting_layer_has_no_picture():
     assert evidence_picture(torch.nn.Identity(), prediction, IMAGE, CLASSES, PALETTE) is None
 
 
-LABELS_OF_GRADCAM = np.array([[0, 0, 1], [0, 1, 255]])
+TWO_CLASSES = np.array([[0, 0, 1], [0, 1, 255]])
 
 
 class Linear(nn.Module):
@@ -119,7 +119,7 @@ class Deep(nn.Module):
 
 def test_evidence_is_what_hand_calculation_gives():
     maps = torch.tensor([[[[1.0, 2.0, 0.0], [4.0, 0.0, 1.0]], [[1.0, 8.0, 2.0], [0.0, 4.0, 2.0]]]])
-    evidence = class_evidence(Linear(), maps, LABELS_OF_GRADCAM, "features")
+    evidence = class_evidence(Linear(), maps, TWO_CLASSES, "features")
     # Of 6 positions 3 are class 0: alpha = (2 * 3/6, -1 * 3/6); 2 are class 1: alpha = (0, 2/6).
     np.testing.assert_allclose(evidence[0], [[0.5 / 4, 0, 0], [1, 0, 0]])
     np.testing.assert_allclose(evidence[1], [[1 / 8, 1, 2 / 8], [0, 4 / 8, 2 / 8]])
@@ -199,7 +199,7 @@ def test_evidence_of_a_refiner_s_layer_is_what_the_refiner_alone_would_show():
 
 
 def test_a_class_that_nothing_speaks_for_has_no_evidence():
-    evidence = class_evidence(Linear(), -torch.ones(1, 2, 2, 3), LABELS_OF_GRADCAM, "features")
+    evidence = class_evidence(Linear(), -torch.ones(1, 2, 2, 3), TWO_CLASSES, "features")
     assert evidence[1].max() == 0
 
 
