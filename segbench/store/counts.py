@@ -53,7 +53,7 @@ class Counts:
       each image belongs to, such as its video sequence.
     - `boundary` (n, K, 7) int64, see `BoundaryCount`.
     - `band`, `small` (n, K, K) int64: the confusion counts of pixels near a true boundary between classes, and of
-      pixels of small objects (segbench/engine/evaluation/boundary.py).
+      pixels of small objects (segbench/engine/evaluation/label_counts.py).
     - `calibration` (n, CALIBRATION_BINS, 3) float64 by bin of the top probability: pixels, sum of top probabilities,
       pixels that are right; `likelihood` (n, 2) float64: sums over pixels of -log p(truth) [nats] and of Brier scores.
     - `surface` (n, K, 2) float64: HD95 in pixels and normalised surface distance; NaN where undefined.

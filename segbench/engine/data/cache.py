@@ -32,14 +32,10 @@ if TYPE_CHECKING:
 
 
 INDEX, IMAGES, LABELS = "index.json", "images.bin", "labels.bin"
-
-
 _TEMPORARY = ".packing-"
-
 
 # No packing takes a day: a temporary folder this old was left by a process that was killed.
 _ABANDONED_SECONDS = 86_400.0
-
 
 # Other processes may put their own packed split in the same place meanwhile.
 _ATTEMPTS = 5

@@ -22,20 +22,10 @@ if TYPE_CHECKING:
 
 
 LABEL_SUFFIX = ".png"
-
-
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-
-
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-
-
 _GREYS = {"L", "LA", "I;16", "I;16B", "I;16L", "I"}
-
-
 LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in luma, ITU-R BT.601
-
-
 _MOST_NAMED = 8
 
 

@@ -29,11 +29,7 @@ if TYPE_CHECKING:
 
 
 _LARGEST = 255  # the byte of probability 1
-
-
 CPU = torch.device("cpu")
-
-
 _CURE = "delete the records of the cells that left these files and run them again"
 
 

@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 DTYPES = ("uint8", "uint16")
 
-
 # More decoding threads than this only queue for the disk.
 MOST_THREADS = 16
-
 
 # Longer lists of wrong values help nobody.
 MOST_VALUES_NAMED = 8

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 # Bits of an integer type that hold a class each; the sign of a signed type is left alone.
 _BITS = {torch.uint8: 8, torch.int16: 15, torch.int32: 31, torch.int64: 63}
-
-
 _WORD = _BITS[torch.int64]
 
 

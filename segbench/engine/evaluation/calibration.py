@@ -19,11 +19,7 @@ if TYPE_CHECKING:
 
 # No probability counts as less than the smallest normal float32, so -log p is at most 87.3 nats and never infinite.
 _LEAST = torch.finfo(torch.float32).tiny
-
-
 _WORST_BRIER = 2.0
-
-
 _BLOCK = 32_768  # pixels
 
 

@@ -6,11 +6,7 @@ import torch
 
 # From about this many classes on, a pixel's classes side by side in memory fill the CPU's vector registers.
 _WIDE = 16
-
-
 _BLOCK = 32_768  # elements that stay in the CPU's cache, and that torch does not split among threads
-
-
 _WORD = 8  # bytes of an int64
 
 

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 USUAL_BOUNDARIES = Boundaries()
 
+# COCO calls objects below 32 x 32 pixels small (T.-Y. Lin et al., ECCV 2014), in images of mostly 640 x 480.
+SMALL_SHARE = 32**2 / (640 * 480)
+
+# With the side neighbours alone a thin slanted object, such as a pole, would fall into pieces that count as small.
+_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -79,14 +85,6 @@ def find_small_objects(packed: PackedSplit, indices: Sequence[int], device: torc
     if device.type == "cuda":
         small = small.pin_memory()
     return small.to(device, non_blocking=True)
-
-
-# COCO calls objects below 32 x 32 pixels small (T.-Y. Lin et al., ECCV 2014), in images of mostly 640 x 480.
-SMALL_SHARE = 32**2 / (640 * 480)
-
-
-# With the side neighbours alone a thin slanted object, such as a pole, would fall into pieces that count as small.
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def small_objects(truth: NDArray[np.integer[Any]], num_classes: int, ignore_index: int) -> NDArray[np.bool_]:

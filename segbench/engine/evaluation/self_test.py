@@ -35,16 +35,13 @@ if TYPE_CHECKING:
 
 # Boundaries take some ten times as long to count as pixels do; so many images of a split will do.
 BOUNDARY_IMAGES = 16
-
-
 CONFUSION_SCORES = ("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice", "per_image_miou")
-
-
 BOUNDARY_SCORES = ("boundary_iou", "boundary_f1")
-
 
 # Means over classes are rounded; the counts behind them are compared exactly.
 ROUNDING = 1e-12
+
+_WHY = "Either class ids or ignore_index are not what the dataset declares, or segbench has a bug: please report it."
 
 
 def self_test(who: str, packed: PackedSplit) -> float | None:
@@ -190,9 +187,6 @@ def _check_scores(counts: Counts, expected: Mapping[str, float], what: str) -> N
         score: Any = getattr(found, name)
         if score is None or not isclose(score, value, rel_tol=0, abs_tol=ROUNDING):
             raise DataError(f"{what} has a {name} of {score}; it must be {value:.6g}. {_WHY}")
-
-
-_WHY = "Either class ids or ignore_index are not what the dataset declares, or segbench has a bug: please report it."
 
 
 def _choose_evenly(indices: Pixels) -> list[int]:

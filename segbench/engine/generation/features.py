@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 PIXEL_STATISTICS = "pixel statistics"
 
-
 # Images that a network takes at a time.
 _BATCH = 32
 

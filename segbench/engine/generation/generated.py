@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 # Samples of a grid, and the most that are compared with real images: distances between all pairs are taken.
 GRID_SAMPLES, MOST_SAMPLES = 16, 2048
 
-
 # One seed for all methods, so that all are given the same labels and the same noise.
 SAMPLE_SEED = 0
 

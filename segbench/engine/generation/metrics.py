@@ -17,18 +17,14 @@ if TYPE_CHECKING:
 # Images on each side whose distances are taken at a time, and likewise points.
 _BLOCK, _POINTS_AT_ONCE = 64, 256
 
-
 # Random subsets of KID, the largest of them, and the seed that draws the same subsets for all methods.
 SUBSETS, LARGEST_SUBSET, _SEED = 100, 1000, 0
-
 
 # Which nearest other point of its set the ball around a point reaches to, for precision and recall.
 NEIGHBOURS = 3
 
-
 # Bins of the histogram over [-1, 1].
 BINS = 8
-
 
 # Standard deviation below which a statistic varies by rounding alone.
 _CONSTANT = 1e-6

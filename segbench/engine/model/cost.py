@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 
 _STATUS, _CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-
 _RESET_PEAK = "5"  # written to clear_refs, it resets the peak of resident memory on Linux
 
 

@@ -20,23 +20,13 @@ if TYPE_CHECKING:
 
 
 _WHITE, _BLACK = 255, 0
-
-
 _OPACITY = 0.5  # of labels over their image
-
-
 _LARGEST_PALETTE = 256  # colours that a palette PNG can hold
-
 
 # White pixels between images of a grid, between parts of a panel, and between and around tiles.
 _GRID_GAP, _PANEL_GAP, _TILE_GAP = 2, 4, 8
-
-
 _FONT_SIZE, _LINE = 13, 20  # height of the letters, and of a line of text, in pixels
-
-
 _BAR, _TICK = 14, 4  # height of a colour bar and of the marks below it, in pixels
-
 
 # Tiles are enlarged until words fit above them, and made smaller where they would fill more than a screen.
 _SMALLEST, _LARGEST = 208, 512

@@ -40,17 +40,9 @@ if TYPE_CHECKING:
 
 
 _COLUMNS = 4
-
-
 _OPACITY = 0.65  # of evidence over the image
-
-
 _CONTRAST = 0.5  # of the image below: with more, its light and dark would be taken for evidence
-
-
 _MID_GREY = 127.5
-
-
 _MOST_NAMED = 5  # layers in the message about an unknown one
 
 

@@ -41,14 +41,8 @@ if TYPE_CHECKING:
 
 
 IMAGES, MASKS, SPLIT = "images", "masks", Path("splits") / "train.txt"
-
-
 DESCRIPTION, REPORT = "dataset.json", "pseudo-labels.json"
-
-
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
-
-
 _MOST_NAMED = 8
 
 

@@ -10,14 +10,8 @@ from segbench.engine.data.files import find_images, find_label_maps, read_image,
 from segbench.errors import DataError
 
 GENERATOR = np.random.default_rng(0)
-
-
 GREY = GENERATOR.integers(0, 256, (5, 7), dtype=np.uint8)
-
-
 RGB = GENERATOR.integers(0, 256, (5, 7, 3), dtype=np.uint8)
-
-
 DEEP = GENERATOR.integers(0, 65536, (5, 7), dtype=np.uint16)
 
 
@@ -120,8 +114,6 @@ def test_a_missing_image_and_an_empty_folder_are_errors(tmp_path):
 
 
 TRUTH = np.array([[0, 1, 2], [255, 1, 0]], dtype=np.uint8)
-
-
 LABELS = np.array([[0, 1, 1], [2, 0, 0]], dtype=np.uint8)
 
 

@@ -24,8 +24,6 @@ from segbench.stats.scores import boundary_f1_by_image, boundary_iou
 from segbench.store.counts import BoundaryCount
 
 VOID = 65535
-
-
 SQUARE = np.ones((3, 3), dtype=bool)
 
 

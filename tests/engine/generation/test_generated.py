@@ -167,8 +167,6 @@ def test_a_grid_shows_the_same_samples_every_time(planned, tmp_path):
 
 
 PIXELS = Features.of_pixels()
-
-
 MEANS = Features("means", lambda images: images.mean((2, 3)))
 
 

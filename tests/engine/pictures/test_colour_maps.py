@@ -7,7 +7,6 @@ from segbench.engine.pictures.colour_maps import DIVERGING, SEQUENTIAL, divergin
 
 STEPS = 256
 
-
 # From linear sRGB to the responses of the three cones, and from their cube roots to OKLab (B. Ottosson, 2020).
 CONES = [
     [0.4122214708, 0.5363325363, 0.0514459929],
@@ -48,8 +47,6 @@ def test_the_diverging_table_is_two_straight_lines_of_one_length_in_oklab():
 
 # What people without red or green cones see, in linear sRGB: G. Machado et al., IEEE TVCG 2009, severity 1.
 PROTANOPIA = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-
-
 DEUTERANOPIA = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
 
 

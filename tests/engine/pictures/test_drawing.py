@@ -75,8 +75,6 @@ def test_a_colour_bar_runs_from_the_first_colour_to_the_last():
 
 
 PALETTE = [(10, 20, 30), (200, 100, 0)]
-
-
 LABELS = np.array([[0, 1, 255]], dtype=np.uint8)
 
 

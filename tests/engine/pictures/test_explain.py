@@ -23,14 +23,8 @@ from segbench.engine.pictures.explain import (
 from segbench.errors import OptionError
 
 PALETTE = [(0, 0, 0), (200, 0, 0), (0, 200, 0)]
-
-
 CLASSES = ("road", "sky", "tree")
-
-
 IMAGE = np.full((1, 30, 40), 100, dtype=np.uint8)
-
-
 LABELS = np.zeros((30, 40), dtype=np.uint8)
 LABELS[10:, :20] = 2
 
