@@ -127,7 +127,7 @@ def test_a_claim_that_is_better_is_found_and_little_is_left_over_a_good_placebo(
 
 def test_all_that_is_shown_is_one_family(triplet):
     found = judged(triplet)
-    # Holm over three: the first is judged at 1 - 0.05/3, the last at 1 - 0.05 if the others were told apart
+    # Holm over three: the first is judged at 1 - 0.05/3, the last at 1 - 0.05 if the others differ significantly
     assert sorted(round(one.judgement.level, 4) for one in found.values()) == [0.95, 0.975, 0.9833]
 
 
