@@ -56,7 +56,7 @@ def outcomes(out: str) -> dict[str, dict[str, str]]:
     return {one["name"]: {result["check"]: result["outcome"] for result in one["results"]} for one in found}
 
 
-def test_a_plugin_that_is_in_order_is_told_in_a_table(install_plugin, capsys):
+def test_a_plugin_that_is_in_order_is_reported_in_a_table(install_plugin, capsys):
     install(install_plugin)
     code, out, err = check(capsys, "my-dist")
     assert code == 0
@@ -125,7 +125,7 @@ def test_a_broken_plugin_is_named_with_what_is_wrong(install_plugin, capsys):
         (["dataset", "data/folder", "--root", "no/such"], "--root no/such: there is no such folder"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_with_what_there_is(arguments, message, capsys):
+def test_a_mistake_on_the_command_line_is_reported_with_what_is_available(arguments, message, capsys):
     code, out, err = check(capsys, *arguments)
     assert (code, out) == (2, "")
     assert message in " ".join(err.replace("│", " ").split())
@@ -166,7 +166,7 @@ def test_options_take_the_place_of_the_examples(install_plugin, capsys):
     assert outcomes(out)["mine/fine"]["options_have_valid_values"] == "failed"
 
 
-def test_checks_that_fail_for_one_reason_are_told_together(install_plugin, capsys):
+def test_checks_that_fail_for_one_reason_are_reported_together(install_plugin, capsys):
     install_plugin("my-dist", {"mine": "mine"}, {"mine.py": HOPELESS})
     code, out, _ = check(capsys, "mine")
     assert code == 1

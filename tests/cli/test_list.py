@@ -67,7 +67,7 @@ def test_broken_plugins_are_named_on_stderr_and_stdout_stays_pure(mine, capsys):
     )
 
 
-def test_what_plugins_do_and_should_not_is_told_on_stderr(install_plugin, capsys):
+def test_what_plugins_do_and_should_not_is_reported_on_stderr(install_plugin, capsys):
     install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": f"import os\nos.chdir('/')\n{SOURCE}"})
     assert main(["list", "--json"]) == 0
     captured = capsys.readouterr()

@@ -90,12 +90,12 @@ def test_a_dataset_whose_folder_is_missing_still_shows_its_options_and_says_what
     assert f"there is no folder {tmp_path}/nowhere" in found["data"]["not_opened"]
 
 
-def test_broken_data_is_told_in_place_of_its_size(capsys, tmp_path):
+def test_broken_data_is_reported_in_place_of_its_size(capsys, tmp_path):
     found = shown(capsys, "dataset", "streets", "--root", str(tmp_path), "--option", "broken=true")
     assert found["data"] == {"not_opened": "a.png is truncated"}
 
 
-def test_a_required_option_left_out_is_told_in_place_of_the_size(capsys):
+def test_a_required_option_left_out_is_reported_in_place_of_the_size(capsys):
     assert "'classes' of dataset mine/strict is missing" in shown(capsys, "dataset", "strict")["data"]["not_opened"]
 
 

@@ -10,7 +10,7 @@ from segbench.registry.datasets import dataset_root, open_dataset
 
 
 class Counted:
-    """A split of three samples that nobody reads."""
+    """A split of three samples that is never read."""
 
     ids = ("a", "b", "c")
 
@@ -88,13 +88,13 @@ def test_a_missing_folder_says_what_was_looked_for_and_how_to_get_it(rooted, tmp
         assert text in str(caught.value)
 
 
-def test_a_file_in_place_of_the_folder_is_told(rooted, tmp_path):
+def test_a_file_in_place_of_the_folder_is_reported(rooted, tmp_path):
     (tmp_path / "data").touch()
     with pytest.raises(DataError, match=f"not a folder: {tmp_path}/data"):
         open_dataset(rooted, str(tmp_path / "data"), {})
 
 
-def test_wrong_options_are_told_before_the_folder_is_looked_for(rooted):
+def test_wrong_options_are_reported_before_the_folder_is_looked_for(rooted):
     with pytest.raises(OptionError, match="has no option 'yeer'"):
         open_dataset(rooted, "/nowhere", {"yeer": 3})
 

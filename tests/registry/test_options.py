@@ -112,7 +112,7 @@ def test_an_unknown_option_lists_the_allowed_ones_and_the_nearest():
         ({"rate": "inf"}, ["must be finite"]),
     ],
 )
-def test_a_wrong_value_is_told_with_what_is_expected(given_options, expected):
+def test_a_wrong_value_is_reported_with_what_is_expected(given_options, expected):
     with pytest.raises(OptionError) as caught:
         coerce_options(MANY, given_options)
     for text in expected:
@@ -172,7 +172,7 @@ def test_an_error_that_build_raises_itself_passes_through(offer):
 @pytest.mark.parametrize(
     ("extra", "command"), [("heavy", "pip install 'my-dist[heavy]'"), (None, "pip install no-such-library")]
 )
-def test_a_missing_library_is_told_with_the_command_that_installs_it(offer, extra, command):
+def test_a_missing_library_is_reported_with_the_command_that_installs_it(offer, extra, command):
     made = offer("loss", lambda num_classes: None, requires=("pydantic", "no-such-library"), extra=extra)
     with pytest.raises(ComponentError) as caught:
         build(made, {"num_classes": 3}, {})

@@ -43,9 +43,9 @@ def test_a_stream_that_a_plugin_keeps_from_its_import_writes_to_stderr_later(ins
 def test_output_without_end_is_cut(installed, capsys):
     installed("print('x' * 100_000)")
     load_registry()
-    told = capsys.readouterr().err
-    assert len(told) < 11_000
-    assert "... and more, 100001 bytes in all" in told
+    printed = capsys.readouterr().err
+    assert len(printed) < 11_000
+    assert "... and more, 100001 bytes in all" in printed
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])

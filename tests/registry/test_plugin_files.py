@@ -161,7 +161,7 @@ def test_a_file_with_the_name_of_an_installed_plugin_takes_both_away(install_plu
     assert "edges.py" in message
 
 
-def test_a_file_that_fails_is_told_with_its_traceback(file):
+def test_a_file_that_fails_is_reported_with_its_traceback(file):
     file.write_text("x = 1\nraise RuntimeError('no luck')\n")
     add_files([file], ())
     found = problem()
@@ -169,7 +169,7 @@ def test_a_file_that_fails_is_told_with_its_traceback(file):
     assert f'File "{file}", line 2' in found.traceback
 
 
-def test_a_file_of_no_python_is_told(file):
+def test_a_file_of_no_python_is_reported(file):
     file.write_bytes(b"\x00\x01")
     add_files([file], ())
     assert "edges.py cannot be imported: " in problem().message

@@ -180,7 +180,7 @@ def test_a_hook_may_have_another_name_if_it_says_which_it_implements(install_plu
         ),
     ],
 )
-def test_a_broken_plugin_is_told_and_the_others_stay_usable(install_plugin, source, expected):
+def test_a_broken_plugin_is_reported_and_the_others_stay_usable(install_plugin, source, expected):
     install_plugin("bad-dist", {"bad": "bad"}, {"bad.py": source})
     install_plugin("my-dist", {"mine": "my_good"}, {"my_good.py": GOOD})
     registry = load_registry()
@@ -269,20 +269,20 @@ def test_a_hook_that_is_interrupted_interrupts(install_plugin):
 
 
 def test_a_slow_plugin_is_named_while_it_is_still_being_loaded(installed, monkeypatch, tmp_path):
-    told = io.StringIO()
+    printed = io.StringIO()
     monkeypatch.setattr(plugins, "SLOW_SECONDS", 0.01)
-    monkeypatch.setattr(sys, "stderr", told)
+    monkeypatch.setattr(sys, "stderr", printed)
     # It goes on only once it has been named, and changes stderr meanwhile.
     installed(
         "import sys, time\n"
-        "told, sys.stderr, end = sys.stderr, None, time.monotonic() + 30\n"
-        "while 'mine' not in told.getvalue() and time.monotonic() < end: time.sleep(0.001)\n"
+        "printed, sys.stderr, end = sys.stderr, None, time.monotonic() + 30\n"
+        "while 'mine' not in printed.getvalue() and time.monotonic() < end: time.sleep(0.001)\n"
         "assert time.monotonic() < end"
     )
     registry = load_registry()
     assert (
         "plugin 'mine' (mine-dist 1.0) has been loading for 0.01 s and goes on; `--disable mine` leaves it out\n"
-    ) in told.getvalue()
+    ) in printed.getvalue()
     assert registry.find("loss", "mine/good")
     assert registry.seconds["mine"] >= 0.01
 

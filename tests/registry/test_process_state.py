@@ -171,7 +171,7 @@ def test_numpy_is_put_back(notices_on):
     assert "numpy's random numbers" in notice
 
 
-def test_a_build_that_changes_global_state_is_told_and_put_back(offer, capsys):
+def test_a_build_that_changes_global_state_is_reported_and_put_back(offer, capsys):
     import torch
 
     def careless(num_classes):

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from segbench.testing.check import Check
 
 
+def make_offer(kind: Any, build: Any, **component: Any) -> Offer:
+    """Return a component of a plugin that is not installed."""
+    return Offer(kind, "tests", "tests", "1.0", Component("given", build, "Given by a test", **component))
+
+
 @pytest.fixture(autouse=True)
 def usual_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Undo what cells that other tests ran here have set: a check sees a change only from the usual settings."""
@@ -28,8 +33,7 @@ def found_by() -> Callable[..., list[str]]:
     """Runs checks on a component of a kind, and returns the names of those that find fault with it."""
 
     def names(checks: Sequence[Check], kind: Any, build: Any, **component: Any) -> list[str]:
-        offer = Offer(kind, "tests", "tests", "1.0", Component("given", build, "Given by a test", **component))
-        results = [run_check(check, offer) for check in checks]
+        results = [run_check(check, make_offer(kind, build, **component)) for check in checks]
         return [result.check for result in results if result.outcome in ("failed", "reported")]
 
     return names

@@ -4,14 +4,15 @@ import functools
 
 import pytest
 
-from segbench import Component, DataError
-from segbench.registry import Offer
+from segbench import DataError
 from segbench.testing.check import Check, CheckFailed, CheckSkipped, check, place_of, run_check
 
+from .conftest import make_offer
 
-def offer(**fields) -> Offer:
-    """A component whose own code, unlike that of these checks, lies in no file."""
-    return Offer("loss", "mine", "my-dist", "1.0", Component("good", object, "Works", **fields))
+
+def offer(**fields):
+    """A component whose own code, unlike that of these checks, is in no file."""
+    return make_offer("loss", object, **fields)
 
 
 def raising(error, **fields) -> Check:
@@ -19,16 +20,16 @@ def raising(error, **fields) -> Check:
         if error is not None:
             raise error
 
-    return Check("some_fact", some_fact, "Mend it.", **fields)
+    return Check("some_fact", some_fact, "Correct it.", **fields)
 
 
 def test_a_check_is_named_after_its_function():
-    @check("Mend it.", slow=True)
+    @check("Correct it.", slow=True)
     def all_is_well(offer): ...
 
     assert (all_is_well.name, all_is_well.cure, all_is_well.slow, all_is_well.required) == (
         "all_is_well",
-        "Mend it.",
+        "Correct it.",
         True,
         True,
     )
@@ -38,18 +39,18 @@ def test_a_check_is_named_after_its_function():
     ("error", "expected"),
     [
         (None, ("passed", "", "")),
-        (CheckFailed("3 channels, not 4"), ("failed", "3 channels, not 4", "Mend it.")),
+        (CheckFailed("3 channels, not 4"), ("failed", "3 channels, not 4", "Correct it.")),
         (CheckSkipped("it makes no labels"), ("skipped", "it makes no labels", "")),
-        (KeyError("x"), ("failed", "KeyError: 'x'", "Mend it.")),
-        (DataError("no such folder"), ("failed", "no such folder", "Mend it.")),
-        (SystemExit(3), ("failed", "SystemExit: 3", "Mend it.")),
+        (KeyError("x"), ("failed", "KeyError: 'x'", "Correct it.")),
+        (DataError("no such folder"), ("failed", "no such folder", "Correct it.")),
+        (SystemExit(3), ("failed", "SystemExit: 3", "Correct it.")),
     ],
 )
 def test_what_a_check_finds_is_its_result(error, expected):
     assert run_check(raising(error), offer())[1:] == expected
 
 
-def test_a_known_failure_is_told_with_its_reason_and_is_no_fault():
+def test_a_known_failure_is_reported_with_its_reason_and_is_no_fault():
     known = offer(known_failures={"some_fact": "for want of time"})
     assert run_check(raising(CheckFailed("no")), known)[1:] == ("known failure", "for want of time", "")
 
@@ -60,7 +61,7 @@ def test_a_known_failure_that_passes_must_be_struck_off():
 
 
 def test_what_is_not_required_is_reported_and_is_no_failure():
-    assert run_check(raising(CheckFailed("no"), required=False), offer())[1:] == ("reported", "no", "Mend it.")
+    assert run_check(raising(CheckFailed("no"), required=False), offer())[1:] == ("reported", "no", "Correct it.")
 
 
 def test_what_cannot_be_built_for_want_of_a_library_is_skipped():
@@ -91,8 +92,8 @@ def build(in_channels):
     return in_channels.missing
 
 
-def offered(build):
-    return Offer("generator", "tests", "tests", "1.0", Component("given", build, "Given by a test"))
+def make_generator(build):
+    return make_offer("generator", build)
 
 
 def raised_by(build):
@@ -105,15 +106,15 @@ def raised_by(build):
 
 def test_the_innermost_line_of_the_components_own_code_is_named():
     line = build.__code__.co_firstlineno + 1
-    assert place_of(raised_by(build), offered(build)) == f" (test_check.py, line {line}, in build)"
+    assert place_of(raised_by(build), make_generator(build)) == f" (test_check.py, line {line}, in build)"
 
 
 def test_the_line_is_found_through_what_was_raised_from_it():
     wrapped = RuntimeError("in a check")
     wrapped.__cause__ = raised_by(build)
-    assert ", in build)" in place_of(wrapped, offered(functools.partial(build)))
+    assert ", in build)" in place_of(wrapped, make_generator(functools.partial(build)))
 
 
 def test_an_error_from_elsewhere_has_no_place_in_it():
-    assert place_of(ValueError("elsewhere"), offered(build)) == ""
-    assert place_of(raised_by(build), offered(len)) == ""
+    assert place_of(ValueError("elsewhere"), make_generator(build)) == ""
+    assert place_of(raised_by(build), make_generator(len)) == ""

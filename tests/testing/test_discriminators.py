@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from segbench.registry import load_registry
 from segbench.testing.check import run_check
-from segbench.testing.discriminators import CHECKS
+from segbench.testing.discriminators import CHECKS, scores_are_unbounded
+
+from .conftest import make_offer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -194,10 +196,6 @@ def test_a_first_party_discriminator_passes_every_check(name):
 
 
 def test_the_module_that_bounds_scores_is_named():
-    from segbench import Component
-    from segbench.registry import Offer
-    from segbench.testing.discriminators import scores_are_unbounded
-
-    component = Component("given", lambda in_channels: EndsInTanh(in_channels), "Given by a test")
-    result = run_check(scores_are_unbounded, Offer("discriminator", "tests", "tests", "1.0", component))
+    offer = make_offer("discriminator", lambda in_channels: EndsInTanh(in_channels))
+    result = run_check(scores_are_unbounded, offer)
     assert result.message.endswith("look at end")

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from segbench import Component
 from segbench.contract import MAPS
-from segbench.registry import Offer
 from segbench.testing.check import run_check
 from segbench.testing.generators import CHECKS
+
+from .conftest import make_offer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -354,10 +354,10 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def offer(build, maps: str = "image -> labels") -> Offer:
+def offer(build, maps: str = "image -> labels"):
     if isinstance(build, type):
         build = functools.partial(lambda network, in_channels, num_classes: network(in_channels, num_classes), build)
-    return Offer("generator", "mine", "my-dist", "1.0", Component("net", build, "A net", maps))
+    return make_offer("generator", build, maps=maps)
 
 
 def failed(build, maps: str = "image -> labels", checks=QUICK) -> dict[str, str]:

@@ -48,19 +48,19 @@ def stored(tmp_path, labels):
     return file
 
 
-def judged(labels, file):
+def suspect(labels, file):
     return not_as_stored(Sample(np.zeros((*labels.shape, 3), np.uint8), labels, "a"), [file], 255)
 
 
 def test_stored_values_may_have_any_names(tmp_path):
     labels = blocks([0, 1, 2])
-    assert judged(labels, stored(tmp_path, labels * 100)) is None
+    assert suspect(labels, stored(tmp_path, labels * 100)) is None
 
 
 def test_colours_may_have_any_names(tmp_path):
     labels = blocks([0, 1, 2])
     colours = np.array([[0, 0, 0], [128, 0, 9], [128, 9, 0]], np.uint8)
-    assert judged(labels, stored(tmp_path, colours[labels])) is None
+    assert suspect(labels, stored(tmp_path, colours[labels])) is None
 
 
 def test_what_is_ignored_may_come_from_elsewhere(tmp_path):
@@ -68,7 +68,7 @@ def test_what_is_ignored_may_come_from_elsewhere(tmp_path):
     file = stored(tmp_path, labels)
     labels = labels.copy()
     labels[:9] = 255
-    assert judged(labels, file) is None
+    assert suspect(labels, file) is None
 
 
 def test_two_labels_of_one_stored_value_are_found(tmp_path):
@@ -76,23 +76,23 @@ def test_two_labels_of_one_stored_value_are_found(tmp_path):
     file = stored(tmp_path, labels)
     labels = labels.copy()
     labels[5, 5] = (labels[5, 5] + 1) % 3
-    assert judged(labels, file) == file
+    assert suspect(labels, file) == file
 
 
 @pytest.mark.parametrize("side", [48, 77, 96, 200])
 def test_only_nearest_neighbours_are_as_stored(side, tmp_path):
     labels = blocks([0, 3])
     file = stored(tmp_path, labels)
-    assert judged(resized(labels, side, "NEAREST"), file) is None
+    assert suspect(resized(labels, side, "NEAREST"), file) is None
     if side != 96:
-        assert judged(resized(labels, side, "BILINEAR"), file) == file
+        assert suspect(resized(labels, side, "BILINEAR"), file) == file
 
 
 def test_a_file_that_the_labels_do_not_come_from_proves_nothing(tmp_path):
-    assert judged(blocks([0, 1, 2], seed=1), stored(tmp_path, blocks([0, 1, 2], seed=2))) is None
+    assert suspect(blocks([0, 1, 2], seed=1), stored(tmp_path, blocks([0, 1, 2], seed=2))) is None
 
 
 def test_a_file_that_is_no_image_proves_nothing(tmp_path):
     file = tmp_path / "mask.txt"
     file.write_text("0 1")
-    assert judged(blocks([0, 1]), file) is None
+    assert suspect(blocks([0, 1]), file) is None
