@@ -20,7 +20,7 @@ from .output import columns, print_content
 if TYPE_CHECKING:
     from segbench.plan.cell import Cell
     from segbench.plan.plan import Plan
-    from segbench.plan.power import DesignPower, Sight
+    from segbench.plan.power import DesignPower, Sensitivity
     from segbench.store.folder import ResultsFolder
 
 
@@ -46,7 +46,7 @@ def plan(
 ) -> None:
     """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
     from segbench.plan.plan import open_plan
-    from segbench.plan.power import design_power, recorded_scores
+    from segbench.plan.power import compute_design_power, read_recorded_scores
     from segbench.plan.warnings import plan_warnings
     from segbench.store.folder import ResultsFolder
 
@@ -54,7 +54,7 @@ def plan(
     folder = ResultsFolder(results, opened.benchmark.name)
     content = {
         **_content(opened, folder),
-        "design": _design_content(design_power(opened.benchmark, recorded_scores(opened.cells, folder))),
+        "design": _design_content(compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))),
         "warnings": list(plan_warnings(opened.benchmark, opened.cells, device=device)),
     }
     print_content(content, json, _as_text)
@@ -180,13 +180,13 @@ def _design_lines(content: dict[str, Any] | None) -> list[str]:
         return []
     seeds, comparisons = _counted(content["seeds"], "seed"), _counted(content["comparisons"], "comparison")
     heading = (
-        f"what {seeds} can show of {comparisons} in a ranking (the first judged at {100 * content['level']:.4g} %), "
+        f"what {seeds} can detect in {comparisons} of a ranking (the first tested at {100 * content['level']:.4g} %), "
         f"mIoU points with {100 * content['power']:g} % power:"
     )
     return [heading, columns([_header(content), *map(_sight_row, content["sights"])], "  "), *_notes(content)]
 
 
-def _sight_content(sight: Sight) -> dict[str, Any]:
+def _sight_content(sight: Sensitivity) -> dict[str, Any]:
     needed = [{"difference": difference, "seeds": seeds} for difference, seeds in sight.seeds_for.items()]
     return {**sight.noise._asdict(), "smallest": sight.smallest, "seeds_for": needed}
 
@@ -194,7 +194,7 @@ def _sight_content(sight: Sight) -> dict[str, Any]:
 def _header(content: dict[str, Any]) -> tuple[str, ...]:
     needed = content["sights"][0]["seeds_for"]
     claimed = [f"SEEDS FOR {_points(one['difference'])}" for one in needed]
-    return "SEED NOISE", "SD OF A DIFFERENCE", "SMALLEST SEEN", *claimed
+    return "SEED NOISE", "SD OF A DIFFERENCE", "SMALLEST DETECTED", *claimed
 
 
 def _sight_row(sight: dict[str, Any]) -> tuple[str, ...]:
@@ -209,9 +209,9 @@ def _sight_row(sight: dict[str, Any]) -> tuple[str, ...]:
 def _notes(content: dict[str, Any]) -> list[str]:
     seeds, floor = content["seeds"], content["sign_flip_floor"]
     if seeds == 1:
-        return ["  one seed decides nothing: its intervals know the images alone, and no verdict follows from them"]
+        return ["  one seed decides nothing: its intervals are over the images alone, so there is no verdict"]
     return [
-        "  that is of seeds alone; what is left to the images comes on top",
+        "  from the variance between seeds alone; that between images adds to it",
         f"  the exact sign-flip test over {seeds} seeds cannot fall below p = {floor:.2g}",
     ]
 

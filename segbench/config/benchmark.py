@@ -124,7 +124,7 @@ def _seeds(node: Node) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-# What of a protocol decides how fast a network runs, beside what is chosen on the command line for all rivals alike.
+# Protocol keys that decide how fast a network runs and are chosen on the command line for all methods.
 SPEED_KEYS = ("precision", "channels_last", "compile", "tf32", "threads", "window")
 
 
@@ -184,7 +184,7 @@ def _generator(text: str, registry: Registry) -> MethodArgument:
 
 
 def _hint(text: str) -> str:
-    """Say how a method of a benchmark is given, to who names a benchmark alone."""
+    """Return a hint for a text that is the name of a benchmark without a method."""
     return f" The methods of the benchmark {text!r} are {text}:METHOD." if text in packaged_benchmarks() else ""
 
 

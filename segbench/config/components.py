@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
     from .yaml import Place
 
+Value = TypeVar("Value")
+
+# Keys that stand beside the options of a component and are no options.
+ADVERSARIAL_KEYS = tuple(key for key in Adversarial.model_fields if key not in ("use", "options"))
+PENALTY_KEYS = ("weight", "every")
+PSEUDO_LABEL_KEYS = ("pseudo_labels_from", "threshold", "weight")
+
 
 def resolve_generator(node: Node, registry: Registry) -> tuple[ComponentUse, str]:
     """Resolve a method's generator, and return with it what it maps."""
@@ -79,10 +86,6 @@ def _root(offer: Offer, node: Node) -> str:
         raise node.error(f"{text!r}: {error}") from error
 
 
-ADVERSARIAL_KEYS = tuple(key for key in Adversarial.model_fields if key not in ("use", "options"))
-PENALTY_KEYS = ("weight", "every")
-
-
 def resolve_adversarial(node: Node, registry: Registry) -> Adversarial:
     """Resolve what stands under `adversarial`: keys of `Adversarial`, and the options of the loss beside them.
 
@@ -109,9 +112,6 @@ def _default_optimizer(place: Place) -> Node:
     default = Adversarial.model_fields["optimizer"].default.model_dump(mode="json", exclude_none=True)
     betas = Node([Node(beta, place) for beta in default.pop("betas")], place)
     return Node({**{key: Node(value, place) for key, value in default.items()}, "betas": betas}, place)
-
-
-PSEUDO_LABEL_KEYS = ("pseudo_labels_from", "threshold", "weight")
 
 
 def read_refines(node: Node) -> Refines:
@@ -162,9 +162,6 @@ def _fraction(node: Node) -> float:
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 1:
         raise node.error(f"must be a number greater than 0 and at most 1, not {node.kind()}")
     return float(fraction)
-
-
-Value = TypeVar("Value")
 
 
 class ResolvedComponent(NamedTuple):

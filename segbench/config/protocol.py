@@ -167,10 +167,10 @@ class SurfaceDistances(Frozen):
 
 
 class Timing(Frozen):
-    """The budget of one inference measurement; smaller than these defaults and the row says so.
+    """The budget of one inference measurement; a row says if it is smaller than these defaults.
 
-    A measurement takes turns with its rivals, in blocks of `block_seconds`, until it has `iterations` and `seconds`, or
-    `max_seconds`. `sweep` is the largest batch that is tried for the best one; 0 tries none.
+    Measurements of several methods are interleaved, in blocks of `block_seconds`, until each has `iterations` and
+    `seconds`, or `max_seconds`. `sweep` is the largest batch that is tried for the best one; 0 tries none.
     """
 
     iterations: PositiveInt = 200

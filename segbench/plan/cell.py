@@ -25,9 +25,9 @@ EVERYTHING = "all"
 class Cell(Frozen):
     """One (dataset, subset, method, seed) of a benchmark.
 
-    `subset` is written as `segbench.plan.cell` does. `key` is None while the data is not at hand. `upstream` maps the
-    reason ("start_from", "refines fold 1/5", "budget", "trial 1/4") to the key of the cell it needs; what it takes over
-    for the last two is settled when it starts. `for_tuning` says that it has the seed of tuning and serves that alone.
+    `subset` is written as by `Subset`. `key` is None while the data cannot be read. `upstream` maps the reason
+    ("start_from", "refines fold 1/5", "budget", "trial 1/4") to the key of the cell that it needs; what it takes over
+    for the last two is only known when it starts. `for_tuning` says that it has the seed of tuning and serves it alone.
     `method.protocol.threads` is filled in. `fingerprint` identifies the dataset's content, `cache_key` its decoded
     form; `sources`, `versions` and `files` (the hashes of files that options name by their paths) are what else the key
     covers.
@@ -111,15 +111,15 @@ class Identity(NamedTuple):
 def upstream_first(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
     """Return the cells that a benchmark asks for or needs, each with those that it needs, by the reason.
 
-    Upstream cells come first, otherwise it goes dataset by dataset and seed by seed. Raises SpecError if methods wait
-    for each other in a circle or for one that does not exist.
+    Upstream cells come first, otherwise it goes dataset by dataset and seed by seed. Raises SpecError for
+    cyclic references and for a method that does not exist.
     """
     needs = _needs(benchmark)
     try:
         order = list(TopologicalSorter({cell: needed.values() for cell, needed in needs.items()}).static_order())
     except CycleError as error:
-        circle = " <- ".join(map(str, error.args[1]))
-        raise SpecError(f"{benchmark.source}: cyclic reference between cells: {circle}") from error
+        cycle = " <- ".join(map(str, error.args[1]))
+        raise SpecError(f"{benchmark.source}: cyclic reference between cells: {cycle}") from error
     return {identity: needs[identity] for identity in order}
 
 

@@ -48,11 +48,11 @@ class Noise(NamedTuple):
     freedom: int | None = None
 
 
-class Sight(NamedTuple):
-    """What a design sees at some noise, all of mIoU as fractions of 1.
+class Sensitivity(NamedTuple):
+    """The differences of mIoU that a design detects at some noise between seeds, as fractions of 1.
 
-    `smallest` is the smallest difference that is found with 80 % power, None with one seed. `seeds_for` are the seeds
-    in all that each of the differences CLAIMED would need, None if 100 do not suffice.
+    `smallest` is the smallest difference that is detected with 80 % power, None with one seed. `seeds_for` is how many
+    seeds in all each of the differences CLAIMED would need, None if 100 do not suffice.
     """
 
     noise: Noise
@@ -61,7 +61,7 @@ class Sight(NamedTuple):
 
 
 class DesignPower(NamedTuple):
-    """What a design can show of its comparisons, as far as seeds go; what images add comes on top.
+    """What a design can detect in its comparisons, with the variance between seeds alone; that of images adds to it.
 
     `level` is the confidence of the first of Holm's steps, `sign_flip_floor` the smallest p that the exact sign-flip
     test over the seeds can give.
@@ -72,24 +72,24 @@ class DesignPower(NamedTuple):
     level: float
     power: float
     sign_flip_floor: float
-    sights: tuple[Sight, ...]
+    sights: tuple[Sensitivity, ...]
 
 
-def design_power(benchmark: Benchmark, scores: Scores) -> DesignPower | None:
+def compute_design_power(benchmark: Benchmark, scores: Scores) -> DesignPower | None:
     """Return what the design can show, with the noise of the scores recorded so far, else with the noise assumed.
 
     None if there are no two methods to be compared.
     """
-    pairs = compared_pairs(benchmark.methods)
+    pairs = list_pairs(benchmark.methods)
     if not pairs:
         return None
     seeds, level = len(benchmark.seeds), 1 - (1 - LEVEL) / len(pairs)
-    noises = measured_noises(pairs, scores) or assumed_noises()
-    sights = tuple(_sight(noise, seeds, level) for noise in noises)
+    noises = measure_noise(pairs, scores) or assume_noise()
+    sights = tuple(_sensitivity(noise, seeds, level) for noise in noises)
     return DesignPower(seeds, len(pairs), level, POWER, sign_flip_floor(seeds), sights)
 
 
-def compared_pairs(methods: Mapping[str, Method]) -> list[Pair]:
+def list_pairs(methods: Mapping[str, Method]) -> list[Pair]:
     """Return the pairs that one ranking compares: methods with their twins, with what claims name, with placebos.
 
     With several fractions of the labels there are several rankings, and the pairs are those of the largest.
@@ -102,12 +102,12 @@ def compared_pairs(methods: Mapping[str, Method]) -> list[Pair]:
     return max(families, key=len, default=[])
 
 
-def assumed_noises() -> list[Noise]:
+def assume_noise() -> list[Noise]:
     """Return what is assumed of seeds: two methods trained with the same seeds differ as if these were independent."""
     return [Noise(f"assumed, sd {100 * sd:.1f} of one method", sqrt(2) * sd) for sd in ASSUMED_SEED_SDS]
 
 
-def measured_noises(pairs: Sequence[Pair], scores: Scores) -> list[Noise]:
+def measure_noise(pairs: Sequence[Pair], scores: Scores) -> list[Noise]:
     """Return the noise measured on each dataset: the pooled standard deviation of its paired differences."""
     found: dict[str, list[list[float]]] = {}
     for dataset, subset in sorted({(dataset, subset) for dataset, subset, _ in scores}):
@@ -116,10 +116,10 @@ def measured_noises(pairs: Sequence[Pair], scores: Scores) -> list[Noise]:
             differences = [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
             if len(differences) > 1:
                 found.setdefault(dataset, []).append(differences)
-    return [_pooled(dataset, differences) for dataset, differences in found.items()]
+    return [_pool(dataset, differences) for dataset, differences in found.items()]
 
 
-def recorded_scores(cells: Iterable[Cell], folder: ResultsFolder) -> Scores:
+def read_recorded_scores(cells: Iterable[Cell], folder: ResultsFolder) -> Scores:
     """Return the mIoU of the cells that are recorded already, but for those that leave out a fold to predict it.
 
     Records that cannot be read are passed over.
@@ -144,16 +144,16 @@ def _pairs(methods: Mapping[str, Method]) -> Iterable[Pair]:
     }
     for name, method in scored.items():
         placebos = [other.name for other in scored.values() if other.placebo_of == name]
-        rivals = dict.fromkeys([*filter(None, [method.twin]), *method.against, *placebos])
-        yield from ((name, rival) for rival in rivals if rival in scored)
+        others = dict.fromkeys([*filter(None, [method.twin]), *method.against, *placebos])
+        yield from ((name, other) for other in others if other in scored)
 
 
-def _sight(noise: Noise, seeds: int, level: float) -> Sight:
+def _sensitivity(noise: Noise, seeds: int, level: float) -> Sensitivity:
     smallest = smallest_effect(of_seeds_alone(seeds, noise.difference_sd), level) if seeds > 1 else None
-    return Sight(noise, smallest, {effect: seeds_for(effect, noise.difference_sd, level) for effect in CLAIMED})
+    return Sensitivity(noise, smallest, {effect: seeds_for(effect, noise.difference_sd, level) for effect in CLAIMED})
 
 
-def _pooled(dataset: str, differences: Sequence[Sequence[float]]) -> Noise:
+def _pool(dataset: str, differences: Sequence[Sequence[float]]) -> Noise:
     freedom = sum(len(values) - 1 for values in differences)
     squares = sum((len(values) - 1) * variance(values) for values in differences)
     return Noise(f"measured on {dataset}", sqrt(squares / freedom), freedom)

@@ -119,7 +119,7 @@ tune: {trials: 2, seed: 9}
 """
 
 
-def test_trials_and_equal_seconds_are_shown(capsys, tmp_path):
+def test_trials_and_equal_seconds_are_show(capsys, tmp_path):
     (tmp_path / "bench.yaml").write_text(BENCHMARK + TUNED)
     chosen = ["--seeds", "0", "--only", "long", "--set", "datasets.dots={use: mine/dots, val: true}"]
     assert main(["plan", "bench.yaml", *chosen]) == 0
@@ -171,7 +171,7 @@ def record(key, status):
     return Record(key=key, status=status, spec={}, environment={}, **facts)
 
 
-def test_records_are_shown(capsys, tmp_path):
+def test_records_are_show(capsys, tmp_path):
     keys = [cell["key"] for cell in planned(capsys)["cells"]]
     folder = ResultsFolder(tmp_path / "done", "my-bench")
     folder.write(record(keys[0], "ok"))
@@ -251,16 +251,16 @@ methods:
 COMPARED = f"{ALONE}  wide: {{extends: base, generator: {{use: mine/net, width: 9}}}}\n"
 
 
-def shown(capsys, *arguments, text=COMPARED):
+def show(capsys, *arguments, text=COMPARED):
     Path("bench.yaml").write_text(text)
     assert main(["plan", "bench.yaml", *arguments]) == 0
     return capsys.readouterr().out
 
 
 def test_what_the_design_can_show_is_told_before_it_runs(capsys):
-    lines = shown(capsys).splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("what 6 seeds can show"))
-    assert "of 1 comparison in a ranking (the first judged at 95 %)" in lines[start]
+    lines = show(capsys).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("what 6 seeds can detect"))
+    assert "in 1 comparison of a ranking (the first tested at 95 %)" in lines[start]
     assert lines[start + 1].split("  ")[-1].strip() == "SEEDS FOR 1.0"
     # Of seeds with sd .5: (2.571 + 0.920) * .7071 / sqrt(6) = 1.008 points.
     assert lines[start + 2].split()[-4:] == ["0.7", "1.0", "18", "7"]
@@ -269,7 +269,7 @@ def test_what_the_design_can_show_is_told_before_it_runs(capsys):
 
 
 def test_json_holds_fractions(capsys):
-    design = json.loads(shown(capsys, "--json"))["design"]
+    design = json.loads(show(capsys, "--json"))["design"]
     assert (design["seeds"], design["comparisons"], design["sign_flip_floor"]) == (6, 1, 0.03125)
     sight = design["sights"][0]
     assert sight["smallest"] == pytest.approx(0.01008, abs=1e-5)
@@ -278,12 +278,12 @@ def test_json_holds_fractions(capsys):
 
 
 def test_one_seed_is_said_to_decide_nothing(capsys):
-    text = shown(capsys, "--seeds", "0")
+    text = show(capsys, "--seeds", "0")
     assert "one seed decides nothing" in text
     assert "nothing" in next(line for line in text.splitlines() if line.startswith("  assumed"))
-    assert json.loads(shown(capsys, "--seeds", "0", "--json"))["design"]["sights"][0]["smallest"] is None
+    assert json.loads(show(capsys, "--seeds", "0", "--json"))["design"]["sights"][0]["smallest"] is None
 
 
 def test_where_nothing_is_compared_nothing_is_said(capsys):
-    assert "can show" not in shown(capsys, text=ALONE)
-    assert json.loads(shown(capsys, "--json", text=ALONE))["design"] is None
+    assert "can detect" not in show(capsys, text=ALONE)
+    assert json.loads(show(capsys, "--json", text=ALONE))["design"] is None

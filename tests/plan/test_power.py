@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import t
 
 from segbench.config.recipe import Benchmark, DatasetUse
-from segbench.plan.power import assumed_noises, compared_pairs, design_power, measured_noises, recorded_scores
+from segbench.plan.power import assume_noise, compute_design_power, list_pairs, measure_noise, read_recorded_scores
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Record, Scores
 
@@ -32,7 +32,7 @@ CLAIMED = (
 
 
 def pairs(*methods):
-    return set(compared_pairs({one.name: one for one in methods}))
+    return set(list_pairs({one.name: one for one in methods}))
 
 
 def test_methods_are_compared_with_twins_with_what_claims_name_and_with_their_placebos():
@@ -56,11 +56,11 @@ def test_a_ranking_holds_one_fraction_of_the_labels():
 
 
 def test_without_two_methods_to_compare_there_is_nothing_to_show():
-    assert design_power(benchmark(method("unet")), {}) is None
+    assert compute_design_power(benchmark(method("unet")), {}) is None
 
 
 def test_what_can_be_seen_comes_from_the_level_of_the_first_step():
-    found = design_power(benchmark(*CLAIMED, seeds=range(6)), {})
+    found = compute_design_power(benchmark(*CLAIMED, seeds=range(6)), {})
     assert (found.seeds, found.comparisons, found.sign_flip_floor) == (6, 4, 2 / 2**6)
     assert found.level == pytest.approx(1 - 0.05 / 4)
     little, much = found.sights
@@ -72,12 +72,12 @@ def test_what_can_be_seen_comes_from_the_level_of_the_first_step():
 
 def test_for_one_comparison_the_seeds_are_those_of_a_paired_t_test():
     # A paired t-test at 5 % with 80 % power: sd .5 takes 18 seeds for .5 and 7 for 1; sd 1 takes 65 and 18.
-    found = design_power(benchmark(method("unet"), method("gan", twin="unet")), {})
+    found = compute_design_power(benchmark(method("unet"), method("gan", twin="unet")), {})
     assert [list(sight.seeds_for.values()) for sight in found.sights] == [[18, 7], [65, 18]]
 
 
 def test_one_seed_sees_nothing():
-    found = design_power(benchmark(*CLAIMED, seeds=(0,)), {})
+    found = compute_design_power(benchmark(*CLAIMED, seeds=(0,)), {})
     assert [sight.smallest for sight in found.sights] == [None, None]
     assert found.sign_flip_floor == 1
 
@@ -90,7 +90,7 @@ def test_measured_noise_is_that_of_paired_differences_pooled():
         ("shapes", "all", "d"): {0: 0.40},
         ("disks", "all", "a"): {0: 0.5},
     }
-    (found,) = measured_noises([("a", "b"), ("c", "b"), ("d", "b")], scores)
+    (found,) = measure_noise([("a", "b"), ("c", "b"), ("d", "b")], scores)
     # Differences of .10 .16 .12 with squares about their mean of .00186667, and of .00 .02 with .0002; 2 + 1 degrees.
     assert found.source == "measured on shapes"
     assert found.freedom == 3
@@ -99,9 +99,9 @@ def test_measured_noise_is_that_of_paired_differences_pooled():
 
 def test_what_is_measured_takes_the_place_of_what_is_assumed():
     scores = {("shapes", "all", name): {0: 0.5, 1: 0.5 + more} for name, more in (("unet", 0.0), ("gan", 0.03))}
-    found = design_power(benchmark(*CLAIMED), scores)
+    found = compute_design_power(benchmark(*CLAIMED), scores)
     assert [sight.noise.source for sight in found.sights] == ["measured on shapes"]
-    assert [noise.freedom for noise in assumed_noises()] == [None, None]
+    assert [noise.freedom for noise in assume_noise()] == [None, None]
 
 
 def test_scores_are_read_from_the_records_of_the_planned_cells(tmp_path):
@@ -129,4 +129,4 @@ def test_scores_are_read_from_the_records_of_the_planned_cells(tmp_path):
         cell(key=keys["new"], seed=5),
         cell(key=None, seed=6),
     ]
-    assert recorded_scores(cells, folder) == {("shapes", "all", "net"): {0: 0.25, 1: 0.75}}
+    assert read_recorded_scores(cells, folder) == {("shapes", "all", "net"): {0: 0.25, 1: 0.75}}
