@@ -318,9 +318,9 @@ def _tuning(found: Tuning) -> dict[str, Any]:
 
 
 def _health(row: Row) -> dict[str, Any]:
-    judged = [(record.seed, record.health) for record in row.records if record.health]
+    found = [(record.seed, record.health) for record in row.records if record.health]
     return {
         "verdicts": {verdict: len(seeds) for verdict, seeds in row.verdicts.items()},
-        "seeds": [{"seed": seed, "verdict": found.verdict, "reason": found.reason} for seed, found in judged],
+        "seeds": [{"seed": seed, "verdict": health.verdict, "reason": health.reason} for seed, health in found],
         **_summaries(HealthData, row.health),
     }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -70,8 +72,10 @@ def test_a_verdict_is_given_in_words(judged, gain, noise, seeds, words):
 def test_what_is_undecided_says_how_many_seeds_would_decide(judged):
     one = judged(0.01, 0.05, 3)
     needed = one.judgement.seeds_needed
-    assert one.judgement.verdict == "undecided"
+    assert 3 < needed < 100
     assert verdict_in_words(one) == f"undecided: about {needed} seeds needed"
+    unreachable = replace(one, judgement=replace(one.judgement, seeds_needed=None))
+    assert verdict_in_words(unreachable) == "undecided: over 100 seeds needed"
 
 
 def test_without_counts_there_is_no_verdict(critics):
