@@ -16,7 +16,7 @@ from segbench.execute.pool import Interrupt, Pool
 from segbench.execute.processes import fair_share
 from segbench.execute.workers import Finished, Limits, Workers
 from segbench.plan.machine import usable_cores
-from segbench.testing.check import FAULTS, Check, Result, failure
+from segbench.testing.check import FAULTS, Check, Result, make_failure
 from segbench.testing.run import BEGUN, ENDED, CheckJob
 
 from .options import PLURALS, Json, parse_kind, parse_options
@@ -193,7 +193,7 @@ class Checked:
         """Record how its process ended; return whether checks are left for another process."""
         if isinstance(outcome, Finished):
             return False
-        self.results.append(failure(self.running or _START, self.offer, outcome.failure.cause))
+        self.results.append(make_failure(self.running or _START, self.offer, outcome.failure.cause))
         begun, self.running = self.running is not None, None
         return begun
 

@@ -82,7 +82,7 @@ def run_check(check: Check, offer: Offer) -> Result:
     except CheckSkipped as reason:
         return Result(check.name, "skipped", str(reason), "")
     except (Exception, SystemExit) as error:
-        return failure(check, offer, _message(error) + place_of(error, offer))
+        return make_failure(check, offer, _message(error) + find_place(error, offer))
     if check.name in offer.component.known_failures:
         return Result(
             check.name, "unexpected pass", "passes, though listed as a known failure", "Take it off known_failures."
@@ -104,7 +104,7 @@ def perform(check: Check, offer: Offer) -> None:
         check.run(offer)
 
 
-def failure(check: Check, offer: Offer, message: str) -> Result:
+def make_failure(check: Check, offer: Offer, message: str) -> Result:
     """Return the result of a check that found something: a known failure if the component says so."""
     reason = offer.component.known_failures.get(check.name)
     if reason is not None:
@@ -119,7 +119,7 @@ def _message(error: BaseException) -> str:
     return str(error) if isinstance(error, (CheckFailed, SegbenchError)) else f"{type(error).__name__}: {error}"
 
 
-def place_of(error: BaseException, offer: Offer) -> str:
+def find_place(error: BaseException, offer: Offer) -> str:
     """Return " (FILE, line N, in FUNCTION)" for the innermost line of the component's package, or an empty text."""
     folder = _folder_of(offer.component.build)
     current: BaseException | None = error

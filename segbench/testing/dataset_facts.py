@@ -52,33 +52,33 @@ sys.path[:] = path
 sys.meta_path.insert(0, Finder)
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
-from segbench.testing.dataset_facts import order_of
-answer(order=order_of(open_dataset(load_registry().find("dataset", name), None, options)))
+from segbench.testing.dataset_facts import sample_order
+answer(order=sample_order(open_dataset(load_registry().find("dataset", name), None, options)))
 """
 
 
-def spread(split: Sized, most: int = MOST_SAMPLES) -> list[int]:
+def spread_indices(split: Sized, most: int = MOST_SAMPLES) -> list[int]:
     """Return the indices of so many samples, evenly spread over the split, its first and last among them.
 
-    >>> spread(range(100), 3)
+    >>> spread_indices(range(100), 3)
     [0, 50, 99]
     """
     count = min(most, len(split))
     return [round(place * (len(split) - 1) / max(count - 1, 1)) for place in range(count)]
 
 
-def order_of(dataset: Dataset) -> dict[str, list[str]]:
+def sample_order(dataset: Dataset) -> dict[str, list[str]]:
     """Return for each split the id and the content of some samples, and the ids of all where they are known unread."""
-    return {name: [*map(str, ids_of(split)), *_contents(split)] for name, split in dataset.splits.items()}
+    return {name: [*map(str, sample_ids(split)), *_contents(split)] for name, split in dataset.splits.items()}
 
 
-def ids_of(split: Split) -> Sequence[str]:
+def sample_ids(split: Split) -> Sequence[str]:
     """Return the ids of all samples where the split states them, else of some, which are read."""
     ids: Sequence[str] | None = getattr(split, "ids", None)
-    return ids if ids is not None else [Sample(*split[index]).id for index in spread(split)]
+    return ids if ids is not None else [Sample(*split[index]).id for index in spread_indices(split)]
 
 
-def facts_in_another_process(offer: Offer) -> dict[str, Any]:
+def read_in_another_process(offer: Offer) -> dict[str, Any]:
     """Return what opening the dataset, and reading some of it, comes to in a new process: "order", or "torch".
 
     "torch" is the module that imports it, which ends the process. Raises CheckSkipped
@@ -104,7 +104,7 @@ def facts_in_another_process(offer: Offer) -> dict[str, Any]:
     return facts
 
 
-def content_of(array: Any) -> str:
+def hash_array(array: Any) -> str:
     """Return a hash of an array's type, shape and values."""
     digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
     digest.update(array.tobytes())
@@ -117,5 +117,5 @@ def open_example(offer: Offer) -> Dataset:
 
 
 def _contents(split: Split) -> list[str]:
-    samples = [Sample(*split[index]) for index in spread(split)]
-    return [f"{sample.id} {content_of(sample.image)} {content_of(sample.labels)}" for sample in samples]
+    samples = [Sample(*split[index]) for index in spread_indices(split)]
+    return [f"{sample.id} {hash_array(sample.image)} {hash_array(sample.labels)}" for sample in samples]

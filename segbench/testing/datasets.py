@@ -26,7 +26,7 @@ from segbench.plan.key import file_hashes
 from segbench.registry.datasets import dataset_root
 
 from .check import CheckFailed, CheckSkipped, check
-from .dataset_facts import content_of, facts_in_another_process, ids_of, open_example, order_of, spread
+from .dataset_facts import hash_array, open_example, read_in_another_process, sample_ids, sample_order, spread_indices
 from .mask_edges import invented_classes, not_as_stored
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def ids_are_unique(offer: Offer) -> None:
     """No id occurs twice in a split, and a sample has the id that its split's `ids` states."""
     dataset = _dataset(offer)
     for name, split in dataset.splits.items():
-        twice = [one for one, count in Counter(ids_of(split)).items() if count > 1]
+        twice = [one for one, count in Counter(sample_ids(split)).items() if count > 1]
         if twice:
             raise CheckFailed(f"split {name!r}: {len(twice)} ids occur more than once, such as {twice[0]!r}")
     for place in read_some(dataset):
@@ -123,7 +123,7 @@ def ids_are_unique(offer: Offer) -> None:
 @check("Put every sample into one split alone.")
 def splits_share_no_id(offer: Offer) -> None:
     """No id is in two splits."""
-    ids = {name: set(ids_of(split)) for name, split in _dataset(offer).splits.items()}
+    ids = {name: set(sample_ids(split)) for name, split in _dataset(offer).splits.items()}
     for first, second in combinations(ids, 2):
         shared = sorted(ids[first] & ids[second])
         if shared:
@@ -165,9 +165,9 @@ def palette_tells_classes_apart(offer: Offer) -> None:
 @check("Sort what comes from folders and sets, draw nothing at random, and let a sample depend on its index alone.")
 def order_is_the_same_every_time(offer: Offer) -> None:
     """Opened again, here and in another process, it has the same samples in the same order."""
-    once, again = order_of(_dataset(offer)), order_of(_dataset(offer))
+    once, again = sample_order(_dataset(offer)), sample_order(_dataset(offer))
     _check_order(once, again, "opened twice")
-    facts = facts_in_another_process(offer)
+    facts = read_in_another_process(offer)
     if "order" not in facts:
         raise CheckSkipped(f"in another process it imports torch, see {torch_is_not_imported.name}")
     _check_order(once, facts["order"], "opened in another process")
@@ -177,7 +177,7 @@ def order_is_the_same_every_time(offer: Offer) -> None:
 def torch_is_not_imported(offer: Offer) -> None:
     """Opening the dataset and reading samples imports no torch: planning a benchmark needs neither."""
     _dataset(offer)
-    importer = facts_in_another_process(offer).get("torch")
+    importer = read_in_another_process(offer).get("torch")
     if importer is not None:
         raise CheckFailed(f"{importer} imports torch when the dataset is opened and some samples are read")
 
@@ -225,7 +225,7 @@ class SomeSamples:
     """Some samples of a split, evenly spread, as a split."""
 
     def __init__(self, split: Split) -> None:
-        self._split, self._indices = split, spread(split)
+        self._split, self._indices = split, spread_indices(split)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -248,7 +248,7 @@ def read_some(dataset: Dataset) -> Iterator[Place]:
     """Read some samples of each split, evenly spread."""
     for name, split in dataset.splits.items():
         files = getattr(split, "files", None)
-        for index in spread(split):
+        for index in spread_indices(split):
             yield Place(name, index, Sample(*split[index]), files[index] if files else ())
 
 
@@ -279,7 +279,7 @@ def _suspects(dataset: Dataset) -> list[Index]:
     everything = [(name, index) for name, split in dataset.splits.items() for index in range(len(split))]
     if len(everything) > MOST_IMAGES and _names_files(dataset):
         everything = _sharing_bytes(dataset, everything)
-    return [everything[place] for place in spread(everything, MOST_IMAGES)]
+    return [everything[place] for place in spread_indices(everything, MOST_IMAGES)]
 
 
 def _names_files(dataset: Dataset) -> bool:
@@ -300,7 +300,7 @@ def _sharing_bytes(dataset: Dataset, indices: Sequence[Index]) -> list[Index]:
 def _content(dataset: Dataset, index: Index) -> tuple[str, str]:
     name, place = index
     sample = Sample(*dataset.splits[name][place])
-    return content_of(sample.image), sample.id
+    return hash_array(sample.image), sample.id
 
 
 CHECKS: tuple[Check, ...] = (

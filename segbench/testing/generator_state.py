@@ -14,7 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from segbench.registry.process_state import restore_after_build, restore_random_numbers
 
 from .check import CheckFailed, check
-from .trial import build_trial, describe_difference, first_output, name_list, run_backward
+from .trial import build_trial, describe_difference, first_output, join_names, run_backward
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ def same_seed_gives_same_weights(offer: Offer) -> None:
         raise CheckFailed("two builds have parameters of different names or in a different order")
     unequal = [name for name, tensor in one.items() if not _equal(tensor, other[name])]
     if unequal:
-        raise CheckFailed(f"two builds with the same seed differ in {name_list(unequal)}")
+        raise CheckFailed(f"two builds with the same seed differ in {join_names(unequal)}")
 
 
 @check("Make every layer within `build`: one that lives in a module or class is trained by whoever uses it.")
@@ -87,7 +87,7 @@ def builds_share_no_weights(offer: Offer) -> None:
     owned = {tensor.data_ptr() for tensor in one.values() if tensor.numel()}
     shared = [name for name, tensor in other.items() if tensor.numel() and tensor.data_ptr() in owned]
     if shared:
-        raise CheckFailed(f"two builds share {name_list(shared)}")
+        raise CheckFailed(f"two builds share {join_names(shared)}")
 
 
 @check("Hold all that `forward` uses in parameters and in buffers (`self.register_buffer`), which a checkpoint keeps.")
@@ -151,10 +151,10 @@ def evaluation_changes_nothing(offer: Offer) -> None:
     after = trial.network.state_dict()
     written = [name for name in after if name not in before or not _equal(after[name], before[name])]
     if written:
-        raise CheckFailed(f"a run in evaluation changes {name_list(written)}")
+        raise CheckFailed(f"a run in evaluation changes {join_names(written)}")
     training = [name for name, module in trial.network.named_modules() if module.training]
     if training:
-        raise CheckFailed(f"after a run in evaluation these are in training mode: {name_list(training)}")
+        raise CheckFailed(f"after a run in evaluation these are in training mode: {join_names(training)}")
 
 
 CHECKS: tuple[Check, ...] = (

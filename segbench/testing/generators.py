@@ -21,10 +21,10 @@ from .trial import (
     class_colours,
     describe_difference,
     first_output,
-    name_list,
+    join_names,
     nearest_class,
     run_backward,
-    skip_untrained,
+    skip_if_untrained,
 )
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def auxiliary_loss_bears_ignored_pixels(offer: Offer) -> None:
 )
 def colours_can_be_learned(offer: Offer) -> None:
     """Four images of 64x64 pixels, their classes decided by colour, are learned by heart in a few steps of Adam."""
-    skip_untrained(build_trial(offer))
+    skip_if_untrained(build_trial(offer))
     best = 0.0
     for rate in LEARNING_RATES:
         best = max(best, _train(build_trial(offer), rate))
@@ -206,17 +206,17 @@ def colours_can_be_learned(offer: Offer) -> None:
 def training_reaches_every_parameter(offer: Offer) -> None:
     """The supervised and the auxiliary loss give every parameter that requires a gradient a finite one."""
     trial = build_trial(offer)
-    skip_untrained(trial)
+    skip_if_untrained(trial)
     batch = trial.batch()
     run_backward(trial.loss(batch, trial.network(*trial.inputs(batch))))
     unreached = [name for name, parameter in trial.parameters.items() if parameter.grad is None]
     if unreached:
-        raise CheckFailed(f"no gradient reaches {name_list(unreached)}")
+        raise CheckFailed(f"no gradient reaches {join_names(unreached)}")
     infinite = [
         name for name, one in trial.parameters.items() if one.grad is not None and not one.grad.isfinite().all()
     ]
     if infinite:
-        raise CheckFailed(f"the gradient is infinite or NaN for {name_list(infinite)}")
+        raise CheckFailed(f"the gradient is infinite or NaN for {join_names(infinite)}")
 
 
 def _train(trial: Trial, rate: float) -> float:

@@ -123,13 +123,13 @@ def run_backward(loss: Tensor) -> None:
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
 
 
-def skip_untrained(trial: Trial) -> None:
+def skip_if_untrained(trial: Trial) -> None:
     """Raise CheckSkipped for a generator that nothing is to be trained of."""
     if not trial.parameters:
         raise CheckSkipped("no parameter of it requires a gradient: nothing is trained")
 
 
-def name_list(names: list[str]) -> str:
+def join_names(names: list[str]) -> str:
     """Return the first few names of parameters, buffers or modules, as the author knows them."""
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(name.removeprefix("network.") for name in names[:_NAMES_SHOWN]) + more

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from segbench import DataError
-from segbench.testing.check import Check, CheckFailed, CheckSkipped, check, place_of, run_check
+from segbench.testing.check import Check, CheckFailed, CheckSkipped, check, find_place, run_check
 
 from .conftest import make_offer
 
@@ -106,15 +106,15 @@ def raised_by(build):
 
 def test_the_innermost_line_of_the_components_own_code_is_named():
     line = build.__code__.co_firstlineno + 1
-    assert place_of(raised_by(build), make_generator(build)) == f" (test_check.py, line {line}, in build)"
+    assert find_place(raised_by(build), make_generator(build)) == f" (test_check.py, line {line}, in build)"
 
 
 def test_the_line_is_found_through_what_was_raised_from_it():
     wrapped = RuntimeError("in a check")
     wrapped.__cause__ = raised_by(build)
-    assert ", in build)" in place_of(wrapped, make_generator(functools.partial(build)))
+    assert ", in build)" in find_place(wrapped, make_generator(functools.partial(build)))
 
 
 def test_an_error_from_elsewhere_has_no_place_in_it():
-    assert place_of(ValueError("elsewhere"), make_generator(build)) == ""
-    assert place_of(raised_by(build), make_generator(len)) == ""
+    assert find_place(ValueError("elsewhere"), make_generator(build)) == ""
+    assert find_place(raised_by(build), make_generator(len)) == ""
