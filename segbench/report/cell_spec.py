@@ -140,14 +140,14 @@ def is_auxiliary(record: Record) -> bool:
     """
     if trial_of(record) is not None or record.spec.get("for_tuning"):
         return True
-    subset = _parsed(record.subset)
+    subset = _parse(record.subset)
     fractions = _part(record.spec, "method").get("labels")
     return subset is not None and (subset.is_fold or (fractions is not None and subset.fraction not in fractions))
 
 
 def label_fraction(record: Record) -> float | None:
     """Return the fraction of the training labels that the cell was trained with; None if its subset is not known."""
-    subset = _parsed(record.subset)
+    subset = _parse(record.subset)
     return None if subset is None else subset.fraction
 
 
@@ -157,11 +157,11 @@ def subset_text(text: str) -> str:
     >>> subset_text("labels 0.125"), subset_text("all")
     ('12.5 % of the labels', 'all')
     """
-    subset = _parsed(text)
+    subset = _parse(text)
     return text if subset is None or subset.fraction == 1 else f"{100 * subset.fraction:g} % of the labels"
 
 
-def started(record: Record) -> float:
+def start_time(record: Record) -> float:
     """Return when the record's cell was begun, in seconds since 1970; 0 if it does not tell."""
     try:
         return datetime.fromisoformat(str(record.environment.get("started"))).timestamp()
@@ -192,7 +192,7 @@ def _id(definition: str) -> str:
     return definition.rpartition("@")[0]
 
 
-def _parsed(text: str) -> Subset | None:
+def _parse(text: str) -> Subset | None:
     try:
         return Subset.parse(text)
     except SegbenchError:

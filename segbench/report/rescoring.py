@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,11 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rescored:
-    """A row of a ranking: its label there, and the scores of its seeds by convention, fractions of 1."""
+    """A row of a ranking and the scores of its seeds by convention, fractions of 1."""
 
-    label: str
     row: Row
     scores: Mapping[str, Mapping[int, float | None]]
+
+    @property
+    def label(self) -> str:
+        """The name of the row in its ranking."""
+        return self.row.name
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -97,7 +100,7 @@ class Rescoring:
         """The largest move of a mean score, as a fraction of 1; None if there is none."""
         return _largest(
             Move(abs(shift), row, convention, ranking)
-            for ranking, convention in self._moved
+            for ranking, convention in self._changes
             for row in ranking.rows
             if (shift := row.shift(convention)) is not None
         )
@@ -107,13 +110,13 @@ class Rescoring:
         """The largest move of a rank, in places; None if there is none."""
         return _largest(
             Move(abs(rank - before), row, convention, ranking)
-            for ranking, convention in self._moved
+            for ranking, convention in self._changes
             for row, rank, before in zip(ranking.rows, ranking.ranks[convention], ranking.ranks[REFERENCE], strict=True)
             if rank is not None and before is not None
         )
 
     @property
-    def _moved(self) -> list[tuple[Ranking, str]]:
+    def _changes(self) -> list[tuple[Ranking, str]]:
         return [(ranking, name) for ranking in self.rankings for name in self.conventions if name != REFERENCE]
 
 
@@ -171,8 +174,8 @@ def _ranking(group: Group, sources: Sources, conventions: tuple[str, ...]) -> Ra
     segmenting = [row for row in group.rows if not row.generates_images]
     found = [read_counts(row, sources) for row in segmenting]
     rows = tuple(
-        Rescored(label, row, {name: _scores(name, counts) for name in conventions})
-        for label, row, (counts, _) in zip(_labels(segmenting), segmenting, found, strict=True)
+        Rescored(row, {name: _scores(name, counts) for name in conventions})
+        for row, (counts, _) in zip(segmenting, found, strict=True)
         if counts
     )
     return Ranking(group, conventions, rows, tuple(reason for _, ignored in found for reason in ignored))
@@ -180,16 +183,6 @@ def _ranking(group: Group, sources: Sources, conventions: tuple[str, ...]) -> Ra
 
 def _scores(convention: str, counts: Mapping[int, Counts]) -> dict[int, float | None]:
     return {seed: CONVENTIONS[convention](found.confusion) for seed, found in counts.items()}
-
-
-def _labels(rows: Sequence[Row]) -> list[str]:
-    """Return the methods' names; those of several recipes of one name are numbered."""
-    times, seen = Counter(row.method for row in rows), Counter[str]()
-    labels = []
-    for row in rows:
-        seen[row.method] += 1
-        labels.append(row.method if times[row.method] == 1 else f"{row.method} #{seen[row.method]}")
-    return labels
 
 
 def _ranks(scores: Sequence[float | None]) -> list[int | None]:

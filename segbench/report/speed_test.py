@@ -12,7 +12,6 @@ from segbench.report.ranking.timings import (
     MethodSpeed,
     best_batch,
     best_batch_text,
-    bounded,
     latency_text,
     ratio_text,
     speed_interval,
@@ -20,6 +19,7 @@ from segbench.report.ranking.timings import (
     speed_text,
     state_text,
     steady_text,
+    with_interval,
 )
 from segbench.store.record import Inference, Part, Stage, StageInFiles, SweepPoint, Timing
 
@@ -309,8 +309,8 @@ def _against(rows: Sequence[SideBySide]) -> Table:
         Column("method", lambda row: row.method),
         Column("stage", lambda row: row.stage),
         Column("batch", lambda row: str(row.batch)),
-        Column("then\n[images/s]", lambda row: bounded(row.then, row.then_interval)),
-        Column("now\n[images/s]", lambda row: bounded(row.now, row.now_interval)),
+        Column("then\n[images/s]", lambda row: with_interval(row.then, row.then_interval)),
+        Column("now\n[images/s]", lambda row: with_interval(row.now, row.now_interval)),
         Column("overlap", lambda row: _yes_or_no(row.overlap)),
         Column("ratio\nthen", lambda row: _ratio(row.then_ratio)),
         Column("ratio\nnow", lambda row: _ratio(row.now_ratio)),
@@ -320,7 +320,7 @@ def _against(rows: Sequence[SideBySide]) -> Table:
 
 
 def _ratio(found: SpeedRatio | None) -> str:
-    return MISSING if found is None else bounded(found.estimate, found.interval)
+    return MISSING if found is None else with_interval(found.estimate, found.interval)
 
 
 def _yes_or_no(answer: bool | None) -> str:

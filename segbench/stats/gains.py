@@ -103,7 +103,9 @@ def part_contributions(
         "one outside": {seed: with_part_of(one[seed], other[seed], part) for seed in seeds},
     }
     draws = crossed_draws(iou_evidence(cells), resamples, seed)
-    return Contributions(_added(draws, "one inside", "one outside"), _added(draws, "one outside", "one inside"))
+    return Contributions(
+        _contribution(draws, "one inside", "one outside"), _contribution(draws, "one outside", "one inside")
+    )
 
 
 def class_contribution(
@@ -206,7 +208,7 @@ def _differences(
         yield None if a is None or b is None else a - b
 
 
-def _added(draws: Draws, alone: str, rest: str) -> Difference:
+def _contribution(draws: Draws, alone: str, rest: str) -> Difference:
     """Return what a part adds, from the predictions that are `one`'s in it alone, and everywhere but in it."""
     (observed, scores), (without_observed, without) = _mean_of(draws, alone, "one"), _mean_of(draws, "other", rest)
     two = replace(

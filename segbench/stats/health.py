@@ -147,7 +147,7 @@ def judge(curve: Sequence[HealthPoint], non_finite: Collection[int] = ()) -> Hea
     numbers = _numbers(curve, non_finite)
     verdict, reason = _first_that_applies(curve, numbers)
     kept = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
-    return Health(verdict=verdict, reason=reason, numbers=kept, curve=thinned(curve))
+    return Health(verdict=verdict, reason=reason, numbers=kept, curve=thin(curve))
 
 
 def overfit(real: float | None, fake: float | None, validation: float | None) -> float | None:
@@ -164,7 +164,7 @@ def overfit(real: float | None, fake: float | None, validation: float | None) ->
     return (real - validation) / (real - fake)
 
 
-def thinned(curve: Sequence[HealthPoint]) -> list[HealthPoint]:
+def thin(curve: Sequence[HealthPoint]) -> list[HealthPoint]:
     """Return at most CURVE_POINTS points, evenly spread, with the first and the last."""
     if len(curve) <= CURVE_POINTS:
         return list(curve)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.stats.health import CURVE_POINTS, MINIMUM_POINTS, judge, overfit, thinned
+from segbench.stats.health import CURVE_POINTS, MINIMUM_POINTS, judge, overfit, thin
 from segbench.store.record import Health, HealthPoint
 
 FIELDS = [name for name in HealthPoint.model_fields if name != "step"]
@@ -212,7 +212,7 @@ def test_a_long_course_is_thinned_and_keeps_its_ends():
 
 def test_a_short_course_is_kept_whole():
     points = course(points=64)
-    assert thinned(points) == points
+    assert thin(points) == points
 
 
 def test_the_overfit_heuristic_is_0_without_and_1_with_full_memory():

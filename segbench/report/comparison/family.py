@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
-from segbench.report.ranking.comparable import check_same_truth, obstacles, read_counts, refusal
+from segbench.report.ranking.comparable import check_same_truth, find_obstacles, read_counts, refusal
 from segbench.report.ranking.differences import Contrast, Pair, judge_family
 from segbench.report.ranking.intervals import RankingDraws
 from segbench.stats.bootstrap import RESAMPLES
@@ -118,5 +118,5 @@ def _draw(counts: CountsByRow, resamples: int) -> RankingDraws:
 
 
 def _check_comparable(one: Row, other: Row) -> None:
-    if found := obstacles(one, other):
+    if found := find_obstacles(one, other):
         raise StatisticsError(refusal(one, other, found))

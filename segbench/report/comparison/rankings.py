@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, StatisticsError, nearest
-from segbench.report.ranking.comparable import obstacles, refusal
+from segbench.report.ranking.comparable import find_obstacles, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def _reason(ours: Sequence[Row], theirs: Sequence[Row]) -> str | None:
     for rows in (ours, theirs):
         if len(rows) > 1:
             return _several_recipes(rows)
-    found = obstacles(ours[0], theirs[0])
+    found = find_obstacles(ours[0], theirs[0])
     return refusal(ours[0], theirs[0], found) if found else None
 
 
@@ -95,7 +95,7 @@ def _what_it_is(row: Row) -> str:
 def _why_in_no_common_ranking(groups: Sequence[Group], one: str, other: str) -> str:
     """Name the fields in which the two rows differ that come nearest to each other."""
     ours, theirs = ([row for group in groups for row in _rows(group, name)] for name in (one, other))
-    candidates = [(mine, yours, obstacles(mine, yours)) for mine in ours for yours in theirs]
+    candidates = [(mine, yours, find_obstacles(mine, yours)) for mine in ours for yours in theirs]
     mine, yours, found = min(candidates, key=lambda candidate: len(candidate[2]))
     if found:
         return refusal(mine, yours, found)

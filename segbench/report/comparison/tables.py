@@ -95,21 +95,21 @@ def family(found: MethodComparison) -> Table:
 def scores(found: MethodComparison) -> Table:
     """Return the differences in the other scores."""
     rows = [_score(one) for one in found.scores]
-    return Table(["score", "A", "B", "A - B", "interval"], rows, f"Other scores{_unadjusted(found)}")
+    return Table(["score", "A", "B", "A - B", "interval"], rows, f"Other scores{_note_no_adjustment(found)}")
 
 
 def classes(found: MethodComparison) -> Table:
     """Return the differences in IoU class by class."""
     rows = [_class(one, found.settings.level) for one in found.gains.classes]
     headers = ["class", "pixels [%]", "A", "B", "A - B", "interval"]
-    return Table(headers, rows, f"IoU by class [%]{_unadjusted(found)}")
+    return Table(headers, rows, f"IoU by class [%]{_note_no_adjustment(found)}")
 
 
 def parts(found: MethodComparison) -> Table:
     """Return the differences in parts of the images, and what each part adds to A - B."""
     rows = [_part(one, found.settings.level) for one in found.gains.parts]
     headers = ["part", "pixels\n[%]", "score\nin it", "A", "B", "A - B in it\n[points]", "adds to A - B\n[points]"]
-    return Table(headers, rows, f"Where the gain lies{_unadjusted(found) if rows else ''}")
+    return Table(headers, rows, f"Where the gain lies{_note_no_adjustment(found) if rows else ''}")
 
 
 def images(found: MethodComparison) -> Table:
@@ -132,7 +132,7 @@ def costs(found: MethodComparison) -> Table:
     return Table(["cost", "A", "B", "A / B"], rows)
 
 
-def _unadjusted(found: MethodComparison) -> str:
+def _note_no_adjustment(found: MethodComparison) -> str:
     return f" ({share(found.settings.level)} intervals, each on its own)"
 
 

@@ -49,7 +49,7 @@ def _comparison(found: MethodComparison) -> str:
         _lines([headline(found.claim, found.settings.margin), *placebo_words(found.triplets)]),
         *map(terminal_table, [tables.by_seed(found), tables.evidence(found)]),
         *([terminal_table(tables.family(found))] if len(found.contrasts) > 1 else []),
-        *map(_shown, _further_tables(found)),
+        *map(_show, _further_tables(found)),
         _lines([*_notes(found), *_definitions(found)]),
     ]
     return "\n\n".join(parts)
@@ -66,7 +66,7 @@ def _further_tables(found: MethodComparison) -> Iterable[tuple[Table, list[str]]
     yield tables.costs(found), list(speed_words(found.cost))
 
 
-def _shown(table_and_words: tuple[Table, list[str]]) -> str:
+def _show(table_and_words: tuple[Table, list[str]]) -> str:
     table, words = table_and_words
     shown = terminal_table(table) if table.rows else table.title
     return "\n\n".join([shown, *([_lines(words)] if words else [])])
@@ -156,7 +156,7 @@ def placebo_words(triplets: Iterable[tuple[Contrast, Contrast]]) -> Iterable[str
 def contribution_words(claim: Contrast, gains: Gains) -> Iterable[str]:
     """Say how much of A - B the parts of each pair explain, and which pairs could not be computed."""
     for first, second in zip(gains.parts[::2], gains.parts[1::2], strict=True):
-        yield _explained(claim, first, second)
+        yield _explain(claim, first, second)
     for name, reason in gains.missing.items():
         yield f"Not computed for {PART_NAMES[name]}: {reason}."
 
@@ -200,7 +200,7 @@ def _what_would_decide(contrast: Contrast) -> str:
     return f"If the estimate stays the same, {needed} seeds in all decide it ({needed - seeds} more)."
 
 
-def _explained(claim: Contrast, first: PartGain, second: PartGain) -> str:
+def _explain(claim: Contrast, first: PartGain, second: PartGain) -> str:
     whole = claim.difference.estimate
     decided = claim.judgement.verdict in ("better", "worse")
     values = [part.adds.estimate for part in (first, second)]

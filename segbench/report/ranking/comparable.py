@@ -56,7 +56,7 @@ class RowCounts(NamedTuple):
     ignored: tuple[str, ...]
 
 
-def obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
+def find_obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
     """Return why two rows must not be compared by a score, what matters most first; empty if they may be.
 
     They must agree in benchmark, data, split, classes, the definition of the score, the conditions, and the protocol

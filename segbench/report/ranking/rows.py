@@ -288,7 +288,7 @@ def _row_records(method: str, where: Conditions | None, records: Sequence[Record
 
 
 def _latest_first(record: Record) -> tuple[float, str]:
-    return -cell_spec.started(record), record.key
+    return -cell_spec.start_time(record), record.key
 
 
 def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:

@@ -65,7 +65,7 @@ def best_batch(one: MethodSpeed) -> SweepPoint | None:
 
 def speed_text(row: Inference | None) -> str:
     """Return images a second with their interval, such as "123 [121, 125]"."""
-    return MISSING if row is None else bounded(row.images_per_second, speed_interval(row))
+    return MISSING if row is None else with_interval(row.images_per_second, speed_interval(row))
 
 
 def latency_text(row: Inference | None) -> str:
@@ -85,7 +85,7 @@ def best_batch_text(one: MethodSpeed) -> str:
 
 def ratio_text(found: Ratio | None) -> str:
     """Return a ratio with its interval, such as "1.32 [1.30, 1.34]"."""
-    return MISSING if found is None else bounded(found.estimate, found.interval)
+    return MISSING if found is None else with_interval(found.estimate, found.interval)
 
 
 def steady_text(one: MethodSpeed) -> str:
@@ -93,10 +93,10 @@ def steady_text(one: MethodSpeed) -> str:
     return MISSING if one.timing is None else "yes" if one.timing.steady else "no"
 
 
-def bounded(value: float, bounds: tuple[float, float] | None) -> str:
+def with_interval(value: float, bounds: tuple[float, float] | None) -> str:
     """Return a number with its bounds, if there are any.
 
-    >>> bounded(123.4, (121.0, 125.25)), bounded(1.5, None)
+    >>> with_interval(123.4, (121.0, 125.25)), with_interval(1.5, None)
     ('123 [121, 125]', '1.50')
     """
     return significant(value) + (f" [{significant(bounds[0])}, {significant(bounds[1])}]" if bounds else "")
@@ -108,13 +108,13 @@ def state_text(state: DeviceState) -> str:
         *([] if state.load is None else [f"load {state.load:.2f}"]),
         *([] if state.clock_mhz is None else [f"clock {state.clock_mhz:.0f} MHz"]),
         *([] if state.temperature_celsius is None else [f"{state.temperature_celsius:.0f} °C"]),
-        *([] if state.throttle_reasons is None else [_throttle_text(slowing(state))]),
+        *([] if state.throttle_reasons is None else [_throttle_text(slowing_reasons(state))]),
         *([] if state.other_processes is None else [_others_text(state.other_processes)]),
     ]
     return ", ".join(parts) or "state unknown"
 
 
-def slowing(state: DeviceState) -> list[str]:
+def slowing_reasons(state: DeviceState) -> list[str]:
     """Return the reasons for which the device slows its clock; that it has nothing to do is none."""
     return [reason for reason in state.throttle_reasons or [] if reason not in HARMLESS]
 
@@ -132,7 +132,7 @@ def _other_work(timings: Iterable[Timing]) -> Iterable[str]:
 
 
 def _throttling(timings: Iterable[Timing]) -> Iterable[str]:
-    reasons = {reason for timing in timings for state in _states(timing) for reason in slowing(state)}
+    reasons = {reason for timing in timings for state in _states(timing) for reason in slowing_reasons(state)}
     if reasons:
         yield f"the device slowed its clock: {', '.join(sorted(reasons))}"
 

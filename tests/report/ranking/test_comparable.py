@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segbench.errors import StatisticsError
-from segbench.report.ranking.comparable import check_same_truth, definition_obstacles, obstacles, refusal
+from segbench.report.ranking.comparable import check_same_truth, definition_obstacles, find_obstacles, refusal
 from segbench.report.ranking.rows import NO_STATISTICS, Row, sort_into_rows
 from segbench.store.counts import Counts
 from segbench.store.record import Evaluated, PerClass
@@ -18,11 +18,11 @@ def row(*records):
 
 
 def fields(one, other):
-    return [obstacle.field for obstacle in obstacles(row(one), row(other))]
+    return [obstacle.field for obstacle in find_obstacles(row(one), row(other))]
 
 
 def test_a_method_and_its_twin_under_one_protocol_may_be_compared(trained, adversarial):
-    assert obstacles(row(trained(seed=0), trained(seed=1)), row(adversarial())) == []
+    assert find_obstacles(row(trained(seed=0), trained(seed=1)), row(adversarial())) == []
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_method_and_its_twin_under_one_protocol_may_be_compared(trained, adver
 )
 def test_a_field_that_differs_is_named_with_both_values(trained, adversarial, choices, field, value):
     one, other = row(trained()), row(adversarial(**choices))
-    found = {obstacle.field: obstacle for obstacle in obstacles(one, other)}
+    found = {obstacle.field: obstacle for obstacle in find_obstacles(one, other)}
     assert field in found
     assert found[field].other == value
     assert found[field].one != value
@@ -76,14 +76,14 @@ def test_seeds_of_one_method_with_two_definitions_are_refused(trained, adversari
     sooner = {"definitions": {"miou": "miou/union@1", "ece": "ece/top-label-15@1"}}
     one = row(trained(seed=0, fields=later), trained(seed=1, fields=sooner))
     other = row(adversarial(fields=sooner))
-    assert obstacles(one, other) == []
+    assert find_obstacles(one, other) == []
     (found,) = definition_obstacles(one, other, "ece")
     assert (found.one, found.other) == ("ece/top-label-15@2 and ece/top-label-15@1", "ece/top-label-15@1")
 
 
 def test_all_that_differs_is_told_at_once(trained, adversarial):
     one, other = row(trained()), row(adversarial(environment=CPU, split="val"))
-    message = refusal(one, other, obstacles(one, other))
+    message = refusal(one, other, find_obstacles(one, other))
     assert "split: test (unet) and val (unet+critic); device: cuda: NVIDIA H200 (unet) and cpu" in message
     assert message.endswith("score both on one split, and run both under the same conditions")
 

@@ -8,7 +8,7 @@ from segbench.report.ranking.timings import (
     MethodSpeed,
     best_batch_text,
     latency_text,
-    slowing,
+    slowing_reasons,
     speed_ratio,
     speed_text,
     state_text,
@@ -150,7 +150,7 @@ def test_states_are_told_as_far_as_they_are_known():
     )
     assert state_text(state) == "load 1.25, clock 1980 MHz, 41 °C, clock not slowed, 1 other process"
     hot = DeviceState(throttle_reasons=["gpu idle", "hw thermal slowdown"])
-    assert slowing(hot) == ["hw thermal slowdown"]
+    assert slowing_reasons(hot) == ["hw thermal slowdown"]
     assert state_text(hot) == "clock slowed by hw thermal slowdown"
 
 
