@@ -171,7 +171,7 @@ def test_a_results_folder_that_is_a_file_is_an_error_at_once(tmp_path, workers):
         run_all(make_cells(["plain"]), tmp_path, workers=workers)
 
 
-def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_claim(tmp_path, workers):
+def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_lease(tmp_path, workers):
     class Saboteur(NoProgress):
         def started(self, activity, cell):
             if activity == "cell":
@@ -280,7 +280,7 @@ def test_a_method_that_cannot_be_timed_keeps_its_scores(tmp_path, workers):
     }
 
 
-def test_a_cell_that_another_run_has_claimed_is_waited_for_and_its_record_counts(tmp_path, workers, program):
+def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(tmp_path, workers, program):
     other = program("slow")
     while not ran(tmp_path):
         assert other.poll() is None

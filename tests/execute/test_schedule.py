@@ -25,7 +25,7 @@ def record(status):
     return unfinished_record(CELL, status, Failure(cause="it did"), {})
 
 
-def test_a_claimed_cell_is_nobody_elses_until_it_is_released(folder):
+def test_a_leased_cell_is_nobody_elses_until_it_is_released(folder):
     with SharedCells(folder, [KEY]) as mine:
         assert mine.lease(KEY)
         assert acquire(folder, KEY) is None
@@ -60,7 +60,7 @@ def test_a_failure_from_before_is_no_news_but_an_ok_record_is(folder):
     assert SharedCells(folder, [KEY]).new_record(KEY).status == "ok"
 
 
-def test_a_claim_that_another_run_took_over_is_lost_and_not_released(folder, monkeypatch):
+def test_a_lease_that_another_run_took_over_is_lost_and_not_released(folder, monkeypatch):
     monkeypatch.setattr(schedule, "_RENEW_SECONDS", 0.0)
     mine = SharedCells(folder, [KEY])
     mine.lease(KEY)

@@ -17,8 +17,8 @@ from segbench.store.leases import STALE_SECONDS, acquire
 
 KEY = "0123456789abcdef"
 
-# Claims when it is told to by a line on stdin, says whether it got the claim, and lives until stdin ends.
-CLAIMANT = """
+# Asks for a lease at a line on stdin, says whether it got it, and lives until stdin ends.
+HOLDER = """
 import sys
 from pathlib import Path
 from segbench.store.leases import acquire
@@ -27,8 +27,8 @@ from segbench.store.folder import ResultsFolder
 folder = ResultsFolder(Path(sys.argv[1]), "tiny")
 print("ready", flush=True)
 sys.stdin.readline()
-mine = acquire(folder, "0123456789abcdef")
-print("lost" if mine is None else "won", flush=True)
+lease = acquire(folder, "0123456789abcdef")
+print("lost" if lease is None else "won", flush=True)
 sys.stdin.read()
 """
 
@@ -39,9 +39,9 @@ def folder(tmp_path):
 
 
 @contextmanager
-def claimants(folder, number):
-    """Start processes that are ready to claim."""
-    command = [sys.executable, "-c", CLAIMANT, str(folder.root)]
+def holders(folder, number):
+    """Start processes that are ready to ask for a lease."""
+    command = [sys.executable, "-c", HOLDER, str(folder.root)]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(number)
     ]
@@ -54,16 +54,16 @@ def claimants(folder, number):
             process.communicate()
 
 
-def tell_to_claim(processes):
+def have_them_acquire(processes):
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
     return [process.stdout.readline().strip() for process in processes]
 
 
-def claimed_by_a_dead_process(folder):
-    with claimants(folder, 1) as (process,):
-        assert tell_to_claim([process]) == ["won"]
+def leased_by_a_dead_process(folder):
+    with holders(folder, 1) as (process,):
+        assert have_them_acquire([process]) == ["won"]
         process.send_signal(signal.SIGKILL)
         process.wait()
 
@@ -79,15 +79,15 @@ def age(path, seconds):
     os.utime(path, (then, then))
 
 
-def test_a_cell_is_claimed_once_and_again_after_its_release(folder):
-    mine = acquire(folder, KEY)
-    assert mine is not None
+def test_a_cell_is_leased_once_and_again_after_its_release(folder):
+    lease = acquire(folder, KEY)
+    assert lease is not None
     assert acquire(folder, KEY) is None
-    mine.release()
+    lease.release()
     assert acquire(folder, KEY) is not None
 
 
-def test_the_claim_file_names_host_and_process(folder):
+def test_the_lease_file_names_host_and_process(folder):
     acquire(folder, KEY)
     written = json.loads((folder.path / "claims" / f"{KEY}.json").read_text())
     assert written["pid"] == os.getpid()
@@ -95,59 +95,59 @@ def test_the_claim_file_names_host_and_process(folder):
     assert set(written) == {"host", "machine", "pid", "started", "token"}
 
 
-def test_another_cell_may_be_claimed(folder):
+def test_another_cell_may_be_leased(folder):
     acquire(folder, KEY)
     assert acquire(folder, "fedcba9876543210") is not None
 
 
-def test_claims_are_no_records(folder):
+def test_leases_are_no_records(folder):
     acquire(folder, KEY)
     assert folder.records() == []
     assert folder.problems == []
 
 
 def test_of_many_processes_one_gets_a_free_cell(folder):
-    with claimants(folder, 6) as processes:
-        assert sorted(tell_to_claim(processes)) == ["lost"] * 5 + ["won"]
+    with holders(folder, 6) as processes:
+        assert sorted(have_them_acquire(processes)) == ["lost"] * 5 + ["won"]
 
 
 def test_of_many_processes_one_takes_over_from_a_dead_one(folder):
-    claimed_by_a_dead_process(folder)
-    with claimants(folder, 6) as processes:
-        assert sorted(tell_to_claim(processes)) == ["lost"] * 5 + ["won"]
+    leased_by_a_dead_process(folder)
+    with holders(folder, 6) as processes:
+        assert sorted(have_them_acquire(processes)) == ["lost"] * 5 + ["won"]
 
 
-def test_a_living_process_keeps_its_claim_however_long_it_is_silent(folder):
-    with claimants(folder, 1) as processes:
-        assert tell_to_claim(processes) == ["won"]
+def test_a_living_process_keeps_its_lease_however_long_it_is_silent(folder):
+    with holders(folder, 1) as processes:
+        assert have_them_acquire(processes) == ["won"]
         age(folder.lease_folder / f"{KEY}.json", 100 * STALE_SECONDS)
         assert acquire(folder, KEY) is None
 
 
 def test_a_killed_process_that_nobody_reaped_is_dead(folder):
-    with claimants(folder, 1) as (process,):
-        assert tell_to_claim([process]) == ["won"]
+    with holders(folder, 1) as (process,):
+        assert have_them_acquire([process]) == ["won"]
         os.kill(process.pid, signal.SIGKILL)
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and left a zombie
         assert acquire(folder, KEY) is not None
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="start times of processes are read from /proc")
-def test_a_process_id_that_was_used_again_is_not_the_claimant(folder):
+def test_a_process_id_that_was_used_again_is_not_the_holder(folder):
     acquire(folder, KEY)
     rewrite(folder, started=1)
     assert acquire(folder, KEY) is not None
 
 
 @pytest.mark.parametrize(("silent", "taken"), [(STALE_SECONDS - 30, False), (STALE_SECONDS + 30, True)])
-def test_a_claim_from_another_host_is_abandoned_after_a_minute_of_silence(folder, silent, taken):
+def test_a_lease_from_another_host_is_abandoned_after_a_minute_of_silence(folder, silent, taken):
     acquire(folder, KEY)
     age(rewrite(folder, host="elsewhere", machine="elsewhere"), silent)
     assert (acquire(folder, KEY) is not None) is taken
 
 
 @pytest.mark.parametrize(("silent", "taken"), [(0, False), (STALE_SECONDS + 30, True)])
-def test_a_claim_cut_short_counts_by_its_age(folder, silent, taken):
+def test_a_lease_cut_short_counts_by_its_age(folder, silent, taken):
     folder.lease_folder.mkdir(parents=True)
     path = folder.lease_folder / f"{KEY}.json"
     path.write_text('{"host": "el')
@@ -155,14 +155,14 @@ def test_a_claim_cut_short_counts_by_its_age(folder, silent, taken):
     assert (acquire(folder, KEY) is not None) is taken
 
 
-def test_a_beat_renews_the_claim(folder):
-    mine = acquire(folder, KEY)
-    age(mine.path, STALE_SECONDS)
-    assert mine.renew()
-    assert time.time() - mine.path.stat().st_mtime < STALE_SECONDS / 2
+def test_a_lease_is_renewed(folder):
+    lease = acquire(folder, KEY)
+    age(lease.path, STALE_SECONDS)
+    assert lease.renew()
+    assert time.time() - lease.path.stat().st_mtime < STALE_SECONDS / 2
 
 
-def test_a_claim_that_was_taken_over_is_neither_renewed_nor_released_by_its_old_owner(folder):
+def test_a_lease_that_was_taken_over_is_neither_renewed_nor_released_by_its_old_owner(folder):
     old = acquire(folder, KEY)
     age(rewrite(folder, host="elsewhere", machine="elsewhere"), STALE_SECONDS + 30)
     new = acquire(folder, KEY)
@@ -173,19 +173,19 @@ def test_a_claim_that_was_taken_over_is_neither_renewed_nor_released_by_its_old_
 
 
 def test_releasing_twice_is_harmless(folder):
-    mine = acquire(folder, KEY)
-    mine.release()
-    mine.release()
-    assert not mine.renew()
+    lease = acquire(folder, KEY)
+    lease.release()
+    lease.release()
+    assert not lease.renew()
 
 
-def test_a_folder_that_takes_no_claims_is_a_clear_error(tmp_path):
+def test_a_folder_that_takes_no_leases_is_a_clear_error(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(RecordError, match=r"cannot write to the results folder .*claims"):
         acquire(ResultsFolder(tmp_path / "results", "tiny"), KEY)
 
 
-def test_a_full_disk_leaves_no_empty_claim(mount, fill_up):
+def test_a_full_disk_leaves_no_empty_lease(mount, fill_up):
     root = mount()
     folder = ResultsFolder(root, "tiny")
     folder.lease_folder.mkdir(parents=True)
