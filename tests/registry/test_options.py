@@ -97,6 +97,7 @@ def test_an_unknown_option_lists_the_allowed_ones_and_the_nearest():
         coerce_options(MANY, {"widht": 3})
     assert "loss mine/many has no option 'widht'; its options are width, rate, mode" in str(caught.value)
     assert "Did you mean 'width'?" in str(caught.value)
+    assert caught.value.option == "widht"
 
 
 @pytest.mark.parametrize(
@@ -117,11 +118,14 @@ def test_a_wrong_value_is_reported_with_what_is_expected(given_options, expected
         coerce_options(MANY, given_options)
     for text in expected:
         assert text in str(caught.value)
+    assert [caught.value.option] == list(given_options)
 
 
 def test_a_missing_required_option_is_named_with_its_type():
-    with pytest.raises(OptionError, match="'width' of loss mine/required is missing; it is required and of type int"):
+    message = "'width' of loss mine/required is missing; it is required and of type int"
+    with pytest.raises(OptionError, match=message) as caught:
         coerce_options(REQUIRED, {})
+    assert caught.value.option == "width"
 
 
 def test_a_default_of_a_wrong_type_is_the_plugins_fault(offer):

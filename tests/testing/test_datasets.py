@@ -13,7 +13,6 @@ from segbench import Dataset, Sample
 from segbench.registry import load_registry
 from segbench.testing import datasets as dataset_samples
 from segbench.testing.check import run_check
-from segbench.testing.dataset_facts import spread_indices
 from segbench.testing.datasets import CHECKS, image_contents, torch_is_not_imported
 
 CLASSES = ("ground", "left", "right", "both")
@@ -274,10 +273,3 @@ def test_of_many_images_those_of_equal_files_are_compared(numbers, monkeypatch):
     monkeypatch.setattr(dataset_samples, "MOST_IMAGES", 2)
     contents = image_contents(numbers)
     assert [list(contents[name].values()) for name in ("train", "test")] == [["train-2"], ["test-0"]]
-
-
-@pytest.mark.parametrize(
-    ("length", "most", "indices"), [(3, 16, [0, 1, 2]), (1, 16, [0]), (0, 16, []), (9, 3, [0, 4, 8])]
-)
-def test_samples_are_spread_over_a_split(length, most, indices):
-    assert spread_indices(range(length), most) == indices
