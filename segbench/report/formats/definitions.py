@@ -14,7 +14,7 @@ from .tables import ONE_SEED, QUALITY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from segbench.report.ranking.groups import Report
+    from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
     from segbench.stats.definitions import MetricDefinition
 
@@ -86,6 +86,12 @@ def define_numbers(report: Report) -> list[str]:
     return [*_score_definitions(rows), *EVERYWHERE, *shown]
 
 
+def has_one_seed_only(group: Group) -> bool:
+    """Tell whether any interval of a ranking is over images only."""
+    of_rows = [row.statistics.is_over_images_only for row in group.rows]
+    return any(of_rows) or any(one.is_over_images_only for one in group.comparisons)
+
+
 def metric_definitions(rows: Sequence[Row]) -> dict[str, MetricDefinition]:
     """Return the definition of each score of some rows by its name, where it is still the one they were made by."""
     used = {found for row in rows for found in row.definitions.items()}
@@ -118,10 +124,9 @@ def _score_definition(name: str, metric: MetricDefinition, usual: MetricDefiniti
 def _meanings(report: Report, rows: Sequence[Row]) -> Mapping[str, bool]:
     """Tell of each further definition whether the report shows what it defines."""
     compared = [one for group in report.groups for one in group.comparisons if one.other]
-    one_seed = [one.is_over_images_only for one in compared] + [row.statistics.is_over_images_only for row in rows]
     return {
         INTERVALS: any(row.statistics.estimate for row in rows),
-        ONE_SEED_ONLY: any(one_seed),
+        ONE_SEED_ONLY: any(map(has_one_seed_only, report.groups)),
         STAGES: any(row.timing or row.stage("argmax") for row in rows),
         TWIN: any(one.relation == "twin" for one in compared),
         DIFFERENCES: any(one.judgement for one in compared),

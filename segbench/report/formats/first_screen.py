@@ -9,6 +9,7 @@ from segbench.report.numbers import Column, Table, filled, table
 from segbench.stats.verdict import MARGIN, MOST_SEEDS
 
 from . import tables
+from .definitions import ONE_SEED_ONLY, has_one_seed_only
 from .layout import (
     NOT_COMPARABLE,
     Document,
@@ -68,6 +69,7 @@ def _ranking(group: Group) -> Section:
         tables=tuple(_tables(group, letters)),
         notes=(
             *([PLACEBO] if any(row.placebo_of for row in group.rows) else []),
+            *([ONE_SEED_ONLY] if has_one_seed_only(group) else []),
             *note_lines(letters),
             *explain_missing_intervals(group.rows),
             *tables.explain_missing_differences(group.comparisons),

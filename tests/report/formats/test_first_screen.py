@@ -106,6 +106,12 @@ def test_what_changes_how_the_table_is_read_is_said(measured, adversarial, resul
     assert "other, seed 0: unknown" not in text
 
 
+def test_one_seed_is_marked_and_explained(trained, counted, results):
+    text = render([results(counted(trained(), SHARES))])
+    assert "]*" in lines_of(text, "unet ")[0]
+    assert "* One seed: the interval is over images only; another seed may give any other score." in text
+
+
 def test_labels_are_exchanged_on_the_first_screen_too(measured):
     assert "What the labels are worth, in labels of the twin" in render([measured])
 
