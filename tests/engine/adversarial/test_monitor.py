@@ -31,6 +31,8 @@ from segbench.engine.training.setup import Unlabelled
 from segbench.stats import health as rules
 from segbench.store.record import HealthPoint
 
+from ..training.short import NEVER, entropy  # noqa: TID252 - tests have no absolute name
+
 IGNORE = 255
 
 
@@ -273,9 +275,6 @@ def test_a_score_that_is_no_number_makes_the_accuracy_none_either():
     assert seen["fake_accuracy"] == 0.5
 
 
-NEVER = 1e9
-
-
 class Mean(nn.Module):
     """The mean of all that it sees of a sample."""
 
@@ -425,16 +424,12 @@ def spectral_discriminator() -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    return torch.special.entr(logits.softmax(1)).sum(1).mean()
-
-
 def state_of(made) -> dict[str, torch.Tensor]:
     modules = {"generator": made.network, "discriminator": made.adversary.discriminator}
     return {f"{who} {name}": t for who, module in modules.items() for name, t in module.state_dict().items()}
 
 
-GAMES = {
+RECIPES = {
     "plain": {},
     "extra steps": {"d_steps": 2},
     "alternating": {"alternate": 2},
@@ -447,17 +442,17 @@ GAMES = {
 
 
 @pytest.mark.parametrize("term", [None, entropy], ids=["labelled", "unlabelled"])
-@pytest.mark.parametrize("game", GAMES)
-def test_a_game_that_is_watched_is_the_game_that_is_not(training, recorder, tmp_path, monkeypatch, game, term):
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_observing_changes_no_bit_of_a_training(training, recorder, tmp_path, monkeypatch, recipe, term):
     states = []
-    for watched in (False, True):
-        monkeypatch.setattr(HealthLog, "is_due", lambda log, step, steps=None, due=watched: due)
-        recipe = {name: value() if callable(value) else value for name, value in GAMES[game].items()}
-        made = training(adversary=recipe)
+    for observed in (False, True):
+        monkeypatch.setattr(HealthLog, "is_due", lambda log, step, steps=None, due=observed: due)
+        settings = {name: value() if callable(value) else value for name, value in RECIPES[recipe].items()}
+        made = training(adversary=settings)
         if term is not None:
             made = replace(made, unlabelled=Unlabelled(made.batches, term))
-        outcome = train(made, tmp_path / f"{watched}", NEVER, recorder())
-        assert len(outcome.health.curve) == (8 if watched else 0)
+        outcome = train(made, tmp_path / f"{observed}", NEVER, recorder())
+        assert len(outcome.health.curve) == (8 if observed else 0)
         states.append(state_of(made))
     changed = [name for name in states[0] if not torch.equal(states[0][name], states[1][name])]
     assert changed == []

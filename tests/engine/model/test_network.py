@@ -19,7 +19,7 @@ from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.evaluation.confusion import classify
 from segbench.engine.evaluation.evaluate import evaluate
 from segbench.engine.model.mapping import FieldForm, palette_colours, palette_image
-from segbench.engine.model.network import Decoded, Segmenter, auxiliary_target
+from segbench.engine.model.network import Decoded, Segmenter, Synthesizer, auxiliary_target
 from segbench.errors import PluginError
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
@@ -328,3 +328,26 @@ def test_a_colour_is_decoded_to_the_nearest_of_the_palette():
 def test_the_palette_is_no_part_of_a_networks_weights():
     decoded = Decoded(Paints(torch.zeros(1, 3, 2, 2)), palette_colours(((0, 0, 0), (9, 9, 9)), CPU))
     assert set(decoded.state_dict()) == {"generator.picture"}
+
+
+def stating(**stated):
+    made = nn.Conv2d(3, 2, 1)
+    for name, value in stated.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_what_a_generator_states_of_its_weights_is_kept():
+    stated = {"weights": "timm/resnet18.a1_in1k", "sha256": "ab"}
+    assert Segmenter(stating(provenance=stated), 2).provenance == stated
+    assert Synthesizer(stating(provenance=stated), 3, (8, 8)).provenance == stated
+
+
+def test_a_generator_may_state_nothing():
+    assert Segmenter(stating(), 2).provenance == {}
+
+
+@pytest.mark.parametrize("stated", [{"epoch": 3}, ["imagenet"], torch.zeros(1), None])
+def test_anything_else_than_texts_is_the_plugins_fault(stated):
+    with pytest.raises(PluginError, match=r"Conv2d\.provenance is .*; expected texts by name"):
+        Segmenter(stating(provenance=stated), 2)

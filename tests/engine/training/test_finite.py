@@ -11,7 +11,7 @@ from segbench.engine.model.network import Segmenter
 from segbench.engine.training.loop import train
 from segbench.errors import CellError
 
-NEVER = 1e9
+from .short import NEVER
 
 
 @dataclass

@@ -9,19 +9,10 @@ import torch
 from segbench.config.protocol import Budget
 from segbench.engine.numerics import derive
 from segbench.engine.training.loop import steps_in, train
+from segbench.engine.training.setup import Unlabelled
 from segbench.errors import CellError
 
-NEVER = 1e9
-
-
-def weights(training) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in training.network.state_dict().items()}
-
-
-def assert_equal_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
+from .short import NEVER, assert_equal, entropy, trained, weights
 
 
 def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_path):
@@ -87,7 +78,7 @@ def test_a_stopped_training_resumes_bit_equal(training, recorder, tmp_path, prot
     train(second, tmp_path / "parts", NEVER, channel)
 
     assert channel.of("resumed") == [{"step": stopped_after}]
-    assert_equal_weights(weights(whole), weights(second))
+    assert_equal(weights(whole.network), weights(second.network))
 
 
 def test_a_killed_training_resumes_bit_equal_from_its_last_checkpoint(training, recorder, tmp_path):
@@ -108,7 +99,7 @@ def test_a_killed_training_resumes_bit_equal_from_its_last_checkpoint(training, 
     channel = recorder()
     train(second, tmp_path / "parts", NEVER, channel)
     assert channel.of("resumed") == [{"step": 5}]
-    assert_equal_weights(weights(whole), weights(second))
+    assert_equal(weights(whole.network), weights(second.network))
 
 
 def test_a_corrupt_checkpoint_is_set_aside_and_training_begins_anew(training, recorder, tmp_path):
@@ -120,7 +111,7 @@ def test_a_corrupt_checkpoint_is_set_aside_and_training_begins_anew(training, re
     train(redone, checkpoint, NEVER, channel)
     assert "set aside as checkpoint.corrupt" in channel.of("warning")[0]["message"]
     assert (tmp_path / "checkpoint.corrupt").read_bytes() == b"not a checkpoint"
-    assert_equal_weights(weights(whole), weights(redone))
+    assert_equal(weights(whole.network), weights(redone.network))
 
 
 def test_a_loss_that_is_not_finite_ends_the_cell_and_names_the_step(training, recorder, tmp_path):
@@ -183,7 +174,7 @@ def test_the_weights_best_on_val_are_selected(training, recorder, tmp_path):
     channel = recorder()
     train(best, tmp_path / "checkpoint", NEVER, channel)
     assert [event["step"] for event in channel.of("validation")] == [2, 4, 6, 8]
-    assert_equal_weights(weights(best), seen[1])
+    assert_equal(weights(best.network), seen[1])
 
 
 def test_the_seconds_until_the_best_validation_are_told_whatever_is_selected(training, recorder, tmp_path):
@@ -254,3 +245,48 @@ def test_the_loop_runs_on_a_compiled_forward_when_asked(training, recorder, tmp_
     asked = training(compile=True)
     train(asked, tmp_path / "checkpoint", NEVER, recorder())
     assert compiled == [asked.network]
+
+
+# A term on unlabelled images -----------------------------------------------------------------------------------------
+
+
+def test_a_term_changes_what_is_learnt(training, recorder, tmp_path):
+    plain, _ = trained(training, recorder, tmp_path / "plain")
+    term, _ = trained(training, recorder, tmp_path / "term", entropy)
+    assert not torch.equal(plain.network.network[0].weight, term.network.network[0].weight)
+
+
+def test_the_gradient_of_a_term_is_that_of_autograd(training, recorder, tmp_path):
+    settings = {"schedule": "constant", "optimizer": {"use": "sgd", "lr": 0.5}, "budget": {"steps": 1}}
+    network = torch.nn.Conv2d(3, 2, 1)
+    start = [parameter.detach().clone() for parameter in network.parameters()]
+    ours, _ = trained(training, recorder, tmp_path / "ours", entropy, network=network, **settings)
+
+    plain = training(network=network, **settings)
+    batch = plain.batches.at(0)
+    weight, bias = (parameter.requires_grad_() for parameter in start)
+    logits = torch.nn.functional.conv2d(batch.images, weight, bias)
+    loss = torch.nn.functional.cross_entropy(logits, batch.labels, ignore_index=255) + entropy(logits, batch)
+    for parameter, gradient in zip(start, torch.autograd.grad(loss, start), strict=True):
+        parameter.data -= 0.5 * gradient
+    for expected, parameter in zip(start, ours.network.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected)
+
+
+@pytest.mark.parametrize("protocol", [{}, {"precision": "bf16", "channels_last": True}], ids=["fp32", "bf16"])
+def test_a_discriminator_of_weight_0_leaves_the_bits_of_the_twin_beside_an_unlabelled_term(
+    training, recorder, tmp_path, protocol
+):
+    # The generator has dropout, which must not draw otherwise because there is a discriminator.
+    twin, _ = trained(training, recorder, tmp_path / "twin", entropy, **protocol)
+    other, _ = trained(training, recorder, tmp_path / "other", entropy, adversary={"weight": 0.0}, **protocol)
+    assert_equal(weights(twin.network), weights(other.network))
+
+
+def test_a_stopped_training_with_a_term_resumes_bit_equal(training, recorder, tmp_path):
+    whole, _ = trained(training, recorder, tmp_path / "whole", entropy, adversary={})
+    first = training(adversary={})
+    first = replace(first, unlabelled=Unlabelled(first.batches, entropy))
+    assert not train(first, tmp_path / "parts", NEVER, recorder(stop_after=5)).finished
+    second, _ = trained(training, recorder, tmp_path / "parts", entropy, adversary={})
+    assert_equal(weights(whole.network), weights(second.network))

@@ -14,9 +14,7 @@ from segbench.engine.data.batches import Batch
 from segbench.engine.data.subset import split_places
 from segbench.engine.model.build import build_loss
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
-from segbench.engine.training.loop import train
 from segbench.engine.training.setup import (
-    Unlabelled,
     add_default_penalty,
     check_palette,
     prepare_training,
@@ -335,67 +333,3 @@ def test_gradients_reach_the_logits_through_the_scores_and_leave_none_at_the_dis
     (gradient,) = torch.autograd.grad(term, logits)
     assert gradient.abs().sum() > 0
     assert discriminator.weight.grad is None
-
-
-# In the loop ---------------------------------------------------------------------------------------------------------
-
-
-def entropy(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    return torch.special.entr(logits.softmax(1)).sum(1).mean()
-
-
-def trained(training, recorder, path, term=None, **settings):
-    made = training(**settings)
-    if term is not None:
-        made = replace(made, unlabelled=Unlabelled(made.batches, term))
-    train(made, path, 1e9, recorder())
-    return made
-
-
-def parameters(module: nn.Module) -> list[torch.Tensor]:
-    return [parameter.detach().clone() for parameter in module.parameters()]
-
-
-def same(one, other) -> bool:
-    return all(map(torch.equal, parameters(one.network), parameters(other.network)))
-
-
-def test_a_term_changes_what_is_learnt(training, recorder, tmp_path):
-    plain = trained(training, recorder, tmp_path / "plain")
-    term = trained(training, recorder, tmp_path / "term", entropy)
-    assert not same(plain, term)
-
-
-def test_the_gradient_of_a_term_is_that_of_autograd(training, recorder, tmp_path):
-    settings = {"schedule": "constant", "optimizer": {"use": "sgd", "lr": 0.5}, "budget": {"steps": 1}}
-    network = nn.Conv2d(3, 2, 1)
-    start = [parameter.detach().clone() for parameter in network.parameters()]
-    ours = trained(training, recorder, tmp_path / "ours", entropy, network=network, **settings)
-
-    plain = training(network=network, **settings)
-    batch = plain.batches.at(0)
-    weight, bias = (parameter.requires_grad_() for parameter in start)
-    logits = functional.conv2d(batch.images, weight, bias)
-    loss = functional.cross_entropy(logits, batch.labels, ignore_index=255) + entropy(logits, batch)
-    for parameter, gradient in zip(start, torch.autograd.grad(loss, start), strict=True):
-        parameter.data -= 0.5 * gradient
-    for expected, parameter in zip(start, ours.network.parameters(), strict=True):
-        torch.testing.assert_close(parameter, expected)
-
-
-@pytest.mark.parametrize("protocol", [{}, {"precision": "bf16", "channels_last": True}], ids=["fp32", "bf16"])
-def test_a_discriminator_of_weight_0_leaves_the_bits_of_the_twin_beside_an_unlabelled_term(
-    training, recorder, tmp_path, protocol
-):
-    # The generator has dropout, which must not draw otherwise because a discriminator looks on.
-    twin = trained(training, recorder, tmp_path / "twin", entropy, **protocol)
-    other = trained(training, recorder, tmp_path / "other", entropy, adversary={"weight": 0.0}, **protocol)
-    assert same(twin, other)
-
-
-def test_a_stopped_training_with_a_term_resumes_bit_equal(training, recorder, tmp_path):
-    whole = trained(training, recorder, tmp_path / "whole", entropy, adversary={})
-    first = training(adversary={})
-    first = replace(first, unlabelled=Unlabelled(first.batches, entropy))
-    assert not train(first, tmp_path / "parts", 1e9, recorder(stop_after=5)).finished
-    assert same(whole, trained(training, recorder, tmp_path / "parts", entropy, adversary={}))

@@ -1,3 +1,5 @@
+"""The loop with a discriminator beside the generator."""
+
 from __future__ import annotations
 
 import pytest
@@ -7,9 +9,9 @@ from torch.nn import functional
 from segbench.engine.numerics import derive
 from segbench.engine.training.loop import train
 
-NEVER = 1e9
+from .short import NEVER, assert_equal, trained, weights
 
-GAMES = {
+RECIPES = {
     "one critic step": {},
     "three critic steps": {"d_steps": 3},
     "slow alternation": {"alternate": 3},
@@ -20,22 +22,6 @@ GAMES = {
     "scaled truth": {"encoding": "scaled"},
     "unconditional": {"conditional": False},
 }
-
-
-def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
-
-
-def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
-
-
-def trained(training, recorder, path, **settings):
-    made = training(**settings)
-    outcome = train(made, path, NEVER, recorder())
-    return made, outcome
 
 
 @pytest.fixture(scope="module")
@@ -56,19 +42,19 @@ def twins():
     ],
     ids=["fp32", "bf16", "fp16", "channels_last", "bf16 channels_last", "ema"],
 )
-@pytest.mark.parametrize("game", [*GAMES, "detached"])
-def test_a_weight_of_0_leaves_the_bits_of_the_twin(training, recorder, tmp_path, twins, game, protocol):
-    recipe = {"placebo": "detached"} if game == "detached" else {**GAMES[game], "weight": 0.0}
+@pytest.mark.parametrize("recipe", [*RECIPES, "detached"])
+def test_a_weight_of_0_leaves_the_bits_of_the_twin(training, recorder, tmp_path, twins, recipe, protocol):
+    settings = {"placebo": "detached"} if recipe == "detached" else {**RECIPES[recipe], "weight": 0.0}
     if str(protocol) not in twins:
         twins[str(protocol)] = weights(trained(training, recorder, tmp_path / "twin", **protocol)[0].network)
-    other, _ = trained(training, recorder, tmp_path / "other", adversary=recipe, **protocol)
+    other, _ = trained(training, recorder, tmp_path / "other", adversary=settings, **protocol)
     assert_equal(twins[str(protocol)], weights(other.network))
 
 
-@pytest.mark.parametrize("game", GAMES)
-def test_a_weight_above_0_changes_the_generator(training, recorder, tmp_path, game):
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_weight_above_0_changes_the_generator(training, recorder, tmp_path, recipe):
     twin, _ = trained(training, recorder, tmp_path / "twin")
-    other, _ = trained(training, recorder, tmp_path / "other", adversary={**GAMES[game], "weight": 1.0})
+    other, _ = trained(training, recorder, tmp_path / "other", adversary={**RECIPES[recipe], "weight": 1.0})
     assert not torch.equal(twin.network.network[0].weight, other.network.network[0].weight)
 
 
@@ -117,12 +103,12 @@ def test_the_loop_equals_two_plain_passes_written_by_hand(training, recorder, tm
     [{}, {"channels_last": True}, {"precision": "bf16"}, {"precision": "fp16"}],
     ids=["fp32", "channels_last", "bf16", "fp16"],
 )
-@pytest.mark.parametrize("game", GAMES)
-def test_a_stopped_game_resumes_bit_equal(training, recorder, tmp_path, game, protocol):
-    whole, outcome = trained(training, recorder, tmp_path / "whole", adversary=GAMES[game], **protocol)
-    first = training(adversary=GAMES[game], **protocol)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_stopped_training_resumes_bit_equal(training, recorder, tmp_path, recipe, protocol):
+    whole, outcome = trained(training, recorder, tmp_path / "whole", adversary=RECIPES[recipe], **protocol)
+    first = training(adversary=RECIPES[recipe], **protocol)
     assert not train(first, tmp_path / "parts", NEVER, recorder(stop_after=5)).finished
-    second, resumed = trained(training, recorder, tmp_path / "parts", adversary=GAMES[game], **protocol)
+    second, resumed = trained(training, recorder, tmp_path / "parts", adversary=RECIPES[recipe], **protocol)
     assert_equal(weights(whole.network), weights(second.network))
     assert_equal(weights(whole.adversary.discriminator), weights(second.adversary.discriminator))
     assert resumed.health == outcome.health
@@ -137,7 +123,7 @@ def test_a_frozen_discriminator_keeps_its_weights_and_a_trained_one_does_not(tra
 
 
 def test_clipping_bounds_every_weight_of_the_discriminator(training, recorder, tmp_path):
-    made, _ = trained(training, recorder, tmp_path / "checkpoint", adversary=GAMES["clipped"])
+    made, _ = trained(training, recorder, tmp_path / "checkpoint", adversary=RECIPES["clipped"])
     assert max(parameter.abs().max() for parameter in made.adversary.discriminator.parameters()) <= 0.01
 
 
@@ -160,7 +146,7 @@ def test_extra_discriminator_steps_leave_the_running_statistics_of_the_generator
     assert made.network.network[1].num_batches_tracked == 8
 
 
-def test_the_course_of_the_game_is_recorded(training, recorder, tmp_path):
+def test_health_is_recorded_at_sampled_steps(training, recorder, tmp_path):
     _, outcome = trained(training, recorder, tmp_path / "checkpoint", adversary={}, budget={"steps": 25})
     curve = outcome.health.curve
     assert [point.step for point in curve] == [0, 10, 20, 24]
@@ -197,14 +183,14 @@ def test_compiled_forwards_train_like_plain_ones(training, recorder, tmp_path):
         return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1))
 
     settings = {"budget": {"steps": 2}, "optimizer": {"use": "sgd", "lr": 0.1}}
-    game = {"weight": 0.3, "optimizer": {"use": "sgd", "lr": 0.1}}
+    recipe = {"weight": 0.3, "optimizer": {"use": "sgd", "lr": 0.1}}
     plain, compiled = (
         trained(
             training,
             recorder,
             tmp_path / name,
             network=network(),
-            adversary={**game, "discriminator": discriminator()},
+            adversary={**recipe, "discriminator": discriminator()},
             **settings,
             compile=name == "compiled",
         )[0]
