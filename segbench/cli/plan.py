@@ -53,14 +53,14 @@ def plan(
     opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
     folder = ResultsFolder(results, opened.benchmark.name)
     content = {
-        **_content(opened, folder),
-        "design": _design_content(compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))),
+        **_describe(opened, folder),
+        "design": _describe_design(compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))),
         "warnings": list(plan_warnings(opened.benchmark, opened.cells, device=device)),
     }
     print_content(content, json, _as_text)
 
 
-def recorded(folder: ResultsFolder, key: str | None) -> str | None:
+def read_status(folder: ResultsFolder, key: str | None) -> str | None:
     """Return the status of a cell's record, "corrupt" if it cannot be read, None if there is none; changes nothing."""
     from segbench.errors import RecordError
     from segbench.store.folder import read_record
@@ -73,15 +73,15 @@ def recorded(folder: ResultsFolder, key: str | None) -> str | None:
         return "corrupt"
 
 
-def _content(opened: Plan, folder: ResultsFolder) -> dict[str, Any]:
+def _describe(opened: Plan, folder: ResultsFolder) -> dict[str, Any]:
     """Return what is known of the cells, ready for JSON."""
     benchmark = opened.benchmark
     return {
         "benchmark": benchmark.name,
         "source": benchmark.source,
         "results": str(folder.path),
-        "datasets": {name: _dataset(opened, name) for name in benchmark.datasets},
-        "cells": [_cell(cell, folder) for cell in opened.cells],
+        "datasets": {name: _describe_dataset(opened, name) for name in benchmark.datasets},
+        "cells": [_describe_cell(cell, folder) for cell in opened.cells],
         "trials": {
             trial: settings
             for method in benchmark.methods.values()
@@ -90,7 +90,7 @@ def _content(opened: Plan, folder: ResultsFolder) -> dict[str, Any]:
     }
 
 
-def _dataset(opened: Plan, name: str) -> dict[str, Any]:
+def _describe_dataset(opened: Plan, name: str) -> dict[str, Any]:
     use, problem = opened.benchmark.datasets[name], opened.missing.get(name)
     return {
         "use": use.use,
@@ -100,7 +100,7 @@ def _dataset(opened: Plan, name: str) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
+def _describe_cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
     return {
         "dataset": cell.dataset_name,
         "subset": cell.subset,
@@ -111,7 +111,7 @@ def _cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
             {"reason": reason, "method": cell.method.needed_for(reason), "key": key}
             for reason, key in cell.upstream.items()
         ],
-        "recorded": recorded(folder, cell.key),
+        "recorded": read_status(folder, cell.key),
     }
 
 
@@ -158,27 +158,27 @@ def _reasons(needs: list[dict[str, Any]]) -> dict[str, str]:
     reasons: dict[str, list[str]] = {}
     for need in needs:
         reasons.setdefault(need["method"], []).append(need["reason"])
-    return {method: _in_short(given) for method, given in reasons.items()}
+    return {method: _shorten(given) for method, given in reasons.items()}
 
 
-def _in_short(reasons: list[str]) -> str:
+def _shorten(reasons: list[str]) -> str:
     folds = [reason for reason in reasons if " fold " in reason]
     rest = [reason for reason in reasons if reason not in folds]
     return ", ".join([*rest, f"{len(folds)} folds"] if folds else rest)
 
 
-def _design_content(design: DesignPower | None) -> dict[str, Any] | None:
+def _describe_design(design: DesignPower | None) -> dict[str, Any] | None:
     """Return it ready for JSON, mIoU as fractions of 1; None where nothing is compared."""
     if design is None:
         return None
-    return {**design._asdict(), "sights": [_sight_content(sight) for sight in design.sights]}
+    return {**design._asdict(), "sights": [_describe_sensitivity(sight) for sight in design.sights]}
 
 
 def _design_lines(content: dict[str, Any] | None) -> list[str]:
     """Return what the design can detect as lines of text, mIoU in points."""
     if content is None:
         return []
-    seeds, comparisons = _counted(content["seeds"], "seed"), _counted(content["comparisons"], "comparison")
+    seeds, comparisons = _count(content["seeds"], "seed"), _count(content["comparisons"], "comparison")
     heading = (
         f"what {seeds} can detect in {comparisons} of a ranking (the first tested at {100 * content['level']:.4g} %), "
         f"mIoU points with {100 * content['power']:g} % power:"
@@ -186,7 +186,7 @@ def _design_lines(content: dict[str, Any] | None) -> list[str]:
     return [heading, columns([_header(content), *map(_sight_row, content["sights"])], "  "), *_notes(content)]
 
 
-def _sight_content(sight: Sensitivity) -> dict[str, Any]:
+def _describe_sensitivity(sight: Sensitivity) -> dict[str, Any]:
     needed = [{"difference": difference, "seeds": seeds} for difference, seeds in sight.seeds_for.items()]
     return {**sight.noise._asdict(), "smallest": sight.smallest, "seeds_for": needed}
 
@@ -220,5 +220,5 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
 
 
-def _counted(number: int, what: str) -> str:
+def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"

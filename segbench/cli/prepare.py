@@ -53,11 +53,11 @@ def prepare(
 
     offer = load_registry().find("dataset", dataset)
     with output_on_stderr():
-        content = _content(_prepared(offer, root, parse_options(option or [])))
+        content = _describe(_prepare(offer, root, parse_options(option or [])))
     print_content(content, json, _as_text)
 
 
-def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Prepared:
+def _prepare(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Prepared:
     from segbench.config.recipe import DatasetUse
     from segbench.engine.data.cache import pack
     from segbench.engine.evaluation.self_test import self_test
@@ -73,7 +73,7 @@ def _prepared(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Pre
     key = cache_key(use, fingerprint(dataset), source_hash(offer), required_versions(offer))
     splits = {}
     for name, split in dataset.splits.items():
-        with _progress(name, len(split)) as advance:
+        with _show_progress(name, len(split)) as advance:
             watched = replace(dataset, splits={name: WatchedSplit(split, advance)})
             splits[name] = pack(watched, name, key)
     guesses = {name: self_test(f"dataset {offer.full_name}", packed) for name, packed in splits.items()}
@@ -89,7 +89,7 @@ def _fetch_if_missing(offer: Offer, root: Path, options: Mapping[str, Any]) -> N
     partial.mkdir(parents=True, exist_ok=True)
     typer.echo(f"{root} is missing or empty: fetching {offer.full_name}", err=True)
     try:
-        download(partial, **_asked_for(download, options))
+        download(partial, **_select_options(download, options))
     except BaseException:
         with contextlib.suppress(OSError):  # what has arrived stays for the next attempt
             partial.rmdir()
@@ -99,7 +99,7 @@ def _fetch_if_missing(offer: Offer, root: Path, options: Mapping[str, Any]) -> N
     partial.rename(root)
 
 
-def _asked_for(download: Callable[..., None], options: Mapping[str, Any]) -> dict[str, Any]:
+def _select_options(download: Callable[..., None], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a download asks for, as keyword-only parameters of their names."""
     import inspect
 
@@ -131,7 +131,7 @@ class WatchedSplit:
 
 
 @contextlib.contextmanager
-def _progress(split: str, images: int) -> Iterator[Callable[[], None]]:
+def _show_progress(split: str, images: int) -> Iterator[Callable[[], None]]:
     """Show on stderr how many images of a split are decoded: a bar on a terminal, else a line; nothing if few."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
@@ -148,7 +148,7 @@ def _progress(split: str, images: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _content(prepared: Prepared) -> dict[str, Any]:
+def _describe(prepared: Prepared) -> dict[str, Any]:
     """Return what is known of the prepared dataset, ready for JSON."""
     from segbench.plan.machine import cache_folder
 
@@ -161,13 +161,17 @@ def _content(prepared: Prepared) -> dict[str, Any]:
         "channels": dataset.channels,
         "classes": [*dataset.classes],
         "licence": dataset.licence,
-        "splits": {name: _split_content(packed) for name, packed in splits.items()},
+        "splits": {name: _describe_split(packed) for name, packed in splits.items()},
         "self_test": {"class_0_miou": prepared.guesses},
-        "warnings": [*_absent(dataset, splits), *_confused(dataset), *_identical(splits)],
+        "warnings": [
+            *_warn_of_absent_classes(dataset, splits),
+            *_warn_of_confused_colours(dataset),
+            *_warn_of_identical_images(splits),
+        ],
     }
 
 
-def _split_content(packed: PackedSplit) -> dict[str, Any]:
+def _describe_split(packed: PackedSplit) -> dict[str, Any]:
     pixels = packed.class_pixels()
     labelled = int(pixels.sum())
     areas = packed.sizes.prod(axis=1)
@@ -182,7 +186,7 @@ def _split_content(packed: PackedSplit) -> dict[str, Any]:
     }
 
 
-def _absent(dataset: Dataset, splits: Mapping[str, PackedSplit]) -> list[str]:
+def _warn_of_absent_classes(dataset: Dataset, splits: Mapping[str, PackedSplit]) -> list[str]:
     from segbench.engine.data.cache import absent_classes
 
     if "train" not in splits:
@@ -193,7 +197,7 @@ def _absent(dataset: Dataset, splits: Mapping[str, PackedSplit]) -> list[str]:
     ]
 
 
-def _confused(dataset: Dataset) -> list[str]:
+def _warn_of_confused_colours(dataset: Dataset) -> list[str]:
     from segbench.engine.evaluation.self_test import confused_classes
 
     return [
@@ -202,7 +206,7 @@ def _confused(dataset: Dataset) -> list[str]:
     ]
 
 
-def _identical(splits: Mapping[str, PackedSplit]) -> list[str]:
+def _warn_of_identical_images(splits: Mapping[str, PackedSplit]) -> list[str]:
     """Return a warning for each two splits that share images, pixel by pixel."""
     digests = {name: _image_digests(packed) for name, packed in splits.items()}
     names = list(splits)
@@ -213,11 +217,11 @@ def _identical(splits: Mapping[str, PackedSplit]) -> list[str]:
                 (digests[first][digest], digests[second][digest]) for digest in digests[first].keys() & digests[second]
             ]
             if shared:
-                warnings.append(_identical_message(first, second, sorted(shared)))
+                warnings.append(_identical_images(first, second, sorted(shared)))
     return warnings
 
 
-def _identical_message(first: str, second: str, pairs: list[tuple[str, str]]) -> str:
+def _identical_images(first: str, second: str, pairs: list[tuple[str, str]]) -> str:
     named = ", ".join(f"{one} = {other}" for one, other in pairs[:MOST_PAIRS_NAMED])
     more = f" and {len(pairs) - MOST_PAIRS_NAMED} more" if len(pairs) > MOST_PAIRS_NAMED else ""
     count = "1 image is" if len(pairs) == 1 else f"{len(pairs)} images are"

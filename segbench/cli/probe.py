@@ -55,15 +55,15 @@ def probe(
     loaded = load_benchmark(benchmark, registry, sets=sets or (), only=[method], seeds=[seed])
     check_can_be_probed(loaded.methods[method])
     where = resolve_device(device)
-    probed = cell_to_probe(loaded, registry, method, dataset)
-    trained = None if cell is None else trained_network(cell, results, probed, device)
+    probed = choose_cell(loaded, registry, method, dataset)
+    trained = None if cell is None else load_trained(cell, results, probed, device)
     with Console(stderr=True).status(f"training discriminators, {steps} steps each"):
         findings = list(probe_leak(probed, where, steps, trained))
-    content = _content(probed, steps, findings)
+    content = _describe(probed, steps, findings)
     print_content(content, json, _as_text)
 
 
-def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset: str | None) -> Cell:
+def choose_cell(benchmark: Benchmark, registry: Registry, method: str, dataset: str | None) -> Cell:
     """Return the cell of a method on a dataset that has the most labels.
 
     Raises SpecError for an unknown dataset, DataError if it is not at hand.
@@ -85,7 +85,7 @@ def cell_to_probe(benchmark: Benchmark, registry: Registry, method: str, dataset
     return max(cells, key=lambda cell: Subset.parse(cell.subset).fraction)
 
 
-def trained_network(given: str, results: Path, probed: Cell, device: str) -> RecordedNetwork:
+def load_trained(given: str, results: Path, probed: Cell, device: str) -> RecordedNetwork:
     """Return the network of a finished cell of the probed method, its twin or the method whose placebo it is.
 
     Raises RecordError for a cell of another method.
@@ -106,7 +106,7 @@ def trained_network(given: str, results: Path, probed: Cell, device: str) -> Rec
     return trained
 
 
-def _content(cell: Cell, steps: int, findings: list[Finding]) -> dict[str, Any]:
+def _describe(cell: Cell, steps: int, findings: list[Finding]) -> dict[str, Any]:
     """Return the findings and what they were found with, ready for JSON."""
     from dataclasses import asdict
 

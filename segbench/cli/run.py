@@ -76,7 +76,7 @@ def run(
             checkpoint_seconds=checkpoint_every,
             listener=listener,
         )
-    tell_problems(summary, folder, debug)
+    print_problems(summary, folder, debug)
     if summary.interrupted:
         typer.echo("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
@@ -85,7 +85,7 @@ def run(
         raise typer.Exit(SOME_FAILED)
 
 
-def tell_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:
+def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:
     """Say on stderr what the report does not: records set aside, methods not timed, and tracebacks if debugging."""
     for problem in folder.problems:
         typer.echo(f"warning: {problem}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from segbench.registry import Registry
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import Record
+
+
+# The folder of scores that belong to no benchmark.
+NO_BENCHMARK = "scored"
+DEFAULT_SPLIT = "test"
 
 
 def score(
@@ -49,23 +54,19 @@ def score(
         seed=seed,
     )
     registry = load_registry()
-    use, entry, folder = resolve_request(request, registry)
-    record = score_predictions(predictions, use, entry, registry, folder, boundaries_of(request, registry))
-    typer.echo(summary(record))
-    typer.echo(folder.record_path(record.key))
+    target = resolve_request(request, registry)
+    record = score_predictions(predictions, target.use, target.entry, registry, target.folder, target.boundaries)
+    typer.echo(_summary(record))
+    typer.echo(target.folder.record_path(record.key))
 
 
-def summary(record: Record) -> str:
+def _summary(record: Record) -> str:
     """Return the scores in one line."""
     assert record.scores is not None
     assert record.evaluated is not None
     found = {name: value for name, value in record.scores.model_dump().items() if value is not None}
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
     return f"{record.method} on {record.dataset} {record.evaluated.split} ({record.evaluated.images} images): {numbers}"
-
-
-NO_BENCHMARK = "scored"
-DEFAULT_SPLIT = "test"
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,23 @@ class ScoreRequest:
     seed: int = 0
 
 
-def resolve_request(request: ScoreRequest, registry: Registry) -> tuple[DatasetUse, Entry, ResultsFolder]:
-    """Return the dataset, the entry and the folder that are meant.
+class Target(NamedTuple):
+    """What is scored, and where its scores stand: dataset, entry and folder, and how wide boundaries are there."""
 
-    Raises SpecError for an unknown benchmark and for names that cannot be names, ComponentError for an unknown dataset
-    and OptionError for its options.
+    use: DatasetUse
+    entry: Entry
+    folder: ResultsFolder
+    boundaries: Boundaries
+
+
+def resolve_request(request: ScoreRequest, registry: Registry) -> Target:
+    """Return what a request means.
+
+    Boundaries are as wide as in the benchmark's table if its methods agree, else as by default. Raises SpecError for an
+    unknown benchmark and for names that cannot be names, ComponentError for an unknown dataset and OptionError for its
+    options.
     """
+    from segbench.config.protocol import Boundaries
     from segbench.config.validation import check_name
     from segbench.config.yaml import Place
     from segbench.engine.evaluation.external import Entry
@@ -99,9 +111,14 @@ def resolve_request(request: ScoreRequest, registry: Registry) -> tuple[DatasetU
 
     check_name(request.name, Place("--name", Path.cwd()))
     folder, benchmark = _benchmark(request, registry)
-    alias, use = _dataset(request, benchmark, registry)
-    split = request.split or _evaluated_split(benchmark)
-    return use, Entry(alias, split, request.name, request.seed), ResultsFolder(request.results, folder)
+    name, use = _dataset(request, benchmark, registry)
+    protocols = [method.protocol for method in benchmark.methods.values()] if benchmark else []
+    splits = {protocol.evaluate for protocol in protocols}
+    widths = {protocol.boundaries for protocol in protocols}
+    split = request.split or (splits.pop() if len(splits) == 1 else DEFAULT_SPLIT)
+    boundaries = widths.pop() if len(widths) == 1 else Boundaries()
+    entry = Entry(name, split, request.name, request.seed)
+    return Target(use, entry, ResultsFolder(request.results, folder), boundaries)
 
 
 def _benchmark(request: ScoreRequest, registry: Registry) -> tuple[str, Benchmark | None]:
@@ -134,17 +151,3 @@ def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Regis
     use = DatasetUse(use=offer.full_name, options=coerce_options(offer, request.options), root=request.root)
     same = [name for name, other in datasets.items() if (other.use, other.options) == (use.use, use.options)]
     return (same[0] if same else offer.component.name), use
-
-
-def boundaries_of(request: ScoreRequest, registry: Registry) -> Boundaries:
-    """Return how wide boundaries are in the benchmark's table, if its methods agree; else what protocols have."""
-    from segbench.config.protocol import Boundaries
-
-    _, benchmark = _benchmark(request, registry)
-    widths = {method.protocol.boundaries for method in benchmark.methods.values()} if benchmark else set()
-    return widths.pop() if len(widths) == 1 else Boundaries()
-
-
-def _evaluated_split(benchmark: Benchmark | None) -> str:
-    splits = {method.protocol.evaluate for method in benchmark.methods.values()} if benchmark else set()
-    return splits.pop() if len(splits) == 1 else DEFAULT_SPLIT

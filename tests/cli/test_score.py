@@ -9,6 +9,7 @@ from PIL import Image
 
 from segbench.cli import main
 from segbench.cli.score import ScoreRequest, resolve_request
+from segbench.config.protocol import Boundaries
 from segbench.engine.evaluation.external import Entry
 from segbench.errors import ComponentError, OptionError, SpecError
 from segbench.registry import load_registry
@@ -101,7 +102,7 @@ def resolve(tmp_path):
 
 
 def test_without_a_benchmark_a_component_is_scored_on_test_under_its_own_name(resolve, tmp_path):
-    use, entry, folder = resolve(options={"classes": 5}, seed=3)
+    use, entry, folder, _ = resolve(options={"classes": 5}, seed=3)
     assert use.use == "data/shapes"
     assert use.options["classes"] == 5
     assert entry == Entry(dataset="shapes", split="test", method="theirs", seed=3)
@@ -109,29 +110,36 @@ def test_without_a_benchmark_a_component_is_scored_on_test_under_its_own_name(re
 
 
 def test_a_dataset_of_the_benchmark_brings_its_options_and_the_split_that_is_evaluated(resolve):
-    use, entry, folder = resolve(dataset="village", benchmark=resolve.file)
+    use, entry, folder, _ = resolve(dataset="village", benchmark=resolve.file)
     assert use.options["classes"] == 3
     assert (entry.dataset, entry.split) == ("village", "val")
     assert folder.benchmark == "streets"
 
 
 def test_a_component_with_the_options_of_a_dataset_of_the_benchmark_is_that_dataset(resolve):
-    assert resolve(options={"classes": 3}, benchmark=resolve.file)[1].dataset == "village"
-    assert resolve(options={"classes": 7}, benchmark=resolve.file)[1].dataset == "shapes"
+    assert resolve(options={"classes": 3}, benchmark=resolve.file).entry.dataset == "village"
+    assert resolve(options={"classes": 7}, benchmark=resolve.file).entry.dataset == "shapes"
 
 
 def test_the_split_that_is_asked_for_counts(resolve):
-    assert resolve(dataset="town", benchmark=resolve.file, split="test")[1].split == "test"
+    assert resolve(dataset="town", benchmark=resolve.file, split="test").entry.split == "test"
+
+
+def test_boundaries_are_as_wide_as_in_the_table_of_the_benchmark(resolve):
+    text = BENCHMARK.replace("evaluate: val", "evaluate: val, boundaries: {iou_width: 0.05}")
+    Path(resolve.file).write_text(text)
+    assert resolve(dataset="town", benchmark=resolve.file).boundaries == Boundaries(iou_width=0.05)
+    assert resolve().boundaries == Boundaries()
 
 
 def test_a_packaged_benchmark_is_meant_by_its_name(resolve):
-    _, entry, folder = resolve(dataset="shapes", benchmark="shapes-smoke")
+    _, entry, folder, _ = resolve(dataset="shapes", benchmark="shapes-smoke")
     assert (folder.benchmark, entry.dataset) == ("shapes-smoke", "shapes")
 
 
 def test_a_folder_of_records_is_meant_by_its_name(resolve, tmp_path):
     (tmp_path / "results" / "from-elsewhere").mkdir(parents=True)
-    assert resolve(benchmark="from-elsewhere")[2].benchmark == "from-elsewhere"
+    assert resolve(benchmark="from-elsewhere").folder.benchmark == "from-elsewhere"
 
 
 def test_an_unknown_benchmark_is_an_error(resolve):
@@ -150,7 +158,7 @@ def test_an_unknown_dataset_is_an_error(resolve):
 
 
 def test_a_root_on_the_command_line_takes_the_place_of_the_files(resolve):
-    assert resolve(dataset="town", benchmark=resolve.file, root="elsewhere")[0].root == "elsewhere"
+    assert resolve(dataset="town", benchmark=resolve.file, root="elsewhere").use.root == "elsewhere"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../up", ".hidden"])
