@@ -1,4 +1,4 @@
-"""`segbench rescore`: what other conventions of mIoU would make of the recorded counts."""
+"""`segbench rescore`: mIoU of recorded counts under the conventions of other tools."""
 
 from __future__ import annotations
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 RESAMPLES = 10_000
-
-
 # Bytes that one step of the work may fill; more is no faster.
 CHUNK_BYTES = 2**26
 

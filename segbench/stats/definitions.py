@@ -55,17 +55,9 @@ def definitions(scores: Scores) -> dict[str, str]:
 
 
 _FRACTION = "fraction of 1"
-
-
 _NOT_COUNTED = "counted neither in truth nor in prediction"
-
-
 _NATIVE = "the labels' own; logits are resized to it, labels never"
-
-
 _CITYSCAPES = "M. Cordts et al., CVPR 2016 (evaluation script of Cityscapes)"
-
-
 _LONG = "J. Long et al., CVPR 2015"
 
 

@@ -175,15 +175,9 @@ def _summary(draws: Draws, found: Components, observed: NDArray[np.float64]) -> 
 
 # The fewest seeds with which an exact two-sided sign-flip test can fall below p = 0.05.
 ENOUGH_SEEDS = 6
-
-
 # With more differences than this, signs are drawn: 2^20 sums are a million.
 EXACT_UP_TO = 20
-
-
 DRAWN_SIGNS = 100_000
-
-
 # Sums that differ only by rounding count as equal.
 ROUNDING = 1e-12
 

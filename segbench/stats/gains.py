@@ -41,12 +41,8 @@ CountedPart = Literal["band", "small"]
 
 # The rarest classes that together hold at most this share of the labelled pixels are called rare.
 RARE_SHARE = 0.1
-
-
 # Evidence is in whole numbers; these are the units in which sums over pixels, and scores of an image, are whole.
 PIXEL_UNIT = 2.0**-24
-
-
 IMAGE_UNIT = 2.0**-40
 
 

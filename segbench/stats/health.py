@@ -54,53 +54,21 @@ if TYPE_CHECKING:
 
 
 MINIMUM_POINTS = 6
-
-
 CURVE_POINTS = 64
-
-
 NON_FINITE_SHARE = 0.1
-
-
 GRADIENT_LIMIT = 100.0
-
-
 SCORE_LIMIT = 100.0
-
-
 GROWTH = 1.5
-
-
 DIVERSITY_FLOOR = 0.01
-
-
 DIVERSITY_SHARE = 0.1
-
-
 CLASS_ENTROPY_FLOOR = 0.1
-
-
 ENTROPY_FLOOR = 0.001
-
-
 WON = 0.95
-
-
 CHANCE = (0.4, 0.6)
-
-
 USELESS_RATIO = 0.01
-
-
 SWINGS = 4
-
-
 LOW, HIGH = 0.2, 0.8
-
-
 GAP = 1.0
-
-
 # What measures the discriminator or the samples; the supervised gradient alone measures neither.
 MEASURED = (
     "real_accuracy",

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 # Places between two neighbouring fractions at which a difference is looked at, and between which ends are interpolated.
 PLACES = 8
-
-
 # What two scores that are equal may differ by after sums in another order.
 ROUNDING = 1e-12
 

@@ -33,12 +33,8 @@ Name = TypeVar("Name", bound="Hashable")
 
 # Half an mIoU point: training again with other seeds moves scores by as much.
 MARGIN = 0.005
-
-
 # The probability with which an effect of the smallest size is found.
 POWER = 0.8
-
-
 # Nobody trains more than this many seeds in all; where they do not suffice, more images are the way.
 MOST_SEEDS = 100
 

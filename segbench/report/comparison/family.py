@@ -61,16 +61,29 @@ def judge_methods(ranking: SharedRanking, sources: Sources, settings: Settings) 
     for row, related in _related_pairs(ranking):
         try:
             _check_comparable(one, row)
-            more, found = _read([row], sources)
-            ignored += found
+            more, lines = _read([row], sources)
+            ignored += lines
             pairs += _with_common_seeds(related, {**both, **more})
             counts |= more
         except StatisticsError as error:
             left_out.append(f"{row.method} is not compared: {error}")
-    judged = judge_family(pairs, _draw(counts, settings.resamples), margin=settings.margin, level=settings.level)
-    contrasts = tuple(one for one in judged if isinstance(one, Contrast))
+    contrasts = _judge(pairs, counts, settings)
     ours, theirs = ({seed: both[row.name][seed] for seed in contrasts[0].difference.by_seed} for row in (one, other))
     return Family(contrasts, tuple(left_out), tuple(ignored), ours, theirs)
+
+
+def _judge(pairs: list[Pair], counts: CountsByRow, settings: Settings) -> tuple[Contrast, ...]:
+    """Judge all pairs; StatisticsError if one has too little to be scored, for then all have: the truth is the same."""
+    cells = {
+        name: {seed: iou_evidence({name: {seed: found}}) for seed, found in by_seed.items()}
+        for name, by_seed in counts.items()
+    }
+    draws = RankingDraws(cells, {}, settings.resamples)
+    judged = judge_family(pairs, draws, margin=settings.margin, level=settings.level)
+    for found in judged:
+        if found.missing:
+            raise StatisticsError(found.missing)
+    return tuple(found for found in judged if isinstance(found, Contrast))
 
 
 def _related_pairs(ranking: SharedRanking) -> Iterable[tuple[Row, list[Pair]]]:
@@ -107,14 +120,6 @@ def _read(rows: Iterable[Row], sources: Sources) -> tuple[CountsByRow, list[str]
             raise StatisticsError(f"nothing of {row.method!r} is left to compare ({'; '.join(found)})")
         ignored += found
     return counts, ignored
-
-
-def _draw(counts: CountsByRow, resamples: int) -> RankingDraws:
-    cells = {
-        name: {seed: iou_evidence({name: {seed: found}}) for seed, found in by_seed.items()}
-        for name, by_seed in counts.items()
-    }
-    return RankingDraws(cells, {}, resamples)
 
 
 def _check_comparable(one: Row, other: Row) -> None:

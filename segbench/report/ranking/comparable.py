@@ -22,17 +22,9 @@ if TYPE_CHECKING:
 
 # What a record says of its mIoU and what its counts say may differ by rounding only.
 ROUNDING = 1e-9
-
-
 _ONE_FILE = "run both from one benchmark file, as it is now"
-
-
 _SAME_DATA = "prepare the same data for both and run again what was run on other files"
-
-
 _SAME_CONDITIONS = "run both under the same conditions"
-
-
 _AGAIN = "run what is older again with this segbench"
 
 

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 
 TRAINING_PARTS = ("data", "generator", "critic")
-
-
 COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
-
-
 # The confidence of the intervals of rows.
 LEVEL = 0.95
 

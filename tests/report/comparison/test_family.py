@@ -106,6 +106,16 @@ def test_counts_that_do_not_add_up_or_are_of_something_else_are_ignored(
     assert message in compared().ignored[0]
 
 
+def test_one_image_is_too_little_to_judge(store, trained, adversarial, refusal):
+    one = counted(70)
+    alone = replace(
+        one, **{name: getattr(one, name)[:1] for name in ("ids", "confusion", "sizes", "void", "band", "small")}
+    )
+    store(trained(), alone)
+    store(adversarial(), alone)
+    assert "an interval needs at least 2" in refusal()
+
+
 def test_with_nothing_left_it_is_an_error(store, trained, adversarial, refusal):
     folder = store(trained(), counted(70))
     store(adversarial(), counted(70))
