@@ -32,24 +32,24 @@ class CellJob(Frozen):
 
 
 class CellResult(Measurements):
-    """What a finished or interrupted cell hands to the process that writes the record."""
+    """Result of a finished or interrupted cell, for the process that writes the record."""
 
     status: Literal["ok", "interrupted"]
     environment: dict[str, Any] = Field(default_factory=dict)
 
 
 class TimingJob(CellJob):
-    """A cell whose method is to be timed; weights in its folder are taken where there are any.
+    """A cell whose method is to be timed, with the weights in its folder where there are any.
 
     `size` is the [height, width] of images, by default that of most images of the evaluated split. Where it is given,
-    the stage "loading" is left out: files have the sizes that they have.
+    the stage "loading" is left out, since files have sizes of their own.
     """
 
     size: tuple[int, int] | None = None
 
 
 class TimingResult(Frozen):
-    """What the timing of a method gives: `Record.inference`, `Record.timing`, bytes at the peak (None if unknown)."""
+    """Result of timing a method: `Record.inference`, `Record.timing`, peak memory in bytes (None if unknown)."""
 
     inference: tuple[Inference, ...]
     inference_peak_bytes: int | None

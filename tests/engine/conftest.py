@@ -41,7 +41,7 @@ CPU = torch.device("cpu")
 
 
 class Recorder:
-    """A channel that remembers what it is told and asks to stop after so many questions."""
+    """A channel that keeps its events, and asks to stop after so many calls of `stop_requested`."""
 
     def __init__(self, stop_after: int | None = None) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -135,15 +135,15 @@ def make_adversary(
     settings: TrainingProtocol, discriminator: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
 ) -> Adversary:
     """Return an adversary of a segmenter of two colours."""
-    settled = Adversarial(use="test/loss", **recipe)
-    form = FieldForm(2, 255, two_colours().palette, settled.encoding, settled.conditional)
+    adversarial = Adversarial(use="test/loss", **recipe)
+    form = FieldForm(2, 255, two_colours().palette, adversarial.encoding, adversarial.conditional)
     channels = discriminator_channels("image -> labels", 3, form)
     network = (discriminator or small_discriminator(channels)).to(memory_format=memory_format(settings.channels_last))
     return Adversary(
         discriminator=network.train(),
         loss=loss or NonSaturating(),
         penalty=penalty,
-        recipe=settled,
+        recipe=adversarial,
         mapping=GeneratorMapping("image -> labels", form, 1),
         batches=crops(settings, stream="critic"),
         validation=crops(settings, "val", stream="validation"),

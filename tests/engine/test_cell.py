@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,7 @@ from safetensors.torch import load_file
 from segbench.config.recipe import ComponentUse
 from segbench.engine.cell import preflight, run_cell
 from segbench.engine.device import probe
-from segbench.engine.job import CellJob
 from segbench.errors import DataError, SegbenchError
-from segbench.plan.plan import open_plan
 from segbench.store.counts import read_counts
 
 FILE = """
@@ -30,26 +29,20 @@ methods:
 
 
 @pytest.fixture
-def jobs(tmp_path):
+def jobs(planned):
     """Return the jobs of the benchmark by method, after changes to the file."""
 
-    def make(*changes: str) -> dict[str, CellJob]:
-        path = tmp_path / "test.yaml"
-        path.write_text(FILE)
-        made = {}
-        for cell in open_plan(str(path), sets=changes, threads=1).cells:
-            folder = tmp_path / cell.method.name
-            folder.mkdir(exist_ok=True)
-            upstream = {reason: str(tmp_path / "base") for reason in cell.upstream}
-            made[cell.method.name] = CellJob(cell=cell, folder=str(folder), device="cpu", upstream=upstream)
-        return made
+    def make(*changes: str):
+        benchmark = planned(FILE, *changes)
+        return {name: benchmark.job(name) for name in benchmark.cells}
 
     return make
 
 
-def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder, tmp_path):
-    result = run_cell(jobs()["base"], recorder())
-    counts = read_counts(tmp_path / "base")
+def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder):
+    job = jobs()["base"]
+    result, folder = run_cell(job, recorder()), Path(job.folder)
+    counts = read_counts(folder)
     total = counts.confusion.sum(axis=0)
     union = total.sum(0) + total.sum(1) - np.diag(total)
     assert result.status == "ok"
@@ -61,7 +54,7 @@ def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder, tmp_
     assert total.sum() == 3 * 24 * 32
     assert result.cost.parameters == 9 * 4 * (3 + 4 + 3) + 2 * 4 + 3
     assert result.environment["device"] == "cpu"
-    assert json.loads((tmp_path / "base" / "dataset.json").read_text())["channels"] == 3
+    assert json.loads((folder / "dataset.json").read_text())["channels"] == 3
 
 
 def test_a_cell_tells_what_it_does(jobs, recorder):
@@ -72,11 +65,11 @@ def test_a_cell_tells_what_it_does(jobs, recorder):
     assert 0 <= channel.of("validation")[0]["miou"] <= 1
 
 
-def test_a_cell_starts_from_the_weights_of_the_one_it_names(jobs, recorder, tmp_path):
+def test_a_cell_starts_from_the_weights_of_the_one_it_names(jobs, recorder):
     made = jobs()
     run_cell(made["base"], recorder())
     run_cell(made["tuned"], recorder())
-    base, tuned = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "tuned"))
+    base, tuned = (load_file(Path(made[name].folder) / "model.safetensors") for name in ("base", "tuned"))
     assert all(torch.equal(base[name], tuned[name]) for name in base)
 
 
@@ -92,24 +85,26 @@ def test_a_cell_tells_the_pretrained_weights_it_started_from(jobs, recorder, tmp
     assert result.provenance == {"weights": "test_resnet.pth", "sha256": digest}
 
 
-def test_a_cell_asked_to_stop_is_interrupted_and_keeps_its_checkpoint(jobs, recorder, tmp_path):
-    result = run_cell(jobs()["base"], recorder(stop_after=1))
+def test_a_cell_asked_to_stop_is_interrupted_and_keeps_its_checkpoint(jobs, recorder):
+    job = jobs()["base"]
+    result = run_cell(job, recorder(stop_after=1))
     assert result.status == "interrupted"
     assert result.train.steps == 1
-    assert (tmp_path / "base" / "checkpoint.safetensors").exists()
+    assert (Path(job.folder) / "checkpoint.safetensors").exists()
 
 
-def test_nothing_is_kept_of_the_model_where_the_protocol_says_none(jobs, recorder, tmp_path):
-    run_cell(jobs("protocol.keep={model: none, samples: 0}", "methods.tuned.start_from=null")["base"], recorder())
-    assert not (tmp_path / "base" / "model.safetensors").exists()
-    assert not (tmp_path / "base" / "samples").exists()
+def test_nothing_is_kept_of_the_model_where_the_protocol_says_none(jobs, recorder):
+    job = jobs("protocol.keep={model: none, samples: 0}", "methods.tuned.start_from=null")["base"]
+    run_cell(job, recorder())
+    assert not (Path(job.folder) / "model.safetensors").exists()
+    assert not (Path(job.folder) / "samples").exists()
 
 
-def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder, tmp_path):
-    channel = recorder()
-    preflight(jobs()["tuned"], channel)
+def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder):
+    job, channel = jobs()["tuned"], recorder()
+    preflight(job, channel)
     assert channel.of("step")[-1]["step"] == 1
-    assert list((tmp_path / "tuned").iterdir()) == []
+    assert list(Path(job.folder).iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The discriminator in training: its step, what it is shown, and what is observed of it."""
+"""The discriminator in training: its loss and penalty, the fields it compares, and what is recorded of it."""

@@ -1,1 +1,1 @@
-"""The training loop, what it is set up from, and what it can resume from."""
+"""The training loop, its setup, its state and checkpoint, its clock."""

@@ -202,7 +202,7 @@ def test_a_loss_of_features_with_a_discriminator_without_them_is_refused(adversa
         made.generator_loss(a_pair(), LABELS)
 
 
-# The game ------------------------------------------------------------------------------------------------------------
+# Losses -------------------------------------------------------------------------------------------------------------
 
 
 def cell_sums(pair: Pair, field: torch.Tensor) -> torch.Tensor:
