@@ -44,14 +44,14 @@ def certainty_of_logits(logits: torch.Tensor, truth: torch.Tensor) -> Certainty:
     total = weights.sum(dim=1)
     true_share = true_logit.exp() / total
     squares = weights.square_().sum(dim=1) / total.square()
-    return _bounded(1 / total, total.log() - true_logit, squares - 2 * true_share + 1)
+    return _clamp(1 / total, total.log() - true_logit, squares - 2 * true_share + 1)
 
 
 def certainty_of_probabilities(probabilities: torch.Tensor, truth: torch.Tensor) -> Certainty:
     """Return the certainty of probabilities (N, K, ...) that add up to 1; `truth` as for logits."""
     true_share = probabilities.gather(1, _class_index(truth, probabilities.shape[1])).squeeze(1)
     squares = probabilities.square().sum(dim=1)
-    return _bounded(probabilities.amax(dim=1), -true_share.log(), squares - 2 * true_share + 1)
+    return _clamp(probabilities.amax(dim=1), -true_share.log(), squares - 2 * true_share + 1)
 
 
 def calibration_counts(
@@ -108,7 +108,7 @@ def _class_index(truth: torch.Tensor, num_classes: int) -> torch.Tensor:
     return truth.clamp(0, num_classes - 1).unsqueeze(1)
 
 
-def _bounded(top: torch.Tensor, nll: torch.Tensor, brier: torch.Tensor) -> Certainty:
+def _clamp(top: torch.Tensor, nll: torch.Tensor, brier: torch.Tensor) -> Certainty:
     """Keep rounding within the range of each; a network that returns NaN counts as certain of a wrong class."""
     worst = -log(_LEAST)
     return Certainty(

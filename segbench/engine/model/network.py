@@ -99,12 +99,12 @@ class Segmenter(nn.Module):
 
     def _pad(self, tensor: Tensor, value: float) -> Tensor:
         height, width = tensor.shape[-2:]
-        bottom, right = self._padded(height) - height, self._padded(width) - width
+        bottom, right = self._padded_length(height) - height, self._padded_length(width) - width
         if bottom == 0 and right == 0:
             return tensor
         return functional.pad(tensor, (0, right, 0, bottom), value=value)
 
-    def _padded(self, length: int) -> int:
+    def _padded_length(self, length: int) -> int:
         return -(-max(length, self.minimum_size) // self.size_multiple) * self.size_multiple
 
     def _fit(self, logits: Tensor, padded: Tensor, images: Tensor) -> Tensor:
