@@ -157,6 +157,7 @@ def make_training(
     loss=cross_entropy,
     validate=None,
     adversary: dict[str, Any] | None = None,
+    seed: int = 0,
     **protocol: Any,
 ) -> Training:
     """Return a training of 6 images in batches of 2, 8x8 crops, as a new and equal one at every call.
@@ -164,7 +165,7 @@ def make_training(
     `adversary` are the arguments of `make_adversary`; without them there is no discriminator.
     """
     settings = TrainingProtocol(**{"budget": {"steps": 8}, "batch_size": 2, "crop": (8, 8), **protocol})
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     segmenter = Segmenter(network or small_network(), 2).to(memory_format=memory_format(settings.channels_last))
     return Training(
         network=segmenter,
@@ -173,7 +174,7 @@ def make_training(
         batches=crops(settings),
         validate=validate or (lambda network, step: 0.5),
         protocol=settings,
-        seed=3,
+        seed=3 + seed,
         device=CPU,
         adversary=None if adversary is None else make_adversary(settings, **adversary),
     )

@@ -1,4 +1,4 @@
-"""What tests of networks of several plugins ask."""
+"""Measures that tests of networks of several plugins share."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import pytest
 from segbench.registry import load_registry
 from segbench.testing import check_component, parametrize_with_checks
 from segbench.testing.check import FAULTS
+from segbench.testing.generators import ENOUGH, best_share_learned
 
 FIRST_PARTY = [offer for offer in load_registry().installed if offer.distribution == "segbench"]
 
@@ -56,6 +57,16 @@ def test_a_dataset_passes(check):
 def test_every_component_passes(offer):
     faults = [result for result in check_component(offer.kind, offer.full_name) if result.outcome in FAULTS]
     assert faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.trains
+@pytest.mark.parametrize("name", ["basic/fcn", "refine/unet", "gan/conv_colours", "gan/joint"])
+def test_a_generator_learns_colours_from_any_first_weights(name, training_seed, record_property):
+    [offer] = [one for one in FIRST_PARTY if (one.kind, one.full_name) == ("generator", name)]
+    share = best_share_learned(offer, training_seed)
+    record_property("margin", share - ENOUGH)
+    assert share >= ENOUGH
 
 
 def test_every_plugin_could_be_loaded():

@@ -1,4 +1,4 @@
-"""What the tests of every network ask."""
+"""Measures that tests of every network share."""
 
 import pytest
 import torch
@@ -9,7 +9,9 @@ from torch.nn import functional
 def losses_of_two_steps():
     """The training loss before and after one step of gradient descent on a fixed batch of 32x32 images."""
 
-    def train(network, rate=1e-3):
+    def train(build, rate, seed):
+        torch.manual_seed(seed)
+        network = build()
         # Squares of 8x8 pixels and random colours: the finer, the more often maxima move.
         colours = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
         images = functional.interpolate(colours, scale_factor=8)
@@ -26,5 +28,4 @@ def losses_of_two_steps():
         return losses
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
         yield train

@@ -3,16 +3,6 @@ import torch
 
 from segbench_classic.deeplab_largefov import DeepLabLargeFOV, decimated, upsampled
 
-# Chen 2015, Table 2: 20.5 M parameters for the 21 classes of VOC.
-PUBLISHED = 20.5e6
-
-
-def test_it_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = DeepLabLargeFOV(3, 21)
-    assert parameters(network) == 20_505_429
-    assert parameters(network) == pytest.approx(PUBLISHED, rel=0.02)
-
 
 @pytest.mark.parametrize(("size", "cells"), [((321, 321), (41, 41)), ((64, 96), (9, 13)), ((1, 10), (1, 3))])
 def test_its_features_have_stride_8_and_its_logits_the_size_of_the_images(size, cells):
@@ -48,8 +38,3 @@ def test_every_fourth_channel_and_every_third_row_and_column_are_taken_over():
     assert fc6["weight"].shape == (1024, 512, 3, 3)
     assert fc6["weight"][5, 7].tolist() == [[0, 3, 6], [30, 33, 36], [60, 63, 66]]
     assert fc7["weight"][:, 9, 0, 0].tolist() == fc6["bias"].tolist() == list(range(0, 4096, 4))
-
-
-def test_a_training_step_lowers_its_loss(losses_of_two_steps):
-    before, after = losses_of_two_steps(DeepLabLargeFOV(3, 2, dropout=0.0))
-    assert after < before

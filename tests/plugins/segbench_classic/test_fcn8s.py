@@ -5,16 +5,6 @@ from torch.nn import functional
 
 from segbench_classic.fcn8s import FCN8s, bilinear_kernel
 
-# Long 2015, Table 1: 134 M parameters for the 21 classes of VOC.
-PUBLISHED = 134e6
-
-
-def test_it_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = FCN8s(3, 21)
-    assert parameters(network) == 134_376_863
-    assert parameters(network) == pytest.approx(PUBLISHED, rel=0.02)
-
 
 def test_its_stages_have_the_shapes_of_the_published_network():
     with torch.device("meta"):
@@ -73,11 +63,6 @@ def test_upsampling_begins_bilinear_and_within_each_class():
     # Beyond the border transposed convolution sees zeros, interpolation the nearest cell.
     torch.testing.assert_close(upsampled[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1])
     assert [name for name, _ in network.named_parameters() if "bilinear" in name] == []
-
-
-def test_a_training_step_lowers_its_loss(losses_of_two_steps):
-    before, after = losses_of_two_steps(FCN8s(3, 2, padding="fc6", fc_channels=8, dropout=0.0))
-    assert after < before
 
 
 def test_it_begins_with_all_layers_of_vgg16_and_scores_of_0(tmp_path):

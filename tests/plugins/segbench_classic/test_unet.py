@@ -4,9 +4,6 @@ from torch.nn import functional
 
 from segbench_classic.unet import UNet, centre, mirrored
 
-# Widely reported for the published widths, which the paper does not count: 31.03 M; for one channel and two classes.
-REPORTED = 31.03e6
-
 
 def sizes_of(network, images):
     """Channels and height that every pair of convolutions returns, and the logits' before they are cut off."""
@@ -15,13 +12,6 @@ def sizes_of(network, images):
         layer.register_forward_hook(lambda _layer, _inputs, output: sizes.append(tuple(output.shape[1:3])))
     network(images)
     return sizes
-
-
-def test_it_has_the_reported_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = UNet(1, 2)
-    assert parameters(network) == 31_030_658
-    assert parameters(network) == pytest.approx(REPORTED, rel=0.02)
 
 
 def test_its_stages_have_the_sizes_of_figure_1():
@@ -81,9 +71,3 @@ def test_logits_see_the_pixels_around_them_alone():
 
 def test_centre_cuts_alike_on_all_sides():
     assert centre(torch.arange(36).view(1, 1, 6, 6), (2, 4)).tolist() == [[[[13, 14, 15, 16], [19, 20, 21, 22]]]]
-
-
-@pytest.mark.parametrize("padding", ["mirror", "zeros"])
-def test_a_training_step_lowers_its_loss(losses_of_two_steps, padding):
-    before, after = losses_of_two_steps(UNet(3, 2, width=4, padding=padding, dropout=0.0))
-    assert after < before

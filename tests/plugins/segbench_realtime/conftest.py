@@ -1,4 +1,4 @@
-"""What the tests of every network ask."""
+"""Measures that tests of every network share."""
 
 import pytest
 import torch
@@ -24,7 +24,9 @@ def multiply_adds():
 def losses_of_two_steps():
     """The training loss before and after one step of gradient descent on a fixed batch of images of 4x4 squares."""
 
-    def train(network, square=16):
+    def train(build, square, seed):
+        torch.manual_seed(seed)
+        network = build()
         images, target = _squares(square)
         # Small: untrained convolutions before batch normalisation have steep gradients.
         optimizer = torch.optim.SGD(network.train().parameters(), 1e-5)

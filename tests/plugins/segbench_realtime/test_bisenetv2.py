@@ -5,23 +5,12 @@ from torch.nn import functional
 from segbench_realtime.bisenetv2 import BiSeNetV2
 from segbench_realtime.bisenetv2 import detail_branch as build_detail_branch
 
-# The paper gives none. github.com/bernardomig/ark, docs/segmentation_models.md: 3.359 M for the 19 classes of
-# Cityscapes; that is without auxiliary heads.
-PUBLISHED = 3.359e6
-
 # Yu 2020, Table 3 (a), at 512x1024, in multiply-adds.
 PUBLISHED_MULTIPLY_ADDS = 21.15e9
 
 
 def shapes(*tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
-
-
-def test_it_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = BiSeNetV2(3, 19, auxiliary=False)
-    assert parameters(network) == 3_358_627
-    assert parameters(network) == pytest.approx(PUBLISHED, rel=0.02)
 
 
 def test_the_published_operations_lie_between_heads_of_512_and_1024_channels(multiply_adds):
@@ -60,11 +49,6 @@ def test_booster_heads_read_four_stages_in_training_alone():
     assert shapes(network.eval()(images)) == [(5, 8, 12)]
 
 
-def test_without_booster_heads_training_returns_logits_alone():
-    network = BiSeNetV2(3, 2, head_channels=8, auxiliary=False)
-    assert isinstance(network(torch.zeros(1, 3, 64, 64)), torch.Tensor)
-
-
 def test_the_loss_of_the_booster_heads_is_a_plain_sum():
     target = torch.zeros(1, 8, 8, dtype=torch.int64)
     undecided = torch.zeros(1, 2, 8, 8)
@@ -72,9 +56,3 @@ def test_the_loss_of_the_booster_heads_is_a_plain_sum():
         network = BiSeNetV2(3, 2)
     loss = network.auxiliary_loss((undecided,) * 4, target)
     assert loss.item() == pytest.approx(4 * functional.cross_entropy(undecided, target).item())
-
-
-def test_a_step_of_training_lowers_the_loss(losses_of_two_steps):
-    torch.manual_seed(0)
-    before, after = losses_of_two_steps(BiSeNetV2(3, 2, head_channels=32, booster_channels=16))
-    assert after < before

@@ -1,30 +1,11 @@
-import pytest
 import torch
 from torch.nn import functional
 
 from segbench_realtime.ddrnet import DDRNet23Slim
 
-# Hong 2021: 5.7 M parameters and 36.3 G multiply-adds at 1024x2048 for the 19 classes
-# of Cityscapes; as it is timed, without the auxiliary head.
-PUBLISHED = 5.7e6
-PUBLISHED_MULTIPLY_ADDS = 36.3e9
-
 
 def shapes(*tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
-
-
-def test_it_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = DDRNet23Slim(3, 19, auxiliary=False)
-    assert parameters(network) == 5_695_923
-    assert parameters(network) == pytest.approx(PUBLISHED, rel=0.02)
-
-
-def test_it_costs_the_published_number_of_multiply_adds(multiply_adds):
-    assert multiply_adds(lambda: DDRNet23Slim(3, 19, auxiliary=False), 1024, 2048) == pytest.approx(
-        PUBLISHED_MULTIPLY_ADDS, rel=0.02
-    )
 
 
 def test_its_stages_have_the_published_shapes():
@@ -47,10 +28,6 @@ def test_the_auxiliary_head_reads_the_first_fusion_in_training_alone():
     assert shapes(network.eval()(images)) == [(5, 9, 13)]
 
 
-def test_without_auxiliary_head_training_returns_logits_alone():
-    assert isinstance(DDRNet23Slim(3, 2, auxiliary=False)(torch.zeros(1, 3, 65, 65)), torch.Tensor)
-
-
 def test_the_auxiliary_head_weighs_0_4():
     torch.manual_seed(0)
     logits, target = torch.randn(1, 3, 8, 8), torch.randint(3, (1, 8, 8))
@@ -59,8 +36,3 @@ def test_the_auxiliary_head_weighs_0_4():
     torch.testing.assert_close(
         network.auxiliary_loss((logits,), target), 0.4 * functional.cross_entropy(logits, target)
     )
-
-
-def test_a_training_step_lowers_its_loss(losses_of_two_steps):
-    before, after = losses_of_two_steps(DDRNet23Slim(3, 2), square=32)
-    assert after < before

@@ -1,22 +1,13 @@
-import pytest
 import torch
 
 from segbench_realtime.enet import ENet
 
 # Paszke 2016, Table 3: 0.37 M parameters; 3.83 GFLOPs for an image of 640x360.
-PUBLISHED = 0.37e6
 PUBLISHED_FLOPS = 3.83e9
 
 
 def shapes(*tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
-
-
-def test_it_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = ENet(3, 19)
-    assert parameters(network) == 366_167
-    assert parameters(network) == pytest.approx(PUBLISHED, rel=0.02)
 
 
 def test_its_convolutions_make_up_the_published_operations(multiply_adds):
@@ -44,18 +35,3 @@ def test_the_decoder_unpools_to_where_the_maxima_were():
     features[..., 1, 1] = 1
     _, indices = network.down1(features)
     assert indices[0, 0].tolist() == [[5, 2], [8, 10]]
-
-
-@pytest.mark.parametrize("channels", [1, 15, 16, 20])
-def test_it_takes_any_number_of_channels(channels):
-    assert shapes(ENet(channels, 2).eval()(torch.zeros(1, channels, 16, 16))) == [(2, 16, 16)]
-
-
-def test_it_trains_at_batch_1_and_its_minimum_size():
-    assert shapes(ENet(3, 2)(torch.zeros(1, 3, ENet.minimum_size, ENet.minimum_size))) == [(2, 16, 16)]
-
-
-def test_a_step_of_training_lowers_the_loss(losses_of_two_steps):
-    torch.manual_seed(0)
-    before, after = losses_of_two_steps(ENet(3, 2))
-    assert after < before

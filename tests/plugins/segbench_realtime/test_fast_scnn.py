@@ -4,20 +4,9 @@ from torch.nn import functional
 
 from segbench_realtime.fast_scnn import FastSCNN
 
-# Poudel 2019, Table 4: 1.11 M parameters for the 19 classes of Cityscapes; without auxiliary heads, which the table of
-# the layout does not list.
-PUBLISHED = 1.11e6
-
 
 def shapes(*tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
-
-
-def test_it_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = FastSCNN(3, 19, auxiliary=False)
-    assert parameters(network) == 1_104_771
-    assert parameters(network) == pytest.approx(PUBLISHED, rel=0.02)
 
 
 def test_its_stages_have_the_shapes_of_table_1():
@@ -46,10 +35,6 @@ def test_auxiliary_heads_read_both_ends_in_training_alone():
     assert shapes(network.eval()(images)) == [(5, 8, 12)]
 
 
-def test_without_auxiliary_heads_training_returns_logits_alone():
-    assert isinstance(FastSCNN(3, 2, auxiliary=False)(torch.zeros(1, 3, 64, 64)), torch.Tensor)
-
-
 def test_auxiliary_heads_weigh_0_4():
     target = torch.randint(0, 2, (1, 8, 8), generator=torch.Generator().manual_seed(0))
     logits = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -57,9 +42,3 @@ def test_auxiliary_heads_weigh_0_4():
         network = FastSCNN(3, 2)
     expected = 0.8 * functional.cross_entropy(logits, target)
     assert network.auxiliary_loss((logits, logits), target).item() == pytest.approx(expected.item())
-
-
-def test_a_step_of_training_lowers_the_loss(losses_of_two_steps):
-    torch.manual_seed(0)
-    before, after = losses_of_two_steps(FastSCNN(3, 2))
-    assert after < before

@@ -12,30 +12,12 @@ from segbench_realtime.pidnet import (
     boundary_loss,
 )
 
-# Xu 2022: 7.6 M parameters and 47.6 G multiply-adds at 1024x2048 for the 19 classes
-# of Cityscapes; as it is timed, without auxiliary heads.
-PUBLISHED = 7.6e6
-PUBLISHED_MULTIPLY_ADDS = 47.6e9
-
 # Ten columns of two classes; with a radius of 2 pixels, columns 3 to 6 are at the boundary.
 TARGET = torch.tensor([[[0] * 5 + [1] * 5]])
 
 
 def shapes(*tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
-
-
-def test_it_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        network = PIDNetS(3, 19, auxiliary=False)
-    assert parameters(network) == 7_625_651
-    assert parameters(network) == pytest.approx(PUBLISHED, rel=0.02)
-
-
-def test_it_costs_the_published_number_of_multiply_adds(multiply_adds):
-    assert multiply_adds(lambda: PIDNetS(3, 19, auxiliary=False), 1024, 2048) == pytest.approx(
-        PUBLISHED_MULTIPLY_ADDS, rel=0.02
-    )
 
 
 def test_its_stages_have_the_published_shapes():
@@ -70,10 +52,6 @@ def test_auxiliary_heads_are_there_in_training_alone():
     assert shapes(logits, early, boundary) == [(5, 9, 13), (5, 9, 13), (1, 9, 13)]
     assert again is logits
     assert shapes(network.eval()(images)) == [(5, 9, 13)]
-
-
-def test_without_auxiliary_heads_training_returns_logits_alone():
-    assert isinstance(PIDNetS(3, 2, auxiliary=False)(torch.zeros(1, 3, 65, 65)), torch.Tensor)
 
 
 def test_boundaries_and_the_rest_weigh_by_each_others_share():
@@ -131,8 +109,3 @@ def test_the_fusion_takes_detail_at_boundaries_and_context_elsewhere(derivative,
         borrowed * detail + kept * context
     )
     torch.testing.assert_close(fusion(detail, context, torch.full_like(detail, derivative)), expected)
-
-
-def test_a_training_step_lowers_its_loss(losses_of_two_steps):
-    before, after = losses_of_two_steps(PIDNetS(3, 2), square=32)
-    assert after < before

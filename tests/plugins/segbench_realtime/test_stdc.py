@@ -1,4 +1,3 @@
-import pytest
 import torch
 from torch.nn import functional
 
@@ -7,31 +6,10 @@ from segbench_realtime.stdc import STDC1, STDC1Backbone, detail_loss, detail_tar
 # Fan 2021: 8.44 M parameters and 813 M multiply-adds at 224x224 of the classification network of ImageNet,
 # which is all that the paper counts (its author in github.com/MichaelFan01/STDC-Seg, issue 49; larger figures in
 # circulation count shared layers twice, ibid.).
-PUBLISHED = 8.44e6
-PUBLISHED_MULTIPLY_ADDS = 813e6
-
-# What the classification network has behind the backbone: a 1x1 convolution and a fully connected layer to 1024
-# channels, each with batch normalisation, and the 1000 scores, none with a bias.
-CLASSIFIER = 2 * (1024 * 1024 + 2 * 1024) + 1024 * 1000
 
 
 def shapes(*tensors):
     return [tuple(tensor.shape[1:]) for tensor in tensors]
-
-
-def test_its_backbone_has_the_published_number_of_parameters(parameters):
-    with torch.device("meta"):
-        backbone, network = STDC1Backbone(3), STDC1(3, 19, auxiliary=False)
-    assert parameters(backbone) + CLASSIFIER == 8_443_552
-    assert parameters(backbone) + CLASSIFIER == pytest.approx(PUBLISHED, rel=0.02)
-    assert parameters(network) == 8_275_123
-
-
-def test_its_backbone_costs_the_published_number_of_multiply_adds(multiply_adds):
-    classifier = 7 * 7 * 1024 * 1024 + 1024 * 1024 + 1024 * 1000
-    assert multiply_adds(lambda: STDC1Backbone(3), 224, 224) + classifier == pytest.approx(
-        PUBLISHED_MULTIPLY_ADDS, rel=0.02
-    )
 
 
 def test_its_stages_have_the_published_shapes():
@@ -56,10 +34,6 @@ def test_auxiliary_heads_are_there_in_training_alone():
     images = torch.zeros(1, 4, 33, 65)
     assert shapes(*network(images)) == [(5, 5, 9), (5, 5, 9), (5, 3, 5), (1, 5, 9)]
     assert shapes(network.eval()(images)) == [(5, 5, 9)]
-
-
-def test_without_auxiliary_heads_training_returns_logits_alone():
-    assert isinstance(STDC1(3, 2, auxiliary=False)(torch.zeros(1, 3, 33, 33)), torch.Tensor)
 
 
 def test_details_are_the_edges_at_strides_1_and_2():
@@ -102,8 +76,3 @@ def test_auxiliary_heads_learn_from_the_hardest_pixels():
         network = STDC1(3, 2)
     expected = 2 * hardest + detail_loss(detail[0], target)
     torch.testing.assert_close(network.auxiliary_loss((logits, logits, detail), target), expected)
-
-
-def test_a_training_step_lowers_its_loss(losses_of_two_steps):
-    before, after = losses_of_two_steps(STDC1(3, 2), square=32)
-    assert after < before
