@@ -194,7 +194,7 @@ def _upstream(method: MethodEntry) -> Iterator[tuple[str, Reference]]:
 
 
 def _at(node: Node, path: tuple[str, ...]) -> Node | None:
-    """Return the entry on a path, None if there is none: what is missing is told where the key is read."""
+    """Return the entry on a path, None if there is none: what is missing is reported where the key is read."""
     for key in path:
         node = expand_name(node) if isinstance(node.value, str) else node
         if not isinstance(node.value, dict) or key not in node.value:

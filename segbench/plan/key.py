@@ -9,7 +9,7 @@ A finished cell never runs twice and a changed one always does, so the key cover
 - files that options name, such as pretrained weights: their content, not where they lie;
 - the code: source hash of each component's package, versions of what they require, the engine's version;
 - the keys of the upstream cells, and so all that those depend on: the trials of a tuned method and the cell whose
-  seconds a budget takes among them. What is taken over from those is settled when the cell starts and not in the key;
+  seconds a budget takes among them. What is taken from those is known only when the cell starts; it is not in the key;
 - that a cell has the seed of tuning and is not reported.
 
 The names are in it because the record carries them: two methods with one recipe are two rows of a table. Not in it are
@@ -82,7 +82,7 @@ UNSCORED = frozenset({"keep", "timing"})
 
 
 def cell_key(cell: Cell) -> str | None:
-    """Return the key of a cell; None while its data or that of an upstream cell is not at hand."""
+    """Return the key of a cell; None while its data or that of an upstream cell cannot be read."""
     if cell.fingerprint is None or None in cell.upstream.values():
         return None
     return _digest({"engine": ENGINE_VERSION, **ingredients(cell)})

@@ -40,7 +40,7 @@ def open_plan(
     """Load a benchmark by its packaged name or path, open its datasets and plan its cells.
 
     `sets`, `only` and `seeds` are as in `load_benchmark`, `threads` as in `plan_benchmark`. Raises SegbenchError for
-    whatever is wrong; data that is not at hand is in `missing`.
+    whatever is wrong; data that cannot be read is in `missing`.
 
         open_plan("quickstart", sets=["protocol.budget.epochs=1"], only=["unet"], seeds=[0])
     """

@@ -138,7 +138,7 @@ def _few_seeds(benchmark: Benchmark) -> list[str]:
 
 
 def _leaking_encodings(methods: Mapping[str, Method]) -> list[str]:
-    """Warn of encodings by which a discriminator may tell truth from prediction though they agree."""
+    """Warn of encodings by which a discriminator may tell ground truth from predictions though they agree."""
     by_encoding: dict[str, list[str]] = {}
     for name, method in methods.items():
         if method.adversarial and method.maps in ENCODED_MAPS and method.placebo_of is None:
