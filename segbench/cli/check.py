@@ -138,9 +138,6 @@ def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-# Running the checks.
-
-
 # Printing the results.
 
 
