@@ -11,7 +11,6 @@ from segbench.stats.verdict import MARGIN, MOST_SEEDS
 from . import tables
 from .definitions import ONE_SEED_ONLY, has_one_seed_only
 from .layout import (
-    NOT_COMPARABLE,
     Document,
     Section,
     explain_health,
@@ -22,6 +21,7 @@ from .layout import (
     mark_notes,
     note_lines,
     select_segmenting,
+    warn_of_rankings,
     warn_of_timing,
 )
 
@@ -40,8 +40,7 @@ PLACEBO = "METHOD~KIND: a placebo, which is METHOD with a discriminator that is 
 def lay_out_first_screen(report: Report) -> Document:
     """Lay out what a reader needs first; the last line says where the rest is."""
     sections = (*map(_ranking, report.groups), *map(lay_out_efficiency, report.efficiencies))
-    several = len(report.groups) > 1
-    closing = (*([NOT_COMPARABLE] if several else []), *list_unread(report), _where_the_rest_is(report))
+    closing = (*warn_of_rankings(report), *list_unread(report), _where_the_rest_is(report))
     return Document(sections, tuple(list_failures(report)), closing)
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from segbench.report.ranking.rows import Row
     from segbench.store.record import Record
 
-NOT_COMPARABLE = "Rows of different rankings above were measured under different conditions; they must not be compared."
-
 
 @dataclass(frozen=True)
 class Section:
@@ -115,6 +113,13 @@ def explain_health(rows: Sequence[Row], fine: Sequence[str] = ("healthy",)) -> I
 def warn_of_timing(rows: Sequence[Row]) -> Iterable[str]:
     """Say what may have made times wrong."""
     return (f"Timing: {warning}." for warning in timing_warnings([row.speed for row in rows]))
+
+
+def warn_of_rankings(report: Report) -> Iterable[str]:
+    """Say that rankings of the same data must not be mixed, where there are several."""
+    benchmarks = [(group.data.benchmark, group.data.dataset) for group in report.groups]
+    if len(set(benchmarks)) < len(benchmarks):
+        yield "Rows of different rankings above were measured under different conditions; they must not be compared."
 
 
 def list_unread(report: Report) -> list[str]:
@@ -211,9 +216,7 @@ def _failure(record: Record) -> tuple[str, str]:
 
 def _provenance(report: Report) -> Iterable[str]:
     """Say what was left out, which versions made the records, where they are, and what was not read."""
-    benchmarks = [(group.data.benchmark, group.data.dataset) for group in report.groups]
-    if len(set(benchmarks)) < len(benchmarks):
-        yield NOT_COMPARABLE
+    yield from warn_of_rankings(report)
     if number := len(report.auxiliary):
         kinds = "folds, trials of tuning, and shares of the labels that no method lists"
         yield f"Not in the rankings: {number} auxiliary cell{'s' * (number > 1)} that serve others ({kinds})."
