@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+# Small tensors gain nothing from threads, which wait for one another on a busy machine. Set before torch is imported;
+# cells set the number of their protocol.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A loaded machine is no reason to fail: no property is about time.
 settings.register_profile("segbench", deadline=None)
 settings.load_profile("segbench")

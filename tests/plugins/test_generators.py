@@ -55,15 +55,6 @@ def build(variant):
     return Segmenter(COMPONENTS[name].build(CHANNELS, CLASSES, **options), CLASSES)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small tensors gain nothing from threads, which wait for one another on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module", params=[*VARIANTS, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)])
 def variant(request):
     return request.param

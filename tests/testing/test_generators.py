@@ -345,15 +345,6 @@ WRONG: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small tensors gain nothing from threads, which wait for one another on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def offer(build, maps: str = "image -> labels"):
     if isinstance(build, type):
         build = functools.partial(lambda network, in_channels, num_classes: network(in_channels, num_classes), build)

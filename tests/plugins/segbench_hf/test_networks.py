@@ -33,15 +33,6 @@ CONFIGS = {
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors gain nothing from threads, which wait for one another on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def build(model, channels=3, classes=5, **options):
     return BUILD["auto"](channels, classes, model=str(model), **options)
 

@@ -81,15 +81,6 @@ def named_outputs(variant, output):
     return {names.get(maps(variant), "image"): output}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small tensors gain nothing from threads, which wait for one another on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module", params=VARIANTS)
 def variant(request):
     return request.param
