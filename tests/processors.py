@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 from tabulate import tabulate
 
 ROOT = Path(__file__).resolve().parents[1]
+FAMILY = ("-o", "junit_family=xunit1")  # the other family has no properties of a test
 
 INSTRUCTION_SETS = {
     "SSE4.1": {"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"},
@@ -34,8 +35,11 @@ def main() -> int:
     """Run every combination and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="how many seeds, from 0 [default: 10]")
-    parser.add_argument("--sets", nargs="+", choices=INSTRUCTION_SETS, default=list(INSTRUCTION_SETS))
+    parser.add_argument(
+        "--set", action="append", choices=INSTRUCTION_SETS, dest="sets", help="repeatable [default: all]"
+    )
     options, arguments = parser.parse_known_args()
+    options.sets = options.sets or list(INSTRUCTION_SETS)
     margins: dict[str, dict[str, list[float | None]]] = defaultdict(lambda: defaultdict(list))
     failed = False
     for name in options.sets:
@@ -53,7 +57,7 @@ def run(instruction_set: dict[str, str], seed: int, arguments: list[str]) -> lis
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-m", "trains", f"--junitxml={report}", *arguments],
+            [sys.executable, "-m", "pytest", "-q", "-m", "trains", f"--junitxml={report}", *FAMILY, *arguments],
             cwd=ROOT,
             env=os.environ | instruction_set | {"SEGBENCH_TEST_SEED": str(seed)},
             stdout=sys.stderr,
