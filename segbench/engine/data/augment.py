@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn.functional import grid_sample
 
-from .files import LUMA
-
 if TYPE_CHECKING:
     from torch import Tensor
 
     from .resident import Range
+
+
+LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in luma, ITU-R BT.601
 
 
 class Axis(NamedTuple):
@@ -34,7 +35,7 @@ class Axis(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the output is the window as it is."""
+        """Whether the output is the window, unchanged."""
         length = self.positions.shape[1]
         straight = torch.arange(length, dtype=self.positions.dtype).expand_as(self.positions)
         return torch.equal(self.positions, straight)

@@ -58,7 +58,7 @@ class TrainingBatches:
     - places: the only images that are drawn; fewer than a batch, they recur in it; None draws all
     - fields: class probabilities, which move with their image and are uniform beyond it
     - stream: the name of a sequence of draws that is independent of those of other names
-    - with_labels: False for images whose labels must stay unknown: they are 0 in the image, whatever the true ones are
+    - with_labels: False hides the true labels: inside the image all are 0
 
     Raises DataError if the split has too few images for a batch, if no place is left to draw from, if the crop is
     larger than every image however zoomed, and without crop if images differ in size.
@@ -130,8 +130,8 @@ class TrainingBatches:
     def _indices(self, positions: range) -> tuple[int, ...]:
         """Return the places in the split of the images at some positions of the sequence of epochs."""
         length, purpose = len(self.places), f"order{self.stream}"
-        epochs = (divmod(position, length) for position in positions)
-        return tuple(self.places[epoch_order(self.seed, epoch, length, purpose)[turn]] for epoch, turn in epochs)
+        drawn = (divmod(position, length) for position in positions)
+        return tuple(self.places[epoch_order(self.seed, epoch, length, purpose)[place]] for epoch, place in drawn)
 
     def _sample(self, indices: tuple[int, ...], rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
         """Return images and labels as they are stored, sampled where the axes say."""

@@ -1,4 +1,4 @@
-"""The cache of decoded splits: each decoded and checked once into two flat files, and opened memory-mapped."""
+"""The cache of decoded splits: each is decoded and checked once, kept in two flat files, and opened memory-mapped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from segbench.errors import DataError
 from segbench.plan.machine import cache_folder
 from segbench.registry.output import output_on_stderr
 
-from .samples import checked_samples
+from .samples import read_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
+
+    Flat = TypeVar("Flat", NDArray[Any], Tensor)
 
 
 INDEX, IMAGES, LABELS = "index.json", "images.bin", "labels.bin"
@@ -37,15 +40,15 @@ _TEMPORARY = ".packing-"
 # No packing takes a day: a temporary folder this old was left by a process that was killed.
 _ABANDONED_SECONDS = 86_400.0
 
-# Other processes may put their own packed split in the same place meanwhile.
+# How often a finished split is moved to its place: other processes may put theirs there in between.
 _ATTEMPTS = 5
 
 
 def pack(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
-    """Open the packed form of a split; decode, check and write it first where the cache has no undamaged one.
+    """Open a split in the cache; decode, check and write it first where the cache has no undamaged one.
 
     `cache_key` identifies the decoded content of the dataset. Any number of processes may do this at once.
-    Raises DataError for a sample that is malformed (see `checked_samples`) and for a cache that cannot be written.
+    Raises DataError for a sample that is malformed (see `read_samples`) and for a cache that cannot be written.
     """
     folder = cache_folder() / "packed" / cache_key / split
     packed = _open(dataset, split, folder)
@@ -64,7 +67,7 @@ def pack(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
 
 
 def decode_splits(cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> None:
-    """Decode into the cache what cells train on, validate with and are scored on, of the datasets that are given.
+    """Decode into the cache every split that these cells use, of the given datasets.
 
     Raises DataError for a wrong sample.
     """
@@ -165,15 +168,23 @@ class PackedSplit:
 
     def image(self, index: int) -> NDArray[Any]:
         """Return one image, (C, H, W)."""
-        height, width = self.index.sizes[index]
-        start = self.channels * self.offsets[index]
-        return self.pixels[start : start + self.channels * height * width].reshape(self.channels, height, width)
+        return self.cut_image(self.pixels, index)
 
     def labels(self, index: int) -> NDArray[Any]:
         """Return one label map, (H, W)."""
+        return self.cut_labels(self.label_pixels, index)
+
+    def cut_image(self, pixels: Flat, index: int) -> Flat:
+        """Return one image (C, H, W) of a flat array or tensor that holds `self.pixels`; nothing is copied."""
+        height, width = self.index.sizes[index]
+        start = self.channels * self.offsets[index]
+        return pixels[start : start + self.channels * height * width].reshape(self.channels, height, width)
+
+    def cut_labels(self, label_pixels: Flat, index: int) -> Flat:
+        """Return one label map (H, W) of a flat array or tensor that holds `self.label_pixels`; nothing is copied."""
         height, width = self.index.sizes[index]
         start = self.offsets[index]
-        return self.label_pixels[start : start + height * width].reshape(height, width)
+        return label_pixels[start : start + height * width].reshape(height, width)
 
     def class_pixels(self) -> NDArray[np.int64]:
         """Return the number of labelled pixels by class, (K,); ignored pixels are not counted."""
@@ -181,7 +192,7 @@ class PackedSplit:
 
     @cached_property
     def class_presence(self) -> NDArray[np.bool_]:
-        """Whether a class occurs in an image, (n, K); reads all labels once."""
+        """Whether each image has a pixel of each class, (n, K); reads all labels once."""
         counts = [np.bincount(self.labels(index).ravel(), minlength=self.num_classes) for index in range(len(self))]
         return np.array([count[: self.num_classes] > 0 for count in counts])
 
@@ -210,7 +221,7 @@ def _open(dataset: Dataset, split: str, folder: Path) -> PackedSplit | None:
 
 
 def _build(dataset: Dataset, split: str, folder: Path) -> None:
-    """Write the packed split into a temporary folder, then move it to its place in one go."""
+    """Write the packed split into a temporary folder, then rename that to its place."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder.parent)
     temporary = folder.with_name(_TEMPORARY + uuid.uuid4().hex)
@@ -245,7 +256,7 @@ def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex
     sizes: list[tuple[int, int]] = []
     class_pixels = np.zeros(len(dataset.classes), dtype=np.int64)
     with _synced_file(folder / IMAGES) as images, _synced_file(folder / LABELS) as labels:
-        for sample in checked_samples(dataset, split):
+        for sample in read_samples(dataset, split):
             images.write(np.ascontiguousarray(sample.image.transpose(2, 0, 1)).data)
             labels.write(np.ascontiguousarray(sample.labels, dtype=label_dtype).data)
             ids.append(sample.id)
@@ -276,7 +287,7 @@ def _synced_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _move_into_place(temporary: Path, dataset: Dataset, split: str, folder: Path) -> None:
-    """Rename `temporary` to `folder`; an undamaged one that is there already stays, another is moved away first."""
+    """Rename `temporary` to `folder`; an undamaged split that is there already stays, a damaged one is removed."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             os.replace(temporary, folder)
@@ -290,7 +301,7 @@ def _move_into_place(temporary: Path, dataset: Dataset, split: str, folder: Path
 
 
 def _move_away(damaged: Path, elsewhere: Path) -> None:
-    """Remove what may be damaged in any way; other processes see it vanish in one move."""
+    """Remove a damaged folder or file; it is renamed first, so that no other process sees half of it."""
     with contextlib.suppress(FileNotFoundError):
         os.replace(damaged, elsewhere)
         if elsewhere.is_dir():

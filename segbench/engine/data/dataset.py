@@ -54,9 +54,9 @@ class CellData:
 
 
 def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
-    """Open the cell's dataset; raise DataError if it is not at hand."""
+    """Open the cell's dataset; raise DataError if its files are missing."""
     offer = registry.find("dataset", cell.dataset.use)
-    assert cell.cache_key is not None, "a cell runs only once its data is at hand"
+    assert cell.cache_key is not None, "a cell runs only when its data is available"
     dataset = open_dataset(offer, cell.dataset.root, cell.dataset.options)
     return CellData(dataset, cell.cache_key, device)
 
@@ -84,7 +84,7 @@ def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
 
 
 class DatasetDescription(Frozen):
-    """The classes with their colours, the label that is ignored, and the number of image channels."""
+    """The classes with their palette colours, the ignored label, and the number of image channels."""
 
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
@@ -103,7 +103,7 @@ def description_of(dataset: Dataset) -> DatasetDescription:
 
 
 def read_description(path: Path) -> DatasetDescription:
-    """Return the description that a cell left of its dataset; raise RecordError if it is missing or damaged."""
+    """Read the description of a cell's dataset from a file; raise RecordError if it is missing or damaged."""
     try:
         return DatasetDescription.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Class probabilities that a finished segmenter predicted for images: stored one byte each, and cut for training.
+"""Class probabilities that a finished segmenter predicted for images: a byte each in a file, read for training.
 
 A file is in the safetensors format: one uint8 tensor (K, H, W) for each image, named by its id. A probability p is
 stored as round(255 * p), so it is off by at most 1 / 510 before it is made to sum to 1 again.
@@ -36,7 +36,7 @@ _CURE = "delete the records of the cells that left these files and run them agai
 def write_probabilities(
     path: Path, ids: Sequence[str], sizes: Sequence[tuple[int, int]], fields: Iterable[Tensor]
 ) -> None:
-    """Write the fields of images, probabilities (K, H, W) each, one at a time; the file appears when it is whole.
+    """Write the class probabilities (K, H, W) of images, one at a time; the file appears when it is complete.
 
     `sizes` are (H, W) by image. Raises RecordError if the file cannot be written.
     """

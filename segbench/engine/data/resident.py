@@ -1,4 +1,4 @@
-"""A split's pixels, kept on the training device where they fit."""
+"""The pixels of a split: kept on the training device if they fit there, and cut into images and windows."""
 
 from __future__ import annotations
 
@@ -59,31 +59,22 @@ class ResidentSplit:
 
     def image(self, index: int) -> Tensor:
         """Return one image on the device, (C, H, W)."""
-        return self._stored_image(index).to(self.device)
+        return self.packed.cut_image(self._pixels, index).to(self.device)
 
     def labels(self, index: int) -> Tensor:
         """Return one label map on the device, (H, W)."""
-        return self._stored_labels(index).to(self.device)
+        return self.packed.cut_labels(self._label_pixels, index).to(self.device)
 
     def windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> tuple[Tensor, Tensor]:
         """Return a window of each given image and of its labels on the device, (N, C, h, w) and (N, h, w).
 
         h and w are those of the largest window; smaller ones lie in the upper left corner, and beyond them is 0.
         """
-        images = gather_windows([self._stored_image(index) for index in indices], rows, columns, pinned=self._pinned)
-        labels = gather_windows([self._stored_labels(index) for index in indices], rows, columns, pinned=self._pinned)
-        return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-
-    def _stored_image(self, index: int) -> Tensor:
-        height, width = self.packed.index.sizes[index]
-        size = self.packed.channels * height * width
-        start = self.packed.channels * self.packed.offsets[index]
-        return self._pixels[start : start + size].view(self.packed.channels, height, width)
-
-    def _stored_labels(self, index: int) -> Tensor:
-        height, width = self.packed.index.sizes[index]
-        start = self.packed.offsets[index]
-        return self._label_pixels[start : start + height * width].view(height, width)
+        images = [self.packed.cut_image(self._pixels, index) for index in indices]
+        labels = [self.packed.cut_labels(self._label_pixels, index) for index in indices]
+        image_windows = gather_windows(images, rows, columns, pinned=self._pinned)
+        label_windows = gather_windows(labels, rows, columns, pinned=self._pinned)
+        return image_windows.to(self.device, non_blocking=True), label_windows.to(self.device, non_blocking=True)
 
 
 def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Sequence[Range], *, pinned: bool) -> Tensor:
@@ -94,7 +85,7 @@ def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Seque
     height = max(stop - start for start, stop in rows)
     width = max(stop - start for start, stop in columns)
     shape = (len(maps), *maps[0].shape[:-2], height, width)
-    # Not empty: rounding lets a sampled border pixel take a millionth of what lies beyond its window.
+    # Filled with 0, since rounding lets a sampled border pixel take a millionth of what lies beyond its window.
     windows = torch.zeros(shape, dtype=maps[0].dtype, device=maps[0].device, pin_memory=pinned)
     for place, whole, (top, bottom), (left, right) in zip(windows, maps, rows, columns, strict=True):
         place[..., : bottom - top, : right - left] = whole[..., top:bottom, left:right]
@@ -103,7 +94,7 @@ def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Seque
 
 def _fits(packed: PackedSplit, device: torch.device) -> bool:
     """Tell whether a split may be kept on the device."""
-    if device.type != "cuda":
-        return device.type == "cpu"
+    if device.type == "cpu":
+        return True
     free: int = torch.cuda.mem_get_info(device)[0]
     return packed.nbytes <= RESIDENT_SHARE * free

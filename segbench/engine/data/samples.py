@@ -1,4 +1,4 @@
-"""Samples of a dataset component, decoded and checked."""
+"""Decode and check the samples of a dataset component."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_THREADS = 16
 MOST_VALUES_NAMED = 8
 
 
-def checked_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
+def read_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
     """Yield every sample of a split in order, with its image as (H, W, C).
 
     Raises DataError, naming the sample and its files, for an unknown or empty split and for a sample that cannot be

@@ -1,4 +1,4 @@
-"""Calibration counts of each image: confidence beside accuracy, likelihood and Brier score."""
+"""Calibration counts by image: confidence and accuracy in bins, negative log likelihood and Brier score."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .confusion import count_bins, sum_bins
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    CertaintyOf = Callable[[torch.Tensor, torch.Tensor], "Certainty"]
+    Measure = Callable[[torch.Tensor, torch.Tensor], "PixelCalibration"]
 
 
 # No probability counts as less than the smallest normal float32, so -log p is at most 87.3 nats and never infinite.
@@ -23,11 +23,11 @@ _WORST_BRIER = 2.0
 _BLOCK = 32_768  # pixels
 
 
-class Certainty(NamedTuple):
+class PixelCalibration(NamedTuple):
     """Of each pixel, float32 (N, ...): the top probability, -log p of the true class in nats, and the Brier score.
 
-    The Brier score is the sum over classes of (p - [class is the true one])^2. The values of a pixel
-    without a true class have no meaning.
+    The Brier score is the sum over classes of (p - [class is the true one])^2. The values of a pixel without a true
+    class have no meaning.
     """
 
     top: torch.Tensor
@@ -35,8 +35,8 @@ class Certainty(NamedTuple):
     brier: torch.Tensor
 
 
-def certainty_of_logits(logits: torch.Tensor, truth: torch.Tensor) -> Certainty:
-    """Return the certainty of the softmax of logits (N, K, ...); `truth` is (N, ...), any number where ignored."""
+def measure_logits(logits: torch.Tensor, truth: torch.Tensor) -> PixelCalibration:
+    """Measure the softmax of logits (N, K, ...); `truth` is (N, ...), any number where ignored."""
     at_truth = _class_index(truth, logits.shape[1])
     peak = logits.amax(dim=1, keepdim=True)
     true_logit = (logits.gather(1, at_truth) - peak).squeeze(1)
@@ -47,32 +47,32 @@ def certainty_of_logits(logits: torch.Tensor, truth: torch.Tensor) -> Certainty:
     return _clamp(1 / total, total.log() - true_logit, squares - 2 * true_share + 1)
 
 
-def certainty_of_probabilities(probabilities: torch.Tensor, truth: torch.Tensor) -> Certainty:
-    """Return the certainty of probabilities (N, K, ...) that add up to 1; `truth` as for logits."""
+def measure_probabilities(probabilities: torch.Tensor, truth: torch.Tensor) -> PixelCalibration:
+    """Measure probabilities (N, K, ...) that add up to 1; `truth` as for logits."""
     true_share = probabilities.gather(1, _class_index(truth, probabilities.shape[1])).squeeze(1)
     squares = probabilities.square().sum(dim=1)
     return _clamp(probabilities.amax(dim=1), -true_share.log(), squares - 2 * true_share + 1)
 
 
 def calibration_counts(
-    scores: torch.Tensor, prediction: torch.Tensor, truth: torch.Tensor, ignore_index: int, certainty_of: CertaintyOf
+    class_scores: torch.Tensor, prediction: torch.Tensor, truth: torch.Tensor, ignore_index: int, measure: Measure
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return `Counts.calibration` (N, 15, 3) and `Counts.likelihood` (N, 2), float64, of labelled pixels.
 
-    `scores` are the (N, K, H, W) that `certainty_of` takes, `prediction` and `truth` label maps (N, H, W). A bin of the
-    top probability holds its upper edge and not its lower one (C. Guo et al., ICML 2017).
+    `class_scores` (N, K, H, W) are the logits or probabilities that `measure` takes, `prediction` and `truth` are label
+    maps (N, H, W). A bin of the top probability holds its upper edge and not its lower one (C. Guo et al., ICML 2017).
     """
-    pixels = Pixels(scores.flatten(2), prediction.flatten(1), truth.flatten(1))
-    if scores.device.type != "cpu":
-        return _count(pixels, ignore_index, certainty_of)
-    images = [_count_in_blocks(image, ignore_index, certainty_of) for image in pixels.split(1, dim=0)]
+    pixels = Pixels(class_scores.flatten(2), prediction.flatten(1), truth.flatten(1))
+    if class_scores.device.type != "cpu":
+        return _count(pixels, ignore_index, measure)
+    images = [_count_in_blocks(image, ignore_index, measure) for image in pixels.split(1, dim=0)]
     return torch.cat([bins for bins, _ in images]), torch.cat([sums for _, sums in images])
 
 
 class Pixels(NamedTuple):
-    """Scores (N, K, P) with predicted and true classes (N, P)."""
+    """Logits or probabilities (N, K, P) with predicted and true classes (N, P)."""
 
-    scores: torch.Tensor
+    class_scores: torch.Tensor
     prediction: torch.Tensor
     truth: torch.Tensor
 
@@ -82,24 +82,24 @@ class Pixels(NamedTuple):
         return (Pixels(*part) for part in zip(*parts, strict=True))
 
 
-def _count_in_blocks(image: Pixels, ignore_index: int, certainty_of: CertaintyOf) -> tuple[torch.Tensor, torch.Tensor]:
-    """Count a block of pixels at a time, its classes as planes: that stays in the CPU's cache."""
-    blocks = (block._replace(scores=block.scores.contiguous()) for block in image.split(_BLOCK, dim=-1))
-    counts = [_count(block, ignore_index, certainty_of) for block in blocks]
+def _count_in_blocks(image: Pixels, ignore_index: int, measure: Measure) -> tuple[torch.Tensor, torch.Tensor]:
+    """Count a block of pixels at a time, copied with each class contiguous: it then fits into the CPU's cache."""
+    blocks = (block._replace(class_scores=block.class_scores.contiguous()) for block in image.split(_BLOCK, dim=-1))
+    counts = [_count(block, ignore_index, measure) for block in blocks]
     return torch.stack([bins for bins, _ in counts]).sum(dim=0), torch.stack([sums for _, sums in counts]).sum(dim=0)
 
 
-def _count(pixels: Pixels, ignore_index: int, certainty_of: CertaintyOf) -> tuple[torch.Tensor, torch.Tensor]:
+def _count(pixels: Pixels, ignore_index: int, measure: Measure) -> tuple[torch.Tensor, torch.Tensor]:
     """Count all pixels at once."""
-    certainty, valid = certainty_of(pixels.scores, pixels.truth), pixels.truth != ignore_index
-    bins = (certainty.top * CALIBRATION_BINS).ceil_().sub_(1).clamp_(min=0).to(torch.uint8)
-    bins = torch.where(valid, bins, CALIBRATION_BINS)  # one bin more takes what is ignored
+    measured, valid = measure(pixels.class_scores, pixels.truth), pixels.truth != ignore_index
+    bins = (measured.top * CALIBRATION_BINS).ceil_().sub_(1).clamp_(min=0).to(torch.uint8)
+    bins = torch.where(valid, bins, CALIBRATION_BINS)  # one more bin takes the ignored pixels
     length = CALIBRATION_BINS + 1
     by_right = count_bins(bins + length * (pixels.prediction == pixels.truth), 2 * length).view(-1, 2, length)
     # Numbers of one magnitude add up exactly in float64, so the order of the pixels has no effect.
-    tops = sum_bins(bins, certainty.top, length)
+    tops = sum_bins(bins, measured.top, length)
     calibration = torch.stack([by_right.sum(dim=1).double(), tops, by_right[:, 1].double()], dim=2)
-    sums = [(values * valid).sum(dim=1, dtype=torch.float64) for values in (certainty.nll, certainty.brier)]
+    sums = [(values * valid).sum(dim=1, dtype=torch.float64) for values in (measured.nll, measured.brier)]
     return calibration[:, :CALIBRATION_BINS], torch.stack(sums, dim=1)
 
 
@@ -108,10 +108,10 @@ def _class_index(truth: torch.Tensor, num_classes: int) -> torch.Tensor:
     return truth.clamp(0, num_classes - 1).unsqueeze(1)
 
 
-def _clamp(top: torch.Tensor, nll: torch.Tensor, brier: torch.Tensor) -> Certainty:
-    """Keep rounding within the range of each; a network that returns NaN counts as certain of a wrong class."""
+def _clamp(top: torch.Tensor, nll: torch.Tensor, brier: torch.Tensor) -> PixelCalibration:
+    """Keep each value in its range despite rounding; NaN counts as full confidence in a wrong class."""
     worst = -log(_LEAST)
-    return Certainty(
+    return PixelCalibration(
         top.clamp_(max=1).nan_to_num_(nan=1.0),
         nll.clamp_(0, worst).nan_to_num_(nan=worst),
         brier.clamp_(0, _WORST_BRIER).nan_to_num_(nan=_WORST_BRIER),

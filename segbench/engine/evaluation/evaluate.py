@@ -16,7 +16,7 @@ from segbench.stats.scores import miou
 from segbench.store.counts import Counts
 from segbench.store.record import Refinement
 
-from .calibration import calibration_counts, certainty_of_logits, certainty_of_probabilities
+from .calibration import calibration_counts, measure_logits, measure_probabilities
 from .confusion import classify, confusion_matrices
 from .finite import check_scores, nan_images
 from .inference import class_scores
@@ -43,15 +43,13 @@ def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProt
     is NaN, DataError if the dataset's `cluster` does not return names of groups.
     """
     rules = Rules(len(dataset.classes), dataset.ignore_index, protocol.boundaries, protocol.surface_distances)
-    certainty_of = certainty_of_logits if protocol.window is None else certainty_of_probabilities
+    measure = measure_logits if protocol.window is None else measure_probabilities
     parts = []
     for batch, scores in _scored_batches(network, resident, protocol):
         prediction = classify(scores)
         small = find_small_objects(resident.packed, batch.indices, batch.labels.device)
         counts = label_counts(prediction, batch.labels, small, rules)
-        calibration, likelihood = calibration_counts(
-            scores, prediction, batch.labels, dataset.ignore_index, certainty_of
-        )
+        calibration, likelihood = calibration_counts(scores, prediction, batch.labels, dataset.ignore_index, measure)
         parts.append({**counts, "calibration": calibration, "likelihood": likelihood})
     return Counts(
         ids=resident.ids,

@@ -12,7 +12,7 @@ import torch
 
 from segbench.engine.data.cache import pack
 from segbench.engine.data.dataset import clusters_of
-from segbench.engine.data.files import find_label_maps, read_label_map
+from segbench.engine.data.user_files import find_label_maps, read_label_map
 from segbench.engine.device import environment
 from segbench.plan.key import cache_key, fingerprint, keep_copies, plugin_files, required_versions, source_hash
 from segbench.registry.datasets import open_dataset

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from segbench.engine.data.files import find_images, read_image
+from segbench.engine.data.user_files import find_images, read_image
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import name_memory_errors

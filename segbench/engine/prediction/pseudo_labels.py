@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from segbench.engine.data.files import find_images, read_label_map
+from segbench.engine.data.user_files import find_images, read_label_map
 from segbench.engine.evaluation.confusion import confusion_matrices
 from segbench.engine.pictures.drawing import label_map
 from segbench.errors import DataError, OptionError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segbench import DataError, Dataset, Sample
-from segbench.engine.data.samples import checked_samples
+from segbench.engine.data.samples import read_samples
 
 
 def image(height=2, width=3, channels=3, dtype=np.uint8):
@@ -23,7 +23,7 @@ def dataset(*samples, channels=3, ignore_index=255):
 
 def refusal(*samples, **definition):
     with pytest.raises(DataError) as error:
-        list(checked_samples(dataset(*samples, **definition), "train"))
+        list(read_samples(dataset(*samples, **definition), "train"))
     return str(error.value)
 
 
@@ -43,12 +43,12 @@ class FileSplit:
 
 
 def test_a_grey_image_gets_a_channel_axis():
-    (sample,) = checked_samples(dataset(Sample(image()[..., 0], labels(), "a"), channels=1), "train")
+    (sample,) = read_samples(dataset(Sample(image()[..., 0], labels(), "a"), channels=1), "train")
     assert sample.image.shape == (2, 3, 1)
 
 
 def test_plain_tuples_will_do():
-    (sample,) = checked_samples(dataset((image(), labels(), "a")), "train")
+    (sample,) = read_samples(dataset((image(), labels(), "a")), "train")
     assert sample.id == "a"
 
 
@@ -58,7 +58,7 @@ def test_an_empty_split_is_an_error():
 
 def test_an_unknown_split_is_an_error_that_lists_those_there_are():
     with pytest.raises(DataError, match="no split 'val'; it has train"):
-        list(checked_samples(dataset(), "val"))
+        list(read_samples(dataset(), "val"))
 
 
 def test_a_repeated_id_is_an_error():
@@ -113,7 +113,7 @@ def test_a_label_outside_the_classes_is_an_error_with_its_value_and_the_files():
     wrong[0, :2] = 7, 2
     split = FileSplit(1, lambda index: Sample(image(), wrong, "s0"))
     with pytest.raises(DataError) as error:
-        list(checked_samples(Dataset(["sky", "road"], [(0, 0, 0)] * 2, {"train": split}), "train"))
+        list(read_samples(Dataset(["sky", "road"], [(0, 0, 0)] * 2, {"train": split}), "train"))
     assert str(error.value) == (
         "train sample 's0' (images/s0.png, masks/s0.png): its labels contain 2, 7; "
         "allowed are the class ids 0 to 1, or 255 for ignored pixels"
@@ -128,7 +128,7 @@ def test_many_wrong_labels_are_not_all_listed():
 @pytest.mark.parametrize("ignore_index", [255, 2, 65535])
 def test_ignore_index_is_allowed(ignore_index):
     ignored = labels(value=ignore_index, dtype=np.uint16)
-    (sample,) = checked_samples(dataset(Sample(image(), ignored, "a"), ignore_index=ignore_index), "train")
+    (sample,) = read_samples(dataset(Sample(image(), ignored, "a"), ignore_index=ignore_index), "train")
     assert (sample.labels == ignore_index).all()
 
 
@@ -137,7 +137,7 @@ def test_a_sample_that_cannot_be_read_is_an_error_with_its_files_and_the_cause()
         raise OSError("image file is truncated")
 
     with pytest.raises(DataError) as error:
-        list(checked_samples(Dataset(["sky"], [(0, 0, 0)], {"train": FileSplit(2, read)}), "train"))
+        list(read_samples(Dataset(["sky"], [(0, 0, 0)], {"train": FileSplit(2, read)}), "train"))
     assert str(error.value) == (
         "train sample 0 (images/s0.png, masks/s0.png) cannot be read: OSError: image file is truncated"
     )
@@ -148,7 +148,7 @@ def test_an_error_of_the_dataset_itself_is_passed_on():
         raise DataError("s0 has no mask")
 
     with pytest.raises(DataError, match=r"^s0 has no mask$"):
-        list(checked_samples(Dataset(["sky"], [(0, 0, 0)], {"train": FileSplit(2, read)}), "train"))
+        list(read_samples(Dataset(["sky"], [(0, 0, 0)], {"train": FileSplit(2, read)}), "train"))
 
 
 def test_samples_of_files_come_in_order_and_only_a_few_ahead():
@@ -158,7 +158,7 @@ def test_samples_of_files_come_in_order_and_only_a_few_ahead():
         started.append(index)
         return Sample(image(), labels(), f"s{index}")
 
-    samples = checked_samples(Dataset(["sky"], [(0, 0, 0)], {"train": FileSplit(500, read)}), "train")
+    samples = read_samples(Dataset(["sky"], [(0, 0, 0)], {"train": FileSplit(500, read)}), "train")
     assert next(samples).id == "s0"
     assert len(started) < 100
     assert [sample.id for sample in samples] == [f"s{index}" for index in range(1, 500)]
@@ -171,4 +171,4 @@ def test_samples_without_files_are_read_by_the_calling_thread():
             return super().__getitem__(index)
 
     split = Split([Sample(image(), labels(), "a"), Sample(image(), labels(), "b")])
-    assert len(list(checked_samples(Dataset(["sky"], [(0, 0, 0)], {"train": split}), "train"))) == 2
+    assert len(list(read_samples(Dataset(["sky"], [(0, 0, 0)], {"train": split}), "train"))) == 2

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torchmetrics.classification import MulticlassCalibrationError
 
-from segbench.engine.evaluation.calibration import calibration_counts, certainty_of_logits, certainty_of_probabilities
+from segbench.engine.evaluation.calibration import calibration_counts, measure_logits, measure_probabilities
 from segbench.engine.evaluation.confusion import classify
 from segbench.stats.scores import brier, expected_calibration_error, negative_log_likelihood
 
@@ -23,8 +23,8 @@ def scene(seed=0, num_classes=5, size=(3, 40, 50), spread=2.0):
     return logits, labels.masked_fill(labels == num_classes, VOID)
 
 
-def counted(logits, labels, certainty_of=certainty_of_logits):
-    return [part.numpy() for part in calibration_counts(logits, classify(logits), labels, VOID, certainty_of)]
+def counted(logits, labels, measure=measure_logits):
+    return [part.numpy() for part in calibration_counts(logits, classify(logits), labels, VOID, measure)]
 
 
 def assert_alike(found, expected):
@@ -65,7 +65,7 @@ def test_bins_hold_pixels_top_probabilities_and_right_ones():
     """Worked by hand: probabilities .8 (right), .7 (wrong), .55 (right); a fourth pixel is ignored."""
     top = torch.tensor([0.8, 0.7, 0.55, 0.9])
     probabilities = torch.stack([top, 1 - top]).view(1, 2, 1, 4)
-    calibration, likelihood = counted(probabilities, torch.tensor([[[0, 1, 0, VOID]]]), certainty_of_probabilities)
+    calibration, likelihood = counted(probabilities, torch.tensor([[[0, 1, 0, VOID]]]), measure_probabilities)
     bins = {10: (1, 0.7, 0), 11: (1, 0.8, 1), 8: (1, 0.55, 1)}  # of width 1/15
     expected = np.array([bins.get(index, (0, 0, 0)) for index in range(15)], dtype=np.float64)
     np.testing.assert_allclose(calibration[0], expected, atol=1e-7)
@@ -87,7 +87,7 @@ def test_logits_and_their_probabilities_count_alike_in_any_layout(layout):
     probabilities = logits.softmax(dim=1).contiguous(memory_format=layout)
     for found in (
         counted(logits.contiguous(memory_format=layout), labels),
-        counted(probabilities, labels, certainty_of_probabilities),
+        counted(probabilities, labels, measure_probabilities),
     ):
         assert_alike(found, expected)
 
@@ -127,16 +127,16 @@ def test_a_certain_and_right_network_is_perfectly_calibrated():
 
 
 @pytest.mark.parametrize(
-    ("scores", "certainty_of"),
+    ("scores", "measure"),
     [
-        (torch.tensor([1000.0, 0.0]), certainty_of_logits),
-        (torch.tensor([1.0, 0.0]), certainty_of_probabilities),
-        (torch.tensor([torch.inf, 0.0]), certainty_of_logits),
-        (torch.tensor([torch.nan, torch.nan]), certainty_of_logits),
+        (torch.tensor([1000.0, 0.0]), measure_logits),
+        (torch.tensor([1.0, 0.0]), measure_probabilities),
+        (torch.tensor([torch.inf, 0.0]), measure_logits),
+        (torch.tensor([torch.nan, torch.nan]), measure_logits),
     ],
 )
-def test_what_cannot_be_worse_has_the_largest_finite_scores(scores, certainty_of):
-    calibration, likelihood = counted(scores.view(1, 2, 1, 1), torch.tensor([[[1]]]), certainty_of)
+def test_what_cannot_be_worse_has_the_largest_finite_scores(scores, measure):
+    calibration, likelihood = counted(scores.view(1, 2, 1, 1), torch.tensor([[[1]]]), measure)
     assert calibration[0, 14].tolist() == [1, 1, 0]
     assert likelihood[0].tolist() == pytest.approx([126 * np.log(2), 2])
 
@@ -154,6 +154,6 @@ def test_an_image_without_labels_counts_nothing():
 def test_a_cuda_device_counts_as_the_cpu_does():
     logits, labels = scene()
     expected = counted(logits, labels)
-    found = calibration_counts(logits.cuda(), classify(logits.cuda()), labels.cuda(), VOID, certainty_of_logits)
+    found = calibration_counts(logits.cuda(), classify(logits.cuda()), labels.cuda(), VOID, measure_logits)
     for ours, theirs in zip(expected, found, strict=True):
         np.testing.assert_allclose(theirs.cpu().numpy(), ours, rtol=1e-5, atol=1.01)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.engine.data.files import find_images, find_label_maps, read_image, read_label_map
+from segbench.engine.data.user_files import find_images, find_label_maps, read_image, read_label_map
 from segbench.errors import DataError
 
 GENERATOR = np.random.default_rng(0)

@@ -1,6 +1,6 @@
-"""Image files to predict on and label maps of other tools: found, read and checked.
+"""Find, read and check files that users give: images to predict on, and label maps made by other tools.
 
-Images become the arrays that a dataset would give. A label map is one PNG an image, its pixel values being class ids.
+An image is read as the array that a dataset would give. A label map is a PNG whose pixel values are class ids.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from PIL import Image, ImageSequence
 
 from segbench.errors import DataError
 
+from .augment import LUMA
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -25,7 +27,6 @@ LABEL_SUFFIX = ".png"
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 _GREYS = {"L", "LA", "I;16", "I;16B", "I;16L", "I"}
-LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in luma, ITU-R BT.601
 _MOST_NAMED = 8
 
 
