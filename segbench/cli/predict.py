@@ -1,4 +1,4 @@
-"""`segbench predict`: label maps of image files, by a recorded cell."""
+"""`segbench predict`: write the label maps that a recorded cell predicts for image files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ def predict(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for what is written.")],
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where keys are looked up.")] = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    explain: Annotated[bool, typer.Option("--explain", help="Also write what the prediction rests on.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also write the evidence for each prediction.")] = False,
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="The network's layer that --explain looks at.")
     ] = None,
     pseudo_labels: Annotated[
         float | None,
-        typer.Option(metavar="T", help="Write a dataset to train on instead, labelled where the probability is >= T."),
+        typer.Option(
+            metavar="T",
+            help="Instead of label maps, write a dataset for training; pixels below probability T are ignored.",
+        ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="True label maps, to tell how right pseudo-labels are.")
+        Path | None, typer.Option(metavar="DIR", help="True label maps, to measure how accurate the pseudo-labels are.")
     ] = None,
 ) -> None:
     """Write the label map of each image as a palette PNG of its size, and the image with its labels over it.
@@ -43,7 +46,7 @@ def predict(
     for warning in recorded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if pseudo_labels is not None:
-        _label(recorded, images, output, pseudo_labels, truth)
+        _write_pseudo_labels(recorded, images, output, pseudo_labels, truth)
     else:
         _predict(recorded, images, output, explain, layer)
 
@@ -65,7 +68,9 @@ def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explai
         typer.echo(path)
 
 
-def _label(recorded: RecordedNetwork, images: list[Path], output: Path, threshold: float, truth: Path | None) -> None:
+def _write_pseudo_labels(
+    recorded: RecordedNetwork, images: list[Path], output: Path, threshold: float, truth: Path | None
+) -> None:
     from segbench.engine.prediction.pseudo_labels import write_pseudo_labels
 
     report = write_pseudo_labels(recorded, images, output, threshold, truth)
@@ -81,7 +86,7 @@ def _label(recorded: RecordedNetwork, images: list[Path], output: Path, threshol
 
 
 def table(report: PseudoLabelReport) -> str:
-    """Return how much was kept of each class and, against the truth, how right it is, in per cent."""
+    """Return how many pixels of each class were kept and, where the truth is known, how many of them are right."""
     total = [f"all {report.images} images", _percent(report.coverage), _percent(1.0)]
     rows = [["class", "coverage", "share"], *(_row(entry) for entry in report.classes), total]
     if report.judged:
@@ -89,8 +94,9 @@ def table(report: PseudoLabelReport) -> str:
         for row, entry in zip(rows[1:], report.classes, strict=False):
             row += map(_percent, (entry.truth_share, entry.accuracy, entry.iou))
         rows[-1] += [_percent(1.0), _percent(report.pixel_accuracy), _percent(report.miou)]
-    drift = f"\ndrift of the class shares: {_percent(report.drift)}" if report.drift is not None else ""
-    return columns(rows) + drift
+    if report.drift is None:
+        return columns(rows)
+    return f"{columns(rows)}\ntotal variation distance between share and true share: {_percent(report.drift)}"
 
 
 def _row(entry: ClassReport) -> list[str]:

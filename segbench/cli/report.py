@@ -1,4 +1,4 @@
-"""`segbench report`: what the records hold, for readers and for programs."""
+"""`segbench report`: print what the records hold, as text for readers or as data for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .options import (
 from .output import print_or_write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from segbench.report.formats.layout import Document
     from segbench.report.ranking.groups import Report
@@ -35,7 +35,9 @@ def report(
     directories: Directories = None,
     benchmark: Annotated[str | None, typer.Option(help="Report this benchmark only.")] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.TABLE,
-    full: Annotated[bool, typer.Option("--full", help="Print all tables and notes, as Markdown and LaTeX do.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print all tables and notes (markdown and latex always do).")
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Print what each number of the report means.")] = False,
     per_class: Annotated[bool, typer.Option("--per-class", help="Add tables of the IoU of each class.")] = False,
     output: Output = None,
@@ -44,6 +46,8 @@ def report(
     from segbench.report import DATA_FORMATS, TEXT_FORMATS, load
     from segbench.report.formats.layout import add_class_tables
 
+    if format in DATA_FORMATS:
+        _refuse({"--full": full, "--explain": explain, "--per-class": per_class}, format, TEXT_FORMATS)
     found = load(directories or [Path("results")], benchmark=benchmark)
     if format in DATA_FORMATS:
         print_or_write(DATA_FORMATS[format](found), output)
@@ -53,6 +57,14 @@ def report(
         print_or_write(TEXT_FORMATS[format](document), output)
     if format is ReportFormat.CSV:
         _print_what_csv_leaves_out(found)
+
+
+def _refuse(options: dict[str, bool], format: ReportFormat, text_formats: Iterable[str]) -> None:
+    """Raise BadParameter if any of these options is given, which are for formats of text."""
+    if given := [option for option, is_given in options.items() if is_given]:
+        raise typer.BadParameter(
+            f"{' and '.join(given)} cannot be used with --format {format}; allowed are {', '.join(text_formats)}"
+        )
 
 
 def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report], Document]:

@@ -22,6 +22,7 @@ def rescore(
         list[str] | None,
         typer.Option(
             metavar="NAME",
+            # the names of CONVENTIONS, which cannot be imported here: that would load numpy in every command
             help="reference, present-in-truth, absent-as-one or per-image; repeatable. [default: all]",
         ),
     ] = None,

@@ -1,4 +1,4 @@
-"""How the reports write numbers (a missing one is a dash), and the tables that hold them, before any format."""
+"""Numbers of reports as text (a missing one is a dash), and tables of such text that any format can write."""
 
 from __future__ import annotations
 
@@ -13,45 +13,62 @@ if TYPE_CHECKING:
 MISSING = "-"
 
 
-def percent(summary: Summary) -> str:
-    """Return mean ± sample standard deviation in percent.
-
-    >>> from segbench.stats.summary import summarize
-    >>> percent(summarize([0.5, 0.52])), percent(summarize([0.5])), percent(summarize([]))
-    ('51.00 ± 1.41', '50.00 ± -', '-')
-    """
-    if summary.mean is None:
-        return MISSING
-    return f"{percentage(summary.mean)} ± {percentage(summary.sd)}"
-
-
-def percentage(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
     """Return a fraction of 1 in percent.
 
-    >>> percentage(0.98765), percentage(None)
+    >>> percent(0.98765), percent(None)
     ('98.77', '-')
     """
     return MISSING if fraction is None else f"{100 * fraction:.2f}"
 
 
-def points(summary: Summary) -> str:
-    """Return a mean difference ± sample standard deviation in percentage points, with its sign.
+def percent_with_sd(summary: Summary) -> str:
+    """Return mean ± sample standard deviation in percent.
 
     >>> from segbench.stats.summary import summarize
-    >>> points(summarize([0.25, 0.75])), points(summarize([-0.5])), points(summarize([]))
+    >>> percent_with_sd(summarize([0.5, 0.52])), percent_with_sd(summarize([0.5])), percent_with_sd(summarize([]))
+    ('51.00 ± 1.41', '50.00 ± -', '-')
+    """
+    return MISSING if summary.mean is None else f"{percent(summary.mean)} ± {percent(summary.sd)}"
+
+
+def percent_interval(interval: Interval | None) -> str:
+    """Return an interval of fractions in percent.
+
+    >>> from segbench.stats.summary import Interval
+    >>> percent_interval(Interval(0.6, 0.7251)), percent_interval(None)
+    ('[60.00, 72.51]', '-')
+    """
+    return MISSING if interval is None else f"[{percent(interval.low)}, {percent(interval.high)}]"
+
+
+def points(fraction: float | None) -> str:
+    """Return a difference of fractions in percentage points, with its sign.
+
+    >>> points(0.0125), points(-0.5), points(-0.0), points(None)
+    ('+1.25', '-50.00', '+0.00', '-')
+    """
+    return MISSING if fraction is None else f"{round(100 * fraction, 2) + 0.0:+.2f}"  # + 0.0 makes -0.0 positive
+
+
+def points_with_sd(summary: Summary) -> str:
+    """Return a mean difference of fractions ± sample standard deviation in percentage points, with its sign.
+
+    >>> from segbench.stats.summary import summarize
+    >>> points_with_sd(summarize([0.25, 0.75])), points_with_sd(summarize([-0.5])), points_with_sd(summarize([]))
     ('+50.00 ± 35.36', '-50.00 ± -', '-')
     """
-    return MISSING if summary.mean is None else f"{'' if summary.mean < 0 else '+'}{percent(summary)}"
+    return MISSING if summary.mean is None else f"{'' if summary.mean < 0 else '+'}{percent_with_sd(summary)}"
 
 
-def spread(summary: Summary) -> str:
-    """Return mean ± sample standard deviation, three significant digits each.
+def points_interval(interval: Interval | None) -> str:
+    """Return an interval of differences in percentage points, with their signs.
 
-    >>> from segbench.stats.summary import summarize
-    >>> spread(summarize([0.01, 0.03])), spread(summarize([2.0])), spread(summarize([]))
-    ('0.0200 ± 0.0141', '2.00 ± -', '-')
+    >>> from segbench.stats.summary import Interval
+    >>> points_interval(Interval(-0.0025, 0.01))
+    '[-0.25, +1.00]'
     """
-    return MISSING if summary.mean is None else f"{significant(summary.mean)} ± {significant(summary.sd)}"
+    return MISSING if interval is None else f"[{points(interval.low)}, {points(interval.high)}]"
 
 
 def significant(value: float | None, scale: float = 1.0) -> str:
@@ -69,33 +86,14 @@ def significant(value: float | None, scale: float = 1.0) -> str:
     return f"{scaled:.{decimals}f}"
 
 
-def percent_interval(interval: Interval | None) -> str:
-    """Return an interval of fractions in percent.
+def significant_with_sd(summary: Summary) -> str:
+    """Return mean ± sample standard deviation, three significant digits each.
 
-    >>> from segbench.stats.summary import Interval
-    >>> percent_interval(Interval(0.6, 0.7251)), percent_interval(None)
-    ('[60.00, 72.51]', '-')
+    >>> from segbench.stats.summary import summarize
+    >>> significant_with_sd(summarize([0.01, 0.03])), significant_with_sd(summarize([2.0]))
+    ('0.0200 ± 0.0141', '2.00 ± -')
     """
-    return MISSING if interval is None else f"[{percentage(interval.low)}, {percentage(interval.high)}]"
-
-
-def signed_points(fraction: float | None) -> str:
-    """Return a difference in percentage points, with its sign.
-
-    >>> signed_points(0.0125), signed_points(-0.5), signed_points(-0.0), signed_points(None)
-    ('+1.25', '-50.00', '+0.00', '-')
-    """
-    return MISSING if fraction is None else f"{round(100 * fraction, 2) + 0.0:+.2f}"  # + 0.0 makes -0.0 positive
-
-
-def points_interval(interval: Interval | None) -> str:
-    """Return an interval of differences in percentage points, with their signs.
-
-    >>> from segbench.stats.summary import Interval
-    >>> points_interval(Interval(-0.0025, 0.01))
-    '[-0.25, +1.00]'
-    """
-    return MISSING if interval is None else f"[{signed_points(interval.low)}, {signed_points(interval.high)}]"
+    return MISSING if summary.mean is None else f"{significant(summary.mean)} ± {significant(summary.sd)}"
 
 
 def times(factor: float | None, interval: Interval | None = None) -> str:
@@ -115,7 +113,7 @@ Line = TypeVar("Line")
 
 
 class Table(NamedTuple):
-    """Headers and cells. A header may hold line breaks; the columns in `words` are aligned left, as words are."""
+    """Headers and cells. A header may hold line breaks; the columns numbered in `words` are aligned left."""
 
     headers: list[str]
     rows: list[list[str]]
@@ -124,18 +122,18 @@ class Table(NamedTuple):
 
 
 class Column(NamedTuple, Generic[Line]):
-    """A column: its header, and the cell of a line."""
+    """A column of a table: its header, and the function that returns the text of its cell in a line."""
 
     header: str
     cell: Callable[[Line], str]
 
 
 def table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "") -> Table:
-    """Return the table of some lines."""
+    """Return a table with one row for each line."""
     cells = [[column.cell(line) for column in columns] for line in lines]
     return Table([column.header for column in columns], cells, title)
 
 
 def filled(columns: Sequence[Column[Line]], lines: Sequence[Line]) -> list[Column[Line]]:
-    """Return the columns that hold anything."""
+    """Return the columns that have a value in any line."""
     return [column for column in columns if any(column.cell(line) != MISSING for line in lines)]

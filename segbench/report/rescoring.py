@@ -14,7 +14,7 @@ from segbench.report.ranking.groups import rank_records
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
-from .numbers import MISSING, Table, percent
+from .numbers import MISSING, Table, percent_with_sd
 from .records import read_sources
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _ranking_text(ranking: Ranking) -> str:
 
 def _score_table(ranking: Ranking) -> Table:
     lines = [
-        [row.label, str(len(row.seeds)), *(percent(row.score(name)) for name in ranking.conventions)]
+        [row.label, str(len(row.seeds)), *(percent_with_sd(row.score(name)) for name in ranking.conventions)]
         for row in ranking.rows
     ]
     return Table(["method", "seeds", *ranking.conventions], lines, "mIoU [%] by convention")

@@ -76,7 +76,7 @@ def test_pseudo_labels_are_written_as_a_dataset_and_told_of(recorded_cell, image
     assert main([*arguments, "0", "-o", str(tmp_path / "again"), "--truth", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split("  ")[-1].strip() == "IoU"
-    assert lines[5] == "drift of the class shares: 0.0 %"
+    assert lines[5] == "total variation distance between share and true share: 0.0 %"
 
 
 def test_a_class_without_pseudo_labels_is_warned_of(recorded_cell, tmp_path, capsys):

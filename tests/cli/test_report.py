@@ -32,9 +32,8 @@ def test_the_default_is_the_first_screen_of_results_in_the_current_folder(result
     captured = capsys.readouterr()
     assert "50.00 ± -" in captured.out
     assert "failed: tiny / shapes / unet / seed 0: out of memory (plugin smp)" in captured.out
-    assert captured.out.endswith(
-        "segbench report results/tiny --full prints all tables, --explain what each number means.\n"
-    )
+    more = "\nMore: segbench report results/tiny --full (all tables) or --explain (what each number means)\n"
+    assert captured.out.endswith(more)
     assert captured.err == ""
 
 
@@ -53,12 +52,13 @@ def test_full_has_all_tables_and_explain_what_their_numbers_mean(results, capsys
 
 
 @pytest.mark.parametrize("format", ["csv", "json"])
-@pytest.mark.parametrize("switch", ["--full", "--explain"])
-def test_what_programs_read_has_no_use_for_the_switches(results, capsys, format, switch):
-    main(["report", "--format", format])
-    printed = capsys.readouterr().out
-    main(["report", "--format", format, switch])
-    assert capsys.readouterr().out == printed
+@pytest.mark.parametrize("option", ["--full", "--explain", "--per-class"])
+def test_options_that_add_text_are_refused_with_formats_for_programs(results, capsys, format, option):
+    assert main(["report", "--format", format, option]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    message = " ".join(captured.err.split())
+    assert f"{option} cannot be used with --format {format}; allowed are table, markdown, latex" in message
 
 
 def test_nothing_is_explained_where_nothing_is_shown(results, capsys):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from segbench.cli import main
+from segbench.stats.conventions import CONVENTIONS
 from segbench.stats.scores import iou, miou
 from segbench.store.counts import COUNTS, Counts, write_counts
 from segbench.store.folder import ResultsFolder
@@ -238,3 +239,9 @@ def test_torch_is_not_needed(two_methods):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "segbench.report.rescoring" in done.stderr.split()
     assert "torch" not in done.stderr.split()
+
+
+def test_the_help_names_every_convention(capsys):
+    main(["rescore", "--help"])
+    *others, last = CONVENTIONS
+    assert f"{', '.join(others)} or {last};" in " ".join(capsys.readouterr().out.split())

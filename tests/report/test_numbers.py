@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from segbench.report.numbers import percent, significant
+from segbench.report.numbers import percent_with_sd, significant
 from segbench.stats.summary import summarize
 
 
@@ -16,4 +16,4 @@ def test_numbers_keep_three_digits():
 
 
 def test_percent_of_nothing_is_a_dash():
-    assert percent(summarize([None])) == "-"
+    assert percent_with_sd(summarize([None])) == "-"

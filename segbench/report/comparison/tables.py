@@ -8,23 +8,21 @@ from segbench.report.numbers import (
     MISSING,
     Table,
     percent,
-    percentage,
+    percent_with_sd,
     points,
     points_interval,
-    signed_points,
+    points_with_sd,
     significant,
-    spread,
+    significant_with_sd,
     times,
 )
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.summary import summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from segbench.report.ranking.differences import Contrast
     from segbench.stats.gains import ImageGain, ScoreDifference
-    from segbench.stats.summary import Interval, Summary
+    from segbench.stats.summary import Interval
     from segbench.stats.verdict import Judgement
 
     from .compare import MethodComparison
@@ -60,11 +58,9 @@ def by_seed(found: MethodComparison) -> Table:
     """Return the mIoU of both with each seed, and the mean."""
     ours, theirs = found.miou
     apart = found.claim.difference.by_seed
-    rows = [
-        [f"seed {seed}", percentage(ours[seed]), percentage(theirs[seed]), signed_points(apart[seed])] for seed in apart
-    ]
+    rows = [[f"seed {seed}", percent(ours[seed]), percent(theirs[seed]), points(apart[seed])] for seed in apart]
     one, other = found.summaries
-    mean = ["mean ± sd", percent(one), percent(other), points(summarize(apart.values()))]
+    mean = ["mean ± sd", percent_with_sd(one), percent_with_sd(other), points_with_sd(summarize(apart.values()))]
     return Table(["mIoU [%]", "A", "B", "A - B"], [*rows, mean])
 
 
@@ -164,10 +160,8 @@ def _seeds_needed(judgement: Judgement) -> str:
 
 def _score(found: ScoreDifference) -> list[str]:
     in_percent, apart, interval = found.name not in UNITS, found.difference.mean, found.interval
-    show: Callable[[Summary], str] = percent if in_percent else spread
-    cells = (
-        [signed_points(apart), points_interval(interval)] if in_percent else [_plain(apart), _plain_bounds(interval)]
-    )
+    show = percent_with_sd if in_percent else significant_with_sd
+    cells = [points(apart), points_interval(interval)] if in_percent else [_plain(apart), _plain_bounds(interval)]
     unit = "%" if in_percent else UNITS[found.name]
     label = SCORES[found.name] + (f" [{unit}]" if unit else "")
     return [label, show(found.one), show(found.other), *cells]
@@ -176,8 +170,8 @@ def _score(found: ScoreDifference) -> list[str]:
 def _class(found: ClassGain, level: float) -> list[str]:
     apart = found.difference
     interval = apart and points_interval(apart.interval(level))
-    cells = [found.name, percentage(found.pixels), percentage(found.one), percentage(found.other)]
-    return [*cells, signed_points(apart.estimate if apart else None), interval or MISSING]
+    cells = [found.name, percent(found.pixels), percent(found.one), percent(found.other)]
+    return [*cells, points(apart.estimate if apart else None), interval or MISSING]
 
 
 def _part(found: PartGain, level: float) -> list[str]:
@@ -185,15 +179,15 @@ def _part(found: PartGain, level: float) -> list[str]:
         PART_NAMES[found.name],
         f"{100 * found.pixels:.1f}",
         "recall" if found.name in ("small", "large") else "mIoU",
-        percentage(found.one.mean),
-        percentage(found.other.mean),
+        percent(found.one.mean),
+        percent(found.other.mean),
         with_bounds(found.within.estimate, found.within.interval(level)),
         with_bounds(found.adds.estimate, found.adds.interval(level)),
     ]
 
 
 def _image(kind: str, found: ImageGain) -> list[str]:
-    return [found.image, kind, points(found.difference)]
+    return [found.image, kind, points_with_sd(found.difference)]
 
 
 def _probability(contrast: Contrast) -> str:
@@ -220,7 +214,7 @@ def with_bounds(fraction: float | None, interval: Interval | None) -> str:
     >>> with_bounds(0.012, Interval(0.004, 0.02)), with_bounds(None, None)
     ('+1.20 [+0.40, +2.00]', '-')
     """
-    return signed_points(fraction) + (f" {points_interval(interval)}" if interval else "")
+    return points(fraction) + (f" {points_interval(interval)}" if interval else "")
 
 
 def share(level: float) -> str:

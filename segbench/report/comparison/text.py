@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.report.formats.text import terminal_table, wrapped
-from segbench.report.numbers import points_interval, signed_points, significant
+from segbench.report.numbers import points, points_interval, significant
 from segbench.stats.gains import LOWER_IS_BETTER
 from segbench.stats.verdict import MOST_SEEDS
 
@@ -206,12 +206,12 @@ def _explain(claim: Contrast, first: PartGain, second: PartGain) -> str:
     values = [part.adds.estimate for part in (first, second)]
     same_way = all(value * whole >= 0 for value in values)
     first_adds, second_adds = (
-        signed_points(value) + (f" ({100 * value / whole:.0f} %)" if decided and same_way else "") for value in values
+        points(value) + (f" ({100 * value / whole:.0f} %)" if decided and same_way else "") for value in values
     )
     reading = "" if decided else " A - B is undecided, and so is this."
     where = f"the {PART_NAMES[first.name]} ({100 * first.pixels:.1f} % of the pixels)"
     rest = f"the {PART_NAMES[second.name]} {second_adds}"
-    return f"Of A - B, {signed_points(whole)} points, {where} add {first_adds}, {rest}.{reading}"
+    return f"Of A - B, {points(whole)} points, {where} add {first_adds}, {rest}.{reading}"
 
 
 def _enumerate(names: Sequence[str]) -> str:

@@ -110,4 +110,4 @@ def _differences(compared: list[Comparison]) -> Table:
 
 def _where_the_rest_is(report: Report) -> str:
     command = " ".join(["segbench report", *(quote(str(folder)) for folder in report.folders)])
-    return f"{command} --full prints all tables, --explain what each number means."
+    return f"More: {command} --full (all tables) or --explain (what each number means)"

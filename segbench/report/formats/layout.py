@@ -160,7 +160,7 @@ def _ranking(group: Group) -> Section:
 def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     """Return the tables of a ranking; one without rows is left out."""
     if predicting := select_segmenting(group.rows):
-        yield tables.results(group, predicting, letters)
+        yield tables.ranking(group, predicting, letters)
         if scores := tables.quality(predicting):
             yield scores
     if compared := [one for one in group.comparisons if one.other_name]:

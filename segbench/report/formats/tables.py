@@ -13,12 +13,12 @@ from segbench.report.numbers import (
     filled,
     percent,
     percent_interval,
-    percentage,
+    percent_with_sd,
     points,
     points_interval,
-    signed_points,
+    points_with_sd,
     significant,
-    spread,
+    significant_with_sd,
     table,
     times,
 )
@@ -55,11 +55,11 @@ QUALITY = {
 _NOT_IN_PERCENT = frozenset({"nll", "brier", "hd95"})
 
 
-def results(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
-    """Return accuracy and speed of rows; `letters` are the marks of their notes."""
+def ranking(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
+    """Return the first table of a ranking, accuracy and speed of its rows; `letters` are the marks of their notes."""
     columns: list[Column[Row]] = [
         *accuracy(rows, letters),
-        Column("pixel\nacc [%]", lambda row: percentage(row.score("pixel_accuracy").mean)),
+        Column("pixel\nacc [%]", lambda row: percent(row.score("pixel_accuracy").mean)),
         *(throughput(batch) for batch in _batches(group)),
         TRAINING_SECONDS,
     ]
@@ -69,7 +69,7 @@ def results(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Ta
 def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row]]:
     """Return the columns of the mIoU of rows, with interval and tier where any row has them, and of their seeds."""
     significance: list[Column[Row]] = [Column("95 % interval", _interval), Column("tier", _tier)]
-    miou: Column[Row] = Column("mIoU [%]", lambda row: percent(row.score("miou")))
+    miou: Column[Row] = Column("mIoU [%]", lambda row: percent_with_sd(row.score("miou")))
     return [marked_name(letters), miou, *filled(significance, rows), SEEDS]
 
 
@@ -89,7 +89,7 @@ def classes(rows: Sequence[Row]) -> Table | None:
     lines = [
         [
             names[place] if names else f"class {place}",
-            *(percentage(found[place] if place < len(found) else None) for found in scores),
+            *(percent(found[place] if place < len(found) else None) for found in scores),
         ]
         for place in range(number)
     ]
@@ -164,13 +164,15 @@ def image_scores(rows: Sequence[Row]) -> list[Column[Row]]:
     Distances are measured with a feature network, without one, or in some rows so and in others so.
     """
     columns: dict[str, Column[Row]] = {
-        "kid": Column("KID", lambda row: spread(row.generation("kid"))),
-        "pixel_statistics": Column("pixel\nstatistics", lambda row: spread(row.generation("pixel_statistics"))),
+        "kid": Column("KID", lambda row: significant_with_sd(row.generation("kid"))),
+        "pixel_statistics": Column(
+            "pixel\nstatistics", lambda row: significant_with_sd(row.generation("pixel_statistics"))
+        ),
     }
     return [
         *(column for name, column in columns.items() if any(row.generation(name).n for row in rows)),
-        Column("precision", lambda row: spread(row.generation("precision"))),
-        Column("recall", lambda row: spread(row.generation("recall"))),
+        Column("precision", lambda row: significant_with_sd(row.generation("precision"))),
+        Column("recall", lambda row: significant_with_sd(row.generation("recall"))),
     ]
 
 
@@ -180,9 +182,9 @@ def refinements(rows: Sequence[Row]) -> Table:
         _METHOD,
         Column("base", lambda row: row.base or MISSING),
         SEEDS,
-        Column("changed\n[% of pixels]", lambda row: percent(row.refinement("changed"))),
-        Column("corrected\n[% of changed]", lambda row: percent(row.refinement("corrected"))),
-        Column("spoilt\n[% of changed]", lambda row: percent(row.refinement("spoilt"))),
+        Column("changed\n[% of pixels]", lambda row: percent_with_sd(row.refinement("changed"))),
+        Column("corrected\n[% of changed]", lambda row: percent_with_sd(row.refinement("corrected"))),
+        Column("spoilt\n[% of changed]", lambda row: percent_with_sd(row.refinement("spoilt"))),
     ]
     return table(columns, rows, "Refinement")
 
@@ -232,10 +234,8 @@ def pair_text(one: Comparison) -> str:
 def difference_text(one: Comparison) -> str:
     """Return a difference of mIoU in points with its interval, or with its deviation where there is no interval."""
     if one.interval is None:
-        return points(one.miou)
-    return (
-        f"{signed_points(one.miou.mean)} {points_interval(one.interval)}{ONE_SEED if one.is_over_images_only else ''}"
-    )
+        return points_with_sd(one.miou)
+    return f"{points(one.miou.mean)} {points_interval(one.interval)}{ONE_SEED if one.is_over_images_only else ''}"
 
 
 def explain_missing_differences(compared: Sequence[Comparison]) -> Iterable[str]:
@@ -323,7 +323,7 @@ def _score(name: str) -> Callable[[Row], str]:
     """Return the cell of a score: mean ± deviation, of what is not in percent the mean alone."""
     if name in _NOT_IN_PERCENT:
         return lambda row: significant(row.score(name).mean)
-    return lambda row: percent(row.score(name))
+    return lambda row: percent_with_sd(row.score(name))
 
 
 def _batches(group: Group) -> list[int]:
@@ -389,7 +389,7 @@ def _curve_score(fraction: float) -> Callable[[Curve], str]:
         if row is None or mean is None:
             return MISSING
         interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{percentage(mean)}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
+        return f"{percent(mean)}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
 
     return cell
 

@@ -152,7 +152,7 @@ def _find_tiers(draws: RankingDraws) -> tuple[dict[str, int], dict[str, str]]:
     without = [name for name in cells if name not in taking_part]
     reasons = dict.fromkeys(without, f"it lacks some of the seeds of most rows ({', '.join(map(str, usual))})")
     if len(usual) == 1:
-        return {}, dict.fromkeys(cells, "one seed tells nothing of how seeds differ")
+        return {}, dict.fromkeys(cells, "with one seed, the variation between seeds is unknown")
     try:
         return draws.tiers(usual), reasons
     except StatisticsError as error:

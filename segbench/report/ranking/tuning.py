@@ -1,10 +1,10 @@
-"""How methods were tuned: the spread of all trials beside the one that won."""
+"""How methods were tuned: the mIoU of the best trial beside that of all trials."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segbench.report.numbers import MISSING, Column, percent, percentage, table
+from segbench.report.numbers import MISSING, Column, percent, percent_with_sd, table
 from segbench.stats.summary import summarize
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Tuning(NamedTuple):
 
 def find_tunings(rows: Iterable[Row]) -> list[Tuning]:
     """Return the tuning of each row; where seeds were tuned separately, one for each set of trials."""
-    return [one for row in rows for one in _of(row)]
+    return [one for row in rows for one in _tunings_of(row)]
 
 
 def tuning_table(found: Sequence[Tuning]) -> Table:
@@ -56,22 +56,22 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
     columns: list[Column[Tuning]] = [
         Column("method", lambda one: one.row.method),
         Column("trials", lambda one: str(len(one.trials))),
-        Column("best\n[%]", lambda one: percentage(one.best)),
-        Column("all\n[%]", lambda one: percent(one.miou)),
+        Column("best\n[%]", lambda one: percent(one.best)),
+        Column("all\n[%]", lambda one: percent_with_sd(one.miou)),
         Column("from - to\n[%]", _ends),
         Column("settings that won", _settings),
     ]
     return table(columns, found, "Tuning: mIoU on val")
 
 
-def _of(row: Row) -> list[Tuning]:
+def _tunings_of(row: Row) -> list[Tuning]:
     found = [record.settled for record in row.records if record.settled and record.settled.trials]
     distinct: dict[str, Settled] = {one.model_dump_json(include={"trials", "winner"}): one for one in found}
     return [Tuning(row, tuple(one.trials), one.winner) for one in distinct.values()]
 
 
 def _ends(one: Tuning) -> str:
-    return MISSING if one.ends is None else " - ".join(map(percentage, one.ends))
+    return MISSING if one.ends is None else " - ".join(map(percent, one.ends))
 
 
 def _settings(one: Tuning) -> str:

@@ -53,7 +53,7 @@ def test_the_first_screen_reads_as_it_should(folder):
     text = render([folder])
     assert text.startswith(SCREEN)
     where = " ".join(text.removeprefix(SCREEN).split())
-    assert where == (f"segbench report {folder}/camvid --full prints all tables, --explain what each number means.")
+    assert where == f"More: segbench report {folder}/camvid --full (all tables) or --explain (what each number means)"
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_one_seed_is_marked_and_explained(trained, adversarial, counted, results
     assert lines_of(text, "unet  ")[0].count("]*") == 1
     assert "]*" in lines_of(text, "unet+critic - unet")[0]
     assert "* One seed: the interval is over images only" in text
-    assert "No tier of unet+critic, unet: one seed tells nothing of how seeds differ." in text
+    assert "No tier of unet+critic, unet: with one seed, the variation between seeds is unknown." in text
 
 
 def test_a_twin_without_a_row_to_compare_with_is_named(adversarial, results, whole_text):

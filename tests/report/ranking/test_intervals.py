@@ -34,7 +34,7 @@ def test_one_seed_has_an_interval_over_images_only_and_no_tier(trained, counted,
     found = statistics(results(counted(trained("unet"), SHARES)))["unet"]
     assert found.is_over_images_only
     assert found.interval.low < found.estimate.estimate < found.interval.high
-    assert (found.tier, found.tier_missing) == (None, "one seed tells nothing of how seeds differ")
+    assert (found.tier, found.tier_missing) == (None, "with one seed, the variation between seeds is unknown")
 
 
 def test_rows_that_differ_significantly_are_in_tiers(trained, counted, results):
