@@ -1,4 +1,4 @@
-"""What a run shares, the jobs that it gives to workers, and the records that it makes of their answers."""
+"""A run, the jobs that it gives to workers, and the records that it makes of their answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.config.protocol import Budget
 from segbench.engine.job import CellJob
 from segbench.plan.key import names_of, plugin_files
-from segbench.store.record import Cost, Record, Settled, Trial
+from segbench.store.record import Cost, FromUpstream, Record, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .progress import Listener
     from .workers import Limits, Workers
 
-# The shortest budget that a cell takes over; records round to it, and no time at all would be no budget.
+# The shortest budget that a cell takes over: records round seconds to it, and a budget must be above 0.
 SHORTEST_SECONDS = 0.001
 
 
@@ -65,8 +65,8 @@ class Run:
         return str(self.environment["device"])
 
     @property
-    def circumstances(self) -> dict[str, Any]:
-        """What belongs to every record's environment though no key covers it."""
+    def run_settings(self) -> dict[str, Any]:
+        """The settings of the run that every record's environment names; no cell key depends on them."""
         return {"jobs": self.jobs, "checkpoint_seconds": self.checkpoint_seconds}
 
 
@@ -77,7 +77,7 @@ def key_of(cell: Cell) -> str:
 
 
 def method_of(cell: Cell) -> tuple[str, str]:
-    """Return what is tried before cells run: a method on a dataset."""
+    """Return the (dataset, method) of a cell; each is tried once before cells run."""
     return cell.dataset_name, cell.method.name
 
 
@@ -87,7 +87,7 @@ def upstream_of(cell: Cell) -> dict[str, str]:
 
 
 def cell_job(run: Run, cell: Cell) -> CellJob:
-    """Return the job of a cell as it is to be trained; paths are absolute, for a worker has its own working folder."""
+    """Return the job of a cell as it is to be trained; paths are absolute, as a worker has its own working folder."""
     path = run.folder.path.absolute()
     return CellJob(
         cell=cell,
@@ -98,7 +98,7 @@ def cell_job(run: Run, cell: Cell) -> CellJob:
     )
 
 
-def upstream_records(run: Run, cell: Cell, known: Mapping[str, Record] | None = None) -> dict[str, Record | None]:
+def read_upstream(run: Run, cell: Cell, known: Mapping[str, Record] | None = None) -> dict[str, Record | None]:
     """Return the records of the cells that a cell needs, by reason; those not in `known` are read."""
     known = known or {}
     return {reason: known.get(key) or run.folder.read(key) for reason, key in upstream_of(cell).items()}
@@ -106,30 +106,30 @@ def upstream_records(run: Run, cell: Cell, known: Mapping[str, Record] | None = 
 
 def resolve_upstream(
     cell: Cell, cells: Mapping[str, Cell], upstream: Mapping[str, Record | None]
-) -> tuple[Cell, Settled | None]:
-    """Return the cell as it is to be trained, and what it takes over from the cells that it needs.
+) -> tuple[Cell, FromUpstream | None]:
+    """Return the cell as it is to be trained, and what it takes over from its upstream cells.
 
-    That is the recipe of its best trial, which has the largest mIoU on val (of equal ones the first), and seconds of
-    training. `cells` are those of the plan by key, `upstream` the records of those that the cell needs by reason. The
-    cell is returned as it is written, with None, where it takes nothing over or not all of them are ok yet. Records of
-    upstream cells no longer change, so a cell that is resumed takes over the same; spec and key of its own record are
-    those of the recipe as it is written.
+    It takes over the recipe of the best trial of its tuning (the largest mIoU on val, of equal ones the first) and the
+    seconds of training of the method that its budget names. `cells` are those of the plan by key, `upstream` the
+    records of the cells that it needs, by reason. If it takes nothing over, or if not all of these are ok yet, the cell
+    is returned unchanged, with None. Records of upstream cells do not change any more, so a resumed cell takes over the
+    same. Its own record keeps the spec and key of the recipe as the benchmark file has it.
     """
     records = {reason: record for reason, record in upstream.items() if record is not None and record.status == "ok"}
     if len(records) < len(upstream):
         return cell, None
-    method, trials = cell.method, _trials(cell, records)
-    winner, seconds = _best(trials), _seconds(cell, records)
+    method, trials = cell.method, _read_trials(cell, records)
+    winner, seconds = _best_trial(trials), _budget_seconds(cell, records)
     if winner is None and seconds is None:
         return cell, None
     if winner is not None:
         method = method.with_recipe_of(cells[winner].method)
     if seconds is not None:
         method = _with_budget(method, Budget(seconds=seconds))
-    return cell.model_copy(update={"method": method}), Settled(seconds=seconds, trials=trials, winner=winner)
+    return cell.model_copy(update={"method": method}), FromUpstream(seconds=seconds, trials=trials, winner=winner)
 
 
-def _trials(cell: Cell, records: Mapping[str, Record]) -> list[Trial]:
+def _read_trials(cell: Cell, records: Mapping[str, Record]) -> list[Trial]:
     tuning = cell.method.tuning
     if tuning is None:
         return []
@@ -140,13 +140,13 @@ def _trials(cell: Cell, records: Mapping[str, Record]) -> list[Trial]:
     ]
 
 
-def _best(trials: Sequence[Trial]) -> str | None:
+def _best_trial(trials: Sequence[Trial]) -> str | None:
     """Return the key of the best trial; one without a mIoU is worse than any other."""
     scores = [-1.0 if trial.miou is None else trial.miou for trial in trials]
     return trials[scores.index(max(scores))].key if trials else None
 
 
-def _seconds(cell: Cell, records: Mapping[str, Record]) -> float | None:
+def _budget_seconds(cell: Cell, records: Mapping[str, Record]) -> float | None:
     if cell.method.protocol.budget.like is None:
         return None
     train = records["budget"].train
@@ -158,15 +158,15 @@ def _with_budget(method: Method, budget: Budget) -> Method:
 
 
 def finished_record(
-    cell: Cell, result: CellResult, circumstances: Mapping[str, Any], settled: Settled | None = None
+    cell: Cell, result: CellResult, run_settings: Mapping[str, Any], from_upstream: FromUpstream | None = None
 ) -> Record:
     """Return the record of a cell that ended by itself, finished or stopped early.
 
-    `circumstances` join the environment that the worker found; `settled` is what the cell, which is given as it is
-    written, took over.
+    `cell` is given as the benchmark file has it, `from_upstream` is what it took over; `run_settings` join the
+    environment that the worker found.
     """
-    environment = {**result.environment, **circumstances}
-    return Record(**{**_identity(cell), **dict(result), "settled": settled, "environment": environment})
+    environment = {**result.environment, **run_settings}
+    return Record(**{**_identity(cell), **dict(result), "settled": from_upstream, "environment": environment})
 
 
 def unfinished_record(cell: Cell, status: Status, failure: Failure, environment: Mapping[str, Any]) -> Record:
@@ -174,8 +174,8 @@ def unfinished_record(cell: Cell, status: Status, failure: Failure, environment:
     return Record(**_identity(cell), status=status, environment=dict(environment), error=failure)
 
 
-def timed_record(record: Record, result: TimingResult) -> Record:
-    """Return a record with how fast its method is and how that was measured, and its peak memory, filled in."""
+def add_timing(record: Record, result: TimingResult) -> Record:
+    """Return a record with what timing measured: the rows, how they were taken, and the peak memory."""
     cost = record.cost or Cost(
         parameters=None, flops=None, flops_size=None, train_peak_bytes=None, inference_peak_bytes=None
     )

@@ -11,7 +11,7 @@ from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, PluginError
 
 from .forkserver import modules_to_preload
-from .jobs import ENGINE, Run, cell_job, key_of, method_of, resolve_upstream, upstream_records
+from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream
 from .pool import Interrupt, Pool
 from .processes import fair_share
 from .schedule import run_cells
@@ -167,7 +167,7 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
 def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
     run.listener.started("preflight", cell)
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
-    trained, _ = resolve_upstream(cell, run.cells, upstream_records(run, cell))
+    trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
     # Not in the cell's own folder: another run may be at work there.
     pool.start(key_of(cell), run.functions.preflight, cell_job(run, trained), folder / key_of(cell), limits)
 

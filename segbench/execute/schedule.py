@@ -14,10 +14,10 @@ from .jobs import (
     finished_record,
     key_of,
     method_of,
+    read_upstream,
     resolve_upstream,
     unfinished_record,
     upstream_of,
-    upstream_records,
 )
 from .pool import Pool
 from .workers import Finished, Outcome
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from segbench.plan.cell import Cell
     from segbench.store.folder import ResultsFolder
     from segbench.store.leases import Lease
-    from segbench.store.record import Record, Settled, Status
+    from segbench.store.record import FromUpstream, Record, Status
 
     from .jobs import Run
     from .workers import Event
@@ -71,7 +71,7 @@ class Schedule:
         self._run, self._refused = run, refused
         self._cells = {key_of(cell): cell for cell in cells}
         self._waiting = list(self._cells)
-        self._settled: dict[str, Settled | None] = {}
+        self._from_upstream: dict[str, FromUpstream | None] = {}
         self._said: set[str] = set()
         self.shared = SharedCells(run.folder, self._waiting)
 
@@ -106,8 +106,8 @@ class Schedule:
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
         if isinstance(outcome, Finished):
-            result, settled = outcome.result, self._settled[key]
-            self._record(key, finished_record(self._cells[key], result, self._run.circumstances, settled))
+            result, from_upstream = outcome.result, self._from_upstream[key]
+            self._record(key, finished_record(self._cells[key], result, self._run.run_settings, from_upstream))
         elif self._run.interrupt.requested:
             self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
         else:
@@ -137,20 +137,20 @@ class Schedule:
 
     def _start(self, key: str, pool: Pool) -> None:
         cell, run = self._cells[key], self._run
-        upstream = upstream_records(run, cell, self.records)
+        upstream = read_upstream(run, cell, self.records)
         if (missing := _missing_upstream(cell, upstream)) is not None:
             self._record_unfinished(key, "skipped", Failure(cause=missing))
         elif (failure := self._refused.get(method_of(cell))) is not None:
             self._record_unfinished(key, "failed", failure)
         else:
-            cell, self._settled[key] = resolve_upstream(cell, run.cells, upstream)
+            cell, self._from_upstream[key] = resolve_upstream(cell, run.cells, upstream)
             run.listener.started("cell", cell)
             pool.start(key, run.functions.cell, cell_job(run, cell), run.folder.cell_folder(key), run.limits)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
         protocol = self._cells[key].method.protocol
         chosen = {"threads": protocol.threads, "tf32": protocol.tf32}
-        environment = {**self._run.environment, **chosen, **self._run.circumstances}
+        environment = {**self._run.environment, **chosen, **self._run.run_settings}
         self._record(key, unfinished_record(self._cells[key], status, failure, environment))
 
     def _record(self, key: str, record: Record) -> None:

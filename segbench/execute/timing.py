@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.engine.job import TimingJob, TimingResult
 
-from .jobs import cell_job, resolve_upstream, timed_record, upstream_records
+from .jobs import add_timing, cell_job, read_upstream, resolve_upstream
 from .timing_session import device_lock, time_interleaved
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def sessions(groups: Iterable[Group]) -> list[dict[str, Group]]:
 
 
 def _timing_job(run: Run, cell: Cell) -> TimingJob:
-    trained, _ = resolve_upstream(cell, run.cells, upstream_records(run, cell))
+    trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
     return TimingJob(**dict(cell_job(run, trained)))
 
 
@@ -160,4 +160,4 @@ def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
 
 def _complete(run: Run, group: Group, result: TimingResult) -> None:
     for _, record in group:
-        run.folder.write(timed_record(record, result))
+        run.folder.write(add_timing(record, result))

@@ -312,8 +312,8 @@ def _read_store(store: Path) -> dict[str, FileHash]:
 
 def _write_store(store: Path, hashes: dict[str, FileHash]) -> None:
     """Replace the store in one move, so that a second process sees the old one or the new one."""
-    settled = time.time_ns() - SETTLING_NANOSECONDS
-    text = json.dumps({path: entry for path, entry in hashes.items() if entry.modified < settled})
+    trusted_before = time.time_ns() - SETTLING_NANOSECONDS
+    text = json.dumps({path: entry for path, entry in hashes.items() if entry.modified < trusted_before})
     with contextlib.suppress(OSError):
         store.parent.mkdir(parents=True, exist_ok=True)
         _replace(store, text)

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and the error for a folder that takes none."""
+"""Files written whole or not at all, and the error for a folder that cannot be written to."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
-
-
 NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
 
 
@@ -65,7 +61,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def storage_error(folder: Path, error: OSError) -> RecordError:
-    """Return the RecordError that says which folder takes no files, why, and what to do."""
+    """Return the RecordError that says which folder cannot be written to, why, and what to do."""
     if error.errno in FULL:
         cause, advice = "the disk or quota is full", "free some space"
     elif error.errno in FORBIDDEN:
@@ -73,7 +69,7 @@ def storage_error(folder: Path, error: OSError) -> RecordError:
     elif error.errno in NOT_A_FOLDER:
         cause, advice = "a part of that path is a file, not a folder", "move that file away"
     else:
-        cause, advice = (error.strerror or str(error)), "correct that"
+        cause, advice = "the system refuses it", "remove that cause"
     return RecordError(
         f"cannot write to the results folder {folder}: {cause} ({error.strerror or error}); "
         f"{advice}, or choose another folder with --results"

@@ -265,8 +265,8 @@ class Trial(Part):
     miou: float | None
 
 
-class Settled(Part):
-    """What a cell took over from cells before it: its budget in seconds, and the trials of tuning with the best one."""
+class FromUpstream(Part):
+    """What a cell took over from its upstream cells: the seconds of its budget, its tuning trials, the best one's key."""
 
     seconds: float | None = None
     trials: list[Trial] = []
@@ -327,7 +327,7 @@ class Record(Measurements):
     method: str
     seed: int
     status: Status
-    settled: Settled | None = None
+    settled: FromUpstream | None = None
     inference: list[Inference] = []
     timing: Timing | None = None
     spec: dict[str, Any]

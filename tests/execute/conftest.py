@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -13,6 +15,7 @@ import pytest
 from segbench.execute.workers import Limits, Workers
 
 FUNCTIONS = Path(__file__).parent / "functions"
+PROGRAM = FUNCTIONS / "run_functions.py"
 PATIENCE = 30.0  # seconds that anything may take before a test gives up
 
 
@@ -105,3 +108,25 @@ def outcome_of(workers, tmp_path):
 
     outcome_of.events = []
     return outcome_of
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Start a run in a process of its own; those still there at the end are killed."""
+    started = []
+
+    def program(methods, seeds=1):
+        process = subprocess.Popen(
+            [sys.executable, PROGRAM, tmp_path, methods, str(seeds)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield program
+    for process in started:
+        process.kill()
+        process.communicate()

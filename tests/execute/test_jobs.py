@@ -13,7 +13,7 @@ from segbench.execute.jobs import resolve_upstream
 from segbench.plan.cell import Cell
 from segbench.plan.key import cell_key
 from segbench.store.folder import ResultsFolder
-from segbench.store.record import Record, Scores, Settled, Train, Trial
+from segbench.store.record import FromUpstream, Record, Scores, Train, Trial
 
 UPSTREAM = FUNCTIONS.__class__(FUNCTIONS.probe, FUNCTIONS.preflight, "upstream_functions:train", FUNCTIONS.timing)
 RATE = "protocol.optimizer.lr"
@@ -103,7 +103,7 @@ def test_a_budget_like_another_becomes_its_measured_seconds():
     long = cell(method("long", budget=Budget(like="slow")), budget=slow)
     made, found = resolve(long, [slow, long], [record(slow, seconds=12.345)])
     assert made.method.protocol.budget == Budget(seconds=12.345)
-    assert found == Settled(seconds=12.345)
+    assert found == FromUpstream(seconds=12.345)
     unchanged = {"method": {"protocol": {"budget"}}}
     assert made.model_dump(exclude=unchanged) == long.model_dump(exclude=unchanged)
 
@@ -188,7 +188,7 @@ def test_workers_get_what_was_resolved_and_records_keep_what_was_written(tmp_pat
     assert {one.status for one in found.values()} == {"ok"}
     assert found["net", 0].settled == found["net~frozen", 0].settled == found["net", 1].settled
     assert found["net", 0].settled.winner == cells[1].key
-    assert found["long", 1].settled == Settled(seconds=3.0)
+    assert found["long", 1].settled == FromUpstream(seconds=3.0)
     assert found["net#1", 9].settled is None
     for written in cells:
         spec = found[written.method.name, written.seed].spec

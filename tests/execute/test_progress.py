@@ -103,9 +103,9 @@ def test_a_budget_that_is_known_only_when_the_cell_starts_counts_from_then_on(cl
     tracker, cell = Tracker(print, clock), make_cell("unet")
     tracker.planned([cell], 0)
     protocol = cell.method.protocol.model_copy(update={"budget": Budget(seconds=20)})
-    settled = cell.model_copy(update={"method": cell.method.model_copy(update={"protocol": protocol})})
-    tracker.started("cell", settled)
-    tracker.reported("cell", settled, Event("step", {"step": 7, "steps": None, "seconds": 5.0, "loss": 0.5}))
+    resolved = cell.model_copy(update={"method": cell.method.model_copy(update={"protocol": protocol})})
+    tracker.started("cell", resolved)
+    tracker.reported("cell", resolved, Event("step", {"step": 7, "steps": None, "seconds": 5.0, "loss": 0.5}))
     assert tracker.cells[cell.key].part == 0.25
 
 

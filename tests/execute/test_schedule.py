@@ -1,12 +1,13 @@
-"""Sharing a results folder with other runs."""
+"""The order of cells, and sharing a results folder with other runs."""
 
 from __future__ import annotations
 
 import pytest
-from run_functions import make_cell
+from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
 from segbench.execute import schedule
 from segbench.execute.jobs import unfinished_record
+from segbench.execute.progress import NoProgress
 from segbench.execute.schedule import SharedCells
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
@@ -71,3 +72,57 @@ def test_a_lease_that_another_run_took_over_is_lost_and_not_released(folder, mon
     assert mine.renew() == [KEY]
     mine.release(KEY)
     assert path.exists()
+
+
+def test_a_cell_gets_the_folder_of_its_upstream_cell(tmp_path, workers):
+    first = make_cell("plain")
+    cells = [first, make_cell("child", upstream=first)]
+    assert statuses(run_all(cells, tmp_path, workers=workers, jobs=2)) == {"plain": "ok", "child": "ok"}
+
+
+def test_what_needs_a_failed_cell_is_skipped_and_tried_again_later(tmp_path, workers):
+    first = make_cell("fails-once")
+    second = make_cell("child", upstream=first)
+    cells = [first, second, make_cell("grandchild", upstream=second)]
+    summary = run_all(cells, tmp_path, workers=workers)
+    assert statuses(summary) == {"fails-once": "failed", "child": "skipped", "grandchild": "skipped"}
+    expected = "start_from needs 'fails-once' with seed 0, which is failed: RuntimeError: the first time"
+    assert summary.records[1].error.cause == expected
+    assert set(statuses(run_all(cells, tmp_path, workers=workers)).values()) == {"ok"}
+
+
+def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(tmp_path, workers, program):
+    other = program("slow")
+    while not ran(tmp_path):
+        assert other.poll() is None
+    summary = run_all(make_cells(["slow", "plain"]), tmp_path, workers=workers)
+    assert statuses(summary) == {"slow": "ok", "plain": "ok"}
+    assert len(ran(tmp_path)) == 2
+
+
+def test_two_runs_at_once_share_the_cells(tmp_path, program):
+    runs = [program("slow,plain", seeds=3) for _ in range(2)]
+    outputs = [process.communicate(timeout=60) for process in runs]
+    assert [output for output, _ in outputs] == ["done 6\n"] * 2
+    assert sorted(ran(tmp_path)) == sorted(cell.key for cell in make_cells(["slow", "plain"], seeds=3))
+    assert sorted(timed(tmp_path)) == ["plain", "slow"]
+
+
+def test_a_failure_of_another_run_meanwhile_counts_and_one_from_before_does_not(tmp_path, workers):
+    cells = make_cells(["fails-once"])
+    run_all(cells, tmp_path, workers=workers)
+    folder, key = ResultsFolder(tmp_path, "bench"), cells[0].key
+    failed, mine = folder.read(key), acquire(folder, key)
+
+    class OtherRun(NoProgress):
+        notices = ()
+
+        def notice(self, message):
+            self.notices += (message,)
+            folder.write(failed)
+            mine.release()
+
+    other = OtherRun()
+    assert statuses(run_all(cells, tmp_path, workers=workers, listener=other)) == {"fails-once": "failed"}
+    assert other.notices == ("another run works on some of these cells; their records will count here",)
+    assert len(ran(tmp_path)) == 1

@@ -9,6 +9,7 @@ from segbench.store.record import (
     Cost,
     Energy,
     Evaluated,
+    FromUpstream,
     Generation,
     Health,
     HealthPoint,
@@ -19,7 +20,6 @@ from segbench.store.record import (
     Record,
     Refinement,
     Scores,
-    Settled,
     SweepPoint,
     Timing,
     Train,
@@ -161,7 +161,7 @@ def full_record(**changes):
         "per_class": PerClass(iou=[0.5, None]),
         "definitions": {"miou": "miou/union@1"},
         "evaluated": Evaluated(split="test", images=3, classes=["disc", "ground"]),
-        "settled": Settled(trials=[Trial(key="fedcba9876543210", settings={}, miou=0.5)]),
+        "settled": FromUpstream(trials=[Trial(key="fedcba9876543210", settings={}, miou=0.5)]),
         "train": Train(steps=10, seconds=1.5, images_per_second=20.0, shares={"data": 1.0}),
         "inference": [
             Inference(

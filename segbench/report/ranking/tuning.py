@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from segbench.report.numbers import Table
     from segbench.stats.summary import Summary
-    from segbench.store.record import Settled, Trial
+    from segbench.store.record import FromUpstream, Trial
 
     from .rows import Row
 
@@ -66,7 +66,7 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
 
 def _tunings_of(row: Row) -> list[Tuning]:
     found = [record.settled for record in row.records if record.settled and record.settled.trials]
-    distinct: dict[str, Settled] = {one.model_dump_json(include={"trials", "winner"}): one for one in found}
+    distinct: dict[str, FromUpstream] = {one.model_dump_json(include={"trials", "winner"}): one for one in found}
     return [Tuning(row, tuple(one.trials), one.winner) for one in distinct.values()]
 
 

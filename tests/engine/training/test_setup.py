@@ -133,9 +133,9 @@ def test_the_usual_penalty_changes_nothing_else_of_a_recipe():
         default_penalty = ("gan/r1", 5.0)
 
     recipe = Adversarial(use="test/loss", d_steps=5, weight=0.3)
-    settled = add_default_penalty(recipe, Loss())
-    assert settled.penalty == Penalty(use="gan/r1", weight=5.0)
-    assert settled.model_copy(update={"penalty": None}) == recipe
+    resolved = add_default_penalty(recipe, Loss())
+    assert resolved.penalty == Penalty(use="gan/r1", weight=5.0)
+    assert resolved.model_copy(update={"penalty": None}) == recipe
     assert add_default_penalty(recipe, object()) is recipe
 
 

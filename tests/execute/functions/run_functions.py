@@ -46,6 +46,23 @@ def run_all(cells, results, **settings):
     return run(cells, ResultsFolder(Path(results), "bench"), **settings)
 
 
+def ran(results):
+    """Return the keys of the cells that were run, one for each time."""
+    file = results / "bench" / "ran"
+    return [line.split()[0] for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def timed(results):
+    """Return the names of the methods that were timed, one for each time."""
+    file = results / "bench" / "timed"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def statuses(summary):
+    """Return the status of each cell by its method."""
+    return {record.method: record.status for record in summary.records}
+
+
 if __name__ == "__main__":
     summary = run_all(
         make_cells(sys.argv[2].split(","), seeds=int(sys.argv[3])),

@@ -11,7 +11,7 @@ import pytest
 
 from segbench.config.recipe import Adversarial, Refines
 from segbench.report import render
-from segbench.store.record import DeviceState, Energy, Refinement, Settled, SweepPoint, Timing, Trial
+from segbench.store.record import DeviceState, Energy, FromUpstream, Refinement, SweepPoint, Timing, Trial
 
 FROZEN = {"placebo_of": "unet+critic", "adversarial": Adversarial(use="gan/hinge", placebo="frozen")}
 
@@ -98,7 +98,7 @@ def measured(trained, adversarial, counted, timing, results):
     trials = [Trial(key="a" * 16, settings={"lr": 0.1}, miou=0.5), Trial(key="b" * 16, settings={"lr": 1.0}, miou=0.25)]
     scores = {"per_image_miou": 0.5, "boundary_iou": 0.25, "boundary_f1": 0.75, "ece": 0.05, "nll": 0.4, "brier": 0.2}
     update = {
-        "settled": Settled(seconds=41.5, trials=trials, winner="a" * 16),
+        "settled": FromUpstream(seconds=41.5, trials=trials, winner="a" * 16),
         "inference": [
             timing(8, 16.0).model_copy(update={"blocks": [500.0, 505.0, 495.0]}),
             timing(8, 20.0).model_copy(update={"stage": "argmax"}),

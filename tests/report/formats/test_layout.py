@@ -6,7 +6,7 @@ from segbench.report import TEXT_FORMATS, load
 from segbench.report.build import build_report
 from segbench.report.formats.layout import add_class_tables, lay_out_all, list_failures
 from segbench.report.records import Sources
-from segbench.store.record import Evaluated, PerClass, Settled
+from segbench.store.record import Evaluated, FromUpstream, PerClass
 
 from .conftest import lines_of
 
@@ -79,7 +79,7 @@ def test_what_could_have_made_times_wrong_is_said(measured, whole_text):
 def test_a_row_trained_as_long_as_another_says_how_long(trained, adversarial, results, whole_text):
     def longer(seed, seconds):
         recipe = {"protocol": {"budget": {"epochs": None, "like": "unet+critic"}}, "overrides": ("budget",)}
-        return trained("unet@time", seed, fields={"settled": Settled(seconds=seconds)}, **recipe)
+        return trained("unet@time", seed, fields={"settled": FromUpstream(seconds=seconds)}, **recipe)
 
     text = whole_text(results(trained("unet"), adversarial(), longer(0, 41.2), longer(1, 45.0)))
     assert "trained 41.2 to 45.0 s, as long as unet+critic" in text

@@ -40,7 +40,7 @@ def row(blocks, stage="forward", batch=1, n=200, p99=None, size=(32, 48)):
 
 
 def timing(**changes):
-    settled = {
+    usual = {
         "session": "one",
         "rivals": ["unet", "fcn"],
         "threads": 2,
@@ -48,7 +48,7 @@ def timing(**changes):
         "before": QUIET,
         "after": QUIET,
     }
-    return Timing(**{**settled, **changes})
+    return Timing(**{**usual, **changes})
 
 
 def timed(method, *rows, **changes):

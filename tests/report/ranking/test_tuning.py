@@ -4,20 +4,20 @@ import pytest
 
 from segbench.report import load
 from segbench.report.ranking.tuning import find_tunings
-from segbench.store.record import Settled, Trial
+from segbench.store.record import FromUpstream, Trial
 
 TRIALS = [
     Trial(key="a" * 16, settings={"adversarial.weight": 0.1}, miou=0.5),
     Trial(key="b" * 16, settings={"adversarial.weight": 0.01}, miou=0.6),
     Trial(key="c" * 16, settings={"adversarial.weight": 0.001}, miou=None),
 ]
-SETTLED = Settled(trials=TRIALS, winner="b" * 16)
+TUNED = FromUpstream(trials=TRIALS, winner="b" * 16)
 
 
 @pytest.fixture
 def folder(trained, results):
     return results(
-        *(trained("unet", seed, fields={"settled": SETTLED}) for seed in range(2)),
+        *(trained("unet", seed, fields={"settled": TUNED}) for seed in range(2)),
         trained("fpn"),
         trained("unet~1", recipe={"trial_of": "unet"}),
     )
@@ -34,8 +34,8 @@ def test_the_spread_of_all_trials_stands_beside_the_winner(folder):
 
 
 def test_seeds_that_were_tuned_apart_have_a_line_each(trained, results):
-    other = Settled(trials=TRIALS[:1], winner="a" * 16)
-    folder = results(trained("unet", 0, fields={"settled": SETTLED}), trained("unet", 1, fields={"settled": other}))
+    other = FromUpstream(trials=TRIALS[:1], winner="a" * 16)
+    folder = results(trained("unet", 0, fields={"settled": TUNED}), trained("unet", 1, fields={"settled": other}))
     (group,) = load([folder]).groups
     assert [len(one.trials) for one in find_tunings(group.rows)] == [3, 1]
 
@@ -53,6 +53,6 @@ def test_the_text_shows_what_won(folder, whole_text):
 
 
 def test_trials_without_any_score_have_dashes(trained, results, whole_text):
-    nothing = Settled(trials=TRIALS[2:], winner="c" * 16)
+    nothing = FromUpstream(trials=TRIALS[2:], winner="c" * 16)
     text = " ".join(whole_text(results(trained("unet", fields={"settled": nothing}))).split())
     assert "unet 1 - - - adversarial.weight=0.001" in text

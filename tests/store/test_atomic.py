@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from segbench.errors import RecordError
+from segbench.store.atomic import replacing, storage_error, write_atomically
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "made" / "file.json"
+
+
+def test_a_file_is_written_with_its_folder_and_nothing_else_is_left(path):
+    write_atomically(path, b"old")
+    write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_old_file_stays_until_the_block_ends_and_after_an_error_in_it(path):
+    write_atomically(path, b"old")
+
+    def write_half():
+        with replacing(path) as file:
+            file.write(b"new")
+            assert path.read_bytes() == b"old"
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_readable_for_others_as_the_umask_says(path, tmp_path):
+    write_atomically(path, b"")
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "the disk or quota is full (No space left on device); free some space"),
+        (errno.EROFS, "it is read-only here (Read-only file system); make it writable for this user"),
+        (errno.ENOTDIR, "a part of that path is a file, not a folder (Not a directory); move that file away"),
+        (errno.EIO, "the system refuses it (Input/output error); remove that cause"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_an_error_with_cause_and_cure(tmp_path, number, message):
+    error = storage_error(tmp_path, OSError(number, os.strerror(number)))
+    assert str(error) == (
+        f"cannot write to the results folder {tmp_path}: {message}, or choose another folder with --results"
+    )
+
+
+def test_a_folder_below_a_file_is_an_error(tmp_path):
+    (tmp_path / "made").touch()
+    with pytest.raises(RecordError, match="is a file, not a folder"):
+        write_atomically(tmp_path / "made" / "file.json", b"")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from segbench.store.atomic import write_atomically
+
+print("ready", flush=True)
+while True:
+    write_atomically(Path(sys.argv[1]), b"0123456789" * 10_000)
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(path):
+    write_atomically(path, b"0123456789" * 10_000)
+    for _ in range(3):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout.readline() == "ready\n"
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        assert path.read_bytes() == b"0123456789" * 10_000
