@@ -266,7 +266,7 @@ class Trial(Part):
 
 
 class FromUpstream(Part):
-    """What a cell took over from its upstream cells: its budget in seconds, its tuning trials, and the best one's key."""
+    """What a cell took over from its upstream cells: its budget in seconds, its tuning trials, the best one's key."""
 
     seconds: float | None = None
     trials: list[Trial] = []
