@@ -1,4 +1,4 @@
-"""A benchmark file, found by name or path, read, changed by the command line, checked and resolved."""
+"""Load a benchmark file: find it by name or path, apply the command line's changes, check and resolve it."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def load_benchmark(
     root = apply_settings(read_file(path), sets)
     if seeds is not None:
         root = _with_seeds(root, seeds)
-    entries = _entries(root)
+    entries = _read_entries(root)
     _check_protocol(entries["protocol"])
-    listed_seeds = _seeds(entries["seeds"])
+    listed_seeds = _read_seeds(entries["seeds"])
     own, notices = rename_former_keys(entries["methods"])
     listed = read_methods(own)
     claims = read_claims(entries.get("compare"), listed)
@@ -64,9 +64,9 @@ def load_benchmark(
     chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
     methods = resolve_methods(written, entries["protocol"], registry, chosen)
     return Benchmark(
-        name=_name(entries["name"]),
+        name=_read_name(entries["name"]),
         source=str(path),
-        datasets=_datasets(entries["datasets"], registry),
+        datasets=_read_datasets(entries["datasets"], registry),
         seeds=listed_seeds,
         methods=add_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
         compare=select_claims(claims, methods),
@@ -75,7 +75,7 @@ def load_benchmark(
     )
 
 
-def _entries(root: Node) -> dict[str, Node]:
+def _read_entries(root: Node) -> dict[str, Node]:
     entries = check_keys(root, "must be a mapping", BENCHMARK_KEYS)
     for key in NEEDED_KEYS:
         if key not in entries or entries[key].value is None:
@@ -94,13 +94,13 @@ def _check_protocol(node: Node) -> None:
         )
 
 
-def _name(node: Node) -> str:
+def _read_name(node: Node) -> str:
     name = node.text("must be a name")
     check_name(name, node.place)
     return name
 
 
-def _datasets(node: Node, registry: Registry) -> dict[str, DatasetUse]:
+def _read_datasets(node: Node, registry: Registry) -> dict[str, DatasetUse]:
     return {name: resolve_dataset(entry, registry) for name, entry in read_named_entries(node, "dataset").items()}
 
 
@@ -110,7 +110,7 @@ def _with_seeds(root: Node, seeds: Sequence[int]) -> Node:
     return Node({**root.mapping("must be a mapping"), "seeds": Node(list(items), place)}, root.place)
 
 
-def _seeds(node: Node) -> tuple[int, ...]:
+def _read_seeds(node: Node) -> tuple[int, ...]:
     seeds: list[int] = []
     for item in node.sequence("must be a list of whole numbers, such as [0, 1, 2]"):
         seed = item.value
@@ -150,13 +150,14 @@ class MethodArgument(NamedTuple):
 def read_method_argument(text: str, registry: Registry, protocol: TrainingProtocol) -> MethodArgument:
     """Read `smp/unet`, `{use: smp/unet, encoder: resnet18}`, or FILE:METHOD such as `quickstart:unet`.
 
-    `protocol` is what will hold in place of a benchmark's own. Raises SpecError for what is not there or wrong, and for
-    a refiner: its base would have to be trained.
+    `protocol` is what will hold in place of a benchmark's own. Raises SpecError for what does not exist or is wrong,
+    and for a refiner: its base would have to be trained.
     """
     benchmark, colon, method = text.rpartition(":")
-    is_yaml = text.lstrip().startswith("{")
-    given = _of_benchmark(text, benchmark, method, registry, protocol) if colon and not is_yaml else None
-    given = given or _generator(text, registry)
+    if colon and not text.lstrip().startswith("{"):
+        given = _read_benchmark_method(text, benchmark, method, registry, protocol)
+    else:
+        given = _read_generator(text, registry)
     if given.maps == REFINING:
         raise SpecError(
             f"METHOD {text}: {given.generator.use} refines the predictions of another method, so it is timed with a "
@@ -166,7 +167,7 @@ def read_method_argument(text: str, registry: Registry, protocol: TrainingProtoc
 
 
 def label_arguments(given: Sequence[MethodArgument]) -> dict[str, MethodArgument]:
-    """Return what was given by its label; of two that are equal the second is `LABEL #2`."""
+    """Return the arguments by their labels; of two with the same label the second is `LABEL #2`."""
     found: dict[str, MethodArgument] = {}
     for one in given:
         equal = sum(other.label == one.label for other in found.values())
@@ -174,21 +175,21 @@ def label_arguments(given: Sequence[MethodArgument]) -> dict[str, MethodArgument
     return found
 
 
-def _generator(text: str, registry: Registry) -> MethodArgument:
+def _read_generator(text: str, registry: Registry) -> MethodArgument:
     node = read_text(text, Place(f"METHOD {text}", Path.cwd()))
     try:
         use, maps = resolve_generator(node, registry)
     except SpecError as error:
-        raise SpecError(f"{error}{_hint(text)}") from error
-    return MethodArgument(_label(node, use), use, maps)
+        raise SpecError(f"{error}{_hint_at_methods(text)}") from error
+    return MethodArgument(_make_label(node, use), use, maps)
 
 
-def _hint(text: str) -> str:
+def _hint_at_methods(text: str) -> str:
     """Return a hint for a text that is the name of a benchmark without a method."""
     return f" The methods of the benchmark {text!r} are {text}:METHOD." if text in packaged_benchmarks() else ""
 
 
-def _label(node: Node, use: ComponentUse) -> str:
+def _make_label(node: Node, use: ComponentUse) -> str:
     """Return the generator's full name and the options that were given.
 
     The label is the same however the flow mapping was spaced, so that runs can be laid side by side.
@@ -199,7 +200,9 @@ def _label(node: Node, use: ComponentUse) -> str:
     return " ".join([use.use, *options])
 
 
-def _of_benchmark(text: str, name: str, method: str, registry: Registry, protocol: TrainingProtocol) -> MethodArgument:
+def _read_benchmark_method(
+    text: str, name: str, method: str, registry: Registry, protocol: TrainingProtocol
+) -> MethodArgument:
     if not name or not method:
         raise SpecError(f"METHOD {text}: write BENCHMARK:METHOD, such as quickstart:unet")
     try:
@@ -211,7 +214,7 @@ def _of_benchmark(text: str, name: str, method: str, registry: Registry, protoco
 
 
 def _is_own(key: str, protocol: TrainingProtocol, chosen: TrainingProtocol) -> bool:
-    """Tell whether a benchmark's protocol asks for something at a key that is not what holds here."""
+    """Whether a benchmark sets this key, to something else than what was chosen on the command line."""
     asked = getattr(protocol, key)
     return asked not in (type(protocol).model_fields[key].default, getattr(chosen, key))
 
@@ -221,7 +224,7 @@ SUFFIXES = (".yaml", ".yml")
 
 def packaged_benchmarks() -> list[str]:
     """Return the names of the benchmarks that come with segbench."""
-    return sorted(_packaged())
+    return sorted(_find_packaged())
 
 
 def find_benchmark(name_or_path: str) -> Path:
@@ -232,36 +235,36 @@ def find_benchmark(name_or_path: str) -> Path:
     """
     path = Path(name_or_path).expanduser()
     if path.suffix in SUFFIXES or any(mark in name_or_path for mark in (os.sep, "/")):
-        return _existing(path)
-    packaged = _packaged()
+        return _check_is_file(path)
+    packaged = _find_packaged()
     if name_or_path in packaged:
         return packaged[name_or_path]
     if path.is_file():
         return path
-    raise SpecError(_unknown(name_or_path, sorted(packaged)))
+    raise SpecError(_explain_unknown(name_or_path, sorted(packaged)))
 
 
-def _packaged() -> dict[str, Path]:
+def _find_packaged() -> dict[str, Path]:
     found = [Path(str(entry)) for entry in files("segbench.benchmarks").iterdir()]
     return {path.stem: path for path in found if path.suffix in SUFFIXES}
 
 
-def _existing(path: Path) -> Path:
+def _check_is_file(path: Path) -> Path:
     if path.is_dir():
-        raise SpecError(f"{path} is a folder, not a benchmark file{_files_in(path)}")
+        raise SpecError(f"{path} is a folder, not a benchmark file{_list_files(path)}")
     if not path.exists():
-        raise SpecError(f"there is no benchmark file {path}{_files_in(path.parent)}")
+        raise SpecError(f"there is no benchmark file {path}{_list_files(path.parent)}")
     return path
 
 
-def _files_in(folder: Path) -> str:
+def _list_files(folder: Path) -> str:
     if not folder.is_dir():
         return f"; there is no folder {folder}"
     names = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
     return f"; in {folder} there are {', '.join(names)}" if names else f"; in {folder} there is no .yaml file"
 
 
-def _unknown(name: str, packaged: list[str]) -> str:
+def _explain_unknown(name: str, packaged: list[str]) -> str:
     here = [name + suffix for suffix in SUFFIXES if Path(name + suffix).is_file()]
     hint = f" If you mean the file {here[0]}, write it with its ending." if here else nearest(name, packaged)
     return (

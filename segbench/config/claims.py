@@ -46,15 +46,15 @@ def add_placebos(methods: Mapping[str, MethodEntry], claims: Sequence[ClaimEntry
     A placebo has the recipe of the claimed method with one link broken, and as its twin the method that the claim is
     against. `against` of a claimed method and of its placebos names all other methods that claims compare them with.
     """
-    joined: dict[str, MethodEntry] = {}
+    found: dict[str, MethodEntry] = {}
     for name, method in methods.items():
         others = [claim.against for claim, _ in claims if claim.claim == name]
-        joined[name] = _compare_with(others, method)
+        found[name] = _compare_with(others, method)
         for claim, place in claims:
             for placebo in claim.placebo if claim.claim == name else ():
                 broken = _compare_with(others, _make_placebo(method, claim, placebo, place))
-                joined.setdefault(claim.name_of(placebo), broken)
-    return joined
+                found.setdefault(claim.name_of(placebo), broken)
+    return found
 
 
 def select_claims(claims: Iterable[ClaimEntry], methods: Mapping[str, Method]) -> tuple[Claim, ...]:
@@ -120,10 +120,10 @@ def _check_equal_tuning(claim: Claim, methods: Mapping[str, MethodEntry], node: 
 def _check_common_labels(claim: Method, against: Method, place: Place) -> None:
     if not set(claim.labels) & set(against.labels):
         raise place.error(
-            f"{claim.name!r} is trained with {_fractions(claim)} of the labels and {against.name!r} with "
-            f"{_fractions(against)}, so they cannot be compared; give both the same labels: {{fraction: ...}}"
+            f"{claim.name!r} is trained with {_list_fractions(claim)} of the labels and {against.name!r} with "
+            f"{_list_fractions(against)}, so they cannot be compared; give both the same labels: {{fraction: ...}}"
         )
 
 
-def _fractions(method: Method) -> str:
+def _list_fractions(method: Method) -> str:
     return ", ".join(f"{fraction:g}" for fraction in method.labels)

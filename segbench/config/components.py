@@ -1,4 +1,4 @@
-"""Components of a benchmark file, resolved: names found and options coerced by the registry, their own keys read."""
+"""Resolve the components of a benchmark file: look names up in the registry, coerce options, read their other keys."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def resolve_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
     items = node.sequence("must be a list of losses, such as [losses/cross_entropy]")
     if not items:
         raise node.error("must name at least one loss")
-    return tuple(_weighted_loss(item, registry) for item in items)
+    return tuple(_resolve_weighted_loss(item, registry) for item in items)
 
 
 def resolve_loss(role: str, key: str, node: Node, registry: Registry, keys: Sequence[str]) -> ResolvedComponent:
-    """Resolve a loss that stands under `key`; SpecError if it has not the role that this takes."""
+    """Resolve a loss that stands under `key`; SpecError if it has another role than `role`."""
     loss = resolve_component("loss", node, registry, keys)
     found = loss.offer.component.role
     if found != role:
@@ -67,15 +67,15 @@ def resolve_dataset(node: Node, registry: Registry) -> DatasetUse:
     root = dataset.settings.mapping("must be a mapping").get("root")
     if root is None or root.value is None:
         return DatasetUse(use=dataset.use.use, options=dataset.use.options)
-    return DatasetUse(use=dataset.use.use, options=dataset.use.options, root=_root(dataset.offer, root))
+    return DatasetUse(use=dataset.use.use, options=dataset.use.options, root=_resolve_root(dataset.offer, root))
 
 
-def _weighted_loss(node: Node, registry: Registry) -> WeightedLoss:
+def _resolve_weighted_loss(node: Node, registry: Registry) -> WeightedLoss:
     loss = resolve_loss("supervised", "losses", node, registry, ("weight",))
     return validate(WeightedLoss, loss.settings).model_copy(update={"options": loss.use.options})
 
 
-def _root(offer: Offer, node: Node) -> str:
+def _resolve_root(offer: Offer, node: Node) -> str:
     text = node.text("must be the path of a folder")
     try:
         dataset_root(offer, text)
@@ -97,11 +97,11 @@ def resolve_adversarial(node: Node, registry: Registry) -> Adversarial:
     if "optimizer" in settings:
         settings["optimizer"] = lay_over(_default_optimizer(settings["optimizer"].place), settings["optimizer"])
     adversarial = validate(Adversarial, Node(settings, node.place))
-    made_of = {"options": loss.use.options, "penalty": _penalty(penalty, registry)}
+    made_of = {"options": loss.use.options, "penalty": _resolve_penalty(penalty, registry)}
     return adversarial.model_copy(update=made_of)
 
 
-def _penalty(node: Node | None, registry: Registry) -> Penalty | None:
+def _resolve_penalty(node: Node | None, registry: Registry) -> Penalty | None:
     if node is None or node.value is None:
         return None
     penalty = resolve_loss("penalty", "penalty", node, registry, PENALTY_KEYS)
@@ -133,7 +133,7 @@ def read_label_fractions(node: Node) -> tuple[float, ...]:
     items = given.value if isinstance(given.value, list) else [given]
     if not items:
         raise given.error("there is no fraction; give at least one, such as [0.125, 1]")
-    fractions = [_fraction(item) for item in items]
+    fractions = [_read_fraction(item) for item in items]
     for index, item in enumerate(items):
         if fractions[index] in fractions[:index]:
             raise item.error(f"the fraction {item.value} is listed twice")
@@ -157,7 +157,7 @@ def resolve_unlabelled_term(node: Node, registry: Registry) -> UnlabelledTerm:
     return validate(UnlabelledTerm, Node(settings, node.place)).model_copy(update={"loss": loss.use})
 
 
-def _fraction(node: Node) -> float:
+def _read_fraction(node: Node) -> float:
     fraction = node.value
     if isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0 < fraction <= 1:
         raise node.error(f"must be a number greater than 0 and at most 1, not {node.kind()}")
@@ -181,16 +181,16 @@ def resolve_component(kind: Kind, node: Node, registry: Registry, keys: Sequence
 
     The settings are the full name under `use` and what stands under `keys`. Raises SpecError.
     """
-    entries = _entries(kind, node)
-    offer = _offer(kind, entries["use"], registry)
+    entries = _read_entries(kind, node)
+    offer = _find_offer(kind, entries["use"], registry)
     own = {key: entry for key, entry in entries.items() if key in keys}
-    options = _options(offer, node.place, _without(entries, "use", *keys), keys)
+    options = _coerce_options(offer, node.place, _without(entries, "use", *keys), keys)
     name = Node(offer.full_name, entries["use"].place)
     settings = Node({"use": name, **own}, node.place)
     return ResolvedComponent(offer, ComponentUse(use=offer.full_name, options=options), settings, entries["use"].place)
 
 
-def _entries(kind: Kind, node: Node) -> dict[str, Node]:
+def _read_entries(kind: Kind, node: Node) -> dict[str, Node]:
     if isinstance(node.value, str):
         node = expand_name(node)
     entries = node.mapping(f"must be the name of a {kind}, or {{use: NAME, option: value}}")
@@ -200,7 +200,7 @@ def _entries(kind: Kind, node: Node) -> dict[str, Node]:
     return entries
 
 
-def _offer(kind: Kind, node: Node, registry: Registry) -> Offer:
+def _find_offer(kind: Kind, node: Node, registry: Registry) -> Offer:
     try:
         offer = registry.find(kind, str(node.value))
         check_requirements(offer)
@@ -209,7 +209,7 @@ def _offer(kind: Kind, node: Node, registry: Registry) -> Offer:
     return offer
 
 
-def _options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequence[str]) -> dict[str, object]:
+def _coerce_options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequence[str]) -> dict[str, object]:
     given = {name: node.plain() for name, node in nodes.items()}
     try:
         options: dict[str, object] = coerce_options(offer, given)

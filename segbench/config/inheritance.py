@@ -1,4 +1,4 @@
-"""Methods as a benchmark file writes them, and what changes them: `--set`, `extends` and protocol keys of a method.
+"""Methods as a benchmark file writes them, and how they are changed: by `--set`, `extends` and their protocol keys.
 
 A change is a mapping that is laid over another one (`lay_over`).
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-# Mappings whose entries the author of the file names; a setting cannot bring new ones into being.
+# Mappings whose entries the author of the file names; a setting cannot add entries to them.
 NAMED = ("datasets", "methods")
 
 
@@ -67,7 +67,7 @@ def _put_item(node: Node, items: list[Node], keys: list[str], value: Node, place
 
 
 def _put_entry(node: Node, entries: dict[str, Node], keys: list[str], value: Node, place: Place) -> Node:
-    key, rest = _entry_key(entries, keys, place)
+    key, rest = _split_path(entries, keys, place)
     at = place.entry(key)
     old = entries.get(key)
     if old is None or old.value is None or key in CHOICES:
@@ -75,7 +75,7 @@ def _put_entry(node: Node, entries: dict[str, Node], keys: list[str], value: Nod
     return Node({**entries, key: put(old, rest, value, at)}, node.place)
 
 
-def _entry_key(entries: dict[str, Node], keys: list[str], place: Place) -> tuple[str, list[str]]:
+def _split_path(entries: dict[str, Node], keys: list[str], place: Place) -> tuple[str, list[str]]:
     """Return the entry that the path goes on to, and what is left of the path; names may hold dots themselves."""
     for length in range(len(keys), 0, -1):
         key = ".".join(keys[:length])
@@ -154,11 +154,14 @@ def _rename_key(method: Node, former: str, key: str) -> Node:
 
 
 def read_methods(node: Node) -> dict[str, MethodEntry]:
-    """Return the methods in the order of the file; SpecError for an unknown key and what extends itself or nothing."""
+    """Return the methods in the order of the file.
+
+    Raises SpecError for an unknown key, and for a method that extends itself or one that does not exist.
+    """
     own = read_named_entries(node, "method")
     for entry in own.values():
         check_keys(entry, f"must be a mapping with keys of {', '.join(METHOD_KEYS)}", METHOD_KEYS)
-    twins = {name: _twin(entry, own) for name, entry in own.items()}
+    twins = {name: _find_twin(entry, own) for name, entry in own.items()}
     recipes: dict[str, Node] = {}
     for name in sort_by_reference(twins):
         entries = own[name].mapping("must be a mapping")
@@ -169,31 +172,31 @@ def read_methods(node: Node) -> dict[str, MethodEntry]:
 
 def upstream_references(methods: Mapping[str, MethodEntry]) -> dict[str, dict[str, Reference]]:
     """Return for each method the methods that it needs, by the reason; all of them exist and none needs itself."""
-    references = {name: dict(_upstream(method)) for name, method in methods.items()}
+    references = {name: dict(_find_upstream(method)) for name, method in methods.items()}
     for reference in (reference for upstream in references.values() for reference in upstream.values()):
         check_exists(reference, "method", methods)
     sort_by_reference({name: upstream.values() for name, upstream in references.items()})
     return references
 
 
-def _twin(method: Node, known: Mapping[str, Node]) -> list[Reference]:
-    """Return what the method extends: one or none."""
+def _find_twin(method: Node, known: Mapping[str, Node]) -> list[Reference]:
+    """Return the method that this one extends, as a list of one or none."""
     entries = method.mapping("must be a mapping")
     if "extends" not in entries or entries["extends"].value is None:
         return []
-    reference = _reference(entries["extends"])
+    reference = _read_reference(entries["extends"])
     check_exists(reference, "method", known)
     return [reference]
 
 
-def _upstream(method: MethodEntry) -> Iterator[tuple[str, Reference]]:
+def _find_upstream(method: MethodEntry) -> Iterator[tuple[str, Reference]]:
     for reason, path in UPSTREAM_PATHS.items():
-        name = _at(method.recipe, path)
+        name = _find_entry(method.recipe, path)
         if name is not None and name.value is not None:
-            yield reason, _reference(name)
+            yield reason, _read_reference(name)
 
 
-def _at(node: Node, path: tuple[str, ...]) -> Node | None:
+def _find_entry(node: Node, path: tuple[str, ...]) -> Node | None:
     """Return the entry on a path, None if there is none: what is missing is reported where the key is read."""
     for key in path:
         node = expand_name(node) if isinstance(node.value, str) else node
@@ -203,7 +206,7 @@ def _at(node: Node, path: tuple[str, ...]) -> Node | None:
     return node
 
 
-def _reference(node: Node) -> Reference:
+def _read_reference(node: Node) -> Reference:
     return Reference(node.text("must be the name of a method"), node.place)
 
 
@@ -229,7 +232,7 @@ def lay_over(base: Node, patch: Node) -> Node:
         patch = expand_name(patch)
     if not isinstance(base.value, dict) or not isinstance(patch.value, dict) or _uses_another(base.value, patch.value):
         return patch
-    return Node(_merged(base.value, patch.value), patch.place)
+    return Node(_merge(base.value, patch.value), patch.place)
 
 
 def expand_name(node: Node) -> Node:
@@ -238,7 +241,7 @@ def expand_name(node: Node) -> Node:
     return Node({key: Node(node.value, node.place)}, node.place)
 
 
-def _merged(base: dict[str, Node], patch: dict[str, Node]) -> dict[str, Node]:
+def _merge(base: dict[str, Node], patch: dict[str, Node]) -> dict[str, Node]:
     entries = dict(base)
     for key, node in patch.items():
         if node.value is None:

@@ -1,4 +1,4 @@
-"""Methods of a benchmark file, resolved: components found, options coerced, parts that do not fit together refused."""
+"""Resolve the methods of a benchmark file: find components, coerce options, refuse parts that do not fit together."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def resolve_methods(
     plugin does not stand in the way of the others. Raises SpecError.
     """
     upstream = upstream_references(written)
-    chosen = _chosen(only, upstream)
+    chosen = _choose(only, upstream)
     methods = {
         name: resolve_method(name, method, protocol, registry) for name, method in written.items() if name in chosen
     }
@@ -48,7 +48,7 @@ def resolve_methods(
     return methods
 
 
-def _chosen(only: Sequence[Reference], upstream: Mapping[str, Mapping[str, Reference]]) -> set[str]:
+def _choose(only: Sequence[Reference], upstream: Mapping[str, Mapping[str, Reference]]) -> set[str]:
     for reference in only:
         check_exists(reference, "method", upstream)
     waiting = [reference.to for reference in only] or list(upstream)
@@ -62,7 +62,7 @@ def _chosen(only: Sequence[Reference], upstream: Mapping[str, Mapping[str, Refer
 
 
 def resolve_method(name: str, written: MethodEntry, protocol: Node, registry: Registry) -> Method:
-    """Return one method, its components found and its options coerced, under the protocol laid over the common one."""
+    """Return one method: components found, options coerced, its own protocol keys laid over the common protocol."""
     entries, place = written.entries, written.recipe.place
     if "generator" not in entries:
         raise place.entry("generator").error("is missing; every method needs a generator")
@@ -78,14 +78,14 @@ def resolve_method(name: str, written: MethodEntry, protocol: Node, registry: Re
         against=written.against,
         placebo_of=written.placebo_of,
         overrides=tuple(list_differences(common.model_dump(), own.model_dump())),
-        **_given(entries, registry),
+        **_read_optional_fields(entries, registry),
     )
     check_method(method, entries, place)
     return method
 
 
-def _given(entries: Mapping[str, Node], registry: Registry) -> dict[str, Any]:
-    """Return the fields of a recipe that may be left out, where they are not."""
+def _read_optional_fields(entries: Mapping[str, Node], registry: Registry) -> dict[str, Any]:
+    """Return those of the optional fields of a recipe that are given."""
     readers: dict[str, Callable[[Node], Any]] = {
         "losses": lambda node: resolve_losses(node, registry),
         "discriminator": lambda node: resolve_discriminator(node, registry),
@@ -149,12 +149,12 @@ def _check_discriminator(entries: Mapping[str, Node]) -> None:
 def _check_training(method: Method, entries: Mapping[str, Node], place: Place) -> None:
     if method.maps not in SEGMENTING_MAPS and method.adversarial is None:
         raise entries["generator"].error(
-            f"{_what(method)}, so only a discriminator can train it; add discriminator: NAME and "
+            f"{_describe_maps(method)}, so only a discriminator can train it; add discriminator: NAME and "
             "adversarial: {use: LOSS}"
         )
     if method.maps in UNCONDITIONAL_MAPS and method.losses:
         raise entries["losses"].error(
-            f"{_what(method)}: noise has no right answer for a loss to compare with; remove losses"
+            f"{_describe_maps(method)}: noise has no right answer for a loss to compare with; remove losses"
         )
     if not method.is_trained and method.maps != REFINING:
         raise place.entry("losses").error(
@@ -166,16 +166,16 @@ def _check_training(method: Method, entries: Mapping[str, Node], place: Place) -
 def _check_refining(method: Method, entries: Mapping[str, Node]) -> None:
     if method.maps == REFINING and method.refines is None:
         raise entries["generator"].error(
-            f"{_what(method)}, so it needs predictions that it can refine; add refines: METHOD"
+            f"{_describe_maps(method)}, so it needs predictions that it can refine; add refines: METHOD"
         )
     if method.maps != REFINING and method.refines is not None:
-        raise entries["refines"].error(f"{_what(method)}; only what maps {REFINING!r} refines predictions")
+        raise entries["refines"].error(f"{_describe_maps(method)}; only what maps {REFINING!r} refines predictions")
 
 
 def _check_noise(method: Method, entries: Mapping[str, Node]) -> None:
     if "latent_channels" in entries and method.maps not in NOISY_MAPS:
         raise entries["latent_channels"].error(
-            f"{_what(method)} and takes no noise; that is for generators that map {quote_names(NOISY_MAPS)}"
+            f"{_describe_maps(method)} and takes no noise; that is for generators that map {quote_names(NOISY_MAPS)}"
         )
 
 
@@ -185,7 +185,7 @@ def _check_encoding(method: Method, entries: Mapping[str, Node]) -> None:
     if method.maps not in CLASSIFYING_MAPS:
         place = entries["adversarial"].place.entry("encoding")
         raise place.error(
-            f"{_what(method)}; product multiplies the probabilities of classes with the image, so it is for "
+            f"{_describe_maps(method)}; product multiplies the probabilities of classes with the image, so it is for "
             f"generators that map {quote_names(CLASSIFYING_MAPS)}"
         )
 
@@ -194,20 +194,23 @@ def _check_synthetic(method: Method, entries: Mapping[str, Node]) -> None:
     if method.trains_on is None:
         return
     if method.maps not in SEGMENTING_MAPS:
-        raise entries["trains_on"].error(f"{_what(method)}; only what makes labels trains on synthetic samples")
+        raise entries["trains_on"].error(
+            f"{_describe_maps(method)}; only what makes labels trains on synthetic samples"
+        )
     if method.maps == REFINING:
-        raise entries["trains_on"].error(f"{_what(method)}, and of synthetic samples there are no predictions")
+        raise entries["trains_on"].error(f"{_describe_maps(method)}, and of synthetic samples there are no predictions")
 
 
 def _check_unlabelled(method: Method, entries: Mapping[str, Node]) -> None:
     term = method.unlabelled
     if term is None:
         return
+    fitting = CLASSIFYING_MAPS if term.loss else SEGMENTING_MAPS
     # A refiner has no out-of-fold predictions of unlabelled images to start from.
-    fitting = tuple(maps for maps in (CLASSIFYING_MAPS if term.loss else SEGMENTING_MAPS) if maps != REFINING)
+    fitting = tuple(maps for maps in fitting if maps != REFINING)
     if method.maps not in fitting:
         raise entries["unlabelled"].error(
-            f"{_what(method)}; this term is for generators that map {quote_names(fitting)}"
+            f"{_describe_maps(method)}; this term is for generators that map {quote_names(fitting)}"
         )
     if min(method.labels) == 1:
         raise entries["unlabelled"].error(
@@ -216,7 +219,7 @@ def _check_unlabelled(method: Method, entries: Mapping[str, Node]) -> None:
         )
 
 
-def _what(method: Method) -> str:
+def _describe_maps(method: Method) -> str:
     return f"generator {method.generator.use} maps {method.maps!r}"
 
 
@@ -271,13 +274,12 @@ def _check_weights_are_kept(reason: str, needed: Method, reference: Reference) -
 
 
 def _check_one_level_of_folds(base: Reference, methods: Mapping[str, Method]) -> None:
-    """Refuse a base that, without one fold, would need folds of its own."""
+    """Refuse a trained refiner on top of another trained refiner: it would need nested folds."""
     for method in _with_upstream(base.to, methods):
         if method.refines and method.is_trained:
             raise base.place.error(
-                f"{method.name!r} is a trained refiner, learnt from predictions out of folds; another one that is "
-                "trained on top of it would need folds of folds, which are not made. Refine "
-                f"{method.refines.method!r} instead"
+                f"{method.name!r} is a trained refiner; another trained refiner on top of it would need nested folds, "
+                f"which segbench does not make. Refine {method.refines.method!r} instead"
             )
 
 

@@ -38,7 +38,13 @@ TUNED_PARTS = (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Placebo = Literal["frozen", "shuffled", "noise", "detached"]
+# Adversarial training with one link broken on purpose, at the same cost.
+Placebo = Literal[
+    "frozen",  # the discriminator is never trained
+    "shuffled",  # the discriminator is trained with real and fake exchanged in a random half of the samples
+    "noise",  # the generator gets noise of the same norm in place of the adversarial gradient
+    "detached",  # the generator gets no adversarial gradient
+]
 
 
 class ComponentUse(Frozen):
@@ -123,7 +129,7 @@ class Adversarial(ComponentUse):
 
 
 class Refines(Frozen):
-    """The method whose predictions a refiner improves; it is trained on predictions out of `folds` folds."""
+    """The method whose predictions a refiner improves; a trained refiner learns from out-of-fold predictions."""
 
     method: str
     folds: Annotated[int, Field(ge=2)] = 5

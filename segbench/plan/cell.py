@@ -176,8 +176,8 @@ def _folds(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str
         return {}
     if identity.subset.is_fold:
         raise SpecError(
-            f"{benchmark.source}: methods.{method.name}.refines: another refiner is trained on top of this one, which "
-            "would need folds of folds; they are not made"
+            f"{benchmark.source}: methods.{method.name}.refines: another trained refiner on top of this one would need "
+            "nested folds, which segbench does not make"
         )
     base = identity._replace(method=method.refines.method)
     parts = identity.subset.without_each(method.refines.folds)

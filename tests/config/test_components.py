@@ -293,11 +293,6 @@ def test_what_is_wrong_is_told_with_its_place(workshop, adversarial, message):
     assert refusal(workshop, adversarial).startswith(f"bench.yaml:13: methods.net.{message}")
 
 
-def test_one_critic_step_beside_alternate_is_no_contradiction(workshop):
-    found = read(workshop, "{use: hinge, d_steps: 1, alternate: 500}")
-    assert (found.d_steps, found.alternate) == (1, 500)
-
-
 def test_a_clip_beside_a_penalty_is_allowed(workshop):
     found = read(workshop, "{use: hinge, clip: 0.01, penalty: slope}")
     assert (found.clip, found.penalty.use) == (0.01, "toy/slope")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segbench.config.methods import list_differences
-from segbench.config.recipe import NOISY_MAPS, Method
+from segbench.config.recipe import NOISY_MAPS
 from segbench.contract import MAPS
 
 BASE = """
@@ -98,18 +98,6 @@ net: {generator: net, losses: [entropy]}
 net+critic: {extends: net, discriminator: critic, adversarial: hinge}
 synth: {generator: {use: synthesizer}, discriminator: critic, adversarial: hinge, latent_channels: 7}
 """
-
-
-def test_an_adversarial_method_has_all_its_parts(workshop):
-    method = workshop.methods(CRITIC).methods["net+critic"]
-    assert [(kind, use.use) for kind, use in method.components] == [
-        ("generator", "toy/net"),
-        ("discriminator", "toy/critic"),
-        ("loss", "toy/entropy"),
-        ("loss", "toy/hinge"),
-    ]
-    assert method.is_trained
-    assert (method.twin, method.placebo_of, method.latent_channels) == ("net", None, 100)
 
 
 def test_latent_channels_are_given(workshop):
@@ -263,13 +251,6 @@ def test_a_setting_may_use_the_former_name_of_latent_channels(workshop):
 def test_both_names_of_latent_channels_are_one_too_many(workshop):
     message = workshop.methods_refusal(FORMER, sets=["methods.synth.latent_channels=9"])
     assert "methods.synth.noise_channels: this is the former name of latent_channels, which is given too" in message
-
-
-def test_a_recorded_recipe_may_use_the_former_name_of_latent_channels(workshop):
-    method = workshop.methods(CRITIC).methods["synth"]
-    recorded = method.model_dump(mode="json")
-    recorded["noise_channels"] = recorded.pop("latent_channels")
-    assert Method.model_validate(recorded) == method
 
 
 @pytest.mark.parametrize("maps", MAPS)
@@ -470,9 +451,9 @@ def test_a_trained_refiner_may_refine_an_untrained_one_and_the_reverse(workshop)
         "b: {generator: net, losses: [entropy], start_from: fine}",
     ],
 )
-def test_folds_of_folds_are_refused(workshop, between):
+def test_a_trained_refiner_on_top_of_another_is_refused(workshop, between):
     text = f"{BASES}{between}\na: {{generator: refiner, losses: [entropy], refines: {'b' if between else 'fine'}}}"
     assert workshop.methods_refusal(text) == (
-        "bench.yaml:17: methods.a.refines: 'fine' is a trained refiner, learnt from predictions out of folds; another "
-        "one that is trained on top of it would need folds of folds, which are not made. Refine 'net' instead"
+        "bench.yaml:17: methods.a.refines: 'fine' is a trained refiner; another trained refiner on top of it would "
+        "need nested folds, which segbench does not make. Refine 'net' instead"
     )

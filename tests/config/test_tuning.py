@@ -161,18 +161,6 @@ def test_a_placebo_alone_brings_the_trials_of_its_claim(workshop):
     assert list(methods) == ["critic~frozen", "critic#1", "critic#2"]
 
 
-def test_a_method_takes_the_recipe_of_its_best_trial_and_keeps_its_own_placebo_budget_and_split(workshop):
-    methods = read(workshop, NET, CRITIC, claims=CLAIM, sets=["protocol.evaluate=test"]).methods
-    frozen, trial = methods["critic~frozen"], methods["critic#2"]
-    resolved = frozen.with_recipe_of(trial)
-    assert resolved.adversarial == trial.adversarial.model_copy(update={"placebo": "frozen"})
-    assert resolved.protocol.optimizer == trial.protocol.optimizer
-    assert (resolved.protocol.evaluate, resolved.protocol.keep) == ("test", frozen.protocol.keep)
-    assert resolved.protocol.budget == frozen.protocol.budget
-    own = {"name", "twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "start_from", "labels"}
-    assert resolved.model_dump(include=own) == frozen.model_dump(include=own)
-
-
 def test_a_trial_of_a_method_that_takes_anothers_time_takes_that_of_the_others_trial(workshop):
     long = "long: {extends: net, protocol: {budget: {like: critic, in: seconds}}}"
     methods = read(workshop, NET, CRITIC, long).methods

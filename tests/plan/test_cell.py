@@ -209,8 +209,8 @@ def test_a_tuned_method_whose_trials_there_are_not_is_refused():
         planned(tuned("a")[0])
 
 
-def test_folds_of_folds_are_refused():
-    with pytest.raises(SpecError, match=r"bench.yaml: methods.fine.refines: another refiner is trained on top of this"):
+def test_nested_folds_are_refused():
+    with pytest.raises(SpecError, match=r"bench.yaml: methods.fine.refines: another trained refiner on top of"):
         planned(method("base"), refiner("fine", "base"), refiner("finer", "fine"))
 
 
