@@ -62,14 +62,14 @@ class Budget(Frozen):
         if not isinstance(value, dict) or "in" not in value:
             return value
         if "like" not in value:
-            raise ValueError("`in` stands beside like: {like: METHOD, in: seconds}")
+            raise ValueError("`in` is used only together with like: {like: METHOD, in: seconds}")
         if value["in"] in ("steps", "epochs"):
             raise ValueError(
-                f"methods are made alike in seconds only; for as many {value['in']} give their number, such as "
-                f"{{{value['in']}: 100}}, or leave the budget to the benchmark's protocol"
+                f"a method can train as long as another only in seconds; for as many {value['in']} give their number, "
+                f"such as {{{value['in']}: 100}}, or leave the budget to the benchmark's protocol"
             )
         if value["in"] != "seconds":
-            raise ValueError(f"write {{like: METHOD, in: seconds}}; there is no {value['in']!r} to be alike in")
+            raise ValueError(f"write {{like: METHOD, in: seconds}}; {value['in']!r} is not a unit for it")
         return {key: entry for key, entry in value.items() if key != "in"}
 
     @model_validator(mode="after")
@@ -194,7 +194,7 @@ class Timing(Frozen):
 
     @property
     def beside_the_forward_pass(self) -> Timing:
-        """The budget of the stages that hold more than the forward pass: of a reduced one, a quarter for each."""
+        """The budget of each stage that measures more than the forward pass: a reduced budget is quartered for it."""
         if self.budget == "full":
             return self
         less = {"seconds": self.seconds / 4, "max_seconds": self.max_seconds / 4}
@@ -268,8 +268,12 @@ def read_protocol(node: Node) -> TrainingProtocol:
     if protocol.surface_distances is not None and find_spec("monai") is None:
         written = node.mapping("must be a mapping")["surface_distances"]
         raise written.error("needs the library monai, not installed here: pip install 'segbench[medical]'")
-    if protocol.features.weights is None:
-        return protocol
+    return protocol if protocol.features.weights is None else _find_weights(protocol, node)
+
+
+def _find_weights(protocol: TrainingProtocol, node: Node) -> TrainingProtocol:
+    """Return the protocol with the absolute path of the weights of its features."""
+    assert protocol.features.weights is not None
     written = node.mapping("must be a mapping")["features"].mapping("must be a mapping")["weights"]
     path = written.place.folder / Path(protocol.features.weights).expanduser()
     if not path.is_file():

@@ -1,7 +1,4 @@
-"""How methods are tuned: by trials, which are methods with other settings that are scored on val.
-
-Combinations are drawn without repetition by `draw_combinations`.
-"""
+"""How methods are tuned: by trials, which are the same methods with other settings, scored on val."""
 
 from __future__ import annotations
 
@@ -31,18 +28,18 @@ if TYPE_CHECKING:
 SPACE = (
     "must be a mapping from dotted keys of the recipe to lists of values, such as {protocol.optimizer.lr: [5e-4, 2e-3]}"
 )
-_LENGTH = "every method trains as long as its budget says; to tune that would be to tune by more work"
+_LENGTH = "every method trains as long as its budget says; tuning it would reward longer training"
 _MEASURE = "it says how results are measured, which is the same for all trials and methods"
+_MEASURING = (
+    *("evaluate", "window", "boundaries", "surface_distances", "absent_classes", "validations", "select"),
+    *("timing", "keep", "features", "threads"),
+)
 _OTHERS = "it names another method, whose results are the same for all trials"
 
 # Keys of a recipe that are the same for all trials of a method, and why.
 FIXED = {
     "protocol.budget": _LENGTH,
-    **{
-        f"protocol.{key}": _MEASURE
-        for key in ("evaluate", "window", "boundaries", "surface_distances", "absent_classes")
-    },
-    **{f"protocol.{key}": _MEASURE for key in ("validations", "select", "timing", "keep", "features", "threads")},
+    **dict.fromkeys((f"protocol.{key}" for key in _MEASURING), _MEASURE),
     **dict.fromkeys(("start_from", "refines.method", "trains_on.synthetic", "unlabelled.pseudo_labels_from"), _OTHERS),
     "labels": "settings are tuned for each fraction of the labels by itself",
     "adversarial.placebo": "a placebo has the settings of the method whose placebo it is",
@@ -100,7 +97,7 @@ def _check_seed(tune: Tune, seeds: Sequence[int], node: Node) -> None:
 
 
 def _check_size(method: MethodEntry, tune: Tune) -> None:
-    found = combinations({key: values for key, (_, values) in _space(method).items()})
+    found = count_combinations({key: values for key, (_, values) in _read_space(method).items()})
     if found < tune.trials:
         raise method.entries["tune"].error(
             f"there are {found} combinations of these values, but every tuned method gets {tune.trials} trials; give "
@@ -121,28 +118,28 @@ def add_trials(
         if not is_tuned(written[name]):
             found[name] = method
             continue
-        arm = _arm(name, written)
-        like = references[arm].get("budget")
-        _check_can_be_tuned(method, written[arm])
+        owner = _owner_of_trials(name, written)
+        like = references[owner].get("budget")
+        _check_can_be_tuned(method, written[owner])
         if like is not None:
-            _check_is_tuned_too(arm, like, written)
-        trials = make_trials(arm, written[arm], tune)
+            _check_is_tuned_too(owner, like, written)
+        trials = make_trials(owner, written[owner], tune)
         tuning = Tuning(seed=tune.seed, trials={trial.name: trial.settings for trial in trials})
         found[name] = method.model_copy(update={"tuning": tuning})
         for number, trial in enumerate(trials, 1):
             if trial.name not in found:
-                budget = f"{_arm(like.to, written)}#{number}" if like else None
-                found[trial.name] = _resolve_trial(trial, method, arm, budget, protocol, registry)
+                budget = f"{_owner_of_trials(like.to, written)}#{number}" if like else None
+                found[trial.name] = _resolve_trial(trial, method, owner, budget, protocol, registry)
     return found
 
 
-def _arm(name: str, written: Mapping[str, MethodEntry]) -> str:
-    """Return the method that is tuned where this one is asked for."""
+def _owner_of_trials(name: str, written: Mapping[str, MethodEntry]) -> str:
+    """Return the method whose trials this one takes: itself, or the one whose placebo it is."""
     return written[name].placebo_of or name
 
 
 def _resolve_trial(
-    trial: TrialEntry, tuned: Method, arm: str, like: str | None, protocol: Node, registry: Registry
+    trial: TrialEntry, tuned: Method, owner: str, like: str | None, protocol: Node, registry: Registry
 ) -> Method:
     try:
         method = resolve_method(trial.name, trial.method, protocol, registry)
@@ -156,7 +153,7 @@ def _resolve_trial(
     measured = {"evaluate": "val", "keep": Keep(model="none", samples=0)}
     budget = Budget(like=like) if like else method.protocol.budget
     own = method.protocol.model_copy(update={**measured, "budget": budget})
-    return method.model_copy(update={"protocol": own, "trial_of": arm})
+    return method.model_copy(update={"protocol": own, "trial_of": owner})
 
 
 def _check_can_be_tuned(method: Method, written: MethodEntry) -> None:
@@ -173,17 +170,17 @@ def _check_can_be_tuned(method: Method, written: MethodEntry) -> None:
         )
 
 
-def _check_is_tuned_too(arm: str, like: Reference, written: Mapping[str, MethodEntry]) -> None:
+def _check_is_tuned_too(owner: str, like: Reference, written: Mapping[str, MethodEntry]) -> None:
     if not is_tuned(written[like.to]):
         raise like.place.error(
-            f"{arm!r} is tuned, but {like.to!r} is not, so there are no trials whose time its own could take; tune "
-            f"both, or write tune: null for {arm!r}"
+            f"{owner!r} is tuned, but {like.to!r} is not, so its trials have none to train as long as; tune "
+            f"both, or write tune: null for {owner!r}"
         )
 
 
 def make_trials(name: str, method: MethodEntry, tune: Tune) -> list[TrialEntry]:
     """Return the trials of a tuned method, named NAME#1, NAME#2 and so on (`draw_combinations` says which)."""
-    space = _space(method)
+    space = _read_space(method)
     plain = {key: [value.plain() for value in values] for key, (_, values) in space.items()}
     trials = []
     for number, chosen in enumerate(draw_combinations(plain, tune.trials, tune.seed), 1):
@@ -196,26 +193,26 @@ def make_trials(name: str, method: MethodEntry, tune: Tune) -> list[TrialEntry]:
     return trials
 
 
-def _space(method: MethodEntry) -> dict[str, tuple[Node, list[Node]]]:
-    """Return by dotted key where it stands, and the values that it may have."""
+def _read_space(method: MethodEntry) -> dict[str, tuple[Node, list[Node]]]:
+    """Return for each dotted key the node where it is listed, and the values that it may have."""
     node = method.entries["tune"]
     space: dict[str, tuple[Node, list[Node]]] = {}
-    for key, entry in _lists(node):
+    for key, entry in _walk_space(node):
         if key in space:
             raise entry.error(f"{key} is listed twice")
         _check_is_free(key, entry)
-        space[key] = entry, _values(entry)
+        space[key] = entry, _read_values(entry)
     if not space:
         raise node.error(f"{SPACE}; to tune nothing, write tune: null")
     return space
 
 
-def _lists(node: Node, above: str = "") -> Iterator[tuple[str, Node]]:
+def _walk_space(node: Node, above: str = "") -> Iterator[tuple[str, Node]]:
     """Yield every dotted key and what stands there; keys may be nested as in the recipe."""
     for name, entry in node.mapping(SPACE).items():
         key = f"{above}.{name}" if above else name
         if isinstance(entry.value, dict):
-            yield from _lists(entry, key)
+            yield from _walk_space(entry, key)
         elif entry.value is not None:
             yield key, entry
 
@@ -228,7 +225,7 @@ def _check_is_free(key: str, entry: Node) -> None:
             raise entry.error(f"{key} cannot be tuned as a whole; name a key within it, but not {fixed}: {why}")
 
 
-def _values(entry: Node) -> list[Node]:
+def _read_values(entry: Node) -> list[Node]:
     values = entry.sequence("must be a list of the values that it may have")
     if not values:
         raise entry.error("there is no value; give at least one")
@@ -238,7 +235,7 @@ def _values(entry: Node) -> list[Node]:
     return values
 
 
-def combinations(space: Mapping[str, Sequence[Any]]) -> int:
+def count_combinations(space: Mapping[str, Sequence[Any]]) -> int:
     """Return how many combinations a space from keys to lists of values has."""
     return math.prod(len(values) for values in space.values())
 

@@ -51,7 +51,7 @@ class Reference:
 
 
 def check_exists(reference: Reference, what: str, known: Iterable[str]) -> None:
-    """Raise SpecError with the nearest name if the reference dangles."""
+    """Raise SpecError with the nearest name if what the reference names does not exist."""
     names = list(known)
     if reference.to not in names:
         there_is = ", ".join(names) or "none"
@@ -61,7 +61,10 @@ def check_exists(reference: Reference, what: str, known: Iterable[str]) -> None:
 
 
 def sort_by_reference(references: Mapping[str, Iterable[Reference]]) -> list[str]:
-    """Return the names so that each comes after those it refers to; SpecError names the cycle and its places."""
+    """Return the names so that each comes after those it refers to.
+
+    Raises SpecError for a cycle, which it names with its places.
+    """
     graph = {name: [reference.to for reference in to] for name, to in references.items()}
     try:
         return list(TopologicalSorter(graph).static_order())
@@ -82,43 +85,45 @@ def validate(model: type[Model], node: Node) -> Model:
     Raises SpecError with one line for every mistake.
     """
     try:
-        return model.model_validate(_given(node), strict=True)
+        return model.model_validate(_without_places(node), strict=True)
     except ValidationError as error:
-        raise SpecError("\n".join(_mistakes(model, node, error.errors()))) from error
+        raise SpecError("\n".join(_describe_mistakes(model, node, error.errors()))) from error
 
 
-def _given(node: Node) -> Any:
+def _without_places(node: Node) -> Any:
     """Return the value without places and nulls, lists as the tuples that strict models want."""
     if isinstance(node.value, dict):
-        return {key: _given(entry) for key, entry in node.value.items() if entry.value is not None}
+        return {key: _without_places(entry) for key, entry in node.value.items() if entry.value is not None}
     if isinstance(node.value, list):
-        return tuple(_given(item) for item in node.value)
+        return tuple(_without_places(item) for item in node.value)
     return node.value
 
 
-def _mistakes(model: type[BaseModel], root: Node, details: list[ErrorDetails]) -> list[str]:
-    """Return what is wrong in the order of the lines."""
+def _describe_mistakes(model: type[BaseModel], root: Node, details: list[ErrorDetails]) -> list[str]:
+    """Describe what is wrong, in the order of the lines."""
     found = [(*_find(root, detail["loc"]), detail) for detail in details]
     found.sort(key=lambda entry: entry[1].line or 0)
-    return [str(place.error(_message(model, node, detail))) for node, place, detail in found]
+    return [str(place.error(_describe_mistake(model, node, detail))) for node, place, detail in found]
 
 
-def _message(model: type[BaseModel], node: Node, detail: ErrorDetails) -> str:
+def _describe_mistake(model: type[BaseModel], node: Node, detail: ErrorDetails) -> str:
     location, kind = detail["loc"], detail["type"]
     if kind == "extra_forbidden":
-        return unknown_key(str(location[-1]), list(_model_at(model, location[:-1]).model_fields))
+        return unknown_key(str(location[-1]), list(_find_model(model, location[:-1]).model_fields))
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind == "model_type":
-        return f"must be a mapping with keys of {', '.join(_model_at(model, location).model_fields)}, not {node.kind()}"
+        return (
+            f"must be a mapping with keys of {', '.join(_find_model(model, location).model_fields)}, not {node.kind()}"
+        )
     if kind == "too_long":
         return f"must have {detail['ctx']['max_length']} items, not {detail['ctx']['actual_length']}"
-    return f"{_requirement(detail['msg'])}, not {node.kind()}"
+    return f"{_reword(detail['msg'])}, not {node.kind()}"
 
 
-def _requirement(message: str) -> str:
+def _reword(message: str) -> str:
     return (
         message.replace("Input should be", "must be")
         .replace("a valid boolean", "true or false")
@@ -138,7 +143,7 @@ def _find(node: Node, location: tuple[int | str, ...]) -> tuple[Node, Place]:
     return node, node.place
 
 
-def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+def _find_model(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
     for step in location:
         annotation = model.model_fields[str(step)].annotation
         candidates = (annotation, *get_args(annotation))

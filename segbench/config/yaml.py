@@ -1,4 +1,4 @@
-"""YAML 1.2 whose values know where they are written.
+"""Read YAML 1.2 so that every value knows where it is written.
 
 ruamel.yaml reads the syntax; scalars follow the core schema of the specification.
 """
@@ -205,13 +205,13 @@ class _Builder:
         if isinstance(tree, SequenceNode):
             return Node(self._sequence(tree, place, (*parents, tree)), place)
         assert isinstance(tree, ScalarNode)
-        return Node(_scalar(tree, place), place)
+        return Node(_read_scalar(tree, place), place)
 
     def _mapping(self, tree: MappingNode, place: Place, parents: tuple[YamlNode, ...]) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         for key_tree, value_tree in tree.value:
-            key = _key(key_tree, place)
-            at = place.entry(key).on_line(_line(key_tree))
+            key = _read_key(key_tree, place)
+            at = place.entry(key).on_line(_line_of(key_tree))
             if key in entries:
                 first = entries[key].place.line
                 raise at.error(f"duplicate key {key!r}" + (f"; it is already on line {first}" if first else ""))
@@ -220,14 +220,14 @@ class _Builder:
 
     def _sequence(self, tree: SequenceNode, place: Place, parents: tuple[YamlNode, ...]) -> list[Node]:
         # An alias carries the line of its anchor, which lies before the list.
-        lines = (max(_line(item), place.line or 0) for item in tree.value)
+        lines = (max(_line_of(item), place.line or 0) for item in tree.value)
         places = (place.entry(index).on_line(line) for index, line in enumerate(lines))
         return [self.build(item, at, parents) for item, at in zip(tree.value, places, strict=True)]
 
 
-def _key(tree: YamlNode, place: Place) -> str:
+def _read_key(tree: YamlNode, place: Place) -> str:
     """Return a key as it is written: 1 and no are the names '1' and 'no'."""
-    at = place.on_line(_line(tree))
+    at = place.on_line(_line_of(tree))
     if not isinstance(tree, ScalarNode):
         raise at.error("a key must be a plain name, not a list or mapping")
     _check_tag(tree, at)
@@ -242,11 +242,11 @@ def _check_tag(tree: YamlNode, place: Place) -> None:
         raise place.error(f"the tag {tag.replace(_STANDARD_TAG, '!!')} is not supported; write plain values")
 
 
-def _line(tree: YamlNode) -> int:
+def _line_of(tree: YamlNode) -> int:
     return int(tree.start_mark.line) + 1
 
 
-def _scalar(tree: ScalarNode, place: Place) -> Scalar:
+def _read_scalar(tree: ScalarNode, place: Place) -> Scalar:
     text = str(tree.value)
     if tree.style is not None or tree.tag == f"{_STANDARD_TAG}str":
         return text
@@ -255,18 +255,18 @@ def _scalar(tree: ScalarNode, place: Place) -> Scalar:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
-        return _integer(text, place)
-    return _finite(text, place) if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text) else text
+        return _read_integer(text, place)
+    return _read_finite(text, place) if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text) else text
 
 
-def _integer(text: str, place: Place) -> int:
+def _read_integer(text: str, place: Place) -> int:
     try:
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
     except ValueError as error:
         raise place.error("this number has too many digits") from error
 
 
-def _finite(text: str, place: Place) -> float:
+def _read_finite(text: str, place: Place) -> float:
     number = math.inf if _NOT_FINITE.fullmatch(text) else float(text)
     if not math.isfinite(number):
         raise place.error(f"{text} is not a finite number")

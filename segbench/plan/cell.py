@@ -108,13 +108,13 @@ class Identity(NamedTuple):
         return cell_label(self.dataset, str(self.subset), self.method, self.seed)
 
 
-def upstream_first(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
+def sort_upstream_first(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
     """Return the cells that a benchmark asks for or needs, each with those that it needs, by the reason.
 
     Upstream cells come first, otherwise it goes dataset by dataset and seed by seed. Raises SpecError for
     cyclic references and for a method that does not exist.
     """
-    needs = _needs(benchmark)
+    needs = _find_needs(benchmark)
     try:
         order = list(TopologicalSorter({cell: needed.values() for cell, needed in needs.items()}).static_order())
     except CycleError as error:
@@ -123,55 +123,55 @@ def upstream_first(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
     return {identity: needs[identity] for identity in order}
 
 
-def _needs(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
+def _find_needs(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
     needs: dict[Identity, dict[str, Identity]] = {}
-    waiting = deque(_asked_for(benchmark))
+    waiting = deque(_list_requested(benchmark))
     while waiting:
         identity = waiting.popleft()
         if identity not in needs:
-            needs[identity] = _upstream(identity, benchmark)
+            needs[identity] = _find_upstream(identity, benchmark)
             waiting.extendleft(reversed(needs[identity].values()))
     return needs
 
 
-def _asked_for(benchmark: Benchmark) -> Iterator[Identity]:
+def _list_requested(benchmark: Benchmark) -> Iterator[Identity]:
     for dataset in benchmark.datasets:
         for seed in benchmark.seeds:
-            for name, method in _methods_asked_for(benchmark):
+            for name, method in _list_requested_methods(benchmark):
                 for fraction in method.labels:
                     yield Identity(dataset, Subset(fraction), name, seed)
 
 
-def _methods_asked_for(benchmark: Benchmark) -> Iterator[tuple[str, Method]]:
+def _list_requested_methods(benchmark: Benchmark) -> Iterator[tuple[str, Method]]:
     """Yield all methods but trials, which are run for the methods whose trials they are."""
     yield from ((name, method) for name, method in benchmark.methods.items() if method.trial_of is None)
 
 
-def _upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:
+def _find_upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:
     """Return the cells that this one needs: of the same dataset, subset and seed, for a trained refiner the folds of
     its base, and for a tuned method its trials.
     """
     method = benchmark.methods[identity.method]
     needed = {
-        reason: identity._replace(method=_known(other, f"{identity.method}.{reason}", benchmark))
+        reason: identity._replace(method=_check_method(other, f"{identity.method}.{reason}", benchmark))
         for reason, other in method.upstream.items()
         if _is_needed(reason, identity.subset)
     }
-    return {**needed, **_folds(identity, method, benchmark), **_trials(identity, method, benchmark)}
+    return {**needed, **_find_folds(identity, method, benchmark), **_find_trials(identity, method, benchmark)}
 
 
-def _known(name: str, path: str, benchmark: Benchmark) -> str:
+def _check_method(name: str, path: str, benchmark: Benchmark) -> str:
     if name not in benchmark.methods:
         raise SpecError(f"{benchmark.source}: methods.{path}: there is no method {name!r}")
     return name
 
 
 def _is_needed(reason: str, subset: Subset) -> bool:
-    """Where all labels are used there are no images to label."""
+    # Where all labels are used there are no images to label.
     return reason != "pseudo_labels_from" or subset.fraction < 1
 
 
-def _folds(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
+def _find_folds(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
     if method.refines is None or not method.is_trained:
         return {}
     if identity.subset.is_fold:
@@ -184,13 +184,13 @@ def _folds(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str
     return {f"refines fold {part.fold}/{part.folds}": base._replace(subset=part) for part in parts}
 
 
-def _trials(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
-    """Return the trials on the same share of the labels; without a fold, settings are the same as with it."""
+def _find_trials(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
+    """Return the trials on the same share of the labels; no fold is left out, as settings are tuned once for all."""
     if method.tuning is None:
         return {}
     tried = identity._replace(subset=Subset(identity.subset.fraction), seed=method.tuning.seed)
     return {
-        reason: tried._replace(method=_known(name, f"{identity.method}.tune", benchmark))
+        reason: tried._replace(method=_check_method(name, f"{identity.method}.tune", benchmark))
         for reason, name in method.trials.items()
     }
 

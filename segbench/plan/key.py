@@ -1,4 +1,4 @@
-"""Keys: what a cell's result depends on, in sixteen hexadecimal digits.
+"""The key of a cell: sixteen hexadecimal digits that stand for all that its scores depend on.
 
 A finished cell never runs twice and a changed one always does, so the key covers all that can change the scores:
 
@@ -26,14 +26,11 @@ component, and any other file, whose SHA-256 is remembered in the cache folder b
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import inspect
 import json
 import os
 import sys
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
@@ -41,8 +38,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from segbench.config.recipe import NOISY_MAPS
 from segbench.contract import SEGMENTING_MAPS
-from segbench.errors import DataError, PluginError
-from segbench.registry.options import check_requirements, installed_versions
+from segbench.errors import DataError, PluginError, RecordError
+from segbench.registry.options import check_requirements, installed_versions, unwrap
 from segbench.registry.plugin_files import content_of, given_files, sha256_of
 from segbench.store.atomic import write_atomically
 from segbench.store.record import PluginFile
@@ -231,9 +228,7 @@ def _defining_module(offer: Offer) -> ModuleType:
 
 
 def _module_name(build: Any) -> str:
-    while isinstance(build, functools.partial):
-        build = build.func
-    build = inspect.unwrap(build)
+    build = unwrap(build)
     return str(getattr(build, "__module__", None) or type(build).__module__)
 
 
@@ -311,27 +306,17 @@ def _read_store(store: Path) -> dict[str, FileHash]:
 
 
 def _write_store(store: Path, hashes: dict[str, FileHash]) -> None:
-    """Replace the store in one move, so that a second process sees the old one or the new one."""
     trusted_before = time.time_ns() - SETTLING_NANOSECONDS
     text = json.dumps({path: entry for path, entry in hashes.items() if entry.modified < trusted_before})
-    with contextlib.suppress(OSError):
-        store.parent.mkdir(parents=True, exist_ok=True)
-        _replace(store, text)
+    with contextlib.suppress(RecordError):
+        write_atomically(store, text.encode())
 
 
-def _replace(store: Path, text: str) -> None:
-    temporary = store.with_name(f".{store.name}-{uuid.uuid4().hex}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, store)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
+# The folder within a cell's folder.
 COPIES = "plugins"
 
 
-def names_of(cell: Cell) -> list[str]:
+def list_component_names(cell: Cell) -> list[str]:
     """Return the full names of all components of a cell."""
     return [cell.dataset.use, *(use.use for _, use in cell.method.components)]
 

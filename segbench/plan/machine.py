@@ -1,7 +1,4 @@
-"""What this machine has to compute with, found without torch.
-
-Where segbench keeps what it can always make again.
-"""
+"""What this machine has to compute with, and where segbench's cache is; found without torch."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from segbench.registry import load_registry
 from segbench.registry.datasets import dataset_root, open_dataset
 from segbench.registry.output import output_on_stderr
 
-from .cell import Cell, Identity, upstream_first
+from .cell import Cell, Identity, sort_upstream_first
 from .key import cache_key, cell_key, file_hashes, fingerprint, folder_hash, required_versions, source_hash
 from .machine import usable_cores
 
@@ -129,12 +129,12 @@ def plan_cells(
     none. Raises SpecError for cyclic references and for a method that does not exist, ComponentError if a component
     requires a library that is not installed.
     """
-    code = _code(benchmark, registry)
+    code = _read_code(benchmark, registry)
     cells: dict[Identity, Cell] = {}
-    for identity, needed in upstream_first(benchmark).items():
+    for identity, needed in sort_upstream_first(benchmark).items():
         bare = _bare_cell(identity, benchmark, fingerprints.get(identity.dataset), threads)
         upstream = {reason: cells[other].key for reason, other in needed.items()}
-        cell = bare.model_copy(update={"upstream": upstream, **_made_of(bare, code)})
+        cell = bare.model_copy(update={"upstream": upstream, **_describe_contents(bare, code)})
         cells[identity] = cell.model_copy(update={"key": cell_key(cell)})
     return tuple(cells.values())
 
@@ -164,7 +164,7 @@ class Code(NamedTuple):
     versions: dict[str, str]
 
 
-def _code(benchmark: Benchmark, registry: Registry) -> dict[tuple[Kind, str], Code]:
+def _read_code(benchmark: Benchmark, registry: Registry) -> dict[tuple[Kind, str], Code]:
     """Return what each component of the benchmark is made of, each looked at once."""
     uses = {used for method in benchmark.methods.values() for used in _component_names(method)}
     uses |= {("dataset", dataset.use) for dataset in benchmark.datasets.values()}
@@ -176,7 +176,7 @@ def _component_names(method: Method) -> list[tuple[Kind, str]]:
     return [(kind, use.use) for kind, use in method.components]
 
 
-def _made_of(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, object]:
+def _describe_contents(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, object]:
     """Return the fields of a cell that tell what code and data it is made of."""
     dataset = code["dataset", cell.dataset.use]
     used = {("dataset", cell.dataset.use): dataset, **{key: code[key] for key in _component_names(cell.method)}}

@@ -30,10 +30,10 @@ LEVEL = 0.95
 # How far seeds alone move mIoU: on data like Cityscapes, and on small data like CamVid.
 ASSUMED_SEED_SDS = (0.005, 0.01)
 
-# The differences that people claim.
+# Differences of mIoU that papers claim.
 CLAIMED = (0.005, 0.01)
 
-# How the maps of a method end that has an mIoU.
+# How `maps` ends where a method is scored by mIoU.
 LABELS = "-> labels"
 
 

@@ -51,17 +51,17 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
         *_overrides(methods),
         *_untuned_twins(methods),
         *_leaking_encodings(methods),
-        *_where(
+        *_warn_where(
             methods,
             lambda protocol: protocol.evaluate == "train",
             "scores are of the train split, so they tell what was memorised, not what was learnt",
         ),
-        *_where(
+        *_warn_where(
             methods,
             lambda protocol: protocol.evaluate == "val" and protocol.validations > 0,
             "scores are of the val split, which the curves show as well: what is chosen by the curves looks too good",
         ),
-        *_where(
+        *_warn_where(
             methods,
             lambda protocol: protocol.timing.budget == "reduced",
             "the timing budget is reduced, so speed is only roughly measured and not ranked beside full measurements",
@@ -75,22 +75,22 @@ def machine_warnings(
     """Return what is to be warned of with this many cores and these CPU flags (None where they are not known)."""
     emulated = device == "cpu" and flags is not None and not NATIVE_BF16 & flags
     return (
-        *_where(
+        *_warn_where(
             methods,
             lambda protocol: protocol.precision == "bf16" and emulated,
             f"bf16 is only emulated by this CPU (it has none of {', '.join(sorted(NATIVE_BF16))}) and slower than fp32",
         ),
-        *_where(
+        *_warn_where(
             methods,
             lambda protocol: protocol.precision == "fp16" and device == "cpu",
             "fp16 is made for GPUs; on the CPU it is slow and may not be supported, so take bf16 or fp32",
         ),
-        *_where(
+        *_warn_where(
             methods,
             lambda protocol: (protocol.threads or 1) * jobs > cores,
             f"the threads of a cell times {jobs} jobs exceed the {cores} usable cores, so cells slow each other down",
         ),
-        *_where(
+        *_warn_where(
             methods,
             lambda protocol: protocol.budget.like is not None and jobs > 1,
             f"the budget is seconds that are measured while {jobs} cells run at once, and they slow each other down; "
@@ -99,7 +99,7 @@ def machine_warnings(
     )
 
 
-def _where(methods: Mapping[str, Method], applies: Callable[[TrainingProtocol], bool], message: str) -> list[str]:
+def _warn_where(methods: Mapping[str, Method], applies: Callable[[TrainingProtocol], bool], message: str) -> list[str]:
     """Return the message with the methods that it applies to; nothing if there are none."""
     names = [name for name, method in methods.items() if applies(method.protocol)]
     if not names:

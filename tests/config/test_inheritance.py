@@ -329,7 +329,7 @@ def test_a_method_cannot_train_as_long_as_itself(workshop):
 
 def test_the_unit_of_a_budget_is_told_where_it_is_wrong(workshop):
     message = workshop.methods_refusal(BASE + "a: {extends: base, protocol: {budget: {like: base, in: steps}}}")
-    assert message.startswith("bench.yaml:10: methods.a.protocol.budget: methods are made alike in seconds only; for")
+    assert message.startswith("bench.yaml:10: methods.a.protocol.budget: a method can train as long as another only in")
 
 
 def test_another_method_to_refine_keeps_the_folds(workshop):

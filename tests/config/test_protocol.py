@@ -33,8 +33,8 @@ def test_a_budget_is_like_another_in_seconds(given):
     [
         ({"like": "a", "in": "steps"}, r"for as many steps give their number, such as \{steps: 100\}, or leave the"),
         ({"like": "a", "in": "epochs"}, r"for as many epochs give their number"),
-        ({"like": "a", "in": "hours"}, r"write \{like: METHOD, in: seconds\}; there is no 'hours' to be alike in"),
-        ({"steps": 3, "in": "seconds"}, r"`in` stands beside like: \{like: METHOD, in: seconds\}"),
+        ({"like": "a", "in": "hours"}, r"write \{like: METHOD, in: seconds\}; 'hours' is not a unit for it"),
+        ({"steps": 3, "in": "seconds"}, r"`in` is used only together with like: \{like: METHOD, in: seconds\}"),
     ],
 )
 def test_a_budget_is_like_another_in_nothing_else(given, message):

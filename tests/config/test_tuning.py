@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench.config.protocol import Keep
-from segbench.config.tuning import combinations, draw_combinations
+from segbench.config.tuning import count_combinations, draw_combinations
 
 from .conftest import START
 
@@ -18,25 +18,25 @@ SEEDS = st.integers(0, 2**63 - 1)
 
 
 def test_combinations_are_counted():
-    assert combinations({"a": [1, 2, 3], "b": [1, 2]}) == 6
+    assert count_combinations({"a": [1, 2, 3], "b": [1, 2]}) == 6
 
 
 @given(SPACES, SEEDS)
 def test_as_many_trials_as_combinations_are_all_of_them(space, seed):
-    drawn = draw_combinations(space, combinations(space), seed)
-    assert len({tuple(sorted(trial.items())) for trial in drawn}) == combinations(space)
+    drawn = draw_combinations(space, count_combinations(space), seed)
+    assert len({tuple(sorted(trial.items())) for trial in drawn}) == count_combinations(space)
     assert all(set(trial) == set(space) for trial in drawn)
 
 
 @given(SPACES, SEEDS, st.data())
 def test_fewer_trials_are_the_first_of_more(space, seed, data):
-    trials = data.draw(st.integers(0, combinations(space)))
-    assert draw_combinations(space, trials, seed) == draw_combinations(space, combinations(space), seed)[:trials]
+    trials = data.draw(st.integers(0, count_combinations(space)))
+    assert draw_combinations(space, trials, seed) == draw_combinations(space, count_combinations(space), seed)[:trials]
 
 
 @given(SPACES, SEEDS)
 def test_over_all_combinations_every_value_of_a_key_comes_equally_often(space, seed):
-    drawn = draw_combinations(space, combinations(space), seed)
+    drawn = draw_combinations(space, count_combinations(space), seed)
     for key in space:
         assert len(set(Counter(trial[key] for trial in drawn).values())) == 1
 
@@ -56,7 +56,7 @@ def test_the_order_of_the_list_does_not_count(values, seed):
     assert [values[trial["lr"]] for trial in draw_combinations({"lr": values}, 4, seed)] == expected
 
 
-def test_another_seed_deals_otherwise():
+def test_another_seed_draws_another_order():
     assert (
         len({tuple(trial["lr"] for trial in draw_combinations({"lr": [1, 2, 3, 4]}, 4, seed)) for seed in range(50)})
         > 12
@@ -184,8 +184,8 @@ def test_a_trial_cannot_take_the_time_of_a_method_without_trials(workshop):
         "long: {extends: net, protocol: {budget: {like: plain, in: seconds}}}",
     )
     assert message == (
-        "bench.yaml:12: methods.long.protocol.budget.like: 'long' is tuned, but 'plain' is not, so there are no trials "
-        "whose time its own could take; tune both, or write tune: null for 'long'"
+        "bench.yaml:12: methods.long.protocol.budget.like: 'long' is tuned, but 'plain' is not, so its trials have "
+        "none to train as long as; tune both, or write tune: null for 'long'"
     )
 
 

@@ -17,7 +17,7 @@ from segbench.config.recipe import (
     UnlabelledTerm,
 )
 from segbench.errors import SegbenchError, SpecError
-from segbench.plan.cell import Identity, Subset, upstream_first
+from segbench.plan.cell import Identity, Subset, sort_upstream_first
 
 from .conftest import cell, method
 
@@ -46,7 +46,7 @@ def benchmark(*methods, seeds=(0,), datasets=("d",)):
 
 def planned(*methods, **facts):
     """Return the cells in their order, each with what it needs, as text without the dataset and seed 0."""
-    cells = upstream_first(benchmark(*methods, **facts))
+    cells = sort_upstream_first(benchmark(*methods, **facts))
     return {short(cell): {why: short(other) for why, other in needed.items()} for cell, needed in cells.items()}
 
 
@@ -63,7 +63,7 @@ def test_every_fraction_is_a_cell():
 
 
 def test_it_goes_dataset_by_dataset_and_seed_by_seed():
-    cells = list(upstream_first(benchmark(method("a", labels=(0.5, 1.0)), seeds=(3, 1), datasets=("d", "e"))))
+    cells = list(sort_upstream_first(benchmark(method("a", labels=(0.5, 1.0)), seeds=(3, 1), datasets=("d", "e"))))
     half, everything = Subset(0.5), Subset()
     assert cells == [
         Identity(dataset, subset, "a", seed) for dataset in "de" for seed in (3, 1) for subset in (half, everything)
@@ -95,7 +95,7 @@ def test_a_cell_that_several_need_is_there_once():
 
 def test_cells_of_other_datasets_and_seeds_are_not_needed():
     made = benchmark(method("b", start_from="a"), method("a"), seeds=(0, 1), datasets=("d", "e"))
-    for one, needed in upstream_first(made).items():
+    for one, needed in sort_upstream_first(made).items():
         assert all((other.dataset, other.seed) == (one.dataset, one.seed) for other in needed.values())
 
 
@@ -250,7 +250,7 @@ def test_every_cell_comes_once_and_after_all_that_it_needs(tree):
 
     methods = [made(index, *choice) for index, choice in enumerate(tree)]
     seen = set()
-    cells = upstream_first(benchmark(*methods))
+    cells = sort_upstream_first(benchmark(*methods))
     for one, needed in cells.items():
         assert set(needed.values()) <= seen
         seen.add(one)

@@ -37,7 +37,7 @@ from segbench.plan.key import (
     file_hashes,
     fingerprint,
     keep_copies,
-    names_of,
+    list_component_names,
     plugin_files,
     required_versions,
     source_hash,
@@ -685,7 +685,7 @@ def test_without_a_file_no_folder_is_made(tmp_path):
 def test_every_component_of_a_cell_counts():
     adversarial = Adversarial(use="a/hinge", penalty={"use": "b/r1"})
     made = cell(method=method(adversarial=adversarial, discriminator=ComponentUse(use="c/critic")))
-    assert {"toy/shapes", "toy/net", "toy/entropy", "a/hinge", "b/r1", "c/critic"} == set(names_of(made))
+    assert {"toy/shapes", "toy/net", "toy/entropy", "a/hinge", "b/r1", "c/critic"} == set(list_component_names(made))
 
 
 def offer_of(build):
