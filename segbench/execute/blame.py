@@ -1,4 +1,4 @@
-"""Which plugin is to blame: the innermost one whose source files an error, or the stack of a process, came through."""
+"""Which plugin is to blame for an error or a crash: the one whose source file is innermost in the stack."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Frame(NamedTuple):
 
 def blame_for_error(error: BaseException) -> str | None:
     """Return the plugin whose code raised the error or called what raised it, or None."""
-    return blame_for_files(files_of(error))
+    return blame_for_files(source_files(error))
 
 
 def blame_for_crash(log: str) -> str | None:
@@ -44,7 +44,7 @@ def blame_for_crash(log: str) -> str | None:
 
 
 def describe_place(stacks: str) -> str:
-    """Return the line that a process runs, from the stacks that faulthandler has written; "" if there are none.
+    """Return which line a process runs, from the stacks that faulthandler has written; "" if there are none.
 
     It is the innermost line in a plugin's code, or the innermost of all.
 
@@ -72,10 +72,10 @@ def blame_for_files(files: Iterable[str]) -> str | None:
     return None
 
 
-def files_of(error: BaseException) -> Iterator[str]:
+def source_files(error: BaseException) -> Iterator[str]:
     """Yield the source files of an error's frames, innermost first, then those of its cause.
 
-    A CellError states a cause that the engine has found itself, so no plugin is to blame for what caused it.
+    A CellError names a cause that the engine itself has found, so the search ends there: no plugin is to blame.
     """
     current: BaseException | None = error
     while current is not None:
@@ -89,8 +89,8 @@ def plugin_sources() -> list[tuple[str, Path]]:
     sources = [(file.stem, file) for file in given_files()]
     for point in entry_points(group="segbench"):
         top, *rest = _module(point).split(".")
-        if top != "segbench" and (source := _source(top)) is not None:
-            sources.append((point.name, _narrowed(source, rest)))
+        if top != "segbench" and (source := _find_source(top)) is not None:
+            sources.append((point.name, _narrow(source, rest)))
     return sources
 
 
@@ -108,7 +108,7 @@ def _module(point: EntryPoint) -> str:
         return ""
 
 
-def _source(top_level: str) -> Path | None:
+def _find_source(top_level: str) -> Path | None:
     try:
         spec = find_spec(top_level)
     except (ImportError, ValueError):
@@ -119,7 +119,7 @@ def _source(top_level: str) -> Path | None:
     return origin.parent if spec.submodule_search_locations else origin
 
 
-def _narrowed(folder: Path, modules: list[str]) -> Path:
+def _narrow(folder: Path, modules: list[str]) -> Path:
     """Follow a dotted path into a package, so that two plugins of one package can be distinguished."""
     nested = folder.joinpath(*modules)
     if not modules or nested.is_dir():

@@ -1,7 +1,7 @@
-"""What the fork server imports once, so that no worker has to; it imports this module, which imports the others.
+"""The fork server, from which workers are forked, imports libraries once, so that no worker has to.
 
-Only libraries and the engine itself: a plugin module may run anything, and a CUDA call or a multi-threaded torch
-operation before the fork would break every worker.
+Importing this module inside the server starts it. Plugins are left out: a plugin module may run anything, and a CUDA
+call or a multi-threaded torch operation before the fork would break every worker.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ def import_all(names: Iterable[str]) -> None:
         except Exception:  # a plain preload list would end the server at anything but an ImportError
             continue
     gc.collect()
-    gc.freeze()  # workers then need not copy the pages of all these objects only to look them over
+    gc.freeze()  # workers then need not copy the pages of all these objects only to look through them
 
 
 def discard_output() -> None:
-    """Write nowhere from now on: whoever reads a run's output to its end must not wait for this process to end."""
+    """Discard stdout and stderr from now on: who reads a run's output to its end must not wait for this process."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)

@@ -1,4 +1,4 @@
-"""Several workers at once, ended early on Ctrl-C and SIGTERM, and remarked on when they say nothing for long."""
+"""Several workers at once: their limits, an early end on Ctrl-C and SIGTERM, warnings of those that seem to hang."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Self
 
 from .blame import describe_place
-from .progress import duration
+from .progress import format_duration
 from .workers import Event
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .workers import Limits, Outcome, Worker, Workers
 
 
-_LOOK_SECONDS = 0.2  # how often limits and signals are looked at
+_CHECK_SECONDS = 0.2  # between two checks of limits and signals
 _STOP_SECONDS = 60.0  # for a step in progress and a checkpoint, once an early end is asked for
-# Training reports twice a second; evaluating, compiling and building may take this long.
+# Training reports twice a second; evaluating, compiling and building may report nothing for this long.
 STALL_SECONDS = 120.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -30,7 +30,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Pool:
     """Up to `size` workers, each under the key of its cell; those left at the end are killed.
 
-    `report` hears what they emit, and a "warning" of one that has said nothing for long.
+    `report` gets the events that they emit, and a "warning" of one that has reported nothing for long.
     """
 
     def __init__(self, workers: Workers, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
@@ -77,7 +77,7 @@ class Pool:
 
     def advance(self) -> list[tuple[str, Outcome]]:
         """Wait until something happens, at most a moment; pass events on, and return the outcomes of what has ended."""
-        wait([waitable for worker in self._running.values() for waitable in worker.waitables], _LOOK_SECONDS)
+        wait([waitable for worker in self._running.values() for waitable in worker.waitables], _CHECK_SECONDS)
         self._stop_if_asked()
         ended = []
         for key, worker in list(self._running.items()):
@@ -86,8 +86,8 @@ class Pool:
                 self._report(key, event)
             if running:
                 worker.enforce_limits()
-                if (remark := self._stalls.remark(key, worker)) is not None:
-                    self._report(key, Event("warning", {"message": remark}))
+                if (message := self._stalls.warning(key, worker)) is not None:
+                    self._report(key, Event("warning", {"message": message}))
             else:
                 del self._running[key]
                 ended.append((key, worker.outcome()))
@@ -106,9 +106,9 @@ class Pool:
 
 
 class Interrupt:
-    """While it is entered, the first signal asks for an early end and the second insists on it.
+    """Ctrl-C and SIGTERM while it is entered: the first asks for an early end, the second insists on it.
 
-    Signals reach the main thread only; entered in another thread it never sees one.
+    Only the main thread gets signals; entered in another thread, nothing is ever requested.
     """
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class Interrupt:
 
     @property
     def insisted(self) -> bool:
-        """Whether it was asked for twice: nothing more is waited for."""
+        """Whether an early end was asked for twice, so that nothing is waited for any more."""
         return self._count > 1
 
     def __enter__(self) -> Self:
@@ -139,13 +139,13 @@ class Interrupt:
 
 
 class StallWatch:
-    """Remarks on workers that say nothing: after two minutes, and again whenever that time has doubled."""
+    """Warns of workers that report nothing: after two minutes, and again whenever that time has doubled."""
 
     def __init__(self) -> None:
         self._due: dict[str, float] = {}
 
-    def remark(self, name: str, worker: Worker) -> str | None:
-        """Say how long a worker has been silent and which line it runs, if a remark is due."""
+    def warning(self, name: str, worker: Worker) -> str | None:
+        """Say how long a worker has been silent and which line it runs, if a warning is due."""
         seconds = worker.silent_seconds
         if seconds < STALL_SECONDS:
             self._due.pop(name, None)
@@ -154,6 +154,6 @@ class StallWatch:
         self._due[name] = 2 * seconds
         place = describe_place(worker.stacks())
         return (
-            f"nothing heard for {duration(seconds)}{place and f'; it stands in {place}'} "
+            f"nothing heard for {format_duration(seconds)}{place and f'; it runs {place}'} "
             "(Ctrl-C stops the run, --timeout SECONDS ends such cells)"
         )

@@ -1,6 +1,6 @@
-"""The processes that a process has started, the memory they hold, and how much each worker may have.
+"""The processes that a process has started, the memory that they hold, and how much each worker may hold.
 
-Where /proc is missing no descendants are known and nothing is limited.
+Without /proc no descendants are found, memory counts as 0, and so no limit of memory takes effect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2), Linux
 # Pages of mapped files (the data cache) are not counted: the system drops them when it needs room.
 _HELD = ("RssAnon:", "RssShmem:")
-# They end by themselves once those who use them have gone.
+# They end by themselves once the processes that use them have ended.
 _HOUSEKEEPING = ("multiprocessing.resource_tracker", "torch/_inductor/compile_worker")
 
 
@@ -36,15 +36,15 @@ def descendants(pid: int) -> list[Process]:
 
 
 def left_behind() -> list[Process]:
-    """Return the processes that this one has started and that still run, but for what ends by itself."""
+    """Return the processes that this one has started and that still run, without those that end by themselves."""
     running = [one for one in descendants(os.getpid()) if one.is_alive]
     return [one for one in running if not any(name in one.command for name in _HOUSEKEEPING)]
 
 
 def adopt_orphans() -> None:
-    """Have processes whose parent ends, and that this one has started, become its children; Linux only.
+    """Become the parent of descendants whose own parent ends; Linux only.
 
-    Otherwise they would be the first process's, and nobody could know any more who has started them.
+    Otherwise process 1 would become their parent, and nobody could know any more who has started them.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

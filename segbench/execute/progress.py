@@ -1,6 +1,6 @@
-"""The progress of a run: what a run reports of its cells, and the displays that show it.
+"""The progress of a run: what it reports of its cells, and the displays that show it.
 
-A terminal gets a bar for each cell that runs below the lines of what ended, a log or pipe gets plain lines.
+A terminal shows a bar for each running cell, below a line for each ended one; a log or pipe gets plain lines.
 """
 
 from __future__ import annotations
@@ -40,46 +40,31 @@ def progress_on(stream: TextIO) -> Iterator[Listener]:
 
 
 class Listener(Protocol):
-    """Hears of a run's cells; called in the run's own thread, so it must be quick and must not raise."""
+    """What a run calls with its progress, in its own thread; a call must be quick and must not raise."""
 
     def planned(self, cells: Sequence[Cell], recorded: int) -> None:
-        """Hear which cells are to run, and how many others are already recorded; comes first."""
+        """Called first, with the cells that are to run and the number of those already recorded."""
 
     def started(self, activity: Activity, cell: Cell) -> None:
-        """Hear that a worker started; for "preflight" and "timing" the cell stands for its method."""
+        """Called when a worker starts; for "preflight" and "timing" the cell stands for its method."""
 
     def reported(self, activity: Activity, cell: Cell, event: Event) -> None:
-        """Hear what the worker emitted (see `segbench.engine.job.Channel`)."""
+        """Called with what a worker emits (see `segbench.engine.job.Channel`)."""
 
     def ended(self, activity: Activity, cell: Cell, status: Status, failure: Failure | None) -> None:
-        """Hear how it ended; a cell may end that never started here: skipped, or run by another process."""
+        """Called at the end; a cell may end that never started here: skipped, or run by another process."""
 
     def notice(self, message: str) -> None:
-        """Hear something in words."""
+        """Called with a message for the user."""
 
 
-class NoProgress:
+class NoProgress(Listener):
     """A listener that shows nothing."""
-
-    def planned(self, cells: Sequence[Cell], recorded: int) -> None:
-        """Show nothing."""
-
-    def started(self, activity: Activity, cell: Cell) -> None:
-        """Show nothing."""
-
-    def reported(self, activity: Activity, cell: Cell, event: Event) -> None:
-        """Show nothing."""
-
-    def ended(self, activity: Activity, cell: Cell, status: Status, failure: Failure | None) -> None:
-        """Show nothing."""
-
-    def notice(self, message: str) -> None:
-        """Show nothing."""
 
 
 @dataclass
 class CellProgress:
-    """How far one cell has come: its state in a word, and what it last reported."""
+    """How far one cell is: its state in a word, and the values that it last reported."""
 
     cell: Cell
     state: str = "waiting"
@@ -116,7 +101,7 @@ class CellProgress:
         if latest.get("loss") is not None:
             parts.append(f"loss {latest['loss']:.4g}")
         if left is not None:
-            parts.append(f"{duration(left)} left")
+            parts.append(f"{format_duration(left)} left")
         return ", ".join(parts)
 
 
@@ -131,7 +116,7 @@ class Tracker:
         self._began: float | None = None
 
     def planned(self, cells: Sequence[Cell], recorded: int) -> None:
-        """Take the cells over, and say how much there is to do."""
+        """Remember the cells, and write how many there are to run."""
         self.cells = {cell.key: CellProgress(cell) for cell in cells}
         self._write(f"{len(cells)} cells to run, {recorded} already recorded")
 
@@ -147,7 +132,7 @@ class Tracker:
             self.doing = f"{_VERBS[activity]} {cell.method.name} on {cell.dataset_name}"
 
     def reported(self, activity: Activity, cell: Cell, event: Event) -> None:
-        """Note what a cell says of itself."""
+        """Note what a worker reports."""
         if event.name == "warning":
             self.notice(f"{cell.label}: {event.fields.get('message', '')}")
         if activity == "timing" and event.name == "stage":
@@ -163,19 +148,19 @@ class Tracker:
                 progress.first = (self.now(), progress.part)
 
     def ended(self, activity: Activity, cell: Cell, status: Status, failure: Failure | None) -> None:
-        """Say how it ended."""
+        """Write how a cell or method ended."""
         self.doing = ""
-        why = f": {_reason(failure)}" if failure else ""
+        why = f": {_describe(failure)}" if failure else ""
         if activity == "cell":
             progress = self.cells[cell.key]
             progress.state, progress.ended = status, self.now()
-            took = f" in {duration(progress.ended - progress.started)}" if progress.started is not None else ""
+            took = f" in {format_duration(progress.ended - progress.started)}" if progress.started is not None else ""
             self._write(f"{cell.label}: {status}{took}{why} ({self.done} of {len(self.cells)} done)")
         elif failure is not None:
             self._write(f"{activity} of {cell.method.name} on {cell.dataset_name} failed{why}")
 
     def notice(self, message: str) -> None:
-        """Say it."""
+        """Write the message."""
         self._write(message)
 
     @property
@@ -197,20 +182,20 @@ class Tracker:
 
 
 class PlainProgress(Tracker):
-    """A line where a cell starts and ends, and at most every ten seconds one for its steps, or for what is timed."""
+    """A line when a cell starts and when it ends, and at most every ten seconds one for its steps or for timing."""
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(lambda line: print(line, file=stream, flush=True), now)
         self._last: dict[str | None, float] = {}
 
     def started(self, activity: Activity, cell: Cell) -> None:
-        """Say what starts."""
+        """Write what starts."""
         super().started(activity, cell)
         self._last[cell.key] = self.now()
         self._write(f"{cell.label}: started" if activity == "cell" else self.doing)
 
     def reported(self, activity: Activity, cell: Cell, event: Event) -> None:
-        """Say how far a cell is, now and then."""
+        """Write how far a cell is, at most every ten seconds."""
         super().reported(activity, cell, event)
         if activity == "timing" and event.name == "stage" and self._is_due(None):  # one line for all methods
             self._write(self.doing)
@@ -226,7 +211,7 @@ class PlainProgress(Tracker):
 
 
 class LiveProgress(Tracker):
-    """A bar for the whole run and one for each cell that runs; entered as a context, they are shown until the end."""
+    """A bar for the whole run and one for each running cell, shown while this is entered as a context."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(lambda line: console.print(line, markup=False, highlight=False))
@@ -274,15 +259,15 @@ class LiveProgress(Tracker):
     def _show_whole(self) -> None:
         left = self.seconds_left()
         facts = [f"{self.done} of {len(self.cells)} cells done"]
-        facts += [f"about {duration(left)} left"] if left is not None else []
+        facts += [f"about {format_duration(left)} left"] if left is not None else []
         facts += [self.doing] if self.doing else []
         self.display.update(self._whole, completed=self.part, state=", ".join(facts))
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a time span for people.
 
-    >>> duration(8.4), duration(150), duration(7500)
+    >>> format_duration(8.4), format_duration(150), format_duration(7500)
     ('8 s', '2 min 30 s', '2 h 05 min')
     """
     whole = round(seconds)
@@ -293,5 +278,5 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _reason(failure: Failure) -> str:
+def _describe(failure: Failure) -> str:
     return failure.cause + (f" (plugin {failure.plugin!r})" if failure.plugin else "")

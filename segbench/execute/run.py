@@ -1,4 +1,4 @@
-"""Run cells: those with a record are left out, methods are tried, cells are run, methods are timed."""
+"""A whole run: each method is tried once, the cells without a record are trained, and the methods are timed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .progress import Listener
     from .workers import Event
 
-# For trying a method, unless the run has a limit of its own: one step, but building may fetch pretrained weights.
+# For trying a method, unless --timeout is given: it is one step, but building may download pretrained weights.
 PREFLIGHT_SECONDS = 600.0
 
 
@@ -75,7 +75,7 @@ def run(
     is full or read-only. Ctrl-C and SIGTERM end it early; the next run resumes.
     """
     folder.check_writable()
-    recorded = _ok_records(cells, folder)
+    recorded = _read_ok_records(cells, folder)
     todo = [cell for cell in cells if cell.key not in recorded]
     listener.planned(todo, len(recorded))
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
@@ -98,8 +98,8 @@ def run(
         return Summary(in_order, interrupt.requested, untimed)
 
 
-def _ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
-    """Return the ok records of cells by key, in their order."""
+def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
+    """Return the ok records of cells by key, in the order of the cells."""
     found = {key: folder.read(key) for key in map(key_of, cells)}
     return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
 
@@ -114,14 +114,14 @@ def start_workers(cells: Sequence[Cell]) -> Workers:
 def probe_device(
     workers: Workers, function: str, device: str, limits: Limits, interrupt: Interrupt, listener: Listener
 ) -> Mapping[str, Any] | None:
-    """Ask a worker where it runs, "machine" and the resolved "device" among it; None if interrupted.
+    """Return the environment of a worker, with "machine" and the resolved "device"; None if interrupted.
 
-    Raises the SegbenchError for a device that is not there.
+    Raises the SegbenchError for a device that does not exist.
     """
 
     def report(name: str, event: Event) -> None:
         if event.name == "warning":
-            listener.notice(f"looking at the device: {event.fields['message']}")
+            listener.notice(f"checking the device: {event.fields['message']}")
 
     with TemporaryDirectory(prefix="segbench-") as place, Pool(workers, 1, interrupt, report) as pool:
         pool.start("probe", function, device, Path(place), limits)
@@ -138,10 +138,9 @@ def probe_device(
 
 
 def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]:
-    """Build and step each (dataset, method) of the cells once; return why those fail that do.
+    """Build each (dataset, method) of the cells once and train one step; return the failures by (dataset, method).
 
-    Raises the SegbenchError in which a user's mistake shows. What a plugin does wrong, and a lack of memory, cost only
-    the methods concerned.
+    Raises the SegbenchError that shows a user's mistake. A plugin error or a lack of memory fails its methods only.
     """
     first = {method_of(cell): cell for cell in reversed(cells)}
     by_key = {key_of(cell): cell for cell in cells if first[method_of(cell)] is cell}
@@ -173,7 +172,7 @@ def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
-    """Return why a method cannot run, or None if it can; raise a user's mistake."""
+    """Return why a method cannot run, or None if it can; raise the error of a user's mistake."""
     if isinstance(outcome, Failed) and outcome.error and not isinstance(outcome.error, PluginError | CellError):
         raise type(outcome.error)(f"method {cell.method.name!r} on {cell.dataset_name!r}: {outcome.error}")
     failure = None if isinstance(outcome, Finished) else outcome.failure

@@ -1,4 +1,4 @@
-"""The cells of a run: upstream first, so many at a time, shared with other runs on the same results folder."""
+"""The schedule of a run's cells: upstream first, several at a time, shared with other runs on the results folder."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from .jobs import Run
     from .workers import Event
 
-_RENEW_SECONDS = 5.0  # between two signs of life for the leases of this run
-_ASK_AGAIN_SECONDS = 1.0  # before a cell that another run works on is looked at again
+_RENEW_SECONDS = 5.0  # between two renewals of the leases of this run
+_ASK_AGAIN_SECONDS = 1.0  # before the lease of a cell that another run has is asked for again
 
 
 def run_cells(
@@ -58,7 +58,7 @@ def run_cells(
 
 
 class Schedule:
-    """Which cells wait and which run, and the records there are."""
+    """Which cells wait, which run, and the records so far."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Schedule:
         self._cells = {key_of(cell): cell for cell in cells}
         self._waiting = list(self._cells)
         self._from_upstream: dict[str, FromUpstream | None] = {}
-        self._said: set[str] = set()
+        self._notices_given: set[str] = set()
         self.shared = SharedCells(run.folder, self._waiting)
 
     @property
@@ -85,14 +85,14 @@ class Schedule:
         self._run.listener.reported("cell", self._cells[key], event)
 
     def fill(self, pool: Pool) -> None:
-        """Start what can start, and record what needs no worker or was run elsewhere."""
+        """Start the cells that can start, and record those that need no worker or that another run has recorded."""
         for key in [key for key in self._waiting if self._has_upstream(key)]:
             if not pool.has_room:
                 return
             if not self.shared.is_due(key):
                 continue
             leased = self.shared.lease(key)
-            # Looked at after the lease: whoever had the cell may have recorded it before giving it back.
+            # Read after the lease is taken: another run may have recorded the cell before releasing it.
             if (record := self.shared.new_record(key)) is not None:
                 self._waiting.remove(key)
                 self.shared.release(key)
@@ -101,7 +101,7 @@ class Schedule:
                 self._waiting.remove(key)
                 self._start(key, pool)
             else:
-                self._say_once("another run works on some of these cells; their records will count here")
+                self._notify_once("another run works on some of these cells; their records will count here")
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
@@ -121,24 +121,24 @@ class Schedule:
             self._run.listener.notice(f"{self._cells[key].label} was taken over by another run")
 
     def announce_stop(self, pool: Pool) -> None:
-        """Say what happens next once an early end is asked for."""
+        """Tell the listener what happens next once an early end is asked for."""
         if self._run.interrupt.requested and pool.is_busy:
-            self._say_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
+            self._notify_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
 
-    def _say_once(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+    def _notify_once(self, message: str) -> None:
+        if message not in self._notices_given:
+            self._notices_given.add(message)
             self._run.listener.notice(message)
 
     def _has_upstream(self, key: str) -> bool:
-        """Tell whether the cells of this run that a cell needs have their records."""
+        """Return whether the cells of this run that a cell needs have their records."""
         upstream = upstream_of(self._cells[key]).values()
         return all(needed in self.records or needed not in self._cells for needed in upstream)
 
     def _start(self, key: str, pool: Pool) -> None:
         cell, run = self._cells[key], self._run
         upstream = read_upstream(run, cell, self.records)
-        if (missing := _missing_upstream(cell, upstream)) is not None:
+        if (missing := _describe_missing(cell, upstream)) is not None:
             self._record_unfinished(key, "skipped", Failure(cause=missing))
         elif (failure := self._refused.get(method_of(cell))) is not None:
             self._record_unfinished(key, "failed", failure)
@@ -164,7 +164,7 @@ class Schedule:
         self._run.listener.ended("cell", self._cells[key], record.status, record.error)
 
 
-def _missing_upstream(cell: Cell, upstream: Mapping[str, Record | None]) -> str | None:
+def _describe_missing(cell: Cell, upstream: Mapping[str, Record | None]) -> str | None:
     """Say which cell that a cell needs has no ok record, or None if all have."""
     for reason, record in upstream.items():
         if record is None:
@@ -176,7 +176,7 @@ def _missing_upstream(cell: Cell, upstream: Mapping[str, Record | None]) -> str 
 
 
 class SharedCells:
-    """The cells that other runs may work on too, and the leases of this run; entered as a context, it gives all back.
+    """The cells that other runs may work on too, and this run's leases, all released when the context ends.
 
     Records that other runs write meanwhile count.
     """
@@ -184,7 +184,7 @@ class SharedCells:
     def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
         self._folder = folder
         self._leases: dict[str, Lease] = {}
-        self._written_before = {key: self._written(key) for key in keys}
+        self._modified_before = {key: self._modified(key) for key in keys}
         self._ask_again: dict[str, float] = {}
         self._renewed = time.monotonic()
 
@@ -196,11 +196,11 @@ class SharedCells:
             self.release(key)
 
     def is_due(self, key: str) -> bool:
-        """Whether a cell should be looked at; not if it was so just now and another run works on it."""
+        """Return whether to ask for a cell's lease; not within a second of finding that another run has it."""
         return time.monotonic() >= self._ask_again.get(key, 0.0)
 
     def lease(self, key: str) -> bool:
-        """Take a cell for this run; False while another run works on it."""
+        """Take the lease of a cell and return whether it was free."""
         lease = acquire(self._folder, key)
         if lease is None:
             self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS
@@ -216,7 +216,7 @@ class SharedCells:
         record = self._folder.read(key)
         if record is None or record.status == "interrupted":
             return None
-        return record if record.status == "ok" or self._written(key) != self._written_before[key] else None
+        return record if record.status == "ok" or self._modified(key) != self._modified_before[key] else None
 
     def renew(self) -> list[str]:
         """Keep the leases alive; return, and forget, those that another run has taken over."""
@@ -229,11 +229,11 @@ class SharedCells:
         return lost
 
     def release(self, key: str) -> None:
-        """Give a cell back if this run has it."""
+        """Release the lease of a cell if this run has it."""
         if key in self._leases:
             self._leases.pop(key).release()
 
-    def _written(self, key: str) -> int | None:
+    def _modified(self, key: str) -> int | None:
         try:
             return self._folder.record_path(key).stat().st_mtime_ns
         except FileNotFoundError:

@@ -37,8 +37,8 @@ def time_untrained(
     """Time the methods of cells of one protocol interleaved, alone on the device; None if it was interrupted.
 
     `device` is auto, cpu, cuda or cuda:N; `size` the [height, width] of images, None for that of the data. `accept`
-    hears of the environment before anything is timed, and may raise. Raises the SegbenchError for a device that is not
-    there. Waits while another process of segbench times on the device.
+    is called with the environment before anything is timed, and may raise. Raises the SegbenchError for a device that
+    does not exist. Waits while another process of segbench times on the device.
     """
     workers = start_workers(cells)
     with Interrupt() as interrupt:
@@ -52,8 +52,8 @@ def time_untrained(
             if not locked:
                 return None
             jobs = {
-                cell.method.name: TimingJob(cell=cell, folder=str(Path(folder) / str(place)), device=found, size=size)
-                for place, cell in enumerate(cells)
+                cell.method.name: TimingJob(cell=cell, folder=str(Path(folder) / str(i)), device=found, size=size)
+                for i, cell in enumerate(cells)
             }
             timed = time_interleaved(
                 jobs,

@@ -1,4 +1,4 @@
-"""After training: the methods of a dataset are timed interleaved on this machine, and their records are completed."""
+"""Timing after training: the methods of a dataset are timed interleaved, and their records are completed."""
 
 from __future__ import annotations
 
@@ -19,37 +19,33 @@ if TYPE_CHECKING:
 
     from .jobs import Run
 
-    Group = list[tuple[Cell, Record]]
+    Group = list[tuple[Cell, Record]]  # the seeds of one recipe
 
 
 # What may differ between records of one method whose networks run equally fast: in spec and environment, in the spec's
 # method, and in its protocol.
 _IGNORED = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method"})
-
-
 _IGNORED_IN_METHOD = frozenset({"twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "protocol"})
-
-
 _IGNORED_IN_PROTOCOL = frozenset({"timing", "keep"})
 
 
 def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
-    """Time each method whose ok records of this machine and device lack it; return why it failed, by the cell's label.
+    """Time each method whose ok records of this machine and device lack a timing; return failures by the cell's label.
 
     `records` are those of the plan by key. The methods of a dataset are timed in one session, interleaved. All seeds of
     a recipe get the same rows, also those that an earlier run recorded. Methods that were timed before keep their rows,
     unless the protocol now asks for a full budget and theirs was reduced: a ratio of methods of two sessions also holds
-    what changed on the machine in between, and `Timing.session` names them. Nothing else of this run may be running;
-    no other process times on the device meanwhile.
+    what changed on the machine in between, and `Timing.session` tells them apart. Nothing else of this run may be
+    running; the lock of the device keeps other processes from timing on it meanwhile.
     """
-    if not _untimed(run, records):
+    if not _find_untimed(run, records):
         return {}
     with device_lock(run.device, run.listener, run.interrupt) as locked:
         return _time_all(run) if locked else {}
 
 
 def lacks_timing(cell: Cell, record: Record) -> bool:
-    """Tell whether a cell's record should be timed, or timed anew with the full budget; not what only tuning needs."""
+    """Return whether a record needs a timing, or one with the full budget; False for cells that only tuning needs."""
     if cell.for_tuning:
         return False
     if record.timing is None or not record.inference:
@@ -58,8 +54,8 @@ def lacks_timing(cell: Cell, record: Record) -> bool:
     return reduced and cell.method.protocol.timing.budget == "full"
 
 
-def recipe(record: Record) -> str:
-    """Return a text that is equal for records whose networks run equally fast: all but the seed agrees."""
+def speed_key(record: Record) -> str:
+    """Return a text that is equal for records whose networks run equally fast: all but the seed and the like agrees."""
     method = record.spec.get("method", {})
     shared = {
         **_without(_IGNORED, {**record.environment, **record.spec}),
@@ -81,13 +77,13 @@ def _without(names: frozenset[str], fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
 
-def _untimed(run: Run, records: Mapping[str, Record]) -> dict[str, Group]:
-    """Return the cells, with their records, that were run here and not timed, by recipe."""
+def _find_untimed(run: Run, records: Mapping[str, Record]) -> dict[str, Group]:
+    """Return the cells that ran here and lack a timing, with their records, by `speed_key`."""
     found: dict[str, Group] = {}
     for key, cell in run.cells.items():
         record = records.get(key)
         if record is not None and _was_run_here(run, record) and lacks_timing(cell, record):
-            found.setdefault(recipe(record), []).append((cell, record))
+            found.setdefault(speed_key(record), []).append((cell, record))
     return found
 
 
@@ -97,21 +93,21 @@ def _was_run_here(run: Run, record: Record) -> bool:
 
 
 def _time_all(run: Run) -> dict[str, Failure]:
-    # Read again under the lock: whoever had it may have timed the same methods.
+    # Read again under the lock: the process that had it may have timed the same methods.
     records = {record.key: record for record in run.folder.records()}
     timed = [record for record in records.values() if record.inference]
-    groups = [group for name, group in _untimed(run, records).items() if not _complete_from(run, name, group, timed)]
+    groups = [group for key, group in _find_untimed(run, records).items() if not _copy_timing(run, key, group, timed)]
     failures: dict[str, Failure] = {}
-    for session in sessions(groups):
+    for session in group_into_sessions(groups):
         if not run.interrupt.requested:
             failures |= _time_session(run, session)
     return failures
 
 
-def _complete_from(run: Run, name: str, group: Group, timed: Iterable[Record]) -> bool:
-    """Complete the records of a recipe by what another record of the recipe has; False if none has enough."""
+def _copy_timing(run: Run, key: str, group: Group, timed: Iterable[Record]) -> bool:
+    """Copy the timing of another record with this `speed_key` into those of a group; False if none has enough."""
     cell = group[0][0]
-    other = next((one for one in timed if recipe(one) == name and not lacks_timing(cell, one)), None)
+    other = next((one for one in timed if speed_key(one) == key and not lacks_timing(cell, one)), None)
     if other is None:
         return False
     _complete(run, group, _timing_in(other))
@@ -124,8 +120,8 @@ def _timing_in(record: Record) -> TimingResult:
     return TimingResult(inference=tuple(record.inference), inference_peak_bytes=peak_bytes, timing=record.timing)
 
 
-def sessions(groups: Iterable[Group]) -> list[dict[str, Group]]:
-    """Return what is timed together, by the name of the method: one dataset, and each name once."""
+def group_into_sessions(groups: Iterable[Group]) -> list[dict[str, Group]]:
+    """Return the sessions, each with its groups by method name: of one dataset, each name once."""
     by_dataset: dict[str, list[dict[str, Group]]] = defaultdict(list)
     for group in groups:
         cell = group[0][0]
@@ -144,7 +140,7 @@ def _timing_job(run: Run, cell: Cell) -> TimingJob:
 
 
 def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
-    """Time the methods of a session and complete their records; return why those failed that did."""
+    """Time the methods of a session and complete their records; return failures by the cell's label."""
     timed = time_interleaved(
         {name: _timing_job(run, group[0][0]) for name, group in session.items()},
         workers=run.workers,

@@ -1,4 +1,4 @@
-"""A session of timing: methods in a process each, measured in interleaved blocks, alone on their device."""
+"""A session of timing: each method runs in its own process, and they are measured in turn, block by block."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LOCK_WAIT_SECONDS = 0.5
 def device_lock(device: str, listener: Listener, interrupt: Interrupt) -> Iterator[bool]:
     """Hold the lock of a device; yields whether it is held.
 
-    While another process has it, the listener hears so once, and it is waited for until Ctrl-C.
+    While another process has it, the listener is told once, and the lock is waited for until Ctrl-C.
     """
     with open_lock(lock_path(device)) as lock:
         locked = try_lock(lock)
@@ -59,7 +59,7 @@ def lock_path(device: str) -> Path:
 
 @dataclass(frozen=True)
 class Timed:
-    """What timing gave: results by method, and why the others have none; nothing at all if it was interrupted."""
+    """Results by method, and the failures of the other methods; both empty if timing was interrupted."""
 
     results: Mapping[str, TimingResult] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
@@ -74,16 +74,16 @@ def time_interleaved(
     listener: Listener,
     function: str = ENGINE.timing,
 ) -> Timed:
-    """Time methods on one device, which nothing else should use meanwhile; they take turns in the order given.
+    """Time methods in turn, in the order given, on one device, which nothing else should use meanwhile.
 
     The keys are the names of the methods as `Timing.rivals` lists them, all jobs name one device, and the caller holds
-    its lock (`device_lock`). `limits.seconds` is for building, and for each turn beside what the budget gives it;
-    `limits.memory` for a method that is alone: together they share what the machine has. Those that run out of memory
-    beside each other are timed once more, alone, in a session of their own. A method that fails costs the others
-    nothing. The listener hears of the activity "timing". After Ctrl-C nothing is returned, as a measurement that is not
-    complete is no result.
+    its lock (`device_lock`). `limits.seconds` is for building, and for each turn on top of its budget; `limits.memory`
+    is for a method alone: together they share the memory of the machine. Methods that run out of memory beside the
+    others are timed once more, each alone in a session of its own. A method that fails does not disturb the others. The
+    listener is told of the activity "timing". After Ctrl-C nothing is returned, since an incomplete measurement is no
+    result.
     """
-    together = Session(methods, workers, _shared(limits, len(methods)), interrupt, listener, function)
+    together = Session(methods, workers, _share(limits, len(methods)), interrupt, listener, function)
     together.run()
     sessions = [together]
     for name in together.out_of_memory if len(methods) > 1 else ():
@@ -102,9 +102,9 @@ def time_interleaved(
 
 
 def interleave(waiting: Mapping[str, Part], give_turn: Callable[[str], Part | None]) -> None:
-    """Give turns until nobody waits: methods whose next part comes first get one each, in their order, again and again.
+    """Give turns until no method is left: those whose next part comes first get one each, in their order, repeatedly.
 
-    `give_turn` lets a method take its turn and returns the part that comes next for it, or None if it has left.
+    `give_turn` lets a method take its turn and returns the part that comes next for it, or None if it has ended.
     """
     following = dict(waiting)
     while following:
@@ -144,26 +144,26 @@ class Session:
             # Methods wait for each other, so their time is limited turn by turn, and not as a whole.
             Pool(self._workers, len(self._methods), self._interrupt, self._receive) as pool,
         ):
-            for place, (name, job) in enumerate(self._methods.items()):
+            for i, (name, job) in enumerate(self._methods.items()):
                 self._listener.started("timing", job.cell)
                 limits = Limits(memory=self._limits.memory)
-                pool.start(name, self._function, job, Path(folder) / str(place), limits)
+                pool.start(name, self._function, job, Path(folder) / str(i), limits)
             built = {name: self._next_part(pool, name, 0.0) for name in self._methods}
             interleave({name: part for name, part in built.items() if part}, lambda name: self._give_turn(pool, name))
 
     def results(self) -> dict[str, TimingResult]:
-        """Return what was measured, by method; the methods of a session are those that it gave results of."""
+        """Return the results by method; the session of a result lists the methods that have one."""
         names = [name for name in self._methods if name in self._measured]
         return {name: _result(self._measured[name], self._name, names) for name in names}
 
     def _give_turn(self, pool: Pool, name: str) -> Part | None:
-        """Let a method take its turn; return what comes next for it, None if it has left."""
+        """Let a method take its turn; return what comes next for it, None if it has ended."""
         if name in pool:
             pool.send(name, len(pool))
         return self._next_part(pool, name, self._methods[name].cell.method.protocol.timing.max_seconds)
 
     def _next_part(self, pool: Pool, name: str, budget: float) -> Part | None:
-        """Wait until a method waits for its next turn or has left; it may take its budget and the time limit."""
+        """Wait until a method asks for its next turn or has ended, at most its budget and the time limit together."""
         allowed = None if self._limits.seconds is None else self._limits.seconds + budget
         started = time.monotonic()
         while name in pool and name not in self._next and not self._interrupt.requested:
@@ -185,7 +185,7 @@ class Session:
     def _end(self, name: str, outcome: Outcome) -> None:
         """Note how the worker of a method ended; what it had measured before a failure counts."""
         if not isinstance(outcome, Finished):
-            if _lacked_memory(outcome) and name not in self._measured:
+            if _ran_out_of_memory(outcome) and name not in self._measured:
                 self.out_of_memory.append(name)
             self._fail(name, outcome.failure)
         elif outcome.result is not None:
@@ -193,7 +193,7 @@ class Session:
             self._listener.ended("timing", self._methods[name].cell, "ok", None)
 
     def _fail(self, name: str, failure: Failure) -> None:
-        """Note a failure; after the rows were complete it cost only what comes after them."""
+        """Note a failure; where the rows were complete already, only what comes after them is lost."""
         self._next.pop(name, None)
         complete = name in self._measured
         if complete:
@@ -218,14 +218,14 @@ def _result(measured: Measured, session: str, methods: list[str]) -> TimingResul
     return TimingResult(inference=measured.inference, inference_peak_bytes=measured.inference_peak_bytes, timing=timing)
 
 
-def _shared(limits: Limits, methods: int) -> Limits:
-    """Return the limits of each of so many methods that are in memory together."""
+def _share(limits: Limits, methods: int) -> Limits:
+    """Return the limits of each of this number of methods that are in memory together."""
     known = [memory for memory in (limits.memory, fair_share(methods)) if memory is not None]
     return Limits(limits.seconds, min(known, default=None))
 
 
-def _lacked_memory(outcome: Outcome) -> bool:
-    """Tell whether a worker failed for lack of memory, or was killed, which most likely had that reason."""
+def _ran_out_of_memory(outcome: Outcome) -> bool:
+    """Return whether a worker ran out of memory, or was killed by SIGKILL, most likely for that reason."""
     if isinstance(outcome, Failed):
         return isinstance(outcome.error, OutOfMemoryError)
     return isinstance(outcome, Died) and (

@@ -1,4 +1,4 @@
-"""Inside a worker process: one function is called on one job, its answer is sent, and the process ends."""
+"""The inside of a worker process: it calls one function with one job, sends the answer and ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ STOP = "stop"  # what the parent sends to end a worker early; in a session of ti
 TURN = "turn"  # the event with which a method that is timed waits for its turn
 # Python's audit events of new processes; multiprocessing's "spawn" has none.
 _PROCESS_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
-_SHOWN_LETTERS = 60
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class PipeChannel:
 
     def emit(self, event: str, **fields: Any) -> None:
         """Report an event; numbers that are not finite become null."""
-        fields = {name: _finite(value) for name, value in fields.items()}
+        fields = {name: _null_if_not_finite(value) for name, value in fields.items()}
         entry = {"time": round(time.time(), 3), "event": event, **fields}
         self._events.write(json.dumps(entry, allow_nan=False) + "\n")
         self._events.flush()
@@ -85,7 +85,7 @@ class PipeChannel:
 
 
 def work(task: Task, connection: Connection) -> None:
-    """Do the task, send the answer and end this process at once, whatever threads a plugin has left behind."""
+    """Do the task, send the answer and end this process at once, even if a plugin has left threads running."""
     separate_from_parent()
     answer = _answer(task, connection)
     try:
@@ -110,9 +110,9 @@ def separate_from_parent() -> None:
 
 
 def _leave_to_parent(worker: int) -> Callable[[int, FrameType | None], None]:
-    """Return a handler with which a worker, but no process it forks, outlives a signal to the whole batch job.
+    """Return a signal handler that ignores the signal in a worker, but not in the processes that it forks.
 
-    The parent gets the signal too and asks for a checkpoint.
+    A batch system signals all processes of a job: the parent gets the signal too, and asks for a checkpoint.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -139,7 +139,7 @@ def _answer(task: Task, connection: Connection) -> tuple[Any, ...]:
         enter_workplace(task)
         with (
             open(EVENTS, "a", encoding="utf-8") as events,
-            _reporting_processes(PipeChannel(connection, events)) as channel,
+            _warn_of_processes(PipeChannel(connection, events)) as channel,
         ):
             return ("finished", resolve_name(task.function)(task.job, channel))
     except BaseException as error:  # sys.exit() in a plugin is a failure as well
@@ -147,15 +147,15 @@ def _answer(task: Task, connection: Connection) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _reporting_processes(channel: PipeChannel) -> Iterator[PipeChannel]:
-    """Say at the end which processes were left running; the parent kills them."""
+def _warn_of_processes(channel: PipeChannel) -> Iterator[PipeChannel]:
+    """Warn at the end of processes that are left running; the parent kills them."""
     starts = ProcessStarts()
     starts.watch()
     try:
         yield channel
     finally:
-        if (remark := starts.remark()) is not None:
-            channel.emit("warning", message=remark)
+        if (message := starts.describe_left_behind()) is not None:
+            channel.emit("warning", message=message)
 
 
 def enter_workplace(task: Task) -> None:
@@ -186,7 +186,7 @@ def _redirect_output(log: Path) -> None:
 def failure_of(error: BaseException) -> Failure:
     """Return cause, plugin to blame and traceback of an error.
 
-    Of a lack of memory it is the plugin in whose code memory ran out.
+    For a lack of memory, the plugin in whose code memory ran out is to blame.
     """
     source = error.__cause__ if isinstance(error, errors.OutOfMemoryError) and error.__cause__ else error
     return Failure(
@@ -213,7 +213,7 @@ def _own_type(error: BaseException) -> str | None:
     return next((kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind), None)
 
 
-def _finite(value: Any) -> Any:
+def _null_if_not_finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -223,16 +223,16 @@ def _flush() -> None:
 
 
 class ProcessStarts:
-    """Who starts processes in this one, from `watch` on until it ends."""
+    """Which code starts processes in this one, from `watch` on until it ends."""
 
     def __init__(self) -> None:
         self._stacks: set[tuple[str, ...]] = set()
 
     def watch(self) -> None:
-        """Note the source files of whoever starts a process; that cannot be ended."""
+        """Note the source files of the code that starts a process; an audit hook cannot be removed."""
         sys.addaudithook(self._note)
 
-    def remark(self) -> str | None:
+    def describe_left_behind(self) -> str | None:
         """Say which processes still run and which plugins started any; None if there are none."""
         processes = left_behind()
         if not processes:
@@ -240,19 +240,19 @@ class ProcessStarts:
         plugins = sorted({plugin for stack in self._stacks if (plugin := blame_for_files(stack)) is not None})
         who = " and ".join(f"plugin {plugin!r}" for plugin in plugins) or "the cell"
         number = "a process" if len(processes) == 1 else f"{len(processes)} processes"
-        return f"{who} left {number} running, now killed: {_shortened(processes[0].command)}"
+        return f"{who} left {number} running, now killed: {_shorten(processes[0].command)}"
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _PROCESS_STARTS:
-            self._stacks.add(tuple(_files(sys._getframe(1))))
+            self._stacks.add(tuple(_source_files(sys._getframe(1))))
 
 
-def _files(frame: FrameType | None) -> Iterator[str]:
+def _source_files(frame: FrameType | None) -> Iterator[str]:
     """Yield the source files of a stack, innermost first."""
     while frame is not None:
         yield frame.f_code.co_filename
         frame = frame.f_back
 
 
-def _shortened(command: str) -> str:
-    return command if len(command) <= _SHOWN_LETTERS else f"{command[: _SHOWN_LETTERS - 3]}..."
+def _shorten(command: str) -> str:
+    return command if len(command) <= _SHOWN_CHARACTERS else f"{command[: _SHOWN_CHARACTERS - 3]}..."

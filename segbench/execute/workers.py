@@ -1,4 +1,4 @@
-"""Worker processes as their parent sees them: started, listened to, limited, and their end explained."""
+"""Worker processes as their parent sees them: starting, listening, limits, and an explanation of their end."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 _LOG_LINES = 40
 _SERVER_RESTARTS = 3
-_SERVER_END_SECONDS = 0.2  # until the system lets us know that the server is gone
-_STACK_SECONDS = 0.5  # for a worker that hangs to write down where
-_LOOK_SECONDS = 0.01
+_SERVER_END_SECONDS = 0.2  # until the system reports that the server has ended
+_STACK_SECONDS = 0.5  # for a hanging worker to write its stacks
+_CHECK_SECONDS = 0.01
 _SWEEPS = 3  # what is killed may have started another process just before
 _EXPLANATIONS = {
     signal.SIGKILL: "often the system's out-of-memory killer",
@@ -152,7 +152,7 @@ class Worker:
         self._answer: Outcome | None = None
         assert process.pid is not None, "the process has been started"
         self.pid = process.pid
-        self._seen, self._server = find_process(self.pid), parent_of(self.pid)
+        self._identity, self._server = find_process(self.pid), parent_of(self.pid)
         _running.add(self.pid)
 
     @property
@@ -174,11 +174,11 @@ class Worker:
                 self._waiting = event.name == TURN
                 yield event
             else:
-                self._answer = self._answer or _answered(kind, *content)
+                self._answer = self._answer or _read_answer(kind, *content)
 
     @property
     def silent_seconds(self) -> float:
-        """For how long the worker has reported nothing though it should be at work."""
+        """For how long the worker has reported nothing; 0 while it waits for its turn and once it has answered."""
         return 0.0 if self._answer is not None or self._waiting else time.monotonic() - self._heard
 
     def enforce_limits(self) -> None:
@@ -205,7 +205,7 @@ class Worker:
             self._connection.send(message)
 
     def kill(self) -> None:
-        """Kill the worker and all it has started, also what has left its process group."""
+        """Kill the worker and all processes that it has started, also those that have left its process group."""
         started = descendants(self.pid) if self.running else []
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):
@@ -216,7 +216,7 @@ class Worker:
             one.kill()
 
     def stacks(self) -> str:
-        """Have every thread's stack written into the log, even where a plugin holds the interpreter; return them."""
+        """Make the worker log the stacks of all threads, even where a plugin holds the interpreter; return them."""
         if sys.platform == "win32" or not self.running:
             return ""
         before = len(self._log())
@@ -224,14 +224,14 @@ class Worker:
             os.kill(self.pid, signal.SIGUSR1)
         deadline, written = time.monotonic() + _STACK_SECONDS, ""
         while time.monotonic() < deadline:
-            self._process.join(_LOOK_SECONDS)
+            self._process.join(_CHECK_SECONDS)
             if (now := self._log()[before:]) and now == written:
                 break
             written = now
         return written
 
     def end(self) -> None:
-        """Kill the worker without an outcome; its scratch folder may be another's by now."""
+        """Kill the worker without an outcome; its scratch folder stays, as another worker may use it by now."""
         self.kill()
         self._close()
 
@@ -247,7 +247,7 @@ class Worker:
         self.kill()  # what the worker has started may still run
         self._close()
         shutil.rmtree(self._workplace / SCRATCH, ignore_errors=True)
-        return _with_log(self._answer or Died(Failure(cause=cause_of_death(exit_code))), log)
+        return _add_log(self._answer or Died(Failure(cause=cause_of_death(exit_code))), log)
 
     def _kill_for(self, reason: Outcome) -> None:
         self._answer = reason
@@ -263,15 +263,15 @@ class Worker:
                 one.kill()
 
     def _orphans(self) -> list[Process]:
-        """Return what an ended worker has started and that is the server's child now; see `adopt_orphans`.
+        """Return the processes that an ended worker has left, now children of the server; see `adopt_orphans`.
 
-        Running workers adopt what they have started themselves, so whatever else is younger than this one was left by
-        it, or by another that has ended.
+        Running workers adopt the processes that they have started, so all others that are younger than this worker were
+        left by it, or by another that has ended.
         """
-        if self._seen is None or self._server is None or self._server.pid == os.getpid():
+        if self._identity is None or self._server is None or self._server.pid == os.getpid():
             return []
         found = [one for one in children(self._server.pid) if one.pid not in _running]
-        left = [one for one in found if one.started >= self._seen.started and one.is_alive]
+        left = [one for one in found if one.started >= self._identity.started and one.is_alive]
         return [one for parent in left for one in (parent, *descendants(parent.pid))]
 
     def _log(self) -> str:
@@ -282,7 +282,7 @@ class Worker:
 
     def _last_lines(self) -> str:
         lines = self._log().splitlines()
-        shown = [line for line in lines if not line.startswith("Extension modules:")]  # thousands of letters
+        shown = [line for line in lines if not line.startswith("Extension modules:")]  # thousands of characters
         return "\n".join(shown[-_LOG_LINES:])
 
 
@@ -293,26 +293,26 @@ def _context() -> ForkServerContext | SpawnContext:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment; a relative cache folder stays where it is, wherever a worker works.
+    """Return this process's environment; the cache folder is made absolute, as a worker has its own working folder.
 
-    Plugin files must be there as they are known here.
+    It holds the hashes of plugin files too, so that a worker refuses a file that was changed meanwhile.
     """
     return {**os.environ, "SEGBENCH_CACHE": str(cache_folder()), **expected_hashes()}
 
 
-def _answered(kind: str, *content: Any) -> Outcome:
+def _read_answer(kind: str, *content: Any) -> Outcome:
     if kind == "finished":
         return Finished(*content)
     failure, error_type, message = content
     return Failed(failure, getattr(errors, error_type)(message) if error_type else None)
 
 
-def _with_log(outcome: Outcome, log: str) -> Outcome:
+def _add_log(outcome: Outcome, log: str) -> Outcome:
     """Add the end of the worker's log to a failure, and the plugin that a crash's stack names."""
     if isinstance(outcome, Finished) or not log:
         return outcome
     failure = outcome.failure
-    # Stacks in the log of a worker that could say itself what went wrong are from times when it was only silent.
+    # If the worker has answered, stacks in its log are only those that were asked for while it was silent.
     crashed_in = None if isinstance(outcome, Failed) else blame_for_crash(log)
     explained = failure.model_copy(
         update={

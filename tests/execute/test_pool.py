@@ -54,10 +54,10 @@ class Quiet:
 
 
 def remarks_at(seconds):
-    """Return at which of these times of silence there is a remark."""
+    """Return at which of these times of silence there is a warning."""
     watch, worker, reported = StallWatch(), Quiet(), []
     for worker.silent_seconds in seconds:
-        if watch.remark("cell", worker) is not None:
+        if watch.warning("cell", worker) is not None:
             reported.append(worker.silent_seconds)
     return reported
 
@@ -70,11 +70,11 @@ def test_a_worker_that_has_spoken_meanwhile_is_reported_anew():
     assert remarks_at([100, 130, 200, 5, 119, 121, 200]) == [130, 121]
 
 
-def test_a_remark_says_for_how_long_and_what_can_be_done():
+def test_a_warning_says_for_how_long_and_what_can_be_done():
     worker = Quiet()
     worker.silent_seconds = 130.0
-    remark = StallWatch().remark("cell", worker)
-    assert remark == "nothing heard for 2 min 10 s (Ctrl-C stops the run, --timeout SECONDS ends such cells)"
+    message = StallWatch().warning("cell", worker)
+    assert message == "nothing heard for 2 min 10 s (Ctrl-C stops the run, --timeout SECONDS ends such cells)"
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def heard(workers, tmp_path, monkeypatch):
 def test_a_plugin_that_hangs_is_named_while_it_hangs(heard, broken_plugin):
     message = heard("hangs_in_plugin")[-1].fields["message"]
     assert message.startswith("nothing heard for ")
-    assert "it stands in plugin 'broken': network.py, line " in message
+    assert "it runs plugin 'broken': network.py, line " in message
     assert ", in hang (" in message
 
 
