@@ -2,12 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.config.recipe import Adversarial, ComponentUse, TrainsOn, UnlabelledTerm
 from segbench.report.build import build_report
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import Sources
-
-H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
 
 
 def groups(*records):
@@ -71,12 +68,6 @@ def test_rows_with_a_reduced_timing_budget_are_not_ranked_beside_full_ones(train
     assert sorted(group.conditions.timing_budget for group in found) == ["full", "reduced"]
 
 
-def test_a_method_timed_with_one_of_its_seeds_is_one_row(trained):
-    (group,) = groups(trained("unet", 0), trained("unet", 1, inference=[]))
-    assert [(row.method, row.seeds) for row in group.rows] == [("unet", (0, 1))]
-    assert sorted(group.rows[0].inference) == [1, 8]
-
-
 def test_a_method_that_was_not_timed_stands_with_the_others_if_one_group_is_meant(trained):
     assert methods(trained("unet"), trained("fpn", inference=[])) == [["fpn", "unet"]]
 
@@ -114,33 +105,6 @@ def test_an_overriding_method_whose_cell_is_the_same_under_two_protocols_stands_
     assert methods(trained("unet"), short, own) == [["fpn", "unet"], ["fpn", "unet"]]
 
 
-def test_two_recipes_under_one_name_are_two_rows_that_say_how_they_differ(trained):
-    (group,) = groups(trained("unet", 0), trained("unet", 1, options={"encoder": "resnet34"}))
-    assert [row.seeds for row in group.rows] == [(0,), (1,)]
-    assert "one of 2 recipes recorded under this name: generator.options.encoder=resnet34" in [
-        note for row in group.rows for note in row.notes
-    ]
-
-
-def test_records_with_the_former_name_of_latent_channels_stand_with_those_that_have_the_present_one(trained):
-    former, present = trained(seed=0), trained(seed=1)
-    former.spec["method"]["noise_channels"] = former.spec["method"].pop("latent_channels")
-    assert [row.seeds for group in groups(former, present) for row in group.rows] == [(0, 1)]
-
-
-def test_a_seed_recorded_under_two_keys_counts_once_and_is_named(trained):
-    old = trained("unet", 0, environment={**H200, "started": "2026-11-21T08:00:00+00:00"})
-    new = trained("unet", 0, environment={**H200, "started": "2026-11-21T08:00:01+00:00"}, fields={"key": "f" * 16})
-    ((row,),) = [group.rows for group in groups(old, new)]
-    assert row.records == (new,)
-    assert row.notes == (f"seed 0 is recorded 2 times; the latest, {new.key}, is shown; ignored: {old.key}",)
-
-
-def test_two_gpus_of_one_model_are_one_kind_of_device(trained):
-    (group,) = groups(*(trained("unet", i, environment={**H200, "device": f"cuda:{i}"}) for i in range(2)))
-    assert [row.seeds for row in group.rows] == [(0, 1)]
-
-
 def test_scored_label_maps_stand_in_every_group_of_the_same_data(trained, scored):
     cpu = trained("unet", miou=0.7, environment={"device": "cpu", "device_name": "Xeon", "threads": 2})
     assert methods(trained("unet", miou=0.6), cpu, scored(miou=0.65)) == [
@@ -165,76 +129,14 @@ def test_cells_without_a_result_are_in_no_ranking(failed, trained):
     assert [record.method for record in report.without_result] == ["fpn", "fcn"]
 
 
-def test_classes_that_never_occur_are_noted(trained):
-    partial = trained("unet").per_class.model_copy(update={"iou": [0.5, None, None]})
-    ((row,),) = [group.rows for group in groups(trained("unet", fields={"per_class": partial}))]
-    assert row.notes == ("mIoU over 1 of 3 classes; the others occur in neither truth nor prediction",)
-
-
-def test_of_two_timings_the_full_one_with_most_iterations_stands(trained, timing):
-    reduced = timing(1, 1.0, "reduced")
-    ((row,),) = [
-        group.rows
-        for group in groups(trained("unet", 0, inference=[reduced]), trained("unet", 1, inference=[timing(1, 4.0)]))
-    ]
-    assert row.inference == {1: timing(1, 4.0)}
-
-
-def test_the_memory_of_a_method_is_the_largest_of_its_seeds(trained):
-    one = trained("unet", 0)
-    more = trained("unet", 1, fields={"cost": one.cost.model_copy(update={"train_peak_bytes": 2**40})})
-    ((row,),) = [group.rows for group in groups(one, more)]
-    assert row.cost("train_peak_bytes") == 2**40
-
-
 def test_a_record_with_an_empty_spec_is_still_reported(trained):
     (group,) = groups(trained("unet", fields={"spec": {}, "environment": {}}))
     assert "unknown device" in group.conditions.heading
 
 
-@pytest.mark.parametrize(
-    ("subset", "labels", "is_auxiliary"),
-    [
-        ("all", (1.0,), False),
-        ("labels 0.125", (0.125, 1.0), False),
-        ("labels 0.125", (1.0,), True),
-        ("all", (0.125,), True),
-        ("fold 1/5", (1.0,), True),
-        ("labels 0.125, fold 1/5", (0.125,), True),
-        ("an unknown subset", (1.0,), False),
-    ],
-)
-def test_cells_that_only_serve_others_are_in_no_ranking(trained, subset, labels, is_auxiliary):
-    record = trained("base", subset=subset, recipe={"labels": labels})
-    report = build_report(Sources((trained("unet"), record), (), ()))
-    assert report.auxiliary == ((record,) if is_auxiliary else ())
-    assert sum(len(group.rows) for group in report.groups) == 2 - is_auxiliary
-
-
 def test_the_share_of_the_labels_stands_above_a_ranking(trained):
     (group,) = groups(trained(subset="labels 0.125", recipe={"labels": (0.125,)}))
     assert "trained on 12.5 % of the labels" in group.data.heading
-
-
-@pytest.mark.parametrize(
-    "recipe",
-    [
-        {"adversarial": Adversarial(use="gan/hinge", weight=0.5)},
-        {"discriminator": ComponentUse(use="gan/pixel")},
-        {"trains_on": TrainsOn(synthetic="spade")},
-        {"unlabelled": UnlabelledTerm(pseudo_labels_from="unet")},
-    ],
-    ids=str,
-)
-def test_methods_that_differ_in_the_critic_or_the_data_are_never_averaged(adversarial, recipe):
-    (group,) = groups(adversarial(seed=0), adversarial(seed=1, recipe=recipe))
-    assert [row.seeds for row in group.rows] == [(0,), (1,)]
-
-
-def test_the_verdicts_of_a_row_name_their_seeds_the_most_frequent_first(adversarial):
-    given = ["saturated", "healthy", "healthy"]
-    ((row,),) = [group.rows for group in groups(*(adversarial(seed=i, verdict=one) for i, one in enumerate(given)))]
-    assert list(row.verdicts.items()) == [("healthy", (1, 2)), ("saturated", (0,))]
 
 
 @pytest.mark.parametrize("budget", [("budget",), ("budget.like",), ("budget.epochs", "budget.like")], ids=str)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench.config.recipe import Adversarial, ComponentUse, TrainsOn, UnlabelledTerm
+from segbench.report.ranking.groups import rank_records
+from segbench.report.records import Sources
+
+H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
+
+
+def rows(*records):
+    return [row for group in rank_records(Sources(records, (), ())) for row in group.rows]
+
+
+def test_a_method_timed_with_one_of_its_seeds_is_one_row(trained):
+    (row,) = rows(trained("unet", 0), trained("unet", 1, inference=[]))
+    assert (row.method, row.seeds, sorted(row.inference)) == ("unet", (0, 1), [1, 8])
+
+
+def test_two_recipes_under_one_name_are_two_rows_that_say_how_they_differ(trained):
+    found = rows(trained("unet", 0), trained("unet", 1, options={"encoder": "resnet34"}))
+    assert [row.seeds for row in found] == [(0,), (1,)]
+    assert "one of 2 recipes recorded under this name: generator.options.encoder=resnet34" in [
+        note for row in found for note in row.notes
+    ]
+
+
+def test_records_with_the_former_name_of_latent_channels_stand_with_those_that_have_the_present_one(trained):
+    former, present = trained(seed=0), trained(seed=1)
+    former.spec["method"]["noise_channels"] = former.spec["method"].pop("latent_channels")
+    assert [row.seeds for row in rows(former, present)] == [(0, 1)]
+
+
+def test_a_seed_recorded_under_two_keys_counts_once_and_is_named(trained):
+    old = trained("unet", 0, environment={**H200, "started": "2026-11-21T08:00:00+00:00"})
+    new = trained("unet", 0, environment={**H200, "started": "2026-11-21T08:00:01+00:00"}, fields={"key": "f" * 16})
+    (row,) = rows(old, new)
+    assert row.records == (new,)
+    assert row.notes == (f"seed 0 is recorded 2 times; the latest, {new.key}, is shown; ignored: {old.key}",)
+
+
+def test_two_gpus_of_one_model_are_one_kind_of_device(trained):
+    (row,) = rows(*(trained("unet", i, environment={**H200, "device": f"cuda:{i}"}) for i in range(2)))
+    assert row.seeds == (0, 1)
+
+
+def test_classes_that_never_occur_are_noted(trained):
+    partial = trained("unet").per_class.model_copy(update={"iou": [0.5, None, None]})
+    (row,) = rows(trained("unet", fields={"per_class": partial}))
+    assert row.notes == ("mIoU over 1 of 3 classes; the others occur in neither truth nor prediction",)
+
+
+def test_of_two_timings_the_full_one_with_most_iterations_stands(trained, timing):
+    reduced = timing(1, 1.0, "reduced")
+    (row,) = rows(trained("unet", 0, inference=[reduced]), trained("unet", 1, inference=[timing(1, 4.0)]))
+    assert row.inference == {1: timing(1, 4.0)}
+
+
+def test_the_memory_of_a_method_is_the_largest_of_its_seeds(trained):
+    one = trained("unet", 0)
+    more = trained("unet", 1, fields={"cost": one.cost.model_copy(update={"train_peak_bytes": 2**40})})
+    (row,) = rows(one, more)
+    assert row.cost("train_peak_bytes") == 2**40
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"adversarial": Adversarial(use="gan/hinge", weight=0.5)},
+        {"discriminator": ComponentUse(use="gan/pixel")},
+        {"trains_on": TrainsOn(synthetic="spade")},
+        {"unlabelled": UnlabelledTerm(pseudo_labels_from="unet")},
+    ],
+    ids=str,
+)
+def test_methods_that_differ_in_the_discriminator_or_the_data_are_never_averaged(adversarial, recipe):
+    assert [row.seeds for row in rows(adversarial(seed=0), adversarial(seed=1, recipe=recipe))] == [(0,), (1,)]
+
+
+def test_the_verdicts_of_a_row_name_their_seeds_the_most_frequent_first(adversarial):
+    given = ["saturated", "healthy", "healthy"]
+    (row,) = rows(*(adversarial(seed=i, verdict=one) for i, one in enumerate(given)))
+    assert list(row.verdicts.items()) == [("healthy", (1, 2)), ("saturated", (0,))]

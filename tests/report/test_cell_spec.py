@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from segbench.report import cell_spec
+
+
+@pytest.mark.parametrize(
+    ("subset", "labels", "is_auxiliary"),
+    [
+        ("all", (1.0,), False),
+        ("labels 0.125", (0.125, 1.0), False),
+        ("labels 0.125", (1.0,), True),
+        ("all", (0.125,), True),
+        ("fold 1/5", (1.0,), True),
+        ("labels 0.125, fold 1/5", (0.125,), True),
+        ("an unknown subset", (1.0,), False),
+    ],
+)
+def test_a_cell_that_only_serves_others_is_auxiliary(trained, subset, labels, is_auxiliary):
+    record = trained("base", subset=subset, recipe={"labels": labels})
+    assert cell_spec.is_auxiliary(record) == is_auxiliary
+
+
+def test_a_trial_of_tuning_and_what_it_needs_are_auxiliary(trained):
+    assert cell_spec.is_auxiliary(trained("unet~1", recipe={"trial_of": "unet"}))
+    needed = trained("unet")
+    assert not cell_spec.is_auxiliary(needed)
+    needed.spec["for_tuning"] = True
+    assert cell_spec.is_auxiliary(needed)
+
+
+def test_what_is_missing_reads_as_none_or_as_empty(trained):
+    bare = trained(fields={"spec": {}, "environment": {}, "evaluated": None})
+    assert (cell_spec.fingerprint(bare), cell_spec.split(bare), cell_spec.twin(bare)) == (None, None, None)
+    assert (cell_spec.overrides(bare), cell_spec.against(bare), cell_spec.protocol(bare)) == ((), (), {})
+    assert cell_spec.start_time(bare) == 0
+
+
+def test_the_fingerprint_is_that_of_the_cell_or_of_scored_label_maps(trained, scored):
+    assert cell_spec.fingerprint(trained(fingerprint="abcd")) == "abcd"
+    assert cell_spec.fingerprint(scored(fingerprint="abcd")) == "abcd"
+    assert cell_spec.is_scored_only(scored())
+    assert not cell_spec.is_scored_only(trained())
+
+
+def test_the_shared_protocol_is_without_what_the_method_overrides(trained):
+    whole = cell_spec.shared_protocol(trained())
+    assert (whole["budget.epochs"], whole["batch_size"]) == (200, 8)
+    assert not any(key.startswith(("timing", "threads")) for key in whole)
+    own = trained(
+        protocol={"budget": {"epochs": 9}, "optimizer": {"lr": 0.1}}, overrides=("budget.epochs", "optimizer.lr")
+    )
+    kept = cell_spec.shared_protocol(own)
+    assert {key for key in whole if key not in kept} == {
+        *(key for key in whole if key.startswith("budget.")),
+        "optimizer.lr",
+    }
+
+
+def test_an_old_record_has_the_first_version_of_each_definition(trained):
+    assert cell_spec.definitions(trained())["miou"] == "miou/union@1"
+    named = trained(fields={"definitions": {"miou": "miou/union@2"}})
+    assert cell_spec.definitions(named) == {"miou": "miou/union@2"}
+
+
+def test_the_start_is_read_in_its_time_zone(trained):
+    record = trained(environment={"started": "2026-11-21T10:00:00+02:00"})
+    assert cell_spec.start_time(record) == datetime(2026, 11, 21, 8, tzinfo=UTC).timestamp()
+
+
+def test_only_keys_that_differ_are_named():
+    values = [{"lr": 0.1, "crop": [64, 64]}, {"lr": 0.01, "crop": [64, 64]}, {"crop": [64, 64]}]
+    assert cell_spec.differences(values) == ["lr=0.1", "lr=0.01", ""]
