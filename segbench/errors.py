@@ -17,6 +17,14 @@ A message says what was given, where, what is allowed and what to do. The comman
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+_MOST_NAMED = 8  # longer lists help nobody
+
 
 class SegbenchError(Exception):
     """Base class of all errors a user or a plugin can cause; `plugin` is the plugin to blame, where one is known."""
@@ -76,3 +84,12 @@ def nearest(name: str, known: list[str]) -> str:
 
     matches = get_close_matches(name, known, n=1)
     return f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+def list_some(names: Sequence[str]) -> str:
+    """Return names separated by commas, at most eight of them; ", ..." stands for the others.
+
+    >>> list_some(["a", "b"]), list_some("abcdefghij")
+    ('a, b', 'a, b, c, d, e, f, g, h, ...')
+    """
+    return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")

@@ -198,11 +198,11 @@ def _warn_of_absent_classes(dataset: Dataset, splits: Mapping[str, PackedSplit])
 
 
 def _warn_of_confused_colours(dataset: Dataset) -> list[str]:
-    from segbench.engine.evaluation.self_test import confused_classes
+    from segbench.engine.evaluation.self_test import find_confused_classes
 
     return [
         f"the colour of class {name!r} decodes to {other!r}, so generators of palette colours cannot tell them apart"
-        for name, other in confused_classes(dataset)
+        for name, other in find_confused_classes(dataset)
     ]
 
 

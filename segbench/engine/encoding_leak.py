@@ -1,4 +1,4 @@
-"""Measures whether a discriminator can tell true labels from correct predictions by their encoding alone.
+"""Measure whether a discriminator can tell true labels from correct predictions by their encoding alone.
 
 A prediction is correct here where its argmax is the true class at every pixel. What then still separates real from
 fake is the encoding. A held-out accuracy of 0.5 is clean; at 1.0 the discriminator wins on sharpness alone and teaches
@@ -10,13 +10,13 @@ the recipe. Two things differ. Its learning rate falls to 0 along a cosine: at a
 step swings widely, and with it the verdict. And a placebo is left out. The accuracy is measured in training mode, as
 in a cell, since normalisation over batches would otherwise mix the statistics of real and fake.
 
-Synthetic predictions are smooth random logits, the largest of which belongs to the true class, at a chosen mean top
-probability. Those of a trained network are its own: where they are wrong, the values of the top class and of the true
-class change places, so the confidence at every pixel stays as it was.
+Synthetic predictions are smooth random logits at a chosen mean top probability, the largest one at the true class. A
+trained network's predictions are corrected: where one is wrong, the values of the top class and of the true class are
+exchanged, so the confidence at every pixel stays as it was.
 
 Generators of palette colours are decoded by the nearest colour. Their synthetic predictions are the mean palette
-colour under the probabilities. A wrong colour of a network keeps its offset, now from the true palette colour; a colour
-that is then nearest to another class is moved towards its own until it no longer is.
+colour under the probabilities. A network's wrong colours are shifted by (true - predicted palette colour); if the
+result still decodes to another class, it is moved towards the true palette colour until it does not.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ if TYPE_CHECKING:
 
 Verdict = Literal["clean", "leaks", "strong leak", "undefined"]
 
-# Only label fields have an encoding, and the colours that stand for labels.
+# Only these have an encoding: label fields, and palette colours that stand for labels.
 PROBED_MAPS = (*ENCODED_MAPS, "image -> image")
 
 SYNTHETIC = "made"  # what a finding about synthetic predictions is called in records
 
-CHANCE = 0.51  # an accuracy below this matters to no training
-STANDARD_ERRORS = 3  # an accuracy must be so many above CHANCE; crops of few images are not quite independent
+HARMLESS = 0.51  # an accuracy up to this matters to no training
+STANDARD_ERRORS = 3  # a leak is so many above HARMLESS; crops of few images are not quite independent
 STRONG = 0.9
 HELD_OUT_BATCHES = 20  # an accuracy is the mean over so many
 HELD_OUT_SHARE = 4  # without a val split, one training image in so many is held out
@@ -87,10 +87,10 @@ ANNEALED = Schedule(use="cosine")
 # Mean top probabilities of synthetic predictions, from undecided to nearly one-hot; below 1 / K there is none.
 LEVELS = (0.41, 0.6, 0.83, 0.99, 0.9999)
 GRID = 8  # pixels between independent random logits; those in between are interpolated
-MARGIN = 0.2  # the least lead of the true class before sharpening, where the standard deviation of logits is 1
+LEAST_LEAD = 0.2  # of the true class over the next, before sharpening, at logits of standard deviation 1
 BISECTIONS = 40
 
-# What is left of the offset from the true palette colour where it leads to another class.
+# The shares of its distance from the true palette colour that a colour of another class keeps, tried in turn.
 OFFSET_SHARES = (0.5, 0.25, 0.125, 0.0)
 
 
@@ -112,13 +112,13 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the accuracy is beyond CHANCE by STANDARD_ERRORS standard errors, and beyond STRONG.
+        """Whether the accuracy is above HARMLESS by STANDARD_ERRORS standard errors, and above STRONG.
 
         Equal fields are clean even if there is no accuracy.
         """
         if self.accuracy is None or self.standard_error is None:
             return "clean" if self.difference == 0 else "undefined"
-        if self.accuracy - STANDARD_ERRORS * self.standard_error <= CHANCE:
+        if self.accuracy - STANDARD_ERRORS * self.standard_error <= HARMLESS:
             return "clean"
         return "strong leak" if self.accuracy > STRONG else "leaks"
 
@@ -165,12 +165,11 @@ def probe_leak(
         data = open_data(cell, registry, device)
         mapping = mapping_of(cell, data)
         sources = [
-            (SYNTHETIC, synthetic_predictions(mapping, level, cell.seed))
-            for level in reachable_levels(data.num_classes)
+            (SYNTHETIC, synthetic_predictor(mapping, level, cell.seed)) for level in reachable_levels(data.num_classes)
         ]
         if trained is not None:
             check_same_classes(trained, data.dataset)
-            sources.append((trained.key, network_predictions(trained, mapping)))
+            sources.append((trained.key, network_predictor(trained, mapping)))
         places, held_out = split_images(cell, data)
         for name, predict in sources:
             adversary = build_adversary(cell, registry, data, device, mapping, places, None)
@@ -200,9 +199,9 @@ def without_placebo(cell: Cell) -> Cell:
 
 
 def split_images(cell: Cell, data: CellData) -> tuple[Places, TrainingBatches]:
-    """Return the places in train that the discriminator learns from, and crops of other images to measure it on.
+    """Return the places in train that the discriminator learns from, and crops of held-out images to measure it on.
 
-    Those are of the val split, or of a part of train where val gives no crops of that size. Raises DataError if train
+    Held out is the val split, or a part of train where val gives no crops of that size. Raises DataError if train
     has too few images to spare any.
     """
     places = split_places(data.packed("train"), Subset.parse(cell.subset))
@@ -235,7 +234,10 @@ def train_discriminator(adversary: Adversary, predict: Predict, cell: Cell, step
 def measure(
     name: str, adversary: Adversary, predict: Predict, held_out: TrainingBatches, seed: int, steps: int
 ) -> Finding:
-    """Return the finding of a discriminator on held-out batches; they are predicted at the steps after `steps`."""
+    """Return how well a discriminator does on held-out batches.
+
+    Their random draws are those of the steps from `steps` on, which its training does not use.
+    """
     confidences, differences, accuracies = [], [], []
     for number in range(HELD_OUT_BATCHES):
         batch, step = held_out.at(number), steps + number
@@ -290,18 +292,18 @@ def reachable_levels(num_classes: int) -> tuple[float, ...]:
     return tuple(level for level in LEVELS if level > 1 / num_classes)
 
 
-def synthetic_predictions(mapping: GeneratorMapping, level: float, seed: int) -> Predict:
+def synthetic_predictor(mapping: GeneratorMapping, level: float, seed: int) -> Predict:
     """Return a function that makes predictions with a mean top probability of about `level`."""
     factor, form = sharpness(level, mapping.form.num_classes), mapping.form
 
     def predict(batch: Batch, step: int) -> CorrectPredictions:
         shape = (len(batch.labels), form.num_classes, *batch.labels.shape[-2:])
         noise = smooth_noise(shape, random_generator(seed, "made predictions", step)).to(batch.labels.device)
-        logits = factor * (corrected_logits(noise, batch, form) + MARGIN * one_hot(batch.labels, form))
+        logits = factor * (correct_logits(noise, batch, form) + LEAST_LEAD * one_hot(batch.labels, form))
         probabilities = logits.softmax(dim=1)
         match mapping.maps:
             case "image -> image":
-                output = corrected_colours(mixed_colours(probabilities, form), batch, form)
+                output = correct_colours(mix_colours(probabilities, form), batch, form)
             case "noise -> image, labels":
                 output = torch.cat([batch.images, logits], dim=1)
             case _:
@@ -311,8 +313,8 @@ def synthetic_predictions(mapping: GeneratorMapping, level: float, seed: int) ->
     return predict
 
 
-def network_predictions(recorded: RecordedNetwork, mapping: GeneratorMapping) -> Predict:
-    """Return a function that predicts with a trained network and corrects what is wrong.
+def network_predictor(recorded: RecordedNetwork, mapping: GeneratorMapping) -> Predict:
+    """Return a function that predicts with a trained network and corrects its mistakes.
 
     Raises RecordError if the probed discriminator is not shown predictions of that kind.
     """
@@ -329,8 +331,8 @@ def network_predictions(recorded: RecordedNetwork, mapping: GeneratorMapping) ->
         with torch.no_grad(), autocast(batch.images.device, recorded.protocol.precision):
             output = network(batch.images).float()
         if in_colours:
-            return CorrectPredictions(corrected_colours(with_true_colours(output, batch, form), batch, form), None)
-        return CorrectPredictions(corrected_logits(output, batch, form), output.softmax(dim=1).amax(dim=1))
+            return CorrectPredictions(correct_colours(shift_to_true_colours(output, batch, form), batch, form), None)
+        return CorrectPredictions(correct_logits(output, batch, form), output.softmax(dim=1).amax(dim=1))
 
     return predict
 
@@ -338,7 +340,7 @@ def network_predictions(recorded: RecordedNetwork, mapping: GeneratorMapping) ->
 def sharpness(level: float, num_classes: int) -> float:
     """Return the factor on synthetic logits of K classes for a mean top probability of `level`, between 1/K and 1."""
     logits = smooth_noise((8, num_classes, 64, 64), random_generator(0, "sharpness"))
-    logits = logits.scatter_add(1, logits.argmax(dim=1, keepdim=True), torch.full_like(logits[:, :1], MARGIN))
+    logits = logits.scatter_add(1, logits.argmax(dim=1, keepdim=True), torch.full_like(logits[:, :1], LEAST_LEAD))
     low, high = 1e-3, 1e4
     for _ in range(BISECTIONS):
         middle = (low * high) ** 0.5
@@ -355,26 +357,26 @@ def smooth_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     return functional.interpolate(noise, size=tuple(size), mode="bilinear", align_corners=True)
 
 
-def corrected_logits(logits: Tensor, batch: Batch, form: FieldForm) -> Tensor:
-    """Return logits (N, K, H, W) with those of the top class and of the true class exchanged."""
+def correct_logits(logits: Tensor, batch: Batch, form: FieldForm) -> Tensor:
+    """Exchange the logits (N, K, H, W) of the top class and of the true class."""
     return encode_real(Encoding(use="confidence_matched"), one_hot(batch.labels, form), logits, batch.images)
 
 
-def mixed_colours(probabilities: Tensor, form: FieldForm) -> Tensor:
+def mix_colours(probabilities: Tensor, form: FieldForm) -> Tensor:
     """Return the mean palette colours (N, 3, H, W) in [-1, 1] under probabilities (N, K, H, W)."""
     return torch.einsum("nkhw,kc->nchw", probabilities, palette_colours(form.palette, probabilities.device))
 
 
-def with_true_colours(colours: Tensor, batch: Batch, form: FieldForm) -> Tensor:
-    """Return colours (N, 3, H, W) with the nearest palette colour replaced by the true one, their offset kept."""
+def shift_to_true_colours(colours: Tensor, batch: Batch, form: FieldForm) -> Tensor:
+    """Shift colours (N, 3, H, W) by the difference of the true palette colour and the nearest one."""
     palette = palette_colours(form.palette, colours.device)
     nearest = palette[nearest_class(colours, palette)].movedim(-1, 1)
     truth = palette_image(batch.labels, form).nan_to_num(0.0)
     return torch.where(nearest == truth, colours, truth + (colours - nearest)).clamp(-1, 1)
 
 
-def corrected_colours(colours: Tensor, batch: Batch, form: FieldForm) -> Tensor:
-    """Return colours (N, 3, H, W) moved towards the true palette colours where they are nearest to another."""
+def correct_colours(colours: Tensor, batch: Batch, form: FieldForm) -> Tensor:
+    """Move colours (N, 3, H, W) that decode to another class towards the true palette colour until they do not."""
     palette = palette_colours(form.palette, colours.device)
     truth = palette_image(batch.labels, form).nan_to_num(0.0)
     right = colours

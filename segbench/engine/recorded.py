@@ -94,12 +94,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     or what it left is missing or damaged.
     """
     record, folder = _read_finished(path), path.with_suffix("")
-    model = folder / MODEL
-    if not model.is_file():
-        raise RecordError(
-            f"{path}: its network was not kept, there is no {model}; "
-            "run the cell again with `--set protocol.keep.model=last` after removing the record"
-        )
+    model = _find_weights(path, folder)
     cell = _cell_as_trained(record, path)
     description = read_description(folder / DATASET)
     registry = load_registry()
@@ -115,11 +110,22 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
         mapping,
         description,
         cell.method.protocol,
-        tuple(changed_files(record, folder) or _source_changes(cell, registry)),
+        tuple(warn_of_changed_files(record, folder) or _warn_of_changed_source(cell, registry)),
         record.key,
         None if adversary is None else adversary.evaluate_score_map,
         None if adversary is None else adversary.boundary,
     )
+
+
+def _find_weights(path: Path, folder: Path) -> Path:
+    """Return the file of the weights that a cell kept; raise RecordError if it kept none."""
+    model = folder / MODEL
+    if not model.is_file():
+        raise RecordError(
+            f"{path}: its network was not kept, there is no {model}; "
+            "run the cell again with `--set protocol.keep.model=last` after removing the record"
+        )
+    return model
 
 
 def _load_base(cell: Cell, path: Path, device: torch.device) -> torch.nn.Module | None:
@@ -200,7 +206,7 @@ def _load_weights(network: torch.nn.Module, model: Path) -> None:
         raise RecordError(f"{model} does not fit the network that the plugin builds now: {error}") from error
 
 
-def _source_changes(cell: Cell, registry: Registry) -> list[str]:
+def _warn_of_changed_source(cell: Cell, registry: Registry) -> list[str]:
     """Return a warning if the generator's code is no longer what the cell was trained with."""
     name = cell.method.generator.use
     recorded = cell.sources.get(f"generator {name}")
@@ -222,7 +228,7 @@ def check_files_given(record: Record, cell: Cell, folder: Path, registry: Regist
             raise RecordError(_how_to_give(file, folder))
 
 
-def changed_files(record: Record, folder: Path) -> list[str]:
+def warn_of_changed_files(record: Record, folder: Path) -> list[str]:
     """Return a warning for each plugin file whose content is not what the cell was made with."""
     given = {file.stem: file for file in given_files()}
     return [

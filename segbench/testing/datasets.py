@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from segbench.contract import Sample
 from segbench.engine.data.cache import open_packed, write_packed
 from segbench.engine.data.samples import check_arrays, check_labels
-from segbench.engine.evaluation.self_test import confused_classes, self_test
+from segbench.engine.evaluation.self_test import find_confused_classes, self_test
 from segbench.errors import DataError
 from segbench.plan.key import file_hashes
 from segbench.registry.datasets import dataset_root
@@ -156,7 +156,7 @@ def truth_scores_one(offer: Offer) -> None:
 @check("Give every class a colour of its own.", required=False)
 def palette_tells_classes_apart(offer: Offer) -> None:
     """Every palette colour decodes to its own class: generators of colours need it, and so do pictures."""
-    confused = confused_classes(_dataset(offer))
+    confused = find_confused_classes(_dataset(offer))
     if confused:
         pairs = ", ".join(f"{one!r} and {other!r}" for one, other in confused[:MOST_NAMED])
         raise CheckFailed(f"{len(confused)} classes have the colour of another: {pairs}")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ from safetensors.torch import load_file
 
 from segbench.config.recipe import ComponentUse
 from segbench.engine.cell import preflight, run_cell
-from segbench.engine.device import probe
-from segbench.errors import DataError, SegbenchError
+from segbench.errors import SegbenchError
 from segbench.store.counts import read_counts
 
 FILE = """
@@ -119,18 +117,3 @@ def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder):
 def test_preflight_finds_what_does_not_fit_the_data(jobs, recorder, change, message):
     with pytest.raises(SegbenchError, match=message):
         preflight(jobs(change)["base"], recorder())
-
-
-def test_a_class_without_a_training_pixel_is_refused_unless_allowed(recorder, dataset):
-    from segbench.engine.data.cache import check_classes, pack
-
-    with pytest.raises(DataError, match="'never' never occurs in the labels of split 'train'"):
-        check_classes(pack(with_a_third_class(dataset), "train", "three classes"), with_a_third_class(dataset).classes)
-
-
-def with_a_third_class(dataset):
-    return replace(dataset, classes=(*dataset.classes, "never"), palette=(*dataset.palette, (1, 2, 3)))
-
-
-def test_the_probe_tells_the_device_that_a_run_will_use(recorder):
-    assert probe("cpu", recorder())["device"] == "cpu"

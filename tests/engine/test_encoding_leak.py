@@ -13,22 +13,22 @@ from segbench.engine import encoding_leak
 from segbench.engine.data.batches import Batch
 from segbench.engine.data.dataset import description_of, open_data
 from segbench.engine.encoding_leak import (
-    CHANCE,
+    HARMLESS,
     HELD_OUT_BATCHES,
     STANDARD_ERRORS,
     STRONG,
     Finding,
     check_can_be_probed,
     check_same_classes,
-    corrected_colours,
+    correct_colours,
     nearest_class,
-    network_predictions,
+    network_predictor,
     probe_leak,
     reachable_levels,
     sharpness,
+    shift_to_true_colours,
     split_images,
-    synthetic_predictions,
-    with_true_colours,
+    synthetic_predictor,
 )
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.model.network import Decoded
@@ -150,7 +150,7 @@ def test_smoothing_gives_confident_predictions_away(cell, monkeypatch, assert_st
 @pytest.mark.trains
 def test_one_hot_labels_do_not_give_confident_predictions_away(cell, monkeypatch, record_property):
     found = probed(cell("one_hot"), 0.9999, monkeypatch)
-    record_property("margin", CHANCE - (found.accuracy - STANDARD_ERRORS * found.standard_error))
+    record_property("margin", HARMLESS - (found.accuracy - STANDARD_ERRORS * found.standard_error))
     assert found.verdict == "clean"
 
 
@@ -357,7 +357,7 @@ def labelled(batch):
 def test_made_predictions_are_right_at_every_pixel(classes, place, seed, size):
     batch = random_batch(classes, size=size, seed=seed)
     level = reachable_levels(classes)[place]
-    made = synthetic_predictions(mapping(classes=classes), level, seed)(batch, seed)
+    made = synthetic_predictor(mapping(classes=classes), level, seed)(batch, seed)
     assert torch.equal(made.output.argmax(1)[labelled(batch)], batch.labels[labelled(batch)])
     assert torch.equal(made.top_probability, made.output.softmax(1).amax(1))
 
@@ -366,7 +366,7 @@ def test_made_predictions_are_right_at_every_pixel(classes, place, seed, size):
 def test_made_predictions_have_the_mean_top_probability_that_is_asked_for(classes):
     batch = random_batch(classes, number=4, size=(64, 64))
     for level in reachable_levels(classes):
-        made = synthetic_predictions(mapping(classes=classes), level, 0)(batch, 0)
+        made = synthetic_predictor(mapping(classes=classes), level, 0)(batch, 0)
         found = made.top_probability[labelled(batch)].mean().item()
         # Their doubt, and not only their confidence, is met to within a third.
         assert 1 - found == pytest.approx(1 - level, rel=1 / 3)
@@ -385,7 +385,7 @@ def test_sharpness_grows_with_the_level():
 
 def test_neighbours_are_as_sure_as_one_another():
     batch = random_batch(size=(64, 64))
-    top = synthetic_predictions(mapping(), 0.6, 0)(batch, 0).top_probability
+    top = synthetic_predictor(mapping(), 0.6, 0)(batch, 0).top_probability
     beside, far = (top[..., 1:] - top[..., :-1]).abs().mean(), (top[..., 32:] - top[..., :32]).abs().mean()
     assert beside < far / 3
 
@@ -393,8 +393,7 @@ def test_neighbours_are_as_sure_as_one_another():
 def test_made_predictions_are_a_function_of_seed_and_step():
     batch = random_batch()
     first, again, other_step, other_seed = (
-        synthetic_predictions(mapping(), 0.6, seed)(batch, step).output
-        for seed, step in ((0, 0), (0, 0), (0, 1), (1, 0))
+        synthetic_predictor(mapping(), 0.6, seed)(batch, step).output for seed, step in ((0, 0), (0, 0), (0, 1), (1, 0))
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other_step)
@@ -403,7 +402,7 @@ def test_made_predictions_are_a_function_of_seed_and_step():
 
 def test_what_makes_images_too_is_given_the_real_ones():
     batch = random_batch()
-    output = synthetic_predictions(mapping("noise -> image, labels"), 0.6, 0)(batch, 0).output
+    output = synthetic_predictor(mapping("noise -> image, labels"), 0.6, 0)(batch, 0).output
     assert torch.equal(output[:, :3], batch.images)
     assert torch.equal(output[:, 3:].argmax(1)[labelled(batch)], batch.labels[labelled(batch)])
 
@@ -411,7 +410,7 @@ def test_what_makes_images_too_is_given_the_real_ones():
 def test_a_networks_predictions_become_right_and_keep_their_confidence():
     batch = random_batch()
     network = torch.nn.Conv2d(3, 3, 1)
-    predicted = network_predictions(recorded(network), mapping())(batch, 0)
+    predicted = network_predictor(recorded(network), mapping())(batch, 0)
     own = network(batch.images).detach()
     assert torch.equal(predicted.output.argmax(1)[labelled(batch)], batch.labels[labelled(batch)])
     assert torch.equal(predicted.output.sort(1).values, own.sort(1).values)
@@ -423,7 +422,7 @@ def test_a_networks_predictions_become_right_and_keep_their_confidence():
 @pytest.mark.parametrize("level", reachable_levels(5))
 def test_mixed_palette_colours_are_decoded_as_the_truth(level):
     batch = random_batch(5)
-    made = synthetic_predictions(mapping("image -> image", 5), level, 0)(batch, 0)
+    made = synthetic_predictor(mapping("image -> image", 5), level, 0)(batch, 0)
     nearest = nearest_class(made.output, torch.tensor(LINE) / 127.5 - 1)
     assert torch.equal(nearest[labelled(batch)], batch.labels[labelled(batch)])
 
@@ -431,7 +430,7 @@ def test_mixed_palette_colours_are_decoded_as_the_truth(level):
 def test_two_colours_are_mixed_in_the_shares_of_their_probabilities():
     form = FieldForm(2, IGNORED, [(0, 0, 0), (255, 255, 255)])
     batch = random_batch(2)
-    made = synthetic_predictions(GeneratorMapping("image -> image", form, 4), 0.83, 0)(batch, 0)
+    made = synthetic_predictor(GeneratorMapping("image -> image", form, 4), 0.83, 0)(batch, 0)
     distance = (made.output - (2 * batch.labels[:, None] - 1)).abs()
     doubt = (2 * (1 - made.top_probability))[:, None].expand_as(distance)
     everywhere = labelled(batch)[:, None].expand_as(distance)
@@ -442,7 +441,7 @@ def test_a_wrong_colour_keeps_its_offset_from_the_true_one():
     form = FieldForm(2, IGNORED, [(0, 0, 0), (255, 255, 255)])
     batch = Batch(torch.zeros(1, 3, 1, 2), torch.tensor([[[1, 0]]]), (0,))
     colours = torch.full((1, 3, 1, 2), 0.75)
-    moved = with_true_colours(colours, batch, form)
+    moved = shift_to_true_colours(colours, batch, form)
     assert moved[0, :, 0, 0].tolist() == [0.75] * 3
     assert moved[0, :, 0, 1].tolist() == [-1.0] * 3  # -1.25 is no colour
 
@@ -450,7 +449,7 @@ def test_a_wrong_colour_keeps_its_offset_from_the_true_one():
 def test_a_colour_between_is_moved_until_it_is_nearest_to_its_own():
     form = FieldForm(3, IGNORED, [(0, 0, 0), (127, 127, 127), (255, 255, 255)])
     batch = Batch(torch.zeros(1, 3, 1, 1), torch.tensor([[[0]]]), (0,))
-    moved = corrected_colours(torch.full((1, 3, 1, 1), 0.2), batch, form)
+    moved = correct_colours(torch.full((1, 3, 1, 1), 0.2), batch, form)
     # The offset of 1.2 from black is halved to 0.6, still nearer to grey, and again to 0.3.
     assert torch.allclose(moved, torch.full_like(moved, -0.7))
 
@@ -458,7 +457,7 @@ def test_a_colour_between_is_moved_until_it_is_nearest_to_its_own():
 def test_a_networks_colours_are_decoded_as_the_truth():
     batch = random_batch(5)
     network = Decoded(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.Tanh()), torch.tensor(LINE) / 127.5 - 1)
-    predict = network_predictions(recorded(network, "image -> image", 5), mapping("image -> image", 5))
+    predict = network_predictor(recorded(network, "image -> image", 5), mapping("image -> image", 5))
     predicted = predict(batch, 0)
     nearest = nearest_class(predicted.output, network.colours)
     assert torch.equal(nearest[labelled(batch)], batch.labels[labelled(batch)])
@@ -475,4 +474,4 @@ def test_a_networks_colours_are_decoded_as_the_truth():
 )
 def test_a_network_that_predicts_something_else_is_refused(trained, probed):
     with pytest.raises(RecordError, match=f"0123456789abcdef: its network maps '{trained}'; .* maps '{probed}'"):
-        network_predictions(recorded(torch.nn.Identity(), trained), mapping(probed))
+        network_predictor(recorded(torch.nn.Identity(), trained), mapping(probed))

@@ -1,8 +1,8 @@
 """The discriminator, its loss and penalty, and how they enter a training step.
 
-A placebo is adversarial training with one link broken on purpose, at the same cost: `shuffled` exchanges real and fake,
-`noise` puts noise in the place of the gradient, `frozen` (the discriminator never learns) and `detached` (a weight of
-0) need no code of their own. A gain that a placebo has too does not come from what the discriminator has learnt.
+A placebo is adversarial training with one link broken on purpose, at the same cost: `shuffled` exchanges real and fake
+in half of the samples, `noise` replaces the gradient by noise, `frozen` never trains the discriminator, and `detached`
+gives its gradient the weight 0. A gain that a placebo has too does not come from what the discriminator has learnt.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Adversary:
         return self.is_trained and self.recipe.alternate is None
 
     def extra_steps(self, step: int) -> int:
-        """Return the discriminator steps that come before the generator's step (from 0), each on a batch of its own."""
+        """Return how many discriminator steps come before the generator's step (from 0), each on a batch of its own."""
         if not self.is_trained:
             return 0
         if self.recipe.alternate is not None:
@@ -120,7 +120,7 @@ class Adversary:
         return build_optimizer(self.recipe.optimizer, self.discriminator.parameters())
 
     def pair(self, batch: Batch, output: Tensor) -> Pair:
-        """Return what the discriminator compares, given the generator's output for a batch."""
+        """Return the fields that the discriminator compares, given the generator's output for a batch."""
         return make_pair(self.mapping.maps, batch, output, self.mapping.form)
 
     def discriminate(
@@ -165,7 +165,7 @@ class Adversary:
             )
 
     def clip_weights(self) -> None:
-        """Bound the discriminator's weights where the recipe says so (WGAN, Arjovsky 2017)."""
+        """Clip the discriminator's weights where the recipe asks for it (WGAN, Arjovsky 2017)."""
         if self.recipe.clip is not None:
             with torch.no_grad():
                 torch._foreach_clamp_min_(list(self.discriminator.parameters()), -self.recipe.clip)

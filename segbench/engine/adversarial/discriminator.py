@@ -1,4 +1,4 @@
-"""Building a cell's discriminator and checking that it fits its penalty."""
+"""Build a cell's discriminator, and check that it fits its penalty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded of adversarial training at sampled steps, and the log of it.
+"""Observe adversarial training at some of its steps, and keep a log of the observations.
 
 An observation is a 0-dim float32 tensor on the device, by the name of a field of `HealthPoint`. Nothing here waits for
 the device: the log brings observations to the host in one transfer when it is read. Observing draws no random numbers
@@ -263,7 +263,7 @@ class HealthLog:
     def is_due(self, step: int, steps: int | None = None) -> bool:
         """Tell whether to observe a step, counted from 0: the first, every tenth, and the last if `steps` is known.
 
-        So a run of any length has a first and a last point; in long ones points become less frequent.
+        So a run of any length has a first and a last point; in long runs observations become less frequent.
         """
         return step % self.every == 0 or step + 1 == steps
 

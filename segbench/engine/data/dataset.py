@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import ValidationError
 
 from segbench.config.protocol import Frozen
@@ -64,6 +65,15 @@ def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
 def common_size(split: ResidentSplit | PackedSplit) -> tuple[int, int]:
     """Return the most frequent (height, width) of a split's images; the first one among equals."""
     return Counter((int(height), int(width)) for height, width in split.sizes).most_common(1)[0][0]
+
+
+def choose_evenly(length: int, count: int) -> list[int]:
+    """Return at most `count` indices spread evenly over a sequence, in order.
+
+    >>> choose_evenly(10, 3), choose_evenly(2, 4)
+    ([0, 4, 9], [0, 1])
+    """
+    return sorted({round(index) for index in np.linspace(0, length - 1, min(count, length)).tolist()})
 
 
 def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:

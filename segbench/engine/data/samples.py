@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segbench.contract import Sample
-from segbench.errors import DataError, SegbenchError
+from segbench.errors import DataError, SegbenchError, list_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,6 @@ DTYPES = ("uint8", "uint16")
 
 # More decoding threads than this only queue for the disk.
 MOST_THREADS = 16
-
-# Longer lists of wrong values help nobody.
-MOST_VALUES_NAMED = 8
 
 
 def read_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
@@ -119,6 +116,6 @@ def check_labels(labels: NDArray[np.generic], where: str, dataset: Dataset) -> N
     present = np.flatnonzero(np.bincount(labels.ravel()))
     wrong = [value for value in present.tolist() if value >= len(dataset.classes) and value != dataset.ignore_index]
     if wrong:
-        named = ", ".join(map(str, wrong[:MOST_VALUES_NAMED])) + (", ..." if len(wrong) > MOST_VALUES_NAMED else "")
         allowed = f"0 to {len(dataset.classes) - 1}, or {dataset.ignore_index} for ignored pixels"
+        named = list_some([str(value) for value in wrong])
         raise DataError(f"{where}: its labels contain {named}; allowed are the class ids {allowed}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageSequence
 
-from segbench.errors import DataError
+from segbench.errors import DataError, list_some
 
 from .augment import LUMA
 
@@ -27,7 +27,6 @@ LABEL_SUFFIX = ".png"
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 _GREYS = {"L", "LA", "I;16", "I;16B", "I;16L", "I"}
-_MOST_NAMED = 8
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:
@@ -107,18 +106,14 @@ def find_label_maps(folder: Path, ids: Sequence[str]) -> list[Path]:
     extra = sorted(found.keys() - set(ids))
     if missing or extra:
         complaints = [
-            *([f"{len(missing)} of {len(ids)} images have none ({_list_some(missing)})"] if missing else []),
-            *([f"{len(extra)} belong to no image of the split ({_list_some(extra)})"] if extra else []),
+            *([f"{len(missing)} of {len(ids)} images have none ({list_some(missing)})"] if missing else []),
+            *([f"{len(extra)} belong to no image of the split ({list_some(extra)})"] if extra else []),
         ]
         raise DataError(
             f"the label maps in {folder} do not match the split: {'; '.join(complaints)}. "
             f"Each image needs one PNG named by its id, such as {ids[0]}{LABEL_SUFFIX}"
         )
     return [found[name] for name in ids]
-
-
-def _list_some(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:_MOST_NAMED]) + (", ..." if len(ids) > _MOST_NAMED else "")
 
 
 def read_label_map(path: Path, truth: NDArray[Any], num_classes: int, ignore_index: int) -> NDArray[np.int64]:
@@ -151,7 +146,7 @@ def _check_values(
     values = np.unique(labels[wrong & ~left_out]).tolist()
     allowed = f"allowed are the class ids 0 to {num_classes - 1}"
     if values:
-        raise DataError(f"{path}: it holds {_list_some([str(value) for value in values])}; {allowed}")
+        raise DataError(f"{path}: it holds {list_some([str(value) for value in values])}; {allowed}")
     unanswered = int((wrong & left_out & (truth != ignore_index)).sum())
     if unanswered:
         raise DataError(

@@ -2,7 +2,7 @@
 
 The boundary band of a class is what d erosions by a 3x3 square take away from its pixels after zero padding of one
 pixel (B. Cheng et al., "Boundary IoU", CVPR 2021): the pixels from which a pixel of another class, or the outside of
-the image, is at most d rows and columns away. So one square window over the label map tells the bands of all classes.
+the image, is at most d rows and columns away. So one square window over the label map gives the bands of all classes.
 Where the truth is ignored nothing is counted, in truth and prediction alike, and no boundary arises.
 """
 
@@ -70,7 +70,7 @@ def boundary_counts(maps: Encoded, bands: torch.Tensor, depth: int, tolerance: i
     both = torch.cat([maps.truth, maps.prediction])
     truth_band, band = ((bands | near_border(both, depth)) & (both != 0)).chunk(2)
     lines = (near_another_class(both, maps.num_classes, 1) | near_border(both, 1)) & (both != 0)
-    matched = near_the_other(lines, both, maps.num_classes, tolerance)
+    matched = match_in_other_map(lines, both, maps.num_classes, tolerance)
     true, predicted = lines.chunk(2)
     true_matched, predicted_matched = matched.chunk(2)
     counted = [
@@ -82,7 +82,7 @@ def boundary_counts(maps: Encoded, bands: torch.Tensor, depth: int, tolerance: i
         (maps.truth, true_matched),
         (maps.truth, true),
     ]
-    return torch.stack([class_pixels(codes * chosen, maps.num_classes) for codes, chosen in counted], dim=2)
+    return torch.stack([count_class_pixels(codes * chosen, maps.num_classes) for codes, chosen in counted], dim=2)
 
 
 def bands_between_classes(maps: Encoded, depth: int) -> torch.Tensor:
@@ -90,7 +90,7 @@ def bands_between_classes(maps: Encoded, depth: int) -> torch.Tensor:
     return near_another_class(torch.cat([maps.truth, maps.prediction]), maps.num_classes, depth)
 
 
-def class_pixels(codes: torch.Tensor, num_classes: int) -> torch.Tensor:
+def count_class_pixels(codes: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Count the pixels of each class in maps of codes (N, H, W), int64 (N, K)."""
     return count_bins(codes.flatten(1), num_classes + 1)[:, 1:]
 
@@ -103,7 +103,7 @@ def near_border(maps: torch.Tensor, depth: int) -> torch.Tensor:
     return border
 
 
-def near_the_other(lines: torch.Tensor, codes: torch.Tensor, num_classes: int, tolerance: int) -> torch.Tensor:
+def match_in_other_map(lines: torch.Tensor, codes: torch.Tensor, num_classes: int, tolerance: int) -> torch.Tensor:
     """Tell which boundary pixels have one of their class near in the other map; bool (2 N, H, W).
 
     `lines` are the boundary pixels of `codes`: N maps, and then N others of the same images. A class is a bit of an

@@ -18,7 +18,7 @@ from segbench.store.record import Refinement
 
 from .calibration import calibration_counts, measure_logits, measure_probabilities
 from .confusion import classify, confusion_matrices
-from .finite import check_scores, nan_images
+from .finite import check_scores, find_nan_images
 from .inference import class_scores
 from .label_counts import Rules, concatenate, find_small_objects, label_counts
 
@@ -45,7 +45,7 @@ def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProt
     rules = Rules(len(dataset.classes), dataset.ignore_index, protocol.boundaries, protocol.surface_distances)
     measure = measure_logits if protocol.window is None else measure_probabilities
     parts = []
-    for batch, scores in _scored_batches(network, resident, protocol):
+    for batch, scores in _score_batches(network, resident, protocol):
         prediction = classify(scores)
         small = find_small_objects(resident.packed, batch.indices, batch.labels.device)
         counts = label_counts(prediction, batch.labels, small, rules)
@@ -66,7 +66,7 @@ def confusion_counts(
     """Return the confusion counts alone of every image of a split, (n, K, K); otherwise as `evaluate`."""
     matrices = [
         confusion_matrices(classify(scores), batch.labels, len(dataset.classes), dataset.ignore_index)
-        for batch, scores in _scored_batches(network, resident, protocol)
+        for batch, scores in _score_batches(network, resident, protocol)
     ]
     counts: NDArray[np.int64] = torch.cat(matrices).cpu().numpy()
     return counts
@@ -77,7 +77,7 @@ def validation_miou(network: nn.Module, resident: ResidentSplit, protocol: Train
     return miou(confusion_counts(network, resident, protocol, dataset).sum(axis=0)) or 0.0
 
 
-def _scored_batches(
+def _score_batches(
     network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol
 ) -> Iterator[tuple[Batch, torch.Tensor]]:
     """Yield the images of a split in order, a batch at a time, with the score of each class at each pixel.
@@ -88,7 +88,7 @@ def _scored_batches(
     nan = []
     for batch in evaluation_batches(resident, protocol.batch_size, memory_format(protocol.channels_last)):
         scores = class_scores(network, batch.images, precision=protocol.precision, window=protocol.window)
-        nan.append(nan_images(scores))
+        nan.append(find_nan_images(scores))
         yield batch, scores
     check_scores(torch.cat(nan), resident.ids, resident.packed.split, network)
 

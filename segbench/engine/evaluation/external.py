@@ -1,4 +1,4 @@
-"""Scores of label maps that another tool has made, as a record without training."""
+"""Score label maps that another tool has made, and write the record."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """The row of a table that scores belong to: names of dataset, split and method, and the seed."""
+    """The names under which scores are recorded: dataset, split and method; and the seed."""
 
     dataset: str
     split: str
@@ -71,7 +71,7 @@ def score_predictions(
         "predictions": digest,
         "boundaries": boundaries.model_dump(mode="json"),
     }
-    record = scored_record(counts, dataset.classes, spec, entry, results.benchmark)
+    record = build_record(counts, dataset.classes, spec, entry, results.benchmark)
     record = record.model_copy(update={"plugin_files": plugin_files([use.use])})
     keep_copies([use.use], results.cell_folder(record.key))
     write_counts(results.cell_folder(record.key), counts)
@@ -94,7 +94,7 @@ def count_predictions(folder: Path, packed: PackedSplit, boundaries: Boundaries)
     return Counts(ids=packed.ids, split=packed.split, sizes=packed.sizes, **concatenate(parts)), digest.hexdigest()
 
 
-def scored_record(
+def build_record(
     counts: Counts, classes: Sequence[str], spec: Mapping[str, Any], entry: Entry, benchmark: str
 ) -> Record:
     """Return the record of label maps that were made elsewhere."""

@@ -19,7 +19,7 @@ CURE = (
 )
 
 
-def nan_images(scores: torch.Tensor) -> torch.Tensor:
+def find_nan_images(scores: torch.Tensor) -> torch.Tensor:
     """Return which images of a batch (N, K, H, W) have a score that is NaN, (N,) bool; the device is not waited for."""
     return scores.amax(dim=(1, 2, 3)).isnan()  # NaN is the maximum of all that it is among
 

@@ -80,21 +80,21 @@ def find_small_objects(packed: PackedSplit, indices: Sequence[int], device: torc
 
     They are found on the host, while a CUDA device computes.
     """
-    maps = [small_objects(packed.labels(index), packed.num_classes, packed.ignore_index) for index in indices]
+    maps = [mark_small_objects(packed.labels(index), packed.num_classes, packed.ignore_index) for index in indices]
     small = torch.from_numpy(np.stack(maps))
     if device.type == "cuda":
         small = small.pin_memory()
     return small.to(device, non_blocking=True)
 
 
-def small_objects(truth: NDArray[np.integer[Any]], num_classes: int, ignore_index: int) -> NDArray[np.bool_]:
+def mark_small_objects(truth: NDArray[np.integer[Any]], num_classes: int, ignore_index: int) -> NDArray[np.bool_]:
     """Tell which pixels of a label map (H, W) belong to objects smaller than 1/300 of the image.
 
     An object is a connected component (8 neighbours) of the pixels of one class; ignored pixels belong to none.
 
     >>> truth = np.zeros((20, 31), dtype=np.uint8)
     >>> truth[3, 4:6] = 1
-    >>> np.argwhere(small_objects(truth, 2, 255)).tolist()
+    >>> np.argwhere(mark_small_objects(truth, 2, 255)).tolist()
     [[3, 4], [3, 5]]
     """
     small = np.zeros(truth.shape, dtype=bool)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from segbench.engine.data.dataset import choose_evenly
 from segbench.engine.model.mapping import FieldForm, palette_colours, palette_image
 from segbench.engine.model.network import Decoded
 from segbench.errors import DataError
@@ -59,23 +60,24 @@ def self_test(who: str, packed: PackedSplit) -> float | None:
     truth, guess = _count_both(packed, pixels, where)
     _check_scores(truth, dict.fromkeys(CONFUSION_SCORES, 1.0), f"{where}: truth against itself")
     _check_scores(guess, scores_of_a_guess(pixels), f"{where}: class 0 everywhere")
-    boundaries = _boundary_counts(packed, _choose_evenly(np.flatnonzero(pixels.any(axis=1))))
+    labelled = np.flatnonzero(pixels.any(axis=1)).tolist()
+    boundaries = _boundary_counts(packed, [labelled[place] for place in choose_evenly(len(labelled), BOUNDARY_IMAGES)])
     if boundaries.boundary is not None and boundaries.boundary.any():  # labels amid ignored pixels have no boundary
         _check_scores(boundaries, dict.fromkeys(BOUNDARY_SCORES, 1.0), f"{where}: truth against itself")
     return scores(guess).miou
 
 
-def confused_classes(dataset: Dataset) -> list[tuple[str, str]]:
+def find_confused_classes(dataset: Dataset) -> list[tuple[str, str]]:
     """Return each class whose palette colour decodes to another class, and that other one; empty if all is well.
 
     Generators of palette colours are decoded to the class with the nearest colour.
     """
     everything = torch.arange(len(dataset.classes))[None, None]
-    decoded = decoded_colours(everything, dataset)[0, 0].tolist()
+    decoded = paint_and_decode(everything, dataset)[0, 0].tolist()
     return [(dataset.classes[i], dataset.classes[other]) for i, other in enumerate(decoded) if i != other]
 
 
-def decoded_colours(labels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
+def paint_and_decode(labels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
     """Paint labels (N, H, W) in their palette colours, and decode them as a network's output would be."""
     form = FieldForm(len(dataset.classes), dataset.ignore_index, dataset.palette)
     colours = palette_colours(form.palette, labels.device)
@@ -187,9 +189,3 @@ def _check_scores(counts: Counts, expected: Mapping[str, float], what: str) -> N
         score: Any = getattr(found, name)
         if score is None or not isclose(score, value, rel_tol=0, abs_tol=ROUNDING):
             raise DataError(f"{what} has a {name} of {score}; it must be {value:.6g}. {_WHY}")
-
-
-def _choose_evenly(indices: Pixels) -> list[int]:
-    """Return some of the indices, evenly spread."""
-    places = np.linspace(0, len(indices) - 1, min(len(indices), BOUNDARY_IMAGES)).round().astype(int)
-    return [int(index) for index in indices[places]]

@@ -31,10 +31,10 @@ def surface_distances(maps: Encoded, tolerance: float) -> torch.Tensor:
     )
 
 
-def surface(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+def find_surface(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Tell which labelled pixels of a map of codes (H, W) lie on a surface.
 
-    >>> surface(np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]])).astype(int).tolist()
+    >>> find_surface(np.array([[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0], [1, 1, 1, 1]])).astype(int).tolist()
     [[1, 1, 1, 1], [1, 0, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]]
     """
     outside = -1
@@ -49,7 +49,7 @@ def _distances_by_class(
     truth: NDArray[np.integer], prediction: NDArray[np.integer], num_classes: int, tolerance: float
 ) -> NDArray[np.float64]:
     """Return both numbers of each class of one image, (K, 2)."""
-    true, predicted = surface(truth), surface(prediction)
+    true, predicted = find_surface(truth), find_surface(prediction)
     return np.array(
         [
             _compare_surfaces(true & (truth == code), predicted & (prediction == code), tolerance)

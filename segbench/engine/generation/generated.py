@@ -1,4 +1,4 @@
-"""Generated images beside real ones: sample grids and all scores of them."""
+"""Compare generated images with real ones: sample grids and scores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SAMPLE_SEED = 0
 
 def write_grid(path: Path, network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> None:
     """Write a grid of generated images as a PNG; the same noise, and the same labels, every time."""
-    _, fake = paired_samples(network, cell, data, mapping, GRID_SAMPLES)
+    _, fake = draw_samples(network, cell, data, mapping, GRID_SAMPLES)
     path.parent.mkdir(parents=True, exist_ok=True)
     sample_grid(fake).save(path)
 
@@ -44,14 +44,14 @@ def write_grid(path: Path, network: nn.Module, cell: Cell, data: CellData, mappi
 def score_generator(network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> Generation:
     """Return how well generated images match crops of the evaluated split, as many of each as the split has images."""
     number = min(len(data.resident(cell.method.protocol.evaluate)), MOST_SAMPLES)
-    real, fake = paired_samples(network, cell, data, mapping, number)
+    real, fake = draw_samples(network, cell, data, mapping, number)
     training = _crops(data, cell.method.protocol, "train")
     seen = [training.at(step).images for step in range(-(-len(training.split) // training.batch_size))]
     features = Features.of(cell.method.protocol.features, real.device)
     return generation_scores(real, fake, features, torch.cat(seen))
 
 
-def paired_samples(
+def draw_samples(
     network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping, number: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return `number` crops of the evaluated split and as many generated images, (N, C, H, W) in [-1, 1].

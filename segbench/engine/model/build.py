@@ -1,4 +1,4 @@
-"""Building the network and the losses of a cell from its recipe."""
+"""Build the network and the losses of a cell from its recipe."""
 
 from __future__ import annotations
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
 from PIL import Image
 
+from segbench.engine.data.dataset import choose_evenly
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import name_memory_errors
 from segbench.errors import SegbenchError
@@ -17,14 +18,18 @@ from .drawing import label_map, panel
 from .explain import discriminator_picture, evidence_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    import torch
     from torch import nn
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.contract import Dataset
     from segbench.engine.data.resident import ResidentSplit
     from segbench.engine.recorded import ScoreMap
+
+    from .drawing import Picture
 
 
 def write_samples(
@@ -53,25 +58,23 @@ def write_samples(
         pixels, labels, truth = image.cpu().numpy(), prediction.labels, resident.labels(index).cpu().numpy()
         label_map(labels, dataset.palette, dataset.ignore_index).save(folder / f"{name}.png")
         Image.fromarray(panel(pixels, truth, labels, dataset.palette)).save(folder / f"{name}.panel.png")
-        # A trained cell is not lost for a picture: one may need more memory than the evaluation did, and a
-        # discriminator may take nothing but crops.
-        with suppress(SegbenchError), name_memory_errors(resident.device):
-            if score_map is not None:
-                picture = discriminator_picture(score_map, score_boundary, prediction, pixels, dataset.palette)
-                Image.fromarray(picture).save(folder / f"{name}.critic.png")
-        with suppress(SegbenchError), name_memory_errors(resident.device):
-            evidence = evidence_picture(network, prediction, pixels, dataset.classes, dataset.palette)
-            if evidence is not None:
-                Image.fromarray(evidence).save(folder / f"{name}.evidence.png")
+        classes, palette = dataset.classes, dataset.palette
+        draw_evidence = partial(evidence_picture, network, prediction, pixels, classes, palette)
+        _save_if_possible(folder / f"{name}.evidence.png", draw_evidence, resident.device)
+        if score_map is not None:
+            draw_scores = partial(discriminator_picture, score_map, score_boundary, prediction, pixels, palette)
+            _save_if_possible(folder / f"{name}.critic.png", draw_scores, resident.device)
 
 
-def choose_evenly(length: int, count: int) -> list[int]:
-    """Return at most `count` indices spread evenly over a sequence, in order.
+def _save_if_possible(path: Path, draw: Callable[[], Picture | None], device: torch.device) -> None:
+    """Save the picture that `draw` returns, if it returns one; an error leaves the cell without it.
 
-    >>> choose_evenly(10, 3), choose_evenly(2, 4)
-    ([0, 4, 9], [0, 1])
+    A picture may need more memory than the evaluation did, and a discriminator may take nothing but crops.
     """
-    return sorted({round(index) for index in np.linspace(0, length - 1, min(count, length)).tolist()})
+    with suppress(SegbenchError), name_memory_errors(device):
+        picture = draw()
+        if picture is not None:
+            Image.fromarray(picture).save(path)
 
 
 def file_name(sample_id: str) -> str:

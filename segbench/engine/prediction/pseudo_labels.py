@@ -23,7 +23,7 @@ import torch
 from segbench.engine.data.user_files import find_images, read_label_map
 from segbench.engine.evaluation.confusion import confusion_matrices
 from segbench.engine.pictures.drawing import label_map
-from segbench.errors import DataError, OptionError
+from segbench.errors import DataError, OptionError, list_some
 from segbench.stats.scores import iou, miou, pixel_accuracy
 
 from .predict import label_map_paths, read_and_predict
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 IMAGES, MASKS, SPLIT = "images", "masks", Path("splits") / "train.txt"
 DESCRIPTION, REPORT = "dataset.json", "pseudo-labels.json"
 _MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
-_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class PseudoLabelReport:
-    """The share of one cell's labels that was kept, and their accuracy; shares in [0, 1].
+    """The share of one cell's labels that was kept, and how accurate these are; shares in [0, 1].
 
     `judged` is the number of kept pixels whose true class is known, 0 without truth; `pixel_accuracy` and `miou`
     (stats.scores) count these alone. `drift` is the total variation distance between the classes' shares of these
@@ -130,7 +129,7 @@ def write_pseudo_labels(
             )
             shutil.copyfile(path, folder / IMAGES / path.name)
             counts.append(counted)
-        report = report_of(recorded, threshold, counts)
+        report = build_report(recorded, threshold, counts)
         _refuse_nothing_kept(report)
         _write_descriptions(folder, recorded, report, [path.stem for path in targets])
     return report
@@ -147,9 +146,8 @@ def find_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     found = {path.stem: path for path in sorted(place.iterdir()) if path.suffix.lower() in _MASK_SUFFIXES}
     missing = [path.name for path in images if path.stem not in found]
     if missing:
-        named = ", ".join(missing[:_MOST_NAMED]) + (", ..." if len(missing) > _MOST_NAMED else "")
         raise DataError(
-            f"{len(missing)} of {len(images)} images have no true label map in {place} ({named}); "
+            f"{len(missing)} of {len(images)} images have no true label map in {place} ({list_some(missing)}); "
             f"each needs one named by its stem, such as {images[0].stem}.png"
         )
     return {path: found[path.stem] for path in images}
@@ -176,7 +174,7 @@ def label_image(
     return np.where(kept, labels, ignore_index), counts
 
 
-def report_of(recorded: RecordedNetwork, threshold: float, counts: Sequence[ImageCounts]) -> PseudoLabelReport:
+def build_report(recorded: RecordedNetwork, threshold: float, counts: Sequence[ImageCounts]) -> PseudoLabelReport:
     """Return the report of all images."""
     total = _add_up(counts)
     pixels, compared = int(total.predicted.sum()), int(total.confusion.sum())
@@ -271,7 +269,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _create_folder(output: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes `output` if the block ends without an error, and otherwise is removed.
+    """Yield an empty folder that becomes `output` if the block ends without an error, and otherwise is removed.
 
     Raises DataError if `output` is a file or holds something.
     """
@@ -297,5 +295,4 @@ def _check_is_free(output: Path) -> None:
         raise DataError(f"{output} is a file; choose a new folder with -o")
     held = sorted(path.name for path in output.iterdir())
     if held:
-        named = ", ".join(held[:_MOST_NAMED]) + (", ..." if len(held) > _MOST_NAMED else "")
-        raise DataError(f"{output} already holds {named}; choose a new or empty folder with -o")
+        raise DataError(f"{output} already holds {list_some(held)}; choose a new or empty folder with -o")

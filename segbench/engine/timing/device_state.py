@@ -121,7 +121,7 @@ def energy_of(stopwatch: Stopwatch, batch: int, joules: Callable[[], float | Non
     `joules` reads the counter, which counts all that the device uses. None where it is not read, where it stands still,
     and where nothing is queued.
     """
-    expected = stopwatch.timed()
+    expected = stopwatch.time_one()
     before = joules()
     block = None if before is None else queue_block(stopwatch, WINDOW_SECONDS, expected)
     after = joules()

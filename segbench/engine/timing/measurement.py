@@ -33,10 +33,10 @@ WORTHWHILE = 1.02  # by how much a doubled batch must be faster for the sweep to
 class Stopwatch(Protocol):
     """Runs and times iterations of one step on a device."""
 
-    def timed(self) -> float:
+    def time_one(self) -> float:
         """Run one iteration; return its seconds by the host's clock, all work done."""
 
-    def queued(self, count: int) -> float | None:
+    def time_queued(self, count: int) -> float | None:
         """Run so many iterations without waiting in between; return their seconds by the device's own events.
 
         None on a device that queues nothing, such as the CPU.
@@ -55,13 +55,13 @@ class HostStopwatch:
     def __init__(self, step: Step) -> None:
         self._step = step
 
-    def timed(self) -> float:
+    def time_one(self) -> float:
         """Run the step; return its seconds."""
         started = time.perf_counter()
         self._step()
         return time.perf_counter() - started
 
-    def queued(self, count: int) -> None:
+    def time_queued(self, count: int) -> None:
         """Return None: nothing is queued."""
 
 
@@ -71,7 +71,7 @@ class QueueStopwatch:
     def __init__(self, step: Step, device: torch.device) -> None:
         self._step, self._device = step, device
 
-    def timed(self) -> float:
+    def time_one(self) -> float:
         """Run the step alone; return the seconds until the device has done all its work."""
         torch.cuda.synchronize(self._device)
         started = time.perf_counter()
@@ -79,7 +79,7 @@ class QueueStopwatch:
         torch.cuda.synchronize(self._device)
         return time.perf_counter() - started
 
-    def queued(self, count: int) -> float:
+    def time_queued(self, count: int) -> float:
         """Run the step so many times; return the seconds between two events of the device around them."""
         with torch.cuda.device(self._device):
             start, end = _event(), _event()
@@ -141,13 +141,13 @@ class Measurement:
 
     def warm_up(self) -> None:
         """Repeat iterations until their speed is steady."""
-        self._warm_up = warm_up(self._stopwatch.timed, self._timing)
+        self._warm_up = warm_up(self._stopwatch.time_one, self._timing)
 
     def block(self) -> None:
         """Measure one block, and single iterations for the latency."""
         seconds = self._timing.seconds_a_block
         if self._warm_up.seconds < seconds:
-            self._stopwatch.timed()  # not counted: it finds the caches as another method has left them
+            self._stopwatch.time_one()  # not counted: it finds the caches as another method has left them
         block = queue_block(self._stopwatch, seconds, self._warm_up.seconds)
         if block is None:
             single = time_singly(self._stopwatch, seconds)
@@ -172,7 +172,7 @@ class Measurement:
         )
 
 
-def warm_up(timed: Callable[[], float], timing: Timing) -> WarmUp:
+def warm_up(time_one: Callable[[], float], timing: Timing) -> WarmUp:
     """Repeat an iteration until its speed is steady: at least 10 times, and until three windows agree within 2 %.
 
     A smaller budget asks for less: windows of a twentieth of its iterations, at most 10. It ends in any case after a
@@ -183,7 +183,7 @@ def warm_up(timed: Callable[[], float], timing: Timing) -> WarmUp:
     durations: list[float] = []
     steady = False
     while not steady and sum(durations) < WARM_UP_SHARE * timing.max_seconds:
-        durations.append(timed())
+        durations.append(time_one())
         at_a_window_end = len(durations) % window == 0
         steady = at_a_window_end and len(durations) >= least and is_steady(durations, window)
     return WarmUp(float(np.mean(durations[-window:])), steady)
@@ -203,10 +203,10 @@ def is_steady(durations: Sequence[float], window: int) -> bool:
 
 def time_singly(stopwatch: Stopwatch, seconds: float) -> list[float]:
     """Return the seconds of single iterations that together take at least so long; one at least."""
-    durations = [stopwatch.timed()]
+    durations = [stopwatch.time_one()]
     total = durations[0]
     while total < seconds:
-        durations.append(stopwatch.timed())
+        durations.append(stopwatch.time_one())
         total += durations[-1]
     return durations
 
@@ -219,7 +219,7 @@ def queue_block(stopwatch: Stopwatch, seconds: float, expected: float) -> Block 
     iterations, total = 0, 0.0
     while total < seconds:
         count = max(1, math.ceil((seconds - total) / expected)) if expected > 0 else 1
-        taken = stopwatch.queued(count)
+        taken = stopwatch.time_queued(count)
         if taken is None:
             return None
         iterations, total = iterations + count, total + taken
@@ -246,7 +246,7 @@ def latency_of(durations: Sequence[float]) -> Latency:
 def short_throughput(stopwatch: Stopwatch, batch: int, timing: Timing) -> float:
     """Return images a second of one block, after an iteration from which the length of the next ones is estimated."""
     seconds = timing.seconds_a_block
-    block = queue_block(stopwatch, seconds, stopwatch.timed())
+    block = queue_block(stopwatch, seconds, stopwatch.time_one())
     if block is None:
         single = time_singly(stopwatch, seconds)
         block = Block(len(single), sum(single))

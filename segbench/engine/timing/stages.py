@@ -63,7 +63,7 @@ class TimedNetwork:
         registry = load_registry()
         self._data = open_data(job.cell, registry, self.device)
         self._mapping = mapping_of(job.cell, self._data)
-        self._network = trained_network(job, registry, self._data, self.device)
+        self._network = load_trained_network(job, registry, self._data, self.device)
         self.size = job.size or inference_size(job.cell, self._data, self._mapping)
         self.stages: tuple[Stage, ...] = ("forward",)
         if self._mapping.predicts_labels:
@@ -114,7 +114,7 @@ class TimedNetwork:
         return ImageReader(dataset.splits[split], places, dataset.channels, self.device)
 
 
-def trained_network(job: TimingJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
+def load_trained_network(job: TimingJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
     """Build what the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
     cell = job.cell
     network = build_network(cell, registry, data, training_size(cell, data), device)

@@ -115,7 +115,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
                 take_extra_discriminator_step(training, adversary, state)
             timer.end("critic")
 
-        # All that the generator draws at random comes from this seed, with a discriminator or without.
+        # With and without a discriminator, all random draws of the generator come from this seed.
         batch = training.batches.at(progress.step)
         torch.manual_seed(derive(training.seed, "noise", progress.step))
         generator.optimizer.zero_grad(set_to_none=True)
@@ -152,7 +152,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
                 observed = observe_step(adversary, network, training.seed, progress.step, batch, pair, update, z)
                 observed |= observe_gradient(supervised, weight * adversarial, adversarial_loss, scale)
                 state.health.add(progress.step, observed)
-            # Adding nothing is not adding zero times something: a weight of 0 must leave the twin's very bits.
+            # At a weight of 0 nothing is added, not even 0 times the gradient: results equal the twin's bit by bit.
             if weight > 0:
                 gradient = gradient + weight * adversarial
                 loss = loss + weight * adversarial_loss.detach()

@@ -18,7 +18,7 @@ from segbench.engine.data.cache import check_classes
 from segbench.engine.data.dataset import common_size
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import validation_miou
-from segbench.engine.evaluation.self_test import confused_classes
+from segbench.engine.evaluation.self_test import find_confused_classes
 from segbench.engine.model.build import as_segmenter, build_loss, build_losses, build_network, mapping_of
 from segbench.engine.numerics import memory_format
 from segbench.errors import DataError, SpecError
@@ -92,7 +92,7 @@ def check_palette(method: Method, dataset: Dataset) -> None:
     """Raise DataError if a generator paints classes in palette colours of which one decodes to another class."""
     if method.maps != "image -> image":
         return
-    for name, other in confused_classes(dataset):
+    for name, other in find_confused_classes(dataset):
         raise DataError(
             f"{method.generator.use} paints classes in their palette colours, and that of {name!r} is taken for "
             f"{other!r}; give each class of the dataset a colour of its own"

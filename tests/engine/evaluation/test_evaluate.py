@@ -23,7 +23,7 @@ from segbench.engine.evaluation.evaluate import (
     pixel_changes,
     validation_miou,
 )
-from segbench.engine.evaluation.label_counts import small_objects
+from segbench.engine.evaluation.label_counts import mark_small_objects
 from segbench.engine.model.network import Refined
 from segbench.errors import DataError
 from segbench.plan.key import fingerprint
@@ -146,7 +146,7 @@ def test_parts_of_the_image_are_counted_by_themselves():
     counts = counts_of(dataset_of([(prediction, truth)], 3), boundaries=Boundaries(iou_width=0.001))
     assert counts.band[0, :, 0].tolist() == [1 + 1 + 2, 2, 1]
     assert counts.small[0, :, 0].tolist() == [0, 0, 1]
-    assert counts.small[0].sum() == small_objects(truth, 3, 255).sum()
+    assert counts.small[0].sum() == mark_small_objects(truth, 3, 255).sum()
 
 
 def test_the_width_of_boundaries_is_a_share_of_the_diagonal():

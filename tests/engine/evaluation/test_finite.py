@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from segbench.engine.evaluation.finite import check_scores, nan_images
+from segbench.engine.evaluation.finite import check_scores, find_nan_images
 from segbench.engine.model.network import Segmenter
 from segbench.errors import CellError
 
@@ -14,7 +14,7 @@ def test_images_with_a_nan_are_found_whatever_else_they_hold():
     scores = torch.zeros(4, 2, 3, 3)
     scores[1, 1, 2, 0] = math.nan
     scores[2, 0], scores[3, 1] = -math.inf, math.inf
-    assert nan_images(scores).tolist() == [False, True, False, False]
+    assert find_nan_images(scores).tolist() == [False, True, False, False]
 
 
 def complaint(network):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from segbench.engine.evaluation.label_counts import SMALL_SHARE, small_objects
+from segbench.engine.evaluation.label_counts import SMALL_SHARE, mark_small_objects
 
 VOID = 255
 
@@ -36,39 +36,39 @@ def test_small_is_what_walking_from_pixel_to_pixel_finds_small(truth, data):
         if place not in seen and truth[place] != VOID:
             seen |= (reached := flood(truth, *place))
             expected[tuple(zip(*reached, strict=True))] = len(reached) * 300 < truth.size
-    np.testing.assert_array_equal(small_objects(truth, 3, VOID), expected)
+    np.testing.assert_array_equal(mark_small_objects(truth, 3, VOID), expected)
 
 
 def test_the_limit_is_a_three_hundredth_of_the_image():
     assert 1 / SMALL_SHARE == 300
     truth = np.zeros((20, 60), dtype=np.uint8)  # 4 pixels are a three-hundredth
     truth[2, 2:5], truth[10, 10:14] = 1, 1
-    assert np.argwhere(small_objects(truth, 2, VOID)).tolist() == [[2, 2], [2, 3], [2, 4]]
+    assert np.argwhere(mark_small_objects(truth, 2, VOID)).tolist() == [[2, 2], [2, 3], [2, 4]]
 
 
 def test_a_thin_slanted_object_is_one_object():
     truth = np.zeros((30, 30), dtype=np.uint8)  # below 3 pixels is small
     truth[range(5, 25), range(5, 25)] = 1
-    assert not small_objects(truth, 2, VOID).any()
+    assert not mark_small_objects(truth, 2, VOID).any()
 
 
 def test_a_class_below_another_does_not_join_its_pieces():
     truth = np.zeros((30, 30), dtype=np.uint8)
     truth[4, 4:6], truth[4, 6], truth[4, 7:9] = 1, 2, 1
-    assert small_objects(truth, 3, VOID).sum() == 5
+    assert mark_small_objects(truth, 3, VOID).sum() == 5
 
 
 def test_ignored_pixels_are_of_no_object_and_join_none():
     truth = np.full((30, 30), VOID, dtype=np.uint8)
     truth[4, 4], truth[4, 6:9] = 1, 1
-    assert np.argwhere(small_objects(truth, 2, VOID)).tolist() == [[4, 4]]
-    assert not small_objects(np.full((9, 9), 65535, dtype=np.uint16), 300, 65535).any()
+    assert np.argwhere(mark_small_objects(truth, 2, VOID)).tolist() == [[4, 4]]
+    assert not mark_small_objects(np.full((9, 9), 65535, dtype=np.uint16), 300, 65535).any()
 
 
 def test_real_scenes_have_some_pixels_of_small_objects(shared_data):
     """Poles, signs and people of CamVid; most pixels are of large regions."""
     name = (shared_data / "camvid" / "splits" / "test.txt").read_text().split()[0]
     truth = np.asarray(Image.open(shared_data / "camvid" / "masks" / f"{name}.png"))
-    small = small_objects(truth, 11, 255)
+    small = mark_small_objects(truth, 11, 255)
     assert 0 < small.mean() < 0.2
     assert not small[truth == 255].any()

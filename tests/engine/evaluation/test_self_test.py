@@ -12,7 +12,7 @@ from PIL import Image
 
 from segbench import Dataset, Sample
 from segbench.engine.data.cache import PackedIndex, PackedSplit, pack
-from segbench.engine.evaluation.self_test import confused_classes, decoded_colours, scores_of_a_guess, self_test
+from segbench.engine.evaluation.self_test import find_confused_classes, paint_and_decode, scores_of_a_guess, self_test
 from segbench.errors import DataError
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
@@ -197,7 +197,7 @@ def test_every_dataset_of_data_passes(name, tmp_path):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_palette_of_data_decodes_to_its_classes(name, tmp_path):
     dataset = opened(name, tmp_path)
-    assert confused_classes(dataset) == []
+    assert find_confused_classes(dataset) == []
     sample = dataset.splits["test" if "test" in dataset.splits else "val"][0]
     assert_decodes_to_itself(sample.labels, dataset)
 
@@ -205,7 +205,7 @@ def test_every_palette_of_data_decodes_to_its_classes(name, tmp_path):
 def assert_decodes_to_itself(labels, dataset):
     truth = torch.from_numpy(labels.astype(np.int64))[None]
     labelled = truth != dataset.ignore_index
-    assert torch.equal(decoded_colours(truth, dataset)[labelled].long(), truth[labelled])
+    assert torch.equal(paint_and_decode(truth, dataset)[labelled].long(), truth[labelled])
 
 
 @pytest.mark.slow
@@ -219,10 +219,10 @@ def test_real_datasets_pass_and_their_palettes_decode(folder, shared_data):
 def test_equal_colours_of_a_palette_are_found():
     sample = Sample(np.zeros((1, 3), dtype=np.uint8), np.array([[0, 1, 2]], dtype=np.uint8), "only")
     dataset = Dataset(["sky", "road", "tree"], [(9, 9, 9), (0, 0, 0), (9, 9, 9)], {"test": [sample]}, channels=1)
-    assert confused_classes(dataset) == [("tree", "sky")]
+    assert find_confused_classes(dataset) == [("tree", "sky")]
     with pytest.raises(AssertionError):
         assert_decodes_to_itself(sample.labels, dataset)
 
 
 def test_colours_that_differ_by_one_step_are_told_apart():
-    assert confused_classes(Dataset(["a", "b"], [(254, 7, 9), (255, 7, 9)], {})) == []
+    assert find_confused_classes(Dataset(["a", "b"], [(254, 7, 9), (255, 7, 9)], {})) == []

@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from segbench.engine.evaluation.boundary import encode
-from segbench.engine.evaluation.surface import surface, surface_distances
+from segbench.engine.evaluation.surface import find_surface, surface_distances
 
 monai_metrics = pytest.importorskip("monai.metrics", reason="needs the extra medical")
 
@@ -80,8 +80,8 @@ def test_void_is_no_surface_and_what_is_predicted_there_changes_nothing():
     truth[:, 10:13], truth[:, 13:] = VOID, 1
     prediction = np.where(truth == VOID, 0, truth)
     codes = np.where(truth == VOID, 0, truth + 1)
-    assert not surface(codes)[1:-1, 9].any()
-    assert not surface(codes)[1:-1, 13].any()
+    assert not find_surface(codes)[1:-1, 9].any()
+    assert not find_surface(codes)[1:-1, 13].any()
     noise = np.where(truth == VOID, np.arange(20) % 2, prediction)
     for labels in (prediction, noise):
         assert distances(labels, truth, 2).tolist() == [[0, 1], [0, 1]]
@@ -89,5 +89,5 @@ def test_void_is_no_surface_and_what_is_predicted_there_changes_nothing():
 
 def test_the_border_of_the_image_is_a_surface():
     everything = np.ones((4, 5), dtype=np.int64)
-    np.testing.assert_array_equal(surface(everything), everything.astype(bool) & ~binary_erosion(everything))
-    assert surface(everything).sum() == 14
+    np.testing.assert_array_equal(find_surface(everything), everything.astype(bool) & ~binary_erosion(everything))
+    assert find_surface(everything).sum() == 14

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import nn
 
 from segbench.engine.generation.features import Features
-from segbench.engine.generation.generated import generation_scores, paired_samples, score_generator, write_grid
+from segbench.engine.generation.generated import draw_samples, generation_scores, score_generator, write_grid
 from segbench.engine.generation.metrics import (
     PixelStatistics,
     diversity,
@@ -63,7 +63,7 @@ def parts(planned, name: str):
 
 def test_as_many_crops_of_the_evaluated_split_as_images_that_are_made(planned):
     cell, data, mapping = parts(planned, "noise")
-    real, made = paired_samples(Constant().train(), cell, data, mapping, 5)
+    real, made = draw_samples(Constant().train(), cell, data, mapping, 5)
     assert real.shape == made.shape == (5, 3, 16, 20)
     images = [np.asarray(sample.image) for sample in data.dataset.splits["test"]]
     windows = {
@@ -79,23 +79,23 @@ def test_as_many_crops_of_the_evaluated_split_as_images_that_are_made(planned):
 
 def test_the_same_samples_are_looked_at_every_time_and_by_every_method(planned):
     cell, data, mapping = parts(planned, "noise")
-    first = paired_samples(Constant(), cell, data, mapping, 4)
+    first = draw_samples(Constant(), cell, data, mapping, 4)
     torch.manual_seed(9)
-    second = paired_samples(Constant(), cell.model_copy(update={"seed": 7}), data, mapping, 4)
+    second = draw_samples(Constant(), cell.model_copy(update={"seed": 7}), data, mapping, 4)
     assert all(map(torch.equal, first, second))
 
 
 def test_of_images_and_logits_only_the_images_are_compared(planned):
     cell, data, mapping = parts(planned, "joint")
-    _, made = paired_samples(Constant(6), cell, data, mapping, 3)
+    _, made = draw_samples(Constant(6), cell, data, mapping, 3)
     assert made.shape == (3, 3, 16, 20)
-    alone = paired_samples(Constant(), cell, data, parts(planned, "noise")[2], 3)[1]
+    alone = draw_samples(Constant(), cell, data, parts(planned, "noise")[2], 3)[1]
     assert torch.equal(made, alone)
 
 
 def test_a_painter_is_given_the_labels_of_the_crops_that_it_is_compared_with(planned):
     cell, data, mapping = parts(planned, "painter")
-    real, made = paired_samples(Copies(), cell, data, mapping, 5)
+    real, made = draw_samples(Copies(), cell, data, mapping, 5)
     samples = list(data.dataset.splits["test"])
     for image, painted in zip(real, made, strict=True):
         pixels = ((image + 1) * 127.5).round().byte().movedim(0, -1).numpy()
@@ -113,7 +113,7 @@ def test_a_painter_is_given_the_labels_of_the_crops_that_it_is_compared_with(pla
 def test_scores_are_over_as_many_images_as_the_split_has(planned):
     cell, data, mapping = parts(planned, "noise")
     generation = score_generator(Constant(), cell, data, mapping)
-    _, made = paired_samples(Constant(), cell, data, mapping, 5)
+    _, made = draw_samples(Constant(), cell, data, mapping, 5)
     values = made[:, 0, 0, 0]
     distances = [(values[i] - values[j]).abs().item() for i in range(5) for j in range(i)]
     assert generation.images == 5
@@ -135,7 +135,7 @@ def test_a_generator_that_copies_training_images_is_found_out(planned):
         def __init__(self) -> None:
             super().__init__()
             train = cell.model_copy(update={"method": cell.method.model_copy(update={"protocol": on_train(cell)})})
-            self.images = paired_samples(Constant(), train, data, mapping, 6)[0]
+            self.images = draw_samples(Constant(), train, data, mapping, 6)[0]
 
         def forward(self, noise):
             return self.images[: len(noise)]

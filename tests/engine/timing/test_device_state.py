@@ -125,10 +125,10 @@ class Busy:
     def __init__(self, watts, queues=True):
         self._watts, self._queues, self._joules = watts, queues, 5000.0
 
-    def timed(self):
+    def time_one(self):
         return self._work(0.01)
 
-    def queued(self, count):
+    def time_queued(self, count):
         return self._work(0.01 * count) if self._queues else None
 
     def joules(self):

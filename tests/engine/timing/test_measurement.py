@@ -28,13 +28,13 @@ class FakeHost:
         self.now = 100.0
         self.steps = 0
 
-    def timed(self):
+    def time_one(self):
         self.steps += 1
         taken = next(self._durations)
         self.now += taken
         return taken
 
-    def queued(self, count):
+    def time_queued(self, count):
         return None
 
 
@@ -46,7 +46,7 @@ class FakeQueue(FakeHost):
         self._queued = queued
         self.counts = []
 
-    def queued(self, count):
+    def time_queued(self, count):
         self.counts.append(count)
         self.now += count * self._queued
         return count * self._queued
@@ -80,30 +80,30 @@ def row(measurement, batch=1):
 
 def test_a_steady_device_is_warm_after_three_windows():
     device = FakeHost(always(0.1))
-    warmth = warm_up(device.timed, Timing())
+    warmth = warm_up(device.time_one, Timing())
     assert device.steps == 30
     assert warmth == (pytest.approx(0.1), True)
 
 
 def test_a_small_budget_warms_up_for_at_most_ten_iterations_of_a_steady_device():
     device = FakeHost(always(0.001))
-    warm_up(device.timed, Timing(iterations=40, seconds=1, max_seconds=5))
+    warm_up(device.time_one, Timing(iterations=40, seconds=1, max_seconds=5))
     assert device.steps == 10
     device = FakeHost(always(0.001))
-    warm_up(device.timed, Timing(iterations=5, seconds=1, max_seconds=5))
+    warm_up(device.time_one, Timing(iterations=5, seconds=1, max_seconds=5))
     assert device.steps == 5
 
 
 def test_warming_up_goes_on_until_three_windows_agree():
     device = FakeHost(steady_after(45, 0.1))
     # Iterations 41 to 50 are 1.5 % slower than those after them on average, 31 to 40 more than 2 %.
-    assert warm_up(device.timed, Timing()).steady
+    assert warm_up(device.time_one, Timing()).steady
     assert device.steps == 70
 
 
 def test_a_device_that_never_becomes_steady_is_measured_after_a_quarter_of_the_longest_time_and_said_so():
     device = FakeHost(seconds for _ in range(10_000) for seconds in (1.0, 3.0, 1.0, 1.0, 5.0, 1.0, 2.0))
-    warmth = warm_up(device.timed, Timing(iterations=200, seconds=30, max_seconds=120))
+    warmth = warm_up(device.time_one, Timing(iterations=200, seconds=30, max_seconds=120))
     assert 30 <= device.now - 100.0 < 35
     assert not warmth.steady
 
@@ -262,11 +262,11 @@ def test_a_step_on_the_cpu_is_timed_whole(counted):
         while time.perf_counter() < started + 0.001:
             counted()
 
-    assert stopwatch_of(step, torch.device("cpu")).timed() >= 0.001
+    assert stopwatch_of(step, torch.device("cpu")).time_one() >= 0.001
 
 
 def test_the_cpu_queues_nothing(counted):
-    assert stopwatch_of(counted, torch.device("cpu")).queued(3) is None
+    assert stopwatch_of(counted, torch.device("cpu")).time_queued(3) is None
     assert counted.runs == 1
 
 
@@ -275,6 +275,6 @@ def test_a_cuda_device_is_waited_for():
     device = torch.device("cuda:0")
     matrix = torch.ones(4096, 4096, device=device)
     stopwatch = stopwatch_of(lambda: matrix @ matrix, device)
-    alone, queued = stopwatch.timed(), stopwatch.queued(20)
+    alone, queued = stopwatch.time_one(), stopwatch.time_queued(20)
     assert alone > 0
     assert queued > 0

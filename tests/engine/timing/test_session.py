@@ -91,10 +91,10 @@ class FakeStopwatch:
     def __init__(self, seconds, queues):
         self._seconds, self._queues = seconds, queues
 
-    def timed(self):
+    def time_one(self):
         return self._seconds
 
-    def queued(self, count):
+    def time_queued(self, count):
         return self._seconds / 2 * count if self._queues else None
 
 
@@ -221,7 +221,7 @@ def test_memory_of_the_rows_is_given_back_before_the_sweep():
 
 
 class Unsteady(FakeStopwatch):
-    def timed(self):
+    def time_one(self):
         self._seconds *= 1.1
         return self._seconds
 
