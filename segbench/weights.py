@@ -70,7 +70,7 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
             if name in given and given[name].shape != value.shape
         ],
     }
-    return "; ".join(f"{title}: {_join(names)}" for title, names in found.items() if names)
+    return "; ".join(f"{title}: {_list_names(names)}" for title, names in found.items() if names)
 
 
 def file_provenance(path: Path) -> dict[str, str]:
@@ -113,6 +113,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _join(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

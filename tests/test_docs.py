@@ -22,7 +22,7 @@ from segbench.cli.app import app, global_options_first
 from segbench.config.benchmark import load_benchmark
 from segbench.contract import HOOKS, MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
 from segbench.registry import load_registry
-from segbench.registry.plugins import file_source, read_offers
+from segbench.registry.plugins import make_file_source, read_offers
 from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
@@ -115,7 +115,7 @@ def link_as_installed(folder, install_plugin):
 
 @pytest.mark.parametrize("block", [block for block in blocks("python") if block.is_plugin], ids=named)
 def test_every_plugin_can_be_loaded(block, tmp_path):
-    offers = read_offers(file_source(written(block, tmp_path)))
+    offers = read_offers(make_file_source(written(block, tmp_path)))
     assert offers
     for offer in offers:
         assert offer.component.name in TEXTS[block.page]
@@ -205,7 +205,7 @@ def test_a_network_that_starts_from_weights_says_which(tmp_path):
     from safetensors.torch import save_file
 
     (block,) = [block for block in blocks("python") if block.path == "warm_net.py"]
-    [offer] = read_offers(file_source(written(block, tmp_path)))
+    [offer] = read_offers(make_file_source(written(block, tmp_path)))
     first = offer.component.build(3, 2)
     save_file(first.body.state_dict(), tmp_path / "body.safetensors")
     second = offer.component.build(3, 2, weights=tmp_path / "body.safetensors")

@@ -49,10 +49,10 @@ def prepare(
     Its truth is then scored against itself, as predictions will be, and must score exactly 1.
     """
     from segbench.registry import load_registry
-    from segbench.registry.output import output_on_stderr
+    from segbench.registry.output import send_output_to_stderr
 
     offer = load_registry().find("dataset", dataset)
-    with output_on_stderr():
+    with send_output_to_stderr():
         content = _describe(_prepare(offer, root, parse_options(option or [])))
     print_content(content, json, _as_text)
 

@@ -66,10 +66,10 @@ def _data(offer: Offer, root: str | None, options: Mapping[str, Any]) -> dict[st
     """Describe the data, or say why it cannot be opened: an option left out or missing files are no error here."""
     from segbench.errors import DataError, OptionError
     from segbench.registry.datasets import open_dataset
-    from segbench.registry.output import output_on_stderr
+    from segbench.registry.output import send_output_to_stderr
 
     try:
-        with output_on_stderr():
+        with send_output_to_stderr():
             return _contents(open_dataset(offer, root, options))
     except DataError as error:
         return {"not_opened": str(error)}

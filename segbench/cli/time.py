@@ -155,9 +155,9 @@ def open_data(offer: Offer, root: str | None, options: Mapping[str, Any], size: 
     from segbench.errors import DataError
     from segbench.registry.datasets import dataset_root, open_dataset
     from segbench.registry.options import coerce_options
-    from segbench.registry.output import output_on_stderr
+    from segbench.registry.output import send_output_to_stderr
 
-    with output_on_stderr():
+    with send_output_to_stderr():
         try:
             dataset = open_dataset(offer, root, options)
         except DataError as error:

@@ -12,7 +12,7 @@ from segbench.config.benchmark import load_benchmark
 from segbench.errors import DataError, SpecError
 from segbench.registry import load_registry
 from segbench.registry.datasets import dataset_root, open_dataset
-from segbench.registry.output import output_on_stderr
+from segbench.registry.output import send_output_to_stderr
 
 from .cell import Cell, Identity, sort_upstream_first
 from .key import cache_key, cell_key, file_hashes, fingerprint, folder_hash, required_versions, source_hash
@@ -75,7 +75,7 @@ def plan_benchmark(benchmark: Benchmark, registry: Registry, *, threads: int | N
     `threads` is the thread count of methods whose protocol states none, by default that of usable cores. Raises
     SpecError if methods are tuned and a dataset has no val split, and what `plan_cells` raises.
     """
-    with output_on_stderr():
+    with send_output_to_stderr():
         datasets, not_opened = _try_each(partial(_open, registry), benchmark.datasets)
         _check_tuning(benchmark, datasets)
         fingerprints, not_read = _try_each(fingerprint, datasets)

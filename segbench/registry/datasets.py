@@ -11,7 +11,7 @@ from segbench.contract import SPLITS, Dataset
 from segbench.errors import DataError, OptionError, PluginError
 
 from .options import build, coerce_options
-from .output import output_on_stderr
+from .output import send_output_to_stderr
 
 if TYPE_CHECKING:
     from segbench.contract import Split
@@ -56,7 +56,7 @@ def open_dataset(offer: Offer, root: str | None, options: Mapping[str, Any]) -> 
     path = dataset_root(offer, root)
     if path is not None and not path.is_dir():
         raise DataError(f"dataset {offer.full_name}: {_describe_path(path)} {path}. {_explain_root(offer)}")
-    with output_on_stderr():
+    with send_output_to_stderr():
         dataset = build(offer, {} if path is None else {"root": path}, coerced)
     return check_dataset(f"dataset {offer.full_name}", dataset)
 

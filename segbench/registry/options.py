@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a component; `type` is its type as the plugin wrote it, `default` is None where it is required."""
+    """One option of a component.
+
+    `type` is its type as the plugin wrote it, `annotation` the same evaluated; `default` is None if it is required.
+    """
 
     name: str
     type: str
@@ -48,14 +51,16 @@ class BuildSignature:
 
 def read_signature(kind: Kind, build: Callable[..., Any]) -> BuildSignature:
     """Read and check the signature of `build`; PluginError says what in it breaks the contract."""
-    parameters = _signature(build).parameters.values()
+    parameters = _inspect_signature(build).parameters.values()
     for parameter in parameters:
         _check_form(parameter)
     positional = [parameter for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     needed = [parameter.name for parameter in positional if parameter.default is parameter.empty]
     for name in needed:
         _check_asked(kind, name)
-    options = [_option(kind, parameter, build) for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    options = [
+        _read_option(kind, parameter, build) for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    ]
     return BuildSignature(
         tuple(parameter.name for parameter in positional if parameter.name in VOCABULARY[kind]),
         tuple(needed),
@@ -63,7 +68,7 @@ def read_signature(kind: Kind, build: Callable[..., Any]) -> BuildSignature:
     )
 
 
-def _signature(build: Callable[..., Any]) -> inspect.Signature:
+def _inspect_signature(build: Callable[..., Any]) -> inspect.Signature:
     try:
         if sys.version_info >= (3, 14):
             import annotationlib
@@ -92,7 +97,7 @@ def _check_asked(kind: Kind, name: str) -> None:
         )
 
 
-def _option(kind: Kind, parameter: inspect.Parameter, build: Callable[..., Any]) -> Option:
+def _read_option(kind: Kind, parameter: inspect.Parameter, build: Callable[..., Any]) -> Option:
     name = parameter.name
     if name in VOCABULARY[kind]:
         raise PluginError(f"option {name!r} has a name that build may ask for: put it before the `*`")
@@ -102,14 +107,13 @@ def _option(kind: Kind, parameter: inspect.Parameter, build: Callable[..., Any])
     if parameter.annotation is parameter.empty:
         raise PluginError(f"option {name!r} has no type: write `{name}: int` or the like")
     required = parameter.default is parameter.empty
+    annotation = parameter.annotation
     return Option(
         name,
-        parameter.annotation
-        if isinstance(parameter.annotation, str)
-        else inspect.formatannotation(parameter.annotation),
-        None if required else parameter.default,
-        required,
-        _evaluate(name, parameter.annotation, build),
+        type=annotation if isinstance(annotation, str) else inspect.formatannotation(annotation),
+        default=None if required else parameter.default,
+        required=required,
+        annotation=_evaluate(name, annotation, build),
     )
 
 
@@ -117,7 +121,7 @@ def _evaluate(name: str, annotation: Any, build: Callable[..., Any]) -> Any:
     evaluated = annotation
     try:
         while isinstance(evaluated, str):
-            evaluated = eval(evaluated, _namespace(build))
+            evaluated = eval(evaluated, _find_namespace(build))
     except Exception as error:
         raise PluginError(
             f"the type {annotation!r} of option {name!r} cannot be evaluated ({error}): what it names must be imported "
@@ -145,7 +149,7 @@ def read_docstrings(build: Callable[..., Any]) -> list[str]:
     return texts
 
 
-def _namespace(build: Callable[..., Any]) -> dict[str, Any]:
+def _find_namespace(build: Callable[..., Any]) -> dict[str, Any]:
     build = unwrap(build)
     return getattr(build, "__globals__", None) or vars(sys.modules[build.__module__])
 
@@ -160,9 +164,7 @@ def coerce_options(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
     for an option that is unknown, missing or of a wrong type, and PluginError where the plugin's own default or type
     is not valid.
     """
-    return {
-        name: _jsonable(offer, name, adapter, value) for name, (adapter, value) in _coerce_all(offer, given).items()
-    }
+    return {name: _to_json(offer, name, adapter, value) for name, (adapter, value) in _coerce_all(offer, given).items()}
 
 
 def _coerce_all(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeAdapter[Any], Any]]:
@@ -173,10 +175,10 @@ def _coerce_all(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeA
     for option in options:
         if option.required and option.name not in given:
             raise OptionError(
-                f"{_where(offer, option.name)} is missing; it is required and of type {option.type}.",
+                f"{_label(offer, option.name)} is missing; it is required and of type {option.type}.",
                 option=option.name,
             )
-        adapter = _adapter(offer, option)
+        adapter = _make_adapter(offer, option)
         coerced[option.name] = (adapter, _coerce(offer, option, adapter, given))
     return coerced
 
@@ -191,18 +193,18 @@ def _check_known(offer: Offer, given: Mapping[str, Any], known: list[str]) -> No
             )
 
 
-def _where(offer: Offer, name: str) -> str:
+def _label(offer: Offer, name: str) -> str:
     return f"option {name!r} of {offer.kind} {offer.full_name}"
 
 
-def _adapter(offer: Offer, option: Option) -> TypeAdapter[Any]:
+def _make_adapter(offer: Offer, option: Option) -> TypeAdapter[Any]:
     from pydantic import PydanticUserError, TypeAdapter
 
     try:
         return TypeAdapter(option.annotation)
     except PydanticUserError as error:
         raise PluginError(
-            f"{_where(offer, option.name)} has the type {option.type}, which cannot be written in a benchmark file."
+            f"{_label(offer, option.name)} has the type {option.type}, which cannot be written in a benchmark file."
         ) from error
 
 
@@ -214,14 +216,14 @@ def _coerce(offer: Offer, option: Option, adapter: TypeAdapter[Any], given: Mapp
     try:
         coerced = adapter.validate_python(value)
     except ValidationError as error:
-        raise _wrong(offer, option, value, error.errors()[0]["msg"], by_default) from error
+        raise _wrong_value(offer, option, value, error.errors()[0]["msg"], by_default) from error
     if isinstance(value, bool) and isinstance(coerced, int | float) and not isinstance(coerced, bool):
-        raise _wrong(offer, option, value, "Input should be a number", by_default)
+        raise _wrong_value(offer, option, value, "Input should be a number", by_default)
     return coerced
 
 
-def _wrong(offer: Offer, option: Option, value: Any, reason: str, by_default: bool) -> OptionError | PluginError:
-    what = f"{_where(offer, option.name)} must be {option.type}, but "
+def _wrong_value(offer: Offer, option: Option, value: Any, reason: str, by_default: bool) -> OptionError | PluginError:
+    what = f"{_label(offer, option.name)} must be {option.type}, but "
     if by_default:
         return PluginError(
             f"{what}its default is {value!r}: {reason}. This is a bug in {offer.distribution}; please report it."
@@ -229,14 +231,14 @@ def _wrong(offer: Offer, option: Option, value: Any, reason: str, by_default: bo
     return OptionError(f"{what}{value!r} was given: {reason}.", option=option.name)
 
 
-def _jsonable(offer: Offer, name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
+def _to_json(offer: Offer, name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
     dumped = adapter.dump_python(value, mode="json")
     if isinstance(value, set | frozenset):
         dumped = sorted(dumped)
     try:
         json.dumps(dumped, allow_nan=False)
     except ValueError as error:
-        raise OptionError(f"{_where(offer, name)} is {value!r}; a number must be finite.", option=name) from error
+        raise OptionError(f"{_label(offer, name)} is {value!r}; a number must be finite.", option=name) from error
     return dumped
 
 
@@ -283,7 +285,7 @@ def _call(offer: Offer, arguments: Mapping[str, Any]) -> Any:
 
 def installed_versions(offer: Offer) -> dict[str, str | None]:
     """Return the version of each distribution in the component's `requires`; None where it is not installed."""
-    return {name: _version(name) for name in offer.component.requires}
+    return {name: _find_version(name) for name in offer.component.requires}
 
 
 def check_requirements(offer: Offer) -> None:
@@ -297,7 +299,7 @@ def check_requirements(offer: Offer) -> None:
         )
 
 
-def _version(name: str) -> str | None:
+def _find_version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:

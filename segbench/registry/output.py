@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 
 _STDOUT, _STDERR = 1, 2
 
-
 # A plugin that prints without end must not fill the terminal, too.
 _SHOWN_BYTES = 10_000
 
 
 @contextmanager
-def captured_output() -> Iterator[list[str]]:
-    """Take what the block prints to stdout, be it native code or a process it starts; the list then holds it, if any.
+def capture_output() -> Iterator[list[str]]:
+    """Capture what the block prints to stdout, in Python, in native code or in a process that it starts.
 
-    A stream that something in the block has kept for later, as loggers do, writes to stderr from then on.
+    At the end of the block the list holds the text, or nothing if nothing was printed. A stream that something in
+    the block has kept for later, as loggers do, writes to stderr from then on.
     """
     printed: list[str] = []
     stream = _stream_for_plugins()
-    with _unnamed_file() as file:
+    with _open_unnamed_file() as file:
         os.dup2(file.fileno(), stream.fileno())
         try:
-            with _stdout_replaced_by(file.fileno()), redirect_stdout(stream):
+            with _replace_stdout(file.fileno()), redirect_stdout(stream):
                 yield printed
         finally:
             stream.flush()
             with suppress(OSError):  # stderr may be closed
                 os.dup2(_STDERR, stream.fileno())
-            printed += _content(file)
+            printed += _read_output(file)
 
 
 @contextmanager
-def output_on_stderr() -> Iterator[None]:
-    """Send what the block prints to stdout, be it native code or a process it starts, to stderr."""
-    with _stdout_replaced_by(_STDERR), redirect_stdout(sys.stderr):
+def send_output_to_stderr() -> Iterator[None]:
+    """Send to stderr what the block prints to stdout, in Python, in native code or in a process that it starts."""
+    with _replace_stdout(_STDERR), redirect_stdout(sys.stderr):
         yield
 
 
 @contextmanager
-def _stdout_replaced_by(descriptor: int) -> Iterator[None]:
+def _replace_stdout(descriptor: int) -> Iterator[None]:
     """Replace the file behind stdout, if there is one."""
     _flush()
     try:
@@ -87,7 +87,7 @@ def _stream_for_plugins() -> TextIO:
     return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
-def _unnamed_file() -> BinaryIO:
+def _open_unnamed_file() -> BinaryIO:
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create("segbench-plugin-output"), "r+b", buffering=0)
     from tempfile import TemporaryFile
@@ -95,7 +95,7 @@ def _unnamed_file() -> BinaryIO:
     return TemporaryFile(buffering=0)
 
 
-def _content(file: BinaryIO) -> list[str]:
+def _read_output(file: BinaryIO) -> list[str]:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     text = file.read(_SHOWN_BYTES).decode(errors="replace").rstrip("\n")

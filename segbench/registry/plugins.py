@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.contract import HOOKS, MAPS, ROLES, Component
 from segbench.errors import PluginError, nearest
 
-from .output import captured_output
+from .output import capture_output
 from .plugin_files import check_file, given_files, import_hint, load_file, sha256_of
 from .process_state import restore_after_import
 from .registry import DisabledPlugin, Offer, PluginNotice, PluginProblem, Registry
@@ -77,13 +77,13 @@ class _Loaded:
 def _load(name: str, sources: Sequence[Source]) -> _Loaded:
     loaded, distribution = _Loaded(), name_distributions(sources)
     who = f"plugin {name!r} ({distribution})"
-    with _timer(who, name) as seconds, captured_output() as printed, restore_after_import() as changes:
+    with _time_loading(who, name) as seconds, capture_output() as printed, restore_after_import() as changes:
         try:
-            loaded.offers = read_offers(_single_source(name, sources))
+            loaded.offers = read_offers(_check_only_source(name, sources))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # sys.exit() or pytest.skip() must not end the program
-            loaded.problems = [PluginProblem(name, distribution, _describe(error), _traceback(error))]
+            loaded.problems = [PluginProblem(name, distribution, _describe(error), _format_traceback(error))]
     for text in printed:
         indented = text.replace("\n", "\n  ")
         print(f"{who} printed while it was loaded:\n  {indented}", file=sys.stderr)
@@ -95,7 +95,7 @@ def _load(name: str, sources: Sequence[Source]) -> _Loaded:
 
 
 @contextmanager
-def _timer(who: str, plugin: str) -> Iterator[list[float]]:
+def _time_loading(who: str, plugin: str) -> Iterator[list[float]]:
     """Say on stderr who is still being loaded after `SLOW_SECONDS`; the list holds the seconds at the end."""
     seconds: list[float] = []
     message = f"{who} has been loading for {SLOW_SECONDS:g} s and goes on; `{OPTION} {plugin}` leaves it out"
@@ -112,11 +112,11 @@ def _timer(who: str, plugin: str) -> Iterator[list[float]]:
 
 
 def _describe(error: BaseException) -> str:
-    message = str(error) if isinstance(error, PluginError) else _text(error)
+    message = str(error) if isinstance(error, PluginError) else _name_error(error)
     return message if message.endswith((".", "?")) else f"{message}."
 
 
-def _text(error: BaseException) -> str:
+def _name_error(error: BaseException) -> str:
     """Return type and message, without the full stop that follows."""
     try:
         message = str(error).rstrip(".")
@@ -125,7 +125,7 @@ def _text(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _traceback(error: BaseException) -> str:
+def _format_traceback(error: BaseException) -> str:
     """Return the traceback, or an empty text where the message says everything."""
     import traceback
 
@@ -138,7 +138,7 @@ def _traceback(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """A distribution or file that claims a plugin's name; `content` is what `load` imports, as messages name it."""
+    """A distribution or file that claims a plugin's name; `content` names, for messages, what `load` imports."""
 
     plugin: str
     distribution: str
@@ -151,7 +151,7 @@ class Source:
 def find_sources() -> dict[str, list[Source]]:
     """Return all sources by the plugin's name, in alphabetical order; nothing is imported."""
     sources: dict[str, list[Source]] = {}
-    for source in (*map(_entry_point_source, entry_points(group=GROUP)), *map(file_source, given_files())):
+    for source in (*map(_make_entry_point_source, entry_points(group=GROUP)), *map(make_file_source, given_files())):
         sources.setdefault(source.plugin, []).append(source)
     return dict(sorted(sources.items()))
 
@@ -166,16 +166,16 @@ def name_distributions(sources: Sequence[Source]) -> str:
     return " and ".join(f"{source.distribution} {source.version}" for source in sources)
 
 
-def _entry_point_source(point: EntryPoint) -> Source:
+def _make_entry_point_source(point: EntryPoint) -> Source:
     def load() -> Any:
         if point.pattern.match(point.value) is None:
             raise PluginError(f"the entry point leads to {point.value!r}; write MODULE or MODULE:OBJECT.")
         return point.load()
 
-    return Source(point.name, *_distribution(point), content=point.value, load=load)
+    return Source(point.name, *_read_distribution(point), content=point.value, load=load)
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
+def _read_distribution(point: EntryPoint) -> tuple[str, str]:
     """Return name and version; a distribution whose metadata are damaged must not hide the others."""
     try:
         name, version = point.dist.metadata["Name"], point.dist.metadata["Version"]  # type: ignore[union-attr]
@@ -184,24 +184,24 @@ def _distribution(point: EntryPoint) -> tuple[str, str]:
     return name or "unknown", version or "unknown"
 
 
-def file_source(file: Path) -> Source:
+def make_file_source(file: Path) -> Source:
     """Return a plugin that is a single file; loading it raises PluginError where the file is not usable."""
 
     def load() -> Any:
         check_file(file)
         return load_file(file)
 
-    return Source(file.stem, file.name, _file_version(file), content=file.name, load=load, file=file)
+    return Source(file.stem, file.name, _find_file_version(file), content=file.name, load=load, file=file)
 
 
-def _file_version(file: Path) -> str:
+def _find_file_version(file: Path) -> str:
     try:
         return sha256_of(file)[:12]
     except PluginError:
         return "unknown"
 
 
-def _single_source(name: str, sources: Sequence[Source]) -> Source:
+def _check_only_source(name: str, sources: Sequence[Source]) -> Source:
     if not re.fullmatch(r"[\w.+-]+", name):
         raise PluginError(f"the entry point's name {name!r} may have letters, digits and . _ + - only.")
     if len(sources) > 1:
@@ -239,7 +239,7 @@ def _import(source: Source) -> Any:
         raise
     except BaseException as error:
         hint = "" if source.file is None else import_hint(source.file, error)
-        raise PluginError(f"{source.content} cannot be imported: {_text(error)}.{hint}") from error
+        raise PluginError(f"{source.content} cannot be imported: {_name_error(error)}.{hint}") from error
 
 
 def _find_hooks(plugin: Any) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -118,8 +118,9 @@ class Registry:
             names = ", ".join(offer.full_name for offer in found)
             raise ComponentError(f"{kind} {name!r} is ambiguous: write one of {names}.")
         if not found:
-            blamed = [problem.plugin for problem in self._broken(name) if problem.plugin == self._plugin_named_in(name)]
-            raise ComponentError(self._why_unknown(kind, name), plugin=next(iter(blamed), None))
+            plugin = self._plugin_named_in(name)
+            is_broken = plugin in {problem.plugin for problem in self.problems}
+            raise ComponentError(self._explain_unknown(kind, name), plugin=plugin if is_broken else None)
         return found[0]
 
     @property
@@ -132,13 +133,13 @@ class Registry:
         plugin, slash, _ = name.partition("/")
         return plugin if slash or plugin in self._silent_plugins else None
 
-    def _broken(self, name: str) -> list[PluginProblem]:
+    def _find_broken(self, name: str) -> list[PluginProblem]:
         """Return the broken plugins that may offer a component of this name."""
         plugin = self._plugin_named_in(name)
         return [problem for problem in self.problems if plugin in (None, problem.plugin)]
 
-    def _why_unknown(self, kind: Kind, name: str) -> str:
-        plugin, broken = self._plugin_named_in(name), self._broken(name)
+    def _explain_unknown(self, kind: Kind, name: str) -> str:
+        plugin, broken = self._plugin_named_in(name), self._find_broken(name)
         disabled = [one for one in self.disabled if plugin in (None, one.plugin)]
         if plugin and disabled:
             return f"{kind} {name!r} is not available: {disabled[0]}; remove {plugin!r} from it."
@@ -147,7 +148,7 @@ class Registry:
                 f"{kind} {name!r} is not available: plugin {plugin!r} ({broken[0].distribution}) is broken: "
                 f"{broken[0].message} See `segbench doctor`."
             )
-        message = self._what_is_known(kind, name)
+        message = self._describe_known(kind, name)
         if plugin and plugin not in self.plugins:
             message += f" No plugin is called {plugin!r}; a single file that offers it is given with --plugin FILE."
         if broken:
@@ -158,7 +159,7 @@ class Registry:
             message += f" Disabled plugins, which may offer it: {names}."
         return message
 
-    def _what_is_known(self, kind: Kind, name: str) -> str:
+    def _describe_known(self, kind: Kind, name: str) -> str:
         full_names = [offer.full_name for offer in self.offers(kind)]
         known = [*full_names, *(offer.component.name for offer in self.offers(kind))]
         others = [other for other in KINDS if other != kind and self._has(other, name)]

@@ -202,7 +202,7 @@ def test_the_same_is_said_where_it_imports_late(given):
 def test_a_file_has_no_extras_to_install(given, monkeypatch):
     from segbench.registry import options as requirements
 
-    monkeypatch.setattr(requirements, "_version", lambda name: None)
+    monkeypatch.setattr(requirements, "_find_version", lambda name: None)
     with pytest.raises(ComponentError, match=r"pip install pydantic$"):
         check_requirements(load_registry().find("loss", "edges/lazy"))
 

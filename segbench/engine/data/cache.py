@@ -16,7 +16,7 @@ import numpy as np
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError
 from segbench.plan.machine import cache_folder
-from segbench.registry.output import output_on_stderr
+from segbench.registry.output import send_output_to_stderr
 
 from .samples import read_samples
 
@@ -77,7 +77,7 @@ def decode_splits(cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> Non
         if cell.dataset_name in datasets
         for split in _splits_of(cell)
     )
-    with output_on_stderr():
+    with send_output_to_stderr():
         for name, cache_key, split in uses:
             assert cache_key is not None, "cells of opened data have one"
             pack(datasets[name], split, cache_key)
