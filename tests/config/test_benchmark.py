@@ -95,7 +95,7 @@ def test_there_is_at_least_one_dataset_and_method(workshop, key):
     assert f"{key}: there is no {key[:-1]}; a benchmark needs at least one" in workshop.refusal(text[key])
 
 
-def test_a_wrong_protocol_is_told_even_if_every_method_overrides_it(workshop):
+def test_a_wrong_protocol_is_reported_even_if_every_method_overrides_it(workshop):
     text = (
         START.replace("{steps: 100}", "{steps: 0}")
         + "methods:\n  a: {generator: net, losses: [dice], protocol: {budget: {steps: 1}}}\n"

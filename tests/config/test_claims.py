@@ -47,7 +47,7 @@ def test_placebos_join_the_methods_after_the_one_that_is_claimed(workshop):
     assert found.compare == (Claim(claim="net+critic", against="net", placebo=("frozen", "noise")),)
 
 
-def test_a_placebo_has_the_claimed_recipe_with_a_broken_critic(workshop):
+def test_a_placebo_has_the_claimed_recipe_with_a_broken_discriminator(workshop):
     methods = read(workshop, TRIPLET).methods
     claimed, frozen = methods["net+critic"], methods["net+critic~frozen"]
     assert frozen.adversarial == claimed.adversarial.model_copy(update={"placebo": "frozen"})
@@ -61,7 +61,7 @@ def test_the_twin_of_a_placebo_is_what_is_claimed_against(workshop):
     assert (methods["net+critic~frozen"].twin, methods["net+critic"].twin) == ("rival", "net")
 
 
-def test_a_critic_that_is_given_by_its_name_alone_has_placebos_too(workshop):
+def test_a_discriminator_that_is_given_by_its_name_alone_has_placebos_too(workshop):
     found = read(workshop, TRIPLET, sets=["methods.net+critic.adversarial=hinge"])
     assert found.methods["net+critic~noise"].adversarial.placebo == "noise"
 
@@ -77,7 +77,7 @@ def test_two_claims_share_a_placebo(workshop):
 TWO_RIVALS = "[{claim: net+critic, against: net, placebo: [frozen]}, {claim: net+critic, against: rival}]"
 
 
-def test_methods_are_told_what_claims_compare_them_with_beside_their_twin(workshop):
+def test_methods_know_what_claims_compare_them_with_beside_their_twin(workshop):
     methods = read(workshop, TWO_RIVALS).methods
     assert {name: method.against for name, method in methods.items()} == {
         "net": (),
@@ -87,7 +87,7 @@ def test_methods_are_told_what_claims_compare_them_with_beside_their_twin(worksh
     }
 
 
-def test_a_placebo_is_compared_with_all_rivals_of_its_claim_but_its_twin(workshop):
+def test_a_placebo_is_compared_with_all_methods_of_its_claim_but_its_twin(workshop):
     claims = "[{claim: net+critic, against: rival, placebo: [frozen]}, {claim: net+critic, against: net}]"
     methods = read(workshop, claims).methods
     assert (methods["net+critic"].twin, methods["net+critic"].against) == ("net", ("rival",))
@@ -98,7 +98,7 @@ def test_what_has_no_twin_is_compared_with_what_it_is_claimed_against(workshop):
     assert read(workshop, "[{claim: net, against: rival}]").methods["net"].against == ("rival",)
 
 
-def test_one_arm_of_a_claim_cannot_be_tuned_alone(workshop):
+def test_one_method_of_a_claim_cannot_be_tuned_alone(workshop):
     claims = "[{claim: net+critic, against: rival}]\ntune: {trials: 2, seed: 9}"
     space = "methods.METHOD.tune={protocol.optimizer.lr: [0.1, 0.2]}"
     for tuned, other in (("net+critic", "rival"), ("rival", "net+critic")):
@@ -192,7 +192,7 @@ def test_a_placebo_may_be_needed_by_a_method(workshop):
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(workshop, claims, message):
+def test_what_is_wrong_is_reported_with_its_place(workshop, claims, message):
     assert refusal(workshop, claims).startswith(f"bench.yaml:12: {message}")
 
 
@@ -203,7 +203,7 @@ def test_there_is_no_placebo_of_a_placebo(workshop):
     )
 
 
-def test_claim_and_rival_share_a_fraction_of_the_labels(workshop):
+def test_both_methods_of_a_claim_share_a_fraction_of_the_labels(workshop):
     half, both = "methods.net+critic.labels.fraction=0.5", "methods.net+critic.labels.fraction=[0.5, 1]"
     assert read(workshop, TRIPLET, sets=[both]).methods["net+critic~noise"].labels == (0.5, 1.0)
     assert refusal(workshop, TRIPLET, sets=[half]) == (

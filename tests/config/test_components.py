@@ -56,7 +56,7 @@ def test_a_discriminator_is_a_discriminator(workshop):
     )
 
 
-def test_an_option_that_a_loss_has_not_is_told_with_the_keys_beside_options(workshop):
+def test_an_option_that_a_loss_has_not_is_reported_with_the_keys_beside_options(workshop):
     message = workshop.methods_refusal("net: {generator: net, losses: [{use: dice, wieght: 2}]}")
     assert message == (
         "bench.yaml:9: methods.net.losses.0.wieght: loss toy/dice has no option 'wieght'; its options are smooth. "
@@ -208,7 +208,7 @@ def test_a_penalty_is_a_name_or_a_mapping(workshop, given, meant):
         ("null", Optimizer(use="adam", lr=2e-4, betas=(0.5, 0.999))),
     ],
 )
-def test_settings_of_the_critics_optimizer_are_laid_over_the_default(workshop, given, meant):
+def test_settings_of_the_discriminators_optimizer_are_laid_over_the_default(workshop, given, meant):
     assert read(workshop, f"{{use: hinge, optimizer: {given}}}").optimizer == meant
 
 
@@ -289,7 +289,7 @@ def test_a_method_changes_what_it_inherits(workshop):
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(workshop, adversarial, message):
+def test_what_is_wrong_is_reported_with_its_place(workshop, adversarial, message):
     assert refusal(workshop, adversarial).startswith(f"bench.yaml:13: methods.net.{message}")
 
 
@@ -334,7 +334,7 @@ def test_a_wrong_option_has_the_line_of_the_option(workshop):
     )
 
 
-def test_of_two_wrong_options_the_first_is_told(workshop):
+def test_of_two_wrong_options_the_first_is_reported(workshop):
     message = workshop.methods_refusal("net: {generator: {use: net, encoder: tiny, width: x}, losses: [entropy]}")
     assert "methods.net.generator.width: option 'width'" in message
 
@@ -347,7 +347,7 @@ def test_a_missing_option_has_the_line_of_the_component(workshop):
     )
 
 
-def test_a_library_that_is_missing_is_told_with_the_cure(workshop):
+def test_a_library_that_is_missing_is_reported_with_the_cure(workshop):
     message = workshop.methods_refusal("net: {generator: heavy, losses: [entropy]}")
     assert "methods.net.generator: generator toy/heavy needs no-such-library" in message
     assert "pip install 'toy-plugin[heavy]'" in message
@@ -424,7 +424,7 @@ def test_what_is_refined_is_a_name_or_a_mapping(workshop, given, meant):
         ("{method: base, fold: 3}", "refines.fold: unknown key 'fold'; allowed here: method, folds."),
     ],
 )
-def test_what_is_refined_is_told_where_it_is_wrong(workshop, given, message):
+def test_what_is_refined_is_reported_where_it_is_wrong(workshop, given, message):
     assert refusal_training_data(workshop, f"generator: refiner, refines: {given}").startswith(message)
 
 
@@ -448,7 +448,7 @@ def test_synthetic_samples_take_a_share(workshop, given, meant):
         ("{synthetic: synth, share: 1.5}", "trains_on.share: must be less than or equal to 1, not the number 1.5"),
     ],
 )
-def test_synthetic_samples_are_told_where_they_are_wrong(workshop, given, message):
+def test_synthetic_samples_are_reported_where_they_are_wrong(workshop, given, message):
     assert refusal_training_data(workshop, f"trains_on: {given}") == message
 
 
@@ -478,7 +478,7 @@ def test_all_labels_are_used_by_default(workshop):
         ("{fraction: [1, 0.5, 1.0]}", "labels.fraction.2: the fraction 1.0 is listed twice"),
     ],
 )
-def test_a_wrong_fraction_is_told_with_its_place(workshop, given, message):
+def test_a_wrong_fraction_is_reported_with_its_place(workshop, given, message):
     assert refusal_training_data(workshop, f"labels: {given}") == message
 
 
@@ -538,5 +538,5 @@ def test_unlabelled_images_have_a_loss_or_the_labels_of_a_method(workshop, given
         ),
     ],
 )
-def test_an_unlabelled_term_is_told_where_it_is_wrong(workshop, given, message):
+def test_an_unlabelled_term_is_reported_where_it_is_wrong(workshop, given, message):
     assert refusal_training_data(workshop, f"unlabelled: {given}") == message

@@ -256,7 +256,7 @@ def test_null_is_as_if_a_key_were_not_there(workshop):
     assert (method.twin, method.start_from, method.overrides) == (None, None, ())
 
 
-def test_what_is_inherited_wrong_is_told_where_it_is_written(workshop):
+def test_what_is_inherited_wrong_is_reported_where_it_is_written(workshop):
     message = workshop.methods_refusal("b: {extends: a}\na: {generator: {use: net, width: x}, losses: [entropy]}")
     assert message.startswith("bench.yaml:10: methods.a.generator.width: ")
 
@@ -327,7 +327,7 @@ def test_a_method_cannot_train_as_long_as_itself(workshop):
     assert message == "bench.yaml:10: methods.a.protocol.budget.like: cyclic reference: a -> a"
 
 
-def test_the_unit_of_a_budget_is_told_where_it_is_wrong(workshop):
+def test_the_unit_of_a_budget_is_reported_where_it_is_wrong(workshop):
     message = workshop.methods_refusal(BASE + "a: {extends: base, protocol: {budget: {like: base, in: steps}}}")
     assert message.startswith("bench.yaml:10: methods.a.protocol.budget: a method can train as long as another only in")
 

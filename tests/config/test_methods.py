@@ -160,13 +160,13 @@ def needed(maps):
 
 
 @pytest.mark.parametrize("maps", MAPS)
-def test_whatever_a_generator_maps_a_critic_can_train_it(workshop, maps):
+def test_whatever_a_generator_maps_a_discriminator_can_train_it(workshop, maps):
     method = read(workshop, needed(maps))
     assert (method.maps, method.losses, method.is_trained) == (maps, (), True)
 
 
 @pytest.mark.parametrize("maps", ["image -> labels", "image, labels -> labels", "image -> image", "labels -> image"])
-def test_what_has_a_right_answer_can_have_losses_beside_a_critic(workshop, maps):
+def test_what_has_a_right_answer_can_have_losses_beside_a_discriminator(workshop, maps):
     assert read(workshop, f"{needed(maps)}, losses: [entropy]").losses
 
 
@@ -186,7 +186,7 @@ def test_an_adversarial_loss_needs_a_discriminator(workshop, generator):
 
 
 @pytest.mark.parametrize("maps", ["labels -> image", "noise -> image", "noise -> image, labels"])
-def test_what_makes_images_needs_a_critic(workshop, maps):
+def test_what_makes_images_needs_a_discriminator(workshop, maps):
     generator = GENERATORS[maps]
     assert refusal(workshop, f"generator: {generator}, losses: [entropy]") == (
         f"generator: generator toy/{generator} maps {maps!r}, so only a discriminator can train it; add discriminator: "

@@ -162,5 +162,5 @@ def test_the_best_is_selected_only_on_another_split_than_is_reported(workshop, g
         ("3", "protocol.features: must be a mapping with keys of use, weights, not the number 3"),
     ],
 )
-def test_features_are_told_where_they_are_wrong(workshop, features, message):
+def test_features_are_reported_where_they_are_wrong(workshop, features, message):
     assert workshop.refusal(TEXT.replace("FEATURES", features)) == f"bench.yaml:7: {message}"

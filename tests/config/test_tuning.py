@@ -115,7 +115,7 @@ def test_a_trial_is_the_method_in_other_settings_scored_on_val(workshop):
     assert methods["critic"].overrides == ()
 
 
-def test_arms_that_share_a_key_try_the_same_values_of_it(workshop):
+def test_tuned_methods_that_share_a_key_try_the_same_values_of_it(workshop):
     methods = read(workshop, NET, CRITIC).methods
     assert rates(methods, "net") == rates(methods, "critic")
     assert sorted(rates(methods, "net")) == [0.1, 0.2]
@@ -206,7 +206,7 @@ def test_what_has_no_miou_cannot_be_tuned(workshop):
     )
 
 
-def test_a_key_on_a_path_that_there_is_not_is_told_with_its_place(workshop):
+def test_a_key_on_a_path_that_there_is_not_is_reported_with_its_place(workshop):
     found = refusal(workshop, "net: {generator: net, losses: [entropy], tune: {losses.1.weight: [1, 2]}}")
     assert found == ("bench.yaml:10: methods.net.losses: is a list of 1; give the number of an item, from 0, not '1'")
 
@@ -233,7 +233,7 @@ def test_a_key_on_a_path_that_there_is_not_is_told_with_its_place(workshop):
         ),
     ],
 )
-def test_a_recipe_that_is_wrong_in_one_trial_is_told_with_place_and_trial(workshop, space, message):
+def test_a_recipe_that_is_wrong_in_one_trial_is_reported_with_place_and_trial(workshop, space, message):
     found = refusal(workshop, f"net: {{generator: net, losses: [entropy], tune: {{{space}}}}}")
     assert message in found
     assert found.startswith("bench.yaml:10: ")
@@ -354,7 +354,7 @@ def test_a_number_of_trials_needs_a_space(workshop):
         ),
     ],
 )
-def test_wrong_trials_are_told_with_their_place(workshop, tune, message):
+def test_wrong_trials_are_reported_with_their_place(workshop, tune, message):
     line = 9 if message.startswith("methods") else 10
     assert refusal_of_tuning(workshop, net(), f"tune: {tune}\n").startswith(f"bench.yaml:{line}: {message}")
 
@@ -398,5 +398,5 @@ def test_seeds_of_the_command_line_are_not_that_of_tuning_either(workshop):
         ),
     ],
 )
-def test_wrong_spaces_are_told_with_their_place(workshop, space, message):
+def test_wrong_spaces_are_reported_with_their_place(workshop, space, message):
     assert refusal_of_tuning(workshop, net(f"tune: {space}")).startswith(f"bench.yaml:9: methods.net.tune{message}")

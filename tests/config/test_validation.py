@@ -135,11 +135,11 @@ def test_null_stands_for_the_default():
         ("optimizer: {ust: sgd}", "1: protocol.optimizer.ust: unknown key 'ust'; allowed here: use, lr"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(text, message):
+def test_a_mistake_is_reported_with_its_place(text, message):
     assert f"bench.yaml:{message}" in refusal(text)
 
 
-def test_every_mistake_is_told_in_the_order_of_lines():
+def test_every_mistake_is_reported_in_the_order_of_lines():
     lines = refusal("optimizer: {lr: x}\nfoo: 1\nbudget: {steps: 1}\ncrop: 1").splitlines()
     assert [line.split(":")[1] for line in lines] == ["1", "2", "4"]
 

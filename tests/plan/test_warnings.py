@@ -128,8 +128,8 @@ def test_more_threads_than_cores_are_warned_of(threads, jobs, warned):
 def test_budgets_of_measured_seconds_are_warned_of_where_cells_run_at_once(budget, jobs, warned):
     protocol = TrainingProtocol(budget={"like": "a"} if budget == "like" else {"seconds": 3})
     found = on_machine({"a": method("a"), "b": method("b", protocol=protocol)}, jobs=jobs, cores=9)
-    told = "b: the budget is seconds that are measured while 2 cells run at once, and they slow each other down; take "
-    assert found == ((f"{told}--jobs 1 for equal budgets",) if warned else ())
+    text = "b: the budget is seconds that are measured while 2 cells run at once, and they slow each other down; take "
+    assert found == ((f"{text}--jobs 1 for equal budgets",) if warned else ())
 
 
 def test_overrides_are_warned_of_but_not_a_budget_of_equal_seconds():
