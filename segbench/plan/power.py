@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError
 from segbench.stats.difference import sign_flip_floor
-from segbench.stats.verdict import POWER, of_seeds_alone, seeds_for, smallest_effect
+from segbench.stats.verdict import POWER, seed_components, seeds_for, smallest_effect
 from segbench.store.folder import read_record
 
 from .cell import Subset
@@ -149,7 +149,7 @@ def _pairs(methods: Mapping[str, Method]) -> Iterable[Pair]:
 
 
 def _sensitivity(noise: Noise, seeds: int, level: float) -> Sensitivity:
-    smallest = smallest_effect(of_seeds_alone(seeds, noise.difference_sd), level) if seeds > 1 else None
+    smallest = smallest_effect(seed_components(seeds, noise.difference_sd), level) if seeds > 1 else None
     return Sensitivity(noise, smallest, {effect: seeds_for(effect, noise.difference_sd, level) for effect in CLAIMED})
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError, nearest
 from segbench.store.counts import read_counts
-from segbench.store.folder import RecordProblem, is_stranger, read_record, record_files
+from segbench.store.folder import RecordProblem, may_be_record, read_record, record_files
 
 from . import cell_spec
 from .conditions import conditions
@@ -120,13 +120,13 @@ def _benchmark_folders(directory: Path) -> list[Path]:
 
 
 def _holds_records(folder: Path) -> bool:
-    return any(not is_stranger(path) for path in record_files(folder))
+    return any(may_be_record(path) for path in record_files(folder))
 
 
 def _read_folder(folder: Path, problems: list[RecordProblem]) -> list[Record]:
     records = []
     for path in record_files(folder):
-        if is_stranger(path):
+        if not may_be_record(path):
             continue
         try:
             records.append(read_record(path))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 RESAMPLES = 10_000
-# Bytes that one step of the work may fill; more is no faster.
+# The bytes that one chunk of resamples may fill; larger chunks are no faster.
 CHUNK_BYTES = 2**26
 
 
@@ -42,9 +42,9 @@ class Draws:
     - `scores` (resamples, methods, seeds): scores on the images drawn.
     - `seed_shares` (resamples, seeds): how often each seed was drawn, divided by the number of seeds; rows sum to 1.
     - `weights` (methods, units): the share of each image (or cluster) in a class's whole, averaged over classes and
-      seeds; rows sum to 1. It tells how much a single image decides.
+      seeds; rows sum to 1. It shows how much a single image matters.
 
-    `images` are the images there are; units are those of them, or their clusters, that hold anything to be scored.
+    `images` is the number of all images; units are those of them, or their clusters, that hold anything to be scored.
     Resamples without anything to be scored are left out.
     """
 

@@ -1,6 +1,6 @@
-"""What else is called mIoU: conventions that other tools follow, computed from the same counts.
+"""Conventions of mIoU that other tools follow, computed from the same counts.
 
-They differ in what counts for a class that does not occur, and in whether images are summed before or after the mean.
+They differ in how a class that does not occur counts, and in whether images are summed before or after the mean.
 All take confusion counts by image, int64 (n, K, K), `confusion[image, truth, prediction]`, and return a fraction of 1,
 or None where nothing is defined.
 """
@@ -50,8 +50,8 @@ def reference(confusion: Confusion) -> float | None:
 def present_in_truth(confusion: Confusion) -> float | None:
     """Return the mean over the classes that the truth holds, counts summed over the images.
 
-    A class that is predicted where it never occurs costs the others, and nothing itself. Older versions of Detectron2
-    divided the same sum by the classes in truth or prediction, which is the reference.
+    Pixels predicted as a class that the truth lacks lower the IoU of other classes, but add no class of IoU 0. Older
+    versions of Detectron2 divided the same sum by the classes in truth or prediction, which is the reference.
     """
     total = confusion.sum(axis=0)
     present = iou(total)[total.sum(axis=1) > 0]

@@ -1,4 +1,4 @@
-"""What scores are made of, for several methods, the same seeds and the same images: the input of all intervals."""
+"""The numbers behind scores, for several methods on the same seeds and images: the input of all intervals."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 
 Part = Literal["all", "band", "interior"]
-
-
 Objects = Literal["small", "large"]
-
-
 # Of BoundaryCount, what Boundary IoU is made of.
 _BANDS = ("intersection", "truth", "prediction")
 
@@ -54,7 +50,7 @@ class Evidence:
 
     def of(self, *methods: str) -> Evidence:
         """Return the evidence of some of the methods, in the order given; StatisticsError if one is not there."""
-        places = [self.place(method) for method in methods]
+        places = [self.index_of(method) for method in methods]
         return replace(self, methods=methods, hits=self.hits[places], whole=self.whole[places])
 
     def of_classes(self, classes: Sequence[int]) -> Evidence:
@@ -66,8 +62,8 @@ class Evidence:
         """Return the same without clusters, as if images of one sequence were independent of each other."""
         return replace(self, clusters=None)
 
-    def place(self, method: str) -> int:
-        """Return where a method lies on the first axis; StatisticsError if it is not there."""
+    def index_of(self, method: str) -> int:
+        """Return the index of a method on the first axis; StatisticsError if it is not there."""
         if method not in self.methods:
             hint = nearest(method, list(self.methods))
             raise StatisticsError(f"nothing was counted of {method!r}; there are: {', '.join(self.methods)}.{hint}")
@@ -121,13 +117,13 @@ def common_seeds(counts: Mapping[str, Iterable[int]]) -> tuple[int, ...]:
 def _evidence(
     counts: Cells, shares: Callable[[Counts], Shares | None], wanted: str, classes: Sequence[int] | None
 ) -> Evidence:
-    """Put the shares of all cells into one array, the images of each in the same order; looks at each cell once."""
+    """Put the shares of all cells into one array, the images of each in the same order; reads each cell once."""
     seeds = common_seeds(counts)
     cells = ((f"{method} with seed {seed}", by_seed[seed]) for method, by_seed in counts.items() for seed in seeds)
-    first: _Described | None = None
+    first: _Layout | None = None
     found = []
     for name, cell in cells:
-        first = first or _Described.of(name, cell)
+        first = first or _Layout.of(name, cell)
         first.check(name, cell)
         share = shares(cell)
         if share is None:
@@ -140,7 +136,7 @@ def _evidence(
 
 
 @dataclass(frozen=True)
-class _Described:
+class _Layout:
     """What all cells must have in common, as the first of them has it; images sorted."""
 
     name: str
@@ -150,7 +146,7 @@ class _Described:
     clusters: tuple[str, ...] | None
 
     @classmethod
-    def of(cls, name: str, cell: Counts) -> _Described:
+    def of(cls, name: str, cell: Counts) -> _Layout:
         return cls(name, tuple(sorted(cell.ids)), cell.split, cell.num_classes, _sorted_clusters(cell))
 
     def check(self, name: str, cell: Counts) -> None:

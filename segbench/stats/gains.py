@@ -1,4 +1,4 @@
-"""Where the difference between two methods lies: which scores, parts of the pixels, classes and images gain or lose.
+"""Where two methods differ: in which scores, parts of the pixels, classes and images one gains over the other.
 
 All functions take the counts of both methods by seed and use the seeds that both have.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from segbench.errors import StatisticsError
+from segbench.store.counts import Counts
 
 from .bootstrap import RESAMPLES, crossed_draws
 from .difference import difference, difference_from_draws
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segbench.store.counts import Counts
-
     from .bootstrap import Draws
     from .difference import Difference
     from .evidence import Evidence
@@ -37,23 +36,17 @@ if TYPE_CHECKING:
 
 
 CountedPart = Literal["band", "small"]
-
-
+Over = Literal["seeds and images", "images", "seeds"]
 # The rarest classes that together hold at most this share of the labelled pixels are called rare.
 RARE_SHARE = 0.1
 # Evidence is in whole numbers; these are the units in which sums over pixels, and scores of an image, are whole.
 PIXEL_UNIT = 2.0**-24
 IMAGE_UNIT = 2.0**-40
-
-
-Over = Literal["seeds and images", "images", "seeds"]
-
-
 LOWER_IS_BETTER = frozenset({"ece", "nll", "brier", "hd95"})
 
 
 class Contributions(NamedTuple):
-    """What two parts that make up a whole add to the difference of two methods; together they are the difference."""
+    """What the pixels inside and outside a part add to the difference of two methods; their sum is the difference."""
 
     inside: Difference
     outside: Difference
@@ -130,20 +123,12 @@ def with_part_of(counts: Counts, donor: Counts, part: CountedPart) -> Counts:
     theirs = theirs[[place[image] for image in counts.ids]]
     if not np.array_equal(own.sum(axis=2), theirs.sum(axis=2)):
         raise StatisticsError(f"part {part!r} does not hold the same pixels of the truth for both methods")
-    return replace(bare(counts), confusion=counts.confusion - own + theirs)
-
-
-def bare(counts: Counts) -> Counts:
-    """Return counts that hold the confusion alone."""
-    nothing: dict[str, None] = dict.fromkeys(
-        ("sizes", "void", "boundary", "band", "small", "calibration", "likelihood", "surface")
-    )
-    return replace(counts, **nothing)  # type: ignore[arg-type]
+    return Counts(counts.ids, counts.split, counts.confusion - own + theirs, clusters=counts.clusters)
 
 
 def seed_scores(evidence: Evidence, method: str) -> dict[int, float | None]:
     """Return the score of a method with each seed on all images, in [0, 1]; None where it has no class to be scored."""
-    place = evidence.place(method)
+    place = evidence.index_of(method)
     hits, whole = evidence.hits[place].sum(axis=1), evidence.whole[place].sum(axis=1)
     found: dict[int, float | None] = {}
     for seed, mine, of in zip(evidence.seeds, hits, whole, strict=True):
@@ -169,14 +154,14 @@ def image_gains(one: BySeed, other: BySeed) -> list[ImageGain]:
     seeds = common_seeds({"one": one, "other": other})
     ours, theirs = ([_by_image(counts[seed]) for seed in seeds] for counts in (one, other))
     gains = [
-        ImageGain(image, summarize(_differences(image, ours, theirs)))
+        ImageGain(image, summarize(_differences_on(image, ours, theirs)))
         for image in sorted(set[str]().union(*ours, *theirs))
     ]
     return sorted((gain for gain in gains if gain.difference.n), key=lambda gain: -_mean(gain))
 
 
 def largest(gains: Sequence[ImageGain], number: int) -> tuple[list[ImageGain], list[ImageGain]]:
-    """Return so many of the largest gains and of the largest losses, each with the largest first.
+    """Return this number of the largest gains and of the largest losses, each with the largest first.
 
     >>> gains = [ImageGain("a", summarize([0.5])), ImageGain("b", summarize([0.0])), ImageGain("c", summarize([-0.25]))]
     >>> [[gain.image for gain in some] for some in largest(gains, 2)]
@@ -196,7 +181,7 @@ def _by_image(counts: Counts) -> dict[str, float | None]:
     return {image: None if np.isnan(value) else float(value) for image, value in zip(counts.ids, found, strict=True)}
 
 
-def _differences(
+def _differences_on(
     image: str, ours: Iterable[Mapping[str, float | None]], theirs: Iterable[Mapping[str, float | None]]
 ) -> Iterable[float | None]:
     for mine, yours in zip(ours, theirs, strict=True):
@@ -239,7 +224,7 @@ class ScoreDifference:
 
 
 class _Known(NamedTuple):
-    """An interval and what it covers."""
+    """An interval, and what varies in it."""
 
     interval: Interval | None
     over: Over
@@ -265,7 +250,7 @@ def score_differences(
 
 
 def _over_images(name: str, one: BySeed, other: BySeed, level: float, resamples: int) -> _Known | None:
-    """Return the interval that images have a part in; None for a score that is no mean over them."""
+    """Return the interval over seeds and images; None for a score that is no mean over images or pixels."""
     if (evidence := _EVIDENCE.get(name)) is None:
         return None
     found = difference(evidence({"one": one, "other": other}), "one", "other", resamples=resamples)
@@ -324,8 +309,8 @@ def _where_defined(values: NDArray[np.float64]) -> Shares:
     return np.nan_to_num(values), (~np.isnan(values)).astype(np.float64)
 
 
-def _draws_by_image(shares: Callable[[Counts], Shares], unit: float) -> MakeEvidence:
-    """Return what makes the evidence of a score that is a ratio of two sums over images, or the mean of several."""
+def _evidence_by_image(shares: Callable[[Counts], Shares], unit: float) -> MakeEvidence:
+    """Return a function that makes the evidence of a score from its two shares in each image, in units of `unit`."""
 
     def evidence(counts: Mapping[str, BySeed]) -> Evidence:
         found = iou_evidence(counts)
@@ -344,10 +329,10 @@ def _whole_numbers(shares: Callable[[Counts], Shares], counts: Counts, unit: flo
 
 
 _EVIDENCE: Mapping[str, MakeEvidence] = {
-    "pixel_accuracy": _draws_by_image(_pixel_accuracy, 1.0),
-    "nll": _draws_by_image(_nll, PIXEL_UNIT),
-    "brier": _draws_by_image(_brier, PIXEL_UNIT),
-    "per_image_miou": _draws_by_image(_per_image_miou, IMAGE_UNIT),
-    "boundary_f1": _draws_by_image(_boundary_f1, IMAGE_UNIT),
+    "pixel_accuracy": _evidence_by_image(_pixel_accuracy, 1.0),
+    "nll": _evidence_by_image(_nll, PIXEL_UNIT),
+    "brier": _evidence_by_image(_brier, PIXEL_UNIT),
+    "per_image_miou": _evidence_by_image(_per_image_miou, IMAGE_UNIT),
+    "boundary_f1": _evidence_by_image(_boundary_f1, IMAGE_UNIT),
     "boundary_iou": boundary_evidence,
 }

@@ -46,11 +46,11 @@ from segbench.store.record import Health, HealthPoint
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from segbench.store.record import Verdict
+    from segbench.store.record import HealthVerdict
 
     Series = list[float]
     Numbers = dict[str, float | None]
-    Judgement = tuple[Verdict, str]
+    Finding = tuple[HealthVerdict, str]  # the verdict and its reason
 
 
 MINIMUM_POINTS = 6
@@ -80,8 +80,6 @@ MEASURED = (
     "class_entropy",
     "diversity",
 )
-
-
 MEANS = (
     "real",
     "fake",
@@ -97,8 +95,6 @@ MEANS = (
     "real_diversity",
     "nearest",
 )
-
-
 MEDIANS = ("ratio", "cosine", "supervised_gradient", "adversarial_gradient", "critic_gradient")
 
 
@@ -172,7 +168,7 @@ def _numbers(curve: Sequence[HealthPoint], non_finite: Collection[int]) -> Numbe
     }
 
 
-def _first_that_applies(curve: Sequence[HealthPoint], numbers: Numbers) -> Judgement:
+def _first_that_applies(curve: Sequence[HealthPoint], numbers: Numbers) -> Finding:
     broken = numbers["non_finite_share"] or 0.0
     if broken > NON_FINITE_SHARE:
         return "diverged", f"{broken:.0%} of the last third's points hold a number that is not finite"
@@ -185,7 +181,7 @@ def _first_that_applies(curve: Sequence[HealthPoint], numbers: Numbers) -> Judge
     return next((verdict for rule in rules if (verdict := rule(numbers))), ("healthy", _healthy_reason(numbers)))
 
 
-def _diverged(numbers: Numbers) -> Judgement | None:
+def _diverged(numbers: Numbers) -> Finding | None:
     for name, whose in (("critic_gradient", "the discriminator"), ("adversarial_gradient", "the adversarial loss")):
         norm = numbers[name]
         if norm is not None and norm > GRADIENT_LIMIT:
@@ -200,7 +196,7 @@ def _diverged(numbers: Numbers) -> Judgement | None:
     return None
 
 
-def _collapsed(numbers: Numbers) -> Judgement | None:
+def _collapsed(numbers: Numbers) -> Finding | None:
     diversity, largest, classes = numbers["diversity"], numbers["largest_diversity"], numbers["class_entropy"]
     entropy, ratio, real = numbers["entropy"], numbers["ratio"], numbers["real_diversity"]
     if diversity is not None and largest is not None:
@@ -218,7 +214,7 @@ def _collapsed(numbers: Numbers) -> Judgement | None:
     return None
 
 
-def _saturated(numbers: Numbers) -> Judgement | None:
+def _saturated(numbers: Numbers) -> Finding | None:
     real, fake, ratio = numbers["real_accuracy"], numbers["fake_accuracy"], numbers["ratio"]
     if real is None or fake is None:
         return None
@@ -232,7 +228,7 @@ def _saturated(numbers: Numbers) -> Judgement | None:
     return None
 
 
-def _oscillating(numbers: Numbers) -> Judgement | None:
+def _oscillating(numbers: Numbers) -> Finding | None:
     for name, what in (
         ("real_accuracy_swings", f"accuracy on reals swung between {LOW:.0%} and {HIGH:.0%}"),
         ("fake_accuracy_swings", f"accuracy on fakes swung between {LOW:.0%} and {HIGH:.0%}"),
@@ -244,7 +240,7 @@ def _oscillating(numbers: Numbers) -> Judgement | None:
 
 
 def _healthy_reason(numbers: Numbers) -> str:
-    """Return the sentence of a healthy game: what is known of it."""
+    """Return the reason of "healthy", with the numbers that are known."""
     known = [
         f"{text} {value:.3g}"
         for name, text in (

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Series = NDArray[np.float64]
 
 
-# Places between two neighbouring fractions at which a difference is looked at, and between which ends are interpolated.
+# Between two neighbouring fractions the difference is computed at this many places; ends are interpolated between them.
 PLACES = 8
 # What two scores that are equal may differ by after sums in another order.
 ROUNDING = 1e-12
@@ -70,7 +70,7 @@ def exchange_rate(
     """
     names = [other[one] for one in sorted(other)]
     doublings = np.log2(np.array(sorted(other)) / fraction)
-    scores = _of(draws, [method, *names])
+    scores = _select_methods(draws, [method, *names])
     averaging = _averaging(scores.observed[1:].mean(axis=1))
     reached = _where_reached(float(scores.observed[0].mean()), averaging @ scores.observed[1:].mean(axis=1), doublings)
     low, high = _ends(scores, averaging, doublings, level)
@@ -85,7 +85,7 @@ def exchange_rate(
     )
 
 
-def _of(draws: Draws, methods: Sequence[str]) -> Draws:
+def _select_methods(draws: Draws, methods: Sequence[str]) -> Draws:
     places = [draws.methods.index(method) for method in methods]
     return replace(
         draws,

@@ -149,7 +149,7 @@ def boundary_iou(boundary: NDArray[np.int64]) -> NDArray[np.float64]:
     [0.375]
     """
     intersection, truth, prediction = (
-        _of(boundary.sum(axis=0), name) for name in ("intersection", "truth", "prediction")
+        _select(boundary.sum(axis=0), name) for name in ("intersection", "truth", "prediction")
     )
     return ratio(intersection, truth + prediction - intersection)
 
@@ -166,9 +166,9 @@ def boundary_f1_by_image(boundary: NDArray[np.int64]) -> NDArray[np.float64]:
     >>> boundary_f1_by_image(counts).tolist()
     [[0.6]]
     """
-    predicted, true = _of(boundary, "predicted"), _of(boundary, "true")
-    precision = np.nan_to_num(ratio(_of(boundary, "predicted_matched"), predicted))
-    recall = np.nan_to_num(ratio(_of(boundary, "true_matched"), true))
+    predicted, true = _select(boundary, "predicted"), _select(boundary, "true")
+    precision = np.nan_to_num(ratio(_select(boundary, "predicted_matched"), predicted))
+    recall = np.nan_to_num(ratio(_select(boundary, "true_matched"), true))
     f1 = np.nan_to_num(ratio(2 * precision * recall, precision + recall))
     return np.where(predicted + true > 0, f1, np.nan)
 
@@ -181,7 +181,7 @@ def surface_scores(surface: NDArray[np.float64]) -> NDArray[np.float64]:
     return means(surface, axis=0)
 
 
-def _of(boundary: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+def _select(boundary: NDArray[np.int64], name: str) -> NDArray[np.int64]:
     """Return one of the counts along the last axis."""
     counts: NDArray[np.int64] = boundary[..., BoundaryCount._fields.index(name)]
     return counts

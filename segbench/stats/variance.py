@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# The smallest p that is worked out: below it are no quantiles of t.
+# The smallest p that is computed: quantiles of t do not exist below it.
 NEGLIGIBLE = 1e-200
 
 
@@ -63,7 +63,7 @@ class Components:
         if self.seed is None:
             return self.image_freedom
         least, most = sorted([self.seeds - 1.0, self.image_freedom])
-        return min(max(freedom_of(self.critical(0.025), 0.975), least), most)
+        return min(max(freedom_for(self.critical(0.025), 0.975), least), most)
 
     def p(self, value: float) -> float:
         """Return the two-sided p of a mean of this value, with which an interval at the level 1 - p just reaches 0.
@@ -150,10 +150,10 @@ def quantile(probability: float, freedom: float) -> float:
     return float(stdtrit(freedom, probability))
 
 
-def freedom_of(t: float, probability: float) -> float:
+def freedom_for(t: float, probability: float) -> float:
     """Return the degrees of freedom with which a t above 0 is not exceeded with this probability.
 
-    >>> round(freedom_of(quantile(0.975, 5), 0.975), 6)
+    >>> round(freedom_for(quantile(0.975, 5), 0.975), 6)
     5.0
     """
     from scipy.special import stdtridf

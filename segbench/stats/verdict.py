@@ -26,16 +26,12 @@ if TYPE_CHECKING:
 
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
-
-
 Name = TypeVar("Name", bound="Hashable")
-
-
 # Half an mIoU point: training again with other seeds moves scores by as much.
 MARGIN = 0.005
 # The probability with which an effect of the smallest size is found.
 POWER = 0.8
-# Nobody trains more than this many seeds in all; where they do not suffice, more images are the way.
+# The most seeds that are ever suggested; where they do not suffice, more images are needed.
 MOST_SEEDS = 100
 
 
@@ -158,7 +154,7 @@ def smallest_effect(found: Components, level: float, power: float = POWER) -> fl
 
     It is (t_{1-a/2} + t_{power}) SE with a = 1 - level, in the unit of the standard error.
 
-    >>> round(smallest_effect(of_seeds_alone(6, 1.0), 0.95) * 6**0.5, 3)  # 2.571 + 0.920
+    >>> round(smallest_effect(seed_components(6, 1.0), 0.95) * 6**0.5, 3)  # 2.571 + 0.920
     3.49
     """
     return (found.critical((1 - level) / 2) + found.critical(1 - power)) * found.standard_error
@@ -192,11 +188,11 @@ def seeds_for(effect: float, difference_sd: float, level: float, power: float = 
     (7, 65)
     """
     for seeds in range(2, MOST_SEEDS + 1):
-        if smallest_effect(of_seeds_alone(seeds, difference_sd), level, power) <= effect:
+        if smallest_effect(seed_components(seeds, difference_sd), level, power) <= effect:
             return seeds
     return None
 
 
-def of_seeds_alone(seeds: int, difference_sd: float) -> Components:
+def seed_components(seeds: int, difference_sd: float) -> Components:
     """Return the components of a mean over seeds, 2 or more, that all images show alike."""
     return Components(seeds, 1.0, difference_sd**2 / seeds, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What is counted of every image of a split: what all scores, intervals and re-scorings come from."""
+"""The counts of every image of a split, from which all scores, intervals and re-scorings are computed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 
 COUNTS = "counts.parquet"
-
-
 # Equal bins of the top probability in [0, 1].
 CALIBRATION_BINS = 15
 
@@ -114,7 +112,7 @@ def read_counts(folder: Path) -> Counts:
 
 
 def _shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Return what one image has in each array."""
+    """Return the shape of each array for one image."""
     return {
         "confusion": (num_classes, num_classes),
         "sizes": (2,),
@@ -129,13 +127,11 @@ def _shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
 
 
 _FLOATS = frozenset({"calibration", "likelihood", "surface"})
-
-
 _MAY_BE_UNDEFINED = frozenset({"surface"})
 
 
 def _check_form(counts: Counts) -> None:
-    """Refuse what would not be read back the same."""
+    """Raise ValueError for arrays that would not be read back the same."""
     n, rows, columns = counts.confusion.shape
     if rows != columns or n != len(counts.ids) or n == 0:
         raise ValueError(f"{len(counts.ids)} ids and confusion counts of shape {counts.confusion.shape} do not fit")
@@ -148,7 +144,7 @@ def _check_form(counts: Counts) -> None:
 
 
 def _check_sums(counts: Counts) -> None:
-    """Refuse counts that cannot all be of the same pixels."""
+    """Raise ValueError for counts that cannot all be of the same pixels."""
     pixels = counts.confusion.sum(axis=(1, 2))
     expected = {
         "its confusion and ignored pixels do not add up to its size": _labelled_pixels(counts),
@@ -232,7 +228,7 @@ def _array(table: pa.Table, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def _flat(table: pa.Table, name: str) -> tuple[NDArray[Any], set[int | None]]:
-    """Return all numbers of a column in a row, and the lengths of its lists; None is that of a number without one."""
+    """Return all numbers of a column in one array, and the lengths of its lists; None for a number without a list."""
     import pyarrow as pa
 
     column = table[name].combine_chunks()

@@ -1,4 +1,4 @@
-"""One benchmark's folder of results: a JSON record for each cell, and a folder beside it for what belongs to it."""
+"""The results folder of one benchmark: a JSON record for each cell, and a folder beside it for its other files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
-# Enough for a record and the counts of a small split, so that a disk that is as good as full is found out up front.
+# Enough for a record and the counts of a small split, so that a disk with less room is found before training.
 PROBE_BYTES = 64 * 1024
-
-
 KEY = re.compile("[0-9a-f]{16}")
 
 
@@ -62,12 +60,12 @@ class ResultsFolder:
         return self.path / f"{key}.json"
 
     def cell_folder(self, key: str) -> Path:
-        """Return the folder for what belongs to a cell beside its record; it need not exist."""
+        """Return the folder of a cell's other files, such as counts; it need not exist."""
         return self.path / key
 
     @property
     def lease_folder(self) -> Path:
-        """The folder of the leases with which running processes share the cells; older versions know it by its name."""
+        """The folder of the leases of running processes; its name is "claims", as in older versions."""
         return self.path / "claims"
 
     def check_writable(self) -> None:
@@ -93,7 +91,7 @@ class ResultsFolder:
 
     def records(self) -> list[Record]:
         """Return all records in the order of their keys; corrupt ones are set aside and listed in `problems`."""
-        paths = sorted(path for path in record_files(self.path) if not is_stranger(path))
+        paths = sorted(path for path in record_files(self.path) if may_be_record(path))
         return [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
 
     def _is_ok(self, key: str) -> bool:
@@ -117,21 +115,21 @@ def record_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
 
 
-def is_stranger(path: Path) -> bool:
-    """Return whether a JSON file never was a record, such as a report that was written beside the records."""
+def may_be_record(path: Path) -> bool:
+    """Return whether a JSON file is or was a record; False for others, such as a report beside the records."""
     if KEY.fullmatch(path.stem):
-        return False
+        return True
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return False
-    return not isinstance(content, dict) or not content.keys() & {"key", "schema", "status"}
+        return True
+    return isinstance(content, dict) and bool(content.keys() & {"key", "schema", "status"})
 
 
 def read_record(path: Path) -> Record:
     """Read one record without changing anything.
 
-    Raises RecordError with the cause if the file is not JSON, not a record of a schema known here, or bears another
+    Raises RecordError with the cause if the file is not JSON, not a record of a schema known here, or holds another
     key than its name; OSError if it cannot be read at all.
     """
     from pydantic import ValidationError
@@ -148,7 +146,7 @@ def read_record(path: Path) -> Record:
 
 
 def _check_schema(text: bytes) -> None:
-    """Refuse what is no JSON object of the schema known here, before its fields are looked at."""
+    """Raise RecordError for what is no JSON object of the schema known here, before its fields are checked."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -167,7 +165,7 @@ def _first_error(error: ValidationError) -> str:
 
 
 def _set_aside(path: Path) -> Path | None:
-    """Rename a file so that its cell is redone; None where the folder is read-only."""
+    """Rename a file so that its cell runs again, and return the new path; None where the folder is read-only."""
     corrupt = path.with_name(f"{path.name}.corrupt")
     try:
         path.replace(corrupt)

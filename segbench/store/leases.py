@@ -1,7 +1,7 @@
 """Leases: which running process works on which cell, so that several runs on one results folder share the work.
 
-A lease is the file claims/<key>.json. Making it anew is exclusive by itself (O_EXCL). Taking over the lease of a
-process that died, and giving one back, are serialised by a lock that the kernel drops with the process that holds it.
+A lease is the file claims/<key>.json. Creating it is exclusive by itself (O_EXCL). Taking over the lease of a process
+that died, and releasing one, happen under a lock that the kernel drops with the process that holds it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .folder import ResultsFolder
 
 
-# A lease from another host counts as abandoned when nothing was heard of its process for this long.
+# A lease from another host counts as abandoned when its process has not renewed it for this long.
 STALE_SECONDS = 60.0
 
 
@@ -36,7 +36,7 @@ class Owner:
     """The process that holds a lease.
 
     `machine` distinguishes boots and containers of one host name, in which a process id means different processes.
-    `started` is the kernel's start time of the process (None where it is unknown), for process ids are used again.
+    `started` is the kernel's start time of the process (None where it is unknown), as process ids are used again.
     """
 
     host: str
@@ -54,7 +54,7 @@ class Lease:
         self.owner = owner
 
     def renew(self) -> bool:
-        """Say that the process is alive; returns False if the lease was lost to another process meanwhile."""
+        """Keep the lease for another minute; returns False if another process has taken it over meanwhile."""
         if _read_owner(self.path) != self.owner:
             return False
         with suppress(FileNotFoundError):
@@ -62,7 +62,7 @@ class Lease:
         return True
 
     def release(self) -> None:
-        """Give the cell back; does nothing if the lease was lost."""
+        """Release the cell; does nothing if the lease was lost."""
         with _locked(self.path.parent):
             if _read_owner(self.path) == self.owner:
                 self.path.unlink(missing_ok=True)
@@ -72,8 +72,8 @@ def acquire(folder: ResultsFolder, key: str) -> Lease | None:
     """Return the lease of a cell; None while another living process has it.
 
     A lease is abandoned if its process on this machine is dead (or its id is another process's by now), or if a process
-    elsewhere gave no sign for 60 seconds; of several processes that find it so exactly one gets it. Look at the
-    record again afterwards: the process that had the cell may have finished it.
+    elsewhere has not renewed it for 60 seconds; of several processes that find it abandoned exactly one gets it. Read
+    the record again afterwards: the process that had the cell may have finished it.
 
     Raises RecordError if the folder is full or read-only.
 
@@ -92,7 +92,7 @@ def acquire(folder: ResultsFolder, key: str) -> Lease | None:
 
 
 def _create(path: Path, owner: Owner) -> bool:
-    """Make the lease file if there is none."""
+    """Create the lease file and return True; False if there is one."""
     try:
         with path.open("x", encoding="utf-8") as file:
             _write_or_remove(file, path, owner)
@@ -103,7 +103,7 @@ def _create(path: Path, owner: Owner) -> bool:
 
 
 def _write_or_remove(file: TextIO, path: Path, owner: Owner) -> None:
-    """Leave no empty lease behind on a full disk."""
+    """Write the owner into a new lease file; on a full disk, remove the empty file."""
     try:
         json.dump(asdict(owner), file)
         file.flush()
@@ -113,7 +113,7 @@ def _write_or_remove(file: TextIO, path: Path, owner: Owner) -> None:
 
 
 def _take_over(path: Path, owner: Owner) -> bool:
-    """Replace an abandoned lease; the file never disappears, so that nobody can make it anew in between."""
+    """Replace an abandoned lease; the file never disappears, so that no process can create it in between."""
     with _locked(path.parent) as lock_file:
         if not _is_abandoned(path, lock_file):
             return False
@@ -142,7 +142,7 @@ def _is_abandoned(path: Path, lock_file: int) -> bool:
     os.utime(lock_file)  # the file server's clock, not ours, is what the lease's time must be compared with
     try:
         return os.fstat(lock_file).st_mtime - path.stat().st_mtime > STALE_SECONDS
-    except FileNotFoundError:  # given back this moment; the next look finds no lease
+    except FileNotFoundError:  # released this moment; the next call finds no lease
         return False
 
 

@@ -1,8 +1,8 @@
-"""A process of this machine, and no later one that has the same number; where /proc is missing none is known.
+"""Processes of this machine, by number and start time, since the system uses numbers again; none without /proc.
 
-Read from /proc and not through psutil: the files of leases hold the kernel's ticks, which psutil does not give, and
-looking for the children of a process, as the limit of memory does several times a second also while methods are timed,
-takes psutil a look at every process of the machine.
+Why not psutil: lease files hold the start in the kernel's ticks, which psutil does not give. And to find the children
+of a process, psutil reads every process of the machine; the memory limit needs them several times a second, also while
+methods are timed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROC = Path("/proc")
-_STATE, _PARENT, _STARTED = 0, 1, 19  # places in /proc/PID/stat behind the name
+_STATE, _PARENT, _STARTED = 0, 1, 19  # indices of the fields of /proc/PID/stat after the name
 
 
 class Process(NamedTuple):
@@ -39,14 +39,14 @@ class Process(NamedTuple):
         return text.replace("\0", " ").strip()
 
     def kill(self) -> None:
-        """Kill it; nothing happens if it has ended, even if another process has its number by now."""
+        """Kill it; does nothing if it has ended, even if another process has its number by now."""
         if self.is_alive:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGKILL)
 
 
 def find_process(pid: int) -> Process | None:
-    """Return the process that has a number now; None if there is none."""
+    """Return the process that has this number now; None if there is none."""
     fields = _stat(pid)
     return None if fields is None else Process(pid, int(fields[_STARTED]))
 
@@ -58,7 +58,7 @@ def parent_of(pid: int) -> Process | None:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """Return the fields of /proc/PID/stat behind the name, which may hold anything."""
+    """Return the fields of /proc/PID/stat after the name, which may hold any characters; None if it has ended."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""The record that a cell leaves: stable fields, guarded by a schema test."""
+"""The record of a cell, a JSON file whose fields are stable: tests/store/test_record.py lists them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from pydantic import (
 )
 
 SCHEMA = 1
-
-
 Stage = Literal["forward", "argmax", "loading"]
 
 
@@ -24,17 +22,13 @@ def stage_in_files(stage: Stage) -> str:
     return "labels" if stage == "argmax" else stage
 
 
-def _stage_read(name: Any) -> Any:
+def _read_stage(name: Any) -> Any:
     return "argmax" if name == "labels" else name
 
 
-StageInFiles = Annotated[Stage, BeforeValidator(_stage_read), PlainSerializer(stage_in_files)]
-
-
+StageInFiles = Annotated[Stage, BeforeValidator(_read_stage), PlainSerializer(stage_in_files)]
 Status = Literal["ok", "failed", "skipped", "interrupted"]
-
-
-Verdict = Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
+HealthVerdict = Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
 
 
 class Part(BaseModel):
@@ -122,7 +116,7 @@ class Inference(Part):
 
 
 class SweepPoint(Part):
-    """Images a second of the forward pass at one batch size of the sweep for the best one."""
+    """Images a second of the forward pass at one batch size, from the search for the fastest one."""
 
     batch: int
     images_per_second: float
@@ -178,10 +172,10 @@ class Cost(Part):
 
 
 class HealthPoint(Part):
-    """What the adversarial game looked like at one step; null where it does not apply.
+    """Measurements of adversarial training at one step; null where they do not apply.
 
     `real`, `fake` and `validation` are the discriminator's mean scores of training reals, fakes and validation reals,
-    the accuracies the share that it takes for what they are, a score on the boundary counting half. `ratio` and
+    the accuracies the share of each that it classifies correctly, a score at the threshold counting half. `ratio` and
     `cosine` compare the adversarial gradient at the generator's output, times its weight, with the supervised one; the
     three `_gradient` are norms, the discriminator's over its parameters. `overfit` is r_v of segbench/stats/health.py.
     `top_probability` and `entropy` [nats] are means over pixels of the predictions; `class_entropy` is the entropy of
@@ -214,13 +208,13 @@ class HealthPoint(Part):
 
 
 class Health(Part):
-    """How an adversarial cell ended, why, the numbers that led to it, and the course of the game.
+    """The verdict on an adversarial cell, why, the numbers behind it, and its course.
 
     The rules are those of segbench/stats/health.py. `numbers` are means and medians over the last third of all points
     that were taken; `curve` holds at most 64 of them, the first and the last among these.
     """
 
-    verdict: Verdict
+    verdict: HealthVerdict
     reason: str
     numbers: dict[str, float | None]
     curve: list[HealthPoint]
@@ -308,7 +302,7 @@ class Measurements(Part):
     provenance: dict[str, str] = {}
 
 
-# How the file of a record begins; the other fields follow as they are declared.
+# The order of fields in the file of a record; any others follow as they are declared.
 _FIRST_FIELDS = (
     *("schema", "key", "benchmark", "dataset", "subset", "method", "seed", "status"),
     *("scores", "per_class", "definitions", "evaluated", "settled", "train", "inference", "timing", "cost", "health"),
@@ -317,7 +311,7 @@ _FIRST_FIELDS = (
 
 
 class Record(Measurements):
-    """The record of one cell that ended, in whichever way."""
+    """The record of one cell that has ended, with any status."""
 
     schema_: int = SCHEMA
     key: str

@@ -1,4 +1,4 @@
-"""Each score beside its passport: computed from the words of the formula, image by image and class by class."""
+"""Each score beside its metric: computed from the words of the formula, image by image and class by class."""
 
 from __future__ import annotations
 
@@ -275,21 +275,21 @@ FROM_WORDS = [
 ]  # fmt: skip
 
 
-def test_every_score_has_a_passport():
+def test_every_score_has_a_metric():
     assert set(METRIC_DEFINITIONS) == set(Scores.model_fields)
 
 
-def test_every_passport_is_checked_from_its_words():
+def test_every_metric_is_checked_from_its_words():
     assert {score.__name__ for score in [*FROM_WORDS, hd95, surface_dice]} == set(METRIC_DEFINITIONS)
 
 
 @pytest.mark.parametrize("score", FROM_WORDS, ids=lambda score: score.__name__)
-def test_a_score_is_what_its_passport_says(score):
+def test_a_score_is_what_its_metric_says(score):
     assert getattr(case()[1], score.__name__) == pytest.approx(score(), rel=1e-5)
 
 
 @pytest.mark.parametrize("score", [hd95, surface_dice], ids=lambda score: score.__name__)
-def test_a_distance_between_surfaces_is_what_its_passport_says(score):
+def test_a_distance_between_surfaces_is_what_its_metric_says(score):
     pytest.importorskip("monai")
     assert getattr(case()[1], score.__name__) == pytest.approx(score(), rel=1e-5)
 
@@ -303,12 +303,12 @@ def test_the_case_has_all_that_rules_are_about():
 
 
 def test_no_two_scores_have_the_same_definition():
-    ids = [passport.id for passport in METRIC_DEFINITIONS.values()]
+    ids = [metric.id for metric in METRIC_DEFINITIONS.values()]
     assert len(set(ids)) == len(ids)
 
 
 def test_a_definition_is_id_and_version():
-    assert all(passport.definition == f"{passport.id}@{passport.version}" for passport in METRIC_DEFINITIONS.values())
+    assert all(metric.definition == f"{metric.id}@{metric.version}" for metric in METRIC_DEFINITIONS.values())
     assert METRIC_DEFINITIONS["miou"].definition == "miou/union@1"
 
 
@@ -319,7 +319,7 @@ def test_only_scores_that_are_there_are_defined():
 
 
 @pytest.mark.parametrize("name", METRIC_DEFINITIONS)
-def test_a_passport_leaves_nothing_blank(name):
-    passport = METRIC_DEFINITIONS[name]
-    texts = (passport.formula, passport.ignored, passport.absent, passport.resolution, passport.unit, passport.source)
+def test_a_metric_leaves_nothing_blank(name):
+    metric = METRIC_DEFINITIONS[name]
+    texts = (metric.formula, metric.ignored, metric.absent, metric.resolution, metric.unit, metric.source)
     assert all(text and text == " ".join(text.split()) for text in texts)

@@ -14,7 +14,7 @@ from segbench.stats.verdict import (
     Question,
     holm_levels,
     judge,
-    of_seeds_alone,
+    seed_components,
     seeds_for,
     seeds_needed,
     smallest_effect,
@@ -189,7 +189,7 @@ def test_an_effect_that_no_number_of_seeds_shows_has_none():
 
 
 def test_the_smallest_effect_is_the_sum_of_two_quantiles():
-    found = of_seeds_alone(10, 2.0)
+    found = seed_components(10, 2.0)
     assert smallest_effect(found, 0.9) == pytest.approx(2 / np.sqrt(10) * (t.ppf(0.95, 9) + t.ppf(0.8, 9)))
 
 

@@ -14,8 +14,7 @@ from segbench.report.ranking.rows import COST_NAMES, LEVEL, TRAINING_PARTS
 from segbench.report.ranking.timings import best_batch
 from segbench.report.ranking.tuning import find_tunings
 from segbench.stats.verdict import Verdict
-from segbench.store.record import Inference, PerClass, Scores, SweepPoint, Timing, Trial
-from segbench.store.record import Verdict as HealthVerdict
+from segbench.store.record import HealthVerdict, Inference, PerClass, Scores, SweepPoint, Timing, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable

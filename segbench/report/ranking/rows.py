@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from segbench.stats.difference import Estimate
     from segbench.stats.summary import Summary
-    from segbench.store.record import Cost, Inference, Record, Stage, Timing, Verdict
+    from segbench.store.record import Cost, HealthVerdict, Inference, Record, Stage, Timing
 
 
 TRAINING_PARTS = ("data", "generator", "critic")
@@ -142,9 +142,9 @@ class Row:
         return " and ".join(sorted(found)) or None
 
     @property
-    def verdicts(self) -> dict[Verdict, tuple[int, ...]]:
+    def verdicts(self) -> dict[HealthVerdict, tuple[int, ...]]:
         """The seeds of each verdict on the adversarial game, the most frequent first; empty without a discriminator."""
-        seeds: dict[Verdict, tuple[int, ...]] = {}
+        seeds: dict[HealthVerdict, tuple[int, ...]] = {}
         for record in self.records:
             if record.health:
                 seeds[record.health.verdict] = (*seeds.get(record.health.verdict, ()), record.seed)
