@@ -65,22 +65,15 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     training = prepare_training(cell, registry, data, device, upstream, folder)
     memory = PeakMemory(device)
     outcome = train_method(training, job, channel)
-    trained = Train(
-        steps=outcome.steps,
-        seconds=round(outcome.seconds, 3),
-        images_per_second=outcome.images_per_second,
-        shares=outcome.shares,
-        seconds_to_best=outcome.seconds_to_best,
-    )
     if not outcome.finished:
-        return CellResult(status="interrupted", train=trained, environment=facts)
+        return CellResult(status="interrupted", train=describe_training(outcome), environment=facts)
     peak = memory.bytes()
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
     measure = score_segmenter if training.mapping.predicts_labels else compare_images
     result = CellResult(
         status="ok",
-        train=trained,
+        train=describe_training(outcome),
         cost=measure_cost(segmenter, training, cell, data, peak),
         health=outcome.health,
         provenance=training.network.provenance,
@@ -92,11 +85,22 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
 
 
 def train_method(training: Training, job: CellJob, channel: Channel) -> Outcome:
-    """Train a method; one without anything to learn from, such as a classical refiner, stays as it is."""
+    """Train a method; one without a loss, such as a classical refiner, stays as it is."""
     if not job.cell.method.is_trained:
         return Outcome(finished=True, steps=0, seconds=0.0, images_per_second=None)
     channel.emit("stage", name="train")
     return train(training, Path(job.folder) / CHECKPOINT, job.checkpoint_seconds, channel)
+
+
+def describe_training(outcome: Outcome) -> Train:
+    """Return what the record of a cell says of its training."""
+    return Train(
+        steps=outcome.steps,
+        seconds=round(outcome.seconds, 3),
+        images_per_second=outcome.images_per_second,
+        shares=outcome.shares,
+        seconds_to_best=outcome.seconds_to_best,
+    )
 
 
 def score_segmenter(
@@ -160,7 +164,7 @@ def measure_cost(
 
 
 def write_files(folder: Path, training: Training, cell: Cell, data: CellData) -> None:
-    """Write what is needed to use the finished cell again, and remove the checkpoint."""
+    """Write what is needed to use the network of the finished cell, and remove the checkpoint."""
     write_atomically(folder / DATASET, description_of(data.dataset).model_dump_json(indent=1).encode())
     if cell.method.protocol.keep.model == "last":
         save_tensors(folder / MODEL, training.network.state_dict(), {"key": cell.key})
@@ -172,7 +176,7 @@ def write_files(folder: Path, training: Training, cell: Cell, data: CellData) ->
 def preflight(job: CellJob, channel: Channel) -> None:
     """Build the cell's method, train it for one full step and run it on one image; raise the first error found.
 
-    Results of upstream cells are not there yet, so stand-ins take their place.
+    Upstream cells have not run yet, so placeholders take the place of their results.
     """
     device = resolve_device(job.device)
     protocol = job.cell.method.protocol

@@ -91,7 +91,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     """Build the network of a record with the weights left beside it, in evaluation mode on `device`.
 
     Needs the plugins of its components, but not its dataset. Raises RecordError if the record is not of a finished cell
-    or what it left is missing or damaged.
+    or its files are missing or damaged.
     """
     record, folder = _read_finished(path), path.with_suffix("")
     model = _find_weights(path, folder)
@@ -233,7 +233,7 @@ def warn_of_changed_files(record: Record, folder: Path) -> list[str]:
     given = {file.stem: file for file in given_files()}
     return [
         f"{given[file.plugin]} is not what this cell was made with: its SHA-256 is {_short(now)} and was "
-        f"{_short(file.sha256)}; predictions may differ. {_copy(file, folder)}"
+        f"{_short(file.sha256)}; predictions may differ. {_describe_copy(file, folder)}"
         for file in record.plugin_files
         if file.plugin in given and (now := sha256_of(given[file.plugin])) != file.sha256
     ]
@@ -243,11 +243,11 @@ def _how_to_give(file: PluginFile, folder: Path) -> str:
     return (
         f"{folder.with_suffix('.json')}: this cell was made with a plugin that is a single file, {file.plugin}.py "
         f"(SHA-256 {_short(file.sha256)}), which was not given. Reading a record runs no code, so give it yourself: "
-        f"{OPTION} {file.plugin}.py. {_copy(file, folder)}"
+        f"{OPTION} {file.plugin}.py. {_describe_copy(file, folder)}"
     )
 
 
-def _copy(file: PluginFile, folder: Path) -> str:
+def _describe_copy(file: PluginFile, folder: Path) -> str:
     copy = folder / file.copy_path
     if not copy.is_file() or not copy.resolve().is_relative_to(folder.resolve()):
         return f"There is no copy of it in {folder}."

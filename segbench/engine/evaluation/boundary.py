@@ -1,4 +1,4 @@
-"""Boundary counts by image and class, of which Boundary IoU and boundary F1 are made.
+"""Boundary counts by image and class, from which Boundary IoU and boundary F1 are computed.
 
 The boundary band of a class is what d erosions by a 3x3 square take away from its pixels after zero padding of one
 pixel (B. Cheng et al., "Boundary IoU", CVPR 2021): the pixels from which a pixel of another class, or the outside of

@@ -1,4 +1,4 @@
-"""From logits to labels, and from label maps to confusion matrices; counts and sums by bin, image by image."""
+"""Turn logits into labels, and label maps into confusion matrices, image by image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def classify(logits: torch.Tensor) -> torch.Tensor:
     labels = torch.empty(number, height * width, dtype=torch.uint8)
     for image, target in zip(logits, labels, strict=True):
         planes = _as_planes(image) if _is_side_by_side(logits) else image.flatten(1)
-        target.copy_(_planes_before_the_top(planes))
+        target.copy_(_first_top_plane(planes))
     return labels.view(number, height, width)
 
 
@@ -47,7 +47,7 @@ def _as_planes(image: torch.Tensor) -> torch.Tensor:
     return planes
 
 
-def _planes_before_the_top(planes: torch.Tensor) -> torch.Tensor:
+def _first_top_plane(planes: torch.Tensor) -> torch.Tensor:
     """Return the index of the first of the planes (K, pixels) that holds the maximum of its pixel, (pixels,) uint8.
 
     It is the number of planes before that one, each of which is below the maximum. Whole planes are compared at once,

@@ -1,4 +1,4 @@
-"""NaN in the scores of a network: how it is found, and the error that names the component."""
+"""Find NaN in the scores of a network, and name the component in the error."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def check_scores(nan: torch.Tensor, ids: Sequence[str], split: str, network: tor
     sound = all(bool(value.isfinite().all()) for value in network.state_dict().values())
     why = "though its weights are finite" if sound else "and its weights or running statistics are not finite either"
     raise CellError(
-        f"{component_text('generator', component)} returned NaN in evaluation, for {len(places)} of {len(ids)} images "
-        f"of {split}, first {ids[places[0]]!r}, {why}; {CURE}",
+        f"{describe_component('generator', component)} returned NaN in evaluation, for {len(places)} of {len(ids)} "
+        f"images of {split}, first {ids[places[0]]!r}, {why}; {CURE}",
         plugin=plugin_of(component) if sound else None,
     )
 
 
-def component_text(kind: str, component: str | None) -> str:
-    """Return the kind and the full name of a component, as error messages call it; a general word if it has none."""
+def describe_component(kind: str, component: str | None) -> str:
+    """Return the kind and the full name of a component for error messages; a general word if it has no name."""
     return f"{kind} {component}" if component else {"generator": "the network", "loss": "a loss"}[kind]

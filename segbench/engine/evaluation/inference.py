@@ -1,4 +1,4 @@
-"""A network applied to images: logits of whole images, or probabilities averaged over a sliding window."""
+"""Apply a network to images: logits of whole images, or probabilities averaged over a sliding window."""
 
 from __future__ import annotations
 

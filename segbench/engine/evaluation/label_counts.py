@@ -1,7 +1,7 @@
-"""Per-image counts of label maps against ground truth, whoever made the label maps.
+"""Count label maps against ground truth image by image, whether a network or another tool made them.
 
 Counted are the confusion of all pixels, of pixels near a boundary and of pixels of small objects, the ignored pixels,
-what Boundary IoU and boundary F1 are made of, and on request surface distances.
+what Boundary IoU and boundary F1 are computed from, and on request surface distances.
 """
 
 from __future__ import annotations

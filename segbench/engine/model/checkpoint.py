@@ -22,7 +22,7 @@ Tensors = dict[str, torch.Tensor]
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors and a JSON state as one file, replacing an older one atomically; raise RecordError if it cannot."""
-    on_host = {name: _detach(tensor) for name, tensor in tensors.items()}
+    on_host = {name: _copy_to_host(tensor) for name, tensor in tensors.items()}
     partial = path.with_name(path.name + ".partial")
     try:
         save_file(on_host, partial, metadata={"state": json.dumps(state)})
@@ -86,6 +86,6 @@ def without_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
-def _detach(tensor: torch.Tensor) -> torch.Tensor:
-    """Copy to contiguous host memory: safetensors stores neither strides nor shared storage."""
+def _copy_to_host(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a contiguous copy on the host: safetensors stores neither strides nor shared storage."""
     return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

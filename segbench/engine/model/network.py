@@ -1,6 +1,6 @@
 """Wrappers around a plugin's network: padding and resizing, checked outputs, auxiliary losses, decoding, refining.
 
-What a generator may state and must keep to is `segbench.contract.Generator`; these wrappers hold the engine to it.
+The contract is `segbench.contract.Generator`; these wrappers check that a network keeps it.
 """
 
 from __future__ import annotations

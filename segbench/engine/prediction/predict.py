@@ -49,7 +49,7 @@ def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Pat
     is written, if an image is missing, two have one stem, or a label map would replace an image; later for an image
     that cannot be read.
     """
-    for target, pixels, prediction in _predictions(recorded, images, output):
+    for target, pixels, prediction in _predict_all(recorded, images, output):
         save_prediction(recorded.dataset, pixels, prediction, target)
         yield target
 
@@ -63,7 +63,7 @@ def explain_files(
     `explain.default_layer`), and the discriminator's scores of the prediction where a discriminator was kept. Raises
     OptionError for a layer that does not fit, or if there is neither; otherwise as `predict_files` does.
     """
-    for target, pixels, prediction in _predictions(recorded, images, output):
+    for target, pixels, prediction in _predict_all(recorded, images, output):
         with name_memory_errors(prediction.images.device):
             explanation = explain(recorded, prediction, pixels, layer)
         save_prediction(recorded.dataset, pixels, prediction, target)
@@ -71,7 +71,7 @@ def explain_files(
         yield target
 
 
-def _predictions(
+def _predict_all(
     recorded: RecordedNetwork, images: Sequence[Path], output: Path
 ) -> Iterator[tuple[Path, NDArray[Any], Prediction]]:
     """Yield where each label map goes, the image's pixels (C, H, W) and the prediction."""
@@ -107,7 +107,7 @@ def explanation_path(target: Path) -> Path:
 
 
 def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any], Prediction]:
-    """Return the pixels (C, H, W) of an image file, and what the network makes of them."""
+    """Return the pixels (C, H, W) of an image file, and the network's prediction for it."""
     image = read_image(path, recorded.dataset.channels)
     device = next(recorded.network.parameters()).device
     with name_memory_errors(device):

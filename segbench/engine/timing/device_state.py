@@ -1,4 +1,4 @@
-"""The state of a device while it times: clock, temperature, other processes, energy, and the load of the machine.
+"""The state of a device during timing: clock, temperature, other processes, energy, and the load of the machine.
 
 NVIDIA's management library (NVML) reads CUDA devices. It is reached through nvidia-ml-py, the extra "nvml"; without it,
 and where the device does not support a reading, readings are None.
@@ -43,7 +43,7 @@ THROTTLE_REASONS = {
 
 
 class Nvml:
-    """One device as NVML knows it; `library` is the module pynvml, `handle` what it calls the device by."""
+    """One device in NVML; `library` is the module pynvml, `handle` its handle of the device."""
 
     def __init__(self, library: Any, handle: Any) -> None:
         self._library, self._handle = library, handle
@@ -57,7 +57,7 @@ class Nvml:
         return self._read(lambda nvml, device: float(nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)))
 
     def throttle_reasons(self) -> list[str] | None:
-        """Return the names of what keeps the clock down now."""
+        """Return the names of the reasons why the clock is low now."""
         bits = self._read(lambda nvml, device: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)))
         return None if bits is None else [name for bit, name in THROTTLE_REASONS.items() if bits & bit]
 
@@ -115,7 +115,7 @@ def device_state(nvml: Nvml | None, methods: int) -> DeviceState:
     )
 
 
-def energy_of(stopwatch: Stopwatch, batch: int, joules: Callable[[], float | None]) -> Energy | None:
+def measure_energy(stopwatch: Stopwatch, batch: int, joules: Callable[[], float | None]) -> Energy | None:
     """Return the energy of an image over a window of at least 30 s of queued iterations.
 
     `joules` reads the counter, which counts all that the device uses. None where it is not read, where it stands still,

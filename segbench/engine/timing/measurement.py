@@ -1,4 +1,4 @@
-"""How one row of inference timing is measured and summed up: warm-up, blocks, latency, throughput."""
+"""Measure one row of inference timing: warm-up, blocks, latency, throughput."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Stopwatch(Protocol):
         """
 
 
-def stopwatch_of(step: Step, device: torch.device) -> Stopwatch:
-    """Return the stopwatch for a step, which is run once before: what it compiles or searches for is then done."""
+def make_stopwatch(step: Step, device: torch.device) -> Stopwatch:
+    """Return the stopwatch for a step; the step is run once first, which compiles it and searches for kernels."""
     step()
     return QueueStopwatch(step, device) if device.type == "cuda" else HostStopwatch(step)
 
@@ -104,7 +104,7 @@ class WarmUp(NamedTuple):
 
 
 class Block(NamedTuple):
-    """So many iterations in so many seconds, nothing else in between."""
+    """Iterations that ran without a pause, and their seconds."""
 
     iterations: int
     seconds: float
@@ -214,7 +214,7 @@ def time_singly(stopwatch: Stopwatch, seconds: float) -> list[float]:
 def queue_block(stopwatch: Stopwatch, seconds: float, expected: float) -> Block | None:
     """Return a block of at least so many seconds, or None where nothing is queued.
 
-    `expected` are the seconds of one iteration as they seem; where it takes less, more are queued.
+    `expected` is an estimate of the seconds of one iteration; if iterations take less, more are queued.
     """
     iterations, total = 0, 0.0
     while total < seconds:
@@ -267,7 +267,7 @@ def sweep(throughput: Callable[[int], float | None], largest: int) -> Iterator[S
 
 
 def is_rising(points: Sequence[SweepPoint]) -> bool:
-    """Tell whether the last doubling of the batch was worth it; so it is before there were two.
+    """Tell whether the last doubling of the batch was worth it; true for fewer than two points.
 
     >>> at_one, at_two = SweepPoint(batch=1, images_per_second=50), SweepPoint(batch=2, images_per_second=50.9)
     >>> is_rising([at_one]), is_rising([at_one, at_two])

@@ -15,7 +15,7 @@ from segbench.engine.numerics import name_memory_errors
 from segbench.errors import DataError, OutOfMemoryError
 from segbench.store.record import DeviceState
 
-from .device_state import device_state, energy_of, open_nvml
+from .device_state import device_state, measure_energy, open_nvml
 from .measurement import Measurement, short_throughput, sweep
 from .parts import Measured, Work, energy_part, row_part, sweep_part
 from .stages import TimedNetwork
@@ -136,7 +136,7 @@ class MethodTimer:
             return measured
         self._turn(energy_part())
         batch = max(row.batch for row in measured.inference)
-        energy = energy_of(self._network.stopwatch("forward", batch), batch, self._nvml.joules)
+        energy = measure_energy(self._network.stopwatch("forward", batch), batch, self._nvml.joules)
         return measured.model_copy(update={"energy": energy})
 
     def _turn(self, part: Part) -> None:

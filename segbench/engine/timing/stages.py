@@ -30,7 +30,7 @@ from segbench.engine.training.setup import inference_size, training_size
 from segbench.engine.training.upstream import load_segmenter
 from segbench.registry import load_registry
 
-from .measurement import stopwatch_of
+from .measurement import make_stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,11 +72,11 @@ class TimedNetwork:
         self._compiled: dict[str, Callable[..., torch.Tensor]] = {}
 
     def stopwatch(self, stage: Stage, batch: int) -> Stopwatch:
-        """Return the stopwatch for a stage at a batch size, with all that is done only once behind it."""
+        """Return the stopwatch for a stage at a batch size, after all that happens only once, such as compilation."""
         if batch != self._batch:
             self.clear()
             self._batch = batch
-        return stopwatch_of(self._step(stage, batch), self.device)
+        return make_stopwatch(self._step(stage, batch), self.device)
 
     def clear(self) -> None:
         """Free what belongs to one batch size: compiled code and memory kept for reuse."""
@@ -92,12 +92,12 @@ class TimedNetwork:
         inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, self.size, self.device)
         if stage == "argmax":
             return argmax_step(self._whole(), inputs[0], self.protocol)
-        return forward_step(self._ready("alone", network_alone(self._network)), inputs, self.protocol)
+        return forward_step(self._compile_if_asked("alone", network_alone(self._network)), inputs, self.protocol)
 
     def _whole(self) -> Callable[..., torch.Tensor]:
-        return self._ready("whole", self._network)
+        return self._compile_if_asked("whole", self._network)
 
-    def _ready(self, name: str, network: torch.nn.Module) -> Callable[..., torch.Tensor]:
+    def _compile_if_asked(self, name: str, network: torch.nn.Module) -> Callable[..., torch.Tensor]:
         """Return a network, compiled once a batch size where the protocol asks for it."""
         if not self.protocol.compile:
             return network
@@ -115,7 +115,7 @@ class TimedNetwork:
 
 
 def load_trained_network(job: TimingJob, registry: Registry, data: CellData, device: torch.device) -> torch.nn.Module:
-    """Build what the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
+    """Build the network that the cell is evaluated with, in evaluation mode, with its weights if they were kept."""
     cell = job.cell
     network = build_network(cell, registry, data, training_size(cell, data), device)
     model = Path(job.folder) / MODEL

@@ -1,4 +1,4 @@
-"""Which component made the losses of training not finite, and at which step."""
+"""Find which component made the losses of training NaN or infinite, and at which step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.engine.evaluation.finite import CURE, component_text
+from segbench.engine.evaluation.finite import CURE, describe_component
 from segbench.engine.model.network import plugin_of
 from segbench.errors import CellError
 
@@ -45,21 +45,21 @@ class FiniteWatch:
         since = self._first.tolist()
         place = since.index(min(since))  # of what began in one step, that which comes first there
         if place == 0:
-            what, plugin = self._of_output(int(since[0]))
+            what, plugin = self._blame_output(int(since[0]))
         elif place < len(since) - 1:
-            what, plugin = self._of_loss(place - 1, int(since[place]))
+            what, plugin = self._blame_loss(place - 1, int(since[place]))
         else:
             what, plugin = "each loss is finite, but their weighted sum is not", None
         return CellError(f"the loss became {total} by step {step}: {what}; {CURE}", plugin=plugin)
 
-    def _of_output(self, step: int) -> tuple[str, str | None]:
-        what = f"the output of {component_text('generator', self._component)} is not finite since step {step + 1}"
+    def _blame_output(self, step: int) -> tuple[str, str | None]:
+        what = f"the output of {describe_component('generator', self._component)} is not finite since step {step + 1}"
         return (what, plugin_of(self._component)) if step == 0 else (f"{what}, and all was finite before", None)
 
-    def _of_loss(self, place: int, step: int) -> tuple[str, str | None]:
+    def _blame_loss(self, place: int, step: int) -> tuple[str, str | None]:
         since = f"is not finite since step {step + 1}, of a finite output"
         if place < len(self._losses):
             component = getattr(self._losses[place][1], "component", None)
-            return f"{component_text('loss', component)} {since}", plugin_of(component)
+            return f"{describe_component('loss', component)} {since}", plugin_of(component)
         assert self._adversary is not None, "the only loss beside those of the recipe"
         return f"the adversarial loss {self._adversary.recipe.use} {since}", None

@@ -184,7 +184,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             if not math.isfinite(mean_loss):
                 raise finite.error(mean_loss, progress.step)
             report(channel, clock, state, total_steps, mean_loss)
-            # The loss has been waited for, and so all steps until here: the seconds that another budget may take over.
+            # Reading the loss has waited for all steps so far, so these are their full seconds.
             progress.seconds = clock.seconds()
             reported_at, first_unreported = now, progress.step
             unreported_loss.zero_()

@@ -1,6 +1,6 @@
-"""What a cell takes from cells that ran before it: weights, predictions, generated samples, labels.
+"""Load what a cell needs from cells that ran before it: weights, predictions, generated samples, labels.
 
-A cell whose training images were split into folds leaves predictions for those of its own fold, which it has not seen.
+A cell that was trained without one fold of the training images writes predictions for the images of that fold.
 """
 
 from __future__ import annotations
@@ -65,22 +65,22 @@ def load_upstream(cell: Cell, folders: Mapping[str, str], data: CellData, device
     return Upstream(
         start=load_tensors(Path(start) / MODEL)[0] if start else None,
         base=load_segmenter(folders["refines"], device) if "refines" in folders else None,
-        fields=_fields(fold_folders, cell, data, device) if fold_folders else None,
-        synthesise=make_synthesiser(_load(synthetic, device), cell.seed) if synthetic else None,
+        fields=_open_fields(fold_folders, cell, data, device) if fold_folders else None,
+        synthesise=make_synthesiser(_load_recorded(synthetic, device), cell.seed) if synthetic else None,
         labeller=load_segmenter(folders["pseudo_labels_from"], device) if "pseudo_labels_from" in folders else None,
     )
 
 
 def load_segmenter(folder: str, device: torch.device) -> nn.Module:
     """Return the frozen segmenter of the finished cell in a folder, in evaluation mode."""
-    return _load(folder, device).network.requires_grad_(False)
+    return _load_recorded(folder, device).network.requires_grad_(False)
 
 
-def _load(folder: str, device: torch.device) -> RecordedNetwork:
+def _load_recorded(folder: str, device: torch.device) -> RecordedNetwork:
     return load_network(Path(f"{folder}.json"), device)
 
 
-def _fields(folders: list[Path], cell: Cell, data: CellData, device: torch.device) -> ProbabilityFields:
+def _open_fields(folders: list[Path], cell: Cell, data: CellData, device: torch.device) -> ProbabilityFields:
     packed = data.packed("train")
     labelled = split_places(packed, Subset.parse(cell.subset)).labelled
     return ProbabilityFields.open([folder / PROBABILITIES for folder in folders], packed.ids, labelled, device)
@@ -230,10 +230,10 @@ def write_fold_predictions(path: Path, segmenter: nn.Module, cell: Cell, data: C
     packed = data.packed("train")
     places = split_places(packed, Subset.parse(cell.subset)).held_out
     ids, sizes = [packed.ids[place] for place in places], [packed.index.sizes[place] for place in places]
-    write_probabilities(path, ids, sizes, _predicted_fields(segmenter, places, cell, data))
+    write_probabilities(path, ids, sizes, _predict_fields(segmenter, places, cell, data))
 
 
-def _predicted_fields(segmenter: nn.Module, places: tuple[int, ...], cell: Cell, data: CellData) -> Iterator[Tensor]:
+def _predict_fields(segmenter: nn.Module, places: tuple[int, ...], cell: Cell, data: CellData) -> Iterator[Tensor]:
     """Yield probabilities (K, H, W) image by image."""
     protocol, split = cell.method.protocol, data.resident("train")
     for place in places:

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from segbench.engine.timing.device_state import THROTTLE_REASONS, device_state, energy_of, find_device, open_nvml
+from segbench.engine.timing.device_state import THROTTLE_REASONS, device_state, find_device, measure_energy, open_nvml
 
 
 class Refused(Exception):
@@ -141,7 +141,7 @@ class Busy:
 
 def measured(**device):
     busy = Busy(**device)
-    return energy_of(busy, 8, busy.joules)
+    return measure_energy(busy, 8, busy.joules)
 
 
 def test_joules_an_image_are_those_of_the_counter_over_half_a_minute():
@@ -157,7 +157,7 @@ def test_a_counter_that_stands_still_tells_nothing():
 
 
 def test_a_device_without_a_counter_tells_nothing():
-    assert energy_of(Busy(watts=200), 8, lambda: None) is None
+    assert measure_energy(Busy(watts=200), 8, lambda: None) is None
 
 
 def test_a_device_that_queues_nothing_is_not_measured():

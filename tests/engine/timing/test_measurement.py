@@ -11,9 +11,9 @@ from segbench.config.protocol import Timing
 from segbench.engine.timing.measurement import (
     Measurement,
     latency_of,
+    make_stopwatch,
     queue_block,
     short_throughput,
-    stopwatch_of,
     sweep,
     time_singly,
     warm_up,
@@ -252,7 +252,7 @@ def counted():
 
 
 def test_what_is_done_only_once_is_done_before_anything_is_timed(counted):
-    stopwatch_of(counted, torch.device("cpu"))
+    make_stopwatch(counted, torch.device("cpu"))
     assert counted.runs == 1
 
 
@@ -262,11 +262,11 @@ def test_a_step_on_the_cpu_is_timed_whole(counted):
         while time.perf_counter() < started + 0.001:
             counted()
 
-    assert stopwatch_of(step, torch.device("cpu")).time_one() >= 0.001
+    assert make_stopwatch(step, torch.device("cpu")).time_one() >= 0.001
 
 
 def test_the_cpu_queues_nothing(counted):
-    assert stopwatch_of(counted, torch.device("cpu")).time_queued(3) is None
+    assert make_stopwatch(counted, torch.device("cpu")).time_queued(3) is None
     assert counted.runs == 1
 
 
@@ -274,7 +274,7 @@ def test_the_cpu_queues_nothing(counted):
 def test_a_cuda_device_is_waited_for():
     device = torch.device("cuda:0")
     matrix = torch.ones(4096, 4096, device=device)
-    stopwatch = stopwatch_of(lambda: matrix @ matrix, device)
+    stopwatch = make_stopwatch(lambda: matrix @ matrix, device)
     alone, queued = stopwatch.time_one(), stopwatch.time_queued(20)
     assert alone > 0
     assert queued > 0
