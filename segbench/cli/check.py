@@ -25,7 +25,7 @@ SOME_FAILED = 1
 
 INTERRUPTED = 130
 
-# What a component's row counts, by the heading.
+# The columns of the table, and the outcomes that each one counts.
 HEADINGS = {
     "PASSED": ("passed",),
     "FAILED": ("failed", "unexpected pass"),

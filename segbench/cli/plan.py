@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from segbench.store.folder import ResultsFolder
 
 
-# What becomes of a cell with a record of this status, or with none.
+# The column RECORDED by the status of a cell's record; None without a record.
 NEXT = {
     "ok": "ok",
     "failed": "failed, will be tried again",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from segbench.registry import Offer
 
 
-# A smaller split is decoded before anybody could read how far it is.
+# A smaller split is decoded before anybody could read the progress.
 WORTH_PROGRESS = 100
 
-# Longer lists of pairs help nobody.
+# So many pairs of identical images are named in a warning.
 MOST_PAIRS_NAMED = 3
 
 
@@ -207,17 +208,13 @@ def _warn_of_confused_colours(dataset: Dataset) -> list[str]:
 
 
 def _warn_of_identical_images(splits: Mapping[str, PackedSplit]) -> list[str]:
-    """Return a warning for each two splits that share images, pixel by pixel."""
+    """Return a warning for each pair of splits that share images, pixel by pixel."""
     digests = {name: _image_digests(packed) for name, packed in splits.items()}
-    names = list(splits)
     warnings = []
-    for place, first in enumerate(names):
-        for second in names[place + 1 :]:
-            shared = [
-                (digests[first][digest], digests[second][digest]) for digest in digests[first].keys() & digests[second]
-            ]
-            if shared:
-                warnings.append(_identical_images(first, second, sorted(shared)))
+    for first, second in combinations(splits, 2):
+        common = digests[first].keys() & digests[second]
+        if pairs := sorted((digests[first][digest], digests[second][digest]) for digest in common):
+            warnings.append(_identical_images(first, second, pairs))
     return warnings
 
 

@@ -150,7 +150,6 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def open_data(offer: Offer, root: str | None, options: Mapping[str, Any], size: tuple[int, int] | None) -> TimedData:
     """Open a dataset, and decode its evaluated split where no size is given; DataError if it is not at hand."""
-
     from segbench.config.recipe import DatasetUse
     from segbench.errors import DataError
     from segbench.registry.datasets import dataset_root, open_dataset
@@ -198,26 +197,26 @@ def measure(
     """
     from segbench.execute.progress import PlainProgress
     from segbench.execute.speed_test import time_untrained
-    from segbench.report.speed_test import check_same_conditions, side_by_side
+    from segbench.report.speed_test import check_same_conditions, put_side_by_side
 
     environment: dict[str, Any] = {}
 
     def accept(found: Mapping[str, Any]) -> None:
         environment.update(found)
         if former is not None:
-            check_same_conditions(former[1].conditions, conditions(data, protocol, found), former[0])
+            check_same_conditions(former[1].conditions, describe_conditions(data, protocol, found), former[0])
 
-    cells = cells_of(given, data, protocol, registry)
+    cells = plan_timed_cells(given, data, protocol, registry)
     size = None if data.reads else data.size
     timed = time_untrained(cells, device=device, size=size, listener=PlainProgress(sys.stderr), accept=accept)
     if timed is None:
         typer.echo("stopped; incomplete measurements are not reported", err=True)
         raise typer.Exit(INTERRUPTED)
     found = build_speeds(timed, given, data, protocol, environment)
-    return found if former is None else found.model_copy(update={"against": side_by_side(former[1], found)})
+    return found if former is None else found.model_copy(update={"against": put_side_by_side(former[1], found)})
 
 
-def cells_of(
+def plan_timed_cells(
     given: Mapping[str, MethodArgument], data: TimedData, protocol: TrainingProtocol, registry: Registry
 ) -> tuple[Cell, ...]:
     """Return a cell for each method, all under one protocol."""
@@ -236,7 +235,7 @@ def cells_of(
     return plan_cells(benchmark, registry, fingerprints, threads=protocol.threads or 1)
 
 
-def conditions(data: TimedData, protocol: TrainingProtocol, environment: Mapping[str, Any]) -> SpeedConditions:
+def describe_conditions(data: TimedData, protocol: TrainingProtocol, environment: Mapping[str, Any]) -> SpeedConditions:
     """Return what the speeds depend on beside the methods."""
     from segbench.report.speed_test import SpeedConditions
 
@@ -263,7 +262,7 @@ def build_speeds(
 ) -> Speeds:
     """Return what was measured with its intervals, ratios, warnings and remarks."""
     from segbench.report.ranking.timings import MethodSpeed, timing_warnings
-    from segbench.report.speed_test import SpeedBudget, Speeds, timed_method
+    from segbench.report.speed_test import SpeedBudget, Speeds, build_timed_method
 
     results = {label: timed.results[label] for label in given if label in timed.results}
     methods = [MethodSpeed(label, result.inference, result.timing) for label, result in results.items()]
@@ -272,10 +271,10 @@ def build_speeds(
         torch=environment["torch"],
         started=environment["started"],
         dataset=data.use.use,
-        conditions=conditions(data, protocol, environment),
+        conditions=describe_conditions(data, protocol, environment),
         budget=SpeedBudget(**protocol.timing.model_dump(include=set(SpeedBudget.model_fields))),
         methods=[
-            timed_method(one, methods[0], given[one.method].generator, results[one.method].inference_peak_bytes)
+            build_timed_method(one, methods[0], given[one.method].generator, results[one.method].inference_peak_bytes)
             for one in methods
         ],
         failures={label: failure.cause for label, failure in timed.failures.items()},

@@ -28,9 +28,9 @@ TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": to_terminal, "mar
 def render(folders: Sequence[Path], *, benchmark: str | None = None, format: Format = "table") -> str:
     """Return the report of the records in some folders: results roots, single benchmarks' folders, or both.
 
-    A "table" is the first screen, the other formats have all there is. The same records give the same text. Nothing in
-    the folders is changed. Raises RecordError if a folder is missing, if there are no records, or none of the named
-    benchmark.
+    The format "table" is the first screen; all other formats have all results. The same records give the same text, and
+    nothing in the folders is changed. Raises RecordError if a folder is missing, if there are no records, or none of
+    the named benchmark.
 
         print(render([Path("results")], benchmark="quickstart"))
     """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.config.recipe import FORMER_KEYS
 from segbench.errors import SegbenchError
 from segbench.plan.cell import Subset
-from segbench.stats.definitions import definitions as todays_definitions
+from segbench.stats.definitions import definitions as current_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,10 +78,10 @@ def shared_protocol(record: Record) -> dict[str, Any]:
 
 
 def definitions(record: Record) -> dict[str, str]:
-    """Return id and version of the definition of each score; old records name none, and theirs were the first."""
+    """Return id and version of the definition of each score; old records, which name none, used the first versions."""
     if record.definitions or record.scores is None:
         return dict(record.definitions)
-    return {name: f"{_id(found)}@1" for name, found in todays_definitions(record.scores).items()}
+    return {name: f"{_id(found)}@1" for name, found in current_definitions(record.scores).items()}
 
 
 def recipe(record: Record) -> dict[str, Any]:
@@ -97,12 +97,12 @@ def recipe(record: Record) -> dict[str, Any]:
 
 
 def twin(record: Record) -> str | None:
-    """Return the method that the record's one extends and must be compared with."""
+    """Return the twin: the method that the record's method extends and must be compared with."""
     return _part(record.spec, "method").get("twin")
 
 
 def against(record: Record) -> tuple[str, ...]:
-    """Return the methods that claims compare the record's one with, beside its twin."""
+    """Return the methods, beside its twin, with which claims compare the record's method."""
     return tuple(_part(record.spec, "method").get("against") or ())
 
 
@@ -112,12 +112,12 @@ def as_long_as(record: Record) -> str | None:
 
 
 def trial_of(record: Record) -> str | None:
-    """Return the method for which the record's one is a trial of settings."""
+    """Return the method for which the record's method is a trial of settings."""
     return _part(record.spec, "method").get("trial_of")
 
 
 def placebo_of(record: Record) -> str | None:
-    """Return the method of which the record's one is a placebo."""
+    """Return the method of which the record's method is a placebo."""
     return _part(record.spec, "method").get("placebo_of")
 
 
@@ -127,16 +127,15 @@ def placebo(record: Record) -> str | None:
 
 
 def base(record: Record) -> str | None:
-    """Return the method whose predictions the record's one refines."""
+    """Return the method whose predictions the record's method refines."""
     return _part(_part(record.spec, "method"), "refines").get("method")
 
 
 def is_auxiliary(record: Record) -> bool:
-    """Tell whether a cell is auxiliary, which only serves others: it leaves a fold out, its method does not list its
-    share of the labels, or it is a trial of tuning.
+    """Tell whether a cell only serves others, and so is in no ranking.
 
-    Such cells are run for a refiner, for a method with a share of the labels that their own does not list, or to choose
-    settings.
+    It leaves a fold out (for a refiner), has a share of the labels that its method does not list (for a method that
+    lists it), or is a trial of tuning.
     """
     if trial_of(record) is not None or record.spec.get("for_tuning"):
         return True

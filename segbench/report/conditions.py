@@ -66,7 +66,7 @@ class Conditions:
         )
 
 
-def conditions(record: Record) -> Conditions:
+def read_conditions(record: Record) -> Conditions:
     """Return the conditions of one record, without what only its timing tells."""
     protocol, environment = cell_spec.protocol(record), record.environment
     # "cuda:0" and "cuda:1" are one kind of device; its model distinguishes different ones
@@ -83,10 +83,10 @@ def conditions(record: Record) -> Conditions:
     )
 
 
-def complete(rows: Iterable[Conditions]) -> dict[Conditions, Conditions]:
+def fill_in_missing(rows: Iterable[Conditions]) -> dict[Conditions, Conditions]:
     """Fill in what a row does not know from the one set of known conditions it agrees with.
 
-    A row that was not timed has no size; it joins the timed rows where only one group of them fits.
+    A row that was not timed has no size; it takes that of the timed rows if all that fit have the same.
     """
     distinct = list(dict.fromkeys(rows))
     known = [one for one in distinct if one.sizes is not None and one.timing_budget is not None]

@@ -128,12 +128,12 @@ class Column(NamedTuple, Generic[Line]):
     cell: Callable[[Line], str]
 
 
-def table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "") -> Table:
+def build_table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "") -> Table:
     """Return a table with one row for each line."""
     cells = [[column.cell(line) for column in columns] for line in lines]
     return Table([column.header for column in columns], cells, title)
 
 
-def filled(columns: Sequence[Column[Line]], lines: Sequence[Line]) -> list[Column[Line]]:
+def drop_empty(columns: Sequence[Column[Line]], lines: Sequence[Line]) -> list[Column[Line]]:
     """Return the columns that have a value in any line."""
     return [column for column in columns if any(column.cell(line) != MISSING for line in lines)]

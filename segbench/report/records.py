@@ -10,7 +10,7 @@ from segbench.store.counts import read_counts
 from segbench.store.folder import RecordProblem, may_be_record, read_record, record_files
 
 from . import cell_spec
-from .conditions import conditions
+from .conditions import read_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +94,15 @@ def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
 
 def identity(record: Record) -> Identity:
     """Return what identifies a record: one cell has an ok record for each kind of device it ran on."""
-    return record.key, conditions(record)
+    return record.key, read_conditions(record)
+
+
+def describe_cause(record: Record) -> str:
+    """Return in one line why a cell has no result, with the plugin that failed if one did."""
+    if record.error is None:
+        return "no cause recorded"
+    plugin = f" (plugin {record.error.plugin})" if record.error.plugin else ""
+    return " ".join(record.error.cause.split()) + plugin
 
 
 def _order(found: tuple[Path, Record]) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
-from segbench.report.formats.text import terminal_table, wrapped
+from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
@@ -143,7 +143,7 @@ def to_text(rescoring: Rescoring) -> str:
     closing = [f"{name}: {convention.rule} ({convention.tools})." for name, convention in used.items()]
     closing += [f"Not read: {problem}" for problem in rescoring.problems]
     closing.append(closing_sentence(rescoring))
-    return "\n\n".join([*parts, "\n".join(map(wrapped, closing))]) + "\n"
+    return "\n\n".join([*parts, "\n".join(map(wrap, closing))]) + "\n"
 
 
 def to_json(rescoring: Rescoring) -> str:
@@ -208,7 +208,7 @@ def _ranking_text(ranking: Ranking) -> str:
     tables = [terminal_table(table) for table in (_score_table(ranking), _move_table(ranking))] if ranking.rows else []
     notes = [f"{row.label}: {note}" for row in ranking.rows if row.label != row.row.method for note in row.row.notes]
     notes += [f"Ignored: {reason}" for reason in ranking.ignored]
-    return "\n\n".join(["\n".join(heading), *tables, *(["\n".join(map(wrapped, notes))] if notes else [])])
+    return "\n\n".join(["\n".join(heading), *tables, *(["\n".join(map(wrap, notes))] if notes else [])])
 
 
 def _score_table(ranking: Ranking) -> Table:

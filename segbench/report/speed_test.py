@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
-from segbench.report.formats.text import terminal_table, wrapped
+from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.ranking.timings import (
     EXPLANATION,
     STAGES,
@@ -23,7 +23,7 @@ from segbench.report.ranking.timings import (
 )
 from segbench.store.record import Inference, Part, Stage, StageInFiles, SweepPoint, Timing
 
-from .numbers import MISSING, Column, Table, significant, table
+from .numbers import MISSING, Column, Table, build_table, significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,7 +154,9 @@ def check_same_conditions(former: SpeedConditions, now: SpeedConditions, path: P
         )
 
 
-def timed_method(one: MethodSpeed, first: MethodSpeed, generator: ComponentUse, peak_bytes: int | None) -> TimedMethod:
+def build_timed_method(
+    one: MethodSpeed, first: MethodSpeed, generator: ComponentUse, peak_bytes: int | None
+) -> TimedMethod:
     """Return a method with the intervals of its speeds and their ratios to the first one's."""
     assert one.timing is not None, "a method of this session has its timing"
     return TimedMethod(
@@ -167,7 +169,7 @@ def timed_method(one: MethodSpeed, first: MethodSpeed, generator: ComponentUse, 
     )
 
 
-def side_by_side(then: Speeds, now: Speeds) -> list[SideBySide]:
+def put_side_by_side(then: Speeds, now: Speeds) -> list[SideBySide]:
     """Return the speeds that two runs have in common, in the order of this one."""
     former = {(one.method, row.stage, row.batch): row for one in then.methods for row in one.inference}
     return [
@@ -227,7 +229,7 @@ def speed_table(methods: Sequence[MethodSpeed], batch: int) -> Table:
         Column(f"times as fast as\n{first.method}", lambda one: _times_as_fast(one, first, batch)),
         Column("steady", steady_text),
     ]
-    return table(columns, methods, f"batch {batch}")
+    return build_table(columns, methods, f"batch {batch}")
 
 
 def as_text(speeds: Speeds) -> str:
@@ -241,7 +243,7 @@ def as_text(speeds: Speeds) -> str:
     notes = [EXPLANATION, *speeds.remarks, *_nothing_beside(speeds)]
     notes += [f"not timed: {method}: {cause}" for method, cause in speeds.failures.items()]
     notes += [f"warning: {warning}" for warning in speeds.warnings]
-    return "\n\n".join([*parts, "\n".join(map(wrapped, notes))])
+    return "\n\n".join([*parts, "\n".join(map(wrap, notes))])
 
 
 def _speed_cell(stage: Stage, batch: int) -> Callable[[MethodSpeed], str]:
@@ -296,7 +298,7 @@ def _resources(methods: Sequence[TimedMethod]) -> Table:
         Column("peak\n[MiB]", lambda one: significant(one.inference_peak_bytes, 2**20)),
         *([Column("energy\n[J/image]", _energy)] if any(one.timing.energy for one in methods) else []),
     ]
-    return table(columns, methods, "memory and energy" if len(columns) > 2 else "memory")
+    return build_table(columns, methods, "memory and energy" if len(columns) > 2 else "memory")
 
 
 def _energy(one: TimedMethod) -> str:
@@ -316,7 +318,7 @@ def _against(rows: Sequence[SideBySide]) -> Table:
         Column("ratio\nnow", lambda row: _ratio(row.now_ratio)),
         Column("overlap", lambda row: _yes_or_no(row.ratio_overlap)),
     ]
-    return table(columns, rows, "beside the former run: do the intervals overlap?")
+    return build_table(columns, rows, "beside the former run: do the intervals overlap?")
 
 
 def _ratio(found: SpeedRatio | None) -> str:

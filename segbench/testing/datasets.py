@@ -27,7 +27,7 @@ from segbench.registry.datasets import dataset_root
 
 from .check import CheckFailed, CheckSkipped, check
 from .dataset_facts import hash_array, open_example, read_in_another_process, sample_ids, sample_order, spread_indices
-from .mask_edges import invented_classes, not_as_stored
+from .mask_edges import find_interpolated_file, find_invented_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,11 +96,11 @@ def masks_are_never_interpolated(offer: Offer) -> None:
     for place in read_some(dataset):
         with _skip_if_malformed():
             check_arrays(place.sample, str(place), dataset)
-        file = not_as_stored(place.sample, place.files, dataset.ignore_index)
+        file = find_interpolated_file(place.sample, place.files, dataset.ignore_index)
         if file is not None:
             raise CheckFailed(f"{place}: pixels of one value in {file} have different labels")
         label_maps.append(place.sample.labels)
-    invented = invented_classes(label_maps, dataset.ignore_index)
+    invented = find_invented_classes(label_maps, dataset.ignore_index)
     if invented:
         named = ", ".join(f"{middle} between {one} and {other}" for one, middle, other in invented[:MOST_NAMED])
         raise CheckFailed(f"most edges between classes lead through a thin line of a class between them: {named}")

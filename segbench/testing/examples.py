@@ -112,7 +112,7 @@ class LogitsAndLabels:
     def __init__(self, number: int, height: int, width: int, ignored_share: float) -> None:
         # Every class occurs, and neighbours differ.
         self._truth = torch.arange(number * height * width).mul(3).remainder(NUM_CLASSES).view(number, height, width)
-        self.ignored = _some(number, height, width, ignored_share)
+        self.ignored = _random_mask(number, height, width, ignored_share)
 
     @property
     def target(self) -> Tensor:
@@ -136,7 +136,7 @@ class Images:
 
     def __init__(self, number: int, height: int, width: int, ignored_share: float) -> None:
         self._truth = normal(number, IMAGE_CHANNELS, height, width, seed=99).clamp(-1, 1)
-        self.ignored = _some(number, height, width, ignored_share)
+        self.ignored = _random_mask(number, height, width, ignored_share)
 
     @property
     def target(self) -> Tensor:
@@ -152,15 +152,15 @@ class Images:
         return [torch.where(mistaken, -self._truth, self._truth)]
 
 
-def comparison(
+def make_comparison(
     offer: Offer, *, number: int = 2, height: int = 9, width: int = 7, ignored_share: float = 0.25
 ) -> Comparison:
-    """Return what the loss compares: labels unless its `maps` makes images."""
+    """Return what the loss compares: logits with labels, or images if that is what its `maps` makes."""
     kind = LogitsAndLabels if offer.component.maps in CLASSIFYING_MAPS else Images
     return kind(number, height, width, ignored_share)
 
 
-def _some(number: int, height: int, width: int, share: float) -> Tensor:
+def _random_mask(number: int, height: int, width: int, share: float) -> Tensor:
     """Return a mask (N, 1, H, W) of about so large a share of the pixels."""
     places = torch.rand(number, 1, height, width, generator=torch.Generator().manual_seed(5))
     return places < share

@@ -12,7 +12,7 @@ from .examples import (
     LOSS_VOCABULARY,
     as_number,
     build_example,
-    comparison,
+    make_comparison,
     prefix_errors,
     require_finite,
     require_scalar,
@@ -37,7 +37,7 @@ ROUNDING = 1e-4
 @check("Return one number as a tensor without dimensions, a mean rather than a value a pixel, not detached.")
 def loss_is_a_scalar(offer: Offer) -> None:
     """The loss is a scalar tensor that depends on the output."""
-    compared = comparison(offer)
+    compared = make_comparison(offer)
     value = _loss(offer)(compared.output(0).requires_grad_(), compared.target)
     require_scalar(value)
     if not value.requires_grad:
@@ -47,7 +47,7 @@ def loss_is_a_scalar(offer: Offer) -> None:
 @check("Work with logarithms of probabilities (log_softmax, logsumexp), never with the logarithm of a softmax.")
 def huge_outputs_give_a_finite_loss(offer: Offer) -> None:
     """Loss and gradient are finite where the output is huge, right or wrong."""
-    compared, loss = comparison(offer), _loss(offer)
+    compared, loss = make_comparison(offer), _loss(offer)
     for mistaken in (torch.zeros_like(compared.ignored), torch.ones_like(compared.ignored)):
         sign = compared.outputs_predicting(mistaken)[-1].sign()
         _check_finite(loss, HUGE * sign, compared.target, f"outputs of {HUGE:g}")
@@ -56,14 +56,14 @@ def huge_outputs_give_a_finite_loss(offer: Offer) -> None:
 @check("Divide by the number of labelled pixels, but at least by 1: a crop may hold none.")
 def batch_without_labels_gives_a_finite_loss(offer: Offer) -> None:
     """Loss and gradient are finite where every pixel is ignored."""
-    compared = comparison(offer, ignored_share=1.0)
+    compared = make_comparison(offer, ignored_share=1.0)
     _check_finite(_loss(offer), compared.output(0), compared.target, "a batch whose pixels are all ignored")
 
 
 @check("Leave pixels with ignore_index (in images: NaN) out of every sum, count and mean; `build` may ask for it.")
 def ignored_pixels_change_nothing(offer: Offer) -> None:
     """The output at ignored pixels changes neither the loss nor, being without gradient, the network."""
-    compared, loss = comparison(offer), _loss(offer)
+    compared, loss = make_comparison(offer), _loss(offer)
     output = compared.output(0)
     other = torch.where(compared.ignored, compared.output(1) * 5, output)
     values = [as_number(loss(one, compared.target)) for one in (output, other)]
@@ -80,7 +80,7 @@ def ignored_pixels_change_nothing(offer: Offer) -> None:
 )
 def gradient_is_that_of_the_value(offer: Offer) -> None:
     """In float64 the gradient is what small changes of the output do to the loss."""
-    compared, loss = comparison(offer, height=3, width=4), _loss(offer)
+    compared, loss = make_comparison(offer, height=3, width=4), _loss(offer)
     output = compared.output(0).double().requires_grad_()
     target = compared.target.double() if compared.target.is_floating_point() else compared.target
     try:
@@ -92,7 +92,7 @@ def gradient_is_that_of_the_value(offer: Offer) -> None:
 @check("Look at the sign, and at whether labels and channels are meant alike: the truth must cost least.")
 def truth_costs_least(offer: Offer) -> None:
     """The truth, at its best confidence, costs less than a fifth of mistakes, than all mistakes, and than chance."""
-    compared, loss = comparison(offer), _loss(offer)
+    compared, loss = make_comparison(offer), _loss(offer)
     nowhere, everywhere = torch.zeros_like(compared.ignored), torch.ones_like(compared.ignored)
     best = min(_values(loss, compared.outputs_predicting(nowhere), compared.target))
     others = {
@@ -109,7 +109,7 @@ def truth_costs_least(offer: Offer) -> None:
 @check("Weigh pixels by what they show, not by where they are; a loss of neighbourhoods lists this as a known failure.")
 def places_of_pixels_do_not_matter(offer: Offer) -> None:
     """Moving pixels within the image, in output and target alike, leaves the loss as it is."""
-    compared, loss = comparison(offer), _loss(offer)
+    compared, loss = make_comparison(offer), _loss(offer)
     output, target = compared.output(0), compared.target
     height, width = output.shape[-2:]
     order = torch.randperm(height * width, generator=torch.Generator().manual_seed(1))
@@ -122,7 +122,7 @@ def places_of_pixels_do_not_matter(offer: Offer) -> None:
 @check("Write to neither argument: use masked_fill and where instead of masked_fill_ and assignment.")
 def arguments_are_left_as_they_are(offer: Offer) -> None:
     """Output and target are unchanged afterwards: other losses are given the same."""
-    compared = comparison(offer)
+    compared = make_comparison(offer)
     output, target = compared.output(0), compared.target
     _loss(offer)(output, target)
     for name, before, after in (("output", compared.output(0), output), ("target", compared.target, target)):

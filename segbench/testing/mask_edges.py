@@ -49,7 +49,7 @@ NEAREST: tuple[Callable[[Pixels, int, int], NDArray[Any]], ...] = (
 )
 
 
-def invented_classes(label_maps: Iterable[NDArray[Any]], ignore_index: int) -> list[tuple[int, int, int]]:
+def find_invented_classes(label_maps: Iterable[NDArray[Any]], ignore_index: int) -> list[tuple[int, int, int]]:
     """Return (one, invented, other) for pairs of classes whose edges mostly lead through a thin line of a third.
 
     Only ids that lie between the two count, as interpolation puts them there. Nothing is returned unless most edges of
@@ -105,7 +105,7 @@ def _runs(labels: NDArray[Any], ignore_index: int) -> tuple[Pixels, Pixels]:
     return row_by_row[starts[:-1]], starts
 
 
-def not_as_stored(sample: Sample, files: Sequence[Path], ignore_index: int) -> Path | None:
+def find_interpolated_file(sample: Sample, files: Sequence[Path], ignore_index: int) -> Path | None:
     """Return the file that a sample's labels plainly come from, though not as nearest neighbours; None if none is.
 
     In a file of the labels' size every stored value must have one label; in another one a label must be that of a pixel

@@ -13,8 +13,8 @@ from segbench.testing.examples import (
     as_list,
     as_number,
     build_example,
-    comparison,
     describe_unavailable,
+    make_comparison,
     normal,
     prefix_errors,
     require_finite,
@@ -53,7 +53,7 @@ def test_a_target_is_new_at_every_call():
 
 @pytest.mark.parametrize(("maps", "kind"), [("image -> labels", LogitsAndLabels), ("image -> image", Images)])
 def test_what_a_loss_compares_is_given_by_what_its_generators_map(maps, kind):
-    assert isinstance(comparison(make_offer("loss", lambda: None, maps=maps)), kind)
+    assert isinstance(make_comparison(make_offer("loss", lambda: None, maps=maps)), kind)
 
 
 def test_example_options_and_the_seed_are_used():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from segbench import Sample
-from segbench.testing.mask_edges import invented_classes, not_as_stored
+from segbench.testing.mask_edges import find_interpolated_file, find_invented_classes
 
 
 def blocks(classes, seed=0):
@@ -22,24 +22,24 @@ def resized(labels, side, resampling):
 @pytest.mark.parametrize("side", [48, 77, 200, 288])
 @pytest.mark.parametrize("resampling", ["BILINEAR", "BICUBIC"])
 def test_interpolation_invents_classes_between_others(side, resampling):
-    assert invented_classes([resized(blocks(range(10)), side, resampling)], 255)
+    assert find_invented_classes([resized(blocks(range(10)), side, resampling)], 255)
 
 
 @pytest.mark.parametrize("side", [48, 77, 96, 200, 288])
 def test_nearest_neighbours_invent_none(side):
-    assert invented_classes([resized(blocks(range(10)), side, "NEAREST")], 255) == []
+    assert find_invented_classes([resized(blocks(range(10)), side, "NEAREST")], 255) == []
 
 
 def test_one_class_drawn_as_a_thin_line_around_another_is_not_invented():
     labels = blocks([0, 2])
     edges = np.diff(labels.astype(int), axis=0, append=labels[-1:]) != 0
-    assert invented_classes([np.where(edges, np.uint8(1), labels)], 255) == []
+    assert find_invented_classes([np.where(edges, np.uint8(1), labels)], 255) == []
 
 
 def test_ignored_edges_are_not_invented():
     labels = blocks(range(10))
     edges = np.diff(labels.astype(int), axis=1, append=labels[:, -1:]) != 0
-    assert invented_classes([np.where(edges, np.uint8(255), labels)], 255) == []
+    assert find_invented_classes([np.where(edges, np.uint8(255), labels)], 255) == []
 
 
 def stored(tmp_path, labels):
@@ -49,7 +49,7 @@ def stored(tmp_path, labels):
 
 
 def suspect(labels, file):
-    return not_as_stored(Sample(np.zeros((*labels.shape, 3), np.uint8), labels, "a"), [file], 255)
+    return find_interpolated_file(Sample(np.zeros((*labels.shape, 3), np.uint8), labels, "a"), [file], 255)
 
 
 def test_stored_values_may_have_any_names(tmp_path):

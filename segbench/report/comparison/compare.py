@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import SegbenchError, StatisticsError
 from segbench.report import cell_spec
-from segbench.report.ranking.comparable import definition_obstacles, refusal
+from segbench.report.ranking.comparable import explain_refusal, find_definition_obstacles
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import read_sources
 from segbench.stats.definitions import METRIC_DEFINITIONS
@@ -179,8 +179,8 @@ def _notes(ranking: SharedRanking, sources: Sources, family: Family) -> Iterable
     if _has_placebos(other, group):
         yield f"Placebos of {other.method}: see `segbench compare {other.method} {one.method}`"
     for name in OTHER_SCORES:
-        if found := definition_obstacles(one, other, name):
-            yield f"Not compared: {refusal(one, other, found)}"
+        if found := find_definition_obstacles(one, other, name):
+            yield f"Not compared: {explain_refusal(one, other, found)}"
 
 
 def _unpaired_seeds(row: Row, partner: Row) -> Iterable[str]:

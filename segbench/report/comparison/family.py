@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
-from segbench.report.ranking.comparable import check_same_truth, find_obstacles, read_counts, refusal
+from segbench.report.ranking.comparable import check_same_truth, explain_refusal, find_obstacles, read_counts
 from segbench.report.ranking.differences import Contrast, Pair, judge_family
 from segbench.report.ranking.intervals import RankingDraws
 from segbench.stats.bootstrap import RESAMPLES
@@ -124,4 +124,4 @@ def _read(rows: Iterable[Row], sources: Sources) -> tuple[CountsByRow, list[str]
 
 def _check_comparable(one: Row, other: Row) -> None:
     if found := find_obstacles(one, other):
-        raise StatisticsError(refusal(one, other, found))
+        raise StatisticsError(explain_refusal(one, other, found))

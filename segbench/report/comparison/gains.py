@@ -50,7 +50,7 @@ class ClassGain(NamedTuple):
 
 
 class ImageGains(NamedTuple):
-    """The images that gain and that lose most, and of how many images how many are better and how many worse."""
+    """The images with the largest gains and losses; of `images` scored, how many are better and how many worse."""
 
     gained: tuple[ImageGain, ...]
     lost: tuple[ImageGain, ...]
@@ -108,15 +108,15 @@ def find_gains(one: BySeed, other: BySeed, names: Sequence[str] | None, images: 
 def _parts(inputs: _Inputs) -> tuple[list[PartGain], dict[PartName, str]]:
     parts: list[PartGain] = []
     missing: dict[PartName, str] = {}
-    for name, divided in _DIVISIONS.items():
+    for name, divide in _DIVISIONS.items():
         try:
-            parts += divided(inputs)
+            parts += divide(inputs)
         except StatisticsError as error:
             missing[name] = str(error)
     return parts, missing
 
 
-def _bands(inputs: _Inputs) -> list[PartGain]:
+def _divide_by_boundary(inputs: _Inputs) -> list[PartGain]:
     inside, outside = part_contributions(inputs.one, inputs.other, "band", resamples=inputs.resamples)
     share = _share_of_pixels(inputs.one, "band")
     return [
@@ -125,7 +125,7 @@ def _bands(inputs: _Inputs) -> list[PartGain]:
     ]
 
 
-def _objects(inputs: _Inputs) -> list[PartGain]:
+def _divide_by_size(inputs: _Inputs) -> list[PartGain]:
     inside, outside = part_contributions(inputs.one, inputs.other, "small", resamples=inputs.resamples)
     share = _share_of_pixels(inputs.one, "small")
     return [
@@ -134,7 +134,7 @@ def _objects(inputs: _Inputs) -> list[PartGain]:
     ]
 
 
-def _by_frequency(inputs: _Inputs) -> list[PartGain]:
+def _divide_by_frequency(inputs: _Inputs) -> list[PartGain]:
     rare = rare_classes(inputs.pixels)
     frequent = [class_id for class_id in range(len(inputs.pixels)) if class_id not in rare]
     share = sum(inputs.pixels[class_id] for class_id in rare) / sum(inputs.pixels)
@@ -144,9 +144,9 @@ def _by_frequency(inputs: _Inputs) -> list[PartGain]:
 
 
 _DIVISIONS: Mapping[PartName, Callable[[_Inputs], list[PartGain]]] = {
-    "band": _bands,
-    "small": _objects,
-    "rare": _by_frequency,
+    "band": _divide_by_boundary,
+    "small": _divide_by_size,
+    "rare": _divide_by_frequency,
 }
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, StatisticsError, nearest
-from segbench.report.ranking.comparable import find_obstacles, refusal
+from segbench.report.ranking.comparable import explain_refusal, find_obstacles
+from segbench.report.records import describe_cause
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def _reason(ours: Sequence[Row], theirs: Sequence[Row]) -> str | None:
         if len(rows) > 1:
             return _several_recipes(rows)
     found = find_obstacles(ours[0], theirs[0])
-    return refusal(ours[0], theirs[0], found) if found else None
+    return explain_refusal(ours[0], theirs[0], found) if found else None
 
 
 def _several_recipes(rows: Sequence[Row]) -> str:
@@ -98,7 +99,7 @@ def _why_in_no_common_ranking(groups: Sequence[Group], one: str, other: str) -> 
     candidates = [(mine, yours, find_obstacles(mine, yours)) for mine in ours for yours in theirs]
     mine, yours, found = min(candidates, key=lambda candidate: len(candidate[2]))
     if found:
-        return refusal(mine, yours, found)
+        return explain_refusal(mine, yours, found)
     return f"{one!r} and {other!r} are in no common ranking; see `segbench report`"
 
 
@@ -131,18 +132,11 @@ def _causes(lost: Sequence[Record]) -> list[str]:
     """Say why cells have no result, those of one cause together."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in lost:
-        seeds.setdefault((record.status, _cause(record)), []).append(record.seed)
+        seeds.setdefault((record.status, describe_cause(record)), []).append(record.seed)
     return [
         f"seed{'s' * (len(found) > 1)} {', '.join(map(str, sorted(found)))} {status}: {cause}"
         for (status, cause), found in seeds.items()
     ]
-
-
-def _cause(record: Record) -> str:
-    if record.error is None:
-        return "no cause recorded"
-    plugin = f" (plugin {record.error.plugin})" if record.error.plugin else ""
-    return " ".join(record.error.cause.split()) + plugin
 
 
 def _check_is_there(what: str, wanted: str | None, known: list[str]) -> None:

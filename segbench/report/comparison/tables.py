@@ -67,10 +67,10 @@ def by_seed(found: MethodComparison) -> Table:
 def evidence(found: MethodComparison) -> Table:
     """Return what is known of A - B, one fact in each line."""
     difference, judgement, number = found.claim.difference, found.claim.judgement, len(found.contrasts)
-    together = f", {share(found.settings.level)} for all {number} below together" if number > 1 else ""
-    estimate = with_bounds(difference.estimate, judgement.interval)
+    together = f", {short_percent(found.settings.level)} for all {number} below together" if number > 1 else ""
+    estimate = points_with_interval(difference.estimate, judgement.interval)
     facts = [
-        (f"points of mIoU [{share(judgement.level)} interval{together}]", estimate),
+        (f"points of mIoU [{short_percent(judgement.level)} interval{together}]", estimate),
         ("verdict", judgement.verdict),
         ("probability that A beats B with a new seed and images [95 % interval]", _probability(found.claim)),
         ("sign-flip p over the seeds (smallest possible with so many)", _sign_flip(found.claim)),
@@ -84,7 +84,9 @@ def family(found: MethodComparison) -> Table:
     """Return the differences of this comparison, which are judged together."""
     headers = ["difference", "seeds", "mIoU\n[points]", "smallest\neffect", "seeds\nneeded", "verdict"]
     rows = [_member(found, contrast) for contrast in found.contrasts]
-    title = f"Family of this comparison: {len(rows)} differences judged together at {share(found.settings.level)}"
+    title = (
+        f"Family of this comparison: {len(rows)} differences judged together at {short_percent(found.settings.level)}"
+    )
     return Table(headers, rows, title)
 
 
@@ -129,7 +131,7 @@ def costs(found: MethodComparison) -> Table:
 
 
 def _note_no_adjustment(found: MethodComparison) -> str:
-    return f" ({share(found.settings.level)} intervals, each on its own)"
+    return f" ({short_percent(found.settings.level)} intervals, each on its own)"
 
 
 def _member(found: MethodComparison, contrast: Contrast) -> list[str]:
@@ -137,7 +139,7 @@ def _member(found: MethodComparison, contrast: Contrast) -> list[str]:
     return [
         _member_name(found, contrast),
         str(contrast.difference.seeds),
-        with_bounds(contrast.difference.estimate, judgement.interval),
+        points_with_interval(contrast.difference.estimate, judgement.interval),
         _smallest_effect(judgement),
         _seeds_needed(judgement),
         judgement.verdict,
@@ -181,8 +183,8 @@ def _part(found: PartGain, level: float) -> list[str]:
         "recall" if found.name in ("small", "large") else "mIoU",
         percent(found.one.mean),
         percent(found.other.mean),
-        with_bounds(found.within.estimate, found.within.interval(level)),
-        with_bounds(found.adds.estimate, found.adds.interval(level)),
+        points_with_interval(found.within.estimate, found.within.interval(level)),
+        points_with_interval(found.adds.estimate, found.adds.interval(level)),
     ]
 
 
@@ -207,20 +209,20 @@ def _plain_bounds(interval: Interval | None) -> str:
     return MISSING if interval is None else f"[{interval[0]:+.4f}, {interval[1]:+.4f}]"
 
 
-def with_bounds(fraction: float | None, interval: Interval | None) -> str:
+def points_with_interval(fraction: float | None, interval: Interval | None) -> str:
     """Return a difference in points with its interval.
 
     >>> from segbench.stats.summary import Interval
-    >>> with_bounds(0.012, Interval(0.004, 0.02)), with_bounds(None, None)
+    >>> points_with_interval(0.012, Interval(0.004, 0.02)), points_with_interval(None, None)
     ('+1.20 [+0.40, +2.00]', '-')
     """
     return points(fraction) + (f" {points_interval(interval)}" if interval else "")
 
 
-def share(level: float) -> str:
+def short_percent(level: float) -> str:
     """Return a fraction of 1 in percent, as short as it goes.
 
-    >>> share(0.95), share(0.9833333)
+    >>> short_percent(0.95), short_percent(0.9833333)
     ('95 %', '98.33 %')
     """
     return f"{round(100 * level, 2):g} %"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.formats.text import terminal_table, wrapped
+from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.numbers import points, points_interval, significant
 from segbench.stats.gains import LOWER_IS_BETTER
 from segbench.stats.verdict import MOST_SEEDS
 
 from . import tables
-from .tables import PART_NAMES, SCORES, share, with_bounds
+from .tables import PART_NAMES, SCORES, points_with_interval, short_percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ TERMS: dict[Terms, str] = {
 
 
 def as_text(comparisons: Comparisons) -> str:
-    """Return what is said of two methods in each ranking in turn."""
+    """Return the comparison of two methods in each ranking."""
     closing = [f"Not compared in another ranking: {reason}" for reason in comparisons.refused]
     closing.append(f"Records: {', '.join(str(folder) for folder in comparisons.folders)}")
     parts = [_comparison(found) for found in comparisons.found]
@@ -91,9 +91,9 @@ def _definitions(found: MethodComparison) -> Iterable[str]:
     yield (
         f"Scores: {found.definition}, computed from the counts of {difference.images} images{groups}. Intervals: "
         f"{settings.resamples} resamples of images and seeds (crossed bootstrap), the same for both methods. Verdicts "
-        f"hold for all differences of this comparison together at {share(settings.level)} (Holm); equivalent means "
-        f"within {100 * settings.margin:g} points. `segbench report` judges all differences of a ranking together, so "
-        "its intervals for the same methods can be wider. No verdict depends on the sign-flip p."
+        f"hold for all differences of this comparison together at {short_percent(settings.level)} (Holm); equivalent "
+        f"means within {100 * settings.margin:g} points. `segbench report` judges all differences of a ranking "
+        "together, so its intervals for the same methods can be wider. No verdict depends on the sign-flip p."
     )
     if found.gains.parts:
         yield (
@@ -107,14 +107,14 @@ def _definitions(found: MethodComparison) -> Iterable[str]:
 
 
 def _lines(lines: Iterable[str]) -> str:
-    return "\n".join(map(wrapped, lines))
+    return "\n".join(map(wrap, lines))
 
 
 def headline(claim: Contrast, margin: float) -> str:
     """Return the verdict on A - B in a sentence or two; `margin` is that of "equivalent", a fraction of 1."""
     one, other = claim.row.method, claim.other.method
     difference, judgement = claim.difference, claim.judgement
-    estimate = with_bounds(difference.estimate, judgement.interval)
+    estimate = points_with_interval(difference.estimate, judgement.interval)
     if judgement.verdict in ("better", "worse"):
         size = abs(100 * difference.estimate)
         low, high = sorted(abs(100 * bound) for bound in judgement.interval)
@@ -189,7 +189,7 @@ def speed_words(cost: CostComparison) -> Iterable[str]:
 
 
 def _describe(contrast: Contrast) -> str:
-    estimate = with_bounds(contrast.difference.estimate, contrast.judgement.interval)
+    estimate = points_with_interval(contrast.difference.estimate, contrast.judgement.interval)
     return f"{estimate} points ({contrast.judgement.verdict})"
 
 

@@ -9,7 +9,7 @@ from segbench.config.recipe import Placebo
 from segbench.report.ranking.rows import COST_NAMES, TRAINING_PARTS
 from segbench.store.record import Scores
 
-from .row_data import GenerationData, HealthData, RefinementData, TrainingData, report_row, summary_names
+from .row_data import GenerationData, HealthData, RefinementData, TrainingData, build_row, summary_names
 from .tables import verdicts
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _find(parts: Mapping[str, Any], path: str) -> Any:
 
 def _parts(number: int, report: Report, row: Row) -> dict[str, Any]:
     """Return a row as in JSON, and what CSV picks out of its lists or writes as one text."""
-    data = report_row(number, report.groups[number], row).model_dump(mode="json", by_alias=True)
+    data = build_row(number, report.groups[number], row).model_dump(mode="json", by_alias=True)
     batch = _find(data, "conditions.batch_size")
     placebos = {other.method: other.placebo for other in report.groups[number].rows if other.placebo_of == row.method}
     over = {placebos[one["with"]]: one for one in data["comparisons"] if one["relation"] == "placebo"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydantic reads it when it runs
 
 from .definitions import metric_definitions
-from .row_data import Data, IntervalData, Number, ReportRow, found_at, interval_data, report_row
+from .row_data import Data, IntervalData, Number, ReportRow, build_row, field_at, interval_data
 
 if TYPE_CHECKING:
     from segbench.report.ranking.groups import Report
@@ -72,8 +72,8 @@ class CellData(Data):
     method: str
     seed: int
     status: str
-    cause: str | None = found_at("error.cause")
-    plugin: str | None = found_at("error.plugin")
+    cause: str | None = field_at("error.cause")
+    plugin: str | None = field_at("error.plugin")
 
 
 class ReportData(Data):
@@ -90,7 +90,7 @@ class ReportData(Data):
 
 def _report_data(report: Report) -> ReportData:
     return ReportData(
-        rows=[report_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
+        rows=[build_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
         label_efficiency=[_efficiency(efficiency) for efficiency in report.efficiencies],
         passports=metric_definitions([row for group in report.groups for row in group.rows]),
         helpers=report.auxiliary,

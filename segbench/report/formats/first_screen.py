@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from segbench.report.numbers import Column, Table, filled, table
+from segbench.report.numbers import Column, Table, build_table, drop_empty
 from segbench.stats.verdict import MARGIN, MOST_SEEDS
 
 from . import tables
@@ -88,11 +88,11 @@ def _conditions(group: Group) -> Iterable[str]:
 def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     batch = (group.conditions and group.conditions.batch_size) or 1
     if predicting := select_segmenting(group.rows):
-        speed = filled([tables.throughput(batch)], predicting)
-        yield table([*tables.accuracy(predicting, letters), *speed, tables.TRAINING_SECONDS], predicting)
+        speed = drop_empty([tables.throughput(batch)], predicting)
+        yield build_table([*tables.accuracy(predicting, letters), *speed, tables.TRAINING_SECONDS], predicting)
     if generating := [row for row in group.rows if row.features]:
         columns: list[Column[Row]] = [tables.marked_name(letters), *tables.image_scores(generating), tables.SEEDS]
-        yield table([*columns, tables.TRAINING_SECONDS], generating, "Generated images")
+        yield build_table([*columns, tables.TRAINING_SECONDS], generating, "Generated images")
     # what a placebo gains over the twin is in the full report; what a method gains over its placebo decides
     if compared := [one for one in group.comparisons if one.other_name and not one.row.placebo_of]:
         yield _differences(compared)
@@ -104,7 +104,9 @@ def _differences(compared: list[Comparison]) -> Table:
         Column("difference", tables.difference_text),
         Column("verdict", verdict_in_words),
     ]
-    found = table(columns, compared, "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons")
+    found = build_table(
+        columns, compared, "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons"
+    )
     return found._replace(words=(0, 2))
 
 

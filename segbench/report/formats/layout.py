@@ -1,4 +1,4 @@
-"""What stands where in a report for readers: sections of tables and notes, whatever the format writes them with."""
+"""The layout of a report as text: sections of tables and notes, the same in every format."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.tuning import find_tunings, tuning_table
+from segbench.report.records import describe_cause
 
 from . import tables
 from .definitions import define_numbers
@@ -34,7 +35,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report in its parts: the rankings, a line for each cell without a result, and closing lines on all of it."""
+    """A report in its parts: the rankings, a line for each failure, and closing lines about the whole."""
 
     sections: tuple[Section, ...]
     failures: tuple[str, ...]
@@ -152,7 +153,7 @@ def _ranking(group: Group) -> Section:
             *tables.explain_missing_differences(group.comparisons),
             *explain_health(group.rows),
             *warn_of_timing(group.rows),
-            *_load_of_machine(group.rows),
+            *_describe_load(group.rows),
         ),
     )
 
@@ -191,7 +192,7 @@ def _with_classes(section: Section, group: Group) -> Section:
     )
 
 
-def _load_of_machine(rows: Sequence[Row]) -> Iterable[str]:
+def _describe_load(rows: Sequence[Row]) -> Iterable[str]:
     """Say with how many threads and under what load of the machine times were taken."""
     timings = [row.timing for row in rows if row.timing]
     loads = [state.load for timing in timings for state in (timing.before, timing.after) if state.load is not None]
@@ -208,25 +209,23 @@ def _letter(i: int) -> str:
 
 def _failure(record: Record) -> tuple[str, str]:
     """Return what failed, but for its seed, and why."""
-    cause = " ".join(record.error.cause.split()) if record.error else "no cause recorded"
-    plugin = f" (plugin {record.error.plugin})" if record.error and record.error.plugin else ""
     subset = "" if record.subset == "all" else f" / {record.subset}"
-    return f"{record.status}: {record.benchmark} / {record.dataset}{subset} / {record.method}", f"{cause}{plugin}"
+    return f"{record.status}: {record.benchmark} / {record.dataset}{subset} / {record.method}", describe_cause(record)
 
 
 def _provenance(report: Report) -> Iterable[str]:
-    """Say what was left out, which versions made the records, where they are, and what was not read."""
+    """Say which cells are in no ranking, which versions made the records, where these are, and which were not read."""
     yield from warn_of_rankings(report)
     if number := len(report.auxiliary):
         kinds = "folds, trials of tuning, and shares of the labels that no method lists"
         yield f"Not in the rankings: {number} auxiliary cell{'s' * (number > 1)} that serve others ({kinds})."
-    yield from _software(report)
+    yield from _list_versions(report)
     yield f"Records: {', '.join(str(folder) for folder in report.folders)}"
     yield from list_unread(report)
 
 
-def _software(report: Report) -> Iterable[str]:
-    """Return the versions that made the rows, several where they differ."""
+def _list_versions(report: Report) -> Iterable[str]:
+    """List the versions of segbench and torch that made the records, several where they differ."""
     environments = [record.environment for group in report.groups for row in group.rows for record in row.records]
     found = {name: sorted({str(one[name]) for one in environments if one.get(name)}) for name in ("segbench", "torch")}
     named = [f"{name} {' and '.join(versions)}" for name, versions in found.items() if versions]

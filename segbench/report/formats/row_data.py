@@ -1,4 +1,4 @@
-"""A row of a report as data: the model of which JSON holds all fields and CSV those that are no lists.
+"""A row of a report as data; JSON holds all fields, CSV those that are no lists.
 
 Scores, their differences and bounds are fractions of 1, but for `nll`, `brier` and `hd95`. What is not known is None.
 """
@@ -114,7 +114,7 @@ class CostData(Data):
     flops_size: Size | None
 
 
-def found_at(path: str) -> Any:
+def field_at(path: str) -> Any:
     """Return a field that is read at a dotted path of attributes; None if anything on the way is."""
     return Field(None, validation_alias=AliasPath(*path.split(".")))
 
@@ -130,17 +130,17 @@ class ComparisonData(Data):
     relation: Relation
     seeds: tuple[int, ...]
     miou_difference: SummaryData = Field(validation_alias="miou")
-    low: Number | None = found_at("interval.low")
-    high: Number | None = found_at("interval.high")
-    level: Number | None = found_at("judgement.level")
-    verdict: Verdict | None = found_at("judgement.verdict")
-    probability: Number | None = found_at("judgement.difference.probability")
-    probability_low: Number | None = found_at("judgement.difference.probability_interval.low")
-    probability_high: Number | None = found_at("judgement.difference.probability_interval.high")
-    p: Number | None = found_at("judgement.difference.p")
-    sign_flip_p: Number | None = found_at("judgement.difference.sign_flip_p")
-    smallest_effect: Number | None = found_at("judgement.smallest_effect")
-    seeds_needed: int | None = found_at("judgement.seeds_needed")
+    low: Number | None = field_at("interval.low")
+    high: Number | None = field_at("interval.high")
+    level: Number | None = field_at("judgement.level")
+    verdict: Verdict | None = field_at("judgement.verdict")
+    probability: Number | None = field_at("judgement.difference.probability")
+    probability_low: Number | None = field_at("judgement.difference.probability_interval.low")
+    probability_high: Number | None = field_at("judgement.difference.probability_interval.high")
+    p: Number | None = field_at("judgement.difference.p")
+    sign_flip_p: Number | None = field_at("judgement.difference.sign_flip_p")
+    smallest_effect: Number | None = field_at("judgement.smallest_effect")
+    seeds_needed: int | None = field_at("judgement.seeds_needed")
     missing: str | None
     training_time_ratio: Number | None = Field(validation_alias="time_ratio")
     speed_ratio: dict[int, RatioData] = Field(validation_alias="speed_ratios")
@@ -247,7 +247,7 @@ class ReportRow(Data):
     refinement: RefinementData | None
 
 
-def report_row(number: int, group: Group, row: Row) -> ReportRow:
+def build_row(number: int, group: Group, row: Row) -> ReportRow:
     """Return a row of the ranking with this number."""
     twin, refinement = comparison_with_twin(group.comparisons, row), _summaries(RefinementData, row.refinement)
     return ReportRow(

@@ -10,7 +10,8 @@ from segbench.report.numbers import (
     MISSING,
     Column,
     Table,
-    filled,
+    build_table,
+    drop_empty,
     percent,
     percent_interval,
     percent_with_sd,
@@ -19,7 +20,6 @@ from segbench.report.numbers import (
     points_with_sd,
     significant,
     significant_with_sd,
-    table,
     times,
 )
 from segbench.report.ranking.differences import comparison_with_twin
@@ -63,20 +63,20 @@ def ranking(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Ta
         *(throughput(batch) for batch in _batches(group)),
         TRAINING_SECONDS,
     ]
-    return table(columns, rows)
+    return build_table(columns, rows)
 
 
 def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row]]:
     """Return the columns of the mIoU of rows, with interval and tier where any row has them, and of their seeds."""
     significance: list[Column[Row]] = [Column("95 % interval", _interval), Column("tier", _tier)]
     miou: Column[Row] = Column("mIoU [%]", lambda row: percent_with_sd(row.score("miou")))
-    return [marked_name(letters), miou, *filled(significance, rows), SEEDS]
+    return [marked_name(letters), miou, *drop_empty(significance, rows), SEEDS]
 
 
 def quality(rows: Sequence[Row]) -> Table | None:
     """Return the scores beside mIoU, those that were measured; None if there are none."""
-    columns = filled([Column(header, _score(name)) for name, header in QUALITY.items()], rows)
-    return table([_METHOD, *columns], rows, "Quality") if columns else None
+    columns = drop_empty([Column(header, _score(name)) for name, header in QUALITY.items()], rows)
+    return build_table([_METHOD, *columns], rows, "Quality") if columns else None
 
 
 def classes(rows: Sequence[Row]) -> Table | None:
@@ -107,8 +107,8 @@ def stages(group: Group) -> Table | None:
         Column("forward,\n× twin's", _forward_ratio(group, batch)),
         Column("joules\nper image", _joules),
     ]
-    found = filled(columns, group.rows)
-    return table([_METHOD, *found], group.rows, f"Inference at batch {batch}") if found[1:] else None
+    found = drop_empty(columns, group.rows)
+    return build_table([_METHOD, *found], group.rows, f"Inference at batch {batch}") if found[1:] else None
 
 
 def costs(group: Group, letters: Mapping[str, str]) -> Table:
@@ -122,7 +122,7 @@ def costs(group: Group, letters: Mapping[str, str]) -> Table:
         Column(f"GFLOPs{size}", lambda row: _gflops(row, bool(size))),
         Column("inference\n[MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)),
     ]
-    return table(columns, group.rows)
+    return build_table(columns, group.rows)
 
 
 def training(rows: Sequence[Row]) -> Table:
@@ -137,10 +137,10 @@ def training(rows: Sequence[Row]) -> Table:
         _METHOD,
         Column("images/s", lambda row: significant(row.train("images_per_second").mean)),
         Column("steps", lambda row: significant(row.train("steps").mean)),
-        *filled(measured, rows),
+        *drop_empty(measured, rows),
         Column("[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
     ]
-    return table(columns, rows, "Training")
+    return build_table(columns, rows, "Training")
 
 
 def generated_images(rows: Sequence[Row]) -> Table:
@@ -155,7 +155,7 @@ def generated_images(rows: Sequence[Row]) -> Table:
         Column("health", verdicts),
         TRAINING_SECONDS,
     ]
-    return table(columns, rows, "Generated images")
+    return build_table(columns, rows, "Generated images")
 
 
 def image_scores(rows: Sequence[Row]) -> list[Column[Row]]:
@@ -186,7 +186,7 @@ def refinements(rows: Sequence[Row]) -> Table:
         Column("corrected\n[% of changed]", lambda row: percent_with_sd(row.refinement("corrected"))),
         Column("spoilt\n[% of changed]", lambda row: percent_with_sd(row.refinement("spoilt"))),
     ]
-    return table(columns, rows, "Refinement")
+    return build_table(columns, rows, "Refinement")
 
 
 def adversarial_training(rows: Sequence[Row]) -> Table:
@@ -201,7 +201,7 @@ def adversarial_training(rows: Sequence[Row]) -> Table:
             lambda row: _shares(row.health(f"{kind}_accuracy") for kind in kinds),
         ),
     ]
-    return table(columns, rows, "Adversarial training")
+    return build_table(columns, rows, "Adversarial training")
 
 
 def verdicts(row: Row) -> str:
@@ -223,7 +223,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     ]
     number = sum(one.judgement is not None for one in compared)
     family = f" (family of this ranking: {number} judged together at 95 %)" if number > 1 else ""
-    return table(columns, compared, f"Differences of mIoU{family}")
+    return build_table(columns, compared, f"Differences of mIoU{family}")
 
 
 def pair_text(one: Comparison) -> str:
@@ -259,12 +259,12 @@ def efficiency_tables(efficiency: Efficiency) -> list[Table]:
     method: Column[Curve] = Column("method", lambda curve: curve.method)
     twin: Column[Curve] = Column("twin", lambda curve: curve.twin or MISSING)
     scores = [Column(_share(fraction), _curve_score(fraction)) for fraction in efficiency.fractions]
-    curves = table([method, *scores], efficiency.curves, "mIoU [%] with a share of the labels")
+    curves = build_table([method, *scores], efficiency.curves, "mIoU [%] with a share of the labels")
     exchanged = [curve for curve in efficiency.curves if curve.exchanges]
     if not exchanged:
         return [curves]
     rates = [Column(_share(fraction), _rate(fraction)) for fraction in efficiency.fractions]
-    return [curves, table([method, twin, *rates], exchanged, "What the labels are worth, in labels of the twin")]
+    return [curves, build_table([method, twin, *rates], exchanged, "What the labels are worth, in labels of the twin")]
 
 
 def explain_missing_rates(efficiency: Efficiency) -> Iterable[str]:

@@ -77,7 +77,7 @@ def _terminal_titled(title: str, lines: Sequence[str]) -> str:
 
 
 def _terminal_lines(lines: Sequence[str]) -> str:
-    return "\n".join(map(wrapped, lines))
+    return "\n".join(map(wrap, lines))
 
 
 def terminal_table(table: Table) -> str:
@@ -88,7 +88,7 @@ def terminal_table(table: Table) -> str:
     return f"{table.title}\n\n{lines}" if table.title else str(lines)
 
 
-def wrapped(line: str) -> str:
+def wrap(line: str) -> str:
     """Break a long line at spaces; the name of a folder stays whole."""
     return fill(line, TERMINAL_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 

@@ -1,4 +1,4 @@
-"""Conditions under which two methods may be compared, and the counts of theirs that can be used."""
+"""Whether two methods may be compared, and which of their counts can be used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _AGAIN = "run what is older again with this segbench"
 
 
 class Obstacle(NamedTuple):
-    """A field in which two rows differ that must not: both values, and what to do about it."""
+    """A field in which two rows differ, so that they must not be compared: both values, and what to do about it."""
 
     field: str
     one: str
@@ -54,14 +54,14 @@ def find_obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
     They must agree in benchmark, data, split, classes, the definition of the score, the conditions, and the protocol
     but for the keys that a method overrides. What one of them does not record is not compared.
     """
-    found = [*_of_data(one, other), *definition_obstacles(one, other, score)]
+    found = [*_compare_data(one, other), *find_definition_obstacles(one, other, score)]
     if one.conditions is not None and other.conditions is not None:
-        found += _of_conditions(one.conditions, other.conditions)
-        found += _of_protocol(one.records[0], other.records[0])
+        found += _compare_conditions(one.conditions, other.conditions)
+        found += _compare_protocols(one.records[0], other.records[0])
     return found
 
 
-def refusal(one: Row, other: Row, found: Sequence[Obstacle]) -> str:
+def explain_refusal(one: Row, other: Row, found: Sequence[Obstacle]) -> str:
     """Return the message that names the fields in which two rows differ."""
     differences = "; ".join(obstacle.describe(one.method, other.method) for obstacle in found)
     remedies = ", and ".join(dict.fromkeys(obstacle.remedy for obstacle in found))
@@ -122,7 +122,7 @@ def read_own_counts(record: Record, sources: Sources) -> Counts:
     return counts
 
 
-def _of_data(one: Row, other: Row) -> Iterable[Obstacle]:
+def _compare_data(one: Row, other: Row) -> Iterable[Obstacle]:
     fields: list[tuple[str, str, Callable[[Record], object]]] = [
         ("benchmark", _ONE_FILE, lambda record: record.benchmark),
         ("dataset", "choose a dataset that both were run on", lambda record: record.dataset),
@@ -137,8 +137,8 @@ def _of_data(one: Row, other: Row) -> Iterable[Obstacle]:
         yield from _compare_values(name, remedy, _values(one, read), _values(other, read))
 
 
-def definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle]:
-    """Return how two rows differ in the definition of a score; empty if they agree or one does not tell."""
+def find_definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle]:
+    """Return how two rows differ in the definition of a score; empty if they agree or one does not record it."""
 
     def read(record: Record) -> str | None:
         return cell_spec.definitions(record).get(score)
@@ -146,7 +146,7 @@ def definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle]:
     return list(_compare_values(f"the definition of {score}", _AGAIN, _values(one, read), _values(other, read)))
 
 
-def _of_conditions(one: Conditions, other: Conditions) -> Iterable[Obstacle]:
+def _compare_conditions(one: Conditions, other: Conditions) -> Iterable[Obstacle]:
     fields: list[tuple[str, Callable[[Conditions], object]]] = [
         ("device", lambda where: f"{where.device}: {where.device_name}" if where.device else None),
         ("precision", lambda where: where.precision),
@@ -162,14 +162,12 @@ def _of_conditions(one: Conditions, other: Conditions) -> Iterable[Obstacle]:
         yield from _compare_values(name, _SAME_CONDITIONS, _known([read(one)]), _known([read(other)]))
 
 
-def _of_protocol(one: Record, other: Record) -> Iterable[Obstacle]:
+def _compare_protocols(one: Record, other: Record) -> Iterable[Obstacle]:
     """Compare what both have from the protocol of their benchmark, whose file may have been edited between two runs."""
     ours, theirs = cell_spec.shared_protocol(one), cell_spec.shared_protocol(other)
     for key in sorted(ours.keys() & theirs.keys()):
         if ours[key] != theirs[key]:
-            yield Obstacle(
-                f"protocol.{key}", str(ours[key]), str(theirs[key]), "run both from one benchmark file as it is now"
-            )
+            yield Obstacle(f"protocol.{key}", str(ours[key]), str(theirs[key]), _ONE_FILE)
 
 
 def _compare_values(name: str, remedy: str, one: list[str], other: list[str]) -> Iterable[Obstacle]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
-from segbench.report.conditions import Conditions, complete
+from segbench.report.conditions import Conditions, fill_in_missing
 
 from .differences import compare_rows
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .rows import RowRecords
 
 
-# Before the names of scores among the values that a ranking shares.
+# The prefix of the names of scores among the values that a ranking shares.
 _SCORES = "scores."
 
 
@@ -71,7 +71,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is shown: rankings, cells without a result, files that could not be read, and where all that lies.
+    """All that is shown: rankings, cells without a result, files that could not be read, and the folders.
 
     `auxiliary` are finished cells that only serve others, such as those of a fold; they are in no ranking.
     `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
@@ -143,7 +143,7 @@ def _has_miou(row: RowRecords) -> bool:
 
 def _by_conditions(rows: Sequence[RowRecords]) -> Mapping[Conditions | None, list[RowRecords]]:
     """Sort trained rows by their conditions."""
-    filled = complete(row.conditions for row in rows if row.conditions is not None)
+    filled = fill_in_missing(row.conditions for row in rows if row.conditions is not None)
     groups: dict[Conditions | None, list[RowRecords]] = {}
     for row in rows:
         if row.conditions is not None:

@@ -1,6 +1,6 @@
 """Confidence intervals and significance tiers of a ranking's rows, from the counts beside their records.
 
-The evidence of a cell are the hits and unions of each of its images. Images and seeds are drawn once for all rows that
+The evidence of a cell is the hits and unions of each of its images. Images and seeds are drawn once for all rows that
 have the same seeds, so that every interval, tier and difference of a ranking comes from the same draws.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
-from segbench.report.conditions import Conditions, conditions
+from segbench.report.conditions import Conditions, read_conditions
 from segbench.report.numbers import significant
 from segbench.stats.summary import Interval, summarize
 
@@ -57,9 +57,9 @@ NO_STATISTICS = RowStatistics()
 
 @dataclass(frozen=True)
 class Row:
-    """A method's records, one a seed, with what is reported of them.
+    """A method's records, one for each seed, and what the report shows of them.
 
-    `name` is that of the method, with a key where several recipes of a ranking bear it. `conditions` is None for label
+    `name` is that of the method, with a key where several recipes of a ranking have it. `conditions` is None for label
     maps scored from elsewhere. `notes` say what a reader must know of this row.
     """
 
@@ -234,7 +234,7 @@ class Row:
 
 
 class RowRecords(NamedTuple):
-    """The records of a row to be: those of one method, recipe and set of conditions, the latest of each seed."""
+    """The records of one row: one method, recipe and set of conditions, and for each seed the latest record."""
 
     method: str
     records: tuple[Record, ...]
@@ -251,7 +251,7 @@ def sort_into_rows(records: Iterable[Record]) -> list[RowRecords]:
 
 
 def unique_names(rows: Sequence[RowRecords]) -> list[str]:
-    """Return a name for each row of a ranking: its method, and a key where several recipes bear that name."""
+    """Return a name for each row of a ranking: its method, and a key where several recipes have that name."""
     number = Counter(row.method for row in rows)
     return [row.method if number[row.method] == 1 else f"{row.method} ({row.records[0].key})" for row in rows]
 
@@ -271,7 +271,7 @@ def complete_notes(rows: Sequence[RowRecords]) -> list[tuple[str, ...]]:
 def _identity(record: Record) -> tuple[str, Conditions | None, str]:
     if cell_spec.is_scored_only(record):
         return record.method, None, cell_spec.canonical(cell_spec.definitions(record))
-    return record.method, conditions(record), cell_spec.canonical(cell_spec.recipe(record))
+    return record.method, read_conditions(record), cell_spec.canonical(cell_spec.recipe(record))
 
 
 def _row_records(method: str, where: Conditions | None, records: Sequence[Record]) -> RowRecords:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segbench.report.numbers import MISSING, Column, percent, percent_with_sd, table
+from segbench.report.numbers import MISSING, Column, build_table, percent, percent_with_sd
 from segbench.stats.summary import summarize
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
         Column("from - to\n[%]", _ends),
         Column("settings that won", _settings),
     ]
-    return table(columns, found, "Tuning: mIoU on val")
+    return build_table(columns, found, "Tuning: mIoU on val")
 
 
 def _tunings_of(row: Row) -> list[Tuning]:

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from segbench.errors import StatisticsError
-from segbench.report.ranking.comparable import check_same_truth, definition_obstacles, find_obstacles, refusal
+from segbench.report.ranking.comparable import (
+    check_same_truth,
+    explain_refusal,
+    find_definition_obstacles,
+    find_obstacles,
+)
 from segbench.report.ranking.rows import NO_STATISTICS, Row, sort_into_rows
 from segbench.store.counts import Counts
 from segbench.store.record import Evaluated, PerClass
@@ -47,7 +52,7 @@ def test_a_field_that_differs_is_named_with_both_values(trained, adversarial, ch
     assert field in found
     assert found[field].other == value
     assert found[field].one != value
-    message = refusal(one, other, [found[field]])
+    message = explain_refusal(one, other, [found[field]])
     assert message.startswith(f"'unet' and 'unet+critic' cannot be compared because they differ in {field}: ")
     assert f"{value} (unet+critic); {found[field].remedy}" in message
 
@@ -77,13 +82,13 @@ def test_seeds_of_one_method_with_two_definitions_are_refused(trained, adversari
     one = row(trained(seed=0, fields=later), trained(seed=1, fields=sooner))
     other = row(adversarial(fields=sooner))
     assert find_obstacles(one, other) == []
-    (found,) = definition_obstacles(one, other, "ece")
+    (found,) = find_definition_obstacles(one, other, "ece")
     assert (found.one, found.other) == ("ece/top-label-15@2 and ece/top-label-15@1", "ece/top-label-15@1")
 
 
 def test_all_that_differs_is_told_at_once(trained, adversarial):
     one, other = row(trained()), row(adversarial(environment=CPU, split="val"))
-    message = refusal(one, other, find_obstacles(one, other))
+    message = explain_refusal(one, other, find_obstacles(one, other))
     assert "split: test (unet) and val (unet+critic); device: cuda: NVIDIA H200 (unet) and cpu" in message
     assert message.endswith("score both on one split, and run both under the same conditions")
 

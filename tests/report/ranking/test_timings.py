@@ -19,9 +19,9 @@ from segbench.report.speed_test import (
     SpeedConditions,
     Speeds,
     as_text,
-    side_by_side,
+    build_timed_method,
+    put_side_by_side,
     speed_table,
-    timed_method,
 )
 from segbench.stats.timing import throughput_interval
 from segbench.store.record import DeviceState, Energy, Inference, Latency, SweepPoint, Timing
@@ -80,7 +80,7 @@ def speeds(*methods, **changes):
         "dataset": "data/shapes",
         "conditions": SpeedConditions(**conditions),
         "budget": SpeedBudget(iterations=200, seconds=30, max_seconds=120),
-        "methods": [timed_method(one, methods[0], ComponentUse(use="basic/fcn"), 3 * 2**20) for one in methods],
+        "methods": [build_timed_method(one, methods[0], ComponentUse(use="basic/fcn"), 3 * 2**20) for one in methods],
         "failures": {},
         "warnings": timing_warnings(methods),
         "remarks": [],
@@ -204,7 +204,7 @@ def test_two_runs_stand_side_by_side_where_they_have_the_same_rows():
     then = speeds(timed("unet", row(UNET), row(UNET, batch=8)), timed("fcn", row(FCN)))
     slower = [speed / 3 for speed in FCN]
     now = speeds(timed("unet", row(UNET), row([1.0, 2.0], "argmax")), timed("fcn", row(slower)), timed("new", row(FCN)))
-    unet, fcn = side_by_side(then, now)
+    unet, fcn = put_side_by_side(then, now)
     assert (unet.method, unet.stage, unet.batch) == ("unet", "forward", 1)
     assert (unet.overlap, unet.then_ratio, unet.ratio_overlap) == (True, None, None)
     assert (fcn.method, fcn.overlap, fcn.ratio_overlap) == ("fcn", False, False)
@@ -213,12 +213,12 @@ def test_two_runs_stand_side_by_side_where_they_have_the_same_rows():
 
 def test_what_has_no_interval_neither_overlaps_nor_does_not():
     run = speeds(timed("unet", row([100.0, 101.0])))
-    assert side_by_side(run, run)[0].overlap is None
+    assert put_side_by_side(run, run)[0].overlap is None
 
 
 def test_the_text_shows_the_former_run():
     then = speeds(timed("unet", row(UNET)), timed("fcn", row(FCN)))
-    text = as_text(then.model_copy(update={"against": side_by_side(then, then)}))
+    text = as_text(then.model_copy(update={"against": put_side_by_side(then, then)}))
     assert "beside the former run: do the intervals overlap?" in text
     assert text.count("  yes") >= 3
     nothing = as_text(then.model_copy(update={"against": []}))
