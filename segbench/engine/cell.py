@@ -106,7 +106,7 @@ def describe_training(outcome: Outcome) -> Train:
 def score_segmenter(
     segmenter: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
-    """Score a segmenter and return fields of `CellResult`; write counts, pictures and the predictions of a fold."""
+    """Score a segmenter and return fields of `CellResult`; write counts, pictures and a fold's predictions."""
     protocol = cell.method.protocol
     split = data.resident(protocol.evaluate)
     counts = evaluate(segmenter, split, protocol, data.dataset)

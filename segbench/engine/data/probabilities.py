@@ -70,7 +70,7 @@ class Fields(Protocol):
 
 
 class ProbabilityFields:
-    """The stored probabilities of a split's images by their place in it; memory-mapped, and sent to a device."""
+    """The stored probabilities of a split's images by place in the split; memory-mapped, and sent to a device."""
 
     def __init__(self, fields: Mapping[int, Tensor], device: torch.device) -> None:
         self._fields = fields
@@ -84,7 +84,7 @@ class ProbabilityFields:
         places: Iterable[int] | None = None,
         device: torch.device = CPU,
     ) -> ProbabilityFields:
-        """Join what files hold for the images of a split, of which `ids` are all sample ids.
+        """Open the files that together hold the probabilities of a split's images; `ids` are all its sample ids.
 
         Raises RecordError if a file is missing, damaged or of another format, if two of them hold one image, or if none
         holds one of the images at `places` (None: at any place).

@@ -25,10 +25,9 @@ IGNORED = -100
 class Segmenter(nn.Module):
     """A generator that takes images of any size and returns logits of the same size.
 
-    Images are padded with mid grey (0) at the bottom and on the right to a size that the network takes, and likewise
-    other fields that it takes beside or instead of them. Logits of another size than the network's input are resized
-    to it (bilinear, align_corners=False); then the padding is cut off. In place of logits it may return colours or
-    images of so many channels.
+    Images are padded with mid grey (0) at the bottom and on the right to a size that the network takes; other fields
+    among its inputs are padded likewise. Logits of another size than the network's input are resized to it (bilinear,
+    align_corners=False); then the padding is cut off. Instead of logits the output may be colours or images.
 
     - images: (N, C, H, W), float in [-1, 1]
     - others: fields (N, channels, H, W), padded with 0, or noise (N, Z), passed on
@@ -60,7 +59,7 @@ class Segmenter(nn.Module):
         self._check(output, images)
         return self._fit(output, padded, images)
 
-    def unfitted(self, images: Tensor, *others: Tensor) -> Tensor:
+    def forward_unresized(self, images: Tensor, *others: Tensor) -> Tensor:
         """Return the network's output for the padded images, neither resized nor cut, to measure inference alone."""
         output: Tensor = self._apply_to(self._pad(images, value=0.0), others)
         return output

@@ -113,9 +113,9 @@ class Block(NamedTuple):
 class Measurement:
     """One row while it is measured: warmed up once, then blocks until the budget is spent.
 
-    It is spent with `timing.iterations` single iterations and blocks of `timing.seconds` in all, or after
-    `timing.max_seconds`. On the CPU a block consists of single iterations; on a device that queues work it is queued as
-    a whole, and single iterations for the latency follow it, half as long.
+    The budget is spent after `timing.iterations` single iterations and blocks of `timing.seconds` in total, and in any
+    case after `timing.max_seconds`. On the CPU a block consists of single iterations. A device that queues work is
+    given a whole block at once; single iterations for the latency follow it, half as long.
     """
 
     def __init__(self, stopwatch: Stopwatch, timing: Timing) -> None:
@@ -133,11 +133,11 @@ class Measurement:
     @property
     def is_done(self) -> bool:
         """Whether the budget is spent; there is one block at least."""
-        timing = self._timing
-        if not self._blocks or self._spent >= timing.max_seconds:
-            return bool(self._blocks)
+        if not self._blocks:
+            return False
         in_blocks = sum(block.seconds for block in self._blocks)
-        return len(self._durations) >= timing.iterations and in_blocks >= timing.seconds
+        enough = len(self._durations) >= self._timing.iterations and in_blocks >= self._timing.seconds
+        return enough or self._spent >= self._timing.max_seconds
 
     def warm_up(self) -> None:
         """Repeat iterations until their speed is steady."""

@@ -46,7 +46,7 @@ class EarlyEnd(Exception):
 
 
 class MethodTimer:
-    """Takes the measurements of one method, one turn after the other."""
+    """Measures one method, one turn after the other."""
 
     def __init__(self, network: TimedNetwork, channel: TurnChannel, nvml: Nvml | None) -> None:
         self._network, self._channel, self._nvml = network, channel, nvml
@@ -116,7 +116,7 @@ class MethodTimer:
         )
 
     def _with_sweep(self, measured: Measured) -> Measured:
-        """Add batches one by one: should the next be too large even to fail in good order, these are known."""
+        """Add the points one by one, so that the parent has them even if the next batch kills this process."""
         for point in sweep(self._throughput, self._timing.sweep):
             self._measured = measured = measured.model_copy(update={"sweep": (*measured.sweep, point)})
         return measured
@@ -140,7 +140,7 @@ class MethodTimer:
         return measured.model_copy(update={"energy": energy})
 
     def _turn(self, part: Part) -> None:
-        """Wait for the next turn, and say so where it begins something new."""
+        """Wait for the next turn, and report the part when it begins."""
         self._methods = self._channel.wait_for_turn(part, self._measured)
         if self._methods == 0:
             raise EarlyEnd

@@ -125,8 +125,8 @@ def load_trained_network(job: TimingJob, registry: Registry, data: CellData, dev
     return as_segmenter(network, mapping_of(cell, data), base).eval()
 
 
-class Unfitted(nn.Module):
-    """A segmenter without what resizes its logits to the size of the images."""
+class Unresized(nn.Module):
+    """A segmenter whose logits are not resized to the size of the images."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Unfitted(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Return the output of the network, of whatever size."""
-        return self.segmenter.unfitted(*inputs)
+        return self.segmenter.forward_unresized(*inputs)
 
 
 def network_alone(network: nn.Module) -> nn.Module:
@@ -144,7 +144,7 @@ def network_alone(network: nn.Module) -> nn.Module:
     """
     match network:
         case Segmenter():
-            return Unfitted(network)
+            return Unresized(network)
         case Refined():
             return Refined(network.base, network_alone(network.refiner))
         case Decoded():

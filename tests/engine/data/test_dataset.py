@@ -2,10 +2,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
-from segbench.engine.data.dataset import clusters_of
-from segbench.errors import DataError
+from segbench import Dataset, Sample
+from segbench.engine.data.dataset import (
+    CellData,
+    choose_evenly,
+    clusters_of,
+    common_size,
+    description_of,
+    read_description,
+)
+from segbench.errors import DataError, RecordError
+
+CPU = torch.device("cpu")
 
 
 def test_each_image_is_in_the_group_that_the_dataset_says(dataset):
@@ -22,3 +34,46 @@ def test_what_is_no_name_of_a_group_is_refused(dataset, returned):
     broken = replace(dataset, cluster=lambda name: returned)
     with pytest.raises(DataError, match=rf"the dataset's cluster function returned {returned!r} for .* 'image 0'"):
         clusters_of(broken, ("image 0",))
+
+
+def test_a_split_is_decoded_and_brought_to_the_device_once(dataset):
+    data = CellData(dataset, "two colours", CPU)
+    assert data.num_classes == 2
+    assert len(data.resident("val")) == len(data.packed("val")) == 2
+    assert data.resident("val") is data.resident("val")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [([(2, 3), (4, 1), (4, 1)], (4, 1)), ([(2, 3), (4, 1)], (2, 3)), ([(5, 6)], (5, 6))]
+)
+def test_the_common_size_is_the_most_frequent_one_and_of_equals_the_first(sizes, expected):
+    samples = [
+        Sample(np.zeros(size, np.uint8), np.zeros(size, np.uint8), f"s{index}") for index, size in enumerate(sizes)
+    ]
+    one_class = Dataset(["sky"], [(0, 0, 0)], {"train": samples}, channels=1)
+    assert common_size(CellData(one_class, f"sizes {sizes}", CPU).packed("train")) == expected
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "expected"), [(10, 3, [0, 4, 9]), (100, 5, [0, 25, 50, 74, 99]), (2, 4, [0, 1]), (0, 3, [])]
+)
+def test_indices_are_spread_evenly_from_the_first_to_the_last(length, count, expected):
+    assert choose_evenly(length, count) == expected
+
+
+def test_a_description_comes_back_from_its_file(dataset, tmp_path):
+    path = tmp_path / "dataset.json"
+    path.write_text(description_of(dataset).model_dump_json())
+    found = read_description(path)
+    assert found.classes == ("dark", "bright")
+    assert found.palette == ((0, 0, 0), (255, 255, 255))
+    assert (found.ignore_index, found.channels) == (255, 3)
+
+
+def test_a_missing_or_damaged_description_is_an_error_that_names_the_file(tmp_path):
+    path = tmp_path / "dataset.json"
+    with pytest.raises(RecordError, match=r"cannot read .*dataset\.json"):
+        read_description(path)
+    path.write_text("{}")
+    with pytest.raises(RecordError, match=r"dataset\.json does not describe a dataset"):
+        read_description(path)
