@@ -87,7 +87,7 @@ def _read_entries(root: Node) -> dict[str, Node]:
 def _check_protocol(node: Node) -> None:
     """Refuse what is wrong with the protocol before any method is looked at."""
     if read_protocol(node).budget.like is not None:
-        like = node.mapping("must be a mapping")["budget"].mapping("must be a mapping")["like"]
+        like = node.mapping()["budget"].mapping()["like"]
         raise like.error(
             f"all methods would train as long as {like.value!r}, and so would that one itself; give epochs, steps or "
             "seconds here, and like: in the protocol of the methods that it is meant for"
@@ -107,7 +107,7 @@ def _read_datasets(node: Node, registry: Registry) -> dict[str, DatasetUse]:
 def _with_seeds(root: Node, seeds: Sequence[int]) -> Node:
     place = Place(f"--seeds {','.join(map(str, seeds))}", Path.cwd()).entry("seeds")
     items = [Node(seed, place.entry(index)) for index, seed in enumerate(seeds)]
-    return Node({**root.mapping("must be a mapping"), "seeds": Node(list(items), place)}, root.place)
+    return Node({**root.mapping(), "seeds": Node(list(items), place)}, root.place)
 
 
 def _read_seeds(node: Node) -> tuple[int, ...]:

@@ -73,7 +73,7 @@ def select_claims(claims: Iterable[ClaimEntry], methods: Mapping[str, Method]) -
 
 def _read_claim(node: Node, methods: Mapping[str, MethodEntry]) -> ClaimEntry:
     claim = validate(Claim, node)
-    entries = node.mapping("must be a mapping")
+    entries = node.mapping()
     for key in ("claim", "against"):
         check_exists(Reference(getattr(claim, key), entries[key].place), "method", methods)
     if claim.claim == claim.against:

@@ -11,7 +11,7 @@ from segbench.registry.datasets import dataset_root
 from segbench.registry.options import check_requirements, coerce_options
 
 from .inheritance import expand_name, lay_over
-from .recipe import Adversarial, ComponentUse, DatasetUse, Penalty, Refines, TrainsOn, UnlabelledTerm, WeightedLoss
+from .recipe import Adversarial, ComponentUse, DatasetUse, Penalty, Refines, UnlabelledTerm, WeightedLoss
 from .validation import validate
 from .yaml import Node, check_keys
 
@@ -37,11 +37,6 @@ def resolve_generator(node: Node, registry: Registry) -> tuple[ComponentUse, str
     return generator.use, generator.offer.component.maps
 
 
-def resolve_discriminator(node: Node, registry: Registry) -> ComponentUse:
-    """Resolve a method's discriminator."""
-    return resolve_component("discriminator", node, registry).use
-
-
 def resolve_losses(node: Node, registry: Registry) -> tuple[WeightedLoss, ...]:
     """Resolve a method's losses: a list of at least one."""
     items = node.sequence("must be a list of losses, such as [losses/cross_entropy]")
@@ -64,7 +59,7 @@ def resolve_loss(role: str, key: str, node: Node, registry: Registry, keys: Sequ
 def resolve_dataset(node: Node, registry: Registry) -> DatasetUse:
     """Resolve a dataset; a relative root is relative to the folder of the file (or command line) it is written in."""
     dataset = resolve_component("dataset", node, registry, ("root",))
-    root = dataset.settings.mapping("must be a mapping").get("root")
+    root = dataset.settings.mapping().get("root")
     if root is None or root.value is None:
         return DatasetUse(use=dataset.use.use, options=dataset.use.options)
     return DatasetUse(use=dataset.use.use, options=dataset.use.options, root=_resolve_root(dataset.offer, root))
@@ -92,7 +87,7 @@ def resolve_adversarial(node: Node, registry: Registry) -> Adversarial:
     Settings of the discriminator's optimiser that are not given are those of the default, unless another one is used.
     """
     loss = resolve_loss("adversarial", "adversarial", node, registry, ADVERSARIAL_KEYS)
-    settings = dict(loss.settings.mapping("must be a mapping"))
+    settings = dict(loss.settings.mapping())
     penalty = settings.pop("penalty", None)
     if "optimizer" in settings:
         settings["optimizer"] = lay_over(_default_optimizer(settings["optimizer"].place), settings["optimizer"])
@@ -117,11 +112,6 @@ def _default_optimizer(place: Place) -> Node:
 def read_refines(node: Node) -> Refines:
     """Read `METHOD` or `{method: METHOD, folds: 5}`."""
     return validate(Refines, expand_name(node) if isinstance(node.value, str) else node)
-
-
-def read_trains_on(node: Node) -> TrainsOn:
-    """Read `{synthetic: METHOD, share: 0.5}`."""
-    return validate(TrainsOn, node)
 
 
 def read_label_fractions(node: Node) -> tuple[float, ...]:
@@ -153,7 +143,7 @@ def resolve_unlabelled_term(node: Node, registry: Registry) -> UnlabelledTerm:
         check_keys(given, "must be a mapping", PSEUDO_LABEL_KEYS)
         return validate(UnlabelledTerm, given)
     loss = resolve_loss("unlabelled", "unlabelled", node, registry, ("weight",))
-    settings = {key: entry for key, entry in loss.settings.mapping("must be a mapping").items() if key != "use"}
+    settings = {key: entry for key, entry in loss.settings.mapping().items() if key != "use"}
     return validate(UnlabelledTerm, Node(settings, node.place)).model_copy(update={"loss": loss.use})
 
 

@@ -126,7 +126,7 @@ class MethodEntry(NamedTuple):
     @property
     def entries(self) -> dict[str, Node]:
         """The keys that are given; null is as if a key were not there."""
-        recipe = self.recipe.mapping("must be a mapping")
+        recipe = self.recipe.mapping()
         return {key: entry for key, entry in recipe.items() if entry.value is not None}
 
 
@@ -164,7 +164,7 @@ def read_methods(node: Node) -> dict[str, MethodEntry]:
     twins = {name: _find_twin(entry, own) for name, entry in own.items()}
     recipes: dict[str, Node] = {}
     for name in sort_by_reference(twins):
-        entries = own[name].mapping("must be a mapping")
+        entries = own[name].mapping()
         patch = Node({key: entry for key, entry in entries.items() if key != "extends"}, own[name].place)
         recipes[name] = lay_over(recipes[twins[name][0].to], patch) if twins[name] else patch
     return {name: MethodEntry(recipes[name], twins[name][0].to if twins[name] else None) for name in own}
@@ -181,7 +181,7 @@ def upstream_references(methods: Mapping[str, MethodEntry]) -> dict[str, dict[st
 
 def _find_twin(method: Node, known: Mapping[str, Node]) -> list[Reference]:
     """Return the method that this one extends, as a list of one or none."""
-    entries = method.mapping("must be a mapping")
+    entries = method.mapping()
     if "extends" not in entries or entries["extends"].value is None:
         return []
     reference = _read_reference(entries["extends"])

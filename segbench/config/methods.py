@@ -9,17 +9,25 @@ from segbench.contract import SEGMENTING_MAPS
 from .components import (
     read_label_fractions,
     read_refines,
-    read_trains_on,
     resolve_adversarial,
-    resolve_discriminator,
+    resolve_component,
     resolve_generator,
     resolve_losses,
     resolve_unlabelled_term,
 )
 from .inheritance import lay_over, upstream_references
 from .protocol import read_protocol
-from .recipe import CLASSIFYING_MAPS, NOISY_MAPS, REFINING, SYNTHESIZING_MAPS, UNCONDITIONAL_MAPS, Method, quote_names
-from .validation import check_exists
+from .recipe import (
+    CLASSIFYING_MAPS,
+    NOISY_MAPS,
+    REFINING,
+    SYNTHESIZING_MAPS,
+    UNCONDITIONAL_MAPS,
+    Method,
+    TrainsOn,
+    quote_names,
+)
+from .validation import check_exists, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,12 +96,12 @@ def _read_optional_fields(entries: Mapping[str, Node], registry: Registry) -> di
     """Return those of the optional fields of a recipe that are given."""
     readers: dict[str, Callable[[Node], Any]] = {
         "losses": lambda node: resolve_losses(node, registry),
-        "discriminator": lambda node: resolve_discriminator(node, registry),
+        "discriminator": lambda node: resolve_component("discriminator", node, registry).use,
         "adversarial": lambda node: resolve_adversarial(node, registry),
         "latent_channels": _latent_channels,
         "start_from": lambda node: node.value,
         "refines": read_refines,
-        "trains_on": read_trains_on,
+        "trains_on": lambda node: validate(TrainsOn, node),
         "labels": read_label_fractions,
         "unlabelled": lambda node: resolve_unlabelled_term(node, registry),
     }

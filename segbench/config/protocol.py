@@ -266,7 +266,7 @@ def read_protocol(node: Node) -> TrainingProtocol:
     if protocol.select == "best" and (protocol.evaluate != "test" or protocol.validations == 0):
         raise node.error("select: best needs validations of at least 1 on val, and evaluate: test")
     if protocol.surface_distances is not None and find_spec("monai") is None:
-        written = node.mapping("must be a mapping")["surface_distances"]
+        written = node.mapping()["surface_distances"]
         raise written.error("needs the library monai, not installed here: pip install 'segbench[medical]'")
     return protocol if protocol.features.weights is None else _find_weights(protocol, node)
 
@@ -274,7 +274,7 @@ def read_protocol(node: Node) -> TrainingProtocol:
 def _find_weights(protocol: TrainingProtocol, node: Node) -> TrainingProtocol:
     """Return the protocol with the absolute path of the weights of its features."""
     assert protocol.features.weights is not None
-    written = node.mapping("must be a mapping")["features"].mapping("must be a mapping")["weights"]
+    written = node.mapping()["features"].mapping()["weights"]
     path = written.place.folder / Path(protocol.features.weights).expanduser()
     if not path.is_file():
         raise written.error(f"there is no file {path}")

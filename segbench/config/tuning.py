@@ -90,7 +90,7 @@ def read_tuning(node: Node | None, methods: Mapping[str, MethodEntry], seeds: Se
 def _check_seed(tune: Tune, seeds: Sequence[int], node: Node) -> None:
     if tune.seed in seeds:
         free = next(seed for seed in range(100, 101 + len(seeds)) if seed not in seeds)
-        raise node.mapping("must be a mapping")["seed"].error(
+        raise node.mapping()["seed"].error(
             f"{tune.seed} is one of the benchmark's seeds: settings would be chosen on a run that is then "
             f"reported; take another one, such as {free}"
         )

@@ -83,7 +83,7 @@ class Node:
         """Return an error that starts with this value's place."""
         return self.place.error(message)
 
-    def mapping(self, what: str) -> dict[str, Node]:
+    def mapping(self, what: str = "must be a mapping") -> dict[str, Node]:
         """Return the entries by key; SpecError if this is no mapping."""
         if not isinstance(self.value, dict):
             raise self.error(f"{what}, not {self.kind()}")

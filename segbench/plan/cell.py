@@ -135,16 +135,13 @@ def _find_needs(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
 
 
 def _list_requested(benchmark: Benchmark) -> Iterator[Identity]:
+    # Trials are run only for the methods whose trials they are.
+    methods = {name: method for name, method in benchmark.methods.items() if method.trial_of is None}
     for dataset in benchmark.datasets:
         for seed in benchmark.seeds:
-            for name, method in _list_requested_methods(benchmark):
+            for name, method in methods.items():
                 for fraction in method.labels:
                     yield Identity(dataset, Subset(fraction), name, seed)
-
-
-def _list_requested_methods(benchmark: Benchmark) -> Iterator[tuple[str, Method]]:
-    """Yield all methods but trials, which are run for the methods whose trials they are."""
-    yield from ((name, method) for name, method in benchmark.methods.items() if method.trial_of is None)
 
 
 def _find_upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:

@@ -55,7 +55,8 @@ def open_dataset(offer: Offer, root: str | None, options: Mapping[str, Any]) -> 
     coerced = coerce_options(offer, options)
     path = dataset_root(offer, root)
     if path is not None and not path.is_dir():
-        raise DataError(f"dataset {offer.full_name}: {_describe_path(path)} {path}. {_explain_root(offer)}")
+        problem = "not a folder:" if path.exists() else "there is no folder"
+        raise DataError(f"dataset {offer.full_name}: {problem} {path}. {_explain_root(offer)}")
     with send_output_to_stderr():
         dataset = build(offer, {} if path is None else {"root": path}, coerced)
     return check_dataset(f"dataset {offer.full_name}", dataset)
@@ -64,10 +65,6 @@ def open_dataset(offer: Offer, root: str | None, options: Mapping[str, Any]) -> 
 def _shared_root(offer: Offer) -> Path | None:
     shared = os.environ.get(VARIABLE)
     return Path(shared).expanduser() / offer.component.name if shared else None
-
-
-def _describe_path(path: Path) -> str:
-    return "not a folder:" if path.exists() else "there is no folder"
 
 
 def _explain_root(offer: Offer) -> str:
