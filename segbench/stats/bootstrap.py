@@ -77,9 +77,9 @@ def by_cluster(evidence: Evidence) -> Evidence:
     """Return the evidence with the counts of each cluster added up, as if each were one image."""
     if evidence.clusters is None:
         return evidence
-    names, places = np.unique(np.array(evidence.clusters), return_inverse=True)
-    membership = np.zeros((len(names), len(places)), dtype=np.int64)
-    membership[places, np.arange(len(places))] = 1
+    names, groups = np.unique(np.array(evidence.clusters), return_inverse=True)
+    membership = np.zeros((len(names), len(groups)), dtype=np.int64)
+    membership[groups, np.arange(len(groups))] = 1
     hits, whole = (np.einsum("gi,msik->msgk", membership, counts) for counts in (evidence.hits, evidence.whole))
     return replace(evidence, images=tuple(names.tolist()), hits=hits, whole=whole, clusters=None)
 
@@ -104,15 +104,15 @@ def score(evidence: Evidence, resampling: Resampling, images: int) -> Draws:
         raise StatisticsError(
             "a method has no class to be scored with one of its seeds, so there is nothing to compare"
         )
-    there = ~np.isnan(scores).any(axis=(1, 2))
+    defined = ~np.isnan(scores).any(axis=(1, 2))
     shares = resampling.seeds / len(evidence.seeds)
-    return Draws(evidence.methods, evidence.seeds, images, observed[0], scores[there], shares[there], weights)
+    return Draws(evidence.methods, evidence.seeds, images, observed[0], scores[defined], shares[defined], weights)
 
 
 def _weights(evidence: Evidence) -> NDArray[np.float64]:
     """Return the mean share of each unit in the wholes, (methods, units), of the units that hold anything."""
-    there = (evidence.whole > 0).any(axis=(0, 1, 3))
-    whole = evidence.whole[:, :, there]
+    scored = (evidence.whole > 0).any(axis=(0, 1, 3))
+    whole = evidence.whole[:, :, scored]
     total = whole.sum(axis=2, keepdims=True)
     shares = np.divide(whole, total, out=np.zeros(whole.shape), where=total > 0)
     classes = np.maximum((total > 0).sum(axis=(1, 2, 3)), 1)
@@ -125,8 +125,8 @@ def _multiplicities(units: int, resamples: int, generator: np.random.Generator) 
     rows = _rows(resamples, 2 * units)
     for start in range(0, resamples, rows):
         part = drawn[start : start + rows]
-        places = generator.integers(units, size=part.shape) + np.arange(len(part))[:, None] * units
-        part[:] = np.bincount(places.ravel(), minlength=part.size).reshape(part.shape)
+        drawn_units = generator.integers(units, size=part.shape) + np.arange(len(part))[:, None] * units
+        part[:] = np.bincount(drawn_units.ravel(), minlength=part.size).reshape(part.shape)
     return drawn
 
 
@@ -157,12 +157,12 @@ def _sums(
 
 def _mean_share(hits: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean of hits / whole over the classes (last axis) that have a whole; NaN where none has."""
-    there = whole > 0
-    shares = np.divide(hits, whole, out=np.zeros_like(hits), where=there)
-    classes = there.sum(axis=-1)
-    undefined = np.full(classes.shape, np.nan)
-    np.divide(shares.sum(axis=-1), classes, out=undefined, where=classes > 0)
-    return undefined
+    present = whole > 0
+    shares = np.divide(hits, whole, out=np.zeros_like(hits), where=present)
+    classes = present.sum(axis=-1)
+    found = np.full(classes.shape, np.nan)
+    np.divide(shares.sum(axis=-1), classes, out=found, where=classes > 0)
+    return found
 
 
 def _rows(resamples: int, columns: int) -> int:

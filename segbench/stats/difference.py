@@ -41,7 +41,7 @@ class Estimate:
 
     `standard_error` is that of both seeds and images, `freedom` its degrees of freedom. With one seed it is that of the
     images alone. Of its square, `seed_variance` is what differs between seeds (None with one), `image_variance` what
-    differs between images; `interaction_variance` is in both and counted once. `images` are the images there are,
+    differs between images; `interaction_variance` is in both and counted once. `images` is the number of all images,
     `units` the images or clusters that hold anything to be scored, `image_freedom` how many of them, less one, would
     decide as much if all were alike; `by_seed` is the value of each seed.
     """
@@ -107,19 +107,21 @@ def class_differences(
     grouped = by_cluster(evidence.of(one, other))
     drawn = resample(len(grouped.images), len(grouped.seeds), resamples, seed)
     found: list[Difference | None] = []
-    for place in range(grouped.num_classes):
-        alone = grouped.of_classes([place])
-        there = (alone.whole > 0).any(axis=2).all() and (alone.whole > 0).any(axis=(0, 1, 3)).sum() > 1
-        found.append(difference_from_draws(score(alone, drawn, len(evidence.images)), one, other) if there else None)
+    for class_id in range(grouped.num_classes):
+        alone = grouped.of_classes([class_id])
+        can_differ = (alone.whole > 0).any(axis=2).all() and (alone.whole > 0).any(axis=(0, 1, 3)).sum() > 1
+        found.append(
+            difference_from_draws(score(alone, drawn, len(evidence.images)), one, other) if can_differ else None
+        )
     return found
 
 
 def difference_from_draws(draws: Draws, one: str, other: str) -> Difference:
     """Return what `difference` does, from draws made once for many pairs."""
-    places = [draws.methods.index(one), draws.methods.index(other)]
-    observed = draws.observed[places[0]] - draws.observed[places[1]]
-    drawn = draws.scores[:, places[0]] - draws.scores[:, places[1]]
-    found = _components(draws, places, observed, drawn)
+    indices = [draws.methods.index(one), draws.methods.index(other)]
+    observed = draws.observed[indices[0]] - draws.observed[indices[1]]
+    drawn = draws.scores[:, indices[0]] - draws.scores[:, indices[1]]
+    found = _components(draws, indices, observed, drawn)
     wins = _shares_won(drawn, draws.seed_shares)
     low, high = np.quantile(wins, [0.025, 0.975])
     return Difference(
@@ -143,16 +145,16 @@ def _shares_won(drawn: NDArray[np.float64], seed_shares: NDArray[np.float64]) ->
 
 def estimate_from_draws(draws: Draws, method: str) -> Estimate:
     """Return what `estimate` does, from draws made once for many methods."""
-    place = draws.methods.index(method)
-    observed = draws.observed[place]
-    return Estimate(**_summary(draws, _components(draws, [place], observed, draws.scores[:, place]), observed))
+    index = draws.methods.index(method)
+    observed = draws.observed[index]
+    return Estimate(**_summary(draws, _components(draws, [index], observed, draws.scores[:, index]), observed))
 
 
 def _components(
-    draws: Draws, places: list[int], observed: NDArray[np.float64], drawn: NDArray[np.float64]
+    draws: Draws, indices: list[int], observed: NDArray[np.float64], drawn: NDArray[np.float64]
 ) -> Components:
     """Return the variances of a mean made of some methods; images that hold nothing of these decide nothing."""
-    weights = draws.weights[places].mean(axis=0)
+    weights = draws.weights[indices].mean(axis=0)
     return components(observed, drawn, weights[weights > 0])
 
 

@@ -50,13 +50,13 @@ class Evidence:
 
     def of(self, *methods: str) -> Evidence:
         """Return the evidence of some of the methods, in the order given; StatisticsError if one is not there."""
-        places = [self.index_of(method) for method in methods]
-        return replace(self, methods=methods, hits=self.hits[places], whole=self.whole[places])
+        indices = [self.index_of(method) for method in methods]
+        return replace(self, methods=methods, hits=self.hits[indices], whole=self.whole[indices])
 
     def of_classes(self, classes: Sequence[int]) -> Evidence:
         """Return the evidence of some of the classes, by their ids in [0, num_classes)."""
-        places = list(classes)
-        return replace(self, hits=self.hits[..., places], whole=self.whole[..., places])
+        chosen = list(classes)
+        return replace(self, hits=self.hits[..., chosen], whole=self.whole[..., chosen])
 
     def by_image(self) -> Evidence:
         """Return the same without clusters, as if images of one sequence were independent of each other."""

@@ -119,8 +119,8 @@ def with_part_of(counts: Counts, donor: Counts, part: CountedPart) -> Counts:
     own, theirs = getattr(counts, part), getattr(donor, part)
     if own is None or theirs is None:
         raise StatisticsError(f"part {part!r} was not counted; run the cells again with this segbench")
-    place = {image: i for i, image in enumerate(donor.ids)}
-    theirs = theirs[[place[image] for image in counts.ids]]
+    position = {image: i for i, image in enumerate(donor.ids)}
+    theirs = theirs[[position[image] for image in counts.ids]]
     if not np.array_equal(own.sum(axis=2), theirs.sum(axis=2)):
         raise StatisticsError(f"part {part!r} does not hold the same pixels of the truth for both methods")
     return Counts(counts.ids, counts.split, counts.confusion - own + theirs, clusters=counts.clusters)
@@ -128,12 +128,12 @@ def with_part_of(counts: Counts, donor: Counts, part: CountedPart) -> Counts:
 
 def seed_scores(evidence: Evidence, method: str) -> dict[int, float | None]:
     """Return the score of a method with each seed on all images, in [0, 1]; None where it has no class to be scored."""
-    place = evidence.index_of(method)
-    hits, whole = evidence.hits[place].sum(axis=1), evidence.whole[place].sum(axis=1)
+    index = evidence.index_of(method)
+    hits, whole = evidence.hits[index].sum(axis=1), evidence.whole[index].sum(axis=1)
     found: dict[int, float | None] = {}
     for seed, mine, of in zip(evidence.seeds, hits, whole, strict=True):
-        there = of > 0
-        found[seed] = float((mine[there] / of[there]).mean()) if there.any() else None
+        present = of > 0
+        found[seed] = float((mine[present] / of[present]).mean()) if present.any() else None
     return found
 
 
@@ -203,8 +203,8 @@ def _contribution(draws: Draws, alone: str, rest: str) -> Difference:
 
 def _mean_of(draws: Draws, *methods: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean over some methods of the observed scores and of those of each draw."""
-    places = [draws.methods.index(method) for method in methods]
-    return draws.observed[places].mean(axis=0), draws.scores[:, places].mean(axis=1)
+    indices = [draws.methods.index(method) for method in methods]
+    return draws.observed[indices].mean(axis=0), draws.scores[:, indices].mean(axis=1)
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class ScoreDifference:
     """A score of two methods over their common seeds, and score(one) - score(other) with its interval.
 
     `over` says what the interval covers: seeds and images; the images alone with one seed; or the seeds alone, for a
-    score that is no mean over images or pixels. It is None where one seed is all there is to such a score.
+    score that is no mean over images or pixels. The interval of such a score is None with one seed.
     """
 
     name: str
@@ -243,9 +243,9 @@ def score_differences(
     for name in names:
         mine, yours = [each[name] for each in ours], [each[name] for each in theirs]
         if None not in mine and None not in yours:
-            apart = summarize(a - b for a, b in zip(mine, yours, strict=True))
-            known = _over_images(name, one, other, level, resamples) or _Known(over_seeds(apart, level), "seeds")
-            found.append(ScoreDifference(name, summarize(mine), summarize(yours), apart, *known))
+            differences = summarize(a - b for a, b in zip(mine, yours, strict=True))
+            known = _over_images(name, one, other, level, resamples) or _Known(over_seeds(differences, level), "seeds")
+            found.append(ScoreDifference(name, summarize(mine), summarize(yours), differences, *known))
     return found
 
 

@@ -71,9 +71,9 @@ def exchange_rate(
     names = [other[one] for one in sorted(other)]
     doublings = np.log2(np.array(sorted(other)) / fraction)
     scores = _select_methods(draws, [method, *names])
-    averaging = _averaging(scores.observed[1:].mean(axis=1))
-    reached = _where_reached(float(scores.observed[0].mean()), averaging @ scores.observed[1:].mean(axis=1), doublings)
-    low, high = _ends(scores, averaging, doublings, level)
+    averaging = _averaging_matrix(scores.observed[1:].mean(axis=1))
+    reached = _find_reached(float(scores.observed[0].mean()), averaging @ scores.observed[1:].mean(axis=1), doublings)
+    low, high = _find_ends(scores, averaging, doublings, level)
     least, most = (float(end) for end in 2.0 ** doublings[[0, -1]])
     return ExchangeRate(
         estimate=float(2.0**reached) if isfinite(reached) else None,
@@ -86,20 +86,20 @@ def exchange_rate(
 
 
 def _select_methods(draws: Draws, methods: Sequence[str]) -> Draws:
-    places = [draws.methods.index(method) for method in methods]
+    indices = [draws.methods.index(method) for method in methods]
     return replace(
         draws,
         methods=tuple(methods),
-        observed=draws.observed[places],
-        scores=draws.scores[:, places],
-        weights=draws.weights[places],
+        observed=draws.observed[indices],
+        scores=draws.scores[:, indices],
+        weights=draws.weights[indices],
     )
 
 
-def _averaging(curve: Series) -> Series:
+def _averaging_matrix(curve: Series) -> Series:
     """Return the matrix (fractions, fractions) that makes a curve monotone by taking means over neighbours.
 
-    >>> _averaging(np.array([1.0, 3.0, 2.0])) @ np.array([1.0, 3.0, 2.0])
+    >>> _averaging_matrix(np.array([1.0, 3.0, 2.0])) @ np.array([1.0, 3.0, 2.0])
     array([1. , 2.5, 2.5])
     """
     from scipy.optimize import isotonic_regression
@@ -110,10 +110,10 @@ def _averaging(curve: Series) -> Series:
     return matrix
 
 
-def _where_reached(score: float, curve: Series, doublings: Series) -> float:
+def _find_reached(score: float, curve: Series, doublings: Series) -> float:
     """Return the first place where a monotone curve reaches a score; infinite where it is above all or below all.
 
-    >>> _where_reached(0.625, np.array([0.5, 0.75, 0.75]), np.array([0.0, 1.0, 2.0]))
+    >>> _find_reached(0.625, np.array([0.5, 0.75, 0.75]), np.array([0.0, 1.0, 2.0]))
     0.5
     """
     if score < curve[0] - ROUNDING:
@@ -127,15 +127,15 @@ def _where_reached(score: float, curve: Series, doublings: Series) -> float:
     return float(doublings[after - 1] + min(share, 1.0) * (doublings[after] - doublings[after - 1]))
 
 
-def _ends(scores: Draws, averaging: Series, doublings: Series, level: float) -> tuple[float | None, float | None]:
+def _find_ends(scores: Draws, averaging: Series, doublings: Series, level: float) -> tuple[float | None, float | None]:
     """Return the places between which the score of the method, the first of `scores`, may equal the curve."""
-    places, along = _places(doublings)
-    drawn = _combined(scores, np.hstack([np.ones((len(places), 1)), -along @ averaging]))
+    places, along = _spread_places(doublings)
+    drawn = _combine(scores, np.hstack([np.ones((len(places), 1)), -along @ averaging]))
     intervals = np.array([estimate_from_draws(drawn, name).interval(level) for name in drawn.methods])
     return _first_not_above(intervals[:, 0], places), _last_not_below(intervals[:, 1], places)
 
 
-def _combined(draws: Draws, factors: Series) -> Draws:
+def _combine(draws: Draws, factors: Series) -> Draws:
     """Return the draws of sums of the methods' scores times factors (sums, methods)."""
     sizes = np.abs(factors)
     return replace(
@@ -147,7 +147,7 @@ def _combined(draws: Draws, factors: Series) -> Draws:
     )
 
 
-def _places(doublings: Series) -> tuple[Series, Series]:
+def _spread_places(doublings: Series) -> tuple[Series, Series]:
     """Return places along a curve, and the matrix (places, fractions) that interpolates it there."""
     steps = [np.linspace(one, other, PLACES, endpoint=False) for one, other in pairwise(doublings)]
     places = np.append(np.concatenate(steps), doublings[-1])
@@ -157,10 +157,10 @@ def _places(doublings: Series) -> tuple[Series, Series]:
 
 def _first_not_above(lows: Series, places: Series) -> float | None:
     """Return where the lower ends first are not above 0; None if they begin so, the last place if they never are."""
-    there = np.flatnonzero(lows <= ROUNDING)
-    if len(there) == 0:
+    not_above = np.flatnonzero(lows <= ROUNDING)
+    if len(not_above) == 0:
         return float(places[-1])
-    return _crossing(lows, places, int(there[0])) if there[0] > 0 else None
+    return _crossing(lows, places, int(not_above[0])) if not_above[0] > 0 else None
 
 
 def _last_not_below(highs: Series, places: Series) -> float | None:

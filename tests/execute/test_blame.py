@@ -14,7 +14,7 @@ def test_two_plugins_of_one_package_are_distinguished(broken_plugin):
     assert blame_for_files([str(broken_plugin / "other" / "network.py")]) == "other"
 
 
-def test_nobody_is_blamed_for_a_file_of_no_plugin(broken_plugin):
+def test_a_file_of_no_plugin_blames_no_plugin(broken_plugin):
     assert blame_for_files(["/lib/torch/nn.py", "<string>"]) is None
 
 
@@ -44,12 +44,12 @@ def test_a_worker_blames_the_plugin_that_raised_or_crashed(broken_plugin, outcom
     assert raised.cause.startswith("TypeError: '<' not supported")
 
 
-def test_a_cause_of_the_engines_own_finding_is_nobodys_fault(broken_plugin, outcome_of):
+def test_a_cause_that_the_engine_has_found_blames_no_plugin(broken_plugin, outcome_of):
     failure = outcome_of("cell_error_from_plugin").failure
     assert (failure.cause, failure.plugin) == ("the loss became nan by step 3", None)
 
 
-def test_the_innermost_code_of_a_plugin_is_where_a_worker_stands(broken_plugin):
+def test_a_worker_runs_the_innermost_line_of_a_plugin(broken_plugin):
     stacks = (
         'Thread 0x1 (most recent call first):\n  File "/lib/threading.py", line 3 in wait\n\n'
         'Current thread 0x2 (most recent call first):\n  File "/lib/torch/conv.py", line 4 in forward\n'

@@ -20,15 +20,15 @@ RATE = "protocol.optimizer.lr"
 
 
 def method(name, rate=0.5, budget=None, placebo=None, **changes):
-    critic = {"discriminator": ComponentUse(use="gan/image"), "adversarial": Adversarial(use="gan/hinge")}
+    adversarial = {"discriminator": ComponentUse(use="gan/image"), "adversarial": Adversarial(use="gan/hinge")}
     if placebo:
-        critic["adversarial"] = critic["adversarial"].model_copy(update={"placebo": placebo})
+        adversarial["adversarial"] = adversarial["adversarial"].model_copy(update={"placebo": placebo})
     return Method(
         name=name,
         generator=ComponentUse(use="basic/fcn"),
         losses=(WeightedLoss(use="losses/dice"),),
         protocol=TrainingProtocol(budget=budget or Budget(steps=1), optimizer=Optimizer(lr=rate), threads=1),
-        **{**critic, **changes},
+        **{**adversarial, **changes},
     )
 
 
@@ -200,7 +200,7 @@ def test_a_failed_trial_leaves_its_method_out_until_it_is_there(tmp_path, worker
     broken = tmp_path / "bench" / "break net#3"
     broken.touch()
     found = run(triplet(), tmp_path, workers)
-    expected = "trial 3/3 needs 'net#3' with seed 9, which is failed: RuntimeError: told to break"
+    expected = "trial 3/3 needs 'net#3' with seed 9, which is failed: RuntimeError: made to fail"
     assert (found["net", 0].status, found["net", 0].error.cause) == ("skipped", expected)
     assert found["net~frozen", 0].status == "skipped"
     assert found["long", 1].error.cause.startswith("budget needs 'net' with seed 1, which is skipped: trial 3/3 needs")

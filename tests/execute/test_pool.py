@@ -66,7 +66,7 @@ def test_silence_is_reported_after_two_minutes_and_whenever_it_has_doubled():
     assert remarks_at(range(0, 1000, 10)) == [120, 240, 480, 960]
 
 
-def test_a_worker_that_has_spoken_meanwhile_is_reported_anew():
+def test_a_worker_that_has_reported_meanwhile_is_warned_of_again():
     assert remarks_at([100, 130, 200, 5, 119, 121, 200]) == [130, 121]
 
 

@@ -53,7 +53,7 @@ print(resident_bytes(os.getpid()) - before)
 """
 
 
-def test_what_a_process_allocates_counts():
+def test_memory_that_a_process_allocates_counts():
     # In a process of its own: servers that other tests left behind are descendants of this one, and come and go.
     done = subprocess.run([sys.executable, "-c", ALLOCATE], capture_output=True, text=True, check=True)
     assert SIZE * 0.9 < int(done.stdout) < SIZE * 1.5

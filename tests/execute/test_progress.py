@@ -60,7 +60,7 @@ def test_plain_lines_tell_where_a_cell_starts_and_how_it_ends(lines, clock):
     ]
 
 
-def test_steps_are_told_at_most_every_ten_seconds(lines, clock):
+def test_steps_are_written_at_most_every_ten_seconds(lines, clock):
     display, written = lines
     cell = make_cell("unet")
     display.planned([cell], 0)
@@ -74,7 +74,7 @@ def test_steps_are_told_at_most_every_ten_seconds(lines, clock):
     ]
 
 
-def test_failures_outside_cells_and_warnings_are_told(lines):
+def test_failures_outside_cells_and_warnings_are_written(lines):
     display, written = lines
     cell = make_cell("unet")
     display.planned([cell], 0)
@@ -86,7 +86,7 @@ def test_failures_outside_cells_and_warnings_are_told(lines):
     ]
 
 
-def test_what_is_timed_is_told_at_most_every_ten_seconds_for_all_methods_together(lines, clock):
+def test_timing_is_written_at_most_every_ten_seconds_for_all_methods_together(lines, clock):
     display, written = lines
     display.planned([], 0)
     for stage in ("forward, batches of 1", "argmax, batches of 1", "forward, batches of 8"):
@@ -189,7 +189,7 @@ def test_a_cell_that_ended_has_a_line_above_the_bars_and_a_bar_no_more(live):
     assert "1 of 3 cells done" in whole
 
 
-def test_what_is_done_beside_cells_stands_at_the_bar_of_all(live):
+def test_work_beside_cells_is_shown_at_the_bar_of_the_whole_run(live):
     display, bars, _ = live
     display.planned([], 1)
     display.started("timing", make_cell("unet"))

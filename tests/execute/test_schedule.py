@@ -26,7 +26,7 @@ def record(status):
     return unfinished_record(CELL, status, Failure(cause="it did"), {})
 
 
-def test_a_leased_cell_is_nobody_elses_until_it_is_released(folder):
+def test_a_leased_cell_cannot_be_leased_again_until_it_is_released(folder):
     with SharedCells(folder, [KEY]) as mine:
         assert mine.lease(KEY)
         assert acquire(folder, KEY) is None

@@ -34,7 +34,7 @@ def test_methods_that_were_timed_before_are_not_timed_again_beside_a_new_one(tmp
     assert rivals == {"plain": ["plain"], "other": ["other"]}
 
 
-def test_a_reduced_measurement_is_taken_anew_where_the_protocol_asks_for_a_full_one(tmp_path, workers):
+def test_a_reduced_measurement_is_repeated_where_the_protocol_asks_for_a_full_one(tmp_path, workers):
     def run_with(timing):
         summary = run_all([make_cell("plain", timing=timing)], tmp_path, workers=workers)
         assert statuses(summary) == {"plain": "ok"}
@@ -48,7 +48,7 @@ def test_a_reduced_measurement_is_taken_anew_where_the_protocol_asks_for_a_full_
     assert len(ran(tmp_path)) == 1
 
 
-def test_rows_that_tell_nothing_of_how_they_were_taken_are_taken_anew(tmp_path, workers):
+def test_rows_without_a_timing_are_measured_again(tmp_path, workers):
     run_all(make_cells(["plain"]), tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
     (record,) = folder.records()

@@ -168,26 +168,26 @@ def test_a_result_names_its_session_and_the_methods_of_it(session):
 
 
 @pytest.mark.parametrize("name", ["broken", "fragile"])
-def test_a_method_that_fails_costs_the_others_nothing(session, name):
-    diary = Recorder()
-    timed = session("plain", name, "quick", listener=diary)
+def test_a_method_that_fails_does_not_disturb_the_others(session, name):
+    listener = Recorder()
+    timed = session("plain", name, "quick", listener=listener)
     assert list(timed.results) == ["plain", "quick"]
     assert timed.results["plain"].timing.rivals == ["plain", "quick"]
     cause = {"broken": "the network returns 2 channels for 3 classes", "fragile": "killed by SIGSEGV"}[name]
     assert timed.failures[name].cause.startswith(cause)
-    assert sorted(diary.ends) == sorted(
+    assert sorted(listener.ends) == sorted(
         [("timing", name, "failed"), ("timing", "plain", "ok"), ("timing", "quick", "ok")]
     )
 
 
 def test_a_method_that_runs_out_of_memory_beside_others_is_timed_alone_and_the_record_says_so(session):
-    diary = Recorder()
-    timed = session("plain", "greedy", listener=diary)
+    listener = Recorder()
+    timed = session("plain", "greedy", listener=listener)
     assert timed.results["plain"].timing.rivals == ["plain"]
     assert timed.results["greedy"].timing.rivals == ["greedy"]
     assert timed.results["greedy"].timing.session != timed.results["plain"].timing.session
     assert timed.failures == {}
-    assert diary.notices == ["greedy ran out of memory beside the other methods and is timed alone"]
+    assert listener.notices == ["greedy ran out of memory beside the other methods and is timed alone"]
 
 
 def test_a_method_that_runs_out_of_memory_alone_has_failed(session):
@@ -196,14 +196,14 @@ def test_a_method_that_runs_out_of_memory_alone_has_failed(session):
     assert timed.failures["untimable"].cause == "out of memory on cpu"
 
 
-def test_a_failure_after_the_rows_costs_only_what_would_have_come(session):
-    diary = Recorder()
-    timed = session("late", listener=diary)
+def test_a_failure_after_the_rows_leaves_the_rows(session):
+    listener = Recorder()
+    timed = session("late", listener=listener)
     assert timed.failures == {}
     assert timed.results["late"].timing.sweep == []
     assert len(timed.results["late"].inference) == 1
-    assert len(diary.notices) == 1
-    assert "nothing after the rows was measured to the end: killed by SIGSEGV" in diary.notices[0]
+    assert len(listener.notices) == 1
+    assert "nothing after the rows was measured to the end: killed by SIGSEGV" in listener.notices[0]
 
 
 def test_a_turn_that_takes_too_long_ends_its_method_and_not_the_others(session):

@@ -73,7 +73,7 @@ def test_what_a_worker_has_started_ends_with_it_also_when_it_crashes_or_is_kille
     until(lambda: not is_alive(int((tmp_path / "work" / "child").read_text())))
 
 
-def test_what_others_have_started_is_left_alone(workers, outcome_of, tmp_path, until):
+def test_processes_that_others_have_started_are_not_killed(workers, outcome_of, tmp_path, until):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as mine:
         beside = workers.start("worker_functions:leaves_a_session_and_hangs", None, tmp_path / "beside", Limits())
         file = tmp_path / "beside" / "child"
@@ -94,7 +94,7 @@ def test_a_plugin_that_leaves_a_process_is_named(outcome_of, broken_plugin):
     assert fields["message"].startswith("plugin 'broken' left a process running, now killed: ")
 
 
-def test_a_process_that_was_waited_for_is_nobodys_fault(outcome_of):
+def test_a_process_that_was_waited_for_is_not_warned_of(outcome_of):
     assert outcome_of("leaves_nothing") == Finished(None)
     assert outcome_of.events == []
 
@@ -151,7 +151,7 @@ def test_workers_find_preloaded_modules_imported_and_a_broken_one_harms_no_other
     assert found == ["['preloaded_fine']"] * 2
 
 
-def test_a_module_that_kills_the_server_costs_the_preloading_only(tmp_path):
+def test_a_module_that_kills_the_server_only_ends_the_preloading(tmp_path):
     assert run_program(tmp_path, "modules", "preloaded_fine", "preloaded_fatal") == ["[]"] * 2
 
 

@@ -45,7 +45,7 @@ def test_a_resample_scores_all_methods_and_seeds_on_the_images_drawn():
     assert draws.observed.mean(axis=1) == pytest.approx(plainly(found, np.arange(12), np.arange(3)))
 
 
-def test_as_many_are_drawn_as_there_are():
+def test_each_resample_draws_as_many_units_and_seeds_as_exist():
     drawn = resample(7, 4, resamples=500)
     assert (drawn.units.shape, drawn.seeds.shape) == ((500, 7), (500, 4))
     assert set(drawn.units.sum(axis=1)) == {7}

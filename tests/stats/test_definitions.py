@@ -275,21 +275,21 @@ FROM_WORDS = [
 ]  # fmt: skip
 
 
-def test_every_score_has_a_metric():
+def test_every_score_has_a_definition():
     assert set(METRIC_DEFINITIONS) == set(Scores.model_fields)
 
 
-def test_every_metric_is_checked_from_its_words():
+def test_every_definition_is_checked_from_its_words():
     assert {score.__name__ for score in [*FROM_WORDS, hd95, surface_dice]} == set(METRIC_DEFINITIONS)
 
 
 @pytest.mark.parametrize("score", FROM_WORDS, ids=lambda score: score.__name__)
-def test_a_score_is_what_its_metric_says(score):
+def test_a_score_is_what_its_definition_says(score):
     assert getattr(case()[1], score.__name__) == pytest.approx(score(), rel=1e-5)
 
 
 @pytest.mark.parametrize("score", [hd95, surface_dice], ids=lambda score: score.__name__)
-def test_a_distance_between_surfaces_is_what_its_metric_says(score):
+def test_a_distance_between_surfaces_is_what_its_definition_says(score):
     pytest.importorskip("monai")
     assert getattr(case()[1], score.__name__) == pytest.approx(score(), rel=1e-5)
 
@@ -312,14 +312,14 @@ def test_a_definition_is_id_and_version():
     assert METRIC_DEFINITIONS["miou"].definition == "miou/union@1"
 
 
-def test_only_scores_that_are_there_are_defined():
+def test_only_scores_that_are_not_none_get_a_definition():
     everything = dict.fromkeys(Scores.model_fields, 0.5)
     assert set(definitions(Scores(**everything))) == set(METRIC_DEFINITIONS)
     assert definitions(Scores(**{**everything, "ece": None})).keys() == METRIC_DEFINITIONS.keys() - {"ece"}
 
 
 @pytest.mark.parametrize("name", METRIC_DEFINITIONS)
-def test_a_metric_leaves_nothing_blank(name):
+def test_no_field_of_a_definition_is_empty(name):
     metric = METRIC_DEFINITIONS[name]
     texts = (metric.formula, metric.ignored, metric.absent, metric.resolution, metric.unit, metric.source)
     assert all(text and text == " ".join(text.split()) for text in texts)

@@ -43,7 +43,7 @@ def mirrored(found):
     return (-found.estimate, -high, -low, found.standard_error, found.freedom, found.p, found.sign_flip_p)
 
 
-def test_with_equal_images_it_is_the_paired_t_test_over_seeds():
+def test_with_equal_images_the_p_is_that_of_the_paired_t_test_over_seeds():
     one, other = [0.71, 0.74, 0.70, 0.75, 0.73], [0.70, 0.70, 0.71, 0.72, 0.71]
     found = difference(by_seed(one, other), "a", "b")
     oracle = ttest_1samp(np.subtract(one, other), 0)
@@ -198,12 +198,12 @@ def test_six_seeds_are_the_first_that_can_fall_below_a_twentieth():
     assert sign_flip_floor(ENOUGH_SEEDS - 1) > 0.05 > sign_flip_floor(ENOUGH_SEEDS)
 
 
-def test_without_a_pair_nothing_is_told_apart():
+def test_without_a_pair_nothing_differs():
     assert sign_flip_floor(0) == sign_flip_floor(1) == 1
     assert sign_flip_p([]) == sign_flip_p([0.3]) == sign_flip_p([0.0, 0.0]) == 1
 
 
-def test_rounding_does_not_tell_equal_sums_apart():
+def test_sums_that_differ_by_rounding_count_as_equal():
     assert sign_flip_p([0.1, 0.2, 0.3]) == 0.25
     assert sign_flip_p([0.1 + 0.2, -0.3, 0.0]) == 1
 

@@ -334,5 +334,5 @@ def test_no_common_seed_is_an_error():
         score_differences(NAMES, {0: cell(0)}, {1: cell(1)})
 
 
-def test_scores_of_which_less_is_better_exist():
+def test_scores_where_lower_is_better_exist():
     assert set(Scores.model_fields) >= LOWER_IS_BETTER

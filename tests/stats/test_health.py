@@ -30,7 +30,7 @@ def verdict(**values):
     return judge(course(**values)).verdict
 
 
-def test_a_game_without_trouble_is_healthy_and_says_by_which_numbers():
+def test_training_without_trouble_is_healthy_and_names_its_numbers():
     health = judge(course())
     assert health.verdict == "healthy"
     assert health.reason == (
@@ -41,11 +41,11 @@ def test_a_game_without_trouble_is_healthy_and_says_by_which_numbers():
 
 
 @pytest.mark.parametrize(("accuracy", "expected"), [(0.95, "healthy"), (0.96, "saturated")])
-def test_a_critic_that_is_always_right_has_won(accuracy, expected):
+def test_a_discriminator_that_is_always_right_has_won(accuracy, expected):
     assert verdict(real_accuracy=accuracy, fake_accuracy=accuracy) == expected
 
 
-def test_a_critic_that_is_right_on_one_side_only_has_not_won():
+def test_a_discriminator_that_is_right_on_one_side_only_has_not_won():
     assert verdict(real_accuracy=1.0, fake_accuracy=0.9) == "healthy"
 
 
@@ -58,7 +58,7 @@ def test_only_the_last_third_decides_who_has_won():
     assert verdict(real_accuracy=[1.0, 1.0, 0.7], fake_accuracy=[1.0, 1.0, 0.7]) == "healthy"
 
 
-def test_the_reason_of_a_won_game_tells_how_much_the_critic_learned_by_heart():
+def test_the_reason_names_how_far_a_discriminator_that_has_won_overfits():
     health = judge(course(real_accuracy=1.0, fake_accuracy=0.98, validation=0.0))
     assert health.reason == "the discriminator has won: right on 100% of reals and 98% of fakes, overfit heuristic 0.50"
 
@@ -67,7 +67,7 @@ def test_the_reason_of_a_won_game_tells_how_much_the_critic_learned_by_heart():
     ("accuracy", "ratio", "expected"),
     [(0.5, 0.009, "saturated"), (0.5, 0.01, "healthy"), (0.7, 0.009, "healthy"), (0.5, None, "healthy")],
 )
-def test_a_critic_at_chance_without_gradient_tells_nothing(accuracy, ratio, expected):
+def test_a_discriminator_at_chance_without_gradient_gives_no_signal(accuracy, ratio, expected):
     assert verdict(real_accuracy=accuracy, fake_accuracy=accuracy, ratio=ratio) == expected
 
 
@@ -94,7 +94,7 @@ def test_scores_that_grow_without_bound_are_divergence(fake, expected):
     assert verdict(real=0.0, fake=fake) == expected
 
 
-def test_a_critic_loss_that_falls_without_bound_is_divergence():
+def test_a_discriminator_loss_that_falls_without_bound_is_divergence():
     health = judge(course(critic_loss=[-1.0, -100.0, -1000.0]))
     assert health.verdict == "diverged"
     assert health.reason == "the discriminator's loss is -1e+03, 10 times what it was a third earlier, and grows on"
@@ -138,7 +138,7 @@ def test_one_class_everywhere_is_collapse(entropy, expected):
     ("entropy", "ratio", "expected"),
     [(0.0009, 1.1, "collapsed"), (0.0009, 0.5, "healthy"), (0.0011, 1.1, "healthy"), (0.0009, None, "healthy")],
 )
-def test_confidence_that_the_critic_and_not_the_truth_demands_is_collapse(entropy, ratio, expected):
+def test_confidence_that_the_discriminator_and_not_the_truth_demands_is_collapse(entropy, ratio, expected):
     assert verdict(entropy=entropy, ratio=ratio) == expected
 
 
@@ -198,7 +198,7 @@ def test_too_few_points_are_not_judged():
     )
 
 
-def test_points_that_tell_nothing_of_the_game_are_not_judged():
+def test_points_that_measure_neither_discriminator_nor_samples_are_not_judged():
     points = [HealthPoint(step=i, supervised_gradient=1.0, entropy=0.5) for i in range(9)]
     assert judge(points).verdict == "unknown"
 

@@ -69,7 +69,7 @@ def test_a_curve_that_falls_is_that_of_isotonic_regression(curve, score):
         assert score > monotone[-1] - 1e-6 if found.side == "above" else score < monotone[0] + 1e-6
 
 
-def test_where_more_labels_gave_less_the_mean_of_neighbours_stands():
+def test_where_more_labels_gave_a_lower_score_the_mean_of_neighbours_counts():
     # 0.8 and 0.6 become 0.7, which 1/4 of the labels reach
     assert rate(0.7, [0.5, 0.8, 0.6, 0.9], 0.125).estimate == pytest.approx(2.0)
 

@@ -231,7 +231,7 @@ def test_boundary_f1_is_a_mean_over_the_images_that_have_the_boundary():
     assert np.isnan(boundary_iou(boundary)[1])
 
 
-def test_without_tolerance_it_is_the_f1_score_of_sklearn():
+def test_boundary_f1_without_tolerance_is_the_f1_score_of_sklearn():
     """If a boundary pixel matches only itself, precision and recall are those of the two masks."""
     generator = np.random.default_rng(0)
     true, predicted = generator.random((2, 200)) < 0.4
@@ -301,7 +301,7 @@ def test_scores_of_no_pixels_are_none_of_calibration():
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=15))
-def test_it_lies_between_0_and_1(filled):
+def test_the_calibration_error_lies_between_0_and_1(filled):
     error = expected_calibration_error(bins(*((n, n * top, round(n * right)) for n, top, right in filled)))
     assert 0 <= error <= 1
 
@@ -315,7 +315,7 @@ def test_what_is_not_defined_is_left_out_without_a_warning():
     assert numbers(values[0]) == [1.0, None]
 
 
-def test_nothing_is_divided_by_nothing():
+def test_a_ratio_with_an_empty_whole_is_nan():
     np.testing.assert_array_equal(ratio(np.array([1, 0]), np.array([4, 0])), [0.25, np.nan])
     assert ratio(3, 4) == 0.75
     assert np.isnan(ratio(np.int64(0), np.int64(0)))

@@ -40,11 +40,11 @@ def test_too_few_blocks_have_no_interval():
     assert ratio([200.0, 202.0], [100.0, 100.0]) is not None
 
 
-def test_a_round_that_only_one_took_part_in_is_left_out():
+def test_a_round_of_only_one_method_is_left_out():
     assert ratio([*RESTLESS, 1.0], RESTLESS) == (1, 1, 1)
 
 
-def test_blocks_that_are_all_alike_leave_no_doubt():
+def test_equal_blocks_have_an_interval_of_no_width():
     assert throughput_interval([7.3] * 4) == pytest.approx((7.3, 7.3))
     assert ratio([0.3, 0.9], [0.1, 0.3]) == pytest.approx((3, 3, 3))
 
@@ -64,7 +64,7 @@ def test_the_interval_of_slowness_is_the_inverse_of_that_of_speed(blocks):
 
 
 @given(pairs)
-def test_exchanging_the_rivals_inverts_the_ratio(rounds):
+def test_exchanging_the_methods_inverts_the_ratio(rounds):
     one, other = zip(*rounds, strict=True)
     estimate, low, high = ratio(one, other)
     assert low <= estimate * (1 + 1e-9)
@@ -79,7 +79,7 @@ def test_what_slows_both_alike_does_not_change_the_ratio(rounds, slower):
 
 
 @given(st.lists(st.integers(-99, 99), min_size=2, max_size=12, unique=True))
-def test_no_series_tells_more_than_its_length_or_less_than_one_value(values):
+def test_the_effective_number_lies_between_one_and_the_length(values):
     assert 1 - 1e-9 <= effective_number(np.array(values, float)) <= len(values)
 
 

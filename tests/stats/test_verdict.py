@@ -97,7 +97,7 @@ def test_a_difference_of_one_seed_counts_in_the_family_but_opens_no_step():
     assert judged["one seed"].seeds_needed is None
 
 
-def test_what_the_design_could_have_seen_is_told_at_the_level_of_the_verdict():
+def test_the_smallest_effect_is_that_of_the_level_of_the_verdict():
     judged = judge({"a": measured(0.01), "b": measured(0.02)})["a"]
     assert judged.smallest_effect == smallest_effect(measured(0.01).components, 0.975)
     assert judged.seeds_needed > 6
@@ -214,7 +214,7 @@ def test_where_images_alone_hide_a_difference_no_number_of_seeds_decides_it():
     assert seeds_needed(Question(0.01, 0.005, 0.95), Components(3, 50, 1e-4, 1e-4, 0.0)) is None
 
 
-def test_one_seed_tells_nothing_of_how_many_are_needed():
+def test_with_one_seed_the_number_of_seeds_needed_is_unknown():
     assert seeds_needed(Question(0.5, 0.005, 0.95), Components(1, 50, None, 1e-6, 0.0)) is None
 
 

@@ -124,7 +124,7 @@ def test_a_living_process_keeps_its_lease_however_long_it_is_silent(folder):
         assert acquire(folder, KEY) is None
 
 
-def test_a_killed_process_that_nobody_reaped_is_dead(folder):
+def test_a_killed_process_that_was_not_waited_for_is_dead(folder):
     with holders(folder, 1) as (process,):
         assert have_them_acquire([process]) == ["won"]
         os.kill(process.pid, signal.SIGKILL)
@@ -179,7 +179,7 @@ def test_releasing_twice_is_harmless(folder):
     assert not lease.renew()
 
 
-def test_a_folder_that_takes_no_leases_is_a_clear_error(tmp_path):
+def test_a_folder_that_cannot_hold_leases_is_a_clear_error(tmp_path):
     (tmp_path / "results").write_text("")
     with pytest.raises(RecordError, match=r"cannot write to the results folder .*claims"):
         acquire(ResultsFolder(tmp_path / "results", "tiny"), KEY)

@@ -207,7 +207,7 @@ def test_names_and_nesting_are_the_stable_ones_in_their_order():
     assert list(written) == list(STABLE)
 
 
-def test_every_part_refuses_what_it_does_not_know():
+def test_every_part_refuses_unknown_fields():
     parts = [type(value) for _, value in full_record() if isinstance(value, BaseModel)]
     assert all(part.model_config["extra"] == "forbid" for part in [Record, *parts])
 

@@ -18,7 +18,7 @@ def train(job, channel):
     with (folder.parent / "trained").open("a") as trained:
         trained.write(json.dumps([method.name, job.cell.seed, rate, budget.seconds, placebo]) + "\n")
     if (folder.parent / f"break {method.name}").exists():
-        raise RuntimeError("told to break")
+        raise RuntimeError("made to fail")
     if (folder.parent / f"interrupt {method.name}").exists() and not (folder / "checkpoint").exists():
         (folder / "checkpoint").touch()
         return CellResult(status="interrupted", environment=HERE)
