@@ -55,7 +55,7 @@ def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder):
     assert json.loads((folder / "dataset.json").read_text())["channels"] == 3
 
 
-def test_a_cell_tells_what_it_does(jobs, recorder):
+def test_a_cell_reports_its_stages_steps_and_validations(jobs, recorder):
     channel = recorder()
     run_cell(jobs()["base"], channel)
     assert [event["name"] for event in channel.of("stage")] == ["train", "evaluate"]
@@ -71,7 +71,7 @@ def test_a_cell_starts_from_the_weights_of_the_one_it_names(jobs, recorder):
     assert all(torch.equal(base[name], tuned[name]) for name in base)
 
 
-def test_a_cell_tells_the_pretrained_weights_it_started_from(jobs, recorder, tmp_path):
+def test_a_result_names_the_pretrained_weights_it_started_from(jobs, recorder, tmp_path):
     made = jobs()["base"]
     weights = tmp_path / "test_resnet.pth"
     torch.save(timm.create_model("test_resnet").state_dict(), weights)

@@ -146,7 +146,7 @@ def test_what_makes_images_is_compared_with_real_ones_and_makes_more_from_its_re
     assert made[:, :channels].abs().max() <= 1
 
 
-def test_what_a_discriminator_saw_is_told_by_what_its_generator_maps(ran):
+def test_what_a_discriminator_saw_follows_from_what_its_generator_maps(ran):
     segmenter, painter = (ran(maps).records[METHODS[maps]] for maps in ("image -> labels", "noise -> image"))
     for record, present, absent in (
         (segmenter, ("ratio", "cosine", "top_probability", "class_entropy", "validation"), ("diversity", "nearest")),

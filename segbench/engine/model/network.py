@@ -98,13 +98,12 @@ class Segmenter(nn.Module):
 
     def _pad(self, tensor: Tensor, value: float) -> Tensor:
         height, width = tensor.shape[-2:]
-        bottom, right = self._padded_length(height) - height, self._padded_length(width) - width
+        bottom, right = (
+            padded_length(length, self.minimum_size, self.size_multiple) - length for length in (height, width)
+        )
         if bottom == 0 and right == 0:
             return tensor
         return functional.pad(tensor, (0, right, 0, bottom), value=value)
-
-    def _padded_length(self, length: int) -> int:
-        return -(-max(length, self.minimum_size) // self.size_multiple) * self.size_multiple
 
     def _fit(self, logits: Tensor, padded: Tensor, images: Tensor) -> Tensor:
         if logits.shape[-2:] != padded.shape[-2:]:
@@ -195,6 +194,15 @@ class Refined(nn.Module):
         probabilities = self.base(images).float().softmax(dim=1)
         refined: Tensor = self.refiner(images, probabilities)
         return refined
+
+
+def padded_length(length: int, minimum: int, multiple: int) -> int:
+    """Return the smallest multiple of `multiple` that is at least `length` and `minimum`.
+
+    >>> padded_length(30, 32, 16), padded_length(33, 32, 16)
+    (32, 48)
+    """
+    return -(-max(length, minimum) // multiple) * multiple
 
 
 def plugin_of(component: str | None) -> str | None:

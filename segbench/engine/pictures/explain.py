@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segbench.engine.model.network import padded_length
 from segbench.errors import OptionError
 
 from .colour_maps import DIVERGING, SEQUENTIAL, diverging, sequential, span
@@ -190,7 +191,7 @@ def padded_size(network: nn.Module, layer: str, images: Tensor) -> tuple[int, in
     multiple, minimum = (
         max(getattr(module, attribute, 1) for module in around) for attribute in ("size_multiple", "minimum_size")
     )
-    height, width = (-(-max(length, minimum) // multiple) * multiple for length in images.shape[-2:])
+    height, width = (padded_length(length, minimum, multiple) for length in images.shape[-2:])
     return height, width
 
 

@@ -443,7 +443,7 @@ def test_a_score_map_draws_nothing_and_keeps_the_discriminators_state(adversary)
     assert all(torch.equal(tensor, state[name]) for name, tensor in made.discriminator.state_dict().items())
 
 
-def test_an_update_tells_what_it_was_made_from(adversary):
+def test_an_update_holds_the_outputs_that_its_loss_comes_from(adversary):
     update = adversary(SETTINGS, discriminator=Patches(), loss=Difference()).discriminator_loss(a_pair(), LABELS, 0)
     assert isinstance(update, DiscriminatorUpdate)
     assert [tuple(scores.shape) for scores in update.fake.scores] == [(1, 1, 2, 2)]

@@ -294,7 +294,7 @@ def update_of(made, pair) -> DiscriminatorUpdate:
     return made.adversary.discriminator_loss(pair, torch.zeros(2, 8, 8, dtype=torch.int64), 0)
 
 
-def test_a_step_tells_scores_and_confidence_by_names_of_the_record(training):
+def test_a_step_is_observed_by_scores_and_confidence_by_names_of_the_record(training):
     made = training(adversary={"discriminator": Mean(), "encoding": "one_hot"})
     batch, z, pair = step_of(made)
     seen = observe_step(made.adversary, made.network, made.seed, 0, batch, pair, update_of(made, pair), z)
@@ -396,7 +396,7 @@ def test_without_a_supervised_term_there_is_nothing_to_compare_the_pull_with():
         ("noise -> image, labels", {"diversity", "real_diversity", "nearest", "top_probability", "entropy"}),
     ],
 )
-def test_outputs_tell_what_they_can_by_what_is_made(training, maps, names):
+def test_outputs_are_observed_by_what_is_made(training, maps, names):
     made = training()
     mapping = GeneratorMapping(maps, made.mapping.form, 1)
     batch = Batch(torch.rand(2, 3, 8, 8), torch.randint(2, (2, 8, 8)), (0, 1))

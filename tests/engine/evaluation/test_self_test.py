@@ -224,5 +224,5 @@ def test_equal_colours_of_a_palette_are_found():
         assert_decodes_to_itself(sample.labels, dataset)
 
 
-def test_colours_that_differ_by_one_step_are_told_apart():
+def test_colours_that_differ_by_one_step_decode_to_their_own_class():
     assert find_confused_classes(Dataset(["a", "b"], [(254, 7, 9), (255, 7, 9)], {})) == []

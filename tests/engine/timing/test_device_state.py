@@ -35,24 +35,24 @@ class FakeNvml:
 
     def nvmlDeviceGetClockInfo(self, handle, kind):
         assert (handle, kind) == ("handle", self.NVML_CLOCK_SM)
-        return self._told("clock")
+        return self._reading("clock")
 
     def nvmlDeviceGetTemperature(self, handle, sensor):
         assert sensor == self.NVML_TEMPERATURE_GPU
-        return self._told("temperature")
+        return self._reading("temperature")
 
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):
-        return self._told("reasons")
+        return self._reading("reasons")
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):
-        return [object()] * self._told("processes")
+        return [object()] * self._reading("processes")
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle):
         if isinstance(self.millijoules, Exception):
             raise self.millijoules
         return self.millijoules
 
-    def _told(self, name):
+    def _reading(self, name):
         reading = self._readings[name]
         if isinstance(reading, Exception):
             raise reading

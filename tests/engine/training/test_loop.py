@@ -180,7 +180,7 @@ def test_the_weights_best_on_val_are_selected(training, recorder, tmp_path):
     assert_equal(weights(best.network), seen[1])
 
 
-def test_the_seconds_until_the_best_validation_are_told_whatever_is_selected(training, recorder, tmp_path):
+def test_the_seconds_until_the_best_validation_are_returned_whatever_is_selected(training, recorder, tmp_path):
     scores = iter([0.2, 0.6, 0.4, 0.6])
     outcome = train(
         training(validate=lambda network, step: next(scores), validations=4), tmp_path / "one", NEVER, recorder()
