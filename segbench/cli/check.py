@@ -61,8 +61,8 @@ def check(
 ) -> None:
     """Check that components keep to their contract; exit with 1 if one does not.
 
-    Every fault is printed with what was found and with its cure. What a component lists under known_failures, and what
-    is not required, is printed and does no harm.
+    Every fault is printed with what was found and how to correct it. Failures that a component lists under
+    known_failures, and failures of checks that are not required, are printed and do not count.
     """
     from segbench.registry import load_registry
 

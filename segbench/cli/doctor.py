@@ -80,7 +80,7 @@ AT_LEAST = re.compile(r">=\s*(\d+(?:\.\d+)*)")
 
 @dataclass
 class Part:
-    """What was found in one part, ready for JSON, what is broken there, and what is good to know."""
+    """What was found in one part: facts, ready for JSON, what is broken, and what else is worth knowing."""
 
     facts: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -118,7 +118,9 @@ def examine_devices() -> Part:
     part = Part(facts=list_devices())
     part.problems += [f"{fact['device']} cannot compute: {fact['error']}" for fact in part.facts if fact["error"]]
     if len(part.facts) == 1 and likely_device() == "cuda":
-        part.problems.append("an NVIDIA driver is there, but torch finds no CUDA device; is torch built for it?")
+        part.problems.append(
+            "there is an NVIDIA driver, but torch finds no CUDA device; install a torch that is built for CUDA"
+        )
     return part
 
 

@@ -44,7 +44,7 @@ def plan(
     device: Annotated[str, typer.Option(help="Device that the run would use: auto, cpu, cuda, cuda:1.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Show the cells of a benchmark, upstream first, with their keys, their records and what to be warned of."""
+    """Show the cells of a benchmark, those that others need first, with keys, records and warnings."""
     from segbench.plan.plan import open_plan
     from segbench.plan.power import compute_design_power, read_recorded_scores
     from segbench.plan.warnings import plan_warnings

@@ -31,7 +31,7 @@ def score(
     dataset: Annotated[str, typer.Option(help="A dataset component, or a dataset of the benchmark.")],
     name: Annotated[str, typer.Option(help="The method's name in the table.")],
     benchmark: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="The benchmark in whose table the scores shall stand.")
+        str | None, typer.Option(metavar="NAME|FILE", help="The benchmark to whose table the scores are added.")
     ] = None,
     root: Root = None,
     option: DatasetOptions = None,
@@ -39,7 +39,7 @@ def score(
     seed: Annotated[int, typer.Option(min=0, help="The seed they were made with.")] = 0,
     results: Results = Path("results"),
 ) -> None:
-    """Score the label maps of another tool and record them, so that they stand in the same table."""
+    """Score the label maps of another tool and record the scores, which reports then show beside other methods."""
     from segbench.engine.evaluation.external import score_predictions
     from segbench.registry import load_registry
 
@@ -88,7 +88,7 @@ class ScoreRequest:
 
 
 class Target(NamedTuple):
-    """What is scored, and where its scores stand: dataset, entry and folder, and how wide boundaries are there."""
+    """What is scored and where its scores are written: dataset, entry, folder, and the widths of boundaries."""
 
     use: DatasetUse
     entry: Entry

@@ -90,7 +90,7 @@ def time_methods(
     ] = None,
     sweep: Annotated[int, typer.Option(min=0, help="Largest batch tried for the best one; 0 tries none.")] = 1024,
     against: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Show a former run (-o FILE) beside: do intervals overlap?")
+        Path | None, typer.Option(metavar="FILE", help="Compare with a former run (its -o FILE): do intervals overlap?")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the JSON to this file as well.")] = None,
     json: Json = False,
@@ -161,7 +161,7 @@ def open_data(offer: Offer, root: str | None, options: Mapping[str, Any], size: 
             dataset = open_dataset(offer, root, options)
         except DataError as error:
             raise DataError(
-                f"{error} To time without it, let a dataset of as many classes and channels stand in: "
+                f"{error} To time without it, use another dataset with as many classes and channels: "
                 "--dataset data/shapes --option classes=11 --size 360x480"
             ) from error
         folder = dataset_root(offer, root)

@@ -128,7 +128,7 @@ def discriminator_learns_from_reals_and_from_fakes(offer: Offer) -> None:
     """The discriminator's loss has a gradient through all scores and features that it asks for."""
     loss = _loss(offer)
     gradients = _gradients(loss, "discriminator", _make_arguments(loss))
-    silent = [name for name, gradient in gradients.items() if not _any(gradient)]
+    silent = [name for name, gradient in gradients.items() if not _is_nonzero(gradient)]
     if silent or not gradients:
         raise CheckFailed(f"the discriminator's loss has no gradient through {' and '.join(silent) or 'anything'}")
 
@@ -141,7 +141,7 @@ def generator_learns_through_its_fakes(offer: Offer) -> None:
     """With reals that carry no gradient, as the engine gives them, the generator's loss has one through fakes."""
     loss = _loss(offer)
     gradients = _gradients(loss, "generator", _make_arguments(loss), without=("real", "real_features"))
-    if not any(_any(gradient) for gradient in gradients.values()):
+    if not any(_is_nonzero(gradient) for gradient in gradients.values()):
         raise CheckFailed("the generator's loss has no gradient through fake or fake_features")
 
 
@@ -176,11 +176,13 @@ def ignored_labels_change_nothing(offer: Offer) -> None:
         for name in SCORES & arguments.keys():
             moved = arguments[name] + 3 * normal(*arguments[name].shape, seed=6)
             other[name] = torch.where(ignored[:, None], moved, arguments[name])
-        values = [as_number(_as_the_engine_does(loss, player, one)) for one in (arguments, other)]
+        values = [as_number(_engine_loss(loss, player, one)) for one in (arguments, other)]
         if abs(values[0] - values[1]) > 1e-5 * (1 + abs(values[0])):
-            raise CheckFailed(f"{player}: other scores at ignored places make {values[1]:.6g} of {values[0]:.6g}")
+            raise CheckFailed(
+                f"{player}: other scores at ignored places change the loss from {values[0]:.6g} to {values[1]:.6g}"
+            )
         nowhere = {**arguments, "labels": torch.full_like(arguments["labels"], IGNORE_INDEX)}
-        require_finite({f"{player} of a batch without labels": _as_the_engine_does(loss, player, nowhere)})
+        require_finite({f"{player} of a batch without labels": _engine_loss(loss, player, nowhere)})
 
 
 CHECKS: tuple[Check, ...] = (
@@ -260,7 +262,7 @@ def _call(loss: Any, player: str, arguments: Mapping[str, Any]) -> Any:
     return method(**{name: value for name, value in arguments.items() if name in parameter_names(method)})
 
 
-def _as_the_engine_does(loss: Any, player: str, arguments: Arguments) -> Tensor:
+def _engine_loss(loss: Any, player: str, arguments: Arguments) -> Tensor:
     """Return the mean loss over the places whose label counts."""
     real = DiscriminatorOutput([arguments["real"]], arguments["real_features"])
     fake = DiscriminatorOutput([arguments["fake"]], arguments["fake_features"])
@@ -289,7 +291,7 @@ def _gradient(value: Tensor, leaf: Tensor) -> Tensor:
     return torch.zeros_like(leaf) if gradient is None else gradient
 
 
-def _any(gradient: list[Tensor]) -> bool:
+def _is_nonzero(gradient: list[Tensor]) -> bool:
     return any(bool(one.any()) for one in gradient)
 
 

@@ -108,7 +108,7 @@ CHECKS: tuple[Check, ...] = (
 
 _SECONDS = 120
 
-# Ends with the names of the modules that import each other until one imports the module looked for; [] if none does.
+# Prints the chain of modules that leads to the import of the module `wanted`, outermost first; [] if none imports it.
 _PROGRAM = """
 import contextlib, json, os, sys
 

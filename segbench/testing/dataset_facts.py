@@ -28,7 +28,8 @@ MOST_SAMPLES = 16
 
 _SECONDS = 600
 
-# Answers with the order of the samples, or as soon as torch is imported, which takes seconds, with who does so.
+# Prints the order of the samples; if torch is imported, prints the module that does so and ends, since torch takes
+# seconds to import.
 _PROGRAM = """
 import json, os, sys
 
@@ -79,10 +80,10 @@ def sample_ids(split: Split) -> Sequence[str]:
 
 
 def read_in_another_process(offer: Offer) -> dict[str, Any]:
-    """Return what opening the dataset, and reading some of it, comes to in a new process: "order", or "torch".
+    """Open the dataset in a new process, read some of it, and return {"order": ...}, or {"torch": ...}.
 
-    "torch" is the module that imports it, which ends the process. Raises CheckSkipped
-    if the plugin is neither installed nor a file, and CheckFailed if the dataset cannot be opened there.
+    "order" is the order of the samples, "torch" the module that imports torch, which ends the process. Raises
+    CheckSkipped if the plugin is neither installed nor a file, CheckFailed if the dataset cannot be opened there.
     """
     if offer.file is None and not entry_points(group="segbench", name=offer.plugin):
         raise CheckSkipped("the plugin is not installed, so that another process could not find it")

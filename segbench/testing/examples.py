@@ -86,7 +86,7 @@ def as_list(output: Any) -> list[Tensor]:
 
 # What supervised losses compare: logits with labels, or images with images.
 
-# Of logits: one of them is high enough for a loss that is least at certainty, one low enough for smoothed labels.
+# Of logits: the highest suits losses that are least at certainty, a low one suits smoothed labels.
 CONFIDENCES = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 

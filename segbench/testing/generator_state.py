@@ -107,7 +107,7 @@ def weights_carry_the_whole_function(offer: Offer) -> None:
 
 @check(
     "Let nothing but dropout and normalisation change with `self.training`, as modules (nn.Dropout, nn.BatchNorm2d); "
-    "return the same first output in both modes. Is it meant to differ, list it as a known failure."
+    "return the same first output in both modes. If it is meant to differ, list it as a known failure."
 )
 def training_and_evaluation_differ_by_dropout_and_norms_only(offer: Offer) -> None:
     """With dropout and normalisation set to evaluation, the output in training is that in evaluation."""

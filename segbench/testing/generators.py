@@ -150,9 +150,9 @@ def _check_output(trial: Trial, size: Size, where: str, number: int = 2) -> None
         output = trial.output(batch)
     expected = (number, trial.mapping.output_channels(trial.channels), *size)
     if output.shape != expected:
-        raise CheckFailed(f"{where}: the output has the shape {tuple(output.shape)}, expected is {expected}")
+        raise CheckFailed(f"{where}: the output has the shape {tuple(output.shape)}; expected {expected}")
     if output.dtype != torch.float32:
-        raise CheckFailed(f"{where}: the output is {output.dtype}, expected is torch.float32")
+        raise CheckFailed(f"{where}: the output is {output.dtype}; expected torch.float32")
 
 
 # Training.
@@ -190,9 +190,9 @@ def colours_can_be_learned(offer: Offer) -> None:
     share = best_share_learned(offer)
     if share < ENOUGH:
         raise CheckFailed(
-            f"{STEPS} steps of Adam at the best of the learning rates {', '.join(map(str, LEARNING_RATES))} bring "
-            f"{share:.0%} of the pixels right, in training, on {IMAGES} images of four quarters, each of the colour of "
-            f"its class; {ENOUGH:.0%} are asked for"
+            f"after {STEPS} steps of Adam, at the best of the learning rates {', '.join(map(str, LEARNING_RATES))}, "
+            f"{share:.0%} of the pixels are right, in training, on {IMAGES} images of four quarters, each of the "
+            f"colour of its class; {ENOUGH:.0%} are required"
         )
 
 

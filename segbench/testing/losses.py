@@ -68,7 +68,7 @@ def ignored_pixels_change_nothing(offer: Offer) -> None:
     other = torch.where(compared.ignored, compared.output(1) * 5, output)
     values = [as_number(loss(one, compared.target)) for one in (output, other)]
     if abs(values[0] - values[1]) > ROUNDING * (1 + abs(values[0])):
-        raise CheckFailed(f"another output at ignored pixels makes a loss of {values[1]:.6g} of {values[0]:.6g}")
+        raise CheckFailed(f"another output at ignored pixels changes the loss from {values[0]:.6g} to {values[1]:.6g}")
     gradient = _gradient(loss, output, compared.target)
     if gradient is not None and gradient.masked_select(compared.ignored).any():
         raise CheckFailed("ignored pixels have a gradient")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.int64]
 
 
-# An interpolated edge is so many pixels wide at most where a mask was resized four times at most.
+# A mask that was enlarged by a factor of at most four has interpolated edges of at most so many pixels.
 WIDEST_EDGE = 3
 
 # Fewer edges between two classes prove nothing.
@@ -34,7 +34,7 @@ FEWEST_INVENTED = 2
 # A mask holds no more values; a photograph does.
 MOST_VALUES = 4096
 
-# A file that explains so much of what its most frequent class does not is the one that the labels come from.
+# Labels are taken to come from a file that explains this share of the pixels outside the most frequent class.
 EXPLAINED = 0.5
 
 # A pixel and those around it, itself first.

@@ -73,12 +73,12 @@ def bound_condition_fits(offer: Offer) -> None:
     _penalty(offer)(conditional, real, fake)
 
 
-@check("Square it, or bound it by 0: a penalty is a price.")
+@check("Square it, or bound it by 0: a penalty must not be negative.")
 def penalty_is_never_negative(offer: Offer) -> None:
     """The penalty is 0 or more for flat and steep discriminators."""
     for slope, penalty in _by_slope(offer).items():
         if penalty < 0:
-            raise CheckFailed(f"a discriminator of slope {slope:g} pays {penalty:.6g}")
+            raise CheckFailed(f"the penalty of a discriminator of slope {slope:g} is {penalty:.6g}")
 
 
 @check("Look at its sign: the steeper a discriminator becomes, the more it must pay.")

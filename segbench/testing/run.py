@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def check_component(kind: Kind, name: str, *, slow: bool = False) -> list[Result]:
-    """Run every check of an installed component in this process and return what came of each.
+    """Run every check of an installed component in this process and return the results.
 
     Slow checks are left out unless `slow`. Raises ComponentError for a kind or a component that there is not.
     """

@@ -118,13 +118,13 @@ def describe_difference(one: Tensor, other: Tensor) -> str | None:
 
 
 def run_backward(loss: Tensor) -> None:
-    """Carry a loss backwards; that of a generator which nothing is trained of goes nowhere."""
+    """Compute the gradients of a loss, unless the generator has nothing to train."""
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
 
 
 def skip_if_untrained(trial: Trial) -> None:
-    """Raise CheckSkipped for a generator that nothing is to be trained of."""
+    """Raise CheckSkipped for a generator without parameters to train."""
     if not trial.parameters:
         raise CheckSkipped("no parameter of it requires a gradient: nothing is trained")
 

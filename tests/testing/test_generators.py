@@ -243,7 +243,7 @@ def test_every_check_has_a_wrong_generator():
 
 
 def test_an_output_of_another_type_is_caught():
-    assert "expected is torch.float32" in failed(Double)["output_fits_images_of_odd_sizes"]
+    assert "expected torch.float32" in failed(Double)["output_fits_images_of_odd_sizes"]
 
 
 def test_nothing_need_be_learned_where_nothing_is_trained():
