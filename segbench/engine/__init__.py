@@ -1,1 +1,1 @@
-"""Inside one cell: data, training, evaluation, metrics, timing; torch lives here only."""
+"""Run one cell: data, training, evaluation, timing. Outside the engine only segbench.testing imports torch."""

@@ -77,10 +77,10 @@ PROBED_MAPS = (*ENCODED_MAPS, "image -> image")
 SYNTHETIC = "made"  # what a finding about synthetic predictions is called in records
 
 HARMLESS = 0.51  # an accuracy up to this matters to no training
-STANDARD_ERRORS = 3  # a leak is so many above HARMLESS; crops of few images are not quite independent
+STANDARD_ERRORS = 3  # by which a leak is above HARMLESS; crops of few images are not quite independent
 STRONG = 0.9
-HELD_OUT_BATCHES = 20  # an accuracy is the mean over so many
-HELD_OUT_SHARE = 4  # without a val split, one training image in so many is held out
+HELD_OUT_BATCHES = 20  # over which an accuracy is averaged
+HELD_OUT_SHARE = 4  # without a val split, every fourth training image is held out
 
 ANNEALED = Schedule(use="cosine")
 

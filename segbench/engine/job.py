@@ -1,4 +1,4 @@
-"""What a worker process is asked to do, what it answers, and the files of a cell; plain data that needs no torch."""
+"""Jobs of worker processes, their results, and the names of a cell's files; plain data that needs no torch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class CellJob(Frozen):
 
 
 class CellResult(Measurements):
-    """Result of a finished or interrupted cell, for the process that writes the record."""
+    """Result of a finished or interrupted cell, from which the parent process writes the record."""
 
     status: Literal["ok", "interrupted"]
     environment: dict[str, Any] = Field(default_factory=dict)
@@ -57,7 +57,7 @@ class TimingResult(Frozen):
 
 
 class Channel(Protocol):
-    """How a running cell speaks with its parent process."""
+    """How a running cell reports to its parent process."""
 
     def emit(self, event: str, **fields: Any) -> None:
         """Report an event.

@@ -102,7 +102,7 @@ class Adversary:
         return self.is_trained and self.recipe.alternate is None
 
     def extra_steps(self, step: int) -> int:
-        """Return how many discriminator steps come before the generator's step (from 0), each on a batch of its own."""
+        """Return how many discriminator steps come before the generator's step (from 0), each on a separate batch."""
         if not self.is_trained:
             return 0
         if self.recipe.alternate is not None:

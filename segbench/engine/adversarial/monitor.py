@@ -203,9 +203,9 @@ def overfit(real: Tensor, fake: Tensor, validation: Tensor) -> Tensor:
 def compare_gradients(supervised: Tensor | None, adversarial: Tensor) -> Observations:
     """Observe the norms of both gradients at the generator's output, their ratio and their cosine.
 
-    The gradients have one shape, whatever it is; the adversarial one comes with its weight, and both without a loss
-    scale. `ratio` is adversarial / supervised norm; the cosine is 0 where one of them is. Without a supervised term
-    there is the adversarial norm only.
+    Both gradients have the same shape and no loss scale; the adversarial one is multiplied by its weight. `ratio` is
+    adversarial / supervised norm; the cosine is 0 where one of the norms is. Without a supervised term there is the
+    adversarial norm only.
     """
     norm = _norm(adversarial)
     if supervised is None:

@@ -99,7 +99,7 @@ class TrainingBatches:
 
     @property
     def images_per_epoch(self) -> int:
-        """The number of images of the whole split, so that a budget is as many steps whatever part of it is drawn."""
+        """The number of images of the whole split: a budget has as many steps for a part of the images as for all."""
         return len(self.split)
 
     def at(self, step: int) -> Batch:

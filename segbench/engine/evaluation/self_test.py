@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.int64]
 
 
-# Boundaries take some ten times as long to count as pixels do; so many images of a split will do.
+# The most images whose boundaries are counted, which takes some ten times as long as counting pixels.
 BOUNDARY_IMAGES = 16
 CONFUSION_SCORES = ("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice", "per_image_miou")
 BOUNDARY_SCORES = ("boundary_iou", "boundary_f1")
@@ -85,7 +85,7 @@ def paint_and_decode(labels: torch.Tensor, dataset: Dataset) -> torch.Tensor:
 
 
 def scores_of_a_guess(pixels: Pixels) -> dict[str, float]:
-    """Return what class 0 everywhere must score where images have so many pixels by class, (n, K).
+    """Return what class 0 everywhere must score for images whose pixels by class are `pixels` (n, K).
 
     >>> scores_of_a_guess(np.array([[3, 1, 0]]))["miou"]  # IoU 3/4 and 0
     0.375

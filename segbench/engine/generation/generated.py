@@ -56,7 +56,7 @@ def draw_samples(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return `number` crops of the evaluated split and as many generated images, (N, C, H, W) in [-1, 1].
 
-    A generator that paints labels is given those of the crops. Leaves the network in evaluation mode.
+    A generator from labels to images is given the labels of the crops. Leaves the network in evaluation mode.
     """
     protocol = cell.method.protocol
     batches = _crops(data, protocol, protocol.evaluate)
@@ -91,7 +91,7 @@ def generation_scores(real: Tensor, fake: Tensor, features: Features, training: 
     undefined, for lack of images or because images are not finite, is None; so is `nearest` without training images.
     Compare only scores of the same features and about the same numbers of images.
 
-    - real, fake, training: (N, C, H, W), float in [-1, 1], each with N of its own
+    - real, fake, training: (N, C, H, W), float in [-1, 1]; N may differ
     """
     pixels = Features.of_pixels()
     real_statistics, fake_statistics = pixels(real), pixels(fake)

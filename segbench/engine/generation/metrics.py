@@ -134,7 +134,7 @@ def _ball_radii(manifold: Tensor) -> Tensor:
 
 
 def _point_distances(one: Tensor, other: Tensor) -> Tensor:
-    # By a matrix product, points that coincide would lie apart by rounding.
+    # A matrix product would give points that coincide a distance above 0, by rounding.
     return torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
 
 

@@ -98,7 +98,7 @@ def find_device(library: Any, uuid: str) -> Nvml | None:
 
 
 def device_state(nvml: Nvml | None, methods: int) -> DeviceState:
-    """Return the state of the machine, and of a device if NVML knows it, while so many methods share it.
+    """Return the state of the machine, and of a device if NVML knows it; `methods` is how many methods share it.
 
     Processes are counted, not named: inside a container NVML knows them by other numbers.
     """

@@ -37,7 +37,7 @@ class Stopwatch(Protocol):
         """Run one iteration; return its seconds by the host's clock, all work done."""
 
     def time_queued(self, count: int) -> float | None:
-        """Run so many iterations without waiting in between; return their seconds by the device's own events.
+        """Run `count` iterations without waiting in between; return their seconds by the device's own events.
 
         None on a device that queues nothing, such as the CPU.
         """
@@ -80,7 +80,7 @@ class QueueStopwatch:
         return time.perf_counter() - started
 
     def time_queued(self, count: int) -> float:
-        """Run the step so many times; return the seconds between two events of the device around them."""
+        """Run the step `count` times; return the seconds between two events of the device around them."""
         with torch.cuda.device(self._device):
             start, end = _event(), _event()
             start.record()
@@ -190,7 +190,7 @@ def warm_up(time_one: Callable[[], float], timing: Timing) -> WarmUp:
 
 
 def is_steady(durations: Sequence[float], window: int) -> bool:
-    """Tell whether the last three windows of so many iterations took the same time within 2 %.
+    """Tell whether the last three windows of `window` iterations took the same time within 2 %.
 
     >>> is_steady([9, 1.0, 1.01, 1.0], 1), is_steady([1.0, 1.03, 1.0], 1), is_steady([1.0, 1.0], 1)
     (True, False, False)
@@ -202,7 +202,7 @@ def is_steady(durations: Sequence[float], window: int) -> bool:
 
 
 def time_singly(stopwatch: Stopwatch, seconds: float) -> list[float]:
-    """Return the seconds of single iterations that together take at least so long; one at least."""
+    """Return the seconds of single iterations, at least one, that together take at least `seconds`."""
     durations = [stopwatch.time_one()]
     total = durations[0]
     while total < seconds:
@@ -212,7 +212,7 @@ def time_singly(stopwatch: Stopwatch, seconds: float) -> list[float]:
 
 
 def queue_block(stopwatch: Stopwatch, seconds: float, expected: float) -> Block | None:
-    """Return a block of at least so many seconds, or None where nothing is queued.
+    """Return a block of at least `seconds`, or None where nothing is queued.
 
     `expected` is an estimate of the seconds of one iteration; if iterations take less, more are queued.
     """

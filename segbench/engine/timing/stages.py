@@ -133,7 +133,7 @@ class Unresized(nn.Module):
         self.segmenter = segmenter
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Return the output of the network, of whatever size."""
+        """Return the network's output at its own size."""
         return self.segmenter.forward_unresized(*inputs)
 
 

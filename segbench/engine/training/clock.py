@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TrainingPart = Literal["data", "generator", "critic"]  # names in records; "critic" is the discriminator
 
 WARM_UP_STEPS = 10  # kernel searches, allocations and compilation happen in the first steps
-TIMED_STEPS = 8  # on a CUDA device one step of so many is timed; recording an event takes the host a few microseconds
+TIMED_STEPS = 8  # on a CUDA device every eighth step is timed; recording an event takes the host some microseconds
 
 
 class TrainingClock:
@@ -38,7 +38,7 @@ class TrainingClock:
         self._reported = (0, already)
 
     def step(self, images: int) -> float:
-        """Count one optimiser step over so many images; return the seconds of training so far."""
+        """Count one optimiser step on `images` images; return the seconds of training so far."""
         self._steps += 1
         self._images += images
         if self._steps == WARM_UP_STEPS:

@@ -230,7 +230,7 @@ def update_discriminator(
 
 
 def take_extra_discriminator_step(training: Training, adversary: Adversary, state: TrainingState) -> None:
-    """Take a discriminator step on a batch of its own; the generator stays as it is, running statistics included."""
+    """Take a discriminator step on a separate batch; the generator does not change, nor do its running statistics."""
     step, seed = state.progress.critic_step, derive(training.seed, "critic apart")
     assert adversary.batches is not None
     batch = adversary.batches.at(step)
