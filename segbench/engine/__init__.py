@@ -1,1 +1,1 @@
-"""Run one cell: data, training, evaluation, timing. Outside the engine only segbench.testing imports torch."""
+"""Run one cell: data, training, evaluation, timing. The engine is the part of segbench that needs torch."""

@@ -252,11 +252,8 @@ def mean_loss(
     losses = []
     for place in range(max(len(real.scores), len(fake.scores))):
         score = (fake.scores or real.scores)[place]
-        if score.shape[1] > 1 and "labels" not in names:
-            raise SpecError(
-                f"the discriminator returns {score.shape[1]} scores a pixel, one for each class, but the adversarial "
-                "loss takes a single score; choose a loss of classes (gan/per_pixel_classes) or another discriminator"
-            )
+        if "labels" not in names:
+            check_single_score(score)
         if real.scores:
             given["real"] = real.scores[place]
         if fake.scores:
@@ -266,6 +263,15 @@ def mean_loss(
         values = method(**{name: value for name, value in given.items() if name in names})
         losses.append(masked_mean(values, mask))
     return torch.stack(losses).mean()
+
+
+def check_single_score(score: Tensor) -> None:
+    """Raise SpecError if a discriminator's scores are of classes, (N, K + 1, h, w)."""
+    if score.shape[1] > 1:
+        raise SpecError(
+            f"the discriminator returns {score.shape[1]} scores a pixel, one for each class, but the adversarial loss "
+            "takes a single score; choose a loss of classes (gan/per_pixel_classes) or another discriminator"
+        )
 
 
 def log_odds(scores: Tensor) -> Tensor:
