@@ -72,7 +72,7 @@ class Run:
 
 def key_of(cell: Cell) -> str:
     """Return the key of a cell that can run."""
-    assert cell.key is not None, "a cell runs only once its data is at hand"
+    assert cell.key is not None, "a cell runs only once its data is there"
     return cell.key
 
 

@@ -35,7 +35,7 @@ def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
     `records` are those of the plan by key. The methods of a dataset are timed in one session, interleaved. All seeds of
     a recipe get the same rows, also those that an earlier run recorded. Methods that were timed before keep their rows,
     unless the protocol now asks for a full budget and theirs was reduced: a ratio of methods of two sessions also holds
-    what changed on the machine in between, and `Timing.session` tells them apart. Nothing else of this run may be
+    what changed on the machine in between, and `Timing.session` distinguishes them. Nothing else of this run may be
     running; the lock of the device keeps other processes from timing on it meanwhile.
     """
     if not _find_untimed(run, records):

@@ -90,7 +90,7 @@ def work(task: Task, connection: Connection) -> None:
     answer = _answer(task, connection)
     try:
         connection.send(answer)
-    except Exception as error:  # what cannot be pickled is a failure; a parent that is gone hears nothing
+    except Exception as error:  # what cannot be pickled is a failure; a parent that has ended gets nothing
         with suppress(OSError):
             connection.send(("failed", failure_of(error), None, ""))
     finally:

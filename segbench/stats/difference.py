@@ -9,10 +9,10 @@ where V_seed is the sample variance of the seeds' values divided by n, V_image t
 images alone are drawn, and V_interaction what both hold: that a seed is good at some images and not at others. This is
 the analysis of variance of a two-way layout with random effects (S. R. Searle, G. Casella and C. E. McCulloch,
 "Variance Components", 1992), with the part of images taken from the bootstrap, since a mean IoU is no mean over images.
-Intervals are the estimate ± t SE with the t of segbench/stats/variance.py. The percentiles of the
-crossed draws themselves will not do: with few seeds they are too narrow by sqrt((n - 1) / n) and by the t quantile, and
-they count the interaction about three times; those of 10,000 resamples also run out after Holm's adjustment. The
-sign-flip test over seeds at the end is shown beside them and knows nothing of images.
+Intervals are the estimate ± t SE with the t of segbench/stats/variance.py. Percentiles of the crossed draws are not
+used: with few seeds they are too narrow by sqrt((n - 1) / n) and by the t quantile, they count the interaction about
+three times, and 10,000 resamples are too few for the levels of Holm's adjustment. The sign-flip test over seeds, at the
+end of this module, is reported too; it does not consider images.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Estimate:
 class Difference(Estimate):
     """A mean over seeds of score(one) - score(other), in [-1, 1], on the same images and with the same seeds.
 
-    `p` is two-sided, of the t that belongs to the interval; `sign_flip_p` is exact over seeds and knows no images: no
-    verdict depends on it. `probability` is the probability that one beats the other with a seed drawn at
-    random on images drawn at random, ties half (X. Bouthillier et al., "Accounting for variance in machine learning
+    `p` is two-sided, from the t of the interval; `sign_flip_p` is exact over seeds and does not consider images, and no
+    verdict depends on it. `probability` is that of a higher score of one than of the other with a seed drawn at random
+    on images drawn at random, ties half (X. Bouthillier et al., "Accounting for variance in machine learning
     benchmarks", MLSys 2021); `probability_interval` is its 95 % percentile interval.
     """
 

@@ -223,7 +223,7 @@ class ScoreDifference:
     over: Over
 
 
-class _Known(NamedTuple):
+class _Covered(NamedTuple):
     """An interval, and what varies in it."""
 
     interval: Interval | None
@@ -244,17 +244,19 @@ def score_differences(
         mine, yours = [each[name] for each in ours], [each[name] for each in theirs]
         if None not in mine and None not in yours:
             differences = summarize(a - b for a, b in zip(mine, yours, strict=True))
-            known = _over_images(name, one, other, level, resamples) or _Known(over_seeds(differences, level), "seeds")
-            found.append(ScoreDifference(name, summarize(mine), summarize(yours), differences, *known))
+            covered = _over_images(name, one, other, level, resamples) or _Covered(
+                over_seeds(differences, level), "seeds"
+            )
+            found.append(ScoreDifference(name, summarize(mine), summarize(yours), differences, *covered))
     return found
 
 
-def _over_images(name: str, one: BySeed, other: BySeed, level: float, resamples: int) -> _Known | None:
+def _over_images(name: str, one: BySeed, other: BySeed, level: float, resamples: int) -> _Covered | None:
     """Return the interval over seeds and images; None for a score that is no mean over images or pixels."""
     if (evidence := _EVIDENCE.get(name)) is None:
         return None
     found = difference(evidence({"one": one, "other": other}), "one", "other", resamples=resamples)
-    return _Known(found.interval(level), "seeds and images" if found.seeds > 1 else "images")
+    return _Covered(found.interval(level), "seeds and images" if found.seeds > 1 else "images")
 
 
 def over_seeds(differences: Summary, level: float = 0.95) -> Interval | None:

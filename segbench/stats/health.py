@@ -25,13 +25,14 @@ medians of gradients, so that one spike does not decide. The first rule that app
     healthy      none of these
 
 High confidence alone is no collapse: a network that fits its data well gets there without a discriminator. The critic
-of a Wasserstein loss is meant to win and still has a gradient; read its "saturated" beside its gradient ratio.
+of a Wasserstein loss is meant to win and still has a gradient, so "saturated" says little without the gradient ratio.
 
 Sources of the thresholds: gradient norms above 100 are bad and a discriminator's loss that goes to 0 is a failure in
 S. Chintala et al., "How to train a GAN" (2016); a discriminator that is right in more than 95 % of cases, or at chance
-with a gradient below 1 % of the supervised one, is an alarm of practice. The rest are ours, set so that constructed
-courses of each kind are distinguished: a distance of 0.01 on pixels in [-1, 1] is about one grey level of 255, 0.001
-nats is what a pixel with a top probability of 0.9999 has, a score of 100 puts a sigmoid beyond single precision.
+with a gradient below 1 % of the supervised one, is a common sign of trouble. The other thresholds are ours, set so that
+constructed courses of each kind are distinguished: a distance of 0.01 on pixels in [-1, 1] is about one grey level of
+255, 0.001 nats is what a pixel with a top probability of 0.9999 has, a score of 100 puts a sigmoid beyond single
+precision.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 """Exchange rates of labels: how many times as many labels another method needs for the same score.
 
-Both methods are trained with several fractions of the labels. The other's mean scores make a curve over log2 of the
-fraction, linear in between, for over few doublings of the data a score grows by about as much with each (J. Hestness et
-al., "Deep learning scaling is predictable, empirically", arXiv 1712.00409). The curve is made monotone by isotonic
-regression, which takes the mean of neighbours where more labels gave a lower score: more labels hurt by chance only,
-and a curve that falls has no answer, or two. Where it is flat the fewest labels are meant. The exchange rate at a
-fraction is where the curve reaches the method's score, divided by that fraction.
+Both methods are trained with several fractions of the labels. The mean scores of the other method make a curve over
+log2 of the fraction, linear in between, because over a few doublings of the data a score grows by about the same amount
+with each (J. Hestness et al., "Deep learning scaling is predictable, empirically", arXiv 1712.00409). Isotonic
+regression makes the curve monotone: where more labels gave a lower score, it takes the mean of neighbours, since more
+labels hurt by chance only, and a falling curve has no answer, or two. Where the curve is flat, the fewest labels count.
+The exchange rate at a fraction is where the curve reaches the method's score, divided by that fraction.
 
-Its interval holds each rate at which the difference "score of the method - curve of the other" cannot be distinguished
-from 0 by its own interval (segbench/stats/difference.py). One draw of seeds and images serves all fractions and both
-methods, and neighbours that were averaged stay so (the idea is that of E. C. Fieller, "Some problems in interval
-estimation", 1954). Percentiles of the rate itself would be too narrow with few seeds, and it is infinite in draws in
-which the curve does not reach the score. Beyond the fractions that the other was trained with nothing is known: there a
-rate is only more or less than a bound.
+Its interval holds each rate at which the difference "score of the method - curve of the other" is not significantly
+different from 0 (segbench/stats/difference.py). One draw of seeds and images serves all fractions and both methods, and
+all draws average the same neighbours (the idea is that of E. C. Fieller, "Some problems in interval estimation", 1954).
+Percentiles of the rate itself would be too narrow with few seeds, and the rate is infinite in draws in which the curve
+does not reach the score. Outside the fractions that the other was trained with, a rate is only known to be above or
+below a bound.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LEAST_BLOCKS = 3
 LEAST_ROUNDS = 2
 _ROUNDING = 1e-12
-# Bounds for few blocks, whose correlation is hardly known: without them an interval may reach from nothing to anything,
+# Bounds for few blocks, whose correlation is hardly known: without them an interval may be of any width,
 # and in simulated first-order series it covers no more often.
 _MOST_CORRELATED = 0.8
 _LEAST_FREEDOM = 3

@@ -37,13 +37,13 @@ MOST_SEEDS = 100
 
 @dataclass(frozen=True)
 class Judgement:
-    """What may be said of a difference among the family of comparisons it was made with.
+    """The verdict on a difference, judged together with the other differences of its family.
 
-    `level` is the confidence after Holm's adjustment and `interval` the one at that level, cut where no difference of
-    two scores in [0, 1] can be. `smallest_effect` is what this design detects with 80 % power at that level.
-    `seeds_needed` are the seeds in all that would decide it if estimate and variances stayed the same (the present
-    number if it is decided); None where 100 would not, so that more images are needed, and with one seed, which tells
-    nothing of how seeds differ.
+    `level` is the confidence after Holm's adjustment and `interval` the one at that level, cut to [-1, 1], since scores
+    lie in [0, 1]. `smallest_effect` is what this design detects with 80 % power at that level. `seeds_needed` is how
+    many seeds in all would decide it if estimate and variances stayed the same (the present number if it is decided);
+    None where 100 do not suffice, so that more images are needed, and with one seed, which does not show how seeds
+    differ.
     """
 
     difference: Difference

@@ -181,7 +181,7 @@ class HealthPoint(Part):
     `top_probability` and `entropy` [nats] are means over pixels of the predictions; `class_entropy` is the entropy of
     the histogram of predicted classes over that of the true ones, 0 if one class is predicted. `diversity` is the mean
     distance between generated images of a batch, each pixel in [-1, 1], `real_diversity` that between its real ones,
-    `nearest` that from a generated image to the nearest training image looked at (root mean square).
+    `nearest` that from a generated image to the nearest of the training images compared (root mean square).
     """
 
     step: int
