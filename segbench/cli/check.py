@@ -129,7 +129,7 @@ def _select_plugin(
 
 
 def _names(problem: PluginProblem) -> list[str]:
-    """Return the names by which a broken plugin is known: its own, and those of who claims it."""
+    """Return the names by which a broken plugin is known: its own, and those of the distributions that claim it."""
     return [problem.plugin, *(claim.partition(" ")[0] for claim in problem.distribution.split(" and "))]
 
 

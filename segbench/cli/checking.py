@@ -33,7 +33,7 @@ _START = Check("checks_can_begin", lambda offer: None, "Look at the message; `se
 
 @dataclass(frozen=True)
 class Request:
-    """What is checked and how; `options` and `root` are as of CheckJob, `seconds` those of one process."""
+    """What is checked and how; `options` and `root` are those of CheckJob, `seconds` is the limit of one process."""
 
     offers: Sequence[Offer]
     slow: bool = False

@@ -103,7 +103,7 @@ def diagnose() -> dict[str, Any]:
 
 
 def _examine(name: str, examine: Callable[[], Part]) -> Part:
-    """Return what is found in a part; one that cannot be examined is a problem itself, so that it hides no other."""
+    """Return what is found in a part; one that cannot be examined is a problem, and hides no other."""
     try:
         return examine()
     except (Exception, SystemExit) as error:

@@ -1,4 +1,4 @@
-"""`segbench score`: score the label maps of another tool and record them beside a benchmark's own."""
+"""`segbench score`: score the label maps of another tool and record the scores beside those of a benchmark."""
 
 from __future__ import annotations
 

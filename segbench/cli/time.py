@@ -236,7 +236,7 @@ def plan_timed_cells(
 
 
 def describe_conditions(data: TimedData, protocol: TrainingProtocol, environment: Mapping[str, Any]) -> SpeedConditions:
-    """Return what the speeds depend on beside the methods."""
+    """Return the conditions, other than the methods, on which speeds depend."""
     from segbench.report.speed_test import SpeedConditions
 
     return SpeedConditions(

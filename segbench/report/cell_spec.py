@@ -102,7 +102,7 @@ def twin(record: Record) -> str | None:
 
 
 def against(record: Record) -> tuple[str, ...]:
-    """Return the methods, beside its twin, with which claims compare the record's method."""
+    """Return the methods other than its twin with which claims compare the record's method."""
     return tuple(_part(record.spec, "method").get("against") or ())
 
 

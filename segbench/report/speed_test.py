@@ -62,7 +62,7 @@ class TimedMethod(Part):
 
 
 class SpeedConditions(Part):
-    """What speeds depend on beside the method; runs that differ in it are not compared."""
+    """The conditions, other than the method, on which speeds depend; runs that differ in them are not compared."""
 
     classes: int
     channels: int
@@ -292,7 +292,7 @@ def _conditions_text(conditions: SpeedConditions) -> str:
 
 
 def _resources(methods: Sequence[TimedMethod]) -> Table:
-    """Return what inference takes beside time; the energy where the device counts it."""
+    """Return the memory that inference takes, and the energy where the device counts it."""
     columns: list[Column[TimedMethod]] = [
         Column("method", lambda one: one.method),
         Column("peak\n[MiB]", lambda one: significant(one.inference_peak_bytes, 2**20)),

@@ -217,7 +217,7 @@ def _loss(offer: Offer) -> Any:
 
 
 def _make_arguments(loss: Any, size: tuple[int, int] = MAP_SIZE) -> Arguments:
-    """Return what the engine can give: undecided scores, features of which those of reals are higher, labels."""
+    """Return what the engine can give: undecided scores, features (those of reals are higher), labels."""
     for channels in (
         (NUM_CLASSES + 1, 1)
         if "labels" in parameter_names(loss.discriminator) | parameter_names(loss.generator)
@@ -242,7 +242,7 @@ def _make_scores(loss: Any, channels: int, size: tuple[int, int]) -> Arguments:
 
 
 def _sure_scores(scores: Tensor, sure: float) -> Tensor:
-    """Return so high a score everywhere; of K + 1 scores the last, that of being fake, is as low."""
+    """Return the score `sure` everywhere; of K + 1 scores the last, that of being fake, is `-sure`."""
     fake = torch.arange(scores.shape[1]).view(-1, 1, 1) == NUM_CLASSES
     return torch.full_like(scores, sure).where(~fake, -sure)
 
@@ -272,7 +272,7 @@ def _engine_loss(loss: Any, player: str, arguments: Arguments) -> Tensor:
 
 
 def _gradients(loss: Any, player: str, arguments: Arguments, without: tuple[str, ...] = ()) -> dict[str, list[Tensor]]:
-    """Return the gradients of a player's loss in what it asks for of the discriminator, zeros where there are none."""
+    """Return the gradients of a player's loss with respect to the scores and features it asks for, zeros if none."""
     names = [
         name for name in sorted((SCORES | FEATURES) & parameter_names(getattr(loss, player))) if name not in without
     ]
@@ -296,7 +296,7 @@ def _is_nonzero(gradient: list[Tensor]) -> bool:
 
 
 def _step_down(arguments: Arguments, gradients: Mapping[str, list[Tensor]]) -> Arguments:
-    """Return the arguments after a step down a loss, each name's by itself so large that it shows."""
+    """Return the arguments after a step down a loss; the largest change of each is STEP."""
     after = dict(arguments)
     for name, gradient in gradients.items():
         steepest = max(float(one.abs().max()) for one in gradient)

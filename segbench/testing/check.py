@@ -132,7 +132,7 @@ def find_place(error: BaseException, offer: Offer) -> str:
 
 
 def _folder_of(build: Any) -> Path | None:
-    """Return the folder of the file that defines `build`; None for what is written in no file."""
+    """Return the folder of the file that defines `build`; None if no file does."""
     try:
         return Path(inspect.getfile(unwrap(build))).parent
     except TypeError:

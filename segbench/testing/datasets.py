@@ -210,7 +210,7 @@ def _check_order(expected: Mapping[str, Sequence[str]], found: Mapping[str, Sequ
 
 
 class Place(NamedTuple):
-    """A sample and where it stands; `files` are those that it is read from, where its split names them."""
+    """A sample and its place in the dataset; `files` are those that it is read from, if its split names them."""
 
     split: str
     number: int

@@ -312,7 +312,7 @@ def _gradients(value: Tensor, leaves: list[Tensor]) -> list[Tensor | None]:
 
 
 def _scores(discriminator: nn.Module, fields: Tensor | None = None) -> list[Tensor]:
-    """Return a discriminator's scores; what is random in it is the same every time."""
+    """Return a discriminator's scores, with the same random numbers every time."""
     torch.manual_seed(0)
     with torch.no_grad():
         return as_list(copy.deepcopy(discriminator)(_fields() if fields is None else fields))

@@ -40,7 +40,7 @@ DEFAULTS = Settings()
 
 
 class Family(NamedTuple):
-    """The judged differences, A - B first; what is not among them or was ignored, and why; the counts by seed."""
+    """The judged differences, A - B first; what was left out or ignored, and why; the counts of A and B by seed."""
 
     contrasts: tuple[Contrast, ...]
     left_out: tuple[str, ...]

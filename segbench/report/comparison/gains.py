@@ -25,7 +25,7 @@ PartName = Literal["band", "interior", "small", "large", "rare", "frequent"]
 
 
 class PartGain(NamedTuple):
-    """A part of the labelled pixels: its share of them, both methods' score in it, and what it adds to A - B in all.
+    """A part of the labelled pixels: its share of them, the scores of both methods in it, and what it adds to A - B.
 
     The score is the mIoU of the pixels in the band along true boundaries, and of those in the interior; the mean recall
     of the pixels of small objects, and of all others; the mean IoU of the rare classes, and of the frequent ones.

@@ -1,4 +1,4 @@
-"""A comparison of two methods as text: tables, and beside them in words what they show."""
+"""A comparison of two methods as text: tables, and sentences that say what they show."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _comparison(found: MethodComparison) -> str:
 
 
 def _further_tables(found: MethodComparison) -> Iterable[tuple[Table, list[str]]]:
-    """Return the tables below the verdict, each with what is said beneath it; one without rows is left out."""
+    """Return the tables below the verdict, each with the lines below it; without rows only its title is shown."""
     gains = found.gains
     below_parts = [*contribution_words(found.claim, gains), *filter(None, [rare_words(gains)])]
     yield tables.parts(found), below_parts

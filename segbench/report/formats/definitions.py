@@ -122,7 +122,7 @@ def _score_definition(name: str, metric: MetricDefinition, usual: MetricDefiniti
 
 
 def _meanings(report: Report, rows: Sequence[Row]) -> Mapping[str, bool]:
-    """Tell of each further definition whether the report shows what it defines."""
+    """Return the further definitions, and for each whether the report shows what it defines."""
     compared = [one for group in report.groups for one in group.comparisons if one.other]
     return {
         INTERVALS: any(row.statistics.estimate for row in rows),

@@ -63,7 +63,7 @@ def add_class_tables(document: Document, report: Report) -> Document:
 
 
 def list_failures(report: Report) -> list[str]:
-    """Return a line for the cells that left no result: those of one method with one reason in one line."""
+    """Return lines for the cells without a result; cells of one method with one reason share a line."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in report.without_result:
         seeds.setdefault(_failure(record), []).append(record.seed)

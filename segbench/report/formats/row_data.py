@@ -30,7 +30,7 @@ Size = tuple[int, int]
 
 
 class Data(BaseModel):
-    """A part of a report, read from the attributes of what it is made of."""
+    """A part of a report, whose fields are read from attributes of the same names."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 

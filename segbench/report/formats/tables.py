@@ -320,7 +320,7 @@ def _tier(row: Row) -> str:
 
 
 def _score(name: str) -> Callable[[Row], str]:
-    """Return the cell of a score: mean ± deviation, of what is not in percent the mean alone."""
+    """Return the function for the cells of a score: mean ± sd in percent, or the mean alone of other units."""
     if name in _NOT_IN_PERCENT:
         return lambda row: significant(row.score(name).mean)
     return lambda row: percent_with_sd(row.score(name))

@@ -53,7 +53,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A row beside another one; `missing` says why nothing is known of how sure their difference of mIoU is.
+    """A row compared with another; `missing` says why their difference of mIoU could not be judged.
 
     The relation is "none" for a row that has a discriminator and nothing to be compared with.
     """
@@ -82,7 +82,7 @@ class Comparison:
 
     @property
     def is_over_images_only(self) -> bool:
-        """Whether the interval knows one seed only, and so nothing of how seeds differ."""
+        """Whether the interval is over images only, because there is one seed in common."""
         return self.judgement is not None and self.judgement.difference.seeds == 1
 
     @property
@@ -123,7 +123,7 @@ class Contrast(Comparison):
 
     @property
     def difference(self) -> Difference:
-        """The difference in mIoU, with what is known of how sure it is."""
+        """The difference in mIoU, with its standard error and probabilities."""
         return self.judgement.difference
 
 

@@ -111,7 +111,7 @@ def _without_subset(data: Data) -> Data:
 
 
 def _without_timing(conditions: Conditions | None) -> Conditions | None:
-    """Return conditions without those of timing, which scores know nothing of."""
+    """Return conditions without those of timing, which do not change scores."""
     return conditions and replace(conditions, sizes=None, timing_budget=None)
 
 

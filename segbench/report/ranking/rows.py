@@ -48,7 +48,7 @@ class RowStatistics(NamedTuple):
 
     @property
     def is_over_images_only(self) -> bool:
-        """Whether there is one seed only, so that nothing is known of how seeds differ."""
+        """Whether the interval is over images only, because there is one seed."""
         return self.estimate is not None and self.estimate.seeds == 1
 
 
@@ -221,7 +221,7 @@ class Row:
 
     @property
     def timing(self) -> Timing | None:
-        """How the shown timing was taken; where it is of several measurements, that of the smallest batch."""
+        """How the shown timing was taken; if it comes from several measurements, that of the smallest batch."""
         shown = next(iter(self.inference.values()), None)
         return next((record.timing for record in self.records if record.timing and shown in record.inference), None)
 
