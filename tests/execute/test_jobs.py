@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from run_functions import FUNCTIONS, run_all
@@ -15,7 +16,7 @@ from segbench.plan.key import cell_key
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import FromUpstream, Record, Scores, Train, Trial
 
-UPSTREAM = FUNCTIONS.__class__(FUNCTIONS.probe, FUNCTIONS.preflight, "upstream_functions:train", FUNCTIONS.timing)
+UPSTREAM = replace(FUNCTIONS, cell="upstream_functions:train")
 RATE = "protocol.optimizer.lr"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 
 import pytest
 from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, statuses
@@ -58,7 +59,7 @@ def test_a_cell_that_takes_too_long_is_recorded_as_timed_out(tmp_path, workers):
 
 def test_a_method_that_hangs_in_preflight_has_a_limit_of_its_own(tmp_path, workers, monkeypatch):
     monkeypatch.setattr(runs, "PREFLIGHT_SECONDS", 0.5)
-    functions = FUNCTIONS.__class__(FUNCTIONS.probe, "worker_functions:hangs", FUNCTIONS.cell, FUNCTIONS.timing)
+    functions = replace(FUNCTIONS, preflight="worker_functions:hangs")
     (record,) = run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions).records
     expected = "timed out after 0.5 s of being built and stepped once (--timeout SECONDS allows another time)"
     assert (record.status, record.error.cause) == ("failed", expected)
@@ -84,7 +85,7 @@ def test_a_method_that_breaks_in_preflight_fails_and_the_others_go_on(tmp_path, 
 
 
 def test_a_method_is_tried_once_and_only_if_it_has_work_to_do(tmp_path, workers):
-    functions = FUNCTIONS.__class__(FUNCTIONS.probe, "worker_functions:accept", FUNCTIONS.cell, FUNCTIONS.timing)
+    functions = replace(FUNCTIONS, preflight="worker_functions:accept")
     run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions)
     run_all(make_cells(["plain", "other"], seeds=3), tmp_path, workers=workers, functions=functions, jobs=2)
     run_all(make_cells(["plain", "third"], seeds=3), tmp_path, workers=workers, functions=functions)
@@ -92,13 +93,13 @@ def test_a_method_is_tried_once_and_only_if_it_has_work_to_do(tmp_path, workers)
 
 
 def test_a_device_that_is_not_there_ends_the_run(tmp_path, workers):
-    functions = FUNCTIONS.__class__("worker_functions:data_error", *list(vars(FUNCTIONS).values())[1:])
+    functions = replace(FUNCTIONS, probe="worker_functions:data_error")
     with pytest.raises(DataError, match="empty"):
         run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions)
 
 
 def test_an_installation_in_which_no_worker_runs_is_an_error_with_its_cause(tmp_path, workers):
-    functions = FUNCTIONS.__class__("no_such_module:probe", *list(vars(FUNCTIONS).values())[1:])
+    functions = replace(FUNCTIONS, probe="no_such_module:probe")
     with pytest.raises(CellError, match="No module named 'no_such_module'"):
         run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions)
 
