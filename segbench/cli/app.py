@@ -20,6 +20,7 @@ from segbench.registry.plugins import VARIABLE as DISABLED_VARIABLE
 from . import check, compare, doctor, new, plan, predict, prepare, probe, report, rescore, run, score, show
 from . import list as list_command
 from . import time as time_command
+from .output import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,7 +101,7 @@ def run_guarded(arguments: Sequence[str], debug: bool) -> int:
         code = call(arguments, debug)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         silence_stdout()
         return 1

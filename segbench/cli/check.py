@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import PLURALS, Json, parse_kind, parse_options
-from .output import columns, print_content
+from .output import INTERRUPTED, SOME_FAILED, columns, print_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from .checking import Checked
 
-
-SOME_FAILED = 1
-
-INTERRUPTED = 130
 
 # The columns of the table, and the outcomes that each one counts.
 HEADINGS = {

@@ -1,4 +1,4 @@
-"""Output of commands: content as JSON or text, files named with -o, columns of text."""
+"""Output of commands: content as JSON or text, files named with -o, columns of text, exit codes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Content = TypeVar("Content")
+
+# Exit codes; that for a mistake of the user is 2.
+SOME_FAILED = 1
+INTERRUPTED = 130
 
 
 def print_content(content: Content, as_json: bool, as_text: Callable[[Content], str]) -> None:

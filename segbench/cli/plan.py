@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import (
-    Json,
-    Only,
-    Results,
-    Seeds,
-    Sets,
-    parse_seeds,
-)
+from .options import Json, Only, Results, Seeds, Sets, parse_seeds
 from .output import columns, print_content
 
 if TYPE_CHECKING:

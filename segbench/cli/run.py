@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import (
-    Only,
-    Results,
-    Seeds,
-    Sets,
-    parse_seeds,
-)
+from .options import Only, Results, Seeds, Sets, parse_seeds
+from .output import INTERRUPTED, SOME_FAILED
 
 if TYPE_CHECKING:
     from segbench.execute.run import Summary
     from segbench.store.folder import ResultsFolder
 
 
-SOME_FAILED = 1
-INTERRUPTED = 130
 BYTES_PER_GB = 10**9
 
 

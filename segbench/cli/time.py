@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .options import DatasetOptions, Json, Root, parse_options
-from .output import check_can_be_written, write
+from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from segbench.report.speed_test import SpeedConditions, Speeds
 
 
-SOME_FAILED = 1
-INTERRUPTED = 130
 SIZE = re.compile(r"([1-9][0-9]*)[x×]([1-9][0-9]*)")
 # By how much a measurement may take longer than it should, as in a benchmark's own default.
 PATIENCE = 4

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.stats.difference import class_differences, difference
@@ -117,21 +118,11 @@ def _parts(inputs: _Inputs) -> tuple[list[PartGain], dict[PartName, str]]:
 
 
 def _divide_by_boundary(inputs: _Inputs) -> list[PartGain]:
-    inside, outside = part_contributions(inputs.one, inputs.other, "band", resamples=inputs.resamples)
-    share = _share_of_pixels(inputs.one, "band")
-    return [
-        _part("band", share, iou_evidence(inputs.cells, "band"), inside, inputs),
-        _part("interior", 1 - share, iou_evidence(inputs.cells, "interior"), outside, inputs),
-    ]
+    return _divide_counted("band", "interior", partial(iou_evidence, inputs.cells), inputs)
 
 
 def _divide_by_size(inputs: _Inputs) -> list[PartGain]:
-    inside, outside = part_contributions(inputs.one, inputs.other, "small", resamples=inputs.resamples)
-    share = _share_of_pixels(inputs.one, "small")
-    return [
-        _part("small", share, recall_evidence(inputs.cells, "small"), inside, inputs),
-        _part("large", 1 - share, recall_evidence(inputs.cells, "large"), outside, inputs),
-    ]
+    return _divide_counted("small", "large", partial(recall_evidence, inputs.cells), inputs)
 
 
 def _divide_by_frequency(inputs: _Inputs) -> list[PartGain]:
@@ -148,6 +139,17 @@ _DIVISIONS: Mapping[PartName, Callable[[_Inputs], list[PartGain]]] = {
     "small": _divide_by_size,
     "rare": _divide_by_frequency,
 }
+
+
+def _divide_counted(
+    part: CountedPart, rest: PartName, evidence_in: Callable[[Any], Evidence], inputs: _Inputs
+) -> list[PartGain]:
+    inside, outside = part_contributions(inputs.one, inputs.other, part, resamples=inputs.resamples)
+    share = _share_of_pixels(inputs.one, part)
+    return [
+        _part(part, share, evidence_in(part), inside, inputs),
+        _part(rest, 1 - share, evidence_in(rest), outside, inputs),
+    ]
 
 
 def _class_part(name: PartName, share: float, classes: Sequence[int], inputs: _Inputs) -> PartGain:
