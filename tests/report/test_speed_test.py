@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from scipy.stats import gmean
 
+from segbench.config.recipe import ComponentUse
 from segbench.errors import RecordError
+from segbench.report.ranking.timings import timing_warnings
 from segbench.report.speed_test import (
     SideBySide,
     Speed,
@@ -13,10 +16,17 @@ from segbench.report.speed_test import (
     SpeedRatio,
     Speeds,
     TimedMethod,
+    as_text,
+    build_timed_method,
     check_same_conditions,
+    put_side_by_side,
     read_speeds,
+    speed_table,
 )
-from segbench.store.record import Latency, Timing
+from segbench.stats.timing import throughput_interval
+from segbench.store.record import Energy, Latency, Timing
+
+from .timed_methods import FCN, UNET, cells, row, timed
 
 CONDITIONS = SpeedConditions(
     classes=4,
@@ -138,3 +148,87 @@ def test_other_conditions_are_refused_with_what_differs(file):
     message = str(caught.value)
     assert "size ((32, 48) then, (64, 64) now), precision (fp32 then, bf16 now)" in message
     assert "threads" not in message
+
+
+def speeds(*methods, **changes):
+    run = {
+        "segbench": "0.1.0",
+        "torch": "2.15.0",
+        "started": "2026-03-01T10:00:00+00:00",
+        "dataset": "data/shapes",
+        "conditions": CONDITIONS,
+        "budget": SPEEDS.budget,
+        "methods": [build_timed_method(one, methods[0], ComponentUse(use="basic/fcn"), 3 * 2**20) for one in methods],
+        "failures": {},
+        "warnings": timing_warnings(methods),
+        "remarks": [],
+    }
+    return Speeds(**{**run, **changes})
+
+
+def test_rows_stand_with_their_intervals_and_the_ratio_to_the_first():
+    table = speed_table([timed("unet", row(UNET)), timed("fcn", row(FCN))], 1)
+    found = cells(table)
+    ratio = gmean(FCN) / gmean(UNET)
+    assert found["unet"]["times as fast as\nunet"] == "1"
+    assert found["fcn"]["times as fast as\nunet"].startswith(f"{ratio:.2f} [")
+    low, high = throughput_interval(UNET)
+    assert found["unet"]["forward\n[images/s]"] == f"98.8 [{low:.1f}, {high:.0f}]"
+    assert table.title == "batch 1"
+
+
+def test_stages_that_were_not_timed_have_no_column():
+    some = timed("unet", row(UNET), row([80.0, 81.0], "argmax"))
+    headers = speed_table([some, timed("fcn", row(FCN))], 1).headers
+    assert headers[1:3] == ["forward\n[images/s]", "+ argmax\n[images/s]"]
+    assert not any("loading" in header for header in headers)
+    assert cells(speed_table([some, timed("fcn", row(FCN))], 1))["fcn"]["+ argmax\n[images/s]"] == "-"
+
+
+def test_the_text_holds_a_table_for_each_batch_and_what_is_to_be_known():
+    first = timed("unet", row(UNET), row(FCN, batch=8), energy=Energy(batch=8, joules_per_image=0.25, seconds=30))
+    text = as_text(
+        speeds(first, timed("fcn", row(FCN), steady=False), remarks=["Left out."], failures={"big": "no memory"})
+    )
+    lines = text.splitlines()
+    assert lines[0] == "2 methods timed in one session, as for data/shapes (4 classes, 3 channels), untrained"
+    assert lines[1] == "cpu: AMD EPYC 9554 · fp32 · 32×48 · 2 threads · not compiled"
+    assert lines[2] == "each stage: 200 iterations and 30 s, at most 120 s"
+    assert lines[3:5] == ["before: load 0.10", "after:  load 0.10"]
+    assert [line for line in lines if line.startswith("batch ")] == ["batch 1", "batch 8"]
+    assert "0.250 (batch 8)" in text
+    assert lines[-3:] == [
+        "Left out.",
+        "not timed: big: no memory",
+        "warning: never steady in warm-up: fcn; something disturbed it, or the budget is too small",
+    ]
+
+
+def test_where_all_failed_the_text_says_why():
+    text = as_text(speeds(failures={"big": "no memory"}))
+    assert text.splitlines()[-1] == "not timed: big: no memory"
+
+
+def test_two_runs_stand_side_by_side_where_they_have_the_same_rows():
+    then = speeds(timed("unet", row(UNET), row(UNET, batch=8)), timed("fcn", row(FCN)))
+    slower = [speed / 3 for speed in FCN]
+    now = speeds(timed("unet", row(UNET), row([1.0, 2.0], "argmax")), timed("fcn", row(slower)), timed("new", row(FCN)))
+    unet, fcn = put_side_by_side(then, now)
+    assert (unet.method, unet.stage, unet.batch) == ("unet", "forward", 1)
+    assert (unet.overlap, unet.then_ratio, unet.ratio_overlap) == (True, None, None)
+    assert (fcn.method, fcn.overlap, fcn.ratio_overlap) == ("fcn", False, False)
+    assert fcn.now_ratio.estimate == pytest.approx(fcn.then_ratio.estimate / 3)
+
+
+def test_what_has_no_interval_neither_overlaps_nor_does_not():
+    run = speeds(timed("unet", row([100.0, 101.0])))
+    assert put_side_by_side(run, run)[0].overlap is None
+
+
+def test_the_text_shows_the_former_run():
+    then = speeds(timed("unet", row(UNET)), timed("fcn", row(FCN)))
+    text = as_text(then.model_copy(update={"against": put_side_by_side(then, then)}))
+    assert "beside the former run: do the intervals overlap?" in text
+    assert text.count("  yes") >= 3
+    nothing = as_text(then.model_copy(update={"against": []}))
+    assert "the former run has none of these methods at these batch sizes" in nothing
