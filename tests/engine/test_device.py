@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from segbench.engine.device import cpu_name, environment, list_devices, resolve_device
+from segbench.engine.device import cpu_name, environment, list_devices, probe, resolve_device
 from segbench.errors import SegbenchError
 
 
@@ -48,6 +48,10 @@ def test_the_environment_states_all_that_a_result_depends_on_as_json():
 
 def test_the_machine_is_the_same_at_another_time_with_other_threads():
     assert environment(CPU, 1)["machine"] == environment(CPU, 2)["machine"]
+
+
+def test_a_probe_names_the_device_that_was_asked_for(recorder):
+    assert probe("cpu", recorder())["device"] == "cpu"
 
 
 def test_auto_is_a_device_that_is_there():
