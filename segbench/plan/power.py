@@ -6,6 +6,7 @@ from math import sqrt
 from statistics import variance
 from typing import TYPE_CHECKING, NamedTuple
 
+from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import RecordError
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.verdict import POWER, seed_components, seeds_for, smallest_effect
@@ -34,7 +35,6 @@ ASSUMED_SEED_SDS = (0.005, 0.01)
 CLAIMED = (0.005, 0.01)
 
 # How `maps` ends where a method is scored by mIoU.
-LABELS = "-> labels"
 
 
 class Noise(NamedTuple):
@@ -140,7 +140,7 @@ def read_recorded_scores(cells: Iterable[Cell], folder: ResultsFolder) -> Scores
 
 def _pairs(methods: Mapping[str, Method]) -> Iterable[Pair]:
     scored = {
-        name: method for name, method in methods.items() if method.maps.endswith(LABELS) and method.trial_of is None
+        name: method for name, method in methods.items() if method.maps in SEGMENTING_MAPS and method.trial_of is None
     }
     for name, method in scored.items():
         placebos = [other.name for other in scored.values() if other.placebo_of == name]

@@ -49,6 +49,10 @@ def test_what_is_not_there_is_not_trained_for_itself_or_has_no_miou_is_not_compa
     assert pairs(method("unet"), trial, images, method("gan", twin="missing")) == set()
 
 
+def test_methods_that_paint_palette_colours_are_scored_and_compared():
+    assert pairs(method("unet"), method("colours", twin="unet", maps="image -> image")) == {("colours", "unet")}
+
+
 def test_a_ranking_holds_one_fraction_of_the_labels():
     everything, eighth = method("unet", labels=(1.0, 0.125)), method("gan", twin="unet", labels=(0.125,))
     apart = method("all", twin="gan")
