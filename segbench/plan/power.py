@@ -34,8 +34,6 @@ ASSUMED_SEED_SDS = (0.005, 0.01)
 # Differences of mIoU that papers claim.
 CLAIMED = (0.005, 0.01)
 
-# How `maps` ends where a method is scored by mIoU.
-
 
 class Noise(NamedTuple):
     """The standard deviation of one seed's paired difference of mIoU, and where it comes from.
