@@ -5,6 +5,7 @@ The engine's own wrapper stands between the network and its inputs (engine/model
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
@@ -48,6 +49,9 @@ CLASS_NUMBERS = (2, 5, 19)
 IMAGES = 4
 STEPS = 50
 ENOUGH = 0.9
+
+# From a seed to that of the second start.
+RESTART = 1000
 # The first suits most networks, the second deep ones without normalisation, the third shallow ones.
 LEARNING_RATES = (3e-3, 3e-4, 1e-2)
 
@@ -197,10 +201,11 @@ def colours_can_be_learned(offer: Offer) -> None:
 
 
 def best_share_learned(offer: Offer, seed: int = 0) -> float:
-    """Return the best share of pixels right over the learning rates; the first that reaches ENOUGH ends the search."""
+    """Return the best share of pixels right over two starts and all learning rates, or the first that is ENOUGH."""
     best = 0.0
-    for rate in LEARNING_RATES:
-        best = max(best, _train(build_trial(offer, seed=seed), rate))
+    # A small network may start with dead units, so it may start again from other first weights.
+    for start, rate in product((seed, seed + RESTART), LEARNING_RATES):
+        best = max(best, _train(build_trial(offer, seed=start), rate))
         if best >= ENOUGH:
             break
     return best

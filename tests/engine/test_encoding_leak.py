@@ -211,7 +211,7 @@ def test_a_discriminator_of_features_has_no_accuracy(cell, monkeypatch, encoding
 @pytest.mark.trains
 def test_colours_leak_what_soft_labels_would(cell, monkeypatch, assert_strong_leak):
     colours = {"generator": "gan/pix2pix_unet_colours", "losses": "losses: [gan/l1],"}
-    assert_strong_leak(probed(cell(**colours), 0.6, monkeypatch))
+    assert_strong_leak(probed(cell(**colours), 0.6, monkeypatch, steps=400))
 
 
 @pytest.mark.trains

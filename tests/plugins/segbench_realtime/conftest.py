@@ -22,14 +22,16 @@ def multiply_adds():
 
 @pytest.fixture
 def losses_of_two_steps():
-    """The training loss before and after one step of gradient descent on a fixed batch of images of 4x4 squares."""
+    """The training loss before and after one step of gradient descent on a fixed batch of images of 4x4 squares.
 
-    def train(build, square, seed):
+    The rate must be small where batch normalisation of an untrained network makes gradients steep.
+    """
+
+    def train(build, square, rate, seed):
         torch.manual_seed(seed)
         network = build()
         images, target = _squares(square)
-        # Small: untrained convolutions before batch normalisation have steep gradients.
-        optimizer = torch.optim.SGD(network.train().parameters(), 1e-5)
+        optimizer = torch.optim.SGD(network.train().parameters(), rate)
         losses = []
         for _ in range(2):
             # The same dropout in both steps.

@@ -48,7 +48,7 @@ def test_it_can_learn_which_pixels_are_fake(training_seed, record_property):
     images[:, :, :, 8:] = 0.5  # the right half is fake: the index after those of the classes
     labels[:, :, 8:] = 2
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(120):
         optimizer.zero_grad()
         functional.cross_entropy(network(images), labels).backward()
         optimizer.step()
