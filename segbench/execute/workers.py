@@ -114,7 +114,8 @@ class Workers:
 
             self._context.set_forkserver_preload(["segbench.execute.forkserver", "segbench.execute.worker"])
             instructions = json.dumps({"path": sys.path, "modules": self._preload})
-            with _signals_blocked(), _variable(VARIABLE, instructions):
+            # A process started with -c imports from its working folder first, be it a random.py, unless this is set.
+            with _signals_blocked(), _variable(VARIABLE, instructions), _variable("PYTHONSAFEPATH", "1"):
                 forkserver.ensure_running()
 
     def start(self, function: str, job: Any, workplace: Path, limits: Limits) -> Worker:
@@ -337,11 +338,14 @@ def _signals_blocked() -> Iterator[None]:
 
 @contextmanager
 def _variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
     os.environ[name] = value
     try:
         yield
     finally:
         del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def cause_of_death(exit_code: int) -> str:

@@ -165,7 +165,11 @@ def importers_of(module: str, offer: Offer) -> list[str]:
     question = json.dumps([module, offer.plugin, file, sys.path])
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, question], capture_output=True, text=True, timeout=_SECONDS, check=True
+            [sys.executable, "-P", "-c", _PROGRAM, question],  # -P: nothing is imported from the working folder
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
         )
     except subprocess.TimeoutExpired as error:
         raise CheckFailed(f"importing the plugin took more than {_SECONDS} s") from error

@@ -92,7 +92,7 @@ def read_in_another_process(offer: Offer) -> dict[str, Any]:
     # Texts get other hashes than here, so that sets of them come in another order.
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, question],
+        [sys.executable, "-P", "-c", _PROGRAM, question],  # -P: nothing is imported from the working folder
         capture_output=True,
         text=True,
         timeout=_SECONDS,
