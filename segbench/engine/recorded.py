@@ -30,6 +30,8 @@ from .job import DISCRIMINATOR, MODEL
 from .numerics import apply_numeric_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from segbench.config.protocol import TrainingProtocol
     from segbench.engine.model.mapping import GeneratorMapping
     from segbench.registry import Registry
@@ -80,11 +82,29 @@ def find_record(cell: str, results: Path) -> Path:
             f"no key in {results} begins with {cell!r} ({len(records)} records there); "
             "give another folder with --results, or the record's path"
         )
-    if len(found) > 1:
+    return found[0] if len(found) == 1 else _choose_finished(cell, found)
+
+
+def _choose_finished(cell: str, found: Sequence[Path]) -> Path:
+    """Return the one record of a finished cell among those of one key; RecordError if there is not exactly one."""
+    if len({record.stem for record in found}) > 1:
         raise RecordError(
             f"{cell!r} is the beginning of more than one key: {', '.join(map(str, found))}; write more of it"
         )
-    return found[0]
+    finished = [record for record in found if _is_finished(record)]
+    if len(finished) != 1:
+        raise RecordError(
+            f"the key {found[0].stem} stands in {len(found)} benchmarks, and {len(finished) or 'none'} of its cells "
+            f"are finished; give the path of one: {', '.join(map(str, finished or found))}"
+        )
+    return finished[0]
+
+
+def _is_finished(path: Path) -> bool:
+    try:
+        return read_record(path).status == "ok"
+    except (RecordError, OSError):
+        return False
 
 
 def load_network(path: Path, device: torch.device) -> RecordedNetwork:

@@ -30,13 +30,38 @@ def test_an_unknown_key_is_an_error_that_says_where_it_was_looked_for(recorded_c
         find_record("xyz", tmp_path / "elsewhere")
 
 
+def copy_into_benchmark(record, benchmark, name=None):
+    copy = record.parent.parent / benchmark / (name or record.name)
+    copy.parent.mkdir()
+    copy.write_bytes(record.read_bytes())
+    return copy
+
+
 def test_an_ambiguous_beginning_names_the_records_it_could_mean(recorded_cell):
-    twin = recorded_cell.parent.parent / "other" / recorded_cell.name
-    twin.parent.mkdir()
-    twin.write_bytes(recorded_cell.read_bytes())
-    with pytest.raises(RecordError) as caught:
+    beginning = recorded_cell.stem[:15]
+    other = copy_into_benchmark(
+        recorded_cell, "other", f"{beginning}{'b' if recorded_cell.stem[-1] == 'a' else 'a'}.json"
+    )
+    with pytest.raises(RecordError, match="the beginning of more than one key") as caught:
+        find_record(beginning, recorded_cell.parent.parent)
+    assert str(other) in str(caught.value)
+    assert str(recorded_cell) in str(caught.value)
+
+
+def test_of_a_key_in_several_benchmarks_the_finished_cell_is_found(recorded_cell):
+    change(copy_into_benchmark(recorded_cell, "failed"), status="failed")
+    copy_into_benchmark(recorded_cell, "damaged").write_text("{")
+    for cell in (recorded_cell.stem, recorded_cell.stem[:5]):
+        assert find_record(cell, recorded_cell.parent.parent) == recorded_cell
+
+
+def test_a_key_that_is_finished_in_several_benchmarks_asks_for_a_path(recorded_cell):
+    other = copy_into_benchmark(recorded_cell, "other")
+    with pytest.raises(
+        RecordError, match="stands in 2 benchmarks, and 2 of its cells are finished; give the path"
+    ) as caught:
         find_record(recorded_cell.stem, recorded_cell.parent.parent)
-    assert str(twin) in str(caught.value)
+    assert str(other) in str(caught.value)
     assert str(recorded_cell) in str(caught.value)
 
 
