@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -40,6 +42,8 @@ _SERVER_RESTARTS = 3
 _SERVER_END_SECONDS = 0.2  # until the system reports that the server has ended
 _STACK_SECONDS = 0.5  # for a hanging worker to write its stacks
 _CHECK_SECONDS = 0.01
+_SOCKET_FOLDER_BYTES = 60  # of about 104 for a socket's path; multiprocessing adds 32
+_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 _SWEEPS = 3  # what is killed may have started another process just before
 _EXPLANATIONS = {
     signal.SIGKILL: "often the system's out-of-memory killer",
@@ -112,6 +116,7 @@ class Workers:
         if self._context.get_start_method() == "forkserver":
             from multiprocessing import forkserver
 
+            choose_socket_folder()
             self._context.set_forkserver_preload(["segbench.execute.forkserver", "segbench.execute.worker"])
             instructions = json.dumps({"path": sys.path, "modules": self._preload})
             # A process started with -c imports from its working folder first, be it a random.py, unless this is set.
@@ -324,6 +329,29 @@ def _add_log(outcome: Outcome, log: str) -> Outcome:
     if isinstance(outcome, Failed):
         return Failed(explained, outcome.error)
     return type(outcome)(explained)
+
+
+def choose_socket_folder() -> None:
+    """Let the sockets of multiprocessing lie where their paths are short enough; SegbenchError if nowhere is.
+
+    The system allows about a hundred bytes, so that a long temporary folder ($TMPDIR) cannot hold them. The folder is
+    private to the user, and multiprocessing removes it at the end.
+    """
+    if "tempdir" in multiprocessing.current_process()._config:  # type: ignore[attr-defined]  # chosen before
+        return
+    usual = tempfile.gettempdir()
+    short = (folder for folder in (usual, *_SHORT_FOLDERS) if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES)
+    chosen = next((folder for folder in short if os.access(folder, os.W_OK | os.X_OK)), None)
+    if chosen is None:
+        raise errors.SegbenchError(
+            f"the temporary folder {usual} has too long a path for sockets, and {' and '.join(_SHORT_FOLDERS)} cannot "
+            f"be written; set TMPDIR to a folder of at most {_SOCKET_FOLDER_BYTES} bytes"
+        )
+    tempfile.tempdir = chosen
+    try:
+        multiprocessing.util.get_temp_dir()
+    finally:
+        tempfile.tempdir = usual
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,48 @@ def test_workers_compute_with_all_libraries_preloaded(tmp_path):
 )
 def test_an_exit_code_is_put_into_words(exit_code, cause):
     assert cause_of_death(exit_code) == cause
+
+
+PROGRAM_OF_ONE_WORKER = """
+import multiprocessing, sys, tempfile
+from pathlib import Path
+from segbench.execute import workers
+if __name__ == "__main__":
+    workers._SHORT_FOLDERS = tuple(sys.argv[2:])
+    worker = workers.Workers().start("posixpath:exists", None, Path(sys.argv[1]), workers.Limits())
+    worker._process.join(60)
+    list(worker.events())
+    print(multiprocessing.current_process()._config["tempdir"], tempfile.gettempdir(), worker.outcome().failure.cause)
+"""
+
+
+def start_one_worker(tmp_path, temporary, *short_folders):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM_OF_ONE_WORKER)
+    return subprocess.run(
+        [sys.executable, str(program), str(tmp_path / "work"), *short_folders],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("length", [60, 61, 120, 220])
+def test_workers_start_however_long_the_path_of_the_temporary_folder_is(tmp_path, length):
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        temporary = Path(base) / ("t" * (length - len(base) - 1))
+        temporary.mkdir()
+        done = start_one_worker(tmp_path, temporary, "/tmp")
+        sockets, kept, *cause = done.stdout.split()
+        assert Path(sockets).parent == (temporary if length == 60 else Path("/tmp"))
+        assert kept == str(temporary)
+        assert cause[:2] == ["TypeError:", "exists()"]  # so far that the function was called
+        assert not Path(sockets).exists()
+
+
+def test_a_long_temporary_folder_and_no_short_one_is_an_error_that_names_tmpdir(tmp_path):
+    temporary = tmp_path / ("t" * 100)
+    temporary.mkdir()
+    done = start_one_worker(tmp_path, temporary, "/no-such-folder")
+    assert done.stderr.rstrip().endswith("set TMPDIR to a folder of at most 60 bytes")
