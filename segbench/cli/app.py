@@ -20,6 +20,7 @@ from segbench.registry.plugins import VARIABLE as DISABLED_VARIABLE
 from . import check, compare, doctor, new, plan, predict, prepare, probe, report, rescore, run, score, show
 from . import list as list_command
 from . import time as time_command
+from .encoding import make_output_readable
 from .output import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 2 for a mistake of the user, 1 for a bug, 130 for Ctrl-C."""
     ordered, debug = global_options_first(sys.argv[1:] if arguments is None else arguments)
     enable_crash_stacks()
+    make_output_readable()
     with keep_environment():
         return run_guarded(ordered, debug)
 
