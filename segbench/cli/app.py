@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path  # noqa: TC003 - typer reads it when it runs
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
 
+_NO_HOME = "Could not determine home directory"  # pathlib's text for ~ without HOME, and for ~nobody
 HINT = "--debug shows where"
 DEBUG = "--debug"
 WITH_VALUE = (DISABLE_OPTION, plugin_files.OPTION)
@@ -85,7 +86,21 @@ def segbench(
 
     --debug, --disable and --plugin may stand anywhere on the command line.
     """
+    check_working_folder()
     apply_plugin_options(disable or (), plugin or ())
+
+
+def check_working_folder() -> None:
+    """Raise SegbenchError if the working folder has been removed: libraries end the process there, or worse."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        name = os.environ.get("PWD", "")
+        with suppress(OSError):
+            name = os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
+        raise SegbenchError(
+            f"the working folder {name} has been removed; change to another one and try again"
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -147,6 +162,8 @@ def explain(error: Exception) -> tuple[str, int]:
     """Return the message for an error and its exit code: 2 for a mistake of the user, 1 for a bug."""
     if isinstance(error, SegbenchError):
         return str(error), 2
+    if isinstance(error, RuntimeError) and str(error).startswith(_NO_HOME):
+        return "a path begins with ~, and there is no such home folder; write the whole path, or set HOME", 2
     what = f"{type(error).__name__}: {error}"
     plugin = blamed_plugin(error)
     if isinstance(error, OSError) and error.errno is not None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
+
+from segbench.errors import SegbenchError
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -43,11 +46,16 @@ def likely_device() -> str:
 def cache_folder() -> Path:
     """Return the absolute path of the cache folder: $SEGBENCH_CACHE, else the platform's cache folder of the user.
 
-    The folder need not exist yet.
+    The folder need not exist yet. Raises SegbenchError where it would be in a home folder that nobody knows.
     """
-    chosen = os.environ.get("SEGBENCH_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
     import platformdirs
 
-    return platformdirs.user_cache_path("segbench")
+    chosen = os.environ.get("SEGBENCH_CACHE")
+    with suppress(RuntimeError):  # no HOME, and no entry of the user in the system's list
+        folder = Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("segbench")
+        if folder.is_absolute():  # older platformdirs leave "~" as it is
+            return folder
+    raise SegbenchError(
+        "the home folder of this user is not known, so there is no cache folder; set SEGBENCH_CACHE to the absolute "
+        "path of a folder that can be written, or set HOME"
+    )

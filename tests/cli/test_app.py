@@ -130,3 +130,48 @@ def test_a_reader_that_leaves_early_is_no_error():
     os.close(write)
     assert "Traceback" not in done.stderr
     assert "error" not in done.stderr.lower()
+
+
+WITHOUT_HOME = """
+import os, pwd, sys
+
+def unknown(user):
+    raise KeyError(user)
+
+pwd.getpwuid = pwd.getpwnam = unknown
+for name in ("HOME", "SEGBENCH_CACHE", "XDG_CACHE_HOME"):
+    os.environ.pop(name, None)
+from segbench.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prepare", "data/shapes"], "set SEGBENCH_CACHE to the absolute path of a folder"),
+        (["run", "~/x.yaml"], "a path begins with ~, and there is no such home folder; write the whole path"),
+    ],
+)
+def test_a_user_without_a_home_folder_is_told_what_to_set(tmp_path, arguments, message):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_HOME, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert message in line
+    assert "bug" not in line
+
+
+@pytest.mark.parametrize("command", [["list"], ["prepare", "data/shapes"], ["predict", "abc", "x", "-o", "y"]])
+def test_a_working_folder_that_was_removed_is_named(tmp_path, command):
+    gone = tmp_path / "gone"
+    program = "import os, sys; os.rmdir(os.getcwd()); from segbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    gone.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, *command], cwd=gone, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the working folder ")
+    assert done.stderr.endswith("has been removed; change to another one and try again\n")
+    assert done.stderr.count("\n") == 1
