@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,13 +35,29 @@ def print_or_write(text: str, output: Path | None) -> None:
 
 
 def write(output: Path, text: str) -> None:
-    """Write a text into the file that was named with -o; RecordError if that cannot be done."""
-    from segbench.errors import RecordError
+    """Write a text into the file that was named with -o, whole or not at all; RecordError if that cannot be done.
 
+    A link stays and its target is replaced, with the permissions it had. What is no file (a pipe, /dev/stdout), or lies
+    in a folder that cannot be written, is written in place.
+    """
+    from segbench.errors import RecordError
+    from segbench.store.atomic import write_atomically
+
+    content = text.encode("utf-8", "backslashreplace")  # a path in it may not be UTF-8
     try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"cannot write to {output}: {error.strerror}; name another file with -o") from error
+        if not output.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if output.exists() and not os.access(output, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if (output.exists() and not output.is_file()) or not os.access(output.resolve().parent, os.W_OK):
+            output.write_bytes(content)
+        else:
+            write_atomically(output.resolve(), content)
+    except (OSError, RecordError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        raise RecordError(
+            f"cannot write to {output}: {getattr(cause, 'strerror', cause)}; name another file with -o"
+        ) from error
     typer.echo(f"wrote {output}", err=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -25,13 +26,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place when the block ends without an error.
 
     The content is flushed to the disk before it takes the name, so that a reader, or the next run after a crash, finds
-    the old file or the new one and never a part. The folder is made if it is missing. Raises RecordError if the folder
-    is full, read-only or no folder.
+    the old file or the new one and never a part. It has the permissions of the old file. The folder is made if it is
+    missing. Raises RecordError if the folder is full, read-only or no folder.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
+            with suppress(OSError):  # there is none yet
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -66,6 +69,8 @@ def storage_error(folder: Path, error: OSError) -> RecordError:
         cause, advice = "the disk or quota is full", "free some space"
     elif error.errno in FORBIDDEN:
         cause, advice = "it is read-only here", "make it writable for this user"
+    elif error.errno == errno.EISDIR:
+        cause, advice = f"{error.filename2 or error.filename} is a folder where a file belongs", "move that folder away"
     elif error.errno in NOT_A_FOLDER:
         cause, advice = "a part of that path is a file, not a folder", "move that file away"
     else:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from segbench.cli.output import check_can_be_written, columns, print_content, print_or_write
+from segbench.cli.output import check_can_be_written, columns, print_content, print_or_write, write
 from segbench.errors import RecordError
 
 
@@ -41,3 +44,50 @@ def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path):
 def test_a_check_before_writing_creates_nothing(tmp_path):
     check_can_be_written(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_named_file_is_replaced_as_a_whole(tmp_path):
+    """Whoever holds the old file open still reads all of it; a link stays, and so do permissions."""
+    file, link = tmp_path / "out", tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    with file.open() as reader:
+        write(link, "new")
+        assert reader.read() == "old"
+    assert link.is_symlink()
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("new", 0o640)
+    assert sorted(tmp_path.iterdir()) == [link, file]
+
+
+def test_an_old_file_stays_whole_where_the_disk_is_full(tmp_path):
+    (tmp_path / "out").write_text("old")
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from segbench.cli.output import write\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "write(Path(sys.argv[1]), 'new' * 1000)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"cannot write to {tmp_path / 'out'}: File too large; name another file with -o" in done.stderr
+    assert (tmp_path / "out").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [tmp_path / "out"]
+
+
+def test_what_is_no_file_is_written_in_place(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        write(tmp_path / "pipe", "words")
+        assert reader.communicate(timeout=30)[0] == b"words"
+    write(Path(os.devnull), "words")
+    assert Path(os.devnull).is_char_device()
+
+
+def test_a_folder_where_the_file_should_be_is_an_error(tmp_path):
+    with pytest.raises(RecordError, match=r"cannot write to .*: Is a directory; name another file with -o"):
+        write(tmp_path, "")
+
+
+def test_a_path_in_a_text_that_is_not_utf_8_is_written_as_its_code(tmp_path):
+    write(tmp_path / "out", "results in a\udcff\n")
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "results in a\\udcff\n"
