@@ -102,7 +102,8 @@ def read_counts(folder: Path) -> Counts:
     if not path.is_file():
         raise RecordError(f"no counts at {path}; delete the record of that cell and run it again to have them")
     try:
-        counts = _from_table(parquet.read_table(path, partitioning=None))
+        with path.open("rb") as file:  # pyarrow itself opens only paths that are UTF-8
+            counts = _from_table(parquet.read_table(file, partitioning=None))
         _check_sums(counts)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise RecordError(

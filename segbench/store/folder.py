@@ -75,8 +75,13 @@ class ResultsFolder:
         (self.path / ".writable").unlink(missing_ok=True)
 
     def read(self, key: str) -> Record | None:
-        """Return the record of a cell; None if there is none or it is corrupt, and then it is set aside."""
+        """Return the record of a cell; None if there is none or it is corrupt, and then it is set aside.
+
+        Raises RecordError if it cannot be read, or is a folder.
+        """
         path = self.record_path(key)
+        if path.is_dir():
+            raise RecordError(f"{path} is a folder where the record of a cell belongs; move that folder away")
         return self._read_or_set_aside(path) if path.is_file() else None
 
     def write(self, record: Record) -> None:

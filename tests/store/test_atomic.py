@@ -87,3 +87,10 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(path):
         writer.wait()
         writer.stdout.close()
         assert path.read_bytes() == b"0123456789" * 10_000
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
+    path = tmp_path / "file"
+    path.mkdir()
+    with pytest.raises(RecordError, match=f"{path} is a folder where a file belongs .*; move that folder away"):
+        write_atomically(path, b"")

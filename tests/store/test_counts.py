@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -150,3 +151,9 @@ def test_a_full_disk_leaves_no_half_file(mount):
     with pytest.raises(RecordError, match="the disk or quota is full"):
         write_counts(folder, Counts(tuple(map(str, range(20))), "test", confusion))
     assert list(folder.iterdir()) == []
+
+
+def test_counts_are_read_back_from_a_folder_whose_name_is_not_utf_8(tmp_path, counts):
+    folder = tmp_path / os.fsdecode(b"results\xff")
+    write_counts(folder, counts)
+    assert np.array_equal(read_counts(folder).confusion, counts.confusion)

@@ -188,3 +188,9 @@ def test_a_read_only_folder_is_found_up_front_and_still_read(mount, make_record)
     (problem,) = folder.problems
     assert problem.moved_to is None
     assert str(problem).startswith(str(folder.record_path(OTHER)))
+
+
+def test_a_folder_in_the_place_of_a_record_is_named_before_the_cell_runs(folder):
+    folder.record_path(KEY).mkdir(parents=True)
+    with pytest.raises(RecordError, match=f"{KEY}.json is a folder where the record of a cell belongs; move that"):
+        folder.read(KEY)
