@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # The smallest p that is computed: quantiles of t do not exist below it.
 NEGLIGIBLE = 1e-200
+# Above it the noncentral t is that of its limit to five digits, and inverting it takes ever longer.
+LARGE_T = 1000.0
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,14 @@ class Components:
     @property
     def freedom(self) -> float:
         """Degrees of freedom of the t that gives the same 95 % interval."""
+        return self.freedom_at(0.025)
+
+    def freedom_at(self, tail: float) -> float:
+        """Return the degrees of freedom of the t that is exceeded as `critical` is with this probability."""
         if self.seed is None:
             return self.image_freedom
         least, most = sorted([self.seeds - 1.0, self.image_freedom])
-        return min(max(freedom_for(self.critical(0.025), 0.975), least), most)
+        return min(max(freedom_for(self.critical(tail), 1 - tail), least), most)
 
     def p(self, value: float) -> float:
         """Return the two-sided p of a mean of this value, with which an interval at the level 1 - p just reaches 0.
@@ -159,6 +165,22 @@ def freedom_for(t: float, probability: float) -> float:
     from scipy.special import stdtridf
 
     return float(stdtridf(probability, t))
+
+
+def noncentrality(t: float, freedom: float, power: float) -> float:
+    """Return the true difference, in standard errors, whose estimate lies above t of them with this probability.
+
+    The estimate is normal and its standard error estimated with these degrees of freedom: a noncentral t. Where t is
+    large, only the chance in the standard error counts, whose square follows chi-square.
+
+    >>> round(noncentrality(quantile(0.975, 1), 1, 0.8), 2), round(noncentrality(quantile(0.975, 5), 5, 0.8), 2)
+    (16.33, 3.51)
+    """
+    from scipy.special import chdtri, nctdtrinc
+
+    if t > LARGE_T:
+        return t * sqrt(float(chdtri(freedom, 1 - power)) / freedom)
+    return float(nctdtrinc(freedom, 1 - power, t))
 
 
 def two_sided_p(value: float, standard_error: float, freedom: float) -> float:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 from .bootstrap import RESAMPLES, crossed_draws
 from .difference import difference_from_draws
 from .summary import Interval
-from .variance import Components
+from .variance import Components, noncentrality
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -152,12 +152,14 @@ class Question(NamedTuple):
 def smallest_effect(found: Components, level: float, power: float = POWER) -> float:
     """Return the smallest difference that an interval at this level leaves 0 out for with this probability.
 
-    It is (t_{1-a/2} + t_{power}) SE with a = 1 - level, in the unit of the standard error.
+    The standard error is estimated as well, so the estimate in standard errors follows a noncentral t; its degrees of
+    freedom are those of the interval at this level. In the unit of the standard error.
 
-    >>> round(smallest_effect(seed_components(6, 1.0), 0.95) * 6**0.5, 3)  # 2.571 + 0.920
-    3.49
+    >>> [round(smallest_effect(seed_components(seeds, 1.0), 0.95), 2) for seeds in (3, 6)]
+    [3.26, 1.43]
     """
-    return (found.critical((1 - level) / 2) + found.critical(1 - power)) * found.standard_error
+    tail = (1 - level) / 2
+    return noncentrality(found.critical(tail), found.freedom_at(tail), power) * found.standard_error
 
 
 def seeds_needed(question: Question, found: Components) -> int | None:

@@ -272,7 +272,7 @@ def test_json_holds_fractions(capsys):
     design = json.loads(show(capsys, "--json"))["design"]
     assert (design["seeds"], design["comparisons"], design["sign_flip_floor"]) == (6, 1, 0.03125)
     sight = design["sights"][0]
-    assert sight["smallest"] == pytest.approx(0.01008, abs=1e-5)
+    assert sight["smallest"] == pytest.approx(0.010144, abs=1e-5)
     assert sight["seeds_for"] == [{"difference": 0.005, "seeds": 18}, {"difference": 0.01, "seeds": 7}]
     assert sight["freedom"] is None
 
