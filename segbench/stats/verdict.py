@@ -31,6 +31,10 @@ Name = TypeVar("Name", bound="Hashable")
 MARGIN = 0.005
 # The probability with which an effect of the smallest size is found.
 POWER = 0.8
+# Fewer seeds show too little of how seeds differ for any verdict.
+LEAST_SEEDS = 3
+# Standard deviations of differences over the seeds below it are rounding.
+ROUNDING = 1e-12
 # The most seeds that are ever suggested; where they do not suffice, more images are needed.
 MOST_SEEDS = 100
 
@@ -53,6 +57,13 @@ class Judgement:
     smallest_effect: float
     seeds_needed: int | None
 
+    @property
+    def obstacle(self) -> Literal["few seeds", "no variance"] | None:
+        """What keeps it undecided whatever its interval, if anything does."""
+        if self.difference.seeds < LEAST_SEEDS:
+            return "few seeds"
+        return "no variance" if self.verdict == "undecided" and not _varies(self.difference.components) else None
+
 
 def judge(
     differences: Mapping[Name, Difference], *, margin: float = MARGIN, level: float = 0.95
@@ -60,11 +71,13 @@ def judge(
     """Judge each difference of a family; the chance of any false "better" or "worse" in it is at most 1 - level.
 
     A difference whose interval lies within ± margin is "equivalent", even if it leaves 0 out: what is surely too small
-    to matter is no gain, however many images show it. One with an interval above 0 is "better", below 0 "worse". With
-    one seed it is "undecided", since another seed may give anything, and it takes no part of Holm's steps but counts
-    in the family. `margin` is a fraction of 1, as are the differences.
+    to matter is no gain, however many images show it; but where all seeds give the same difference, as of networks that
+    predict one class everywhere, it is "undecided". One with an interval above 0 is "better", below 0 "worse". With
+    fewer than 3 seeds it is "undecided", since another seed may give anything, and it takes no part of Holm's steps but
+    counts in the family. `margin` is a fraction of 1, as are the differences.
     """
-    levels = holm_levels({name: found.p if found.seeds > 1 else 1.0 for name, found in differences.items()}, level)
+    p = {name: found.p if found.seeds >= LEAST_SEEDS else 1.0 for name, found in differences.items()}
+    levels = holm_levels(p, level)
     return {name: _judgement(found, margin, levels[name]) for name, found in differences.items()}
 
 
@@ -74,18 +87,23 @@ def _judgement(found: Difference, margin: float, level: float) -> Judgement:
         found,
         level,
         Interval(max(interval.low, -1.0), min(interval.high, 1.0)),
-        _verdict(interval, margin) if found.seeds > 1 else "undecided",
+        _verdict(found, interval, margin) if found.seeds >= LEAST_SEEDS else "undecided",
         smallest_effect(found.components, level),
         seeds_needed(Question(found.estimate, margin, level), found.components),
     )
 
 
-def _verdict(interval: Interval, margin: float) -> Verdict:
+def _verdict(found: Difference, interval: Interval, margin: float) -> Verdict:
     if -margin <= interval.low and interval.high <= margin:
-        return "equivalent"
+        return "equivalent" if _varies(found.components) else "undecided"
     if interval.low > 0:
         return "better"
     return "worse" if interval.high < 0 else "undecided"
+
+
+def _varies(found: Components) -> bool:
+    """Return whether the differences of the seeds differ."""
+    return found.seed is not None and found.seed * found.seeds > ROUNDING**2
 
 
 def holm_levels(p: Mapping[Name, float], level: float = 0.95) -> dict[Name, float]:
@@ -165,12 +183,12 @@ def smallest_effect(found: Components, level: float, power: float = POWER) -> fl
 def seeds_needed(question: Question, found: Components) -> int | None:
     """Return how many seeds in all would decide a question if the estimate and its variances stayed the same.
 
-    A question is decided if 0 lies outside the interval or the interval inside the margin. The present number if it is
-    decided already; None if 100 do not suffice, or with one seed, which says nothing about how seeds differ.
+    A question is decided as `judge` says, with 3 seeds or more. The present number if it is decided already; None if
+    100 do not suffice, or with one seed, which says nothing about how seeds differ.
     """
     if found.seed is None:
         return None
-    for seeds in range(found.seeds, max(found.seeds, MOST_SEEDS) + 1):
+    for seeds in range(max(found.seeds, LEAST_SEEDS), max(found.seeds, MOST_SEEDS) + 1):
         if _is_decided(question, found.with_seeds(seeds)):
             return seeds
     return None
@@ -178,7 +196,9 @@ def seeds_needed(question: Question, found: Components) -> int | None:
 
 def _is_decided(question: Question, found: Components) -> bool:
     reach = found.critical((1 - question.level) / 2) * found.standard_error
-    return reach < abs(question.estimate) or abs(question.estimate) + reach <= question.margin
+    if abs(question.estimate) + reach <= question.margin:
+        return _varies(found)
+    return reach < abs(question.estimate)
 
 
 def seeds_for(effect: float, difference_sd: float, level: float, power: float = POWER) -> int | None:
@@ -189,7 +209,7 @@ def seeds_for(effect: float, difference_sd: float, level: float, power: float = 
     >>> seeds_for(1.0, 0.5 * 2**0.5, 0.95), seeds_for(0.5, 2**0.5, 0.95)
     (7, 65)
     """
-    for seeds in range(2, MOST_SEEDS + 1):
+    for seeds in range(LEAST_SEEDS, MOST_SEEDS + 1):
         if smallest_effect(seed_components(seeds, difference_sd), level, power) <= effect:
             return seeds
     return None

@@ -61,7 +61,12 @@ measurements = st.builds(measured, estimates, st.floats(0, 0.02), st.integers(1,
         (measured(0.0, 0.0019), "equivalent"),
         (measured(0.0, 0.0020), "undecided"),
         (measured(0.003, 0.0007), "equivalent"),
-        (measured(0.0, 0.0), "equivalent"),
+        (measured(0.0, 0.0), "undecided"),
+        (measured(0.001, 0.0), "undecided"),
+        (measured(0.0, 0.0001, seeds=2), "undecided"),
+        (measured(0.3, 0.0001, seeds=2), "undecided"),
+        (measured(-0.3, 0.0001, seeds=2), "undecided"),
+        (measured(0.3, 0.0001, seeds=3), "better"),
         (measured(0.3, 0.0), "better"),
         (measured(0.3, seeds=1), "undecided"),
         (measured(0.0, 0.0001, seeds=1), "undecided"),
@@ -185,7 +190,7 @@ def test_seeds_for_an_effect_are_those_of_the_power_of_a_paired_t_test(sd, effec
 
 def test_an_effect_that_no_number_of_seeds_shows_has_none():
     assert seeds_for(0.001, 1.0, 0.95) is None
-    assert seeds_for(0.001, 0.0, 0.95) == 2
+    assert seeds_for(0.001, 0.0, 0.95) == 3
 
 
 def power_of_t_test(effect, seeds, level):
@@ -229,7 +234,9 @@ def test_where_only_images_differ_the_smallest_effect_is_that_of_the_images():
 
 def is_decided(question, found):
     reach = found.critical((1 - question.level) / 2) * found.standard_error
-    return reach < abs(question.estimate) or abs(question.estimate) + reach <= question.margin
+    if abs(question.estimate) + reach <= question.margin:
+        return found.seed * found.seeds > 1e-24  # seeds that are all alike show nothing
+    return reach < abs(question.estimate)
 
 
 @given(st.floats(-0.05, 0.05), st.floats(0, 0.02), st.integers(2, 8), st.floats(0, 0.02), st.floats(0, 0.02))
@@ -241,7 +248,19 @@ def test_the_seeds_needed_are_the_first_that_decide_it(estimate, margin, seeds, 
         assert not is_decided(question, found.with_seeds(100))
     else:
         assert is_decided(question, found.with_seeds(needed))
-        assert needed == seeds or not is_decided(question, found.with_seeds(needed - 1))
+        assert needed == max(seeds, 3) or not is_decided(question, found.with_seeds(needed - 1))
+
+
+def test_two_seeds_need_a_third_even_where_their_interval_leaves_0_out():
+    judged = judge({"it": measured(0.3, 0.0001, seeds=2)})["it"]
+    assert judged.interval.low > 0
+    assert (judged.obstacle, judged.seeds_needed) == ("few seeds", 3)
+
+
+def test_seeds_that_all_give_the_same_are_named_as_what_keeps_it_undecided():
+    judged = judge({"it": measured(0.0, 0.0)})["it"]
+    assert (judged.obstacle, judged.seeds_needed) == ("no variance", None)
+    assert judge({"it": measured(0.025)})["it"].obstacle is None
 
 
 def test_where_images_alone_hide_a_difference_no_number_of_seeds_decides_it():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.numbers import points, points_interval, significant
 from segbench.stats.gains import LOWER_IS_BETTER
-from segbench.stats.verdict import MOST_SEEDS
+from segbench.stats.verdict import LEAST_SEEDS, MOST_SEEDS
 
 from . import tables
 from .tables import PART_NAMES, SCORES, points_with_interval, short_percent
@@ -126,6 +126,16 @@ def headline(claim: Contrast, margin: float) -> str:
             f"Undecided: there is only one seed in common. A - B is {estimate} points; this interval covers the images "
             "only, and another seed may give another result. Run more seeds."
         )
+    if judgement.obstacle == "few seeds":
+        return (
+            f"Undecided: there are only two seeds in common, and a verdict needs {LEAST_SEEDS}. A - B is {estimate} "
+            "points. Run more seeds."
+        )
+    if judgement.obstacle == "no variance":
+        return (
+            f"Undecided: A - B is {estimate} points with every seed alike, which shows nothing of how seeds differ. "
+            "See whether both methods predict one class everywhere or give the same maps."
+        )
     smallest = f"this design can detect only differences above {100 * judgement.smallest_effect:.2f} points"
     return f"Undecided: A - B is {estimate} points; {smallest}. {_what_would_decide(claim)}"
 
@@ -208,7 +218,7 @@ def _explain(claim: Contrast, first: PartGain, second: PartGain) -> str:
     first_adds, second_adds = (
         points(value) + (f" ({100 * value / whole:.0f} %)" if decided and same_way else "") for value in values
     )
-    reading = "" if decided else " A - B is undecided, and so is this."
+    reading = " A - B is undecided, and so is this." if claim.judgement.verdict == "undecided" else ""
     where = f"the {PART_NAMES[first.name]} ({100 * first.pixels:.1f} % of the pixels)"
     rest = f"the {PART_NAMES[second.name]} {second_adds}"
     return f"Of A - B, {points(whole)} points, {where} add {first_adds}, {rest}.{reading}"

@@ -55,6 +55,10 @@ def verdict_in_words(one: Comparison) -> str:
         return f"A is {judgement.verdict}"
     if one.is_over_images_only:
         return "undecided: one seed cannot decide"
+    if judgement.obstacle == "few seeds":
+        return "undecided: two seeds cannot decide"
+    if judgement.obstacle == "no variance":
+        return "undecided: every seed gives the same"
     if judgement.seeds_needed is None:
         return f"undecided: over {MOST_SEEDS} seeds needed"
     return f"undecided: about {judgement.seeds_needed} seeds needed"

@@ -27,7 +27,7 @@ def row(name):
     return Row(name, name, records=(), conditions=None, notes=(), statistics=NO_STATISTICS)
 
 
-def difference(estimate, seeds=6):
+def difference(estimate, seeds=6, alike=False):
     return Difference(
         estimate=estimate,
         standard_error=0.002,
@@ -36,7 +36,7 @@ def difference(estimate, seeds=6):
         seeds=seeds,
         images=233,
         units=233,
-        seed_variance=0.0,
+        seed_variance=0.0 if alike else 4e-6,
         image_variance=0.0,
         interaction_variance=0.0,
         by_seed=dict.fromkeys(range(seeds), estimate),
@@ -47,9 +47,9 @@ def difference(estimate, seeds=6):
     )
 
 
-def contrast(estimate, verdict="better", one="A", other="B", seeds=6, needed=None):
+def contrast(estimate, verdict="better", one="A", other="B", seeds=6, needed=None, alike=False):
     interval = Interval(estimate - 0.008, estimate + 0.008)
-    judgement = Judgement(difference(estimate, seeds), 0.95, interval, verdict, 0.007, needed)
+    judgement = Judgement(difference(estimate, seeds, alike), 0.95, interval, verdict, 0.007, needed)
     return Contrast(row=row(one), other_name=other, relation="claim", other=row(other), judgement=judgement)
 
 
@@ -78,6 +78,16 @@ def contrast(estimate, verdict="better", one="A", other="B", seeds=6, needed=Non
             contrast(0.03, "undecided", seeds=1),
             "Undecided: there is only one seed in common. A - B is +3.00 [+2.20, +3.80] points; this interval covers "
             "the images only, and another seed may give another result. Run more seeds.",
+        ),
+        (
+            contrast(0.03, "undecided", seeds=2),
+            "Undecided: there are only two seeds in common, and a verdict needs 3. A - B is +3.00 [+2.20, +3.80] "
+            "points. Run more seeds.",
+        ),
+        (
+            contrast(0.0, "undecided", alike=True),
+            "Undecided: A - B is +0.00 [-0.80, +0.80] points with every seed alike, which shows nothing of how seeds "
+            "differ. See whether both methods predict one class everywhere or give the same maps.",
         ),
     ],
 )
@@ -154,6 +164,7 @@ def gains(*adds, missing=None, rare=()):
             (0.009, 0.003),
             "add +0.90, the interiors +0.30. A - B is undecided, and so is this.",
         ),
+        (contrast(0.012, "equivalent"), (0.009, 0.003), "add +0.90, the interiors +0.30."),
     ],
 )
 def test_parts_explain_shares_of_what_is_decided_and_goes_one_way(claim, adds, said):

@@ -63,6 +63,8 @@ def test_the_first_screen_reads_as_it_should(folder):
         (-0.05, 0.001, 3, "A is worse"),
         (0.0, 0.0001, 3, "equivalent (within 0.5 points)"),
         (0.05, 0.001, 1, "undecided: one seed cannot decide"),
+        (0.05, 0.001, 2, "undecided: two seeds cannot decide"),
+        (0.0, 0.0, 3, "undecided: every seed gives the same"),
     ],
 )
 def test_a_verdict_is_given_in_words(judged, gain, noise, seeds, words):

@@ -98,8 +98,8 @@ def test_images_of_one_sequence_are_drawn_together(trained, counted, results):
 
 def test_two_recipes_of_one_name_have_an_interval_each(trained, counted, results):
     folder = results(
-        *(counted(trained("unet", seed), SHARES) for seed in range(2)),
-        *(counted(trained("unet", seed, options={"encoder": "resnet34"}), SHARES - 0.2) for seed in range(2)),
+        *(counted(trained("unet", seed), SHARES) for seed in range(3)),
+        *(counted(trained("unet", seed, options={"encoder": "resnet34"}), SHARES - 0.2) for seed in range(3)),
     )
     (group,) = load([folder]).groups
     assert [row.statistics.tier for row in group.rows] == [1, 2]
