@@ -41,6 +41,11 @@ class Ratio(NamedTuple):
         """The two bounds."""
         return Interval(self.low, self.high)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the interval tells more than a factor of two in each direction."""
+        return self.high <= 2 * self.estimate
+
 
 def throughput_interval(blocks: Sequence[float], level: float = 0.95) -> Interval | None:
     """Return the confidence interval of a method's images a second from those of its blocks, in order; None below 3.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.report.formats.text import terminal_table, wrap
-from segbench.report.numbers import points, points_interval, significant
+from segbench.report.numbers import points, points_interval
+from segbench.report.ranking.timings import ratio_text
 from segbench.stats.gains import LOWER_IS_BETTER
 from segbench.stats.verdict import LEAST_SEEDS, MOST_SEEDS
 
@@ -193,9 +194,9 @@ def speed_words(cost: CostComparison) -> Iterable[str]:
         why = "not timed in one session, so there is no ratio" if cost.timed else "not both methods were timed"
         yield f"Inference: {why}."
     for speed in cost.speeds:
-        low, high = speed.ratio.interval
-        ratio = f"{significant(speed.ratio.estimate)} [{significant(low)}, {significant(high)}]"
-        yield f"Inference, {STAGE_NAMES[speed.stage]}, batch {speed.batch}: A runs {ratio} times as fast as B."
+        ratio = ratio_text(speed.ratio)
+        said = f"A runs {ratio} times as fast as B" if speed.ratio.is_measured else f"A / B is {ratio}"
+        yield f"Inference, {STAGE_NAMES[speed.stage]}, batch {speed.batch}: {said}."
 
 
 def _describe(contrast: Contrast) -> str:

@@ -84,8 +84,10 @@ def best_batch_text(one: MethodSpeed) -> str:
 
 
 def ratio_text(found: Ratio | None) -> str:
-    """Return a ratio with its interval, such as "1.32 [1.30, 1.34]"."""
-    return MISSING if found is None else with_interval(found.estimate, found.interval)
+    """Return a ratio with its interval, such as "1.32 [1.30, 1.34]", if it was measured well enough."""
+    if found is None:
+        return MISSING
+    return with_interval(found.estimate, found.interval) if found.is_measured else "not measured well enough"
 
 
 def steady_text(one: MethodSpeed) -> str:

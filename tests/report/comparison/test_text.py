@@ -201,5 +201,9 @@ def test_the_speed_of_one_session_is_a_ratio_and_else_there_is_none():
     assert list(speed_words(cost(ratio))) == [
         "Inference, with resizing and argmax, batch 8: A runs 0.500 [0.400, 0.625] times as fast as B."
     ]
+    hardly = SpeedRatio("argmax", 8, Ratio(0.925, 0.00000159, 537716))
+    assert list(speed_words(cost(hardly))) == [
+        "Inference, with resizing and argmax, batch 8: A / B is not measured well enough."
+    ]
     assert list(speed_words(cost())) == ["Inference: not timed in one session, so there is no ratio."]
     assert list(speed_words(cost(timed=False))) == ["Inference: not both methods were timed."]
