@@ -16,7 +16,7 @@ from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, write
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from segbench.config.benchmark import MethodArgument
+    from segbench.config.method_argument import MethodArgument
     from segbench.config.protocol import TrainingProtocol
     from segbench.config.recipe import DatasetUse
     from segbench.contract import Dataset
@@ -98,7 +98,7 @@ def time_methods(
     Nothing but classes, channels and the size of images counts. Where the data of D is not at hand,
     `--dataset data/shapes --option classes=11 --size 360x480` does as well.
     """
-    from segbench.config.benchmark import label_arguments, read_method_argument
+    from segbench.config.method_argument import label_arguments, read_method_argument
     from segbench.config.protocol import Budget, Timing, TrainingProtocol
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
