@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.config.protocol import Budget
 from segbench.engine.job import CellJob
-from segbench.plan.key import list_component_names, plugin_files
+from segbench.store.plugin_copies import plugin_files
 from segbench.store.record import Cost, FromUpstream, Record, Trial
 
 if TYPE_CHECKING:
@@ -193,5 +193,5 @@ def _identity(cell: Cell) -> dict[str, Any]:
         "method": cell.method.name,
         "seed": cell.seed,
         "spec": cell.model_dump(mode="json", exclude={"dataset": {"root"}}),
-        "plugin_files": plugin_files(list_component_names(cell)),
+        "plugin_files": plugin_files(cell.component_names),
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from segbench.plan.key import keep_copies, list_component_names
 from segbench.store.leases import acquire
+from segbench.store.plugin_copies import keep_copies
 from segbench.store.record import Failure
 
 from .jobs import (
@@ -154,7 +154,7 @@ class Schedule:
         self._record(key, unfinished_record(self._cells[key], status, failure, environment))
 
     def _record(self, key: str, record: Record) -> None:
-        keep_copies(list_component_names(self._cells[key]), self._run.folder.cell_folder(key))
+        keep_copies(self._cells[key].component_names, self._run.folder.cell_folder(key))
         self._run.folder.write(record)
         self.shared.release(key)
         self._keep(key, record)

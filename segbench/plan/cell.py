@@ -53,6 +53,11 @@ class Cell(Frozen):
         """How messages name the cell."""
         return cell_label(self.dataset_name, self.subset, self.method.name, self.seed)
 
+    @property
+    def component_names(self) -> list[str]:
+        """The full names of all its components."""
+        return [self.dataset.use, *(use.use for _, use in self.method.components)]
+
 
 def cell_label(dataset: str, subset: str, method: str, seed: int) -> str:
     """Return how messages name a cell; its subset only where it is not everything."""

@@ -40,9 +40,8 @@ from segbench.config.recipe import NOISY_MAPS
 from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import DataError, PluginError, RecordError
 from segbench.registry.options import check_requirements, installed_versions, unwrap
-from segbench.registry.plugin_files import content_of, given_files, sha256_of
+from segbench.registry.plugin_files import content_of
 from segbench.store.atomic import write_atomically
-from segbench.store.record import PluginFile
 
 from .machine import cache_folder
 
@@ -310,34 +309,3 @@ def _write_store(store: Path, hashes: dict[str, FileHash]) -> None:
     text = json.dumps({path: entry for path, entry in hashes.items() if entry.modified < trusted_before})
     with contextlib.suppress(RecordError):
         write_atomically(store, text.encode())
-
-
-# The folder within a cell's folder.
-COPIES = "plugins"
-
-
-def list_component_names(cell: Cell) -> list[str]:
-    """Return the full names of all components of a cell."""
-    return [cell.dataset.use, *(use.use for _, use in cell.method.components)]
-
-
-def plugin_files(names: Iterable[str]) -> list[PluginFile]:
-    """Return which of the files that this process was given offer components of these full names."""
-    return [
-        PluginFile(plugin=file.stem, sha256=sha256_of(file), copy_path=f"{COPIES}/{file.name}")
-        for file in _files_of(names)
-    ]
-
-
-def keep_copies(names: Iterable[str], folder: Path) -> None:
-    """Write the files that `plugin_files` names into a cell's folder, as this process has read them.
-
-    Raises RecordError if the folder is full or read-only.
-    """
-    for file in _files_of(names):
-        write_atomically(folder / COPIES / file.name, content_of(file))
-
-
-def _files_of(names: Iterable[str]) -> list[Path]:
-    plugins = {name.partition("/")[0] for name in names}
-    return [file for file in given_files() if file.stem in plugins]

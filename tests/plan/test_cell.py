@@ -34,6 +34,12 @@ def test_a_label_names_the_subset_where_it_is_not_everything(subset, label):
     assert cell(subset=subset).label == label
 
 
+def test_every_component_of_a_cell_counts():
+    adversarial = Adversarial(use="a/hinge", penalty={"use": "b/r1"})
+    made = cell(method=method(adversarial=adversarial, discriminator=ComponentUse(use="c/critic")))
+    assert {"toy/shapes", "toy/net", "toy/entropy", "a/hinge", "b/r1", "c/critic"} == set(made.component_names)
+
+
 def benchmark(*methods, seeds=(0,), datasets=("d",)):
     return Benchmark(
         name="test",

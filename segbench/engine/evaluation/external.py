@@ -14,11 +14,12 @@ from segbench.engine.data.cache import pack
 from segbench.engine.data.dataset import clusters_of
 from segbench.engine.data.user_files import find_label_maps, read_label_map
 from segbench.engine.device import environment
-from segbench.plan.key import cache_key, fingerprint, keep_copies, plugin_files, required_versions, source_hash
+from segbench.plan.key import cache_key, fingerprint, required_versions, source_hash
 from segbench.registry.datasets import open_dataset
 from segbench.stats.definitions import definitions
 from segbench.stats.scores import per_class, scores
 from segbench.store.counts import Counts, write_counts
+from segbench.store.plugin_copies import keep_copies, plugin_files
 from segbench.store.record import Evaluated, Record
 
 from .label_counts import USUAL_BOUNDARIES, Rules, concatenate, find_small_objects, label_counts
