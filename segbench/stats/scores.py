@@ -95,7 +95,12 @@ def miou(confusion: Confusion) -> float | None:
 
 def per_image_miou(confusion: Confusion) -> float | None:
     """Return the mean over images of each image's mIoU (per_image_miou/union), from matrices by image (n, K, K)."""
-    return mean(means(ratio(*_hits_and_union(confusion)), axis=1))
+    return mean(image_miou(confusion))
+
+
+def image_miou(confusion: Confusion) -> NDArray[np.float64]:
+    """Return the mIoU of each image over the classes with a non-empty union in it, shape (n,); NaN without any."""
+    return means(ratio(*_hits_and_union(confusion)), axis=1)
 
 
 def dice(confusion: Confusion) -> PerClassArray:

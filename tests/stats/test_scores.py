@@ -17,6 +17,7 @@ from segbench.stats.scores import (
     dice,
     expected_calibration_error,
     frequency_weighted_iou,
+    image_miou,
     iou,
     mean,
     mean_accuracy,
@@ -172,6 +173,17 @@ def test_the_mean_over_images_is_taken_of_each_images_own_miou():
 def test_the_mean_over_images_is_the_mean_of_each_alone(images):
     alone = [score for image in images if (score := miou(image)) is not None]
     assert per_image_miou(np.stack(images)) == (pytest.approx(np.mean(alone)) if alone else None)
+
+
+def test_the_miou_of_each_image_is_that_of_sklearn_over_the_classes_in_it():
+    truth, prediction = label_maps(4)
+    prediction[truth == IGNORE] = IGNORE
+    expected = [
+        jaccard_score(true, guess, labels=np.setdiff1d([*true, *guess], IGNORE), average="macro")
+        for true, guess in zip(truth.reshape(3, -1), prediction.reshape(3, -1), strict=True)
+    ]
+    found = image_miou(np.stack([count(*pair) for pair in zip(truth, prediction, strict=True)]))
+    assert found == pytest.approx(expected)
 
 
 @given(st.lists(confusions, min_size=1, max_size=4), st.randoms())

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.difference import sign_flip_floor
-from segbench.stats.gains import LOWER_IS_BETTER
+from segbench.stats.score_differences import LOWER_IS_BETTER
 from segbench.store.record import stage_in_files
 
 if TYPE_CHECKING:
     from segbench.report.ranking.differences import Contrast, Relation
     from segbench.stats.difference import Difference
-    from segbench.stats.gains import ImageGain, ScoreDifference
+    from segbench.stats.gains import ImageGain
+    from segbench.stats.score_differences import ScoreDifference
 
     from .compare import Comparisons, MethodComparison
     from .costs import CostComparison

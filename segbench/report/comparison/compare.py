@@ -12,7 +12,8 @@ from segbench.report.ranking.groups import rank_records
 from segbench.report.records import read_sources
 from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.evidence import iou_evidence
-from segbench.stats.gains import score_differences, seed_scores
+from segbench.stats.gains import seed_scores
+from segbench.stats.score_differences import score_differences
 from segbench.stats.summary import summarize
 
 from .costs import compare_costs
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from segbench.report.ranking.groups import Group
     from segbench.report.ranking.rows import Row
     from segbench.report.records import Sources
-    from segbench.stats.gains import ScoreDifference
+    from segbench.stats.score_differences import ScoreDifference
     from segbench.stats.summary import Summary
 
     from .costs import CostComparison

@@ -21,7 +21,8 @@ from segbench.stats.summary import summarize
 
 if TYPE_CHECKING:
     from segbench.report.ranking.differences import Contrast
-    from segbench.stats.gains import ImageGain, ScoreDifference
+    from segbench.stats.gains import ImageGain
+    from segbench.stats.score_differences import ScoreDifference
     from segbench.stats.summary import Interval
     from segbench.stats.verdict import Judgement
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.numbers import points, points_interval
 from segbench.report.ranking.timings import ratio_text
-from segbench.stats.gains import LOWER_IS_BETTER
+from segbench.stats.score_differences import LOWER_IS_BETTER
 from segbench.stats.verdict import LEAST_SEEDS, MOST_SEEDS
 
 from . import tables
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from segbench.report.numbers import Table
     from segbench.report.ranking.differences import Contrast, Terms
-    from segbench.stats.gains import ScoreDifference
+    from segbench.stats.score_differences import ScoreDifference
 
     from .compare import Comparisons, MethodComparison
     from .costs import CostComparison

@@ -15,7 +15,7 @@ from segbench.report.comparison.text import (
 from segbench.report.ranking.differences import Contrast
 from segbench.report.ranking.rows import NO_STATISTICS, Row
 from segbench.stats.difference import Difference
-from segbench.stats.gains import ScoreDifference
+from segbench.stats.score_differences import ScoreDifference
 from segbench.stats.summary import Interval, summarize
 from segbench.stats.timing import Ratio
 from segbench.stats.verdict import Judgement
