@@ -1,8 +1,9 @@
 """Verdicts on differences between methods: better, worse, equivalent or undecided, for a family of them at once.
 
 A family are the differences that are judged together. Holm's adjustment keeps the chance of any false "better" or
-"worse" among them below 1 - level. Tiers of a ranking are verdicts on all its pairs. For planning: the smallest
-difference that a design detects, and the number of seeds that would decide a question.
+"worse" among them below 1 - level, where the seeds that were run show how seeds differ (docs/measuring.md). Tiers of a
+ranking are verdicts on all its pairs. For planning: the smallest difference that a design detects, and the number of
+seeds that would decide a question.
 """
 
 from __future__ import annotations

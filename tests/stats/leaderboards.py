@@ -24,7 +24,8 @@ class World:
     Each class is in an image with probability `presence`, with a log-normal area. IoU moves with the image for all
     methods alike (`difficulty`), for each method by itself (`image`), with its seed (`seed`), and with both (`both`).
     Images of a cluster share four fifths of the variance of what moves with images. `gains` is what each method's IoU
-    lies above that of the first.
+    lies above that of the first. The first collapses in a seed with probability `collapses`, which costs it `drop`; in
+    all other seeds it is better by what makes its expectation the same.
     """
 
     seeds: int = 6
@@ -38,13 +39,19 @@ class World:
     presence: float = 0.5
     area: float = 1.0
     cluster: int = 1
+    collapses: float = 0.0
+    drop: float = 0.0
 
 
 class Leaderboard(NamedTuple):
-    """What was counted, and the true mIoU of each method: its expectation over seeds, on images without end."""
+    """What was counted, and the true mIoU of each method: its expectation over seeds, on images without end.
+
+    `collapsed` tells with which seeds the first method collapsed.
+    """
 
     evidence: Evidence
     truth: np.ndarray
+    collapsed: np.ndarray
 
 
 def evidence_of(hits: ArrayLike, whole: ArrayLike, clusters: tuple[str, ...] | None = None) -> Evidence:
@@ -63,6 +70,8 @@ def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:
     """
     methods, classes = len(world.gains), world.classes
     share = 0.5 + np.array(world.gains)[:, None, None] + _moves(world, generator)
+    collapsed = generator.random(world.seeds) < world.collapses if world.collapses else np.zeros(world.seeds, bool)
+    share[0] += world.drop * (world.collapses - collapsed[:, None])
     share = share[..., None] + generator.uniform(-0.05, 0.05, (methods, 1, world.images, classes))
     assert share.min() > 0
     assert share.max() < 1
@@ -79,7 +88,7 @@ def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:
         whole,
         None if world.cluster == 1 else tuple(f"{i // world.cluster:04}" for i in range(world.images)),
     )
-    return Leaderboard(evidence, (0.5 + np.array(world.gains)) / (1 + EXCESS))
+    return Leaderboard(evidence, (0.5 + np.array(world.gains)) / (1 + EXCESS), collapsed)
 
 
 def _moves(world: World, generator: np.random.Generator) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segbench.report.formats.tables import verdict_text
 from segbench.report.numbers import (
     MISSING,
     Table,
@@ -72,7 +73,7 @@ def evidence(found: MethodComparison) -> Table:
     estimate = points_with_interval(difference.estimate, judgement.interval)
     facts = [
         (f"points of mIoU [{short_percent(judgement.level)} interval{together}]", estimate),
-        ("verdict", judgement.verdict),
+        ("verdict", verdict_text(found.claim)),
         ("probability that A beats B with a new seed and images [95 % interval]", _probability(found.claim)),
         ("sign-flip p over the seeds (smallest possible with so many)", _sign_flip(found.claim)),
         ("smallest difference that this design detects (80 % power), points", _smallest_effect(judgement)),
@@ -143,7 +144,7 @@ def _member(found: MethodComparison, contrast: Contrast) -> list[str]:
         points_with_interval(contrast.difference.estimate, judgement.interval),
         _smallest_effect(judgement),
         _seeds_needed(judgement),
-        judgement.verdict,
+        verdict_text(contrast),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segbench.report.formats.tables import collapse_words, verdict_text
 from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.numbers import points, points_interval
 from segbench.report.ranking.timings import ratio_text
@@ -112,7 +113,12 @@ def _lines(lines: Iterable[str]) -> str:
 
 
 def headline(claim: Contrast, margin: float) -> str:
-    """Return the verdict on A - B in a sentence or two; `margin` is that of "equivalent", a fraction of 1."""
+    """Return the verdict on A - B in a sentence or two, and what collapsed; `margin` is as in `judge`."""
+    collapses = (f"{words}; with other seeds it may or may not." for words in collapse_words(claim))
+    return " ".join([_verdict(claim, margin), *collapses])
+
+
+def _verdict(claim: Contrast, margin: float) -> str:
     one, other = claim.row.method, claim.other.method
     difference, judgement = claim.difference, claim.judgement
     estimate = points_with_interval(difference.estimate, judgement.interval)
@@ -160,7 +166,7 @@ def placebo_words(triplets: Iterable[tuple[Contrast, Contrast]]) -> Iterable[str
             yield f"Nothing of the gain of {100 * gain:.2f} points remains over the placebo {name}: {_describe(left)}."
         else:
             size = f"{100 * remains:.2f} {points_interval(left.judgement.interval)}"
-            verdict = left.judgement.verdict
+            verdict = verdict_text(left)
             yield f"Of the gain of {100 * gain:.2f} points, {size} remain over the placebo {name} ({verdict})."
 
 
@@ -201,7 +207,7 @@ def speed_words(cost: CostComparison) -> Iterable[str]:
 
 def _describe(contrast: Contrast) -> str:
     estimate = points_with_interval(contrast.difference.estimate, contrast.judgement.interval)
-    return f"{estimate} points ({contrast.judgement.verdict})"
+    return f"{estimate} points ({verdict_text(contrast)})"
 
 
 def _what_would_decide(contrast: Contrast) -> str:

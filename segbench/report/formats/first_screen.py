@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from segbench.report.ranking.differences import Comparison
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
+    from segbench.stats.verdict import Judgement
 
 # Verdicts on adversarial training that do not change how its row is read.
 FINE = ("healthy", "unknown")
@@ -45,15 +46,16 @@ def lay_out_first_screen(report: Report) -> Document:
 
 
 def verdict_in_words(one: Comparison) -> str:
-    """Say whether A is better than B, and if that is not decided what would decide it."""
-    judgement = one.judgement
-    if judgement is None:
-        return "no verdict"
+    """Say whether A is better than B, what would decide it if that is not decided, and what collapsed."""
+    return "no verdict" if one.judgement is None else tables.add_collapses(_judgement_in_words(one.judgement), one)
+
+
+def _judgement_in_words(judgement: Judgement) -> str:
     if judgement.verdict == "equivalent":
         return f"equivalent (within {100 * MARGIN:g} points)"
     if judgement.verdict != "undecided":
         return f"A is {judgement.verdict}"
-    if one.is_over_images_only:
+    if judgement.difference.seeds == 1:
         return "undecided: one seed cannot decide"
     if judgement.obstacle == "few seeds":
         return "undecided: two seeds cannot decide"

@@ -214,7 +214,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     columns: list[Column[Comparison]] = [
         Column("methods A - B", pair_text),
         Column("difference [points]", difference_text),
-        Column("verdict", lambda one: one.judgement.verdict if one.judgement else MISSING),
+        Column("verdict", verdict_text),
         Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
         Column("sign-flip\np", lambda one: f"{one.judgement.difference.sign_flip_p:.2g}" if one.judgement else MISSING),
         Column("smallest\neffect", _smallest_effect),
@@ -229,6 +229,22 @@ def differences(compared: Sequence[Comparison]) -> Table:
 def pair_text(one: Comparison) -> str:
     """Return the names of the two methods that are compared."""
     return f"{one.row.method} - {one.other_name or MISSING}"
+
+
+def verdict_text(one: Comparison) -> str:
+    """Return the verdict in a word, and whose training collapsed."""
+    return add_collapses(one.judgement.verdict, one) if one.judgement else MISSING
+
+
+def add_collapses(verdict: str, one: Comparison) -> str:
+    """Name beside a verdict what collapsed: "better; unet+critic collapsed in seed 3"."""
+    return "; ".join([verdict, *collapse_words(one)])
+
+
+def collapse_words(one: Comparison) -> Iterable[str]:
+    """Name the methods that collapsed, and the seeds."""
+    for name, seeds in one.collapsed.items():
+        yield f"{name} collapsed in seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def difference_text(one: Comparison) -> str:

@@ -1,7 +1,8 @@
 """Comparisons of the rows of a ranking: their difference of mIoU, judged together with others of one family.
 
 A family are the differences whose verdicts hold at once: the chance of any false "better" or "worse" among them is at
-most 5 % (Holm). `segbench report` judges all differences of a ranking as one family, `segbench compare` those that
+most 5 % (Holm), where the seeds that were run show how seeds differ: not if a method collapses in few seeds and in none
+of these. `segbench report` judges all differences of a ranking as one family, `segbench compare` those that
 concern the two methods it is given. Both judge them here, so what they print of the same two methods differs in the
 level of the interval only.
 """
@@ -108,6 +109,15 @@ class Comparison:
     def speed_ratios(self) -> dict[int, Ratio]:
         """The ratio at each batch size at which both were timed interleaved."""
         return {batch: ratio for batch in self.row.inference if (ratio := self.speed_ratio(batch))}
+
+    @property
+    def collapsed(self) -> dict[str, tuple[int, ...]]:
+        """The seeds in common in which a row's adversarial training collapsed, by the name of the row."""
+        found: dict[str, tuple[int, ...]] = {}
+        for row in filter(None, (self.row, self.other)):
+            if seeds := tuple(seed for seed in row.verdicts.get("collapsed", ()) if seed in self._by_seed()):
+                found[row.name] = seeds
+        return found
 
     def _by_seed(self) -> dict[int, float]:
         own, others = self.row.by_seed("miou"), self.other.by_seed("miou") if self.other else {}

@@ -29,8 +29,16 @@ def test_the_names_are_stable(content, tmp_path):
         *("images_better", "images_worse", "images_scored", "cost"),
     ]
     assert list(comparison["contrasts"][0]) == [
-        *("role", "one", "other", "terms", "seeds", "difference", "level", "interval", "verdict", "probability"),
-        *("probability_interval", "p", "sign_flip_p", "sign_flip_floor", "smallest_effect", "seeds_needed"),
+        *("role", "one", "other", "terms", "seeds", "difference", "level", "interval", "verdict", "collapsed"),
+        *(
+            "probability",
+            "probability_interval",
+            "p",
+            "sign_flip_p",
+            "sign_flip_floor",
+            "smallest_effect",
+            "seeds_needed",
+        ),
     ]
 
 

@@ -20,6 +20,8 @@ from segbench.stats.summary import Interval, summarize
 from segbench.stats.timing import Ratio
 from segbench.stats.verdict import Judgement
 
+from .conftest import SEEDS, counted
+
 NOTHING = summarize([])
 
 
@@ -93,6 +95,15 @@ def contrast(estimate, verdict="better", one="A", other="B", seeds=6, needed=Non
 )
 def test_the_verdict_is_said_in_words(claim, said):
     assert headline(claim, margin=0.01) == said
+
+
+def test_the_verdict_names_what_collapsed_and_in_which_seeds(store, trained, adversarial, text):
+    for seed in SEEDS:
+        store(trained(seed=seed), counted(70, seed=seed))
+        store(adversarial(seed=seed, verdict="collapsed" if seed == 1 else "healthy"), counted(76, seed=seed + 3))
+    said = " ".join(text().split())
+    assert "unet+critic collapsed in seed 1; with other seeds it may or may not." in said
+    assert "verdict better; unet+critic collapsed in seed 1" in said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from segbench.report import load, render
 from segbench.report.formats.first_screen import verdict_in_words
+from segbench.report.formats.tables import verdict_text
 
 from .conftest import lines_of, squeezed
 
@@ -39,10 +41,12 @@ Cells without a result:
 def judged(trained, adversarial, counted, results):
     """Return the comparison of a critic with its twin over some seeds; the noise is of a size, the gain in shares."""
 
-    def make(gain, noise, seeds):
+    def make(gain, noise, seeds, verdict="healthy"):
         apart = np.random.default_rng(7).normal(0, noise, (seeds, 15))
         twins = (counted(trained("unet", seed), SHARES) for seed in range(seeds))
-        critics = (counted(adversarial(seed=seed), SHARES + gain + apart[seed]) for seed in range(seeds))
+        critics = (
+            counted(adversarial(seed=seed, verdict=verdict), SHARES + gain + apart[seed]) for seed in range(seeds)
+        )
         (group,) = load([results(*twins, *critics)]).groups
         return group.comparisons[0]
 
@@ -69,6 +73,14 @@ def test_the_first_screen_reads_as_it_should(folder):
 )
 def test_a_verdict_is_given_in_words(judged, gain, noise, seeds, words):
     assert verdict_in_words(judged(gain, noise, seeds)) == words
+
+
+def test_a_verdict_names_what_collapsed_on_both_screens_and_in_json(judged, tmp_path):
+    one = judged(0.05, 0.001, 3, verdict="collapsed")
+    assert verdict_in_words(one) == "A is better; unet+critic collapsed in seeds 0, 1, 2"
+    assert verdict_text(one) == "better; unet+critic collapsed in seeds 0, 1, 2"
+    (row, _) = json.loads(render([tmp_path / "results"], format="json"))["rows"]
+    assert row["against_twin"]["collapsed"] == {"unet+critic": [0, 1, 2]}
 
 
 def test_what_is_undecided_says_how_many_seeds_would_decide(judged):

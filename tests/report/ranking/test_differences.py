@@ -142,6 +142,13 @@ def test_the_difference_is_that_of_the_two_alone(triplet, counted, trained, adve
     assert found == alone
 
 
+def test_the_seeds_in_common_that_collapsed_are_told(trained, adversarial):
+    twins = [trained("unet", seed) for seed in range(3)]
+    critics = [adversarial(seed=seed, verdict="healthy" if seed == 1 else "collapsed") for seed in range(4)]
+    (one,) = compared(*twins, *critics)
+    assert one.collapsed == {"unet+critic": (0, 2)}
+
+
 def test_one_seed_has_an_interval_over_images_only_and_no_verdict(trained, adversarial, counted, results):
     folder = results(counted(trained("unet"), SHARES - 0.1), counted(adversarial(), SHARES))
     (one,) = judged(folder).values()
