@@ -42,9 +42,9 @@ def add_command(function: Callable[..., None], summary: str, name: str | None = 
     app.command(name, short_help=summary, epilog=ANYWHERE)(function)
 
 
-add_command(run.run, "Run a benchmark and print its table.")
+add_command(run.run, "Run a benchmark and print the first screen of its report.")
 add_command(plan.plan, "Show the cells of a benchmark and their keys.")
-add_command(report.report, "Print tables of what the records hold.")
+add_command(report.report, "Print what the records hold: scores, verdicts, failures.")
 add_command(compare.compare, "Ask whether one method is better than another, and where.")
 add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
 add_command(check.check, "Check that components keep to their contract.")

@@ -43,7 +43,10 @@ def run(
     ] = 120.0,
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of failed cells.")] = False,
 ) -> None:
-    """Run a benchmark: recorded cells are done, failed ones are tried again, interrupted ones go on."""
+    """Run a benchmark and print the first screen of its report.
+
+    Recorded cells are not run again, failed ones are tried again, interrupted ones go on.
+    """
     from segbench.execute.progress import progress_on
     from segbench.execute.run import run as run_cells
     from segbench.plan.plan import open_plan
