@@ -47,18 +47,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def parse_options(given: list[str]) -> dict[str, Any]:
-    """Read KEY=VALUE pairs; a value that is JSON counts as such (3, true, [1, 2]), any other as text."""
-    import json
+    """Read KEY=VALUE pairs; a value is YAML as for `--set` (3, true, [a, b]), and nothing is an empty text."""
+    from segbench.config.yaml import Place, read_text
 
     options: dict[str, Any] = {}
     for pair in given:
         key, equals, text = pair.partition("=")
         if not equals:
             raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE")
-        try:
-            options[key] = json.loads(text)
-        except ValueError:
-            options[key] = text
+        options[key] = read_text(text, Place(f"--option {pair}", Path.cwd())).plain() if text else ""
     return options
 
 

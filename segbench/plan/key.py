@@ -20,7 +20,7 @@ counts), the names of upstream methods, trials and their settings among them (th
 timed change no score), and `features` of what makes labels: they compare images.
 
 What goes into a key is identified here too: the content of a dataset wherever its files lie, the source files of a
-component, and any other file, whose SHA-256 is remembered in the cache folder by path, size and modification time.
+component, and any other file, whose SHA-256 is remembered in the cache folder by path, size, times and inode.
 """
 
 from __future__ import annotations
@@ -240,15 +240,23 @@ def _source_files(module: ModuleType) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for folder in folders for path in folder.rglob("*.py")}
 
 
-# A file changed this recently may change again without its modification time changing, so its hash is not kept.
+# A file changed this recently may change again without its times changing, so its hash is not kept.
 SETTLING_NANOSECONDS = 2_000_000_000
 
 
-class FileHash(NamedTuple):
-    """The hash of a file, valid as long as its size in bytes and its modification time stay the same."""
+class FileState(NamedTuple):
+    """What of a file changes with its content; archives set the modification time, but neither of the last two."""
 
     size: int
     modified: int
+    changed: int
+    inode: int
+
+
+class FileHash(NamedTuple):
+    """The hash of a file, valid as long as its state stays the same."""
+
+    state: FileState
     digest: str
 
 
@@ -257,23 +265,28 @@ def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
 
     Raises OSError for a file that is missing or cannot be read. A cache that cannot be read or written only costs time.
     """
-    stats = {path: os.stat(path) for path in paths}
-    if not stats:
+    states = {path: _state_of_file(path) for path in paths}
+    if not states:
         return {}
-    store = _store_path(list(stats))
+    store = _store_path(list(states))
     known = _read_store(store)
     hashes: dict[Path, FileHash] = {}
-    for path, stat in stats.items():
+    for path, state in states.items():
         kept = known.get(os.path.abspath(path))
-        if kept and (kept.size, kept.modified) == (stat.st_size, stat.st_mtime_ns):
+        if kept and kept.state == state:
             hashes[path] = kept
-    changed = [path for path in stats if path not in hashes]
+    changed = [path for path in states if path not in hashes]
     if changed:
         with ThreadPoolExecutor() as pool:
             for path, digest in zip(changed, pool.map(_hash_of_file, changed), strict=True):
-                hashes[path] = FileHash(stats[path].st_size, stats[path].st_mtime_ns, digest)
+                hashes[path] = FileHash(states[path], digest)
         _write_store(store, known | {os.path.abspath(path): hashes[path] for path in changed})
-    return {path: hashes[path].digest for path in stats}
+    return {path: hashes[path].digest for path in states}
+
+
+def _state_of_file(path: Path) -> FileState:
+    stat = os.stat(path)
+    return FileState(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 def folder_hash(folder: Path) -> str:
@@ -297,15 +310,16 @@ def _store_path(paths: Sequence[Path]) -> Path:
 def _read_store(store: Path) -> dict[str, FileHash]:
     try:
         entries = json.loads(store.read_bytes())
-        return {
-            path: FileHash(int(size), int(modified), str(digest)) for path, (size, modified, digest) in entries.items()
-        }
+        return {path: FileHash(FileState(*map(int, state)), str(digest)) for path, (state, digest) in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
 def _write_store(store: Path, hashes: dict[str, FileHash]) -> None:
     trusted_before = time.time_ns() - SETTLING_NANOSECONDS
-    text = json.dumps({path: entry for path, entry in hashes.items() if entry.modified < trusted_before})
+    settled = {
+        path: entry for path, entry in hashes.items() if max(entry.state.modified, entry.state.changed) < trusted_before
+    }
+    text = json.dumps(settled)
     with contextlib.suppress(RecordError):
         write_atomically(store, text.encode())

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+import typer
 
-from segbench.cli.options import parse_seeds
+from segbench.cli.options import parse_options, parse_seeds
 from segbench.errors import SpecError
 
 
@@ -15,3 +16,22 @@ def test_seeds_are_parsed():
 def test_seeds_that_are_no_numbers_are_refused(text):
     with pytest.raises(SpecError, match="write whole numbers with commas between"):
         parse_seeds(text)
+
+
+def test_options_are_read_as_yaml_as_in_settings():
+    given = ["classes=[a, b]", 'names=["a", "b"]', "values={ignore: 0, a: 1}", "bits=12", "border=class", "suffix="]
+    assert parse_options(given) == {
+        "classes": ["a", "b"],
+        "names": ["a", "b"],
+        "values": {"ignore": 0, "a": 1},
+        "bits": 12,
+        "border": "class",
+        "suffix": "",
+    }
+
+
+def test_an_option_that_is_no_yaml_is_named():
+    with pytest.raises(SpecError, match=r"--option classes=\[a: not valid YAML"):
+        parse_options(["classes=[a"])
+    with pytest.raises(typer.BadParameter, match="not of the form KEY=VALUE"):
+        parse_options(["classes"])

@@ -73,7 +73,7 @@ def sample_grid(images: Tensor) -> Image.Image:
 
 def colour_labels(labels: Labels, palette: Palette) -> Picture:
     """Return labels (H, W) as colours (H, W, 3), ignored pixels in white."""
-    pixels: Picture = _colour_table(palette, len(palette) + 1)[np.minimum(labels, len(palette))]
+    pixels: Picture = _colour_table(palette, len(palette) + 1)[np.minimum(labels, np.uint32(len(palette)))]
     return pixels
 
 

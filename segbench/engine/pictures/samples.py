@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import hashlib
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from .drawing import Picture
 
 
+# Bytes of a picture's name before its ending; with the longest ending it fits any file system, encrypted ones too.
+NAME_BYTES = 120
+
+
 def write_samples(
     folder: Path,
     network: nn.Module,
@@ -46,41 +51,53 @@ def write_samples(
     <id>.png is the label map, a palette PNG; <id>.panel.png shows image, truth, prediction and the prediction over the
     image; <id>.evidence.png the evidence for each class, if the network has a layer to take it from; <id>.critic.png
     the discriminator's scores of the prediction, if there is a `score_map` that takes whole images. All methods of a
-    benchmark show the same images. Leaves the network in evaluation mode.
+    benchmark show the same images. A picture that cannot be drawn or written is named on stderr, and the others follow.
+    Leaves the network in evaluation mode.
     """
     network.eval()
     chosen = choose_evenly(len(resident), protocol.keep.samples)
-    if chosen:
-        folder.mkdir(parents=True, exist_ok=True)
     for index in chosen:
-        image, name = resident.image(index), file_name(resident.ids[index])
+        image = resident.image(index)
         prediction = predict_image(network, image, resident.white, protocol)
         pixels, labels, truth = image.cpu().numpy(), prediction.labels, resident.labels(index).cpu().numpy()
-        label_map(labels, dataset.palette, dataset.ignore_index).save(folder / f"{name}.png")
-        Image.fromarray(panel(pixels, truth, labels, dataset.palette)).save(folder / f"{name}.panel.png")
         classes, palette = dataset.classes, dataset.palette
-        draw_evidence = partial(evidence_picture, network, prediction, pixels, classes, palette)
-        _save_if_possible(folder / f"{name}.evidence.png", draw_evidence, resident.device)
+        pictures: dict[str, Callable[[], Image.Image | Picture | None]] = {
+            "": partial(label_map, labels, palette, dataset.ignore_index),
+            ".panel": partial(panel, pixels, truth, labels, palette),
+            ".evidence": partial(evidence_picture, network, prediction, pixels, classes, palette),
+        }
         if score_map is not None:
-            draw_scores = partial(discriminator_picture, score_map, score_boundary, prediction, pixels, palette)
-            _save_if_possible(folder / f"{name}.critic.png", draw_scores, resident.device)
+            pictures[".critic"] = partial(discriminator_picture, score_map, score_boundary, prediction, pixels, palette)
+        for kind, draw in pictures.items():
+            _save_if_possible(folder / f"{file_name(resident.ids[index])}{kind}.png", draw, resident.device)
 
 
-def _save_if_possible(path: Path, draw: Callable[[], Picture | None], device: torch.device) -> None:
+def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | None], device: torch.device) -> None:
     """Save the picture that `draw` returns, if it returns one; an error leaves the cell without it.
 
-    A picture may need more memory than the evaluation did, and a discriminator may take nothing but crops.
+    A picture may need more memory than the evaluation did, a disk be full, and a discriminator take nothing but crops.
     """
-    with suppress(SegbenchError), name_memory_errors(device):
-        picture = draw()
+    try:
+        with name_memory_errors(device):
+            picture = draw()
         if picture is not None:
-            Image.fromarray(picture).save(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(path)
+    except (SegbenchError, OSError) as error:
+        print(f"the cell stays without the picture {path.name}: {error}", file=sys.stderr)
 
 
 def file_name(sample_id: str) -> str:
-    """Return an id as a file name; what a name cannot hold is percent-encoded.
+    """Return an id as a file name: what a name cannot hold is percent-encoded, letters of any script stay.
 
-    >>> file_name("aachen/000 1")
-    'aachen%2F000 1'
+    A name of more than NAME_BYTES is cut and ends in a hash of the id.
+
+    >>> file_name("aachen/000 1"), file_name("\u7ec6\u80de")
+    ('aachen%2F000 1', '\u7ec6\u80de')
     """
-    return quote(sample_id, safe=" ")
+    name = "".join(part if part.isalnum() else quote(part, safe=" ", errors="surrogateescape") for part in sample_id)
+    content = name.encode()
+    if len(content) <= NAME_BYTES:
+        return name
+    mark = hashlib.sha256(sample_id.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"{content[: NAME_BYTES - len(mark) - 1].decode('utf-8', 'ignore')}-{mark}"

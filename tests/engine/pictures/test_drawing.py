@@ -173,3 +173,12 @@ def test_values_outside_of_the_range_are_clipped_and_what_is_not_finite_is_shown
 def test_generated_images_may_carry_a_gradient_and_half_precision():
     images = torch.zeros(4, 3, 2, 2, dtype=torch.bfloat16, requires_grad=True)
     assert sample_grid(images).size == (6, 6)
+
+
+@pytest.mark.parametrize("classes", [255, 256, 300, 65535])
+def test_labels_of_any_number_of_classes_are_coloured_and_drawn(classes):
+    labels = np.array([[0, classes - 1]], dtype=np.uint8 if classes <= 256 else np.uint16)
+    palette = [(0, 0, 0)] * (classes - 1) + [(1, 2, 3)]
+    assert colour_labels(labels, palette).tolist() == [[[0, 0, 0], [1, 2, 3]]]
+    assert overlay(np.zeros((3, 1, 2), np.uint8), labels, palette)[0, 1].tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(np.asarray(label_map(labels, palette, 65535)), labels)

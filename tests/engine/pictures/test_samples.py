@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from segbench.config.protocol import Budget, Keep, TrainingProtocol
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
-from segbench.engine.pictures.samples import write_samples
+from segbench.engine.pictures.samples import file_name, write_samples
 
 
 class BrightOrDark(torch.nn.Module):
@@ -51,6 +52,30 @@ def test_more_samples_than_images_show_every_image_and_none_show_none(tmp_path, 
     assert len(list((tmp_path / "all").iterdir())) == 2 * 6
     write(tmp_path / "none", dataset, 0)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["\u7ec6" * 31, "\u7ec6" * 85, "a" * 250, "\u0000/" * 60])
+def test_pictures_of_ids_of_any_length_and_script_are_written(tmp_path, dataset, name):
+    first = dataset.splits["train"][0]
+    dataset.splits["train"][:] = [first._replace(id=name)]
+    write(tmp_path, dataset, 1, Convolutional())
+    written = [path.name for path in tmp_path.iterdir()]
+    assert len(written) == 3
+    assert max(len(path.encode()) for path in written) <= 143  # as encrypted file systems allow
+
+
+def test_long_ids_that_begin_alike_have_pictures_of_their_own_and_stay_readable():
+    one, other = (file_name("\u7ec6" * 60 + end) for end in "ab")
+    assert one != other
+    assert one.startswith("\u7ec6" * 30)
+    assert file_name("\u80de-1") == "\u80de-1"
+
+
+def test_a_picture_that_cannot_be_written_costs_nothing_else(tmp_path, dataset, capsys):
+    (tmp_path / "image 0.png").mkdir()
+    write(tmp_path, dataset, 1)
+    assert (tmp_path / "image 0.panel.png").is_file()
+    assert "without the picture image 0.png: " in capsys.readouterr().err
 
 
 def test_an_id_with_a_slash_is_one_file(tmp_path, dataset):
