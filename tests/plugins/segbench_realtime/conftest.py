@@ -2,8 +2,12 @@
 
 import pytest
 import torch
-from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
+
+
+def shapes(*tensors):
+    """Channels, height and width of each."""
+    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 @pytest.fixture
@@ -18,46 +22,3 @@ def multiply_adds():
         return counter.get_total_flops() // 2
 
     return count
-
-
-@pytest.fixture
-def losses_of_two_steps():
-    """The training loss before and after one step of gradient descent on a fixed batch of images of 4x4 squares.
-
-    The rate must be small where batch normalisation of an untrained network makes gradients steep.
-    """
-
-    def train(build, square, rate, seed):
-        torch.manual_seed(seed)
-        network = build()
-        images, target = _squares(square)
-        optimizer = torch.optim.SGD(network.train().parameters(), rate)
-        losses = []
-        for _ in range(2):
-            # The same dropout in both steps.
-            torch.manual_seed(0)
-            loss = _loss(network, images, target)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        assert all(parameter.grad is not None for parameter in network.parameters())
-        return losses
-
-    with torch.random.fork_rng(devices=[]):
-        yield train
-
-
-def _squares(square):
-    # Of random colours and at least 16x16 pixels, so that the class is known at stride 8 too.
-    colours = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    images = functional.interpolate(colours, scale_factor=square)
-    return images, (images[:, 0] > 0).long()
-
-
-def _loss(network, images, target):
-    output = network(images)
-    logits, *auxiliary = output if isinstance(output, tuple) else (output,)
-    logits = functional.interpolate(logits, size=target.shape[-2:], mode="bilinear")
-    loss = functional.cross_entropy(logits, target)
-    return loss + network.auxiliary_loss(tuple(auxiliary), target) if auxiliary else loss

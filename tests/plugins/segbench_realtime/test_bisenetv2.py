@@ -5,12 +5,10 @@ from torch.nn import functional
 from segbench_realtime.bisenetv2 import BiSeNetV2
 from segbench_realtime.bisenetv2 import detail_branch as build_detail_branch
 
+from .conftest import shapes
+
 # Yu 2020, Table 3 (a), at 512x1024, in multiply-adds.
 PUBLISHED_MULTIPLY_ADDS = 21.15e9
-
-
-def shapes(*tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def test_the_published_operations_lie_between_heads_of_512_and_1024_channels(multiply_adds):

@@ -2,9 +2,7 @@ import torch
 
 from segbench_realtime.dabnet import DABNet
 
-
-def shapes(*tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
+from .conftest import shapes
 
 
 def test_its_stages_have_the_shapes_of_table_1():

@@ -3,9 +3,7 @@ from torch.nn import functional
 
 from segbench_realtime.ddrnet import DDRNet23Slim
 
-
-def shapes(*tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
+from .conftest import shapes
 
 
 def test_its_stages_have_the_published_shapes():

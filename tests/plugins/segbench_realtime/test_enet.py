@@ -2,12 +2,10 @@ import torch
 
 from segbench_realtime.enet import ENet
 
+from .conftest import shapes
+
 # Paszke 2016, Table 3: 0.37 M parameters; 3.83 GFLOPs for an image of 640x360.
 PUBLISHED_FLOPS = 3.83e9
-
-
-def shapes(*tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def test_its_convolutions_make_up_the_published_operations(multiply_adds):

@@ -4,9 +4,7 @@ from torch.nn import functional
 
 from segbench_realtime.fast_scnn import FastSCNN
 
-
-def shapes(*tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
+from .conftest import shapes
 
 
 def test_its_stages_have_the_shapes_of_table_1():

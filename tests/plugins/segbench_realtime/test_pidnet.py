@@ -12,12 +12,10 @@ from segbench_realtime.pidnet import (
     boundary_loss,
 )
 
+from .conftest import shapes
+
 # Ten columns of two classes; with a radius of 2 pixels, columns 3 to 6 are at the boundary.
 TARGET = torch.tensor([[[0] * 5 + [1] * 5]])
-
-
-def shapes(*tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def test_its_stages_have_the_published_shapes():

@@ -3,13 +3,11 @@ from torch.nn import functional
 
 from segbench_realtime.stdc import STDC1, STDC1Backbone, detail_loss, detail_target
 
+from .conftest import shapes
+
 # Fan 2021: 8.44 M parameters and 813 M multiply-adds at 224x224 of the classification network of ImageNet,
 # which is all that the paper counts (its author in github.com/MichaelFan01/STDC-Seg, issue 49; larger figures in
 # circulation count shared layers twice, ibid.).
-
-
-def shapes(*tensors):
-    return [tuple(tensor.shape[1:]) for tensor in tensors]
 
 
 def test_its_stages_have_the_published_shapes():
