@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -12,7 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from segbench.engine.job import TimingResult
-from segbench.errors import OutOfMemoryError
+from segbench.errors import OutOfMemoryError, RecordError
+from segbench.files import make_private_folder
 from segbench.store.lock import open_lock, try_lock
 from segbench.store.record import Failure, Timing
 
@@ -53,8 +56,17 @@ def device_lock(device: str, listener: Listener, interrupt: Interrupt) -> Iterat
 
 
 def lock_path(device: str) -> Path:
-    """Return the lock file of a device; all users of a machine share it."""
-    return Path(tempfile.gettempdir()) / f"segbench-{device.replace(':', '-')}.lock"
+    """Return the lock file of a device, in a folder of this user's; RecordError if somebody else has taken its name."""
+    user = "" if sys.platform == "win32" else f"-{os.getuid()}"
+    folder = Path(tempfile.gettempdir()) / f"segbench{user}"
+    try:
+        make_private_folder(folder)
+    except OSError as error:
+        raise RecordError(
+            f"cannot use {folder} for the locks of devices: {error.strerror}; remove it, or set TMPDIR to a folder of "
+            "your own"
+        ) from error
+    return folder / f"{device.replace(':', '-')}.lock"
 
 
 @dataclass(frozen=True)

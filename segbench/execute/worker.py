@@ -21,6 +21,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from segbench import errors
+from segbench.files import make_own_folder, open_own_log
 from segbench.store.record import Failure
 
 from .blame import blame_for_error, blame_for_files
@@ -138,7 +139,7 @@ def _answer(task: Task, connection: Connection) -> tuple[Any, ...]:
     try:
         enter_workplace(task)
         with (
-            open(EVENTS, "a", encoding="utf-8") as events,
+            open(open_own_log(Path(EVENTS)), "a", encoding="utf-8") as events,
             _warn_of_processes(PipeChannel(connection, events)) as channel,
         ):
             return ("finished", resolve_name(task.function)(task.job, channel))
@@ -162,8 +163,9 @@ def enter_workplace(task: Task) -> None:
     """Take over the parent's environment, and move into the workplace with its own log and temporary folder."""
     workplace = Path(task.workplace)
     scratch = workplace / SCRATCH
+    make_own_folder(workplace)
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    make_own_folder(scratch)
     os.chdir(workplace)
     os.environ.clear()
     os.environ.update(task.environment, TMPDIR=str(scratch))
@@ -172,7 +174,8 @@ def enter_workplace(task: Task) -> None:
 
 
 def _redirect_output(log: Path) -> None:
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    log.unlink(missing_ok=True)
+    file = open_own_log(log)
     for stream in (1, 2):
         os.dup2(file, stream)
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench import errors
+from segbench.files import read_file
 from segbench.plan.machine import cache_folder
 from segbench.registry.plugin_files import expected_hashes
 from segbench.store.process import find_process, parent_of
@@ -282,7 +283,7 @@ class Worker:
 
     def _log(self) -> str:
         try:
-            return (self._workplace / LOG).read_text(encoding="utf-8", errors="replace")
+            return read_file(self._workplace / LOG).decode(errors="replace")
         except OSError:
             return ""
 

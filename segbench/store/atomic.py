@@ -29,12 +29,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     the old file or the new one and never a part. It has the permissions of the old file. The folder is made if it is
     missing. Raises RecordError if the folder is full, read-only or no folder.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # as short for long names
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
-            with suppress(OSError):  # there is none yet
-                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+            with suppress(FileNotFoundError):  # there is none yet
+                if stat.S_ISREG(mode := path.lstat().st_mode):
+                    temporary.chmod(stat.S_IMODE(mode))
             yield file
             file.flush()
             os.fsync(file.fileno())

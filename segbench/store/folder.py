@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError
+from segbench.files import read_file
 
 from .atomic import replacing, write_atomically
 from .record import SCHEMA, Record
@@ -139,7 +140,7 @@ def read_record(path: Path) -> Record:
     """
     from pydantic import ValidationError
 
-    text = path.read_bytes()
+    text = read_file(path)
     _check_schema(text)
     try:
         record = Record.model_validate_json(text)

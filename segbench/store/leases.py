@@ -10,11 +10,13 @@ import json
 import os
 import secrets
 import socket
+import stat
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from segbench.errors import RecordError
+from segbench.files import make_own_folder, read_file
 
 from .atomic import storage_error, write_atomically
 from .lock import lock, open_lock
@@ -84,7 +86,7 @@ def acquire(folder: ResultsFolder, key: str) -> Lease | None:
     path = folder.lease_folder / f"{key}.json"
     owner = _this_process()
     try:
-        folder.lease_folder.mkdir(parents=True, exist_ok=True)
+        make_own_folder(folder.lease_folder)
         taken = _create(path, owner) or _take_over(path, owner)
     except OSError as error:
         raise storage_error(folder.lease_folder, error) from error
@@ -141,15 +143,17 @@ def _is_abandoned(path: Path, lock_file: int) -> bool:
         return not _is_alive(owner)
     os.utime(lock_file)  # the file server's clock, not ours, is what the lease's time must be compared with
     try:
-        return os.fstat(lock_file).st_mtime - path.stat().st_mtime > STALE_SECONDS
+        found = path.lstat()
     except FileNotFoundError:  # released this moment; the next call finds no lease
         return False
+    # What is no file, such as a link or a pipe, was made by no run.
+    return not stat.S_ISREG(found.st_mode) or os.fstat(lock_file).st_mtime - found.st_mtime > STALE_SECONDS
 
 
 def _read_owner(path: Path) -> Owner | None:
     """Return who holds a lease; None if the file is gone or not written to its end."""
     try:
-        return Owner(**json.loads(path.read_bytes()))
+        return Owner(**json.loads(read_file(path)))
     except (OSError, ValueError, TypeError):
         return None
 

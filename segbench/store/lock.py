@@ -11,6 +11,9 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from segbench.errors import RecordError
+from segbench.files import open_file
+
 if sys.platform != "win32":
     import fcntl
 
@@ -21,8 +24,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_lock(path: Path) -> Iterator[int]:
-    """Open a lock file, made if it is missing, and yield its descriptor; a lock that it has is dropped at the end."""
-    descriptor = _open(path)
+    """Open a lock file, made if it is missing, and yield its descriptor; a lock that it has is dropped at the end.
+
+    Raises RecordError for what is no file, such as a link or a pipe, and for one that cannot be opened.
+    """
+    try:
+        descriptor = _open(path)
+    except OSError as error:
+        raise RecordError(f"cannot use the lock {path}: {error.strerror}; remove what is there") from error
     try:
         yield descriptor
     finally:
@@ -33,10 +42,10 @@ def _open(path: Path) -> int:
     """Open for writing, as NFS asks for, or for reading where that is all that another user's file allows."""
     with suppress(FileNotFoundError):
         try:
-            return os.open(path, os.O_RDWR)
+            return open_file(path, os.O_RDWR)
         except PermissionError:
-            return os.open(path, os.O_RDONLY)
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            return open_file(path)
+    return open_file(path, os.O_RDWR | os.O_CREAT)
 
 
 def lock(descriptor: int) -> None:

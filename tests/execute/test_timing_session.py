@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+import tempfile
 from contextlib import contextmanager
 
 import pytest
@@ -10,9 +12,10 @@ from run_functions import make_cell
 from segbench.config.protocol import Timing
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.parts import Work, row_part, sweep_part
+from segbench.errors import RecordError
 from segbench.execute.pool import Interrupt
 from segbench.execute.progress import NoProgress
-from segbench.execute.timing_session import device_lock, interleave, time_interleaved
+from segbench.execute.timing_session import device_lock, interleave, lock_path, time_interleaved
 from segbench.execute.workers import Limits
 
 
@@ -68,6 +71,18 @@ def test_a_device_is_free_again_after_an_error():
         raise RuntimeError
     with locking("cpu") as locked:
         assert locked
+
+
+def test_locks_lie_in_a_folder_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert stat.S_IMODE(lock_path("cuda:0").parent.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_others_can_enter_holds_no_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    lock_path("cpu").parent.chmod(0o777)
+    with pytest.raises(RecordError, match="no folder that only this user can enter; remove it, or set TMPDIR"):
+        lock_path("cpu")
 
 
 WARM_UP, BLOCK = (row_part("forward", 1, work) for work in Work)

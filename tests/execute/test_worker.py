@@ -139,3 +139,24 @@ def test_a_worker_and_its_children_die_with_a_killed_parent(tmp_path, until):
 
 def _content(file):
     return file.read_text() if file.exists() else ""
+
+
+@pytest.mark.parametrize("name", ["worker.log", "events.jsonl", "tmp", "."])
+def test_a_link_in_the_folder_of_a_cell_is_not_followed(outcome_of, tmp_path, name):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("of somebody else")
+    if name != ".":
+        (tmp_path / "work").mkdir()
+    (tmp_path / "work" / name).symlink_to(elsewhere / ("kept" if "." in name[1:] else "."))
+    assert outcome_of("reports") == Finished(None)
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+    assert (elsewhere / "kept").read_text() == "of somebody else"
+
+
+def test_pipes_in_the_folder_of_a_cell_are_not_waited_for(outcome_of, tmp_path):
+    (tmp_path / "work").mkdir()
+    for name in ("worker.log", "events.jsonl"):
+        os.mkfifo(tmp_path / "work" / name)
+    assert outcome_of("reports") == Finished(None)
+    assert (tmp_path / "work" / "events.jsonl").is_file()

@@ -94,3 +94,20 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
     path.mkdir()
     with pytest.raises(RecordError, match=f"{path} is a folder where a file belongs .*; move that folder away"):
         write_atomically(path, b"")
+
+
+@pytest.mark.parametrize("plant", [os.symlink, os.link])
+def test_another_file_is_not_written_through_its_link(tmp_path, plant):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"of somebody else")
+    plant(victim, tmp_path / "file")
+    write_atomically(tmp_path / "file", b"ours")
+    assert (tmp_path / "file").read_bytes() == b"ours"
+    assert victim.read_bytes() == b"of somebody else"
+
+
+def test_a_pipe_is_replaced_without_waiting_for_a_reader(path):
+    path.parent.mkdir()
+    os.mkfifo(path)
+    write_atomically(path, b"ours")
+    assert path.read_bytes() == b"ours"

@@ -193,3 +193,19 @@ def test_a_full_disk_leaves_no_empty_lease(mount, fill_up):
     with pytest.raises(RecordError, match="the disk or quota is full"):
         acquire(folder, KEY)
     assert not (folder.lease_folder / f"{KEY}.json").exists()
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_lease_does_not_keep_a_cell_from_running(folder, plant):
+    folder.lease_folder.mkdir(parents=True)
+    plant(folder.lease_folder / f"{KEY}.json")
+    assert acquire(folder, KEY) is not None
+    assert acquire(folder, KEY) is None
+
+
+def test_leases_do_not_leave_the_results_folder_through_a_link(folder, tmp_path):
+    folder.path.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    folder.lease_folder.symlink_to(tmp_path / "elsewhere")
+    assert acquire(folder, KEY) is not None
+    assert list((tmp_path / "elsewhere").iterdir()) == []

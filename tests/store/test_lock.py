@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from segbench.errors import RecordError
 from segbench.store.lock import open_lock, try_lock
 
 
@@ -27,3 +30,11 @@ def test_a_file_that_may_only_be_read_can_be_locked(path):
     path.touch(0o444)
     with open_lock(path) as lock:
         assert try_lock(lock)
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path.with_name("elsewhere"))])
+def test_a_lock_is_no_link_or_pipe_that_somebody_has_put_there(path, plant):
+    plant(path)
+    with pytest.raises(RecordError, match=f"cannot use the lock {path}: it is a .*; remove what is there"):
+        open_lock(path).__enter__()
+    assert not path.with_name("elsewhere").exists()

@@ -28,6 +28,14 @@ def test_a_copy_is_the_file_to_the_byte(given_files, tmp_path):
     assert not (tmp_path / "cell" / "plugins" / "other.py").exists()
 
 
+def test_a_copy_is_not_written_through_a_link(given_files, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "plugins").symlink_to(tmp_path / "elsewhere")
+    keep_copies(["edges/loss"], tmp_path / "cell")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_without_a_file_no_folder_is_made(tmp_path):
     keep_copies(["smp/unet"], tmp_path / "cell")
     assert not (tmp_path / "cell").exists()

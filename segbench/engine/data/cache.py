@@ -15,6 +15,7 @@ import numpy as np
 
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError
+from segbench.files import read_file
 from segbench.plan.machine import cache_folder
 from segbench.registry.output import send_output_to_stderr
 
@@ -200,7 +201,7 @@ class PackedSplit:
 def open_packed(folder: Path) -> PackedSplit | None:
     """Open a packed split; None if it is missing, of another format or damaged."""
     try:
-        index = PackedIndex.model_validate_json((folder / INDEX).read_bytes())
+        index = PackedIndex.model_validate_json(read_file(folder / INDEX))
         pixels = np.memmap(folder / IMAGES, dtype=index.image_dtype, mode="c")
         label_pixels = np.memmap(folder / LABELS, dtype=index.label_dtype, mode="c")
     except (OSError, ValueError):
@@ -304,7 +305,7 @@ def _move_away(damaged: Path, elsewhere: Path) -> None:
     """Remove a damaged folder or file; it is renamed first, so that no other process sees half of it."""
     with contextlib.suppress(FileNotFoundError):
         os.replace(damaged, elsewhere)
-        if elsewhere.is_dir():
+        if elsewhere.is_dir() and not elsewhere.is_symlink():
             shutil.rmtree(elsewhere, ignore_errors=True)
         else:
             elsewhere.unlink()

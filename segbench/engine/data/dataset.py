@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError, RecordError
+from segbench.files import read_file
 from segbench.registry.datasets import open_dataset
 
 from .cache import pack
@@ -115,7 +116,7 @@ def description_of(dataset: Dataset) -> DatasetDescription:
 def read_description(path: Path) -> DatasetDescription:
     """Read the description of a cell's dataset from a file; raise RecordError if it is missing or damaged."""
     try:
-        return DatasetDescription.model_validate_json(path.read_bytes())
+        return DatasetDescription.model_validate_json(read_file(path))
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:

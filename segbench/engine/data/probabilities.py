@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from segbench.errors import RecordError
+from segbench.files import check_file
 from segbench.store.atomic import replacing
 
 from .resident import gather_windows
@@ -119,6 +120,7 @@ def normalise_probabilities(fields: Tensor) -> Tensor:
 def _read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file by image id; their bytes stay on the disk until they are used."""
     try:
+        check_file(path)
         with safe_open(path, framework="pt") as file:
             fields = {sample_id: file.get_tensor(sample_id) for sample_id in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:

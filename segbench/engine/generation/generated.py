@@ -10,7 +10,7 @@ import torch
 from segbench.config.protocol import Augment
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.numerics import autocast, memory_format
-from segbench.engine.pictures.drawing import sample_grid
+from segbench.engine.pictures.drawing import sample_grid, save_picture
 from segbench.store.record import Generation
 
 from .features import PIXEL_STATISTICS, Features
@@ -37,8 +37,7 @@ SAMPLE_SEED = 0
 def write_grid(path: Path, network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> None:
     """Write a grid of generated images as a PNG; the same noise, and the same labels, every time."""
     _, fake = draw_samples(network, cell, data, mapping, GRID_SAMPLES)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sample_grid(fake).save(path)
+    save_picture(sample_grid(fake), path)
 
 
 def score_generator(network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> Generation:

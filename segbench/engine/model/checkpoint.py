@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from segbench.errors import RecordError
+from segbench.files import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,7 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Read what `save_tensors` wrote; raise RecordError for a file that is missing, truncated or something else."""
     try:
+        check_file(path)
         with safe_open(path, framework="pt") as file:
             state = json.loads((file.metadata() or {})["state"])
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 - not a mapping

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from segbench.files import make_own_folder
+from segbench.store.atomic import replacing
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -30,6 +34,16 @@ _BAR, _TICK = 14, 4  # height of a colour bar and of the marks below it, in pixe
 
 # Tiles are enlarged until words fit above them, and made smaller where they would fill more than a screen.
 _SMALLEST, _LARGEST = 208, 512
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a PNG, whole or not at all, in place of whatever has its name; RecordError if that cannot be done.
+
+    Its folder is made if it is missing.
+    """
+    make_own_folder(path.parent)
+    with replacing(path) as file:
+        picture.save(file, "PNG")
 
 
 def label_map(labels: Labels, palette: Palette, ignore_index: int) -> Image.Image:

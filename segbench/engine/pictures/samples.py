@@ -15,7 +15,7 @@ from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import name_memory_errors
 from segbench.errors import SegbenchError
 
-from .drawing import label_map, panel
+from .drawing import label_map, panel, save_picture
 from .explain import discriminator_picture, evidence_picture
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | Non
         with name_memory_errors(device):
             picture = draw()
         if picture is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(path)
+            save_picture(picture if isinstance(picture, Image.Image) else Image.fromarray(picture), path)
     except (SegbenchError, OSError) as error:
         print(f"the cell stays without the picture {path.name}: {error}", file=sys.stderr)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 
@@ -89,3 +91,9 @@ def test_an_optimiser_restored_from_disk_steps_bit_equal(tmp_path, channels_last
 def test_prefixes_keep_names_apart():
     tensors = {**with_prefix("a", {"x": torch.zeros(1)}), **with_prefix("b", {"x": torch.ones(1)})}
     assert without_prefix("b", tensors)["x"].item() == 1.0
+
+
+def test_a_pipe_is_no_checkpoint_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.safetensors")
+    with pytest.raises(RecordError, match=r"is not a readable checkpoint: .*it is a pipe, not a file"):
+        load_tensors(tmp_path / "a.safetensors")

@@ -123,3 +123,15 @@ def test_what_a_network_leaves_does_not_change_its_gradients(tmp_path, dataset):
     network = Convolutional()
     write(tmp_path, dataset, 1, network)
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_pictures_are_not_written_through_links(tmp_path, dataset):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "victim").write_bytes(b"of somebody else")
+    (tmp_path / "samples").symlink_to(tmp_path / "elsewhere")
+    write(tmp_path / "samples", dataset, 1)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    (tmp_path / "samples" / "image 0.png").unlink()
+    (tmp_path / "samples" / "image 0.png").symlink_to(tmp_path / "victim")
+    write(tmp_path / "samples", dataset, 1)
+    assert (tmp_path / "victim").read_bytes() == b"of somebody else"
