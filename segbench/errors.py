@@ -20,10 +20,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 _MOST_NAMED = 8  # longer lists help nobody
+# Shares of two names that are the same letters in the same order.
+_ALMOST, _SIMILAR = 0.85, 0.6
+_TELLING = 3  # fewer letters at the beginning of a name say nothing
 
 
 class SegbenchError(Exception):
@@ -78,12 +81,37 @@ class StatisticsError(SegbenchError):
     """Counts cannot be compared, or are too few for an interval; the message says what differs or is missing."""
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest known name, or an empty string."""
+def alternatives(name: str, known: Iterable[str]) -> str:
+    """Return what may be written instead of an unknown name: the nearest known one, then all of them.
+
+    Those with a comma in them are in quotes.
+
+    >>> alternatives("unett", ["fpn", "unet"]), alternatives("unet", [])
+    (" Did you mean 'unet'? Available: fpn, unet.", ' Available: none.')
+    """
+    names = list(known)
+    listed = ", ".join(repr(one) if "," in one else one for one in names)
+    return f"{nearest(name, names)} Available: {listed or 'none'}."
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest known name, or an empty string; capitals do not count.
+
+    Names that are almost the same come first, then the longest that the name begins with, then the shortest that begins
+    with it, then others that are similar.
+
+    >>> nearest("tv/lraspp_mobilenet_v3_large", ["smp/linknet_mobilenet_v3_large", "tv/lraspp"])
+    " Did you mean 'tv/lraspp'?"
+    """
     from difflib import get_close_matches
 
-    matches = get_close_matches(name, known, n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    wanted, by_folded = name.casefold(), {one.casefold(): one for one in reversed(known)}
+    long_enough = [one for one in by_folded if min(len(one), len(wanted)) >= _TELLING]
+    shorter = sorted(filter(wanted.startswith, long_enough), key=len, reverse=True)
+    longer = sorted((one for one in long_enough if one.startswith(wanted)), key=len)
+    almost, similar = (get_close_matches(wanted, by_folded, n=1, cutoff=cutoff) for cutoff in (_ALMOST, _SIMILAR))
+    matches = [*almost, *shorter, *longer, *similar]
+    return f" Did you mean {by_folded[matches[0]]!r}?" if matches else ""
 
 
 def list_some(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from segbench import errors
-from segbench.errors import OptionError, SegbenchError, nearest
+from segbench.errors import OptionError, SegbenchError, alternatives, nearest
 
 
 def test_the_tree_at_the_top_shows_every_error_below_its_base_with_its_meaning():
@@ -32,7 +32,17 @@ def test_an_error_names_the_plugin_and_the_option_to_blame_where_they_are_known(
         ("unett", ["fpn", "unet"], " Did you mean 'unet'?"),
         ("unet", ["segformer"], ""),
         ("unet", [], ""),
+        ("UNet", ["fpn", "unet"], " Did you mean 'unet'?"),
+        (
+            "tv/lraspp_mobilenet_v3_large",
+            ["smp/mobilenet_v3_large", "tv/fcn", "tv/lraspp"],
+            " Did you mean 'tv/lraspp'?",
+        ),
+        ("deeplab", ["unet", "deeplabv3plus", "deeplabv3"], " Did you mean 'deeplabv3'?"),
+        ("budgets", ["bud", "budget"], " Did you mean 'budget'?"),
+        ("adam", ["a", "sgd"], ""),
     ],
 )
-def test_only_a_similar_name_is_suggested(name, known, hint):
+def test_a_similar_name_or_one_that_begins_alike_is_suggested_before_all_are_listed(name, known, hint):
     assert nearest(name, known) == hint
+    assert alternatives(name, known) == f"{hint} Available: {', '.join(known) or 'none'}."

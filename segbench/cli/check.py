@@ -110,7 +110,7 @@ def _select_plugin(
     name: str, every: Sequence[Offer], problems: Sequence[PluginProblem]
 ) -> tuple[list[Offer], list[PluginProblem]]:
     """Return the components of the plugin or distribution of this name; ComponentError lists the plugins."""
-    from segbench.errors import ComponentError, nearest
+    from segbench.errors import ComponentError, alternatives
 
     wanted = _normalised(name)
     offers = [offer for offer in every if wanted in map(_normalised, (offer.plugin, offer.distribution))]
@@ -118,7 +118,7 @@ def _select_plugin(
     if not offers and not broken:
         known = sorted({offer.plugin for offer in every} | {problem.plugin for problem in problems})
         raise ComponentError(
-            f"unknown plugin {name!r}. Available: {', '.join(known)}.{nearest(name, known)} "
+            f"unknown plugin {name!r}.{alternatives(name, known)} "
             "For a single component write its kind and its name: segbench check generator smp/unet."
         )
     return offers, broken

@@ -81,4 +81,4 @@ def parse_kind(text: str) -> Kind:
         if text.lower() in (kind, PLURALS[kind]):
             return kind
     known = [*KINDS, *PLURALS.values()]
-    raise ComponentError(f"unknown kind {text!r}; the kinds are {', '.join(KINDS)}.{nearest(text.lower(), known)}")
+    raise ComponentError(f"unknown kind {text!r}.{nearest(text, known)} Available: {', '.join(KINDS)}.")

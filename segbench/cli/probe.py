@@ -68,16 +68,14 @@ def choose_cell(benchmark: Benchmark, registry: Registry, method: str, dataset: 
 
     Raises SpecError for an unknown dataset, DataError if it is not at hand.
     """
-    from segbench.errors import SpecError, nearest
+    from segbench.errors import SpecError, alternatives
     from segbench.plan.cell import Subset
     from segbench.plan.plan import plan_benchmark
 
     names = list(benchmark.datasets)
     chosen = names[0] if dataset is None else dataset
     if chosen not in names:
-        raise SpecError(
-            f"--dataset {chosen}: the benchmark has no such dataset; it has {', '.join(names)}.{nearest(chosen, names)}"
-        )
+        raise SpecError(f"--dataset {chosen}: the benchmark has no such dataset.{alternatives(chosen, names)}")
     one = benchmark.model_copy(update={"datasets": {chosen: benchmark.datasets[chosen]}})
     opened = plan_benchmark(one, registry)
     opened.check_data()

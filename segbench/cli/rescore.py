@@ -40,11 +40,10 @@ def rescore(
 
 
 def _check_known(names: Sequence[str], known: list[str]) -> None:
-    from segbench.errors import nearest
+    from segbench.errors import alternatives
 
     for name in names:
         if name not in known:
             raise typer.BadParameter(
-                f"there is no convention {name!r}; allowed are {', '.join(known)}.{nearest(name, known)}",
-                param_hint="'--convention'",
+                f"there is no convention {name!r}.{alternatives(name, known)}", param_hint="'--convention'"
             )

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench.errors import SpecError, nearest
+from segbench.errors import SpecError, alternatives
 
 from .claims import add_placebos, read_claims, select_claims
 from .components import resolve_dataset
@@ -168,8 +168,8 @@ def _list_files(folder: Path) -> str:
 
 def _explain_unknown(name: str, packaged: list[str]) -> str:
     here = [name + suffix for suffix in SUFFIXES if Path(name + suffix).is_file()]
-    hint = f" If you mean the file {here[0]}, write it with its ending." if here else nearest(name, packaged)
+    hint = f" If you mean the file {here[0]}, write it with its ending." if here else ""
     return (
-        f"there is no packaged benchmark {name!r}; packaged are {', '.join(packaged)}."
-        f"{hint} A benchmark file of your own is given by its path."
+        f"there is no packaged benchmark {name!r}.{hint}{alternatives(name, packaged)} "
+        "A benchmark file of your own is given by its path."
     )

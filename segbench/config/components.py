@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from segbench.errors import ComponentError, OptionError, nearest
+from segbench.errors import ComponentError, OptionError
 from segbench.registry.datasets import dataset_root
 from segbench.registry.options import check_requirements, coerce_options
 
@@ -202,22 +202,15 @@ def _find_offer(kind: Kind, node: Node, registry: Registry) -> Offer:
 def _coerce_options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys: Sequence[str]) -> dict[str, object]:
     given = {name: node.plain() for name, node in nodes.items()}
     try:
-        options: dict[str, object] = coerce_options(offer, given)
+        options: dict[str, object] = coerce_options(offer, given, keys)
     except OptionError as error:
         where = nodes[error.option].place if error.option and error.option in nodes else place
-        raise where.error(f"{error}{_name_other_keys(offer, error.option, keys)}") from error
+        raise where.error(str(error)) from error
     for name, node in nodes.items():
         options[name] = _resolve_file(options[name], node.place)
         if offer.kind != "dataset":  # whose folders lie below its root
             options[name] = _resolve_folder(options[name], node.place)
     return options
-
-
-def _name_other_keys(offer: Offer, name: str | None, keys: Sequence[str]) -> str:
-    """Return what else a mapping may hold where a name is no option."""
-    if not name or not keys or name in [option.name for option in offer.signature.options]:
-        return ""
-    return f" Beside options there may be {', '.join(keys)}.{nearest(name, list(keys))}"
 
 
 def _resolve_file(value: object, place: Place) -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from segbench.errors import SpecError, nearest
+from segbench.errors import SpecError, alternatives
 
 from .recipe import FORMER_KEYS
 from .validation import Reference, check_exists, read_named_entries, sort_by_reference
@@ -82,7 +82,7 @@ def _split_path(entries: dict[str, Node], keys: list[str], place: Place) -> tupl
         if key in entries:
             return key, keys[length:]
     if place.path in NAMED:
-        raise place.error(f"there is no {keys[0]!r}; there are {', '.join(entries)}.{nearest(keys[0], list(entries))}")
+        raise place.error(f"there is no {keys[0]!r}.{alternatives(keys[0], entries)}")
     return keys[0], keys[1:]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from segbench.errors import SpecError, nearest
+from segbench.errors import SpecError, alternatives
 
 from .yaml import unknown_key
 
@@ -54,10 +54,7 @@ def check_exists(reference: Reference, what: str, known: Iterable[str]) -> None:
     """Raise SpecError with the nearest name if what the reference names does not exist."""
     names = list(known)
     if reference.to not in names:
-        there_is = ", ".join(names) or "none"
-        raise reference.place.error(
-            f"there is no {what} {reference.to!r}; there is {there_is}.{nearest(reference.to, names)}"
-        )
+        raise reference.place.error(f"there is no {what} {reference.to!r}.{alternatives(reference.to, names)}")
 
 
 def sort_by_reference(references: Mapping[str, Iterable[Reference]]) -> list[str]:

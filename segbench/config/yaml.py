@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
-from segbench.errors import SpecError, nearest
+from segbench.errors import SpecError, alternatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,7 +145,7 @@ def check_keys(node: Node, what: str, allowed: Iterable[str]) -> dict[str, Node]
 
 def unknown_key(key: str, known: list[str]) -> str:
     """Return the message for a key that is not among the known ones."""
-    return f"unknown key {key!r}; allowed here: {', '.join(known)}.{nearest(key, known)}"
+    return f"unknown key {key!r}.{alternatives(key, known)}"
 
 
 def read_file(path: Path) -> Node:

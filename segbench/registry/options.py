@@ -11,13 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from segbench.contract import RESERVED_OPTIONS, VOCABULARY
-from segbench.errors import ComponentError, OptionError, PluginError, nearest
+from segbench.errors import ComponentError, OptionError, PluginError, alternatives
 
 from .plugin_files import import_hint
 from .process_state import restore_after_build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import TypeAdapter
 
@@ -92,8 +92,8 @@ def _check_asked(kind: Kind, name: str) -> None:
     vocabulary = VOCABULARY[kind]
     if name not in vocabulary:
         raise PluginError(
-            f"build asks for {name!r}; a {kind} may ask for {', '.join(vocabulary)}. Options are keyword-only "
-            f"parameters with a type.{nearest(name, list(vocabulary))}"
+            f"build asks for {name!r}, which a {kind} does not get.{alternatives(name, vocabulary)} Options are "
+            "keyword-only parameters with a type."
         )
 
 
@@ -157,22 +157,21 @@ def _find_namespace(build: Callable[..., Any]) -> dict[str, Any]:
 # Options given in a benchmark file.
 
 
-def coerce_options(offer: Offer, given: Mapping[str, Any]) -> dict[str, Any]:
+def coerce_options(offer: Offer, given: Mapping[str, Any], beside: Sequence[str] = ()) -> dict[str, Any]:
     """Return all options as JSON-able values: the given ones coerced to their types, the others by default.
 
-    Paths become text, tuples lists, sets sorted lists, so that equal options always look the same. Raises OptionError
-    for an option that is unknown, missing or of a wrong type, and PluginError where the plugin's own default or type
-    is not valid.
+    Paths become text, tuples lists, sets sorted lists, so that equal options always look the same. `beside` are names
+    that may be written beside options and are not among the given ones. Raises OptionError for an option that is
+    unknown, missing or of a wrong type, and PluginError where the plugin's own default or type is not valid.
     """
+    _check_known(offer, given, beside)
     return {name: _to_json(offer, name, adapter, value) for name, (adapter, value) in _coerce_all(offer, given).items()}
 
 
 def _coerce_all(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeAdapter[Any], Any]]:
     """Return each option's value in its type, with the adapter that knows the type."""
-    options = offer.signature.options
-    _check_known(offer, given, [option.name for option in options])
     coerced = {}
-    for option in options:
+    for option in offer.signature.options:
         if option.required and option.name not in given:
             raise OptionError(
                 f"{_label(offer, option.name)} is missing; it is required and of type {option.type}.",
@@ -183,12 +182,12 @@ def _coerce_all(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeA
     return coerced
 
 
-def _check_known(offer: Offer, given: Mapping[str, Any], known: list[str]) -> None:
+def _check_known(offer: Offer, given: Mapping[str, Any], beside: Sequence[str] = ()) -> None:
+    options = [option.name for option in offer.signature.options]
     for name in given:
-        if name not in known:
-            allowed = f"its options are {', '.join(known)}" if known else "it has no options"
+        if name not in options:
             raise OptionError(
-                f"{offer.kind} {offer.full_name} has no option {name!r}; {allowed}.{nearest(name, known)}",
+                f"{offer.kind} {offer.full_name} has no option {name!r}.{alternatives(name, [*options, *beside])}",
                 option=name,
             )
 
@@ -259,6 +258,7 @@ def build(offer: Offer, vocabulary: Mapping[str, Any], options: Mapping[str, Any
     if missing:
         raise PluginError(f"{offer.kind} {offer.full_name} asks for {', '.join(missing)}, which is not available here")
     asked = {name: vocabulary[name] for name in signature.asked if name in vocabulary}
+    _check_known(offer, options)
     chosen = {name: value for name, (_, value) in _coerce_all(offer, options).items()}
     with restore_after_build() as changes:
         built = _call(offer, {**asked, **chosen})

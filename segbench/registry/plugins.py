@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from segbench.contract import HOOKS, MAPS, ROLES, Component
-from segbench.errors import PluginError, nearest
+from segbench.errors import PluginError, alternatives
 
 from .output import capture_output
 from .plugin_files import check_file, given_files, import_hint, load_file, sha256_of
@@ -259,7 +259,7 @@ def _find_hooks(plugin: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
 
 def _check_hook(hook: str, marks: dict[str, Any]) -> None:
     if hook not in HOOKS:
-        raise PluginError(f"there is no hook {hook!r}; the hooks are {', '.join(HOOKS)}.{nearest(hook, list(HOOKS))}")
+        raise PluginError(f"there is no hook {hook!r}.{alternatives(hook, HOOKS)}")
     if marks.get("wrapper") or marks.get("hookwrapper"):
         raise PluginError(f"{hook} is a hook wrapper; each hook of segbench is called on its own, so it must be plain.")
 
@@ -301,8 +301,7 @@ def check_offer(hook: str, offer: Offer) -> None:
 
 def _check_choice(what: str, given: Any, allowed: tuple[str, ...]) -> None:
     if given not in allowed:
-        choices = ", ".join(repr(choice) for choice in allowed)
-        raise PluginError(f"{what} is {given!r}; allowed are {choices}.{nearest(str(given), list(allowed))}")
+        raise PluginError(f"{what} is {given!r}.{alternatives(str(given), allowed)}")
 
 
 def _check_requires(where: str, requires: Any) -> None:
@@ -323,8 +322,9 @@ def _check_example_options(where: str, examples: Any, options: list[str]) -> Non
     _check_mapping(f"{where} example_options", examples, "a value by the name of each option")
     for name in examples:
         if name not in options:
-            known = f"its options are {', '.join(options)}" if options else "it has no options"
-            raise PluginError(f"{where} example_options holds {name!r}, but {known}.{nearest(name, options)}")
+            raise PluginError(
+                f"{where} example_options holds {name!r}, which is no option.{alternatives(name, options)}"
+            )
 
 
 def _check_mapping(what: str, given: Any, wanted: str) -> None:
@@ -352,10 +352,7 @@ def check_known(names: Iterable[str], known: Iterable[str]) -> None:
     plugins = sorted(known)
     for name in names:
         if name not in plugins:
-            raise PluginError(
-                f"{OPTION} {name}: there is no plugin of that name. Available: {', '.join(plugins) or 'none'}."
-                f"{nearest(name, plugins)}"
-            )
+            raise PluginError(f"{OPTION} {name}: there is no plugin of that name.{alternatives(name, plugins)}")
 
 
 def _read_names(variable: str) -> list[str]:

@@ -148,7 +148,7 @@ class Registry:
                 f"{kind} {name!r} is not available: plugin {plugin!r} ({broken[0].distribution}) is broken: "
                 f"{broken[0].message} See `segbench doctor`."
             )
-        message = self._describe_known(kind, name)
+        message = f"unknown {kind} {name!r}.{self._hint(kind, name)}"
         if plugin and plugin not in self.plugins:
             message += f" No plugin is called {plugin!r}; a single file that offers it is given with --plugin FILE."
         if broken:
@@ -157,16 +157,14 @@ class Registry:
         if disabled:
             names = ", ".join(f"{one.plugin!r} (by {one.by})" for one in disabled)
             message += f" Disabled plugins, which may offer it: {names}."
-        return message
+        return f"{message} Available: {', '.join(offer.full_name for offer in self.offers(kind)) or 'none'}."
 
-    def _describe_known(self, kind: Kind, name: str) -> str:
-        full_names = [offer.full_name for offer in self.offers(kind)]
-        known = [*full_names, *(offer.component.name for offer in self.offers(kind))]
+    def _hint(self, kind: Kind, name: str) -> str:
+        """Return which kind of component it is instead, or which name of this kind is nearest."""
         others = [other for other in KINDS if other != kind and self._has(other, name)]
-        return (
-            f"unknown {kind} {name!r}. Available: {', '.join(full_names) or 'none'}.{nearest(name, known)}"
-            + "".join(f" {name!r} is a {other}, not a {kind}." for other in others[:1])
-        )
+        full_names = [offer.full_name for offer in self.offers(kind)]
+        short_names = [offer.component.name for offer in self.offers(kind)]
+        return f" {name!r} is a {others[0]}, not a {kind}." if others else nearest(name, [*full_names, *short_names])
 
     def _has(self, kind: Kind, name: str) -> bool:
         return any(name in (offer.full_name, offer.component.name) for offer in self.offers(kind))

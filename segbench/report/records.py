@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from segbench.errors import RecordError, nearest
+from segbench.errors import RecordError, alternatives
 from segbench.store.counts import read_counts
 from segbench.store.folder import RecordProblem, may_be_record, read_record, record_files
 
@@ -155,5 +155,4 @@ def _check_is_there(benchmark: str, records: Sequence[Record], directories: Sequ
     names = sorted({record.benchmark for record in records})
     if benchmark not in names:
         where = ", ".join(str(directory) for directory in directories)
-        hint = nearest(benchmark, names)
-        raise RecordError(f"no records of benchmark {benchmark!r} in {where}; there are: {', '.join(names)}.{hint}")
+        raise RecordError(f"no records of benchmark {benchmark!r} in {where}.{alternatives(benchmark, names)}")

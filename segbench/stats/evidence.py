@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from segbench.errors import StatisticsError, nearest
+from segbench.errors import StatisticsError, alternatives
 from segbench.store.counts import BoundaryCount
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class Evidence:
     def index_of(self, method: str) -> int:
         """Return the index of a method on the first axis; StatisticsError if it is not there."""
         if method not in self.methods:
-            hint = nearest(method, list(self.methods))
-            raise StatisticsError(f"nothing was counted of {method!r}; there are: {', '.join(self.methods)}.{hint}")
+            raise StatisticsError(f"nothing was counted of {method!r}.{alternatives(method, self.methods)}")
         return self.methods.index(method)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from segbench.contract import KINDS
-from segbench.errors import ComponentError, nearest
+from segbench.errors import ComponentError, alternatives
 from segbench.registry import load_registry
 from segbench.registry.datasets import VARIABLE
 
@@ -38,7 +38,7 @@ def check_component(kind: Kind, name: str, *, slow: bool = False) -> list[Result
 def find_offer(kind: Kind, name: str) -> Offer:
     """Return the installed component of this full or short name; raise ComponentError if there is none."""
     if kind not in KINDS:
-        raise ComponentError(f"unknown kind {kind!r}; the kinds are {', '.join(KINDS)}.{nearest(kind, list(KINDS))}")
+        raise ComponentError(f"unknown kind {kind!r}.{alternatives(kind, KINDS)}")
     return load_registry().find(kind, name)
 
 

@@ -114,7 +114,7 @@ def test_a_broken_plugin_is_named_with_what_is_wrong(install_plugin, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["basik"], "unknown plugin 'basik'. Available: basic, "),
+        (["basik"], "unknown plugin 'basik'. Did you mean 'basic'? Available: basic, "),
         (["basik"], "Did you mean 'basic'?"),
         (["basic/fcn"], "write its kind and its name: segbench check generator smp/unet"),
         (["generator", "basic/fcm"], "unknown generator 'basic/fcm'"),

@@ -116,7 +116,7 @@ def test_a_file_gets_what_stdout_would_get(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["better", "plane"], "there are: better, broken, plain. Did you mean 'plain'?"),
+        (["better", "plane"], "Did you mean 'plain'? Available: better, broken, plain."),
         (["better", "broken"], "'broken' has no result (seeds 0, 1, 2 failed: the loss is NaN)"),
         (["better", "better"], "cannot be compared with itself"),
         (["better", "plain", "nowhere"], "no results folder at nowhere"),

@@ -89,6 +89,6 @@ def test_an_unknown_kind_names_the_kinds(capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == (
-        "error: unknown kind 'generaters'; the kinds are generator, discriminator, loss, dataset. "
-        "Did you mean 'generators'?\n"
+        "error: unknown kind 'generaters'. Did you mean 'generators'? "
+        "Available: generator, discriminator, loss, dataset.\n"
     )

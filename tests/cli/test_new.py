@@ -131,11 +131,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        (
-            "los",
-            "spare-part",
-            "unknown kind 'los'; the kinds are generator, discriminator, loss, dataset. Did you mean",
-        ),
+        ("los", "spare-part", "unknown kind 'los'. Did you mean 'loss'? Available: generator, discriminator, loss, "),
         ("loss", "SparePart", "'SparePart' cannot be the name of a package: use lower-case letters"),
         ("loss", "SparePart", "Perhaps 'spare-part'?"),
         ("loss", "spare/part", "Perhaps 'spare-part'?"),

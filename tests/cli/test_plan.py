@@ -205,7 +205,10 @@ def test_without_the_data_keys_are_unknown(capsys, tmp_path):
     ("arguments", "message"),
     [
         (["bench.yaml", "--set", "protocol.bugdet.steps=1"], "Did you mean 'budget'?"),
-        (["bench.yaml", "--only", "bsae"], "--only bsae: there is no method 'bsae'; there is tuned, base."),
+        (
+            ["bench.yaml", "--only", "bsae"],
+            "--only bsae: there is no method 'bsae'. Did you mean 'base'? Available: tuned, base.",
+        ),
         (["bench.yaml", "--seeds", "a"], "--seeds a: write whole numbers"),
         (["absent.yaml"], "there is no benchmark file absent.yaml"),
         (["quikstart"], "Did you mean 'quickstart'?"),

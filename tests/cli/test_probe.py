@@ -128,7 +128,8 @@ def test_a_generator_of_images_is_refused_with_the_reason(capsys):
 
 def test_an_unknown_dataset_is_an_error_with_the_nearest(capsys):
     assert failure(capsys, "clean", "--dataset", "street") == (
-        "error: --dataset street: the benchmark has no such dataset; it has shapes, streets. Did you mean 'streets'?\n"
+        "error: --dataset street: the benchmark has no such dataset. Did you mean 'streets'? "
+        "Available: shapes, streets.\n"
     )
 
 

@@ -99,7 +99,7 @@ def test_a_file_gets_what_stdout_would_get(results, capsys, tmp_path, format):
     ("arguments", "message"),
     [
         (["nowhere"], "error: no results folder at nowhere"),
-        (["results", "--benchmark", "tin"], "there are: tiny. Did you mean 'tiny'?"),
+        (["results", "--benchmark", "tin"], "Did you mean 'tiny'? Available: tiny."),
         (["results", "-o", "nowhere/report.txt"], "cannot write to nowhere/report.txt"),
         (["results", "--format", "xml"], "xml"),
     ],

@@ -140,10 +140,10 @@ def test_a_method_that_cannot_be_built_is_named_and_the_others_are_timed(capsys)
 
 def test_unknown_names_are_errors_with_the_nearest(capsys):
     shapes = "--dataset=data/shapes"
-    assert failure(capsys, "smp/unte", shapes).endswith("Did you mean 'smp/unet'?")
-    assert failure(capsys, "basic/fcn", "--dataset=data/shpes").endswith("Did you mean 'data/shapes'?")
-    assert failure(capsys, "{use: smp/unet, encodr: x}", shapes).endswith("Did you mean 'encoder'?")
-    assert failure(capsys, "quickstart:unte", shapes).endswith("Did you mean 'unet'?")
+    assert "Did you mean 'smp/unet'?" in failure(capsys, "smp/unte", shapes)
+    assert "Did you mean 'data/shapes'?" in failure(capsys, "basic/fcn", "--dataset=data/shpes")
+    assert "Did you mean 'encoder'?" in failure(capsys, "{use: smp/unet, encodr: x}", shapes)
+    assert "Did you mean 'unet'?" in failure(capsys, "quickstart:unte", shapes)
     assert "no packaged benchmark 'quickstrt'" in failure(capsys, "quickstrt:unet", shapes)
     assert "unknown device 'gpu'" in failure(capsys, "basic/fcn", shapes, "--size=8x8", "--device=gpu")
 

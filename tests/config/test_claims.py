@@ -135,8 +135,8 @@ def test_only_what_is_named_is_kept_of_a_claim(workshop, only, methods, claims):
 def test_a_placebo_that_nobody_asked_for_is_unknown(workshop):
     message = refusal(workshop, TRIPLET, only=["net+critic~shuffled"])
     assert message.startswith(
-        "--only net+critic~shuffled: there is no method 'net+critic~shuffled'; there is net, net+critic, "
-        "net+critic~frozen, net+critic~noise, rival."
+        "--only net+critic~shuffled: there is no method 'net+critic~shuffled'. Did you mean 'net+critic'? "
+        "Available: net, net+critic, net+critic~frozen, net+critic~noise, rival."
     )
 
 
@@ -161,12 +161,12 @@ def test_a_placebo_may_be_needed_by_a_method(workshop):
         ("[{claim: net, versus: net}]", "compare.0.against: is missing\nbench.yaml:12: compare.0.versus: unknown key"),
         (
             "[{claim: net+critci, against: net}]",
-            "compare.0.claim: there is no method 'net+critci'; there is net, net+critic, rival. Did you mean "
-            "'net+critic'?",
+            "compare.0.claim: there is no method 'net+critci'. Did you mean 'net+critic'? Available: net, "
+            "net+critic, rival.",
         ),
         (
             "[{claim: net, against: nte}]",
-            "compare.0.against: there is no method 'nte'; there is net, net+critic, rival.",
+            "compare.0.against: there is no method 'nte'. Did you mean 'net'? Available: net, net+critic, rival.",
         ),
         ("[{claim: net, against: net}]", "compare.0.against: 'net' cannot be compared with itself"),
         (

@@ -52,15 +52,15 @@ def test_a_discriminator_is_a_discriminator(workshop):
         "net: {generator: net, losses: [entropy], discriminator: net, adversarial: hinge}"
     )
     assert message.startswith(
-        "bench.yaml:9: methods.net.discriminator: unknown discriminator 'net'. Available: toy/critic"
+        "bench.yaml:9: methods.net.discriminator: unknown discriminator 'net'. 'net' is a generator, not a "
     )
 
 
 def test_an_option_that_a_loss_has_not_is_reported_with_the_keys_beside_options(workshop):
     message = workshop.methods_refusal("net: {generator: net, losses: [{use: dice, wieght: 2}]}")
     assert message == (
-        "bench.yaml:9: methods.net.losses.0.wieght: loss toy/dice has no option 'wieght'; its options are smooth. "
-        "Beside options there may be weight. Did you mean 'weight'?"
+        "bench.yaml:9: methods.net.losses.0.wieght: loss toy/dice has no option 'wieght'. Did you mean "
+        "'weight'? Available: smooth, weight."
     )
 
 
@@ -241,14 +241,13 @@ def test_a_method_changes_what_it_inherits(workshop):
         ),
         (
             "{use: hinge, wieght: 1}",
-            "adversarial.wieght: loss toy/hinge has no option 'wieght'; its options are margin, flip. Beside options "
-            "there may be weight, penalty, clip, d_steps, alternate, optimizer, warmup_steps, encoding, conditional, "
-            "placebo. Did you mean 'weight'?",
+            "adversarial.wieght: loss toy/hinge has no option 'wieght'. Did you mean 'weight'? Available: margin, "
+            "flip, weight, penalty, clip, d_steps, alternate, optimizer, warmup_steps, encoding, conditional, placebo.",
         ),
         (
             "{use: hinge, penalty: {use: slope, evry: 2}}",
-            "adversarial.penalty.evry: loss toy/slope has no option 'evry'; its options are target. Beside options "
-            "there may be weight, every. Did you mean 'every'?",
+            "adversarial.penalty.evry: loss toy/slope has no option 'evry'. Did you mean 'every'? Available: target, "
+            "weight, every.",
         ),
         (
             "{use: hinge, margin: x}",
@@ -269,7 +268,7 @@ def test_a_method_changes_what_it_inherits(workshop):
         ("{use: hinge, penalty: {use: slope, every: 0}}", "adversarial.penalty.every: must be greater than 0, not"),
         ("{use: hinge, optimizer: {lr: 0}}", "adversarial.optimizer.lr: must be greater than 0, not the number 0"),
         ("{use: hinge, optimizer: {use: sgd, betas: [0, 0.9]}}", "adversarial.optimizer: sgd has no betas"),
-        ("{use: hinge, optimizer: {rate: 1}}", "adversarial.optimizer.rate: unknown key 'rate'; allowed here: use, lr"),
+        ("{use: hinge, optimizer: {rate: 1}}", "adversarial.optimizer.rate: unknown key 'rate'. Available: use, lr"),
         (
             "{use: hinge, encoding: hard}",
             "adversarial.encoding.use: must be 'one_hot', 'smoothed', 'product', 'scaled', 'confidence_matched' or "
@@ -281,7 +280,7 @@ def test_a_method_changes_what_it_inherits(workshop):
         ),
         ("{use: hinge, encoding: {use: scaled, smoothing: 0.2}}", "adversarial.encoding: scaled has no smoothing"),
         ("{use: hinge, encoding: {tau: 0.5}}", "adversarial.encoding: straight_through has no tau"),
-        ("{use: hinge, encoding: {tua: 0.5}}", "adversarial.encoding.tua: unknown key 'tua'; allowed here: use, smo"),
+        ("{use: hinge, encoding: {tua: 0.5}}", "adversarial.encoding.tua: unknown key 'tua'. Did you mean 'tau'? "),
         (
             "{use: hinge, d_steps: 2, alternate: 500}",
             "adversarial: give d_steps or alternate, not both: with alternate: 500 the discriminator takes 500 steps "
@@ -307,9 +306,8 @@ def test_names_become_full_and_options_complete(workshop):
 def test_an_unknown_component_keeps_the_text_of_the_registry(workshop):
     message = workshop.methods_refusal("\nnet:\n  generator: {use: toy/nett}\n  losses: [toy/entropy]")
     assert message.startswith(
-        "bench.yaml:10: methods.net.generator.use: unknown generator 'toy/nett'. Available: toy/colours"
+        "bench.yaml:10: methods.net.generator.use: unknown generator 'toy/nett'. Did you mean 'toy/net'?"
     )
-    assert "Did you mean 'toy/net'?" in message
 
 
 def test_a_component_of_a_broken_plugin_tells_what_is_broken(workshop):
@@ -320,8 +318,8 @@ def test_a_component_of_a_broken_plugin_tells_what_is_broken(workshop):
 
 def test_an_unknown_option_has_the_line_of_the_option(workshop):
     assert workshop.methods_refusal("net:\n  generator:\n    use: net\n    widht: 3\n  losses: [entropy]") == (
-        "bench.yaml:12: methods.net.generator.widht: generator toy/net has no option 'widht'; its options are width, "
-        "encoder. Did you mean 'width'?"
+        "bench.yaml:12: methods.net.generator.widht: generator toy/net has no option 'widht'. Did you mean "
+        "'width'? Available: width, encoder."
     )
 
 
@@ -421,7 +419,10 @@ def test_what_is_refined_is_a_name_or_a_mapping(workshop, given, meant):
         ("3", "refines: must be a mapping with keys of method, folds, not the number 3"),
         ("{folds: 5}", "refines.method: is missing"),
         ("{method: base, folds: 1}", "refines.folds: must be greater than or equal to 2, not the number 1"),
-        ("{method: base, fold: 3}", "refines.fold: unknown key 'fold'; allowed here: method, folds."),
+        (
+            "{method: base, fold: 3}",
+            "refines.fold: unknown key 'fold'. Did you mean 'folds'? Available: method, folds.",
+        ),
     ],
 )
 def test_what_is_refined_is_reported_where_it_is_wrong(workshop, given, message):
@@ -468,7 +469,7 @@ def test_all_labels_are_used_by_default(workshop):
     ("given", "message"),
     [
         ("0.5", "labels: must be a mapping such as {fraction: 0.125}, not the number 0.5"),
-        ("{part: 0.5}", "labels.part: unknown key 'part'; allowed here: fraction."),
+        ("{part: 0.5}", "labels.part: unknown key 'part'. Available: fraction."),
         ("{fraction: 0}", "labels.fraction: must be a number greater than 0 and at most 1, not the number 0"),
         ("{fraction: [0.5, 0]}", "labels.fraction.1: must be a number greater than 0 and at most 1, not the number 0"),
         ("{fraction: 1.5}", "labels.fraction: must be a number greater than 0 and at most 1, not the number 1.5"),
@@ -530,7 +531,7 @@ def test_unlabelled_images_have_a_loss_or_the_labels_of_a_method(workshop, given
         ("{use: calm, weight: 0}", "unlabelled.weight: must be greater than 0, not the number 0"),
         (
             "{pseudo_labels_from: base, margin: 1}",
-            "unlabelled.margin: unknown key 'margin'; allowed here: pseudo_labels_from, threshold, weight.",
+            "unlabelled.margin: unknown key 'margin'. Available: pseudo_labels_from, threshold, weight.",
         ),
         (
             "{pseudo_labels_from: base, threshold: 2}",

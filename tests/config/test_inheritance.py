@@ -160,15 +160,14 @@ def test_later_settings_win(changed):
 def test_an_unknown_key_is_an_error_that_names_the_setting_and_the_nearest_key(refusal):
     message = refusal("protocol.bugdet.epochs=3")
     assert message.startswith(
-        "--set protocol.bugdet.epochs=3: protocol.bugdet: unknown key 'bugdet'; allowed here: budget"
+        "--set protocol.bugdet.epochs=3: protocol.bugdet: unknown key 'bugdet'. Did you mean 'budget'? Available: b"
     )
-    assert message.endswith("Did you mean 'budget'?")
 
 
 def test_an_unknown_option_is_an_error_that_names_the_setting(refusal):
     assert refusal("methods.net.generator.widht=3") == (
-        "--set methods.net.generator.widht=3: methods.net.generator.widht: generator toy/net has no option 'widht'; "
-        "its options are width, encoder. Did you mean 'width'?"
+        "--set methods.net.generator.widht=3: methods.net.generator.widht: generator toy/net has no option 'widht'. "
+        "Did you mean 'width'? Available: width, encoder."
     )
 
 
@@ -181,7 +180,7 @@ def test_a_wrong_value_is_an_error_that_names_the_setting(refusal):
 @pytest.mark.parametrize("path", ["methods.nett.generator.width", "methods.nett"])
 def test_a_setting_makes_no_new_method(refusal, path):
     message = refusal(f"{path}=3")
-    assert "methods: there is no 'nett'; there are net, net-v1.5. Did you mean 'net'?" in message
+    assert "methods: there is no 'nett'. Did you mean 'net'? Available: net, net-v1.5." in message
 
 
 def test_an_inherited_list_is_to_be_set_where_it_is_written(refusal):
@@ -262,7 +261,7 @@ def test_what_is_inherited_wrong_is_reported_where_it_is_written(workshop):
 
 
 def test_an_unknown_key_names_the_nearest(workshop):
-    assert workshop.methods_refusal("a: {generator: net, loses: [entropy]}").endswith("Did you mean 'losses'?")
+    assert "Did you mean 'losses'?" in workshop.methods_refusal("a: {generator: net, loses: [entropy]}")
 
 
 def test_extending_in_a_circle_is_refused_with_every_line(workshop):
@@ -282,7 +281,7 @@ def test_starting_in_a_circle_is_refused_with_every_line(workshop):
 def test_an_unknown_key_is_refused_with_those_that_there_are(workshop):
     message = workshop.methods_refusal("a:\n  generator: net\n  losses: [entropy]\n  critic: x")
     assert message == (
-        "bench.yaml:12: methods.a.critic: unknown key 'critic'; allowed here: generator, losses, discriminator, "
+        "bench.yaml:12: methods.a.critic: unknown key 'critic'. Available: generator, losses, discriminator, "
         "adversarial, latent_channels, protocol, extends, start_from, refines, trains_on, labels, unlabelled, tune."
     )
 
@@ -301,7 +300,7 @@ NAMING = {
 def test_a_method_that_is_needed_exists(workshop, path):
     message = workshop.methods_refusal(BASE + f"more: {{extends: base, {NAMING[path].format('bsae')}}}")
     assert message == (
-        f"bench.yaml:10: methods.more.{path}: there is no method 'bsae'; there is base, more. Did you mean 'base'?"
+        f"bench.yaml:10: methods.more.{path}: there is no method 'bsae'. Did you mean 'base'? Available: base, more."
     )
 
 

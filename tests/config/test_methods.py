@@ -42,10 +42,10 @@ def test_a_wrong_override_has_its_own_line(workshop):
         ("", "bench.yaml:9: methods.a: must be a mapping with keys of generator, losses"),
         ("{extends: [b]}", "bench.yaml:9: methods.a.extends: must be the name of a method, not a list"),
         ("{generator: net, losses: [dice], start_from: 1}", "methods.a.start_from: must be the name of a method, not"),
-        ("{extends: b}", "bench.yaml:9: methods.a.extends: there is no method 'b'; there is a."),
+        ("{extends: b}", "bench.yaml:9: methods.a.extends: there is no method 'b'. Available: a."),
         (
             "{generator: net, losses: [dice], start_from: b}",
-            "methods.a.start_from: there is no method 'b'; there is a.",
+            "methods.a.start_from: there is no method 'b'. Available: a.",
         ),
         ("{generator: net, losses: [dice], start_from: a}", "cyclic reference: a -> a"),
         ("{extends: a}", "cyclic reference: a -> a"),
@@ -77,7 +77,7 @@ def test_only_some_methods_are_kept_with_what_they_need(workshop, only, kept):
 
 def test_an_unknown_method_is_refused_with_the_nearest(workshop):
     assert workshop.methods_refusal(CHAIN, only=["thirt"]) == (
-        "--only thirt: there is no method 'thirt'; there is base, second, third, fourth. Did you mean 'third'?"
+        "--only thirt: there is no method 'thirt'. Did you mean 'third'? Available: base, second, third, fourth."
     )
 
 

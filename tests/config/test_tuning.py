@@ -220,7 +220,7 @@ def test_a_key_on_a_path_that_there_is_not_is_reported_with_its_place(workshop):
         ),
         (
             "protocol.optimiser.lr: [0.1, 0.2]",
-            "methods.net.protocol.optimiser: unknown key 'optimiser'; allowed here: budget, ",
+            "methods.net.protocol.optimiser: unknown key 'optimiser'. Did you mean 'optimizer'? Available: budget, ",
         ),
         ("generator.widht: [3, 4]", "methods.net.tune.generator.widht.0: "),
         ("generator.width: [wide, wider]", "methods.net.tune.generator.width."),
@@ -341,7 +341,11 @@ def test_a_number_of_trials_needs_a_space(workshop):
         ("{trials: 2}", "tune.seed: is missing"),
         ("{trials: 2, seed: -1}", "tune.seed: must be greater than or equal to 0, not the number -1"),
         (f"{{trials: 2, seed: {2**63}}}", "tune.seed: must be less than or equal to 9223372036854775807"),
-        ("{trial: 2, seed: 9}", "tune.trials: is missing\nbench.yaml:10: tune.trial: unknown key 'trial'; allowed"),
+        (
+            "{trial: 2, seed: 9}",
+            "tune.trials: is missing\nbench.yaml:10: tune.trial: unknown key 'trial'. Did you mean 'trials'? "
+            "Available: trials, seed.",
+        ),
         (
             "{trials: 3, seed: 9}",
             "methods.net.tune: there are 2 combinations of these values, but every tuned method gets 3 trials; give "

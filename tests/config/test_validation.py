@@ -62,7 +62,7 @@ def test_a_dangling_reference_is_an_error_with_the_nearest_name():
     with pytest.raises(SpecError) as caught:
         check_exists(reference, "method", ["unet", "fpn"])
     assert str(caught.value) == (
-        "bench.yaml:3: methods.b.extends: there is no method 'unte'; there is unet, fpn. Did you mean 'unet'?"
+        "bench.yaml:3: methods.b.extends: there is no method 'unte'. Did you mean 'unet'? Available: unet, fpn."
     )
 
 
@@ -110,10 +110,13 @@ def test_null_stands_for_the_default():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("budgt: {steps: 1}", "1: protocol.budgt: unknown key 'budgt'; allowed here: budget, batch_size, "),
+        (
+            "budgt: {steps: 1}",
+            "1: protocol.budgt: unknown key 'budgt'. Did you mean 'budget'? Available: budget, batch_size, ",
+        ),
         (
             "\nkeep: {modle: none}",
-            "2: protocol.keep.modle: unknown key 'modle'; allowed here: model, samples. Did you mean",
+            "2: protocol.keep.modle: unknown key 'modle'. Did you mean 'model'? Available: model, samples.",
         ),
         ("window: {size: [1, 2]}", "1: protocol.window.stride: is missing"),
         ("\nbatch_size: 8.0", "2: protocol.batch_size: must be a valid integer, not the number 8.0"),
@@ -132,7 +135,10 @@ def test_null_stands_for_the_default():
         ),
         ("schedule: ploy", "1: protocol.schedule.use: must be 'poly', 'cosine' or 'constant', not the text 'ploy'"),
         ("optimizer:\n  use: sgd\n  betas: [0.1, 0.2]", "1: protocol.optimizer: sgd has no betas"),
-        ("optimizer: {ust: sgd}", "1: protocol.optimizer.ust: unknown key 'ust'; allowed here: use, lr"),
+        (
+            "optimizer: {ust: sgd}",
+            "1: protocol.optimizer.ust: unknown key 'ust'. Did you mean 'use'? Available: use, lr",
+        ),
     ],
 )
 def test_a_mistake_is_reported_with_its_place(text, message):

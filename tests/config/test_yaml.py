@@ -50,7 +50,7 @@ def test_an_unknown_key_is_an_error_with_the_allowed_and_the_nearest():
     with pytest.raises(SpecError) as caught:
         check_keys(node, "must be a mapping", ["name", "seeds"])
     assert str(caught.value) == (
-        "bench.yaml:3: sedes: unknown key 'sedes'; allowed here: name, seeds. Did you mean 'seeds'?"
+        "bench.yaml:3: sedes: unknown key 'sedes'. Did you mean 'seeds'? Available: name, seeds."
     )
 
 

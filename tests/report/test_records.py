@@ -99,7 +99,7 @@ def test_an_unknown_benchmark_lists_those_there_and_the_nearest(trained, results
     root = results(trained(), trained(benchmark="quickstart"))
     with pytest.raises(RecordError) as refused:
         read_sources([root], "quickstrat")
-    assert "there are: camvid, quickstart. Did you mean 'quickstart'?" in str(refused.value)
+    assert "Did you mean 'quickstart'? Available: camvid, quickstart." in str(refused.value)
 
 
 def test_a_benchmark_is_picked_out(trained, results):

@@ -127,5 +127,7 @@ def test_a_part_that_was_not_counted_is_refused(evidence, field, message):
 
 def test_a_method_that_is_not_there_is_named_with_those_that_are():
     evidence = iou_evidence({"unet": {0: counted()}, "segan": {0: counted()}})
-    with pytest.raises(StatisticsError, match=r"nothing was counted of 'unett'; there are: unet, segan\. Did you mean"):
+    with pytest.raises(
+        StatisticsError, match=r"nothing was counted of 'unett'\. Did you mean 'unet'\? Available: unet, segan"
+    ):
         evidence.of("unett")

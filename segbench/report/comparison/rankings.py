@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from segbench.errors import RecordError, StatisticsError, nearest
+from segbench.errors import RecordError, StatisticsError, alternatives
 from segbench.report.ranking.comparable import explain_refusal, find_obstacles
 from segbench.report.records import describe_cause
 
@@ -123,9 +123,7 @@ def _check_has_result(sources: Sources, groups: Sequence[Group], name: str) -> N
         )
     names = sorted({record.method for record in sources.records})
     folders = ", ".join(str(folder) for folder in sources.folders)
-    raise RecordError(
-        f"no record of a method {name!r} in {folders}; there are: {', '.join(names)}.{nearest(name, names)}"
-    )
+    raise RecordError(f"no record of a method {name!r} in {folders}.{alternatives(name, names)}")
 
 
 def _causes(lost: Sequence[Record]) -> list[str]:
@@ -141,6 +139,4 @@ def _causes(lost: Sequence[Record]) -> list[str]:
 
 def _check_is_there(what: str, wanted: str | None, known: list[str]) -> None:
     if wanted is not None and wanted not in known:
-        raise RecordError(
-            f"no record of {what} {wanted!r}; there are: {', '.join(map(repr, known))}.{nearest(wanted, known)}"
-        )
+        raise RecordError(f"no record of {what} {wanted!r}.{alternatives(wanted, known)}")

@@ -50,8 +50,8 @@ def test_two_recipes_of_one_name_are_not_averaged(two_methods, store, trained, r
 
 
 def test_what_is_asked_for_and_is_not_there_is_named(two_methods, refusal):
-    assert "no record of dataset 'camvit'; there are: 'camvid'. Did you mean 'camvid'?" in refusal(dataset="camvit")
-    assert "no record of subset 'labels 0.5'; there are: 'all'" in refusal(subset="labels 0.5")
+    assert "no record of dataset 'camvit'. Did you mean 'camvid'? Available: camvid." in refusal(dataset="camvit")
+    assert "no record of subset 'labels 0.5'. Available: all." in refusal(subset="labels 0.5")
 
 
 def test_each_ranking_with_both_methods_is_compared(two_methods, store, trained, adversarial, tmp_path):
