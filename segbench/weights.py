@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .checksum import sha256_of_file
 from .errors import WeightsError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
 
 def file_provenance(path: Path) -> dict[str, str]:
     """Return what identifies a file of weights, as a generator states it in `provenance`: its name and SHA-256."""
-    return {"weights": path.name, "sha256": _sha256(path)}
+    return {"weights": path.name, "sha256": sha256_of_file(path)}
 
 
 def hub_provenance(repository: str, files: Iterable[str], revision: str | None = None) -> dict[str, str]:
@@ -90,7 +91,7 @@ def hub_provenance(repository: str, files: Iterable[str], revision: str | None =
         found = try_to_load_from_cache(repository, name, revision=revision)
         if isinstance(found, str):
             # The path of a cached file ends in snapshots/<commit>/<name>.
-            return {"weights": repository, "commit": Path(found).parent.name, "sha256": _sha256(Path(found))}
+            return {"weights": repository, "commit": Path(found).parent.name, "sha256": sha256_of_file(Path(found))}
     return {"weights": repository}
 
 
@@ -104,13 +105,6 @@ def download_provenance(weights: str, url: str) -> dict[str, str]:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     known = file_provenance(cached) if cached.is_file() else {}
     return {**known, "weights": weights}
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _list_names(names: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -47,6 +48,19 @@ def shared_weights() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the pretrained weights in {folder}")
     return folder
+
+
+@pytest.fixture
+def flip_bit() -> Callable[[Path, int], None]:
+    """A function that flips one bit of a file, anywhere in it, chosen by a seed."""
+
+    def flip(path: Path, seed: int) -> None:
+        content = bytearray(path.read_bytes())
+        bit = random.Random(seed).randrange(8 * len(content))
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+
+    return flip
 
 
 @pytest.fixture

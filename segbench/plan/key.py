@@ -36,6 +36,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from segbench.checksum import sha256_of_file
 from segbench.config.recipe import NOISY_MAPS
 from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import DataError, PluginError, RecordError
@@ -278,7 +279,7 @@ def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     changed = [path for path in states if path not in hashes]
     if changed:
         with ThreadPoolExecutor() as pool:
-            for path, digest in zip(changed, pool.map(_hash_of_file, changed), strict=True):
+            for path, digest in zip(changed, pool.map(sha256_of_file, changed), strict=True):
                 hashes[path] = FileHash(states[path], digest)
         _write_store(store, known | {os.path.abspath(path): hashes[path] for path in changed})
     return {path: hashes[path].digest for path in states}
@@ -293,11 +294,6 @@ def folder_hash(folder: Path) -> str:
     """Return the SHA-256 of the names and contents of the files directly in a folder; OSError as `file_hashes`."""
     hashes = file_hashes(sorted(path for path in folder.iterdir() if path.is_file()))
     return hashlib.sha256("".join(f"{digest} {path.name}\n" for path, digest in hashes.items()).encode()).hexdigest()
-
-
-def _hash_of_file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _store_path(paths: Sequence[Path]) -> Path:

@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # as short for long names
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             with suppress(FileNotFoundError):  # there is none yet
                 if stat.S_ISREG(mode := path.lstat().st_mode):
                     temporary.chmod(stat.S_IMODE(mode))

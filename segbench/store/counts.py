@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from segbench.checksum import UNSEALED, check_seal, seal
 from segbench.errors import RecordError
 
 from .atomic import replacing
@@ -88,6 +89,7 @@ def write_counts(folder: Path, counts: Counts) -> None:
     _check_form(counts)
     with replacing(folder / COUNTS) as file:
         parquet.write_table(_table(counts), file, compression="zstd")
+        seal(file)
 
 
 def read_counts(folder: Path) -> Counts:
@@ -102,6 +104,7 @@ def read_counts(folder: Path) -> Counts:
     if not path.is_file():
         raise RecordError(f"no counts at {path}; delete the record of that cell and run it again to have them")
     try:
+        check_seal(path)
         with path.open("rb") as file:  # pyarrow itself opens only paths that are UTF-8
             counts = _from_table(parquet.read_table(file, partitioning=None))
         _check_sums(counts)
@@ -184,7 +187,7 @@ def _table(counts: Counts) -> pa.Table:
     for name in _shapes(counts.num_classes):
         if (array := getattr(counts, name)) is not None:
             columns[name] = _column(array)
-    return pa.table(columns)
+    return pa.table(columns, metadata={"seal": UNSEALED})
 
 
 def _column(array: NDArray[Any]) -> pa.Array:

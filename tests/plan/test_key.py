@@ -433,7 +433,7 @@ def refuse_to_read(monkeypatch):
     def refuse(path):
         raise AssertionError(f"{path} is read again")
 
-    monkeypatch.setattr(key, "_hash_of_file", refuse)
+    monkeypatch.setattr(key, "sha256_of_file", refuse)
 
 
 @pytest.mark.usefixtures("settled")

@@ -116,6 +116,14 @@ def test_damaged_counts_are_a_clear_error(tmp_path, counts):
         read_counts(tmp_path)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_one_flipped_bit_anywhere_is_a_clear_error(tmp_path, counts, flip_bit, seed):
+    write_counts(tmp_path, counts)
+    flip_bit(tmp_path / "counts.parquet", seed)
+    with pytest.raises(RecordError, match=r"cannot read the counts in .*counts\.parquet"):
+        read_counts(tmp_path)
+
+
 @pytest.mark.parametrize(
     "columns",
     [

@@ -6,17 +6,16 @@ stored as round(255 * p), so it is off by at most 1 / 510 before it is made to s
 
 from __future__ import annotations
 
-import json
-import math
-from itertools import accumulate, chain, pairwise
+from itertools import chain
+from math import prod
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 
+from segbench.checksum import check_seal
 from segbench.errors import RecordError
-from segbench.files import check_file
-from segbench.store.atomic import replacing
+from segbench.store.tensor_file import StoredTensor, write_tensor_file
 
 from .resident import gather_windows
 
@@ -43,24 +42,12 @@ def write_probabilities(
     """
     fields = iter(fields)
     first = next(fields)
-    header = _header(ids, [(len(first), int(height), int(width)) for height, width in sizes])
-    with replacing(path) as file:
-        file.write(len(header).to_bytes(8, "little"))
-        file.write(header)
-        for size, field in zip(sizes, chain([first], fields), strict=True):
-            assert field.shape == (len(first), *size), "fields come in the order of the ids"
-            file.write((field * _LARGEST).round().to("cpu", torch.uint8).contiguous().numpy().data)
-
-
-def _header(ids: Sequence[str], shapes: Sequence[tuple[int, int, int]]) -> bytes:
-    """Return the JSON that says where each image's tensor lies, padded with spaces to a multiple of 8 bytes."""
-    ends = [0, *accumulate(map(math.prod, shapes))]
-    entries = {
-        sample_id: {"dtype": "U8", "shape": shape, "data_offsets": offsets}
-        for sample_id, shape, offsets in zip(ids, shapes, pairwise(ends), strict=True)
-    }
-    text = json.dumps(entries).encode()
-    return text + b" " * (-len(text) % 8)
+    shapes = [(len(first), int(height), int(width)) for height, width in sizes]
+    stored = [StoredTensor(one, "U8", shape, prod(shape)) for one, shape in zip(ids, shapes, strict=True)]
+    contents = (
+        (field * _LARGEST).round().to("cpu", torch.uint8).contiguous().numpy() for field in chain([first], fields)
+    )
+    write_tensor_file(path, stored, contents)
 
 
 class Fields(Protocol):
@@ -120,10 +107,10 @@ def normalise_probabilities(fields: Tensor) -> Tensor:
 def _read(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file by image id; their bytes stay on the disk until they are used."""
     try:
-        check_file(path)
+        check_seal(path)
         with safe_open(path, framework="pt") as file:
             fields = {sample_id: file.get_tensor(sample_id) for sample_id in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise RecordError(f"the probabilities in {path} cannot be read: {error}; {_CURE}") from error
     if any(field.dtype != torch.uint8 or field.ndim != 3 for field in fields.values()):
         raise RecordError(f"{path} holds something else than probabilities; {_CURE}")

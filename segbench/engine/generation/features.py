@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from segbench.checksum import sha256_of_file
 from segbench.errors import SpecError, WeightsError
 
 from .metrics import PixelStatistics
@@ -118,7 +118,7 @@ def network_features(model: str, weights: str | None) -> tuple[str, NetworkFeatu
     network = timm.create_model(model, num_classes=0)
     _load(network, path, model, published.classifier)
     height, width = published.input_size[1:]
-    name = f"{model} (weights {_digest(path)}) at {height}x{width}"
+    name = f"{model} (weights {sha256_of_file(path)[:8]}) at {height}x{width}"
     return name, NetworkFeatures(network, (height, width), published.mean, published.std)
 
 
@@ -133,8 +133,3 @@ def _load(network: nn.Module, path: Path, model: str, classifier: str | Sequence
     except Exception as error:
         complaint = " ".join(str(error).split())[:300]
         raise WeightsError(f"features: {path} does not hold the weights of {model}: {complaint}") from error
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:8]

@@ -7,42 +7,63 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
+from segbench.checksum import check_seal
 from segbench.errors import RecordError
-from segbench.files import check_file
+from segbench.store.tensor_file import StoredTensor, write_tensor_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 Tensors = dict[str, torch.Tensor]
+
+# The names of types in safetensors files.
+_TYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.complex64: "C64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors and a JSON state as one file, replacing an older one atomically; raise RecordError if it cannot."""
-    on_host = {name: _copy_to_host(tensor) for name, tensor in tensors.items()}
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file(on_host, partial, metadata={"state": json.dumps(state)})
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        cure = "free some space or choose another --results folder"
-        raise RecordError(f"cannot write {path}: {error}; {cure}") from error
+    # Those with larger elements first, so that each is aligned in the file.
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())
+    if other := [f"{name} is {one.dtype}" for name, one in ordered if one.dtype not in _TYPES]:
+        raise RecordError(f"{path} cannot hold tensors of this type: {other[0]}")
+    stored = [StoredTensor(name, _TYPES[one.dtype], one.shape, one.nbytes) for name, one in ordered]
+    write_tensor_file(path, stored, (_bytes_of(one) for _, one in ordered), {"state": json.dumps(state)})
 
 
 def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
-    """Read what `save_tensors` wrote; raise RecordError for a file that is missing, truncated or something else."""
+    """Read what `save_tensors` wrote; raise RecordError for a file that is missing, damaged or something else."""
     try:
-        check_file(path)
+        check_seal(path)
         with safe_open(path, framework="pt") as file:
-            state = json.loads((file.metadata() or {})["state"])
+            state = from_json((file.metadata() or {})["state"])
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise RecordError(f"{path} is not a readable checkpoint: {error!r}") from error
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise RecordError(f"{path} is not a readable checkpoint: {error}") from error
 
 
 def set_aside(path: Path) -> Path:
@@ -88,6 +109,7 @@ def without_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
-def _copy_to_host(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a contiguous copy on the host: safetensors stores neither strides nor shared storage."""
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+def _bytes_of(tensor: torch.Tensor) -> NDArray[np.uint8]:
+    """Return the bytes of a tensor in row-major order: safetensors stores neither strides nor shared storage."""
+    on_host = tensor.detach().to("cpu").contiguous()
+    return on_host.reshape(-1).view(torch.uint8).numpy()

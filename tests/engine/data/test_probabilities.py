@@ -116,6 +116,13 @@ def test_a_damaged_file_is_an_error(folds, damage):
         ProbabilityFields.open(folds, IDS)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_one_flipped_bit_anywhere_is_found(folds, flip_bit, seed):
+    flip_bit(folds[0], seed)
+    with pytest.raises(RecordError, match=r"the probabilities in .*fold-1 cannot be read"):
+        ProbabilityFields.open(folds, IDS)
+
+
 def test_a_missing_file_is_an_error(folds):
     folds[1].unlink()
     with pytest.raises(RecordError, match=r"the probabilities in .*fold-2 cannot be read"):

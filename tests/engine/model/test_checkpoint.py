@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from segbench.engine.model.checkpoint import (
     load_tensors,
@@ -61,10 +62,50 @@ def test_a_file_that_is_set_aside_keeps_its_content(tmp_path):
     assert not path.exists()
 
 
-def test_a_missing_folder_is_an_error_and_leaves_nothing(tmp_path):
+def test_a_file_in_the_place_of_the_folder_is_an_error_and_leaves_nothing(tmp_path):
+    (tmp_path / "cell").write_text("")
     with pytest.raises(RecordError, match="cannot write"):
-        save_tensors(tmp_path / "absent" / "a", {"x": torch.zeros(1)}, {})
-    assert list(tmp_path.iterdir()) == []
+        save_tensors(tmp_path / "cell" / "a", {"x": torch.zeros(1)}, {})
+    assert list(tmp_path.iterdir()) == [tmp_path / "cell"]
+
+
+def test_the_file_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "other").touch()
+    save_tensors(tmp_path / "a", {"x": torch.zeros(1)}, {})
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_other_programs_read_every_type_of_tensor_aligned(tmp_path):
+    types = [torch.bool, torch.uint8, torch.int64, torch.float16, torch.bfloat16, torch.float32, torch.float64]
+    tensors = {f"{place}": torch.arange(3).to(dtype) for place, dtype in enumerate(types)} | {"none": torch.zeros(0, 2)}
+    save_tensors(tmp_path / "a", tensors, {})
+    found = load_file(tmp_path / "a")
+    assert {name: tensor.dtype for name, tensor in found.items()} == {name: one.dtype for name, one in tensors.items()}
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+    with pytest.raises(RecordError, match=r"cannot hold tensors of this type: x is torch\.complex128"):
+        save_tensors(tmp_path / "b", {"x": torch.zeros(1, dtype=torch.complex128)}, {})
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_one_flipped_bit_anywhere_is_found(tmp_path, flip_bit, seed):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"x": torch.arange(50.0), "count": torch.tensor(3)}, {"step": 7})
+    flip_bit(path, seed)
+    with pytest.raises(RecordError, match=r"a\.safetensors is not a readable checkpoint"):
+        load_tensors(path)
+
+
+def test_a_file_without_a_checksum_as_older_versions_wrote_it_is_read(tmp_path):
+    save_file({"x": torch.arange(3.0)}, tmp_path / "a", metadata={"state": '{"step": 7}'})
+    tensors, state = load_tensors(tmp_path / "a")
+    assert (tensors["x"].tolist(), state) == ([0.0, 1.0, 2.0], {"step": 7})
+
+
+@pytest.mark.parametrize("state", ["[" * 10**6, '{"step": ' + "1" * 10**5 + "}", "{", ""])
+def test_a_state_that_no_reader_of_json_takes_is_an_error_that_names_the_file(tmp_path, state):
+    save_file({"x": torch.zeros(1)}, tmp_path / "a", metadata={"state": state})
+    with pytest.raises(RecordError, match="a is not a readable checkpoint"):
+        load_tensors(tmp_path / "a")
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
