@@ -43,7 +43,11 @@ PUBLIC = {
 
 ALL_CHECKS = [
     check
-    for checks in (catalogue.any_component.CHECKS, *catalogue.BY_KIND.values(), *catalogue.BY_ROLE.values())
+    for checks in (
+        catalogue.any_component.CHECKS,
+        *catalogue.CHECKS_BY_KIND.values(),
+        *catalogue.CHECKS_BY_ROLE.values(),
+    )
     for check in checks
 ]
 

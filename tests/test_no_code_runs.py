@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from segbench.cli import main
-from segbench.config.yaml import LARGEST, Place, read_text
+from segbench.config.yaml import MOST_VALUES, Place, read_text
 from segbench.errors import RecordError, SegbenchError, SpecError, WeightsError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,7 +101,7 @@ def bomb(item: str, levels: int = 12) -> str:
 
 
 def test_aliases_that_multiply_are_refused_before_they_fill_the_memory():
-    with pytest.raises(SpecError, match=f"more than {LARGEST} values; are aliases nested in aliases"):
+    with pytest.raises(SpecError, match=f"more than {MOST_VALUES} values; are aliases nested in aliases"):
         read_text(bomb("{a: lol}"), Place("bomb.yaml", Path(), line=1))
 
 

@@ -48,7 +48,7 @@ from unet_job import (
 from segbench.config.protocol import Augment, Optimizer
 from segbench.config.recipe import Adversarial
 from segbench.engine.adversarial.adversary import Adversary
-from segbench.engine.adversarial.monitor import EVERY, HealthLog
+from segbench.engine.adversarial.monitor import STEPS_PER_OBSERVATION, HealthLog
 from segbench.engine.adversarial.pairing import discriminator_channels
 from segbench.engine.data.batches import Batch
 from segbench.engine.model.network import Segmenter
@@ -241,8 +241,8 @@ def main() -> None:
         against = spread(ratios(seconds["segbench"], seconds["two-pass fp32"]))
         print(f"segbench / two-pass fp32, channels first: {against}, goal at most 0.6 where bf16 is native")
     print(f"adversarial / supervised step: {spread(ratios(seconds['segbench'], seconds['supervised']))}")
-    extra = [(ratio - 1) / EVERY for ratio in ratios(seconds["observed"], seconds["unobserved"])]
-    print(f"share of health, observed at one step in {EVERY}: {spread(extra)}, goal at most 0.03")
+    extra = [(ratio - 1) / STEPS_PER_OBSERVATION for ratio in ratios(seconds["observed"], seconds["unobserved"])]
+    print(f"share of health, observed at one step in {STEPS_PER_OBSERVATION}: {spread(extra)}, goal at most 0.03")
 
 
 if __name__ == "__main__":

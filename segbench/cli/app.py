@@ -13,9 +13,13 @@ import typer
 
 from segbench.errors import SegbenchError
 from segbench.registry import plugin_files
-from segbench.registry.plugins import BY_OPTION, check_known, disable_plugins
-from segbench.registry.plugins import OPTION as DISABLE_OPTION
-from segbench.registry.plugins import VARIABLE as DISABLED_VARIABLE
+from segbench.registry.plugins import (
+    DISABLE_OPTION,
+    DISABLED_BY_OPTION_VARIABLE,
+    DISABLED_VARIABLE,
+    check_known,
+    disable_plugins,
+)
 
 from . import check, compare, doctor, new, plan, predict, prepare, probe, report, rescore, run, score, show
 from . import list as list_command
@@ -33,8 +37,13 @@ ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every comma
 _NO_HOME = "Could not determine home directory"  # pathlib's text for ~ without HOME, and for ~nobody
 HINT = "--debug shows where"
 DEBUG = "--debug"
-WITH_VALUE = (DISABLE_OPTION, plugin_files.OPTION)
-_VARIABLES = (DISABLED_VARIABLE, BY_OPTION, plugin_files.VARIABLE, plugin_files.EXPECTED)
+WITH_VALUE = (DISABLE_OPTION, plugin_files.PLUGIN_OPTION)
+_VARIABLES = (
+    DISABLED_VARIABLE,
+    DISABLED_BY_OPTION_VARIABLE,
+    plugin_files.FILES_VARIABLE,
+    plugin_files.HASHES_VARIABLE,
+)
 
 
 def add_command(function: Callable[..., None], summary: str, name: str | None = None) -> None:
@@ -207,7 +216,7 @@ def global_options_first(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 def apply_plugin_options(disable: Sequence[str], files: Sequence[Path]) -> None:
     """Switch plugins off and give plugin files; PluginError for a plugin that does not exist and for a wrong file."""
-    if files or os.environ.get(plugin_files.VARIABLE):
+    if files or os.environ.get(plugin_files.FILES_VARIABLE):
         from segbench.registry.plugins import installed_names
 
         plugin_files.add_files(files, installed_names())

@@ -13,7 +13,7 @@ from segbench.execute.processes import fair_share
 from segbench.execute.workers import Finished, Limits, Workers
 from segbench.plan.machine import usable_cores
 from segbench.testing.check import FAULTS, Check, Result, make_failure
-from segbench.testing.run import BEGUN, ENDED, CheckJob
+from segbench.testing.run import CHECK_BEGUN, CHECK_ENDED, CheckJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,10 +58,10 @@ class Checked:
 
     def receive(self, event: Event) -> None:
         """Record an event of its process."""
-        if event.name == BEGUN:
+        if event.name == CHECK_BEGUN:
             fields = event.fields
             self.running = replace(_START, name=fields["name"], cure=fields["cure"], required=fields["required"])
-        elif event.name == ENDED:
+        elif event.name == CHECK_ENDED:
             self.results.append(Result(**event.fields))
             self.running = None
 

@@ -176,18 +176,18 @@ def _numbers(version: str) -> list[int]:
 def examine_folders() -> Part:
     """Examine the cache and data folders: where they are, whether they can be used, how much space is free."""
     from segbench.plan.machine import cache_folder
-    from segbench.registry.datasets import VARIABLE
+    from segbench.registry.datasets import DATA_VARIABLE
 
     part = Part(facts=[_folder_fact("cache", cache_folder())])
     if not part.facts[0]["writable"]:
         part.problems.append(
             f"the cache folder {part.facts[0]['path']} cannot be written; set SEGBENCH_CACHE to another"
         )
-    data = os.environ.get(VARIABLE)
+    data = os.environ.get(DATA_VARIABLE)
     if data:
         part.facts.append(_folder_fact("data", Path(data).expanduser()))
         if not part.facts[1]["exists"]:
-            part.problems.append(f"${VARIABLE} is {data!r}, and there is no such folder")
+            part.problems.append(f"${DATA_VARIABLE} is {data!r}, and there is no such folder")
     return part
 
 

@@ -28,7 +28,7 @@ class Template(NamedTuple):
     module: str
 
 
-BY_KIND: dict[Kind, Template] = {
+TEMPLATES_BY_KIND: dict[Kind, Template] = {
     "generator": Template("my-net", "network.py"),
     "discriminator": Template("my-critic", "network.py"),
     "loss": Template("my-loss", "loss.py"),
@@ -36,7 +36,7 @@ BY_KIND: dict[Kind, Template] = {
 }
 
 # Names that YAML does not read as text, and folders that stand beside the package.
-UNUSABLE = frozenset({"null", "true", "false", "tests", "build"})
+UNUSABLE_NAMES = frozenset({"null", "true", "false", "tests", "build"})
 
 # What Python and pip leave in a folder of sources; tools leave hidden folders.
 LEFT_OVER = ("__pycache__", ".egg-info")
@@ -66,7 +66,7 @@ def check_name(name: str) -> None:
 
     from segbench.errors import ComponentError
 
-    if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name) or iskeyword(name) or name in UNUSABLE:
+    if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", name) or iskeyword(name) or name in UNUSABLE_NAMES:
         better = suggest_name(name)
         suggestion = f" Perhaps {better!r}?" if better else ""
         raise ComponentError(
@@ -136,7 +136,7 @@ def write(kind: Kind, name: str, folder: Path) -> None:
     """Copy the template of a kind into the folder, under the new name."""
     from importlib.resources import files
 
-    given = BY_KIND[kind].name
+    given = TEMPLATES_BY_KIND[kind].name
     names = {given: name, package_name(given): package_name(name)}
     for path, source in template_files(files(TEMPLATES) / kind):
         target = folder / rename(path, names)
@@ -173,6 +173,6 @@ def next_steps(kind: Kind, name: str, folder: Path) -> str:
             f"    segbench check {name}",
             f"    segbench run {benchmark}",
             "",
-            f"Then put yours into {folder / package_name(name) / BY_KIND[kind].module}.",
+            f"Then put yours into {folder / package_name(name) / TEMPLATES_BY_KIND[kind].module}.",
         ]
     )

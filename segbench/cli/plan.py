@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # The column RECORDED by the status of a cell's record; None without a record.
-NEXT = {
+RECORDED_TEXTS = {
     "ok": "ok",
     "failed": "failed, will be tried again",
     "skipped": "skipped, will be tried again",
@@ -143,7 +143,15 @@ def _row(cell: dict[str, Any]) -> tuple[str, ...]:
     others = [need for need in cell["needs"] if need not in trials]
     parts = [f"{method} ({why})" for method, why in _reasons(others).items()]
     needs = ", ".join([*parts, f"{len(trials)} trials"] if trials else parts)
-    return cell["dataset"], cell["subset"], cell["method"], str(cell["seed"]), needs, key, NEXT[cell["recorded"]]
+    return (
+        cell["dataset"],
+        cell["subset"],
+        cell["method"],
+        str(cell["seed"]),
+        needs,
+        key,
+        RECORDED_TEXTS[cell["recorded"]],
+    )
 
 
 def _reasons(needs: list[dict[str, Any]]) -> dict[str, str]:
@@ -191,11 +199,13 @@ def _header(content: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _sight_row(sight: dict[str, Any]) -> tuple[str, ...]:
-    from segbench.stats.verdict import MOST_SEEDS
+    from segbench.stats.verdict import MOST_SEEDS_SUGGESTED
 
     measured = "" if sight["freedom"] is None else f", freedom {sight['freedom']}"
     smallest = "nothing" if sight["smallest"] is None else _points(sight["smallest"])
-    needed = [f"over {MOST_SEEDS}" if one["seeds"] is None else str(one["seeds"]) for one in sight["seeds_for"]]
+    needed = [
+        f"over {MOST_SEEDS_SUGGESTED}" if one["seeds"] is None else str(one["seeds"]) for one in sight["seeds_for"]
+    ]
     return f"{sight['source']}{measured}", _points(sight["difference_sd"]), smallest, *needed
 
 

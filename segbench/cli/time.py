@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segbench.report.speed_test import SpeedConditions, Speeds
 
 
-SIZE = re.compile(r"([1-9][0-9]*)[x×]([1-9][0-9]*)")
+SIZE_PATTERN = re.compile(r"([1-9][0-9]*)[x×]([1-9][0-9]*)")
 # By how much a measurement may take longer than it should, as in a benchmark's own default.
 PATIENCE = 4
 LOADING_LEFT_OUT = (
@@ -140,7 +140,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """
     from segbench.errors import SpecError
 
-    match = SIZE.fullmatch(text)
+    match = SIZE_PATTERN.fullmatch(text)
     if match is None:
         raise SpecError(f"--size {text}: write height and width in pixels, such as 360x480")
     return int(match[1]), int(match[2])

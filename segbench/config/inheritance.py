@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 # Mappings whose entries the author of the file names; a setting cannot add entries to them.
-NAMED = ("datasets", "methods")
+NAMED_MAPPINGS = ("datasets", "methods")
 
 
 def apply_settings(root: Node, settings: Sequence[str]) -> Node:
@@ -70,7 +70,7 @@ def _put_entry(node: Node, entries: dict[str, Node], keys: list[str], value: Nod
     key, rest = _split_path(entries, keys, place)
     at = place.entry(key)
     old = entries.get(key)
-    if old is None or old.value is None or key in CHOICES:
+    if old is None or old.value is None or key in ONE_OF_SEVERAL:
         old = Node({}, at)
     return Node({**entries, key: put(old, rest, value, at)}, node.place)
 
@@ -81,7 +81,7 @@ def _split_path(entries: dict[str, Node], keys: list[str], place: Place) -> tupl
         key = ".".join(keys[:length])
         if key in entries:
             return key, keys[length:]
-    if place.path in NAMED:
+    if place.path in NAMED_MAPPINGS:
         raise place.error(f"there is no {keys[0]!r}.{alternatives(keys[0], entries)}")
     return keys[0], keys[1:]
 
@@ -211,7 +211,7 @@ def _read_reference(node: Node) -> Reference:
 
 
 # A mapping under one of these keys states one choice among several, so another choice takes its place as a whole.
-CHOICES = frozenset({"budget"})
+ONE_OF_SEVERAL = frozenset({"budget"})
 
 # What a bare name under one of these keys stands for, where that is not a component's `use`.
 BARE_NAMES = {"refines": "method"}
@@ -246,7 +246,7 @@ def _merge(base: dict[str, Node], patch: dict[str, Node]) -> dict[str, Node]:
     for key, node in patch.items():
         if node.value is None:
             entries.pop(key, None)
-        elif key in entries and key not in CHOICES:
+        elif key in entries and key not in ONE_OF_SEVERAL:
             entries[key] = lay_over(entries[key], node)
         else:
             entries[key] = node

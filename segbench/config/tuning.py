@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .validation import Reference
     from .yaml import Node
 
-SPACE = (
+SEARCH_SPACE_FORM = (
     "must be a mapping from dotted keys of the recipe to lists of values, such as {protocol.optimizer.lr: [5e-4, 2e-3]}"
 )
 _LENGTH = "every method trains as long as its budget says; tuning it would reward longer training"
@@ -37,7 +37,7 @@ _MEASURING = (
 _OTHERS = "it names another method, whose results are the same for all trials"
 
 # Keys of a recipe that are the same for all trials of a method, and why.
-FIXED = {
+NOT_TUNABLE = {
     "protocol.budget": _LENGTH,
     **dict.fromkeys((f"protocol.{key}" for key in _MEASURING), _MEASURE),
     **dict.fromkeys(("start_from", "refines.method", "trains_on.synthetic", "unlabelled.pseudo_labels_from"), _OTHERS),
@@ -203,13 +203,13 @@ def _read_space(method: MethodEntry) -> dict[str, tuple[Node, list[Node]]]:
         _check_is_free(key, entry)
         space[key] = entry, _read_values(entry)
     if not space:
-        raise node.error(f"{SPACE}; to tune nothing, write tune: null")
+        raise node.error(f"{SEARCH_SPACE_FORM}; to tune nothing, write tune: null")
     return space
 
 
 def _walk_space(node: Node, above: str = "") -> Iterator[tuple[str, Node]]:
     """Yield every dotted key and what stands there; keys may be nested as in the recipe."""
-    for name, entry in node.mapping(SPACE).items():
+    for name, entry in node.mapping(SEARCH_SPACE_FORM).items():
         key = f"{above}.{name}" if above else name
         if isinstance(entry.value, dict):
             yield from _walk_space(entry, key)
@@ -218,7 +218,7 @@ def _walk_space(node: Node, above: str = "") -> Iterator[tuple[str, Node]]:
 
 
 def _check_is_free(key: str, entry: Node) -> None:
-    for fixed, why in FIXED.items():
+    for fixed, why in NOT_TUNABLE.items():
         if f"{key}.".startswith(f"{fixed}."):
             raise entry.error(f"{fixed} cannot be tuned: {why}")
         if fixed.startswith(f"{key}."):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # Aliases can make a tiny file enormous; no real benchmark comes near this many values.
-LARGEST = 100_000
+MOST_VALUES = 100_000
 _STANDARD_TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset({"str", "int", "float", "bool", "null", "seq", "map", "timestamp", "value", "merge"})
 
@@ -195,8 +195,8 @@ class _Builder:
 
     def build(self, tree: YamlNode, place: Place, parents: tuple[YamlNode, ...]) -> Node:
         self.built += 1
-        if self.built > LARGEST:
-            raise place.error(f"more than {LARGEST} values; are aliases nested in aliases?")
+        if self.built > MOST_VALUES:
+            raise place.error(f"more than {MOST_VALUES} values; are aliases nested in aliases?")
         if any(tree is parent for parent in parents):
             raise place.error("this alias contains itself")
         _check_tag(tree, place)

@@ -76,17 +76,17 @@ PROBED_MAPS = (*ENCODED_MAPS, "image -> image")
 
 SYNTHETIC = "made"  # what a finding about synthetic predictions is called in records
 
-HARMLESS = 0.51  # an accuracy up to this matters to no training
-STANDARD_ERRORS = 3  # by which a leak is above HARMLESS; crops of few images are not quite independent
-STRONG = 0.9
+HARMLESS_ACCURACY = 0.51  # an accuracy up to this matters to no training
+LEAK_STANDARD_ERRORS = 3  # by which a leak is above HARMLESS_ACCURACY; crops of few images are not quite independent
+STRONG_ACCURACY = 0.9
 HELD_OUT_BATCHES = 20  # over which an accuracy is averaged
 HELD_OUT_SHARE = 4  # without a val split, every fourth training image is held out
 
 ANNEALED = Schedule(use="cosine")
 
 # Mean top probabilities of synthetic predictions, from undecided to nearly one-hot; below 1 / K there is none.
-LEVELS = (0.41, 0.6, 0.83, 0.99, 0.9999)
-GRID = 8  # pixels between independent random logits; those in between are interpolated
+SYNTHETIC_CONFIDENCES = (0.41, 0.6, 0.83, 0.99, 0.9999)
+LOGIT_GRID = 8  # pixels between independent random logits; those in between are interpolated
 LEAST_LEAD = 0.2  # of the true class over the next, before sharpening, at logits of standard deviation 1
 BISECTIONS = 40
 
@@ -112,15 +112,16 @@ class Finding:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the accuracy is above HARMLESS by STANDARD_ERRORS standard errors, and above STRONG.
+        """Whether the accuracy is above HARMLESS_ACCURACY by LEAK_STANDARD_ERRORS standard errors, and above
+        STRONG_ACCURACY.
 
         Equal fields are clean even if there is no accuracy.
         """
         if self.accuracy is None or self.standard_error is None:
             return "clean" if self.difference == 0 else "undefined"
-        if self.accuracy - STANDARD_ERRORS * self.standard_error <= HARMLESS:
+        if self.accuracy - LEAK_STANDARD_ERRORS * self.standard_error <= HARMLESS_ACCURACY:
             return "clean"
-        return "strong leak" if self.accuracy > STRONG else "leaks"
+        return "strong leak" if self.accuracy > STRONG_ACCURACY else "leaks"
 
 
 class CorrectPredictions(NamedTuple):
@@ -289,7 +290,7 @@ def reachable_levels(num_classes: int) -> tuple[float, ...]:
     >>> reachable_levels(2)
     (0.6, 0.83, 0.99, 0.9999)
     """
-    return tuple(level for level in LEVELS if level > 1 / num_classes)
+    return tuple(level for level in SYNTHETIC_CONFIDENCES if level > 1 / num_classes)
 
 
 def synthetic_predictor(mapping: GeneratorMapping, level: float, seed: int) -> Predict:
@@ -350,9 +351,9 @@ def sharpness(level: float, num_classes: int) -> float:
 
 
 def smooth_noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Return normal noise (N, K, H, W) that is interpolated between grid points GRID pixels apart."""
+    """Return normal noise (N, K, H, W) that is interpolated between grid points LOGIT_GRID pixels apart."""
     number, channels, *size = shape
-    points = [-(-length // GRID) + 1 for length in size]
+    points = [-(-length // LOGIT_GRID) + 1 for length in size]
     noise = torch.randn((number, channels, *points), generator=generator)
     return functional.interpolate(noise, size=tuple(size), mode="bilinear", align_corners=True)
 

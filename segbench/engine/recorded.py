@@ -23,7 +23,7 @@ from segbench.errors import RecordError
 from segbench.plan.cell import Cell
 from segbench.plan.key import source_hash
 from segbench.registry import load_registry
-from segbench.registry.plugin_files import OPTION, given_files, sha256_of
+from segbench.registry.plugin_files import PLUGIN_OPTION, given_files, sha256_of
 from segbench.store.folder import read_record, record_files
 
 from .job import DISCRIMINATOR, MODEL
@@ -263,7 +263,7 @@ def _how_to_give(file: PluginFile, folder: Path) -> str:
     return (
         f"{folder.with_suffix('.json')}: this cell was made with a plugin that is a single file, {file.plugin}.py "
         f"(SHA-256 {_short(file.sha256)}), which was not given. Reading a record runs no code, so give it yourself: "
-        f"{OPTION} {file.plugin}.py. {_describe_copy(file, folder)}"
+        f"{PLUGIN_OPTION} {file.plugin}.py. {_describe_copy(file, folder)}"
     )
 
 
@@ -271,7 +271,7 @@ def _describe_copy(file: PluginFile, folder: Path) -> str:
     copy = folder / file.copy_path
     if not copy.is_file() or not copy.resolve().is_relative_to(folder.resolve()):
         return f"There is no copy of it in {folder}."
-    return f"The cell kept a copy; once you have looked at it, the same command with {OPTION} {copy} uses that."
+    return f"The cell kept a copy; once you have looked at it, the same command with {PLUGIN_OPTION} {copy} uses that."
 
 
 def _short(sha256: str) -> str:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-VARIABLE = "SEGBENCH_PRELOAD"
+PRELOAD_VARIABLE = "SEGBENCH_PRELOAD"
 # Any optimiser imports torch._dynamo, which takes seconds; pandas and pyarrow write the counts at a cell's end; the
 # command line is what a worker's __main__ imports.
-ALWAYS = (
+ALWAYS_PRELOADED = (
     "torch",
     "torch._dynamo",
     "pandas",
@@ -41,7 +41,7 @@ ALWAYS = (
 
 def modules_to_preload(distributions: Iterable[str]) -> tuple[str, ...]:
     """Return the modules that workers share: the engine's, and those of the named distributions."""
-    return (*ALWAYS, *(name for one in sorted(distributions) for name in import_names(one)))
+    return (*ALWAYS_PRELOADED, *(name for one in sorted(distributions) for name in import_names(one)))
 
 
 def import_names(name: str) -> list[str]:
@@ -97,5 +97,5 @@ def prepare(instructions: str) -> None:
 
 
 # Set for the fork server alone; elsewhere importing this module does nothing.
-if VARIABLE in os.environ:
-    prepare(os.environ.pop(VARIABLE))
+if PRELOAD_VARIABLE in os.environ:
+    prepare(os.environ.pop(PRELOAD_VARIABLE))

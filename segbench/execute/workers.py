@@ -24,7 +24,7 @@ from segbench.store.process import find_process, parent_of
 from segbench.store.record import Failure
 
 from .blame import blame_for_crash
-from .forkserver import VARIABLE
+from .forkserver import PRELOAD_VARIABLE
 from .processes import children, descendants, format_bytes, resident_bytes
 from .worker import LOG, SCRATCH, STOP, TURN, Task, work
 
@@ -121,7 +121,7 @@ class Workers:
             self._context.set_forkserver_preload(["segbench.execute.forkserver", "segbench.execute.worker"])
             instructions = json.dumps({"path": sys.path, "modules": self._preload})
             # A process started with -c imports from its working folder first, be it a random.py, unless this is set.
-            with _signals_blocked(), _variable(VARIABLE, instructions), _variable("PYTHONSAFEPATH", "1"):
+            with _signals_blocked(), _variable(PRELOAD_VARIABLE, instructions), _variable("PYTHONSAFEPATH", "1"):
                 forkserver.ensure_running()
 
     def start(self, function: str, job: Any, workplace: Path, limits: Limits) -> Worker:

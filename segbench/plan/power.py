@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import RecordError
 from segbench.stats.difference import sign_flip_floor
-from segbench.stats.verdict import POWER, seed_components, seeds_for, smallest_effect
+from segbench.stats.summary import CONFIDENCE_LEVEL
+from segbench.stats.verdict import WANTED_POWER, seed_components, seeds_for, smallest_effect
 from segbench.store.folder import read_record
 
 from .cell import Subset
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
     Scores = Mapping[tuple[str, str, str], Mapping[int, float]]
 
 
-LEVEL = 0.95
-
 # How far seeds alone move mIoU: on data like Cityscapes, and on small data like CamVid.
 ASSUMED_SEED_SDS = (0.005, 0.01)
 
 # Differences of mIoU that papers claim.
-CLAIMED = (0.005, 0.01)
+CLAIMED_DIFFERENCES = (0.005, 0.01)
 
 
 class Noise(NamedTuple):
@@ -50,7 +49,7 @@ class Sensitivity(NamedTuple):
     """The differences of mIoU that a design detects at some noise between seeds, as fractions of 1.
 
     `smallest` is the smallest difference that is detected with 80 % power, None with one seed. `seeds_for` is how many
-    seeds in all each of the differences CLAIMED would need, None if 100 do not suffice.
+    seeds in all each of the differences CLAIMED_DIFFERENCES would need, None if 100 do not suffice.
     """
 
     noise: Noise
@@ -81,10 +80,10 @@ def compute_design_power(benchmark: Benchmark, scores: Scores) -> DesignPower | 
     pairs = list_pairs(benchmark.methods)
     if not pairs:
         return None
-    seeds, level = len(benchmark.seeds), 1 - (1 - LEVEL) / len(pairs)
+    seeds, level = len(benchmark.seeds), 1 - (1 - CONFIDENCE_LEVEL) / len(pairs)
     noises = measure_noise(pairs, scores) or assume_noise()
     sights = tuple(_sensitivity(noise, seeds, level) for noise in noises)
-    return DesignPower(seeds, len(pairs), level, POWER, sign_flip_floor(seeds), sights)
+    return DesignPower(seeds, len(pairs), level, WANTED_POWER, sign_flip_floor(seeds), sights)
 
 
 def list_pairs(methods: Mapping[str, Method]) -> list[Pair]:
@@ -148,7 +147,9 @@ def _pairs(methods: Mapping[str, Method]) -> Iterable[Pair]:
 
 def _sensitivity(noise: Noise, seeds: int, level: float) -> Sensitivity:
     smallest = smallest_effect(seed_components(seeds, noise.difference_sd), level) if seeds > 1 else None
-    return Sensitivity(noise, smallest, {effect: seeds_for(effect, noise.difference_sd, level) for effect in CLAIMED})
+    return Sensitivity(
+        noise, smallest, {effect: seeds_for(effect, noise.difference_sd, level) for effect in CLAIMED_DIFFERENCES}
+    )
 
 
 def _pool(dataset: str, differences: Sequence[Sequence[float]]) -> Noise:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.config.recipe import ENCODED_MAPS
+from segbench.stats.verdict import LEAST_SEEDS_FOR_A_VERDICT
 
 from .machine import cpu_flags, likely_device, usable_cores
 
@@ -24,8 +25,6 @@ NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 # Encodings under which a right prediction and the truth look the same to a discriminator.
 CLEAN_ENCODINGS = frozenset({"straight_through", "confidence_matched"})
 
-# Fewer seeds than this tell nothing about chance.
-SEEDS_FOR_A_CLAIM = 3
 AUTOMATIC = "auto"
 
 
@@ -130,11 +129,11 @@ def _untuned_twins(methods: Mapping[str, Method]) -> list[str]:
 
 
 def _few_seeds(benchmark: Benchmark) -> list[str]:
-    if not benchmark.compare or len(benchmark.seeds) >= SEEDS_FOR_A_CLAIM:
+    if not benchmark.compare or len(benchmark.seeds) >= LEAST_SEEDS_FOR_A_VERDICT:
         return []
     claims = ", ".join(f"{claim.claim} against {claim.against}" for claim in benchmark.compare)
     seeds = "1 seed is" if len(benchmark.seeds) == 1 else f"{len(benchmark.seeds)} seeds are"
-    return [f"{claims}: {seeds} too few to tell a difference from chance; take at least {SEEDS_FOR_A_CLAIM}"]
+    return [f"{claims}: {seeds} too few to tell a difference from chance; take at least {LEAST_SEEDS_FOR_A_VERDICT}"]
 
 
 def _leaking_encodings(methods: Mapping[str, Method]) -> list[str]:

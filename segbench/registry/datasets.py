@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .registry import Offer
 
 
-VARIABLE = "SEGBENCH_DATA"
+DATA_VARIABLE = "SEGBENCH_DATA"
 
 # Label maps have 8 or 16 bits.
 LARGEST_LABEL = 65535
@@ -63,17 +63,17 @@ def open_dataset(offer: Offer, root: str | None, options: Mapping[str, Any]) -> 
 
 
 def _shared_root(offer: Offer) -> Path | None:
-    shared = os.environ.get(VARIABLE)
+    shared = os.environ.get(DATA_VARIABLE)
     return Path(shared).expanduser() / offer.component.name if shared else None
 
 
 def _explain_root(offer: Offer) -> str:
     name = offer.component.name
-    shared = os.environ.get(VARIABLE)
+    shared = os.environ.get(DATA_VARIABLE)
     now = f"now {shared}" if shared else "not set now"
     return (
-        f"Give its place as `root:` in the benchmark file (`--root` on the command line), or set ${VARIABLE} ({now}) "
-        f"to the folder that holds {name}/. `segbench prepare {offer.full_name}` may download it."
+        f"Give its place as `root:` in the benchmark file (`--root` on the command line), or set ${DATA_VARIABLE} "
+        f"({now}) to the folder that holds {name}/. `segbench prepare {offer.full_name}` may download it."
     )
 
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-VARIABLE = "SEGBENCH_PLUGIN_FILES"  # absolute paths with os.pathsep between
+FILES_VARIABLE = "SEGBENCH_PLUGIN_FILES"  # absolute paths with os.pathsep between
 
-EXPECTED = "SEGBENCH_PLUGIN_FILE_HASHES"  # for workers, JSON: the SHA-256 of each as their parent has read it
+HASHES_VARIABLE = "SEGBENCH_PLUGIN_FILE_HASHES"  # for workers, JSON: the SHA-256 of each as their parent has read it
 
-OPTION = "--plugin"
+PLUGIN_OPTION = "--plugin"
 
 _MODULE = "segbench_plugin_file_{}"
 
@@ -34,7 +34,7 @@ _SINGLE = (
 
 def given_files() -> list[Path]:
     """Return the files that the environment names, as they are written there."""
-    return [Path(path) for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    return [Path(path) for path in os.environ.get(FILES_VARIABLE, "").split(os.pathsep) if path]
 
 
 def add_files(files: Sequence[Path], installed: Iterable[str]) -> None:
@@ -49,13 +49,13 @@ def add_files(files: Sequence[Path], installed: Iterable[str]) -> None:
         content_of(file)
         if file.stem in installed:
             raise PluginError(
-                f"{OPTION} {file}: a file is a plugin of its own name, and {file.stem!r} is that of an installed one; "
-                "rename the file"
+                f"{PLUGIN_OPTION} {file}: a file is a plugin of its own name, and {file.stem!r} is that of an "
+                "installed one; rename the file"
             )
         if (other := next((one for one in every if one.stem == file.stem and one != file), None)) is not None:
-            raise PluginError(f"{OPTION} {file}: {other} would be a plugin of the same name; rename one of them")
-    os.environ.pop(EXPECTED, None)
-    os.environ[VARIABLE] = os.pathsep.join(map(str, every))
+            raise PluginError(f"{PLUGIN_OPTION} {file}: {other} would be a plugin of the same name; rename one of them")
+    os.environ.pop(HASHES_VARIABLE, None)
+    os.environ[FILES_VARIABLE] = os.pathsep.join(map(str, every))
 
 
 def check_file(file: Path) -> None:
@@ -74,7 +74,7 @@ def check_file(file: Path) -> None:
     elif os.pathsep in str(file):
         problem = f"the path holds {os.pathsep!r}, which separates paths; move the file"
     if problem:
-        raise PluginError(f"{OPTION} {file}: {problem}")
+        raise PluginError(f"{PLUGIN_OPTION} {file}: {problem}")
 
 
 @functools.cache
@@ -83,7 +83,7 @@ def content_of(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise PluginError(f"{OPTION} {file}: it cannot be read: {error.strerror}") from error
+        raise PluginError(f"{PLUGIN_OPTION} {file}: it cannot be read: {error.strerror}") from error
 
 
 def sha256_of(file: Path) -> str:
@@ -94,7 +94,7 @@ def sha256_of(file: Path) -> str:
 def expected_hashes() -> dict[str, str]:
     """Return the variable with which a worker refuses files that have changed since this process read them."""
     hashes = {str(file): sha256_of(file) for file in given_files() if file.is_file()}
-    return {EXPECTED: json.dumps(hashes)} if hashes else {}
+    return {HASHES_VARIABLE: json.dumps(hashes)} if hashes else {}
 
 
 @functools.cache
@@ -126,7 +126,7 @@ def import_hint(file: Path, error: BaseException) -> str:
 
 
 def _check_unchanged(file: Path) -> None:
-    expected = json.loads(os.environ.get(EXPECTED) or "{}").get(str(file))
+    expected = json.loads(os.environ.get(HASHES_VARIABLE) or "{}").get(str(file))
     if expected not in (None, sha256_of(file)):
         raise PluginError(
             f"{file} has changed since this run began: its SHA-256 was {expected[:12]}... and is now "

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-GROUP = "segbench"
+ENTRY_POINT_GROUP = "segbench"
 
 # After so many seconds stderr names the plugin that is still being loaded.
 SLOW_SECONDS = 2.0
 
-OPTION = "--disable"
-VARIABLE = "SEGBENCH_DISABLED_PLUGINS"  # names with commas between, those of the option among them
-BY_OPTION = "SEGBENCH_DISABLED_BY_OPTION"  # those of the option alone, for messages
+DISABLE_OPTION = "--disable"
+DISABLED_VARIABLE = "SEGBENCH_DISABLED_PLUGINS"  # names with commas between, those of the option among them
+DISABLED_BY_OPTION_VARIABLE = "SEGBENCH_DISABLED_BY_OPTION"  # those of the option alone, for messages
 
 
 def load_registry() -> Registry:
@@ -98,7 +98,7 @@ def _load(name: str, sources: Sequence[Source]) -> _Loaded:
 def _time_loading(who: str, plugin: str) -> Iterator[list[float]]:
     """Say on stderr who is still being loaded after `SLOW_SECONDS`; the list holds the seconds at the end."""
     seconds: list[float] = []
-    message = f"{who} has been loading for {SLOW_SECONDS:g} s and goes on; `{OPTION} {plugin}` leaves it out"
+    message = f"{who} has been loading for {SLOW_SECONDS:g} s and goes on; `{DISABLE_OPTION} {plugin}` leaves it out"
     stderr = sys.stderr  # the plugin may replace it
     watch = threading.Timer(SLOW_SECONDS, print, (message,), {"file": stderr, "flush": True})
     watch.daemon = True
@@ -151,14 +151,17 @@ class Source:
 def find_sources() -> dict[str, list[Source]]:
     """Return all sources by the plugin's name, in alphabetical order; nothing is imported."""
     sources: dict[str, list[Source]] = {}
-    for source in (*map(_make_entry_point_source, entry_points(group=GROUP)), *map(make_file_source, given_files())):
+    for source in (
+        *map(_make_entry_point_source, entry_points(group=ENTRY_POINT_GROUP)),
+        *map(make_file_source, given_files()),
+    ):
         sources.setdefault(source.plugin, []).append(source)
     return dict(sorted(sources.items()))
 
 
 def installed_names() -> set[str]:
     """Return the names of installed plugins."""
-    return set(entry_points(group=GROUP).names)
+    return set(entry_points(group=ENTRY_POINT_GROUP).names)
 
 
 def name_distributions(sources: Sequence[Source]) -> str:
@@ -337,13 +340,16 @@ def _check_mapping(what: str, given: Any, wanted: str) -> None:
 
 def disabled_plugins() -> dict[str, str]:
     """Return what disables each plugin, the option or the variable, by the plugin's name."""
-    by_option = _read_names(BY_OPTION)
-    return {name: OPTION if name in by_option else VARIABLE for name in (*_read_names(VARIABLE), *by_option)}
+    by_option = _read_names(DISABLED_BY_OPTION_VARIABLE)
+    return {
+        name: DISABLE_OPTION if name in by_option else DISABLED_VARIABLE
+        for name in (*_read_names(DISABLED_VARIABLE), *by_option)
+    }
 
 
 def disable_plugins(names: Iterable[str]) -> None:
     """Disable plugins by name, here and in processes that inherit the environment."""
-    for variable in (VARIABLE, BY_OPTION):
+    for variable in (DISABLED_VARIABLE, DISABLED_BY_OPTION_VARIABLE):
         os.environ[variable] = ",".join(dict.fromkeys([*_read_names(variable), *names]))
 
 
@@ -352,7 +358,7 @@ def check_known(names: Iterable[str], known: Iterable[str]) -> None:
     plugins = sorted(known)
     for name in names:
         if name not in plugins:
-            raise PluginError(f"{OPTION} {name}: there is no plugin of that name.{alternatives(name, plugins)}")
+            raise PluginError(f"{DISABLE_OPTION} {name}: there is no plugin of that name.{alternatives(name, plugins)}")
 
 
 def _read_names(variable: str) -> list[str]:

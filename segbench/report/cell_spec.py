@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.config.recipe import FORMER_KEYS
 from segbench.errors import SegbenchError
 from segbench.plan.cell import Subset
+from segbench.plan.key import UNSCORED
 from segbench.stats.definitions import definitions as current_definitions
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Keys of a protocol that change neither what is trained nor what is scored; timing and threads are conditions.
-NEUTRAL_KEYS = frozenset({"threads", "timing", "keep"})
+NEUTRAL_KEYS = UNSCORED | {"threads"}
 
 
 # Keys of a method that make its recipe; its name, what it is compared with and its share of labels are no part of it.

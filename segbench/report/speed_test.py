@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from segbench.errors import RecordError
 from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.ranking.timings import (
-    EXPLANATION,
     STAGES,
+    TIMING_EXPLANATION,
     MethodSpeed,
     best_batch,
     best_batch_text,
@@ -240,7 +240,7 @@ def as_text(speeds: Speeds) -> str:
     tables += [_resources(speeds.methods)] if speeds.methods else []
     tables += [_against(speeds.against)] if speeds.against else []
     parts = ["\n".join(_heading(speeds)), *map(terminal_table, tables)]
-    notes = [EXPLANATION, *speeds.remarks, *_nothing_beside(speeds)]
+    notes = [TIMING_EXPLANATION, *speeds.remarks, *_nothing_beside(speeds)]
     notes += [f"not timed: {method}: {cause}" for method, cause in speeds.failures.items()]
     notes += [f"warning: {warning}" for warning in speeds.warnings]
     return "\n\n".join([*parts, "\n".join(map(wrap, notes))])

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .bootstrap import RESAMPLES, by_cluster, crossed_draws, resample, score
-from .summary import Interval
+from .summary import CONFIDENCE_LEVEL, Interval
 from .variance import Components, components
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Estimate:
     image_freedom: float
     by_seed: Mapping[int, float]
 
-    def interval(self, level: float = 0.95) -> Interval:
+    def interval(self, level: float = CONFIDENCE_LEVEL) -> Interval:
         """Return the interval that holds the truth with this probability; level in (0, 1)."""
         reach = self.components.critical((1 - level) / 2) * self.standard_error
         return Interval(self.estimate - reach, self.estimate + reach)
@@ -176,9 +176,9 @@ def _summary(draws: Draws, found: Components, observed: NDArray[np.float64]) -> 
 
 
 # The fewest seeds with which an exact two-sided sign-flip test can fall below p = 0.05.
-ENOUGH_SEEDS = 6
+LEAST_SEEDS_FOR_SIGN_FLIPS = 6
 # With more differences than this, signs are drawn: 2^20 sums are a million.
-EXACT_UP_TO = 20
+MOST_EXACT_SIGN_FLIPS = 20
 DRAWN_SIGNS = 100_000
 # Sums that differ only by rounding count as equal.
 ROUNDING = 1e-12
@@ -196,7 +196,7 @@ def sign_flip_p(differences: Iterable[float]) -> float:
     """
     values = np.array(list(differences), dtype=np.float64)
     bound = abs(values.sum()) - ROUNDING * np.abs(values).sum()
-    if len(values) <= EXACT_UP_TO:
+    if len(values) <= MOST_EXACT_SIGN_FLIPS:
         return float(np.mean(np.abs(_all_sums(values)) >= bound))
     reached = int(np.sum(np.abs(_drawn_sums(values)) >= bound))
     return (reached + 1) / (DRAWN_SIGNS + 1)

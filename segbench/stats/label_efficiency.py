@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from .difference import estimate_from_draws
+from .summary import CONFIDENCE_LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 # Between two neighbouring fractions the difference is computed at this many places; ends are interpolated between them.
-PLACES = 8
+PLACES_BETWEEN_FRACTIONS = 8
 # What two scores that are equal may differ by after sums in another order.
 ROUNDING = 1e-12
 
@@ -61,7 +62,7 @@ class ExchangeRate:
 
 
 def exchange_rate(
-    draws: Draws, method: str, fraction: float, other: Mapping[float, str], level: float = 0.95
+    draws: Draws, method: str, fraction: float, other: Mapping[float, str], level: float = CONFIDENCE_LEVEL
 ) -> ExchangeRate:
     """Return how many times `fraction` of the labels the other method needs to score as `method` does.
 
@@ -149,7 +150,7 @@ def _combine(draws: Draws, factors: Series) -> Draws:
 
 def _spread_places(doublings: Series) -> tuple[Series, Series]:
     """Return places along a curve, and the matrix (places, fractions) that interpolates it there."""
-    steps = [np.linspace(one, other, PLACES, endpoint=False) for one, other in pairwise(doublings)]
+    steps = [np.linspace(one, other, PLACES_BETWEEN_FRACTIONS, endpoint=False) for one, other in pairwise(doublings)]
     places = np.append(np.concatenate(steps), doublings[-1])
     along = np.stack([np.interp(places, doublings, one) for one in np.eye(len(doublings))], axis=1)
     return places, along

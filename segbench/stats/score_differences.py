@@ -14,7 +14,7 @@ from .bootstrap import RESAMPLES
 from .difference import difference
 from .evidence import boundary_evidence, common_seeds, iou_evidence
 from .scores import boundary_f1_by_image, image_miou, scores
-from .summary import Interval, Summary, summarize
+from .summary import CONFIDENCE_LEVEL, Interval, Summary, summarize
 from .variance import quantile
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Covered(NamedTuple):
 
 
 def score_differences(
-    names: Sequence[str], one: BySeed, other: BySeed, *, level: float = 0.95, resamples: int = RESAMPLES
+    names: Sequence[str], one: BySeed, other: BySeed, *, level: float = CONFIDENCE_LEVEL, resamples: int = RESAMPLES
 ) -> list[ScoreDifference]:
     """Return the differences in scores, by the names of their fields in `Scores`; what was not counted is left out.
 
@@ -90,7 +90,7 @@ def _over_images(name: str, one: BySeed, other: BySeed, level: float, resamples:
     return _Covered(found.interval(level), "seeds and images" if found.seeds > 1 else "images")
 
 
-def over_seeds(differences: Summary, level: float = 0.95) -> Interval | None:
+def over_seeds(differences: Summary, level: float = CONFIDENCE_LEVEL) -> Interval | None:
     """Return Student's interval of a mean over seeds; None with fewer than two.
 
     >>> low, high = over_seeds(summarize([1.0, 2.0, 3.0]))  # 2 +- 4.303 / sqrt(3)

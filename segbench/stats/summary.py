@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+# Of every interval and verdict, unless another is asked for.
+CONFIDENCE_LEVEL = 0.95
+
+
 class Summary(NamedTuple):
     """Mean, sample standard deviation (divisor n - 1) and the number of values; None where there are too few."""
 

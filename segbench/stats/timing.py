@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .summary import Interval
+from .summary import CONFIDENCE_LEVEL, Interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Ratio(NamedTuple):
         return self.high <= 2 * self.estimate
 
 
-def throughput_interval(blocks: Sequence[float], level: float = 0.95) -> Interval | None:
+def throughput_interval(blocks: Sequence[float], level: float = CONFIDENCE_LEVEL) -> Interval | None:
     """Return the confidence interval of a method's images a second from those of its blocks, in order; None below 3.
 
     A t interval of the mean logarithm. Clocks, heat and other load change slowly, so neighbouring blocks resemble one
@@ -70,7 +70,7 @@ def throughput_interval(blocks: Sequence[float], level: float = 0.95) -> Interva
     return _around(logs.mean(), _quantile(freedom, level) * np.sqrt(variance / n))
 
 
-def ratio(one: Sequence[float], other: Sequence[float], level: float = 0.95) -> Ratio | None:
+def ratio(one: Sequence[float], other: Sequence[float], level: float = CONFIDENCE_LEVEL) -> Ratio | None:
     """Return one / other of two methods' images a second, from interleaved blocks; None with fewer than 2 rounds.
 
     The estimate is the geometric mean of the ratios of each round, the interval a t interval of their logarithms. What

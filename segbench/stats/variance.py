@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 # The smallest p that is computed: quantiles of t do not exist below it.
-NEGLIGIBLE = 1e-200
+SMALLEST_P = 1e-200
 # Above it the noncentral t is that of its limit to five digits, and inverting it takes ever longer.
 LARGE_T = 1000.0
 
@@ -80,9 +80,9 @@ class Components:
             return two_sided_p(value, self.standard_error, self.image_freedom)
         freedoms = self.seeds - 1, self.image_freedom
         least, most = sorted(two_sided_p(value, self.standard_error, freedom) for freedom in freedoms)
-        if most < NEGLIGIBLE:
+        if most < SMALLEST_P:
             return most
-        return self._p_between(abs(value) / self.standard_error, max(least, NEGLIGIBLE), most)
+        return self._p_between(abs(value) / self.standard_error, max(least, SMALLEST_P), most)
 
     def _p_between(self, t: float, least: float, most: float) -> float:
         """Return the p of a mean that lies t standard errors from 0."""

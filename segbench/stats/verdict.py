@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from .bootstrap import RESAMPLES, crossed_draws
 from .difference import difference_from_draws
-from .summary import Interval
+from .summary import CONFIDENCE_LEVEL, Interval
 from .variance import Components, noncentrality
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
 Name = TypeVar("Name", bound="Hashable")
 # Half an mIoU point: training again with other seeds moves scores by as much.
-MARGIN = 0.005
+EQUIVALENCE_MARGIN = 0.005
 # The probability with which an effect of the smallest size is found.
-POWER = 0.8
+WANTED_POWER = 0.8
 # Fewer seeds show too little of how seeds differ for any verdict.
-LEAST_SEEDS = 3
+LEAST_SEEDS_FOR_A_VERDICT = 3
 # Standard deviations of differences over the seeds below it are rounding.
 ROUNDING = 1e-12
 # The most seeds that are ever suggested; where they do not suffice, more images are needed.
-MOST_SEEDS = 100
+MOST_SEEDS_SUGGESTED = 100
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Judgement:
     @property
     def obstacle(self) -> Literal["few seeds", "no variance"] | None:
         """What keeps it undecided whatever its interval, if anything does."""
-        if self.difference.seeds < LEAST_SEEDS:
+        if self.difference.seeds < LEAST_SEEDS_FOR_A_VERDICT:
             return "few seeds"
         return "no variance" if self.verdict == "undecided" and not _varies(self.difference.components) else None
 
 
 def judge(
-    differences: Mapping[Name, Difference], *, margin: float = MARGIN, level: float = 0.95
+    differences: Mapping[Name, Difference], *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
 ) -> dict[Name, Judgement]:
     """Judge each difference of a family; the chance of any false "better" or "worse" in it is at most 1 - level.
 
@@ -77,7 +77,7 @@ def judge(
     fewer than 3 seeds it is "undecided", since another seed may give anything, and it takes no part of Holm's steps but
     counts in the family. `margin` is a fraction of 1, as are the differences.
     """
-    p = {name: found.p if found.seeds >= LEAST_SEEDS else 1.0 for name, found in differences.items()}
+    p = {name: found.p if found.seeds >= LEAST_SEEDS_FOR_A_VERDICT else 1.0 for name, found in differences.items()}
     levels = holm_levels(p, level)
     return {name: _judgement(found, margin, levels[name]) for name, found in differences.items()}
 
@@ -88,7 +88,7 @@ def _judgement(found: Difference, margin: float, level: float) -> Judgement:
         found,
         level,
         Interval(max(interval.low, -1.0), min(interval.high, 1.0)),
-        _verdict(found, interval, margin) if found.seeds >= LEAST_SEEDS else "undecided",
+        _verdict(found, interval, margin) if found.seeds >= LEAST_SEEDS_FOR_A_VERDICT else "undecided",
         smallest_effect(found.components, level),
         seeds_needed(Question(found.estimate, margin, level), found.components),
     )
@@ -107,7 +107,7 @@ def _varies(found: Components) -> bool:
     return found.seed is not None and found.seed * found.seeds > ROUNDING**2
 
 
-def holm_levels(p: Mapping[Name, float], level: float = 0.95) -> dict[Name, float]:
+def holm_levels(p: Mapping[Name, float], level: float = CONFIDENCE_LEVEL) -> dict[Name, float]:
     """Return the confidence level of each comparison's interval, from their p values in [0, 1].
 
     The comparisons are taken from the smallest p on; with k of m found different so far the next is judged at
@@ -130,7 +130,12 @@ def holm_levels(p: Mapping[Name, float], level: float = 0.95) -> dict[Name, floa
 
 
 def tiers(
-    evidence: Evidence, *, margin: float = MARGIN, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    evidence: Evidence,
+    *,
+    margin: float = EQUIVALENCE_MARGIN,
+    level: float = CONFIDENCE_LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> dict[str, int]:
     """Return the tier of each method, best mean score first; 1 is the best tier.
 
@@ -141,7 +146,9 @@ def tiers(
     return tiers_from_draws(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
 
 
-def tiers_from_draws(draws: Draws, *, margin: float = MARGIN, level: float = 0.95) -> dict[str, int]:
+def tiers_from_draws(
+    draws: Draws, *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
+) -> dict[str, int]:
     """Return what `tiers` does, from draws made once for intervals and tiers."""
     means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
     ranking = sorted(means, key=lambda method: (-means[method], method))
@@ -168,7 +175,7 @@ class Question(NamedTuple):
     level: float
 
 
-def smallest_effect(found: Components, level: float, power: float = POWER) -> float:
+def smallest_effect(found: Components, level: float, power: float = WANTED_POWER) -> float:
     """Return the smallest difference that an interval at this level leaves 0 out for with this probability.
 
     The standard error is estimated as well, so the estimate in standard errors follows a noncentral t; its degrees of
@@ -189,7 +196,7 @@ def seeds_needed(question: Question, found: Components) -> int | None:
     """
     if found.seed is None:
         return None
-    for seeds in range(max(found.seeds, LEAST_SEEDS), max(found.seeds, MOST_SEEDS) + 1):
+    for seeds in range(max(found.seeds, LEAST_SEEDS_FOR_A_VERDICT), max(found.seeds, MOST_SEEDS_SUGGESTED) + 1):
         if _is_decided(question, found.with_seeds(seeds)):
             return seeds
     return None
@@ -202,7 +209,7 @@ def _is_decided(question: Question, found: Components) -> bool:
     return reach < abs(question.estimate)
 
 
-def seeds_for(effect: float, difference_sd: float, level: float, power: float = POWER) -> int | None:
+def seeds_for(effect: float, difference_sd: float, level: float, power: float = WANTED_POWER) -> int | None:
     """Return the fewest seeds with which an effect is seen if only the seeds differ; None if 100 do not suffice.
 
     `difference_sd` is the standard deviation of one seed's paired difference, in the unit of the effect.
@@ -210,7 +217,7 @@ def seeds_for(effect: float, difference_sd: float, level: float, power: float = 
     >>> seeds_for(1.0, 0.5 * 2**0.5, 0.95), seeds_for(0.5, 2**0.5, 0.95)
     (7, 65)
     """
-    for seeds in range(LEAST_SEEDS, MOST_SEEDS + 1):
+    for seeds in range(LEAST_SEEDS_FOR_A_VERDICT, MOST_SEEDS_SUGGESTED + 1):
         if smallest_effect(seed_components(seeds, difference_sd), level, power) <= effect:
             return seeds
     return None

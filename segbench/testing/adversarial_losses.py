@@ -13,8 +13,8 @@ import torch
 
 from segbench.contract import ADVERSARIAL_ARGUMENTS
 from segbench.engine.adversarial.adversary import (
-    FEATURES,
-    SCORES,
+    FEATURE_ARGUMENTS,
+    SCORE_ARGUMENTS,
     DiscriminatorOutput,
     log_odds,
     mean_loss,
@@ -23,6 +23,7 @@ from segbench.engine.adversarial.adversary import (
 
 from .check import CheckFailed, CheckSkipped, check
 from .examples import (
+    HUGE_SCORE,
     IGNORE_INDEX,
     LOSS_VOCABULARY,
     NUM_CLASSES,
@@ -56,12 +57,10 @@ MAP_SIZE = (3, 4)
 FEATURE_SHAPES = ((8, 6, 5), (16, 3, 2), (32,))
 
 # How far around the boundary the scores of an undecided discriminator lie: inside the margin of any hinge.
-SPREAD = 0.3
-
-HUGE = 1e4
+UNDECIDED_SPREAD = 0.3
 
 # How far the value with the steepest gradient is moved to see what a step down a loss does.
-STEP = 0.01
+STEP_DOWN = 0.01
 
 
 @check(
@@ -97,7 +96,7 @@ def discriminator_gets_better_as_its_loss_falls(offer: Offer) -> None:
     loss = _loss(offer)
     arguments = _make_arguments(loss)
     after = _step_down(arguments, _gradients(loss, "discriminator", arguments))
-    if not SCORES & parameter_names(loss.discriminator):
+    if not SCORE_ARGUMENTS & parameter_names(loss.discriminator):
         _check_moved(
             arguments, after, _feature_distance, 1, "a step down the discriminator's loss: the features' distance"
         )
@@ -151,10 +150,10 @@ def huge_scores_give_finite_losses(offer: Offer) -> None:
     loss = _loss(offer)
     for sign in (1.0, -1.0):
         arguments = _make_arguments(loss)
-        for name in SCORES & arguments.keys():
-            arguments[name] = _sure_scores(arguments[name], (sign if name == "real" else -sign) * HUGE)
+        for name in SCORE_ARGUMENTS & arguments.keys():
+            arguments[name] = _sure_scores(arguments[name], (sign if name == "real" else -sign) * HUGE_SCORE)
         for player in PLAYERS:
-            what = f"{player}, reals scored {sign * HUGE:g} and fakes {-sign * HUGE:g}"
+            what = f"{player}, reals scored {sign * HUGE_SCORE:g} and fakes {-sign * HUGE_SCORE:g}"
             with prefix_errors(what):
                 value, gradients = _call(loss, player, arguments), _gradients(loss, player, arguments)
             require_finite({what: value})
@@ -173,7 +172,7 @@ def ignored_labels_change_nothing(offer: Offer) -> None:
         arguments = _make_arguments(loss)
         arguments["labels"] = arguments["labels"].masked_fill(ignored, IGNORE_INDEX)
         other = dict(arguments)
-        for name in SCORES & arguments.keys():
+        for name in SCORE_ARGUMENTS & arguments.keys():
             moved = arguments[name] + 3 * normal(*arguments[name].shape, seed=6)
             other[name] = torch.where(ignored[:, None], moved, arguments[name])
         values = [as_number(_engine_loss(loss, player, one)) for one in (arguments, other)]
@@ -231,12 +230,12 @@ def _make_arguments(loss: Any, size: tuple[int, int] = MAP_SIZE) -> Arguments:
 
 def _make_scores(loss: Any, channels: int, size: tuple[int, int]) -> Arguments:
     boundary = getattr(loss, "boundary", 0.0) or 0.0
-    scores = SPREAD * normal(2, SAMPLES, channels, *size)
+    scores = UNDECIDED_SPREAD * normal(2, SAMPLES, channels, *size)
     return {
         "real": scores[0] + boundary,
         "fake": scores[1] + boundary,
-        "real_features": [1 + SPREAD * normal(SAMPLES, *shape, seed=1) for shape in FEATURE_SHAPES],
-        "fake_features": [SPREAD * normal(SAMPLES, *shape, seed=2) for shape in FEATURE_SHAPES],
+        "real_features": [1 + UNDECIDED_SPREAD * normal(SAMPLES, *shape, seed=1) for shape in FEATURE_SHAPES],
+        "fake_features": [UNDECIDED_SPREAD * normal(SAMPLES, *shape, seed=2) for shape in FEATURE_SHAPES],
         "labels": torch.arange(SAMPLES * size[0] * size[1]).remainder(NUM_CLASSES).view(SAMPLES, *size),
     }
 
@@ -274,12 +273,14 @@ def _engine_loss(loss: Any, player: str, arguments: Arguments) -> Tensor:
 def _gradients(loss: Any, player: str, arguments: Arguments, without: tuple[str, ...] = ()) -> dict[str, list[Tensor]]:
     """Return the gradients of a player's loss with respect to the scores and features it asks for, zeros if none."""
     names = [
-        name for name in sorted((SCORES | FEATURES) & parameter_names(getattr(loss, player))) if name not in without
+        name
+        for name in sorted((SCORE_ARGUMENTS | FEATURE_ARGUMENTS) & parameter_names(getattr(loss, player)))
+        if name not in without
     ]
     changed = dict(arguments)
     for name in names:
         leaves = [one.detach().clone().requires_grad_() for one in as_list(arguments[name])]
-        changed[name] = leaves if name in FEATURES else leaves[0]
+        changed[name] = leaves if name in FEATURE_ARGUMENTS else leaves[0]
     value = torch.as_tensor(_call(loss, player, changed)).mean()
     return {name: [_gradient(value, leaf) for leaf in as_list(changed[name])] for name in names}
 
@@ -296,13 +297,15 @@ def _is_nonzero(gradient: list[Tensor]) -> bool:
 
 
 def _step_down(arguments: Arguments, gradients: Mapping[str, list[Tensor]]) -> Arguments:
-    """Return the arguments after a step down a loss; the largest change of each is STEP."""
+    """Return the arguments after a step down a loss; the largest change of each is STEP_DOWN."""
     after = dict(arguments)
     for name, gradient in gradients.items():
         steepest = max(float(one.abs().max()) for one in gradient)
         if steepest > 0:
-            moved = [one - STEP / steepest * down for one, down in zip(as_list(arguments[name]), gradient, strict=True)]
-            after[name] = moved if name in FEATURES else moved[0]
+            moved = [
+                one - STEP_DOWN / steepest * down for one, down in zip(as_list(arguments[name]), gradient, strict=True)
+            ]
+            after[name] = moved if name in FEATURE_ARGUMENTS else moved[0]
     return after
 
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from .check import Check
 
 
-BY_ROLE = {
+CHECKS_BY_ROLE = {
     "supervised": losses.CHECKS,
     "adversarial": adversarial_losses.CHECKS,
     "penalty": penalties.CHECKS,
     "unlabelled": unlabelled.CHECKS,
 }
 
-BY_KIND = {
+CHECKS_BY_KIND = {
     "generator": generators.CHECKS,
     "discriminator": discriminators.CHECKS,
     "dataset": datasets.CHECKS,
@@ -28,5 +28,5 @@ BY_KIND = {
 
 def checks_for(offer: Offer) -> tuple[Check, ...]:
     """Return the checks of a component in the order in which they should be run."""
-    of_its_kind = BY_ROLE[offer.component.role] if offer.kind == "loss" else BY_KIND[offer.kind]
+    of_its_kind = CHECKS_BY_ROLE[offer.component.role] if offer.kind == "loss" else CHECKS_BY_KIND[offer.kind]
     return (*any_component.CHECKS, *of_its_kind)

@@ -28,6 +28,9 @@ IMAGE_CHANNELS = 3
 # Neither 255 nor -100, which a loss might take for granted.
 IGNORE_INDEX = 17
 
+# A score far beyond those of training, where a loss that is not written with care overflows.
+HUGE_SCORE = 1e4
+
 LOSS_VOCABULARY = {"num_classes": NUM_CLASSES, "ignore_index": IGNORE_INDEX}
 
 

@@ -46,12 +46,12 @@ CHANNEL_NUMBERS = (1, 3, 4, 6)
 CLASS_NUMBERS = (2, 5, 19)
 
 # Learning by heart: so many images, and steps of Adam until this share of their pixels is right.
-IMAGES = 4
-STEPS = 50
-ENOUGH = 0.9
+MEMORISED_IMAGES = 4
+MEMORISING_STEPS = 50
+MEMORISED_SHARE = 0.9
 
 # From a seed to that of the second start.
-RESTART = 1000
+RESTART_SEED_OFFSET = 1000
 # The first suits most networks, the second deep ones without normalisation, the third shallow ones.
 LEARNING_RATES = (3e-3, 3e-4, 1e-2)
 
@@ -192,21 +192,22 @@ def colours_can_be_learned(offer: Offer) -> None:
     """Four images of 64x64 pixels, their classes decided by colour, are learned by heart in a few steps of Adam."""
     skip_if_untrained(build_trial(offer))
     share = best_share_learned(offer)
-    if share < ENOUGH:
+    if share < MEMORISED_SHARE:
         raise CheckFailed(
-            f"after {STEPS} steps of Adam, at the best of the learning rates {', '.join(map(str, LEARNING_RATES))}, "
-            f"{share:.0%} of the pixels are right, in training, on {IMAGES} images of four quarters, each of the "
-            f"colour of its class; {ENOUGH:.0%} are required"
+            f"after {MEMORISING_STEPS} steps of Adam, at the best of the learning rates "
+            f"{', '.join(map(str, LEARNING_RATES))}, {share:.0%} of the pixels are right, in training, on "
+            f"{MEMORISED_IMAGES} images of four quarters, each of the colour of its class; "
+            f"{MEMORISED_SHARE:.0%} are required"
         )
 
 
 def best_share_learned(offer: Offer, seed: int = 0) -> float:
-    """Return the best share of pixels right over two starts and all learning rates, or the first that is ENOUGH."""
+    """Return the best share of pixels right over two starts and all learning rates, or the first that is enough."""
     best = 0.0
     # A small network may start with dead units, so it may start again from other first weights.
-    for start, rate in product((seed, seed + RESTART), LEARNING_RATES):
+    for start, rate in product((seed, seed + RESTART_SEED_OFFSET), LEARNING_RATES):
         best = max(best, _train(build_trial(offer, seed=start), rate))
-        if best >= ENOUGH:
+        if best >= MEMORISED_SHARE:
             break
     return best
 
@@ -233,13 +234,13 @@ def training_reaches_every_parameter(offer: Offer) -> None:
 
 def _train(trial: Trial, rate: float) -> float:
     """Train the generator until it has learned enough or for all steps; return the best share of pixels right."""
-    batch, best = trial.batch(IMAGES), 0.0
+    batch, best = trial.batch(MEMORISED_IMAGES), 0.0
     optimizer = torch.optim.Adam(trial.parameters.values(), lr=rate)
-    for step in range(STEPS):
+    for step in range(MEMORISING_STEPS):
         torch.manual_seed(step)
         returned = trial.network(*trial.inputs(batch))
         best = max(best, _share_right(trial, batch, first_output(returned).detach()))
-        if best >= ENOUGH:
+        if best >= MEMORISED_SHARE:
             break
         optimizer.zero_grad()
         run_backward(trial.loss(batch, returned))

@@ -9,6 +9,7 @@ from torch.autograd.gradcheck import GradcheckError
 
 from .check import CheckFailed, check
 from .examples import (
+    HUGE_SCORE,
     LOSS_VOCABULARY,
     as_number,
     build_example,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from .check import Check
 
-
-HUGE = 1e4
 
 RANDOM_OUTPUTS = 8
 
@@ -50,7 +49,7 @@ def huge_outputs_give_a_finite_loss(offer: Offer) -> None:
     compared, loss = make_comparison(offer), _loss(offer)
     for mistaken in (torch.zeros_like(compared.ignored), torch.ones_like(compared.ignored)):
         sign = compared.outputs_predicting(mistaken)[-1].sign()
-        _check_finite(loss, HUGE * sign, compared.target, f"outputs of {HUGE:g}")
+        _check_finite(loss, HUGE_SCORE * sign, compared.target, f"outputs of {HUGE_SCORE:g}")
 
 
 @check("Divide by the number of labelled pixels, but at least by 1: a crop may hold none.")

@@ -35,13 +35,13 @@ FEWEST_INVENTED = 2
 MOST_VALUES = 4096
 
 # Labels are taken to come from a file that explains this share of the pixels outside the most frequent class.
-EXPLAINED = 0.5
+EXPLAINED_SHARE = 0.5
 
 # A pixel and those around it, itself first.
 AROUND = ((0, 0), *((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)))
 
 # From places in the label map to those in a file of another size, as libraries take nearest neighbours.
-NEAREST: tuple[Callable[[Pixels, int, int], NDArray[Any]], ...] = (
+NEAREST_RULES: tuple[Callable[[Pixels, int, int], NDArray[Any]], ...] = (
     lambda places, size, stored: places * stored // size,
     lambda places, size, stored: (2 * places + 1) * stored // (2 * size),
     lambda places, size, stored: np.rint((places + 0.5) * stored / size - 0.5),
@@ -119,7 +119,7 @@ def find_interpolated_file(sample: Sample, files: Sequence[Path], ignore_index: 
         unexplained = _unexplained(stored, sample.labels, ignore_index)
         if unexplained == 0:
             return None
-        if unexplained < 1 - EXPLAINED:
+        if unexplained < 1 - EXPLAINED_SHARE:
             suspect = file
     return suspect
 
@@ -168,7 +168,7 @@ def _unexplained(stored: Pixels, labels: NDArray[Any], ignore_index: int) -> flo
         return 1.0
     numbered = numbered.reshape(stored.shape)
     same_size = stored.shape == labels.shape
-    conventions, around = (NEAREST[:1], AROUND[:1]) if same_size else (NEAREST, AROUND)
+    conventions, around = (NEAREST_RULES[:1], AROUND[:1]) if same_size else (NEAREST_RULES, AROUND)
     wrong = []
     for convention in conventions:
         nearest, *others = (_shown(numbered, labels.shape, convention, shift)[counts] for shift in around)

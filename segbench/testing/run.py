@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from segbench.contract import KINDS
 from segbench.errors import ComponentError, alternatives
 from segbench.registry import load_registry
-from segbench.registry.datasets import VARIABLE
+from segbench.registry.datasets import DATA_VARIABLE
 
 from .check import CheckSkipped, perform, run_check
 
@@ -99,8 +99,8 @@ def _callable(check: Check, offer: Offer) -> Callable[[], None]:
 # As the job of a worker process, which `segbench check` starts by the dotted path of `run_checks`.
 
 # The events of a job: a check begins (name, cure, required), a check has ended (the fields of its Result).
-BEGUN = "begun"
-ENDED = "ended"
+CHECK_BEGUN = "begun"
+CHECK_ENDED = "ended"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Listener(Protocol):
     """What receives the events of a job."""
 
     def emit(self, event: str, **fields: Any) -> None:
-        """Receive an event: BEGUN or ENDED."""
+        """Receive an event: CHECK_BEGUN or CHECK_ENDED."""
 
 
 def run_checks(job: CheckJob, listener: Listener) -> None:
@@ -136,8 +136,8 @@ def run_checks(job: CheckJob, listener: Listener) -> None:
         torch.set_num_threads(job.threads)
     for check in selected_checks(offer, slow=job.slow):
         if check.name not in job.done:
-            listener.emit(BEGUN, name=check.name, cure=check.cure, required=check.required)
-            listener.emit(ENDED, **run_check(check, offer)._asdict())
+            listener.emit(CHECK_BEGUN, name=check.name, cure=check.cure, required=check.required)
+            listener.emit(CHECK_ENDED, **run_check(check, offer)._asdict())
 
 
 def _offer(job: CheckJob) -> Offer:
@@ -154,4 +154,4 @@ def _use_as_root(root: Path, name: str) -> None:
     folder = Path.cwd() / "data"
     folder.mkdir()
     (folder / name).symlink_to(root, target_is_directory=True)
-    os.environ[VARIABLE] = str(folder)
+    os.environ[DATA_VARIABLE] = str(folder)

@@ -35,7 +35,7 @@ TRIAL_IGNORE_INDEX = 255
 _NAMES_SHOWN = 5
 
 # How far pixels deviate from their class's colour, which is at least 1 from any other for up to 8 classes in RGB.
-NOISE = 0.05
+PIXEL_NOISE = 0.05
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def coloured_batch(number: int, channels: int, num_classes: int, size: tuple[int
     generator = torch.Generator().manual_seed(seed)
     labels = torch.stack([_quadrants(num_classes, size, generator) for _ in range(number)])
     images = class_colours(num_classes, channels)[labels].movedim(-1, 1).contiguous()
-    images = (images + NOISE * torch.randn(images.shape, generator=generator)).clamp(-1, 1)
+    images = (images + PIXEL_NOISE * torch.randn(images.shape, generator=generator)).clamp(-1, 1)
     probabilities = torch.full((number, num_classes, *size), 1 / num_classes)
     return Batch(images, labels, tuple(range(number)), probabilities)
 

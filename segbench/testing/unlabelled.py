@@ -12,6 +12,7 @@ from segbench.engine.adversarial.adversary import parameter_names
 
 from .check import CheckFailed, CheckSkipped, check
 from .examples import (
+    HUGE_SCORE,
     LOSS_VOCABULARY,
     NUM_CLASSES,
     build_example,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from .check import Check
 
-
-HUGE = 1e4
 
 # Scores of a discriminator that takes everything for real.
 SURELY_REAL = 5.0
@@ -55,8 +54,8 @@ def term_is_a_scalar(offer: Offer) -> None:
 def term_is_finite(offer: Offer) -> None:
     """Term and gradient are finite for huge logits and for scores of a discriminator that is very sure, either way."""
     term = _term(offer)
-    for size in (1.0, HUGE):
-        for level in (-HUGE, 0.0, HUGE):
+    for size in (1.0, HUGE_SCORE):
+        for level in (-HUGE_SCORE, 0.0, HUGE_SCORE):
             logits = (size * _logits()).requires_grad_()
             what = f"logits of about {size:g} and scores of about {level:g}"
             with prefix_errors(what):

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from segbench.cli import main
-from segbench.registry.plugins import BY_OPTION, VARIABLE
+from segbench.registry.plugins import DISABLED_BY_OPTION_VARIABLE, DISABLED_VARIABLE
 
 GOOD = """
 from segbench import Component, hookimpl
@@ -23,7 +23,7 @@ def segbench_losses():
 
 @pytest.fixture(autouse=True)
 def mine(install_plugin, monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(DISABLED_VARIABLE, raising=False)
     install_plugin("my-dist", {"mine": "mine"}, {"mine.py": f"print('imported')\n{GOOD}"})
 
 
@@ -45,7 +45,7 @@ def test_a_plugin_is_left_out_wherever_the_option_stands(arguments, capsys):
 
 
 def test_the_variable_does_the_same(capsys, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "mine")
+    monkeypatch.setenv(DISABLED_VARIABLE, "mine")
     assert main(["list", "losses", "--json"]) == 0
     captured = capsys.readouterr()
     assert "mine/good" not in {component["name"] for component in json.loads(captured.out)}
@@ -56,7 +56,7 @@ def test_the_option_ends_with_its_command(capsys):
     before = dict(os.environ)
     main(["list", "losses", "--disable", "mine"])
     assert dict(os.environ) == before
-    assert {VARIABLE, BY_OPTION}.isdisjoint(os.environ)
+    assert {DISABLED_VARIABLE, DISABLED_BY_OPTION_VARIABLE}.isdisjoint(os.environ)
     main(["list", "losses"])
     assert "mine/good" in capsys.readouterr().out
 
@@ -79,7 +79,7 @@ def test_a_plugin_that_does_not_exist_is_an_error_with_the_nearest_name(capsys):
 
 
 def test_in_the_variable_it_is_none(monkeypatch):
-    monkeypatch.setenv(VARIABLE, "mime")
+    monkeypatch.setenv(DISABLED_VARIABLE, "mime")
     assert main(["list", "losses"]) == 0
 
 
@@ -89,4 +89,4 @@ def test_workers_leave_it_out_as_well(monkeypatch, tmp_path):
 
     with keep_environment():
         apply_plugin_options(["mine"], [])
-        assert _environment()[VARIABLE] == "mine"
+        assert _environment()[DISABLED_VARIABLE] == "mine"

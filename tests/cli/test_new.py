@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from segbench.cli import main
-from segbench.cli.new import BY_KIND, template_files
+from segbench.cli.new import TEMPLATES_BY_KIND, template_files
 from segbench.config.benchmark import load_benchmark
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import build
 
-KINDS = list(BY_KIND)
+KINDS = list(TEMPLATES_BY_KIND)
 VOCABULARY = {"in_channels": 3, "num_classes": 2, "ignore_index": 255, "size": (16, 16)}
 
 
@@ -48,7 +48,7 @@ def installed(new, install_plugin):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_package_has_all_that_it_needs(new, kind):
-    module = f"spare_part/{BY_KIND[kind].module}"
+    module = f"spare_part/{TEMPLATES_BY_KIND[kind].module}"
     files = {path for path in files_below(new(kind)) if not path.endswith(".png")}
     assert files == {
         "README.md",

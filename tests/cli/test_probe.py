@@ -34,7 +34,7 @@ methods:
 @pytest.fixture(autouse=True)
 def _benchmark(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(encoding_leak, "LEVELS", (0.41,))
+    monkeypatch.setattr(encoding_leak, "SYNTHETIC_CONFIDENCES", (0.41,))
     (tmp_path / "bench.yaml").write_text(BENCHMARK)
 
 

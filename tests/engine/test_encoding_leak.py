@@ -13,10 +13,10 @@ from segbench.engine import encoding_leak
 from segbench.engine.data.batches import Batch
 from segbench.engine.data.dataset import description_of, open_data
 from segbench.engine.encoding_leak import (
-    HARMLESS,
+    HARMLESS_ACCURACY,
     HELD_OUT_BATCHES,
-    STANDARD_ERRORS,
-    STRONG,
+    LEAK_STANDARD_ERRORS,
+    STRONG_ACCURACY,
     Finding,
     check_can_be_probed,
     check_same_classes,
@@ -90,7 +90,7 @@ def cell(tmp_path, training_seed):
 
 def probed(cell, level, monkeypatch, steps=200):
     """Return the finding at one level of confidence."""
-    monkeypatch.setattr(encoding_leak, "LEVELS", (level,))
+    monkeypatch.setattr(encoding_leak, "SYNTHETIC_CONFIDENCES", (level,))
     [found] = probe_leak(cell, CPU, steps)
     return found
 
@@ -100,7 +100,7 @@ def assert_strong_leak(record_property):
     """Asserts the verdict, and reports how far the accuracy is beyond its bound."""
 
     def check(found):
-        record_property("margin", found.accuracy - STRONG)
+        record_property("margin", found.accuracy - STRONG_ACCURACY)
         assert found.verdict == "strong leak"
 
     return check
@@ -150,7 +150,7 @@ def test_smoothing_gives_confident_predictions_away(cell, monkeypatch, assert_st
 @pytest.mark.trains
 def test_one_hot_labels_do_not_give_confident_predictions_away(cell, monkeypatch, record_property):
     found = probed(cell("one_hot"), 0.9999, monkeypatch)
-    record_property("margin", HARMLESS - (found.accuracy - STANDARD_ERRORS * found.standard_error))
+    record_property("margin", HARMLESS_ACCURACY - (found.accuracy - LEAK_STANDARD_ERRORS * found.standard_error))
     assert found.verdict == "clean"
 
 
@@ -230,7 +230,7 @@ def test_the_discriminator_of_a_refiner_needs_no_predictions_of_its_base(cell, m
 
 @pytest.mark.trains
 def test_a_trained_network_is_probed_last(cell, monkeypatch, training_seed, assert_strong_leak):
-    monkeypatch.setattr(encoding_leak, "LEVELS", (0.6,))
+    monkeypatch.setattr(encoding_leak, "SYNTHETIC_CONFIDENCES", (0.6,))
     made = cell("one_hot")
     data = open_data(made, load_registry(), CPU)
     torch.manual_seed(training_seed)

@@ -13,8 +13,8 @@ from segbench.errors import ComponentError, PluginError
 from segbench.registry import load_registry
 from segbench.registry.options import build, check_requirements
 from segbench.registry.plugin_files import (
-    EXPECTED,
-    VARIABLE,
+    FILES_VARIABLE,
+    HASHES_VARIABLE,
     add_files,
     content_of,
     expected_hashes,
@@ -47,8 +47,8 @@ def segbench_losses():
 
 @pytest.fixture(autouse=True)
 def own_variables(monkeypatch):
-    monkeypatch.delenv(EXPECTED, raising=False)
-    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.delenv(HASHES_VARIABLE, raising=False)
+    monkeypatch.setenv(FILES_VARIABLE, "")
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_read_is_refused(file):
 
 
 def test_a_wrong_path_in_the_variable_is_a_problem_and_no_end(monkeypatch, tmp_path):
-    monkeypatch.setenv(VARIABLE, f"{tmp_path / 'edges.py'}{os.pathsep}relative.py")
+    monkeypatch.setenv(FILES_VARIABLE, f"{tmp_path / 'edges.py'}{os.pathsep}relative.py")
     assert problem().message == f"--plugin {tmp_path / 'edges.py'}: there is no such file."
     messages = {one.plugin: one.message for one in load_registry().problems}
     assert "the path must be absolute" in messages["relative"]
@@ -212,7 +212,7 @@ def test_a_worker_refuses_a_file_that_has_changed_since(given, monkeypatch):
     content_of.cache_clear()  # as in a process of its own
     load_file.cache_clear()
     given.write_text(f"{SOURCE}\n# edited\n")
-    monkeypatch.setenv(EXPECTED, known[EXPECTED])
+    monkeypatch.setenv(HASHES_VARIABLE, known[HASHES_VARIABLE])
     message = problem().message
     assert "edges.py has changed since this run began" in message
     assert hashlib.sha256(SOURCE.encode()).hexdigest()[:12] in message

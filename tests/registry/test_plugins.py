@@ -8,7 +8,13 @@ import pytest
 
 from segbench.errors import PluginError
 from segbench.registry import load_registry, plugins
-from segbench.registry.plugins import BY_OPTION, VARIABLE, check_known, disable_plugins, disabled_plugins
+from segbench.registry.plugins import (
+    DISABLED_BY_OPTION_VARIABLE,
+    DISABLED_VARIABLE,
+    check_known,
+    disable_plugins,
+    disabled_plugins,
+)
 
 from .conftest import GOOD, run
 
@@ -316,14 +322,14 @@ def test_a_distribution_without_metadata_hides_nothing(install_plugin):
 
 @pytest.fixture(autouse=True)
 def own_variables(monkeypatch):
-    for variable in (VARIABLE, BY_OPTION):
+    for variable in (DISABLED_VARIABLE, DISABLED_BY_OPTION_VARIABLE):
         monkeypatch.setenv(variable, "")
 
 
 def test_a_disabled_plugin_is_not_imported(install_plugin, monkeypatch, tmp_path):
     install_plugin("my-dist", {"mine": "mine"}, {"mine.py": f"{GOOD}\nopen({str(tmp_path / 'ran')!r}, 'w')"})
     install_plugin("other-dist", {"other": "other"}, {"other.py": GOOD})
-    monkeypatch.setenv(VARIABLE, " mine , ")
+    monkeypatch.setenv(DISABLED_VARIABLE, " mine , ")
     registry = load_registry()
     assert not (tmp_path / "ran").exists()
     assert [str(one) for one in registry.disabled] == [
@@ -336,15 +342,15 @@ def test_a_disabled_plugin_is_not_imported(install_plugin, monkeypatch, tmp_path
 def test_a_name_claimed_twice_can_be_disabled(install_plugin, monkeypatch):
     install_plugin("one-dist", {"same": "one"}, {"one.py": GOOD})
     install_plugin("two-dist", {"same": "two"}, {"two.py": GOOD})
-    monkeypatch.setenv(VARIABLE, "same")
+    monkeypatch.setenv(DISABLED_VARIABLE, "same")
     [disabled] = load_registry().disabled
     assert sorted(disabled.distribution.split(" and ")) == ["one-dist 1.0", "two-dist 1.0"]
 
 
 def test_the_option_adds_to_the_variable_and_is_named_for_those_it_disables(monkeypatch):
-    monkeypatch.setenv(VARIABLE, "one,two")
+    monkeypatch.setenv(DISABLED_VARIABLE, "one,two")
     disable_plugins(["three", "two"])
-    assert disabled_plugins() == {"one": VARIABLE, "two": "--disable", "three": "--disable"}
+    assert disabled_plugins() == {"one": DISABLED_VARIABLE, "two": "--disable", "three": "--disable"}
 
 
 def test_an_unknown_plugin_is_refused_with_the_nearest_name():

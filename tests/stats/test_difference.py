@@ -13,8 +13,8 @@ from scipy.stats import permutation_test, t, ttest_1samp
 from segbench.errors import StatisticsError
 from segbench.stats.bootstrap import crossed_draws
 from segbench.stats.difference import (
-    ENOUGH_SEEDS,
-    EXACT_UP_TO,
+    LEAST_SEEDS_FOR_SIGN_FLIPS,
+    MOST_EXACT_SIGN_FLIPS,
     class_differences,
     difference,
     difference_from_draws,
@@ -195,7 +195,7 @@ def test_the_floor_is_the_p_of_differences_that_all_agree(n):
 
 
 def test_six_seeds_are_the_first_that_can_fall_below_a_twentieth():
-    assert sign_flip_floor(ENOUGH_SEEDS - 1) > 0.05 > sign_flip_floor(ENOUGH_SEEDS)
+    assert sign_flip_floor(LEAST_SEEDS_FOR_SIGN_FLIPS - 1) > 0.05 > sign_flip_floor(LEAST_SEEDS_FOR_SIGN_FLIPS)
 
 
 def test_without_a_pair_nothing_differs():
@@ -211,5 +211,5 @@ def test_sums_that_differ_by_rounding_count_as_equal():
 def test_with_many_differences_drawn_signs_come_near_the_exact_p():
     found = [1.0] * 17 + [-1.0] * 7
     exact = 2 * sum(comb(24, k) for k in range(8)) / 2**24  # of 24 signs, 7 or fewer of one kind
-    assert len(found) > EXACT_UP_TO
+    assert len(found) > MOST_EXACT_SIGN_FLIPS
     assert sign_flip_p(found) == pytest.approx(exact, abs=0.004)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 # Parameters by which the methods of an adversarial loss ask for scores and features.
-SCORES = frozenset({"real", "fake"})
-FEATURES = frozenset({"real_features", "fake_features"})
+SCORE_ARGUMENTS = frozenset({"real", "fake"})
+FEATURE_ARGUMENTS = frozenset({"real_features", "fake_features"})
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -94,7 +94,7 @@ class Adversary:
     @property
     def compares_scores(self) -> bool:
         """Whether the discriminator learns to score real against fake; that of SegAN, for one, compares features."""
-        return bool(SCORES & parameter_names(self.loss.discriminator))
+        return bool(SCORE_ARGUMENTS & parameter_names(self.loss.discriminator))
 
     @property
     def shares_batches(self) -> bool:
@@ -124,7 +124,7 @@ class Adversary:
         return make_pair(self.mapping.maps, batch, output, self.mapping.form)
 
     def discriminate(
-        self, condition: Tensor | None, field: Tensor, names: AbstractSet[str] = SCORES
+        self, condition: Tensor | None, field: Tensor, names: AbstractSet[str] = SCORE_ARGUMENTS
     ) -> DiscriminatorOutput:
         """Return the discriminator's output, float32, for a field (N, F, H, W) under its condition.
 
@@ -132,8 +132,8 @@ class Adversary:
         """
         inputs = join_condition(condition, field)
         with autocast(self.device, self.precision):
-            scores = self._score(inputs) if SCORES & names else []
-            features = compute_features(self.discriminator, inputs) if FEATURES & names else []
+            scores = self._score(inputs) if SCORE_ARGUMENTS & names else []
+            features = compute_features(self.discriminator, inputs) if FEATURE_ARGUMENTS & names else []
         return DiscriminatorOutput([score.float() for score in scores], [feature.float() for feature in features])
 
     def _score(self, inputs: Tensor) -> list[Tensor]:
@@ -247,7 +247,7 @@ def mean_loss(
     """
     names = parameter_names(method)
     given: dict[str, Any] = {"real_features": real.features, "fake_features": fake.features}
-    if not SCORES & names:
+    if not SCORE_ARGUMENTS & names:
         return masked_mean(method(**{name: value for name, value in given.items() if name in names}), mask)
     losses = []
     for place in range(max(len(real.scores), len(fake.scores))):

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 # An observation costs an eighth of a step, most of it the discriminator's pass over reals of the validation split
 # (U-Net R18, PatchGAN, batch 8, measured on a CPU); at one step in ten that is 1.2 %, and 3 % is allowed.
-EVERY = 10
+STEPS_PER_OBSERVATION = 10
 
 # When a log is full every second point goes and observations become half as frequent, so that a checkpoint stays small.
 MOST_POINTS = 1024
@@ -48,7 +48,7 @@ SMALLEST_NORM = 1e-12
 # Added to both entropies of class histograms: where both truth and prediction have one class, their ratio is 1.
 ENTROPY_OFFSET = 1e-3
 
-NAMES = frozenset(HealthPoint.model_fields) - {"step"}
+OBSERVED_NAMES = frozenset(HealthPoint.model_fields) - {"step"}
 
 
 def observe_step(
@@ -256,7 +256,7 @@ class HealthLog:
     """
 
     def __init__(self) -> None:
-        self.every = EVERY
+        self.every = STEPS_PER_OBSERVATION
         self._on_host: dict[int, dict[str, float | None]] = {}
         self._on_device: dict[int, tuple[list[str], Tensor]] = {}
 
@@ -269,7 +269,7 @@ class HealthLog:
 
     def add(self, step: int, observed: Mapping[str, Tensor]) -> None:
         """Keep the observations of a step, 0-dim tensors by names of `HealthPoint`; those of one step are merged."""
-        if unknown := sorted(observed.keys() - NAMES):
+        if unknown := sorted(observed.keys() - OBSERVED_NAMES):
             raise ValueError(f"no such fields of HealthPoint: {', '.join(unknown)}")
         if not observed:
             return

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 
-CURE = (
+NOT_FINITE_CURE = (
     "lower optimizer.lr or the weight of an adversarial loss, set clip_gradient, or use precision: fp32, if it is no "
     "fault of the component"
 )
@@ -37,7 +37,7 @@ def check_scores(nan: torch.Tensor, ids: Sequence[str], split: str, network: tor
     why = "though its weights are finite" if sound else "and its weights or running statistics are not finite either"
     raise CellError(
         f"{describe_component('generator', component)} returned NaN in evaluation, for {len(places)} of {len(ids)} "
-        f"images of {split}, first {ids[places[0]]!r}, {why}; {CURE}",
+        f"images of {split}, first {ids[places[0]]!r}, {why}; {NOT_FINITE_CURE}",
         plugin=plugin_of(component) if sound else None,
     )
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _BLOCK, _POINTS_AT_ONCE = 64, 256
 
 # Random subsets of KID, the largest of them, and the seed that draws the same subsets for all methods.
-SUBSETS, LARGEST_SUBSET, _SEED = 100, 1000, 0
+KID_SUBSETS, LARGEST_KID_SUBSET, _SEED = 100, 1000, 0
 
 # Which nearest other point of its set the ball around a point reaches to, for precision and recall.
 NEIGHBOURS = 3
 
 # Bins of the histogram over [-1, 1].
-BINS = 8
+HISTOGRAM_BINS = 8
 
 # Standard deviation below which a statistic varies by rounding alone.
 _CONSTANT = 1e-6
@@ -86,12 +86,12 @@ def kernel_distance(real: Tensor, fake: Tensor) -> tuple[float, float] | None:
     # Importing it takes as long as importing torch, and few cells generate images.
     from torchmetrics.image.kid import KernelInceptionDistance
 
-    size = min(len(real), len(fake), 2 * LARGEST_SUBSET) // 2
+    size = min(len(real), len(fake), 2 * LARGEST_KID_SUBSET) // 2
     if size < 2:
         return None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all extracted features")
-        metric = KernelInceptionDistance(nn.Identity(), subsets=SUBSETS, subset_size=size)
+        metric = KernelInceptionDistance(nn.Identity(), subsets=KID_SUBSETS, subset_size=size)
     metric.to(real.device)
     metric.update(real.double(), real=True)
     metric.update(fake.double(), real=False)
@@ -183,5 +183,5 @@ def _gradient_magnitude(images: Tensor) -> Tensor:
 
 def _histogram(pixels: Tensor) -> list[Tensor]:
     """Return the share of pixels (N, C, P) in each bin, a list of (N, C)."""
-    bins = ((pixels + 1) * (BINS / 2)).long().clamp(0, BINS - 1)
-    return [(bins == index).float().mean(2) for index in range(BINS)]
+    bins = ((pixels + 1) * (HISTOGRAM_BINS / 2)).long().clamp(0, HISTOGRAM_BINS - 1)
+    return [(bins == index).float().mean(2) for index in range(HISTOGRAM_BINS)]

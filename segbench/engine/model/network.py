@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 # The label that torch's losses ignore by default.
-IGNORED = -100
+IGNORED_LABEL = -100
 
 
 class Segmenter(nn.Module):
@@ -84,7 +84,7 @@ class Segmenter(nn.Module):
         offered = getattr(self.network, "auxiliary_loss", Generator.auxiliary_loss)
         if offered is None:
             return None
-        loss = offered(auxiliary, self._pad(target, value=IGNORED))
+        loss = offered(auxiliary, self._pad(target, value=IGNORED_LABEL))
         if not isinstance(loss, torch.Tensor) or loss.ndim != 0:
             raise PluginError(
                 f"{_name(self.network, self.component)}.auxiliary_loss returned {describe(loss)}; expected a scalar "
@@ -224,7 +224,7 @@ def auxiliary_target(labels: Tensor, ignore_index: int) -> Tensor:
 
     - labels: (N, H, W), int64
     """
-    return labels.masked_fill(labels == ignore_index, IGNORED)
+    return labels.masked_fill(labels == ignore_index, IGNORED_LABEL)
 
 
 def _provenance(network: nn.Module) -> dict[str, str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Reading = TypeVar("Reading")
 
 # The counter of energy moves several times a second at best, so a short window would mostly measure when it moves.
-WINDOW_SECONDS = 30.0
+ENERGY_SECONDS = 30.0
 # The bits of nvmlDeviceGetCurrentClocksEventReasons (nvml.h), which slow the clock or let it idle.
 THROTTLE_REASONS = {
     0x001: "gpu idle",
@@ -123,7 +123,7 @@ def measure_energy(stopwatch: Stopwatch, batch: int, joules: Callable[[], float 
     """
     expected = stopwatch.time_one()
     before = joules()
-    block = None if before is None else queue_block(stopwatch, WINDOW_SECONDS, expected)
+    block = None if before is None else queue_block(stopwatch, ENERGY_SECONDS, expected)
     after = joules()
     if before is None or after is None or block is None or after <= before:
         return None

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 LEAST_WARM_UP = 10  # iterations
 MOST_IN_A_WINDOW = 10  # iterations
-WINDOWS = 3
-TOLERANCE = 0.02
+STEADY_WINDOWS = 3
+STEADY_TOLERANCE = 0.02
 WARM_UP_SHARE = 0.25  # of the longest time, for a machine that other work disturbs never becomes steady
 LEAST_FOR_P99 = 1000  # iterations: ten beyond the percentile
 LATENCY_SHARE = 0.5  # of a block's seconds, for single iterations where blocks are queued
-WORTHWHILE = 1.02  # by how much a doubled batch must be faster for the sweep to go on
+WORTHWHILE_SPEED_UP = 1.02  # by how much a doubled batch must be faster for the sweep to go on
 
 
 class Stopwatch(Protocol):
@@ -195,10 +195,10 @@ def is_steady(durations: Sequence[float], window: int) -> bool:
     >>> is_steady([9, 1.0, 1.01, 1.0], 1), is_steady([1.0, 1.03, 1.0], 1), is_steady([1.0, 1.0], 1)
     (True, False, False)
     """
-    if len(durations) < WINDOWS * window:
+    if len(durations) < STEADY_WINDOWS * window:
         return False
-    windows = [sum(chunk) for chunk in np.split(np.array(durations[-WINDOWS * window :]), WINDOWS)]
-    return bool(max(windows) <= min(windows) * (1 + TOLERANCE))
+    windows = [sum(chunk) for chunk in np.split(np.array(durations[-STEADY_WINDOWS * window :]), STEADY_WINDOWS)]
+    return bool(max(windows) <= min(windows) * (1 + STEADY_TOLERANCE))
 
 
 def time_singly(stopwatch: Stopwatch, seconds: float) -> list[float]:
@@ -273,4 +273,4 @@ def is_rising(points: Sequence[SweepPoint]) -> bool:
     >>> is_rising([at_one]), is_rising([at_one, at_two])
     (True, False)
     """
-    return len(points) < 2 or points[-1].images_per_second >= WORTHWHILE * points[-2].images_per_second
+    return len(points) < 2 or points[-1].images_per_second >= WORTHWHILE_SPEED_UP * points[-2].images_per_second

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.engine.evaluation.finite import CURE, describe_component
+from segbench.engine.evaluation.finite import NOT_FINITE_CURE, describe_component
 from segbench.engine.model.network import plugin_of
 from segbench.errors import CellError
 
@@ -50,7 +50,7 @@ class FiniteWatch:
             what, plugin = self._blame_loss(place - 1, int(since[place]))
         else:
             what, plugin = "each loss is finite, but their weighted sum is not", None
-        return CellError(f"the loss became {total} by step {step}: {what}; {CURE}", plugin=plugin)
+        return CellError(f"the loss became {total} by step {step}: {what}; {NOT_FINITE_CURE}", plugin=plugin)
 
     def _blame_output(self, step: int) -> tuple[str, str | None]:
         what = f"the output of {describe_component('generator', self._component)} is not finite since step {step + 1}"

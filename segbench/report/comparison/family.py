@@ -10,7 +10,8 @@ from segbench.report.ranking.differences import Contrast, Pair, judge_family
 from segbench.report.ranking.intervals import RankingDraws
 from segbench.stats.bootstrap import RESAMPLES
 from segbench.stats.evidence import iou_evidence
-from segbench.stats.verdict import MARGIN
+from segbench.stats.summary import CONFIDENCE_LEVEL
+from segbench.stats.verdict import EQUIVALENCE_MARGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,8 +31,8 @@ class Settings(NamedTuple):
     `images` are so many of the largest gains and as many of the largest losses, `resamples` those of the bootstrap.
     """
 
-    margin: float = MARGIN
-    level: float = 0.95
+    margin: float = EQUIVALENCE_MARGIN
+    level: float = CONFIDENCE_LEVEL
     images: int = 5
     resamples: int = RESAMPLES
 

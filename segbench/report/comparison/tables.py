@@ -41,7 +41,7 @@ PART_NAMES = {
 }
 
 
-SCORES = {
+SCORE_NAMES = {
     "boundary_iou": "Boundary IoU",
     "boundary_f1": "boundary F1",
     "per_image_miou": "per-image mIoU",
@@ -53,7 +53,7 @@ SCORES = {
 
 
 # The units of the scores that are not shown in percent, their differences not in points.
-UNITS = {"nll": "nats", "brier": ""}
+SCORE_UNITS = {"nll": "nats", "brier": ""}
 
 
 def by_seed(found: MethodComparison) -> Table:
@@ -163,11 +163,11 @@ def _seeds_needed(judgement: Judgement) -> str:
 
 
 def _score(found: ScoreDifference) -> list[str]:
-    in_percent, apart, interval = found.name not in UNITS, found.difference.mean, found.interval
+    in_percent, apart, interval = found.name not in SCORE_UNITS, found.difference.mean, found.interval
     show = percent_with_sd if in_percent else significant_with_sd
     cells = [points(apart), points_interval(interval)] if in_percent else [_plain(apart), _plain_bounds(interval)]
-    unit = "%" if in_percent else UNITS[found.name]
-    label = SCORES[found.name] + (f" [{unit}]" if unit else "")
+    unit = "%" if in_percent else SCORE_UNITS[found.name]
+    label = SCORE_NAMES[found.name] + (f" [{unit}]" if unit else "")
     return [label, show(found.one), show(found.other), *cells]
 
 

@@ -9,10 +9,10 @@ from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.numbers import points, points_interval
 from segbench.report.ranking.timings import ratio_text
 from segbench.stats.score_differences import LOWER_IS_BETTER
-from segbench.stats.verdict import LEAST_SEEDS, MOST_SEEDS
+from segbench.stats.verdict import LEAST_SEEDS_FOR_A_VERDICT, MOST_SEEDS_SUGGESTED
 
 from . import tables
-from .tables import PART_NAMES, SCORES, points_with_interval, short_percent
+from .tables import PART_NAMES, SCORE_NAMES, points_with_interval, short_percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -135,8 +135,8 @@ def _verdict(claim: Contrast, margin: float) -> str:
         )
     if judgement.obstacle == "few seeds":
         return (
-            f"Undecided: there are only two seeds in common, and a verdict needs {LEAST_SEEDS}. A - B is {estimate} "
-            "points. Run more seeds."
+            f"Undecided: there are only two seeds in common, and a verdict needs {LEAST_SEEDS_FOR_A_VERDICT}. A - B is "
+            f"{estimate} points. Run more seeds."
         )
     if judgement.obstacle == "no variance":
         return (
@@ -187,10 +187,10 @@ def rare_words(gains: Gains) -> str | None:
 
 def score_words(scores: Sequence[ScoreDifference]) -> Iterable[str]:
     """Say for which scores lower is better, and whose intervals do not cover both seeds and images."""
-    if less := [SCORES[score.name] for score in scores if score.name in LOWER_IS_BETTER]:
+    if less := [SCORE_NAMES[score.name] for score in scores if score.name in LOWER_IS_BETTER]:
         yield f"Lower is better for {_enumerate(less)}."
     for over in ("images", "seeds"):
-        if named := [SCORES[score.name] for score in scores if score.over == over]:
+        if named := [SCORE_NAMES[score.name] for score in scores if score.over == over]:
             yield f"Intervals over {over} only: {_enumerate(named)}."
 
 
@@ -213,7 +213,7 @@ def _describe(contrast: Contrast) -> str:
 def _what_would_decide(contrast: Contrast) -> str:
     needed, seeds = contrast.judgement.seeds_needed, contrast.difference.seeds
     if needed is None:
-        return f"If the estimate stays the same, even {MOST_SEEDS} seeds do not decide it; more images may."
+        return f"If the estimate stays the same, even {MOST_SEEDS_SUGGESTED} seeds do not decide it; more images may."
     return f"If the estimate stays the same, {needed} seeds in all decide it ({needed - seeds} more)."
 
 

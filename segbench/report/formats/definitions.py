@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.ranking.timings import EXPLANATION
+from segbench.report.ranking.timings import TIMING_EXPLANATION
 from segbench.stats.definitions import METRIC_DEFINITIONS
-from segbench.stats.difference import ENOUGH_SEEDS
-from segbench.stats.verdict import MARGIN
+from segbench.stats.difference import LEAST_SEEDS_FOR_SIGN_FLIPS
+from segbench.stats.verdict import EQUIVALENCE_MARGIN
 
-from .tables import ONE_SEED, QUALITY
+from .tables import ONE_SEED, SCORE_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from segbench.stats.definitions import MetricDefinition
 
 # The scores that have a column, and how it calls them.
-NAMES = {"miou": "mIoU", "pixel_accuracy": "pixel accuracy"} | {
-    name: " ".join(header.partition("[")[0].split()) for name, header in QUALITY.items()
+SCORE_NAMES = {"miou": "mIoU", "pixel_accuracy": "pixel accuracy"} | {
+    name: " ".join(header.partition("[")[0].split()) for name, header in SCORE_HEADERS.items()
 }
 
 EVERYWHERE = (
@@ -37,20 +37,21 @@ INTERVALS = (
 )
 ONE_SEED_ONLY = f"{ONE_SEED} One seed: the interval is over images only; another seed may give any other score."
 STAGES = (
-    f"{EXPLANATION} × twin's: images a second of the network alone as a multiple of the twin's. Best batch: of a sweep."
+    f"{TIMING_EXPLANATION} × twin's: images a second of the network alone as a multiple of the twin's. "
+    "Best batch: of a sweep."
 )
 TWIN = "Twin: the method that another one extends, and with which that one is compared."
 DIFFERENCES = (
     "Difference: A - B in points of mIoU, with the same seeds on the same images; its interval is over seeds and "
     "images, at a level that is adjusted (Holm) for all differences of the ranking together. Verdict: better or worse "
-    f"if 0 is outside the interval, equivalent if all of the interval is within {100 * MARGIN:g} points (be zero in it "
-    "or not) and the seeds do not all give the same; else, and with fewer than 3 seeds, undecided; a method that "
-    "collapsed in some seeds is named, since a collapse that no seed shows is in no interval. "
+    f"if 0 is outside the interval, equivalent if all of the interval is within {100 * EQUIVALENCE_MARGIN:g} points "
+    "(be zero in it or not) and the seeds do not all give the same; else, and with fewer than 3 seeds, undecided; a "
+    "method that collapsed in some seeds is named, since a collapse that no seed shows is in no interval. "
     "P(A>B): the probability that A scores higher with a seed and images drawn at random. "
-    f"Sign-flip p: exact, over the seeds; it decides nothing, since below {ENOUGH_SEEDS} seeds it cannot fall below "
-    "0.05. Smallest effect: the smallest difference, in points, that these seeds and images detect with a probability "
-    "of 80 %. Needed: how many seeds in all would decide, if estimate and variances stayed as they are; -: no number "
-    "of seeds suffices, or it cannot be estimated."
+    f"Sign-flip p: exact, over the seeds; it decides nothing, since below {LEAST_SEEDS_FOR_SIGN_FLIPS} seeds it cannot "
+    "fall below 0.05. Smallest effect: the smallest difference, in points, that these seeds and images detect with a "
+    "probability of 80 %. Needed: how many seeds in all would decide, if estimate and variances stayed as they are; "
+    "-: no number of seeds suffices, or it cannot be estimated."
 )
 TRAINING_TIME = "Training time: as a multiple of B's, without that of the methods which must be trained before."
 PLACEBOS = (
@@ -103,13 +104,13 @@ def metric_definitions(rows: Sequence[Row]) -> dict[str, MetricDefinition]:
 def _score_definitions(rows: Sequence[Row]) -> Iterable[str]:
     """Return a line for each score that has a column, mIoU first, and one for what they have in common."""
     known = metric_definitions(rows)
-    shown = {name: known[name] for name in NAMES if name in known and any(row.score(name).n for row in rows)}
+    shown = {name: known[name] for name in SCORE_NAMES if name in known and any(row.score(name).n for row in rows)}
     usual = next(iter(shown.values()), None)
     for name, metric in shown.items():
         yield _score_definition(name, metric, usual or metric)
     for name, definition in sorted({item for row in rows for item in row.definitions.items()}):
-        if name in NAMES and (name not in known or known[name].definition != definition):
-            yield f"{NAMES[name]} ({definition}): a definition of another version of segbench."
+        if name in SCORE_NAMES and (name not in known or known[name].definition != definition):
+            yield f"{SCORE_NAMES[name]} ({definition}): a definition of another version of segbench."
     if usual:
         which = "Of all these scores: ignored" if len(shown) > 1 else "Ignored"
         yield f"{which} pixels are {usual.ignored}; resolution: {usual.resolution}."
@@ -117,7 +118,7 @@ def _score_definitions(rows: Sequence[Row]) -> Iterable[str]:
 
 def _score_definition(name: str, metric: MetricDefinition, usual: MetricDefinition) -> str:
     """Return what a score is, and where it departs from the usual."""
-    parts = [f"{NAMES[name]} ({metric.definition}): {metric.formula}", f"absent classes: {metric.absent}"]
+    parts = [f"{SCORE_NAMES[name]} ({metric.definition}): {metric.formula}", f"absent classes: {metric.absent}"]
     parts += [f"ignored pixels: {metric.ignored}"] * (metric.ignored != usual.ignored)
     parts += [f"resolution: {metric.resolution}"] * (metric.resolution != usual.resolution)
     return f"{'; '.join(parts)}."

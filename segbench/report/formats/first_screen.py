@@ -6,7 +6,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from segbench.report.numbers import Column, Table, build_table, drop_empty
-from segbench.stats.verdict import MARGIN, MOST_SEEDS
+from segbench.stats.verdict import EQUIVALENCE_MARGIN, MOST_SEEDS_SUGGESTED
 
 from . import tables
 from .definitions import ONE_SEED_ONLY, has_one_seed_only
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from segbench.stats.verdict import Judgement
 
 # Verdicts on adversarial training that do not change how its row is read.
-FINE = ("healthy", "unknown")
+HARMLESS_HEALTH = ("healthy", "unknown")
 PLACEBO = "METHOD~KIND: a placebo, which is METHOD with a discriminator that is broken on purpose."
 
 
@@ -52,7 +52,7 @@ def verdict_in_words(one: Comparison) -> str:
 
 def _judgement_in_words(judgement: Judgement) -> str:
     if judgement.verdict == "equivalent":
-        return f"equivalent (within {100 * MARGIN:g} points)"
+        return f"equivalent (within {100 * EQUIVALENCE_MARGIN:g} points)"
     if judgement.verdict != "undecided":
         return f"A is {judgement.verdict}"
     if judgement.difference.seeds == 1:
@@ -62,7 +62,7 @@ def _judgement_in_words(judgement: Judgement) -> str:
     if judgement.obstacle == "no variance":
         return "undecided: every seed gives the same"
     if judgement.seeds_needed is None:
-        return f"undecided: over {MOST_SEEDS} seeds needed"
+        return f"undecided: over {MOST_SEEDS_SUGGESTED} seeds needed"
     return f"undecided: about {judgement.seeds_needed} seeds needed"
 
 
@@ -78,7 +78,7 @@ def _ranking(group: Group) -> Section:
             *note_lines(letters),
             *explain_missing_intervals(group.rows),
             *tables.explain_missing_differences(group.comparisons),
-            *explain_health(group.rows, FINE),
+            *explain_health(group.rows, HARMLESS_HEALTH),
             *warn_of_timing(group.rows),
         ),
     )

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
 from segbench.report.ranking.differences import Relation, comparison_with_twin
-from segbench.report.ranking.rows import COST_NAMES, LEVEL, TRAINING_PARTS
+from segbench.report.ranking.rows import COST_NAMES, TRAINING_PARTS
 from segbench.report.ranking.timings import best_batch
 from segbench.report.ranking.tuning import find_tunings
+from segbench.stats.summary import CONFIDENCE_LEVEL
 from segbench.stats.verdict import Verdict
 from segbench.store.record import HealthVerdict, Inference, PerClass, Scores, SweepPoint, Timing, Trial
 
@@ -308,7 +309,7 @@ def interval_data(statistics: RowStatistics) -> dict[str, Any] | None:
     """Return the fields of IntervalData; None where there is no interval."""
     if statistics.interval is None:
         return None
-    found = {**statistics.interval._asdict(), "level": LEVEL}
+    found = {**statistics.interval._asdict(), "level": CONFIDENCE_LEVEL}
     return found | {name: getattr(statistics.estimate, name) for name in IntervalData.model_fields if name not in found}
 
 

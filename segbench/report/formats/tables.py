@@ -42,7 +42,7 @@ ONE_SEED = "*"
 # A table of more classes than these is no longer read; JSON has them all.
 MOST_CLASSES = 25
 # Further scores in the order of their columns, with their headers; those beyond are in JSON and CSV.
-QUALITY = {
+SCORE_HEADERS = {
     "per_image_miou": "per-image\nmIoU [%]",
     "boundary_iou": "boundary\nIoU [%]",
     "boundary_f1": "boundary\nF1 [%]",
@@ -75,7 +75,7 @@ def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row
 
 def quality(rows: Sequence[Row]) -> Table | None:
     """Return the scores beside mIoU, those that were measured; None if there are none."""
-    columns = drop_empty([Column(header, _score(name)) for name, header in QUALITY.items()], rows)
+    columns = drop_empty([Column(header, _score(name)) for name, header in SCORE_HEADERS.items()], rows)
     return build_table([_METHOD, *columns], rows, "Quality") if columns else None
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from segbench.errors import StatisticsError
-from segbench.stats.summary import Interval, Summary, summarize
-from segbench.stats.verdict import MARGIN, judge
+from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, Summary, summarize
+from segbench.stats.verdict import EQUIVALENCE_MARGIN, judge
 
 from .timings import speed_ratio
 
@@ -138,7 +138,7 @@ class Contrast(Comparison):
 
 
 def judge_family(
-    pairs: Sequence[Pair], draws: RankingDraws, *, margin: float = MARGIN, level: float = 0.95
+    pairs: Sequence[Pair], draws: RankingDraws, *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
 ) -> tuple[Comparison, ...]:
     """Compare pairs of rows, all as one family at this level; those with a difference are Contrasts.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.report import cell_spec
 from segbench.report.conditions import Conditions, read_conditions
 from segbench.report.numbers import significant
-from segbench.stats.summary import Interval, summarize
+from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, summarize
 
 from .timings import STAGES, MethodSpeed
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 TRAINING_PARTS = ("data", "generator", "critic")
 COST_NAMES = ("parameters", "flops", "train_peak_bytes", "inference_peak_bytes")
-# The confidence of the intervals of rows.
-LEVEL = 0.95
 
 
 class RowStatistics(NamedTuple):
@@ -40,10 +38,10 @@ class RowStatistics(NamedTuple):
 
     @property
     def interval(self) -> Interval | None:
-        """The interval of the mIoU at LEVEL, cut where no mIoU can be."""
+        """The interval of the mIoU at CONFIDENCE_LEVEL, cut where no mIoU can be."""
         if self.estimate is None:
             return None
-        low, high = self.estimate.interval(LEVEL)
+        low, high = self.estimate.interval(CONFIDENCE_LEVEL)
         return Interval(max(low, 0.0), min(high, 1.0))
 
     @property

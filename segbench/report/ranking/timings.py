@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STAGES: dict[Stage, str] = {"forward": "forward", "argmax": "+ argmax", "loading": "+ loading"}
 
 
-EXPLANATION = (
+TIMING_EXPLANATION = (
     "Forward: images a second [95 % interval of this session] of the network alone; + argmax: with resizing and "
     "argmax; + loading: with reading and decoding the images too. Milliseconds a batch over (n) iterations. Blocks "
     "of the methods were interleaved; ratios are of the network alone, paired round by round."
@@ -27,7 +27,7 @@ EXPLANATION = (
 
 
 # What NVML calls reasons though nothing slows the device down.
-HARMLESS = frozenset({"gpu idle", "applications clocks setting"})
+HARMLESS_THROTTLE_REASONS = frozenset({"gpu idle", "applications clocks setting"})
 
 
 class MethodSpeed(NamedTuple):
@@ -118,7 +118,7 @@ def state_text(state: DeviceState) -> str:
 
 def slowing_reasons(state: DeviceState) -> list[str]:
     """Return the reasons for which the device slows its clock; that it has nothing to do is none."""
-    return [reason for reason in state.throttle_reasons or [] if reason not in HARMLESS]
+    return [reason for reason in state.throttle_reasons or [] if reason not in HARMLESS_THROTTLE_REASONS]
 
 
 def timing_warnings(methods: Sequence[MethodSpeed]) -> list[str]:
