@@ -6,7 +6,8 @@ import pytest
 
 from segbench.registry import load_registry
 from segbench.testing import check_component, parametrize_with_checks
-from segbench.testing.check import FAULTS
+from segbench.testing.any_component import CHECKS as CHECKS_OF_ANY
+from segbench.testing.check import FAULTS, run_check
 from segbench.testing.generators import MEMORISED_SHARE, best_share_learned
 
 FIRST_PARTY = [offer for offer in load_registry().installed if offer.distribution == "segbench"]
@@ -50,6 +51,17 @@ def test_an_adversarial_loss_passes(check):
 @parametrize_with_checks("dataset", "data/shapes")
 def test_a_dataset_passes(check):
     check()
+
+
+@pytest.mark.parametrize("check", [one for one in CHECKS_OF_ANY if one.name != "plugin_import_leaves_torch_alone"])
+def test_every_component_says_what_it_is_and_needs(check):
+    assert [offer.full_name for offer in FIRST_PARTY if run_check(check, offer).outcome in FAULTS] == []
+
+
+def test_whatever_is_built_of_tensors_needs_torch():
+    assert [
+        one.full_name for one in FIRST_PARTY if one.kind != "dataset" and "torch" not in one.component.requires
+    ] == []
 
 
 @pytest.mark.slow

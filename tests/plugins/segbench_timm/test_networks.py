@@ -47,17 +47,6 @@ def build(name="fpn", channels=3, classes=5, **options):
 
 
 @pytest.mark.parametrize("name", BUILD)
-@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit", "test_efficientnet", "test_convnext"])
-def test_training_reaches_every_weight_and_logits_have_the_size_of_odd_images(name, backbone):
-    segmenter = Segmenter(build(name, channels=4, backbone=backbone), 5)
-    images, labels = torch.rand(2, 4, 65, 97) * 2 - 1, torch.randint(5, (2, 65, 97))
-    logits = segmenter(images)
-    assert logits.shape == (2, 5, 65, 97)
-    functional.cross_entropy(logits, labels).backward()
-    assert [name for name, weight in segmenter.named_parameters() if weight.grad is None] == []
-
-
-@pytest.mark.parametrize("name", BUILD)
 def test_one_small_image_can_be_trained_on(name):
     assert Segmenter(build(name, backbone="test_vit"), 5)(torch.rand(1, 3, 7, 9)).shape == (1, 5, 7, 9)
 
@@ -131,13 +120,6 @@ def test_the_segmenter_tells_the_file_its_weights_came_from(weights):
     segmenter = Segmenter(build(backbone="resnet10t", weights=str(weights)), 5)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert segmenter.provenance == {"weights": "resnet10t.safetensors", "sha256": digest}
-
-
-def test_the_same_seed_gives_the_same_weights():
-    torch.manual_seed(3)
-    first = build().state_dict()
-    torch.manual_seed(3)
-    assert all(tensor.equal(first[name]) for name, tensor in build().state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch import nn
@@ -171,22 +168,15 @@ def test_only_batch_norm_is_batch_norm(variant):
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_a_component_says_what_it_is_and_needs(name):
-    component = COMPONENTS[name]
-    assert component.summary
-    assert component.requires == ("torch",)
-    options = read_signature("discriminator", component.build).options
+def test_every_discriminator_may_be_normalised_and_needs_no_option(name):
+    options = read_signature("discriminator", COMPONENTS[name].build).options
     assert {option.name for option in options} >= {"spectral"}
     assert not any(option.required for option in options)
     assert all("instance" in option.type for option in options if option.name == "norm")  # what `show` prints
 
 
-def test_offering_them_does_not_import_torch():
-    code = (
-        "import sys, segbench_gan.discriminators as plugin; assert len(list(plugin.components())) == 9;"
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+def test_every_component_is_tested_here():
+    assert {name for name, _ in VARIANTS.values()} == set(COMPONENTS)
 
 
 @pytest.mark.parametrize(
