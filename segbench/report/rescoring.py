@@ -174,11 +174,9 @@ def _ranking(group: Group, sources: Sources, conventions: tuple[str, ...]) -> Ra
     segmenting = [row for row in group.rows if not row.generates_images]
     found = [read_counts(row, sources) for row in segmenting]
     rows = tuple(
-        Rescored(row, {name: _scores(name, counts) for name in conventions})
-        for row, (counts, _) in zip(segmenting, found, strict=True)
-        if counts
+        Rescored(one.row, {name: _scores(name, one.counts) for name in conventions}) for one in found if one.counts
     )
-    return Ranking(group, conventions, rows, tuple(reason for _, ignored in found for reason in ignored))
+    return Ranking(group, conventions, rows, tuple(reason for one in found for reason in one.ignored))
 
 
 def _scores(convention: str, counts: Mapping[int, Counts]) -> dict[int, float | None]:

@@ -42,10 +42,14 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from segbench.store.record import Health, HealthPoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
 
     from segbench.store.record import HealthVerdict
 
@@ -127,6 +131,32 @@ def overfit(real: float | None, fake: float | None, validation: float | None) ->
     if real is None or fake is None or validation is None or real == fake:
         return None
     return (real - validation) / (real - fake)
+
+
+class ConstantClass(NamedTuple):
+    """The class that a network gives all labelled pixels of a split or almost all, and the share of these in (0, 1]."""
+
+    class_id: int
+    share: float
+
+
+def find_constant_class(confusion: NDArray[np.int64]) -> ConstantClass | None:
+    """Return the class that all or almost all pixels of confusion counts (K, K) are given where the truth has several.
+
+    The rule is that of "collapsed": None unless the class entropy is below CLASS_ENTROPY_FLOOR of the truth's.
+
+    >>> find_constant_class(np.array([[90, 0], [10, 0]])), find_constant_class(np.array([[90, 0], [0, 10]]))
+    (ConstantClass(class_id=0, share=1.0), None)
+    """
+    predicted = confusion.sum(axis=0)
+    if _class_entropy(predicted) >= CLASS_ENTROPY_FLOOR * _class_entropy(confusion.sum(axis=1)):
+        return None
+    return ConstantClass(int(predicted.argmax()), float(predicted.max() / predicted.sum()))
+
+
+def _class_entropy(pixels: NDArray[np.int64]) -> float:
+    shares = pixels[pixels > 0] / pixels.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def thin(curve: Sequence[HealthPoint]) -> list[HealthPoint]:

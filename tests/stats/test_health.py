@@ -3,11 +3,20 @@ from __future__ import annotations
 import math
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.stats.health import CURVE_POINTS, MINIMUM_POINTS, judge, overfit, thin
+from segbench.stats.health import (
+    CURVE_POINTS,
+    MINIMUM_POINTS,
+    ConstantClass,
+    find_constant_class,
+    judge,
+    overfit,
+    thin,
+)
 from segbench.store.record import Health, HealthPoint
 
 FIELDS = [name for name in HealthPoint.model_fields if name != "step"]
@@ -52,6 +61,24 @@ def test_a_discriminator_that_is_right_on_one_side_only_has_not_won():
 @pytest.mark.parametrize(("diversity", "expected"), [(0.05, "collapsed"), (0.07, "healthy")])
 def test_images_that_differ_far_less_than_real_ones_are_collapse(diversity, expected):
     assert verdict(diversity=diversity, real_diversity=0.6) == expected
+
+
+@pytest.mark.parametrize(
+    ("confusion", "found"),
+    [
+        ([[900, 0], [100, 0]], ConstantClass(0, 1.0)),
+        ([[0, 900], [0, 100]], ConstantClass(1, 1.0)),
+        ([[899, 1], [100, 0]], ConstantClass(0, 0.999)),
+        ([[800, 100], [100, 0]], None),
+        ([[998, 0], [1, 1]], None),  # a rare class, half of it found
+        ([[998, 0], [2, 0]], ConstantClass(0, 1.0)),
+        ([[900, 0], [0, 0]], None),  # the truth itself has one class
+        ([[900, 100], [0, 0]], None),
+        ([[900]], None),
+    ],
+)
+def test_a_class_is_constant_if_all_or_almost_all_pixels_get_it_and_the_truth_has_several(confusion, found):
+    assert find_constant_class(np.array(confusion)) == found
 
 
 def test_only_the_last_third_decides_who_has_won():

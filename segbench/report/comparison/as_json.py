@@ -38,7 +38,8 @@ def to_json(comparisons: Comparisons) -> str:
     - `contrasts`: the family judged together, the first of them one - other: `role` ("claim", "opponent", "placebo",
       "left"), `one`, `other`, `terms` ("equal steps", "equal seconds", "different budgets", "unknown"), `seeds`,
       `difference`, `level` (after Holm), `interval`, `verdict`, `collapsed` (seeds whose training did, by method),
-      `probability`, `probability_interval`, `p`, `sign_flip_p`, `sign_flip_floor`, `smallest_effect`, `seeds_needed`.
+      `constant` (what a network predicts everywhere, by method), `probability`, `probability_interval`, `p`,
+      `sign_flip_p`, `sign_flip_floor`, `smallest_effect`, `seeds_needed`.
     - `scores`: `name`, `definition`, `one`, `other`, `difference` (as `miou`), `interval`, `over`, `less_is_better`.
     - `classes`: `name`, `pixels` (share), `rare`, `one`, `other`, `difference`, `interval`.
     - `parts`: `name` ("band", "interior", "small", "large", "rare", "frequent"), `pixels`, `one`, `other`, `difference`
@@ -110,6 +111,7 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
         "interval": list(judgement.interval),
         "verdict": judgement.verdict,
         "collapsed": contrast.collapsed,
+        "constant": contrast.constant,
         "probability": difference.probability,
         "probability_interval": list(difference.probability_interval),
         "p": difference.p,

@@ -127,8 +127,9 @@ def compare_methods(
 
 
 def _compare(ranking: SharedRanking, sources: Sources, settings: Settings) -> MethodComparison:
-    _, one, other = ranking
     family = judge_methods(ranking, sources, settings)
+    one, other = family.contrasts[0].row, family.contrasts[0].other
+    ranking = ranking._replace(one=one, other=other)
     counts = family.one, family.other
     evidence = iou_evidence({"one": family.one, "other": family.other})
     return MethodComparison(

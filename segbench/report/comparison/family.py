@@ -55,16 +55,15 @@ def judge_methods(ranking: SharedRanking, sources: Sources, settings: Settings) 
 
     Raises StatisticsError if too little is left of A or of B to compare.
     """
-    one, other = ranking.one, ranking.other
-    both, ignored = _read([one, other], sources)
+    (one, other), both, ignored = _read([ranking.one, ranking.other], sources)
     pairs = _with_common_seeds([Pair(one, other.method, "claim", other)], both)
     counts, left_out = dict(both), []
-    for row, related in _related_pairs(ranking):
+    for row in _related_rows(ranking):
         try:
             _check_comparable(one, row)
-            more, lines = _read([row], sources)
+            (read,), more, lines = _read([row], sources)
             ignored += lines
-            pairs += _with_common_seeds(related, {**both, **more})
+            pairs += _with_common_seeds(_pairs_with(read, one, other), {**both, **more})
             counts |= more
         except StatisticsError as error:
             left_out.append(f"{row.method} is not compared: {error}")
@@ -87,21 +86,25 @@ def _judge(pairs: list[Pair], counts: CountsByRow, settings: Settings) -> tuple[
     return tuple(found for found in judged if isinstance(found, Contrast))
 
 
-def _related_pairs(ranking: SharedRanking) -> Iterable[tuple[Row, list[Pair]]]:
-    """Return the other rows that have to do with A, and the differences that each adds to the family.
+def _related_rows(ranking: SharedRanking) -> Iterable[Row]:
+    """Return the other rows that have to do with A: its placebos and opponents.
 
-    With A's placebo those are what it gains over B and what A gains over it. With B as the twin of equal steps, that of
-    equal seconds is added, and the other way round.
+    With B as the twin of equal steps, that of equal seconds is an opponent as well, and the other way round.
     """
     one, other = ranking.one, ranking.other
     for row in sorted(ranking.group.rows, key=lambda row: row.method):
+        is_opponent = row.as_long_as == one.method or (other.as_long_as == one.method and row.method == one.twin)
         if row.method in (one.method, other.method) or row.scored_only:
             continue
-        if row.placebo_of == one.method:
-            gain = Pair(row, other.method, "placebo's gain", other)
-            yield row, [gain, Pair(one, row.method, "placebo", row)]
-        elif row.as_long_as == one.method or (other.as_long_as == one.method and row.method == one.twin):
-            yield row, [Pair(one, row.method, "opponent", row)]
+        if row.placebo_of == one.method or is_opponent:
+            yield row
+
+
+def _pairs_with(row: Row, one: Row, other: Row) -> list[Pair]:
+    """Return the differences that a related row adds: with A's placebo what it gains over B and A over it."""
+    if row.placebo_of != one.method:
+        return [Pair(one, row.method, "opponent", row)]
+    return [Pair(row, other.method, "placebo's gain", other), Pair(one, row.method, "placebo", row)]
 
 
 def _with_common_seeds(pairs: Iterable[Pair], counts: CountsByRow) -> list[Pair]:
@@ -111,16 +114,14 @@ def _with_common_seeds(pairs: Iterable[Pair], counts: CountsByRow) -> list[Pair]
     return [pair._replace(seeds=seeds) for pair in pairs]
 
 
-def _read(rows: Iterable[Row], sources: Sources) -> tuple[CountsByRow, list[str]]:
-    """Return the counts of rows by name and seed, and which records were ignored and why."""
-    counts: CountsByRow = {}
-    ignored: list[str] = []
-    for row in rows:
-        counts[row.name], found = read_counts(row, sources)
-        if not counts[row.name]:
-            raise StatisticsError(f"nothing of {row.method!r} is left to compare ({'; '.join(found)})")
-        ignored += found
-    return counts, ignored
+def _read(rows: Iterable[Row], sources: Sources) -> tuple[list[Row], CountsByRow, list[str]]:
+    """Return rows with what their counts show, these by name and seed, and which records were ignored and why."""
+    found = [read_counts(row, sources) for row in rows]
+    for row, counts, ignored in found:
+        if not counts:
+            raise StatisticsError(f"nothing of {row.method!r} is left to compare ({'; '.join(ignored)})")
+    counts_by_row = {row.name: counts for row, counts, _ in found}
+    return [row for row, _, _ in found], counts_by_row, [line for _, _, ignored in found for line in ignored]
 
 
 def _check_comparable(one: Row, other: Row) -> None:

@@ -124,8 +124,9 @@ class ComparisonData(Data):
     """The difference of a row's mIoU to that of another method, over their common seeds.
 
     `low` and `high` are at `level`, which is adjusted (Holm) for all differences of the ranking; `missing` says why
-    there are none. `collapsed` are the seeds whose training did, by the name of the row; `seeds_needed` those in all
-    that would decide. `speed_ratio` is by batch size.
+    there are none. `collapsed` are the seeds whose training did, `constant` says what a network predicts everywhere
+    with which seeds, both by the name of the row; `seeds_needed` are those in all that would decide. `speed_ratio` is
+    by batch size.
     """
 
     other: str | None = Field(validation_alias="other_name", serialization_alias="with")
@@ -137,6 +138,7 @@ class ComparisonData(Data):
     level: Number | None = field_at("judgement.level")
     verdict: Verdict | None = field_at("judgement.verdict")
     collapsed: dict[str, tuple[int, ...]]
+    constant: dict[str, str]
     probability: Number | None = field_at("judgement.difference.probability")
     probability_low: Number | None = field_at("judgement.difference.probability_interval.low")
     probability_high: Number | None = field_at("judgement.difference.probability_interval.high")

@@ -232,7 +232,7 @@ def pair_text(one: Comparison) -> str:
 
 
 def verdict_text(one: Comparison) -> str:
-    """Return the verdict in a word, and whose training collapsed."""
+    """Return the verdict in a word, and what collapsed."""
     return add_collapses(one.judgement.verdict, one) if one.judgement else MISSING
 
 
@@ -242,9 +242,10 @@ def add_collapses(verdict: str, one: Comparison) -> str:
 
 
 def collapse_words(one: Comparison) -> Iterable[str]:
-    """Name the methods that collapsed, and the seeds."""
+    """Name the methods whose training collapsed or whose network predicts one class everywhere, and the seeds."""
     for name, seeds in one.collapsed.items():
         yield f"{name} collapsed in seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    yield from (f"{name} {text}" for name, text in one.constant.items())
 
 
 def difference_text(one: Comparison) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import RecordError, StatisticsError
 from segbench.report import cell_spec
 from segbench.report.conditions import sizes_text
+from segbench.stats.health import find_constant_class
 from segbench.stats.scores import miou
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ class Obstacle(NamedTuple):
 
 
 class RowCounts(NamedTuple):
-    """The counts of a row by seed, and which of its records were ignored, each with its reason."""
+    """A row, marked with what its counts show, its counts by seed, and which records were ignored, each with why."""
 
+    row: Row
     counts: dict[int, Counts]
     ignored: tuple[str, ...]
 
@@ -77,7 +79,9 @@ def read_counts(row: Row, sources: Sources) -> RowCounts:
             counts[record.seed] = read_own_counts(record, sources)
         except RecordError as error:
             ignored.append(f"{row.method}, seed {record.seed}: {error}")
-    return RowCounts(counts, tuple(ignored))
+    constant = {seed: find_constant_class(found.confusion.sum(axis=0)) for seed, found in counts.items()}
+    marked = row.with_constant({seed: found for seed, found in constant.items() if found})
+    return RowCounts(marked, counts, tuple(ignored))
 
 
 def check_same_truth(cells: Mapping[str, Mapping[int, Counts]]) -> None:

@@ -119,6 +119,12 @@ class Comparison:
                 found[row.name] = seeds
         return found
 
+    @property
+    def constant(self) -> dict[str, str]:
+        """What class a row's network predicts everywhere in which of the seeds in common, by the name of the row."""
+        rows = filter(None, (self.row, self.other))
+        return {row.name: text for row in rows if (text := row.describe_constant(self.seeds))}
+
     def _by_seed(self) -> dict[int, float]:
         own, others = self.row.by_seed("miou"), self.other.by_seed("miou") if self.other else {}
         return {seed: own[seed] - others[seed] for seed in sorted(own.keys() & others.keys())}

@@ -134,7 +134,8 @@ def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[Ra
         Row(one.method, name, one.records, one.conditions, notes, statistics[name] if _has_miou(one) else NO_STATISTICS)
         for name, one, notes in zip(names, found, complete_notes(found), strict=True)
     ]
-    return draws, tuple(sorted(rows, key=_rank))
+    marked = [row.with_constant(evidence.constant_by_seed(row.records)) for row in rows]
+    return draws, tuple(sorted(marked, key=_rank))
 
 
 def _has_miou(row: RowRecords) -> bool:

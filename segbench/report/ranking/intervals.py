@@ -15,6 +15,7 @@ from segbench.report.records import identity
 from segbench.stats.bootstrap import RESAMPLES, crossed_draws
 from segbench.stats.difference import difference_from_draws, estimate_from_draws
 from segbench.stats.evidence import Evidence, common_seeds, iou_evidence
+from segbench.stats.health import find_constant_class
 from segbench.stats.verdict import tiers_from_draws
 from segbench.store.counts import COUNTS
 from segbench.store.folder import RecordProblem
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from segbench.report.records import Identity, Sources
     from segbench.stats.bootstrap import Draws
     from segbench.stats.difference import Difference, Estimate
+    from segbench.stats.health import ConstantClass
     from segbench.store.record import Record
 
     Seeds = tuple[int, ...]
@@ -39,18 +41,27 @@ Choice = TypeVar("Choice")
 
 
 class CellEvidence(NamedTuple):
-    """The evidence of each record that has counts, and the records whose counts are damaged."""
+    """The evidence of each record that has counts, the records whose counts are damaged, and constant predictions.
+
+    `constant` holds the class of each record that predicts one class everywhere.
+    """
 
     cells: Mapping[Identity, Evidence]
     damaged: Mapping[Identity, RecordProblem]
+    constant: Mapping[Identity, ConstantClass]
 
     def by_seed(self, records: Iterable[Record]) -> dict[int, Evidence]:
         """Return the evidence of records by seed, of those that have counts."""
         found = {record.seed: self.cells.get(identity(record)) for record in records}
         return {seed: cell for seed, cell in found.items() if cell is not None}
 
+    def constant_by_seed(self, records: Iterable[Record]) -> dict[int, ConstantClass]:
+        """Return the class of each seed of some records that predicts one class everywhere."""
+        found = {record.seed: self.constant.get(identity(record)) for record in records}
+        return {seed: one for seed, one in found.items() if one is not None}
 
-NO_EVIDENCE = CellEvidence({}, {})
+
+NO_EVIDENCE = CellEvidence({}, {}, {})
 
 
 def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
@@ -61,15 +72,19 @@ def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
     """
     cells: dict[Identity, Evidence] = {}
     damaged: dict[Identity, RecordProblem] = {}
+    constant: dict[Identity, ConstantClass] = {}
     for record in records:
         folder = sources.cell_folders.get(identity(record))
         if folder is None or not (folder / COUNTS).is_file():
             continue
         try:
-            cells[identity(record)] = iou_evidence({record.method: {record.seed: read_own_counts(record, sources)}})
+            counts = read_own_counts(record, sources)
+            cells[identity(record)] = iou_evidence({record.method: {record.seed: counts}})
+            if found := find_constant_class(counts.confusion.sum(axis=0)):
+                constant[identity(record)] = found
         except (RecordError, StatisticsError) as error:
             damaged[identity(record)] = RecordProblem(_record_path(folder), f"ignored because of its counts: {error}")
-    return CellEvidence(cells, damaged)
+    return CellEvidence(cells, damaged, constant)
 
 
 class RankingDraws:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
@@ -14,9 +14,10 @@ from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, summarize
 from .timings import STAGES, MethodSpeed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from segbench.stats.difference import Estimate
+    from segbench.stats.health import ConstantClass
     from segbench.stats.summary import Summary
     from segbench.store.record import Cost, HealthVerdict, Inference, Record, Stage, Timing
 
@@ -58,7 +59,8 @@ class Row:
     """A method's records, one for each seed, and what the report shows of them.
 
     `name` is that of the method, with a key where several recipes of a ranking have it. `conditions` is None for label
-    maps scored from elsewhere. `notes` say what a reader must know of this row.
+    maps scored from elsewhere. `notes` say what a reader must know of this row. `constant` is the class that the
+    network predicts everywhere, by the seeds with which it does.
     """
 
     method: str
@@ -67,6 +69,22 @@ class Row:
     conditions: Conditions | None
     notes: tuple[str, ...]
     statistics: RowStatistics
+    constant: Mapping[int, ConstantClass] = field(default_factory=dict)
+
+    def with_constant(self, found: Mapping[int, ConstantClass]) -> Row:
+        """Return the row with the classes that its network predicts everywhere, by seed, and a note of them."""
+        row = replace(self, constant=found)
+        return replace(row, notes=(*row.notes, row.describe_constant(row.seeds))) if found else row
+
+    def describe_constant(self, seeds: Collection[int]) -> str:
+        """Say which class the network predicts everywhere, with which of some seeds: "" if with none."""
+        by_class: dict[str, list[int]] = {}
+        for seed in filter(self.constant.__contains__, seeds):
+            place, share = self.constant[seed]
+            name = self.classes[place] if self.classes else f"class {place}"
+            by_class.setdefault(f"{name} {'everywhere' if share == 1 else 'almost everywhere'}", []).append(seed)
+        parts = [f"{what} (seed{'s' * (len(of) > 1)} {', '.join(map(str, of))})" for what, of in by_class.items()]
+        return f"predicts {' and '.join(parts)}" if parts else ""
 
     @property
     def scored_only(self) -> bool:
@@ -313,9 +331,11 @@ def _seconds_text(records: Iterable[Record]) -> str:
 
 
 def _absent_classes(records: Sequence[Record]) -> str | None:
-    """Say over how many classes the mean goes, if not over all."""
+    """Say over how many classes the mean goes, if over one or not over all."""
     classes = [record.per_class.iou for record in records if record.per_class]
     counts = {(len(iou) - iou.count(None), len(iou)) for iou in classes}
+    if any(present == 1 for present, _ in counts):
+        return "only one class occurs in truth and prediction, so a score of 100 says nothing"
     if all(present == known for present, known in counts):
         return None
     ratios = " or ".join(f"{present} of {known}" for present, known in sorted(counts))

@@ -31,6 +31,7 @@ def test_the_names_are_stable(content, tmp_path):
     assert list(comparison["contrasts"][0]) == [
         *("role", "one", "other", "terms", "seeds", "difference", "level", "interval", "verdict", "collapsed"),
         *(
+            "constant",
             "probability",
             "probability_interval",
             "p",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from segbench.report.comparison.costs import CostComparison, SpeedRatio
@@ -19,8 +20,9 @@ from segbench.stats.score_differences import ScoreDifference
 from segbench.stats.summary import Interval, summarize
 from segbench.stats.timing import Ratio
 from segbench.stats.verdict import Judgement
+from segbench.store.counts import Counts
 
-from .conftest import SEEDS, counted
+from .conftest import IMAGES, SEEDS, counted
 
 NOTHING = summarize([])
 
@@ -104,6 +106,20 @@ def test_the_verdict_names_what_collapsed_and_in_which_seeds(store, trained, adv
     said = " ".join(text().split())
     assert "unet+critic collapsed in seed 1; with other seeds it may or may not." in said
     assert "verdict better; unet+critic collapsed in seed 1" in said
+
+
+def test_the_verdict_names_what_predicts_one_class_everywhere(store, trained, adversarial, text):
+    background = np.zeros((IMAGES, 3, 3), dtype=np.int64)
+    background[:, :, 0] = 100, 90, 10
+    for seed in SEEDS:
+        counts = counted(70, seed=seed)
+        store(trained(seed=seed), counts)
+        store(adversarial(seed=seed), Counts(counts.ids, "test", background))
+    said = " ".join(text().split())
+    assert "unet+critic is worse than unet" in said
+    assert "unet+critic predicts sky everywhere (seeds 0, 1, 2); with other seeds it may or may not." in said
+    assert "verdict worse; unet+critic predicts sky everywhere (seeds 0, 1, 2)" in said
+    assert "unet+critic: predicts sky everywhere (seeds 0, 1, 2)" in said
 
 
 @pytest.mark.parametrize(

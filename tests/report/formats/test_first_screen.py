@@ -9,6 +9,8 @@ import pytest
 from segbench.report import load, render
 from segbench.report.formats.first_screen import verdict_in_words
 from segbench.report.formats.tables import verdict_text
+from segbench.stats.scores import per_class, scores
+from segbench.store.counts import Counts
 
 from .conftest import lines_of, squeezed
 
@@ -81,6 +83,30 @@ def test_a_verdict_names_what_collapsed_on_both_screens_and_in_json(judged, tmp_
     assert verdict_text(one) == "better; unet+critic collapsed in seeds 0, 1, 2"
     (row, _) = json.loads(render([tmp_path / "results"], format="json"))["rows"]
     assert row["against_twin"]["collapsed"] == {"unet+critic": [0, 1, 2]}
+
+
+def test_methods_that_predict_one_class_everywhere_are_named_and_never_equivalent(trained, results, counted):
+    _, counts = counted(trained(), SHARES)
+    confusion = np.tile([[700, 0], [300, 0]], (15, 1, 1))
+    constant = Counts(counts.ids, "test", confusion)
+    measured = {"per_class": per_class(constant), "scores": scores(constant)}
+    cells = [
+        trained(method, seed, recipe={"twin": "unet"} if method == "fpn" else {}, fields=measured)
+        for method in ("unet", "fpn")
+        for seed in range(3)
+    ]
+    evaluated = cells[0].evaluated.model_copy(update={"images": 15, "classes": ["sky", "road"]})
+    folder = results(*((cell.model_copy(update={"evaluated": evaluated}), constant) for cell in cells))
+    (one,) = load([folder]).groups[0].comparisons
+    predicts = "predicts sky everywhere (seeds 0, 1, 2)"
+    assert verdict_in_words(one) == f"undecided: every seed gives the same; fpn {predicts}; unet {predicts}"
+    text = render([folder])
+    assert f"(a) {predicts}" in text
+    assert [line.split()[:2] for line in text.splitlines()[4:8] if "(a)" in line] == [["fpn", "(a)"], ["unet", "(a)"]]
+    fpn, unet = json.loads(render([folder], format="json"))["rows"]
+    assert fpn["against_twin"]["constant"] == {"fpn": predicts, "unet": predicts}
+    assert fpn["notes"] == unet["notes"] == [predicts]
+    assert f"(a) {predicts}" in render([folder], format="markdown")
 
 
 def test_what_is_undecided_says_how_many_seeds_would_decide(judged):

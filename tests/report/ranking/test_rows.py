@@ -5,6 +5,8 @@ import pytest
 from segbench.config.recipe import Adversarial, ComponentUse, TrainsOn, UnlabelledTerm
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import Sources
+from segbench.stats.health import ConstantClass
+from segbench.store.record import PerClass
 
 H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
 
@@ -46,9 +48,28 @@ def test_two_gpus_of_one_model_are_one_kind_of_device(trained):
 
 
 def test_classes_that_never_occur_are_noted(trained):
-    partial = trained("unet").per_class.model_copy(update={"iou": [0.5, None, None]})
+    partial = trained("unet").per_class.model_copy(update={"iou": [0.5, 0.4, None]})
     (row,) = rows(trained("unet", fields={"per_class": partial}))
-    assert row.notes == ("mIoU over 1 of 3 classes; the others occur in neither truth nor prediction",)
+    assert row.notes == ("mIoU over 2 of 3 classes; the others occur in neither truth nor prediction",)
+
+
+@pytest.mark.parametrize("iou", [[1.0], [None, 1.0, None]])
+def test_a_score_over_one_class_says_nothing_and_the_row_says_so(trained, iou):
+    (row,) = rows(trained("unet", fields={"per_class": PerClass(iou=iou)}))
+    assert row.notes == ("only one class occurs in truth and prediction, so a score of 100 says nothing",)
+
+
+def test_the_classes_that_a_network_predicts_everywhere_are_told_with_their_seeds(trained):
+    records = [trained("unet", seed, fields={"per_class": PerClass(iou=[0.9, 0.0])}) for seed in range(4)]
+    named = records[0].evaluated.model_copy(update={"classes": ["sky", "road"]})
+    (row,) = rows(*(record.model_copy(update={"evaluated": named}) for record in records))
+    sky, road = ConstantClass(0, 1.0), ConstantClass(1, 0.999)
+    marked = row.with_constant({0: sky, 1: road, 3: sky})
+    told = "predicts sky everywhere (seeds 0, 3) and road almost everywhere (seed 1)"
+    assert marked.notes == (*row.notes, told)
+    assert marked.describe_constant((1, 2)) == "predicts road almost everywhere (seed 1)"
+    assert marked.describe_constant((2,)) == row.describe_constant((0, 1)) == ""
+    assert row.with_constant({}) == row
 
 
 def test_of_two_timings_the_full_one_with_most_iterations_stands(trained, timing):
