@@ -1,7 +1,11 @@
 """BiSeNetV2: Yu, Gao, Wang, Yu, Shen, Sang 2020, arXiv 2004.02147; Table 1 is its layout, Figures 4 to 7 its blocks.
 
-The paper leaves open how wide its segmentation heads are. With 1024 channels the network has 3.359 M parameters and
-24.6 G multiply-adds at 512 x 1024; the paper states 21.15 G and no parameters. Other implementations published 3.36 M.
+The authors published no code. The paper leaves open how wide its segmentation heads are. With 1024 channels the network
+has 3.359 M parameters and 24.6 G multiply-adds at 512 x 1024; the paper states 21.15 G and no parameters. Other
+implementations published 3.36 M. The best known of them, github.com/CoinCheung/BiSeNet, differs from the paper and from
+this one: it has a ReLU behind the last depthwise convolution of each gather-and-expand layer and one behind the
+aggregation, in which it resizes to the nearest cell, dropout of 0.1 in its heads, and another 3x3 convolution at twice
+the size in booster heads. As there, the last convolution of the context embedding is normalised and activated here.
 """
 
 from __future__ import annotations
@@ -201,9 +205,7 @@ class GuidedAggregation(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.detail_kept = separable(channels)
-        self.detail_pooled = nn.Sequential(
-            Linear(channels, channels, stride=2), nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
-        )
+        self.detail_pooled = nn.Sequential(Linear(channels, channels, stride=2), nn.AvgPool2d(3, stride=2, padding=1))
         self.semantic_kept = separable(channels)
         self.semantic_resized = Linear(channels, channels)
         self.smooth = Linear(channels, channels)

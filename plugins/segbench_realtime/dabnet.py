@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 DILATIONS1 = (2, 2, 2)
 DILATIONS2 = (4, 4, 8, 8, 16, 16)
 
+# What batch normalisation adds to variances in the authors' code, from which the outputs follow.
+NORMALISATION_EPSILON = 1e-3
+
 
 class DABNet(nn.Module):
     """DABNet: two blocks of depthwise asymmetric bottlenecks at strides 4 and 8, with the image joined at each stride.
+
+    It returns what the authors' code (github.com/Reagan1311/DABNet) returns, which also resizes its logits to the image
+    (bilinear, align_corners=False), as segbench does. First weights differ: there drawn as He 2015 does.
 
     - images: (N, C, H, W), H and W multiples of 8
     - returns: logits (N, K, H/8, W/8)
@@ -126,8 +132,8 @@ def _asymmetric(width: int, dilation: int) -> nn.Sequential:
 
 
 def _activated(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.BatchNorm2d(channels), nn.PReLU(channels))
+    return nn.Sequential(nn.BatchNorm2d(channels, eps=NORMALISATION_EPSILON), nn.PReLU(channels))
 
 
 def _halved(images: Tensor) -> Tensor:
-    return functional.avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
+    return functional.avg_pool2d(images, 3, stride=2, padding=1)

@@ -31,6 +31,9 @@ AUXILIARY_WEIGHT = 0.4
 class DDRNet23Slim(nn.Module):
     """Two branches at strides 8 and 64 that exchange features twice, the coarse one ending in pyramid pooling.
 
+    It returns what the authors' code (github.com/ydhongHIT/DDRNet) returns. What differs: its first two convolutions
+    have no bias, which the normalisation behind them takes away; sizes may be other than multiples of 64.
+
     - images: (N, C, H, W)
     - returns: logits (N, K, H/8, W/8), rounded up; in training with the auxiliary head `(logits, logits)`
     """

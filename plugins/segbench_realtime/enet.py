@@ -24,6 +24,10 @@ DOUBLING = {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}
 class ENet(nn.Module):
     """ENet: a deep encoder that goes down to stride 8 at once, and a small decoder that unpools with its indices.
 
+    It is the paper's. The authors' code (Torch 7, github.com/e-lab/ENet-training) differs from it: its decoder has ReLU
+    for PReLU and no dropout, its last layer 2x2 filters for 3x3, and 1x5 comes before 5x1. Its batch normalisation, of
+    which the paper says no more, adds 1e-3 to variances, here 1e-5.
+
     - images: (N, C, H, W), H and W multiples of 8
     - returns: logits (N, K, H, W)
     """

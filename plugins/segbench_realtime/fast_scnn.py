@@ -28,6 +28,11 @@ SCALE = 4
 class FastSCNN(nn.Module):
     """Fast-SCNN: one stem at stride 8 that a deep branch at stride 32 and a skip share.
 
+    It is the paper's, whose authors published no code. The best known implementation, which is
+    github.com/Tramac/Fast-SCNN-pytorch, differs from the paper: ReLU between depthwise and pointwise convolutions, a
+    fusion without dilation, features that are resized with align_corners=True, PSPNet's pyramid pooling, no padding
+    of the first convolution, and one auxiliary head.
+
     - images: (N, C, H, W), H and W multiples of 32
     - returns: logits (N, K, H/8, W/8); in training with auxiliary heads `(logits, logits, logits)`, the second at
       stride 8, the third at stride 32

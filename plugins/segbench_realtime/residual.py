@@ -91,14 +91,12 @@ def head(in_channels: int, inner_channels: int, out_channels: int) -> nn.Sequent
 
 
 def pyramid(channels: int, inner_channels: int) -> nn.ModuleList:
-    """Return the pooled branches of DAPPM and PAPPM, the coarsest a single cell: each pools, then projects."""
-    pools = [*(average_pooling(*pooling) for pooling in POOLINGS), nn.AdaptiveAvgPool2d(1)]
+    """Return the pooled branches of DAPPM and PAPPM, the coarsest a single cell: each pools, then projects.
+
+    As published, the zeros around a map count in its means: on maps smaller than a kernel they are most of them.
+    """
+    pools = [*(nn.AvgPool2d(size, stride, size // 2) for size, stride in POOLINGS), nn.AdaptiveAvgPool2d(1)]
     return nn.ModuleList(nn.Sequential(pool, activated_convolution(channels, inner_channels, 1)) for pool in pools)
-
-
-def average_pooling(kernel_size: int, stride: int) -> nn.AvgPool2d:
-    """Return padded average pooling; padding does not count, which on maps smaller than the kernel would be most."""
-    return nn.AvgPool2d(kernel_size, stride, padding=kernel_size // 2, count_include_pad=False)
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:

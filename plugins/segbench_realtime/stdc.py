@@ -43,6 +43,11 @@ DETAIL_THRESHOLD = 0.1
 class STDC1(nn.Module):
     """STDC1-Seg: one backbone to stride 32, whose features at stride 8 learn details instead of a path of their own.
 
+    It returns what the authors' code (github.com/MichaelFan01/STDC-Seg) returns before it resizes. What differs:
+    logits, details too, are resized with align_corners=False, there with True; details are found without regard to how
+    classes are numbered, and ignored pixels are none; the Dice loss has squares in its denominator, as in the paper,
+    there not; first weights of layers behind the backbone are drawn as those in it.
+
     - images: (N, C, H, W)
     - returns: logits (N, K, H/8, W/8), rounded up; in training with auxiliary heads `(logits, logits at stride 8,
       logits at stride 16, detail logits (N, 1, H/8, W/8))`
@@ -69,19 +74,26 @@ class STDC1(nn.Module):
         )
         self.detail_head = head(detail, 64, 1) if auxiliary else None
         initialise(self)
+        self._start_small()
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the logits, in training with those of the auxiliary heads behind them."""
         features8, features16, features32 = self.backbone(images)
         tail = self.tail(features32.mean(dim=(2, 3), keepdim=True))
         context32 = self.refine32(features32) + tail
-        context16 = self.smooth16(resized_to(context32, tuple(features16.shape[-2:])))
-        context8 = self.smooth8(resized_to(self.refine16(features16) + context16, tuple(features8.shape[-2:])))
+        context16 = self.smooth16(repeated_to(context32, features16))
+        context8 = self.smooth8(repeated_to(self.refine16(features16) + context16, features8))
         logits = self.classifier(self.fusion(features8, context8))
         if self.training and self.auxiliary is not None and self.detail_head is not None:
             finer, coarser = self.auxiliary
             return logits, finer(context8), coarser(context16), self.detail_head(features8)
         return logits
+
+    def _start_small(self) -> None:
+        """Draw the first weights of all logits with a variance of 1 / inputs: of few classes they would be large."""
+        heads = (self.classifier, *(self.auxiliary or ()), self.detail_head)
+        for layers in filter(None, heads):
+            nn.init.kaiming_normal_(layers[-1].weight, nonlinearity="linear")
 
     def auxiliary_loss(self, auxiliary: tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Return the hard-pixel cross-entropy of both semantic heads plus the detail loss.
@@ -217,10 +229,15 @@ def stage(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def head(in_channels: int, inner_channels: int, out_channels: int) -> nn.Sequential:
-    """Return a 3x3 convolution and the 1x1 convolution to logits."""
+    """Return a 3x3 convolution and the 1x1 convolution to logits, which has no bias."""
     return nn.Sequential(
-        Conv2dNormActivation(in_channels, inner_channels, 3), nn.Conv2d(inner_channels, out_channels, 1)
+        Conv2dNormActivation(in_channels, inner_channels, 3), nn.Conv2d(inner_channels, out_channels, 1, bias=False)
     )
+
+
+def repeated_to(features: Tensor, other: Tensor) -> Tensor:
+    """Return features (N, C, h, w) at the height and width of others, each cell repeated (nearest)."""
+    return functional.interpolate(features, size=tuple(other.shape[-2:]), mode="nearest")
 
 
 def detail_target(target: Tensor) -> Tensor:

@@ -67,10 +67,11 @@ def test_the_boundary_loss_leaves_ignored_pixels_out():
     torch.testing.assert_close(boundary_loss(boundary, target), boundary_loss(boundary[:, :1], TARGET))
 
 
-def test_boundary_awareness_counts_pixels_that_the_head_is_sure_of():
+def test_boundary_awareness_counts_hard_pixels_that_the_head_is_sure_of():
     logits = torch.randn(1, 2, 1, 10, generator=torch.Generator().manual_seed(0))
     boundary = torch.full((1, 1, 10), 1.38)  # a probability just below 0.8
-    boundary[..., 2:5] = 1.39
+    boundary[..., 2:6] = 1.39
+    logits[:, 0, :, 5], logits[:, 1, :, 5] = 0, 3  # its class, 1, has a probability of .95, above .9
     expected = functional.cross_entropy(logits[..., 2:5], TARGET[..., 2:5])
     torch.testing.assert_close(boundary_awareness_loss(logits, boundary, TARGET), expected)
     assert boundary_awareness_loss(logits, torch.zeros(1, 1, 10), TARGET) == 0
