@@ -39,18 +39,20 @@ def report(
         bool, typer.Option("--full", help="Print all tables and notes (markdown and latex always do).")
     ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Print what each number of the report means.")] = False,
-    per_class: Annotated[bool, typer.Option("--per-class", help="Add tables of the IoU of each class.")] = False,
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Add the IoU of each class; JSON always has it.")
+    ] = False,
     output: Output = None,
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
-    from segbench.report import DATA_FORMATS, TEXT_FORMATS, load
+    from segbench.report import CLASS_FORMATS, DATA_FORMATS, TEXT_FORMATS, load
     from segbench.report.formats.layout import add_class_tables
 
     if format in DATA_FORMATS:
-        _refuse({"--full": full, "--explain": explain, "--per-class": per_class}, format, TEXT_FORMATS)
+        _refuse({"--full": full, "--explain": explain}, format, TEXT_FORMATS)
     found = load(directories or [Path("results")], benchmark=benchmark)
     if format in DATA_FORMATS:
-        print_or_write(DATA_FORMATS[format](found), output)
+        print_or_write((CLASS_FORMATS if per_class else DATA_FORMATS)[format](found), output)
     else:
         document = _layout(format, full, explain)(found)
         document = add_class_tables(document, found) if per_class else document

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from .build import build_report
-from .formats.as_csv import to_csv
+from .formats.as_csv import to_csv, to_csv_with_classes
 from .formats.as_json import to_json
 from .formats.first_screen import lay_out_first_screen
 from .formats.layout import lay_out_all
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 
 DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json}
+# Those that add the IoU of each class; JSON always has it.
+CLASS_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv_with_classes, "json": to_json}
 TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": to_terminal, "markdown": to_markdown, "latex": to_latex}
 
 

@@ -52,7 +52,7 @@ def test_full_has_all_tables_and_explain_what_their_numbers_mean(results, capsys
 
 
 @pytest.mark.parametrize("format", ["csv", "json"])
-@pytest.mark.parametrize("option", ["--full", "--explain", "--per-class"])
+@pytest.mark.parametrize("option", ["--full", "--explain"])
 def test_options_that_add_text_are_refused_with_formats_for_programs(results, capsys, format, option):
     assert main(["report", "--format", format, option]) == 2
     captured = capsys.readouterr()
@@ -117,6 +117,8 @@ def test_classes_have_a_table_where_asked_for(results, capsys):
     folder.write(record.model_copy(update={"per_class": PerClass(iou=[0.25, 0.75])}))
     assert main(["report", "--per-class"]) == 0
     assert "class 1  75.00" in capsys.readouterr().out.replace("     ", "")
+    assert main(["report", "--per-class", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith(",class_iou_0,class_iou_1")
     assert main(["report"]) == 0
     assert "class 1" not in capsys.readouterr().out
 

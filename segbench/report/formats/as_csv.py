@@ -26,11 +26,31 @@ def to_csv(report: Report) -> str:
     that placebo. What a claim compares a method with beside its twin, and what has a list for each row, is in JSON
     only. Cells without a result have no line here: see the other formats.
     """
+    return _write([_line(number, report, row) for number, group in enumerate(report.groups) for row in group.rows])
+
+
+def to_csv_with_classes(report: Report) -> str:
+    """Return what `to_csv` does, and a column `class_iou_CLASS` for each class; empty where a dataset has it not."""
+    return _write(
+        [
+            {**_line(number, report, row), **_class_scores(row)}
+            for number, group in enumerate(report.groups)
+            for row in group.rows
+        ]
+    )
+
+
+def _write(lines: Sequence[dict[str, Any]]) -> str:
     import pandas as pd
 
-    lines = [_line(number, report, row) for number, group in enumerate(report.groups) for row in group.rows]
+    columns = dict.fromkeys([*COLUMNS, *(column for line in lines for column in line)])
     # dtype object keeps whole numbers whole where others of the column are missing
-    return str(pd.DataFrame(lines, columns=list(COLUMNS), dtype=object).to_csv(index=False, lineterminator="\n"))
+    return str(pd.DataFrame(lines, columns=list(columns), dtype=object).to_csv(index=False, lineterminator="\n"))
+
+
+def _class_scores(row: Row) -> dict[str, float | None]:
+    scores = row.class_scores("iou")
+    return {f"class_iou_{name}": score for name, score in zip(row.classes or range(len(scores)), scores, strict=True)}
 
 
 def _line(number: int, report: Report, row: Row) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import csv
 import io
 
 import pandas as pd
 import pytest
 
-from segbench.report import render
+from segbench.report import load, render
+from segbench.report.formats.as_csv import COLUMNS, to_csv_with_classes
 
 from .conftest import read_csv, row_of
 
@@ -53,6 +55,18 @@ def test_csv_has_health_generation_and_refinement_as_columns(critics):
     assert (lines["dcgan"]["generation_kid"], lines["dcgan"]["miou_mean"]) == ("0.02", "")
     assert lines["refined"]["refinement_spoilt"] == "0.25"
     assert lines["unet"]["health"] == lines["unet"]["twin_n"] == lines["unet"]["generation_features"] == ""
+
+
+def test_csv_with_classes_has_a_column_for_each_class_of_each_dataset(measured, trained, results):
+    results(trained("other", dataset="plain"), root="results")  # whose classes have no names
+    lines = list(csv.DictReader(io.StringIO(to_csv_with_classes(load([measured])))))
+    other, *named = sorted(lines, key=lambda line: line["dataset"] == "camvid")
+    assert [other[f"class_iou_{name}"] for name in (0, 1, 2, "sky")] == ["0.9", "0.3", "0.6", ""]
+    for line in named:
+        row = row_of(measured, line["method"], line["subset"])
+        assert [float(line[f"class_iou_{name}"]) for name in row["classes"]] == row["class_iou"]
+        assert line["class_iou_0"] == ""
+    assert list(lines[0])[: len(COLUMNS)] == list(COLUMNS)
 
 
 def test_csv_has_the_same_numbers_as_json(measured):
