@@ -111,16 +111,7 @@ def score_segmenter(
     split = data.resident(protocol.evaluate)
     counts = evaluate(segmenter, split, protocol, data.dataset)
     write_counts(folder, counts)
-    adversary = training.adversary
-    write_samples(
-        folder / "samples",
-        segmenter,
-        split,
-        data.dataset,
-        protocol,
-        score_map=None if adversary is None else adversary.evaluate_score_map,
-        score_boundary=None if adversary is None else adversary.boundary,
-    )
+    _write_pictures(folder / "samples", segmenter, training, data)
     if Subset.parse(cell.subset).is_fold:
         write_fold_predictions(folder / PROBABILITIES, segmenter, cell, data)
     found = scores(counts)
@@ -134,6 +125,20 @@ def score_segmenter(
         "evaluated": Evaluated(split=counts.split, images=len(counts.ids), classes=list(data.dataset.classes)),
         "refinement": refinement,
     }
+
+
+def _write_pictures(folder: Path, segmenter: torch.nn.Module, training: Training, data: CellData) -> None:
+    """Write pictures of the first images to be scored, with the discriminator's scores if there is one."""
+    adversary, protocol = training.adversary, training.protocol
+    write_samples(
+        folder,
+        segmenter,
+        data.resident(protocol.evaluate),
+        data.dataset,
+        protocol,
+        score_map=None if adversary is None else adversary.evaluate_score_map,
+        score_boundary=None if adversary is None else adversary.boundary,
+    )
 
 
 def compare_images(

@@ -84,24 +84,29 @@ def run(
     decode_splits(todo, datasets or {})
     with Interrupt() as interrupt:
         limits = Limits(timeout, memory_limit or fair_share(jobs))
-        by_key = {key_of(cell): cell for cell in cells}
-        records, untimed = dict(recorded), {}
         environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
-        if environment is not None:
-            started = Run(
-                by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
-            )
-            refused = preflight(started, todo)
-            records = records if interrupt.requested else run_cells(started, todo, recorded, refused)
-            untimed = {} if interrupt.requested else time_methods(started, records)
-        in_order = tuple(records[key] for key in by_key if key in records)
-        return Summary(in_order, interrupt.requested, untimed)
+        if environment is None:
+            return Summary(tuple(recorded.values()), interrupted=True)
+        by_key = {key_of(cell): cell for cell in cells}
+        started = Run(
+            by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
+        )
+        return _try_train_and_time(started, todo, recorded)
 
 
 def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
     """Return the ok records of cells by key, in the order of the cells."""
     found = {key: folder.read(key) for key in map(key_of, cells)}
     return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
+
+
+def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, Record]) -> Summary:
+    """Try each method once, run the cells and time the methods; each step only while no early end is asked for."""
+    refused = preflight(run, todo)
+    records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
+    untimed = {} if run.interrupt.requested else time_methods(run, records)
+    in_order = tuple(records[key] for key in run.cells if key in records)
+    return Summary(in_order, run.interrupt.requested, untimed)
 
 
 def start_workers(cells: Sequence[Cell]) -> Workers:

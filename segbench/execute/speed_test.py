@@ -51,12 +51,8 @@ def time_untrained(
         with TemporaryDirectory(prefix="segbench-") as folder, device_lock(found, listener, interrupt) as locked:
             if not locked:
                 return None
-            jobs = {
-                cell.method.name: TimingJob(cell=cell, folder=str(Path(folder) / str(i)), device=found, size=size)
-                for i, cell in enumerate(cells)
-            }
             timed = time_interleaved(
-                jobs,
+                _make_jobs(cells, Path(folder), found, size),
                 workers=workers,
                 limits=limits,
                 interrupt=interrupt,
@@ -64,3 +60,11 @@ def time_untrained(
                 function=functions.timing,
             )
         return None if interrupt.requested else timed
+
+
+def _make_jobs(cells: Sequence[Cell], folder: Path, device: str, size: tuple[int, int] | None) -> dict[str, TimingJob]:
+    """Return the job of each method by its name, each with a folder of its own."""
+    return {
+        cell.method.name: TimingJob(cell=cell, folder=str(folder / str(i)), device=device, size=size)
+        for i, cell in enumerate(cells)
+    }

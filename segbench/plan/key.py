@@ -82,7 +82,7 @@ def cell_key(cell: Cell) -> str | None:
     """Return the key of a cell; None while its data or that of an upstream cell cannot be read."""
     if cell.fingerprint is None or None in cell.upstream.values():
         return None
-    return _digest({"engine": ENGINE_VERSION, **ingredients(cell)})
+    return key_digest({"engine": ENGINE_VERSION, **ingredients(cell)})
 
 
 def ingredients(cell: Cell) -> dict[str, Any]:
@@ -134,10 +134,11 @@ def _with_content(value: Any, files: Mapping[str, str]) -> Any:
 def cache_key(dataset: DatasetUse, fingerprint: str, source: str, versions: Mapping[str, str]) -> str:
     """Return what identifies the decoded form of a dataset: its component, options, code and content."""
     use = dataset.model_dump(mode="json", exclude={"root"})
-    return _digest({**use, "fingerprint": fingerprint, "source": source, "versions": dict(versions)})
+    return key_digest({**use, "fingerprint": fingerprint, "source": source, "versions": dict(versions)})
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def key_digest(content: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits that stand for JSON-able content, whatever the order of its keys."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

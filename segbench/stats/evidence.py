@@ -58,10 +58,6 @@ class Evidence:
         chosen = list(classes)
         return replace(self, hits=self.hits[..., chosen], whole=self.whole[..., chosen])
 
-    def by_image(self) -> Evidence:
-        """Return the same without clusters, as if images of one sequence were independent of each other."""
-        return replace(self, clusters=None)
-
     def index_of(self, method: str) -> int:
         """Return the index of a method on the first axis; StatisticsError if it is not there."""
         if method not in self.methods:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +13,7 @@ from segbench.engine.data.cache import pack
 from segbench.engine.data.dataset import clusters_of
 from segbench.engine.data.user_files import find_label_maps, read_label_map
 from segbench.engine.device import environment
-from segbench.plan.key import cache_key, fingerprint, required_versions, source_hash
+from segbench.plan.key import cache_key, fingerprint, key_digest, required_versions, source_hash
 from segbench.registry.datasets import open_dataset
 from segbench.stats.definitions import definitions
 from segbench.stats.scores import per_class, scores
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from segbench.engine.data.cache import PackedSplit
     from segbench.registry import Registry
     from segbench.store.folder import ResultsFolder
+    from segbench.store.record import PluginFile
 
 
 class Entry(NamedTuple):
@@ -72,8 +72,7 @@ def score_predictions(
         "predictions": digest,
         "boundaries": boundaries.model_dump(mode="json"),
     }
-    record = build_record(counts, dataset.classes, spec, entry, results.benchmark)
-    record = record.model_copy(update={"plugin_files": plugin_files([use.use])})
+    record = build_record(counts, dataset.classes, spec, entry, results.benchmark, plugin_files([use.use]))
     keep_copies([use.use], results.cell_folder(record.key))
     write_counts(results.cell_folder(record.key), counts)
     results.write(record)
@@ -96,12 +95,17 @@ def count_predictions(folder: Path, packed: PackedSplit, boundaries: Boundaries)
 
 
 def build_record(
-    counts: Counts, classes: Sequence[str], spec: Mapping[str, Any], entry: Entry, benchmark: str
+    counts: Counts,
+    classes: Sequence[str],
+    spec: Mapping[str, Any],
+    entry: Entry,
+    benchmark: str,
+    files: list[PluginFile],
 ) -> Record:
     """Return the record of label maps that were made elsewhere."""
     found = scores(counts)
     return Record(
-        key=_key(spec, entry),
+        key=key_digest({"spec": spec, "entry": entry._asdict()}),
         benchmark=benchmark,
         dataset=entry.dataset,
         subset="all",
@@ -114,10 +118,5 @@ def build_record(
         evaluated=Evaluated(split=counts.split, images=len(counts.ids), classes=list(classes)),
         spec=dict(spec),
         environment=environment(torch.device("cpu"), torch.get_num_threads()),
+        plugin_files=files,
     )
-
-
-def _key(spec: Mapping[str, Any], entry: Entry) -> str:
-    """Return 16 hexadecimal digits, as the key of a trained cell has."""
-    canonical = json.dumps({"spec": spec, "entry": entry._asdict()}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -124,15 +124,18 @@ def write_pseudo_labels(
         counts = []
         for path, target in targets.items():
             labels, counted = label_image(recorded, path, threshold, truths.get(path))
-            label_map(labels, recorded.dataset.palette, recorded.dataset.ignore_index).save(
-                folder / MASKS / target.name
-            )
-            shutil.copyfile(path, folder / IMAGES / path.name)
+            _write_sample(folder, path, target.name, labels, recorded.dataset)
             counts.append(counted)
         report = build_report(recorded, threshold, counts)
         _refuse_nothing_kept(report)
         _write_descriptions(folder, recorded, report, [path.stem for path in targets])
     return report
+
+
+def _write_sample(folder: Path, image: Path, mask: str, labels: Labels, dataset: DatasetDescription) -> None:
+    """Write the mask of an image and a copy of the image."""
+    label_map(labels, dataset.palette, dataset.ignore_index).save(folder / MASKS / mask)
+    shutil.copyfile(image, folder / IMAGES / image.name)
 
 
 def find_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:

@@ -62,10 +62,8 @@ def prepare_training(
 
     Sample grids of generators of images go to `folder`.
     """
-    protocol, mapping = cell.method.protocol, mapping_of(cell, data)
-    check_palette(cell.method, data.dataset)
-    if protocol.absent_classes == "refuse":
-        check_classes(data.packed("train"), data.dataset.classes)
+    mapping = mapping_of(cell, data)
+    check_data(cell.method, data)
     places = split_places(data.packed("train"), Subset.parse(cell.subset))
     network = build_network(cell, registry, data, training_size(cell, data), device)
     if upstream.start is not None:
@@ -80,12 +78,19 @@ def prepare_training(
         losses=losses,
         batches=build_batches(cell, data, places, upstream),
         validate=build_validation(cell, data, mapping, upstream, folder),
-        protocol=protocol,
+        protocol=cell.method.protocol,
         seed=cell.seed,
         device=device,
         adversary=adversary,
         unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
     )
+
+
+def check_data(method: Method, data: CellData) -> None:
+    """Raise DataError for colours or absent classes with which the method must not be trained."""
+    check_palette(method, data.dataset)
+    if method.protocol.absent_classes == "refuse":
+        check_classes(data.packed("train"), data.dataset.classes)
 
 
 def check_palette(method: Method, dataset: Dataset) -> None:
