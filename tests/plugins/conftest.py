@@ -1,6 +1,8 @@
-"""Measures that tests of networks of several plugins share."""
+"""Measures, files and folders that tests of several plugins share."""
 
 from __future__ import annotations
+
+import hashlib
 
 import pytest
 import torch
@@ -15,6 +17,31 @@ def parameters():
         return sum(parameter.numel() for parameter in module.parameters())
 
     return count
+
+
+@pytest.fixture
+def digest():
+    """The SHA-256 of a file."""
+    return lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def lite_weights(shared_weights):
+    """Published weights of timm's tf_efficientnet_lite0."""
+    path = shared_weights / "tf_efficientnet_lite0.safetensors"
+    if not path.is_file():
+        pytest.skip(f"needs {path}")
+    return path
+
+
+@pytest.fixture
+def hub_cache(monkeypatch, tmp_path):
+    """An empty cache of the Hugging Face hub, which itself is out of reach."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
 
 
 @pytest.fixture

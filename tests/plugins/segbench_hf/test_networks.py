@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 
 import pytest
@@ -33,10 +32,6 @@ def saved(folder, model_type):
     network = AutoModelForSemanticSegmentation.from_config(config)
     network.save_pretrained(folder)
     return network.eval()
-
-
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["segformer", "upernet", "dpt"])
@@ -134,7 +129,7 @@ def test_images_are_converted_as_the_image_processor_does(tmp_path, processor, e
     assert build(tmp_path).normalise(images).flatten().tolist() == pytest.approx(expected)
 
 
-def test_a_folder_is_told_by_its_name_and_the_hash_of_its_weights(tmp_path):
+def test_a_folder_is_told_by_its_name_and_the_hash_of_its_weights(tmp_path, digest):
     saved(tmp_path / "mine", "segformer")
     segmenter = Segmenter(build(tmp_path / "mine"), 5)
     expected = {"weights": "mine", "sha256": digest(tmp_path / "mine" / "model.safetensors")}
@@ -142,7 +137,7 @@ def test_a_folder_is_told_by_its_name_and_the_hash_of_its_weights(tmp_path):
     assert build("segformer", config=SMALL_SEGFORMER).provenance == {}
 
 
-def test_a_repository_in_the_hubs_cache_is_loaded_and_told(hub_cache):
+def test_a_repository_in_the_hubs_cache_is_loaded_and_told(hub_cache, digest):
     repository = hub_cache / "models--someone--segformer"
     snapshot = repository / "snapshots" / COMMIT
     reference = saved(snapshot, "segformer")

@@ -25,24 +25,21 @@ PARAMETERS = {
 }
 
 
-def count(network):
-    return sum(weight.numel() for weight in network.parameters())
-
-
 def test_every_architecture_of_smp_is_a_component():
     assert set(BUILD) == set(smp.MODEL_ARCHITECTURES_MAPPING)
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_resnet18_has_the_parameters_of_the_table(name):
+def test_a_resnet18_has_the_parameters_of_the_table(parameters, name):
     with torch.device("meta"):
-        assert count(BUILD[name](3, 11)) / 1e6 == pytest.approx(PARAMETERS[name], abs=0.01)
+        assert parameters(BUILD[name](3, 11)) / 1e6 == pytest.approx(PARAMETERS[name], abs=0.01)
 
 
-def test_dpt_has_no_classifier():
+def test_dpt_has_no_classifier(parameters):
     options = {"decoder_intermediate_channels": (16, 32, 64, 64), "decoder_fusion_channels": 32}
-    classified = smp.DPT("tu-vit_tiny_patch16_224", encoder_weights=None, classes=11, **options)
-    assert count(classified) - count(BUILD["dpt"](3, 11, **options)) == 192 * 1000 + 1000
+    with torch.device("meta"):
+        classified = smp.DPT("tu-vit_tiny_patch16_224", encoder_weights=None, classes=11, **options)
+        assert parameters(classified) - parameters(BUILD["dpt"](3, 11, **options)) == 192 * 1000 + 1000
 
 
 @pytest.mark.parametrize(
@@ -69,7 +66,8 @@ def test_dpt_has_no_classifier():
     ],
 )
 def test_the_sizes_that_a_network_takes_are_stated(name, options, multiple, minimum):
-    network = BUILD[name](3, 2, **options)
+    with torch.device("meta"):
+        network = BUILD[name](3, 2, **options)
     assert (network.size_multiple, network.minimum_size) == (multiple, minimum)
 
 
@@ -107,7 +105,7 @@ def test_the_smallest_size_that_is_stated_works(name, options, size):
     ],
 )
 def test_an_encoder_that_is_unknown_or_does_not_fit_is_an_error(name, encoder, message):
-    with pytest.raises(SegbenchError, match=message):
+    with pytest.raises(SegbenchError, match=message), torch.device("meta"):
         BUILD[name](3, 2, encoder=encoder)
 
 
@@ -121,11 +119,11 @@ def test_a_size_multiple_of_0_is_an_error():
         BUILD["unet"](3, 2, size_multiple=0)
 
 
-def test_decoder_options_reach_the_network():
+def test_decoder_options_reach_the_network(parameters):
     with torch.device("meta"):
-        small = count(BUILD["unet"](3, 2, encoder="mobilenet_v2", decoder_channels=[32, 16, 16, 8, 8]))
-        plain = count(BUILD["unet"](3, 2, encoder="mobilenet_v2"))
-        attentive = count(BUILD["unet"](3, 2, encoder="mobilenet_v2", decoder_attention="scse"))
+        small = parameters(BUILD["unet"](3, 2, encoder="mobilenet_v2", decoder_channels=[32, 16, 16, 8, 8]))
+        plain = parameters(BUILD["unet"](3, 2, encoder="mobilenet_v2"))
+        attentive = parameters(BUILD["unet"](3, 2, encoder="mobilenet_v2", decoder_attention="scse"))
     assert small < plain < attentive
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 import segmentation_models_pytorch as smp
 import timm
@@ -14,20 +12,12 @@ from segbench_smp import segbench_generators
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 @pytest.fixture
-def cache(monkeypatch, tmp_path):
-    """Put a file into the hub's cache, as it lies there once it is fetched; the hub itself is out of reach."""
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+def cache(hub_cache):
+    """Put a file into the hub's cache, as it lies there once it is fetched."""
 
     def place(repository, commit, state):
-        folder = tmp_path / f"models--{repository.replace('/', '--')}"
+        folder = hub_cache / f"models--{repository.replace('/', '--')}"
         (folder / "refs").mkdir(parents=True)
         (folder / "refs" / "main").write_text(commit)
         (folder / "snapshots" / commit).mkdir(parents=True)
@@ -38,7 +28,7 @@ def cache(monkeypatch, tmp_path):
     return place
 
 
-def test_a_file_of_weights_is_told(tmp_path):
+def test_a_file_of_weights_is_told(tmp_path, digest):
     path = tmp_path / "resnet18.safetensors"
     save_file(timm.create_model("resnet18").state_dict(), path)
     network = BUILD(3, 2, encoder="tu-resnet18", encoder_weights=str(path), encoder_depth=3)
@@ -50,13 +40,13 @@ def test_without_weights_nothing_is_told():
         assert BUILD(3, 2, encoder_depth=3).provenance == {}
 
 
-def test_timms_weights_of_the_hub_are_told(cache):
+def test_timms_weights_of_the_hub_are_told(cache, digest):
     path = cache("timm/test_resnet.r160_in1k", COMMIT, timm.create_model("test_resnet").state_dict())
     network = BUILD(3, 2, encoder="tu-test_resnet", encoder_weights="imagenet", encoder_depth=3)
     assert network.provenance == {"weights": "timm/test_resnet.r160_in1k", "commit": COMMIT, "sha256": digest(path)}
 
 
-def test_smps_own_weights_of_the_hub_are_told(cache):
+def test_smps_own_weights_of_the_hub_are_told(cache, digest):
     settings = smp.encoders.encoders["mobilenet_v2"]["pretrained_settings"]["imagenet"]
     state = smp.encoders.get_encoder("mobilenet_v2", weights=None).state_dict()
     path = cache(settings["repo_id"], settings["revision"], state)

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import pickle
-
 import pytest
 import segmentation_models_pytorch as smp
 import timm
@@ -20,11 +17,6 @@ DEPRECATED = "ignore:`timm-` encoders are deprecated:DeprecationWarning"
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-
-
-@pytest.fixture
-def lite_weights(shared_weights):
-    return shared_weights / f"{LITE}.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -196,60 +188,19 @@ def test_a_relative_path_starts_at_the_current_directory(resnet, monkeypatch):
     assert network.model.encoder.conv1.weight.equal(reference.conv1.weight)
 
 
-def test_a_missing_file_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(WeightsError, match=rf"there is no file {tmp_path}/weights/none.pth"):
-        BUILD["unet"](3, 2, encoder_weights="weights/none.pth")
-
-
-def test_a_file_that_holds_code_is_refused_and_not_run(tmp_path):
-    class Payload:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "ran"),)
-
-    path = tmp_path / "weights.pth"
-    path.write_bytes(pickle.dumps({"conv1.weight": Payload()}))
-    with pytest.raises(WeightsError, match=r"cannot be read .*weights_only=True"):
-        BUILD["unet"](3, 2, encoder_weights=str(path))
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("content", [{}, {"epoch": 3}])
-def test_a_file_without_named_tensors_is_an_error(tmp_path, content):
-    path = tmp_path / "weights.pth"
-    torch.save(content, path)
-    with pytest.raises(WeightsError, match="does not hold named tensors"):
-        BUILD["unet"](3, 2, encoder_weights=str(path))
-
-
-def test_a_truncated_file_is_an_error(tmp_path, resnet):
-    path = tmp_path / "weights.pth"
-    path.write_bytes(resnet[1].read_bytes()[:1000])
-    with pytest.raises(WeightsError, match=r"weights\.pth cannot be read"):
-        BUILD["unet"](3, 2, encoder_weights=str(path))
-
-
 def test_a_tag_that_the_hub_does_not_have_is_an_error():
     with pytest.raises(WeightsError, match=r"'imagnet' is not known for .*'resnet18'; give none, imagenet, ssl, swsl"):
         BUILD["unet"](3, 2, encoder_weights="imagnet")
 
 
-@pytest.fixture
-def offline(monkeypatch, tmp_path):
-    import huggingface_hub.constants
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-
-
 @pytest.mark.parametrize("encoder", ["mobilenet_v2", "tu-edgenext_xx_small"])
-def test_a_hub_out_of_reach_is_an_error_that_offers_a_path(offline, encoder):
+def test_a_hub_out_of_reach_is_an_error_that_offers_a_path(hub_cache, encoder):
     expected = f"imagenet weights of '{encoder}' could not be fetched .*; give the path of a .safetensors or .pth file"
     with pytest.raises(WeightsError, match=expected):
         BUILD["unet"](3, 2, encoder=encoder, encoder_weights="imagenet")
 
 
-def test_a_pair_that_does_not_fit_is_not_blamed_on_the_hub(offline):
+def test_a_pair_that_does_not_fit_is_not_blamed_on_the_hub(hub_cache):
     with pytest.raises(Exception, match="smp/linknet cannot be built with the encoder 'mit_b0'"):
         BUILD["linknet"](3, 2, encoder="mit_b0", encoder_weights="imagenet")
 

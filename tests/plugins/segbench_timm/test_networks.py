@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 import timm
 import torch
@@ -17,14 +15,6 @@ LITE = "tf_efficientnet_lite0"
 
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
 STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-
-
-@pytest.fixture
-def lite_weights(shared_weights):
-    path = shared_weights / f"{LITE}.safetensors"
-    if not path.is_file():
-        pytest.skip(f"needs {path}")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -116,10 +106,9 @@ def test_a_grey_image_gives_the_features_of_the_same_colour_image(weights):
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-def test_the_segmenter_tells_the_file_its_weights_came_from(weights):
+def test_the_segmenter_tells_the_file_its_weights_came_from(weights, digest):
     segmenter = Segmenter(build(backbone="resnet10t", weights=str(weights)), 5)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert segmenter.provenance == {"weights": "resnet10t.safetensors", "sha256": digest}
+    assert segmenter.provenance == {"weights": "resnet10t.safetensors", "sha256": digest(weights)}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 import torch
 import torchvision
@@ -22,16 +20,12 @@ def cached(monkeypatch, tmp_path):
     return path
 
 
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def test_a_file_of_weights_is_told(cached):
+def test_a_file_of_weights_is_told(cached, digest):
     network = BUILD(3, 2, backbone_weights=str(cached))
     assert network.provenance == {"weights": cached.name, "sha256": digest(cached)}
 
 
-def test_torchvisions_own_weights_are_told(cached):
+def test_torchvisions_own_weights_are_told(cached, digest):
     network = BUILD(3, 2, backbone_weights="imagenet")
     assert network.provenance == {"weights": "torchvision/mobilenet_v3_large.IMAGENET1K_V1", "sha256": digest(cached)}
 
