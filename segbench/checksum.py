@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
 
 _ZEROS = b"00000000"
-_SEAL = re.compile(rb"segbench crc32 (.{8})|(.{8}) segbench crc32", re.DOTALL)
+# The words on both sides of the digits, and how far from the beginning of either the digits begin.
+_MARKS = {b"segbench crc32 ": 15, b" segbench crc32": -len(_ZEROS)}
 
 # What a writer puts where the seal is to stand, among the first or the last bytes of the file.
 UNSEALED = "segbench crc32 00000000 segbench crc32"
@@ -51,12 +51,17 @@ def check_seal(path: Path) -> None:
     Raises OSError if it is no file or cannot be read.
     """
     with open(open_file(path), "rb") as file:
-        place = _find_digits(file)
-        if place is None:
-            return
-        file.seek(place)
-        if file.read(len(_ZEROS)) != _digits(file, place):
-            raise ValueError("it has changed since it was written: its checksum does not match")
+        check_sealed(file)
+
+
+def check_sealed(file: BinaryIO) -> None:
+    """Raise ValueError for an open file as `check_seal` does for a path."""
+    place = _find_digits(file)
+    if place is None:
+        return
+    file.seek(place)
+    if file.read(len(_ZEROS)) != _digits(file, place):
+        raise ValueError("it has changed since it was written: its checksum does not match")
 
 
 def _find_digits(file: BinaryIO) -> int | None:
@@ -64,8 +69,10 @@ def _find_digits(file: BinaryIO) -> int | None:
     size = file.seek(0, os.SEEK_END)
     for start in (0, max(0, size - _REACH)):
         file.seek(start)
-        if (found := _SEAL.search(file.read(_REACH))) is not None:
-            return start + found.start(found.lastindex or 0)
+        content = file.read(_REACH)
+        for mark, distance in _MARKS.items():
+            if (found := content.find(mark)) >= 0:
+                return max(0, start + found + distance)
     return None
 
 
@@ -79,7 +86,7 @@ def _digits(file: BinaryIO, place: int) -> bytes:
 def _continue(checksum: int, file: BinaryIO, start: int, stop: int) -> int:
     """Return the CRC-32 that goes on from `checksum` with the bytes of a file from `start` to `stop`."""
     file.seek(start)
-    while block := file.read(min(_BLOCK, stop - start)):
+    while block := file.read(max(0, min(_BLOCK, stop - start))):
         checksum = zlib.crc32(block, checksum)
         start += len(block)
     return checksum

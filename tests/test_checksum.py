@@ -44,10 +44,17 @@ def test_every_flipped_bit_of_a_file_is_found(tmp_path):
             check_seal(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"written by an older version", b"segbench crc32 01"])
+@pytest.mark.parametrize("content", [b"", b"written by an older version", b"segbench crc32"])
 def test_a_file_without_a_seal_passes(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     check_seal(tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", [b"segbench crc32 01", b"1 segbench crc32", b"segbench crc32 ........"])
+def test_what_is_left_of_a_seal_does_not_match(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ValueError, match="its checksum does not match"):
+        check_seal(tmp_path / "a")
 
 
 def test_files_are_identified_by_their_sha256(tmp_path):

@@ -33,6 +33,7 @@ from segbench.stats.definitions import definitions
 from segbench.stats.scores import per_class, scores
 from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
+from segbench.store.json_file import sealed_json
 from segbench.store.record import Cost, Evaluated, Train
 
 from .device import environment, resolve_device
@@ -170,7 +171,7 @@ def measure_cost(
 
 def write_files(folder: Path, training: Training, cell: Cell, data: CellData) -> None:
     """Write what is needed to use the network of the finished cell, and remove the checkpoint."""
-    write_atomically(folder / DATASET, description_of(data.dataset).model_dump_json(indent=1).encode())
+    write_atomically(folder / DATASET, sealed_json(description_of(data.dataset).model_dump()))
     if cell.method.protocol.keep.model == "last":
         save_tensors(folder / MODEL, training.network.state_dict(), {"key": cell.key})
         if training.adversary is not None:

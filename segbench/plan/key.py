@@ -43,6 +43,7 @@ from segbench.errors import DataError, PluginError, RecordError
 from segbench.registry.options import check_requirements, installed_versions, unwrap
 from segbench.registry.plugin_files import content_of
 from segbench.store.atomic import write_atomically
+from segbench.store.json_file import read_json, sealed_json
 
 from .machine import cache_folder
 
@@ -274,7 +275,7 @@ def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
     known = _read_store(store)
     hashes: dict[Path, FileHash] = {}
     for path, state in states.items():
-        kept = known.get(os.path.abspath(path))
+        kept = known.get(_name_in_store(path))
         if kept and kept.state == state:
             hashes[path] = kept
     changed = [path for path in states if path not in hashes]
@@ -282,7 +283,7 @@ def file_hashes(paths: Iterable[Path]) -> dict[Path, str]:
         with ThreadPoolExecutor() as pool:
             for path, digest in zip(changed, pool.map(sha256_of_file, changed), strict=True):
                 hashes[path] = FileHash(states[path], digest)
-        _write_store(store, known | {os.path.abspath(path): hashes[path] for path in changed})
+        _write_store(store, known | {_name_in_store(path): hashes[path] for path in changed})
     return {path: hashes[path].digest for path in states}
 
 
@@ -304,11 +305,16 @@ def _store_path(paths: Sequence[Path]) -> Path:
     return cache_folder() / "file_hashes" / f"{name}.json"
 
 
+def _name_in_store(path: Path) -> str:
+    """Return the absolute path as a text that JSON takes: one letter a byte, since a path need not be UTF-8."""
+    return os.fsencode(os.path.abspath(path)).decode("latin-1")
+
+
 def _read_store(store: Path) -> dict[str, FileHash]:
     try:
-        entries = json.loads(store.read_bytes())
+        entries = read_json(store, at_most=None)
         return {path: FileHash(FileState(*map(int, state)), str(digest)) for path, (state, digest) in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError):
         return {}
 
 
@@ -317,6 +323,5 @@ def _write_store(store: Path, hashes: dict[str, FileHash]) -> None:
     settled = {
         path: entry for path, entry in hashes.items() if max(entry.state.modified, entry.state.changed) < trusted_before
     }
-    text = json.dumps(settled)
     with contextlib.suppress(RecordError):
-        write_atomically(store, text.encode())
+        write_atomically(store, sealed_json(settled))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
+import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError
-from segbench.files import read_file
 
 from .atomic import replacing, write_atomically
+from .json_file import read_json
 from .record import SCHEMA, Record
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Enough for a record and the counts of a small split, so that a disk with less room is found before training.
 PROBE_BYTES = 64 * 1024
 KEY = re.compile("[0-9a-f]{16}")
+_LONGEST = 100  # letters of a place in a record that are shown
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def may_be_record(path: Path) -> bool:
     if KEY.fullmatch(path.stem):
         return True
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
     except (OSError, ValueError):
         return True
     return isinstance(content, dict) and bool(content.keys() & {"key", "schema", "status"})
@@ -140,34 +141,28 @@ def read_record(path: Path) -> Record:
     """
     from pydantic import ValidationError
 
-    text = read_file(path)
-    _check_schema(text)
     try:
-        record = Record.model_validate_json(text)
-    except ValidationError as error:
-        raise RecordError(f"it is not a record: {_first_error(error)}") from error
-    if record.key != path.stem:
-        raise RecordError(f"its key is {record.key!r}, which is not its file name")
-    return record
-
-
-def _check_schema(text: bytes) -> None:
-    """Raise RecordError for what is no JSON object of the schema known here, before its fields are checked."""
-    try:
-        content = json.loads(text)
+        content = read_json(path)
     except ValueError as error:
         raise RecordError(f"it is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise RecordError(f"it holds a {type(content).__name__}, not an object")
     if content.get("schema") != SCHEMA:
-        raise RecordError(f"its schema is {content.get('schema')!r}; this segbench reads {SCHEMA}")
+        raise RecordError(f"its schema is {reprlib.repr(content.get('schema'))}; this segbench reads {SCHEMA}")
+    try:
+        record = Record.model_validate(content)
+    except ValidationError as error:
+        raise RecordError(f"it is not a record: {_first_error(error)}") from error
+    if record.key != path.stem:
+        raise RecordError(f"its key is {reprlib.repr(record.key)}, which is not its file name")
+    return record
 
 
 def _first_error(error: ValidationError) -> str:
     """Return the place and the message of the first thing that is wrong."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]
+    return f"{place[:_LONGEST]}: {first['msg']}" if place else first["msg"]
 
 
 def _set_aside(path: Path) -> Path | None:

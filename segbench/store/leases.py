@@ -13,12 +13,15 @@ import socket
 import stat
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+from pydantic import Field, TypeAdapter
 
 from segbench.errors import RecordError
-from segbench.files import make_own_folder, read_file
+from segbench.files import make_own_folder
 
 from .atomic import storage_error, write_atomically
+from .json_file import read_json
 from .lock import lock, open_lock
 from .process import PROC, Process, find_process
 
@@ -43,7 +46,7 @@ class Owner:
 
     host: str
     machine: str
-    pid: int
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
     started: int | None
     token: str
 
@@ -153,8 +156,8 @@ def _is_abandoned(path: Path, lock_file: int) -> bool:
 def _read_owner(path: Path) -> Owner | None:
     """Return who holds a lease; None if the file is gone or not written to its end."""
     try:
-        return Owner(**json.loads(read_file(path)))
-    except (OSError, ValueError, TypeError):
+        return TypeAdapter(Owner).validate_python(read_json(path))
+    except (OSError, ValueError):
         return None
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import json
 import os
 import subprocess
 import sys
@@ -45,6 +44,7 @@ from segbench.plan.key import (
 from segbench.plan.machine import cache_folder
 from segbench.registry import Offer
 from segbench.registry.plugin_files import load_file
+from segbench.store.json_file import read_json
 
 from .conftest import cell, forget, method
 
@@ -494,7 +494,7 @@ def test_a_file_changed_just_now_is_not_remembered(tmp_path):
     write_old(path, b"first")  # its times are old, but not that of its entry
     file_hashes([path])
     (store,) = stores()
-    assert json.loads(store.read_bytes()) == {}
+    assert read_json(store) == {}
 
 
 @pytest.mark.usefixtures("settled")
@@ -508,7 +508,17 @@ def test_further_files_of_a_folder_leave_the_others_remembered(tmp_path, monkeyp
     assert file_hashes([first]) == before
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"a": 3}', b'{"a": ["x", "y"]}', b"\xff\xfe\x00"])
+def flipped(content):
+    return content[:-30] + bytes([content[-30] ^ 1]) + content[-29:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(b"", b"{", b"[]", b"null", b'{"a": 3}', b'{"a": ["x", "y"]}', b"\xff\xfe\x00", b"[" * 10**6),
+        *(b'{"a": [[1e999, 1, 1, 1], "ab"]}', b'{"a": ' + b"1" * 10**5 + b"}", flipped),
+    ],
+)
 @pytest.mark.usefixtures("settled")
 def test_a_corrupt_cache_is_ignored_and_written_anew(tmp_path, damage):
     path = tmp_path / "a"
@@ -516,9 +526,19 @@ def test_a_corrupt_cache_is_ignored_and_written_anew(tmp_path, damage):
     before = file_hashes([path])
     (store,) = stores()
     whole = store.read_bytes()
-    store.write_bytes(damage)
+    store.write_bytes(damage(whole) if callable(damage) else damage)
     assert file_hashes([path]) == before
     assert store.read_bytes() == whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.usefixtures("settled")
+def test_a_file_whose_name_is_not_utf8_is_remembered_too(tmp_path, monkeypatch):
+    path = tmp_path / os.fsdecode(b"caf\xe9")
+    write_old(path, b"first")
+    before = file_hashes([path])
+    refuse_to_read(monkeypatch)
+    assert file_hashes([path]) == before
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch):

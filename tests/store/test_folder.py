@@ -108,6 +108,34 @@ def test_any_other_content_is_set_aside_too(folder, content):
     assert len(folder.problems) == 1
 
 
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("[" * 10**6, "it is not JSON (recursion limit exceeded"),
+        ('{"spec": ' * 10**5, "it is not JSON (recursion limit exceeded"),
+        ("1" * 10**5, "it is not JSON (number out of range"),
+        ('{"schema": NaN}', "it is not JSON (expected value"),
+        ('{"schema": "' + "x" * 10**6 + '"}', "its schema is 'xxxxxxxxxxxx...xxxxxxxxxxxxx'; this segbench reads 1"),
+        (" " * (2**25 + 1), "it is not JSON (it has more than 33554432 bytes)"),
+    ],
+)
+def test_deep_or_huge_json_is_one_bad_file_in_few_words(folder, make_record, content, cause):
+    folder.write(make_record())
+    folder.record_path(OTHER).write_text(content)
+    (folder.path / "notes.json").write_text(content)  # of any other name, it may be a record
+    assert folder.records() == [make_record()]
+    assert {problem.path.name for problem in folder.problems} >= {f"{OTHER}.json"}
+    assert all(problem.cause.startswith(cause) and len(problem.cause) < 200 for problem in folder.problems)
+
+
+def test_a_place_with_a_long_name_is_cut(folder, make_record):
+    folder.write(make_record())
+    path = folder.record_path(KEY)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "x" * 10**6: 1}))
+    assert folder.records() == []
+    assert len(folder.problems[0].cause) < 200
+
+
 def test_the_redone_record_takes_the_place_of_a_corrupt_one(folder, make_record):
     folder.path.mkdir(parents=True)
     folder.record_path(KEY).write_text("{")

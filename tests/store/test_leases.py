@@ -146,11 +146,16 @@ def test_a_lease_from_another_host_is_abandoned_after_a_minute_of_silence(folder
     assert (acquire(folder, KEY) is not None) is taken
 
 
+@pytest.mark.parametrize(
+    "content",
+    ['{"host": "el', "[" * 10**6, "[]", '{"host": "a", "machine": "a", "pid": 1e999, "started": null, "token": "a"}']
+    + [json.dumps(dict.fromkeys(("host", "machine", "started", "token"), "a") | {"pid": pid}) for pid in (10**30, "x")],
+)
 @pytest.mark.parametrize(("silent", "taken"), [(0, False), (STALE_SECONDS + 30, True)])
-def test_a_lease_cut_short_counts_by_its_age(folder, silent, taken):
+def test_a_lease_that_was_cut_short_or_is_none_counts_by_its_age(folder, content, silent, taken):
     folder.lease_folder.mkdir(parents=True)
     path = folder.lease_folder / f"{KEY}.json"
-    path.write_text('{"host": "el')
+    path.write_text(content)
     age(path, silent)
     assert (acquire(folder, KEY) is not None) is taken
 

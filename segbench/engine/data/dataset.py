@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError, RecordError
-from segbench.files import read_file
 from segbench.registry.datasets import open_dataset
+from segbench.store.json_file import read_json
 
 from .cache import pack
 from .resident import ResidentSplit
@@ -116,8 +116,9 @@ def description_of(dataset: Dataset) -> DatasetDescription:
 def read_description(path: Path) -> DatasetDescription:
     """Read the description of a cell's dataset from a file; raise RecordError if it is missing or damaged."""
     try:
-        return DatasetDescription.model_validate_json(read_file(path))
+        return DatasetDescription.model_validate(read_json(path))
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        raise RecordError(f"{path} does not describe a dataset: {error.errors()[0]['msg']}") from error
+    except ValueError as error:
+        cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise RecordError(f"{path} does not describe a dataset: {cause}") from error

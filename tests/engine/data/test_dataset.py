@@ -16,6 +16,7 @@ from segbench.engine.data.dataset import (
     read_description,
 )
 from segbench.errors import DataError, RecordError
+from segbench.store.json_file import sealed_json
 
 CPU = torch.device("cpu")
 
@@ -74,6 +75,17 @@ def test_a_missing_or_damaged_description_is_an_error_that_names_the_file(tmp_pa
     path = tmp_path / "dataset.json"
     with pytest.raises(RecordError, match=r"cannot read .*dataset\.json"):
         read_description(path)
-    path.write_text("{}")
+    for content in ("{}", "[" * 10**6, '{"channels": ' + "1" * 10**5 + "}", "null", "\xff"):
+        path.write_text(content, encoding="latin-1")
+        with pytest.raises(RecordError, match=r"dataset\.json does not describe a dataset"):
+            read_description(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_flipped_bit_of_a_description_is_found(dataset, tmp_path, flip_bit, seed):
+    path = tmp_path / "dataset.json"
+    path.write_bytes(sealed_json(description_of(dataset).model_dump()))
+    assert read_description(path) == description_of(dataset)
+    flip_bit(path, seed)
     with pytest.raises(RecordError, match=r"dataset\.json does not describe a dataset"):
         read_description(path)

@@ -1,0 +1,47 @@
+"""JSON files: read within bounds of size and depth, so that a bad one is no more than a bad file, and sealed."""
+
+from __future__ import annotations
+
+import errno
+import json
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from segbench.checksum import UNSEALED, check_sealed, seal
+from segbench.files import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+# No record, claim or description has as many bytes; what is read of a file takes some twenty times its size in memory.
+LARGEST = 1 << 25
+
+
+def read_json(path: Path, at_most: int | None = LARGEST) -> Any:
+    """Return what a JSON file holds, without its seal if it has one.
+
+    Raises OSError for a file that cannot be read, and ValueError for one that has changed since it was sealed, has more
+    bytes than `at_most`, is no JSON, is nested too deeply, or holds NaN or a number of thousands of digits.
+    """
+    from pydantic_core import from_json
+
+    try:
+        text = read_file(path, at_most)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ValueError(error.strerror) from error
+        raise
+    check_sealed(BytesIO(text))
+    content = from_json(text, allow_inf_nan=False)
+    if isinstance(content, dict):
+        content.pop("seal", None)
+    return content
+
+
+def sealed_json(content: Mapping[str, Any]) -> bytes:
+    """Return the JSON of an object with a seal as its first entry, for `read_json`."""
+    file = BytesIO(json.dumps({"seal": UNSEALED, **content}).encode())
+    seal(file)
+    return file.getvalue()
