@@ -45,6 +45,7 @@ ALL_CHECKS = [
     check
     for checks in (
         catalogue.any_component.CHECKS,
+        catalogue.roles.CHECKS,
         *catalogue.CHECKS_BY_KIND.values(),
         *catalogue.CHECKS_BY_ROLE.values(),
     )

@@ -25,16 +25,15 @@ from .check import CheckFailed, CheckSkipped, check
 from .examples import (
     HUGE_SCORE,
     IGNORE_INDEX,
-    LOSS_VOCABULARY,
     NUM_CLASSES,
     as_list,
     as_number,
-    build_example,
     describe_unavailable,
     normal,
     prefix_errors,
     require_finite,
 )
+from .roles import PLAYERS, build_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
     Arguments = dict[str, Any]
 
-
-PLAYERS = ("discriminator", "generator")
 
 SAMPLES = 2
 
@@ -69,7 +66,7 @@ STEP_DOWN = 0.01
 )
 def both_players_ask_for_what_there_is(offer: Offer) -> None:
     """There are the methods of both players, and they ask for nothing that the engine does not have."""
-    fault = _fault(build_example(offer, LOSS_VOCABULARY))
+    fault = _fault(build_loss(offer))
     if fault is not None:
         raise CheckFailed(fault)
 
@@ -209,7 +206,7 @@ def _fault(loss: Any) -> str | None:
 
 def _loss(offer: Offer) -> Any:
     """Build the loss; CheckSkipped if it cannot be called at all."""
-    loss = build_example(offer, LOSS_VOCABULARY)
+    loss = build_loss(offer)
     if _fault(loss) is not None:
         raise CheckSkipped(f"it cannot be called, see {both_players_ask_for_what_there_is.name}")
     return loss

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import adversarial_losses, any_component, datasets, discriminators, generators, losses, penalties, unlabelled
+from . import (
+    adversarial_losses,
+    any_component,
+    datasets,
+    discriminators,
+    generators,
+    losses,
+    penalties,
+    roles,
+    unlabelled,
+)
 
 if TYPE_CHECKING:
     from segbench.registry import Offer
@@ -28,5 +38,6 @@ CHECKS_BY_KIND = {
 
 def checks_for(offer: Offer) -> tuple[Check, ...]:
     """Return the checks of a component in the order in which they should be run."""
-    of_its_kind = CHECKS_BY_ROLE[offer.component.role] if offer.kind == "loss" else CHECKS_BY_KIND[offer.kind]
-    return (*any_component.CHECKS, *of_its_kind)
+    if offer.kind == "loss":
+        return (*any_component.CHECKS, *roles.CHECKS, *CHECKS_BY_ROLE[offer.component.role])
+    return (*any_component.CHECKS, *CHECKS_BY_KIND[offer.kind])

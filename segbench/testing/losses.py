@@ -10,14 +10,13 @@ from torch.autograd.gradcheck import GradcheckError
 from .check import CheckFailed, check
 from .examples import (
     HUGE_SCORE,
-    LOSS_VOCABULARY,
     as_number,
-    build_example,
     make_comparison,
     prefix_errors,
     require_finite,
     require_scalar,
 )
+from .roles import build_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +141,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _loss(offer: Offer) -> SupervisedLoss:
-    loss: SupervisedLoss = build_example(offer, LOSS_VOCABULARY)
+    loss: SupervisedLoss = build_loss(offer)
     return loss
 
 

@@ -9,15 +9,14 @@ from torch import nn
 
 from .check import CheckFailed, check
 from .examples import (
-    LOSS_VOCABULARY,
     NUM_CLASSES,
     as_number,
-    build_example,
     normal,
     prefix_errors,
     require_finite,
     require_scalar,
 )
+from .roles import build_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -154,7 +153,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _penalty(offer: Offer) -> Penalty:
-    penalty: Penalty = build_example(offer, LOSS_VOCABULARY)
+    penalty: Penalty = build_loss(offer)
     return penalty
 
 

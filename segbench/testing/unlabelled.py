@@ -13,15 +13,14 @@ from segbench.engine.adversarial.adversary import parameter_names
 from .check import CheckFailed, CheckSkipped, check
 from .examples import (
     HUGE_SCORE,
-    LOSS_VOCABULARY,
     NUM_CLASSES,
-    build_example,
     describe_unavailable,
     normal,
     prefix_errors,
     require_finite,
     require_scalar,
 )
+from .roles import build_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +37,7 @@ SURELY_REAL = 5.0
 @check("Name the parameters `logits` and, if a discriminator is needed, `scores`; anything else needs a default.")
 def term_asks_for_what_there_is(offer: Offer) -> None:
     """The term asks for nothing that the engine does not have."""
-    fault = _fault(build_example(offer, LOSS_VOCABULARY))
+    fault = _fault(build_loss(offer))
     if fault is not None:
         raise CheckFailed(fault)
 
@@ -94,7 +93,7 @@ def _fault(term: Any) -> str | None:
 
 def _term(offer: Offer) -> Any:
     """Build the term; CheckSkipped if it cannot be called at all."""
-    term = build_example(offer, LOSS_VOCABULARY)
+    term = build_loss(offer)
     if _fault(term) is not None:
         raise CheckSkipped(f"it cannot be called, see {term_asks_for_what_there_is.name}")
     return term
