@@ -9,6 +9,8 @@ from segbench import SegbenchError
 
 BUILD = {component.name: component.build for component in segbench_smp.segbench_generators()}
 
+SMALL_DPT = {"decoder_intermediate_channels": (16, 32, 64, 64), "decoder_fusion_channels": 32}
+
 # Million parameters with a ResNet-18 and 11 classes, counted on SMP's own networks.
 PARAMETERS = {
     "unet": 14.33,
@@ -36,10 +38,9 @@ def test_a_resnet18_has_the_parameters_of_the_table(parameters, name):
 
 
 def test_dpt_has_no_classifier(parameters):
-    options = {"decoder_intermediate_channels": (16, 32, 64, 64), "decoder_fusion_channels": 32}
     with torch.device("meta"):
-        classified = smp.DPT("tu-vit_tiny_patch16_224", encoder_weights=None, classes=11, **options)
-        assert parameters(classified) - parameters(BUILD["dpt"](3, 11, **options)) == 192 * 1000 + 1000
+        classified = smp.DPT("tu-vit_tiny_patch16_224", encoder_weights=None, classes=11, **SMALL_DPT)
+        assert parameters(classified) - parameters(BUILD["dpt"](3, 11, **SMALL_DPT)) == 192 * 1000 + 1000
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_the_sizes_that_a_network_takes_are_stated(name, options, multiple, mini
         ("unet", {"encoder": "tu-swin_tiny_patch4_window7_224"}, 32),
         ("pspnet", {"encoder": "tu-hrnet_w18_small"}, 32),
         ("pan", {}, 128),
-        ("dpt", {}, 32),
+        ("dpt", SMALL_DPT, 32),
     ],
 )
 def test_the_smallest_size_that_is_stated_works(name, options, size):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import segmentation_models_pytorch as smp
 import timm
@@ -28,6 +30,17 @@ def resnet(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(network.state_dict(), path)
     return network.eval(), path
+
+
+@pytest.fixture(scope="module")
+def loaded(resnet):
+    """Builds a network that starts from the file, once for all tests; they leave it as it is."""
+
+    @cache
+    def build(name, channels, encoder):
+        return BUILD[name](channels, 2, encoder=encoder, encoder_weights=str(resnet[1])).eval()
+
+    return build
 
 
 @pytest.fixture
@@ -79,19 +92,18 @@ def test_imagenet_weights_from_a_file_give_timms_own_features(lite_weights, enco
 
 
 def test_without_weights_the_encoder_is_another(lite_weights):
-    loaded = BUILD["unet"](3, 11, encoder=f"tu-{LITE}", encoder_weights=str(lite_weights))
     fresh = BUILD["unet"](3, 11, encoder=f"tu-{LITE}")
-    stem = "model.encoder.model.conv_stem.weight"
-    assert not torch.allclose(loaded.state_dict()[stem], fresh.state_dict()[stem])
+    stem = fresh.state_dict()["model.encoder.model.conv_stem.weight"]
+    assert not torch.allclose(load_file(lite_weights)["conv_stem.weight"], stem)
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
-def test_images_are_converted_to_what_the_weights_were_trained_with(resnet, encoder):
-    reference, path = resnet
+def test_images_are_converted_to_what_the_weights_were_trained_with(resnet, loaded, encoder):
+    reference, _ = resnet
     images = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
         expected = resnet_features(reference, (images - MEAN) / STD)
-    network = BUILD["unet"](3, 2, encoder=encoder, encoder_weights=str(path)).eval()
+    network = loaded("unet", 3, encoder)
     for one, other in zip(features(network, images * 2 - 1)[1:], expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -103,10 +115,8 @@ def test_without_weights_images_are_not_converted():
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
 @pytest.mark.parametrize("name", ["unet", "deeplabv3plus"])
-def test_a_grey_image_gives_the_features_of_the_same_colour_image(resnet, encoder, name):
-    _, path = resnet
-    colour = BUILD[name](3, 2, encoder=encoder, encoder_weights=str(path)).eval()
-    grey = BUILD[name](1, 2, encoder=encoder, encoder_weights=str(path)).eval()
+def test_a_grey_image_gives_the_features_of_the_same_colour_image(loaded, encoder, name):
+    colour, grey = (loaded(name, channels, encoder) for channels in (3, 1))
     # In the network's own range, since the three colours' means differ.
     images = torch.rand(1, 1, 64, 64)
     with torch.inference_mode():
@@ -126,8 +136,8 @@ def test_more_channels_repeat_the_colours_and_keep_their_sum(resnet, encoder):
     )
 
 
-def test_a_grey_image_is_converted_with_the_mean_over_the_colours(resnet):
-    network = BUILD["unet"](1, 2, encoder_weights=str(resnet[1]))
+def test_a_grey_image_is_converted_with_the_mean_over_the_colours(loaded):
+    network = loaded("unet", 1, "resnet18")
     expected = (0.5 - MEAN.mean()) / STD.mean()
     assert network.normalise(torch.zeros(1, 1, 1, 1)).item() == pytest.approx(expected.item())
 
@@ -196,7 +206,7 @@ def test_a_tag_that_the_hub_does_not_have_is_an_error():
 @pytest.mark.parametrize("encoder", ["mobilenet_v2", "tu-edgenext_xx_small"])
 def test_a_hub_out_of_reach_is_an_error_that_offers_a_path(hub_cache, encoder):
     expected = f"imagenet weights of '{encoder}' could not be fetched .*; give the path of a .safetensors or .pth file"
-    with pytest.raises(WeightsError, match=expected):
+    with pytest.raises(WeightsError, match=expected), torch.device("meta"):
         BUILD["unet"](3, 2, encoder=encoder, encoder_weights="imagenet")
 
 
@@ -209,7 +219,8 @@ def test_a_vision_transformer_is_loaded_for_dpt(tmp_path):
     torch.manual_seed(0)
     reference = timm.create_model("vit_tiny_patch16_224").eval()
     save_file(reference.state_dict(), tmp_path / "vit.safetensors")
-    network = BUILD["dpt"](3, 2, encoder_weights=str(tmp_path / "vit.safetensors")).eval()
+    decoder = {"decoder_intermediate_channels": (16, 32, 64, 64), "decoder_fusion_channels": 32}
+    network = BUILD["dpt"](3, 2, encoder_weights=str(tmp_path / "vit.safetensors"), **decoder).eval()
     images = torch.rand(1, 3, 224, 224)
     with torch.inference_mode():
         expected = reference.forward_intermediates(images, indices=[11], intermediates_only=True)[0]

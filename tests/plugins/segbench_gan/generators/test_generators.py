@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 
@@ -83,12 +85,11 @@ def variant(request):
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("count", [1, 2])
-def test_outputs_have_the_size_of_the_inputs_or_that_asked_for(variant, size, count):
+def test_outputs_have_the_size_of_the_inputs_or_that_asked_for(variant, size):
     network = build(variant, size)
     channels = {"logits": CLASSES, "colours": COLOURS, "image": CHANNELS}
-    for mode in (True, False):
-        output = network.train(mode)(*inputs(variant, count, size))
+    for training, count in product((True, False), (1, 2)):
+        output = network.train(training)(*inputs(variant, count, size))
         for name, tensor in named_outputs(variant, output).items():
             assert tensor.shape == (count, channels[name], *size)
             assert tensor.isfinite().all()
