@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from segbench.report.ranking.timings import TIMING_EXPLANATION
 from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.difference import LEAST_SEEDS_FOR_SIGN_FLIPS
-from segbench.stats.verdict import EQUIVALENCE_MARGIN
+from segbench.stats.verdict import EQUIVALENCE_MARGIN, LEAST_SEEDS_FOR_A_VERDICT
 
 from .tables import ONE_SEED, SCORE_HEADERS
 
@@ -45,8 +45,9 @@ DIFFERENCES = (
     "Difference: A - B in points of mIoU, with the same seeds on the same images; its interval is over seeds and "
     "images, at a level that is adjusted (Holm) for all differences of the ranking together. Verdict: better or worse "
     f"if 0 is outside the interval, equivalent if all of the interval is within {100 * EQUIVALENCE_MARGIN:g} points "
-    "(be zero in it or not) and the seeds do not all give the same; else, and with fewer than 3 seeds, undecided; a "
-    "method that collapsed in some seeds is named, since a collapse that no seed shows is in no interval. "
+    "(be zero in it or not) and the seeds do not all give the same; else, and with fewer than "
+    f"{LEAST_SEEDS_FOR_A_VERDICT} seeds, undecided; a method that collapsed in some seeds is named, since a collapse "
+    "that no seed shows is in no interval. "
     "P(A>B): the probability that A scores higher with a seed and images drawn at random. "
     f"Sign-flip p: exact, over the seeds; it decides nothing, since below {LEAST_SEEDS_FOR_SIGN_FLIPS} seeds it cannot "
     "fall below 0.05. Smallest effect: the smallest difference, in points, that these seeds and images detect with a "
