@@ -81,7 +81,7 @@ def run(
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
         return Summary(tuple(recorded.values()))
     workers = workers or start_workers(cells)
-    decode_splits(todo, datasets or {})
+    decode_splits(todo, datasets or {}, listener.notice)
     with Interrupt() as interrupt:
         limits = Limits(timeout, memory_limit or fair_share(jobs))
         environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -13,16 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from segbench.checksum import UNSEALED, check_seal, seal
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError
-from segbench.files import read_file
 from segbench.plan.machine import cache_folder
 from segbench.registry.output import send_output_to_stderr
+from segbench.store.json_file import read_json, sealed_json
 
 from .samples import read_samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -45,30 +47,45 @@ _ABANDONED_SECONDS = 86_400.0
 _ATTEMPTS = 5
 
 
-def pack(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
+def print_notice(message: str) -> None:
+    """Print a notice on stderr."""
+    print(message, file=sys.stderr)
+
+
+def pack(dataset: Dataset, split: str, cache_key: str, notice: Callable[[str], None] = print_notice) -> PackedSplit:
     """Open a split in the cache; decode, check and write it first where the cache has no undamaged one.
 
-    `cache_key` identifies the decoded content of the dataset. Any number of processes may do this at once.
-    Raises DataError for a sample that is malformed (see `read_samples`) and for a cache that cannot be written.
+    All bytes of the split are read and compared with their checksums; damage is told to `notice`. `cache_key`
+    identifies the decoded content of the dataset. Any number of processes may do this at once. Raises DataError for a
+    sample that is malformed (see `read_samples`) and for a cache that cannot be written.
     """
-    folder = cache_folder() / "packed" / cache_key / split
+    folder = _folder_of(split, cache_key)
+    if folder.exists() and (fault := _find_fault(dataset, split, folder)) is not None:
+        notice(f"{fault}; the split is decoded anew")
+        _build(dataset, split, folder)
+    return open_split(dataset, split, cache_key)
+
+
+def open_split(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
+    """Open a split as `pack` does, but without comparing checksums: for the workers of a run, which has packed it."""
+    folder = _folder_of(split, cache_key)
     packed = _open(dataset, split, folder)
     if packed is None:
-        try:
-            _build(dataset, split, folder)
-        except OSError as error:
-            raise DataError(
-                f"cannot write the cache of decoded images in {folder.parent}: {error.strerror or error}; "
-                "make room there, or set SEGBENCH_CACHE to a folder that can be written"
-            ) from error
+        _build(dataset, split, folder)
         packed = _open(dataset, split, folder)
     if packed is None:
         raise DataError(f"the cache of decoded images in {folder} was changed while it was written; run it again")
     return packed
 
 
-def decode_splits(cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> None:
-    """Decode into the cache every split that these cells use, of the given datasets.
+def _folder_of(split: str, cache_key: str) -> Path:
+    return cache_folder() / "packed" / cache_key / split
+
+
+def decode_splits(
+    cells: Iterable[Cell], datasets: Mapping[str, Dataset], notice: Callable[[str], None] = print_notice
+) -> None:
+    """Decode into the cache every split that these cells use, of the given datasets; damage is told to `notice`.
 
     Raises DataError for a wrong sample.
     """
@@ -81,7 +98,7 @@ def decode_splits(cells: Iterable[Cell], datasets: Mapping[str, Dataset]) -> Non
     with send_output_to_stderr():
         for name, cache_key, split in uses:
             assert cache_key is not None, "cells of opened data have one"
-            pack(datasets[name], split, cache_key)
+            pack(datasets[name], split, cache_key, notice)
 
 
 def _splits_of(cell: Cell) -> tuple[str, ...]:
@@ -201,14 +218,21 @@ class PackedSplit:
 def open_packed(folder: Path) -> PackedSplit | None:
     """Open a packed split; None if it is missing, of another format or damaged."""
     try:
-        index = PackedIndex.model_validate_json(read_file(folder / INDEX))
-        pixels = np.memmap(folder / IMAGES, dtype=index.image_dtype, mode="c")
-        label_pixels = np.memmap(folder / LABELS, dtype=index.label_dtype, mode="c")
+        index = PackedIndex.model_validate(read_json(folder / INDEX, at_most=None))
+        area = sum(height * width for height, width in index.sizes)
+        pixels = _map(folder / IMAGES, index.image_dtype, index.channels * area)
+        label_pixels = _map(folder / LABELS, index.label_dtype, area)
     except (OSError, ValueError):
         return None
-    area = sum(height * width for height, width in index.sizes)
-    whole = pixels.size == index.channels * area and label_pixels.size == area and len(index.ids) == len(index.sizes)
-    return PackedSplit(index, pixels, label_pixels) if whole else None
+    return PackedSplit(index, pixels, label_pixels) if len(index.ids) == len(index.sizes) else None
+
+
+def _map(path: Path, dtype: str, length: int) -> NDArray[Any]:
+    """Return the numbers of a flat file, memory-mapped; ValueError if it holds fewer or more of them."""
+    beyond = path.stat().st_size - length * np.dtype(dtype).itemsize
+    if beyond not in (0, len(UNSEALED)):  # older versions wrote no seal
+        raise ValueError(f"{path} is not as long as its index says")
+    return np.memmap(path, dtype=dtype, mode="c", shape=(length,))
 
 
 def _open(dataset: Dataset, split: str, folder: Path) -> PackedSplit | None:
@@ -221,15 +245,30 @@ def _open(dataset: Dataset, split: str, folder: Path) -> PackedSplit | None:
     return packed if found == wanted else None
 
 
+def _find_fault(dataset: Dataset, split: str, folder: Path) -> str | None:
+    """Read a packed split whole and say what is wrong with it; None if nothing is."""
+    for name in (INDEX, IMAGES, LABELS):
+        try:
+            check_seal(folder / name)
+        except (OSError, ValueError) as error:
+            return f"{folder / name} is damaged: {getattr(error, 'strerror', None) or error}"
+    return f"{folder} is not the packed split of this dataset" if _open(dataset, split, folder) is None else None
+
+
 def _build(dataset: Dataset, split: str, folder: Path) -> None:
     """Write the packed split into a temporary folder, then rename that to its place."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
     temporary = folder.with_name(_TEMPORARY + uuid.uuid4().hex)
-    temporary.mkdir()
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder.parent)
+        temporary.mkdir()
         write_packed(dataset, split, temporary)
         _move_into_place(temporary, dataset, split, folder)
+    except OSError as error:
+        raise DataError(
+            f"cannot write the cache of decoded images in {folder.parent}: {error.strerror or error}; "
+            "make room there, or set SEGBENCH_CACHE to a folder that can be written"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -246,7 +285,7 @@ def write_packed(dataset: Dataset, split: str, folder: Path) -> None:
     """Decode and check a split, and write its flat files and their index into an empty folder."""
     index = _write_flat_files(dataset, split, folder)
     with _synced_file(folder / INDEX) as file:
-        file.write(index.model_dump_json().encode())
+        file.write(sealed_json(index.model_dump(mode="json")))
 
 
 def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex:
@@ -265,6 +304,9 @@ def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex
             counted = sample.labels[sample.labels != dataset.ignore_index]
             class_pixels += np.bincount(counted, minlength=len(class_pixels))
             image_dtype = sample.image.dtype.name
+        for file in (images, labels):
+            file.write(UNSEALED.encode())
+            seal(file)
     return PackedIndex(
         split=split,
         ids=tuple(ids),
@@ -281,7 +323,7 @@ def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex
 @contextlib.contextmanager
 def _synced_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write whose content has reached the disk at the end, before any later renaming."""
-    with open(path, "wb") as file:
+    with open(path, "w+b") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -294,7 +336,7 @@ def _move_into_place(temporary: Path, dataset: Dataset, split: str, folder: Path
             os.replace(temporary, folder)
             return
         except OSError:
-            if _open(dataset, split, folder) is not None:
+            if _find_fault(dataset, split, folder) is None:
                 return
             if attempt == _ATTEMPTS:
                 raise

@@ -16,7 +16,7 @@ from segbench.errors import DataError, RecordError
 from segbench.registry.datasets import open_dataset
 from segbench.store.json_file import read_json
 
-from .cache import pack
+from .cache import open_split
 from .resident import ResidentSplit
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class CellData:
 
     def packed(self, split: str) -> PackedSplit:
         """Return a split from the cache; it is decoded first where the cache does not have it."""
-        return pack(self.dataset, split, self._cache_key)
+        return open_split(self.dataset, split, self._cache_key)
 
     def resident(self, split: str) -> ResidentSplit:
         """Return a split whose pixels lie on the device, or on the host where they do not fit."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench import DataError, Dataset, Sample
-from segbench.engine.data.cache import absent_classes, check_classes, pack
+from segbench.engine.data.cache import absent_classes, check_classes, open_split, pack
 from segbench.plan.machine import cache_folder
 
 HYPOTHESIS_KEYS = iter(range(10**9))
@@ -171,12 +172,51 @@ def file_instead_of_folder(folder):
         file_instead_of_folder,
     ],
 )
-def test_a_damaged_cache_is_built_anew(damage):
+@pytest.mark.parametrize("opened_by", [pack, open_split])
+def test_a_damaged_cache_is_built_anew(damage, opened_by):
     pack(tiny_dataset(), "train", "key")
     damage(cache_folder() / "packed" / "key" / "train")
-    packed = pack(tiny_dataset(), "train", "key")
+    packed = opened_by(tiny_dataset(), "train", "key")
     assert packed.image(1).tolist() == [[[5]] * 4] * 3
     assert cache_entries() == ["train"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", ["index.json", "images.bin", "labels.bin"])
+def test_one_flipped_bit_anywhere_is_told_and_the_split_decoded_anew(name, seed, flip_bit):
+    pack(tiny_dataset(), "train", "key")
+    path = cache_folder() / "packed" / "key" / "train" / name
+    whole, told = path.read_bytes(), []
+    flip_bit(path, seed)
+    packed = pack(tiny_dataset(), "train", "key", told.append)
+    assert told == [
+        f"{path} is damaged: it has changed since it was written: its checksum does not match; "
+        "the split is decoded anew"
+    ]
+    assert packed.image(1).tolist() == [[[5]] * 4] * 3
+    assert path.read_bytes() == whole
+    assert cache_entries() == ["train"]
+
+
+def test_damage_is_told_on_stderr_where_nobody_else_is_told(capsys):
+    pack(tiny_dataset(), "train", "key")
+    truncate_images(folder := cache_folder() / "packed" / "key" / "train")
+    pack(tiny_dataset(), "train", "key")
+    assert f"{folder} is not the packed split of this dataset; the split is decoded anew" in capsys.readouterr().err
+    pack(tiny_dataset(), "train", "key")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cache_of_older_versions_has_no_checksums_and_is_read():
+    pack(tiny_dataset(), "train", "key")
+    folder = cache_folder() / "packed" / "key" / "train"
+    index = json.loads((folder / "index.json").read_text())
+    del index["seal"]
+    (folder / "index.json").write_text(json.dumps(index))
+    for name in ("images.bin", "labels.bin"):
+        (folder / name).write_bytes((folder / name).read_bytes().partition(b"segbench crc32")[0])
+    unreadable = Dataset(["sky", "road"], [(0, 0, 0)] * 2, {"train": Unreadable(2)})
+    assert pack(unreadable, "train", "key").image(1).tolist() == [[[5]] * 4] * 3
 
 
 @pytest.mark.parametrize(
