@@ -262,6 +262,7 @@ def build_speeds(
     from segbench.report.ranking.timings import MethodSpeed, timing_warnings
     from segbench.report.speed_test import SpeedBudget, Speeds, build_timed_method
 
+    assert protocol.timing is not None, "this command times"
     results = {label: timed.results[label] for label in given if label in timed.results}
     methods = [MethodSpeed(label, result.inference, result.timing) for label, result in results.items()]
     return Speeds(

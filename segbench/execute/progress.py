@@ -136,7 +136,8 @@ class Tracker:
         if event.name == "warning":
             self.notice(f"{cell.label}: {event.fields.get('message', '')}")
         if activity == "timing" and event.name == "stage":
-            self.doing = f"timing {cell.method.name} on {cell.dataset_name}: {event.fields.get('name')}"
+            left = f", about {format_duration(event.fields['seconds_left'])} left"
+            self.doing = f"timing {cell.method.name} on {cell.dataset_name}: {event.fields.get('name')}{left}"
         if activity != "cell":
             return
         progress = self.cells[cell.key]

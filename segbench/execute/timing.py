@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from segbench.engine.job import TimingJob, TimingResult
+from segbench.store.record import TimingBudget
 
 from .jobs import add_timing, cell_job, read_upstream, resolve_upstream
 from .timing_session import device_lock, time_interleaved
@@ -34,7 +35,7 @@ def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
 
     `records` are those of the plan by key. The methods of a dataset are timed in one session, interleaved. All seeds of
     a recipe get the same rows, also those that an earlier run recorded. Methods that were timed before keep their rows,
-    unless the protocol now asks for a full budget and theirs was reduced: a ratio of methods of two sessions also holds
+    unless the protocol now asks for a larger budget than theirs: a ratio of methods of two sessions also holds
     what changed on the machine in between, and `Timing.session` distinguishes them. Nothing else of this run may be
     running; the lock of the device keeps other processes from timing on it meanwhile.
     """
@@ -45,13 +46,14 @@ def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
 
 
 def lacks_timing(cell: Cell, record: Record) -> bool:
-    """Return whether a record needs a timing, or one with the full budget; False for cells that only tuning needs."""
-    if cell.for_tuning:
+    """Return whether a record needs a timing, or one with a larger budget; False where only tuning needs the cell."""
+    timing = cell.method.protocol.timing
+    if cell.for_tuning or timing is None:
         return False
     if record.timing is None or not record.inference:
         return True
-    reduced = any(row.budget == "reduced" for row in record.inference)
-    return reduced and cell.method.protocol.timing.budget == "full"
+    budgets = get_args(TimingBudget)
+    return any(budgets.index(row.budget) < budgets.index(timing.budget) for row in record.inference)
 
 
 def speed_key(record: Record) -> str:

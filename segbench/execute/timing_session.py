@@ -7,6 +7,7 @@ import secrets
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from segbench.engine.job import TimingResult
+from segbench.engine.timing.parts import STAGES, Turn
 from segbench.errors import OutOfMemoryError, RecordError
 from segbench.files import make_private_folder
+from segbench.stats.timing import is_known
 from segbench.store.lock import open_lock, try_lock
 from segbench.store.record import Failure, Timing
 
@@ -28,8 +31,9 @@ from .workers import Died, Failed, Finished, Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from segbench.config.protocol import Timing as TimingBudget
     from segbench.engine.job import TimingJob
-    from segbench.engine.timing.parts import Measured, Part
+    from segbench.engine.timing.parts import Measured, Part, RowSoFar
     from segbench.store.record import Status
 
     from .pool import Interrupt
@@ -113,16 +117,16 @@ def time_interleaved(
     )
 
 
-def interleave(waiting: Mapping[str, Part], give_turn: Callable[[str], Part | None]) -> None:
+def interleave(waiting: Mapping[str, Part], give_turn: Callable[[str, Part], Part | None]) -> None:
     """Give turns until no method is left: those whose next part comes first get one each, in their order, repeatedly.
 
-    `give_turn` lets a method take its turn and returns the part that comes next for it, or None if it has ended.
+    `give_turn` lets a method take its turn at a part and returns the part that comes next for it, None if it has ended.
     """
     following = dict(waiting)
     while following:
         first = min(following.values())
         for name in [name for name, part in following.items() if part == first]:
-            part = give_turn(name)
+            part = give_turn(name, first)
             if part is None:
                 del following[name]
             else:
@@ -147,6 +151,9 @@ class Session:
         self._interrupt, self._listener = interrupt, listener
         self._name = secrets.token_hex(4)
         self._next: dict[str, Part] = {}
+        self._rows: dict[Part, dict[str, RowSoFar]] = defaultdict(dict)
+        self._ended: set[str] = set()
+        self._spent = dict.fromkeys(methods, 0.0)  # seconds of turns
         self._measured: dict[str, Measured] = {}
 
     def run(self) -> None:
@@ -161,18 +168,41 @@ class Session:
                 limits = Limits(memory=self._limits.memory)
                 pool.start(name, self._function, job, Path(folder) / str(i), limits)
             built = {name: self._next_part(pool, name, 0.0) for name in self._methods}
-            interleave({name: part for name, part in built.items() if part}, lambda name: self._give_turn(pool, name))
+            waiting = {name: part for name, part in built.items() if part}
+            interleave(waiting, lambda name, part: self._give_turn(pool, name, part))
 
     def results(self) -> dict[str, TimingResult]:
         """Return the results by method; the session of a result lists the methods that have one."""
         names = [name for name in self._methods if name in self._measured]
         return {name: _result(self._measured[name], self._name, names) for name in names}
 
-    def _give_turn(self, pool: Pool, name: str) -> Part | None:
-        """Let a method take its turn; return what comes next for it, None if it has ended."""
+    def _give_turn(self, pool: Pool, name: str, part: Part) -> Part | None:
+        """Let a method take its turn at a part; return what comes next for it, None if it has ended."""
+        timing = timing_of(self._methods[name])
         if name in pool:
-            pool.send(name, len(pool))
-        return self._next_part(pool, name, self._methods[name].cell.method.protocol.timing.max_seconds)
+            pool.send(name, Turn(len(pool), self._is_known(name, part, timing.precision)))
+        started = time.monotonic()
+        following = self._next_part(pool, name, timing.max_seconds)
+        self._spent[name] += time.monotonic() - started
+        return following
+
+    def _is_known(self, name: str, part: Part, precision: float | None) -> bool:
+        """Return whether further blocks of the row that a method measures would tell no more than is asked for."""
+        rows = self._rows[part]
+        if precision is None or name not in rows or not rows[name].median_is_known:
+            return False
+        blocks = {other: rows[other].blocks for other in self._methods if other in rows}
+        return is_known(name, blocks, precision)
+
+    def _seconds_left(self) -> float:
+        """Return about how long measuring lasts from now on: a row takes as long as those that are done."""
+        left = 0.0
+        for name, job in self._methods.items():
+            if name not in self._ended:
+                started = sum(name in rows for rows in self._rows.values())
+                row_seconds = self._spent[name] / started if started > 1 else timing_of(job).seconds
+                left += row_seconds * (len(STAGES) * len({1, job.cell.method.protocol.batch_size}) - started)
+        return max(left, 0.0)
 
     def _next_part(self, pool: Pool, name: str, budget: float) -> Part | None:
         """Wait until a method asks for its next turn or has ended, at most its budget and the time limit together."""
@@ -183,19 +213,29 @@ class Session:
                 self._end(ended, outcome)
             if name in pool and allowed is not None and time.monotonic() - started > allowed:
                 pool.drop(name)
+                self._ended.add(name)
                 self._fail(name, Failure(cause=f"timed out: a turn took longer than {allowed:g} s"))
         return self._next.pop(name, None)
 
     def _receive(self, name: str, event: Event) -> None:
         if event.name != TURN:
-            self._listener.reported("timing", self._methods[name].cell, event)
+            self._listener.reported("timing", self._methods[name].cell, self._with_seconds_left(event))
             return
-        self._next[name] = event.fields["part"]
+        self._next[name] = part = event.fields["part"]
+        if event.fields["row"] is not None:
+            self._rows[part][name] = event.fields["row"]
         if event.fields["measured"] is not None:
             self._measured[name] = event.fields["measured"]
 
+    def _with_seconds_left(self, event: Event) -> Event:
+        """Add to the event that a stage begins how long measuring lasts from now on."""
+        if event.name != "stage":
+            return event
+        return event._replace(fields={**event.fields, "seconds_left": self._seconds_left()})
+
     def _end(self, name: str, outcome: Outcome) -> None:
         """Note how the worker of a method ended; what it had measured before a failure counts."""
+        self._ended.add(name)
         if not isinstance(outcome, Finished):
             if _ran_out_of_memory(outcome) and name not in self._measured:
                 self.out_of_memory.append(name)
@@ -214,6 +254,13 @@ class Session:
             self.failures[name] = failure
         status: Status = "ok" if complete else "failed"
         self._listener.ended("timing", self._methods[name].cell, status, self.failures.get(name))
+
+
+def timing_of(job: TimingJob) -> TimingBudget:
+    """Return the timing budget of a method that is timed, which therefore has one."""
+    budget = job.cell.method.protocol.timing
+    assert budget is not None, "a method with `timing: none` is not timed"
+    return budget
 
 
 def _result(measured: Measured, session: str, methods: list[str]) -> TimingResult:

@@ -21,6 +21,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from segbench import errors
+from segbench.engine.timing.parts import Turn
 from segbench.files import make_own_folder, open_own_log
 from segbench.store.record import Failure
 
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import TextIO
 
-    from segbench.engine.timing.parts import Measured, Part
+    from segbench.engine.timing.parts import Measured, Part, RowSoFar
 
 
 LOG = "worker.log"
 EVENTS = "events.jsonl"
 SCRATCH = "tmp"
-STOP = "stop"  # what the parent sends to end a worker early; in a session of timing it also sends numbers
+STOP = "stop"  # what the parent sends to end a worker early; in a session of timing it also sends turns
 TURN = "turn"  # the event with which a method that is timed waits for its turn
 # Python's audit events of new processes; multiprocessing's "spawn" has none.
 _PROCESS_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
@@ -77,12 +78,12 @@ class PipeChannel:
             self._stop = self._connection.recv() == STOP
         return self._stop
 
-    def wait_for_turn(self, part: Part, measured: Measured | None) -> int:
-        """Say what comes next, and wait for the turn; return how many methods share the device, 0 for an early end."""
-        self._connection.send(("event", TURN, {"part": part, "measured": measured}))
-        message = STOP if self._stop else self._connection.recv()
+    def wait_for_turn(self, part: Part, measured: Measured | None, row: RowSoFar | None = None) -> Turn:
+        """Say what comes next, and wait for the turn; a turn without methods asks for an early end."""
+        self._connection.send(("event", TURN, {"part": part, "measured": measured, "row": row}))
+        message: Any = STOP if self._stop else self._connection.recv()
         self._stop = message == STOP
-        return 0 if self._stop else int(message)
+        return Turn(0) if self._stop else Turn(*message)
 
 
 def work(task: Task, connection: Connection) -> None:

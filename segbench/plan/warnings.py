@@ -62,7 +62,7 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
         ),
         *_warn_where(
             methods,
-            lambda protocol: protocol.timing.budget == "reduced",
+            lambda protocol: protocol.timing is not None and protocol.timing.budget == "reduced",
             "the timing budget is reduced, so speed is only roughly measured and not ranked beside full measurements",
         ),
     )

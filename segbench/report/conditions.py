@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class Conditions:
     """Device, precision, batch and so on of a trained row.
 
-    `sizes` are the [height, width] at which inference was timed, `timing_budget` is "full" or "reduced"; both are
-    None where nothing was timed. `window` is None where whole images were evaluated.
+    `sizes` are the [height, width] at which inference was timed, `timing_budget` is "reduced", or "full", also where
+    each row ended as soon as it was known within 2 %; both are None where nothing was timed. `window` is None where
+    whole images were evaluated.
     """
 
     device: str | None

@@ -13,7 +13,7 @@ import numpy as np
 from .summary import CONFIDENCE_LEVEL, Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LEAST_BLOCKS = 3
 LEAST_ROUNDS = 2
+# Before measuring may end because an interval is narrow. It then covers the ratio with 92.5 to 95 % in a simulation of
+# blocks that scatter by 0.5 to 5 % and are measured until it is within 2 %; with 3 rounds with 90 %.
+LEAST_ROUNDS_TO_STOP = 5
 _ROUNDING = 1e-12
 # Bounds for few blocks, whose correlation is hardly known: without them an interval may be of any width,
 # and in simulated first-order series it covers no more often.
@@ -45,6 +48,10 @@ class Ratio(NamedTuple):
     def is_measured(self) -> bool:
         """Whether the interval tells more than a factor of two in each direction."""
         return self.high <= 2 * self.estimate
+
+    def is_within(self, precision: float) -> bool:
+        """Whether the interval ends within +- `precision` of the estimate, as a share of it."""
+        return self.high <= (1 + precision) * self.estimate and self.low >= (1 - precision) * self.estimate
 
 
 def throughput_interval(blocks: Sequence[float], level: float = CONFIDENCE_LEVEL) -> Interval | None:
@@ -87,6 +94,28 @@ def ratio(one: Sequence[float], other: Sequence[float], level: float = CONFIDENC
     logs = np.log(one[:rounds]) - np.log(other[:rounds])
     half = _quantile(rounds - 1, level) * np.sqrt(logs.var(ddof=1) / rounds)
     return Ratio(float(np.exp(logs.mean())), *_around(logs.mean(), half))
+
+
+def is_known(name: str, blocks: Mapping[str, Sequence[float]], precision: float) -> bool:
+    """Tell whether a method's speed is known within +- `precision`, or would not become better known by another block.
+
+    `blocks` are the images a second of all methods whose blocks are interleaved. Of the first one the ratios to all
+    others are to be that well known, of another one the ratio to the first; of a method alone its own speed. Methods
+    with fewer blocks than this one are not measured any more. With fewer than 5 blocks nothing is known.
+
+    >>> steady, noisy = [100.0, 101.0, 100.0, 99.0, 100.0], [100.0, 140.0, 90.0, 80.0, 120.0]
+    >>> is_known("a", {"a": steady, "b": steady}, 0.02), is_known("b", {"a": steady, "b": noisy}, 0.02)
+    (True, False)
+    """
+    mine, first = blocks[name], next(iter(blocks))
+    if len(mine) < LEAST_ROUNDS_TO_STOP:
+        return False
+    if len(blocks) == 1:
+        bounds = throughput_interval(mine)
+        return bounds is not None and Ratio(float(np.exp(np.log(mine).mean())), *bounds).is_within(precision)
+    others = [theirs for other, theirs in blocks.items() if other != name and first in (name, other)]
+    ratios = [ratio(mine, theirs) for theirs in others if len(theirs) >= len(mine)]
+    return all(found is not None and found.is_within(precision) for found in ratios)
 
 
 def effective_number(values: Values) -> float:

@@ -26,6 +26,7 @@ def _read_stage(name: Any) -> Any:
     return "argmax" if name == "labels" else name
 
 
+TimingBudget = Literal["reduced", "adaptive", "full"]  # the later, the more was measured
 StageInFiles = Annotated[Stage, BeforeValidator(_read_stage), PlainSerializer(stage_in_files)]
 Status = Literal["ok", "failed", "skipped", "interrupted"]
 HealthVerdict = Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
@@ -99,7 +100,7 @@ class Latency(Part):
 
 
 class Inference(Part):
-    """One row of inference timing; `size` is [height, width] in pixels, `budget` "full" or "reduced".
+    """One row of inference timing; `size` is [height, width] in pixels, `budget` "full", "adaptive" or "reduced".
 
     Each stage holds the one before: "forward" is the network alone, "argmax" also resizes and takes the argmax,
     "loading" also reads and decodes the images and brings them to the device. `blocks` are the images a second of each
@@ -111,7 +112,7 @@ class Inference(Part):
     size: tuple[int, int]
     images_per_second: float
     latency_ms: Latency
-    budget: Literal["full", "reduced"]
+    budget: TimingBudget
     blocks: list[float] = []
 
 

@@ -5,7 +5,16 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from segbench.config.protocol import Augment, Budget, Features, Optimizer, Schedule, SurfaceDistances, TrainingProtocol
+from segbench.config.protocol import (
+    BUDGETS,
+    Augment,
+    Budget,
+    Features,
+    Optimizer,
+    Schedule,
+    SurfaceDistances,
+    TrainingProtocol,
+)
 from segbench.errors import SpecError
 
 from .conftest import METHODS, START
@@ -76,6 +85,35 @@ def test_only_poly_has_a_power(use):
 def test_a_scale_range_goes_upwards():
     with pytest.raises(ValidationError, match="the smaller factor comes first"):
         Augment(scale=(1.5, 0.5))
+
+
+@pytest.mark.parametrize(("name", "budget"), [("full", "full"), ("adaptive", "adaptive")])
+def test_a_timing_budget_may_be_named(name, budget):
+    assert TrainingProtocol(budget=BUDGET, timing=name).timing.budget == budget
+
+
+def test_timing_is_left_out_or_adaptive_by_default():
+    assert TrainingProtocol(budget=BUDGET, timing="none").timing is None
+    assert TrainingProtocol(budget=BUDGET).timing == BUDGETS["adaptive"]
+
+
+def test_a_mapping_of_timing_counts_from_the_full_budget():
+    timing = TrainingProtocol(budget=BUDGET, timing={"sweep": 4}).timing
+    assert (timing.budget, timing.seconds, timing.precision) == ("full", 30, None)
+    assert TrainingProtocol(budget=BUDGET, timing={"seconds": 1}).timing.budget == "reduced"
+
+
+@pytest.mark.parametrize(
+    ("timing", "budget"),
+    [({"precision": 0.01}, "adaptive"), ({"precision": 0.1}, "reduced"), ({"method_seconds": 9}, "reduced")],
+)
+def test_what_is_less_precise_or_shorter_is_reduced(timing, budget):
+    assert TrainingProtocol(budget=BUDGET, timing=timing).timing.budget == budget
+
+
+def test_an_unknown_timing_budget_is_refused_with_the_known_ones(workshop):
+    with pytest.raises(SpecError, match="no timing budget 'fast'; write adaptive, full, none or a mapping"):
+        workshop.load(sets=["protocol.timing=fast"])
 
 
 @pytest.mark.parametrize("schedule", ["poly", "cosine", "constant"])

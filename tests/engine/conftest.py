@@ -24,6 +24,7 @@ from segbench.engine.job import CellJob
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.model.network import Segmenter
 from segbench.engine.numerics import memory_format
+from segbench.engine.timing.parts import Turn
 from segbench.engine.training.loop import Training
 from segbench.execute.jobs import finished_record
 from segbench.plan.plan import open_plan
@@ -32,7 +33,7 @@ from segbench.store.folder import ResultsFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segbench.engine.timing.parts import Measured, Part
+    from segbench.engine.timing.parts import Measured, Part, RowSoFar
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
     from segbench.store.record import Record
@@ -56,10 +57,10 @@ class Recorder:
         self._left -= 1
         return self._left < 0
 
-    def wait_for_turn(self, part: Part, measured: Measured | None) -> int:
+    def wait_for_turn(self, part: Part, measured: Measured | None, row: RowSoFar | None = None) -> Turn:
         """Be alone on the device: it is always this one's turn."""
         self.events.append(("turn", {"part": part, "measured": measured}))
-        return 0 if self.stop_requested() else 1
+        return Turn(0 if self.stop_requested() else 1)
 
     def of(self, event: str) -> list[dict[str, Any]]:
         return [fields for name, fields in self.events if name == event]

@@ -91,11 +91,11 @@ def test_timing_is_written_at_most_every_ten_seconds_for_all_methods_together(li
     display.planned([], 0)
     for stage in ("forward, batches of 1", "argmax, batches of 1", "forward, batches of 8"):
         for method in ("unet", "fpn"):
-            display.reported("timing", make_cell(method), Event("stage", {"name": stage}))
+            display.reported("timing", make_cell(method), Event("stage", {"name": stage, "seconds_left": 90.0}))
             clock.seconds += 4
     assert written()[1:] == [
-        "timing unet on data: forward, batches of 1",
-        "timing fpn on data: argmax, batches of 1",
+        "timing unet on data: forward, batches of 1, about 1 min 30 s left",
+        "timing fpn on data: argmax, batches of 1, about 1 min 30 s left",
     ]
 
 
@@ -193,8 +193,8 @@ def test_work_beside_cells_is_shown_at_the_bar_of_the_whole_run(live):
     display, bars, _ = live
     display.planned([], 1)
     display.started("timing", make_cell("unet"))
-    display.reported("timing", make_cell("unet"), Event("stage", {"name": "forward, batches of 1"}))
-    assert bars()[0].rstrip().endswith("0 of 0 cells done, timing unet on data: forward, batches of 1")
+    display.reported("timing", make_cell("unet"), Event("stage", {"name": "forward, batches of 1", "seconds_left": 8}))
+    assert bars()[0].rstrip().endswith("0 of 0 cells done, timing unet on data: forward, batches of 1, about 8 s left")
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(live):

@@ -6,7 +6,7 @@ import signal
 
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
-from segbench.config.protocol import Timing
+from segbench.config.protocol import BUDGETS, Timing
 from segbench.store.folder import ResultsFolder
 
 
@@ -34,7 +34,7 @@ def test_methods_that_were_timed_before_are_not_timed_again_beside_a_new_one(tmp
     assert rivals == {"plain": ["plain"], "other": ["other"]}
 
 
-def test_a_reduced_measurement_is_repeated_where_the_protocol_asks_for_a_full_one(tmp_path, workers):
+def test_a_reduced_measurement_is_repeated_where_the_protocol_asks_for_more(tmp_path, workers):
     def run_with(timing):
         summary = run_all([make_cell("plain", timing=timing)], tmp_path, workers=workers)
         assert statuses(summary) == {"plain": "ok"}
@@ -43,9 +43,18 @@ def test_a_reduced_measurement_is_repeated_where_the_protocol_asks_for_a_full_on
 
     assert run_with(Timing(seconds=1)) == ("reduced", 1)
     assert run_with(Timing(seconds=2)) == ("reduced", 1)
-    assert run_with(Timing()) == ("full", 2)
-    assert run_with(Timing(seconds=1)) == ("full", 2)
+    assert run_with(BUDGETS["adaptive"]) == ("adaptive", 2)
+    assert run_with(Timing()) == ("full", 3)
+    assert run_with(BUDGETS["adaptive"]) == ("full", 3)
+    assert run_with(Timing(seconds=1)) == ("full", 3)
     assert len(ran(tmp_path)) == 1
+
+
+def test_methods_whose_protocol_leaves_timing_out_are_not_timed(tmp_path, workers):
+    summary = run_all([make_cell("plain", timing=None)], tmp_path, workers=workers)
+    assert statuses(summary) == {"plain": "ok"}
+    assert ResultsFolder(tmp_path, "bench").records()[0].timing is None
+    assert timed(tmp_path) == []
 
 
 def test_rows_without_a_timing_are_measured_again(tmp_path, workers):

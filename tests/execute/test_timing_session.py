@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from run_functions import make_cell
 
-from segbench.config.protocol import Timing
+from segbench.config.protocol import BUDGETS, Timing
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.parts import Work, row_part, sweep_part
 from segbench.errors import RecordError
@@ -96,7 +96,8 @@ def turns_of(**courses):
     turns = []
     left = {name: list(parts) for name, parts in courses.items()}
 
-    def give_turn(name):
+    def give_turn(name, part):
+        assert part == left[name][0]
         turns.append((name, left[name].pop(0)))
         return left[name][0] if left[name] else None
 
@@ -169,6 +170,28 @@ def test_methods_take_turns_in_processes_of_their_own(session):
     ]
     assert timed.failures == {}
     assert list(timed.results) == ["plain", "quick"]
+
+
+def test_methods_are_measured_until_their_ratio_and_their_median_latency_are_known(workers, tmp_path):
+    seconds_left = []
+
+    class Listening(NoProgress):
+        def reported(self, activity, cell, event):
+            seconds_left.append(event.fields["seconds_left"])
+
+    cells = {name: make_cell(name, timing=BUDGETS["adaptive"]) for name in ("even", "late_median")}
+    timed = time_interleaved(
+        {name: TimingJob(cell=cell, folder=str(tmp_path / name), device="cpu") for name, cell in cells.items()},
+        workers=workers,
+        limits=Limits(),
+        interrupt=Interrupt(),
+        listener=Listening(),
+        function="timing_functions:take_turns",
+    )
+    blocks = {name: len(result.inference[0].blocks) for name, result in timed.results.items()}
+    assert blocks == {"even": 5, "late_median": 8}
+    # Each has 6 rows of 1 s; that which is being measured does not count, and a method that has ended has none left.
+    assert set(seconds_left) <= {2 * 6.0, 6.0 + 5.0, 2 * 5.0, 5.0}
 
 
 def test_a_result_names_its_session_and_the_methods_of_it(session):

@@ -10,11 +10,11 @@ UNET = [100.0, 90.0, 110.0, 95.0]
 FCN = [205.0, 178.0, 219.0, 191.0]
 
 
-def row(blocks, stage="forward", batch=1, n=200, p99=None, size=(32, 48)):
+def row(blocks, stage="forward", batch=1, n=200, p99=None, size=(32, 48), budget="full"):
     latency = Latency(p50=5.0, p95=6.0, n=n, p99=p99)
     speed = sum(blocks) / len(blocks)
     return Inference(
-        stage=stage, batch=batch, size=size, images_per_second=speed, latency_ms=latency, budget="full", blocks=blocks
+        stage=stage, batch=batch, size=size, images_per_second=speed, latency_ms=latency, budget=budget, blocks=blocks
     )
 
 

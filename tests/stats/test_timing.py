@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from segbench.stats.timing import effective_number, ratio, throughput_interval
+from segbench.stats.timing import effective_number, is_known, ratio, throughput_interval
 
 speeds = st.lists(st.floats(1, 1000), min_size=3, max_size=12)
 pairs = st.lists(st.tuples(st.floats(1, 1000), st.floats(1, 1000)), min_size=2, max_size=12)
@@ -125,3 +125,36 @@ def test_as_if_independent_the_same_blocks_would_cover_far_less():
     logs = 0.03 * correlated(0.6, 60, 2000, np.random.default_rng(60))
     half = stats.t.ppf(0.975, 59) * stats.sem(logs, axis=1)
     assert np.mean(np.abs(logs.mean(axis=1)) <= half) < 0.75
+
+
+def test_a_speed_is_known_when_the_ratio_to_the_first_method_lies_within_the_precision():
+    random = np.random.default_rng(0)
+    drift = np.exp(0.3 * random.normal(size=12))  # hits both, so the speeds alone are hardly known
+    one, other = (list(100 * drift * np.exp(0.01 * random.normal(size=12))) for _ in range(2))
+    assert ratio(one, other).high / ratio(one, other).estimate < 1.02
+    assert is_known("b", {"a": one, "b": other}, 0.02)
+    assert is_known("a", {"a": one, "b": other}, 0.02)
+    assert not is_known("b", {"a": one, "b": other}, 0.001)
+    assert not is_known("a", {"a": one}, 0.02)
+
+
+def test_fewer_than_five_blocks_are_too_few_however_alike_they_are():
+    assert not is_known("b", {"a": [1.0] * 4, "b": [1.0] * 4}, 0.02)
+    assert is_known("b", {"a": [1.0] * 5, "b": [1.0] * 5}, 0.02)
+
+
+def test_a_method_does_not_wait_for_ratios_that_cannot_become_better_known():
+    noisy = [100.0, 150.0, 80.0, 120.0, 90.0, 130.0]
+    assert not is_known("a", {"a": noisy, "b": [100.0] * 6}, 0.02)
+    assert is_known("a", {"a": noisy, "b": [100.0] * 5}, 0.02)
+
+
+@pytest.mark.parametrize("scatter", [0.005, 0.02, 0.05])
+def test_a_ratio_that_was_measured_until_it_was_known_is_covered_nearly_as_often_as_any(scatter):
+    random = np.random.default_rng(1)
+    found = []
+    for _ in range(1000):
+        blocks = np.exp(scatter / np.sqrt(2) * random.normal(size=(2, 100)))
+        rounds = next((n for n in range(5, 100) if is_known("b", {"a": blocks[0, :n], "b": blocks[1, :n]}, 0.02)), 100)
+        found.append(ratio(blocks[1, :rounds], blocks[0, :rounds]).interval)
+    assert 0.90 <= covered(found, 1) <= 0.98

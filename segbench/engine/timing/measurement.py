@@ -11,6 +11,8 @@ import torch
 
 from segbench.store.record import Inference, Latency, SweepPoint
 
+from .parts import RowSoFar
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -25,6 +27,7 @@ MOST_IN_A_WINDOW = 10  # iterations
 STEADY_WINDOWS = 3
 STEADY_TOLERANCE = 0.02
 WARM_UP_SHARE = 0.25  # of the longest time, for a machine that other work disturbs never becomes steady
+LEAST_FOR_A_MEDIAN = 6  # values: the interval from the least to the largest of 6 covers the median with 96.9 %
 LEAST_FOR_P99 = 1000  # iterations: ten beyond the percentile
 LATENCY_SHARE = 0.5  # of a block's seconds, for single iterations where blocks are queued
 WORTHWHILE_SPEED_UP = 1.02  # by how much a doubled batch must be faster for the sweep to go on
@@ -97,10 +100,11 @@ def _event() -> torch.cuda.Event:
 
 
 class WarmUp(NamedTuple):
-    """How a warm-up ended: the seconds of its last iterations on average, and whether these were steady."""
+    """How a warm-up ended: its last iterations' mean seconds, whether they were steady, and all its seconds."""
 
     seconds: float
     steady: bool
+    total: float
 
 
 class Block(NamedTuple):
@@ -113,17 +117,18 @@ class Block(NamedTuple):
 class Measurement:
     """One row while it is measured: warmed up once, then blocks until the budget is spent.
 
-    The budget is spent after `timing.iterations` single iterations and blocks of `timing.seconds` in total, and in any
-    case after `timing.max_seconds`. On the CPU a block consists of single iterations. A device that queues work is
-    given a whole block at once; single iterations for the latency follow it, half as long.
+    The budget is spent after `timing.iterations` single iterations and blocks of `timing.seconds` in total, unless
+    `timing.precision` asks for more, and in any case after `timing.max_seconds`, then with the warm-up among them. On
+    the CPU a block consists of single iterations. A device that queues work is given a whole block at once; single
+    iterations for the latency follow it, half as long.
     """
 
     def __init__(self, stopwatch: Stopwatch, timing: Timing) -> None:
         self._stopwatch, self._timing = stopwatch, timing
-        self._warm_up = WarmUp(0.0, steady=False)
+        self._warm_up = WarmUp(0.0, steady=False, total=0.0)
         self._durations: list[float] = []
         self._blocks: list[Block] = []
-        self._spent = 0.0
+        self._spent = self._uncounted = 0.0
 
     @property
     def steady(self) -> bool:
@@ -131,13 +136,31 @@ class Measurement:
         return self._warm_up.steady
 
     @property
+    def spent(self) -> float:
+        """The seconds of all iterations, also those of the warm-up and those that do not count."""
+        return self._warm_up.total + self._uncounted + self._spent
+
+    @property
+    def row_so_far(self) -> RowSoFar:
+        """The speeds of the blocks until now, in iterations a second, and whether the median latency is known."""
+        blocks = tuple(images_per_second(1, [block]) for block in self._blocks)
+        precision = self._timing.precision
+        return RowSoFar(blocks, precision is None or median_is_known(self._durations, precision))
+
+    @property
+    def has_least(self) -> bool:
+        """Whether there are as many iterations and seconds as the budget asks for at least."""
+        in_blocks = sum(block.seconds for block in self._blocks)
+        return len(self._durations) >= self._timing.iterations and in_blocks >= self._timing.seconds
+
+    @property
     def is_done(self) -> bool:
         """Whether the budget is spent; there is one block at least."""
         if not self._blocks:
             return False
-        in_blocks = sum(block.seconds for block in self._blocks)
-        enough = len(self._durations) >= self._timing.iterations and in_blocks >= self._timing.seconds
-        return enough or self._spent >= self._timing.max_seconds
+        if self._timing.precision is not None:
+            return self.spent >= self._timing.max_seconds
+        return self.has_least or self._spent >= self._timing.max_seconds
 
     def warm_up(self) -> None:
         """Repeat iterations until their speed is steady."""
@@ -147,7 +170,7 @@ class Measurement:
         """Measure one block, and single iterations for the latency."""
         seconds = self._timing.seconds_a_block
         if self._warm_up.seconds < seconds:
-            self._stopwatch.time_one()  # not counted: it finds the caches as another method has left them
+            self._uncounted += self._stopwatch.time_one()  # it finds the caches as another method has left them
         block = queue_block(self._stopwatch, seconds, self._warm_up.seconds)
         if block is None:
             single = time_singly(self._stopwatch, seconds)
@@ -182,11 +205,11 @@ def warm_up(time_one: Callable[[], float], timing: Timing) -> WarmUp:
     window = max(1, min(MOST_IN_A_WINDOW, timing.iterations // 20))
     durations: list[float] = []
     steady = False
-    while not steady and sum(durations) < WARM_UP_SHARE * timing.max_seconds:
+    while not durations or (not steady and sum(durations) < WARM_UP_SHARE * timing.max_seconds):
         durations.append(time_one())
         at_a_window_end = len(durations) % window == 0
         steady = at_a_window_end and len(durations) >= least and is_steady(durations, window)
-    return WarmUp(float(np.mean(durations[-window:])), steady)
+    return WarmUp(float(np.mean(durations[-window:])), steady, sum(durations))
 
 
 def is_steady(durations: Sequence[float], window: int) -> bool:
@@ -234,6 +257,25 @@ def images_per_second(batch: int, blocks: Sequence[Block]) -> float:
     60.0
     """
     return batch * sum(block.iterations for block in blocks) / sum(block.seconds for block in blocks)
+
+
+def median_is_known(durations: Sequence[float], precision: float) -> bool:
+    """Tell whether the 95 % interval of the median lies within +- `precision` of it.
+
+    The interval between two order statistics, which assumes no distribution (W. J. Conover, Practical Nonparametric
+    Statistics, 1971); with fewer than 6 values there is none.
+
+    >>> median_is_known([1.0, 1.01] * 10, 0.02), median_is_known([1.0, 1.2] * 10, 0.02)
+    (True, False)
+    """
+    count = len(durations)
+    if count < LEAST_FOR_A_MEDIAN:
+        return False
+    away = math.ceil(1.96 * math.sqrt(count) / 2)
+    ordered = np.sort(durations)
+    median = float(np.median(ordered))
+    low, high = ordered[max(0, count // 2 - away)], ordered[min(count - 1, (count - 1) // 2 + away)]
+    return bool(high - median <= precision * median and median - low <= precision * median)
 
 
 def latency_of(durations: Sequence[float]) -> Latency:

@@ -75,12 +75,29 @@ class Measured(Frozen):
     energy: Energy | None = None
 
 
+class RowSoFar(NamedTuple):
+    """A row while it is measured: iterations a second of its blocks, and whether its median latency is known."""
+
+    blocks: tuple[float, ...]
+    median_is_known: bool
+
+
+class Turn(NamedTuple):
+    """A turn that the parent gives.
+
+    `methods` is how many methods share the device, this one among them; 0 asks for an early end. `enough` is whether
+    the row is known as precisely as the timing budget asks, so that it needs no further block.
+    """
+
+    methods: int
+    enough: bool = False
+
+
 class TurnChannel(Channel, Protocol):
     """How a worker of a timing session speaks with its parent."""
 
-    def wait_for_turn(self, part: Part, measured: Measured | None) -> int:
+    def wait_for_turn(self, part: Part, measured: Measured | None, row: RowSoFar | None = None) -> Turn:
         """Say which part comes next and what is measured so far, and wait for the turn.
 
-        `measured` is None until all rows are complete. Returns how many methods share the device, this one among them;
-        0 asks for an early end.
+        `measured` is None until all rows are complete; `row` is that whose next block `part` is.
         """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from segbench.report import cell_spec
 from segbench.report.conditions import Conditions, read_conditions
 from segbench.report.numbers import significant
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, summarize
+from segbench.store.record import TimingBudget
 
 from .timings import STAGES, MethodSpeed
 
@@ -353,12 +354,16 @@ def _with_timing(where: Conditions, records: Sequence[Record]) -> Conditions:
 
 
 def _timings(records: Iterable[Record], stage: Stage) -> dict[int, Inference]:
-    """Return the timing of one stage by batch size: of several that with the full budget and the most iterations."""
+    """Return the timing of one stage by batch size: of several that with the largest budget and the most iterations."""
     found = [row for record in records for row in record.inference if row.stage == stage]
     best: dict[int, Inference] = {}
-    for row in sorted(found, key=lambda row: (row.budget != "full", -row.latency_ms.n)):
+    for row in sorted(found, key=_most_measured_first):
         best.setdefault(row.batch, row)
     return dict(sorted(best.items()))
+
+
+def _most_measured_first(row: Inference) -> tuple[int, int]:
+    return -get_args(TimingBudget).index(row.budget), -row.latency_ms.n
 
 
 def _flops_size(records: Iterable[Record]) -> tuple[int, int] | None:

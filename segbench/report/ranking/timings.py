@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report.numbers import MISSING, significant
@@ -28,6 +29,7 @@ TIMING_EXPLANATION = (
 
 # What NVML calls reasons though nothing slows the device down.
 HARMLESS_THROTTLE_REASONS = frozenset({"gpu idle", "applications clocks setting"})
+ADAPTIVE_PRECISION = 0.02  # of ratios, that an adaptive timing budget aims at
 
 
 class MethodSpeed(NamedTuple):
@@ -124,7 +126,14 @@ def slowing_reasons(state: DeviceState) -> list[str]:
 def timing_warnings(methods: Sequence[MethodSpeed]) -> list[str]:
     """Return what could make the times of methods wrong: other work, a clock that was slowed, unsteady warm-ups."""
     timings = [one.timing for one in methods if one.timing is not None]
-    return [*_other_work(timings), *_throttling(timings), *_load(timings), *_unsteady(methods), *_apart(methods)]
+    return [
+        *_other_work(timings),
+        *_throttling(timings),
+        *_load(timings),
+        *_unsteady(methods),
+        *_apart(methods),
+        *_imprecise(methods),
+    ]
 
 
 def _other_work(timings: Iterable[Timing]) -> Iterable[str]:
@@ -165,6 +174,23 @@ def _apart(methods: Sequence[MethodSpeed]) -> Iterable[str]:
     names = [one.method for one in methods if one.timing is not None and one.timing.session != sessions[0]]
     if names:
         yield f"not timed in one session with {methods[0].method}, so without a ratio: {', '.join(names)}"
+
+
+def _imprecise(methods: Sequence[MethodSpeed]) -> Iterable[str]:
+    """Warn of ratios to the first method that were not known within 2 % when the time of an adaptive budget was up."""
+    first = methods[0] if methods else None
+    rows = [(one, row) for one in methods[1:] for row in one.inference if row.budget == "adaptive"]
+    ratios = [(one.method, speed_ratio(one, first, row.stage, row.batch)) for one, row in rows if first]
+    worst: dict[str, float] = defaultdict(float)
+    for method, found in ratios:
+        if found is not None and not found.is_within(ADAPTIVE_PRECISION):
+            worst[method] = max(worst[method], found.high / found.estimate - 1)
+    if worst:
+        known = ", ".join(f"{method} ±{100 * share:.0f} %" for method, share in worst.items())
+        yield (
+            f"the time was up before ratios to {methods[0].method} were known within 2 %: {known}; "
+            "`timing: full` measures longer"
+        )
 
 
 def _states(timing: Timing) -> tuple[DeviceState, DeviceState]:

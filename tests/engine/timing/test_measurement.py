@@ -82,7 +82,7 @@ def test_a_steady_device_is_warm_after_three_windows():
     device = FakeHost(always(0.1))
     warmth = warm_up(device.time_one, Timing())
     assert device.steps == 30
-    assert warmth == (pytest.approx(0.1), True)
+    assert warmth == (pytest.approx(0.1), True, pytest.approx(3.0))
 
 
 def test_a_small_budget_warms_up_for_at_most_ten_iterations_of_a_steady_device():

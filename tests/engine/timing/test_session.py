@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from segbench.config.protocol import Budget, Timing, TrainingProtocol
+from segbench.config.protocol import BUDGETS, Budget, Timing, TrainingProtocol
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.device_state import Nvml
-from segbench.engine.timing.parts import Work, energy_part, row_part, sweep_part
+from segbench.engine.timing.parts import Turn, Work, energy_part, row_part, sweep_part
 from segbench.engine.timing.session import MethodTimer, time_cell
 from segbench.errors import DataError, OutOfMemoryError, RecordError
 from segbench.plan.cell import Cell
@@ -122,16 +122,17 @@ class FakeNetwork:
 
 
 class FakeChannel:
-    """A channel that says how many methods share the device, and ends early after so many turns."""
+    """A channel that says how many methods share the device and when a row is known, and ends early after turns."""
 
-    def __init__(self, methods=1, turns=10**9):
-        self.parts, self.known, self.warnings, self.stages = [], [], [], []
-        self._methods, self._turns = methods, turns
+    def __init__(self, methods=1, turns=10**9, enough=lambda row: False):
+        self.parts, self.rows, self.known, self.warnings, self.stages = [], [], [], [], []
+        self._methods, self._turns, self._enough = methods, turns, enough
 
-    def wait_for_turn(self, part, measured):
+    def wait_for_turn(self, part, measured, row=None):
         self.parts.append(part)
         self.known.append(measured)
-        return self._methods if len(self.parts) <= self._turns else 0
+        self.rows.append(row)
+        return Turn(self._methods if len(self.parts) <= self._turns else 0, self._enough(row))
 
     def emit(self, event, **fields):
         if event == "warning":
@@ -212,6 +213,54 @@ def test_a_full_budget_holds_for_each_stage_and_a_reduced_one_mostly_for_the_for
     assert {row.latency_ms.n for row in run(FakeNetwork(sweep=0)).inference} == {240}
     counts = [row.latency_ms.n for row in run(FakeNetwork(sweep=0, iterations=40, seconds=5, max_seconds=9)).inference]
     assert counts == [40, 10, 10] * 2
+
+
+ADAPTIVE = BUDGETS["adaptive"].model_dump()
+
+
+def test_an_adaptive_row_ends_with_the_block_after_which_it_is_known():
+    channel = FakeChannel(enough=lambda row: row is not None and len(row.blocks) >= 7)
+    measured = run(FakeNetwork(batch_size=1, stages=("forward",), **{**ADAPTIVE, "sweep": 0}), channel)
+    # A block of at least 0.2 s is two iterations of 1/8 s.
+    assert [row.blocks for row in channel.rows if row] == [(8.0,) * count for count in range(8)]
+    assert measured.inference[0].budget == "adaptive"
+    assert len(measured.inference[0].blocks) == 7
+
+
+def test_an_adaptive_row_has_the_least_that_is_asked_for_even_if_it_is_known_earlier():
+    measured = run(FakeNetwork(**ADAPTIVE), FakeChannel(enough=lambda row: True))
+    assert {(len(row.blocks), row.latency_ms.n) for row in measured.inference} == {(5, 10)}
+
+
+def test_all_that_an_adaptive_budget_measures_of_a_method_takes_20_seconds_at_most():
+    network = FakeNetwork(**ADAPTIVE)
+    watches = []
+    given = network.stopwatch
+
+    def stopwatch(stage, batch):
+        watches.append(Counted(given(stage, batch)))
+        return watches[-1]
+
+    network.stopwatch = stopwatch
+    measured = run(network)
+    assert len(measured.inference) == 6
+    assert measured.sweep
+    assert 15 < sum(watch.seconds for watch in watches) <= 20
+
+
+class Counted:
+    """A stopwatch that adds up what it measured."""
+
+    def __init__(self, stopwatch):
+        self._stopwatch, self.seconds = stopwatch, 0.0
+
+    def time_one(self):
+        taken = self._stopwatch.time_one()
+        self.seconds += taken
+        return taken
+
+    def time_queued(self, count):
+        return None
 
 
 def test_memory_of_the_rows_is_given_back_before_the_sweep():

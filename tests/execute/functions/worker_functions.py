@@ -304,7 +304,7 @@ def time_method(job, channel):
     method = job.cell.method
     if method.name == "untimable":
         raise CellError("the images have no pixels")
-    if not channel.wait_for_turn(row_part("forward", 1, Work.BLOCK), None):
+    if not channel.wait_for_turn(row_part("forward", 1, Work.BLOCK), None).methods:
         return None
     with (Path(job.folder).parent / "timed").open("a") as timed:
         timed.write(f"{method.name}\n")

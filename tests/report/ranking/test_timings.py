@@ -86,3 +86,20 @@ def test_quiet_and_steady_methods_need_no_warning():
 def test_what_may_have_disturbed_times_is_a_warning(changes, message):
     [warning] = timing_warnings([timed("unet"), timed("fcn", **changes)])
     assert warning.startswith(message)
+
+
+def test_ratios_that_an_adaptive_budget_did_not_get_within_2_percent_are_a_warning():
+    speeds = {
+        "unet": [100.0, 101.0, 99.0, 100.0, 100.0],
+        "even": [50.0, 50.5, 49.5, 50.0, 50.0],
+        "noisy": [50.0, 55.0, 45.0, 52.0, 48.0],
+    }
+    methods = [timed(name, row(blocks, budget="adaptive")) for name, blocks in speeds.items()]
+    share = 100 * (
+        speed_ratio(methods[2], methods[0], "forward", 1).high / gmean([0.5, 55 / 101, 45 / 99, 0.52, 0.48]) - 1
+    )
+    assert timing_warnings(methods) == [
+        f"the time was up before ratios to unet were known within 2 %: noisy ±{share:.0f} %; "
+        "`timing: full` measures longer"
+    ]
+    assert timing_warnings(methods[:2]) == []
