@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from segbench.images import Reading
+
 
 Kind = Literal["generator", "discriminator", "loss", "dataset"]
 
@@ -137,6 +139,7 @@ class Dataset:
     `classes` are the names by id, `palette` one RGB colour a class (0 to 255), `splits` maps "train", "val" and
     "test" (any of them) to their samples, `channels` is the number of image channels. `cluster` returns, for the id of
     a sample, the group within which images are alike, such as its video sequence: intervals then draw whole groups.
+    `reading` is how its image files are read; `segbench predict` reads others in the same way.
     """
 
     classes: Sequence[str]
@@ -147,6 +150,7 @@ class Dataset:
     licence: str = "not stated"
     citation: str = "not stated"
     cluster: Callable[[str], str] | None = None
+    reading: Reading | None = None
 
 
 # Networks, which are torch.nn.Modules.

@@ -13,7 +13,7 @@ import tempfile
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -225,3 +225,19 @@ def recorded_cell(trained_cell: Path, tmp_path: Path) -> Path:
     results = tmp_path / "results"
     shutil.copytree(trained_cell.parent.parent, results)
     return results / trained_cell.parent.name / trained_cell.name
+
+
+@pytest.fixture
+def save() -> Callable[..., Any]:
+    """Writes an array, a mode and a format by the file's extension, into folders made as needed."""
+
+    def write(path: Path, pixels: Any, **options: Any) -> Any:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        import numpy as np
+        from PIL import Image
+
+        array = np.asarray(pixels, dtype=None if hasattr(pixels, "dtype") else np.uint8)
+        Image.fromarray(array).save(path, **options)
+        return array
+
+    return write

@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 import segbench
+import segbench.images
 import segbench.testing
 import segbench.weights
 from segbench import contract
@@ -37,7 +38,7 @@ PROGRAMS = {"segbench", "pip", "pytest", "cd", "python", "twine"}
 
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (segbench, segbench.testing, segbench.weights)
+    for module in (segbench, segbench.testing, segbench.images, segbench.weights)
     for name in module.__all__
 }
 

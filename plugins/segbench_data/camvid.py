@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from segbench import DataError, Dataset
+from segbench.contract import SPLITS
 
 from . import folder
-from .pairing import SPLITS
 from .recordings import stretch
 
 if TYPE_CHECKING:
@@ -86,13 +86,15 @@ def _segnet(root: Path) -> Dataset:
 
 
 def _segnet_pairs(root: Path) -> dict[str, list[Pair]]:
-    from .listing import IMAGE_EXTENSIONS, MASK_EXTENSIONS, files_by_stem
+    from segbench.images import IMAGE_ENDINGS, MASK_ENDINGS
+
+    from .listing import files_by_stem
     from .pairing import pair_all
 
     return {
         split: pair_all(
-            files_by_stem(root / split, IMAGE_EXTENSIONS),
-            files_by_stem(root / f"{split}annot", MASK_EXTENSIONS),
+            files_by_stem(root / split, IMAGE_ENDINGS),
+            files_by_stem(root / f"{split}annot", MASK_ENDINGS),
             root / split,
         )
         for split in SPLITS

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CLASSES = {"background": (0, 0, 0), "vessel": (255, 255, 255)}
 IGNORE_INDEX = 255
-BLACK, WHITE = 0x000000, 0xFFFFFF
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 # Of the training images one in so many, by its number, is validated on.
 VAL_EVERY = 5
 LICENCE = "free of charge for research and education; no redistribution, no commercial use"
@@ -115,10 +115,11 @@ def _split(part: Path, images: dict[str, Path]) -> FieldOfView:
     from .files import FilePairs
     from .labels import LabelTable, MaskReader
     from .listing import Pair
+    from .tables import colour_code
 
     manuals = _beside(images, part / "1st_manual", "_manual1")
     fields = _beside(images, part / "mask", f"_{part.name}_mask")
-    read_mask = MaskReader(None, LabelTable({BLACK: 0, WHITE: 1}, IGNORE_INDEX, colours=True))
+    read_mask = MaskReader(None, LabelTable({colour_code(BLACK): 0, colour_code(WHITE): 1}, IGNORE_INDEX, colours=True))
     pairs = [Pair(number, image, manuals[number]) for number, image in images.items()]
     return FieldOfView(FilePairs(pairs, read_mask), [fields[number] for number in images], read_mask)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from segbench import DataError, Dataset
+from segbench.contract import SPLITS
 
 from .description import default_palette, read_description
 from .tables import IGNORE, colour_ids, colours_of, palette_ids, value_ids
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .description import Description
-    from .labels import MaskReader
+    from .labels import MaskReader, PagesReader
     from .listing import Pair
 
     RGB = tuple[int, int, int]
@@ -37,12 +39,16 @@ def build(
     mask_suffix: str = "",
     splits: str = "splits",
     fractions: dict[str, float] | None = None,
+    pages: Literal["refuse", "classes"] = "refuse",
+    orientation: Literal["refuse", "apply", "stored"] = "refuse",
+    bits: int | None = None,
+    max_pixels: int | None = None,
 ) -> Dataset:
     """Return a dataset of image files and mask files with the same stems.
 
     As it stands it reads `images/`, `masks/` (pixel = class id, or ignore_index), `splits/{train,val,test}.txt` (a stem
-    a line) and `dataset.json` (classes, palette, ignore_index, licence, citation). Images are PNG, JPEG, BMP or TIFF of
-    8 or 16 bits; masks PNG, BMP or TIFF. Options, for everything that differs:
+    or path a line) and `dataset.json` (classes, palette, ignore_index, licence, citation). Images are PNG, JPEG, BMP or
+    TIFF of up to 16 bits; masks PNG, BMP or TIFF. Options, for everything that differs:
 
     - `classes`: the names by id; needed unless dataset.json lists them.
     - `values`: which grey value or palette index of a mask is which class, one or several a class; the name `ignore`
@@ -58,24 +64,40 @@ def build(
     - `image_suffix`, `mask_suffix`: what follows the common stem: `_mask` pairs a.jpg with a_mask.png.
     - `splits`: the folder of split files below root. Without such a folder, or with `fractions`, images are dealt to
       splits by a hash of their stem, by default `{train: 0.7, val: 0.1, test: 0.2}`.
+    - `pages`: refuse masks of several pages, or take each page as a class (`classes`): its pixels that are not 0. There
+      is a page for each class, or for each but the first, which is then the rest.
+    - `orientation`: refuse files with an orientation tag, as photos of cameras have; `apply` it where masks fit images
+      as they are shown; read them as they are `stored` where masks fit that.
+    - `bits`: how many bits of 16-bit images hold data, such as 12; they are scaled to the whole range.
+    - `max_pixels`: the largest width times height of an image, 180,000,000 unless given.
 
     Raises DataError for folders, files, options and a dataset.json that are missing or do not fit together; pixels and
     labels are checked when a sample is read.
     """
+    from segbench.images import Reading
+
     from .files import FilePairs
 
     description = read_description(root)
     names = _class_names(root, classes, description, values or colours or {})
     void = description.ignore_index if ignore_index is None else ignore_index
-    read_mask = _mask_reader(names, void, description, values, colours, unlisted)
+    _check_void(void, names)
+    reading = Reading(orientation, bits, **({} if max_pixels is None else {"max_pixels": max_pixels}))
+    read_mask = (
+        _pages_reader(names, void, values, colours)
+        if pages == "classes"
+        else _mask_reader(names, void, description, values, colours, unlisted)
+    )
+    read_mask = replace(read_mask, reading=reading)
     files = _list_files(root / images, _mask_folder(root, images, masks, mask_suffix), image_suffix, mask_suffix)
     pairs = _split_pairs(*files, root / images, root / splits, fractions)
     return Dataset(
         classes=names,
         palette=_palette(names, colours, description),
-        splits={split: FilePairs(listed, read_mask, channels) for split, listed in pairs.items()},
+        splits={split: FilePairs(listed, read_mask, channels, reading) for split, listed in pairs.items()},
         ignore_index=void,
         channels=channels,
+        reading=reading,
         licence=description.licence,
         citation=description.citation,
     )
@@ -93,6 +115,27 @@ def _class_names(
         f"{root}: the classes are not named; give them in the order of their ids, as `classes: [{named}]` "
         "or in a dataset.json in this folder"
     )
+
+
+def _check_void(void: int, names: Sequence[str]) -> None:
+    if 0 <= void < len(names) or void < 0:
+        given = max(void, 0)
+        table = {IGNORE: given, **{name: place + (place >= given) for place, name in enumerate(names)}}
+        listed = ", ".join(f"{name}: {value}" for name, value in table.items())
+        raise DataError(
+            f"ignore_index: {void} cannot be the label of void pixels, as class ids go from 0 to {len(names) - 1}; if "
+            f"void pixels of the masks are {given}, leave ignore_index out and give values: {{{listed}}}"
+        )
+
+
+def _pages_reader(
+    names: Sequence[str], void: int, values: Mapping[str, object] | None, colours: Mapping[str, object] | None
+) -> PagesReader:
+    from .labels import PagesReader
+
+    if values is not None or colours is not None:
+        raise DataError("pages: classes reads no values and no colours; remove one of the options")
+    return PagesReader(len(names), void)
 
 
 def _mask_reader(
@@ -128,12 +171,14 @@ def _mask_folder(root: Path, images: str, masks: str | None, mask_suffix: str) -
 def _list_files(
     images: Path, masks: Path, image_suffix: str, mask_suffix: str
 ) -> tuple[dict[str, Path], dict[str, Path]]:
-    from .listing import IMAGE_EXTENSIONS, MASK_EXTENSIONS, files_by_stem
+    from segbench.images import IMAGE_ENDINGS, MASK_ENDINGS
+
+    from .listing import files_by_stem
 
     not_images = mask_suffix if masks == images else ""
     return (
-        files_by_stem(images, IMAGE_EXTENSIONS, suffix=image_suffix, except_suffix=not_images),
-        files_by_stem(masks, MASK_EXTENSIONS, suffix=mask_suffix),
+        files_by_stem(images, IMAGE_ENDINGS, suffix=image_suffix, except_suffix=not_images),
+        files_by_stem(masks, MASK_ENDINGS, suffix=mask_suffix),
     )
 
 
@@ -144,10 +189,10 @@ def _split_pairs(
     split_files: Path,
     fractions: Mapping[str, float] | None,
 ) -> dict[str, list[Pair]]:
-    from .pairing import SPLITS, pair_all, pair_listed, partition, read_split_files
+    from .pairing import pair_all, pair_listed, partition, read_split_files
 
     if fractions is None and split_files.is_dir():
-        listed = read_split_files(split_files, SPLITS, images)
+        listed = read_split_files(split_files, SPLITS, images, masks)
         return {file.stem: pair_listed(stems, images, masks, file) for file, stems in listed.items()}
     by_stem = {pair.id: pair for pair in pair_all(images, masks, place)}
     parts = partition(by_stem, FRACTIONS if fractions is None else fractions, place)
@@ -158,5 +203,9 @@ def _palette(
     names: Sequence[str], colours: Mapping[str, list[int] | list[list[int]]] | None, description: Description
 ) -> tuple[RGB, ...]:
     if colours is not None:
-        return tuple(colours_of(name, colours[name])[0] for name in names)
+        shown = [colours_of(name, colours[name])[0] for name in names]
+        sixteen_bits = any(part > 255 for colour in shown for part in colour)
+        return tuple(
+            (red >> 8, green >> 8, blue >> 8) if sixteen_bits else (red, green, blue) for red, green, blue in shown
+        )
     return description.palette_for(names) or default_palette(len(names))

@@ -84,10 +84,12 @@ def _splits(root: Path) -> dict[str, list[Pair]]:
 
 
 def _pairs(images: Path, masks: Path) -> list[Pair]:
+    from segbench.images import image_files
+
     from .listing import files_by_stem, require_folder
     from .pairing import pair_all
 
     require_folder(images)
     # LICENSE.txt and ATTRIBUTION.txt lie beside the images.
-    found = {path.stem: path for path in sorted(images.glob("ISIC_*.jpg"))}
+    found = {path.stem: path for path in image_files(images, (".jpg",))}
     return pair_all(found, files_by_stem(masks, (".png",), suffix="_segmentation"), images)

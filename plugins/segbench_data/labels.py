@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segbench import DataError
+from segbench.images import read_mask, read_mask_colours
+from segbench.images.masks import read_mask_pages
+from segbench.images.pixels import row_bands
 
-from .images import opened
+from .files import AS_STORED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,12 +20,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from segbench.images import Reading
+
 
 @dataclass(frozen=True)
 class LabelTable:
     """Which class id, or ignore_index, a value or colour of a mask stands for.
 
-    Values are grey values and palette indices; a colour is one number, 0xRRGGBB (`tables.colour_code`). What is not
+    Values are grey values and palette indices; a colour is one number (`tables.colour_code`). What is not
     listed is refused, or becomes `ignore_index` where `ignore_unlisted`. `colours` tells what the codes are, for
     messages.
     """
@@ -32,8 +37,14 @@ class LabelTable:
     ignore_unlisted: bool = False
     colours: bool = False
 
-    def look_up(self, codes: NDArray[Any], path: Path) -> NDArray[Any]:
-        """Return the ids of an array of values or colour codes; DataError if one is not listed."""
+    def look_up(self, pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+        """Return the ids (H, W) of values (H, W) or colours (H, W, 3); DataError if one is not listed."""
+        labels = np.empty(pixels.shape[:2], dtype=self._dtype())
+        for rows in row_bands(*labels.shape):
+            labels[rows] = self._look_up(_codes(pixels[rows]), path)
+        return labels
+
+    def _look_up(self, codes: NDArray[Any], path: Path) -> NDArray[Any]:
         listed = np.array(sorted(self.ids), dtype=np.int64)
         ids = np.array([self.ids[code] for code in sorted(self.ids)], dtype=self._dtype())
         places = np.minimum(np.searchsorted(listed, codes), len(listed) - 1)
@@ -64,6 +75,14 @@ class LabelTable:
         return ", ".join(_colour_text(code) for code in codes) if self.colours else _ranges(codes)
 
 
+def _codes(pixels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return values as they are, and colours as their codes."""
+    if pixels.ndim == 2:
+        return pixels.astype(np.int64)
+    red, green, blue = np.moveaxis(pixels.astype(np.int64), 2, 0)
+    return red << 32 | green << 16 | blue
+
+
 @dataclass(frozen=True)
 class MaskReader:
     """Read mask files: one channel by `values`, colours by `colours`.
@@ -74,37 +93,57 @@ class MaskReader:
 
     values: LabelTable | None
     colours: LabelTable | None = None
+    reading: Reading = AS_STORED
 
     def __call__(self, path: Path) -> NDArray[Any]:
         """Return the (H, W) class ids of a mask file; DataError if it cannot be read or holds something unlisted."""
-        with opened(path) as image:
-            pixels = np.asarray(image.convert("RGBA").convert("RGB") if self.values is None else image)
-        if pixels.ndim == 3:
-            return self._from_colours(pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1], path)
-        if pixels.dtype.kind not in "biu":
-            raise DataError(f"{path}: a mask holds whole numbers, this one {pixels.dtype}; save class ids as grey PNG")
-        return self._from_values(pixels, path)
-
-    def _from_colours(self, pixels: NDArray[Any], path: Path) -> NDArray[Any]:
-        if self.colours is not None and pixels.shape[2] == 3:
-            red, green, blue = np.moveaxis(pixels.astype(np.int64), 2, 0)
-            return self.colours.look_up(red << 16 | green << 8 | blue, path)
+        if self.values is None:
+            assert self.colours is not None, "one of the two tables is given"
+            return self.colours.look_up(read_mask_colours(path, self.reading), path)
+        pixels = read_mask(path, self.reading)
+        if pixels.ndim == 2:
+            return self.values.look_up(pixels, path)
+        if self.colours is not None:
+            return self.colours.look_up(pixels, path)
         if (pixels == pixels[..., :1]).all():
-            return self._from_values(pixels[..., 0], path)
+            return self.values.look_up(pixels[..., 0], path)
         raise DataError(f"{path}: the mask is in colour; say in `colours` which colour is which class")
 
-    def _from_values(self, pixels: NDArray[Any], path: Path) -> NDArray[Any]:
-        assert self.values is not None
-        return self.values.look_up(pixels.astype(np.int64), path)
+
+@dataclass(frozen=True)
+class PagesReader:
+    """Read mask files of a page for each class, or for each but the first: pixels that are not 0 belong to it."""
+
+    classes: int
+    ignore_index: int
+    reading: Reading = AS_STORED
+
+    def __call__(self, path: Path) -> NDArray[Any]:
+        """Return the (H, W) class ids; DataError for another number of pages and pixels on more than one."""
+        marked = read_mask_pages(path, self.reading) != 0
+        first = self.classes - len(marked)
+        if first not in (0, 1):
+            raise DataError(
+                f"{path}: {len(marked)} pages for {self.classes} classes; pages: classes takes a page for each class, "
+                "or for each but the first, which is then what no page marks"
+            )
+        twice = int((marked.sum(axis=0, dtype=np.uint16) > 1).sum())
+        if twice:
+            raise DataError(f"{path}: {twice} pixels are marked on more than one page; a pixel has one class")
+        dtype = np.uint8 if max(self.ignore_index, self.classes - 1) <= 0xFF else np.uint16
+        labels = np.full(marked.shape[1:], 0 if first else self.ignore_index, dtype=dtype)
+        for place, page in enumerate(marked):
+            labels[page] = first + place
+        return labels
 
 
 def _colour_text(code: int) -> str:
     """Return a colour code as benchmark files write it.
 
-    >>> _colour_text(0xFF8000)
+    >>> _colour_text(255 << 32 | 128 << 16)
     '[255, 128, 0]'
     """
-    return str([code >> 16, code >> 8 & 0xFF, code & 0xFF])
+    return str([code >> 32, code >> 16 & 0xFFFF, code & 0xFFFF])
 
 
 def class_ids(count: int, ignore_index: int, *, ignore_unlisted: bool = False) -> LabelTable:

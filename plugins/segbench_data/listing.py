@@ -6,12 +6,11 @@ from pathlib import Path  # noqa: TC003 - part of a NamedTuple's fields
 from typing import NamedTuple
 
 from segbench import DataError
+from segbench.images import IMAGE_ENDINGS
+from segbench.images.files import files_in, same_name
 
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-# JPEG blurs class ids, so a mask stored as one is refused.
-MASK_EXTENSIONS = (".png", ".bmp", ".tif", ".tiff")
-# What operating systems and the layout itself put beside images.
-UNRELATED_FILES = ("thumbs.db", "desktop.ini", "dataset.json")
+# What the layout itself puts beside images.
+UNRELATED_FILES = ("dataset.json",)
 
 
 class Pair(NamedTuple):
@@ -28,17 +27,23 @@ def files_by_stem(
     """Return the files of a folder by stem, sorted, `suffix` cut off.
 
     Only stems that end in `suffix` count, and of them those that do not end in `except_suffix` (where it is not empty).
-    Raises DataError for a missing folder, an unknown extension and two files of one stem.
+    Raises DataError for a missing folder, a link without a target, an unknown extension and two files of one stem,
+    which may differ in how their accents are stored.
     """
+    require_folder(folder)
     found: dict[str, Path] = {}
-    for path in _visible_files(folder):
+    names: dict[str, Path] = {}
+    for path in files_in(folder):
+        if path.name.lower() in UNRELATED_FILES:
+            continue
         if not path.stem.endswith(suffix) or (except_suffix and path.stem.endswith(except_suffix)):
             continue
         if path.suffix.lower() not in extensions:
             raise DataError(_extension_message(path, extensions))
         stem = path.stem.removesuffix(suffix)
-        if stem in found:
-            raise DataError(f"{folder}: {found[stem].name} and {path.name} have one stem, {stem!r}; keep one of them")
+        other = names.setdefault(same_name(stem), path)
+        if other != path:
+            raise DataError(f"{folder}: {other.name} and {path.name} have one stem, {stem!r}; keep one of them")
         found[stem] = path
     return found
 
@@ -83,14 +88,8 @@ def shortened(names: list[str], limit: int = 5) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _visible_files(folder: Path) -> list[Path]:
-    require_folder(folder)
-    files = (path for path in folder.iterdir() if path.is_file())
-    return sorted(path for path in files if not path.name.startswith(".") and path.name.lower() not in UNRELATED_FILES)
-
-
 def _extension_message(path: Path, extensions: tuple[str, ...]) -> str:
     allowed = f"allowed are {', '.join(extensions)}"
-    if path.suffix.lower() in IMAGE_EXTENSIONS:
+    if path.suffix.lower() in IMAGE_ENDINGS:
         return f"{path}: a mask stored as JPEG has lost its class ids; {allowed}; save the masks as PNG"
     return f"{path}: unknown extension {path.suffix!r}; {allowed}; convert the file or move it elsewhere"

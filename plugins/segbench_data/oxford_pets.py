@@ -81,11 +81,13 @@ def _mask_reader(border: str) -> MaskReader:
 
 
 def _pairs(folder: Path) -> dict[str, list[Pair]]:
-    from .listing import IMAGE_EXTENSIONS, MASK_EXTENSIONS, files_by_stem, read_lines
+    from segbench.images import IMAGE_ENDINGS, MASK_ENDINGS
+
+    from .listing import files_by_stem, read_lines
     from .pairing import pair_listed
 
-    images = files_by_stem(folder / "images", IMAGE_EXTENSIONS)
-    masks = files_by_stem(folder / "annotations" / "trimaps", MASK_EXTENSIONS)
+    images = files_by_stem(folder / "images", IMAGE_ENDINGS)
+    masks = files_by_stem(folder / "annotations" / "trimaps", MASK_ENDINGS)
     trainval, test = folder / "annotations" / "trainval.txt", folder / "annotations" / "test.txt"
     # A line is: name, breed, species, number of the breed within the species.
     stems = {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from segbench import DataError
+from segbench.contract import SPLITS
+from segbench.images.files import same_name
 
 from .listing import Pair, read_lines, shortened
 
@@ -13,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-SPLITS = ("train", "val", "test")
+    # A stem and its file by what a split file may call it.
+    Known = Mapping[str, tuple[str, Path]]
 
 
 def pair_all(images: Mapping[str, Path], masks: Mapping[str, Path], place: Path) -> list[Pair]:
@@ -21,13 +25,15 @@ def pair_all(images: Mapping[str, Path], masks: Mapping[str, Path], place: Path)
     if not images:
         raise DataError(f"{place}: no images")
     for what, stems, others in (("image", images, masks), ("mask", masks, images)):
-        alone = [str(stems[stem]) for stem in stems if stem not in others]
+        there = {same_name(stem) for stem in others}
+        alone = [str(stems[stem]) for stem in stems if same_name(stem) not in there]
         if alone:
             other = "mask" if what == "image" else "image"
             raise DataError(
                 f"{what} without {other}: {shortened(alone)}; add the {other} (same stem), or remove the {what}"
             )
-    return [Pair(stem, images[stem], masks[stem]) for stem in images]
+    mask_of = _by_name(masks)
+    return [Pair(stem, images[stem], mask_of[same_name(stem)]) for stem in images]
 
 
 def pair_listed(
@@ -35,35 +41,75 @@ def pair_listed(
 ) -> list[Pair]:
     """Pair the images that a split file names; DataError for a stem without image or mask, or named twice."""
     pairs: dict[str, Pair] = {}
+    mask_of = _by_name(masks)
     for stem in stems:
         if stem in pairs:
             raise DataError(f"{listed_in} names {stem!r} twice; remove one of the lines")
-        for what, files in (("image", images), ("mask", masks)):
-            if stem not in files:
-                raise DataError(f"{listed_in} names {stem!r}, which has no {what}; add the file or remove the line")
-        pairs[stem] = Pair(stem, images[stem], masks[stem])
+        for what, found in (("image", stem in images), ("mask", same_name(stem) in mask_of)):
+            if not found:
+                raise DataError(
+                    f"{listed_in} names {stem!r}, which has no {what}; add the file or remove the line. A line is a "
+                    "stem, a file name, or the image's path below the dataset's folder, which the mask's may follow"
+                )
+        pairs[stem] = Pair(stem, images[stem], mask_of[same_name(stem)])
     return list(pairs.values())
 
 
-def read_split_files(folder: Path, splits: Iterable[str], stems: Iterable[str]) -> dict[Path, list[str]]:
+def read_split_files(
+    folder: Path, splits: Iterable[str], images: Mapping[str, Path], masks: Mapping[str, Path]
+) -> dict[Path, list[str]]:
     """Return the stems that each split file (train.txt for "train") names, in its order; a split may have no file.
 
-    A line is a stem, or a file name with its extension. Raises DataError if there is no such file or one is empty.
+    A line is a stem, a file name, or the path of an image and perhaps of its mask. Raises DataError if there is no such
+    file, one is empty, or a line names the mask of another image.
     """
-    known = set(stems)
     candidates = [folder / f"{split}.txt" for split in splits]
-    found: dict[Path, list[str]] = {}
-    for file in candidates:
-        if not file.is_file():
-            continue
-        lines = read_lines(file)
-        if not lines:
-            raise DataError(f"{file}: names no image; list one stem a line, or remove the file")
-        found[file] = [line if line in known else _without_extension(line, known) for line in lines]
-    if not found:
+    lines = {file: read_lines(file) for file in candidates if file.is_file()}
+    if not lines:
         names = ", ".join(file.name for file in candidates)
         raise DataError(f"{folder}: none of {names} is there; write them, one stem a line, or remove the folder")
-    return found
+    for file in lines:
+        if not lines[file]:
+            raise DataError(f"{file}: names no image; list one stem a line, or remove the file")
+    known, known_masks = _by_any_name(images), _by_any_name(masks)
+    return {file: [_stem(line, known, known_masks, file) for line in lines[file]] for file in lines}
+
+
+def _by_name(files: Mapping[str, Path]) -> dict[str, Path]:
+    return {same_name(stem): path for stem, path in files.items()}
+
+
+def _by_any_name(files: Mapping[str, Path]) -> Known:
+    """Return each stem and its file by the stem, and by the file's name without its extension."""
+    return {same_name(path.stem): (stem, path) for stem, path in files.items()} | {
+        same_name(stem): (stem, path) for stem, path in files.items()
+    }
+
+
+def _stem(line: str, known: Known, known_masks: Known, file: Path) -> str:
+    """Return the stem that a line names; the line itself if it names none."""
+    whole = _find(line, known)
+    if whole is not None:
+        return whole
+    image, _, mask = line.replace(",", " ").replace("\t", " ").partition(" ")
+    stem, mask_stem = _find(image, known), _find(mask, known_masks)
+    if stem is None or mask_stem is None:
+        return line
+    if same_name(stem) != same_name(mask_stem):
+        raise DataError(f"{file}: {line!r} names the mask of another image; image and mask have one stem here")
+    return stem
+
+
+def _find(text: str, known: Known) -> str | None:
+    """Return the stem that a text names by itself, by a file name, or by a path with the right folders."""
+    path = PurePosixPath(same_name(text.strip().replace("\\", "/").lstrip("/")))
+    for written in (path, path.with_suffix("")) if path.name else ():
+        stem, file = known.get(written.name, (None, None))
+        if file is not None and f"/{same_name(file.with_suffix('').as_posix())}".endswith(f"/{written}"):
+            return stem
+        if file is not None and len(written.parts) == 1:
+            return stem
+    return None
 
 
 def partition(stems: Iterable[str], fractions: Mapping[str, float], place: Path) -> dict[str, list[str]]:
@@ -85,11 +131,6 @@ def partition(stems: Iterable[str], fractions: Mapping[str, float], place: Path)
         splits[split] = sorted(ranked[start : start + count])
         start += count
     return splits
-
-
-def _without_extension(line: str, known: set[str]) -> str:
-    stem = line.rpartition(".")[0]
-    return stem if stem in known else line
 
 
 def _checked(fractions: Mapping[str, float]) -> dict[str, float]:

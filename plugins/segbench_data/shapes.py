@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from segbench import DataError, Dataset
+from segbench.contract import SPLITS
 
 from .description import default_palette
-from .pairing import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,13 +16,13 @@ IGNORE = "ignore"
 
 
 def colour_code(colour: Sequence[int]) -> int:
-    """Return 0xRRGGBB.
+    """Return one number for a colour of 16 bits a part: 0xRRRRGGGGBBBB.
 
     >>> hex(colour_code((255, 128, 0)))
-    '0xff8000'
+    '0xff00800000'
     """
     red, green, blue = colour
-    return red << 16 | green << 8 | blue
+    return red << 32 | green << 16 | blue
 
 
 def value_ids(classes: Sequence[str], values: Mapping[str, int | list[int]], ignore_index: int) -> dict[int, int]:
@@ -56,8 +56,11 @@ def colours_of(name: str, entry: list[int] | list[list[int]]) -> list[RGB]:
     colours = [entry] if entry and isinstance(entry[0], int) else entry
     checked = []
     for colour in colours:
-        if not isinstance(colour, list) or len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
-            raise DataError(f"colours: {name} is {colour}; a colour is [red, green, blue], each from 0 to 255")
+        if not isinstance(colour, list) or len(colour) != 3 or not all(0 <= part <= 65535 for part in colour):
+            raise DataError(
+                f"colours: {name} is {colour}; a colour is [red, green, blue], each from 0 to 255, in masks of 16 bits "
+                "to 65535"
+            )
         red, green, blue = colour
         checked.append((red, green, blue))
     return checked

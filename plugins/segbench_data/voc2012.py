@@ -89,10 +89,12 @@ def _year_folder(root: Path) -> Path:
 
 
 def _pairs(folder: Path) -> dict[str, list[Pair]]:
-    from .listing import IMAGE_EXTENSIONS, MASK_EXTENSIONS, files_by_stem
+    from segbench.images import IMAGE_ENDINGS, MASK_ENDINGS
+
+    from .listing import files_by_stem
     from .pairing import pair_listed, read_split_files
 
-    images = files_by_stem(folder / "JPEGImages", IMAGE_EXTENSIONS)
-    masks = files_by_stem(folder / "SegmentationClass", MASK_EXTENSIONS)
-    listed = read_split_files(folder / "ImageSets" / "Segmentation", ("train", "val"), images)
+    images = files_by_stem(folder / "JPEGImages", IMAGE_ENDINGS)
+    masks = files_by_stem(folder / "SegmentationClass", MASK_ENDINGS)
+    listed = read_split_files(folder / "ImageSets" / "Segmentation", ("train", "val"), images, masks)
     return {file.stem: pair_listed(stems, images, masks, file) for file, stems in listed.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -31,6 +31,11 @@ def predict(
             help="Instead of label maps, write a dataset for training; pixels below probability T are ignored.",
         ),
     ] = None,
+    orientation: Annotated[
+        Literal["apply", "stored"] | None,
+        typer.Option(help="Take images with an orientation tag as shown, or as stored."),
+    ] = None,
+    max_pixels: Annotated[int | None, typer.Option(metavar="N", min=1, help="The largest width times height.")] = None,
     truth: Annotated[
         Path | None, typer.Option(metavar="DIR", help="True label maps, to measure how accurate the pseudo-labels are.")
     ] = None,
@@ -42,7 +47,7 @@ def predict(
     from segbench.engine.prediction.predict import load_cell
 
     _check_options(explain, layer, pseudo_labels, truth)
-    recorded = load_cell(cell, results, device)
+    recorded = load_cell(cell, results, device, orientation, max_pixels)
     for warning in recorded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if pseudo_labels is not None:
@@ -77,12 +82,19 @@ def _write_pseudo_labels(
     typer.echo(table(report))
     for name in (entry.name for entry in report.classes if not entry.kept):
         typer.echo(f"warning: no pixel is labelled {name}; training needs `absent_classes: allow`", err=True)
-    channels = recorded.dataset.channels
-    options = "" if channels == 3 else f", channels: {channels}"
+    options = "".join(f", {name}: {value}" for name, value in _folder_options(recorded).items())
     typer.echo(f"train on it with {{use: data/folder, root: {output}{options}}}")
     typer.echo(
         "its only split is train; to score on true labels, add images and masks and name them in splits/test.txt"
     )
+
+
+def _folder_options(recorded: RecordedNetwork) -> dict[str, object]:
+    """Return the options of data/folder that differ from what it reads by default."""
+    dataset = recorded.dataset
+    usual = type(dataset.reading)()
+    options = {name: value for name, value in vars(dataset.reading).items() if value != getattr(usual, name)}
+    return options if dataset.channels == 3 else {"channels": dataset.channels, **options}
 
 
 def table(report: PseudoLabelReport) -> str:

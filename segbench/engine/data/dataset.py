@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError, RecordError
+from segbench.images import Reading
 from segbench.registry.datasets import open_dataset
 from segbench.store.json_file import read_json
 
@@ -95,12 +96,13 @@ def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
 
 
 class DatasetDescription(Frozen):
-    """The classes with their palette colours, the ignored label, and the number of image channels."""
+    """The classes with their palette colours, the ignored label, the channels, and how image files are read."""
 
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     ignore_index: int
     channels: int
+    reading: Reading = Reading()
 
 
 def description_of(dataset: Dataset) -> DatasetDescription:
@@ -110,6 +112,7 @@ def description_of(dataset: Dataset) -> DatasetDescription:
         palette=tuple(dataset.palette),
         ignore_index=dataset.ignore_index,
         channels=dataset.channels,
+        reading=dataset.reading or Reading(),
     )
 
 

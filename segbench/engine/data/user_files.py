@@ -1,20 +1,17 @@
-"""Find, read and check files that users give: images to predict on, and label maps made by other tools.
+"""Find and read files that users give: images to predict on, and label maps made by other tools.
 
-An image is read as the array that a dataset would give. A label map is a PNG whose pixel values are class ids.
+They are read as those of a dataset are (segbench.images).
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageSequence
 
 from segbench.errors import DataError, list_some
-
-from .augment import LUMA
+from segbench.images import IMAGE_ENDINGS, MASK_ENDINGS, image_files, read_mask
+from segbench.images.files import same_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-LABEL_SUFFIX = ".png"
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-_GREYS = {"L", "LA", "I;16", "I;16B", "I;16L", "I"}
+    from segbench.images import Reading
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:
@@ -44,66 +37,27 @@ def _existing(path: Path) -> Path:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    found = image_files(folder)
     if not found:
-        raise DataError(f"there is no image in {folder}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise DataError(f"there is no image in {folder}; images end in {', '.join(sorted(IMAGE_ENDINGS))}")
     return found
 
 
-def read_image(path: Path, channels: int) -> NDArray[Any]:
-    """Return an image file as (channels, H, W), uint8 or uint16.
-
-    One channel is repeated for three, three become luma for one, alpha is dropped where one or three channels are asked
-    for; a multi-page TIFF gives its pages as channels. 16-bit colours are read with 8 bits, as Pillow does. Raises
-    DataError for a file that cannot be read or has another number of channels.
-    """
-    try:
-        with Image.open(path) as file:
-            frames = ImageSequence.Iterator(file) if file.format == "TIFF" else [file]
-            pages = [_read_page(frame) for frame in frames]
-            pixels = np.concatenate(pages, axis=2)
-    except _UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read as an image ({error})") from error
-    return np.ascontiguousarray(_convert_channels(pixels, channels, path).transpose(2, 0, 1))
-
-
-def _read_page(image: Image.Image) -> NDArray[Any]:
-    """Return the current page as (H, W, C)."""
-    if image.mode not in _GREYS | {"RGB", "RGBA"}:
-        # By way of RGBA, or Pillow warns of transparent palettes.
-        image = image.convert("L") if image.mode == "1" else image.convert("RGBA").convert("RGB")
-    pixels = np.atleast_3d(np.asarray(image))
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.min() < 0 or pixels.max() > 0xFFFF:
-        raise ValueError(f"its pixels go from {pixels.min()} to {pixels.max()}; allowed are values of 8 or 16 bits")
-    return pixels.astype(np.uint16)
-
-
-def _convert_channels(pixels: NDArray[Any], channels: int, path: Path) -> NDArray[Any]:
-    if channels in (1, 3) and pixels.shape[2] in (2, 4):
-        pixels = pixels[..., :-1]
-    held = pixels.shape[2]
-    if held == channels:
-        return pixels
-    if (held, channels) == (1, 3):
-        return np.repeat(pixels, 3, axis=2)
-    if (held, channels) == (3, 1):
-        grey: NDArray[Any] = np.rint(pixels @ np.array(LUMA)).astype(pixels.dtype)
-        return grey[..., None]
-    raise DataError(f"{path}: has {held} channels; the network was trained on images of {channels}")
-
-
 def find_label_maps(folder: Path, ids: Sequence[str]) -> list[Path]:
-    """Return the label map of each id: the PNG whose path in the folder, without its ending, is the id.
+    """Return the label map of each id: the file whose path in the folder, without its ending, is the id.
 
-    Raises DataError that names the ids without a label map and the label maps without an id.
+    Raises DataError that names the ids without a label map, the label maps without an id, and ids with two.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder} of label maps")
-    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob(f"*{LABEL_SUFFIX}")}
-    missing = [name for name in ids if name not in found]
-    extra = sorted(found.keys() - set(ids))
+    found: dict[str, Path] = {}
+    for path in image_files(folder, MASK_ENDINGS, deep=True):
+        other = found.setdefault(same_name(path.relative_to(folder).with_suffix("").as_posix()), path)
+        if other != path:
+            raise DataError(f"{other} and {path} are label maps of one image; keep one of them")
+    wanted = {same_name(name): name for name in ids}
+    missing = [name for same, name in wanted.items() if same not in found]
+    extra = sorted(found.keys() - wanted.keys())
     if missing or extra:
         complaints = [
             *([f"{len(missing)} of {len(ids)} images have none ({list_some(missing)})"] if missing else []),
@@ -111,36 +65,31 @@ def find_label_maps(folder: Path, ids: Sequence[str]) -> list[Path]:
         ]
         raise DataError(
             f"the label maps in {folder} do not match the split: {'; '.join(complaints)}. "
-            f"Each image needs one PNG named by its id, such as {ids[0]}{LABEL_SUFFIX}"
+            f"Each image needs one file named by its id, such as {ids[0]}.png ({', '.join(MASK_ENDINGS)})"
         )
-    return [found[name] for name in ids]
+    return [found[same_name(name)] for name in ids]
 
 
-def read_label_map(path: Path, truth: NDArray[Any], num_classes: int, ignore_index: int) -> NDArray[np.int64]:
-    """Return the class ids (H, W) of a grey or palette PNG of 8 or 16 bits.
+def read_label_map(
+    path: Path, truth: NDArray[Any], num_classes: int, ignore_index: int, reading: Reading | None = None
+) -> NDArray[np.integer[Any]]:
+    """Return the class ids (H, W) of a file of grey values or palette indices of any depth.
 
     `ignore_index` is allowed only where `truth` has it too: a labelled pixel needs a class. Raises DataError for a
     file that cannot be read, colours, a size other than that of `truth`, and values that are no class.
     """
-    try:
-        with Image.open(path) as image:
-            labels = np.asarray(image)
-    except _UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read as a label map ({error})") from error
-    if labels.ndim != 2 or labels.dtype.kind not in "biu":
+    labels = read_mask(path, *(() if reading is None else (reading,)))
+    if labels.ndim != 2:
         raise DataError(f"{path}: a label map holds one class id a pixel, as grey values or a palette, not colours")
     if labels.shape != truth.shape:
         raise DataError(
             f"{path}: it is {_size(labels)} pixels, its image is {_size(truth)}; label maps are never resized"
         )
-    labels = labels.astype(np.int64)
     _check_values(labels, truth, num_classes, ignore_index, path)
-    return labels
+    return labels.astype(np.int64)
 
 
-def _check_values(
-    labels: NDArray[np.int64], truth: NDArray[Any], num_classes: int, ignore_index: int, path: Path
-) -> None:
+def _check_values(labels: NDArray[Any], truth: NDArray[Any], num_classes: int, ignore_index: int, path: Path) -> None:
     wrong = (labels < 0) | (labels >= num_classes)
     left_out = labels == ignore_index
     values = np.unique(labels[wrong & ~left_out]).tolist()

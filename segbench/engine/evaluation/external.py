@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from segbench.config.protocol import Boundaries
     from segbench.config.recipe import DatasetUse
     from segbench.engine.data.cache import PackedSplit
+    from segbench.images import Reading
     from segbench.registry import Registry
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import PluginFile
@@ -63,7 +64,7 @@ def score_predictions(
     dataset = open_dataset(offer, use.root, use.options)
     mark = fingerprint(dataset)
     packed = pack(dataset, entry.split, cache_key(use, mark, source_hash(offer), required_versions(offer)))
-    counts, digest = count_predictions(folder, packed, boundaries)
+    counts, digest = count_predictions(folder, packed, boundaries, dataset.reading)
     counts = replace(counts, clusters=clusters_of(dataset, packed.ids))
     spec = {
         "scored": True,
@@ -79,13 +80,15 @@ def score_predictions(
     return record
 
 
-def count_predictions(folder: Path, packed: PackedSplit, boundaries: Boundaries) -> tuple[Counts, str]:
+def count_predictions(
+    folder: Path, packed: PackedSplit, boundaries: Boundaries, reading: Reading | None = None
+) -> tuple[Counts, str]:
     """Return all counts that label maps allow, and a hash of all ids and predicted classes."""
     digest, rules = hashlib.sha256(), Rules(packed.num_classes, packed.ignore_index, boundaries)
     parts = []
     for index, path in enumerate(find_label_maps(folder, packed.ids)):
         truth = packed.labels(index)
-        prediction = read_label_map(path, truth, packed.num_classes, packed.ignore_index)
+        prediction = read_label_map(path, truth, packed.num_classes, packed.ignore_index, reading)
         digest.update(f"{packed.ids[index]} {prediction.shape} ".encode())
         digest.update(prediction.astype("<u2").tobytes())
         counted = np.where(truth == packed.ignore_index, 0, prediction)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -89,14 +90,19 @@ def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | Non
 def file_name(sample_id: str) -> str:
     """Return an id as a file name: what a name cannot hold is percent-encoded, letters of any script stay.
 
-    A name of more than NAME_BYTES is cut and ends in a hash of the id.
+    It has at most NAME_BYTES (`shorten_name`).
 
     >>> file_name("aachen/000 1"), file_name("\u7ec6\u80de")
     ('aachen%2F000 1', '\u7ec6\u80de')
     """
     name = "".join(part if part.isalnum() else quote(part, safe=" ", errors="surrogateescape") for part in sample_id)
-    content = name.encode()
-    if len(content) <= NAME_BYTES:
+    return shorten_name(name, NAME_BYTES)
+
+
+def shorten_name(name: str, room: int) -> str:
+    """Return a name of at most `room` bytes; one that is longer is cut and ends in a hash of the whole."""
+    content = os.fsencode(name)
+    if len(content) <= room:
         return name
-    mark = hashlib.sha256(sample_id.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    return f"{content[: NAME_BYTES - len(mark) - 1].decode('utf-8', 'ignore')}-{mark}"
+    mark = hashlib.sha256(content).hexdigest()[:16]
+    return f"{content[: room - len(mark) - 1].decode('utf-8', 'ignore')}-{mark}"

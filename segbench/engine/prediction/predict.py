@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 
-from segbench.engine.data.user_files import find_images, read_image
+from segbench.engine.data.user_files import find_images
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
+from segbench.engine.pictures.samples import shorten_name
 from segbench.engine.recorded import find_record, load_network
 from segbench.errors import DataError, OptionError, RecordError
+from segbench.images import Reading, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import Any
+    from typing import Any, Literal
 
     from numpy.typing import NDArray
 
@@ -29,17 +32,33 @@ if TYPE_CHECKING:
     from segbench.engine.pictures.drawing import Picture
     from segbench.engine.recorded import RecordedNetwork
 
+    Orientation = Literal["refuse", "apply", "stored"]
 
-def load_cell(cell: str, results: Path, device: str) -> RecordedNetwork:
+
+# Bytes that file systems allow for the name of a file.
+LONGEST_NAME = 255
+
+
+def load_cell(
+    cell: str, results: Path, device: str, orientation: Orientation | None = None, max_pixels: int | None = None
+) -> RecordedNetwork:
     """Return the network of the recorded cell with this key, beginning of a key, or record path.
 
-    Raises RecordError if there is none, or if it makes images and no label maps.
+    Images are read as those that it was trained on, but with the `orientation` and within the `max_pixels` that are
+    given. Unless its dataset applied orientation tags, images with one are refused. Raises RecordError if there is no
+    such cell, or if it makes images and no label maps.
     """
     path = find_record(cell, results)
     recorded = load_network(path, resolve_device(device))
     if not recorded.mapping.predicts_labels:
         raise RecordError(f"{path}: its network maps {recorded.mapping.maps}, so it predicts no label maps of images")
-    return recorded
+    trained = recorded.dataset.reading
+    reading = Reading(
+        orientation=orientation or ("apply" if trained.orientation == "apply" else "refuse"),
+        bits=trained.bits,
+        max_pixels=max_pixels or trained.max_pixels,
+    )
+    return replace(recorded, dataset=recorded.dataset.model_copy(update={"reading": reading}))
 
 
 def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Path) -> Iterator[Path]:
@@ -98,17 +117,24 @@ def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
 
 def overlay_path(target: Path) -> Path:
     """Return where the overlay beside a label map goes."""
-    return target.with_name(f"{target.stem}.overlay.png")
+    return _beside(target, ".overlay.png")
 
 
 def explanation_path(target: Path) -> Path:
     """Return where the explanation beside a label map goes."""
-    return target.with_name(f"{target.stem}.explain.png")
+    return _beside(target, ".explain.png")
+
+
+def _beside(target: Path, ending: str) -> Path:
+    """Return a label map's name with another ending, shortened where no file system takes it."""
+    return target.with_name(shorten_name(target.stem, LONGEST_NAME - len(ending)) + ending)
 
 
 def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any], Prediction]:
     """Return the pixels (C, H, W) of an image file, and the network's prediction for it."""
-    image = read_image(path, recorded.dataset.channels)
+    image = np.ascontiguousarray(
+        read_image(path, recorded.dataset.channels, recorded.dataset.reading).transpose(2, 0, 1)
+    )
     device = next(recorded.network.parameters()).device
     with name_memory_errors(device):
         pixels = torch.from_numpy(image).to(device)

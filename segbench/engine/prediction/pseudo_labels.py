@@ -24,6 +24,8 @@ from segbench.engine.data.user_files import find_images, read_label_map
 from segbench.engine.evaluation.confusion import confusion_matrices
 from segbench.engine.pictures.drawing import label_map
 from segbench.errors import DataError, OptionError, list_some
+from segbench.images import MASK_ENDINGS, image_files
+from segbench.images.files import same_name
 from segbench.stats.scores import iou, miou, pixel_accuracy
 
 from .predict import label_map_paths, read_and_predict
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
 IMAGES, MASKS, SPLIT = "images", "masks", Path("splits") / "train.txt"
 DESCRIPTION, REPORT = "dataset.json", "pseudo-labels.json"
-_MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -146,14 +147,14 @@ def find_truth(folder: Path, images: Sequence[Path]) -> dict[Path, Path]:
     place = folder / MASKS if (folder / MASKS).is_dir() else folder
     if not place.is_dir():
         raise DataError(f"there is no folder {folder} of true label maps")
-    found = {path.stem: path for path in sorted(place.iterdir()) if path.suffix.lower() in _MASK_SUFFIXES}
-    missing = [path.name for path in images if path.stem not in found]
+    found = {same_name(path.stem): path for path in image_files(place, MASK_ENDINGS)}
+    missing = [path.name for path in images if same_name(path.stem) not in found]
     if missing:
         raise DataError(
             f"{len(missing)} of {len(images)} images have no true label map in {place} ({list_some(missing)}); "
             f"each needs one named by its stem, such as {images[0].stem}.png"
         )
-    return {path: found[path.stem] for path in images}
+    return {path: found[same_name(path.stem)] for path in images}
 
 
 def label_image(
@@ -166,7 +167,11 @@ def label_image(
     labels = prediction.labels.astype(np.uint16)
     kept = top >= threshold
     unknown = np.full(labels.shape, ignore_index, dtype=np.int64)
-    known = unknown if truth is None else read_label_map(truth, unknown, num_classes, ignore_index)
+    known = (
+        unknown
+        if truth is None
+        else read_label_map(truth, unknown, num_classes, ignore_index, recorded.dataset.reading)
+    )
     counts = ImageCounts(
         predicted=np.bincount(labels.ravel(), minlength=num_classes),
         kept=np.bincount(labels[kept], minlength=num_classes),

@@ -6,26 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-
-@pytest.fixture
-def save() -> Callable[..., NDArray[Any]]:
-    """Writes an array, a mode and a format by the file's extension, into folders made as needed."""
-
-    def write(path: Path, pixels: Any, **options: Any) -> NDArray[Any]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        array = np.asarray(pixels, dtype=None if hasattr(pixels, "dtype") else np.uint8)
-        Image.fromarray(array).save(path, **options)
-        return array
-
-    return write
 
 
 @pytest.fixture

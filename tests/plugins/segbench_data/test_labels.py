@@ -8,8 +8,9 @@ from PIL import Image
 
 from segbench import DataError
 from segbench_data.labels import LabelTable, MaskReader, class_ids
+from segbench_data.tables import colour_code
 
-RED, BLUE = 0xFF0000, 0x0000FF
+RED, BLUE = colour_code((255, 0, 0)), colour_code((0, 0, 255))
 
 
 def by_value(ids, ignore_index=255, **options):
@@ -106,5 +107,5 @@ def test_floating_point_masks_are_refused(tmp_path, save):
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1), st.dictionaries(st.integers(0, 20), st.integers(0, 9), min_size=1))
 def test_looking_up_agrees_with_a_dictionary(codes, ids):
-    labels = LabelTable(ids, 255, ignore_unlisted=True).look_up(np.array(codes), None)
-    assert labels.tolist() == [ids.get(code, 255) for code in codes]
+    labels = LabelTable(ids, 255, ignore_unlisted=True).look_up(np.array([codes]), None)
+    assert labels[0].tolist() == [ids.get(code, 255) for code in codes]

@@ -48,21 +48,54 @@ def test_a_stem_listed_twice_is_refused():
         pair_listed(["a", "a"], files("a"), files("a"), Path("train.txt"))
 
 
+def read_lines_of(tmp_path, text):
+    (tmp_path / "train.txt").write_text(text, encoding="utf-8")
+    images = {stem: tmp_path / "images" / f"{stem}.png" for stem in ("a", "b.01", "two words", "r\u00e9tine")}
+    masks = {stem: tmp_path / "masks" / f"{stem}.png" for stem in images}
+    return read_split_files(tmp_path, ("train", "val"), images, masks)[tmp_path / "train.txt"]
+
+
 def test_lines_may_carry_the_extension_and_stems_may_have_dots(tmp_path):
-    (tmp_path / "train.txt").write_text("a.png\nb.01\nmissing.png\n")
-    listed = read_split_files(tmp_path, ("train", "val"), ["a", "b.01"])
-    assert listed == {tmp_path / "train.txt": ["a", "b.01", "missing.png"]}
+    assert read_lines_of(tmp_path, "a.png\nb.01\nmissing.png\n") == ["a", "b.01", "missing.png"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("a", "a.jpg", "images/a.png", "./images/a", "/images/a.png", "images\\a.png"),
+        *("images/a.png masks/a.png", "images/a.png,masks/a.png", "a.png\ta.png", "/images/a.png /masks/a.png"),
+    ],
+)
+def test_lines_may_be_paths_and_may_name_the_mask_too(tmp_path, line):
+    assert read_lines_of(tmp_path, f"two words\n{line}\nimages/b.01.png") == ["two words", "a", "b.01"]
+
+
+def test_a_line_in_another_unicode_form_names_the_same_file(tmp_path):
+    assert read_lines_of(tmp_path, "re\u0301tine\nimages/re\u0301tine.png") == ["r\u00e9tine"] * 2
+
+
+def test_a_path_through_another_folder_names_nothing(tmp_path):
+    assert read_lines_of(tmp_path, "site B/a.png\n") == ["site B/a.png"]
+
+
+def test_a_line_that_names_the_mask_of_another_image_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"'images/a\.png masks/b\.01\.png' names the mask of another image"):
+        read_lines_of(tmp_path, "images/a.png masks/b.01.png")
+
+
+def test_images_and_masks_are_paired_across_unicode_forms():
+    pairs = pair_all(files("r\u00e9tine"), files("re\u0301tine"), PLACE)
+    assert [(pair.id, pair.mask) for pair in pairs] == [("r\u00e9tine", files("re\u0301tine")["re\u0301tine"])]
 
 
 def test_an_empty_split_file_is_refused(tmp_path):
-    (tmp_path / "val.txt").write_text("\n")
-    with pytest.raises(DataError, match=r"val\.txt: names no image"):
-        read_split_files(tmp_path, ("train", "val"), [])
+    with pytest.raises(DataError, match=r"train\.txt: names no image"):
+        read_lines_of(tmp_path, "\n")
 
 
 def test_a_folder_without_split_files_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"none of train\.txt, val\.txt is there"):
-        read_split_files(tmp_path, ("train", "val"), [])
+        read_split_files(tmp_path, ("train", "val"), {}, {})
 
 
 def test_fractions_are_met_exactly():

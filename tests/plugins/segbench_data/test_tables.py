@@ -14,7 +14,7 @@ def test_values_of_a_class_may_be_several_and_void_is_called_ignore():
 
 def test_colours_become_codes():
     table = {"road": [128, 64, 128], "car": [[0, 0, 1], [0, 1, 0]], "ignore": [0, 0, 0]}
-    assert colour_ids(CLASSES, table, 255) == {0x804080: 0, 0x000001: 1, 0x000100: 1, 0: 255}
+    assert colour_ids(CLASSES, table, 255) == {0x8000400080: 0, 0x000001: 1, 0x00010000: 1, 0: 255}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_table_that_does_not_fit_the_classes_is_refused(values, message):
         value_ids(CLASSES, values, 255)
 
 
-@pytest.mark.parametrize("colour", [[1, 2], [1, 2, 256], [[1, 2, 3], [4]]])
+@pytest.mark.parametrize("colour", [[1, 2], [1, 2, 65536], [[1, 2, 3], [4]]])
 def test_a_colour_is_three_numbers(colour):
     with pytest.raises(DataError, match=r"colours: car is \[.*a colour is \[red, green, blue\]"):
         colour_ids(CLASSES, {"road": [0, 0, 0], "car": colour}, 255)

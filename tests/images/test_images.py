@@ -1,69 +1,20 @@
 from __future__ import annotations
 
-import struct
-import zlib
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from segbench import DataError
-from segbench_data.images import read_image
+from segbench.images import read_image
+from segbench.images.notes import noting
+
+from .raw_files import raw_png, raw_tiff
 
 NOISE = np.random.default_rng(0)
 
 
 def noise(*shape, dtype=np.uint8):
     return NOISE.integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
-
-
-def png(pixels):
-    """A PNG file of 16-bit colours, which Pillow cannot write; its lines are stored as differences."""
-    height, width, channels = pixels.shape
-    lines = pixels.astype(">u2").tobytes()
-    length = width * channels * 2
-    above = np.zeros(length, dtype=np.uint8)
-    rows = b""
-    for y in range(height):
-        line = np.frombuffer(lines[y * length : (y + 1) * length], dtype=np.uint8)
-        rows += b"\x02" + (line - above).tobytes()  # filter type 2: difference to the line above
-        above = line
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def tiff(pixels, order="<", deflate=False):
-    """A TIFF file of one page with any number of interleaved channels, which Pillow cannot write."""
-    height, width, channels = pixels.shape
-    content = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
-    content = zlib.compress(content) if deflate else content
-    bits = 8 * pixels.dtype.itemsize
-    after_tags = 8 + 2 + 12 * 10 + 4
-    extra = [] if channels <= 3 else [(338, 3, channels - 3, 0)]
-    after_tags += 12 * len(extra)
-    tags = [
-        (256, 4, 1, width),
-        (257, 4, 1, height),
-        (258, 3, channels, after_tags),
-        (259, 3, 1, 8 if deflate else 1),
-        (262, 3, 1, 2 if channels >= 3 else 1),
-        (273, 4, 1, after_tags + 2 * channels),
-        (277, 3, 1, channels),
-        (278, 4, 1, height),
-        (279, 4, 1, len(content)),
-        (284, 3, 1, 1),
-        *extra,
-    ]
-    file = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(tags))
-    for tag, kind, count, value in tags:
-        inline = kind == 3 and count == 1
-        file += struct.pack(f"{order}HHI", tag, kind, count)
-        file += struct.pack(f"{order}HH", value, 0) if inline else struct.pack(f"{order}I", value)
-    return file + struct.pack(f"{order}I", 0) + struct.pack(f"{order}{channels}H", *[bits] * channels) + content
 
 
 @pytest.mark.parametrize("extension", ["png", "bmp", "tif", "tiff"])
@@ -88,7 +39,7 @@ def test_grey_is_repeated_for_three_channels_and_keeps_its_16_bits(tmp_path, sav
 @pytest.mark.parametrize("channels", [3, 4])
 def test_a_16_bit_colour_png_keeps_both_bytes_of_each_sample(tmp_path, channels):
     pixels = noise(6, 5, channels, dtype=np.uint16)
-    (tmp_path / "a.png").write_bytes(png(pixels))
+    (tmp_path / "a.png").write_bytes(raw_png(pixels))
     assert np.array_equal(read_image(tmp_path / "a.png", channels), pixels)
 
 
@@ -96,14 +47,15 @@ def test_a_16_bit_colour_png_keeps_both_bytes_of_each_sample(tmp_path, channels)
 @pytest.mark.parametrize("deflate", [False, True])
 def test_a_16_bit_colour_tiff_keeps_both_bytes_of_each_sample(tmp_path, order, deflate):
     pixels = noise(6, 5, 3, dtype=np.uint16)
-    (tmp_path / "a.tif").write_bytes(tiff(pixels, order, deflate))
+    (tmp_path / "a.tif").write_bytes(raw_tiff(pixels, order, deflate))
     assert np.array_equal(read_image(tmp_path / "a.tif", 3), pixels)
 
 
-def test_16_bit_grey_with_alpha_is_refused_since_pillow_reads_half_of_it(tmp_path):
-    (tmp_path / "a.png").write_bytes(png(noise(6, 5, 2, dtype=np.uint16)))
-    with pytest.raises(DataError, match=r"a\.png.*16-bit LA;16B cannot be read"):
-        read_image(tmp_path / "a.png", 1)
+def test_16_bit_grey_with_alpha_keeps_both_bytes_of_each_sample(tmp_path):
+    pixels = noise(6, 5, 2, dtype=np.uint16)
+    (tmp_path / "a.png").write_bytes(raw_png(pixels))
+    assert np.array_equal(read_image(tmp_path / "a.png", 2), pixels)
+    assert np.array_equal(read_image(tmp_path / "a.png", 1), pixels[..., :1])
 
 
 def test_colour_becomes_luma_for_one_channel(tmp_path, save):
@@ -155,21 +107,32 @@ def test_pages_of_different_sizes_are_refused(tmp_path):
 
 
 def test_channels_that_pillow_would_drop_are_refused_with_the_way_out(tmp_path):
-    (tmp_path / "a.tif").write_bytes(tiff(noise(6, 5, 5)))
+    (tmp_path / "a.tif").write_bytes(raw_tiff(noise(6, 5, 5)))
     with pytest.raises(DataError, match=r"5 channels in one page, of which Pillow reads 3; save them as a multi-page"):
         read_image(tmp_path / "a.tif", 5)
 
 
 def test_floating_point_pixels_are_refused(tmp_path, save):
     save(tmp_path / "a.tif", np.zeros((3, 3), dtype=np.float32))
-    with pytest.raises(DataError, match=r"a\.tif: float32 pixels .* convert the image to 8 or 16 bits"):
+    with pytest.raises(
+        DataError, match=r"a\.tif: float32 pixels from 0 to 0; allowed are whole numbers of 8 or 16 bits"
+    ):
         read_image(tmp_path / "a.tif", 1)
 
 
-def test_only_the_first_picture_of_other_formats_counts(tmp_path):
+def test_an_animation_is_refused(tmp_path):
     first, second = (Image.fromarray(noise(5, 7, 3)) for _ in range(2))
-    first.save(tmp_path / "a.png", save_all=True, append_images=[second])  # an animated PNG
-    assert np.array_equal(read_image(tmp_path / "a.png", 3), np.asarray(first))
+    first.save(tmp_path / "a.png", save_all=True, append_images=[second])
+    with pytest.raises(DataError, match=r"a\.png: an animation of 2 pictures"):
+        read_image(tmp_path / "a.png", 3)
+
+
+def test_the_first_picture_of_a_camera_s_mpo_counts_and_it_is_noted(tmp_path):
+    first, second = (Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (200, 20))
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    with noting() as notes:
+        assert read_image(tmp_path / "a.jpg", 3).min() > 150
+    assert [(note.format, note.remark[:21]) for note in notes] == [("MPO", "hold several pictures")]
 
 
 @pytest.mark.parametrize("kept", [10, 60, 0.5, 0.95])

@@ -1,0 +1,119 @@
+"""Image files as arrays of the channels that were asked for."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from segbench.errors import DataError
+
+from .notes import ALPHA_DROPPED, FIRST_PICTURE, FileNote, note
+from .opening import USUAL, opened, read_page
+from .pixels import describe_depth, row_bands, shown_samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL.ImageFile import ImageFile
+
+    from .opening import Reading
+
+# Rec. 601 luma in thousandths, as for every grey version of a colour image.
+LUMA = (299, 587, 114)
+_SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
+
+
+def read_image(path: Path, channels: int, reading: Reading = USUAL) -> NDArray[Any]:
+    """Return an image file as (H, W, channels), uint8 or uint16 as it is stored.
+
+    A multi-page TIFF gives its pages as channels. One channel is repeated for three; three become luma for one; an
+    alpha channel is left out, with a note, where one or three channels are asked for; palettes become colours, and grey
+    of less than 8 bits goes from 0 to 255. Raises DataError for a file that cannot be read, has another number of
+    channels, is animated, or holds numbers that are neither 8 nor 16 bits wide, and where `reading` refuses it.
+    """
+    with opened(path, reading) as image:
+        form, depth, remark = describe_format(image, path), describe_depth(image), ""
+        count = _count_pages(image, path, channels)
+        pages = []
+        for page in range(count):
+            image.seek(page)
+            pages.append(np.atleast_3d(read_page(shown_samples, image, path, reading)))
+        if image.format == "MPO":
+            remark = FIRST_PICTURE
+        transparent = "transparency" in image.info
+    if len({page.shape[:2] for page in pages}) > 1:
+        raise DataError(f"{path}: its {len(pages)} pages differ in size; save pages of one size, a channel each")
+    pixels = np.concatenate(pages, axis=2) if len(pages) > 1 else pages[0]
+    if len(pages) == 1 and channels in (1, 3) and pixels.shape[2] in (2, 4):
+        transparent = bool((pixels[..., -1] != np.iinfo(pixels.dtype).max).any())
+        pixels = pixels[..., :-1]
+    note(
+        FileNote(
+            "image", form, depth if count == 1 else f"{depth}, {count} pages", ALPHA_DROPPED if transparent else remark
+        )
+    )
+    pixels = _with_channels(pixels, channels, path)
+    return np.ascontiguousarray(pixels if reading.bits is None else _stretched(pixels, reading.bits, path))
+
+
+def describe_format(image: ImageFile, path: Path) -> str:
+    """Return the format of the content, and the ending where that says another one."""
+    ending = PurePath(path).suffix.lower()
+    named, held = Image.registered_extensions().get(ending), str(image.format)
+    return held if _SAME_FORMAT.get(held, held) in (named, None) or named is None else f"{held} named {ending}"
+
+
+def count_frames(image: ImageFile) -> int:
+    """Return the number of pages of a TIFF, or of pictures of an animation; an MPO counts by its first picture."""
+    return 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+
+
+def _count_pages(image: ImageFile, path: Path, channels: int) -> int:
+    count = count_frames(image)
+    if count > 1 and image.format != "TIFF":
+        raise DataError(f"{path}: an animation of {count} pictures; save one of them as a file of its own")
+    if count > channels:
+        raise DataError(_channels_message(path, count, channels))
+    return count
+
+
+def _with_channels(pixels: NDArray[Any], channels: int, path: Path) -> NDArray[Any]:
+    held = pixels.shape[2]
+    if held == channels:
+        return pixels
+    if channels == 3 and held == 1:
+        return np.repeat(pixels, 3, axis=2)
+    if channels == 1 and held == 3:
+        return _luma(pixels)
+    raise DataError(_channels_message(path, held, channels))
+
+
+def _channels_message(path: Path, held: int, channels: int) -> str:
+    return f"{path}: the image has {held} channels, {channels} were asked for; set channels: {held}"
+
+
+def _luma(pixels: NDArray[Any]) -> NDArray[Any]:
+    grey = np.empty((*pixels.shape[:2], 1), pixels.dtype)
+    for rows in row_bands(*pixels.shape[:2]):
+        weighted = pixels[rows].astype(np.uint32) @ np.array(LUMA, dtype=np.uint32)
+        grey[rows, :, 0] = (weighted + 500) // 1000
+    return grey
+
+
+def _stretched(pixels: NDArray[Any], bits: int, path: Path) -> NDArray[Any]:
+    """Return 16-bit samples of which only so many bits hold data, as samples of the whole range."""
+    highest = 2**bits - 1
+    if pixels.dtype != np.uint16 or pixels.max() > highest:
+        raise DataError(
+            f"{path}: {pixels.dtype.itemsize * 8}-bit pixels up to {pixels.max()}; with bits: {bits} all images have "
+            f"16 bits and values from 0 to {highest}"
+        )
+    table = np.rint(np.arange(highest + 1) * (0xFFFF / highest)).astype(np.uint16)
+    stretched = np.empty_like(pixels)
+    for rows in row_bands(*pixels.shape[:2]):
+        stretched[rows] = table[pixels[rows]]
+    return stretched

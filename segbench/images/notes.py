@@ -1,0 +1,44 @@
+"""What the reader notes of each file: its format, depth, and what was left out of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ALPHA_ALONE = "differ in the alpha channel and not in their colours: are the classes in the alpha channel?"
+ALPHA_DROPPED = "have an alpha channel that is not opaque; it is left out"
+FIRST_PICTURE = "hold several pictures, of which the first is taken (MPO)"
+
+
+class FileNote(NamedTuple):
+    """The content of one file, such as ("mask", "PNG", "8-bit palette"), and a remark on what was left out, or ""."""
+
+    kind: Literal["image", "mask"]
+    format: str
+    depth: str
+    remark: str = ""
+
+
+_noted: ContextVar[list[FileNote] | None] = ContextVar("noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[list[FileNote]]:
+    """Collect the notes of the files that this thread reads inside."""
+    notes: list[FileNote] = []
+    token = _noted.set(notes)
+    try:
+        yield notes
+    finally:
+        _noted.reset(token)
+
+
+def note(content: FileNote) -> None:
+    """Note what a file holds, where notes are collected."""
+    notes = _noted.get()
+    if notes is not None:
+        notes.append(content)
