@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, PluginError
+from segbench.store.folder import without_collecting
 
 from .forkserver import modules_to_preload
 from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream
@@ -96,7 +97,8 @@ def run(
 
 def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
     """Return the ok records of cells by key, in the order of the cells."""
-    found = {key: folder.read(key) for key in map(key_of, cells)}
+    with without_collecting():
+        found = {key: folder.read(key) for key in map(key_of, cells)}
     return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
 
 

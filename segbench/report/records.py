@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError, alternatives
-from segbench.store.counts import read_counts
-from segbench.store.folder import RecordProblem, may_be_record, read_record, record_files
+from segbench.store.counts import read_confusion, read_counts
+from segbench.store.folder import RecordProblem, may_be_record, read_record, record_files, without_collecting
 
 from . import cell_spec
 from .conditions import read_conditions
@@ -59,6 +59,10 @@ class Sources:
         """Read the counts of an ok record; RecordError if they are missing, damaged or do not add up."""
         return read_counts(self.cell_folders[identity(record)])
 
+    def confusion(self, record: Record) -> Counts:
+        """Read of the counts of an ok record only what rankings by IoU need; RecordError as `counts`."""
+        return read_confusion(self.cell_folders[identity(record)])
+
 
 def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> Sources:
     """Read and merge the records of results folders, or of single benchmarks' folders, in the order given.
@@ -67,7 +71,8 @@ def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> S
     """
     folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
     problems: list[RecordProblem] = []
-    found = [(folder, record) for folder in dict.fromkeys(folders) for record in _read_folder(folder, problems)]
+    with without_collecting():
+        found = [(folder, record) for folder in dict.fromkeys(folders) for record in _read_folder(folder, problems)]
     if not found:
         raise _nothing_found(directories, problems)
     if benchmark is not None:

@@ -208,6 +208,14 @@ def test_sums_that_differ_by_rounding_count_as_equal():
     assert sign_flip_p([0.1 + 0.2, -0.3, 0.0]) == 1
 
 
+@pytest.mark.parametrize("n", [21, 24, 50])
+def test_the_drawn_signs_are_those_of_one_draw_of_all(n):
+    found = np.random.default_rng(n).normal(0.2, 1, n)
+    signs = 2.0 * np.random.default_rng(0).integers(2, size=(100_000, n), dtype=np.int8) - 1
+    reached = np.sum(np.abs(signs @ found) >= abs(found.sum()))
+    assert sign_flip_p(found) == (reached + 1) / 100_001
+
+
 def test_with_many_differences_drawn_signs_come_near_the_exact_p():
     found = [1.0] * 17 + [-1.0] * 7
     exact = 2 * sum(comb(24, k) for k in range(8)) / 2**24  # of 24 signs, 7 or fewer of one kind

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from segbench.errors import RecordError
-from segbench.store.counts import Counts, read_counts, write_counts
+from segbench.store.counts import Counts, read_confusion, read_counts, write_counts
 
 
 @pytest.fixture
@@ -75,6 +75,18 @@ def test_every_array_is_read_back_the_same(tmp_path):
     for name in arrays:
         assert getattr(found, name).dtype == getattr(counts, name).dtype, name
         assert np.array_equal(getattr(found, name), getattr(counts, name), equal_nan=name == "surface"), name
+
+
+def test_the_confusion_alone_is_read_with_what_it_must_add_up_to(tmp_path):
+    counts = counted_all()
+    write_counts(tmp_path, counts)
+    found = read_confusion(tmp_path)
+    read = ("ids", "split", "clusters", "confusion", "sizes", "void")
+    assert all(np.array_equal(getattr(found, name), getattr(counts, name)) for name in read)
+    assert {name for name, value in vars(found).items() if value is not None} == {*read}
+    write_counts(tmp_path, replace(counts, void=np.array([2, 3, 2])))
+    with pytest.raises(RecordError, match="image '1': its confusion and ignored pixels"):
+        read_confusion(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,16 @@ def _other_truth(one: Counts, other: Counts) -> str | None:
 
 def read_own_counts(record: Record, sources: Sources) -> Counts:
     """Return a record's counts; RecordError if they are of another split, other classes or other predictions."""
-    counts = sources.counts(record)
+    return _check_own(record, sources.counts(record))
+
+
+def read_own_confusion(record: Record, sources: Sources) -> Counts:
+    """Return of a record's counts only what rankings by IoU need; RecordError as `read_own_counts`."""
+    return _check_own(record, sources.confusion(record))
+
+
+def _check_own(record: Record, counts: Counts) -> Counts:
+    """Return the counts if they are those of the record."""
     claimed, found = record.scores.miou if record.scores else None, miou(counts.confusion.sum(axis=0))
     facts: list[tuple[str, object, object]] = [
         ("split", record.evaluated and record.evaluated.split, counts.split),

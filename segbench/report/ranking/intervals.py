@@ -20,7 +20,7 @@ from segbench.stats.verdict import tiers_from_draws
 from segbench.store.counts import COUNTS
 from segbench.store.folder import RecordProblem
 
-from .comparable import read_own_counts
+from .comparable import read_own_confusion
 from .rows import RowStatistics
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
         if folder is None or not (folder / COUNTS).is_file():
             continue
         try:
-            counts = read_own_counts(record, sources)
+            counts = read_own_confusion(record, sources)
             cells[identity(record)] = iou_evidence({record.method: {record.seed: counts}})
             if found := find_constant_class(counts.confusion.sum(axis=0)):
                 constant[identity(record)] = found
