@@ -31,8 +31,12 @@ _BLOCK = 1 << 20
 
 def sha256_of_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal; raise OSError if it cannot be read."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with open(open_file(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        error.filename = str(path)  # reading names none
+        raise
 
 
 def seal(file: BinaryIO) -> None:

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .shown import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -30,10 +32,13 @@ _TELLING = 3  # fewer letters at the beginning of a name say nothing
 
 
 class SegbenchError(Exception):
-    """Base class of all errors a user or a plugin can cause; `plugin` is the plugin to blame, where one is known."""
+    """Base class of all errors a user or a plugin can cause; `plugin` is the plugin to blame, where one is known.
+
+    A message that quotes something endless is cut.
+    """
 
     def __init__(self, message: str = "", *, plugin: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(shorten(message))
         self.plugin = plugin
 
 

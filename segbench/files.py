@@ -46,6 +46,8 @@ def read_file(path: Path, at_most: int | None = None) -> bytes:
     """Return the content of a regular file; OSError if it is none, cannot be read or has more bytes than `at_most`."""
     with open(open_file(path), "rb") as file:
         content = file.read(-1 if at_most is None else at_most + 1)
+    if content is None:  # a file of the kernel's that would be waited for
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
     if at_most is not None and len(content) > at_most:
         raise OSError(errno.EFBIG, f"it has more than {at_most} bytes", str(path))
     return content

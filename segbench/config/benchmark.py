@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench.errors import SpecError, alternatives
+from segbench.errors import SpecError, alternatives, list_some
 
 from .claims import add_placebos, read_claims, select_claims
 from .components import resolve_dataset
@@ -163,7 +163,7 @@ def _list_files(folder: Path) -> str:
     if not folder.is_dir():
         return f"; there is no folder {folder}"
     names = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
-    return f"; in {folder} there are {', '.join(names)}" if names else f"; in {folder} there is no .yaml file"
+    return f"; in {folder} there are {list_some(names)}" if names else f"; in {folder} there is no .yaml file"
 
 
 def _explain_unknown(name: str, packaged: list[str]) -> str:

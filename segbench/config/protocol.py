@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .yaml import Node
 
 
+# Far more than machines have, and few enough to be started.
+MOST_THREADS = 4096
 # How much a running average keeps of what it was: the range that torch's optimisers accept.
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -277,7 +279,7 @@ class TrainingProtocol(Frozen):
     channels_last: bool = False
     compile: bool = False
     tf32: bool = False
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
     evaluate: Literal["train", "val", "test"] = "test"
     window: Window | None = None
     boundaries: Boundaries = Boundaries()

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .protocol import Frozen, Optimizer, Shorthand, TrainingProtocol
+from .yaml import LARGEST_INTEGER
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
 
 
 # Seeds enter records and random generators as 63-bit numbers.
-LARGEST_SEED = 2**63 - 1
+LARGEST_SEED = LARGEST_INTEGER
 
 # Keys of a method that had another name, which benchmark files and records may still use.
 FORMER_KEYS = {"latent_channels": "noise_channels"}
@@ -132,7 +133,7 @@ class Refines(Frozen):
     """The method whose predictions a refiner improves; a trained refiner learns from out-of-fold predictions."""
 
     method: str
-    folds: Annotated[int, Field(ge=2)] = 5
+    folds: Annotated[int, Field(ge=2, le=1000)] = 5
 
 
 class TrainsOn(Frozen):

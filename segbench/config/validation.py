@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from segbench.errors import SpecError, alternatives
+from segbench.shown import quote
 
 from .yaml import unknown_key
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .yaml import Node, Place
 
 
+_MOST_MISTAKES = 10  # that are described of one mapping
+
 # Names become names of folders, columns of tables and parts of dotted paths.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -29,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 def check_name(name: str, place: Place) -> None:
     """Raise SpecError if a name could not be the name of a folder."""
     if not _NAME.fullmatch(name):
-        raise place.error(f"{name!r} cannot be a name: use letters, digits and . _ + -, a letter or digit first")
+        raise place.error(f"{quote(name)} cannot be a name: use letters, digits and . _ + -, a letter or digit first")
 
 
 def read_named_entries(node: Node, what: str) -> dict[str, Node]:
@@ -54,7 +57,7 @@ def check_exists(reference: Reference, what: str, known: Iterable[str]) -> None:
     """Raise SpecError with the nearest name if what the reference names does not exist."""
     names = list(known)
     if reference.to not in names:
-        raise reference.place.error(f"there is no {what} {reference.to!r}.{alternatives(reference.to, names)}")
+        raise reference.place.error(f"there is no {what} {quote(reference.to)}.{alternatives(reference.to, names)}")
 
 
 def sort_by_reference(references: Mapping[str, Iterable[Reference]]) -> list[str]:
@@ -100,7 +103,11 @@ def _describe_mistakes(model: type[BaseModel], root: Node, details: list[ErrorDe
     """Describe what is wrong, in the order of the lines."""
     found = [(*_find(root, detail["loc"]), detail) for detail in details]
     found.sort(key=lambda entry: entry[1].line or 0)
-    return [str(place.error(_describe_mistake(model, node, detail))) for node, place, detail in found]
+    described = [
+        str(place.error(_describe_mistake(model, node, detail))) for node, place, detail in found[:_MOST_MISTAKES]
+    ]
+    more = len(found) - len(described)
+    return [*described, f"and {more} more mistakes"] if more else described
 
 
 def _describe_mistake(model: type[BaseModel], node: Node, detail: ErrorDetails) -> str:

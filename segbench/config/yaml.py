@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+from warnings import catch_warnings
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from segbench.errors import SpecError, alternatives
+from segbench.files import read_file as read_bytes
+from segbench.shown import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +27,11 @@ if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node as YamlNode
 
 
-# Aliases can make a tiny file enormous; no real benchmark comes near this many values.
+# No real benchmark comes near so many bytes, nor so many values: aliases can make a tiny file enormous.
+MOST_BYTES = 1 << 17
 MOST_VALUES = 100_000
+# Numbers enter records and random generators as such of 64 bits.
+LARGEST_INTEGER = 2**63 - 1
 _STANDARD_TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset({"str", "int", "float", "bool", "null", "seq", "map", "timestamp", "value", "merge"})
 
@@ -125,7 +132,7 @@ def describe(value: Scalar) -> str:
     ("the text 'no'", 'the number 0.001', 'true', 'null')
     """
     if isinstance(value, str):
-        return f"the text {value!r}"
+        return f"the text {quote(value)}"
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -145,14 +152,14 @@ def check_keys(node: Node, what: str, allowed: Iterable[str]) -> dict[str, Node]
 
 def unknown_key(key: str, known: list[str]) -> str:
     """Return the message for a key that is not among the known ones."""
-    return f"unknown key {key!r}.{alternatives(key, known)}"
+    return f"unknown key {quote(key)}.{alternatives(key, known)}"
 
 
 def read_file(path: Path) -> Node:
     """Read a YAML file that holds one mapping; SpecError with file and line for whatever is wrong with it."""
     place = Place(str(path), path.parent, line=1)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise place.on_line(line).error("this is not UTF-8 text") from error
@@ -168,14 +175,25 @@ def read_file(path: Path) -> Node:
 def read_text(text: str, place: Place) -> Node:
     """Read one YAML value; an empty text is null."""
     try:
-        tree = YAML(typ="safe", pure=True).compose(text)
+        with catch_warnings(action="error", category=ReusedAnchorWarning):
+            tree = YAML(typ="safe", pure=True).compose(text)
         return Node(None, place) if tree is None else _Builder().build(tree, place, ())
+    except ReusedAnchorWarning as error:
+        raise _reused_anchor(error, place) from error
     except MarkedYAMLError as error:
         raise _syntax_error(error, place) from error
     except YAMLError as error:
         raise place.error(f"not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError:
         raise place.error("nested too deeply") from None
+
+
+def _reused_anchor(error: ReusedAnchorWarning, place: Place) -> SpecError:
+    """Return the error for an anchor that two values have; ruamel.yaml tells where in the text of its warning alone."""
+    name = re.search("duplicate anchor (.*)", str(error))
+    first, *_, second = re.findall(r"line (\d+), column", str(error))
+    what = f"the anchor {name[1] if name else ''}".rstrip()
+    return place.on_line(int(second)).error(f"{what} is already on line {first}; give each its own name")
 
 
 def _syntax_error(error: MarkedYAMLError, place: Place) -> SpecError:
@@ -214,7 +232,7 @@ class _Builder:
             at = place.entry(key).on_line(_line_of(key_tree))
             if key in entries:
                 first = entries[key].place.line
-                raise at.error(f"duplicate key {key!r}" + (f"; it is already on line {first}" if first else ""))
+                raise at.error(f"duplicate key {quote(key)}" + (f"; it is already on line {first}" if first else ""))
             entries[key] = self.build(value_tree, at, parents)
         return entries
 
@@ -260,14 +278,16 @@ def _read_scalar(tree: ScalarNode, place: Place) -> Scalar:
 
 
 def _read_integer(text: str, place: Place) -> int:
-    try:
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-    except ValueError as error:
-        raise place.error("this number has too many digits") from error
+    # Beyond some thousands of digits Python itself refuses.
+    with suppress(ValueError):
+        number = int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+        if abs(number) <= LARGEST_INTEGER:
+            return number
+    raise place.error(f"this number has too many digits; whole numbers go up to {LARGEST_INTEGER}")
 
 
 def _read_finite(text: str, place: Place) -> float:
     number = math.inf if _NOT_FINITE.fullmatch(text) else float(text)
     if not math.isfinite(number):
-        raise place.error(f"{text} is not a finite number")
+        raise place.error(f"{quote(text)[1:-1]} is not a finite number")
     return number

@@ -194,6 +194,9 @@ def _option_files(cell: Cell) -> dict[str, str]:
     options = [value for _, use in cell.method.components for value in use.options.values()]
     values = [value for value in [*options, cell.method.protocol.features.weights] if isinstance(value, str)]
     paths = [Path(value) for value in values if os.path.isabs(value)]
-    folders = {path: folder_hash(path) for path in paths if path.is_dir()}
-    files = file_hashes(path for path in paths if path.is_file())
+    try:
+        folders = {path: folder_hash(path) for path in paths if path.is_dir()}
+        files = file_hashes(path for path in paths if path.is_file())
+    except OSError as error:
+        raise SpecError(f"{error.filename}, which an option names, cannot be read: {error.strerror}") from error
     return {str(path): digest for path, digest in {**files, **folders}.items()}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.contract import RESERVED_OPTIONS, VOCABULARY
 from segbench.errors import ComponentError, OptionError, PluginError, alternatives
+from segbench.shown import quote
 
 from .plugin_files import import_hint
 from .process_state import restore_after_build
@@ -187,7 +188,7 @@ def _check_known(offer: Offer, given: Mapping[str, Any], beside: Sequence[str] =
     for name in given:
         if name not in options:
             raise OptionError(
-                f"{offer.kind} {offer.full_name} has no option {name!r}.{alternatives(name, [*options, *beside])}",
+                f"{offer.kind} {offer.full_name} has no option {quote(name)}.{alternatives(name, [*options, *beside])}",
                 option=name,
             )
 
@@ -225,9 +226,9 @@ def _wrong_value(offer: Offer, option: Option, value: Any, reason: str, by_defau
     what = f"{_label(offer, option.name)} must be {option.type}, but "
     if by_default:
         return PluginError(
-            f"{what}its default is {value!r}: {reason}. This is a bug in {offer.distribution}; please report it."
+            f"{what}its default is {quote(value)}: {reason}. This is a bug in {offer.distribution}; please report it."
         )
-    return OptionError(f"{what}{value!r} was given: {reason}.", option=option.name)
+    return OptionError(f"{what}{quote(value)} was given: {reason}.", option=option.name)
 
 
 def _to_json(offer: Offer, name: str, adapter: TypeAdapter[Any], value: Any) -> Any:
@@ -237,7 +238,7 @@ def _to_json(offer: Offer, name: str, adapter: TypeAdapter[Any], value: Any) -> 
     try:
         json.dumps(dumped, allow_nan=False)
     except ValueError as error:
-        raise OptionError(f"{_label(offer, name)} is {value!r}; a number must be finite.", option=name) from error
+        raise OptionError(f"{_label(offer, name)} is {quote(value)}; a number must be finite.", option=name) from error
     return dumped
 
 
@@ -299,6 +300,7 @@ def check_requirements(offer: Offer) -> None:
         )
 
 
+@functools.cache
 def _find_version(name: str) -> str | None:
     try:
         return version(name)

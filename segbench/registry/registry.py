@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segbench.contract import KINDS
 from segbench.errors import ComponentError, nearest
+from segbench.shown import quote
 
 from .options import BuildSignature, read_signature
 
@@ -148,7 +149,7 @@ class Registry:
                 f"{kind} {name!r} is not available: plugin {plugin!r} ({broken[0].distribution}) is broken: "
                 f"{broken[0].message} See `segbench doctor`."
             )
-        message = f"unknown {kind} {name!r}.{self._hint(kind, name)}"
+        message = f"unknown {kind} {quote(name)}.{self._hint(kind, name)}"
         if plugin and plugin not in self.plugins:
             message += f" No plugin is called {plugin!r}; a single file that offers it is given with --plugin FILE."
         if broken:

@@ -340,7 +340,7 @@ def test_a_number_of_trials_needs_a_space(workshop):
         ("{trials: 0, seed: 9}", "tune.trials: must be greater than 0, not the number 0"),
         ("{trials: 2}", "tune.seed: is missing"),
         ("{trials: 2, seed: -1}", "tune.seed: must be greater than or equal to 0, not the number -1"),
-        (f"{{trials: 2, seed: {2**63}}}", "tune.seed: must be less than or equal to 9223372036854775807"),
+        (f"{{trials: 2, seed: {2**63}}}", "tune.seed: this number has too many digits; whole numbers go up to"),
         (
             "{trial: 2, seed: 9}",
             "tune.trials: is missing\nbench.yaml:10: tune.trial: unknown key 'trial'. Did you mean 'trials'? "

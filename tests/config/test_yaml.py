@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.config.yaml import Node, Place, check_keys, describe, read_file, read_text
+from segbench.config.yaml import LARGEST_INTEGER, Node, Place, check_keys, describe, read_file, read_text
 from segbench.errors import SpecError
 
 FILE = Place("bench.yaml", Path("folder"), line=3)
@@ -136,8 +137,9 @@ def test_an_alias_stands_for_what_it_names():
 
 names = st.text("abcxyz019 _-.:#'\"\\/é", max_size=8)
 
+integers = st.integers(-LARGEST_INTEGER, LARGEST_INTEGER)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | names,
+    st.none() | st.booleans() | integers | st.floats(allow_nan=False, allow_infinity=False) | names,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
     max_leaves=8,
 )
@@ -220,8 +222,30 @@ def test_numbers_are_finite(text):
     assert refusal(f"a: {text}") == f"bench.yaml:1: a: {text} is not a finite number"
 
 
-def test_an_integer_has_a_bounded_number_of_digits():
-    assert "too many digits" in refusal("a: " + "9" * 5000)
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 4000, f"-{2**63}", hex(2**63), "0x" + "f" * 9000])
+def test_an_integer_has_at_most_64_bits(number):
+    assert refusal(f"a: {number}") == (
+        "bench.yaml:1: a: this number has too many digits; whole numbers go up to 9223372036854775807"
+    )
+
+
+def test_the_largest_integer_is_read():
+    assert read_text(str(2**63 - 1), Place("", Path())).value == 2**63 - 1
+
+
+def test_an_anchor_that_is_reused_is_refused_with_both_lines():
+    assert refusal("a: &x 1\nb: &y 2\nc: &x 3\n") == (
+        "bench.yaml:3: the anchor 'x' is already on line 1; give each its own name"
+    )
+
+
+@pytest.mark.parametrize("text", ["x" * 10**6, "x y " * 10**5, "1" * 5000 + "e9"])
+def test_what_a_message_quotes_is_short(text):
+    assert len(refusal(f"a: {text}\na: 1")) < 300
+    assert len(refusal(f"a: 1\n{text[:900]}: 1\n{text[:900]}: 2")) < 3000
+    with pytest.raises(SpecError) as caught:
+        Node(text, Place("bench.yaml", Path())).sequence("must be a list")
+    assert len(str(caught.value)) < 200
 
 
 def test_what_is_given_on_the_command_line_has_no_line_of_reader():
@@ -259,3 +283,22 @@ def test_a_file_that_is_no_text_is_refused_with_its_line(tmp_path):
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(SpecError, match="cannot be read"):
         read_file(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/stdin", "/proc/self/mem", "/"])
+def test_what_is_no_file_of_text_is_refused_at_once(tmp_path, target):
+    path = tmp_path / "bench.yaml"
+    path.symlink_to(target)
+    with pytest.raises(SpecError, match=r"bench.yaml:1: (cannot be read|this is not UTF-8)"):
+        read_file(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "bench.yaml")
+    with pytest.raises(SpecError, match=r"bench.yaml:1: cannot be read: it is a pipe, not a file"):
+        read_file(tmp_path / "bench.yaml")
+
+
+def test_a_file_larger_than_any_benchmark_is_refused_unread(tmp_path):
+    with pytest.raises(SpecError, match=r"bench.yaml:1: cannot be read: it has more than 131072 bytes"):
+        read_file(written(tmp_path, b"a: " + b"x" * 20_000_000))

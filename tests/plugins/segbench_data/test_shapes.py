@@ -93,6 +93,10 @@ def test_a_split_without_images_is_left_out():
     [
         ({"classes": 1}, "classes 1 will not do"),
         ({"channels": 0}, "channels 0 will not do"),
+        ({"channels": 10**9}, "will not do"),
+        ({"size": (10**8, 10**8)}, r"size \[100000000, 100000000\] with channels 3 will not do"),
+        ({"train": 10**9}, "'train': 1000000000.* will not do"),
+        ({"seed": -1}, "seed -1 will not do"),
         ({"noise": 2.0}, "noise 2 will not do"),
         ({"train": -1}, "'train': -1.* will not do"),
         ({"train": 0, "val": 0, "test": 0}, "will not do"),
