@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import shutil
@@ -136,6 +137,12 @@ def segbench(folder: Path, *arguments: str, **environment: str) -> subprocess.Co
 def segbench_program() -> Callable[..., subprocess.CompletedProcess[str]]:
     """The program as a function of the folder it works in and its arguments; keywords are environment variables."""
     return segbench
+
+
+def records(folder: Path) -> dict[str, dict]:
+    """Return the records under results/ in a folder, by method."""
+    found = [json.loads(path.read_text()) for path in folder.glob("results/*/*.json")]
+    return {record["method"]: record for record in found}
 
 
 class Installer:

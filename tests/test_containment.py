@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
+
+from .conftest import records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,11 +96,6 @@ def write_benchmark(folder: Path, *faults: str) -> None:
     methods |= {"vector": ("none", "wild/vector")} if "vector" in faults else {}
     lines = [METHOD.format(name=name, fault=fault, loss=loss) for name, (fault, loss) in methods.items()]
     (folder / "bench.yaml").write_text(FILE + "".join(lines))
-
-
-def records(folder: Path) -> dict[str, dict]:
-    found = [json.loads(path.read_text()) for path in folder.glob("results/*/*.json")]
-    return {record["method"]: record for record in found}
 
 
 # What the record says, and whether it blames the plugin: a network that trained for a while may have diverged.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
+
+from .conftest import records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,11 +63,6 @@ def interrupted_at(folder: Path, line: str) -> int:
             if line in said:
                 process.send_signal(signal.SIGINT)
         return process.wait()
-
-
-def records(folder: Path) -> dict[str, dict]:
-    found = [json.loads(path.read_text()) for path in folder.glob("results/*/*.json")]
-    return {record["method"]: record for record in found}
 
 
 pytestmark = pytest.mark.slow

@@ -11,6 +11,8 @@ import pytest
 from segbench.cli import main
 from segbench.registry.plugin_files import content_of, load_file
 
+from ..conftest import records  # noqa: TID252 - tests have no absolute name
+
 NET = """
 from pathlib import Path
 from segbench import Component, hookimpl
@@ -59,11 +61,6 @@ def write_net(folder, source=NET):
     content_of.cache_clear()  # another content is for another process
     load_file.cache_clear()
     return folder / "net.py"
-
-
-def records(folder):
-    found = [json.loads(path.read_text()) for path in folder.glob("results/filed/*.json")]
-    return {record["method"]: record for record in found}
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ from segbench import SegbenchError
 from segbench_basic import build_fcn
 
 
-def test_the_plain_network_has_the_parameters_counted_by_hand():
+def test_the_plain_network_has_the_parameters_counted_by_hand(parameters):
     # 3x3 kernels: 3 -> 32, 32 -> 32, 32 -> 11 channels, with biases.
     expected = (27 * 32 + 32) + (288 * 32 + 32) + (288 * 11 + 11)
-    assert sum(weight.numel() for weight in build_fcn(3, 11).parameters()) == expected == 13_323
+    assert parameters(build_fcn(3, 11)) == expected == 13_323
 
 
-def test_the_width_is_that_of_the_hidden_layers():
+def test_the_width_is_that_of_the_hidden_layers(parameters):
     expected = (9 * 8 + 8) + (72 * 8 + 8) + (72 * 2 + 2)
-    assert sum(weight.numel() for weight in build_fcn(1, 2, width=8).parameters()) == expected
+    assert parameters(build_fcn(1, 2, width=8)) == expected
 
 
 def test_a_pixel_sees_7_by_7_pixels():

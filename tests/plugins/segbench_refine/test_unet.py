@@ -22,13 +22,13 @@ def test_before_training_nothing_changes(norm, mode):
     torch.testing.assert_close(logits.softmax(dim=1), probabilities, rtol=0, atol=5e-4)
 
 
-def test_the_network_has_the_parameters_counted_by_hand():
+def test_the_network_has_the_parameters_counted_by_hand(parameters):
     # 3x3 kernels of two channels to width 2 and 4 (depth 1), normalised, and a 1x1 head for 4 classes with its bias.
     first = 9 * 7 * 2 + 9 * 2 * 2 + 2 * (2 * 2)
     down = 9 * 2 * 4 + 9 * 4 * 4 + 2 * (2 * 4)
     up = 9 * (4 + 2) * 2 + 9 * 2 * 2 + 2 * (2 * 2)
     expected = first + down + up + (2 * 4 + 4)
-    assert sum(weight.numel() for weight in build_unet(3, 4, width=2, depth=1).parameters()) == expected
+    assert parameters(build_unet(3, 4, width=2, depth=1)) == expected
 
 
 @pytest.mark.parametrize("channels", [1, 5])

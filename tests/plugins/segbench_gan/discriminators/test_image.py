@@ -15,10 +15,10 @@ def test_the_score_is_linear_in_the_mean_of_the_last_map():
     torch.testing.assert_close(pooled, network.blocks(x).mean((2, 3)))
 
 
-def test_it_has_the_parameters_counted_by_hand():
+def test_it_has_the_parameters_counted_by_hand(parameters):
     channels = [(3, 64), (64, 128), (128, 256), (256, 512)]
     expected = sum(16 * inputs * outputs + outputs for inputs, outputs in channels) + 512 + 1
-    assert sum(weight.numel() for weight in build_image(3).parameters()) == expected
+    assert parameters(build_image(3)) == expected
 
 
 def test_dropout_is_on_in_training_and_off_in_evaluation():

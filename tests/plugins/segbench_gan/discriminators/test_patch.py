@@ -10,10 +10,6 @@ from segbench import SegbenchError
 from segbench_gan.discriminators import build_patchgan
 
 
-def parameters(network):
-    return sum(weight.numel() for weight in network.parameters())
-
-
 def seen_by(network, size):
     """Rows and columns of the input that have a gradient from the score in the middle."""
     x = torch.randn(1, 1, size, size, dtype=torch.float64, requires_grad=True)
@@ -36,7 +32,7 @@ def test_256_pixels_give_as_many_scores_as_published(receptive_field, scores):
     assert network(torch.zeros(2, 3, 256, 256)).shape == (2, 1, scores, scores)
 
 
-def test_70_pixels_have_the_parameters_counted_by_hand():
+def test_70_pixels_have_the_parameters_counted_by_hand(parameters):
     # 4x4 kernels; a bias in the first and the last convolution, scale and shift of batch norm in the others.
     widths = (64, 128, 256, 512)
     normed = sum(16 * inputs * outputs + 2 * outputs for inputs, outputs in pairwise(widths))
@@ -52,7 +48,7 @@ def test_286_pixels_have_the_widths_of_the_paper():
     assert [layer.stride[0] for layer in convolutions] == [2, 2, 2, 2, 2, 1, 1]
 
 
-def test_one_pixel_has_the_widths_of_the_paper():
+def test_one_pixel_has_the_widths_of_the_paper(parameters):
     # C64-C128 of 1x1 kernels, the second with batch norm, and the scores.
     assert parameters(build_patchgan(3, (16, 16), receptive_field=1)) == (3 * 64 + 64) + (64 * 128 + 256) + (128 + 1)
 

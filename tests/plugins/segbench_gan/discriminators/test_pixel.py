@@ -14,11 +14,11 @@ def test_a_score_sees_94_by_94_pixels():
     assert seen.any(1).sum() == seen.any(0).sum() == 94
 
 
-def test_it_has_the_parameters_counted_by_hand():
+def test_it_has_the_parameters_counted_by_hand(parameters):
     # 4x4 kernels with biases from 21 class probabilities, as for VOC.
     channels = [(21, 64), (64, 128), (128, 256), (256, 512), (512, 1)]
     expected = sum(16 * inputs * outputs + outputs for inputs, outputs in channels)
-    assert sum(weight.numel() for weight in build_pixel(21).parameters()) == expected == 2_783_169
+    assert parameters(build_pixel(21)) == expected == 2_783_169
 
 
 def test_scores_are_resized_to_the_input_bilinearly():

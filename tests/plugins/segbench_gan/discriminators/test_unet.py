@@ -28,7 +28,7 @@ def test_an_input_of_another_size_is_padded_with_zeros_and_its_scores_cropped():
     torch.testing.assert_close(network(x), network(padded)[:, :, 7:25, :31])
 
 
-def test_it_has_the_parameters_counted_by_hand():
+def test_it_has_the_parameters_counted_by_hand(parameters):
     def block(inputs, outputs):
         shortcut = inputs * outputs + outputs
         return (9 * inputs * outputs + outputs) + (9 * outputs * outputs + outputs) + shortcut
@@ -36,7 +36,7 @@ def test_it_has_the_parameters_counted_by_hand():
     # depth 2, width 4: stem, two blocks down, two up on what is joined, 1x1 scores of 3 classes and fake.
     expected = (9 * 5 * 4 + 4) + block(4, 8) + block(8, 16) + block(16 + 8, 8) + block(8 + 4, 4) + (4 * 4 + 4)
     network = build_unet(5, 3, depth=2, width=4, spectral=False)
-    assert sum(weight.numel() for weight in network.parameters()) == expected
+    assert parameters(network) == expected
 
 
 @pytest.mark.trains

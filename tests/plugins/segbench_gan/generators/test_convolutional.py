@@ -6,11 +6,11 @@ from torch import nn
 from segbench_gan.generators import build_conv, build_conv_colours
 
 
-def test_it_has_the_parameters_counted_by_hand():
+def test_it_has_the_parameters_counted_by_hand(parameters):
     network = build_conv(3, 11, width=8)
     # 3x3 kernels with biases, scale and shift of four normalisations.
     expected = (27 * 8 + 8) + 3 * (72 * 8 + 8) + 4 * 2 * 8 + (72 * 11 + 11)
-    assert sum(weight.numel() for weight in network.parameters()) == expected
+    assert parameters(network) == expected
 
 
 def test_its_layers_are_those_of_the_tutorial():

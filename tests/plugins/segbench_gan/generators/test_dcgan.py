@@ -6,15 +6,11 @@ import torch
 from segbench_gan.generators import build_dcgan
 
 
-def count(network):
-    return sum(weight.numel() for weight in network.parameters())
-
-
-def test_at_64_pixels_it_has_the_parameters_of_the_layer_formula():
+def test_at_64_pixels_it_has_the_parameters_of_the_layer_formula(parameters):
     # The 3 576 704 of PyTorch's DCGAN example, and three biases of the last layer.
     kernels = 16 * (100 * 512 + 512 * 256 + 256 * 128 + 128 * 64 + 64 * 3)
     normalised = 512 + 256 + 128 + 64
-    assert count(build_dcgan(100, 3, (64, 64))) == kernels + 2 * normalised + 3 == 3_576_704 + 3
+    assert parameters(build_dcgan(100, 3, (64, 64))) == kernels + 2 * normalised + 3 == 3_576_704 + 3
 
 
 def test_at_width_128_its_grids_are_those_of_the_paper():

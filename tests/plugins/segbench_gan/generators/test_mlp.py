@@ -5,10 +5,10 @@ import torch
 from segbench_gan.generators import build_mlp
 
 
-def test_it_has_the_parameters_counted_by_hand():
+def test_it_has_the_parameters_counted_by_hand(parameters):
     network = build_mlp(10, 3, (5, 7), hidden=(8, 6))
     expected = (10 * 8 + 8) + (8 * 6 + 6) + (6 * 3 * 5 * 7 + 3 * 5 * 7)
-    assert sum(weight.numel() for weight in network.parameters()) == expected
+    assert parameters(network) == expected
 
 
 def test_an_image_is_the_hand_calculation():

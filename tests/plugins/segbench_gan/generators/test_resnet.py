@@ -8,14 +8,14 @@ from segbench_gan.generators import build_resnet, build_resnet_colours
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
-def test_nine_blocks_have_the_parameters_of_the_layer_formula(norm):
+def test_nine_blocks_have_the_parameters_of_the_layer_formula(parameters, norm):
     with torch.device("meta"):
         network = build_resnet_colours(3, 3, norm=norm)
     kernels = (
         49 * 3 * 64 + 9 * (64 * 128 + 128 * 256) + 9 * 2 * 9 * 256 * 256 + 9 * (256 * 128 + 128 * 64) + 49 * 64 * 3
     )
     normalised = 64 + 128 + 256 + 9 * 2 * 256 + 128 + 64
-    assert sum(weight.numel() for weight in network.parameters()) == kernels + 2 * normalised + 3 == 11_383_427
+    assert parameters(network) == kernels + 2 * normalised + 3 == 11_383_427
 
 
 @pytest.mark.parametrize("blocks", [1, 6])

@@ -8,7 +8,7 @@ from torch.nn import functional
 from segbench_gan.generators import build_pix2pix_unet, build_pix2pix_unet_colours
 
 
-def test_at_depth_8_it_has_the_published_parameters():
+def test_at_depth_8_it_has_the_published_parameters(parameters):
     with torch.device("meta"):
         network = build_pix2pix_unet_colours(3, 3)
     # 4x4 kernels a pair of channels; no biases but that of the last layer.
@@ -17,7 +17,7 @@ def test_at_depth_8_it_has_the_published_parameters():
     # Scale and shift; neither the first nor the last layer of either half is normalised but the decoder's first.
     normalised = (128 + 256 + 4 * 512) + (4 * 512 + 256 + 128 + 64)
     expected = 16 * (encoder + decoder) + 2 * normalised + 3
-    assert sum(weight.numel() for weight in network.parameters()) == expected == 54_413_955
+    assert parameters(network) == expected == 54_413_955
 
 
 @pytest.mark.parametrize(("depth", "dropouts"), [(8, 3), (7, 3), (6, 2), (5, 1), (4, 0)])
