@@ -34,7 +34,10 @@ def compare(
     json: Json = False,
     output: Output = None,
 ) -> None:
-    """Compare two methods: the difference with its interval and verdict, where it lies, and what it costs."""
+    """Compare two methods: the difference with its interval and verdict, where it lies, and what it costs.
+
+    Where a name stands for several recipes, METHOD@KEY (the beginning of a key), METHOD@latest or METHOD=DIR is one.
+    """
     if not 0.5 <= level < 1:
         raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
     from segbench.report.comparison.as_json import to_json
@@ -43,7 +46,7 @@ def compare(
     from segbench.report.comparison.text import as_text
 
     found = compare_methods(
-        directories or [Path("results")],
+        directories or ([] if "=" in one and "=" in other else [Path("results")]),
         (one, other),
         benchmark=benchmark,
         dataset=dataset,

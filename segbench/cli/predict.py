@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def predict(
-    cell: Annotated[str, typer.Argument(help="A record's path, its key, or the beginning of its key.")],
+    cell: Annotated[
+        str,
+        typer.Argument(
+            help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR."
+        ),
+    ],
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of image files.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for what is written.")],
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where keys are looked up.")] = Path("results"),
@@ -45,9 +50,11 @@ def predict(
     --explain adds the evidence for each class (Grad-CAM) and the discriminator's scores, if one was kept.
     """
     from segbench.engine.prediction.predict import load_cell
+    from segbench.report.selection import find_one_record, is_selector
 
     _check_options(explain, layer, pseudo_labels, truth)
-    recorded = load_cell(cell, results, device, orientation, max_pixels)
+    named = str(find_one_record(cell, results)) if is_selector(cell) else cell
+    recorded = load_cell(named, results, device, orientation, max_pixels)
     for warning in recorded.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if pseudo_labels is not None:

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import (
-    Directories,  # noqa: TC001 - typer reads them when it runs
-    Output,  # noqa: TC001 - typer reads them when it runs
-)
+from .options import Output  # noqa: TC001 - typer reads it when it runs
 from .output import print_or_write
 
 if TYPE_CHECKING:
@@ -32,7 +29,14 @@ class ReportFormat(StrEnum):
 
 
 def report(
-    directories: Directories = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR|SELECTOR]...",
+            help="Results folders, or single benchmarks' folders in them; several are merged. [default: results] "
+            "METHOD@latest, METHOD@KEY and METHOD=DIR show one recipe of a method only.",
+        ),
+    ] = None,
     benchmark: Annotated[str | None, typer.Option(help="Report this benchmark only.")] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.TABLE,
     full: Annotated[
@@ -47,10 +51,13 @@ def report(
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
     from segbench.report import CLASS_FORMATS, DATA_FORMATS, TEXT_FORMATS, load
     from segbench.report.formats.layout import add_class_tables
+    from segbench.report.selection import is_selector, parse_selector
 
     if format in DATA_FORMATS:
         _refuse({"--full": full, "--explain": explain}, format, TEXT_FORMATS)
-    found = load(directories or [Path("results")], benchmark=benchmark)
+    selectors = [parse_selector(text) for text in sources or () if is_selector(text)]
+    directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
+    found = load(directories, benchmark=benchmark, selectors=selectors)
     if format in DATA_FORMATS:
         print_or_write((CLASS_FORMATS if per_class else DATA_FORMATS)[format](found), output)
     else:

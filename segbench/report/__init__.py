@@ -11,6 +11,7 @@ from .formats.first_screen import lay_out_first_screen
 from .formats.layout import lay_out_all
 from .formats.text import to_latex, to_markdown, to_terminal
 from .records import read_sources
+from .selection import restrict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from .formats.layout import Document
     from .ranking.groups import Report
+    from .selection import Selector
 
 Format = Literal["table", "markdown", "csv", "latex", "json"]
 
@@ -42,6 +44,10 @@ def render(folders: Sequence[Path], *, benchmark: str | None = None, format: For
     return TEXT_FORMATS[format](lay_out_first_screen(report) if format == "table" else lay_out_all(report))
 
 
-def load(folders: Sequence[Path], *, benchmark: str | None = None) -> Report:
-    """Read records and sort them into rankings, with intervals and verdicts, without a format; see `render`."""
-    return build_report(read_sources(folders, benchmark))
+def load(folders: Sequence[Path], *, benchmark: str | None = None, selectors: Sequence[Selector] = ()) -> Report:
+    """Read records and sort them into rankings, with intervals and verdicts, without a format; see `render`.
+
+    Of the methods of `selectors` only the recipes are kept that these mean; their folders are read too.
+    """
+    own = [selector.folder for selector in selectors if selector.folder]
+    return build_report(restrict(read_sources(list(dict.fromkeys([*own, *folders])), benchmark), selectors))

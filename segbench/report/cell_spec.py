@@ -169,6 +169,18 @@ def start_time(record: Record) -> float:
         return 0.0
 
 
+def start_text(record: Record) -> str | None:
+    """Return the day and minute at which the record's cell was begun; None if it does not tell."""
+    started = str(record.environment.get("started") or "")
+    return started[:16].replace("T", " ") if start_time(record) else None
+
+
+def distance(one: Record, other: Record) -> int:
+    """Return in how many of the keys that both recipes have they differ: code, versions, protocol, networks, losses."""
+    ours, theirs = _flatten(recipe(one)), _flatten(recipe(other))
+    return sum(canonical(ours[key]) != canonical(theirs[key]) for key in ours.keys() & theirs.keys())
+
+
 def canonical(value: object) -> str:
     """Return a text that is equal for equal JSON values."""
     return json.dumps(value, sort_keys=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ def times(factor: float | None, interval: Interval | None = None) -> str:
         return MISSING
     ends = f" [{significant(interval.low)}, {significant(interval.high)}]" if interval else ""
     return f"×{significant(factor)}{ends}"
+
+
+def letter(place: int) -> str:
+    """Return the letter of a footnote by its place, from 0.
+
+    >>> letter(0), letter(25), letter(26)
+    ('a', 'z', 'aa')
+    """
+    return (letter(place // 26 - 1) if place >= 26 else "") + ascii_lowercase[place % 26]
 
 
 Line = TypeVar("Line")

@@ -27,18 +27,19 @@ def counted(right, seed):
     return Counts(tuple(f"image {i}" for i in range(IMAGES)), "test", confusion)
 
 
-def write(method, seed, counts=None):
+def write(method, seed, counts=None, code="", folder="results", **environment):
     """Write a cell into results/ of the current folder; without counts it failed."""
     from pathlib import Path
 
-    key = hashlib.sha256(f"{method} {seed}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{method} {seed}{code}".encode()).hexdigest()[:16]
     result = {"status": "failed", "error": Failure(cause="the loss is NaN")}
     if counts is not None:
         evaluated = Evaluated(split="test", images=IMAGES, classes=["sky", "road"])
         result = {"status": "ok", "scores": scores(counts), "per_class": per_class(counts), "evaluated": evaluated}
     cell = {"benchmark": "tiny", "dataset": "shapes", "subset": "all", "method": method, "seed": seed}
-    folder = ResultsFolder(Path("results"), "tiny")
-    folder.write(Record(key=key, **cell, **result, spec={"method": {"twin": "plain"}}, environment={}))
+    folder = ResultsFolder(Path(folder), "tiny")
+    spec = {"method": {"twin": "plain"}, **({"sources": {"net": code}} if code else {})}
+    folder.write(Record(key=key, **cell, **result, spec=spec, environment=environment))
     if counts is not None:
         folder.cell_folder(key).mkdir(exist_ok=True)
         write_counts(folder.cell_folder(key), counts)
@@ -104,6 +105,23 @@ def test_level_and_number_of_images_can_be_chosen(compared):
     low, high = chosen["contrasts"][0]["interval"]
     assert usual_low < low < high < usual_high
     assert (len(usual["gained"]), len(chosen["gained"])) == (5, 1)
+
+
+def test_recipes_of_one_name_are_selected_by_key_latest_and_folder(capsys, compared):
+    write("plain", 3, counted(25, 3), code="new", started="2026-11-28T21:04:00+00:00")
+    write("plain", 0, counted(25, 0), code="new", started="2026-11-28T21:05:00+00:00")
+    assert main(["compare", "better", "plain"]) == 2
+    assert "'plain' is the name of 2 recipes: write plain@latest, plain=DIR or one of these:" in capsys.readouterr().err
+    (found,) = compared("better", "plain@latest")["comparisons"]
+    assert (found["one"], found["other"], found["seeds"]) == ("better", "plain (b)", [0])
+    key = hashlib.sha256(b"plain 1").hexdigest()[:6]
+    (found,) = compared("better", f"plain@{key}")["comparisons"]
+    assert (found["other"], found["seeds"]) == ("plain (a)", [0, 1, 2])
+    (found,) = compared("plain@latest", f"plain@{key}")["comparisons"]
+    assert found["relation"] == "plain (b) and plain (a) are two recipes of one name."
+    write("plain", 1, counted(20, 1), folder="apart")
+    (found,) = compared("better", "plain=apart")["comparisons"]
+    assert found["other"] == "plain (a)"
 
 
 def test_a_file_gets_what_stdout_would_get(capsys, tmp_path):

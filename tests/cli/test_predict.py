@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -43,6 +45,15 @@ def test_an_unknown_cell_is_an_error_without_a_traceback(recorded_cell, image, t
     assert captured.out == ""
     assert captured.err.startswith("error: no key in ")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cell_is_found_by_its_method_and_a_folder_or_as_the_latest(recorded_cell, image, tmp_path, capsys):
+    results, method = recorded_cell.parent.parent, json.loads(recorded_cell.read_text())["method"]
+    for cell in (f"{method}@latest", f"{method}@{recorded_cell.stem[:4]}", f"{method}={results}"):
+        arguments = ["predict", cell, str(image), "-o", str(tmp_path / "out"), "--results", str(results)]
+        assert main([*arguments, "--device", "cpu"]) == 0
+    assert main(["predict", f"{method}x@latest", str(image), "-o", "out", "--results", str(results)]) == 2
+    assert f"no finished cell of a method '{method}x'. Did you mean '{method}'?" in capsys.readouterr().err
 
 
 def test_an_unreadable_image_is_an_error(recorded_cell, tmp_path, capsys):

@@ -111,6 +111,23 @@ def test_a_mistake_is_one_clear_message_and_exit_code_2(results, capsys, argumen
     assert "Traceback" not in captured.err
 
 
+def test_a_selector_shows_one_recipe_of_its_method_only(results, capsys):
+    folder = ResultsFolder(results, "tiny")
+    first = folder.read(KEY)
+    spec, began = {"method": {"generator": {"use": "other"}}}, {"started": "2026-11-28T21:04:00+00:00"}
+    folder.write(first.model_copy(update={"key": "a" * 16, "spec": spec, "environment": began}))
+    for arguments, shown in (([], 2), (["fcn@0123"], 1), (["fcn@latest", "results"], 1), (["fcn=results/tiny"], 2)):
+        assert main(["report", *arguments, "--format", "json"]) == 0
+        keys = [row["keys"] for row in json.loads(capsys.readouterr().out)["rows"]]
+        assert len(keys) == shown
+    main(["report", "--full"])
+    text = capsys.readouterr().out
+    assert "(a) one of 2 recipes recorded as fcn, fcn@01234567: it lacks what the others have" in text
+    assert "begun 2026-11-28 21:04: generator.use=other" in " ".join(text.split())
+    assert main(["report", "fcn@x"]) == 2
+    assert "no key of 'fcn' begins with 'x'; there are fcn@" in capsys.readouterr().err
+
+
 def test_classes_have_a_table_where_asked_for(results, capsys):
     folder = ResultsFolder(results, "tiny")
     record = folder.read(KEY)

@@ -102,8 +102,8 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
     difference, judgement = contrast.difference, contrast.judgement
     return {
         "role": ROLES[contrast.relation],
-        "one": contrast.row.method,
-        "other": contrast.other.method,
+        "one": contrast.row.name,
+        "other": contrast.other.name,
         "terms": contrast.terms,
         "seeds": list(difference.by_seed),
         "difference": difference.estimate,

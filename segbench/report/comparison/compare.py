@@ -10,6 +10,7 @@ from segbench.report import cell_spec
 from segbench.report.ranking.comparable import explain_refusal, find_definition_obstacles
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import read_sources
+from segbench.report.selection import parse_selector
 from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.evidence import iou_evidence
 from segbench.stats.gains import seed_scores
@@ -66,7 +67,7 @@ class MethodComparison:
     @property
     def names(self) -> tuple[str, str]:
         """The names of A and of B."""
-        return self.ranking.one.method, self.ranking.other.method
+        return self.ranking.one.name, self.ranking.other.name
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -110,11 +111,14 @@ def compare_methods(
 ) -> Comparisons:
     """Compare two methods in every ranking of the records in some folders in which both have a row.
 
+    The names may be selectors such as `unet@latest` (segbench/report/selection.py); the folders of these are read too.
     Raises RecordError if there are no records, a name is unknown or a method has no result; StatisticsError, with the
     field that differs, if they cannot be compared or too little is left to compare.
     """
-    sources = narrow(read_sources(directories, benchmark), dataset, subset)
-    rankings, refused = find_rankings(sources, rank_records(sources), *names)
+    one, other = map(parse_selector, names)
+    folders = [*filter(None, (one.folder, other.folder)), *directories]
+    sources = narrow(read_sources(list(dict.fromkeys(folders)), benchmark), dataset, subset)
+    rankings, refused = find_rankings(sources, rank_records(sources), one, other)
     found = []
     for ranking in rankings:
         try:
@@ -154,18 +158,20 @@ def _definition(row: Row) -> str:
 
 def _relation(one: Row, other: Row) -> str:
     """Say what B is to A."""
-    ours, theirs = one.method, other.method
+    ours, theirs = one.name, other.name
+    if other.method == one.method:
+        return f"{ours} and {theirs} are two recipes of one name."
     if other.method == one.twin:
         return f"{theirs} is the twin of {ours}: the same without the claimed part."
     if one.method == other.twin:
         return f"{ours} is the twin of {theirs}: the same without the claimed part."
-    if other.placebo_of == ours:
+    if other.placebo_of == one.method:
         return f"{theirs} is a placebo of {ours}: its discriminator is broken on purpose."
-    if one.placebo_of == theirs:
+    if one.placebo_of == other.method:
         return f"{ours} is a placebo of {theirs}: its discriminator is broken on purpose."
-    if other.as_long_as == ours:
+    if other.as_long_as == one.method:
         return f"{theirs} was trained for as many seconds as {ours} took."
-    if theirs in one.against or ours in other.against:
+    if other.method in one.against or one.method in other.against:
         return f"A claim of the benchmark compares {ours} with {theirs}."
     twin = f"the twin of {ours} is {one.twin}" if one.twin else f"{ours} has no twin"
     return f"{theirs} is not the twin of {ours} ({twin}), and no claim names both: they may differ in several parts."
@@ -174,7 +180,7 @@ def _relation(one: Row, other: Row) -> str:
 def _notes(ranking: SharedRanking, sources: Sources, family: Family) -> Iterable[str]:
     group, one, other = ranking
     for row, partner in ((one, other), (other, one)):
-        yield from (f"{row.method}: {note}" for note in row.notes)
+        yield from (f"{row.name}: {note}" for note in row.notes)
         yield from _unpaired_seeds(row, partner)
         yield from describe_failures(sources, group, row.method)
     yield from family.left_out
@@ -188,7 +194,7 @@ def _notes(ranking: SharedRanking, sources: Sources, family: Family) -> Iterable
 def _unpaired_seeds(row: Row, partner: Row) -> Iterable[str]:
     if alone := [str(seed) for seed in row.seeds if seed not in partner.seeds]:
         which, they = ("this seed", "seed") if len(alone) == 1 else ("these seeds", "seeds")
-        yield f"{row.method}, {they} {', '.join(alone)} ignored: {partner.method} has no result for {which}"
+        yield f"{row.name}, {they} {', '.join(alone)} ignored: {partner.name} has no result for {which}"
 
 
 def _has_placebos(row: Row, group: Group) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.report.ranking.comparable import check_same_truth, explain_refusal, find_obstacles, read_counts
-from segbench.report.ranking.differences import Contrast, Pair, judge_family
+from segbench.report.ranking.differences import Contrast, Pair, find_own, judge_family
 from segbench.report.ranking.intervals import RankingDraws
 from segbench.stats.bootstrap import RESAMPLES
 from segbench.stats.evidence import iou_evidence
@@ -66,7 +66,7 @@ def judge_methods(ranking: SharedRanking, sources: Sources, settings: Settings) 
             pairs += _with_common_seeds(_pairs_with(read, one, other), {**both, **more})
             counts |= more
         except StatisticsError as error:
-            left_out.append(f"{row.method} is not compared: {error}")
+            left_out.append(f"{row.name} is not compared: {error}")
     contrasts = _judge(pairs, counts, settings)
     ours, theirs = ({seed: both[row.name][seed] for seed in contrasts[0].difference.by_seed} for row in (one, other))
     return Family(contrasts, tuple(left_out), tuple(ignored), ours, theirs)
@@ -93,6 +93,8 @@ def _related_rows(ranking: SharedRanking) -> Iterable[Row]:
     """
     one, other = ranking.one, ranking.other
     for row in sorted(ranking.group.rows, key=lambda row: row.method):
+        if find_own(one, row.method, ranking.group.rows) is not row:
+            continue
         is_opponent = row.as_long_as == one.method or (other.as_long_as == one.method and row.method == one.twin)
         if row.method in (one.method, other.method) or row.scored_only:
             continue

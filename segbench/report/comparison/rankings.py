@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, StatisticsError, alternatives
 from segbench.report.ranking.comparable import explain_refusal, find_obstacles
-from segbench.report.records import describe_cause
+from segbench.report.records import describe_cause, identity
+from segbench.report.selection import LATEST, select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from segbench.report.ranking.groups import Group
     from segbench.report.ranking.rows import Row
-    from segbench.report.records import Sources
+    from segbench.report.records import Identity, Sources
+    from segbench.report.selection import Selector
     from segbench.store.record import Record
+
+    Identities = frozenset[Identity]
 
 
 class SharedRanking(NamedTuple):
@@ -37,7 +41,7 @@ def narrow(sources: Sources, dataset: str | None, subset: str | None) -> Sources
 
 
 def find_rankings(
-    sources: Sources, groups: Sequence[Group], one: str, other: str
+    sources: Sources, groups: Sequence[Group], one: Selector, other: Selector
 ) -> tuple[list[SharedRanking], list[str]]:
     """Return the rankings in which both methods have a row, and why they must not be compared in others.
 
@@ -45,18 +49,19 @@ def find_rankings(
     the fields in which they differ, if there is no ranking in which they may be compared.
     """
     if one == other:
-        raise RecordError(f"{one!r} cannot be compared with itself; name two methods")
-    for name in (one, other):
-        _check_has_result(sources, groups, name)
+        raise RecordError(f"{one.method!r} cannot be compared with itself; name two methods, or two of its recipes")
+    for selector in (one, other):
+        _check_has_result(sources, groups, selector.method)
+    meant = [select(sources, selector) for selector in (one, other)]
     shared, refused = [], []
     for group in groups:
-        ours, theirs = _rows(group, one), _rows(group, other)
+        ours, theirs = (_rows(group, identities) for identities in meant)
         if ours and theirs:
             reason = _reason(ours, theirs)
             refused += [reason] if reason else []
             shared += [] if reason else [SharedRanking(group, ours[0], theirs[0])]
     if not shared:
-        raise StatisticsError("; ".join(refused) or _why_in_no_common_ranking(groups, one, other))
+        raise StatisticsError("; ".join(refused) or _why_in_no_common_ranking(groups, *meant))
     return shared, refused
 
 
@@ -77,38 +82,35 @@ def _reason(ours: Sequence[Row], theirs: Sequence[Row]) -> str | None:
     for rows in (ours, theirs):
         if len(rows) > 1:
             return _several_recipes(rows)
+    if ours == theirs:
+        return f"both are {ours[0].name!r}, and a recipe cannot be compared with itself"
     found = find_obstacles(ours[0], theirs[0])
     return explain_refusal(ours[0], theirs[0], found) if found else None
 
 
 def _several_recipes(rows: Sequence[Row]) -> str:
-    keys = "; ".join(f"{', '.join(record.key for record in row.records)}: {_what_it_is(row)}" for row in rows)
-    return (
-        f"{rows[0].method!r} is the name of {len(rows)} rows of one ranking ({keys}); "
-        "keep the records of one of them, or move the others to a folder of their own"
+    name = rows[0].method
+    return f"{name!r} is the name of {len(rows)} recipes: write {name}@{LATEST}, {name}=DIR or one of these:" + "".join(
+        f"\n  {row.recipe}" for row in rows
     )
 
 
-def _what_it_is(row: Row) -> str:
-    return "label maps made elsewhere" if row.scored_only else next(iter(row.notes), "no difference known")
-
-
-def _why_in_no_common_ranking(groups: Sequence[Group], one: str, other: str) -> str:
+def _why_in_no_common_ranking(groups: Sequence[Group], one: Identities, other: Identities) -> str:
     """Name the fields in which the two rows differ that come nearest to each other."""
-    ours, theirs = ([row for group in groups for row in _rows(group, name)] for name in (one, other))
+    ours, theirs = ([row for group in groups for row in _rows(group, meant)] for meant in (one, other))
     candidates = [(mine, yours, find_obstacles(mine, yours)) for mine in ours for yours in theirs]
     mine, yours, found = min(candidates, key=lambda candidate: len(candidate[2]))
     if found:
         return explain_refusal(mine, yours, found)
-    return f"{one!r} and {other!r} are in no common ranking; see `segbench report`"
+    return f"{mine.method!r} and {yours.method!r} are in no common ranking; see `segbench report`"
 
 
-def _rows(group: Group, method: str) -> list[Row]:
-    return [row for row in group.rows if row.method == method]
+def _rows(group: Group, meant: Identities) -> list[Row]:
+    return [row for row in group.rows if any(identity(record) in meant for record in row.records)]
 
 
 def _check_has_result(sources: Sources, groups: Sequence[Group], name: str) -> None:
-    rows = [row for group in groups for row in _rows(group, name)]
+    rows = [row for group in groups for row in group.rows if row.method == name]
     if rows and all(row.generates_images for row in rows):
         raise RecordError(f"{name!r} makes images, not label maps, so it has no mIoU; compare methods that segment")
     if rows:

@@ -150,7 +150,7 @@ def _member(found: MethodComparison, contrast: Contrast) -> list[str]:
 
 def _member_name(found: MethodComparison, contrast: Contrast) -> str:
     letters = dict(zip(found.names, "AB", strict=True))
-    one, other = (letters.get(row.method, row.method) for row in (contrast.row, contrast.other))
+    one, other = (letters.get(row.name, row.name) for row in (contrast.row, contrast.other))
     return f"{one} - {other}" + (f" ({contrast.terms})" if contrast.relation in ("claim", "opponent") else "")
 
 

@@ -119,7 +119,7 @@ def headline(claim: Contrast, margin: float) -> str:
 
 
 def _verdict(claim: Contrast, margin: float) -> str:
-    one, other = claim.row.method, claim.other.method
+    one, other = claim.row.name, claim.other.name
     difference, judgement = claim.difference, claim.judgement
     estimate = points_with_interval(difference.estimate, judgement.interval)
     if judgement.verdict in ("better", "worse"):
@@ -151,7 +151,7 @@ def placebo_words(triplets: Iterable[tuple[Contrast, Contrast]]) -> Iterable[str
     """Say for each placebo, from what it gains over B and what A gains over it, what the discriminator contributes."""
     no_gain = ""
     for placebo, left in triplets:
-        one, other, name = left.row.method, placebo.other.method, left.other.method
+        one, other, name = left.row.name, placebo.other.name, left.other.name
         remains = left.difference.estimate
         gain = placebo.difference.estimate + remains
         if gain <= 0:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from string import ascii_lowercase
+from itertools import count
 from typing import TYPE_CHECKING
 
+from segbench.report.numbers import letter
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.tuning import find_tunings, tuning_table
 from segbench.report.records import describe_cause
@@ -79,9 +80,11 @@ def select_segmenting(rows: Sequence[Row]) -> list[Row]:
 
 
 def mark_notes(rows: Sequence[Row]) -> dict[str, str]:
-    """Return a mark for each note of some rows, in the order in which they appear: a, b, ..., z, aa, ab."""
-    notes = list(dict.fromkeys(note for row in rows for note in row.notes))
-    return {note: _letter(i) for i, note in enumerate(notes)}
+    """Return a mark for each note of some rows: first those in the names of recipes, then a, b, ... as they appear."""
+    recipes = dict(sorted({row.recipe: row.letter for row in rows if row.recipe}.items(), key=lambda item: item[1]))
+    notes = dict.fromkeys(note for row in rows for note in row.notes if note not in recipes)
+    free = (mark for mark in map(letter, count()) if mark not in recipes.values())
+    return {**recipes, **dict(zip(notes, free, strict=False))}
 
 
 def note_lines(letters: dict[str, str]) -> list[str]:
@@ -95,7 +98,7 @@ def explain_missing_intervals(rows: Sequence[Row]) -> Iterable[str]:
         reasons: dict[str, list[str]] = {}
         for row in rows:
             if reason := getattr(row.statistics, name):
-                reasons.setdefault(reason, []).append(row.method)
+                reasons.setdefault(reason, []).append(row.name)
         yield from (f"No {what} of {', '.join(methods)}: {reason}." for reason, methods in reasons.items())
 
 
@@ -108,7 +111,7 @@ def explain_health(rows: Sequence[Row], fine: Sequence[str] = ("healthy",)) -> I
             first = next(record for record in row.records if record.seed == seeds[0])
             reason = first.health.reason if first.health else ""
             others = f" (so {'are seeds' if len(seeds) > 2 else 'is seed'} {', '.join(map(str, seeds[1:]))})"
-            yield f"{row.method}, seed {seeds[0]}: {verdict}: {reason}{others if seeds[1:] else ''}"
+            yield f"{row.name}, seed {seeds[0]}: {verdict}: {reason}{others if seeds[1:] else ''}"
 
 
 def warn_of_timing(rows: Sequence[Row]) -> Iterable[str]:
@@ -201,10 +204,6 @@ def _describe_load(rows: Sequence[Row]) -> Iterable[str]:
         ends = " to ".join(dict.fromkeys(f"{load:.1f}" for load in (min(loads), max(loads))))
         number = " or ".join(map(str, threads))
         yield f"Timed with {number} thread{'s' * (threads != [1])}; load of the machine before and after: {ends}."
-
-
-def _letter(i: int) -> str:
-    return (_letter(i // 26 - 1) if i >= 26 else "") + ascii_lowercase[i % 26]
 
 
 def _failure(record: Record) -> tuple[str, str]:

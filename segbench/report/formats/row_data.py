@@ -201,10 +201,11 @@ class RefinementData(Data):
 class ReportRow(Data):
     """A method over its seeds in the ranking that `group` numbers, from 0.
 
-    Rows of different groups must not be compared. Label maps that were only scored have a row in each group whose data
-    they share, without conditions. `interval_missing` and `tier_missing` say why these are None; tier 1 is the best.
-    `inference`, `labels` and `loading` are the timing of each stage by batch size, `trained_as_long_as` is the method
-    whose seconds of training were the budget. Scores by class are means over the seeds, in the order of `classes`.
+    Rows of different groups must not be compared. `name` is the method with a letter where it has several recipes.
+    Label maps that were only scored have a row in each group whose data they share, without conditions.
+    `interval_missing` and `tier_missing` say why these are None; tier 1 is the best. `inference`, `labels` and
+    `loading` are the timing of each stage by batch size, `trained_as_long_as` is the method whose seconds of
+    training were the budget. Scores by class are means over the seeds, in the order of `classes`.
     """
 
     group: int
@@ -216,6 +217,7 @@ class ReportRow(Data):
     images: int | None
     protocol: str
     method: str
+    name: str
     twin: str | None
     against: tuple[str, ...]
     placebo_of: str | None
@@ -260,6 +262,7 @@ def build_row(number: int, group: Group, row: Row) -> ReportRow:
         **group.data._asdict(),
         protocol=group.protocol,
         method=row.method,
+        name=row.name,
         twin=row.twin,
         against=row.against,
         placebo_of=row.placebo_of,

@@ -93,7 +93,7 @@ def classes(rows: Sequence[Row]) -> Table | None:
         ]
         for place in range(number)
     ]
-    return Table(["class", *(row.method for row in rows)], lines, "IoU by class [%]")
+    return Table(["class", *(row.name for row in rows)], lines, "IoU by class [%]")
 
 
 def stages(group: Group) -> Table | None:
@@ -228,7 +228,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
 
 def pair_text(one: Comparison) -> str:
     """Return the names of the two methods that are compared."""
-    return f"{one.row.method} - {one.other_name or MISSING}"
+    return f"{one.row.name} - {one.other.name if one.other else one.other_name or MISSING}"
 
 
 def verdict_text(one: Comparison) -> str:
@@ -261,7 +261,7 @@ def explain_missing_differences(compared: Sequence[Comparison]) -> Iterable[str]
     for one in compared:
         if one.other_name and one.other is None:
             other = f"{others[one.relation]} {one.other_name}"
-            yield f"{one.row.method}: no difference to {other}, which has no row in this ranking, or several."
+            yield f"{one.row.name}: no difference to {other}, which has no row in this ranking."
     reasons: dict[str, list[str]] = defaultdict(list)
     for one in compared:
         # a row without an interval of its own has its reason beside the ranking
@@ -309,8 +309,12 @@ def rate_text(rate: ExchangeRate) -> str:
 
 
 def marked_name(letters: Mapping[str, str]) -> Column[Row]:
-    """Return the column of the methods, each with the marks of its notes."""
-    return Column("method", lambda row: " ".join([row.method, *(f"({letters[note]})" for note in row.notes)]))
+    """Return the column of the methods, each with the marks of its notes; that of its recipe is in its name."""
+
+    def cell(row: Row) -> str:
+        return " ".join([row.name, *(f"({letters[note]})" for note in row.notes if note != row.recipe)])
+
+    return Column("method", cell)
 
 
 def throughput(batch: int) -> Column[Row]:
@@ -323,7 +327,7 @@ def throughput(batch: int) -> Column[Row]:
     return Column(f"images/s\nbatch {batch}", cell)
 
 
-_METHOD: Column[Row] = Column("method", lambda row: row.method)
+_METHOD: Column[Row] = Column("method", lambda row: row.name)
 SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
 TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
 

@@ -65,9 +65,9 @@ def find_obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
 
 def explain_refusal(one: Row, other: Row, found: Sequence[Obstacle]) -> str:
     """Return the message that names the fields in which two rows differ."""
-    differences = "; ".join(obstacle.describe(one.method, other.method) for obstacle in found)
+    differences = "; ".join(obstacle.describe(one.name, other.name) for obstacle in found)
     remedies = ", and ".join(dict.fromkeys(obstacle.remedy for obstacle in found))
-    return f"{one.method!r} and {other.method!r} cannot be compared because they differ in {differences}; {remedies}"
+    return f"{one.name!r} and {other.name!r} cannot be compared because they differ in {differences}; {remedies}"
 
 
 def read_counts(row: Row, sources: Sources) -> RowCounts:
@@ -78,7 +78,7 @@ def read_counts(row: Row, sources: Sources) -> RowCounts:
         try:
             counts[record.seed] = read_own_counts(record, sources)
         except RecordError as error:
-            ignored.append(f"{row.method}, seed {record.seed}: {error}")
+            ignored.append(f"{row.name}, seed {record.seed}: {error}")
     constant = {seed: find_constant_class(found.confusion.sum(axis=0)) for seed, found in counts.items()}
     marked = row.with_constant({seed: found for seed, found in constant.items() if found})
     return RowCounts(marked, counts, tuple(ignored))

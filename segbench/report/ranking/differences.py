@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from segbench.errors import StatisticsError
+from segbench.report import cell_spec
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, Summary, summarize
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, judge
 
@@ -42,7 +43,7 @@ Terms = Literal["equal steps", "equal seconds", "different budgets", "unknown"]
 class Pair(NamedTuple):
     """A row and the method it is to be compared with; `seeds` are those to use, None for all that both have.
 
-    `other` is None if the method `other_name` has no row in the ranking, or several that differ in recipe.
+    `other` is None if the method `other_name` has no row in the ranking.
     """
 
     row: Row
@@ -200,7 +201,7 @@ def _rows_to_compare(rows: Sequence[Row]) -> list[Row]:
     compared = [row for row in rows if (row.twin or row.against or row.verdicts) and not row.generates_images]
 
     def order(row: Row) -> tuple[int, bool, str]:
-        return place.get(row.placebo_of or row.method, len(place)), row.placebo_of is not None, row.method
+        return place.get(row.placebo_of or row.method, len(place)), row.placebo_of is not None, row.name
 
     return sorted(compared, key=order)
 
@@ -211,14 +212,22 @@ def _pairs(row: Row, rows: Sequence[Row]) -> Iterable[Pair]:
     placebos = [other.method for other in rows if other.placebo_of == row.method]
     relations |= dict.fromkeys(sorted(set(placebos)), "placebo")
     for name, relation in relations.items():
-        yield Pair(row, name, relation, _only_row(name, rows))
+        yield Pair(row, name, relation, find_own(row, name, rows))
     if not relations:
         yield Pair(row, None, "none")
 
 
-def _only_row(method: str, rows: Sequence[Row]) -> Row | None:
-    named = [row for row in rows if row.method == method and not row.scored_only]
-    return named[0] if len(named) == 1 else None
+def find_own(row: Row, method: str, rows: Iterable[Row]) -> Row | None:
+    """Return the row of another method that belongs to a row: of several recipes the one nearest to its own.
+
+    That is the one with the same code, versions and settings in most; of equally near ones the one begun last.
+    """
+
+    def nearness(other: Row) -> tuple[int, float]:
+        one, found = row.records[0], other.records[0]
+        return -cell_spec.distance(one, found), cell_spec.start_time(found)
+
+    return max((one for one in rows if one.method == method and not one.scored_only), key=nearness, default=None)
 
 
 def _steps(row: Row) -> set[int]:

@@ -10,7 +10,7 @@ from segbench.report.conditions import Conditions, fill_in_missing
 
 from .differences import compare_rows
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
-from .rows import NO_STATISTICS, Row, complete_notes, sort_into_rows, unique_names
+from .rows import NO_STATISTICS, Row, label_rows, sort_into_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,12 +127,21 @@ def _groups(data: Data, records: Sequence[Record], evidence: CellEvidence) -> li
 
 def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[RankingDraws, tuple[Row, ...]]:
     """Return the draws of a ranking and its rows by mean mIoU, best first; rows without one come last."""
-    names = unique_names(found)
-    draws = draw_ranking({name: one.records for name, one in zip(names, found, strict=True)}, evidence)
+    labels = label_rows(found)
+    draws = draw_ranking({label.name: one.records for label, one in zip(labels, found, strict=True)}, evidence)
     statistics = measure_rows(draws)
     rows = [
-        Row(one.method, name, one.records, one.conditions, notes, statistics[name] if _has_miou(one) else NO_STATISTICS)
-        for name, one, notes in zip(names, found, complete_notes(found), strict=True)
+        Row(
+            one.method,
+            name,
+            one.records,
+            one.conditions,
+            (*one.notes, recipe) if recipe else one.notes,
+            statistics[name] if _has_miou(one) else NO_STATISTICS,
+            letter,
+            recipe,
+        )
+        for (name, letter, recipe), one in zip(labels, found, strict=True)
     ]
     marked = [row.with_constant(evidence.constant_by_seed(row.records)) for row in rows]
     return draws, tuple(sorted(marked, key=_rank))

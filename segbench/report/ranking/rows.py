@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from segbench.report import cell_spec
 from segbench.report.conditions import Conditions, read_conditions
-from segbench.report.numbers import significant
+from segbench.report.numbers import letter, significant
+from segbench.report.selection import name_recipe
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, summarize
 from segbench.store.record import TimingBudget
 
@@ -59,7 +60,8 @@ NO_STATISTICS = RowStatistics()
 class Row:
     """A method's records, one for each seed, and what the report shows of them.
 
-    `name` is that of the method, with a key where several recipes of a ranking have it. `conditions` is None for label
+    `name` is that of the method, with a letter where several recipes of a ranking have it; `recipe` then says what
+    differs and when, and is one of the notes. `conditions` is None for label
     maps scored from elsewhere. `notes` say what a reader must know of this row. `constant` is the class that the
     network predicts everywhere, by the seeds with which it does.
     """
@@ -70,6 +72,8 @@ class Row:
     conditions: Conditions | None
     notes: tuple[str, ...]
     statistics: RowStatistics
+    letter: str = ""
+    recipe: str = ""
     constant: Mapping[int, ConstantClass] = field(default_factory=dict)
 
     def with_constant(self, found: Mapping[int, ConstantClass]) -> Row:
@@ -245,9 +249,7 @@ class Row:
     @property
     def speed(self) -> MethodSpeed:
         """What is known of its speed."""
-        return MethodSpeed(
-            self.method, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing
-        )
+        return MethodSpeed(self.name, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing)
 
 
 class RowRecords(NamedTuple):
@@ -267,22 +269,40 @@ def sort_into_rows(records: Iterable[Record]) -> list[RowRecords]:
     return [_row_records(method, where, found) for (method, where, _), found in by_identity.items()]
 
 
-def unique_names(rows: Sequence[RowRecords]) -> list[str]:
-    """Return a name for each row of a ranking: its method, and a key where several recipes have that name."""
+class RowLabel(NamedTuple):
+    """The name of a row; where several rows have its method's, the letter in it, and what differs and when."""
+
+    name: str
+    letter: str = ""
+    recipe: str = ""
+
+
+def label_rows(rows: Sequence[RowRecords]) -> list[RowLabel]:
+    """Return the label of each row of a ranking; of several rows of one method the oldest has the first letter."""
     number = Counter(row.method for row in rows)
-    return [row.method if number[row.method] == 1 else f"{row.method} ({row.records[0].key})" for row in rows]
+    several = sorted((row for row in rows if number[row.method] > 1), key=lambda row: (row.method, _begun(row.records)))
+    found = {
+        id(row): RowLabel(f"{row.method} ({letter(place)})", letter(place), _describe_recipe(row, several))
+        for place, row in enumerate(several)
+    }
+    return [found.get(id(row), RowLabel(row.method)) for row in rows]
 
 
-def complete_notes(rows: Sequence[RowRecords]) -> list[tuple[str, ...]]:
-    """Return the notes of each row of a ranking, with how it differs from other trained rows of its method."""
-    notes = [row.notes for row in rows]
-    for method in {row.method for row in rows}:
-        places = [i for i, row in enumerate(rows) if row.method == method and row.conditions is not None]
-        found = cell_spec.differences([cell_spec.recipe(rows[i].records[0]) for i in places])
-        for i, difference in zip(places, found, strict=True):
-            if difference:
-                notes[i] += (f"one of {len(places)} recipes recorded under this name: {difference}",)
-    return notes
+def _describe_recipe(row: RowRecords, several: Sequence[RowRecords]) -> str:
+    """Say how a row differs from the other rows of its method, with its selector and when it was begun."""
+    first = min(row.records, key=cell_spec.start_time)
+    same = [other for other in several if other.method == row.method]
+    differences = cell_spec.differences([cell_spec.recipe(other.records[0]) for other in same])
+    what = differences[same.index(row)] or "it lacks what the others have"
+    begun = cell_spec.start_text(first)
+    return (
+        f"one of {len(same)} recipes recorded as {row.method}, {name_recipe(first)}"
+        f"{f', begun {begun}' if begun else ''}: {what}"
+    )
+
+
+def _begun(records: Iterable[Record]) -> tuple[float, str]:
+    return min((cell_spec.start_time(record), record.key) for record in records)
 
 
 def _identity(record: Record) -> tuple[str, Conditions | None, str]:

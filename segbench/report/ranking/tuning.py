@@ -54,7 +54,7 @@ def find_tunings(rows: Iterable[Row]) -> list[Tuning]:
 def tuning_table(found: Sequence[Tuning]) -> Table:
     """Return how the trials of tuned methods came out on val."""
     columns: list[Column[Tuning]] = [
-        Column("method", lambda one: one.row.method),
+        Column("method", lambda one: one.row.name),
         Column("trials", lambda one: str(len(one.trials))),
         Column("best\n[%]", lambda one: percent(one.best)),
         Column("all\n[%]", lambda one: percent_with_sd(one.miou)),

@@ -17,6 +17,7 @@ ROW = {
     "images",
     "protocol",
     "method",
+    "name",
     "twin",
     "against",
     "placebo_of",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from segbench.config.recipe import Adversarial
 from segbench.report import load
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import Sources, read_sources
@@ -10,6 +11,7 @@ from segbench.stats.difference import difference
 from segbench.stats.evidence import iou_evidence
 from segbench.store.record import Timing
 
+H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
 SHARES = np.random.default_rng(5).uniform(0.5, 0.9, size=30)
 
 
@@ -92,9 +94,32 @@ def test_a_twin_that_is_not_in_the_ranking_is_not_compared_with(trained, adversa
     assert (one.other_name, one.other) == ("unet", None)
 
 
-def test_a_twin_of_two_recipes_is_not_compared_with(trained, adversarial):
-    (one,) = compared(trained("unet", 0), trained("unet", 1, options={"encoder": "resnet34"}), adversarial())
-    assert one.other is None
+def test_a_claim_is_paired_with_the_twin_and_placebo_of_its_own_recipe(trained, adversarial):
+    frozen = {"placebo_of": "unet+critic", "adversarial": Adversarial(use="gan/hinge", placebo="frozen")}
+
+    def with_code(record, code):
+        spec = {**record.spec, "sources": {"smp": code}}
+        return record.model_copy(update={"key": f"{code}{record.key[1:]}", "spec": spec})
+
+    makers = (trained, adversarial, lambda: adversarial("unet+critic~frozen", recipe=frozen))
+    found = compared(*(with_code(make(), code) for code in "ab" for make in makers))
+    pairs = [
+        (one.row.records[0].key[0], one.row.method, one.other.records[0].key[0], one.other.method) for one in found
+    ]
+    assert sorted(pairs) == [
+        (code, *names)
+        for code in "ab"
+        for one, *others in (("unet+critic", "unet", "unet+critic~frozen"), ("unet+critic~frozen", "unet"))
+        for names in ((one, code, other) for other in others)
+    ]
+
+
+def test_a_twin_with_other_settings_of_its_own_is_nearest_by_all_else_and_then_the_latest(trained, adversarial):
+    old, new = ({"environment": {**H200, "started": f"2026-11-{day}T08:00:00+00:00"}} for day in (20, 21))
+    twins = trained("unet", options={"width": 2}, **new), trained("unet", options={"width": 1}, **old)
+    for width, nearest in ((1, 1), (2, 2), (3, 2)):
+        (one,) = compared(*twins, adversarial(options={"width": width}))
+        assert one.other.records[0].spec["method"]["generator"]["options"] == {"width": nearest}
 
 
 def test_methods_that_generate_images_are_not_compared_by_miou(trained, generating):

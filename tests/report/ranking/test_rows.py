@@ -23,9 +23,25 @@ def test_a_method_timed_with_one_of_its_seeds_is_one_row(trained):
 def test_two_recipes_under_one_name_are_two_rows_that_say_how_they_differ(trained):
     found = rows(trained("unet", 0), trained("unet", 1, options={"encoder": "resnet34"}))
     assert [row.seeds for row in found] == [(0,), (1,)]
-    assert "one of 2 recipes recorded under this name: generator.options.encoder=resnet34" in [
-        note for row in found for note in row.notes
-    ]
+    assert [row.name for row in found] in (["unet (a)", "unet (b)"], ["unet (b)", "unet (a)"])
+    assert {note.partition(": ")[2] for row in found for note in row.notes} == {
+        "generator.options.encoder=resnet34",
+        "it lacks what the others have",
+    }
+
+
+def test_recipes_have_letters_from_the_oldest_on_and_say_when_they_were_begun_and_how_to_select_them(trained):
+    def begun(day, encoder, seed):
+        environment = {**H200, "started": f"2026-11-{day}T21:04:59+00:00"}
+        return trained("unet", seed, options={"encoder": encoder}, environment=environment)
+
+    new, old = [begun(29, "resnet34", seed) for seed in (0, 1)], [begun(28, "resnet18", seed) for seed in (0, 1)]
+    (first, second) = sorted(rows(*new, *old, trained("fpn", environment=H200)), key=lambda row: row.name)[1:]
+    assert (first.name, first.records, second.name, second.records) == ("unet (a)", (*old,), "unet (b)", (*new,))
+    assert first.notes == (
+        f"one of 2 recipes recorded as unet, unet@{old[0].key[:8]}, begun 2026-11-28 21:04: "
+        "generator.options.encoder=resnet18",
+    )
 
 
 def test_records_with_the_former_name_of_latent_channels_stand_with_those_that_have_the_present_one(trained):

@@ -1,0 +1,146 @@
+"""Selectors: which records of a method are meant where its name stands for several recipes.
+
+`unet@3f2a` is the recipe of the cell whose key begins so, `unet@latest` the one that was begun last, `unet=DIR` what is
+recorded in a folder; `unet@latest=DIR` is both. Without a selector all records of a method are meant.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.errors import RecordError, alternatives
+
+from . import cell_spec
+from .records import identity, read_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from segbench.store.record import Record
+
+    from .records import Identity, Sources
+
+
+LATEST = "latest"
+# So many digits of a key are shown; more are rarely needed.
+SHOWN_DIGITS = 8
+_FORM = re.compile(r"(?P<method>[^@=]+)(?:@(?P<key>[^@=]+))?(?:=(?P<folder>.+))?")
+
+
+class Selector(NamedTuple):
+    """A method; the beginning of a key, or "latest"; the folder in which it is recorded."""
+
+    method: str
+    key: str | None = None
+    folder: Path | None = None
+
+
+def is_selector(text: str) -> bool:
+    """Tell whether a text selects one recipe of a method, and is not the path of something that exists."""
+    return bool({"@", "="} & set(text)) and not Path(text).exists()
+
+
+def parse_selector(text: str) -> Selector:
+    """Read NAME, NAME@KEY, NAME@latest, NAME=DIR or NAME@KEY=DIR; RecordError for anything else.
+
+    >>> parse_selector("unet@latest=old results")
+    Selector(method='unet', key='latest', folder=PosixPath('old results'))
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise RecordError(f"{text!r} is no selector; write NAME, NAME@KEY, NAME@latest or NAME=DIR")
+    folder = found["folder"]
+    return Selector(found["method"], found["key"], Path(folder).expanduser() if folder else None)
+
+
+def select(sources: Sources, selector: Selector) -> frozenset[Identity]:
+    """Return the finished records that a selector means; RecordError if there are none, or its key is ambiguous."""
+    named = _records_of(sources, selector)
+    if selector.key is None:
+        return frozenset(map(identity, named))
+    if selector.key == LATEST:
+        return frozenset(identity(record) for record in named if _is_of_latest_recipe(record, named))
+    return frozenset(identity(record) for record in named if _recipe(record) == _recipe_of_key(selector, named))
+
+
+def restrict(sources: Sources, selectors: Sequence[Selector]) -> Sources:
+    """Return the records without those of the selectors' methods that these do not mean."""
+    wanted = {identity for selector in selectors for identity in select(sources, selector)}
+    methods = {selector.method for selector in selectors}
+
+    def is_meant(record: Record) -> bool:
+        return record.method not in methods or record.status != "ok" or identity(record) in wanted
+
+    return replace(sources, records=tuple(filter(is_meant, sources.records)))
+
+
+def find_one_record(text: str, results: Path) -> Path:
+    """Return the file of the one finished record that a selector means; RecordError if there is none or several."""
+    selector = parse_selector(text)
+    sources = read_sources([selector.folder or results])
+    named = _records_of(sources, selector)
+    found = [record for record in named if _has_key(record, selector)]
+    if selector.key == LATEST:
+        found = [max(found, key=cell_spec.start_time)]
+    if len(found) != 1:
+        raise RecordError(
+            f"{text!r} means {len(found) or 'none'} of these cells: {_list_cells(found or named)}; "
+            f"write one of them, or {selector.method}@{LATEST}"
+        )
+    return sources.cell_folders[identity(found[0])].with_name(f"{found[0].key}.json")
+
+
+def name_recipe(record: Record) -> str:
+    """Return the selector of a record's recipe."""
+    return f"{record.method}@{record.key[:SHOWN_DIGITS]}"
+
+
+def _records_of(sources: Sources, selector: Selector) -> list[Record]:
+    """Return the finished records of a selector's method, in its folder if it has one."""
+    finished = [record for record in sources.records if record.status == "ok"]
+    named = [record for record in finished if record.method == selector.method]
+    if not named:
+        names = sorted({record.method for record in finished})
+        raise RecordError(f"no finished cell of a method {selector.method!r}.{alternatives(selector.method, names)}")
+    if selector.folder is None:
+        return named
+    folder = selector.folder.resolve()
+    inside = [one for one in named if sources.cell_folders[identity(one)].resolve().is_relative_to(folder)]
+    if not inside:
+        raise RecordError(f"no finished cell of {selector.method!r} in {selector.folder}")
+    return inside
+
+
+def _has_key(record: Record, selector: Selector) -> bool:
+    return selector.key in (None, LATEST) or record.key.startswith(str(selector.key))
+
+
+def _recipe_of_key(selector: Selector, named: Iterable[Record]) -> str:
+    found = {_recipe(record): record for record in named if _has_key(record, selector)}
+    if not found:
+        raise RecordError(f"no key of {selector.method!r} begins with {selector.key!r}; there are {_list_cells(named)}")
+    if len(found) > 1:
+        listed = ", ".join(f"{selector.method}@{record.key}" for record in found.values())
+        raise RecordError(f"{selector.method}@{selector.key} may be each of {listed}; write more of the key")
+    return next(iter(found))
+
+
+def _is_of_latest_recipe(record: Record, named: Iterable[Record]) -> bool:
+    """Tell whether a record has the recipe that was begun last on its data."""
+    beside = [one for one in named if _data(one) == _data(record)]
+    return _recipe(max(beside, key=cell_spec.start_time)) == _recipe(record)
+
+
+def _data(record: Record) -> tuple[str, str, str]:
+    return record.benchmark, record.dataset, record.subset
+
+
+def _recipe(record: Record) -> str:
+    return cell_spec.canonical(cell_spec.recipe(record))
+
+
+def _list_cells(records: Iterable[Record]) -> str:
+    return ", ".join(f"{name_recipe(one)} ({one.benchmark} / {one.dataset} / seed {one.seed})" for one in records)
