@@ -46,7 +46,7 @@ class STDC1(nn.Module):
     It returns what the authors' code (github.com/MichaelFan01/STDC-Seg) returns before it resizes. What differs:
     logits, details too, are resized with align_corners=False, there with True; details are found without regard to how
     classes are numbered, and ignored pixels are none; the Dice loss has squares in its denominator, as in the paper,
-    there not; first weights of layers behind the backbone are drawn as those in it.
+    there not; first weights behind the backbone are drawn as in it, those of logits as torch draws them.
 
     - images: (N, C, H, W)
     - returns: logits (N, K, H/8, W/8), rounded up; in training with auxiliary heads `(logits, logits at stride 8,
@@ -74,7 +74,10 @@ class STDC1(nn.Module):
         )
         self.detail_head = head(detail, 64, 1) if auxiliary else None
         initialise(self)
-        self._start_small()
+        heads = (self.classifier, *(self.auxiliary or ()), self.detail_head)
+        for layers in filter(None, heads):
+            # As `initialise` leaves other networks' logits, which have a bias: of few classes they would be large.
+            layers[-1].reset_parameters()
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the logits, in training with those of the auxiliary heads behind them."""
@@ -88,12 +91,6 @@ class STDC1(nn.Module):
             finer, coarser = self.auxiliary
             return logits, finer(context8), coarser(context16), self.detail_head(features8)
         return logits
-
-    def _start_small(self) -> None:
-        """Draw the first weights of all logits with a variance of 1 / inputs: of few classes they would be large."""
-        heads = (self.classifier, *(self.auxiliary or ()), self.detail_head)
-        for layers in filter(None, heads):
-            nn.init.kaiming_normal_(layers[-1].weight, nonlinearity="linear")
 
     def auxiliary_loss(self, auxiliary: tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Return the hard-pixel cross-entropy of both semantic heads plus the detail loss.
