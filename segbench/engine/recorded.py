@@ -27,7 +27,6 @@ from segbench.registry.plugin_files import PLUGIN_OPTION, given_files, sha256_of
 from segbench.store.folder import read_record, record_files
 
 from .job import DISCRIMINATOR, MODEL
-from .numerics import apply_numeric_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,8 +109,9 @@ def _is_finished(path: Path) -> bool:
 def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     """Build the network of a record with the weights left beside it, in evaluation mode on `device`.
 
-    Needs the plugins of its components, but not its dataset. Raises RecordError if the record is not of a finished cell
-    or its files are missing or damaged.
+    Needs the plugins of its components, but not its dataset. The process keeps its settings; those of the cell are for
+    `apply_numeric_settings(recorded.protocol)`. Raises RecordError if the record is not of a finished cell or its files
+    are missing or damaged.
     """
     record, folder = _read_finished(path), path.with_suffix("")
     model = _find_weights(path, folder)
@@ -119,7 +119,6 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     description = read_description(folder / DATASET)
     registry = load_registry()
     check_files_given(record, cell, folder, registry)
-    apply_numeric_settings(cell.method.protocol)
     dataset = Dataset(description.classes, description.palette, {}, description.ignore_index, description.channels)
     data, size = CellData(dataset, "", device), _size_built_for(cell, record, path)
     network, mapping = build_network(cell, registry, data, size, device), mapping_of(cell, data)

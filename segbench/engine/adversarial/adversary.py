@@ -1,8 +1,9 @@
 """The discriminator, its loss and penalty, and how they enter a training step.
 
-A placebo is adversarial training with one link broken on purpose, at the same cost: `shuffled` exchanges real and fake
-in half of the samples, `noise` replaces the gradient by noise, `frozen` never trains the discriminator, and `detached`
-gives its gradient the weight 0. A gain that a placebo has too does not come from what the discriminator has learnt.
+A placebo is adversarial training with one link broken on purpose: `shuffled` exchanges real and fake in half of the
+samples, `noise` replaces the gradient by noise, `frozen` never trains the discriminator, and `detached` gives its
+gradient the weight 0. A gain that a placebo has too does not come from what the discriminator has learnt. All cost what
+the method costs but `frozen`, which saves the discriminator's steps; what they draw is drawn on the device.
 """
 
 from __future__ import annotations
@@ -303,7 +304,7 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
 
 def shuffle_labels(pair: Pair) -> Pair:
     """Return the pair with real and fake exchanged in half of the samples, drawn anew each time."""
-    exchanged = (torch.rand(len(pair.real), 1, 1, 1) < 0.5).to(pair.real.device)
+    exchanged = torch.rand(len(pair.real), 1, 1, 1, device=pair.real.device) < 0.5
     real = torch.where(exchanged, pair.fake, pair.real)
     fake = torch.where(exchanged, pair.real, pair.fake)
     return pair._replace(real=real, fake=fake)
@@ -311,7 +312,7 @@ def shuffle_labels(pair: Pair) -> Pair:
 
 def draw_noise_like(gradient: Tensor) -> Tensor:
     """Return normal noise in which every sample has the norm of the gradient's sample."""
-    noise = torch.randn(gradient.shape).to(gradient)
+    noise = torch.randn(gradient.shape, device=gradient.device).to(gradient)
     norms = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / torch.linalg.vector_norm(noise.flatten(1), dim=1)
     scaled: Tensor = noise * norms.view(-1, *[1] * (gradient.ndim - 1))
     return scaled

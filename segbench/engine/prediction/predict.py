@@ -12,7 +12,7 @@ from PIL import Image
 from segbench.engine.data.user_files import find_images
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.inference import predict_image
-from segbench.engine.numerics import name_memory_errors
+from segbench.engine.numerics import apply_numeric_settings, name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
 from segbench.engine.pictures.samples import shorten_name
@@ -44,14 +44,15 @@ def load_cell(
 ) -> RecordedNetwork:
     """Return the network of the recorded cell with this key, beginning of a key, or record path.
 
-    Images are read as those that it was trained on, but with the `orientation` and within the `max_pixels` that are
-    given. Unless its dataset applied orientation tags, images with one are refused. Raises RecordError if there is no
-    such cell, or if it makes images and no label maps.
+    The process gets the cell's threads and precision. Images are read as those that it was trained on, but with the
+    `orientation` and within the `max_pixels` that are given. Unless its dataset applied orientation tags, images with
+    one are refused. Raises RecordError if there is no such cell, or if it makes images and no label maps.
     """
     path = find_record(cell, results)
     recorded = load_network(path, resolve_device(device))
     if not recorded.mapping.predicts_labels:
         raise RecordError(f"{path}: its network maps {recorded.mapping.maps}, so it predicts no label maps of images")
+    apply_numeric_settings(recorded.protocol)
     trained = recorded.dataset.reading
     reading = Reading(
         orientation=orientation or ("apply" if trained.orientation == "apply" else "refuse"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import Penalty
@@ -515,3 +516,37 @@ def test_shuffling_exchanges_real_and_fake_in_about_half_of_the_samples_and_lose
     shuffled = shuffle_labels(Pair(None, real, fake, real.bool()))
     assert torch.equal(shuffled.real + shuffled.fake, torch.ones_like(real))
     assert 150 < shuffled.real.sum() < 250
+
+
+@pytest.mark.parametrize("draw", [draw_noise_like, lambda field: shuffle_labels(Pair(None, field, field, field)).real])
+def test_placebos_draw_on_the_device_of_what_they_replace(draw):
+    with DevicesUsed() as used:
+        draw(torch.empty(3, 2, 4, 4, device="meta"))
+    assert used.devices == {"meta"}
+
+
+class DevicesUsed(TorchDispatchMode):
+    """Remembers on which devices tensors are made."""
+
+    def __init__(self):
+        super().__init__()
+        self.devices = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.devices.add(result.device.type)
+        return result
+
+
+def test_on_a_cpu_placebos_draw_what_they_always_drew():
+    gradient = torch.ones(2, 3, 4, 4)
+    torch.manual_seed(3)
+    noise = draw_noise_like(gradient)
+    torch.manual_seed(3)
+    drawn = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(noise, drawn / drawn.flatten(1).norm(dim=1).view(2, 1, 1, 1) * 48**0.5)
+    torch.manual_seed(3)
+    shuffled = shuffle_labels(Pair(None, torch.ones(8, 1, 1, 1), torch.zeros(8, 1, 1, 1), torch.ones(8, 1, 1, 1))).real
+    torch.manual_seed(3)
+    assert shuffled.flatten().tolist() == (torch.rand(8) >= 0.5).float().tolist()

@@ -72,6 +72,16 @@ def test_a_recipe_that_asks_for_nothing_gets_nothing(planned):
     assert all(part is None for part in loaded(planned(FILE), "base"))
 
 
+def test_an_upstream_cell_leaves_threads_and_precision_of_the_process_alone(planned):
+    own = "[losses/cross_entropy], protocol: {threads: 2, tf32: true}}"
+    benchmark = planned(FILE.replace("[losses/cross_entropy]}", own)).run("base labels 0.5")
+    torch.set_num_threads(1)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    assert loaded(benchmark, "taught labels 0.5").labeller is not None
+    assert torch.get_num_threads() == 1
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_a_method_starts_from_the_weights_of_another_one(planned):
     benchmark = planned(FILE).run("base")
     start = loaded(benchmark, "tuned").start
