@@ -23,7 +23,7 @@ from unet_job import BATCH, CLASSES, open_camvid, protocol_of, resident, unet
 from segbench.engine.data.batches import evaluation_batches
 from segbench.engine.evaluation.evaluate import confusion_counts, evaluate
 from segbench.engine.evaluation.inference import class_scores
-from segbench.engine.evaluation.label_counts import find_small_objects
+from segbench.engine.evaluation.small_objects import find_small_objects
 from segbench.engine.model.network import Segmenter
 from segbench.engine.numerics import keep_freed_memory, memory_format
 

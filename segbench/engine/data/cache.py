@@ -126,7 +126,7 @@ class PackedIndex(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class PackedSplit:
-    """The decoded samples of one split; `pixels` and `label_pixels` are the flat files.
+    """The decoded samples of one split; `pixels` and `label_pixels` are the flat files in `folder`, if in any.
 
     The arrays are memory-mapped copy-on-write: writing to one changes no file.
     """
@@ -134,6 +134,7 @@ class PackedSplit:
     index: PackedIndex
     pixels: NDArray[Any]
     label_pixels: NDArray[Any]
+    folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -224,7 +225,7 @@ def open_packed(folder: Path) -> PackedSplit | None:
         label_pixels = _map(folder / LABELS, index.label_dtype, area)
     except (OSError, ValueError):
         return None
-    return PackedSplit(index, pixels, label_pixels) if len(index.ids) == len(index.sizes) else None
+    return PackedSplit(index, pixels, label_pixels, folder) if len(index.ids) == len(index.sizes) else None
 
 
 def _map(path: Path, dtype: str, length: int) -> NDArray[Any]:

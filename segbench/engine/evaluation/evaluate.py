@@ -20,7 +20,8 @@ from .calibration import calibration_counts, measure_logits, measure_probabiliti
 from .confusion import classify, confusion_matrices
 from .finite import check_scores, find_nan_images
 from .inference import class_scores
-from .label_counts import Rules, concatenate, find_small_objects, label_counts
+from .label_counts import Rules, concatenate, label_counts
+from .small_objects import find_small_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

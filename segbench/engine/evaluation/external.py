@@ -21,7 +21,8 @@ from segbench.store.counts import Counts, write_counts
 from segbench.store.plugin_copies import keep_copies, plugin_files
 from segbench.store.record import Evaluated, Record
 
-from .label_counts import USUAL_BOUNDARIES, Rules, concatenate, find_small_objects, label_counts
+from .label_counts import USUAL_BOUNDARIES, Rules, concatenate, label_counts
+from .small_objects import find_small_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

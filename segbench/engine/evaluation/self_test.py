@@ -21,7 +21,8 @@ from segbench.stats.scores import scores
 from segbench.store.counts import Counts
 
 from .confusion import classify, confusion_matrices
-from .label_counts import Rules, concatenate, find_small_objects, label_counts
+from .label_counts import Rules, concatenate, label_counts
+from .small_objects import find_small_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ from segbench.engine.evaluation.evaluate import (
     pixel_changes,
     validation_miou,
 )
-from segbench.engine.evaluation.label_counts import mark_small_objects
+from segbench.engine.evaluation.small_objects import mark_small_objects
 from segbench.engine.model.network import Refined
 from segbench.errors import DataError
 from segbench.plan.key import fingerprint
