@@ -25,6 +25,7 @@ from segbench.plan.key import source_hash
 from segbench.registry import load_registry
 from segbench.registry.plugin_files import PLUGIN_OPTION, given_files, sha256_of
 from segbench.store.folder import read_record, record_files
+from segbench.store.json_file import describe_error
 
 from .job import DISCRIMINATOR, MODEL
 
@@ -205,9 +206,7 @@ def _parse_cell(record: Record, path: Path) -> Cell:
     try:
         return Cell.model_validate(record.spec)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RecordError(f"{path}: its spec is not that of a cell, {place}: {first['msg']}") from error
+        raise RecordError(f"{path}: its spec is not that of a cell, {describe_error(error)}") from error
 
 
 def _size_built_for(cell: Cell, record: Record, path: Path) -> tuple[int, int]:

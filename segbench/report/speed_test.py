@@ -21,6 +21,7 @@ from segbench.report.ranking.timings import (
     steady_text,
     with_interval,
 )
+from segbench.store.json_file import describe_error, read_json
 from segbench.store.record import Inference, Part, Stage, StageInFiles, SweepPoint, Timing
 
 from .numbers import MISSING, Column, Table, build_table, significant
@@ -132,15 +133,12 @@ def read_speeds(path: Path) -> Speeds:
     from pydantic import ValidationError
 
     try:
-        return Speeds.model_validate_json(path.read_bytes())
+        return Speeds.model_validate(read_json(path))
     except OSError as error:
         raise RecordError(f"--against {path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "its content"
-        raise RecordError(
-            f"--against {path}: it is not what `segbench time -o FILE` writes: {where}: {first['msg']}"
-        ) from error
+    except ValueError as error:
+        cause = describe_error(error) if isinstance(error, ValidationError) else error
+        raise RecordError(f"--against {path}: it is not what `segbench time -o FILE` writes: {cause}") from error
 
 
 def check_same_conditions(former: SpeedConditions, now: SpeedConditions, path: Path) -> None:

@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError
 
-from .atomic import replacing, write_atomically
-from .json_file import read_json
+from .atomic import replacing, set_aside, write_atomically
+from .json_file import describe_error, read_json
 from .record import SCHEMA, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pydantic import ValidationError
-
 
 # Enough for a record and the counts of a small split, so that a disk with less room is found before training.
 PROBE_BYTES = 64 * 1024
 KEY = re.compile("[0-9a-f]{16}")
-_LONGEST = 100  # letters of a place in a record that are shown
 
 
 @dataclass(frozen=True)
@@ -168,24 +165,15 @@ def read_record(path: Path) -> Record:
     try:
         record = Record.model_validate(content)
     except ValidationError as error:
-        raise RecordError(f"it is not a record: {_first_error(error)}") from error
+        raise RecordError(f"it is not a record: {describe_error(error)}") from error
     if record.key != path.stem:
         raise RecordError(f"its key is {reprlib.repr(record.key)}, which is not its file name")
     return record
 
 
-def _first_error(error: ValidationError) -> str:
-    """Return the place and the message of the first thing that is wrong."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place[:_LONGEST]}: {first['msg']}" if place else first["msg"]
-
-
 def _set_aside(path: Path) -> Path | None:
     """Rename a file so that its cell runs again, and return the new path; None where the folder is read-only."""
-    corrupt = path.with_name(f"{path.name}.corrupt")
     try:
-        path.replace(corrupt)
+        return set_aside(path)
     except OSError:
         return None
-    return corrupt

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pydantic import ValidationError
+
 
 # No record, claim or description has as many bytes; what is read of a file takes some twenty times its size in memory.
 LARGEST = 1 << 25
+_LONGEST = 100  # letters of a place in a file that are shown
 
 
 def read_json(path: Path, at_most: int | None = LARGEST) -> Any:
@@ -45,3 +48,10 @@ def sealed_json(content: Mapping[str, Any]) -> bytes:
     file = BytesIO(json.dumps({"seal": UNSEALED, **content}).encode())
     seal(file)
     return file.getvalue()
+
+
+def describe_error(error: ValidationError) -> str:
+    """Return the place and the message of the first thing that is wrong in what was read."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place[:_LONGEST]}: {first['msg']}" if place else first["msg"]

@@ -298,10 +298,13 @@ class HealthLog:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> HealthLog:
-        """Return the log whose `state` was kept."""
+        """Return the log whose `state` was kept; raise KeyError, TypeError or ValueError for anything else."""
         log = cls()
-        log.every = state["every"]
-        log._on_host = {step: dict(values) for step, values in state["points"]}
+        log.every = int(state["every"])
+        if log.every < 1:
+            raise ValueError(f"a log of every {log.every} steps")
+        log._on_host = {int(step): dict(values) for step, values in state["points"]}
+        log.points()  # whose names and types are checked
         return log
 
     def _fetch(self) -> None:

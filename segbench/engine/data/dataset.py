@@ -15,7 +15,7 @@ from segbench.config.protocol import Frozen
 from segbench.errors import DataError, RecordError
 from segbench.images import Reading
 from segbench.registry.datasets import open_dataset
-from segbench.store.json_file import read_json
+from segbench.store.json_file import describe_error, read_json
 
 from .cache import open_split
 from .resident import ResidentSplit
@@ -123,5 +123,5 @@ def read_description(path: Path) -> DatasetDescription:
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        cause = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        cause = describe_error(error) if isinstance(error, ValidationError) else error
         raise RecordError(f"{path} does not describe a dataset: {cause}") from error

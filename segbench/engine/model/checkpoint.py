@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import os
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +16,7 @@ from segbench.errors import RecordError
 from segbench.store.tensor_file import StoredTensor, write_tensor_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -66,13 +67,6 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         raise RecordError(f"{path} is not a readable checkpoint: {error}") from error
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a corrupt file so that it is out of the way and can still be examined; return its new path."""
-    aside = path.with_name(path.name + ".corrupt")
-    os.replace(path, aside)
-    return aside
-
-
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
     """Return the optimiser's state as tensors named <parameter index>.<state name>."""
     return {
@@ -80,6 +74,32 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
         for index, entry in optimizer.state_dict()["state"].items()
         for name, value in entry.items()
     }
+
+
+def expected_optimizer_tensors(optimizer: torch.optim.Optimizer, names: Iterable[str]) -> Tensors:
+    """Return tensors of the names, shapes and types that `optimizer_tensors` gives after a step.
+
+    They are of those parameters whose index `names` mention: one without a gradient has no state.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    mentioned = {index for name in names if (index := name.partition(".")[0]).isdecimal()}
+    return {
+        f"{index}.{name}": tensor.expand_as(parameters[int(index)]) if tensor.ndim else tensor
+        for index in mentioned
+        if int(index) < len(parameters)
+        for name, tensor in _state_after_a_step(optimizer, parameters[int(index)]).items()
+    }
+
+
+def _state_after_a_step(optimizer: torch.optim.Optimizer, parameter: torch.Tensor) -> Tensors:
+    """Return the state that an optimiser has of a parameter like this one, but of a single number."""
+    number = torch.zeros(1, dtype=parameter.dtype, device=parameter.device)
+    number.grad = torch.zeros_like(number)
+    probe = copy.copy(optimizer)
+    probe.state = defaultdict(dict)
+    probe.param_groups = [{**optimizer.param_groups[0], "params": [number]}]
+    probe.step()
+    return {name: torch.as_tensor(value) for name, value in probe.state[number].items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:

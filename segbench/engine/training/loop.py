@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from segbench.engine.adversarial.monitor import observe_gradient, observe_step
-from segbench.engine.model.checkpoint import set_aside
 from segbench.engine.model.optimizers import learning_rate_factor, set_learning_rate
 from segbench.engine.numerics import autocast, derive
 from segbench.errors import RecordError
 from segbench.stats.health import judge
+from segbench.store.atomic import set_aside
 
 from .clock import PartTimer, TrainingClock
 from .finite import FiniteWatch
@@ -90,9 +90,9 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
     adversary = training.adversary
     state = TrainingState.start(network, adversary, protocol, device)
-    resume(state, checkpoint, channel)
-    progress, generator = state.progress, state.generator
     total_steps = steps_in(protocol.budget, training.batches.images_per_epoch, protocol.batch_size)
+    resume(state, checkpoint, total_steps, channel)
+    progress, generator = state.progress, state.generator
     forward = torch.compile(network) if protocol.compile else network
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
@@ -277,12 +277,12 @@ def weighted_sum(losses: Sequence[tuple[float, Loss]], values: Sequence[torch.Te
     return torch.stack([weight * value for (weight, _), value in zip(losses, values, strict=True)]).sum()
 
 
-def resume(state: TrainingState, checkpoint: Path, channel: Channel) -> None:
-    """Restore the state from a checkpoint; a corrupt one is reported and set aside, and training begins anew."""
+def resume(state: TrainingState, checkpoint: Path, total_steps: int | None, channel: Channel) -> None:
+    """Restore the state from a checkpoint; one that is damaged or does not fit is told and set aside, to begin anew."""
     if not checkpoint.exists():
         return
     try:
-        state.restore(checkpoint)
+        state.restore(checkpoint, total_steps)
     except RecordError as error:
         channel.emit("warning", message=f"{error}; set aside as {set_aside(checkpoint).name}, training begins anew")
     else:

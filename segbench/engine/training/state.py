@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from segbench.engine.adversarial.monitor import HealthLog
 from segbench.engine.model.checkpoint import (
     Tensors,
+    expected_optimizer_tensors,
     load_tensors,
     optimizer_tensors,
     restore_optimizer,
@@ -19,12 +22,18 @@ from segbench.engine.model.checkpoint import (
     without_prefix,
 )
 from segbench.engine.model.optimizers import build_optimizer
+from segbench.errors import RecordError
+from segbench.store.json_file import describe_error
+from segbench.weights import misfit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.engine.adversarial.adversary import Adversary
+
+_BEYOND = 2**63  # no count of steps and no time reaches this
 
 
 @dataclass
@@ -127,7 +136,16 @@ class TrainingState:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; raise RecordError if the disk is full or read-only."""
-        tensors = {
+        state = {
+            "progress": asdict(self.progress),
+            "scalers": {name: learner.scaler.state_dict() for name, learner in self.learners.items()},
+            "health": self.health.state(),
+        }
+        save_tensors(path, self._tensors(), state)
+
+    def _tensors(self) -> Tensors:
+        """Return all tensors, by their names in a checkpoint."""
+        return {
             **{
                 name: tensor
                 for who, learner in self.learners.items()
@@ -136,24 +154,60 @@ class TrainingState:
             **with_prefix("best", self.best),
             **with_prefix("average", {} if self.average is None else self.average.state_dict()),
         }
-        state = {
-            "progress": asdict(self.progress),
-            "scalers": {name: learner.scaler.state_dict() for name, learner in self.learners.items()},
-            "health": self.health.state(),
-        }
-        save_tensors(path, tensors, state)
 
-    def restore(self, path: Path) -> None:
-        """Continue from a checkpoint; raise RecordError if it cannot be read."""
+    def restore(self, path: Path, total_steps: int | None = None) -> None:
+        """Continue from a checkpoint; raise RecordError, with nothing changed, if it is damaged or of another training.
+
+        `total_steps` are those of the budget, if it is one of steps.
+        """
         tensors, state = load_tensors(path)
+        try:
+            self._check_tensors(tensors)
+            scalers = self._read_scalers(state)
+            progress, health = _read_progress(state, total_steps), HealthLog.from_state(state["health"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            cause = describe_error(error) if isinstance(error, ValidationError) else error
+            raise RecordError(f"{path} does not fit what is trained here: {cause}") from error
         for name, learner in self.learners.items():
-            learner.restore(without_prefix(name, tensors), state["scalers"][name])
+            learner.restore(without_prefix(name, tensors), scalers[name])
         if self.average is not None:
             self.average.load_state_dict(without_prefix("average", tensors))
-        self.best = without_prefix("best", tensors)
-        self.progress = Progress(**state["progress"])
-        self.health = HealthLog.from_state(state["health"])
+        self.best, self.progress, self.health = without_prefix("best", tensors), progress, health
+
+    def _check_tensors(self, tensors: Tensors) -> None:
+        """Raise ValueError for tensors that are not, by name, shape and type, those of this state after some steps."""
+        expected = self._tensors()
+        for name, learner in self.learners.items():
+            start = f"{name}/optimizer"
+            expected |= with_prefix(
+                start, expected_optimizer_tensors(learner.optimizer, without_prefix(start, tensors))
+            )
+        if without_prefix("best", tensors):
+            expected |= with_prefix("best", self.evaluated_network.state_dict())
+        if _forms(tensors) != _forms(expected):
+            raise ValueError(misfit(tensors, expected) or "tensors are missing or of other types")
+
+    def _read_scalers(self, state: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        """Return the states of the gradient scalers; raise ValueError for those of another precision."""
+        scalers = TypeAdapter(dict[str, dict[str, int | float]]).validate_python(state["scalers"])
+        for name, learner in self.learners.items():
+            if scalers[name].keys() != learner.scaler.state_dict().keys():
+                raise ValueError(f"its scaler of the {name} is of another precision")
+        return scalers
 
     def keep_as_best(self) -> None:
         """Remember the evaluated weights as those of the best validation so far."""
         self.best = {name: tensor.detach().clone() for name, tensor in self.evaluated_network.state_dict().items()}
+
+
+def _read_progress(state: Mapping[str, Any], total_steps: int | None) -> Progress:
+    """Return the progress that a checkpoint states; raise ValueError for one that no training of this budget has."""
+    progress = TypeAdapter(Progress).validate_python(state["progress"])
+    numbers = [number for number in vars(progress).values() if number is not None]
+    if not all(0 <= number < _BEYOND for number in numbers) or progress.step > (total_steps or _BEYOND):
+        raise ValueError(f"it is at step {reprlib.repr(progress.step)}, and the budget is {total_steps} steps")
+    return progress
+
+
+def _forms(tensors: Tensors) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

@@ -11,7 +11,6 @@ from segbench.engine.model.checkpoint import (
     optimizer_tensors,
     restore_optimizer,
     save_tensors,
-    set_aside,
     with_prefix,
     without_prefix,
 )
@@ -53,13 +52,6 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path):
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(RecordError, match=r"a\.safetensors is not a readable checkpoint"):
         load_tensors(path)
-
-
-def test_a_file_that_is_set_aside_keeps_its_content(tmp_path):
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(b"broken")
-    assert set_aside(path).read_bytes() == b"broken"
-    assert not path.exists()
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error_and_leaves_nothing(tmp_path):

@@ -117,6 +117,20 @@ def test_a_corrupt_checkpoint_is_set_aside_and_training_begins_anew(training, re
     assert_equal(weights(whole.network), weights(redone.network))
 
 
+def test_a_checkpoint_beyond_the_budget_is_set_aside_and_training_begins_anew(training, recorder, tmp_path):
+    whole, longer, redone = training(), training(budget={"steps": 12}), training()
+    train(longer, tmp_path / "checkpoint", NEVER, recorder(stop_after=10))
+    train(whole, tmp_path / "whole", NEVER, recorder())
+    channel = recorder()
+    train(redone, tmp_path / "checkpoint", NEVER, channel)
+    (told,) = channel.of("warning")
+    assert told["message"].endswith(
+        "checkpoint does not fit what is trained here: it is at step 10, and the budget is 8 steps; "
+        "set aside as checkpoint.corrupt, training begins anew"
+    )
+    assert_equal(weights(whole.network), weights(redone.network))
+
+
 def test_a_loss_that_is_not_finite_ends_the_cell_and_names_the_step(training, recorder, tmp_path):
     def poisoned(output, target):
         return output.mean() * math.nan

@@ -6,7 +6,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from segbench.engine.model.checkpoint import load_tensors, save_tensors
 from segbench.engine.training.state import Learner, Progress, TrainingState
+from segbench.errors import RecordError
 
 from .short import assert_equal, weights
 
@@ -99,3 +101,102 @@ def test_the_best_weights_do_not_change_with_later_steps(training):
 def test_a_training_without_a_discriminator_has_one_learner(training):
     assert start(training()).learners.keys() == {"generator"}
     assert start(training(adversary={})).learners.keys() == {"generator", "critic"}
+
+
+def rename(name, other):
+    def change(tensors, state):
+        tensors[other] = tensors.pop(name)
+
+    return change
+
+
+def drop(name):
+    return lambda tensors, state: tensors.pop(name)
+
+
+def replace_tensor(name, value):
+    return lambda tensors, state: tensors.update({name: value})
+
+
+def replace_state(**values):
+    return lambda tensors, state: state.update(values)
+
+
+def state_progress(**values):
+    return lambda tensors, state: state["progress"].update(values)
+
+
+WEIGHT, MOMENT = "generator/weights/network.0.weight", "generator/optimizer/0.exp_avg"
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (rename(WEIGHT, f"{WEIGHT}s"), f"missing: {WEIGHT}; unexpected: {WEIGHT}s"),
+        (rename(MOMENT, "generator/optimizer/0.exp_average"), "missing: generator/optimizer/0.exp_avg;"),
+        (rename(MOMENT, "generator/optimizer/99.exp_avg"), "unexpected: generator/optimizer/99.exp_avg"),
+        (rename(MOMENT, "generator/optimizer/x"), "unexpected: generator/optimizer/x"),
+        (rename("best/network.0.bias", "best/0.bias"), "missing: best/network.0.bias; unexpected: best/0.bias"),
+        (drop("critic/weights/0.weight"), "missing: critic/weights/0.weight"),
+        (drop("critic/optimizer/0.step"), "missing: critic/optimizer/0.step"),
+        (drop("generator/weights/network.1.num_batches_tracked"), "tensors are missing or of other types"),
+        (drop("average/n_averaged"), "missing: average/n_averaged"),
+        (replace_tensor(WEIGHT, torch.zeros(1)), r"of another shape: .*weight \(1,\) instead of"),
+        (replace_tensor(MOMENT, torch.zeros(())), r"of another shape: .*exp_avg \(\) instead of"),
+        (replace_tensor("critic/optimizer/0.step", torch.tensor(7)), "tensors are missing or of other types"),
+        (replace_tensor("other", torch.zeros(1)), "unexpected: other"),
+        (state_progress(step=1000), "it is at step 1000, and the budget is 8 steps"),
+        (state_progress(step=-1), "it is at step -1"),
+        (state_progress(seconds=float("nan")), "it is at step 7"),
+        (state_progress(best_miou=float("inf")), "it is at step 7"),
+        (state_progress(step=10**4000), r"it is at step 100000000000000000\.\.\.0+, and"),
+        (state_progress(step="seven"), "step: Input should be a valid integer"),
+        (replace_state(progress=[]), "Progress"),
+        (replace_state(scalers={}), "'generator'"),
+        (replace_state(scalers={"generator": {}, "critic": {"scale": 1}}), "its scaler of the critic is of another"),
+        (replace_state(health={"every": 0, "points": []}), "a log of every 0 steps"),
+        (replace_state(health={"every": 10, "points": [[0, {"unreal": 1}]]}), "unreal"),
+        (replace_state(health={"every": float("inf"), "points": []}), "infinity"),
+        (replace_state(health=None), "NoneType"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_an_error_and_changes_nothing(training, tmp_path, change, cause):
+    settings = {"adversary": {}, "ema": 0.5}
+    saved = start(training(**settings))
+    for learner in saved.learners.values():
+        take_step(learner)
+    saved.keep_as_best()
+    saved.progress = Progress(step=7, critic_step=9, seconds=1.5)
+    saved.save(tmp_path / "checkpoint")
+    tensors, state = load_tensors(tmp_path / "checkpoint")
+    change(tensors, state)
+    save_tensors(tmp_path / "checkpoint", tensors, state)
+
+    fresh = start(training(**settings))
+    before = {name: tensor.clone() for name, tensor in fresh._tensors().items()}
+    with pytest.raises(RecordError, match=f"checkpoint does not fit what is trained here: .*{cause}"):
+        fresh.restore(tmp_path / "checkpoint", total_steps=8)
+    assert_equal(before, fresh._tensors())
+    assert fresh.progress == Progress()
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        *({"use": "adamw"}, {"use": "adam"}, {"use": "sgd"}, {"use": "sgd", "momentum": 0.9}),
+        *({"use": "rmsprop"}, {"use": "rmsprop", "momentum": 0.9}),
+    ],
+)
+def test_a_checkpoint_of_every_optimizer_fits_before_and_after_a_step(training, tmp_path, optimizer):
+    state = start(training(optimizer={"lr": 0.1, **optimizer}))
+    for steps in range(2):
+        state.save(tmp_path / "checkpoint")
+        start(training(optimizer={"lr": 0.1, **optimizer})).restore(tmp_path / "checkpoint")
+        if steps == 0:
+            take_step(state.generator)
+
+
+def test_a_checkpoint_with_a_discriminator_does_not_fit_a_training_without(training, tmp_path):
+    start(training(adversary={})).save(tmp_path / "checkpoint")
+    with pytest.raises(RecordError, match=r"unexpected: critic/weights/0\.bias, critic/weights/0\.weight,"):
+        start(training()).restore(tmp_path / "checkpoint")
