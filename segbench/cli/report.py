@@ -46,11 +46,16 @@ def report(
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Add the IoU of each class; JSON always has it.")
     ] = False,
+    pairs: Annotated[
+        bool,
+        typer.Option("--pairs", help="Add all pairs of methods, each judged alone and among all; CSV: only these."),
+    ] = False,
     output: Output = None,
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
-    from segbench.report import CLASS_FORMATS, DATA_FORMATS, TEXT_FORMATS, load
+    from segbench.report import CLASS_FORMATS, DATA_FORMATS, PAIR_FORMATS, TEXT_FORMATS, load
     from segbench.report.formats.layout import add_class_tables
+    from segbench.report.formats.pairs import add_pair_tables
     from segbench.report.selection import is_selector, parse_selector
 
     if format in DATA_FORMATS:
@@ -59,10 +64,12 @@ def report(
     directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
     found = load(directories, benchmark=benchmark, selectors=selectors)
     if format in DATA_FORMATS:
-        print_or_write((CLASS_FORMATS if per_class else DATA_FORMATS)[format](found), output)
+        formats = PAIR_FORMATS if pairs else CLASS_FORMATS if per_class else DATA_FORMATS
+        print_or_write(formats[format](found), output)
     else:
         document = _layout(format, full, explain)(found)
         document = add_class_tables(document, found) if per_class else document
+        document = add_pair_tables(document, found) if pairs else document
         print_or_write(TEXT_FORMATS[format](document), output)
     if format is ReportFormat.CSV:
         _print_what_csv_leaves_out(found)

@@ -9,6 +9,7 @@ from .formats.as_csv import to_csv, to_csv_with_classes
 from .formats.as_json import to_json
 from .formats.first_screen import lay_out_first_screen
 from .formats.layout import lay_out_all
+from .formats.pairs import pairs_to_csv, pairs_to_json
 from .formats.text import to_latex, to_markdown, to_terminal
 from .records import read_sources
 from .selection import restrict
@@ -26,6 +27,8 @@ Format = Literal["table", "markdown", "csv", "latex", "json"]
 DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json}
 # Those that add the IoU of each class; JSON always has it.
 CLASS_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv_with_classes, "json": to_json}
+# Those that have all pairs of rows: CSV instead of the rows, JSON beside them.
+PAIR_FORMATS: dict[str, Callable[[Report], str]] = {"csv": pairs_to_csv, "json": pairs_to_json}
 TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": to_terminal, "markdown": to_markdown, "latex": to_latex}
 
 

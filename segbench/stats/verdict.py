@@ -143,28 +143,33 @@ def tiers(
     tier starts the next one. Methods in one tier do not differ significantly from its first, which does not mean that
     they are equivalent. StatisticsError as `crossed_draws`.
     """
-    return tiers_from_draws(crossed_draws(evidence, resamples, seed), margin=margin, level=level)
+    draws = crossed_draws(evidence, resamples, seed)
+    return find_tiers(draws, judge_pairs(draws, margin=margin, level=level))
 
 
-def tiers_from_draws(
+def judge_pairs(
     draws: Draws, *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
-) -> dict[str, int]:
-    """Return what `tiers` does, from draws made once for intervals and tiers."""
-    means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
-    ranking = sorted(means, key=lambda method: (-means[method], method))
-    pairs = {pair: difference_from_draws(draws, *pair) for pair in combinations(ranking, 2)}
-    verdicts = {pair: found.verdict for pair, found in judge(pairs, margin=margin, level=level).items()}
-    return _walk_down(ranking, verdicts)
+) -> dict[tuple[str, str], Judgement]:
+    """Judge all pairs of methods as one family, in each pair the one with the better mean score first."""
+    pairs = {pair: difference_from_draws(draws, *pair) for pair in combinations(_rank(draws), 2)}
+    return judge(pairs, margin=margin, level=level)
 
 
-def _walk_down(ranking: list[str], verdicts: Mapping[tuple[str, str], Verdict]) -> dict[str, int]:
-    """Return the tiers of a ranking from the verdicts on (higher, lower) pairs."""
-    first, found = ranking[0], {ranking[0]: 1}
-    for method in ranking[1:]:
-        is_worse = verdicts[first, method] == "better"
+def find_tiers(draws: Draws, judged: Mapping[tuple[str, str], Judgement]) -> dict[str, int]:
+    """Return what `tiers` does, from draws and what `judge_pairs` returned of them."""
+    first, *others = _rank(draws)
+    found = {first: 1}
+    for method in others:
+        is_worse = judged[first, method].verdict == "better"
         found[method] = found[first] + is_worse
         first = method if is_worse else first
     return found
+
+
+def _rank(draws: Draws) -> list[str]:
+    """Return the methods, best mean score first."""
+    means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
+    return sorted(means, key=lambda method: (-means[method], method))
 
 
 class Question(NamedTuple):

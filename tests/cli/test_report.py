@@ -111,6 +111,15 @@ def test_a_mistake_is_one_clear_message_and_exit_code_2(results, capsys, argumen
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize("format", ["table", "markdown", "csv", "json"])
+def test_pairs_are_added_in_every_format(results, capsys, format):
+    assert main(["report", "--pairs", "--format", format]) == 0
+    out = capsys.readouterr().out
+    assert {"csv": "group,benchmark,dataset,one,other,difference,seeds,alone_level", "json": '"pairs": []'}.get(
+        format, ""
+    ) in out
+
+
 def test_a_selector_shows_one_recipe_of_its_method_only(results, capsys):
     folder = ResultsFolder(results, "tiny")
     first = folder.read(KEY)

@@ -40,6 +40,8 @@ def to_json(comparisons: Comparisons) -> str:
       `difference`, `level` (after Holm), `interval`, `verdict`, `collapsed` (seeds whose training did, by method),
       `constant` (what a network predicts everywhere, by method), `probability`, `probability_interval`, `p`,
       `sign_flip_p`, `sign_flip_floor`, `smallest_effect`, `seeds_needed`.
+    - `among_all`: the first contrast among all `pairs` of its ranking, as in tiers: `difference`, `level`,
+      `interval`, `verdict`; null where not all were judged.
     - `scores`: `name`, `definition`, `one`, `other`, `difference` (as `miou`), `interval`, `over`, `less_is_better`.
     - `classes`: `name`, `pixels` (share), `rare`, `one`, `other`, `difference`, `interval`.
     - `parts`: `name` ("band", "interior", "small", "large", "rare", "frequent"), `pixels`, `one`, `other`, `difference`
@@ -66,6 +68,7 @@ def _comparison(found: MethodComparison) -> dict[str, Any]:
             {"seed": seed, "one": ours[seed], "other": theirs[seed], "difference": apart[seed]} for seed in apart
         ],
         "contrasts": [_contrast(contrast) for contrast in found.contrasts],
+        "among_all": _among_all(found),
         "scores": [_score(score) for score in found.scores],
         **_gains(found.gains, found.settings.level),
         "cost": _cost(found.cost),
@@ -119,6 +122,19 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
         "sign_flip_floor": sign_flip_floor(difference.seeds),
         "smallest_effect": judgement.smallest_effect,
         "seeds_needed": judgement.seeds_needed,
+    }
+
+
+def _among_all(found: MethodComparison) -> dict[str, Any] | None:
+    if found.among_all is None:
+        return None
+    estimate, interval, verdict = found.among_all.seen_from(found.names[0])
+    return {
+        "pairs": found.pairs,
+        "difference": estimate,
+        "level": found.among_all.among_all.level,
+        "interval": list(interval),
+        "verdict": verdict,
     }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import comb
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import SegbenchError, StatisticsError
 from segbench.report import cell_spec
 from segbench.report.ranking.comparable import explain_refusal, find_definition_obstacles
 from segbench.report.ranking.groups import rank_records
+from segbench.report.ranking.intervals import draw_ranking, read_evidence
+from segbench.report.ranking.pairs import find_pair, judge_ranking
 from segbench.report.records import read_sources
 from segbench.report.selection import parse_selector
 from segbench.stats.definitions import METRIC_DEFINITIONS
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from segbench.report.ranking.differences import Contrast
     from segbench.report.ranking.groups import Group
+    from segbench.report.ranking.pairs import RankedPair
     from segbench.report.ranking.rows import Row
     from segbench.report.records import Sources
     from segbench.stats.score_differences import ScoreDifference
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from .rankings import SharedRanking
 
 
+# Of a ranking with more cells, not all pairs are judged beside the one that is asked for.
+MOST_CELLS = 300
 OTHER_SCORES = ("boundary_iou", "boundary_f1", "per_image_miou", "pixel_accuracy", "ece", "nll", "brier")
 
 
@@ -46,7 +52,8 @@ OTHER_SCORES = ("boundary_iou", "boundary_f1", "per_image_miou", "pixel_accuracy
 class MethodComparison:
     """All that is said of A against B in one ranking.
 
-    `clusters` is the number of groups in which images are drawn, None where each is drawn alone. The first of
+    `among_all` is the pair of A and B among all pairs of the ranking, None where that is not known, and `pairs` their
+    number. `clusters` is the number of groups in which images are drawn, None where each is drawn alone. The first of
     `contrasts` is A - B. `miou` holds the scores of A and of B by seed, `definition` the id of their definition.
     `relation` says what B is to A, `notes` what else a reader must know, `ignored` which records were not used and why.
     """
@@ -58,6 +65,8 @@ class MethodComparison:
     relation: str
     miou: tuple[Mapping[int, float | None], Mapping[int, float | None]]
     contrasts: tuple[Contrast, ...]
+    among_all: RankedPair | None
+    pairs: int
     scores: tuple[ScoreDifference, ...]
     cost: CostComparison
     gains: Gains
@@ -134,6 +143,7 @@ def _compare(ranking: SharedRanking, sources: Sources, settings: Settings) -> Me
     family = judge_methods(ranking, sources, settings)
     one, other = family.contrasts[0].row, family.contrasts[0].other
     ranking = ranking._replace(one=one, other=other)
+    pairs = _judge_among_all(ranking.group, sources, settings)
     counts = family.one, family.other
     evidence = iou_evidence({"one": family.one, "other": family.other})
     return MethodComparison(
@@ -144,12 +154,24 @@ def _compare(ranking: SharedRanking, sources: Sources, settings: Settings) -> Me
         relation=_relation(one, other),
         miou=(seed_scores(evidence, "one"), seed_scores(evidence, "other")),
         contrasts=family.contrasts,
+        among_all=find_pair(pairs, one.name, other.name),
+        pairs=len(pairs) or comb(len(ranking.group.rows), 2),
         scores=tuple(score_differences(OTHER_SCORES, *counts, level=settings.level, resamples=settings.resamples)),
         cost=compare_costs(one, other, tuple(family.one)),
         gains=find_gains(*counts, one.classes or other.classes, settings.images, settings.resamples),
         notes=tuple(_notes(ranking, sources, family)),
         ignored=family.ignored,
     )
+
+
+def _judge_among_all(group: Group, sources: Sources, settings: Settings) -> tuple[RankedPair, ...]:
+    """Judge all pairs of a ranking together; none if it has so many cells that reading their counts takes long."""
+    records = [record for row in group.rows for record in row.records]
+    if len(records) > MOST_CELLS:
+        return ()
+    evidence = read_evidence(sources, records)
+    draws = draw_ranking({row.name: row.records for row in group.rows}, evidence, settings.resamples)
+    return judge_ranking(draws, settings.margin, settings.level)
 
 
 def _definition(row: Row) -> str:

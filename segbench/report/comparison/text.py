@@ -48,7 +48,7 @@ def as_text(comparisons: Comparisons) -> str:
 def _comparison(found: MethodComparison) -> str:
     parts = [
         _heading(found),
-        _lines([headline(found.claim, found.settings.margin), *placebo_words(found.triplets)]),
+        _lines([headline(found.claim, found.settings.margin), *among_all_words(found), *placebo_words(found.triplets)]),
         *map(terminal_table, [tables.by_seed(found), tables.evidence(found)]),
         *([terminal_table(tables.family(found))] if len(found.contrasts) > 1 else []),
         *map(_show, _further_tables(found)),
@@ -145,6 +145,18 @@ def _verdict(claim: Contrast, margin: float) -> str:
         )
     smallest = f"this design can detect only differences above {100 * judgement.smallest_effect:.2f} points"
     return f"Undecided: A - B is {estimate} points; {smallest}. {_what_would_decide(claim)}"
+
+
+def among_all_words(found: MethodComparison) -> Iterable[str]:
+    """Say what the verdict is among all pairs of the ranking, which tiers are made of."""
+    if found.pairs < 2:
+        return
+    among = f"Among all {found.pairs} pairs of its ranking, as in the tiers of `segbench report`"
+    if found.among_all is None:
+        yield f"{among}, it may be another: see `segbench report --pairs`."
+        return
+    estimate, interval, verdict = found.among_all.seen_from(found.names[0])
+    yield f"{among}, it is {verdict}: {points_with_interval(estimate, interval)} points."
 
 
 def placebo_words(triplets: Iterable[tuple[Contrast, Contrast]]) -> Iterable[str]:

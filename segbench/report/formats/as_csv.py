@@ -41,9 +41,13 @@ def to_csv_with_classes(report: Report) -> str:
 
 
 def _write(lines: Sequence[dict[str, Any]]) -> str:
+    return write_csv(lines, list(dict.fromkeys([*COLUMNS, *(column for line in lines for column in line)])))
+
+
+def write_csv(lines: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
+    """Return lines as CSV with these columns; what a line has not is empty."""
     import pandas as pd
 
-    columns = dict.fromkeys([*COLUMNS, *(column for line in lines for column in line)])
     # dtype object keeps whole numbers whole where others of the column are missing
     return str(pd.DataFrame(lines, columns=list(columns), dtype=object).to_csv(index=False, lineterminator="\n"))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydantic reads it when it runs
 
 from .definitions import metric_definitions
-from .row_data import Data, IntervalData, Number, ReportRow, build_row, field_at, interval_data
+from .row_data import Data, IntervalData, Number, PairData, ReportRow, build_row, field_at, interval_data
 
 if TYPE_CHECKING:
     from segbench.report.ranking.groups import Report
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 def to_json(report: Report) -> str:
     """Return all of a report under the names of `ReportData`; what is not known is null."""
-    content = _report_data(report).model_dump(mode="json", by_alias=True)
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_json(report_data(report))
+
+
+def write_json(content: ReportData) -> str:
+    """Return the content of a report as JSON."""
+    dumped = content.model_dump(mode="json", by_alias=True)
+    return json.dumps(dumped, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 class ExchangeRateData(Data):
@@ -88,7 +93,14 @@ class ReportData(Data):
     records: tuple[str, ...]
 
 
-def _report_data(report: Report) -> ReportData:
+class ReportWithPairsData(ReportData):
+    """All of a report, and all pairs of rows of its rankings."""
+
+    pairs: tuple[PairData, ...]
+
+
+def report_data(report: Report) -> ReportData:
+    """Return all of a report."""
     return ReportData(
         rows=[build_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
         label_efficiency=[_efficiency(efficiency) for efficiency in report.efficiencies],

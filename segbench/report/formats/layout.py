@@ -102,6 +102,16 @@ def explain_missing_intervals(rows: Sequence[Row]) -> Iterable[str]:
         yield from (f"No {what} of {', '.join(methods)}: {reason}." for reason, methods in reasons.items())
 
 
+def explain_pairs(group: Group) -> Iterable[str]:
+    """Say how many pairs of rows differ when they are compared alone, though not among all pairs of the ranking."""
+    if number := sum(pair.differs_alone_only for pair in group.pairs):
+        differ = "pair differs" if number == 1 else "pairs differ"
+        yield (
+            f"{number} of {len(group.pairs)} {differ} if compared alone, as by `segbench compare`, and not among all "
+            "pairs of this ranking, as in tiers: see --pairs."
+        )
+
+
 def explain_health(rows: Sequence[Row], fine: Sequence[str] = ("healthy",)) -> Iterable[str]:
     """Give the reason of each verdict on adversarial training that is not fine, from the first seed that has it."""
     for row in rows:
@@ -153,6 +163,7 @@ def _ranking(group: Group) -> Section:
         notes=(
             *note_lines(letters),
             *explain_missing_intervals(group.rows),
+            *explain_pairs(group),
             *tables.explain_missing_differences(group.comparisons),
             *explain_health(group.rows),
             *warn_of_timing(group.rows),

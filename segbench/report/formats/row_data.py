@@ -151,6 +151,32 @@ class ComparisonData(Data):
     speed_ratio: dict[int, RatioData] = Field(validation_alias="speed_ratios")
 
 
+class JudgedData(Data):
+    """A verdict on a difference, and the interval and level that it was read off."""
+
+    level: Number
+    low: Number
+    high: Number
+    verdict: Verdict
+
+
+class PairData(Data):
+    """The difference one - other of two rows, by their names, of the ranking `group`.
+
+    Judged on its own and among all pairs of the ranking.
+    """
+
+    group: int
+    benchmark: str
+    dataset: str
+    one: str
+    other: str
+    difference: Number
+    seeds: int
+    alone: JudgedData
+    among_all: JudgedData
+
+
 class SeedHealth(Data):
     """The verdict on the adversarial training of one seed."""
 

@@ -10,6 +10,7 @@ from segbench.report.conditions import Conditions, fill_in_missing
 
 from .differences import compare_rows
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
+from .pairs import judge_ranking
 from .rows import NO_STATISTICS, Row, label_rows, sort_into_rows
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .differences import Comparison
     from .intervals import CellEvidence, RankingDraws
     from .label_efficiency import Efficiency
+    from .pairs import RankedPair
     from .rows import RowRecords
 
 
@@ -58,7 +60,8 @@ class Group:
 
     `protocol` says how the protocol differs from that of the benchmark's other groups; empty if there is one only.
     `shared` are the values of that protocol by dotted key. `conditions` is None if all rows are scored label maps.
-    `comparisons` are the rows beside their twins and what else claims compare them with.
+    `comparisons` are the rows beside their twins and what else claims compare them with, `pairs` all pairs of rows that
+    have tiers.
     """
 
     data: Data
@@ -67,6 +70,7 @@ class Group:
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     shared: Mapping[str, Any]
+    pairs: tuple[RankedPair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def _groups(data: Data, records: Sequence[Record], evidence: CellEvidence) -> li
         by_conditions = _by_conditions(sort_into_rows(found)) or {None: []}
         for where, trained in by_conditions.items():
             draws, rows = _build_rows([*trained, *fitting], evidence)
-            groups.append(Group(data, label, where, rows, compare_rows(rows, draws), shared))
+            groups.append(Group(data, label, where, rows, compare_rows(rows, draws), shared, judge_ranking(draws)))
     return sorted(groups, key=lambda group: (group.protocol, _order(group.conditions)))
 
 

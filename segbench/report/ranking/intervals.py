@@ -16,7 +16,8 @@ from segbench.stats.bootstrap import RESAMPLES, crossed_draws
 from segbench.stats.difference import difference_from_draws, estimate_from_draws
 from segbench.stats.evidence import Evidence, common_seeds, iou_evidence
 from segbench.stats.health import find_constant_class
-from segbench.stats.verdict import tiers_from_draws
+from segbench.stats.summary import CONFIDENCE_LEVEL
+from segbench.stats.verdict import EQUIVALENCE_MARGIN, find_tiers, judge_pairs
 from segbench.store.counts import COUNTS
 from segbench.store.folder import RecordProblem
 
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from segbench.stats.bootstrap import Draws
     from segbench.stats.difference import Difference, Estimate
     from segbench.stats.health import ConstantClass
+    from segbench.stats.verdict import Judgement
     from segbench.store.record import Record
 
     Seeds = tuple[int, ...]
+    Judged = Mapping[tuple[str, str], Judgement]
     Cells = Mapping[str, Mapping[int, Evidence]]
 
 
@@ -99,6 +102,8 @@ class RankingDraws:
         self.missing = missing
         self._resamples = resamples
         self._made: dict[Seeds, Draws] = {}
+        self._judged: dict[tuple[float, float], Judged] = {}
+        self.usual_seeds = _most_frequent(tuple(sorted(by_seed)) for by_seed in cells.values())
 
     def estimate(self, name: str) -> Estimate:
         """Return the score of one row over all its seeds; StatisticsError if there is no evidence or too little."""
@@ -112,9 +117,20 @@ class RankingDraws:
         common = join({name: self.cells[name] for name in (one, other)}).seeds
         return difference_from_draws(self._draw(seeds or common), one, other)
 
-    def tiers(self, seeds: Seeds) -> dict[str, int]:
-        """Return the tiers of the rows that have all of these seeds; StatisticsError as `estimate`."""
-        return tiers_from_draws(self._draw(seeds))
+    def judge_pairs(self, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL) -> Judged:
+        """Judge all pairs of the rows that have the usual seeds, several, as one family; StatisticsError as `estimate`.
+
+        There is none where most rows have one seed.
+        """
+        if self.usual_seeds is None or len(self.usual_seeds) == 1:
+            return {}
+        if (margin, level) not in self._judged:
+            self._judged[margin, level] = judge_pairs(self._draw(self.usual_seeds), margin=margin, level=level)
+        return self._judged[margin, level]
+
+    def tiers(self) -> dict[str, int]:
+        """Return the tiers of the rows that have the usual seeds; StatisticsError as `estimate`."""
+        return find_tiers(self._draw(self.usual_seeds or ()), self.judge_pairs())
 
     def _check_is_there(self, name: str) -> None:
         if name not in self.cells:
@@ -126,7 +142,9 @@ class RankingDraws:
         return self._made[seeds]
 
 
-def draw_ranking(rows: Mapping[str, Sequence[Record]], evidence: CellEvidence) -> RankingDraws:
+def draw_ranking(
+    rows: Mapping[str, Sequence[Record]], evidence: CellEvidence, resamples: int = RESAMPLES
+) -> RankingDraws:
     """Return the draws of a ranking, from the records of its rows by name.
 
     Rows that were scored on other images than most take no part, nor do those without counts of all seeds.
@@ -142,7 +160,7 @@ def draw_ranking(rows: Mapping[str, Sequence[Record]], evidence: CellEvidence) -
     for name in _scored_on_other_images(cells):
         del cells[name]
         missing[name] = "its images, their clusters or its classes are not those of the other rows"
-    return RankingDraws(cells, missing)
+    return RankingDraws(cells, missing, resamples)
 
 
 def measure_rows(draws: RankingDraws) -> dict[str, RowStatistics]:
@@ -159,8 +177,7 @@ def measure_rows(draws: RankingDraws) -> dict[str, RowStatistics]:
 
 def _find_tiers(draws: RankingDraws) -> tuple[dict[str, int], dict[str, str]]:
     """Return the tiers of the rows that have the seeds that most rows have, and why others have none."""
-    cells = draws.cells
-    usual = _most_frequent(tuple(sorted(by_seed)) for by_seed in cells.values())
+    cells, usual = draws.cells, draws.usual_seeds
     if usual is None:
         return {}, {}
     taking_part = _with_seeds(cells, usual)
@@ -169,7 +186,7 @@ def _find_tiers(draws: RankingDraws) -> tuple[dict[str, int], dict[str, str]]:
     if len(usual) == 1:
         return {}, dict.fromkeys(cells, "with one seed, the variation between seeds is unknown")
     try:
-        return draws.tiers(usual), reasons
+        return draws.tiers(), reasons
     except StatisticsError as error:
         return {}, reasons | dict.fromkeys(taking_part, str(error))
 
