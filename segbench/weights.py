@@ -5,8 +5,9 @@ Libraries are imported inside the functions, so any module of a plugin may impor
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .checksum import sha256_of_file
 from .errors import WeightsError
@@ -27,16 +28,22 @@ _COUNTER = "num_batches_tracked"
 
 _SHOWN = 5
 
+# The names under which a checkpoint of a training usually holds the tensors of its network, the averaged ones first.
+_USUAL = (
+    *("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict", "model_state", "net", "network"),
+    *("net_state_dict", "network_state_dict", "weights", "params", "generator", "teacher"),
+)
+
 
 def read_weights(path: Path, option: str) -> dict[str, Tensor]:
-    """Read a file of named tensors, or one that holds them under `state_dict` or `model`; nothing is unpickled.
+    """Read a file of named tensors, or a checkpoint that holds them under a usual name; nothing is unpickled.
 
-    `option` is what the user names the file with, for messages; by convention such an option takes none, imagenet or a
-    path. Raises WeightsError for a missing file, one that cannot be read without running code from it, and other
-    content.
+    Usual are `state_dict`, `model`, `model_state_dict` and the like, or any name if it is the only one with tensors;
+    the prefixes of parallel and compiled networks are removed. `option` is what the user names the file with, for
+    messages; by convention such an option takes none, imagenet or a path. Raises WeightsError for a missing file, one
+    that cannot be read without running code from it, and other content.
     """
-    import timm
-    import torch
+    from timm.models import clean_state_dict
 
     if not path.is_file():
         raise WeightsError(
@@ -44,15 +51,58 @@ def read_weights(path: Path, option: str) -> dict[str, Tensor]:
             f"{', '.join(SUFFIXES)}"
         )
     try:
-        state = timm.models.load_state_dict(str(path), weights_only=True)
+        content = _load(path)
     except Exception as error:
         raise WeightsError(
             f"{option}: {path} cannot be read ({type(error.__cause__ or error).__name__}); it must be a .safetensors "
             "file, or one that torch.load takes with weights_only=True"
         ) from error
-    if not isinstance(state, dict) or not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{option}: {path} does not hold named tensors (a state dict)")
-    return state
+    state = _find_state(content)
+    if state is None:
+        raise WeightsError(
+            f"{option}: {path} does not hold named tensors (a state dict): it holds {_describe(content)}; "
+            "save the network's state_dict() as a file of its own"
+        )
+    return dict(clean_state_dict(state))
+
+
+def _load(path: Path) -> Any:
+    """Return what a file holds, without unpickling more than tensors, plain values and parsed arguments."""
+    import safetensors.torch
+    import torch
+
+    if path.suffix.lower() == ".safetensors":
+        return safetensors.torch.load_file(path)
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _find_state(content: Any) -> dict[str, Tensor] | None:
+    """Return the named tensors that some content is or holds; None if there are none or it is not clear which."""
+    if _is_state(content):
+        return dict(content)
+    parts = content if isinstance(content, dict) else {}
+    usual = (_find_state(parts[name]) for name in _USUAL if name in parts)
+    direct = [part for part in parts.values() if _is_state(part)]
+    return next(filter(None, usual), None) or (dict(direct[0]) if len(direct) == 1 else None)
+
+
+def _is_state(content: Any) -> bool:
+    import torch
+
+    return (
+        isinstance(content, dict)
+        and bool(content)
+        and all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items())
+    )
+
+
+def _describe(content: Any) -> str:
+    """Say what a file holds in place of tensors: the names of its entries with their types, or a type."""
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    entries = [f"{str(name)[:40]} ({type(value).__name__})" for name, value in content.items()]
+    return _list_names(entries) or "nothing"
 
 
 def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from segbench.checksum import sha256_of_file
 from segbench.errors import SpecError, WeightsError
+from segbench.weights import read_weights
 
 from .metrics import PixelStatistics
 
@@ -127,9 +128,9 @@ def _load(network: nn.Module, path: Path, model: str, classifier: str | Sequence
         raise WeightsError(f"features: there is no file {path.absolute()}; give the weights of {model}")
     names = (classifier,) if isinstance(classifier, str) else classifier or ()
     heads = tuple(f"{name}." for name in names)
+    state = read_weights(path, "features")
     try:
-        state = timm.models.load_state_dict(str(path), weights_only=True)
         network.load_state_dict({name: value for name, value in state.items() if not name.startswith(heads)})
-    except Exception as error:
+    except RuntimeError as error:
         complaint = " ".join(str(error).split())[:300]
         raise WeightsError(f"features: {path} does not hold the weights of {model}: {complaint}") from error
