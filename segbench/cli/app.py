@@ -25,7 +25,7 @@ from . import check, compare, doctor, new, plan, predict, prepare, probe, report
 from . import list as list_command
 from . import time as time_command
 from .encoding import make_output_readable
-from .output import INTERRUPTED
+from .output import INTERRUPTED, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -161,9 +161,9 @@ def report_failure(error: Exception, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)), err=True, nl=False)
     message, code = explain(error)
-    print(f"error: {message}", file=sys.stderr)
+    say(f"error: {message}", err=True)
     return code
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import PLURALS, Json, parse_kind, parse_options
-from .output import INTERRUPTED, SOME_FAILED, columns, print_content
+from .output import INTERRUPTED, SOME_FAILED, columns, print_content, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -138,7 +138,7 @@ def _normalised(name: str) -> str:
 
 
 def _print_counts(checked: Checked) -> None:
-    typer.echo(f"{_title(checked.offer)}: {_count(checked.results)}", err=True)
+    say(f"{_title(checked.offer)}: {_count(checked.results)}", err=True)
 
 
 def _count(results: Iterable[Result]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import PLURALS, Json, parse_kind
-from .output import columns, print_content
+from .output import columns, print_content, say
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
@@ -30,7 +30,7 @@ def list_components(
     described = [describe(offer) for found in offers.values() for offer in found]
     print_content(described, json, lambda _: _as_text(offers))
     for remark in (*registry.problems, *registry.notices, *registry.disabled):
-        typer.echo(remark, err=True)
+        say(remark, err=True)
 
 
 def describe(offer: Offer) -> dict[str, Any]:

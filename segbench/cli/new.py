@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from .options import parse_kind
+from .output import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def new(
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise SegbenchError(f"{folder} exists already: remove it, choose another name, or another folder with --into")
     write(parsed, name, folder)
-    typer.echo(next_steps(parsed, name, folder))
+    say(next_steps(parsed, name, folder))
 
 
 def check_name(name: str) -> None:

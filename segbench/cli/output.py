@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from segbench.shown import clean
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -19,17 +21,22 @@ SOME_FAILED = 1
 INTERRUPTED = 130
 
 
+def say(text: object, *, err: bool = False, nl: bool = True) -> None:
+    """Print text on stdout, or on stderr, as `clean` has it: whatever names it holds, it steers no terminal."""
+    typer.echo(clean(str(text)), err=err, nl=nl)
+
+
 def print_content(content: Content, as_json: bool, as_text: Callable[[Content], str]) -> None:
     """Print content as JSON, values without a JSON type as text, or as the text that a function makes of it."""
     import json
 
-    typer.echo(json.dumps(content, indent=2, default=str) if as_json else as_text(content))
+    say(json.dumps(content, indent=2, default=str) if as_json else as_text(content))
 
 
 def print_or_write(text: str, output: Path | None) -> None:
     """Print a text, or write it into the file that was named; RecordError if that cannot be done."""
     if output is None:
-        typer.echo(text, nl=False)
+        say(text, nl=False)
     else:
         write(output, text)
 
@@ -43,7 +50,7 @@ def write(output: Path, text: str) -> None:
     from segbench.errors import RecordError
     from segbench.store.atomic import write_atomically
 
-    content = text.encode("utf-8", "backslashreplace")  # a path in it may not be UTF-8
+    content = clean(text).encode("utf-8", "backslashreplace")  # a path in it may not be UTF-8
     try:
         if not output.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -58,7 +65,7 @@ def write(output: Path, text: str) -> None:
         raise RecordError(
             f"cannot write to {output}: {getattr(cause, 'strerror', cause)}; name another file with -o"
         ) from error
-    typer.echo(f"wrote {output}", err=True)
+    say(f"wrote {output}", err=True)
 
 
 def check_can_be_written(output: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .output import columns
+from .output import columns, say
 
 if TYPE_CHECKING:
     from segbench.engine.prediction.pseudo_labels import ClassReport, PseudoLabelReport
@@ -56,7 +56,7 @@ def predict(
     named = str(find_one_record(cell, results)) if is_selector(cell) else cell
     recorded = load_cell(named, results, device, orientation, max_pixels)
     for warning in recorded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if pseudo_labels is not None:
         _write_pseudo_labels(recorded, images, output, pseudo_labels, truth)
     else:
@@ -77,7 +77,7 @@ def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explai
 
     written = explain_files(recorded, images, output, layer) if explain else predict_files(recorded, images, output)
     for path in written:
-        typer.echo(path)
+        say(path)
 
 
 def _write_pseudo_labels(
@@ -86,14 +86,12 @@ def _write_pseudo_labels(
     from segbench.engine.prediction.pseudo_labels import write_pseudo_labels
 
     report = write_pseudo_labels(recorded, images, output, threshold, truth)
-    typer.echo(table(report))
+    say(table(report))
     for name in (entry.name for entry in report.classes if not entry.kept):
-        typer.echo(f"warning: no pixel is labelled {name}; training needs `absent_classes: allow`", err=True)
+        say(f"warning: no pixel is labelled {name}; training needs `absent_classes: allow`", err=True)
     options = "".join(f", {name}: {value}" for name, value in _folder_options(recorded).items())
-    typer.echo(f"train on it with {{use: data/folder, root: {output}{options}}}")
-    typer.echo(
-        "its only split is train; to score on true labels, add images and masks and name them in splits/test.txt"
-    )
+    say(f"train on it with {{use: data/folder, root: {output}{options}}}")
+    say("its only split is train; to score on true labels, add images and masks and name them in splits/test.txt")
 
 
 def _folder_options(recorded: RecordedNetwork) -> dict[str, object]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .options import DatasetOptions, Json, Root, parse_options
-from .output import columns, print_content
+from .output import columns, print_content, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -88,7 +88,7 @@ def _fetch_if_missing(offer: Offer, root: Path, options: Mapping[str, Any]) -> N
         return
     partial = root.with_name(f"{root.name}.part")
     partial.mkdir(parents=True, exist_ok=True)
-    typer.echo(f"{root} is missing or empty: fetching {offer.full_name}", err=True)
+    say(f"{root} is missing or empty: fetching {offer.full_name}", err=True)
     try:
         download(partial, **_select_options(download, options))
     except BaseException:
@@ -139,7 +139,7 @@ def _show_progress(split: str, images: int) -> Iterator[Callable[[], None]]:
 
     console = Console(stderr=True)
     if images >= WORTH_PROGRESS and not console.is_terminal:
-        typer.echo(f"{split}: checking {images} images", err=True)
+        say(f"{split}: checking {images} images", err=True)
     shown = images >= WORTH_PROGRESS and console.is_terminal
     bar = Progress(
         *Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True, disable=not shown

@@ -12,7 +12,7 @@ from .options import (
     Results,  # noqa: TC001 - typer reads them when it runs
     Sets,  # noqa: TC001 - typer reads them when it runs
 )
-from .output import columns, print_content
+from .output import columns, print_content, say
 
 if TYPE_CHECKING:
     from segbench.config.recipe import Adversarial, Benchmark
@@ -100,7 +100,7 @@ def load_trained(given: str, results: Path, probed: Cell, device: str) -> Record
     if (name := read_record(path).method) not in related:
         raise RecordError(f"{path}: it is a cell of method {name!r}; give a cell of {' or '.join(map(repr, related))}")
     for warning in trained.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     return trained
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Output  # noqa: TC001 - typer reads it when it runs
-from .output import print_or_write
+from .output import print_or_write, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,4 +98,4 @@ def _print_what_csv_leaves_out(found: Report) -> None:
     from segbench.report.formats.layout import list_failures
 
     for line in [*list_failures(found), *(f"not read: {problem}" for problem in found.problems)]:
-        typer.echo(f"not in the CSV: {line}", err=True)
+        say(f"not in the CSV: {line}", err=True)

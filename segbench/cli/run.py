@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Only, Results, Seeds, Sets, parse_seeds
-from .output import INTERRUPTED, SOME_FAILED
+from .output import INTERRUPTED, SOME_FAILED, say
 
 if TYPE_CHECKING:
     from segbench.execute.run import Summary
@@ -59,7 +59,7 @@ def run(
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
     for warning in plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs):
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     with progress_on(sys.stderr) as listener:
         summary = run_cells(
             plan.cells,
@@ -74,9 +74,9 @@ def run(
         )
     print_problems(summary, folder, debug)
     if summary.interrupted:
-        typer.echo("stopped; the same command resumes where it was", err=True)
+        say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
-    typer.echo(render([folder.path], benchmark=plan.benchmark.name), nl=False)
+    say(render([folder.path], benchmark=plan.benchmark.name), nl=False)
     if summary.unfinished or summary.untimed:
         raise typer.Exit(SOME_FAILED)
 
@@ -84,12 +84,12 @@ def run(
 def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:
     """Say on stderr what the report does not: records set aside, methods not timed, and tracebacks if debugging."""
     for problem in folder.problems:
-        typer.echo(f"warning: {problem}", err=True)
+        say(f"warning: {problem}", err=True)
     for label, failure in summary.untimed.items():
-        typer.echo(f"warning: the method of {label} was not timed: {failure.cause}", err=True)
+        say(f"warning: the method of {label} was not timed: {failure.cause}", err=True)
     failures = [(record, record.error) for record in summary.unfinished if record.error]
     for record, failure in failures:
         if debug and failure.traceback:
-            typer.echo(f"{record.dataset} / {record.method} / seed {record.seed}:\n{failure.traceback}", err=True)
+            say(f"{record.dataset} / {record.method} / seed {record.seed}:\n{failure.traceback}", err=True)
     if any(failure.traceback for _, failure in failures) and not debug:
-        typer.echo("--debug shows the tracebacks of failed cells", err=True)
+        say("--debug shows the tracebacks of failed cells", err=True)

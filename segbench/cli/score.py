@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .options import DatasetOptions, Results, Root, parse_options
+from .output import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,8 +57,8 @@ def score(
     registry = load_registry()
     target = resolve_request(request, registry)
     record = score_predictions(predictions, target.use, target.entry, registry, target.folder, target.boundaries)
-    typer.echo(_summary(record))
-    typer.echo(target.folder.record_path(record.key))
+    say(_summary(record))
+    say(target.folder.record_path(record.key))
 
 
 def _summary(record: Record) -> str:

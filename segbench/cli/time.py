@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .options import DatasetOptions, Json, Root, parse_options
-from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, write
+from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, say, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +125,7 @@ def time_methods(
         check_can_be_written(output)
     found = measure(given, data, protocol, registry, device, former)
     text = found.model_dump_json(indent=2)
-    typer.echo(text if json else as_text(found))
+    say(text if json else as_text(found))
     if output is not None:
         write(output, f"{text}\n")
     if found.failures:
@@ -208,7 +208,7 @@ def measure(
     size = None if data.reads else data.size
     timed = time_untrained(cells, device=device, size=size, listener=PlainProgress(sys.stderr), accept=accept)
     if timed is None:
-        typer.echo("stopped; incomplete measurements are not reported", err=True)
+        say("stopped; incomplete measurements are not reported", err=True)
         raise typer.Exit(INTERRUPTED)
     found = build_speeds(timed, given, data, protocol, environment)
     return found if former is None else found.model_copy(update={"against": put_side_by_side(former[1], found)})

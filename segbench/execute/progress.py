@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
+from segbench.shown import clean
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -186,7 +188,7 @@ class PlainProgress(Tracker):
     """A line when a cell starts and when it ends, and at most every ten seconds one for its steps or for timing."""
 
     def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(lambda line: print(line, file=stream, flush=True), now)
+        super().__init__(lambda line: print(clean(line), file=stream, flush=True), now)
         self._last: dict[str | None, float] = {}
 
     def started(self, activity: Activity, cell: Cell) -> None:
@@ -215,7 +217,7 @@ class LiveProgress(Tracker):
     """A bar for the whole run and one for each running cell, shown while this is entered as a context."""
 
     def __init__(self, console: Console) -> None:
-        super().__init__(lambda line: console.print(line, markup=False, highlight=False))
+        super().__init__(lambda line: console.print(clean(line), markup=False, highlight=False))
         one_line = Column(no_wrap=True, overflow="ellipsis")
         self.display = Progress(
             TextColumn("{task.description}", markup=False, table_column=one_line),

@@ -11,6 +11,7 @@ from segbench.errors import RecordError
 from segbench.report.formats.text import terminal_table, wrap
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
+from segbench.shown import clean_line
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
@@ -206,7 +207,9 @@ def _ranking_text(ranking: Ranking) -> str:
     tables = [terminal_table(table) for table in (_score_table(ranking), _move_table(ranking))] if ranking.rows else []
     notes = [f"{row.label}: {note}" for row in ranking.rows if row.label != row.row.method for note in row.row.notes]
     notes += [f"Ignored: {reason}" for reason in ranking.ignored]
-    return "\n\n".join(["\n".join(heading), *tables, *(["\n".join(map(wrap, notes))] if notes else [])])
+    return "\n\n".join(
+        ["\n".join(map(clean_line, heading)), *tables, *(["\n".join(map(wrap, notes))] if notes else [])]
+    )
 
 
 def _score_table(ranking: Ranking) -> Table:

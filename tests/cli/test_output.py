@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from segbench.cli.output import check_can_be_written, columns, print_content, print_or_write, write
+from segbench.cli.output import check_can_be_written, columns, print_content, print_or_write, say, write
 from segbench.errors import RecordError
+from segbench.shown import clean
 
 
 def test_columns_are_as_wide_as_their_widest_text_and_end_without_spaces():
@@ -91,3 +92,21 @@ def test_a_folder_where_the_file_should_be_is_an_error(tmp_path):
 def test_a_path_in_a_text_that_is_not_utf_8_is_written_as_its_code(tmp_path):
     write(tmp_path / "out", "results in a\udcff\n")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "results in a\\udcff\n"
+
+
+NAME = "\x1b[2J\u202e\x9b1m"
+
+
+def test_what_is_printed_steers_no_terminal_and_json_stays_what_it_was(tmp_path, capsys):
+    say(NAME, err=True)
+    print_content({"name": NAME}, False, lambda given: given["name"])
+    print_or_write(NAME, None)
+    captured = capsys.readouterr()
+    assert captured.err == r"\u001b[2J\u202e\u009b1m" + "\n"
+    assert clean(captured.out) == captured.out
+    text = json.dumps({"name": NAME}, ensure_ascii=False)
+    print_or_write(text, None)
+    write(tmp_path / "out", text)
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "out").read_text() == clean(text)
+    assert json.loads(printed) == {"name": NAME}

@@ -212,3 +212,12 @@ def test_a_pipe_gets_plain_lines_and_a_terminal_bars():
     with open(theirs, "w") as terminal, progress_on(terminal) as display:
         assert isinstance(display, LiveProgress)
     os.close(ours)
+
+
+def test_messages_steer_no_terminal(lines):
+    display, written = lines
+    display.notice("\x1b]0;title\x07 \x9b2J")
+    assert written() == [r"\u001b]0;title\u0007 \u009b2J"]
+    stream = io.StringIO()
+    LiveProgress(Console(file=stream, force_terminal=False)).notice("\x1b[2J")
+    assert stream.getvalue() == r"\u001b[2J" + "\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from segbench.config.recipe import Placebo
 from segbench.report.ranking.rows import COST_NAMES, TRAINING_PARTS
+from segbench.shown import clean_line
 from segbench.store.record import Scores
 
 from .row_data import GenerationData, HealthData, RefinementData, TrainingData, build_row, summary_names
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from segbench.report.ranking.groups import Report
     from segbench.report.ranking.rows import Row
+
+
+# What makes a cell a formula, in letters of any width.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def to_csv(report: Report) -> str:
@@ -48,8 +53,29 @@ def write_csv(lines: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     """Return lines as CSV with these columns; what a line has not is empty."""
     import pandas as pd
 
+    cells = [[guard(line.get(column)) for column in columns] for line in lines]
     # dtype object keeps whole numbers whole where others of the column are missing
-    return str(pd.DataFrame(lines, columns=list(columns), dtype=object).to_csv(index=False, lineterminator="\n"))
+    table = pd.DataFrame(cells, columns=[guard(column) for column in columns], dtype=object)
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def guard(value: Any) -> Any:
+    """Return a cell, text behind an apostrophe if a spreadsheet would take it for a formula.
+
+    >>> guard("=1+1"), guard("-1"), guard("unet"), guard(-1)
+    ("'=1+1", '-1', 'unet', -1)
+    """
+    if not isinstance(value, str):
+        return value
+    return f"'{clean_line(value)}" if value.startswith(_FORMULA) and not _is_number(value) else clean_line(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _class_scores(row: Row) -> dict[str, float | None]:

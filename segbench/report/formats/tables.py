@@ -25,6 +25,7 @@ from segbench.report.numbers import (
 from segbench.report.ranking.differences import comparison_with_twin
 from segbench.report.ranking.rows import TRAINING_PARTS
 from segbench.report.ranking.timings import STAGES, best_batch_text, latency_text, ratio_text, speed_text
+from segbench.shown import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -93,7 +94,7 @@ def classes(rows: Sequence[Row]) -> Table | None:
         ]
         for place in range(number)
     ]
-    return Table(["class", *(row.name for row in rows)], lines, "IoU by class [%]")
+    return Table(["class", *(clean_line(row.name) for row in rows)], lines, "IoU by class [%]")
 
 
 def stages(group: Group) -> Table | None:

@@ -6,6 +6,8 @@ import re
 from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple
 
+from segbench.shown import clean, clean_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -67,13 +69,13 @@ def _write(document: Document, marks: _Marks) -> str:
 
 
 def _terminal_section(section: Section) -> str:
-    heading = "\n".join([section.title, *section.conditions])
+    heading = "\n".join(map(clean_line, [section.title, *section.conditions]))
     tables = [terminal_table(table) for table in section.tables]
     return "\n\n".join([heading, *tables, *([_terminal_lines(section.notes)] if section.notes else [])])
 
 
 def _terminal_titled(title: str, lines: Sequence[str]) -> str:
-    return "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+    return "\n".join([f"{title}:", *(f"  {clean_line(line)}" for line in lines)])
 
 
 def _terminal_lines(lines: Sequence[str]) -> str:
@@ -84,13 +86,14 @@ def terminal_table(table: Table) -> str:
     """Return a table as plain text, under its title if it has one."""
     from tabulate import tabulate
 
-    lines = tabulate(table.rows, table.headers, tablefmt="simple", disable_numparse=True, colalign=_alignment(table))
+    rows, headers = [list(map(clean_line, row)) for row in table.rows], list(map(clean, table.headers))
+    lines = tabulate(rows, headers, tablefmt="simple", disable_numparse=True, colalign=_alignment(table))
     return f"{table.title}\n\n{lines}" if table.title else str(lines)
 
 
 def wrap(line: str) -> str:
     """Break a long line at spaces; the name of a folder stays whole."""
-    return fill(line, TERMINAL_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return fill(clean(line), TERMINAL_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _markdown_section(section: Section) -> str:
@@ -119,7 +122,7 @@ def _markdown_list(lines: Sequence[str]) -> str:
 
 def _markdown(text: str) -> str:
     """Escape what Markdown would take for marks."""
-    return re.sub(r"([\\`*_|<>]|(?<=\])\()", r"\\\1", text)
+    return re.sub(r"([\\`*_|<>]|(?<=\])\(|^#)", r"\\\1", clean_line(text))
 
 
 def _latex_section(section: Section) -> str:
@@ -149,7 +152,7 @@ def _latex_list(lines: Sequence[str]) -> str:
 
 def _latex(text: str) -> str:
     """Escape what LaTeX would take for commands."""
-    return "".join(LATEX_ESCAPES.get(character, character) for character in text)
+    return "".join(LATEX_ESCAPES.get(character, character) for character in clean_line(text))
 
 
 def _alignment(table: Table) -> list[str]:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from segbench.report import load, render
-from segbench.report.formats.as_csv import COLUMNS, to_csv_with_classes
+from segbench.report.formats.as_csv import COLUMNS, guard, to_csv_with_classes
+from segbench.store.record import Evaluated
 
 from .conftest import read_csv, row_of
 
@@ -104,3 +105,22 @@ def test_only_columns_of_what_was_not_measured_are_empty(measured, critics):
         *("health_entropy", "health_diversity", "health_nearest"),
         *("generation_kid_sd", "generation_pixel_statistics", "generation_nearest"),
     }
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"])
+def test_a_name_is_never_a_formula(trained, results, name):
+    folder = results(trained(name, environment={**trained().environment, "device_name": name}))
+    (line,) = read_csv(folder)
+    assert line["method"] == line["device_name"]
+    assert line["method"].startswith("'")
+
+
+def test_a_class_is_never_a_formula_and_steers_nothing(trained, results):
+    classes = Evaluated(split="test", images=9, classes=["=1+1", "\x1b[2J", "c"])
+    text = to_csv_with_classes(load([results(trained(fields={"evaluated": classes}))]))
+    assert text.splitlines()[0].endswith(r"class_iou_=1+1,class_iou_\u001b[2J,class_iou_c")
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, "-1", "+1e-3", "-inf", "unet", "a=b", "", None])
+def test_numbers_and_other_text_stay_as_they_are(value):
+    assert guard(value) == value

@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from segbench.report import TEXT_FORMATS, load
+from segbench.report.formats.layout import add_class_tables, lay_out_all
+from segbench.shown import clean
+from segbench.store.record import Evaluated, Failure
+
 TERMINAL = """\
 camvid / camvid
 test, 233 images · data 3f2a9c10d4e5
@@ -105,3 +110,43 @@ def test_the_text_says_what_miou_means_and_where_the_records_are(folder, format,
     assert "left out where the union is empty" in text
     assert "Made with segbench 0.1.0, torch 2.15.0." in text
     assert str(folder / "camvid").replace("_", "") in text.replace("\\_", "").replace("_", "")
+
+
+# Sets the clipboard, clears the screen, turns text around, and begins a line, a cell and a command of its own.
+HOSTILE = "x\x1b]52;c;cm0=\x07\x9b2J\u202e\u2028\n|y|\r\n\\\\\\input{/etc/passwd}<b>&"
+
+
+def of_a_hostile_name(trained, failed):
+    """Return records in which every name is hostile."""
+    names = {
+        "benchmark": "hostile",
+        "dataset": HOSTILE,
+        "environment": {**trained().environment, "device_name": HOSTILE},
+    }
+    evaluated = Evaluated(split=HOSTILE, images=9, classes=[HOSTILE, "b", "c"])
+    error = {"error": Failure(cause=HOSTILE, plugin=HOSTILE)}
+    return [
+        *(trained(HOSTILE, seed, fields={"evaluated": evaluated}, **names) for seed in (0, 1)),
+        failed(HOSTILE, 2, **names).model_copy(update=error),
+    ]
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_names_in_records_neither_steer_a_terminal_nor_begin_a_line(trained, failed, results, format):
+    found = load([results(*of_a_hostile_name(trained, failed))])
+    text = TEXT_FORMATS[format](add_class_tables(lay_out_all(found), found))
+    assert clean(text) == text
+    plain = text.replace(r"\textbackslash{}", "\\").replace(r"\_", "_")
+    named = [line for line in plain.splitlines() if "etc/passwd" in line]
+    assert len(named) > 5
+    assert all("u001b" in line and "u202e" in line for line in named)
+
+
+def test_names_in_records_make_no_cells_and_commands(trained, failed, results, whole_text):
+    folder = results(*of_a_hostile_name(trained, failed))
+    tables = [line.replace("\\|", "") for line in whole_text(folder, "markdown").splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {5, 7, 8}
+    latex = whole_text(folder, "latex")
+    assert r"\input" not in latex
+    assert latex.count("{") == latex.count("}")
+    assert "<b>" not in latex
