@@ -59,6 +59,7 @@ def run_cell(job: CellJob, channel: Channel) -> CellResult:
 
 def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     cell, folder = job.cell, Path(job.folder)
+    output = Path(job.output or job.folder)
     facts = environment(device, torch.get_num_threads())
     registry = load_registry()
     data = open_data(cell, registry, device)
@@ -79,9 +80,9 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
         health=outcome.health,
         provenance=training.network.provenance,
         environment=facts,
-        **measure(segmenter, training, cell, data, folder),
+        **measure(segmenter, training, cell, data, output),
     )
-    write_files(folder, training, cell, data)
+    write_files(output, training, cell, data)
     return result
 
 
@@ -170,13 +171,12 @@ def measure_cost(
 
 
 def write_files(folder: Path, training: Training, cell: Cell, data: CellData) -> None:
-    """Write what is needed to use the network of the finished cell, and remove the checkpoint."""
+    """Write what is needed to use the network of the finished cell."""
     write_atomically(folder / DATASET, sealed_json(description_of(data.dataset).model_dump()))
     if cell.method.protocol.keep.model == "last":
         save_tensors(folder / MODEL, training.network.state_dict(), {"key": cell.key})
         if training.adversary is not None:
             save_tensors(folder / DISCRIMINATOR, training.adversary.discriminator.state_dict(), {"key": cell.key})
-    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def preflight(job: CellJob, channel: Channel) -> None:

@@ -20,8 +20,8 @@ PROBABILITIES = "probabilities"
 class CellJob(Frozen):
     """One cell to run: where its files go, on which device, and the folders of the cells it needs.
 
-    `folder` is the cell's own folder (results/<benchmark>/<key>); `upstream` maps the reason ("start_from") to the
-    folder of the finished cell.
+    `folder` is the cell's own folder (results/<benchmark>/<key>), `output` the one for what belongs to its record, by
+    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell.
     """
 
     cell: Cell
@@ -29,6 +29,7 @@ class CellJob(Frozen):
     device: str
     upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
+    output: str | None = None
 
 
 class CellResult(Measurements):

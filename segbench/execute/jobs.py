@@ -12,6 +12,7 @@ from segbench.store.record import Cost, FromUpstream, Record, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from segbench.config.recipe import Method
     from segbench.engine.job import CellResult, TimingResult
@@ -86,7 +87,7 @@ def upstream_of(cell: Cell) -> dict[str, str]:
     return {reason: key for reason, key in cell.upstream.items() if key is not None}
 
 
-def cell_job(run: Run, cell: Cell) -> CellJob:
+def cell_job(run: Run, cell: Cell, output: Path | None = None) -> CellJob:
     """Return the job of a cell as it is to be trained; paths are absolute, as a worker has its own working folder."""
     path = run.folder.path.absolute()
     return CellJob(
@@ -95,6 +96,7 @@ def cell_job(run: Run, cell: Cell) -> CellJob:
         device=run.device,
         upstream={reason: str(path / key) for reason, key in upstream_of(cell).items()},
         checkpoint_seconds=run.checkpoint_seconds,
+        output=None if output is None else str(output.absolute()),
     )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from segbench.store.leases import Lease
+
     from .workers import Limits, Outcome, Worker, Workers
 
 
@@ -57,9 +59,11 @@ class Pool:
         """Whether any worker runs."""
         return bool(self._running)
 
-    def start(self, key: str, function: str, job: Any, workplace: Path, limits: Limits) -> None:
+    def start(
+        self, key: str, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None
+    ) -> None:
         """Start a worker; see `Workers.start`."""
-        self._running[key] = self._workers.start(function, job, workplace, limits)
+        self._running[key] = self._workers.start(function, job, workplace, limits, lease)
 
     def send(self, key: str, message: Any) -> None:
         """Send a worker a message; see `Worker.send`."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from segbench.engine.job import CHECKPOINT
 from segbench.store.leases import acquire
-from segbench.store.plugin_copies import keep_copies
+from segbench.store.publication import discard_output, output_folder, publish, remove_leftovers
 from segbench.store.record import Failure
 
 from .jobs import (
@@ -117,13 +119,21 @@ class Schedule:
         """Stop cells that another run has taken over, as it may after this process was halted for minutes."""
         for key in self.shared.renew():
             pool.drop(key)
-            self._waiting.append(key)
-            self._run.listener.notice(f"{self._cells[key].label} was taken over by another run")
+            self._give_up(key)
 
     def announce_stop(self, pool: Pool) -> None:
         """Tell the listener what happens next once an early end is asked for."""
         if self._run.interrupt.requested and pool.is_busy:
             self._notify_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
+
+    def _give_up(self, key: str) -> None:
+        """Wait for a cell whose lease is lost as for one that another run has had from the beginning."""
+        lease = self.shared.forget(key)
+        discard_output(self._run.folder, key, lease)
+        taken_over = lease.path.exists() or self.shared.new_record(key) is not None
+        how = "was taken over by another run" if taken_over else f"begins anew, as its lease {lease.path} was removed"
+        self._waiting.append(key)
+        self._run.listener.notice(f"{self._cells[key].label} {how}")
 
     def _notify_once(self, message: str) -> None:
         if message not in self._notices_given:
@@ -145,7 +155,13 @@ class Schedule:
         else:
             cell, self._from_upstream[key] = resolve_upstream(cell, run.cells, upstream)
             run.listener.started("cell", cell)
-            pool.start(key, run.functions.cell, cell_job(run, cell), run.folder.cell_folder(key), run.limits)
+            self._start_worker(key, cell, pool)
+
+    def _start_worker(self, key: str, cell: Cell, pool: Pool) -> None:
+        run, lease, cell_folder = self._run, self.shared.leases[key], self._run.folder.cell_folder(key)
+        remove_leftovers(cell_folder)
+        job = cell_job(run, cell, output_folder(run.folder, key, lease))
+        pool.start(key, run.functions.cell, job, cell_folder, run.limits, lease)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
         protocol = self._cells[key].method.protocol
@@ -154,8 +170,13 @@ class Schedule:
         self._record(key, unfinished_record(self._cells[key], status, failure, environment))
 
     def _record(self, key: str, record: Record) -> None:
-        keep_copies(self._cells[key].component_names, self._run.folder.cell_folder(key))
-        self._run.folder.write(record)
+        folder, components = self._run.folder, self._cells[key].component_names
+        if not publish(folder, self.shared.leases[key], record, components):
+            self._give_up(key)
+            return
+        if record.status == "ok":
+            with suppress(OSError):
+                (folder.cell_folder(key) / CHECKPOINT).unlink()
         self.shared.release(key)
         self._keep(key, record)
 
@@ -176,14 +197,14 @@ def _describe_missing(cell: Cell, upstream: Mapping[str, Record | None]) -> str 
 
 
 class SharedCells:
-    """The cells that other runs may work on too, and this run's leases, all released when the context ends.
+    """The cells that other runs may work on too, and this run's leases by key, all released when the context ends.
 
     Records that other runs write meanwhile count.
     """
 
     def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
         self._folder = folder
-        self._leases: dict[str, Lease] = {}
+        self.leases: dict[str, Lease] = {}
         self._modified_before = {key: self._modified(key) for key in keys}
         self._ask_again: dict[str, float] = {}
         self._renewed = time.monotonic()
@@ -192,7 +213,7 @@ class SharedCells:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for key in list(self._leases):
+        for key in list(self.leases):
             self.release(key)
 
     def is_due(self, key: str) -> bool:
@@ -205,7 +226,7 @@ class SharedCells:
         if lease is None:
             self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS
             return False
-        self._leases[key] = lease
+        self.leases[key] = lease
         return True
 
     def new_record(self, key: str) -> Record | None:
@@ -219,19 +240,20 @@ class SharedCells:
         return record if record.status == "ok" or self._modified(key) != self._modified_before[key] else None
 
     def renew(self) -> list[str]:
-        """Keep the leases alive; return, and forget, those that another run has taken over."""
+        """Keep the leases alive; return the keys of those that are lost."""
         if time.monotonic() - self._renewed < _RENEW_SECONDS:
             return []
         self._renewed = time.monotonic()
-        lost = [key for key, lease in self._leases.items() if not lease.renew()]
-        for key in lost:
-            del self._leases[key]
-        return lost
+        return [key for key, lease in self.leases.items() if not lease.renew()]
+
+    def forget(self, key: str) -> Lease:
+        """Return a lease that is lost, which is this run's no longer."""
+        return self.leases.pop(key)
 
     def release(self, key: str) -> None:
         """Release the lease of a cell if this run has it."""
-        if key in self._leases:
-            self._leases.pop(key).release()
+        if key in self.leases:
+            self.leases.pop(key).release()
 
     def _modified(self, key: str) -> int | None:
         try:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from segbench.engine.timing.parts import Measured, Part, RowSoFar
+    from segbench.store.leases import Lease
 
 
 LOG = "worker.log"
@@ -45,16 +46,22 @@ TURN = "turn"  # the event with which a method that is timed waits for its turn
 # Python's audit events of new processes; multiprocessing's "spawn" has none.
 _PROCESS_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
 _SHOWN_CHARACTERS = 60
+_LEASE_SECONDS = 5.0  # between two looks at whether the lease is still held
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker does: `function` ("module:name") is called with (job, channel) in the folder `workplace`."""
+    """What a worker does: `function` ("module:name") is called with (job, channel) in the folder `workplace`.
+
+    `scratch` is the name of its temporary folder there. The worker ends when `lease` is lost, if one is given.
+    """
 
     function: str
     job: Any
     workplace: str
+    scratch: str
     environment: Mapping[str, str]
+    lease: Lease | None = None
 
 
 class PipeChannel:
@@ -88,7 +95,7 @@ class PipeChannel:
 
 def work(task: Task, connection: Connection) -> None:
     """Do the task, send the answer and end this process at once, even if a plugin has left threads running."""
-    separate_from_parent()
+    separate_from_parent(task.lease)
     answer = _answer(task, connection)
     try:
         connection.send(answer)
@@ -100,15 +107,15 @@ def work(task: Task, connection: Connection) -> None:
         os._exit(0)
 
 
-def separate_from_parent() -> None:
-    """Leave the parent's process group and its signals, but not outlive it."""
+def separate_from_parent(lease: Lease | None) -> None:
+    """Leave the parent's process group and its signals, but outlive neither it nor the lease."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave_to_parent(os.getpid()))
     if sys.platform != "win32":
         os.setsid()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
     adopt_orphans()
-    threading.Thread(target=_die_with_parent, name="segbench-parent-watch", daemon=True).start()
+    threading.Thread(target=_die_with_parent, args=(lease,), name="segbench-parent-watch", daemon=True).start()
 
 
 def _leave_to_parent(worker: int) -> Callable[[int, FrameType | None], None]:
@@ -125,10 +132,12 @@ def _leave_to_parent(worker: int) -> Callable[[int, FrameType | None], None]:
     return handle
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(lease: Lease | None) -> None:
+    """End this process once its parent has ended, or has been stopped for so long that another run has the lease."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()
+        while parent.is_alive() and not (lease is not None and lease.is_lost):
+            parent.join(None if lease is None else _LEASE_SECONDS)
         for one in descendants(os.getpid()):
             one.kill()
         if sys.platform != "win32":
@@ -163,9 +172,10 @@ def _warn_of_processes(channel: PipeChannel) -> Iterator[PipeChannel]:
 def enter_workplace(task: Task) -> None:
     """Take over the parent's environment, and move into the workplace with its own log and temporary folder."""
     workplace = Path(task.workplace)
-    scratch = workplace / SCRATCH
+    scratch = workplace / task.scratch
     make_own_folder(workplace)
-    shutil.rmtree(scratch, ignore_errors=True)
+    for left in workplace.glob(f"{SCRATCH}-*"):  # by a worker that was killed
+        shutil.rmtree(left, ignore_errors=True)
     make_own_folder(scratch)
     os.chdir(workplace)
     os.environ.clear()

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import multiprocessing.util
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from segbench.errors import SegbenchError
+    from segbench.store.leases import Lease
     from segbench.store.process import Process
 
 
@@ -124,9 +126,13 @@ class Workers:
             with _signals_blocked(), _variable(PRELOAD_VARIABLE, instructions), _variable("PYTHONSAFEPATH", "1"):
                 forkserver.ensure_running()
 
-    def start(self, function: str, job: Any, workplace: Path, limits: Limits) -> Worker:
-        """Call `function` ("module:name") with (job, channel) in a new process that works in the folder `workplace`."""
-        task = Task(function, job, str(workplace.absolute()), _environment())
+    def start(self, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None) -> Worker:
+        """Call `function` ("module:name") with (job, channel) in a new process that works in the folder `workplace`.
+
+        The process ends when `lease` is lost, if one is given.
+        """
+        scratch = f"{SCRATCH}-{secrets.token_hex(4)}"
+        task = Task(function, job, str(workplace.absolute()), scratch, _environment(), lease)
         for _ in range(_SERVER_RESTARTS):
             try:
                 return self._start(task, limits)
@@ -146,14 +152,15 @@ class Workers:
             raise
         finally:
             theirs.close()
-        return Worker(process, ours, Path(task.workplace), limits)
+        return Worker(process, ours, task, limits)
 
 
 class Worker:
     """One running worker process."""
 
-    def __init__(self, process: BaseProcess, connection: Connection, workplace: Path, limits: Limits) -> None:
-        self._process, self._connection, self._workplace, self._limits = process, connection, workplace, limits
+    def __init__(self, process: BaseProcess, connection: Connection, task: Task, limits: Limits) -> None:
+        self._process, self._connection, self._limits = process, connection, limits
+        self._workplace, self._scratch = Path(task.workplace), task.scratch
         self._started = self._heard = time.monotonic()
         self._waiting = False
         self._answer: Outcome | None = None
@@ -238,9 +245,10 @@ class Worker:
         return written
 
     def end(self) -> None:
-        """Kill the worker without an outcome; its scratch folder stays, as another worker may use it by now."""
+        """Kill the worker without an outcome, and remove what it leaves."""
         self.kill()
         self._close()
+        self._remove_scratch()
 
     @property
     def running(self) -> bool:
@@ -253,7 +261,7 @@ class Worker:
         assert exit_code is not None, "the process has ended"
         self.kill()  # what the worker has started may still run
         self._close()
-        shutil.rmtree(self._workplace / SCRATCH, ignore_errors=True)
+        self._remove_scratch()
         return _add_log(self._answer or Died(Failure(cause=cause_of_death(exit_code))), log)
 
     def _kill_for(self, reason: Outcome) -> None:
@@ -268,6 +276,9 @@ class Worker:
         for _ in range(_SWEEPS):
             for one in self._orphans():
                 one.kill()
+
+    def _remove_scratch(self) -> None:
+        shutil.rmtree(self._workplace / self._scratch, ignore_errors=True)
 
     def _orphans(self) -> list[Process]:
         """Return the processes that an ended worker has left, now children of the server; see `adopt_orphans`.

@@ -6,6 +6,7 @@ that died, and releasing one, happen under a lock that the kernel drops with the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -23,7 +24,7 @@ from segbench.files import make_own_folder
 from .atomic import storage_error, write_atomically
 from .json_file import read_json
 from .lock import lock, open_lock
-from .process import PROC, Process, find_process
+from .process import find_process, is_alive, machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # A lease from another host counts as abandoned when its process has not renewed it for this long.
 STALE_SECONDS = 60.0
+# Causes for which a lease cannot be read now and then, as on a network; it is not lost for that.
+_PASSING = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Owner:
     token: str
 
 
+# Reads what a lease file holds.
+_OWNER = TypeAdapter(Owner)
+
+
 class Lease:
     """A cell that this process has for itself until `release`; call `renew` at least every 20 seconds."""
 
@@ -58,19 +65,42 @@ class Lease:
         self.path = path
         self.owner = owner
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process has taken the lease over, or somebody has removed it."""
+        try:
+            return _OWNER.validate_python(read_json(self.path)) != self.owner
+        except ValueError:
+            return True
+        except OSError as error:
+            return error.errno not in _PASSING
+
     def renew(self) -> bool:
-        """Keep the lease for another minute; returns False if another process has taken it over meanwhile."""
-        if _read_owner(self.path) != self.owner:
+        """Keep the lease for another minute; returns False if it is lost."""
+        if self.is_lost:
             return False
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             os.utime(self.path)
         return True
 
-    def release(self) -> None:
-        """Release the cell; does nothing if the lease was lost."""
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Let nobody take the lease over while the block runs; yields False if it is lost already.
+
+        What counts for all runs, such as a record, is written in such a block only: this process may have been stopped
+        for minutes at any place. Raises RecordError where locks do not work.
+        """
+        if self.is_lost:
+            yield False
+            return
         with _locked(self.path.parent):
-            if _read_owner(self.path) == self.owner:
-                self.path.unlink(missing_ok=True)
+            yield _read_owner(self.path) == self.owner
+
+    def release(self) -> None:
+        """Release the cell; does nothing if the lease was lost or the folder cannot be written to."""
+        with suppress(OSError, RecordError), self.held() as held:
+            if held:
+                self.path.unlink()
 
 
 def acquire(folder: ResultsFolder, key: str) -> Lease | None:
@@ -86,7 +116,7 @@ def acquire(folder: ResultsFolder, key: str) -> Lease | None:
             try: ...
             finally: lease.release()
     """
-    path = folder.lease_folder / f"{key}.json"
+    path = folder.lease_folder.absolute() / f"{key}.json"
     owner = _this_process()
     try:
         make_own_folder(folder.lease_folder)
@@ -127,6 +157,20 @@ def _take_over(path: Path, owner: Owner) -> bool:
 
 
 @contextmanager
+def publishing(folder: ResultsFolder) -> Iterator[None]:
+    """Keep all other runs from taking over a lease and from writing a record while the block runs.
+
+    Raises RecordError if the folder is full or read-only, or where locks do not work.
+    """
+    try:
+        make_own_folder(folder.lease_folder)
+    except OSError as error:
+        raise storage_error(folder.lease_folder, error) from error
+    with _locked(folder.lease_folder):
+        yield
+
+
+@contextmanager
 def _locked(leases: Path) -> Iterator[int]:
     """Hold the lock of a folder of leases; yields its descriptor."""
     with open_lock(leases / ".lock") as descriptor:
@@ -142,8 +186,8 @@ def _locked(leases: Path) -> Iterator[int]:
 
 def _is_abandoned(path: Path, lock_file: int) -> bool:
     owner = _read_owner(path)
-    if owner is not None and owner.machine == _machine():
-        return not _is_alive(owner)
+    if owner is not None and owner.machine == machine():
+        return not is_alive(owner.pid, owner.started)
     os.utime(lock_file)  # the file server's clock, not ours, is what the lease's time must be compared with
     try:
         found = path.lstat()
@@ -156,7 +200,7 @@ def _is_abandoned(path: Path, lock_file: int) -> bool:
 def _read_owner(path: Path) -> Owner | None:
     """Return who holds a lease; None if the file is gone or not written to its end."""
     try:
-        return TypeAdapter(Owner).validate_python(read_json(path))
+        return _OWNER.validate_python(read_json(path))
     except (OSError, ValueError):
         return None
 
@@ -164,25 +208,4 @@ def _read_owner(path: Path) -> Owner | None:
 def _this_process() -> Owner:
     pid = os.getpid()
     found = find_process(pid)
-    return Owner(socket.gethostname(), _machine(), pid, found.started if found else None, secrets.token_hex(8))
-
-
-def _machine() -> str:
-    """Return what identifies the set of processes among which a process id has a meaning."""
-    parts = [socket.gethostname()]
-    with suppress(OSError):
-        parts.append((PROC / "sys/kernel/random/boot_id").read_text().strip())
-        parts.append(os.readlink(PROC / "self/ns/pid"))
-    return " ".join(parts)
-
-
-def _is_alive(owner: Owner) -> bool:
-    if owner.started is not None:
-        return Process(owner.pid, owner.started).is_alive
-    try:
-        os.kill(owner.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it exists and belongs to another user
-        return True
-    return True
+    return Owner(socket.gethostname(), machine(), pid, found.started if found else None, secrets.token_hex(8))

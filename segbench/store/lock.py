@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from segbench.errors import RecordError
 from segbench.files import open_file
 
+from .atomic import FORBIDDEN
+
 if sys.platform != "win32":
     import fcntl
 
@@ -43,7 +45,9 @@ def _open(path: Path) -> int:
     with suppress(FileNotFoundError):
         try:
             return open_file(path, os.O_RDWR)
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in FORBIDDEN:
+                raise
             return open_file(path)
     return open_file(path, os.O_RDWR | os.O_CREAT)
 

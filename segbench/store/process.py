@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +56,28 @@ def parent_of(pid: int) -> Process | None:
     """Return the parent of a process; None if it has ended."""
     fields = _stat(pid)
     return None if fields is None else find_process(int(fields[_PARENT]))
+
+
+def machine() -> str:
+    """Return what tells the machine, its boot and its container apart from all others: where a number has a meaning."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append((PROC / "sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink(PROC / "self/ns/pid"))
+    return " ".join(parts)
+
+
+def is_alive(pid: int, started: int | None) -> bool:
+    """Return whether a process of this machine runs; where its start is unknown, any process of its number counts."""
+    if started is not None:
+        return Process(pid, started).is_alive
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it exists and belongs to another user
+        return True
+    return True
 
 
 def _stat(pid: int) -> list[str] | None:

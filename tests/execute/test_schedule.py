@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import time
+
 import pytest
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
@@ -72,6 +77,78 @@ def test_a_lease_that_another_run_took_over_is_lost_and_not_released(folder, mon
     assert mine.renew() == [KEY]
     mine.release(KEY)
     assert path.exists()
+
+
+def seem_abandoned(folder, key):
+    """Let a lease be of another machine, and not renewed for minutes."""
+    path = folder.lease_folder / f"{key}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "elsewhere"}))
+    then = time.time() - 200
+    os.utime(path, (then, then))
+
+
+def published_by(folder, key):
+    """Return which processes made the record and each file of a cell, and the names of what else lies there."""
+    files = {path.relative_to(folder.cell_folder(key)) for path in folder.cell_folder(key).rglob("*") if path.is_file()}
+    logs = {file for file in files if file.name in ("worker.log", "events.jsonl")}
+    makers = {(folder.cell_folder(key) / file).read_text() for file in files - logs}
+    return makers | {str(folder.read(key).environment["process"])}, {str(file) for file in files - logs}
+
+
+def test_counts_and_pictures_join_the_cell_folder_with_the_record(tmp_path, workers, folder):
+    cell = make_cell("counting")
+    left = folder.cell_folder(cell.key) / f".{'0' * 16}"
+    left.mkdir(parents=True)
+    (left / "counts.parquet").write_text("of a run that was killed")
+    run_all([cell], tmp_path, workers=workers)
+    makers, files = published_by(folder, cell.key)
+    assert len(makers) == 1
+    assert files == {"counts.parquet", "samples/last.png"}
+    assert not left.exists()
+
+
+def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing(
+    tmp_path, workers, folder, program, until
+):
+    cell = make_cell("counting")
+    stale = program("counting")
+    until(lambda: list(folder.lease_folder.glob("*.json")))
+    stale.send_signal(signal.SIGSTOP)
+    seem_abandoned(folder, cell.key)
+    run_all([cell], tmp_path, workers=workers)
+    mine = folder.read(cell.key)
+    stale.send_signal(signal.SIGCONT)
+    output, errors = stale.communicate(timeout=60)
+    assert output == "done 1\n"
+    assert "was taken over by another run" in errors
+    assert folder.read(cell.key) == mine
+    assert published_by(folder, cell.key) == (
+        {str(mine.environment["process"])},
+        {"counts.parquet", "samples/last.png"},
+    )
+
+
+class Intruder(NoProgress):
+    """Does something to a cell once its worker has started."""
+
+    def __init__(self, intrude):
+        self.intrude, self.notices = [intrude], []
+
+    def started(self, activity, cell):
+        if activity == "cell" and self.intrude:
+            self.intrude.pop()(cell.key)
+
+    def notice(self, message):
+        self.notices.append(message)
+
+
+def test_a_cell_whose_lease_was_removed_begins_anew(tmp_path, workers, folder):
+    cell = make_cell("counting")
+    lease = folder.lease_folder / f"{cell.key}.json"
+    watcher = Intruder(lambda key: lease.unlink())
+    assert statuses(run_all([cell], tmp_path, workers=workers, listener=watcher)) == {"counting": "ok"}
+    assert watcher.notices == [f"data / counting / seed 0 begins anew, as its lease {lease} was removed"]
+    assert len(published_by(folder, cell.key)[0]) == 1
 
 
 def test_a_cell_gets_the_folder_of_its_upstream_cell(tmp_path, workers):

@@ -7,7 +7,19 @@ import signal
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
 from segbench.config.protocol import BUDGETS, Timing
+from segbench.execute.progress import NoProgress
 from segbench.store.folder import ResultsFolder
+from segbench.store.record import Inference, Latency, Train
+from segbench.store.record import Timing as RecordedTiming
+
+ROW = Inference(
+    stage="forward",
+    batch=1,
+    size=(2, 2),
+    images_per_second=9.0,
+    latency_ms=Latency(p50=1.0, p95=2.0, n=3),
+    budget="full",
+)
 
 
 def test_methods_are_timed_once_and_all_their_seeds_get_the_rows(tmp_path, workers):
@@ -106,3 +118,40 @@ def test_a_method_that_cannot_be_timed_keeps_its_scores(tmp_path, workers):
     assert {label: failure.cause for label, failure in summary.untimed.items()} == {
         "data / untimable / seed 0": "the images have no pixels"
     }
+
+
+def test_a_record_that_changed_while_its_method_was_timed_is_not_overwritten(tmp_path, workers):
+    folder, (first, second) = ResultsFolder(tmp_path, "bench"), make_cells(["plain"], seeds=2)
+    timed_elsewhere = RecordedTiming(session="theirs", rivals=["plain"], threads=1, steady=True)
+
+    class OtherRun(NoProgress):
+        notices = ()
+
+        def started(self, activity, cell):
+            if activity == "timing":
+                record = folder.read(first.key)
+                folder.write(record.model_copy(update={"inference": [ROW], "timing": timed_elsewhere}))
+                record = folder.read(second.key)
+                folder.write(record.model_copy(update={"train": Train(steps=7, seconds=1.0, images_per_second=None)}))
+
+        def notice(self, message):
+            self.notices += (message,)
+
+    other = OtherRun()
+    run_all([first, second], tmp_path, workers=workers, listener=other)
+    assert folder.read(first.key).timing == timed_elsewhere
+    assert folder.read(second.key).train.steps == 7
+    assert len(folder.read(second.key).inference) == 1
+    assert other.notices == ("data / plain / seed 0 keeps its record, which has changed while its method was timed",)
+
+
+def test_a_record_that_was_removed_while_its_method_was_timed_does_not_come_back(tmp_path, workers):
+    folder, (cell,) = ResultsFolder(tmp_path, "bench"), make_cells(["plain"])
+
+    class Remover(NoProgress):
+        def started(self, activity, cell):
+            if activity == "timing":
+                folder.record_path(cell.key).unlink()
+
+    run_all([cell], tmp_path, workers=workers, listener=Remover())
+    assert folder.records() == []

@@ -14,6 +14,8 @@ import pytest
 from segbench.errors import DataError, SegbenchError
 from segbench.execute.worker import cause_of
 from segbench.execute.workers import Failed, Finished, Limits
+from segbench.store.folder import ResultsFolder
+from segbench.store.leases import acquire
 
 from .conftest import is_alive
 
@@ -27,9 +29,10 @@ def test_a_worker_has_its_own_folder_and_temporary_folder_and_the_environment_of
     monkeypatch.setenv("SEGBENCH_TEST", "set later")
     found = outcome_of("where").result
     assert found["folder"] == str(tmp_path / "work")
-    assert Path(found["temporary"]).parent == tmp_path / "work" / "tmp"
+    assert Path(found["temporary"]).parent.name.startswith("tmp-")
+    assert Path(found["temporary"]).parents[1] == tmp_path / "work"
     assert found["variable"] == "set later"
-    assert not (tmp_path / "work" / "tmp").exists()
+    assert not list((tmp_path / "work").glob("tmp*"))
 
 
 def test_a_relative_cache_folder_stays_where_it_is(outcome_of, tmp_path, monkeypatch):
@@ -135,6 +138,14 @@ def test_a_worker_and_its_children_die_with_a_killed_parent(tmp_path, until):
         finally:
             parent.kill()
     until(lambda: not is_alive(worker) and not is_alive(child))
+
+
+def test_a_worker_ends_with_the_lease_of_its_cell_also_while_its_parent_is_stopped(workers, tmp_path, until):
+    lease = acquire(ResultsFolder(tmp_path, "bench"), "0123456789abcdef")
+    lease.release()
+    worker = workers.start("worker_functions:hangs", None, tmp_path / "work", Limits(), lease)
+    until(lambda: not worker.running)
+    assert "SIGKILL" in worker.outcome().failure.cause
 
 
 def _content(file):

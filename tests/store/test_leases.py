@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from segbench.errors import RecordError
 from segbench.store.folder import ResultsFolder
-from segbench.store.leases import STALE_SECONDS, acquire
+from segbench.store.leases import STALE_SECONDS, Lease, acquire
 
 KEY = "0123456789abcdef"
 
@@ -175,6 +178,43 @@ def test_a_lease_that_was_taken_over_is_neither_renewed_nor_released_by_its_old_
     old.release()
     assert new.renew()
     assert acquire(folder, KEY) is None
+
+
+def test_while_a_lease_is_held_nobody_takes_it_over(folder):
+    lease = acquire(folder, KEY)
+    age(rewrite(folder, host="elsewhere", machine="elsewhere"), STALE_SECONDS + 30)
+    abandoned = Lease(lease.path, replace(lease.owner, host="elsewhere", machine="elsewhere"))
+    with abandoned.held() as held, holders(folder, 1) as (process,):
+        assert held
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert select.select([process.stdout], [], [], 0.2)[0] == []
+        assert not abandoned.is_lost
+    with abandoned.held() as held:
+        assert held
+    assert acquire(folder, KEY) is not None
+    with abandoned.held() as held:
+        assert not held
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.unlink(),
+        lambda path: shutil.rmtree(path.parents[1]),
+        lambda path: path.write_text("{"),
+        lambda path: (shutil.rmtree(path.parent), path.parent.touch()),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+)
+def test_a_lease_that_was_removed_or_replaced_is_lost_and_released_without_a_word(folder, change):
+    lease = acquire(folder, KEY)
+    change(lease.path)
+    assert lease.is_lost
+    assert not lease.renew()
+    with lease.held() as held:
+        assert not held
+    lease.release()
 
 
 def test_releasing_twice_is_harmless(folder):
