@@ -18,7 +18,7 @@ from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.discriminator import build_discriminator
 from segbench.engine.data.dataset import DATASET, CellData, DatasetDescription, read_description
 from segbench.engine.model.build import as_segmenter, build_loss, build_network, mapping_of
-from segbench.engine.model.checkpoint import load_tensors
+from segbench.engine.model.checkpoint import load_weights
 from segbench.errors import RecordError
 from segbench.plan.cell import Cell
 from segbench.plan.key import source_hash
@@ -123,7 +123,7 @@ def load_network(path: Path, device: torch.device) -> RecordedNetwork:
     dataset = Dataset(description.classes, description.palette, {}, description.ignore_index, description.channels)
     data, size = CellData(dataset, "", device), _size_built_for(cell, record, path)
     network, mapping = build_network(cell, registry, data, size, device), mapping_of(cell, data)
-    _load_weights(network, model)
+    load_weights(network, model)
     adversary = _build_adversary(folder / DISCRIMINATOR, cell, registry, data, size, device)
     return RecordedNetwork(
         as_segmenter(network, mapping, _load_base(cell, path, device)).eval(),
@@ -162,7 +162,7 @@ def _build_adversary(
     if recipe is None or not weights.is_file():
         return None
     discriminator = build_discriminator(cell, registry, data, size, device)
-    _load_weights(discriminator, weights)
+    load_weights(discriminator, weights)
     return Adversary(
         discriminator=discriminator,
         loss=build_loss(recipe, registry, data, device),
@@ -215,13 +215,6 @@ def _size_built_for(cell: Cell, record: Record, path: Path) -> tuple[int, int]:
     if size is None:
         raise RecordError(f"{path}: it holds neither a crop nor the size of its images")
     return size
-
-
-def _load_weights(network: torch.nn.Module, model: Path) -> None:
-    try:
-        network.load_state_dict(load_tensors(model)[0])
-    except RuntimeError as error:
-        raise RecordError(f"{model} does not fit the network that the plugin builds now: {error}") from error
 
 
 def _warn_of_changed_source(cell: Cell, registry: Registry) -> list[str]:

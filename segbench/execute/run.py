@@ -12,7 +12,7 @@ from segbench.errors import CellError, PluginError
 from segbench.store.folder import without_collecting
 
 from .forkserver import modules_to_preload
-from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream
+from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream, upstream_of
 from .pool import Interrupt, Pool
 from .processes import fair_share
 from .schedule import run_cells
@@ -77,6 +77,7 @@ def run(
     """
     folder.check_writable()
     recorded = _read_ok_records(cells, folder)
+    _set_damaged_upstream_aside(cells, recorded, folder)
     todo = [cell for cell in cells if cell.key not in recorded]
     listener.planned(todo, len(recorded))
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
@@ -100,6 +101,17 @@ def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, 
     with without_collecting():
         found = {key: folder.read(key) for key in map(key_of, cells)}
     return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
+
+
+def _set_damaged_upstream_aside(cells: Sequence[Cell], recorded: dict[str, Record], folder: ResultsFolder) -> None:
+    """Take out of `recorded` the cells that others will need and whose files are damaged, so that they run again."""
+    needed: set[str] = set()
+    for cell in reversed(cells):  # upstream cells come before those that need them
+        key = key_of(cell)
+        if key in needed and key in recorded and folder.set_aside_if_damaged(key):
+            del recorded[key]
+        if key in needed or key not in recorded:
+            needed.update(upstream_of(cell).values())
 
 
 def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, Record]) -> Summary:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from segbench.checksum import check_seal
 from segbench.errors import RecordError
 
 from .atomic import replacing, set_aside, write_atomically
@@ -102,6 +103,22 @@ class ResultsFolder:
         with without_collecting():
             return [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
 
+    def set_aside_if_damaged(self, key: str) -> bool:
+        """Set the record of a cell aside if one of its files has changed since it was written; return whether one has.
+
+        The cell then runs again, so that its weights and predictions can be used by others.
+        """
+        for path in sorted(self.cell_folder(key).glob("*")):
+            try:
+                check_seal(path)
+            except OSError:  # what cannot be read is named when it is needed
+                continue
+            except ValueError as error:
+                record = self.record_path(key)
+                self.problems.append(RecordProblem(record, f"{path} is damaged: {error}", _set_aside(record)))
+                return True
+        return False
+
     def _is_ok(self, key: str) -> bool:
         record = self.read(key)
         return record is not None and record.status == "ok"
@@ -128,6 +145,11 @@ def without_collecting() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def how_to_redo(cell_folder: Path) -> str:
+    """Say how a finished cell is run again, for a message about one of its files."""
+    return f"move {cell_folder}.json away and run its benchmark again: the cell is then run anew"
 
 
 def record_files(folder: Path) -> list[Path]:

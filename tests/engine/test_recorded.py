@@ -146,6 +146,18 @@ def test_damaged_files_are_errors_that_name_them(recorded_cell, name, content):
         load_network(recorded_cell, CPU)
 
 
+@pytest.mark.parametrize("name", ["dataset.json", "model.safetensors"])
+def test_one_flipped_bit_is_an_error_that_says_what_to_do(recorded_cell, name, flip_bit):
+    flip_bit(recorded_cell.with_suffix("") / name, 3)
+    with pytest.raises(RecordError) as error:
+        load_network(recorded_cell, CPU)
+    assert name in str(error.value)
+    assert "its checksum does not match" in str(error.value)
+    assert str(error.value).endswith(
+        f"; move {recorded_cell} away and run its benchmark again: the cell is then run anew"
+    )
+
+
 def test_a_missing_description_of_the_dataset_is_an_error(recorded_cell):
     (recorded_cell.with_suffix("") / "dataset.json").unlink()
     with pytest.raises(RecordError, match=r"cannot read .*dataset\.json"):

@@ -11,7 +11,9 @@ from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, status
 from segbench.errors import CellError, DataError, RecordError
 from segbench.execute import run as runs
 from segbench.execute.progress import NoProgress
+from segbench.execute.run import run
 from segbench.store.folder import ResultsFolder
+from segbench.store.json_file import sealed_json
 
 from .conftest import is_alive
 
@@ -128,6 +130,28 @@ def test_a_corrupt_record_is_set_aside_and_redone(tmp_path, workers):
     assert statuses(run_all(make_cells(["plain"]), tmp_path, workers=workers)) == {"plain": "ok"}
     assert path.with_name(path.name + ".corrupt").read_text() == "{"
     assert len(ran(tmp_path)) == 2
+
+
+def test_a_recorded_cell_whose_files_are_damaged_runs_again_only_before_one_that_needs_them(tmp_path, workers):
+    first, other = make_cells(["plain", "other"])
+    run_all([first, other], tmp_path, workers=workers)
+    folder = ResultsFolder(tmp_path, "bench")
+    weights = {cell.key: folder.cell_folder(cell.key) / "model.safetensors" for cell in (first, other)}
+    for path in weights.values():
+        path.write_bytes(sealed_json({"weight": 1}).replace(b"1}", b"2}"))
+    (folder.cell_folder(first.key) / "events").mkdir()  # neither what is no file nor what has no seal is in the way
+
+    cells = [first, other, make_cell("child", upstream=first)]
+    again = ResultsFolder(tmp_path, "bench")
+    summary = run(cells, again, device="auto", listener=NoProgress(), functions=FUNCTIONS, workers=workers)
+    assert statuses(summary) == {"plain": "ok", "other": "ok", "child": "ok"}
+    assert [key for key in ran(tmp_path) if key == first.key] == [first.key] * 2
+    assert [key for key in ran(tmp_path) if key == other.key] == [other.key]
+    (problem,) = again.problems
+    assert str(problem) == (
+        f"{folder.record_path(first.key)}: {weights[first.key]} is damaged: it has changed since it was written: its "
+        f"checksum does not match; set aside as {first.key}.json.corrupt, its cell will run again"
+    )
 
 
 def test_ctrl_c_leaves_an_interrupted_record_and_the_next_run_resumes(tmp_path, program, workers, until):

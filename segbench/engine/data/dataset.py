@@ -15,6 +15,7 @@ from segbench.config.protocol import Frozen
 from segbench.errors import DataError, RecordError
 from segbench.images import Reading
 from segbench.registry.datasets import open_dataset
+from segbench.store.folder import how_to_redo
 from segbench.store.json_file import describe_error, read_json
 
 from .cache import open_split
@@ -124,4 +125,4 @@ def read_description(path: Path) -> DatasetDescription:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         cause = describe_error(error) if isinstance(error, ValidationError) else error
-        raise RecordError(f"{path} does not describe a dataset: {cause}") from error
+        raise RecordError(f"{path} does not describe a dataset: {cause}; {how_to_redo(path.parent)}") from error

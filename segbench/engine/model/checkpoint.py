@@ -13,7 +13,9 @@ from safetensors import SafetensorError, safe_open
 
 from segbench.checksum import check_seal
 from segbench.errors import RecordError
+from segbench.store.folder import how_to_redo
 from segbench.store.tensor_file import StoredTensor, write_tensor_file
+from segbench.weights import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,6 +67,24 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise RecordError(f"{path} is not a readable checkpoint: {error}") from error
+
+
+def load_kept(path: Path) -> Tensors:
+    """Read the weights that a finished cell kept; RecordError says what to do if they are missing or damaged."""
+    try:
+        return load_tensors(path)[0]
+    except RecordError as error:
+        raise RecordError(f"{error}; {how_to_redo(path.parent)}") from error
+
+
+def load_weights(network: torch.nn.Module, path: Path) -> None:
+    """Put the weights that a finished cell kept into its network; raise RecordError as `load_kept`, or if none fit."""
+    weights = load_kept(path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        cause = misfit(weights, network.state_dict()) or error
+        raise RecordError(f"{path} does not fit the network that the plugin builds now: {cause}") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:

@@ -22,7 +22,7 @@ from segbench.engine.evaluation.confusion import classify
 from segbench.engine.evaluation.inference import class_scores, window_slices
 from segbench.engine.job import MODEL
 from segbench.engine.model.build import as_segmenter, build_network, mapping_of
-from segbench.engine.model.checkpoint import load_tensors
+from segbench.engine.model.checkpoint import load_weights
 from segbench.engine.model.mapping import inference_inputs
 from segbench.engine.model.network import Decoded, Refined, Segmenter
 from segbench.engine.numerics import apply_numeric_settings, autocast, memory_format
@@ -120,7 +120,7 @@ def load_trained_network(job: TimingJob, registry: Registry, data: CellData, dev
     network = build_network(cell, registry, data, training_size(cell, data), device)
     model = Path(job.folder) / MODEL
     if model.is_file():
-        network.load_state_dict(load_tensors(model)[0])
+        load_weights(network, model)
     base = load_segmenter(job.upstream["refines"], device) if cell.method.refines else None
     return as_segmenter(network, mapping_of(cell, data), base).eval()
 

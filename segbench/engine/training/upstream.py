@@ -17,7 +17,7 @@ from segbench.engine.data.probabilities import ProbabilityFields, write_probabil
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.job import MODEL, PROBABILITIES
-from segbench.engine.model.checkpoint import load_tensors
+from segbench.engine.model.checkpoint import load_kept
 from segbench.engine.model.mapping import one_hot
 from segbench.engine.numerics import memory_format, random_generator
 from segbench.engine.recorded import load_network
@@ -63,7 +63,7 @@ def load_upstream(cell: Cell, folders: Mapping[str, str], data: CellData, device
     fold_folders = [Path(folder) for reason, folder in folders.items() if reason.startswith("refines fold")]
     start, synthetic = folders.get("start_from"), folders.get("trains_on")
     return Upstream(
-        start=load_tensors(Path(start) / MODEL)[0] if start else None,
+        start=load_kept(Path(start) / MODEL) if start else None,
         base=load_segmenter(folders["refines"], device) if "refines" in folders else None,
         fields=_open_fields(fold_folders, cell, data, device) if fold_folders else None,
         synthesise=make_synthesiser(_load_recorded(synthetic, device), cell.seed) if synthetic else None,
