@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .blame import describe_place
 from .progress import format_duration
-from .workers import Event
+from .workers import Died, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from segbench.store.leases import Lease
 
+    from .progress import Listener
     from .workers import Limits, Outcome, Worker, Workers
 
 
@@ -140,6 +141,26 @@ class Interrupt:
 
     def _count_one(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
+
+
+class SecondChance:
+    """What is tried once more because a worker died, be it that somebody has killed it: each once."""
+
+    def __init__(self, interrupt: Interrupt, listener: Listener) -> None:
+        self._interrupt, self._listener = interrupt, listener
+        self._given: set[str] = set()
+
+    def give(self, what: str, outcome: Outcome) -> bool:
+        """Return whether to try once more, and tell so."""
+        if not isinstance(outcome, Died) or what in self._given or self._interrupt.requested:
+            return False
+        self._given.add(what)
+        self._listener.notice(f"{what}: {outcome.failure.cause}; it is tried once more")
+        return True
+
+    def give_for_server(self, what: str, outcome: Outcome) -> bool:
+        """Do the same where it was not the worker itself that was killed, but the server that had started it."""
+        return isinstance(outcome, Died) and outcome.with_server and self.give(what, outcome)
 
 
 class StallWatch:

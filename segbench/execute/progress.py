@@ -240,6 +240,8 @@ class LiveProgress(Tracker):
         """Add the bar of a cell."""
         super().started(activity, cell)
         if activity == "cell":
+            if cell.key in self._bars:  # it begins anew
+                self.display.remove_task(self._bars[cell.key])
             self._bars[cell.key] = self.display.add_task(cell.label, total=1.0, state="starting")
         self._show_whole()
 

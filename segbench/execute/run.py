@@ -13,7 +13,7 @@ from segbench.store.folder import without_collecting
 
 from .forkserver import modules_to_preload
 from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream, upstream_of
-from .pool import Interrupt, Pool
+from .pool import Interrupt, Pool, SecondChance
 from .processes import fair_share
 from .schedule import run_cells
 from .timing import lacks_timing, time_methods
@@ -142,12 +142,16 @@ def probe_device(
         if event.name == "warning":
             listener.notice(f"checking the device: {event.fields['message']}")
 
+    second_chance = SecondChance(interrupt, listener)
     with TemporaryDirectory(prefix="segbench-") as place, Pool(workers, 1, interrupt, report) as pool:
-        pool.start("probe", function, device, Path(place), limits)
         while not interrupt.requested:
+            if pool.has_room:
+                pool.start("probe", function, device, Path(place), limits)
             for _, outcome in pool.advance():
                 if isinstance(outcome, Finished):
                     return dict(outcome.result)
+                if second_chance.give("checking the device", outcome):
+                    continue
                 if isinstance(outcome, Failed) and outcome.error:
                     raise outcome.error
                 raise CellError(
@@ -165,6 +169,7 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     by_key = {key_of(cell): cell for cell in cells if first[method_of(cell)] is cell}
     waiting = list(by_key)
     failures: dict[tuple[str, str], Failure] = {}
+    second_chance = SecondChance(run.interrupt, run.listener)
 
     def report(key: str, event: Event) -> None:
         run.listener.reported("preflight", by_key[key], event)
@@ -177,7 +182,9 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
             while waiting and pool.has_room:
                 _try_method(run, pool, by_key[waiting.pop(0)], Path(folder))
             for key, outcome in pool.advance():
-                if (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
+                if second_chance.give(f"trying {by_key[key].label}", outcome):
+                    waiting.append(key)
+                elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
                     failures[method_of(by_key[key])] = failure
     return failures
 

@@ -21,7 +21,7 @@ from .jobs import (
     unfinished_record,
     upstream_of,
 )
-from .pool import Pool
+from .pool import Pool, SecondChance
 from .workers import Finished, Outcome
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Schedule:
         self._waiting = list(self._cells)
         self._from_upstream: dict[str, FromUpstream | None] = {}
         self._notices_given: set[str] = set()
+        self._second_chance = SecondChance(run.interrupt, run.listener)
         self.shared = SharedCells(run.folder, self._waiting)
 
     @property
@@ -107,7 +108,10 @@ class Schedule:
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
-        if isinstance(outcome, Finished):
+        if self._second_chance.give_for_server(self._cells[key].label, outcome):
+            self._waiting.append(key)
+            self.shared.release(key)
+        elif isinstance(outcome, Finished):
             result, from_upstream = outcome.result, self._from_upstream[key]
             self._record(key, finished_record(self._cells[key], result, self._run.run_settings, from_upstream))
         elif self._run.interrupt.requested:

@@ -23,7 +23,7 @@ from segbench.store.lock import open_lock, try_lock
 from segbench.store.record import Failure, Timing
 
 from .jobs import ENGINE
-from .pool import Pool
+from .pool import Pool, SecondChance
 from .processes import fair_share
 from .worker import TURN
 from .workers import Died, Failed, Finished, Limits
@@ -94,13 +94,17 @@ def time_interleaved(
 
     The keys are the names of the methods as `Timing.rivals` lists them, all jobs name one device, and the caller holds
     its lock (`device_lock`). `limits.seconds` is for building, and for each turn on top of its budget; `limits.memory`
-    is for a method alone: together they share the memory of the machine. Methods that run out of memory beside the
+    is for a method alone: together they share the memory of the machine. A session whose server of workers is killed is
+    repeated once. Methods that run out of memory beside the
     others are timed once more, each alone in a session of its own. A method that fails does not disturb the others. The
     listener is told of the activity "timing". After Ctrl-C nothing is returned, since an incomplete measurement is no
     result.
     """
     together = Session(methods, workers, _share(limits, len(methods)), interrupt, listener, function)
     together.run()
+    if together.lost_server:
+        together = Session(methods, workers, _share(limits, len(methods)), interrupt, listener, function)
+        together.run()
     sessions = [together]
     for name in together.out_of_memory if len(methods) > 1 else ():
         listener.notice(f"{name} ran out of memory beside the other methods and is timed alone")
@@ -147,6 +151,8 @@ class Session:
     ) -> None:
         self.failures: dict[str, Failure] = {}
         self.out_of_memory: list[str] = []
+        self.lost_server = False
+        self._second_chance = SecondChance(interrupt, listener)
         self._methods, self._workers, self._limits, self._function = methods, workers, limits, function
         self._interrupt, self._listener = interrupt, listener
         self._name = secrets.token_hex(4)
@@ -236,6 +242,8 @@ class Session:
     def _end(self, name: str, outcome: Outcome) -> None:
         """Note how the worker of a method ended; what it had measured before a failure counts."""
         self._ended.add(name)
+        if self._second_chance.give_for_server("timing", outcome):
+            self.lost_server = True
         if not isinstance(outcome, Finished):
             if _ran_out_of_memory(outcome) and name not in self._measured:
                 self.out_of_memory.append(name)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,7 @@ from segbench import errors
 from segbench.files import read_file
 from segbench.plan.machine import cache_folder
 from segbench.registry.plugin_files import expected_hashes
-from segbench.store.process import find_process, parent_of
+from segbench.store.process import find_process
 from segbench.store.record import Failure
 
 from .blame import blame_for_crash
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _LOG_LINES = 40
 _SERVER_RESTARTS = 3
 _SERVER_END_SECONDS = 0.2  # until the system reports that the server has ended
+_UNKNOWN_EXIT = 255  # what multiprocessing gives as the exit code if the server has ended
 _STACK_SECONDS = 0.5  # for a hanging worker to write its stacks
 _CHECK_SECONDS = 0.01
 _SOCKET_FOLDER_BYTES = 60  # of about 104 for a socket's path; multiprocessing adds 32
@@ -92,9 +93,13 @@ class Failed:
 
 @dataclass(frozen=True)
 class Died:
-    """The process ended without an answer: a signal, an exit, or more memory than allowed."""
+    """The process ended without an answer: a signal, an exit, or more memory than allowed.
+
+    `with_server` tells that it was ended because the server that had started it was killed.
+    """
 
     failure: Failure
+    with_server: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,13 +157,15 @@ class Workers:
             raise
         finally:
             theirs.close()
-        return Worker(process, ours, task, limits)
+        return Worker(process, ours, task, limits, _server())
 
 
 class Worker:
     """One running worker process."""
 
-    def __init__(self, process: BaseProcess, connection: Connection, task: Task, limits: Limits) -> None:
+    def __init__(
+        self, process: BaseProcess, connection: Connection, task: Task, limits: Limits, server: Process | None
+    ) -> None:
         self._process, self._connection, self._limits = process, connection, limits
         self._workplace, self._scratch = Path(task.workplace), task.scratch
         self._started = self._heard = time.monotonic()
@@ -166,7 +173,7 @@ class Worker:
         self._answer: Outcome | None = None
         assert process.pid is not None, "the process has been started"
         self.pid = process.pid
-        self._identity, self._server = find_process(self.pid), parent_of(self.pid)
+        self._identity, self._server = find_process(self.pid), server
         _running.add(self.pid)
 
     @property
@@ -220,7 +227,8 @@ class Worker:
 
     def kill(self) -> None:
         """Kill the worker and all processes that it has started, also those that have left its process group."""
-        started = descendants(self.pid) if self.running else []
+        identity = self._identity  # of a process that runs on without its server, `running` is false
+        started = [identity, *descendants(self.pid)] if identity is not None and identity.is_alive else []
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -259,10 +267,12 @@ class Worker:
         """Return how the worker ended, and remove what it leaves; call it once, after it ended and after `events`."""
         exit_code, log = self._process.exitcode, self._last_lines()
         assert exit_code is not None, "the process has ended"
+        with_server = self._ended_with_server(exit_code)
+        cause = "the process that starts workers was killed" if with_server else cause_of_death(exit_code)
         self.kill()  # what the worker has started may still run
         self._close()
         self._remove_scratch()
-        return _add_log(self._answer or Died(Failure(cause=cause_of_death(exit_code))), log)
+        return _add_log(self._answer or Died(Failure(cause=cause), with_server), log)
 
     def _kill_for(self, reason: Outcome) -> None:
         self._answer = reason
@@ -277,6 +287,13 @@ class Worker:
             for one in self._orphans():
                 one.kill()
 
+    def _ended_with_server(self, exit_code: int) -> bool:
+        if exit_code != _UNKNOWN_EXIT or self._server is None:
+            return False
+        if self._server.is_alive:
+            time.sleep(_SERVER_END_SECONDS)
+        return not self._server.is_alive
+
     def _remove_scratch(self) -> None:
         shutil.rmtree(self._workplace / self._scratch, ignore_errors=True)
 
@@ -286,7 +303,7 @@ class Worker:
         Running workers adopt the processes that they have started, so all others that are younger than this worker were
         left by it, or by another that has ended.
         """
-        if self._identity is None or self._server is None or self._server.pid == os.getpid():
+        if self._identity is None or self._server is None:
             return []
         found = [one for one in children(self._server.pid) if one.pid not in _running]
         left = [one for one in found if one.started >= self._identity.started and one.is_alive]
@@ -308,6 +325,14 @@ def _context() -> ForkServerContext | SpawnContext:
     if "forkserver" in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("forkserver")
     return multiprocessing.get_context("spawn")
+
+
+def _server() -> Process | None:
+    """Return the server that workers are forked from; None where there is none, or no /proc."""
+    from multiprocessing import forkserver
+
+    pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # a worker's parent may be another by now
+    return None if pid is None else find_process(pid)
 
 
 def _environment() -> dict[str, str]:
@@ -338,9 +363,7 @@ def _add_log(outcome: Outcome, log: str) -> Outcome:
             "traceback": "\n".join(filter(None, [failure.traceback, "The worker's last output:", log])),
         }
     )
-    if isinstance(outcome, Failed):
-        return Failed(explained, outcome.error)
-    return type(outcome)(explained)
+    return replace(outcome, failure=explained)
 
 
 def choose_socket_folder() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PROC = Path("/proc")
-_STATE, _PARENT, _STARTED = 0, 1, 19  # indices of the fields of /proc/PID/stat after the name
+_STATE, _STARTED = 0, 19  # indices of the fields of /proc/PID/stat after the name
 
 
 class Process(NamedTuple):
@@ -50,12 +50,6 @@ def find_process(pid: int) -> Process | None:
     """Return the process that has this number now; None if there is none."""
     fields = _stat(pid)
     return None if fields is None else Process(pid, int(fields[_STARTED]))
-
-
-def parent_of(pid: int) -> Process | None:
-    """Return the parent of a process; None if it has ended."""
-    fields = _stat(pid)
-    return None if fields is None else find_process(int(fields[_PARENT]))
 
 
 def machine() -> str:

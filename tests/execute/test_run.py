@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import replace
+from multiprocessing import forkserver
 
 import pytest
 from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, statuses
@@ -84,6 +86,55 @@ def test_a_method_that_breaks_in_preflight_fails_and_the_others_go_on(tmp_path, 
     assert statuses(summary) == {"plugin": "failed", "crash": "failed", "plain": "ok"}
     assert summary.records[0].error.cause == "the network returns 2 channels for 3 classes"
     assert len(ran(tmp_path)) == 2
+
+
+class ServerKiller(NoProgress):
+    """Kills the server of all workers once something of an activity is reported, if one is given."""
+
+    def __init__(self, activity):
+        self.activity, self.notices = activity, []
+
+    def reported(self, activity, cell, event):
+        if activity == self.activity:
+            self.activity = None
+            os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+
+    def notice(self, message):
+        self.notices.append(message)
+
+
+def test_a_method_whose_trial_is_killed_is_tried_once_more(tmp_path, workers):
+    listener = ServerKiller(None)
+    assert statuses(run_all(make_cells(["killed-once"]), tmp_path, workers=workers, listener=listener)) == {
+        "killed-once": "ok"
+    }
+    killed = "killed by SIGKILL (often the system's out-of-memory killer)"
+    assert listener.notices == [f"trying data / killed-once / seed 0: {killed}; it is tried once more"]
+
+
+def test_a_device_is_looked_at_once_more_where_the_worker_is_killed(tmp_path, workers):
+    functions, device = replace(FUNCTIONS, probe="worker_functions:probe_killed_once"), str(tmp_path / "mark")
+    summary = run_all(make_cells(["plain"]), tmp_path, workers=workers, functions=functions, device=device)
+    assert statuses(summary) == {"plain": "ok"}
+
+
+def test_a_cell_whose_server_of_workers_is_killed_goes_on_once_more(tmp_path, workers, until):
+    killer = ServerKiller("cell")
+    summary = run_all(make_cells(["stubborn", "plain"]), tmp_path, workers=workers, listener=killer)
+    assert statuses(summary) == {"stubborn": "ok", "plain": "ok"}
+    cause = "the process that starts workers was killed; it is tried once more"
+    assert killer.notices == [f"data / stubborn / seed 0: {cause}"]
+    first = int((tmp_path / "bench" / "ran").read_text().split()[1])
+    until(lambda: not is_alive(first))
+
+
+def test_methods_whose_server_of_workers_is_killed_while_they_are_timed_are_timed_once_more(tmp_path, workers):
+    killer = ServerKiller("timing")
+    summary = run_all(make_cells(["plain", "unhurried"]), tmp_path, workers=workers, listener=killer)
+    assert summary.untimed == {}
+    assert killer.notices == ["timing: the process that starts workers was killed; it is tried once more"]
+    rivals = [record.timing.rivals for record in ResultsFolder(tmp_path, "bench").records()]
+    assert rivals == [["plain", "unhurried"]] * 2
 
 
 def test_a_method_is_tried_once_and_only_if_it_has_work_to_do(tmp_path, workers):

@@ -216,6 +216,18 @@ def probe(job, channel):
     return dict(HERE)
 
 
+def probe_killed_once(job, channel):
+    """Die the first time; the device is called as the file that marks it."""
+    die_once(Path(job))
+    return dict(HERE)
+
+
+def die_once(mark):
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def accept(job, channel):
     (Path(job.folder).parent / "preflights").open("a").write(f"{job.cell.method.name}\n")
 
@@ -228,6 +240,8 @@ def preflight(job, channel):
         raise PluginError("the network returns 2 channels for 3 classes")
     if job.cell.method.name == "crash":
         segfaults(job, channel)
+    if job.cell.method.name == "killed-once":
+        die_once(Path(job.folder).parent / "killed")
 
 
 def train(job, channel):
