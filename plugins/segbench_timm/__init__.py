@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from segbench import Component, hookimpl
 
+from .known import Backbone  # noqa: TC001 - the types of options are evaluated
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +35,7 @@ def build_fpn(
     in_channels: int,
     num_classes: int,
     *,
-    backbone: str = "resnet18",
+    backbone: Backbone = "resnet18",
     weights: str = "none",
     out_indices: list[int] | None = None,
     width: int = 128,
@@ -49,7 +51,7 @@ def build_mlp(
     in_channels: int,
     num_classes: int,
     *,
-    backbone: str = "resnet18",
+    backbone: Backbone = "resnet18",
     weights: str = "none",
     out_indices: list[int] | None = None,
     width: int = 128,

@@ -129,11 +129,15 @@ def _untuned_twins(methods: Mapping[str, Method]) -> list[str]:
 
 
 def _few_seeds(benchmark: Benchmark) -> list[str]:
-    if not benchmark.compare or len(benchmark.seeds) >= LEAST_SEEDS_FOR_A_VERDICT:
+    methods = [method for method in benchmark.methods.values() if method.trial_of is None]
+    if len(methods) < 2 or len(benchmark.seeds) >= LEAST_SEEDS_FOR_A_VERDICT:
         return []
-    claims = ", ".join(f"{claim.claim} against {claim.against}" for claim in benchmark.compare)
-    seeds = "1 seed is" if len(benchmark.seeds) == 1 else f"{len(benchmark.seeds)} seeds are"
-    return [f"{claims}: {seeds} too few to tell a difference from chance; take at least {LEAST_SEEDS_FOR_A_VERDICT}"]
+    claims = ", ".join(f"{claim.claim} against {claim.against}" for claim in benchmark.compare) or "all methods"
+    seeds = "is 1" if len(benchmark.seeds) == 1 else f"are {len(benchmark.seeds)}"
+    return [
+        f"{claims}: no verdict below {LEAST_SEEDS_FOR_A_VERDICT} seeds, and there {seeds}: they are too few to tell a "
+        "difference from chance"
+    ]
 
 
 def _leaking_encodings(methods: Mapping[str, Method]) -> list[str]:

@@ -8,10 +8,10 @@ import json
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from segbench.contract import RESERVED_OPTIONS, VOCABULARY
-from segbench.errors import ComponentError, OptionError, PluginError, alternatives
+from segbench.errors import ComponentError, OptionError, PluginError, SegbenchError, alternatives
 from segbench.shown import quote
 
 from .plugin_files import import_hint
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Option:
     """One option of a component.
 
-    `type` is its type as the plugin wrote it, `annotation` the same evaluated; `default` is None if it is required.
+    `type` is its type as the plugin wrote it, without what an `Annotated` adds; `annotation` is the same evaluated;
+    `default` is None if it is required.
     """
 
     name: str
@@ -108,13 +109,15 @@ def _read_option(kind: Kind, parameter: inspect.Parameter, build: Callable[..., 
     if parameter.annotation is parameter.empty:
         raise PluginError(f"option {name!r} has no type: write `{name}: int` or the like")
     required = parameter.default is parameter.empty
-    annotation = parameter.annotation
+    written, evaluated = parameter.annotation, _evaluate(name, parameter.annotation, build)
+    if get_origin(evaluated) is Annotated:
+        written = evaluated.__origin__
     return Option(
         name,
-        type=annotation if isinstance(annotation, str) else inspect.formatannotation(annotation),
+        type=written if isinstance(written, str) else inspect.formatannotation(written),
         default=None if required else parameter.default,
         required=required,
-        annotation=_evaluate(name, annotation, build),
+        annotation=evaluated,
     )
 
 
@@ -216,7 +219,12 @@ def _coerce(offer: Offer, option: Option, adapter: TypeAdapter[Any], given: Mapp
     try:
         coerced = adapter.validate_python(value)
     except ValidationError as error:
-        raise _wrong_value(offer, option, value, error.errors()[0]["msg"], by_default) from error
+        found = error.errors()[0]
+        if found["type"] == "value_error":  # of a check that the plugin has put into the type, as the next
+            raise OptionError(f"{_label(offer, option.name)}: {found['ctx']['error']}", option=option.name) from error
+        raise _wrong_value(offer, option, value, found["msg"], by_default) from error
+    except SegbenchError as error:
+        raise OptionError(f"{_label(offer, option.name)}: {error}", option=option.name) from error
     if isinstance(value, bool) and isinstance(coerced, int | float) and not isinstance(coerced, bool):
         raise _wrong_value(offer, option, value, "Input should be a number", by_default)
     return coerced

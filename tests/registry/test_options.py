@@ -5,14 +5,15 @@ import json
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import AfterValidator
 
 from segbench import Component
-from segbench.errors import ComponentError, OptionError, PluginError
+from segbench.errors import ComponentError, OptionError, PluginError, SegbenchError
 from segbench.registry import Offer
 from segbench.registry.options import build, coerce_options, read_docstrings
 
@@ -120,6 +121,25 @@ def test_a_wrong_value_is_reported_with_what_is_expected(given_options, expected
     for text in expected:
         assert text in str(caught.value)
     assert [caught.value.option] == list(given_options)
+
+
+def refuse_odd(number: int) -> int:
+    if number % 2:
+        raise (SegbenchError if number > 0 else ValueError)(f"{number} is odd; give an even number")
+    return number
+
+
+def test_a_check_in_the_type_of_an_option_is_made_and_its_message_kept():
+    def even(*, number: Annotated[int, AfterValidator(refuse_odd)] = 2):
+        return number
+
+    offer = Offer("loss", "mine", "my-dist", "1.0", Component("even", even, "Even"))
+    assert coerce_options(offer, {"number": 4}) == {"number": 4}
+    assert offer.signature.options[0].type == "int"
+    for odd in (3, -3):
+        with pytest.raises(OptionError, match=f"^option 'number' of loss mine/even: {odd} is odd; give an") as caught:
+            coerce_options(offer, {"number": odd})
+        assert caught.value.option == "number"
 
 
 def test_a_missing_required_option_is_named_with_its_type():
