@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from segbench.execute.forkserver import import_names
 from segbench.execute.pool import Interrupt, Pool
 from segbench.execute.processes import fair_share
+from segbench.execute.temporary import temporary_folder
 from segbench.execute.workers import Finished, Limits, Workers
 from segbench.plan.machine import usable_cores
 from segbench.testing.check import FAULTS, Check, Result, make_failure
@@ -85,7 +86,7 @@ def check_all(request: Request, report: Callable[[Checked], None]) -> list[Check
     waiting = list(every)
     with (
         Interrupt() as interrupt,
-        TemporaryDirectory(prefix="segbench-") as folder,
+        temporary_folder() as folder,
         Pool(_workers(request), request.jobs, interrupt, lambda key, event: every[key].receive(event)) as pool,
     ):
         while (waiting or pool.is_busy) and not interrupt.requested:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
@@ -16,6 +15,7 @@ from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resol
 from .pool import Interrupt, Pool, SecondChance
 from .processes import fair_share
 from .schedule import run_cells
+from .temporary import temporary_folder
 from .timing import lacks_timing, time_methods
 from .workers import Failed, Finished, Limits, Outcome, TimedOut, Workers
 
@@ -143,7 +143,7 @@ def probe_device(
             listener.notice(f"checking the device: {event.fields['message']}")
 
     second_chance = SecondChance(interrupt, listener)
-    with TemporaryDirectory(prefix="segbench-") as place, Pool(workers, 1, interrupt, report) as pool:
+    with temporary_folder() as place, Pool(workers, 1, interrupt, report) as pool:
         while not interrupt.requested:
             if pool.has_room:
                 pool.start("probe", function, device, Path(place), limits)
@@ -175,7 +175,7 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
         run.listener.reported("preflight", by_key[key], event)
 
     with (
-        TemporaryDirectory(prefix="segbench-") as folder,
+        temporary_folder() as folder,
         Pool(run.workers, run.jobs, run.interrupt, report) as pool,
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.job import TimingJob
@@ -12,6 +11,7 @@ from .jobs import ENGINE
 from .pool import Interrupt
 from .processes import fair_share
 from .run import probe_device, start_workers
+from .temporary import temporary_folder
 from .timing_session import device_lock, time_interleaved
 from .workers import Limits
 
@@ -48,7 +48,7 @@ def time_untrained(
             return None
         accept(environment)
         found = str(environment["device"])
-        with TemporaryDirectory(prefix="segbench-") as folder, device_lock(found, listener, interrupt) as locked:
+        with temporary_folder() as folder, device_lock(found, listener, interrupt) as locked:
             if not locked:
                 return None
             timed = time_interleaved(

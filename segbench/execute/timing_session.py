@@ -11,7 +11,6 @@ from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from segbench.engine.job import TimingResult
@@ -25,6 +24,7 @@ from segbench.store.record import Failure, Timing
 from .jobs import ENGINE
 from .pool import Pool, SecondChance
 from .processes import fair_share
+from .temporary import temporary_folder
 from .worker import TURN
 from .workers import Died, Failed, Finished, Limits
 
@@ -165,7 +165,7 @@ class Session:
     def run(self) -> None:
         """Start the workers of all methods and give turns until each has ended or the run is interrupted."""
         with (
-            TemporaryDirectory(prefix="segbench-") as folder,
+            temporary_folder() as folder,
             # Methods wait for each other, so their time is limited turn by turn, and not as a whole.
             Pool(self._workers, len(self._methods), self._interrupt, self._receive) as pool,
         ):

@@ -27,6 +27,7 @@ from segbench.store.record import Failure
 from .blame import blame_for_crash
 from .forkserver import PRELOAD_VARIABLE
 from .processes import children, descendants, format_bytes, resident_bytes
+from .temporary import LONGEST_NAME, make_temporary_folder, remove_leftovers
 from .worker import LOG, SCRATCH, STOP, TURN, Task, work
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ _SERVER_END_SECONDS = 0.2  # until the system reports that the server has ended
 _UNKNOWN_EXIT = 255  # what multiprocessing gives as the exit code if the server has ended
 _STACK_SECONDS = 0.5  # for a hanging worker to write its stacks
 _CHECK_SECONDS = 0.01
-_SOCKET_FOLDER_BYTES = 60  # of about 104 for a socket's path; multiprocessing adds 32
+_SOCKET_FOLDER_BYTES = 103 - LONGEST_NAME - 17  # of a socket's path; multiprocessing's own name has 17
 _SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 _SWEEPS = 3  # what is killed may have started another process just before
 _EXPLANATIONS = {
@@ -370,7 +371,7 @@ def choose_socket_folder() -> None:
     """Let the sockets of multiprocessing lie where their paths are short enough; SegbenchError if nowhere is.
 
     The system allows about a hundred bytes, so that a long temporary folder ($TMPDIR) cannot hold them. The folder is
-    private to the user, and multiprocessing removes it at the end.
+    private to the user and removed at the end; those of processes that were killed are removed here.
     """
     if "tempdir" in multiprocessing.current_process()._config:  # type: ignore[attr-defined]  # chosen before
         return
@@ -382,11 +383,11 @@ def choose_socket_folder() -> None:
             f"the temporary folder {usual} has too long a path for sockets, and {' and '.join(_SHORT_FOLDERS)} cannot "
             f"be written; set TMPDIR to a folder of at most {_SOCKET_FOLDER_BYTES} bytes"
         )
-    tempfile.tempdir = chosen
-    try:
-        multiprocessing.util.get_temp_dir()
-    finally:
-        tempfile.tempdir = usual
+    for folder in {usual, chosen}:
+        remove_leftovers(Path(folder))
+    sockets = str(make_temporary_folder(Path(chosen)))
+    multiprocessing.util.Finalize(None, shutil.rmtree, args=(sockets, True), exitpriority=-100)
+    multiprocessing.current_process()._config["tempdir"] = sockets  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -202,21 +202,35 @@ def start_one_worker(tmp_path, temporary, *short_folders):
     )
 
 
-@pytest.mark.parametrize("length", [60, 61, 120, 220])
+@pytest.mark.parametrize("length", [40, 41, 120, 220])
 def test_workers_start_however_long_the_path_of_the_temporary_folder_is(tmp_path, length):
     with tempfile.TemporaryDirectory(dir="/tmp") as base:
         temporary = Path(base) / ("t" * (length - len(base) - 1))
         temporary.mkdir()
         done = start_one_worker(tmp_path, temporary, "/tmp")
         sockets, kept, *cause = done.stdout.split()
-        assert Path(sockets).parent == (temporary if length == 60 else Path("/tmp"))
+        assert Path(sockets).parent == (temporary if length == 40 else Path("/tmp"))
         assert kept == str(temporary)
         assert cause[:2] == ["TypeError:", "exists()"]  # so far that the function was called
         assert not Path(sockets).exists()
+
+
+def test_what_processes_that_were_killed_left_in_the_temporary_folder_is_removed(tmp_path):
+    child = subprocess.run(
+        [sys.executable, "-c", "from segbench.execute.temporary import *; print(make_temporary_folder(Path('.')))"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left = tmp_path / child.stdout.strip()
+    assert left.is_dir()
+    start_one_worker(tmp_path, tmp_path, "/tmp")
+    assert not left.exists()
 
 
 def test_a_long_temporary_folder_and_no_short_one_is_an_error_that_names_tmpdir(tmp_path):
     temporary = tmp_path / ("t" * 100)
     temporary.mkdir()
     done = start_one_worker(tmp_path, temporary, "/no-such-folder")
-    assert done.stderr.rstrip().endswith("set TMPDIR to a folder of at most 60 bytes")
+    assert done.stderr.rstrip().endswith("set TMPDIR to a folder of at most 40 bytes")
