@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.errors import OutOfMemoryError
+from segbench.errors import CellError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +78,30 @@ def name_memory_errors(device: torch.device) -> Iterator[None]:
 def _out_of_memory(device: torch.device, error: Exception) -> OutOfMemoryError:
     first_line = (str(error).strip() or "no further details").splitlines()[0]
     return OutOfMemoryError(f"out of memory on {device}: {first_line}; lower batch_size or crop")
+
+
+# What torch says of a norm layer that sees too little in training, and what to do about it.
+_NORM_ERRORS = {
+    "Expected more than 1 value per channel when training": (
+        "a batch norm layer sees a single value a channel, so there is nothing to normalise by; set "
+        "protocol.batch_size to 2 or more, or a larger crop"
+    ),
+    "Expected more than 1 spatial element when training": (
+        "an instance norm layer sees a single pixel, so there is nothing to normalise by; set a larger protocol.crop"
+    ),
+}
+
+
+@contextmanager
+def name_norm_errors() -> Iterator[None]:
+    """Turn torch's errors of norm layers that see a single value into CellErrors that say what to do."""
+    try:
+        yield
+    except ValueError as error:
+        for text, cure in _NORM_ERRORS.items():
+            if str(error).startswith(text):
+                raise CellError(f"{cure} ({error})") from error
+        raise
 
 
 def derive(seed: int, purpose: str, step: int = 0) -> int:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.engine.numerics import derive, name_memory_errors, random_generator
+from segbench.engine.numerics import derive, name_memory_errors, name_norm_errors, random_generator
 from segbench.errors import CellError
 
 CPU = torch.device("cpu")
@@ -23,6 +23,23 @@ def test_a_tensor_too_large_for_the_machine_is_out_of_memory():
 def test_other_errors_pass_unchanged():
     with pytest.raises(RuntimeError, match="must match"), name_memory_errors(CPU):
         torch.zeros(2) + torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "cure"),
+    [
+        (
+            torch.nn.BatchNorm2d(3),
+            r"a batch norm layer .* set protocol.batch_size to 2 or more, or a larger crop \(Exp",
+        ),
+        (torch.nn.InstanceNorm2d(3), r"an instance norm layer sees a single pixel.* set a larger protocol.crop \(Exp"),
+    ],
+)
+def test_a_norm_layer_that_sees_a_single_value_is_told_in_plain_words(layer, cure):
+    with pytest.raises(CellError, match=cure), name_norm_errors():
+        layer.train()(torch.zeros(1, 3, 1, 1))
+    with pytest.raises(ValueError, match=r"^other$"), name_norm_errors():
+        raise ValueError("other")
 
 
 COUNT_MAPPED_BLOCKS = """

@@ -11,7 +11,7 @@ import torch
 
 from segbench.engine.adversarial.monitor import observe_gradient, observe_step
 from segbench.engine.model.optimizers import learning_rate_factor, set_learning_rate
-from segbench.engine.numerics import autocast, derive
+from segbench.engine.numerics import autocast, derive, name_norm_errors
 from segbench.errors import RecordError
 from segbench.stats.health import judge
 from segbench.store.atomic import set_aside
@@ -81,11 +81,12 @@ class Outcome:
     health: Health | None = None
 
 
+@name_norm_errors()
 def train(training: Training, checkpoint: Path, checkpoint_seconds: float, channel: Channel) -> Outcome:
     """Train until the budget is spent or the channel asks to stop; continue from `checkpoint` where it exists.
 
     The network ends with the selected weights, the discriminator with its last. Raises CellError when the loss is no
-    longer finite.
+    longer finite, or a norm layer sees a single value.
     """
     protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
     adversary = training.adversary

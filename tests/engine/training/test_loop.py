@@ -35,6 +35,15 @@ def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_pa
         torch.testing.assert_close(ours.network.state_dict()[name], tensor)
 
 
+def test_batch_norm_with_a_batch_of_one_says_what_to_set(training, recorder, tmp_path, monkeypatch):
+    ours, norm = training(batch_size=1), torch.nn.BatchNorm2d(3)
+    monkeypatch.setattr(ours.network, "forward", lambda images: norm(images.mean((2, 3), keepdim=True)))
+    with pytest.raises(
+        CellError, match=r"a batch norm layer sees a single value .* set protocol.batch_size to 2 or more"
+    ):
+        train(ours, tmp_path / "checkpoint", NEVER, recorder())
+
+
 @pytest.mark.trains
 def test_training_learns_classes_that_colour_decides(training, recorder, tmp_path, training_seed, record_property):
     learnt = training(budget={"steps": 60}, optimizer={"lr": 0.02}, seed=training_seed)
