@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2, sweep: 2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
-LONG = [*FCN, "--set", "protocol.budget.steps=80", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
+UNTIMED = ["--set", "protocol.timing=none"]
+LONG = [*FCN, *UNTIMED, "--set", "protocol.budget.steps=80", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
 ADVERSARIAL = [
     *LONG,
     *("--set", "protocol.budget.steps=30"),
@@ -110,7 +111,7 @@ def test_predictions_of_a_recorded_cell_stand_in_its_table_once_scored(finished,
 
 def test_two_methods_of_one_seed_start_from_the_same_weights(tmp_path, segbench):
     twins = ["shapes-smoke", "--seeds", "0", "--device", "cpu", "--set", "protocol.optimizer.lr=1e-30"]
-    result = segbench(tmp_path, "run", *twins, "--set", f"protocol.timing={TIMING}")
+    result = segbench(tmp_path, "run", *twins, *UNTIMED)
     assert result.returncode == 0, result.stderr
     first, second = (load_file(path) for path in tmp_path.glob("results/*/*/model.safetensors"))
     assert all(np.array_equal(first[name], second[name]) for name in first)
