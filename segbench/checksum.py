@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .files import open_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 _ZEROS = b"00000000"
@@ -37,6 +39,15 @@ def sha256_of_file(path: Path) -> str:
     except OSError as error:
         error.filename = str(path)  # reading names none
         raise
+
+
+def sha256_of_array(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's type, shape and values, in hexadecimal."""
+    import numpy as np
+
+    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def seal(file: BinaryIO) -> None:

@@ -3,9 +3,10 @@ from __future__ import annotations
 import hashlib
 import zlib
 
+import numpy as np
 import pytest
 
-from segbench.checksum import UNSEALED, check_seal, seal, sha256_of_file
+from segbench.checksum import UNSEALED, check_seal, seal, sha256_of_array, sha256_of_file
 
 
 def write_sealed(path, content):
@@ -60,3 +61,10 @@ def test_what_is_left_of_a_seal_does_not_match(tmp_path, content):
 def test_files_are_identified_by_their_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"content")
     assert sha256_of_file(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_the_hash_of_an_array_depends_on_its_values_its_shape_and_its_type():
+    array = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert sha256_of_array(array.copy()) == sha256_of_array(array)
+    others = [array + np.uint8(1), array.reshape(3, 2), array.astype(np.uint16)]
+    assert sha256_of_array(array) not in map(sha256_of_array, others)

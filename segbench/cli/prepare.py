@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from segbench.checksum import sha256_of_array
+
 from .options import DatasetOptions, Json, Root, parse_options
 from .output import columns, print_content, say
 
@@ -225,14 +227,9 @@ def _identical_images(first: str, second: str, pairs: list[tuple[str, str]]) -> 
     return f"{count} identical in {first} and {second}, so scores look too good: {named}{more}"
 
 
-def _image_digests(packed: PackedSplit) -> dict[bytes, str]:
+def _image_digests(packed: PackedSplit) -> dict[str, str]:
     """Return the id of each image by the hash of its size and pixels."""
-    import hashlib
-
-    return {
-        hashlib.sha256(f"{packed.image(index).shape} ".encode() + packed.image(index).tobytes()).digest(): name
-        for index, name in enumerate(packed.ids)
-    }
+    return {sha256_of_array(packed.image(index)): name for index, name in enumerate(packed.ids)}
 
 
 def _as_text(content: dict[str, Any]) -> str:

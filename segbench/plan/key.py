@@ -36,7 +36,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from segbench.checksum import sha256_of_file
+from segbench.checksum import sha256_of_array, sha256_of_file
 from segbench.config.recipe import NOISY_MAPS
 from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import DataError, PluginError, RecordError
@@ -176,14 +176,7 @@ def _file_content(name: str, split: FileSplit) -> list[list[str]]:
 
 
 def _sample_content(sample: Sample) -> list[str]:
-    import numpy as np
-
-    hashes = []
-    for array in (sample.image, sample.labels):
-        digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
-        hashes.append(digest.hexdigest())
-    return [sample.id, *hashes]
+    return [sample.id, sha256_of_array(sample.image), sha256_of_array(sample.labels)]
 
 
 def source_hash(offer: Offer) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from segbench.checksum import sha256_of_array
 from segbench.contract import Sample
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import coerce_options
@@ -105,13 +105,6 @@ def read_in_another_process(offer: Offer) -> dict[str, Any]:
     return facts
 
 
-def hash_array(array: Any) -> str:
-    """Return a hash of an array's type, shape and values."""
-    digest = hashlib.sha256(f"{array.dtype} {array.shape} ".encode())
-    digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 def open_example(offer: Offer) -> Dataset:
     """Open the dataset with its example options, its files at $SEGBENCH_DATA/NAME."""
     return open_dataset(offer, None, offer.component.example_options)
@@ -119,4 +112,4 @@ def open_example(offer: Offer) -> Dataset:
 
 def _contents(split: Split) -> list[str]:
     samples = [Sample(*split[index]) for index in spread_indices(split)]
-    return [f"{sample.id} {hash_array(sample.image)} {hash_array(sample.labels)}" for sample in samples]
+    return [f"{sample.id} {sha256_of_array(sample.image)} {sha256_of_array(sample.labels)}" for sample in samples]

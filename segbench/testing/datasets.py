@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from segbench.checksum import sha256_of_array
 from segbench.contract import Sample
 from segbench.engine.data.cache import open_packed, write_packed
 from segbench.engine.data.samples import check_arrays, check_labels
@@ -26,7 +27,7 @@ from segbench.plan.key import file_hashes
 from segbench.registry.datasets import dataset_root
 
 from .check import CheckFailed, CheckSkipped, check
-from .dataset_facts import hash_array, open_example, read_in_another_process, sample_ids, sample_order, spread_indices
+from .dataset_facts import open_example, read_in_another_process, sample_ids, sample_order, spread_indices
 from .mask_edges import find_interpolated_file, find_invented_classes
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ def _sharing_bytes(dataset: Dataset, indices: Sequence[Index]) -> list[Index]:
 def _content(dataset: Dataset, index: Index) -> tuple[str, str]:
     name, place = index
     sample = Sample(*dataset.splits[name][place])
-    return hash_array(sample.image), sample.id
+    return sha256_of_array(sample.image), sample.id
 
 
 CHECKS: tuple[Check, ...] = (

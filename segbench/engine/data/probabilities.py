@@ -110,7 +110,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         check_seal(path)
         with safe_open(path, framework="pt") as file:
             fields = {sample_id: file.get_tensor(sample_id) for sample_id in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise RecordError(f"the probabilities in {path} cannot be read: {error}; {_CURE}") from error
     if any(field.dtype != torch.uint8 or field.ndim != 3 for field in fields.values()):
         raise RecordError(f"{path} holds something else than probabilities; {_CURE}")

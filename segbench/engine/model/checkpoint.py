@@ -65,7 +65,7 @@ def load_tensors(path: Path) -> tuple[Tensors, dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             state = from_json((file.metadata() or {})["state"])
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise RecordError(f"{path} is not a readable checkpoint: {error}") from error
 
 

@@ -130,3 +130,19 @@ def test_a_pipe_is_no_checkpoint_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.safetensors")
     with pytest.raises(RecordError, match=r"is not a readable checkpoint: .*it is a pipe, not a file"):
         load_tensors(tmp_path / "a.safetensors")
+
+
+TENSOR = '{"__metadata__": {"state": "{}"}, "x": {"dtype": "F32", "shape": %s, "data_offsets": [0, %d]}}'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *('{"x": ' * 10**5, "[" * 10**6),
+        *(TENSOR % (shape, end) for shape, end in [("[0, 9223372036854775807, 4]", 0), ("[1000000000000]", 4)]),
+    ],
+)
+def test_a_header_that_no_reader_takes_is_an_error_that_names_the_file(tmp_path, header):
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    with pytest.raises(RecordError, match="a is not a readable checkpoint"):
+        load_tensors(tmp_path / "a")
