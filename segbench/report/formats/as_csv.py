@@ -206,4 +206,5 @@ COLUMNS: dict[str, str] = {
     "generation_features": "generation.features",
     **_columns("generation_", "generation.{}.mean", summary_names(GenerationData)),
     **_columns("refinement_", "refinement.{}.mean", summary_names(RefinementData)),
+    "name": "name",
 }

@@ -124,12 +124,13 @@ class ComparisonData(Data):
     """The difference of a row's mIoU to that of another method, over their common seeds.
 
     `low` and `high` are at `level`, which is adjusted (Holm) for all differences of the ranking; `missing` says why
-    there are none. `collapsed` are the seeds whose training did, `constant` says what a network predicts everywhere
-    with which seeds, both by the name of the row; `seeds_needed` are those in all that would decide. `speed_ratio` is
-    by batch size.
+    there are none, `with_name` is the name of the other row. `collapsed` are the seeds whose training did, `constant`
+    says what a network predicts everywhere with which seeds, both by the name of the row; `seeds_needed` are those in
+    all that would decide. `speed_ratio` is by batch size.
     """
 
     other: str | None = Field(validation_alias="other_name", serialization_alias="with")
+    with_name: str | None = field_at("other.name")
     relation: Relation
     seeds: tuple[int, ...]
     miou_difference: SummaryData = Field(validation_alias="miou")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.report import cell_spec
+from segbench.report.selection import name_recipe
 from segbench.stats.bootstrap import crossed_draws
 from segbench.stats.label_efficiency import exchange_rate
 
+from .differences import find_own
 from .groups import agree
 from .intervals import join
 
@@ -116,8 +119,8 @@ def _without_timing(conditions: Conditions | None) -> Conditions | None:
 
 
 def _efficiency(family: Sequence[_Member], evidence: CellEvidence) -> Efficiency | None:
-    rows = _rows_by_method(family)
-    curves = tuple(_curve(method, rows, evidence) for method in rows)
+    rows = _rows_by_recipe(family)
+    curves = tuple(_curve(name, rows, evidence) for name in rows)
     if not any(len(curve.rows) >= LEAST_POINTS for curve in curves):
         return None
     data = family[0].group.data
@@ -131,28 +134,35 @@ def _efficiency(family: Sequence[_Member], evidence: CellEvidence) -> Efficiency
     )
 
 
-def _rows_by_method(family: Iterable[_Member]) -> dict[str, dict[float, Row]]:
-    """Return the rows of each method by fraction, where it has one row with a score and the recipe of the others."""
-    found: dict[str, dict[float, Row]] = {}
+def _rows_by_recipe(family: Iterable[_Member]) -> dict[str, dict[float, Row]]:
+    """Return the rows with a score of each recipe by fraction, named by the method, or by a key if it has several."""
+    found: dict[tuple[str, str], dict[float, Row]] = {}
     for member in family:
-        named = [row for row in member.group.rows if not row.scored_only and row.score("miou").n]
-        for row in named:
-            if sum(row.method == other.method for other in named) == 1:
-                found.setdefault(row.method, {})[member.fraction] = row
-    return {method: rows for method, rows in sorted(found.items()) if _is_one_recipe(rows.values())}
+        for row in member.group.rows:
+            if not row.scored_only and row.score("miou").n:
+                recipe = cell_spec.canonical(cell_spec.recipe(row.records[0]))
+                found.setdefault((row.method, recipe), {})[member.fraction] = row
+    number = Counter(method for method, _ in found)
+    return {
+        method if number[method] == 1 else name_recipe(next(iter(rows.values())).records[0]): rows
+        for (method, _), rows in sorted(found.items())
+    }
 
 
-def _is_one_recipe(rows: Iterable[Row]) -> bool:
-    return len({cell_spec.canonical(cell_spec.recipe(row.records[0])) for row in rows}) == 1
-
-
-def _curve(method: str, rows: Mapping[str, Mapping[float, Row]], evidence: CellEvidence) -> Curve:
-    own = rows[method]
-    twin = next((row.twin for row in own.values()), None)
+def _curve(name: str, rows: Mapping[str, Mapping[float, Row]], evidence: CellEvidence) -> Curve:
+    own = rows[name]
+    twin = _find_twin(next(iter(own.values())), rows)
     others = rows.get(twin, {}) if twin else {}
     if len(others) < LEAST_POINTS:
-        return Curve(method, twin, own, ())
-    return Curve(method, twin, own, tuple(_exchange(fraction, row, others, evidence) for fraction, row in own.items()))
+        return Curve(name, twin, own, ())
+    return Curve(name, twin, own, tuple(_exchange(fraction, row, others, evidence) for fraction, row in own.items()))
+
+
+def _find_twin(row: Row, rows: Mapping[str, Mapping[float, Row]]) -> str | None:
+    """Return the name of the twin that belongs to a row's recipe, or the twin's method if it is not there."""
+    firsts = {name: next(iter(found.values())) for name, found in rows.items()}
+    own = find_own(row, row.twin, firsts.values()) if row.twin else None
+    return next((name for name, first in firsts.items() if first is own), row.twin)
 
 
 def _exchange(fraction: float, row: Row, others: Mapping[float, Row], evidence: CellEvidence) -> Exchange:

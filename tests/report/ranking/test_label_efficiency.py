@@ -94,6 +94,26 @@ def test_a_recipe_that_was_edited_between_two_fractions_makes_no_curve(cells, re
     assert load([folder]).efficiencies == ()
 
 
+def test_two_recipes_of_one_name_have_a_curve_each_beside_the_twin_of_their_own(cells, results):
+    folder = results(
+        *(
+            cell
+            for width, gain in ((1, 0.0), (2, 0.1))
+            for method, twin in (("unet", None), ("semi", "unet"))
+            for cell in cells(method, [0.6 + gain, 0.7 + gain], recipe={"twin": twin}, options={"width": width})
+        )
+    )
+    (efficiency,) = load([folder]).efficiencies
+    widths = {
+        curve.method: next(iter(curve.rows.values())).records[0].spec["method"]["generator"]["options"]["width"]
+        for curve in efficiency.curves
+    }
+    assert sorted(name.partition("@")[0] for name in widths) == ["semi", "semi", "unet", "unet"]
+    for curve in efficiency.curves:
+        assert curve.twin is None or widths[curve.twin] == widths[curve.method]
+    assert sum(bool(curve.exchanges) for curve in efficiency.curves) == 2
+
+
 @pytest.mark.parametrize("format", ["table", "markdown", "latex"])
 def test_the_text_shows_curves_and_rates_and_says_how_to_read_them(folder, format, whole_text):
     text = " ".join(whole_text(folder, format).replace(r"$\times$", "×").replace("{[}", "[").split())
