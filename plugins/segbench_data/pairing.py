@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from segbench import DataError
 from segbench.contract import SPLITS
-from segbench.images.files import same_name
+from segbench.images.files import image_files, same_name
 
 from .listing import Pair, read_lines, shortened
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def pair_all(images: Mapping[str, Path], masks: Mapping[str, Path], place: Path) -> list[Pair]:
     """Pair every image with the mask of the same stem; DataError if one of either is alone."""
     if not images:
-        raise DataError(f"{place}: no images")
+        deeper = len(image_files(place, deep=True)) if place.is_dir() else 0
+        raise DataError(
+            f"{place}: no images" + (f"; {deeper} lie in folders below it, which are not read" if deeper else "")
+        )
     for what, stems, others in (("image", images, masks), ("mask", masks, images)):
         there = {same_name(stem) for stem in others}
         alone = [str(stems[stem]) for stem in stems if same_name(stem) not in there]

@@ -48,7 +48,7 @@ def plan(
     content = {
         **_describe(opened, folder),
         "design": _describe_design(compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))),
-        "warnings": list(plan_warnings(opened.benchmark, opened.cells, device=device)),
+        "warnings": [*opened.data_warnings, *plan_warnings(opened.benchmark, opened.cells, device=device)],
     }
     print_content(content, json, _as_text)
 

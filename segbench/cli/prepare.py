@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from segbench.checksum import sha256_of_array
-
 from .options import DatasetOptions, Json, Root, parse_options
 from .output import columns, print_content, say
 
@@ -20,14 +18,18 @@ if TYPE_CHECKING:
 
     from segbench.contract import Dataset, Sample, Split
     from segbench.engine.data.cache import PackedSplit
+    from segbench.plan.data import Unread
     from segbench.registry import Offer
 
 
 # A smaller split is decoded before anybody could read the progress.
 WORTH_PROGRESS = 100
 
-# So many pairs of identical images are named in a warning.
-MOST_PAIRS_NAMED = 3
+# 16-bit images whose values need no more bits than this are mistaken for such of the whole range.
+MOST_SPARE_BITS = 14
+
+# So many skipped files are named.
+MOST_SKIPPED_NAMED = 3
 
 
 class Prepared(NamedTuple):
@@ -153,9 +155,11 @@ def _show_progress(split: str, images: int) -> Iterator[Callable[[], None]]:
 
 def _describe(prepared: Prepared) -> dict[str, Any]:
     """Return what is known of the prepared dataset, ready for JSON."""
+    from segbench.plan.data import find_unread, usage_warnings
     from segbench.plan.machine import cache_folder
 
     dataset, splits = prepared.dataset, prepared.splits
+    unread = find_unread(dataset)
     return {
         "name": prepared.offer.full_name,
         "root": None if prepared.root is None else str(prepared.root),
@@ -165,8 +169,12 @@ def _describe(prepared: Prepared) -> dict[str, Any]:
         "classes": [*dataset.classes],
         "licence": dataset.licence,
         "splits": {name: _describe_split(packed) for name, packed in splits.items()},
+        "skipped": _describe_unread(unread),
         "self_test": {"class_0_miou": prepared.guesses},
         "warnings": [
+            *usage_warnings(dataset, unread),
+            *_warn_of_what_is_left_out(splits),
+            *_warn_of_dark_images(prepared.offer, splits),
             *_warn_of_absent_classes(dataset, splits),
             *_warn_of_confused_colours(dataset),
             *_warn_of_identical_images(splits),
@@ -182,6 +190,8 @@ def _describe_split(packed: PackedSplit) -> dict[str, Any]:
     return {
         "images": len(packed),
         "dtype": str(packed.image_dtype),
+        "values": [packed.contents.lowest, packed.contents.highest],
+        "files": [one.model_dump() for one in packed.contents.files],
         "smallest": packed.sizes[areas.argmin()].tolist(),
         "largest": packed.sizes[areas.argmax()].tolist(),
         "class_percent": [100 * count / max(labelled, 1) for count in pixels.tolist()],
@@ -211,25 +221,38 @@ def _warn_of_confused_colours(dataset: Dataset) -> list[str]:
 
 def _warn_of_identical_images(splits: Mapping[str, PackedSplit]) -> list[str]:
     """Return a warning for each pair of splits that share images, pixel by pixel."""
-    digests = {name: _image_digests(packed) for name, packed in splits.items()}
-    warnings = []
-    for first, second in combinations(splits, 2):
-        common = digests[first].keys() & digests[second]
-        if pairs := sorted((digests[first][digest], digests[second][digest]) for digest in common):
-            warnings.append(_identical_images(first, second, pairs))
-    return warnings
+    from segbench.plan.data import describe_equal_images, equal_images
+
+    digests = {name: packed.image_digests for name, packed in splits.items()}
+    found = [(one, other, equal_images(digests[one], digests[other])) for one, other in combinations(splits, 2)]
+    return [describe_equal_images(one, other, pairs) for one, other, pairs in found if pairs]
 
 
-def _identical_images(first: str, second: str, pairs: list[tuple[str, str]]) -> str:
-    named = ", ".join(f"{one} = {other}" for one, other in pairs[:MOST_PAIRS_NAMED])
-    more = f" and {len(pairs) - MOST_PAIRS_NAMED} more" if len(pairs) > MOST_PAIRS_NAMED else ""
-    count = "1 image is" if len(pairs) == 1 else f"{len(pairs)} images are"
-    return f"{count} identical in {first} and {second}, so scores look too good: {named}{more}"
+def _warn_of_what_is_left_out(splits: Mapping[str, PackedSplit]) -> list[str]:
+    return [f"{name}: {remark}" for name, packed in splits.items() for remark in packed.contents.remarks]
 
 
-def _image_digests(packed: PackedSplit) -> dict[str, str]:
-    """Return the id of each image by the hash of its size and pixels."""
-    return {sha256_of_array(packed.image(index)): name for index, name in enumerate(packed.ids)}
+def _warn_of_dark_images(offer: Offer, splits: Mapping[str, PackedSplit]) -> list[str]:
+    """Return a warning if all 16-bit images hold values of at most 14 bits."""
+    highest = max(packed.contents.highest for packed in splits.values())
+    bits = highest.bit_length()
+    if bits > MOST_SPARE_BITS or any(packed.image_dtype != "uint16" for packed in splits.values()):
+        return []
+    cure = f"; if they hold {bits} bits, set bits: {bits}" if _has_option(offer, "bits") else ""
+    return [f"images have 16 bits, but no value above {highest} of 65535, so a network sees them nearly black{cure}"]
+
+
+def _has_option(offer: Offer, name: str) -> bool:
+    return any(option.name == name for option in offer.signature.options)
+
+
+def _describe_unread(unread: Unread) -> dict[str, list[str]]:
+    found = {
+        "left by other systems": unread.left,
+        "image files of no split": unread.unused,
+        "other files": unread.other,
+    }
+    return {what: [path.name for path in paths] for what, paths in found.items() if paths}
 
 
 def _as_text(content: dict[str, Any]) -> str:
@@ -239,12 +262,14 @@ def _as_text(content: dict[str, Any]) -> str:
         *([("root", content["root"])] if content["root"] else []),
         ("cache", f"{content['cache']} ({content['cache_bytes'] / 1e6:.1f} MB)"),
         ("licence", content["licence"]),
+        *(("skipped", _skipped_text(what, names)) for what, names in content["skipped"].items()),
     ]
     return "\n".join(
         [
             f"{content['name']}: {images} images, {content['channels']} channels, {len(content['classes'])} classes",
             columns(facts, indent="  "),
-            columns([("SPLIT", "IMAGES", "SIZE", "DTYPE"), *(_split_row(*item) for item in splits.items())]),
+            columns([("SPLIT", "IMAGES", "SIZE", "DTYPE", "VALUES"), *(_split_row(*item) for item in splits.items())]),
+            *_file_table(splits),
             columns(_class_rows(content["classes"], splits)),
             _self_test_line(content),
             *(f"warning: {warning}" for warning in content["warnings"]),
@@ -261,10 +286,25 @@ def _self_test_line(content: dict[str, Any]) -> str:
     return f"self-test passed: truth against itself scores 1, {guess}"
 
 
-def _split_row(name: str, split: dict[str, Any]) -> tuple[str, str, str, str]:
+def _skipped_text(what: str, names: list[str]) -> str:
+    more = ", ..." if len(names) > MOST_SKIPPED_NAMED else ""
+    return f"{len(names)} {what} ({', '.join(names[:MOST_SKIPPED_NAMED])}{more})"
+
+
+def _file_table(splits: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return how many files there are of each format and depth; nothing of a dataset that does not tell."""
+    rows = [
+        (name, f"{one['kind']}s", one["format"], one["depth"], str(one["count"]))
+        for name, split in splits.items()
+        for one in split["files"]
+    ]
+    return [columns([("SPLIT", "FILES", "FORMAT", "DEPTH", "NUMBER"), *rows])] if rows else []
+
+
+def _split_row(name: str, split: dict[str, Any]) -> tuple[str, ...]:
     smallest, largest = (f"{width}x{height}" for height, width in (split["smallest"], split["largest"]))
     size = smallest if smallest == largest else f"{smallest} to {largest}"
-    return name, str(split["images"]), size, split["dtype"]
+    return name, str(split["images"]), size, split["dtype"], "{} to {}".format(*split["values"])
 
 
 def _class_rows(classes: list[str], splits: Mapping[str, dict[str, Any]]) -> list[tuple[str, ...]]:

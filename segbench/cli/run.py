@@ -58,7 +58,7 @@ def run(
     plan.check_data()
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
-    for warning in plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs):
+    for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
         say(f"warning: {warning}", err=True)
     with progress_on(sys.stderr) as listener:
         summary = run_cells(

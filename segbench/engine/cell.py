@@ -124,7 +124,12 @@ def score_segmenter(
         "scores": found,
         "per_class": per_class(counts),
         "definitions": definitions(found),
-        "evaluated": Evaluated(split=counts.split, images=len(counts.ids), classes=list(data.dataset.classes)),
+        "evaluated": Evaluated(
+            split=counts.split,
+            images=len(counts.ids),
+            classes=list(data.dataset.classes),
+            also_in_train=data.count_also_in_train(counts.split),
+        ),
         "refinement": refinement,
     }
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ALPHA_ALONE = "differ in the alpha channel and not in their colours: are the classes in the alpha channel?"
-ALPHA_DROPPED = "have an alpha channel that is not opaque; it is left out"
-FIRST_PICTURE = "hold several pictures, of which the first is taken (MPO)"
+ALPHA_ALONE = "the alpha channel differs and the colours do not; are the classes in the alpha channel?"
+ALPHA_DROPPED = "the alpha channel is not opaque everywhere, and is left out"
+FIRST_PICTURE = "the first of several pictures in a file is taken (MPO)"
 
 
 class FileNote(NamedTuple):

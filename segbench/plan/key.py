@@ -144,20 +144,34 @@ def key_digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+class DatasetContent(NamedTuple):
+    """The fingerprint of a dataset, and of each split the id and the hash of each image."""
+
+    fingerprint: str
+    images: Mapping[str, Sequence[tuple[str, str]]]
+
+
 def fingerprint(dataset: Dataset) -> str:
-    """Return 32 hex digits that change when a class, an id or a pixel of the dataset may have changed.
+    """Return the fingerprint of a dataset; see `read_content`."""
+    return read_content(dataset).fingerprint
+
+
+def read_content(dataset: Dataset) -> DatasetContent:
+    """Identify the content of a dataset; its fingerprint changes when a class, an id or a pixel may have changed.
 
     A split that names its files is identified by its ids and the bytes of the files, any other by its decoded samples.
     File names, folders and times do not count. Raises DataError for a file that is missing or cannot be read.
     """
+    splits = {name: _split_content(name, split) for name, split in dataset.splits.items()}
     content = {
         "classes": list(dataset.classes),
         "palette": [[int(value) for value in colour] for colour in dataset.palette],
         "ignore_index": dataset.ignore_index,
         "channels": dataset.channels,
-        "splits": {name: _split_content(name, split) for name, split in dataset.splits.items()},
+        "splits": splits,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+    return DatasetContent(digest, {name: [(one[0], one[1]) for one in samples] for name, samples in splits.items()})
 
 
 def _split_content(name: str, split: Split) -> list[list[str]]:

@@ -15,7 +15,8 @@ from segbench.registry.datasets import dataset_root, open_dataset
 from segbench.registry.output import send_output_to_stderr
 
 from .cell import Cell, Identity, sort_upstream_first
-from .key import cache_key, cell_key, file_hashes, fingerprint, folder_hash, required_versions, source_hash
+from .data import data_warnings
+from .key import cache_key, cell_key, file_hashes, folder_hash, read_content, required_versions, source_hash
 from .machine import usable_cores
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def open_plan(
 class Plan:
     """A benchmark, its datasets, and its cells, upstream first.
 
-    `fingerprints` has those of the datasets that can be read; `missing` says why the others cannot.
+    `fingerprints` has those of the datasets that can be read; `missing` says why the others cannot. `data_warnings` are
+    about the data alone.
     """
 
     benchmark: Benchmark
@@ -62,6 +64,7 @@ class Plan:
     fingerprints: Mapping[str, str]
     missing: Mapping[str, DataError]
     cells: tuple[Cell, ...]
+    data_warnings: tuple[str, ...] = ()
 
     def check_data(self) -> None:
         """Raise DataError if a dataset cannot be read."""
@@ -78,12 +81,18 @@ def plan_benchmark(benchmark: Benchmark, registry: Registry, *, threads: int | N
     with send_output_to_stderr():
         datasets, not_opened = _try_each(partial(_open, registry), benchmark.datasets)
         _check_tuning(benchmark, datasets)
-        fingerprints, not_read = _try_each(fingerprint, datasets)
+        contents, not_read = _try_each(read_content, datasets)
+        warnings = [
+            f"{name}: {warning}"
+            for name, content in contents.items()
+            for warning in data_warnings(datasets[name], content)
+        ]
+    fingerprints = {name: content.fingerprint for name, content in contents.items()}
     # Workers have working folders of their own.
     absolute = {name: _with_absolute_root(benchmark.datasets[name], registry) for name in datasets}
     located = benchmark.model_copy(update={"datasets": {**benchmark.datasets, **absolute}})
     cells = plan_cells(located, registry, fingerprints, threads=threads or usable_cores())
-    return Plan(benchmark, registry, datasets, fingerprints, {**not_opened, **not_read}, cells)
+    return Plan(benchmark, registry, datasets, fingerprints, {**not_opened, **not_read}, cells, tuple(warnings))
 
 
 def _try_each(

@@ -69,11 +69,15 @@ class PerClass(Part):
 
 
 class Evaluated(Part):
-    """Which split was scored, how many images it holds, and the names of its classes in the order of their ids."""
+    """Which split was scored, how many images it holds, and the names of its classes in the order of their ids.
+
+    `also_in_train` is how many of the images are in the train split too; null where it was not counted.
+    """
 
     split: str
     images: int
     classes: list[str] | None = None
+    also_in_train: int | None = None
 
 
 class Train(Part):

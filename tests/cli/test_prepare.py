@@ -75,6 +75,11 @@ def test_images_sizes_and_class_frequencies_are_shown_by_split(tmp_path, capsys)
         "dtype": "uint8",
         "smallest": [2, 2],
         "largest": [2, 2],
+        "values": found["splits"]["train"]["values"],
+        "files": [
+            {"kind": "image", "format": "PNG", "depth": "8-bit RGB", "count": 2},
+            {"kind": "mask", "format": "PNG", "depth": "8-bit grey", "count": 2},
+        ],
         "class_percent": pytest.approx([500 / 7, 100 / 7, 100 / 7]),
         "ignored_percent": 12.5,
     }
@@ -88,7 +93,8 @@ def test_the_text_has_the_same_facts(tmp_path, capsys):
     assert main(["prepare", "folder", "--root", str(tmp_path), CLASSES]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["data/folder:", "2", "images,", "3", "channels,", "3", "classes"]
-    assert ["train", "2", "2x2", "to", "5x3", "uint8"] in lines
+    assert ["train", "2", "2x2", "to", "5x3", "uint8"] in [line[:6] for line in lines]
+    assert ["train", "masks", "PNG", "8-bit", "grey", "2"] in lines
     assert ["ground", "88.89"] in lines
     assert ["(ignored)", "5.26"] in lines
 
@@ -100,6 +106,49 @@ def test_the_cache_is_filled_where_it_says(tmp_path, capsys):
     files = [os.path.join(found["cache"], "train", name) for name in ("images.bin", "labels.bin")]
     assert found["cache_bytes"] == 2 * 2 * 3 + 2 * 2
     assert sum(map(os.path.getsize, files)) == found["cache_bytes"] + 2 * len(UNSEALED)
+
+
+def test_the_range_of_values_is_shown_and_12_bits_in_16_are_warned_of(tmp_path, capsys):
+    write_folder(tmp_path, {"train": {"a": (1, [[0, 1, 2]])}})
+    Image.fromarray(np.array([[16, 4000, 17]], dtype=np.uint16)).save(tmp_path / "images" / "a.png")
+    found = prepared(capsys, "data/folder", "--root", str(tmp_path), CLASSES)
+    assert found["splits"]["train"]["values"] == [16, 4000]
+    assert [warning for warning in found["warnings"] if "set bits: 12" in warning]
+    stretched = prepared(capsys, "data/folder", "--root", str(tmp_path), CLASSES, "--option=bits=12")
+    assert stretched["splits"]["train"]["values"] == [round(16 * 65535 / 4095), round(4000 * 65535 / 4095)]
+    assert stretched["warnings"] == []
+
+
+def test_what_is_skipped_is_shown(tmp_path, capsys):
+    write_folder(tmp_path, {"train": {"a": (1, [[0, 1, 2]]), "b": (2, [[0, 1, 2]])}})
+    (tmp_path / "splits" / "train.txt").write_text("a")
+    for name in ("._a.png", "Thumbs.db", "a.png:Zone.Identifier"):
+        (tmp_path / "images" / name).touch()
+    found = prepared(capsys, "data/folder", "--root", str(tmp_path), CLASSES)
+    assert found["skipped"] == {
+        "left by other systems": ["._a.png", "Thumbs.db", "a.png:Zone.Identifier"],
+        "image files of no split": ["b.png", "b.png"],
+    }
+    assert main(["prepare", "data/folder", "--root", str(tmp_path), CLASSES]) == 0
+    assert "3 left by other systems (._a.png, Thumbs.db, a.png:Zone.Identifier)" in capsys.readouterr().out
+
+
+def test_classes_in_the_alpha_channel_are_warned_of(tmp_path, capsys):
+    write_folder(tmp_path, {"train": {"a": (1, [[0, 0, 0]])}})
+    Image.fromarray(np.array([[[0, 0], [0, 1], [0, 2]]], dtype=np.uint8), "LA").save(tmp_path / "masks" / "a.png")
+    found = prepared(capsys, "data/folder", "--root", str(tmp_path), CLASSES)
+    assert "train: in 1 mask (such as a) the alpha channel differs and the colours do not" in found["warnings"][0]
+
+
+def test_what_lies_deeper_is_counted_and_one_class_is_warned_of(tmp_path, capsys):
+    write_folder(tmp_path, {"train": {"a": (1, [[0, 0, 0]])}})
+    write_folder(tmp_path / "elsewhere", {"train": {"b": (1, [[0, 0, 0]])}})
+    (tmp_path / "elsewhere" / "images").rename(tmp_path / "images" / "site B")
+    found = prepared(capsys, "data/folder", "--root", str(tmp_path), "--option=classes=[all]")
+    assert "there is only the class 'all', so every label map scores 100" in found["warnings"][0]
+    assert (
+        f"1 image files lie in deeper folders and are not read: 1 below {tmp_path / 'images'}" in found["warnings"][1]
+    )
 
 
 def test_a_class_that_never_occurs_in_train_is_warned_of(tmp_path, capsys):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from segbench import DataError
-from segbench.images import read_image
+from segbench.images import Reading, read_image
 from segbench.images.notes import noting
 
 from .raw_files import raw_png, raw_tiff
@@ -132,7 +132,7 @@ def test_the_first_picture_of_a_camera_s_mpo_counts_and_it_is_noted(tmp_path):
     first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
     with noting() as notes:
         assert read_image(tmp_path / "a.jpg", 3).min() > 150
-    assert [(note.format, note.remark[:21]) for note in notes] == [("MPO", "hold several pictures")]
+    assert [(note.format, note.remark[:21]) for note in notes] == [("MPO", "the first of several ")]
 
 
 @pytest.mark.parametrize("kept", [10, 60, 0.5, 0.95])
@@ -151,3 +151,49 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.png: cannot be read as an image"):
         read_image(tmp_path / "a.png", 3)
+
+
+def test_large_images_are_taken_in_bands_without_a_difference(tmp_path, monkeypatch):
+    for name, pixels in (("grey", noise(40, 30)), ("rgb", noise(40, 30, 3)), ("deep", noise(40, 30, dtype=np.uint16))):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    Image.fromarray(noise(40, 30)).convert("P").save(tmp_path / "palette.png")
+    (tmp_path / "deep_rgb.png").write_bytes(raw_png(noise(40, 30, 3, dtype=np.uint16)))
+    names = ("grey", "rgb", "deep", "palette", "deep_rgb")
+    at_once = {
+        (name, channels): read_image(tmp_path / f"{name}.png", channels) for name in names for channels in (1, 3)
+    }
+    monkeypatch.setattr("segbench.images.pixels.BAND_PIXELS", 100)
+    for (name, channels), pixels in at_once.items():
+        np.testing.assert_array_equal(read_image(tmp_path / f"{name}.png", channels), pixels)
+
+
+def test_12_bits_in_16_are_stretched_to_the_whole_range_where_asked(tmp_path):
+    Image.fromarray(np.array([[0, 1, 2048, 4095]], dtype=np.uint16)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png", 1, Reading(bits=12))
+    assert image[0, :, 0].tolist() == [0, 16, 32776, 65535]  # 65535 / 4095 times as much, rounded
+
+
+def test_more_bits_than_were_said_and_8_bit_images_are_refused(tmp_path):
+    Image.fromarray(np.array([[4096]], dtype=np.uint16)).save(tmp_path / "a.png")
+    Image.fromarray(np.array([[7]], dtype=np.uint8)).save(tmp_path / "b.png")
+    with pytest.raises(DataError, match=r"a\.png: 16-bit pixels up to 4096; with bits: 12 .* from 0 to 4095"):
+        read_image(tmp_path / "a.png", 1, Reading(bits=12))
+    with pytest.raises(DataError, match=r"b\.png: 8-bit pixels"):
+        read_image(tmp_path / "b.png", 1, Reading(bits=12))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "channels", "remark"),
+    [
+        (np.full((2, 2, 4), 7, np.uint8), 3, "the alpha channel is not opaque"),
+        (np.full((2, 2, 4), 255, np.uint8), 3, ""),
+        (np.full((2, 2, 4), 7, np.uint8), 4, ""),
+    ],
+)
+def test_what_an_image_holds_and_what_is_left_out_is_noted(tmp_path, pixels, channels, remark):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with noting() as notes:
+        read_image(tmp_path / "a.png", channels)
+    [one] = notes
+    assert (one.kind, one.format, one.depth) == ("image", "PNG", "8-bit RGBA")
+    assert one.remark[:31] == remark

@@ -61,7 +61,7 @@ STABLE = {
     },
     "per_class": {"iou": None, "boundary_iou": None, "boundary_f1": None},
     "definitions": {"miou": None},
-    "evaluated": {"split": None, "images": None, "classes": None},
+    "evaluated": {"split": None, "images": None, "classes": None, "also_in_train": None},
     "settled": {"seconds": None, "trials": [{"key": None, "settings": None, "miou": None}], "winner": None},
     "train": {
         "steps": None,
@@ -160,7 +160,7 @@ def full_record(**changes):
         "scores": Scores(miou=0.5, pixel_accuracy=0.5, mean_accuracy=0.5, fwiou=0.5, dice=0.5),
         "per_class": PerClass(iou=[0.5, None]),
         "definitions": {"miou": "miou/union@1"},
-        "evaluated": Evaluated(split="test", images=3, classes=["disc", "ground"]),
+        "evaluated": Evaluated(split="test", images=3, classes=["disc", "ground"], also_in_train=1),
         "settled": FromUpstream(trials=[Trial(key="fedcba9876543210", settings={}, miou=0.5)]),
         "train": Train(steps=10, seconds=1.5, images_per_second=20.0, shares={"data": 1.0}),
         "inference": [

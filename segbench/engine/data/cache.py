@@ -21,7 +21,8 @@ from segbench.plan.machine import cache_folder
 from segbench.registry.output import send_output_to_stderr
 from segbench.store.json_file import read_json, sealed_json
 
-from .samples import read_samples
+from .contents import ContentsCounter, SplitContents
+from .samples import count_labels, read_with_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -85,9 +86,9 @@ def _folder_of(split: str, cache_key: str) -> Path:
 def decode_splits(
     cells: Iterable[Cell], datasets: Mapping[str, Dataset], notice: Callable[[str], None] = print_notice
 ) -> None:
-    """Decode into the cache every split that these cells use, of the given datasets; damage is told to `notice`.
+    """Decode into the cache every split that these cells use, of the given datasets.
 
-    Raises DataError for a wrong sample.
+    Damage, and what was left out of masks, is told to `notice`. Raises DataError for a wrong sample.
     """
     uses = dict.fromkeys(
         (cell.dataset_name, cell.cache_key, split)
@@ -98,7 +99,10 @@ def decode_splits(
     with send_output_to_stderr():
         for name, cache_key, split in uses:
             assert cache_key is not None, "cells of opened data have one"
-            pack(datasets[name], split, cache_key, notice)
+            packed = pack(datasets[name], split, cache_key, notice)
+            for remark in packed.contents.remarks:
+                if remark.kind == "mask":
+                    notice(f"{name} {split}: {remark}")
 
 
 def _splits_of(cell: Cell) -> tuple[str, ...]:
@@ -109,7 +113,8 @@ def _splits_of(cell: Cell) -> tuple[str, ...]:
 class PackedIndex(Frozen):
     """What the flat files hold: the images (C, H, W) one after the other, and likewise the labels (H, W).
 
-    `sizes` are [height, width] by image, `class_pixels` the labelled pixels by class.
+    `sizes` are [height, width] by image, `class_pixels` the labelled pixels by class. A split without
+    `contents` was written by an older version, and is decoded anew.
     """
 
     format: Literal["segbench packed split 1"] = "segbench packed split 1"
@@ -122,6 +127,7 @@ class PackedIndex(Frozen):
     num_classes: int
     ignore_index: int
     class_pixels: tuple[int, ...]
+    contents: SplitContents | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +169,17 @@ class PackedSplit:
     def ignore_index(self) -> int:
         """The label of pixels that do not count."""
         return self.index.ignore_index
+
+    @property
+    def contents(self) -> SplitContents:
+        """What was seen while it was decoded."""
+        assert self.index.contents is not None, "a split without is decoded anew"
+        return self.index.contents
+
+    @property
+    def image_digests(self) -> list[tuple[str, str]]:
+        """The id of each image and the hash of its pixels."""
+        return list(zip(self.ids, self.contents.digests, strict=True))
 
     @property
     def image_dtype(self) -> np.dtype[Any]:
@@ -212,8 +229,11 @@ class PackedSplit:
     @cached_property
     def class_presence(self) -> NDArray[np.bool_]:
         """Whether each image has a pixel of each class, (n, K); reads all labels once."""
-        counts = [np.bincount(self.labels(index).ravel(), minlength=self.num_classes) for index in range(len(self))]
-        return np.array([count[: self.num_classes] > 0 for count in counts])
+        presence = np.zeros((len(self), self.num_classes), dtype=np.bool_)
+        for index in range(len(self)):
+            counts = count_labels(self.labels(index))[: self.num_classes]
+            presence[index, : len(counts)] = counts > 0
+        return presence
 
 
 def open_packed(folder: Path) -> PackedSplit | None:
@@ -239,7 +259,7 @@ def _map(path: Path, dtype: str, length: int) -> NDArray[Any]:
 def _open(dataset: Dataset, split: str, folder: Path) -> PackedSplit | None:
     """Open a packed split; None if it is missing, damaged, or not of this dataset."""
     packed = open_packed(folder)
-    if packed is None or split not in dataset.splits:
+    if packed is None or packed.index.contents is None or split not in dataset.splits:
         return None
     found = (len(packed), packed.num_classes, packed.ignore_index, packed.channels)
     wanted = (len(dataset.splits[split]), len(dataset.classes), dataset.ignore_index, dataset.channels)
@@ -253,6 +273,9 @@ def _find_fault(dataset: Dataset, split: str, folder: Path) -> str | None:
             check_seal(folder / name)
         except (OSError, ValueError) as error:
             return f"{folder / name} is damaged: {getattr(error, 'strerror', None) or error}"
+    packed = open_packed(folder)
+    if packed is not None and packed.index.contents is None:
+        return f"{folder} was written by an older version of segbench"
     return f"{folder} is not the packed split of this dataset" if _open(dataset, split, folder) is None else None
 
 
@@ -296,15 +319,19 @@ def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex
     ids: list[str] = []
     sizes: list[tuple[int, int]] = []
     class_pixels = np.zeros(len(dataset.classes), dtype=np.int64)
+    contents = ContentsCounter()
     with _synced_file(folder / IMAGES) as images, _synced_file(folder / LABELS) as labels:
-        for sample in read_samples(dataset, split):
-            images.write(np.ascontiguousarray(sample.image.transpose(2, 0, 1)).data)
+        for sample, notes in read_with_notes(dataset, split):
+            channels = [np.ascontiguousarray(sample.image[..., place]) for place in range(dataset.channels)]
+            for channel in channels:
+                images.write(channel.data)
             labels.write(np.ascontiguousarray(sample.labels, dtype=label_dtype).data)
             ids.append(sample.id)
             sizes.append(sample.labels.shape)
-            counted = sample.labels[sample.labels != dataset.ignore_index]
-            class_pixels += np.bincount(counted, minlength=len(class_pixels))
+            counted = count_labels(sample.labels)[: len(class_pixels)]
+            class_pixels[: len(counted)] += counted
             image_dtype = sample.image.dtype.name
+            contents.add(sample.id, channels, notes)
         for file in (images, labels):
             file.write(UNSEALED.encode())
             seal(file)
@@ -318,6 +345,7 @@ def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex
         num_classes=len(dataset.classes),
         ignore_index=dataset.ignore_index,
         class_pixels=tuple(class_pixels.tolist()),
+        contents=contents.contents(),
     )
 
 

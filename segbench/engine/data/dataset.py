@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError, RecordError
 from segbench.images import Reading
+from segbench.plan.data import equal_images
 from segbench.registry.datasets import open_dataset
 from segbench.store.folder import how_to_redo
 from segbench.store.json_file import describe_error, read_json
@@ -49,6 +50,12 @@ class CellData:
     def packed(self, split: str) -> PackedSplit:
         """Return a split from the cache; it is decoded first where the cache does not have it."""
         return open_split(self.dataset, split, self._cache_key)
+
+    def count_also_in_train(self, split: str) -> int | None:
+        """Return how many images of a split are in train too, pixel by pixel; None for train itself."""
+        if split == "train" or "train" not in self.dataset.splits:
+            return None
+        return len(equal_images(self.packed("train").image_digests, self.packed(split).image_digests))
 
     def resident(self, split: str) -> ResidentSplit:
         """Return a split whose pixels lie on the device, or on the host where they do not fit."""

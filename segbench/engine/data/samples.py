@@ -5,29 +5,41 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segbench.contract import Sample
 from segbench.errors import DataError, SegbenchError, list_some
+from segbench.images.notes import noting
+from segbench.images.opening import pixel_count
+from segbench.images.pixels import row_bands
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from segbench.contract import Dataset, Split
+    from segbench.images.notes import FileNote
 
 
 DTYPES = ("uint8", "uint16")
 
 # More decoding threads than this only queue for the disk.
 MOST_THREADS = 16
+# Several samples are held at a time as long as they have no more pixels than this.
+MOST_PIXELS = 64_000_000
 
 
 def read_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
-    """Yield every sample of a split in order, with its image as (H, W, C).
+    """Yield every sample of a split; see `read_with_notes`."""
+    return (sample for sample, _ in read_with_notes(dataset, split))
+
+
+def read_with_notes(dataset: Dataset, split: str) -> Iterator[tuple[Sample, Sequence[FileNote]]]:
+    """Yield every sample of a split in order, with its image as (H, W, C), and what its files were noted for.
 
     Raises DataError, naming the sample and its files, for an unknown or empty split and for a sample that cannot be
     read, repeats an id, has another dtype, size or number of channels than it should, or holds a label that is neither
@@ -36,7 +48,7 @@ def read_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
     samples = _find_split(dataset, split)
     first_use: dict[str, int] = {}
     image_dtype = None
-    for index, sample in enumerate(_decode(samples, split)):
+    for index, (sample, notes) in enumerate(_decode(samples, split)):
         where = _locate(samples, split, index, sample.id)
         if first_use.setdefault(sample.id, index) != index:
             raise DataError(
@@ -49,7 +61,7 @@ def read_samples(dataset: Dataset, split: str) -> Iterator[Sample]:
                 f"{where} is {sample.image.dtype}, the images before it are {image_dtype}; convert all to one of them"
             )
         check_labels(sample.labels, where, dataset)
-        yield sample._replace(image=sample.image.reshape(*sample.labels.shape, dataset.channels))
+        yield sample._replace(image=sample.image.reshape(*sample.labels.shape, dataset.channels)), notes
 
 
 def _find_split(dataset: Dataset, split: str) -> Split:
@@ -61,7 +73,7 @@ def _find_split(dataset: Dataset, split: str) -> Split:
     return samples
 
 
-def _decode(samples: Split, split: str) -> Iterator[Sample]:
+def _decode(samples: Split, split: str) -> Iterator[tuple[Sample, Sequence[FileNote]]]:
     """Yield the samples in order; those read from files are decoded by several threads, a few images ahead."""
     read = partial(_read, samples, split)
     if not hasattr(samples, "files"):
@@ -69,13 +81,28 @@ def _decode(samples: Split, split: str) -> Iterator[Sample]:
         return
     threads = min(MOST_THREADS, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(samples), 2 * threads):
-            yield from pool.map(read, range(start, min(start + 2 * threads, len(samples))))
+        for batch in _batches(samples.files, 2 * threads):
+            yield from pool.map(read, batch)
 
 
-def _read(samples: Split, split: str, index: int) -> Sample:
+def _batches(files: Sequence[tuple[Path, ...]], most: int) -> Iterator[list[int]]:
+    """Yield the indices of samples in order, so many at a time as may be in memory."""
+    batch: list[int] = []
+    pixels = 0
+    for index, paths in enumerate(files):
+        size = max(map(pixel_count, paths))
+        if batch and (len(batch) == most or pixels + size > MOST_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(index)
+        pixels += size
+    yield batch
+
+
+def _read(samples: Split, split: str, index: int) -> tuple[Sample, Sequence[FileNote]]:
     try:
-        return Sample(*samples[index])
+        with noting() as notes:
+            return Sample(*samples[index]), notes
     except (SegbenchError, MemoryError):
         raise
     except Exception as error:
@@ -111,9 +138,20 @@ def check_arrays(sample: Sample, where: str, dataset: Dataset) -> None:
         raise DataError(f"{where} has no pixels")
 
 
+def count_labels(labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return how many pixels of an image have each label, from 0 to the highest one.
+
+    Rows are counted in bands: counting makes eight bytes of each pixel.
+    """
+    counts = np.zeros(int(labels.max()) + 1, dtype=np.int64)
+    for rows in row_bands(*labels.shape):
+        counts += np.bincount(labels[rows].ravel(), minlength=len(counts))
+    return counts
+
+
 def check_labels(labels: NDArray[np.generic], where: str, dataset: Dataset) -> None:
     """Refuse labels that are neither a class id nor ignore_index."""
-    present = np.flatnonzero(np.bincount(labels.ravel()))
+    present = np.flatnonzero(count_labels(labels))
     wrong = [value for value in present.tolist() if value >= len(dataset.classes) and value != dataset.ignore_index]
     if wrong:
         allowed = f"0 to {len(dataset.classes) - 1}, or {dataset.ignore_index} for ignored pixels"

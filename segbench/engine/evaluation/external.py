@@ -13,7 +13,8 @@ from segbench.engine.data.cache import pack
 from segbench.engine.data.dataset import clusters_of
 from segbench.engine.data.user_files import find_label_maps, read_label_map
 from segbench.engine.device import environment
-from segbench.plan.key import cache_key, fingerprint, key_digest, required_versions, source_hash
+from segbench.plan.data import equal_images
+from segbench.plan.key import cache_key, key_digest, read_content, required_versions, source_hash
 from segbench.registry.datasets import open_dataset
 from segbench.stats.definitions import definitions
 from segbench.stats.scores import per_class, scores
@@ -63,7 +64,8 @@ def score_predictions(
     """
     offer = registry.find("dataset", use.use)
     dataset = open_dataset(offer, use.root, use.options)
-    mark = fingerprint(dataset)
+    content = read_content(dataset)
+    mark = content.fingerprint
     packed = pack(dataset, entry.split, cache_key(use, mark, source_hash(offer), required_versions(offer)))
     counts, digest = count_predictions(folder, packed, boundaries, dataset.reading)
     counts = replace(counts, clusters=clusters_of(dataset, packed.ids))
@@ -75,6 +77,9 @@ def score_predictions(
         "boundaries": boundaries.model_dump(mode="json"),
     }
     record = build_record(counts, dataset.classes, spec, entry, results.benchmark, plugin_files([use.use]))
+    if record.evaluated and "train" in dataset.splits and entry.split != "train":
+        shared = len(equal_images(content.images["train"], content.images[entry.split]))
+        record = record.model_copy(update={"evaluated": record.evaluated.model_copy(update={"also_in_train": shared})})
     keep_copies([use.use], results.cell_folder(record.key))
     write_counts(results.cell_folder(record.key), counts)
     results.write(record)

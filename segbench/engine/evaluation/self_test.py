@@ -14,15 +14,17 @@ import torch
 from torch import nn
 
 from segbench.engine.data.dataset import choose_evenly
+from segbench.engine.data.samples import count_labels
 from segbench.engine.model.mapping import FieldForm, palette_colours, palette_image
 from segbench.engine.model.network import Decoded
 from segbench.errors import DataError
+from segbench.images.pixels import row_bands
 from segbench.stats.scores import scores
 from segbench.store.counts import Counts
 
 from .confusion import classify, confusion_matrices
 from .label_counts import Rules, concatenate, label_counts
-from .small_objects import find_small_objects
+from .small_objects import mark_small_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 # The most images whose boundaries are counted, which takes some ten times as long as counting pixels.
 BOUNDARY_IMAGES = 16
+# Boundaries of larger images are counted in a corner of so many pixels a side.
+BOUNDARY_SIDE = 2048
 CONFUSION_SCORES = ("miou", "pixel_accuracy", "mean_accuracy", "fwiou", "dice", "per_image_miou")
 BOUNDARY_SCORES = ("boundary_iou", "boundary_f1")
 
@@ -112,15 +116,18 @@ def _count_occurring(pixels: Pixels) -> int:
 
 def _class_pixels(packed: PackedSplit, index: int, where: str) -> Pixels:
     """Count the labelled pixels of one image by class, (K,), straight from its labels."""
-    labels = packed.labels(index)
-    pixels = np.bincount(labels[labels != packed.ignore_index], minlength=packed.num_classes)
-    if len(pixels) > packed.num_classes:
+    found = count_labels(packed.labels(index))
+    found[packed.ignore_index : packed.ignore_index + 1] = 0
+    labelled = np.flatnonzero(found)
+    pixels = np.zeros(max(packed.num_classes, len(found)), dtype=np.int64)
+    pixels[: len(found)] = found
+    if labelled.size and labelled[-1] >= packed.num_classes:
         raise DataError(
-            f"{where}, image {packed.ids[index]!r} is labelled {len(pixels) - 1}; allowed are the class ids 0 to "
+            f"{where}, image {packed.ids[index]!r} is labelled {labelled[-1]}; allowed are the class ids 0 to "
             f"{packed.num_classes - 1}, and {packed.ignore_index} for ignored pixels; correct the labels, or the "
             "classes and ignore_index that the dataset declares"
         )
-    return pixels
+    return pixels[: packed.num_classes]
 
 
 def _check_decoded(pixels: Pixels, packed: PackedSplit, where: str) -> None:
@@ -134,32 +141,42 @@ def _check_decoded(pixels: Pixels, packed: PackedSplit, where: str) -> None:
 
 def _count_both(packed: PackedSplit, pixels: Pixels, where: str) -> tuple[Counts, Counts]:
     """Return the counts of truth against itself and of class 0 everywhere; DataError where they are not the labels'."""
-    ids_and_ignored = packed.num_classes, packed.ignore_index
     perfect, guessed = [], []
     for index, expected in enumerate(pixels):
-        truth = _labels(packed, index)
-        perfect.append(confusion_matrices(_as_prediction(truth, packed), truth, *ids_and_ignored))
-        guessed.append(confusion_matrices(torch.zeros_like(truth), truth, *ids_and_ignored))
+        truth, guess = _count_image(packed, index)
+        perfect.append(truth)
+        guessed.append(guess)
         image = f"{where}, image {packed.ids[index]!r}"
         _check_counts(perfect[-1], np.diag(expected), f"{image}: truth against itself")
         _check_counts(guessed[-1], np.outer(expected, np.eye(len(expected), dtype=np.int64)[0]), f"{image}: class 0")
     return _as_counts(packed, perfect), _as_counts(packed, guessed)
 
 
+def _count_image(packed: PackedSplit, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the confusion (1, K, K) of one image's truth with itself and with class 0, counted in bands of rows."""
+    classes = packed.num_classes
+    perfect, guessed = torch.zeros(2, 1, classes, classes, dtype=torch.int64)
+    for rows in row_bands(*packed.index.sizes[index]):
+        truth = _labels(packed, index, rows)
+        perfect += confusion_matrices(_as_prediction(truth, packed), truth, classes, packed.ignore_index)
+        guessed += confusion_matrices(torch.zeros_like(truth), truth, classes, packed.ignore_index)
+    return perfect, guessed
+
+
 def _boundary_counts(packed: PackedSplit, indices: Sequence[int]) -> Counts:
-    """Return all counts of some images, truth against itself."""
+    """Return all counts of some images, or of a corner of large ones, truth against itself."""
     rules = Rules(packed.num_classes, packed.ignore_index)
     parts = []
     for index in indices:
-        truth = _labels(packed, index)
-        small = find_small_objects(packed, [index], truth.device)
-        parts.append(label_counts(_as_prediction(truth, packed), truth, small, rules))
+        truth = _labels(packed, index, slice(BOUNDARY_SIDE))[..., :BOUNDARY_SIDE]
+        small = mark_small_objects(truth[0].numpy(), packed.num_classes, packed.ignore_index)
+        parts.append(label_counts(_as_prediction(truth, packed), truth, torch.from_numpy(small)[None], rules))
     ids = tuple(packed.ids[index] for index in indices)
     return Counts(ids=ids, split=packed.split, clusters=None, **concatenate(parts))
 
 
-def _labels(packed: PackedSplit, index: int) -> torch.Tensor:
-    return torch.from_numpy(packed.labels(index).astype(np.int64))[None]
+def _labels(packed: PackedSplit, index: int, rows: slice) -> torch.Tensor:
+    return torch.from_numpy(packed.labels(index)[rows].astype(np.int64))[None]
 
 
 def _as_prediction(truth: torch.Tensor, packed: PackedSplit) -> torch.Tensor:

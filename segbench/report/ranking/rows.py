@@ -333,6 +333,9 @@ def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
         yield f"{file.plugin}/ is a single file (SHA-256 {file.sha256[:12]}), no package; each cell keeps a copy of it"
     if absent := _absent_classes([found[0] for found in by_seed.values()]):
         yield absent
+    if record.evaluated and (shared := record.evaluated.also_in_train):
+        of = f"{shared} of the {record.evaluated.images} {record.evaluated.split} images"
+        yield f"{of} {'is' if shared == 1 else 'are'} in train too, so the score looks too good"
     if like := cell_spec.as_long_as(record):
         yield f"trained {_seconds_text(found[0] for found in by_seed.values())}, as long as {like}"
     for seed, found in by_seed.items():

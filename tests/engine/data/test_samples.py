@@ -4,9 +4,10 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segbench import DataError, Dataset, Sample
-from segbench.engine.data.samples import read_samples
+from segbench.engine.data.samples import _batches, count_labels, read_samples
 
 
 def image(height=2, width=3, channels=3, dtype=np.uint8):
@@ -172,3 +173,17 @@ def test_samples_without_files_are_read_by_the_calling_thread():
 
     split = Split([Sample(image(), labels(), "a"), Sample(image(), labels(), "b")])
     assert len(list(read_samples(Dataset(["sky"], [(0, 0, 0)], {"train": split}), "train"))) == 2
+
+
+def test_as_many_images_are_decoded_at_a_time_as_fit_into_memory(tmp_path):
+    for name, side in (("large", 7_000), ("larger", 9_000), ("small", 10)):
+        Image.new("1", (side, side)).save(tmp_path / f"{name}.png")
+    large, larger, small = ((tmp_path / f"{name}.png",) for name in ("large", "larger", "small"))
+    assert list(_batches([small, small, large, large, small, larger, small], 3)) == [[0, 1, 2], [3, 4], [5], [6]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_labels_are_counted_in_bands_as_at_once(monkeypatch, dtype):
+    monkeypatch.setattr("segbench.images.pixels.BAND_PIXELS", 20)
+    labels = np.random.default_rng(0).integers(0, 256, (13, 17), dtype=dtype)
+    np.testing.assert_array_equal(count_labels(labels), np.bincount(labels.ravel()))

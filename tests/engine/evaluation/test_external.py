@@ -93,7 +93,12 @@ def test_the_record_says_what_was_scored_and_that_nothing_was_trained(truth, tmp
     assert record.train is None
     assert record.cost is None
     assert record.inference == []
-    assert record.evaluated.model_dump() == {"split": "test", "images": 2, "classes": ["a", "b"]}
+    assert record.evaluated.model_dump() == {
+        "split": "test",
+        "images": 2,
+        "classes": ["a", "b"],
+        "also_in_train": 2,
+    }
     assert record.definitions.keys() == set(OF_LABEL_MAPS)
     assert record.definitions["miou"].startswith("miou/union@")
     assert record.spec["scored"] is True

@@ -6,7 +6,7 @@ from segbench.config.recipe import Adversarial, ComponentUse, TrainsOn, Unlabell
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import Sources
 from segbench.stats.health import ConstantClass
-from segbench.store.record import PerClass
+from segbench.store.record import Evaluated, PerClass
 
 H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8}
 
@@ -67,6 +67,13 @@ def test_classes_that_never_occur_are_noted(trained):
     partial = trained("unet").per_class.model_copy(update={"iou": [0.5, 0.4, None]})
     (row,) = rows(trained("unet", fields={"per_class": partial}))
     assert row.notes == ("mIoU over 2 of 3 classes; the others occur in neither truth nor prediction",)
+
+
+def test_test_images_that_are_in_train_too_are_noted(trained):
+    (row,) = rows(trained("unet", fields={"evaluated": Evaluated(split="test", images=6, also_in_train=2)}))
+    assert row.notes == ("2 of the 6 test images are in train too, so the score looks too good",)
+    (row,) = rows(trained("unet", fields={"evaluated": Evaluated(split="test", images=6, also_in_train=0)}))
+    assert row.notes == ()
 
 
 @pytest.mark.parametrize("iou", [[1.0], [None, 1.0, None]])

@@ -1,0 +1,121 @@
+"""What is wrong with the data of a benchmark though it can be read: images in two splits, files left out, one class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from segbench.contract import Dataset
+
+    from .key import DatasetContent
+
+
+# So many pairs of identical images are named in a warning.
+_MOST_NAMED = 3
+
+
+class Unread(NamedTuple):
+    """Files in the folders of a dataset that it does not read.
+
+    `left` are those that other systems left, `unused` images or masks of no split, `other` all else; `deeper` counts
+    images by the folder below which they lie.
+    """
+
+    left: tuple[Path, ...]
+    unused: tuple[Path, ...]
+    other: tuple[Path, ...]
+    deeper: dict[Path, int]
+
+
+def data_warnings(dataset: Dataset, content: DatasetContent) -> list[str]:
+    """Return the warnings about a dataset, its files compared by their hashes."""
+    others = [split for split in dataset.splits if split != "train"] if "train" in dataset.splits else []
+    shared = [(split, equal_images(content.images["train"], content.images[split])) for split in others]
+    return [
+        *usage_warnings(dataset, find_unread(dataset)),
+        *(describe_equal_images("train", split, pairs) for split, pairs in shared if pairs),
+    ]
+
+
+def usage_warnings(dataset: Dataset, unread: Unread) -> list[str]:
+    """Return the warnings about what a dataset makes of its files."""
+    warnings = []
+    if len(dataset.classes) == 1:
+        warnings.append(
+            f"there is only the class {dataset.classes[0]!r}, so every label map scores 100; name the class of all "
+            "other pixels too, such as background"
+        )
+    if unread.deeper:
+        places = ", ".join(f"{count} below {folder}" for folder, count in unread.deeper.items())
+        warnings.append(
+            f"{sum(unread.deeper.values())} image files lie in deeper folders and are not read: {places}; move "
+            "them up, or remove them"
+        )
+    return warnings
+
+
+def equal_images(one: Iterable[tuple[str, str]], other: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the ids of equal images, one of each split, sorted; both are ids with hashes.
+
+    >>> equal_images([("a", "5f"), ("b", "7c")], [("x", "7c"), ("y", "7c"), ("z", "00")])
+    [('b', 'x'), ('b', 'y')]
+    """
+    first = {digest: name for name, digest in one}
+    return sorted((first[digest], name) for name, digest in other if digest in first)
+
+
+def describe_equal_images(first: str, second: str, pairs: list[tuple[str, str]]) -> str:
+    """Say which images two splits share; `pairs` are their ids."""
+    named = ", ".join(f"{one} = {other}" for one, other in pairs[:_MOST_NAMED])
+    more = f" and {len(pairs) - _MOST_NAMED} more" if len(pairs) > _MOST_NAMED else ""
+    count = "1 image is" if len(pairs) == 1 else f"{len(pairs)} images are"
+    return f"{count} identical in {first} and {second}, so scores look too good: {named}{more}"
+
+
+def find_unread(dataset: Dataset) -> Unread:
+    """Look through the folders that hold the files of a dataset; nothing is found of one that names no files."""
+    from segbench.images.files import IMAGE_ENDINGS, is_litter
+
+    used = {path for split in dataset.splits.values() for files in getattr(split, "files", ()) for path in files}
+    folders = sorted({path.parent for path in used})
+    left: list[Path] = []
+    unused: list[Path] = []
+    other: list[Path] = []
+    deeper: dict[Path, int] = {}
+    seen = {os.path.realpath(folder) for folder in folders}
+    for entry in (entry for folder in folders for entry in _entries(folder)):
+        path = Path(entry.path)
+        if path in used:
+            continue
+        if is_litter(path):
+            left.append(path)
+        elif entry.is_dir():
+            if count := sum(1 for _ in _images_below(path, seen)):
+                deeper[path.parent] = deeper.get(path.parent, 0) + count
+        else:
+            (unused if path.suffix.lower() in IMAGE_ENDINGS else other).append(path)
+    return Unread(tuple(left), tuple(unused), tuple(other), deeper)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _images_below(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """Yield the image files in a folder and all below it, but for the folders in `seen`, to which it adds these."""
+    from segbench.images.files import IMAGE_ENDINGS, is_litter
+
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not is_litter(Path(name))]
+        paths = (Path(place, name) for name in files if not is_litter(Path(name)))
+        yield from (path for path in paths if path.suffix.lower() in IMAGE_ENDINGS)
