@@ -82,7 +82,7 @@ def check_sealed(file: BinaryIO) -> None:
 def _find_digits(file: BinaryIO) -> int | None:
     """Return the place of the digits of a file's seal; None if it has no seal."""
     size = file.seek(0, os.SEEK_END)
-    for start in (0, max(0, size - _REACH)):
+    for start in sorted({0, max(0, size - _REACH)}):
         file.seek(start)
         content = file.read(_REACH)
         for mark, distance in _MARKS.items():

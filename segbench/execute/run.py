@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, PluginError
+from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
 
 from .forkserver import modules_to_preload
@@ -77,7 +78,7 @@ def run(
     """
     folder.check_writable()
     recorded = _read_ok_records(cells, folder)
-    _set_damaged_upstream_aside(cells, recorded, folder)
+    _set_damaged_aside(cells, recorded, folder)
     todo = [cell for cell in cells if cell.key not in recorded]
     listener.planned(todo, len(recorded))
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
@@ -103,12 +104,12 @@ def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, 
     return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
 
 
-def _set_damaged_upstream_aside(cells: Sequence[Cell], recorded: dict[str, Record], folder: ResultsFolder) -> None:
-    """Take out of `recorded` the cells that others will need and whose files are damaged, so that they run again."""
+def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folder: ResultsFolder) -> None:
+    """Take out of `recorded` the cells that must run again: with damaged counts, or other files if others need them."""
     needed: set[str] = set()
     for cell in reversed(cells):  # upstream cells come before those that need them
         key = key_of(cell)
-        if key in needed and key in recorded and folder.set_aside_if_damaged(key):
+        if key in recorded and folder.set_aside_if_damaged(key, "*" if key in needed else COUNTS):
             del recorded[key]
         if key in needed or key not in recorded:
             needed.update(upstream_of(cell).values())

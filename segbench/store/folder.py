@@ -103,12 +103,12 @@ class ResultsFolder:
         with without_collecting():
             return [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
 
-    def set_aside_if_damaged(self, key: str) -> bool:
-        """Set the record of a cell aside if one of its files has changed since it was written; return whether one has.
+    def set_aside_if_damaged(self, key: str, files: str = "*") -> bool:
+        """Set the record of a cell aside, so that it runs again, if a file beside it has changed since it was written.
 
-        The cell then runs again, so that its weights and predictions can be used by others.
+        `files` is a pattern of their names. Returns whether one has changed.
         """
-        for path in sorted(self.cell_folder(key).glob("*")):
+        for path in sorted(self.cell_folder(key).glob(files)):
             try:
                 check_seal(path)
             except OSError:  # what cannot be read is named when it is needed

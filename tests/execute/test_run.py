@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 from multiprocessing import forkserver
 
+import numpy as np
 import pytest
 from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, statuses
 
@@ -14,6 +15,7 @@ from segbench.errors import CellError, DataError, RecordError
 from segbench.execute import run as runs
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import run
+from segbench.store.counts import COUNTS, Counts, write_counts
 from segbench.store.folder import ResultsFolder
 from segbench.store.json_file import sealed_json
 
@@ -203,6 +205,17 @@ def test_a_recorded_cell_whose_files_are_damaged_runs_again_only_before_one_that
         f"{folder.record_path(first.key)}: {weights[first.key]} is damaged: it has changed since it was written: its "
         f"checksum does not match; set aside as {first.key}.json.corrupt, its cell will run again"
     )
+
+
+def test_a_recorded_cell_whose_counts_are_damaged_runs_again(tmp_path, workers, flip_bit):
+    cells = make_cells(["plain", "other"])
+    run_all(cells, tmp_path, workers=workers)
+    folder = ResultsFolder(tmp_path, "bench")
+    for cell in cells:
+        write_counts(folder.cell_folder(cell.key), Counts(("a",), "test", np.array([[[1, 2], [3, 4]]])))
+    flip_bit(folder.cell_folder(cells[0].key) / COUNTS, 1)
+    assert statuses(run_all(cells, tmp_path, workers=workers)) == {"plain": "ok", "other": "ok"}
+    assert sorted(ran(tmp_path)) == sorted([cells[0].key] * 2 + [cells[1].key])
 
 
 def test_ctrl_c_leaves_an_interrupted_record_and_the_next_run_resumes(tmp_path, program, workers, until):
