@@ -6,6 +6,8 @@ Libraries are imported inside the functions, so any module of a plugin may impor
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from .checksum import sha256_of_file
 from .errors import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import Tensor
 
@@ -35,6 +37,20 @@ _USUAL = (
 )
 
 
+# Whether weights are not read, since those of a finished training take their place.
+_READS_NOTHING: ContextVar[bool] = ContextVar("reads nothing", default=False)
+
+
+@contextmanager
+def reading_nothing() -> Iterator[None]:
+    """Let `read_weights` return no tensors and `misfit` find nothing wrong, whether or not a file is there."""
+    token = _READS_NOTHING.set(True)
+    try:
+        yield
+    finally:
+        _READS_NOTHING.reset(token)
+
+
 def read_weights(path: Path, option: str) -> dict[str, Tensor]:
     """Read a file of named tensors, or a checkpoint that holds them under a usual name; nothing is unpickled.
 
@@ -45,6 +61,8 @@ def read_weights(path: Path, option: str) -> dict[str, Tensor]:
     """
     from timm.models import clean_state_dict
 
+    if _READS_NOTHING.get():
+        return {}
     if not path.is_file():
         raise WeightsError(
             f"{option}: there is no file {path.absolute()}; give none, imagenet, or the path of a file ending in "
@@ -112,6 +130,8 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     >>> misfit({"stem": torch.zeros(2), "head": torch.zeros(1)}, {"stem": torch.zeros(3)})
     'unexpected: head; of another shape: stem (2,) instead of (3,)'
     """
+    if _READS_NOTHING.get():
+        return ""
     found = {
         "missing": [name for name in expected if name not in given and not name.endswith(_COUNTER)],
         "unexpected": [name for name in given if name not in expected and not name.endswith(_COUNTER)],
@@ -126,7 +146,7 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
 
 def file_provenance(path: Path) -> dict[str, str]:
     """Return what identifies a file of weights, as a generator states it in `provenance`: its name and SHA-256."""
-    return {"weights": path.name, "sha256": sha256_of_file(path)}
+    return {"weights": path.name} if _READS_NOTHING.get() else {"weights": path.name, "sha256": sha256_of_file(path)}
 
 
 def hub_provenance(repository: str, files: Iterable[str], revision: str | None = None) -> dict[str, str]:

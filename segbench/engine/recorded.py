@@ -7,24 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
 
+from segbench.config.recipe import REFINING
 from segbench.contract import Dataset
 from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.discriminator import build_discriminator
 from segbench.engine.data.dataset import DATASET, CellData, DatasetDescription, read_description
 from segbench.engine.model.build import as_segmenter, build_loss, build_network, mapping_of
-from segbench.engine.model.checkpoint import load_weights
+from segbench.engine.model.checkpoint import load_kept
+from segbench.engine.model.rebuild import check_numbers, rebuild
 from segbench.errors import RecordError
 from segbench.plan.cell import Cell
 from segbench.plan.key import source_hash
 from segbench.registry import load_registry
 from segbench.registry.plugin_files import PLUGIN_OPTION, given_files, sha256_of
-from segbench.store.folder import read_record, record_files
+from segbench.shown import quote
+from segbench.store.folder import KEY, read_record, record_files
 from segbench.store.json_file import describe_error
 
 from .job import DISCRIMINATOR, MODEL
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from segbench.config.protocol import TrainingProtocol
+    from segbench.config.recipe import ComponentUse
+    from segbench.contract import Kind
     from segbench.engine.model.mapping import GeneratorMapping
     from segbench.registry import Registry
     from segbench.store.record import PluginFile, Record
@@ -107,26 +113,29 @@ def _is_finished(path: Path) -> bool:
         return False
 
 
-def load_network(path: Path, device: torch.device) -> RecordedNetwork:
+def load_network(path: Path, device: torch.device, above: tuple[Path, ...] = ()) -> RecordedNetwork:
     """Build the network of a record with the weights left beside it, in evaluation mode on `device`.
 
-    Needs the plugins of its components, but not its dataset. The process keeps its settings; those of the cell are for
-    `apply_numeric_settings(recorded.protocol)`. Raises RecordError if the record is not of a finished cell or its files
-    are missing or damaged.
+    Needs the plugins of its components, but neither its dataset nor pretrained weights. The process keeps its settings;
+    those of the cell are for `apply_numeric_settings(recorded.protocol)`. `above` are the records that this one is
+    loaded for. Raises RecordError if the record is not of a finished cell, is none that a run could have written, or
+    its files are missing or damaged.
     """
     record, folder = _read_finished(path), path.with_suffix("")
     model = _find_weights(path, folder)
     cell = _cell_as_trained(record, path)
+    base = _load_base(cell, path, device, above)
     description = read_description(folder / DATASET)
     registry = load_registry()
     check_files_given(record, cell, folder, registry)
+    _check_maps(cell, registry, path)
     dataset = Dataset(description.classes, description.palette, {}, description.ignore_index, description.channels)
     data, size = CellData(dataset, "", device), _size_built_for(cell, record, path)
-    network, mapping = build_network(cell, registry, data, size, device), mapping_of(cell, data)
-    load_weights(network, model)
+    build = partial(build_network, cell, registry, data, size)
+    network, mapping = _rebuild(build, model, cell.method.generator, registry, device), mapping_of(cell, data)
     adversary = _build_adversary(folder / DISCRIMINATOR, cell, registry, data, size, device)
     return RecordedNetwork(
-        as_segmenter(network, mapping, _load_base(cell, path, device)).eval(),
+        as_segmenter(network, mapping, base).eval(),
         mapping,
         description,
         cell.method.protocol,
@@ -148,10 +157,44 @@ def _find_weights(path: Path, folder: Path) -> Path:
     return model
 
 
-def _load_base(cell: Cell, path: Path, device: torch.device) -> torch.nn.Module | None:
-    """Return the segmenter that a refiner corrects, from the record beside its own."""
-    key = cell.upstream.get("refines")
-    return None if key is None else load_network(path.with_name(f"{key}.json"), device).network
+def _load_base(cell: Cell, path: Path, device: torch.device, above: tuple[Path, ...]) -> torch.nn.Module | None:
+    """Return the segmenter that a refiner corrects, from the record beside its own; RecordError for a circle."""
+    if cell.method.maps != REFINING:
+        return None
+    base = _beside(path, cell.upstream.get("refines"), "the cell that it refines")
+    if base in (*above, path):
+        raise RecordError(f"{path}: it refines a cell that refines this one, by {base}; the record has been changed")
+    return load_network(base, device, (*above, path)).network
+
+
+def _beside(path: Path, key: str | None, what: str) -> Path:
+    """Return the record of another cell of the same run; RecordError for what is no key, such as a path elsewhere."""
+    if key is None or not KEY.fullmatch(key):
+        raise RecordError(f"{path}: {quote(key)} is not the key of {what}; a key has 16 hexadecimal digits")
+    return path.with_name(f"{key}.json")
+
+
+def _check_maps(cell: Cell, registry: Registry, path: Path) -> None:
+    """Raise RecordError unless the components are what the record says they are."""
+    method = cell.method
+    maps = registry.find("generator", method.generator.use).component.maps
+    if maps != method.maps:
+        raise RecordError(f"{path}: it maps {quote(method.maps)}, but {method.generator.use} maps {maps!r}")
+    if method.adversarial and registry.find("loss", method.adversarial.use).component.role != "adversarial":
+        raise RecordError(f"{path}: {method.adversarial.use} is not an adversarial loss")
+
+
+def _rebuild(
+    build: Callable[[torch.device], torch.nn.Module], weights: Path, use: ComponentUse, registry: Registry, device: Any
+) -> Any:
+    """Return a network of the cell with its weights from a file; RecordError that names the file if it cannot be."""
+    tensors = load_kept(weights)
+    kind: Kind = "generator" if weights.name == MODEL else "discriminator"
+    try:
+        check_numbers(use.options, tensors)
+        return rebuild(build, tensors, registry.find(kind, use.use).component.requires, device)
+    except RecordError as error:
+        raise RecordError(f"{weights} {error}") from error
 
 
 def _build_adversary(
@@ -159,10 +202,10 @@ def _build_adversary(
 ) -> Adversary | None:
     """Return the adversary that a network was trained with; None where no discriminator was kept."""
     recipe = cell.method.adversarial
-    if recipe is None or not weights.is_file():
+    use = cell.method.discriminator
+    if recipe is None or use is None or not weights.is_file():
         return None
-    discriminator = build_discriminator(cell, registry, data, size, device)
-    load_weights(discriminator, weights)
+    discriminator = _rebuild(partial(build_discriminator, cell, registry, data, size), weights, use, registry, device)
     return Adversary(
         discriminator=discriminator,
         loss=build_loss(recipe, registry, data, device),
@@ -194,7 +237,7 @@ def _cell_as_trained(record: Record, path: Path) -> Cell:
     cell = _parse_cell(record, path)
     if record.settled is None or record.settled.winner is None:
         return cell
-    beside = path.with_name(f"{record.settled.winner}.json")
+    beside = _beside(path, record.settled.winner, "its best trial")
     try:
         trial = _parse_cell(_read_finished(beside), beside)
     except RecordError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.checksum import UNSEALED, check_sealed, seal
 from segbench.files import read_file
+from segbench.shown import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,4 +55,4 @@ def describe_error(error: ValidationError) -> str:
     """Return the place and the message of the first thing that is wrong in what was read."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(map(str, first["loc"]))
-    return f"{place[:_LONGEST]}: {first['msg']}" if place else first["msg"]
+    return clean_line(f"{place[:_LONGEST]}: {first['msg']}" if place else first["msg"])

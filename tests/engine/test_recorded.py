@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segbench.engine.recorded import find_record, load_network
-from segbench.errors import RecordError
+from segbench.errors import RecordError, SegbenchError
 from segbench.store.folder import read_record
 
 CPU = torch.device("cpu")
@@ -180,3 +180,76 @@ def test_a_damaged_record_is_an_error_that_names_it_and_stays_where_it_is(record
     with pytest.raises(RecordError, match=rf"{recorded_cell.name}: .*{message}"):
         load_network(recorded_cell, CPU)
     assert recorded_cell.read_bytes() == content
+
+
+def put(record, path, value):
+    """Put a value at a dotted path of a record."""
+    content = json.loads(record.read_text())
+    *above, last = path.split(".")
+    inner = content
+    for step in above:
+        inner = inner[step]
+    inner[last] = value
+    record.write_text(json.dumps(content))
+
+
+CRAFTED = [
+    ("spec.method.generator.options", {"width": 10**9}, "an option of 1000000000, which is more than it has weights"),
+    ("spec.method.generator.options", {"width": 60_000}, "does not fit the network"),
+    ("spec.method.generator.options", {"width": -1}, "width is -1; give at least 1 channel"),
+    ("spec.method.generator.options", {"width": [1]}, "option 'width' of generator basic/fcn must be int"),
+    ("spec.method.generator.options", {"breadth": 8}, "basic/fcn has no option 'breadth'"),
+    ("spec.method.generator.use", "../../x", "unknown generator"),
+    ("spec.method.maps", "image -> image", "it maps 'image -> image', but basic/fcn maps 'image -> labels'"),
+    ("spec.method.protocol.threads", 10**9, "method.protocol.threads: Input should be less than or equal to 1024"),
+    ("spec.method.protocol.crop", "8x8", "method.protocol.crop"),
+    ("spec.method", [], "its spec is not that of a cell, method: "),
+    ("spec", {}, "its spec is not that of a cell"),
+    ("settled", {"winner": "../../x"}, "'../../x' is not the key of its best trial; a key has 16 hexadecimal digits"),
+    ("settled", {"winner": "/etc/passwd"}, "is not the key of its best trial"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "message"), CRAFTED)
+def test_a_record_that_no_run_has_written_is_refused_in_one_line(recorded_cell, place, value, message):
+    put(recorded_cell, place, value)
+    with pytest.raises(SegbenchError) as caught:
+        load_network(recorded_cell, CPU)
+    assert message in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("key", ["../../x", "/etc/passwd", "", None, "A" * 16, "a" * 17])
+def test_a_refiner_names_its_base_by_a_key(recorded_cell, key):
+    as_refiner(recorded_cell, key)
+    with pytest.raises(RecordError, match="is not the key of the cell that it refines"):
+        load_network(recorded_cell, CPU)
+
+
+def test_a_refiner_of_itself_is_refused(recorded_cell):
+    as_refiner(recorded_cell, recorded_cell.stem)
+    with pytest.raises(RecordError, match="the record has been changed"):
+        load_network(recorded_cell, CPU)
+
+
+def as_refiner(record, base):
+    """Let a record say that it refines another."""
+    put(record, "spec.method.maps", "image, labels -> labels")
+    put(record, "spec.upstream", {"refines": base})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("channels", 0),
+        ("channels", "x"),
+        ("palette", []),
+        ("palette", [[0, 0, 256]]),
+        ("classes", []),
+        ("ignore_index", -1),
+    ],
+)
+def test_a_description_of_a_dataset_that_cannot_be_is_refused(recorded_cell, name, value):
+    change(recorded_cell.with_suffix("") / "dataset.json", **{name: value})
+    with pytest.raises(RecordError, match=r"dataset\.json does not describe a dataset: "):
+        load_network(recorded_cell, CPU)

@@ -6,16 +6,16 @@ The description is kept with a cell's weights, so that its network can be used w
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from segbench.config.protocol import Frozen
 from segbench.errors import DataError, RecordError
 from segbench.images import Reading
 from segbench.plan.data import equal_images
-from segbench.registry.datasets import open_dataset
+from segbench.registry.datasets import LARGEST_LABEL, open_dataset
 from segbench.store.folder import how_to_redo
 from segbench.store.json_file import describe_error, read_json
 
@@ -103,14 +103,24 @@ def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
     return clusters
 
 
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
 class DatasetDescription(Frozen):
     """The classes with their palette colours, the ignored label, the channels, and how image files are read."""
 
-    classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    ignore_index: int
-    channels: int
+    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=LARGEST_LABEL)]
+    palette: tuple[tuple[Byte, Byte, Byte], ...]
+    ignore_index: Annotated[int, Field(ge=0, le=LARGEST_LABEL)]
+    channels: PositiveInt
     reading: Reading = Reading()
+
+    @model_validator(mode="after")
+    def check_palette(self) -> Self:
+        """Refuse more or fewer colours than classes."""
+        if len(self.palette) != len(self.classes):
+            raise ValueError(f"{len(self.palette)} colours in palette for {len(self.classes)} classes")
+        return self
 
 
 def description_of(dataset: Dataset) -> DatasetDescription:
