@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 10_000
 # The bytes that one chunk of resamples may fill; larger chunks are no faster.
-CHUNK_BYTES = 2**26
+CHUNK_BYTES = 2**25
 
 
 class Resampling(NamedTuple):
@@ -73,6 +73,16 @@ def crossed_draws(evidence: Evidence, resamples: int = RESAMPLES, seed: int = 0)
     return score(grouped, resample(len(grouped.images), len(grouped.seeds), resamples, seed), len(evidence.images))
 
 
+def crossed_draws_in_parts(evidence: Evidence, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Draws]:
+    """Yield what `crossed_draws` returns, as many of the resamples at a time as fill a chunk."""
+    grouped = by_cluster(evidence)
+    units, seeds = resample(len(grouped.images), len(grouped.seeds), resamples, seed)
+    observed = _observe(grouped, len(evidence.images))
+    step = _rows(resamples, observed.observed.size)
+    for rows in (slice(start, start + step) for start in range(0, resamples, step)):
+        yield _score(observed, grouped, Resampling(units[rows], seeds[rows]))
+
+
 def by_cluster(evidence: Evidence) -> Evidence:
     """Return the evidence with the counts of each cluster added up, as if each were one image."""
     if evidence.clusters is None:
@@ -92,31 +102,46 @@ def resample(units: int, seeds: int, resamples: int = RESAMPLES, seed: int = 0) 
 
 def score(evidence: Evidence, resampling: Resampling, images: int) -> Draws:
     """Score all methods on each draw of a resampling; `evidence` is by unit drawn, `images` what those units hold."""
+    return _score(_observe(evidence, images), evidence, resampling)
+
+
+def _observe(evidence: Evidence, images: int) -> Draws:
+    """Return the scores on the images as they are, without any resample."""
     weights = _weights(evidence)
     if weights.shape[1] < 2:
         raise StatisticsError(
             f"{weights.shape[1]} of {len(evidence.images)} images or clusters hold anything to be scored; "
             "an interval needs at least 2"
         )
-    as_they_are = np.ones((1, len(evidence.images)), dtype=np.int64)
-    observed, scores = (_scores(evidence, drawn) for drawn in (as_they_are, resampling.units))
+    (observed,) = _scores(evidence, np.ones((1, len(evidence.images)), dtype=np.int64))
     if np.isnan(observed).any():
         raise StatisticsError(
             "a method has no class to be scored with one of its seeds, so there is nothing to compare"
         )
-    defined = ~np.isnan(scores).any(axis=(1, 2))
-    shares = resampling.seeds / len(evidence.seeds)
-    return Draws(evidence.methods, evidence.seeds, images, observed[0], scores[defined], shares[defined], weights)
+    nothing = np.empty((0, *observed.shape)), np.empty((0, len(evidence.seeds)))
+    return Draws(evidence.methods, evidence.seeds, images, observed, *nothing, weights)
+
+
+def _score(observed: Draws, evidence: Evidence, resampling: Resampling) -> Draws:
+    """Return the draws of a resampling, with what was observed."""
+    scores, shares = _scores(evidence, resampling.units), resampling.seeds / len(evidence.seeds)
+    undefined = np.isnan(scores).any(axis=(1, 2))
+    if undefined.any():
+        scores, shares = scores[~undefined], shares[~undefined]
+    return replace(observed, scores=scores, seed_shares=shares)
 
 
 def _weights(evidence: Evidence) -> NDArray[np.float64]:
     """Return the mean share of each unit in the wholes, (methods, units), of the units that hold anything."""
-    scored = (evidence.whole > 0).any(axis=(0, 1, 3))
-    whole = evidence.whole[:, :, scored]
-    total = whole.sum(axis=2, keepdims=True)
+    scored = np.any([(whole > 0).any(axis=(0, 2)) for whole in evidence.whole], axis=0)
+    return np.stack([_weights_of_one(whole[:, scored]) for whole in evidence.whole])
+
+
+def _weights_of_one(whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean share of each unit in the wholes (seeds, units, classes) of one method."""
+    total = whole.sum(axis=1, keepdims=True)
     shares = np.divide(whole, total, out=np.zeros(whole.shape), where=total > 0)
-    classes = np.maximum((total > 0).sum(axis=(1, 2, 3)), 1)
-    return np.asarray(shares.sum(axis=(1, 3)) / classes[:, None])
+    return np.asarray(shares.sum(axis=(0, 2)) / max(int((total > 0).sum()), 1))
 
 
 def _multiplicities(units: int, resamples: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -131,12 +156,15 @@ def _multiplicities(units: int, resamples: int, generator: np.random.Generator) 
 
 
 def _scores(evidence: Evidence, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the scores of all methods and seeds on each draw, (resamples, methods, seeds); NaN without any class."""
-    scores = np.empty((len(drawn), len(evidence.methods), len(evidence.seeds)))
-    for method in range(len(evidence.methods)):
-        for rows, hits, whole in _sums(evidence.hits[method], evidence.whole[method], drawn):
-            scores[rows, method] = _mean_share(hits, whole)
-    return scores
+    """Return the scores of all methods and seeds on each draw, (resamples, methods, seeds); NaN without any class.
+
+    In memory those of each method lie together, which is faster to go on with.
+    """
+    scores = np.empty((len(evidence.methods), len(drawn), len(evidence.seeds)))
+    for of_method, hits_of_method, whole_of_method in zip(scores, evidence.hits, evidence.whole, strict=True):
+        for rows, hits, whole in _sums(hits_of_method, whole_of_method, drawn):
+            of_method[rows] = _mean_share(hits, whole)
+    return scores.transpose(1, 0, 2)
 
 
 def _sums(

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .bootstrap import RESAMPLES, by_cluster, crossed_draws, resample, score
 from .summary import CONFIDENCE_LEVEL, Interval
-from .variance import Components, components
+from .variance import Components, Spread, apart, components_from_spread, mean_squares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -73,16 +73,24 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference(Estimate):
+class MeanDifference(Estimate):
     """A mean over seeds of score(one) - score(other), in [-1, 1], on the same images and with the same seeds.
 
-    `p` is two-sided, from the t of the interval; `sign_flip_p` is exact over seeds and does not consider images, and no
-    verdict depends on it. `probability` is that of a higher score of one than of the other with a seed drawn at random
-    on images drawn at random, ties half (X. Bouthillier et al., "Accounting for variance in machine learning
-    benchmarks", MLSys 2021); `probability_interval` is its 95 % percentile interval.
+    `p` is two-sided, from the t of the interval.
     """
 
     p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(MeanDifference):
+    """A mean difference with what is reported of it beside the interval; no verdict depends on that.
+
+    `sign_flip_p` is exact over seeds and does not consider images. `probability` is that of a higher score of one than
+    of the other with a seed drawn at random on images drawn at random, ties half (X. Bouthillier et al., "Accounting
+    for variance in machine learning benchmarks", MLSys 2021); `probability_interval` is its 95 % percentile interval.
+    """
+
     sign_flip_p: float
     probability: float
     probability_interval: Interval
@@ -119,19 +127,49 @@ def class_differences(
 
 def difference_from_draws(draws: Draws, one: str, other: str) -> Difference:
     """Return what `difference` does, from draws made once for many pairs."""
-    indices = [draws.methods.index(one), draws.methods.index(other)]
-    observed = draws.observed[indices[0]] - draws.observed[indices[1]]
-    drawn = draws.scores[:, indices[0]] - draws.scores[:, indices[1]]
-    found = _components(draws, indices, observed, drawn)
-    wins = _shares_won(drawn, draws.seed_shares)
-    low, high = np.quantile(wins, [0.025, 0.975])
+    return difference_from_parts(draws, (one, other), [draw_difference(draws, one, other)])
+
+
+class DrawnDifference(NamedTuple):
+    """The difference of two methods in some resamples, arrays of shape (resamples,).
+
+    `means` are those over the seeds, `interactions` the variances over the seeds of how far drawing images moved each,
+    `won` the shares of the drawn seeds in which it is above 0, ties half.
+    """
+
+    means: NDArray[np.float64]
+    interactions: NDArray[np.float64]
+    won: NDArray[np.float64]
+
+
+def draw_difference(draws: Draws, one: str, other: str) -> DrawnDifference:
+    """Return the difference of two methods in the resamples of some draws."""
+    first, second = draws.methods.index(one), draws.methods.index(other)
+    observed = draws.observed[first] - draws.observed[second]
+    drawn = draws.scores[:, first] - draws.scores[:, second]
+    interactions = mean_squares(apart(observed, drawn))
+    return DrawnDifference(drawn.mean(axis=1), interactions, _shares_won(drawn, draws.seed_shares))
+
+
+def difference_from_parts(draws: Draws, pair: tuple[str, str], parts: Iterable[DrawnDifference]) -> Difference:
+    """Return the difference of a pair from all of its resamples; of `draws` only what was observed is used."""
+    means, interactions, won = map(np.concatenate, zip(*parts, strict=True))
+    low, high = np.quantile(won, [0.025, 0.975])
+    found = mean_difference(draws, pair, Spread.of(means, interactions))
     return Difference(
-        **_summary(draws, found, observed),
-        p=found.p(float(observed.mean())),
-        sign_flip_p=sign_flip_p(observed),
-        probability=float(wins.mean()),
+        **vars(found),
+        sign_flip_p=sign_flip_p(found.by_seed.values()),
+        probability=float(won.mean()),
         probability_interval=Interval(float(low), float(high)),
     )
+
+
+def mean_difference(draws: Draws, pair: tuple[str, str], spread: Spread) -> MeanDifference:
+    """Return the mean difference of a pair from its spread; of `draws` only what was observed is used."""
+    one, other = (draws.methods.index(method) for method in pair)
+    observed = draws.observed[one] - draws.observed[other]
+    found = components_from_spread(observed, spread, _weights(draws, [one, other]))
+    return MeanDifference(**_summary(draws, found, observed), p=found.p(float(observed.mean())))
 
 
 def _shares_won(drawn: NDArray[np.float64], seed_shares: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,23 +178,29 @@ def _shares_won(drawn: NDArray[np.float64], seed_shares: NDArray[np.float64]) ->
     Such a share is a multiple of half a seed, to which it is rounded.
     """
     halves = 2 * drawn.shape[1]
-    won = np.einsum("rs,rs->r", (1 + np.sign(drawn)) / 2, seed_shares)
+    won = (1 + np.einsum("rs,rs->r", np.sign(drawn), seed_shares)) / 2
     return np.asarray(np.rint(won * halves) / halves)
 
 
 def estimate_from_draws(draws: Draws, method: str) -> Estimate:
     """Return what `estimate` does, from draws made once for many methods."""
     index = draws.methods.index(method)
+    drawn = draws.scores[:, index]
+    moves = mean_squares(apart(draws.observed[index], drawn))
+    return estimate_from_spread(draws, method, Spread.of(drawn.mean(axis=1), moves))
+
+
+def estimate_from_spread(draws: Draws, method: str, spread: Spread) -> Estimate:
+    """Return the score of a method from its spread; of `draws` only what was observed is used."""
+    index = draws.methods.index(method)
     observed = draws.observed[index]
-    return Estimate(**_summary(draws, _components(draws, [index], observed, draws.scores[:, index]), observed))
+    return Estimate(**_summary(draws, components_from_spread(observed, spread, _weights(draws, [index])), observed))
 
 
-def _components(
-    draws: Draws, indices: list[int], observed: NDArray[np.float64], drawn: NDArray[np.float64]
-) -> Components:
-    """Return the variances of a mean made of some methods; images that hold nothing of these decide nothing."""
-    weights = draws.weights[indices].mean(axis=0)
-    return components(observed, drawn, weights[weights > 0])
+def _weights(draws: Draws, indices: list[int]) -> NDArray[np.float64]:
+    """Return the weights of the images in what is made of some methods, without those that hold nothing of it."""
+    weights: NDArray[np.float64] = draws.weights[indices].mean(axis=0)
+    return weights[weights > 0]
 
 
 def _summary(draws: Draws, found: Components, observed: NDArray[np.float64]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -117,18 +117,49 @@ class Components:
 def components(observed: NDArray[np.float64], drawn: NDArray[np.float64], weights: NDArray[np.float64]) -> Components:
     """Return the components from the values of each seed (seeds,) and those on drawn images (resamples, seeds).
 
-    `weights` are the shares of the images, or clusters, in what decides the values, all above 0. A bootstrap of n
-    images makes variances too small by (n - 1) / n, which is put right. The interaction is how far drawing images moves
-    the seeds apart.
+    `weights` are the shares of the images, or clusters, in what decides the values, all above 0.
+    """
+    spread = Spread.of(drawn.mean(axis=1), mean_squares(apart(observed, drawn)))
+    return components_from_spread(observed, spread, weights)
+
+
+class Spread(NamedTuple):
+    """What drawing images does to the values of some seeds: the variance of their mean, and how far they move apart.
+
+    `interaction` is the mean over the resamples of the variance, over the seeds, of how far each was moved.
+    """
+
+    image: float
+    interaction: float
+
+    @classmethod
+    def of(cls, means: NDArray[np.float64], interactions: NDArray[np.float64]) -> Spread:
+        """Return it from the mean over the seeds and the variance of their moves in each resample."""
+        return cls(float(means.var(ddof=1)), float(interactions.mean()))
+
+
+def apart(observed: NDArray[np.float64], drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far drawn images moved each seed (last axis) from what was observed, less the mean of all seeds."""
+    moved = drawn - observed
+    moved -= moved.mean(axis=-1, keepdims=True)
+    return moved
+
+
+def mean_squares(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the variances over the seeds, the last axis, of what `apart` returns; 0 with one seed."""
+    squares: NDArray[np.float64] = np.square(moves).sum(axis=-1) / max(moves.shape[-1] - 1, 1)
+    return squares
+
+
+def components_from_spread(observed: NDArray[np.float64], spread: Spread, weights: NDArray[np.float64]) -> Components:
+    """Return the components from the values of each seed (seeds,) and their spread; `weights` as for `components`.
+
+    A bootstrap of n images makes variances too small by (n - 1) / n, which is put right.
     """
     seeds, units = len(observed), len(weights)
-    correction = units / (units - 1)
-    image = float(drawn.mean(axis=1).var(ddof=1)) * correction
-    freedom = image_freedom(weights)
-    if seeds == 1:
-        return Components(seeds, freedom, None, image, 0.0)
-    interaction = float((drawn - observed).var(axis=1, ddof=1).mean()) * correction
-    return Components(seeds, freedom, float(observed.var(ddof=1)) / seeds, image, interaction / seeds)
+    image, interaction = (variance * (units / (units - 1)) for variance in spread)
+    seed = float(observed.var(ddof=1)) / seeds if seeds > 1 else None
+    return Components(seeds, image_freedom(weights), seed, image, interaction / seeds)
 
 
 def image_freedom(weights: NDArray[np.float64]) -> float:

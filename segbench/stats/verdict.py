@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
-from .bootstrap import RESAMPLES, crossed_draws
-from .difference import difference_from_draws
+from .bootstrap import RESAMPLES
+from .measured import measure
 from .summary import CONFIDENCE_LEVEL, Interval
 from .variance import Components, noncentrality
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from .bootstrap import Draws
-    from .difference import Difference
+    from .difference import Difference, MeanDifference
     from .evidence import Evidence
+    from .measured import Measured
 
 
 Verdict = Literal["better", "worse", "equivalent", "undecided"]
@@ -41,22 +41,17 @@ MOST_SEEDS_SUGGESTED = 100
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Decision:
     """The verdict on a difference, judged together with the other differences of its family.
 
     `level` is the confidence after Holm's adjustment and `interval` the one at that level, cut to [-1, 1], since scores
-    lie in [0, 1]. `smallest_effect` is what this design detects with 80 % power at that level. `seeds_needed` is how
-    many seeds in all would decide it if estimate and variances stayed the same (the present number if it is decided);
-    None where 100 do not suffice, so that more images are needed, and with one seed, which does not show how seeds
-    differ.
+    lie in [0, 1].
     """
 
-    difference: Difference
+    difference: MeanDifference
     level: float
     interval: Interval
     verdict: Verdict
-    smallest_effect: float
-    seeds_needed: int | None
 
     @property
     def obstacle(self) -> Literal["few seeds", "no variance"] | None:
@@ -66,10 +61,43 @@ class Judgement:
         return "no variance" if self.verdict == "undecided" and not _varies(self.difference.components) else None
 
 
+@dataclass(frozen=True)
+class Judgement(Decision):
+    """A decision, and what other designs would make of the difference.
+
+    `smallest_effect` is what this design detects with 80 % power at the level. `seeds_needed` is how many seeds in all
+    would decide it if estimate and variances stayed the same (the present number if it is decided); None where 100 do
+    not suffice, so that more images are needed, and with one seed, which does not show how seeds differ.
+    """
+
+    difference: Difference
+    smallest_effect: float
+    seeds_needed: int | None
+
+
 def judge(
     differences: Mapping[Name, Difference], *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
 ) -> dict[Name, Judgement]:
-    """Judge each difference of a family; the chance of any false "better" or "worse" in it is at most 1 - level.
+    """Decide each difference of a family, as `decide`, and say what other designs would make of it."""
+    decided = decide(differences, margin=margin, level=level)
+    return {name: _judgement(found, decided[name], margin) for name, found in differences.items()}
+
+
+def _judgement(found: Difference, decided: Decision, margin: float) -> Judgement:
+    return Judgement(
+        found,
+        decided.level,
+        decided.interval,
+        decided.verdict,
+        smallest_effect(found.components, decided.level),
+        seeds_needed(Question(found.estimate, margin, decided.level), found.components),
+    )
+
+
+def decide(
+    differences: Mapping[Name, MeanDifference], *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
+) -> dict[Name, Decision]:
+    """Decide each difference of a family; the chance of any false "better" or "worse" in it is at most 1 - level.
 
     A difference whose interval lies within ± margin is "equivalent", even if it leaves 0 out: what is surely too small
     to matter is no gain, however many images show it; but where all seeds give the same difference, as of networks that
@@ -79,22 +107,20 @@ def judge(
     """
     p = {name: found.p if found.seeds >= LEAST_SEEDS_FOR_A_VERDICT else 1.0 for name, found in differences.items()}
     levels = holm_levels(p, level)
-    return {name: _judgement(found, margin, levels[name]) for name, found in differences.items()}
+    return {name: _decision(found, margin, levels[name]) for name, found in differences.items()}
 
 
-def _judgement(found: Difference, margin: float, level: float) -> Judgement:
+def _decision(found: MeanDifference, margin: float, level: float) -> Decision:
     interval = found.interval(level)
-    return Judgement(
+    return Decision(
         found,
         level,
         Interval(max(interval.low, -1.0), min(interval.high, 1.0)),
         _verdict(found, interval, margin) if found.seeds >= LEAST_SEEDS_FOR_A_VERDICT else "undecided",
-        smallest_effect(found.components, level),
-        seeds_needed(Question(found.estimate, margin, level), found.components),
     )
 
 
-def _verdict(found: Difference, interval: Interval, margin: float) -> Verdict:
+def _verdict(found: MeanDifference, interval: Interval, margin: float) -> Verdict:
     if -margin <= interval.low and interval.high <= margin:
         return "equivalent" if _varies(found.components) else "undecided"
     if interval.low > 0:
@@ -143,32 +169,32 @@ def tiers(
     tier starts the next one. Methods in one tier do not differ significantly from its first, which does not mean that
     they are equivalent. StatisticsError as `crossed_draws`.
     """
-    draws = crossed_draws(evidence, resamples, seed)
-    return find_tiers(draws, judge_pairs(draws, margin=margin, level=level))
+    measured = measure(evidence, resamples=resamples, seed=seed)
+    return find_tiers(measured, decide_pairs(measured, margin=margin, level=level))
 
 
-def judge_pairs(
-    draws: Draws, *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
-) -> dict[tuple[str, str], Judgement]:
-    """Judge all pairs of methods as one family, in each pair the one with the better mean score first."""
-    pairs = {pair: difference_from_draws(draws, *pair) for pair in combinations(_rank(draws), 2)}
-    return judge(pairs, margin=margin, level=level)
+def decide_pairs(
+    measured: Measured, *, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL
+) -> dict[tuple[str, str], Decision]:
+    """Decide all pairs of methods as one family, in each pair the one with the better mean score first."""
+    pairs = {pair: measured.mean_difference(*pair) for pair in combinations(_rank(measured), 2)}
+    return decide(pairs, margin=margin, level=level)
 
 
-def find_tiers(draws: Draws, judged: Mapping[tuple[str, str], Judgement]) -> dict[str, int]:
-    """Return what `tiers` does, from draws and what `judge_pairs` returned of them."""
-    first, *others = _rank(draws)
+def find_tiers(measured: Measured, decided: Mapping[tuple[str, str], Decision]) -> dict[str, int]:
+    """Return what `tiers` does, from methods measured together and what `decide_pairs` returned of them."""
+    first, *others = _rank(measured)
     found = {first: 1}
     for method in others:
-        is_worse = judged[first, method].verdict == "better"
+        is_worse = decided[first, method].verdict == "better"
         found[method] = found[first] + is_worse
         first = method if is_worse else first
     return found
 
 
-def _rank(draws: Draws) -> list[str]:
+def _rank(measured: Measured) -> list[str]:
     """Return the methods, best mean score first."""
-    means = dict(zip(draws.methods, draws.observed.mean(axis=1).tolist(), strict=True))
+    means = dict(zip(measured.methods, measured.draws.observed.mean(axis=1).tolist(), strict=True))
     return sorted(means, key=lambda method: (-means[method], method))
 
 

@@ -170,7 +170,7 @@ def _judge_among_all(group: Group, sources: Sources, settings: Settings) -> tupl
     if len(records) > MOST_CELLS:
         return ()
     evidence = read_evidence(sources, records)
-    draws = draw_ranking({row.name: row.records for row in group.rows}, evidence, settings.resamples)
+    draws = draw_ranking({row.name: row.records for row in group.rows}, evidence, resamples=settings.resamples)
     return judge_ranking(draws, settings.margin, settings.level)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.report.ranking.comparable import check_same_truth, explain_refusal, find_obstacles, read_counts
-from segbench.report.ranking.differences import Contrast, Pair, find_own, judge_family
+from segbench.report.ranking.differences import Contrast, Pair, find_own, judge_family, pairs_by_name
 from segbench.report.ranking.intervals import RankingDraws
 from segbench.stats.bootstrap import RESAMPLES
 from segbench.stats.evidence import iou_evidence
@@ -78,7 +78,7 @@ def _judge(pairs: list[Pair], counts: CountsByRow, settings: Settings) -> tuple[
         name: {seed: iou_evidence({name: {seed: found}}) for seed, found in by_seed.items()}
         for name, by_seed in counts.items()
     }
-    draws = RankingDraws(cells, {}, settings.resamples)
+    draws = RankingDraws(cells, {}, pairs_by_name(pairs), settings.resamples)
     judged = judge_family(pairs, draws, margin=settings.margin, level=settings.level)
     for found in judged:
         if found.missing:

@@ -14,7 +14,7 @@ from .row_data import JudgedData, PairData
 if TYPE_CHECKING:
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.pairs import RankedPair
-    from segbench.stats.verdict import Judgement, Verdict
+    from segbench.stats.verdict import Decision, Verdict
 
     from .layout import Document
 
@@ -81,7 +81,7 @@ def list_pairs(report: Report) -> list[PairData]:
     ]
 
 
-def _judged(found: Judgement) -> JudgedData:
+def _judged(found: Decision) -> JudgedData:
     return JudgedData(level=found.level, low=found.interval.low, high=found.interval.high, verdict=found.verdict)
 
 

@@ -176,7 +176,17 @@ def compare_rows(rows: Sequence[Row], draws: RankingDraws) -> tuple[Comparison, 
 
     The best row comes first, each followed by its placebos. All comparisons are one family.
     """
-    return judge_family([pair for row in _rows_to_compare(rows) for pair in _pairs(row, rows)], draws)
+    return judge_family(pair_rows(rows), draws)
+
+
+def pair_rows(rows: Sequence[Row]) -> list[Pair]:
+    """Return what `compare_rows` compares."""
+    return [pair for row in _rows_to_compare(rows) for pair in _pairs(row, rows)]
+
+
+def pairs_by_name(pairs: Iterable[Pair]) -> list[tuple[str, str]]:
+    """Return the names of both rows of each pair that has two."""
+    return [(pair.row.name, pair.other.name) for pair in pairs if pair.other is not None]
 
 
 def comparison_with_twin(found: Iterable[Comparison], row: Row) -> Comparison | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.conditions import Conditions, fill_in_missing
 
-from .differences import compare_rows
+from .differences import compare_rows, pair_rows, pairs_by_name
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
 from .pairs import judge_ranking
 from .rows import NO_STATISTICS, Row, label_rows, sort_into_rows
@@ -131,9 +131,6 @@ def _groups(data: Data, records: Sequence[Record], evidence: CellEvidence) -> li
 
 def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[RankingDraws, tuple[Row, ...]]:
     """Return the draws of a ranking and its rows by mean mIoU, best first; rows without one come last."""
-    labels = label_rows(found)
-    draws = draw_ranking({label.name: one.records for label, one in zip(labels, found, strict=True)}, evidence)
-    statistics = measure_rows(draws)
     rows = [
         Row(
             one.method,
@@ -141,17 +138,20 @@ def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[Ra
             one.records,
             one.conditions,
             (*one.notes, recipe) if recipe else one.notes,
-            statistics[name] if _has_miou(one) else NO_STATISTICS,
+            NO_STATISTICS,
             letter,
             recipe,
         )
-        for (name, letter, recipe), one in zip(labels, found, strict=True)
+        for (name, letter, recipe), one in zip(label_rows(found), found, strict=True)
     ]
-    marked = [row.with_constant(evidence.constant_by_seed(row.records)) for row in rows]
-    return draws, tuple(sorted(marked, key=_rank))
+    marked = [row.with_constant(evidence.constant_by_seed(row.records)) for row in sorted(rows, key=_rank)]
+    pairs = pairs_by_name(pair_rows(marked))
+    draws = draw_ranking({row.name: row.records for row in rows}, evidence, pairs)
+    statistics = measure_rows(draws)
+    return draws, tuple(replace(row, statistics=statistics[row.name]) if _has_miou(row) else row for row in marked)
 
 
-def _has_miou(row: RowRecords) -> bool:
+def _has_miou(row: Row) -> bool:
     return any(record.scores and record.scores.miou is not None for record in row.records)
 
 

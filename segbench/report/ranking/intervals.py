@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.errors import RecordError, StatisticsError
 from segbench.report.records import identity
-from segbench.stats.bootstrap import RESAMPLES, crossed_draws
-from segbench.stats.difference import difference_from_draws, estimate_from_draws
+from segbench.stats.bootstrap import RESAMPLES
 from segbench.stats.evidence import Evidence, common_seeds, iou_evidence
 from segbench.stats.health import find_constant_class
+from segbench.stats.measured import measure
 from segbench.stats.summary import CONFIDENCE_LEVEL
-from segbench.stats.verdict import EQUIVALENCE_MARGIN, find_tiers, judge_pairs
+from segbench.stats.verdict import EQUIVALENCE_MARGIN, decide_pairs, find_tiers
 from segbench.store.counts import COUNTS
 from segbench.store.folder import RecordProblem
 
@@ -25,18 +25,18 @@ from .comparable import read_own_confusion
 from .rows import RowStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from segbench.report.records import Identity, Sources
-    from segbench.stats.bootstrap import Draws
     from segbench.stats.difference import Difference, Estimate
     from segbench.stats.health import ConstantClass
-    from segbench.stats.verdict import Judgement
+    from segbench.stats.measured import Measured, Pair
+    from segbench.stats.verdict import Decision
     from segbench.store.record import Record
 
     Seeds = tuple[int, ...]
-    Judged = Mapping[tuple[str, str], Judgement]
+    Decided = Mapping[Pair, Decision]
     Cells = Mapping[str, Mapping[int, Evidence]]
 
 
@@ -94,58 +94,67 @@ class RankingDraws:
     """The draws of images and seeds for the rows of one ranking, made once for each set of seeds that is asked for.
 
     `cells` is the evidence of each row by its name and by seed; rows without evidence are not in it, and `missing` says
-    why.
+    why. `pairs` are the rows by name whose differences may be asked for.
     """
 
-    def __init__(self, cells: Cells, missing: Mapping[str, str], resamples: int = RESAMPLES) -> None:
+    def __init__(
+        self, cells: Cells, missing: Mapping[str, str], pairs: Collection[Pair] = (), resamples: int = RESAMPLES
+    ) -> None:
         self.cells = cells
         self.missing = missing
+        self._pairs = tuple(pair for pair in dict.fromkeys(pairs) if all(name in cells for name in pair))
         self._resamples = resamples
-        self._made: dict[Seeds, Draws] = {}
-        self._judged: dict[tuple[float, float], Judged] = {}
+        self._made: dict[Seeds, Measured] = {}
+        self._decided: dict[tuple[float, float], Decided] = {}
         self.usual_seeds = _most_frequent(tuple(sorted(by_seed)) for by_seed in cells.values())
 
     def estimate(self, name: str) -> Estimate:
         """Return the score of one row over all its seeds; StatisticsError if there is no evidence or too little."""
         self._check_is_there(name)
-        return estimate_from_draws(self._draw(tuple(sorted(self.cells[name]))), name)
+        return self._measure(tuple(sorted(self.cells[name]))).estimate(name)
 
     def difference(self, one: str, other: str, seeds: Seeds | None = None) -> Difference:
         """Return the difference of two rows over some seeds, or over all in common; StatisticsError as `estimate`."""
         for name in (one, other):
             self._check_is_there(name)
-        common = join({name: self.cells[name] for name in (one, other)}).seeds
-        return difference_from_draws(self._draw(seeds or common), one, other)
+        common = common_seeds({name: self.cells[name] for name in (one, other)})
+        return self._measure(seeds or common).difference(one, other)
 
-    def judge_pairs(self, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL) -> Judged:
-        """Judge all pairs of the rows that have the usual seeds, several, as one family; StatisticsError as `estimate`.
+    def decide_pairs(self, margin: float = EQUIVALENCE_MARGIN, level: float = CONFIDENCE_LEVEL) -> Decided:
+        """Decide all pairs of the rows that have the usual seeds as one family; StatisticsError as `estimate`.
 
         There is none where most rows have one seed.
         """
         if self.usual_seeds is None or len(self.usual_seeds) == 1:
             return {}
-        if (margin, level) not in self._judged:
-            self._judged[margin, level] = judge_pairs(self._draw(self.usual_seeds), margin=margin, level=level)
-        return self._judged[margin, level]
+        if (margin, level) not in self._decided:
+            self._decided[margin, level] = decide_pairs(self._measure(self.usual_seeds), margin=margin, level=level)
+        return self._decided[margin, level]
 
     def tiers(self) -> dict[str, int]:
         """Return the tiers of the rows that have the usual seeds; StatisticsError as `estimate`."""
-        return find_tiers(self._draw(self.usual_seeds or ()), self.judge_pairs())
+        return find_tiers(self._measure(self.usual_seeds or ()), self.decide_pairs())
 
     def _check_is_there(self, name: str) -> None:
         if name not in self.cells:
             raise StatisticsError(f"{name}: {self.missing.get(name, 'nothing was counted')}")
 
-    def _draw(self, seeds: Seeds) -> Draws:
+    def _measure(self, seeds: Seeds) -> Measured:
+        """Measure all rows that have some seeds, and the pairs of these."""
         if seeds not in self._made:
-            self._made[seeds] = crossed_draws(join(_with_seeds(self.cells, seeds)), self._resamples)
+            cells = _with_seeds(self.cells, seeds)
+            pairs = [pair for pair in self._pairs if cells.keys() >= set(pair)]
+            self._made[seeds] = measure(join(cells), pairs, resamples=self._resamples)
         return self._made[seeds]
 
 
 def draw_ranking(
-    rows: Mapping[str, Sequence[Record]], evidence: CellEvidence, resamples: int = RESAMPLES
+    rows: Mapping[str, Sequence[Record]],
+    evidence: CellEvidence,
+    pairs: Collection[Pair] = (),
+    resamples: int = RESAMPLES,
 ) -> RankingDraws:
-    """Return the draws of a ranking, from the records of its rows by name.
+    """Return the draws of a ranking, from the records of its rows by name; `pairs` as for RankingDraws.
 
     Rows that were scored on other images than most take no part, nor do those without counts of all seeds.
     """
@@ -160,7 +169,7 @@ def draw_ranking(
     for name in _scored_on_other_images(cells):
         del cells[name]
         missing[name] = "its images, their clusters or its classes are not those of the other rows"
-    return RankingDraws(cells, missing, resamples)
+    return RankingDraws(cells, missing, pairs, resamples)
 
 
 def measure_rows(draws: RankingDraws) -> dict[str, RowStatistics]:
@@ -224,11 +233,12 @@ def join(cells: Cells) -> Evidence:
     seeds = common_seeds(cells)
     taken = {method: [by_seed[seed] for seed in seeds] for method, by_seed in cells.items()}
     (first_name, (first, *_)), *_ = taken.items()
-    for name, found in taken.items():
-        for cell in found:
+    hits = np.empty((len(taken), len(seeds), *first.hits.shape[2:]), dtype=np.int64)
+    whole = np.empty_like(hits)
+    for place, (name, found) in enumerate(taken.items()):
+        for number, cell in enumerate(found):
             _check_fits(first_name, first, name, cell)
-    hits = np.stack([np.concatenate([cell.hits[0] for cell in found]) for found in taken.values()])
-    whole = np.stack([np.concatenate([cell.whole[0] for cell in found]) for found in taken.values()])
+            hits[place, number], whole[place, number] = cell.hits[0, 0], cell.whole[0, 0]
     return replace(first, methods=tuple(taken), seeds=seeds, hits=hits, whole=whole)
 
 

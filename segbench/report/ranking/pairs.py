@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval
-from segbench.stats.verdict import EQUIVALENCE_MARGIN, Verdict, judge
+from segbench.stats.verdict import EQUIVALENCE_MARGIN, Verdict, decide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from segbench.stats.verdict import Judgement
+    from segbench.stats.verdict import Decision
 
     from .intervals import RankingDraws
 
@@ -36,12 +36,12 @@ class RankedPair(NamedTuple):
 
     one: str
     other: str
-    among_all: Judgement
+    among_all: Decision
 
     @property
-    def alone(self) -> Judgement:
+    def alone(self) -> Decision:
         """The same difference judged on its own."""
-        return judge({"alone": self.among_all.difference})["alone"]
+        return decide({"alone": self.among_all.difference})["alone"]
 
     @property
     def differs_alone_only(self) -> bool:
@@ -63,10 +63,10 @@ def judge_ranking(
 ) -> tuple[RankedPair, ...]:
     """Return all pairs of the rows that tiers are made of; none where there are no tiers."""
     try:
-        judged = draws.judge_pairs(margin, level)
+        decided = draws.decide_pairs(margin, level)
     except StatisticsError:
         return ()
-    return tuple(RankedPair(*names, judgement) for names, judgement in judged.items())
+    return tuple(RankedPair(*names, decision) for names, decision in decided.items())
 
 
 def find_pair(pairs: Iterable[RankedPair], one: str, other: str) -> RankedPair | None:

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from segbench.report import records
 from segbench.stats.scores import miou
+from segbench.store.counts import read_counts
 
 from .conftest import IMAGES, SEEDS, counted
 
@@ -32,6 +34,17 @@ def test_the_same_records_give_the_same_text(two_methods, text):
     assert "unet is the twin of unet+critic: the same without the claimed part. Both were trained for equal" in told
     assert "Scores: miou/union@1" in told
     assert "400 resamples" in told
+
+
+def test_only_the_counts_of_the_methods_that_are_compared_are_opened(
+    two_methods, store, trained, compared, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(records, "read_counts", lambda folder: opened.append(folder) or read_counts(folder))
+    for seed in SEEDS:
+        store(trained("other", seed), counted(60, seed=seed))
+    compared()
+    assert len(opened) == 2 * len(SEEDS)
 
 
 def test_one_against_the_other_is_the_other_way_round_with_the_opposite_sign(two_methods, compared):

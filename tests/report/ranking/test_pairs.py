@@ -8,7 +8,7 @@ from segbench.report.comparison.compare import compare_methods
 from segbench.report.comparison.text import as_text
 from segbench.report.formats.layout import explain_pairs
 from segbench.report.ranking.pairs import find_pair
-from segbench.stats.verdict import holm_levels, judge
+from segbench.stats.verdict import decide, holm_levels
 
 IMAGES = 20
 # Each method is better than the next by some points with three seeds whose differences vary: alone, some pairs differ.
@@ -34,7 +34,7 @@ def test_all_pairs_are_judged_as_one_family_and_each_alone_at_95_percent(folder)
     levels = holm_levels({names: pair.among_all.difference.p for names, pair in found.items()})
     for names, pair in found.items():
         assert pair.among_all.level == pytest.approx(levels[names])
-        assert pair.alone == judge({0: pair.among_all.difference})[0]
+        assert pair.alone == decide({0: pair.among_all.difference})[0]
         assert pair.alone.level == 0.95
 
 
