@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import sys
 from contextlib import suppress
@@ -61,11 +62,14 @@ def check_file(path: Path) -> None:
 def open_own_log(path: Path) -> int:
     """Open a file of ours to append to it, made if it is missing, and return its descriptor.
 
-    What is no file of its own there, such as a link or a second name of another file, is removed first.
+    What is no file of its own there, such as a link or a second name of another file, is removed first; a folder is set
+    aside.
     """
     with suppress(OSError):
         found = path.lstat()
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        if stat.S_ISDIR(found.st_mode):
+            set_aside(path)
+        elif not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
             path.unlink()
     return open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
@@ -75,6 +79,24 @@ def make_own_folder(path: Path) -> None:
     if path.is_symlink():
         path.unlink(missing_ok=True)
     path.mkdir(parents=True, exist_ok=True)
+
+
+def make_way_for_folder(path: Path) -> None:
+    """Make a folder of ours as `make_own_folder` does; a file that lies in its place is set aside."""
+    if not path.is_symlink() and path.exists() and not path.is_dir():
+        set_aside(path)
+    make_own_folder(path)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a bad file, or what is none, so that it is out of the way and can be examined; return its new path.
+
+    Raises OSError where the folder is read-only.
+    """
+    aside = path.with_name(f"{path.name}.corrupt")
+    if aside.is_dir() or (path.is_dir() and aside.exists()):  # neither replaces the other
+        aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.corrupt")
+    return path.replace(aside)
 
 
 def make_private_folder(path: Path) -> None:

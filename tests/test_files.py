@@ -6,7 +6,16 @@ import stat
 
 import pytest
 
-from segbench.files import check_file, make_own_folder, make_private_folder, open_file, open_own_log, read_file
+from segbench.files import (
+    check_file,
+    make_own_folder,
+    make_private_folder,
+    make_way_for_folder,
+    open_file,
+    open_own_log,
+    read_file,
+    set_aside,
+)
 
 
 @pytest.fixture
@@ -86,6 +95,37 @@ def test_a_folder_is_made_in_place_of_a_link_and_what_the_link_leads_to_stays(tm
     make_own_folder(tmp_path / "link")
     (tmp_path / "link" / "file").touch()
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_file_that_is_set_aside_keeps_its_content(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(b"broken")
+    assert set_aside(path) == tmp_path / "a.safetensors.corrupt"
+    assert set_aside(path.with_name("a.safetensors.corrupt")).read_bytes() == b"broken"
+    assert not path.exists()
+
+
+def test_a_folder_and_a_file_that_are_set_aside_do_not_replace_one_another(tmp_path):
+    path = tmp_path / "name"
+    for number in range(3):
+        path.touch() if number == 1 else (path / str(number)).mkdir(parents=True)
+        set_aside(path)
+    assert sorted(path.name for path in tmp_path.glob("name.*corrupt/*")) == ["0", "2"]
+    assert len([path for path in tmp_path.iterdir() if path.is_file()]) == 1
+
+
+def test_a_log_and_a_folder_are_made_where_something_else_lies(tmp_path):
+    (tmp_path / "log").mkdir()
+    os.close(open_own_log(tmp_path / "log"))
+    (tmp_path / "folder").touch()
+    for _ in range(2):
+        make_way_for_folder(tmp_path / "folder")
+    assert {path.name: path.is_file() for path in tmp_path.iterdir()} == {
+        "log": True,
+        "log.corrupt": False,
+        "folder": False,
+        "folder.corrupt": True,
+    }
 
 
 def test_a_private_folder_is_for_its_user_alone(tmp_path):

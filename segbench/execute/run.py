@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
-from segbench.errors import CellError, PluginError
+from segbench.errors import CellError, PluginError, RecordError
 from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
 
@@ -121,7 +121,19 @@ def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, R
     records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
     untimed = {} if run.interrupt.requested else time_methods(run, records)
     in_order = tuple(records[key] for key in run.cells if key in records)
+    if not run.interrupt.requested:
+        _check_kept(run.folder, records)
     return Summary(in_order, run.interrupt.requested, untimed)
+
+
+def _check_kept(folder: ResultsFolder, records: Mapping[str, Record]) -> None:
+    """Raise RecordError if records of this run have been removed since they were written."""
+    gone = [key for key in records if not folder.record_path(key).is_file()]
+    if gone:
+        raise RecordError(
+            f"{len(gone)} of the {len(records)} records of this run are no longer in {folder.path}, so they were "
+            "removed meanwhile; the same command runs their cells again"
+        )
 
 
 def start_workers(cells: Sequence[Cell]) -> Workers:

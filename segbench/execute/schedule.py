@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from segbench.engine.job import CHECKPOINT
 from segbench.store.leases import acquire
-from segbench.store.publication import discard_output, output_folder, publish, remove_leftovers
+from segbench.store.publication import discard_output, make_output_folder, output_folder, publish
 from segbench.store.record import Failure
 
 from .jobs import (
@@ -54,6 +54,7 @@ def run_cells(
                 schedule.fill(pool)
             for key, outcome in pool.advance():
                 schedule.finish(key, outcome)
+            schedule.warn_of_folder()
             schedule.give_up_lost(pool)
             schedule.announce_stop(pool)
     return schedule.records
@@ -111,6 +112,9 @@ class Schedule:
         if self._second_chance.give_for_server(self._cells[key].label, outcome):
             self._waiting.append(key)
             self.shared.release(key)
+        elif self._has_lost_output(key, outcome):
+            cause = f"its folder {self._run.folder.cell_folder(key)} was removed while it ran"
+            self._record_unfinished(key, "failed", Failure(cause=cause))
         elif isinstance(outcome, Finished):
             result, from_upstream = outcome.result, self._from_upstream[key]
             self._record(key, finished_record(self._cells[key], result, self._run.run_settings, from_upstream))
@@ -118,6 +122,11 @@ class Schedule:
             self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
         else:
             self._record_unfinished(key, "failed", outcome.failure)
+
+    def warn_of_folder(self) -> None:
+        """Tell the listener, once, if the results folder is gone or cannot be written to."""
+        if (loss := self._run.folder.describe_loss()) is not None:
+            self._notify_once(loss)
 
     def give_up_lost(self, pool: Pool) -> None:
         """Stop cells that another run has taken over, as it may after this process was halted for minutes."""
@@ -138,6 +147,12 @@ class Schedule:
         how = "was taken over by another run" if taken_over else f"begins anew, as its lease {lease.path} was removed"
         self._waiting.append(key)
         self._run.listener.notice(f"{self._cells[key].label} {how}")
+
+    def _has_lost_output(self, key: str, outcome: Outcome) -> bool:
+        """Return whether what the worker of a finished cell has written is no longer there."""
+        finished = isinstance(outcome, Finished) and outcome.result.status == "ok"
+        lease = self.shared.leases[key]
+        return finished and not lease.is_lost and not output_folder(self._run.folder, key, lease).is_dir()
 
     def _notify_once(self, message: str) -> None:
         if message not in self._notices_given:
@@ -163,8 +178,7 @@ class Schedule:
 
     def _start_worker(self, key: str, cell: Cell, pool: Pool) -> None:
         run, lease, cell_folder = self._run, self.shared.leases[key], self._run.folder.cell_folder(key)
-        remove_leftovers(cell_folder)
-        job = cell_job(run, cell, output_folder(run.folder, key, lease))
+        job = cell_job(run, cell, make_output_folder(run.folder, key, lease))
         pool.start(key, run.functions.cell, job, cell_folder, run.limits, lease)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:

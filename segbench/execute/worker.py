@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench import errors
 from segbench.engine.timing.parts import Turn
-from segbench.files import make_own_folder, open_own_log
+from segbench.files import make_own_folder, make_way_for_folder, open_own_log
 from segbench.store.record import Failure
 
 from .blame import blame_for_error, blame_for_files
@@ -173,7 +173,7 @@ def enter_workplace(task: Task) -> None:
     """Take over the parent's environment, and move into the workplace with its own log and temporary folder."""
     workplace = Path(task.workplace)
     scratch = workplace / task.scratch
-    make_own_folder(workplace)
+    make_way_for_folder(workplace)
     for left in workplace.glob(f"{SCRATCH}-*"):  # by a worker that was killed
         shutil.rmtree(left, ignore_errors=True)
     make_own_folder(scratch)
@@ -185,7 +185,8 @@ def enter_workplace(task: Task) -> None:
 
 
 def _redirect_output(log: Path) -> None:
-    log.unlink(missing_ok=True)
+    with suppress(OSError):
+        log.unlink()
     file = open_own_log(log)
     for stream in (1, 2):
         os.dup2(file, stream)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError, alternatives
 from segbench.store.counts import read_confusion, read_counts
-from segbench.store.folder import RecordProblem, may_be_record, read_record, record_files, without_collecting
+from segbench.store.folder import LEASES, RecordProblem, may_be_record, read_record, record_files, without_collecting
 
 from . import cell_spec
 from .conditions import read_conditions
@@ -128,12 +128,22 @@ def _benchmark_folders(directory: Path) -> list[Path]:
         )
     if _holds_records(directory):
         return [directory]
-    subfolders = sorted(path for path in directory.iterdir() if path.is_dir() and path.name != "claims")
+    subfolders = sorted(path for path in directory.iterdir() if path.is_dir())
     return [folder for folder in subfolders if _holds_records(folder)]
 
 
 def _holds_records(folder: Path) -> bool:
-    return any(may_be_record(path) for path in record_files(folder))
+    """Return whether there is a record, or what was one; leases are none, though they have the same names."""
+    is_one = _is_record if folder.name == LEASES else may_be_record
+    return any(map(is_one, record_files(folder)))
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        read_record(path)
+    except (OSError, RecordError):
+        return False
+    return True
 
 
 def _read_folder(folder: Path, problems: list[RecordProblem]) -> list[Record]:
@@ -143,8 +153,10 @@ def _read_folder(folder: Path, problems: list[RecordProblem]) -> list[Record]:
             continue
         try:
             records.append(read_record(path))
-        except (OSError, RecordError) as error:
+        except RecordError as error:
             problems.append(RecordProblem(path, str(error)))
+        except OSError as error:
+            problems.append(RecordProblem(path, error.strerror or str(error)))
     return records
 
 

@@ -54,14 +54,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a corrupt file so that it is out of the way and can still be examined; return its new path.
-
-    Raises OSError where the folder is read-only.
-    """
-    return path.replace(path.with_name(f"{path.name}.corrupt"))
-
-
 def _sync_folder(folder: Path) -> None:
     """Make the new name itself survive a power cut, where the file system can."""
     with suppress(OSError):

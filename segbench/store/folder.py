@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import reprlib
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from segbench.checksum import check_seal
 from segbench.errors import RecordError
+from segbench.files import set_aside
 
-from .atomic import replacing, set_aside, write_atomically
+from .atomic import replacing, write_atomically
 from .json_file import describe_error, read_json
 from .record import SCHEMA, Record
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 # Enough for a record and the counts of a small split, so that a disk with less room is found before training.
 PROBE_BYTES = 64 * 1024
+LEASES = "claims"  # the folder of leases, in each benchmark's, called as in older versions
 KEY = re.compile("[0-9a-f]{16}")
 
 
@@ -68,8 +71,20 @@ class ResultsFolder:
 
     @property
     def lease_folder(self) -> Path:
-        """The folder of the leases of running processes; its name is "claims", as in older versions."""
-        return self.path / "claims"
+        """The folder of the leases of running processes."""
+        return self.path / LEASES
+
+    def describe_loss(self) -> str | None:
+        """Say what has happened to the folder, where records cannot be written to it any more; None if they can."""
+        if not self.path.is_dir():
+            what = "is no folder any more" if self.path.exists() else "was removed"
+            return f"the results folder {self.path} {what} while this run goes on; what was recorded there is gone"
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            return (
+                f"the results folder {self.path} cannot be written to any more; make it writable before a cell ends, "
+                "or the run ends with it"
+            )
+        return None
 
     def check_writable(self) -> None:
         """Raise RecordError now if the folder is full, read-only or no folder, and not after hours of training."""
@@ -80,19 +95,18 @@ class ResultsFolder:
     def read(self, key: str) -> Record | None:
         """Return the record of a cell; None if there is none or it is corrupt, and then it is set aside.
 
-        Raises RecordError if it cannot be read, or is a folder.
+        Raises RecordError if it cannot be read.
         """
         path = self.record_path(key)
-        if path.is_dir():
-            raise RecordError(f"{path} is a folder where the record of a cell belongs; move that folder away")
-        return self._read_or_set_aside(path) if path.is_file() else None
+        return self._read_or_set_aside(path) if path.is_file() or path.is_dir() else None
 
     def write(self, record: Record) -> None:
         """Write a record, whole or not at all; one that is not ok never replaces one that is.
 
         Raises RecordError if the folder is full or read-only.
         """
-        if record.status != "ok" and self._is_ok(record.key):
+        before = self.read(record.key)  # which sets aside what is none
+        if record.status != "ok" and before is not None and before.status == "ok":
             return
         text = record.model_dump_json(indent=1) + "\n"
         write_atomically(self.record_path(record.key), text.encode())
@@ -119,20 +133,19 @@ class ResultsFolder:
                 return True
         return False
 
-    def _is_ok(self, key: str) -> bool:
-        record = self.read(key)
-        return record is not None and record.status == "ok"
-
     def _read_or_set_aside(self, path: Path) -> Record | None:
         try:
             return read_record(path)
         except FileNotFoundError:  # another process set it aside or removed it in between
             return None
         except OSError as error:
-            raise RecordError(f"cannot read {path}: {error.strerror}") from error
+            if not path.is_dir():
+                raise RecordError(f"cannot read {path}: {error.strerror}") from error
+            cause = "it is a folder, not a record"
         except RecordError as error:
-            self.problems.append(RecordProblem(path, str(error), _set_aside(path)))
-            return None
+            cause = str(error)
+        self.problems.append(RecordProblem(path, cause, _set_aside(path)))
+        return None
 
 
 @contextmanager
@@ -153,8 +166,12 @@ def how_to_redo(cell_folder: Path) -> str:
 
 
 def record_files(folder: Path) -> list[Path]:
-    """Return the visible *.json files that lie in a folder itself, in the order of their names."""
-    return sorted(path for path in folder.glob("*.json") if path.is_file() and not path.name.startswith("."))
+    """Return the visible *.json files that lie in a folder itself, in the order of their names.
+
+    A folder that has the name of a record is listed too, so that whoever reads it says so.
+    """
+    found = [path for path in folder.glob("*.json") if path.is_file() or KEY.fullmatch(path.stem)]
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def may_be_record(path: Path) -> bool:
@@ -194,7 +211,7 @@ def read_record(path: Path) -> Record:
 
 
 def _set_aside(path: Path) -> Path | None:
-    """Rename a file so that its cell runs again, and return the new path; None where the folder is read-only."""
+    """Rename what is no record so that its cell runs again; return the new path, None where the folder is read-only."""
     try:
         return set_aside(path)
     except OSError:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 from pydantic import Field, TypeAdapter
 
 from segbench.errors import RecordError
-from segbench.files import make_own_folder
+from segbench.files import make_way_for_folder, set_aside
 
 from .atomic import storage_error, write_atomically
 from .json_file import read_json
@@ -119,7 +119,7 @@ def acquire(folder: ResultsFolder, key: str) -> Lease | None:
     path = folder.lease_folder.absolute() / f"{key}.json"
     owner = _this_process()
     try:
-        make_own_folder(folder.lease_folder)
+        make_way_for_folder(folder.lease_folder)
         taken = _create(path, owner) or _take_over(path, owner)
     except OSError as error:
         raise storage_error(folder.lease_folder, error) from error
@@ -152,6 +152,8 @@ def _take_over(path: Path, owner: Owner) -> bool:
     with _locked(path.parent) as lock_file:
         if not _is_abandoned(path, lock_file):
             return False
+        if path.is_dir() and not path.is_symlink():
+            set_aside(path)
         write_atomically(path, json.dumps(asdict(owner)).encode())
     return True
 
@@ -163,7 +165,7 @@ def publishing(folder: ResultsFolder) -> Iterator[None]:
     Raises RecordError if the folder is full or read-only, or where locks do not work.
     """
     try:
-        make_own_folder(folder.lease_folder)
+        make_way_for_folder(folder.lease_folder)
     except OSError as error:
         raise storage_error(folder.lease_folder, error) from error
     with _locked(folder.lease_folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.files import make_own_folder
+from segbench.files import make_way_for_folder
 from segbench.registry.plugin_files import content_of, given_files, sha256_of
 
 from .atomic import write_atomically
@@ -33,8 +33,8 @@ def keep_copies(names: Iterable[str], folder: Path) -> None:
     Raises RecordError if the folder is full or read-only.
     """
     for file in _files_of(names):
-        make_own_folder(folder)
-        make_own_folder(folder / COPIES)
+        make_way_for_folder(folder)
+        make_way_for_folder(folder / COPIES)
         write_atomically(folder / COPIES / file.name, content_of(file))
 
 

@@ -11,7 +11,7 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from segbench.files import make_own_folder
+from segbench.files import make_way_for_folder, set_aside
 
 from .atomic import storage_error
 from .plugin_copies import keep_copies
@@ -34,11 +34,20 @@ def output_folder(folder: ResultsFolder, key: str, lease: Lease) -> Path:
     return folder.cell_folder(key) / f".{lease.owner.token}"
 
 
-def remove_leftovers(cell_folder: Path) -> None:
-    """Remove what killed processes have left in the folder of a cell; for the run that holds its lease."""
-    with suppress(OSError):
+def make_output_folder(folder: ResultsFolder, key: str, lease: Lease) -> Path:
+    """Make that folder, and remove what killed processes have left beside it; for the run that holds the lease.
+
+    Raises RecordError if the folder is full or read-only.
+    """
+    output, cell_folder = output_folder(folder, key, lease), folder.cell_folder(key)
+    try:
+        make_way_for_folder(cell_folder)
         for path in [path for path in cell_folder.iterdir() if _LEFT_BEHIND.fullmatch(path.name)]:
             _remove(path)
+        output.mkdir()
+    except OSError as error:
+        raise storage_error(cell_folder, error) from error
+    return output
 
 
 def publish(folder: ResultsFolder, lease: Lease, record: Record, components: Iterable[str]) -> bool:
@@ -63,11 +72,13 @@ def discard_output(folder: ResultsFolder, key: str, lease: Lease) -> None:
 
 
 def _move_files(source: Path, target: Path) -> None:
-    """Move the files of a folder and those below it, each in the place of an older one."""
+    """Move the files of a folder and those below it, each in the place of an older one; what is none is set aside."""
     try:
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             moved = target / path.relative_to(source)
-            make_own_folder(moved.parent)
+            make_way_for_folder(moved.parent)
+            if moved.is_dir() and not moved.is_symlink():
+                set_aside(moved)
             path.replace(moved)
     except OSError as error:
         raise storage_error(target, error) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 from dataclasses import replace
 from multiprocessing import forkserver
@@ -13,6 +15,7 @@ from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, status
 
 from segbench.errors import CellError, DataError, RecordError
 from segbench.execute import run as runs
+from segbench.execute import schedule
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import run
 from segbench.store.counts import COUNTS, Counts, write_counts
@@ -165,15 +168,80 @@ def test_a_results_folder_that_is_a_file_is_an_error_at_once(tmp_path, workers):
         run_all(make_cells(["plain"]), tmp_path, workers=workers)
 
 
-def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_lease(tmp_path, workers):
+def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_lease(tmp_path, workers, monkeypatch):
+    def no_space(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     class Saboteur(NoProgress):
         def started(self, activity, cell):
             if activity == "cell":
-                (tmp_path / "bench" / f"{cell.key}.json").mkdir()
+                monkeypatch.setattr(os, "fsync", no_space)
 
-    with pytest.raises(RecordError, match="cannot write to the results folder"):
+    with pytest.raises(RecordError, match=r"cannot write to the results folder .*: the disk or quota is full"):
         run_all(make_cells(["plain", "patient"]), tmp_path, workers=workers, jobs=2, listener=Saboteur())
     assert list((tmp_path / "bench" / "claims").glob("*.json")) == []
+
+
+@pytest.fixture
+def run_vandalised(tmp_path, workers, monkeypatch):
+    """Run a short cell and one during which something is done to the results folder; its notices are in `notices`."""
+    monkeypatch.setattr(schedule, "_RENEW_SECONDS", 0.0)
+
+    class Vandal(NoProgress):
+        def reported(self, activity, cell, event):
+            if cell.method.name == "waiting" and event.name == "stage" and activity == "cell" and self.ruin:
+                self.ruin.pop()(tmp_path / "bench")
+                (tmp_path / "go on").touch()
+
+        def notice(self, message):
+            run_vandalised.notices.append(message)
+
+    def run_vandalised(ruin):
+        vandal = Vandal()
+        vandal.ruin = [ruin]
+        return run_all(make_cells(["plain", "waiting"]), tmp_path, workers=workers, listener=vandal)
+
+    run_vandalised.notices = []
+    return run_vandalised
+
+
+def test_a_results_folder_that_is_removed_is_named_and_what_can_still_be_recorded_is(run_vandalised, tmp_path):
+    with pytest.raises(RecordError, match=f"1 of the 2 records of this run are no longer in {tmp_path}/bench"):
+        run_vandalised(shutil.rmtree)
+    told = sorted(run_vandalised.notices)
+    assert told[0].startswith("data / waiting / seed 0 begins anew, as its lease ")
+    assert told[1].startswith(f"the results folder {tmp_path}/bench was removed while this run goes on")
+    assert [record.method for record in ResultsFolder(tmp_path, "bench").records()] == ["waiting"]
+
+
+def test_a_results_folder_that_is_replaced_by_a_file_ends_the_run_in_a_line_that_names_it(run_vandalised, tmp_path):
+    with pytest.raises(RecordError, match=f"results folder {tmp_path}/bench/claims: a part of that path is a file"):
+        run_vandalised(lambda folder: (shutil.rmtree(folder), folder.touch()))
+    assert f"the results folder {tmp_path}/bench is no folder any more" in run_vandalised.notices[0]
+
+
+def test_a_cell_whose_folder_is_removed_fails_with_that_cause_and_the_others_go_on(run_vandalised, tmp_path):
+    key = make_cell("waiting").key
+    summary = run_vandalised(lambda folder: shutil.rmtree(folder / key))
+    assert statuses(summary) == {"plain": "ok", "waiting": "failed"}
+    assert summary.records[1].error.cause == f"its folder {tmp_path}/bench/{key} was removed while it ran"
+
+
+def test_folders_in_the_place_of_files_and_files_in_the_place_of_folders_cost_no_cell(tmp_path, workers):
+    cells = make_cells(["counting"], seeds=2)
+    folder, (first, second) = ResultsFolder(tmp_path, "bench"), [cell.key for cell in cells]
+    for name in ("events.jsonl", "worker.log", "counts.parquet", "tmp"):
+        (folder.cell_folder(first) / name / "mine").mkdir(parents=True)
+    (folder.cell_folder(first) / "samples").touch()
+    (folder.lease_folder / f"{first}.json" / "mine").mkdir(parents=True)
+    os.utime(folder.lease_folder / f"{first}.json", (0, 0))
+    (folder.record_path(first) / "mine").mkdir(parents=True)
+    folder.cell_folder(second).touch()
+    assert statuses(run_all(cells, tmp_path, workers=workers)) == {"counting": "ok"}
+    for key in (first, second):
+        assert (folder.cell_folder(key) / "counts.parquet").is_file()
+        assert (folder.cell_folder(key) / "samples" / "last.png").is_file()
+        assert (folder.cell_folder(key) / "events.jsonl").is_file()
 
 
 def test_a_corrupt_record_is_set_aside_and_redone(tmp_path, workers):

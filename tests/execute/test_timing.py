@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
 from segbench.config.protocol import BUDGETS, Timing
+from segbench.errors import RecordError
 from segbench.execute.progress import NoProgress
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Inference, Latency, Train
@@ -153,5 +155,6 @@ def test_a_record_that_was_removed_while_its_method_was_timed_does_not_come_back
             if activity == "timing":
                 folder.record_path(cell.key).unlink()
 
-    run_all([cell], tmp_path, workers=workers, listener=Remover())
+    with pytest.raises(RecordError, match="1 of the 1 records of this run are no longer in"):
+        run_all([cell], tmp_path, workers=workers, listener=Remover())
     assert folder.records() == []

@@ -7,6 +7,7 @@ from segbench.errors import RecordError
 from segbench.report.records import read_sources
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
+from segbench.store.leases import acquire
 
 
 def test_a_results_root_and_a_single_benchmarks_folder_give_the_same_records(trained, results):
@@ -32,6 +33,14 @@ def test_what_lies_beside_the_records_is_not_read(trained, results):
     (claims / f"{trained().key}.json").write_text('{"pid": 1}')
     assert read_sources([root]).records == read_sources([root / "camvid"]).records == (trained(),)
     assert read_sources([root]).problems == ()
+
+
+def test_a_folder_in_the_place_of_a_record_is_named(trained, results):
+    root = results(trained())
+    (root / "camvid" / f"{'0' * 16}.json").mkdir()
+    (root / "camvid" / "notes.json").mkdir()
+    (problem,) = read_sources([root]).problems
+    assert str(problem) == f"{root}/camvid/{'0' * 16}.json: it is a folder, not a file"
 
 
 def test_folders_of_several_machines_are_merged(trained, results):
@@ -109,6 +118,10 @@ def test_a_benchmark_is_picked_out(trained, results):
     assert sources.folders == (root / "quickstart",)
 
 
-def test_a_benchmark_named_like_the_claims_folder_is_read_when_named(trained, tmp_path):
-    ResultsFolder(tmp_path, "claims").write(trained(benchmark="claims"))
-    assert len(read_sources([tmp_path / "claims"]).records) == 1
+def test_a_benchmark_named_like_the_claims_folder_is_read_as_any_other(trained, tmp_path):
+    folder = ResultsFolder(tmp_path, "claims")
+    folder.write(trained(benchmark="claims"))
+    acquire(folder, "0123456789abcdef")
+    for named in (tmp_path, folder.path):
+        assert len(read_sources([named]).records) == 1
+        assert read_sources([named]).folders == (folder.path,)

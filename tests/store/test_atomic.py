@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from segbench.errors import RecordError
-from segbench.store.atomic import replacing, set_aside, storage_error, write_atomically
+from segbench.store.atomic import replacing, storage_error, write_atomically
 
 
 @pytest.fixture
@@ -94,14 +94,6 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
     path.mkdir()
     with pytest.raises(RecordError, match=f"{path} is a folder where a file belongs .*; move that folder away"):
         write_atomically(path, b"")
-
-
-def test_a_file_that_is_set_aside_keeps_its_content(tmp_path):
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(b"broken")
-    assert set_aside(path) == tmp_path / "a.safetensors.corrupt"
-    assert set_aside(path.with_name("a.safetensors.corrupt")).read_bytes() == b"broken"
-    assert not path.exists()
 
 
 @pytest.mark.parametrize("plant", [os.symlink, os.link])

@@ -218,7 +218,30 @@ def test_a_read_only_folder_is_found_up_front_and_still_read(mount, make_record)
     assert str(problem).startswith(str(folder.record_path(OTHER)))
 
 
-def test_a_folder_in_the_place_of_a_record_is_named_before_the_cell_runs(folder):
-    folder.record_path(KEY).mkdir(parents=True)
-    with pytest.raises(RecordError, match=f"{KEY}.json is a folder where the record of a cell belongs; move that"):
-        folder.read(KEY)
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_folder_in_the_place_of_a_record_is_set_aside_and_named(folder, make_record, earlier):
+    path = folder.record_path(KEY)
+    (path / "mine").mkdir(parents=True)
+    if earlier:
+        path.with_name(f"{path.name}.corrupt").write_text("of another time")
+    assert folder.read(KEY) is None
+    (problem,) = folder.problems
+    assert str(problem).startswith(f"{path}: it is a folder, not a record; set aside as {KEY}.json.")
+    assert (problem.moved_to / "mine").is_dir()
+    path.mkdir()
+    folder.write(make_record())
+    assert folder.records() == [make_record()]
+
+
+def test_a_folder_that_is_gone_or_takes_no_files_any_more_is_named(folder, mount):
+    folder.path.mkdir(parents=True)
+    assert folder.describe_loss() is None
+    folder.path.rmdir()
+    assert folder.describe_loss().startswith(f"the results folder {folder.path} was removed while this run")
+    folder.path.touch()
+    assert folder.describe_loss().startswith(f"the results folder {folder.path} is no folder any more")
+    root = mount()
+    read_only = ResultsFolder(root, "tiny")
+    read_only.path.mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+    assert read_only.describe_loss().startswith(f"the results folder {read_only.path} cannot be written to any more")

@@ -6,7 +6,7 @@ import pytest
 
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
-from segbench.store.publication import output_folder, publish, remove_leftovers
+from segbench.store.publication import make_output_folder, output_folder, publish
 
 KEY = "0123456789abcdef"
 
@@ -68,9 +68,27 @@ def test_links_that_were_put_in_the_place_of_files_and_folders_are_replaced(fold
 
 
 def test_what_killed_processes_left_is_removed_and_nothing_else(folder):
-    cell_folder = folder.cell_folder(KEY)
+    lease, cell_folder = acquire(folder, KEY), folder.cell_folder(KEY)
     kept = {"counts": "", ".notes": "", "checkpoint": "", ".0123.tmp": ""}
     write(cell_folder, {**kept, f".{KEY}/counts": "", f".{KEY}.tmp": ""})
-    remove_leftovers(cell_folder)
+    assert list(make_output_folder(folder, KEY, lease).iterdir()) == []
     assert content(cell_folder) == kept
-    remove_leftovers(cell_folder / "missing")
+
+
+def test_what_lies_in_the_place_of_files_and_folders_of_a_cell_is_set_aside(folder, make_record):
+    lease, cell_folder = acquire(folder, KEY), folder.cell_folder(KEY)
+    cell_folder.write_text("mine")
+    output = make_output_folder(folder, KEY, lease)
+    write(cell_folder, {"counts/mine": "", "samples": "mine"})
+    write(folder.record_path(KEY), {"mine": ""})
+    write(output, {"counts": "new", "samples/last": "new"})
+    assert publish(folder, lease, make_record(), [])
+    assert content(cell_folder) == {
+        "counts": "new",
+        "samples/last": "new",
+        "counts.corrupt/mine": "",
+        "samples.corrupt": "mine",
+    }
+    assert folder.read(KEY) == make_record()
+    assert cell_folder.with_name(f"{KEY}.corrupt").read_text() == "mine"
+    assert [problem.cause for problem in folder.problems] == ["it is a folder, not a record"]

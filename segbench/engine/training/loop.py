@@ -13,8 +13,8 @@ from segbench.engine.adversarial.monitor import observe_gradient, observe_step
 from segbench.engine.model.optimizers import learning_rate_factor, set_learning_rate
 from segbench.engine.numerics import autocast, derive, name_norm_errors
 from segbench.errors import RecordError
+from segbench.files import set_aside
 from segbench.stats.health import judge
-from segbench.store.atomic import set_aside
 
 from .clock import PartTimer, TrainingClock
 from .finite import FiniteWatch
