@@ -87,8 +87,8 @@ def build_image(
 ) -> Any:
     """Build the strided discriminator of whole images; widths double from `width` to 8 times it.
 
-    `dropout` is the share of what `dropout_of` names, elements or whole channels, that is zeroed in training: 0.5 of
-    channels makes it the critic of s4GAN, whose pooled features are matched.
+    `dropout` is the share of what `dropout_of` names, elements or whole channels, that is zeroed in training behind the
+    first three layers: 0.5 of channels makes it the critic of s4GAN, whose pooled features are matched.
     """
     _check("image", "dropout", dropout, 0 <= dropout < 1, "from 0 to below 1")
     _check("image", "width", width, width >= 1, "1 or more")
@@ -152,21 +152,25 @@ def build_unet(
     in_channels: int,
     num_classes: int,
     *,
-    depth: int = 4,
+    depth: int = 6,
     width: int = 64,
     norm: Literal["none", "batch", "instance"] = "none",
     spectral: bool = True,
 ) -> Any:
     """Build the U-Net of OASIS, which gives each pixel one score a class and one for "fake", the last.
 
-    `depth` is how many times height and width are halved; widths double from `width` to 8 times it.
+    `depth` is how many times height and width are halved; widths go from twice `width` to 8 times it and back to it.
     """
     _check("unet", "depth", depth, 1 <= depth <= 8, "1 to 8")
     _check("unet", "width", width, width >= 1, "1 or more")
     from .normalisation import finished
     from .unet import UNetDiscriminator
 
-    return finished(UNetDiscriminator(in_channels, num_classes, depth, width, norm), spectral)
+    network = UNetDiscriminator(in_channels, num_classes, depth, width, norm)
+    # As published, not the last layer, which scores.
+    finished(network.encoder, spectral)
+    finished(network.decoder, spectral)
+    return network
 
 
 COMPONENTS = (

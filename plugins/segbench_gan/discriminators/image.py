@@ -16,9 +16,10 @@ DROPOUTS = {"elements": nn.Dropout, "channels": nn.Dropout2d}
 
 
 class ImageDiscriminator(nn.Module):
-    """Four 4x4 convolutions of stride 2, each with dropout; the mean over all positions is scored linearly.
+    """Four 4x4 convolutions of stride 2, dropout behind the first three; the mean over positions is scored linearly.
 
-    With dropout of whole channels it is the critic of s4GAN (Mittal 2019). Widths are w, 2w, 4w, 8w.
+    With dropout of half of the channels it returns what the critic of s4GAN (Mittal 2019, github.com/sud0301/
+    semisup-semseg) returns before its sigmoid, for crops of its size. Widths are w, 2w, 4w, 8w.
 
     - x: (N, C, H, W); padded with zeros to 16 pixels a side, with a normalisation to 32
     - returns: scores (N, 1, 1, 1)
@@ -33,7 +34,8 @@ class ImageDiscriminator(nn.Module):
             nn.Sequential(block(in_channels, width, "none"), drop(dropout)),
             nn.Sequential(block(width, 2 * width, norm), drop(dropout)),
             nn.Sequential(block(2 * width, 4 * width, norm), drop(dropout)),
-            nn.Sequential(block(4 * width, 8 * width, norm), drop(dropout)),
+            # What is matched and scored is not dropped.
+            nn.Sequential(block(4 * width, 8 * width, norm)),
         )
         self.head = nn.Linear(8 * width, 1)
 

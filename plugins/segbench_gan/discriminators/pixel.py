@@ -20,7 +20,8 @@ MINIMUM_SIZE = 32
 class PixelDiscriminator(nn.Module):
     """Five 4x4 convolutions of stride 2, the last of which scores; the scores are resized to the input bilinearly.
 
-    A score before resizing sees 94x94 pixels. Widths are w, 2w, 4w, 8w.
+    Corners are aligned in that, as in the authors' training. A score before resizing sees 94x94 pixels. Widths are w,
+    2w, 4w, 8w.
 
     - x: (N, C, H, W); padded with zeros to 32 pixels a side
     - returns: scores (N, 1, H, W)
@@ -46,5 +47,5 @@ class PixelDiscriminator(nn.Module):
         """Return the scores."""
         height, width = x.shape[-2:]
         padded_size = (max(height, MINIMUM_SIZE), max(width, MINIMUM_SIZE))
-        scores = interpolate(self.head(self.features(x)[-1]), padded_size, mode="bilinear", align_corners=False)
+        scores = interpolate(self.head(self.features(x)[-1]), padded_size, mode="bilinear", align_corners=True)
         return crop(scores, height, width)

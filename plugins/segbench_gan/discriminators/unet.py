@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.nn.functional import avg_pool2d, interpolate
 
-from .layers import SLOPE
+from .layers import SLOPE, outputs_of
 from .normalisation import normalisation
 from .padding import crop, pad
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 
 class UNetDiscriminator(nn.Module):
-    """An encoder-decoder of residual blocks with skips; it has fewer blocks than OASIS's, which is made for 256 pixels.
+    """An encoder-decoder of residual blocks with skips, `depth` of each, of which OASIS has six.
 
-    Widths are w, 2w, 4w, 8w, 8w, ... from the finest scale to the coarsest. It ends in K + 1 scores a pixel: those of
-    the K classes, then that of a fake pixel.
+    Widths of the encoder are 2w, 2w, 4w, 4w, 8w, 8w, 8w, ... and those of the decoder the same in reverse, but w at the
+    end. It ends in K + 1 scores a pixel: those of the K classes, then that of a fake pixel.
+
+    It returns what the authors' code (github.com/boschresearch/OASIS) returns. First weights are torch's, there drawn
+    as Glorot 2010 does, times 0.02; a normalisation of features, and padding, are additions.
 
     - x: (N, C, H, W); padded with zeros to a multiple of 2^depth pixels, with a normalisation at least 2^(depth + 1)
     - returns: scores (N, K + 1, H, W)
@@ -31,23 +34,22 @@ class UNetDiscriminator(nn.Module):
         self.size_multiple = 2**depth
         # A normalisation needs more than one position in the coarsest map.
         self.minimum_size = 2**depth if norm == "none" else 2 ** (depth + 1)
-        widths = [width * min(2**scale, 8) for scale in range(depth + 1)]
-        self.stem = nn.Conv2d(in_channels, width, kernel_size=3, padding=1)
-        self.encoder = nn.ModuleList(ResidualBlock(widths[scale], widths[scale + 1], norm) for scale in range(depth))
-        self.decoder = nn.ModuleList(
-            ResidualBlock(widths[scale + 1] + widths[scale], widths[scale], norm) for scale in reversed(range(depth))
+        widths = [width * min(2 ** (block // 2), 8) for block in range(2, depth + 2)]
+        self.encoder = nn.ModuleList(
+            [first_block(in_channels, widths[0], norm), *(halving_block(*ends, norm) for ends in pairwise(widths))]
         )
-        self.head = nn.Sequential(nn.LeakyReLU(SLOPE), nn.Conv2d(width, num_classes + 1, kernel_size=1))
+        outputs = [*reversed(widths[:-1]), width]
+        inputs = [widths[-1], *(2 * joined for joined in outputs[:-1])]
+        self.decoder = nn.ModuleList(doubling_block(*ends, norm) for ends in zip(inputs, outputs, strict=True))
+        self.head = nn.Conv2d(width, num_classes + 1, kernel_size=1)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the maps of the encoder, fine to coarse, then those of the decoder, coarse to fine."""
-        encoded = [self.stem(self._padded(x))]
-        for block in self.encoder:
-            encoded.append(block(avg_pool2d(encoded[-1], 2)))
-        decoded = encoded[-1:]
-        for block, skip in zip(self.decoder, reversed(encoded[:-1]), strict=True):
-            decoded.append(block(torch.cat([interpolate(decoded[-1], scale_factor=2.0), skip], dim=1)))
-        return encoded + decoded[1:]
+        encoded = outputs_of(self.encoder, self._padded(x))
+        decoded = [self.decoder[0](encoded[-1])]
+        for block, skip in zip(self.decoder[1:], reversed(encoded[:-1]), strict=True):
+            decoded.append(block(torch.cat([skip, decoded[-1]], dim=1)))
+        return encoded + decoded
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the scores."""
@@ -59,21 +61,53 @@ class UNetDiscriminator(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, each after normalisation and LeakyReLU 0.2, added to the input (He 2016)."""
+    """The sum of what `residual` and `shortcut` make of the features."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: str) -> None:
+    def __init__(self, residual: nn.Module, shortcut: nn.Module) -> None:
         super().__init__()
-        # The activations are not in place: what they read is also the shortcut, and a skip.
-        self.residual = nn.Sequential(
-            normalisation(norm, in_channels),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=norm == "none"),
-            normalisation(norm, out_channels),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1),
-        )
-        self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+        self.residual = residual
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sum."""
         return self.shortcut(x) + self.residual(x)
+
+
+def first_block(in_channels: int, out_channels: int, norm: str) -> ResidualBlock:
+    """Return the block that takes the image, which is not activated, and halves its size."""
+    residual = nn.Sequential(*_convolutions(in_channels, out_channels, norm), nn.AvgPool2d(2))
+    return ResidualBlock(residual, nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(in_channels, out_channels, 1)))
+
+
+def halving_block(in_channels: int, out_channels: int, norm: str) -> ResidualBlock:
+    """Return a block that averages its sum over 2x2 cells."""
+    residual = nn.Sequential(
+        *_activated(in_channels, norm), *_convolutions(in_channels, out_channels, norm), nn.AvgPool2d(2)
+    )
+    return ResidualBlock(residual, nn.Sequential(_projection(in_channels, out_channels), nn.AvgPool2d(2)))
+
+
+def doubling_block(in_channels: int, out_channels: int, norm: str) -> ResidualBlock:
+    """Return a block that repeats each cell 2x2 times before its convolutions."""
+    residual = nn.Sequential(
+        *_activated(in_channels, norm), nn.Upsample(scale_factor=2), *_convolutions(in_channels, out_channels, norm)
+    )
+    # Projected before cells are repeated: the same values for a quarter of the work.
+    return ResidualBlock(residual, nn.Sequential(_projection(in_channels, out_channels), nn.Upsample(scale_factor=2)))
+
+
+def _convolutions(in_channels: int, out_channels: int, norm: str) -> list[nn.Module]:
+    return [
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=norm == "none"),
+        *_activated(out_channels, norm),
+        nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1),
+    ]
+
+
+def _activated(channels: int, norm: str) -> list[nn.Module]:
+    # Not in place: what is read is also the shortcut, and a skip.
+    return [normalisation(norm, channels), nn.LeakyReLU(SLOPE)]
+
+
+def _projection(in_channels: int, out_channels: int) -> nn.Module:
+    return nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)

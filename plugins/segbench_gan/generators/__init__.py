@@ -142,16 +142,18 @@ def build_spade(
     width: int = 16,
     depth: int = 4,
     norm: Literal["batch", "instance"] = "batch",
+    spectral: bool = True,
 ) -> Any:
     """Build the SPADE generator; `width` is the number of channels at full size, 64 in the paper, whose `depth` is 5.
 
-    `norm` is the normalisation without weights of its own that the label map modulates.
+    `norm` is the normalisation without weights of its own that the label map modulates. `spectral` divides the weights
+    of the blocks' own convolutions by their largest singular value, as published.
     """
     _check_width("spade", width)
     _check_depth("spade", depth, least=1)
     from .spade import SpadeGenerator
 
-    return SpadeGenerator(in_channels, image_channels, noise_channels, size, width, depth, norm)
+    return SpadeGenerator(in_channels, image_channels, noise_channels, size, width, depth, norm, spectral)
 
 
 def build_joint(

@@ -26,7 +26,7 @@ def test_scores_are_resized_to_the_input_bilinearly():
     x = torch.randn(2, 3, 65, 97)
     coarse = network.head(network.features(x)[-1])
     assert coarse.shape == (2, 1, 2, 3)
-    expected = functional.interpolate(coarse, (65, 97), mode="bilinear", align_corners=False)
+    expected = functional.interpolate(coarse, (65, 97), mode="bilinear", align_corners=True)
     torch.testing.assert_close(network(x), expected)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized
 
 from segbench_gan.generators import build_spade
 from segbench_gan.generators.spade import Spade, SpadeBlock
@@ -36,8 +37,9 @@ def test_the_normalisation_itself_has_no_weights():
 
 
 def test_a_block_that_keeps_its_channels_adds_to_its_input():
-    block = SpadeBlock(4, 4, CLASSES, hidden=6, norm="batch")
+    block = SpadeBlock(4, 4, CLASSES, hidden=6, norm="batch", spectral=False)
     torch.nn.init.zeros_(block.second.weight)
+    torch.nn.init.zeros_(block.second.bias)
     features = torch.randn(2, 4, 8, 8)
     assert block(features, one_hot(torch.zeros(2, 8, 8, dtype=torch.int64))).equal(features)
 
@@ -84,5 +86,13 @@ def test_a_pixel_without_class_is_allowed():
 @pytest.mark.parametrize(("depth", "channels"), [(1, [8, 4]), (4, [64, 32, 16, 8, 4]), (5, [64, 64, 32, 16, 8, 4])])
 def test_channels_double_towards_the_coarsest_grid_up_to_16_times_the_width(depth, channels):
     network = build_spade(CLASSES, 3, 4, (64, 64), width=4, depth=depth)
-    assert [block.second.out_channels for block in network.blocks] == channels
+    assert [blocks[0].second.out_channels for blocks in network.scales] == channels
     assert network.grid == (channels[0], 64 // 2**depth, 64 // 2**depth)
+
+
+def test_there_is_a_block_a_scale_and_two_at_the_second_whose_own_convolutions_have_spectral_norm():
+    network = build_spade(CLASSES, 3, 4, (64, 64), width=4, depth=5)
+    assert [len(blocks) for blocks in network.scales] == [1, 2, 1, 1, 1, 1]
+    limited = [name for name, layer in network.named_modules() if is_parametrized(layer, "weight")]
+    assert len(limited) == 2 * 7 + 4
+    assert {name.rsplit(".")[-1] for name in limited} == {"first", "second", "shortcut"}
