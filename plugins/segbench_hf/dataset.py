@@ -27,6 +27,9 @@ def build(
     reduce_zero_label: bool = False,
     channels: Literal[1, 3] = 3,
     palette: list[list[int]] | None = None,
+    orientation: Literal["refuse", "apply", "stored"] = "refuse",
+    bits: int | None = None,
+    max_pixels: int | None = None,
 ) -> Dataset:
     """Return a dataset of the Hugging Face hub that `segbench prepare` has streamed into `root`.
 
@@ -47,21 +50,27 @@ def build(
     - `reduce_zero_label`: take label 0 for void and every other for the class of the number before, as for ADE20K
     - `channels`: of the images as delivered: 1 (grey; colour is converted) or 3 (colour; grey is repeated)
     - `palette`: one [red, green, blue] a class; by default the colours of PASCAL VOC's colour map
+    - `orientation`, `bits`, `max_pixels`: how files with an orientation tag, 16-bit images that hold fewer bits, and
+      large images are read, as by `data/folder`; `datasets` itself applies orientation tags
 
     Files are kept as they come, so that JPEG stays JPEG and every copy has the same fingerprint. Raises DataError for a
     folder that was prepared from something else or is not complete.
     """
+    from segbench.images import Reading as FileReading
+
     from .stored import Reading, Request, StoredSplit, open_stored
 
     names = [f"class_{number}" for number in range(classes)] if isinstance(classes, int) else classes
     stored = open_stored(root, Request(repo, config, revision, splits, image, labels))
-    reading = Reading(channels, ignore_index, reduce_zero_label)
+    files = FileReading(orientation, bits, **({} if max_pixels is None else {"max_pixels": max_pixels}))
+    reading = Reading(channels, ignore_index, reduce_zero_label, files)
     return Dataset(
         classes=names,
         palette=_palette(names, palette),
         splits={name: StoredSplit(name, pairs, reading) for name, pairs in stored.pairs.items()},
         ignore_index=ignore_index,
         channels=channels,
+        reading=files,
         licence=stored.licence,
         citation=stored.citation,
     )

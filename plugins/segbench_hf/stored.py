@@ -7,14 +7,17 @@ from pathlib import Path  # noqa: TC003 - part of a NamedTuple's fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from segbench import DataError, Sample
+from segbench.images import read_image, read_mask
+from segbench.images.files import files_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from segbench.images import Reading as FileReading
 
 # Written last: a folder without it is not complete.
 NOTE = "hf_dataset.json"
@@ -49,6 +52,7 @@ class Reading(NamedTuple):
     channels: int
     ignore_index: int
     reduce_zero_label: bool
+    files: FileReading
 
 
 class StoredSplit:
@@ -64,7 +68,8 @@ class StoredSplit:
 
     def __getitem__(self, index: int) -> Sample:
         image, labels = self.files[index]
-        return Sample(_image(image, self._reading.channels), _labels(labels, self._reading), self.ids[index])
+        pixels = read_image(image, self._reading.channels, self._reading.files)
+        return Sample(pixels, _labels(labels, self._reading), self.ids[index])
 
 
 def is_path(repo: str) -> bool:
@@ -113,29 +118,16 @@ def _pairs(folder: Path, count: int) -> list[tuple[Path, Path]]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {file.stem: file for file in files if not file.name.startswith(".")}
-
-
-def _image(file: Path, channels: int) -> NDArray[np.uint8]:
-    with _opened(file) as image:
-        if image.mode.startswith(("I", "F")):
-            raise DataError(
-                f"{file}: its pixels have more than 8 bits (Pillow mode {image.mode}); export it to PNG of 8"
-            )
-        # By way of RGBA, or Pillow warns of transparent palettes.
-        colours = image.convert("RGBA") if image.mode in ("P", "PA") else image
-        return np.asarray(colours.convert("RGB" if channels == 3 else "L"))
+    return {file.stem: file for file in files_in(folder)} if folder.is_dir() else {}
 
 
 def _labels(file: Path, reading: Reading) -> NDArray[Any]:
-    with _opened(file) as image:
-        pixels = np.asarray(image)
+    pixels = read_mask(file, reading.files)
     if pixels.ndim == 3:
-        if (pixels[..., :3] != pixels[..., :1]).any():
+        if (pixels != pixels[..., :1]).any():
             raise DataError(f"{file}: labels in colour; hf/dataset reads class ids, in one channel")
         pixels = pixels[..., 0]
-    if pixels.dtype.kind not in "biu" or pixels.min() < 0 or pixels.max() > 0xFFFF:
+    if pixels.min() < 0 or pixels.max() > 0xFFFF:
         raise DataError(
             f"{file}: labels of type {pixels.dtype} from {pixels.min()} to {pixels.max()}; ids are 0 to 65535"
         )
@@ -143,12 +135,3 @@ def _labels(file: Path, reading: Reading) -> NDArray[Any]:
     if reading.reduce_zero_label:
         ids = np.where((ids == 0) | (ids == reading.ignore_index), reading.ignore_index, ids - 1)
     return ids.astype(np.uint8 if ids.max() <= 0xFF else np.uint16)
-
-
-def _opened(file: Path) -> Image.Image:
-    try:
-        image = Image.open(file)
-        image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file}: cannot be read as an image ({error}); {AGAIN}") from error
-    return image

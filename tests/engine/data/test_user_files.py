@@ -21,6 +21,36 @@ def test_files_and_folders_are_found_and_other_files_left_out(tmp_path):
     assert found == [alone, *(folder / name for name in ("a.jpeg", "b.PNG", "c.tiff"))]
 
 
+LITTER = ("._a.png", ".DS_Store", "Thumbs.db", "a.png:Zone.Identifier")
+
+
+def test_what_other_systems_leave_is_passed_over(tmp_path):
+    for name in ("a.png", *LITTER):
+        (tmp_path / name).touch()
+    assert find_images([tmp_path]) == [tmp_path / "a.png"]
+    assert find_label_maps(tmp_path, ["a"]) == [tmp_path / "a.png"]
+
+
+def test_label_maps_may_be_of_any_lossless_kind_and_named_in_capitals_and_any_unicode_form(tmp_path):
+    for name in ("a.PNG", "b.tif", "c.TIFF", "re\u0301tine.bmp"):
+        (tmp_path / name).touch()
+    found = find_label_maps(tmp_path, ["a", "b", "c", "r\u00e9tine"])
+    assert [path.name for path in found] == ["a.PNG", "b.tif", "c.TIFF", "re\u0301tine.bmp"]
+
+
+def test_two_label_maps_of_one_image_are_an_error(tmp_path):
+    for name in ("a.png", "a.tif"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"a\.png and .*a\.tif are label maps of one image; keep one"):
+        find_label_maps(tmp_path, ["a"])
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_label_maps_of_any_depth_hold_the_ids_that_are_stored(tmp_path, bits):
+    Image.fromarray(LABELS).save(tmp_path / "a.png", bits=bits)
+    np.testing.assert_array_equal(read(tmp_path / "a.png"), LABELS)
+
+
 def test_a_missing_image_and_an_empty_folder_are_errors(tmp_path):
     with pytest.raises(DataError, match=r"there is no image .*gone\.png; give an image file"):
         find_images([tmp_path / "gone.png"])

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segbench import DataError
+from segbench.images import Reading
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 
@@ -241,3 +243,52 @@ def test_real_datasets_hold_what_their_description_says(shared_data, name):
     assert counts[:classes].sum() == stated[split]["labelled_pixels"]
     assert counts[255] == stated[split]["ignored_pixels"]
     assert counts[:classes] / counts[:classes].sum() == pytest.approx(stated[split]["class_pixel_fraction"], abs=1e-6)
+
+
+def save_turned(path, pixels):
+    exif = Image.Exif()
+    exif[274] = 6
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path, exif=exif)
+
+
+def test_photos_with_an_orientation_tag_are_refused_applied_or_left_as_asked(tmp_path, save):
+    save_turned(tmp_path / "images" / "a.png", np.zeros((2, 3, 3)))
+    save(tmp_path / "masks" / "a.png", [[0, 1], [1, 1], [0, 0]])
+    options = {"classes": CLASSES, "fractions": {"train": 1.0}}
+    with pytest.raises(DataError, match="set orientation: apply"):
+        labels(open_folder(tmp_path, **options))
+    assert labels(open_folder(tmp_path, **options, orientation="apply")) == {"a": [[0, 1], [1, 1], [0, 0]]}
+    with pytest.raises(DataError, match=r"its orientation tag \(6\) says that it is shown .*, so give both one size"):
+        labels(open_folder(tmp_path, **options, orientation="stored"))
+
+
+def test_how_files_are_read_stands_in_the_dataset(tmp_path, save_pair):
+    save_pair(tmp_path, "a")
+    dataset = open_folder(tmp_path, classes=CLASSES, fractions={"train": 1.0}, bits=12, max_pixels=7)
+    assert dataset.reading == Reading(orientation="refuse", bits=12, max_pixels=7)
+
+
+def test_pages_are_classes_where_asked(tmp_path, save):
+    save(tmp_path / "images" / "a.png", np.zeros((1, 3, 3), np.uint8))
+    first, second = (Image.fromarray(np.array([page], np.uint8)) for page in ([1, 0, 0], [0, 1, 0]))
+    (tmp_path / "masks").mkdir()
+    first.save(tmp_path / "masks" / "a.tif", save_all=True, append_images=[second])
+    dataset = open_folder(tmp_path, classes=CLASSES, fractions={"train": 1.0}, pages="classes")
+    assert labels(dataset) == {"a": [[0, 1, 255]]}
+
+
+def test_a_folder_whose_images_all_lie_deeper_says_so(tmp_path, save_pair):
+    save_pair(tmp_path, "a")
+    (tmp_path / "images" / "site").mkdir()
+    (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "site" / "a.png")
+    with pytest.raises(DataError, match="no images; 1 lie in folders below it, which are not read"):
+        open_folder(tmp_path, classes=CLASSES)
+
+
+def test_a_link_without_a_target_is_an_error_and_no_pair_less(tmp_path, save_pair):
+    save_pair(tmp_path, "a")
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "b.png").symlink_to("/nowhere/b.png")
+    with pytest.raises(DataError, match=r"b\.png is a link to /nowhere/b\.png"):
+        open_folder(tmp_path, classes=CLASSES)

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segbench import DataError
-from segbench_data.labels import LabelTable, MaskReader, class_ids
+from segbench_data.labels import LabelTable, MaskReader, PagesReader, class_ids
 from segbench_data.tables import colour_code
+
+from ...images.raw_files import raw_png  # noqa: TID252 - tests have no absolute name
 
 RED, BLUE = colour_code((255, 0, 0)), colour_code((0, 0, 255))
 
@@ -90,6 +92,34 @@ def test_an_unlisted_colour_is_refused_as_benchmark_files_write_it(tmp_path, sav
 def test_grey_saved_in_colour_is_read_as_grey(tmp_path, save):
     save(tmp_path / "m.png", [[[1, 1, 1], [0, 0, 0]]])
     assert MaskReader(class_ids(2, 255))(tmp_path / "m.png").tolist() == [[1, 0]]
+
+
+def test_16_bit_colours_are_compared_with_all_their_bits(tmp_path):
+    stored = np.array([[[256, 0, 0], [257, 0, 0]]], dtype=np.uint16)
+    (tmp_path / "m.png").write_bytes(raw_png(stored))
+    reader = by_colour({colour_code((256, 0, 0)): 0, colour_code((257, 0, 0)): 1})
+    assert reader(tmp_path / "m.png").tolist() == [[0, 1]]
+    with pytest.raises(DataError, match=r"the colour \[257, 0, 0\] \(1 pixels\)"):
+        by_colour({colour_code((256, 0, 0)): 0, RED: 1})(tmp_path / "m.png")
+
+
+def save_pages(path, *pages):
+    first, *others = (Image.fromarray(np.array(page, np.uint8)) for page in pages)
+    first.save(path, save_all=True, append_images=others)
+
+
+def test_each_page_is_a_class(tmp_path):
+    save_pages(tmp_path / "m.tif", [[1, 0, 0]], [[0, 255, 0]])
+    assert PagesReader(2, 255)(tmp_path / "m.tif").tolist() == [[0, 1, 255]]
+    assert PagesReader(3, 255)(tmp_path / "m.tif").tolist() == [[1, 2, 0]]
+
+
+def test_pages_that_fit_no_classes_and_pixels_on_two_pages_are_refused(tmp_path):
+    save_pages(tmp_path / "m.tif", [[1, 1, 0]], [[0, 1, 0]])
+    with pytest.raises(DataError, match=r"m\.tif: 2 pages for 5 classes; .* a page for each class"):
+        PagesReader(5, 255)(tmp_path / "m.tif")
+    with pytest.raises(DataError, match=r"m\.tif: 1 pixels are marked on more than one page"):
+        PagesReader(2, 255)(tmp_path / "m.tif")
 
 
 def test_a_mask_in_colour_needs_a_table(tmp_path, save):

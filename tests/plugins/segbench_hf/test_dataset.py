@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -202,19 +203,35 @@ def test_a_hub_out_of_reach_is_an_error_that_offers_a_folder(hub_cache, tmp_path
         fetch(tmp_path / "root", "someone/scenes")
 
 
-@pytest.mark.parametrize(
-    ("mode", "pixels", "message"),
-    [("I;16", "images", "more than 8 bits"), ("RGB", "labels", "labels in colour")],
-)
-def test_pictures_that_are_neither_are_an_error(prepared, tmp_path, mode, pixels, message):
-    import shutil
+@pytest.fixture
+def copied(prepared, tmp_path):
+    """A prepared folder whose files may be changed."""
+    shutil.copytree(prepared, tmp_path / "copied")
+    return tmp_path / "copied"
 
-    root = tmp_path / "root"
-    shutil.copytree(prepared, root)
-    file = root / "train" / pixels / "000000.png"
-    colour = Image.linear_gradient("L").convert("HSV").convert("RGB") if mode == "RGB" else Image.new(mode, (8, 8))
-    if mode == "RGB":
-        colour.putpixel((0, 0), (1, 2, 3))
-    colour.save(file)
-    with pytest.raises(DataError, match=message):
-        opened(root).splits["train"][0]
+
+def test_labels_in_colour_are_an_error(copied):
+    colour = Image.linear_gradient("L").convert("HSV").convert("RGB")
+    colour.putpixel((0, 0), (1, 2, 3))
+    colour.save(copied / "train" / "labels" / "000000.png")
+    with pytest.raises(DataError, match="labels in colour"):
+        opened(copied).splits["train"][0]
+
+
+def test_files_are_read_as_data_folder_reads_them(copied):
+    image, labels = (copied / "train" / part / "000000.png" for part in ("images", "labels"))
+    deep = np.arange(6, dtype=np.uint16).reshape(2, 3) * 9000
+    ids = np.array([[0, 1, 0], [1, 1, 0]], np.uint8)
+    Image.fromarray(deep).save(image)
+    Image.fromarray(ids).save(labels, bits=4)
+    sample = opened(copied).splits["train"][0]
+    np.testing.assert_array_equal(sample.image, np.stack([deep] * 3, axis=2))
+    np.testing.assert_array_equal(sample.labels, ids)
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.fromarray(deep).save(image, exif=exif)
+    Image.fromarray(ids).save(labels, bits=4, exif=exif)
+    with pytest.raises(DataError, match="set orientation: apply"):
+        opened(copied).splits["train"][0]
+    turned = opened(copied, orientation="apply").splits["train"][0]
+    np.testing.assert_array_equal(turned.labels, np.rot90(ids, 2))

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from segbench import DataError, Dataset, Sample
+from segbench.images import read_image, read_mask
 
 FOLDER = Path(__file__).parent
 IGNORE_INDEX = 255
@@ -41,4 +40,4 @@ class PairedFiles:
         image, mask = self.files[index]
         if not mask.is_file():
             raise DataError(f"{image} has no mask {mask}; add it, or remove the image")
-        return Sample(np.asarray(Image.open(image)), np.asarray(Image.open(mask)), self.ids[index])
+        return Sample(read_image(image, 3), read_mask(mask), self.ids[index])
