@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
 
 from segbench import DataError
 
@@ -46,12 +47,14 @@ def read_description(root: Path) -> Description:
     if not file.is_file():
         return Description()
     try:
-        return _parsed(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = from_json(file.read_bytes())
+    except (OSError, ValueError) as error:
         raise DataError(f"{file}: not readable as JSON ({error})") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    try:
+        return _parsed(content)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
-            f"{file}: {error!r}; classes is a list of names or of {{id, name, rgb}} with ids from 0 on, "
+            f"{file}: {error!r:.200}; classes is a list of names or of {{id, name, rgb}} with ids from 0 on, "
             "ignore_index a number, ignore_rgb three numbers from 0 to 255"
         ) from error
 

@@ -175,13 +175,16 @@ def record_files(folder: Path) -> list[Path]:
 
 
 def may_be_record(path: Path) -> bool:
-    """Return whether a JSON file is or was a record; False for others, such as a report beside the records."""
+    """Return whether a JSON file is or was a record; False for others, such as a report beside the records.
+
+    Without the name of a record, what cannot be read as JSON is none: it is somebody's own file.
+    """
     if KEY.fullmatch(path.stem):
         return True
     try:
         content = read_json(path)
     except (OSError, ValueError):
-        return True
+        return False
     return isinstance(content, dict) and bool(content.keys() & {"key", "schema", "status"})
 
 

@@ -57,11 +57,18 @@ def test_wrong_content_is_told_with_what_is_right(tmp_path, content):
         describe(tmp_path, **content)
 
 
-@pytest.mark.parametrize("text", ["{", "[1, 2]", ""])
-def test_a_file_that_is_no_json_mapping_is_named(tmp_path, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{", "[1, 2]", "", "[" * 10**6, '{"classes": ' * 10**5, '{"classes": ["a"], "ignore_index": 1e999}'),
+        *('{"classes": [' + "1" * 10**5 + "]}", '{"classes": [{"id": "' + "x" * 10**5 + '", "name": "a"}]}'),
+    ],
+)
+def test_a_file_that_is_no_json_mapping_is_named_in_few_words(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(DataError, match=r"dataset\.json: "):
+    with pytest.raises(DataError, match=r"dataset\.json: ") as error:
         read_description(tmp_path)
+    assert len(str(error.value)) < 600
 
 
 def test_the_default_palette_is_that_of_voc():
