@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .shown import shorten
+from .shown import quote, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,6 +97,16 @@ def alternatives(name: str, known: Iterable[str]) -> str:
     names = list(known)
     listed = ", ".join(repr(one) if "," in one else one for one in names)
     return f"{nearest(name, names)} Available: {listed or 'none'}."
+
+
+def unknown_value(value: str, expected: str) -> str:
+    """Return the message for a value that is none of the quoted ones that pydantic expected.
+
+    >>> unknown_value("ploy", "'poly', 'cosine' or 'constant'")
+    "unknown value 'ploy'. Did you mean 'poly'? Available: poly, cosine, constant."
+    """
+    choices = expected.split("'")[1::2]
+    return f"unknown value {quote(value)}.{alternatives(value, choices)}"
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

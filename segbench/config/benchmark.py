@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench.errors import SpecError, alternatives, list_some
+from segbench.errors import SpecError, alternatives, list_some, nearest
 
 from .claims import add_placebos, read_claims, select_claims
 from .components import resolve_dataset
@@ -155,15 +155,16 @@ def _check_is_file(path: Path) -> Path:
     if path.is_dir():
         raise SpecError(f"{path} is a folder, not a benchmark file{_list_files(path)}")
     if not path.exists():
-        raise SpecError(f"there is no benchmark file {path}{_list_files(path.parent)}")
+        raise SpecError(f"there is no benchmark file {path}{_list_files(path.parent, path.name)}")
     return path
 
 
-def _list_files(folder: Path) -> str:
+def _list_files(folder: Path, name: str = "") -> str:
     if not folder.is_dir():
         return f"; there is no folder {folder}"
     names = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
-    return f"; in {folder} there are {list_some(names)}" if names else f"; in {folder} there is no .yaml file"
+    listed = f"; in {folder} there are {list_some(names)}" if names else f"; in {folder} there is no .yaml file"
+    return f".{nearest(name, names)} In {listed.removeprefix('; in ')}" if nearest(name, names) else listed
 
 
 def _explain_unknown(name: str, packaged: list[str]) -> str:

@@ -18,6 +18,9 @@ from pydantic import (
     model_validator,
 )
 
+from segbench.errors import alternatives
+from segbench.shown import quote
+
 from .validation import validate
 
 if TYPE_CHECKING:
@@ -233,7 +236,7 @@ def find_budget(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in BUDGETS:
-        raise ValueError(f"there is no timing budget {value!r}; write {', '.join(BUDGETS)} or a mapping of its fields")
+        raise ValueError(f"there is no timing budget {quote(value)}.{alternatives(value, BUDGETS)} Or give its fields.")
     return BUDGETS[value]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from segbench.errors import SpecError, alternatives
+from segbench.errors import SpecError, alternatives, unknown_value
 from segbench.shown import quote
 
 from .yaml import unknown_key
@@ -116,6 +116,8 @@ def _describe_mistake(model: type[BaseModel], node: Node, detail: ErrorDetails) 
         return unknown_key(str(location[-1]), list(_find_model(model, location[:-1]).model_fields))
     if kind == "missing":
         return "is missing"
+    if kind == "literal_error" and isinstance(node.value, str):
+        return unknown_value(node.value, detail["ctx"]["expected"])
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind == "model_type":

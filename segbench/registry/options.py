@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from segbench.contract import RESERVED_OPTIONS, VOCABULARY
-from segbench.errors import ComponentError, OptionError, PluginError, SegbenchError, alternatives
+from segbench.errors import ComponentError, OptionError, PluginError, SegbenchError, alternatives, unknown_value
 from segbench.shown import quote
 
 from .plugin_files import import_hint
@@ -222,6 +222,9 @@ def _coerce(offer: Offer, option: Option, adapter: TypeAdapter[Any], given: Mapp
         found = error.errors()[0]
         if found["type"] == "value_error":  # of a check that the plugin has put into the type, as the next
             raise OptionError(f"{_label(offer, option.name)}: {found['ctx']['error']}", option=option.name) from error
+        if found["type"] == "literal_error" and isinstance(value, str) and not by_default:
+            reason = unknown_value(value, found["ctx"]["expected"])
+            raise OptionError(f"{_label(offer, option.name)}: {reason}", option=option.name) from error
         raise _wrong_value(offer, option, value, found["msg"], by_default) from error
     except SegbenchError as error:
         raise OptionError(f"{_label(offer, option.name)}: {error}", option=option.name) from error

@@ -170,8 +170,12 @@ def test_a_packaged_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
 
 def test_a_path_that_does_not_exist_says_so(tmp_path):
     (tmp_path / "other.yaml").touch()
-    with pytest.raises(SpecError, match=r"there is no benchmark file .*mine.yaml; in .* there are other.yaml"):
-        find_benchmark(str(tmp_path / "mine.yaml"))
+    (tmp_path / "mine.yml").touch()
+    with pytest.raises(
+        SpecError,
+        match=r"there is no benchmark file .*miner.yaml\. Did you mean 'mine.yml'\? In .* there are mine.yml, o",
+    ):
+        find_benchmark(str(tmp_path / "miner.yaml"))
     with pytest.raises(SpecError, match=r"there is no benchmark file .*; there is no folder"):
         find_benchmark(str(tmp_path / "no" / "mine.yaml"))
 

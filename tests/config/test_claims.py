@@ -184,7 +184,7 @@ def test_a_placebo_may_be_needed_by_a_method(workshop):
         ),
         (
             "[{claim: net+critic, against: net, placebo: [sleepy]}]",
-            "compare.0.placebo.0: must be 'frozen', 'shuffled', 'noise' or 'detached', not the text 'sleepy'",
+            "compare.0.placebo.0: unknown value 'sleepy'. Available: frozen, shuffled, noise, detached.",
         ),
         (
             "[{claim: net+critic, against: net, placebo: frozen}]",

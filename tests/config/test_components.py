@@ -262,7 +262,7 @@ def test_a_method_changes_what_it_inherits(workshop):
         ("{use: hinge, conditional: 1}", "adversarial.conditional: must be true or false, not the number 1"),
         (
             "{use: hinge, placebo: sleepy}",
-            "adversarial.placebo: must be 'frozen', 'shuffled', 'noise' or 'detached', not the text 'sleepy'",
+            "adversarial.placebo: unknown value 'sleepy'. Available: frozen, shuffled, noise, detached.",
         ),
         ("{use: hinge, penalty: {use: slope, weight: 0}}", "adversarial.penalty.weight: must be greater than 0, not"),
         ("{use: hinge, penalty: {use: slope, every: 0}}", "adversarial.penalty.every: must be greater than 0, not"),
@@ -271,8 +271,8 @@ def test_a_method_changes_what_it_inherits(workshop):
         ("{use: hinge, optimizer: {rate: 1}}", "adversarial.optimizer.rate: unknown key 'rate'. Available: use, lr"),
         (
             "{use: hinge, encoding: hard}",
-            "adversarial.encoding.use: must be 'one_hot', 'smoothed', 'product', 'scaled', 'confidence_matched' or "
-            "'straight_through', not the text 'hard'",
+            "adversarial.encoding.use: unknown value 'hard'. Available: one_hot, smoothed, product, scaled, "
+            "confidence_matched, straight_through.",
         ),
         (
             "{use: hinge, encoding: {use: smoothed, smoothing: 1}}",
@@ -328,7 +328,7 @@ def test_a_wrong_option_has_the_line_of_the_option(workshop):
         "net:\n  generator:\n    use: net\n    width: 3\n    encoder: tiny\n  losses: [entropy]"
     )
     assert message.startswith(
-        "bench.yaml:13: methods.net.generator.encoder: option 'encoder' of generator toy/net must be"
+        "bench.yaml:13: methods.net.generator.encoder: option 'encoder' of generator toy/net: unknown "
     )
 
 

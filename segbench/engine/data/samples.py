@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segbench.contract import Sample
-from segbench.errors import DataError, SegbenchError, list_some
+from segbench.errors import DataError, SegbenchError, alternatives, list_some
 from segbench.images.notes import noting
 from segbench.images.opening import pixel_count
 from segbench.images.pixels import row_bands
@@ -66,7 +66,7 @@ def read_with_notes(dataset: Dataset, split: str) -> Iterator[tuple[Sample, Sequ
 
 def _find_split(dataset: Dataset, split: str) -> Split:
     if split not in dataset.splits:
-        raise DataError(f"the dataset has no split {split!r}; it has {', '.join(dataset.splits) or 'none'}")
+        raise DataError(f"the dataset has no split {split!r}.{alternatives(split, dataset.splits)}")
     samples = dataset.splits[split]
     if len(samples) == 0:
         raise DataError(f"split {split!r} is empty; it needs at least one image with its labels")

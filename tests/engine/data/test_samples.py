@@ -58,7 +58,7 @@ def test_an_empty_split_is_an_error():
 
 
 def test_an_unknown_split_is_an_error_that_lists_those_there_are():
-    with pytest.raises(DataError, match="no split 'val'; it has train"):
+    with pytest.raises(DataError, match=r"no split 'val'\. Available: train"):
         list(read_samples(dataset(), "val"))
 
 
