@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from huggingface_hub import snapshot_download
+from pydantic_core import from_json
 
 from segbench import WeightsError
 
@@ -123,7 +123,7 @@ def _json(file: Path) -> dict | None:
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = from_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise WeightsError(f"model: {file} cannot be read as JSON ({error})") from error
     if not isinstance(content, dict):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path  # noqa: TC003 - part of a NamedTuple's fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from pydantic_core import from_json
 
 from segbench import DataError, Sample
 from segbench.images import read_image, read_mask
@@ -91,7 +91,7 @@ def open_stored(root: Path, request: Request) -> Stored:
 
 def _read_note(root: Path) -> dict[str, Any]:
     try:
-        note = json.loads((root / NOTE).read_text(encoding="utf-8"))
+        note = from_json((root / NOTE).read_bytes())
         if {"asked", "images", "licence", "citation"} <= note.keys():
             return note
         raise ValueError("entries are missing")

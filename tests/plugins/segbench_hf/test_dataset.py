@@ -162,9 +162,10 @@ def test_something_else_than_was_prepared_is_an_error(prepared, options, message
 def test_a_folder_that_is_not_complete_is_an_error(prepared, tmp_path):
     with pytest.raises(DataError, match=r"there is no hf_dataset\.json, so no dataset was streamed to it completely"):
         opened(tmp_path)
-    (tmp_path / "hf_dataset.json").write_text("{}")
-    with pytest.raises(DataError, match="cannot be read"):
-        opened(tmp_path)
+    for content in ("{}", "[" * 10**6):
+        (tmp_path / "hf_dataset.json").write_text(content)
+        with pytest.raises(DataError, match="cannot be read"):
+            opened(tmp_path)
     (tmp_path / "hf_dataset.json").write_text((prepared / "hf_dataset.json").read_text())
     with pytest.raises(DataError, match="0 images and 0 label maps, not 3 of each"):
         opened(tmp_path)
