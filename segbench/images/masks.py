@@ -36,7 +36,7 @@ def read_mask(path: Path, reading: Reading = USUAL) -> NDArray[Any]:
     They are as they are stored, of any depth; an alpha channel is left out, and noted where it alone differs. Raises
     DataError for a file that cannot be read, was stored with losses, has several pages, or holds fractions.
     """
-    return _read_single(path, reading, stored_samples)
+    return _read_single(path, reading, _stored_numbers)
 
 
 def read_mask_colours(path: Path, reading: Reading = USUAL) -> NDArray[Any]:
@@ -53,7 +53,7 @@ def read_mask_pages(path: Path, reading: Reading = USUAL) -> NDArray[Any]:
         pages = []
         for page in range(int(getattr(image, "n_frames", 1))):
             image.seek(page)
-            pages.append(_whole_numbers(read_page(stored_samples, image, path, reading), path))
+            pages.append(_whole_numbers(read_page(_stored_numbers, image, path, reading), path))
     if len({page.shape for page in pages}) > 1 or pages[0].ndim != 2:
         raise DataError(
             f"{path}: its {len(pages)} pages differ in size or are in colour; save a grey page for each class"
@@ -78,6 +78,12 @@ def _read_single(path: Path, reading: Reading, samples: Samples) -> NDArray[Any]
         pixels = pixels[..., :-1]
     note(FileNote("mask", form, depth, remark))
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+
+
+def _stored_numbers(image: ImageFile, path: Path, reading: Reading) -> NDArray[Any]:
+    if image.format == "GIF":
+        raise DataError(f"{path}: a GIF numbers its colours anew, so these are no class ids; save the masks as PNG")
+    return stored_samples(image, path, reading)
 
 
 def _differs(pixels: NDArray[Any]) -> bool:

@@ -139,6 +139,14 @@ def test_a_photo_as_a_mask_is_refused_by_what_it_is(tmp_path):
         read_mask(tmp_path / "m.tif")
 
 
+def test_a_gif_is_read_by_its_colours_alone_as_its_numbers_are_no_ids(tmp_path):
+    stored = ids(3)[..., 0] + 4
+    Image.fromarray(stored).save(tmp_path / "m.gif")
+    np.testing.assert_array_equal(read_mask_colours(tmp_path / "m.gif")[..., 0], stored)
+    with pytest.raises(DataError, match=r"m\.gif: a GIF numbers its colours anew"):
+        read_mask(tmp_path / "m.gif")
+
+
 def test_a_mask_is_turned_as_its_image_is(tmp_path):
     stored = np.arange(6, dtype=np.uint8).reshape(2, 3)
     exif = Image.Exif()
