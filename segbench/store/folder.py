@@ -17,6 +17,7 @@ from segbench.files import set_aside
 from .atomic import replacing, write_atomically
 from .json_file import describe_error, read_json
 from .record import SCHEMA, Record
+from .spec import check_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,11 +207,23 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"its schema is {reprlib.repr(content.get('schema'))}; this segbench reads {SCHEMA}")
     try:
         record = Record.model_validate(content)
+        check_parts(record.spec, record.environment)
     except ValidationError as error:
         raise RecordError(f"it is not a record: {describe_error(error)}") from error
+    _check_classes(record)
     if record.key != path.stem:
         raise RecordError(f"its key is {reprlib.repr(record.key)}, which is not its file name")
     return record
+
+
+def _check_classes(record: Record) -> None:
+    """Raise RecordError unless as many classes are named as have scores."""
+    scores = record.per_class.model_dump(exclude_none=True).values() if record.per_class else ()
+    lengths = {len(found) for found in scores}
+    if record.evaluated and record.evaluated.classes and lengths:
+        lengths.add(len(record.evaluated.classes))
+    if len(lengths) > 1:
+        raise RecordError(f"its classes and their scores differ in number: {', '.join(map(str, sorted(lengths)))}")
 
 
 def _set_aside(path: Path) -> Path | None:

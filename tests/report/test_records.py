@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -85,6 +87,31 @@ def test_a_corrupt_record_is_reported_and_not_touched(trained, results):
     assert sources.records == (trained(),)
     assert [problem.path for problem in sources.problems] == [corrupt]
     assert corrupt.is_file()
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        (
+            {"spec": {"method": {"labels": True}}},
+            "it is not a record: spec.method.labels: Input should be a valid list",
+        ),
+        ({"environment": {"threads": {"a\n": 1}}}, "it is not a record: environment.threads: Input should be"),
+        (
+            {"evaluated": {"split": "test", "images": 9, "classes": ["a"]}},
+            "its classes and their scores differ in number",
+        ),
+    ],
+)
+def test_a_record_that_no_run_has_written_is_one_line_of_what_was_not_read(trained, results, fields, cause):
+    root = results(trained(), trained(seed=1))
+    path = root / "camvid" / f"{trained(seed=1).key}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    found = read_sources([root])
+    assert found.records == (trained(),)
+    (problem,) = map(str, found.problems)
+    assert problem.startswith(f"{path}: {cause}")
+    assert problem.isprintable()
 
 
 def test_a_missing_folder_says_what_to_run(tmp_path):
