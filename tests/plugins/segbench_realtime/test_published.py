@@ -1,4 +1,4 @@
-"""Outputs beside those of the authors' code under the same weights, computed once: segbench holds the numbers alone.
+"""Outputs beside those of the authors' code under the same weights: segbench holds the numbers alone.
 
 In training (batch statistics, no dropout) with all auxiliary outputs, then in evaluation. Each row: mean, standard
 deviation, three values.
