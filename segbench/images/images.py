@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -35,29 +35,39 @@ def read_image(path: Path, channels: int, reading: Reading = USUAL) -> NDArray[A
     of less than 8 bits goes from 0 to 255. Raises DataError for a file that cannot be read, has another number of
     channels, is animated, or holds numbers that are neither 8 nor 16 bits wide, and where `reading` refuses it.
     """
+    pixels, noted = _read_pages(path, channels, reading)
+    if noted.pages == 1 and channels in (1, 3) and pixels.shape[2] in (2, 4):
+        transparent = bool((pixels[..., -1] != np.iinfo(pixels.dtype).max).any())
+        noted = noted._replace(remark=ALPHA_DROPPED if transparent else noted.remark)
+        pixels = pixels[..., :-1]
+    depth = noted.depth if noted.pages == 1 else f"{noted.depth}, {noted.pages} pages"
+    note(FileNote("image", noted.format, depth, noted.remark))
+    pixels = _with_channels(pixels, channels, path)
+    return np.ascontiguousarray(pixels if reading.bits is None else _stretched(pixels, reading.bits, path))
+
+
+class _Noted(NamedTuple):
+    """What was seen of a file while it was read."""
+
+    format: str
+    depth: str
+    pages: int
+    remark: str
+
+
+def _read_pages(path: Path, channels: int, reading: Reading) -> tuple[NDArray[Any], _Noted]:
+    """Return all pages of a file side by side, (H, W, C)."""
     with opened(path, reading) as image:
-        form, depth, remark = describe_format(image, path), describe_depth(image), ""
         count = _count_pages(image, path, channels)
+        remark = FIRST_PICTURE if image.format == "MPO" else ALPHA_DROPPED if "transparency" in image.info else ""
+        noted = _Noted(describe_format(image, path), describe_depth(image), count, remark)
         pages = []
         for page in range(count):
             image.seek(page)
             pages.append(np.atleast_3d(read_page(shown_samples, image, path, reading)))
-        if image.format == "MPO":
-            remark = FIRST_PICTURE
-        transparent = "transparency" in image.info
     if len({page.shape[:2] for page in pages}) > 1:
         raise DataError(f"{path}: its {len(pages)} pages differ in size; save pages of one size, a channel each")
-    pixels = np.concatenate(pages, axis=2) if len(pages) > 1 else pages[0]
-    if len(pages) == 1 and channels in (1, 3) and pixels.shape[2] in (2, 4):
-        transparent = bool((pixels[..., -1] != np.iinfo(pixels.dtype).max).any())
-        pixels = pixels[..., :-1]
-    note(
-        FileNote(
-            "image", form, depth if count == 1 else f"{depth}, {count} pages", ALPHA_DROPPED if transparent else remark
-        )
-    )
-    pixels = _with_channels(pixels, channels, path)
-    return np.ascontiguousarray(pixels if reading.bits is None else _stretched(pixels, reading.bits, path))
+    return np.concatenate(pages, axis=2) if len(pages) > 1 else pages[0], noted
 
 
 def describe_format(image: ImageFile, path: Path) -> str:
