@@ -114,9 +114,10 @@ class Comparison:
     @property
     def collapsed(self) -> dict[str, tuple[int, ...]]:
         """The seeds in common in which a row's adversarial training collapsed, by the name of the row."""
+        common = self._by_seed()
         found: dict[str, tuple[int, ...]] = {}
         for row in filter(None, (self.row, self.other)):
-            if seeds := tuple(seed for seed in row.verdicts.get("collapsed", ()) if seed in self._by_seed()):
+            if seeds := tuple(seed for seed in row.verdicts.get("collapsed", ()) if seed in common):
                 found[row.name] = seeds
         return found
 
