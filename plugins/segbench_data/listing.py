@@ -6,6 +6,7 @@ from pathlib import Path  # noqa: TC003 - part of a NamedTuple's fields
 from typing import NamedTuple
 
 from segbench import DataError
+from segbench.files import read_file
 from segbench.images import IMAGE_ENDINGS
 from segbench.images.files import files_in, same_name
 
@@ -67,7 +68,7 @@ def subfolders(folder: Path) -> list[Path]:
 def read_lines(file: Path) -> list[str]:
     """Return the lines of a text file that are not blank, stripped; DataError if it cannot be read."""
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_file(file).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: cannot be read ({error})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]

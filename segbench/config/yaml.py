@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from segbench.errors import SpecError, alternatives
 from segbench.files import read_file as read_bytes
-from segbench.shown import quote
+from segbench.shown import clean_line, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +61,7 @@ class Place:
 
     def __str__(self) -> str:
         where = self.source if self.line is None else f"{self.source}:{self.line}"
-        return f"{where}: {self.path}" if self.path else where
+        return clean_line(f"{where}: {self.path}" if self.path else where)
 
     def entry(self, key: str | int) -> Place:
         """Return the place of one entry of the mapping or list that is here."""

@@ -299,6 +299,10 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         read_file(tmp_path / "bench.yaml")
 
 
+def test_a_key_begins_no_line_of_its_own_and_steers_no_terminal():
+    assert refusal('"a\\n\\e[2J": &x 1\n"a\\n\\e[2J": 2').startswith(r"bench.yaml:2: a\u000a\u001b[2J: duplicate key")
+
+
 def test_a_file_larger_than_any_benchmark_is_refused_unread(tmp_path):
     with pytest.raises(SpecError, match=r"bench.yaml:1: cannot be read: it has more than 131072 bytes"):
         read_file(written(tmp_path, b"a: " + b"x" * 20_000_000))

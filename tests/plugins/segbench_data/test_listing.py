@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from segbench import DataError
@@ -58,6 +60,12 @@ def test_a_missing_folder_is_told_with_those_there_are(tmp_path):
 def test_lines_are_stripped_and_blank_ones_left_out(tmp_path):
     (tmp_path / "train.txt").write_bytes("\ufeffa\r\n\r\n  b c \n".encode())
     assert read_lines(tmp_path / "train.txt") == ["a", "b c"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train.txt")
+    with pytest.raises(DataError, match=r"train\.txt: cannot be read .*it is a pipe, not a file"):
+        read_lines(tmp_path / "train.txt")
 
 
 def test_a_binary_split_file_is_named(tmp_path):
