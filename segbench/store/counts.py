@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from math import isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segbench.checksum import UNSEALED, check_seal, seal
+from segbench.checksum import UNSEALED, check_sealed, seal
 from segbench.errors import RecordError
+from segbench.files import read_file
 
 from .atomic import replacing
 
@@ -117,10 +119,10 @@ def _read(folder: Path, columns: list[str] | None) -> Counts:
     if not path.is_file():
         raise RecordError(f"no counts at {path}; delete the record of that cell and run it again to have them")
     try:
-        check_seal(path)
-        with path.open("rb") as file:  # pyarrow itself opens only paths that are UTF-8
-            # parquet.read_table would import pandas, which takes longer than some hundred files
-            counts = _from_table(parquet.ParquetFile(file).read(columns, use_threads=False))
+        content = read_file(path)
+        check_sealed(BytesIO(content))
+        # parquet.read_table would import pandas, which takes longer than some hundred files
+        counts = _from_table(parquet.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False))
         _check_sums(counts)
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise RecordError(
@@ -255,7 +257,7 @@ def _flat(table: pa.Table, name: str) -> tuple[NDArray[Any], set[int | None]]:
     column = table[name].combine_chunks()
     lengths: set[int | None] = {None}
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        column, lengths = column.flatten(), set(column.value_lengths().to_pylist())
+        column, lengths = column.flatten(), {*np.diff(np.from_dlpack(column.offsets)).tolist()}
     if column.type not in (pa.int64(), pa.float64()):
         raise ValueError(f"its {name} counts are {column.type}")
     return np.from_dlpack(column), lengths  # to_numpy would import pandas

@@ -6,7 +6,7 @@ import gc
 import os
 import re
 import reprlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -157,6 +157,7 @@ def without_collecting() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # what was read is needed to the end, so later searches may leave it out as well
         if enabled:
             gc.enable()
 
@@ -171,8 +172,11 @@ def record_files(folder: Path) -> list[Path]:
 
     A folder that has the name of a record is listed too, so that whoever reads it says so.
     """
-    found = [path for path in folder.glob("*.json") if path.is_file() or KEY.fullmatch(path.stem)]
-    return sorted(path for path in found if not path.name.startswith("."))
+    names: list[str] = []
+    with suppress(OSError):
+        names = sorted(os.listdir(folder))
+    paths = [folder / name for name in names if name.endswith(".json") and not name.startswith(".")]
+    return [path for path in paths if KEY.fullmatch(path.stem) or path.is_file()]
 
 
 def may_be_record(path: Path) -> bool:

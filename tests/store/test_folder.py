@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from segbench.errors import RecordError
-from segbench.store.folder import ResultsFolder
+from segbench.store.folder import ResultsFolder, without_collecting
 
 KEY = "0123456789abcdef"
 OTHER = "fedcba9876543210"
@@ -255,3 +257,10 @@ def test_a_folder_that_is_gone_or_takes_no_files_any_more_is_named(folder, mount
     read_only.path.mkdir()
     subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
     assert read_only.describe_loss().startswith(f"the results folder {read_only.path} cannot be written to any more")
+
+
+def test_the_collector_rests_while_records_are_read_and_works_again_after_a_failure():
+    with suppress(RecordError), without_collecting():
+        assert not gc.isenabled()
+        raise RecordError("no record")
+    assert gc.isenabled()

@@ -76,13 +76,15 @@ def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
     cells: dict[Identity, Evidence] = {}
     damaged: dict[Identity, RecordProblem] = {}
     constant: dict[Identity, ConstantClass] = {}
+    images: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal names are kept once for all records
     for record in records:
         folder = sources.cell_folders.get(identity(record))
         if folder is None or not (folder / COUNTS).is_file():
             continue
         try:
             counts = read_own_confusion(record, sources)
-            cells[identity(record)] = iou_evidence({record.method: {record.seed: counts}})
+            cell = iou_evidence({record.method: {record.seed: counts}})
+            cells[identity(record)] = replace(cell, images=images.setdefault(cell.images, cell.images))
             if found := find_constant_class(counts.confusion.sum(axis=0)):
                 constant[identity(record)] = found
         except (RecordError, StatisticsError) as error:
