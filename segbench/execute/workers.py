@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import multiprocessing.util
 import os
 import secrets
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,7 +25,7 @@ from segbench.store.record import Failure
 from .blame import blame_for_crash
 from .forkserver import PRELOAD_VARIABLE
 from .processes import children, descendants, format_bytes, resident_bytes
-from .temporary import LONGEST_NAME, make_temporary_folder, remove_leftovers
+from .temporary import choose_socket_folder
 from .worker import LOG, SCRATCH, STOP, TURN, Task, work
 
 if TYPE_CHECKING:
@@ -47,8 +45,6 @@ _SERVER_END_SECONDS = 0.2  # until the system reports that the server has ended
 _UNKNOWN_EXIT = 255  # what multiprocessing gives as the exit code if the server has ended
 _STACK_SECONDS = 0.5  # for a hanging worker to write its stacks
 _CHECK_SECONDS = 0.01
-_SOCKET_FOLDER_BYTES = 103 - LONGEST_NAME - 17  # of a socket's path; multiprocessing's own name has 17
-_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 _SWEEPS = 3  # what is killed may have started another process just before
 _EXPLANATIONS = {
     signal.SIGKILL: "often the system's out-of-memory killer",
@@ -330,6 +326,8 @@ def _context() -> ForkServerContext | SpawnContext:
 
 def _server() -> Process | None:
     """Return the server that workers are forked from; None where there is none, or no /proc."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return None
     from multiprocessing import forkserver
 
     pid = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # a worker's parent may be another by now
@@ -365,29 +363,6 @@ def _add_log(outcome: Outcome, log: str) -> Outcome:
         }
     )
     return replace(outcome, failure=explained)
-
-
-def choose_socket_folder() -> None:
-    """Let the sockets of multiprocessing lie where their paths are short enough; SegbenchError if nowhere is.
-
-    The system allows about a hundred bytes, so that a long temporary folder ($TMPDIR) cannot hold them. The folder is
-    private to the user and removed at the end; those of processes that were killed are removed here.
-    """
-    if "tempdir" in multiprocessing.current_process()._config:  # type: ignore[attr-defined]  # chosen before
-        return
-    usual = tempfile.gettempdir()
-    short = (folder for folder in (usual, *_SHORT_FOLDERS) if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES)
-    chosen = next((folder for folder in short if os.access(folder, os.W_OK | os.X_OK)), None)
-    if chosen is None:
-        raise errors.SegbenchError(
-            f"the temporary folder {usual} has too long a path for sockets, and {' and '.join(_SHORT_FOLDERS)} cannot "
-            f"be written; set TMPDIR to a folder of at most {_SOCKET_FOLDER_BYTES} bytes"
-        )
-    for folder in {usual, chosen}:
-        remove_leftovers(Path(folder))
-    sockets = str(make_temporary_folder(Path(chosen)))
-    multiprocessing.util.Finalize(None, shutil.rmtree, args=(sockets, True), exitpriority=-100)
-    multiprocessing.current_process()._config["tempdir"] = sockets  # type: ignore[attr-defined]
 
 
 @contextmanager

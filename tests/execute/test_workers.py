@@ -180,9 +180,9 @@ def test_an_exit_code_is_put_into_words(exit_code, cause):
 PROGRAM_OF_ONE_WORKER = """
 import multiprocessing, sys, tempfile
 from pathlib import Path
-from segbench.execute import workers
+from segbench.execute import temporary, workers
 if __name__ == "__main__":
-    workers._SHORT_FOLDERS = tuple(sys.argv[2:])
+    temporary._SHORT_FOLDERS = tuple(sys.argv[2:])
     worker = workers.Workers().start("posixpath:exists", None, Path(sys.argv[1]), workers.Limits())
     worker._process.join(60)
     list(worker.events())
