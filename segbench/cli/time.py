@@ -78,7 +78,11 @@ def time_methods(
     channels_last: Annotated[bool, typer.Option("--channels-last", help="Keep channels innermost in memory.")] = False,
     tf32: Annotated[bool, typer.Option("--tf32", help="Let CUDA devices round fp32 factors to TF32.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. [default: all usable cores]")] = None,
+    threads: Annotated[
+        int | None,
+        # as a protocol allows, which is not imported here: that would slow every command down
+        typer.Option(min=1, max=4096, help="CPU threads. [default: all usable cores]"),
+    ] = None,
     iterations: Annotated[
         int, typer.Option(min=1, help="How often each stage runs at least at each batch size.")
     ] = 200,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 # Far more than machines have, and few enough to be started.
-MOST_THREADS = 1024
+MOST_THREADS = 4096
 # How much a running average keeps of what it was: the range that torch's optimisers accept.
 Beta = Annotated[float, Field(ge=0, lt=1)]
 

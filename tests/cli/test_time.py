@@ -8,6 +8,7 @@ from scipy.stats import gmean
 
 from segbench.cli import main
 from segbench.cli.time import parse_size
+from segbench.config.protocol import MOST_THREADS
 from segbench.errors import SpecError
 from segbench.stats.timing import ratio, throughput_interval
 
@@ -188,3 +189,10 @@ def test_sizes_are_height_and_width():
 def test_a_malformed_size_is_refused(text):
     with pytest.raises(SpecError, match="write height and width in pixels, such as 360x480"):
         parse_size(text)
+
+
+def test_threads_are_bounded_as_in_a_protocol(capsys):
+    assert main(["time", "basic/fcn", "--dataset=data/shapes", f"--threads={MOST_THREADS + 1}"]) == 2
+    message = capsys.readouterr().err
+    assert "--threads" in message
+    assert str(MOST_THREADS) in message.replace(str(MOST_THREADS + 1), "")

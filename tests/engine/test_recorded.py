@@ -201,7 +201,7 @@ CRAFTED = [
     ("spec.method.generator.options", {"breadth": 8}, "basic/fcn has no option 'breadth'"),
     ("spec.method.generator.use", "../../x", "unknown generator"),
     ("spec.method.maps", "image -> image", "it maps 'image -> image', but basic/fcn maps 'image -> labels'"),
-    ("spec.method.protocol.threads", 10**9, "method.protocol.threads: Input should be less than or equal to 1024"),
+    ("spec.method.protocol.threads", 10**9, "method.protocol.threads: Input should be less than or equal to 4096"),
     ("spec.method.protocol.crop", "8x8", "method.protocol.crop"),
     ("spec.method", [], "its spec is not that of a cell, method: "),
     ("spec", {}, "its spec is not that of a cell"),
