@@ -203,7 +203,7 @@ CRAFTED = [
     ("spec.method.maps", "image -> image", "it maps 'image -> image', but basic/fcn maps 'image -> labels'"),
     ("spec.method.protocol.threads", 10**9, "method.protocol.threads: Input should be less than or equal to 4096"),
     ("spec.method.protocol.crop", "8x8", "method.protocol.crop"),
-    ("spec.method", [], "its spec is not that of a cell, method: "),
+    ("spec.method", [], "it is not a record: spec.method: "),
     ("spec", {}, "its spec is not that of a cell"),
     ("settled", {"winner": "../../x"}, "'../../x' is not the key of its best trial; a key has 16 hexadecimal digits"),
     ("settled", {"winner": "/etc/passwd"}, "is not the key of its best trial"),
