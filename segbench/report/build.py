@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from segbench.store.folder import without_collecting
+
 from .ranking.groups import Report, rank_records
 from .ranking.intervals import read_evidence
 from .ranking.label_efficiency import measure_label_efficiency
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 def build_report(sources: Sources) -> Report:
     """Sort records into rankings; those whose counts are damaged are among the problems and in no ranking."""
-    evidence = read_evidence(sources, sources.ranked)
+    with without_collecting():
+        evidence = read_evidence(sources, sources.ranked)
     usable = tuple(record for record in sources.records if identity(record) not in evidence.damaged)
     sources = replace(sources, records=usable, problems=(*sources.problems, *evidence.damaged.values()))
     groups = rank_records(sources, evidence)

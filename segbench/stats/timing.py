@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from .summary import CONFIDENCE_LEVEL, Interval
+from .variance import quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ def throughput_interval(blocks: Sequence[float], level: float = CONFIDENCE_LEVEL
     n = effective_number(logs)
     freedom = max(n - 1, min(len(logs) - 1, _LEAST_FREEDOM))
     variance = logs.var() / (1 - 1 / n)
-    return _around(logs.mean(), _quantile(freedom, level) * np.sqrt(variance / n))
+    return _around(logs.mean(), quantile((1 + level) / 2, freedom) * np.sqrt(variance / n))
 
 
 def ratio(one: Sequence[float], other: Sequence[float], level: float = CONFIDENCE_LEVEL) -> Ratio | None:
@@ -92,7 +93,7 @@ def ratio(one: Sequence[float], other: Sequence[float], level: float = CONFIDENC
     if rounds < LEAST_ROUNDS:
         return None
     logs = np.log(one[:rounds]) - np.log(other[:rounds])
-    half = _quantile(rounds - 1, level) * np.sqrt(logs.var(ddof=1) / rounds)
+    half = quantile((1 + level) / 2, rounds - 1) * np.sqrt(logs.var(ddof=1) / rounds)
     return Ratio(float(np.exp(logs.mean())), *_around(logs.mean(), half))
 
 
@@ -138,12 +139,6 @@ def _correlation_of_neighbours(values: Values) -> float:
     found = float(away[1:] @ away[:-1] / (away @ away))
     corrected = found + (1 + 3 * found) / len(values)
     return min(max(corrected, 0.0), _MOST_CORRELATED)
-
-
-def _quantile(freedom: float, level: float) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf((1 + level) / 2, freedom))
 
 
 def _around(mean: float, half: float) -> Interval:
