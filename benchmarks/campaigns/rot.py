@@ -9,7 +9,7 @@ from pathlib import Path
 from small_run import environment, interrupted, require_outcome, resume, undisturbed
 from trial import Fault, call, copy_of, damage_bytes, files_of, require
 
-FULL, SHORT, SECONDS = 300, 6, 600
+FULL, SHORT, SECONDS = 200, 6, 600
 
 
 def prepare() -> None:

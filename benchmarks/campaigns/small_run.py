@@ -168,7 +168,7 @@ def require_clean(folder: Path, said: object) -> None:
     """Raise Fault if a finished run has left leases, files that it was writing, or temporary files."""
     left = [path for path in files_of(folder / "results") if path.name.endswith(".tmp") or path.name == CHECKPOINT]
     left += (folder / "results" / "small" / "claims").glob("*.json")
-    left += [path for path in (folder / "temporary").iterdir() if not path.name.startswith("segbench-devices")]
+    left += [path for path in (folder / "temporary").iterdir() if not path.name.startswith("torchinductor_")]
     require(not left, f"left behind: {left}\n{said}")
 
 

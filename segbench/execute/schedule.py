@@ -143,7 +143,10 @@ class Schedule:
         """Wait for a cell whose lease is lost as for one that another run has had from the beginning."""
         lease = self.shared.forget(key)
         discard_output(self._run.folder, key, lease)
-        taken_over = lease.path.exists() or self.shared.new_record(key) is not None
+        recorded = self.shared.new_record(key)
+        if recorded is not None and recorded.status == "ok":
+            self._remove_checkpoint(key)  # the worker may have saved one after the other run had removed it
+        taken_over = lease.path.exists() or recorded is not None
         how = "was taken over by another run" if taken_over else f"begins anew, as its lease {lease.path} was removed"
         self._waiting.append(key)
         self._run.listener.notice(f"{self._cells[key].label} {how}")
@@ -193,10 +196,13 @@ class Schedule:
             self._give_up(key)
             return
         if record.status == "ok":
-            with suppress(OSError):
-                (folder.cell_folder(key) / CHECKPOINT).unlink()
+            self._remove_checkpoint(key)
         self.shared.release(key)
         self._keep(key, record)
+
+    def _remove_checkpoint(self, key: str) -> None:
+        with suppress(OSError):
+            (self._run.folder.cell_folder(key) / CHECKPOINT).unlink()
 
     def _keep(self, key: str, record: Record) -> None:
         self.records[key] = record

@@ -10,6 +10,7 @@ import time
 import pytest
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
+from segbench.engine.job import CHECKPOINT
 from segbench.execute import schedule
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.progress import NoProgress
@@ -140,6 +141,21 @@ class Intruder(NoProgress):
 
     def notice(self, message):
         self.notices.append(message)
+
+
+def test_a_checkpoint_saved_after_another_run_has_recorded_the_cell_is_removed(tmp_path, workers, folder):
+    cell = make_cell("counting")
+    (recorded,) = run_all([cell], tmp_path / "other", workers=workers).records
+    checkpoint = folder.cell_folder(cell.key) / CHECKPOINT
+
+    def take_over(key):
+        folder.write(recorded)
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.touch()
+        (folder.lease_folder / f"{key}.json").unlink()
+
+    assert run_all([cell], tmp_path, workers=workers, listener=Intruder(take_over)).records == (recorded,)
+    assert not checkpoint.exists()
 
 
 def test_a_cell_whose_lease_was_removed_begins_anew(tmp_path, workers, folder):
