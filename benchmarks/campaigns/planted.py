@@ -33,8 +33,9 @@ def attempt(folder: Path, rng) -> None:
     if rng.random() < 0.3:
         said += "".join(str(call(copy, *command, **environment(copy))) for command in readers(key))
     else:
-        (copy / "results" / "small" / f"{key}.json").unlink(missing_ok=True)
-        plant(path, kind, theirs)
+        record = copy / "results" / "small" / f"{key}.json"
+        if path != record:
+            record.unlink(missing_ok=True)
     answer = resume(copy)
     said += str(answer)
     after = look_at(theirs)

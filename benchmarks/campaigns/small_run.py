@@ -157,9 +157,9 @@ def read(path: Path) -> bytes | None:
 
 
 def require_outcome(folder: Path, key: str, said: object, besides: str = "") -> None:
-    """Raise Fault unless a cell's outcome, besides one file, is bit for bit that of the run that nothing disturbed."""
+    """Raise Fault unless a cell's outcome, besides a file or folder, equals that of the undisturbed run to the bit."""
     found, expected = outcome(folder, key), undisturbed().outcome
-    wrong = [name for name, value in expected.items() if found[name] != value and Path(name).name != besides]
+    wrong = [name for name, value in expected.items() if found[name] != value and besides not in Path(name).parts]
     shown = "\n".join(f"{name}: {found[name]!r:.300} instead of {expected[name]!r:.300}" for name in wrong)
     require(not wrong, f"{shown}\n{said}")
 
