@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,7 @@ def partition(stems: Iterable[str], fractions: Mapping[str, float], place: Path)
     image, the largest one what is left over. Raises DataError for wrong fractions and for fewer images than splits.
     """
     shares = _checked(fractions)
-    ranked = sorted(stems, key=lambda stem: hashlib.sha256(stem.encode()).digest())
+    ranked = sorted(stems, key=lambda stem: hashlib.sha256(os.fsencode(stem)).digest())
     if len(ranked) < len(shares):
         held = "one image" if len(ranked) == 1 else f"{len(ranked)} images"
         raise DataError(

@@ -132,11 +132,11 @@ def test_a_method_against_itself_a_benchmarks_method_and_a_generator_of_images(t
 
 
 def test_a_method_that_cannot_be_built_is_named_and_the_others_are_timed(capsys):
-    given = ["basic/fcn", "{use: smp/unet, encoder: resnet_18}"]
+    given = ["basic/fcn", "{use: smp/deeplabv3, encoder: vgg11}"]
     assert main(["time", *given, *SHAPES, *BRIEF, "--size=32x32", "--sweep=0", "--json"]) == 1
     content = json.loads(capsys.readouterr().out)
     assert [method["method"] for method in content["methods"]] == ["basic/fcn"]
-    assert "resnet_18" in content["failures"]["smp/unet encoder=resnet_18"]
+    assert "dilated" in content["failures"]["smp/deeplabv3 encoder=vgg11"]
 
 
 def test_unknown_names_are_errors_with_the_nearest(capsys):

@@ -103,6 +103,12 @@ def test_fractions_are_met_exactly():
     assert {split: len(stems) for split, stems in splits.items()} == {"train": 70, "val": 10, "test": 20}
 
 
+def test_names_that_are_not_utf_8_are_cut_into_splits_too():
+    stems = ["caf\udce9", "b", "c"]  # as Python reads the bytes caf\xe9 of a folder
+    splits = partition(stems, {"train": 0.5, "test": 0.5}, PLACE)
+    assert sorted(stem for names in splits.values() for stem in names) == sorted(stems)
+
+
 def test_a_partition_is_the_same_on_every_machine():
     # `printf d | sha256sum` and so on give 18ac... (d), 2e7d... (c), 3e23... (b), 3f79... (e), ca97... (a).
     splits = partition("abcde", {"train": 0.6, "test": 0.4}, PLACE)
