@@ -176,7 +176,7 @@ def test_label_maps_that_do_not_match_the_split_leave_no_record(truth, tmp_path)
 
 def test_an_unknown_split_is_an_error_that_names_the_known_ones(truth, tmp_path):
     folder = predictions_in(tmp_path / "theirs", truth, np.fliplr)
-    with pytest.raises(DataError, match=r"no split 'val'; it has train, test"):
+    with pytest.raises(DataError, match=r"no split 'val'. Available: train, test"):
         score(tmp_path, folder, ENTRY._replace(split="val"))
 
 
