@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def own_temporary_folder(tmp_path_factory, monkeypatch):
     """Keep the locks of devices, which all processes of a machine share, apart from those of real runs."""
     monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
     monkeypatch.setattr(tempfile, "tempdir", None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server_of_these_tests():
+    """End the server of workers after these tests: it has not imported what the workers of other tests need."""
+    yield
+    forkserver._forkserver._stop()
 
 
 @pytest.fixture(scope="session")
