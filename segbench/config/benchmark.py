@@ -163,8 +163,9 @@ def _list_files(folder: Path, name: str = "") -> str:
     if not folder.is_dir():
         return f"; there is no folder {folder}"
     names = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
-    listed = f"; in {folder} there are {list_some(names)}" if names else f"; in {folder} there is no .yaml file"
-    return f".{nearest(name, names)} In {listed.removeprefix('; in ')}" if nearest(name, names) else listed
+    listed = f"{folder} there are {list_some(names)}" if names else f"{folder} there is no .yaml file"
+    hint = nearest(name, names)
+    return f".{hint} In {listed}" if hint else f"; in {listed}"
 
 
 def _explain_unknown(name: str, packaged: list[str]) -> str:

@@ -215,6 +215,7 @@ class Timing(Frozen):
 
 
 TimingBudget = Literal["full", "adaptive", "reduced"]
+# How well ratios of speeds and median latencies are to be known, as a share; the report says where they are not.
 ADAPTIVE_PRECISION = 0.02
 # What `timing:` may name. Five blocks of 0.2 s are the least of which an interval can be taken at its word.
 BUDGETS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from segbench.config.protocol import ADAPTIVE_PRECISION
 from segbench.report.numbers import MISSING, significant
 from segbench.stats.timing import ratio, throughput_interval
 
@@ -29,7 +30,6 @@ TIMING_EXPLANATION = (
 
 # What NVML calls reasons though nothing slows the device down.
 HARMLESS_THROTTLE_REASONS = frozenset({"gpu idle", "applications clocks setting"})
-ADAPTIVE_PRECISION = 0.02  # of ratios, that an adaptive timing budget aims at
 
 
 class MethodSpeed(NamedTuple):
