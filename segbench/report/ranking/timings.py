@@ -178,13 +178,12 @@ def _apart(methods: Sequence[MethodSpeed]) -> Iterable[str]:
 
 def _imprecise(methods: Sequence[MethodSpeed]) -> Iterable[str]:
     """Warn of ratios to the first method that were not known within 2 % when the time of an adaptive budget was up."""
-    first = methods[0] if methods else None
     rows = [(one, row) for one in methods[1:] for row in one.inference if row.budget == "adaptive"]
-    ratios = [(one.method, speed_ratio(one, first, row.stage, row.batch)) for one, row in rows if first]
     worst: dict[str, float] = defaultdict(float)
-    for method, found in ratios:
+    for one, row in rows:
+        found = speed_ratio(one, methods[0], row.stage, row.batch)
         if found is not None and not found.is_within(ADAPTIVE_PRECISION):
-            worst[method] = max(worst[method], found.high / found.estimate - 1)
+            worst[one.method] = max(worst[one.method], found.high / found.estimate - 1)
     if worst:
         known = ", ".join(f"{method} ±{100 * share:.0f} %" for method, share in worst.items())
         yield (
