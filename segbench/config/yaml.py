@@ -40,6 +40,8 @@ _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+# Opening brackets alone, on which the reader spends a second before it gives up.
+_NESTED_TOO_DEEPLY = re.compile(r"([\[{]\s*){100}")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 Scalar: TypeAlias = "str | int | float | bool | None"
@@ -174,9 +176,10 @@ def read_file(path: Path) -> Node:
 
 def read_text(text: str, place: Place) -> Node:
     """Read one YAML value; an empty text is null."""
+    if _NESTED_TOO_DEEPLY.search(text):
+        raise place.error("nested too deeply")
     try:
-        with catch_warnings(action="error", category=ReusedAnchorWarning):
-            tree = YAML(typ="safe", pure=True).compose(text)
+        tree = _compose(text)
         return Node(None, place) if tree is None else _Builder().build(tree, place, ())
     except ReusedAnchorWarning as error:
         raise _reused_anchor(error, place) from error
@@ -186,6 +189,14 @@ def read_text(text: str, place: Place) -> Node:
         raise place.error(f"not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError:
         raise place.error("nested too deeply") from None
+
+
+def _compose(text: str) -> YamlNode | None:
+    try:
+        with catch_warnings(action="error", category=ReusedAnchorWarning):
+            return YAML(typ="safe", pure=True).compose(text)
+    except (AssertionError, KeyError) as error:  # that is how ruamel.yaml meets a version which it does not know
+        raise YAMLError("the %YAML directive names an unknown version; leave that line out") from error
 
 
 def _reused_anchor(error: ReusedAnchorWarning, place: Place) -> SpecError:

@@ -66,7 +66,8 @@ USUAL = Reading()
 def opened(path: Path, reading: Reading) -> Iterator[ImageFile]:
     """Open an image file, not decoded yet; whatever fails while it is open becomes a DataError that names the file."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # given a path, Pillow maps plain pixels into memory, and forgets that a TIFF may be stored on its side
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
             _check_size(image, path, reading)
             yield image
     except (SegbenchError, MemoryError):

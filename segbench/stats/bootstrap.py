@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 10_000
 # The bytes that one chunk of resamples may fill; larger chunks are no faster.
-CHUNK_BYTES = 2**25
+CHUNK_BYTES = 2**23
 
 
 class Resampling(NamedTuple):
@@ -158,38 +158,39 @@ def _multiplicities(units: int, resamples: int, generator: np.random.Generator) 
 def _scores(evidence: Evidence, drawn: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the scores of all methods and seeds on each draw, (resamples, methods, seeds); NaN without any class.
 
-    In memory those of each method lie together, which is faster to go on with.
+    In memory the resamples of each method and seed lie together, so that sums over seeds and classes run along them.
     """
-    scores = np.empty((len(evidence.methods), len(drawn), len(evidence.seeds)))
-    for of_method, hits_of_method, whole_of_method in zip(scores, evidence.hits, evidence.whole, strict=True):
-        for rows, hits, whole in _sums(hits_of_method, whole_of_method, drawn):
-            of_method[rows] = _mean_share(hits, whole)
-    return scores.transpose(1, 0, 2)
+    times = drawn.T.astype(np.float64, order="C")
+    scores = np.empty((len(evidence.methods), len(evidence.seeds), len(drawn)))
+    for of_method, hits, whole in zip(scores, evidence.hits, evidence.whole, strict=True):
+        for rows, sums in _sums(np.stack([hits, whole]), times):
+            of_method[:, rows] = _mean_share(*sums)
+    return scores.transpose(2, 0, 1)
 
 
-def _sums(
-    hits: NDArray[np.int64], whole: NDArray[np.int64], drawn: NDArray[np.int64]
-) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield sums over the drawn units of counts (seeds, units, classes), a slice of the resamples at a time.
+def _sums(counts: NDArray[np.int64], times: NDArray[np.float64]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Yield sums over the drawn units of counts (..., seeds, units, classes), a slice of the resamples at a time.
 
+    `times` (units, resamples) is how often each unit was drawn, what is yielded (..., classes, seeds, resamples).
     Sums of pixels are whole numbers below 2^53, so they are exact in float64, and the same whatever the order.
     """
-    seeds, units, classes = hits.shape
-    counts = np.stack([hits, whole]).transpose(2, 0, 1, 3).reshape(units, -1).astype(np.float64)
-    step = _rows(len(drawn), units + 2 * counts.shape[1])
-    for start in range(0, len(drawn), step):
+    by_class = np.moveaxis(counts, -1, -3).astype(np.float64, order="C")
+    flat = by_class.reshape(-1, len(times))
+    step = _rows(times.shape[1], len(flat) + len(times))
+    for start in range(0, times.shape[1], step):
         rows = slice(start, start + step)
-        sums = (drawn[rows].astype(np.float64) @ counts).reshape(-1, 2, seeds, classes)
-        yield rows, sums[:, 0], sums[:, 1]
+        yield rows, (flat @ times[:, rows]).reshape(*by_class.shape[:-1], -1)
 
 
 def _mean_share(hits: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean of hits / whole over the classes (last axis) that have a whole; NaN where none has."""
+    """Return the mean of hits / whole over the classes (first axis) that have a whole; NaN where none has."""
+    if whole.all():
+        return np.asarray((hits / whole).mean(axis=0))
     present = whole > 0
     shares = np.divide(hits, whole, out=np.zeros_like(hits), where=present)
-    classes = present.sum(axis=-1)
+    classes = present.sum(axis=0)
     found = np.full(classes.shape, np.nan)
-    np.divide(shares.sum(axis=-1), classes, out=found, where=classes > 0)
+    np.divide(shares.sum(axis=0), classes, out=found, where=classes > 0)
     return found
 
 

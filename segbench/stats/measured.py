@@ -80,7 +80,7 @@ def measure(evidence: Evidence, pairs: Collection[Pair] = (), *, resamples: int 
         moves = apart(part.observed[:, None], by_method)
         means.append(by_method.mean(axis=2))
         interactions.append(mean_squares(moves))
-        flat = moves.reshape(len(moves), -1)
+        flat = moves.swapaxes(1, 2).reshape(len(moves), -1)  # as it lies in memory
         products += flat @ flat.T
         for pair, parts in drawn.items():
             parts.append(draw_difference(part, *pair))

@@ -127,6 +127,12 @@ def test_a_yaml_1_1_directive_changes_nothing():
     assert read("%YAML 1.1\n---\n[no, 1e-3]") == ["no", 0.001]
 
 
+@pytest.mark.parametrize("text", ["%YAML 1.9\n---\na: 1", "%YAML 9.9\n---\na: 1", "%YAML 1.9\na: 1"])
+def test_an_unknown_version_of_yaml_is_refused(text):
+    assert "not valid YAML" in refusal(text)
+    assert "version" in refusal(text)
+
+
 def test_keys_are_the_text_that_is_written():
     assert read("{1: a, no: b, 0x10: c}") == {"1": "a", "no": "b", "0x10": "c"}
 
@@ -198,8 +204,9 @@ def test_aliases_that_multiply_are_refused():
     assert "aliases nested in aliases" in refusal("\n".join(lines))
 
 
-def test_nesting_without_end_is_refused():
-    assert "nested too deeply" in refusal("[" * 1200 + "]" * 1200)
+@pytest.mark.parametrize("text", ["[" * 1200 + "]" * 1200, "[ {a: " * 400, "- " * 1200 + "x"])
+def test_nesting_without_end_is_refused(text):
+    assert "nested too deeply" in refusal(text)
 
 
 def test_merge_keys_point_to_extends():

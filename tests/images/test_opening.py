@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from segbench import DataError
-from segbench.images import Reading, read_image
+from segbench.images import Reading, read_image, read_mask
 from segbench.images.opening import describe_orientation, pixel_count
 
 from .raw_files import raw_tiff
@@ -36,6 +36,21 @@ def test_an_orientation_tag_is_applied_or_not_as_asked(tmp_path, ending, tag):
         shown = np.asarray(ImageOps.exif_transpose(image))
     np.testing.assert_array_equal(read_image(path, 3, Reading(orientation="stored")), stored)
     np.testing.assert_array_equal(read_image(path, 3, Reading(orientation="apply")), shown)
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_a_grey_or_palette_tiff_stored_on_its_side_is_read_as_it_is_stored_or_shown(tmp_path, mode, tag):
+    image = Image.fromarray(PHOTO[..., 0])
+    if mode == "P":
+        image.putpalette(range(256))
+    exif = Image.Exif()
+    exif[274] = tag
+    image.save(tmp_path / "a.tif", exif=exif)
+    image.getexif()[274] = tag
+    shown = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif", Reading(orientation="stored")), PHOTO[..., 0])
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.tif", Reading(orientation="apply")), shown)
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
