@@ -48,14 +48,14 @@ def attempt(folder: Path, rng) -> None:
 def places(copy: Path, key: str) -> list[Path]:
     """Return the paths of all files that commands write in a folder, and of the folders that they make.
 
-    Not the file that `report -o` names: whoever names a link wants its target written, as with the shell's `>`.
+    Not what `-o` names: whoever names a link wants its target written, as with the shell's `>`.
     """
     benchmark = copy / "results" / "small"
     template = undisturbed().folder
     found = [copy / path.relative_to(template) for name in ("results", "cache") for path in files_of(template / name)]
     found += [benchmark / key / CHECKPOINT, benchmark / ".writable", benchmark / "claims" / f"{key}.json"]
     found += [benchmark / "claims" / ".lock", benchmark / "claims", benchmark / key / "samples"]
-    return [*found, copy / "out" / "photo.png", copy / "out" / "photo.overlay.png", copy / "out"]
+    return [*found, copy / "out" / "photo.png", copy / "out" / "photo.overlay.png"]
 
 
 def readers(key: str) -> list[tuple[str, ...]]:

@@ -194,7 +194,8 @@ def read_text(text: str, place: Place) -> Node:
 def _compose(text: str) -> YamlNode | None:
     try:
         with catch_warnings(action="error", category=ReusedAnchorWarning):
-            return YAML(typ="safe", pure=True).compose(text)
+            tree: YamlNode | None = YAML(typ="safe", pure=True).compose(text)
+            return tree
     except (AssertionError, KeyError) as error:  # that is how ruamel.yaml meets a version which it does not know
         raise YAMLError("the %YAML directive names an unknown version; leave that line out") from error
 

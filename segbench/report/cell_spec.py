@@ -17,7 +17,7 @@ from segbench.plan.key import UNSCORED
 from segbench.stats.definitions import definitions as current_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from segbench.store.record import Record
 
@@ -125,6 +125,14 @@ def placebo_of(record: Record) -> str | None:
 def placebo(record: Record) -> str | None:
     """Return which link of the adversarial game the record's method breaks on purpose."""
     return _part(_part(record.spec, "method"), "adversarial").get("placebo")
+
+
+def is_related(content: Mapping[str, Any], methods: Collection[str]) -> bool:
+    """Tell whether what a record holds, not checked yet, is of some methods, their placebos or what runs as long."""
+    method = _part(_part(content, "spec"), "method")
+    like = _part(_part(method, "protocol"), "budget").get("like")
+    names = content.get("method"), method.get("placebo_of"), like
+    return any(name in methods for name in names if isinstance(name, str))
 
 
 def base(record: Record) -> str | None:

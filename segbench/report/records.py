@@ -7,20 +7,31 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError, alternatives
 from segbench.store.counts import read_confusion, read_counts
-from segbench.store.folder import LEASES, RecordProblem, may_be_record, read_record, record_files, without_collecting
+from segbench.store.folder import (
+    LEASES,
+    RecordProblem,
+    may_be_record,
+    read_content,
+    read_record,
+    record_files,
+    to_record,
+    without_collecting,
+)
 
 from . import cell_spec
 from .conditions import read_conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
     from segbench.store.counts import Counts
     from segbench.store.record import Record
 
     from .conditions import Conditions
 
+    Choice = Callable[[Mapping[str, Any]], bool]
     Identity = tuple[str, Conditions]
 
 
@@ -64,15 +75,22 @@ class Sources:
         return read_confusion(self.cell_folders[identity(record)])
 
 
-def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> Sources:
+def read_sources(
+    directories: Sequence[Path], benchmark: str | None = None, is_wanted: Choice = lambda content: True
+) -> Sources:
     """Read and merge the records of results folders, or of single benchmarks' folders, in the order given.
 
+    Only those are kept whose content, not checked yet, `is_wanted`.
     Raises RecordError if a directory is missing, if there are no records, or none of the named benchmark.
     """
     folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
     problems: list[RecordProblem] = []
     with without_collecting():
-        found = [(folder, record) for folder in dict.fromkeys(folders) for record in _read_folder(folder, problems)]
+        found = [
+            (folder, record)
+            for folder in dict.fromkeys(folders)
+            for record in _read_folder(folder, is_wanted, problems)
+        ]
     if not found:
         raise _nothing_found(directories, problems)
     if benchmark is not None:
@@ -82,6 +100,12 @@ def read_sources(directories: Sequence[Path], benchmark: str | None = None) -> S
     kept = merge(wanted)
     folders_of = {identity(record): folder / record.key for folder, record in kept if record.status == "ok"}
     return Sources(tuple(record for _, record in kept), tuple(used), tuple(problems), folders_of)
+
+
+def count_records(directories: Sequence[Path]) -> int:
+    """Return how many files in results folders may be records; RecordError if a directory is missing."""
+    folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
+    return sum(len(record_files(folder)) for folder in dict.fromkeys(folders))
 
 
 def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
@@ -146,13 +170,15 @@ def _is_record(path: Path) -> bool:
     return True
 
 
-def _read_folder(folder: Path, problems: list[RecordProblem]) -> list[Record]:
+def _read_folder(folder: Path, is_wanted: Choice, problems: list[RecordProblem]) -> list[Record]:
     records = []
     for path in record_files(folder):
         if not may_be_record(path):
             continue
         try:
-            records.append(read_record(path))
+            content = read_content(path)
+            if is_wanted(content):
+                records.append(to_record(content, path))
         except RecordError as error:
             problems.append(RecordProblem(path, str(error)))
         except OSError as error:

@@ -8,7 +8,7 @@ import re
 import reprlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segbench.checksum import check_seal
 from segbench.errors import RecordError
@@ -20,7 +20,7 @@ from .record import SCHEMA, Record
 from .spec import check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -199,8 +199,11 @@ def read_record(path: Path) -> Record:
     Raises RecordError with the cause if the file is not JSON, not a record of a schema known here, or holds another
     key than its name; OSError if it cannot be read at all.
     """
-    from pydantic import ValidationError
+    return to_record(read_content(path), path)
 
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Read what the file of a record holds, of which nothing but the schema is checked; errors as `read_record`."""
     try:
         content = read_json(path)
     except ValueError as error:
@@ -209,6 +212,13 @@ def read_record(path: Path) -> Record:
         raise RecordError(f"it holds a {type(content).__name__}, not an object")
     if content.get("schema") != SCHEMA:
         raise RecordError(f"its schema is {reprlib.repr(content.get('schema'))}; this segbench reads {SCHEMA}")
+    return content
+
+
+def to_record(content: Mapping[str, Any], path: Path) -> Record:
+    """Return the record that a file holds; RecordError if it is none."""
+    from pydantic import ValidationError
+
     try:
         record = Record.model_validate(content)
         check_parts(record.spec, record.environment)

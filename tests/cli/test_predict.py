@@ -17,6 +17,18 @@ def image(tmp_path):
     return path
 
 
+def test_a_link_in_the_place_of_a_picture_is_replaced_and_its_target_stays(recorded_cell, image, tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.write_text("not yours")
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in (f"{image.stem}.png", f"{image.stem}.overlay.png", f"{image.stem}.explain.png"):
+        (out / name).symlink_to(theirs)
+    assert main(["predict", str(recorded_cell), str(image), "-o", str(out), "--explain"]) == 0
+    assert theirs.read_text() == "not yours"
+    assert not [path for path in out.iterdir() if path.is_symlink()]
+
+
 def test_a_recorded_cell_writes_label_maps_and_overlays(recorded_cell, image, tmp_path, capsys):
     results = str(recorded_cell.parent.parent)
     arguments = ["predict", recorded_cell.stem[:6], str(image), "-o", str(tmp_path / "out"), "--results", results]

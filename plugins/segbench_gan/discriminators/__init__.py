@@ -6,7 +6,8 @@ its hidden layers, first layer first. They take these options where they make se
 - `width`: the channels that all layers count in; the defaults are the papers'
 - `norm`: `batch`, `instance` (both with a scale and a shift a channel) or `none`, after every convolution but the first
   and the last. A gradient penalty needs one that is not `batch`.
-- `spectral`: divide each weight by its largest singular value (Miyato 2018)
+- `spectral`: divide each weight by its largest singular value (Miyato 2018), as torch estimates it: from 15 power
+  iterations on, of which older code has one
 
 An input too small for a network is padded with zeros on all sides, except where that would leave little but padding.
 """

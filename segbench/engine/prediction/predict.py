@@ -87,7 +87,7 @@ def explain_files(
         with name_memory_errors(prediction.images.device):
             explanation = explain(recorded, prediction, pixels, layer)
         save_prediction(recorded.dataset, pixels, prediction, target)
-        Image.fromarray(explanation).save(explanation_path(target))
+        _save(Image.fromarray(explanation), explanation_path(target))
         yield target
 
 
@@ -146,8 +146,15 @@ def save_prediction(dataset: DatasetDescription, image: NDArray[Any], prediction
     """Write the label map and the overlay of one image."""
     labels = prediction.labels
     target.parent.mkdir(parents=True, exist_ok=True)
-    label_map(labels, dataset.palette, dataset.ignore_index).save(target)
-    Image.fromarray(overlay(image, labels, dataset.palette)).save(overlay_path(target))
+    _save(label_map(labels, dataset.palette, dataset.ignore_index), target)
+    _save(Image.fromarray(overlay(image, labels, dataset.palette)), overlay_path(target))
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    """Write a picture; a link that has its name is replaced, and its target is left alone."""
+    if path.is_symlink():
+        path.unlink()
+    picture.save(path)
 
 
 def explain(recorded: RecordedNetwork, prediction: Prediction, image: NDArray[Any], layer: str | None) -> Picture:

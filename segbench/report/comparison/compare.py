@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import comb
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from segbench.errors import SegbenchError, StatisticsError
+from segbench.errors import RecordError, SegbenchError, StatisticsError
 from segbench.report import cell_spec
 from segbench.report.ranking.comparable import explain_refusal, find_definition_obstacles
 from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.intervals import draw_ranking, read_evidence
 from segbench.report.ranking.pairs import find_pair, judge_ranking
-from segbench.report.records import read_sources
+from segbench.report.records import count_records, read_sources
 from segbench.report.selection import parse_selector
 from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.evidence import iou_evidence
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .rankings import SharedRanking
 
 
-# Of a ranking with more cells, not all pairs are judged beside the one that is asked for.
+# Of folders with more records only those are read that the comparison is made of, and no other pairs are judged.
 MOST_CELLS = 300
 OTHER_SCORES = ("boundary_iou", "boundary_f1", "per_image_miou", "pixel_accuracy", "ece", "nll", "brier")
 
@@ -52,10 +52,11 @@ OTHER_SCORES = ("boundary_iou", "boundary_f1", "per_image_miou", "pixel_accuracy
 class MethodComparison:
     """All that is said of A against B in one ranking.
 
-    `among_all` is the pair of A and B among all pairs of the ranking, None where that is not known, and `pairs` their
-    number. `clusters` is the number of groups in which images are drawn, None where each is drawn alone. The first of
-    `contrasts` is A - B. `miou` holds the scores of A and of B by seed, `definition` the id of their definition.
-    `relation` says what B is to A, `notes` what else a reader must know, `ignored` which records were not used and why.
+    `among_all` is the pair of A and B among all pairs of the ranking, and `pairs` their number, None where not all
+    records were read. `clusters` is the number of groups in which images are drawn, None where each is drawn alone. The
+    first of `contrasts` is A - B. `miou` holds the scores of A and of B by seed, `definition` the id of their
+    definition. `relation` says what B is to A, `notes` what else a reader must know, `ignored` which records were not
+    used and why.
     """
 
     ranking: SharedRanking
@@ -65,13 +66,13 @@ class MethodComparison:
     relation: str
     miou: tuple[Mapping[int, float | None], Mapping[int, float | None]]
     contrasts: tuple[Contrast, ...]
-    among_all: RankedPair | None
-    pairs: int
     scores: tuple[ScoreDifference, ...]
     cost: CostComparison
     gains: Gains
     notes: tuple[str, ...]
     ignored: tuple[str, ...]
+    among_all: RankedPair | None = None
+    pairs: int | None = None
 
     @property
     def names(self) -> tuple[str, str]:
@@ -126,12 +127,14 @@ def compare_methods(
     """
     one, other = map(parse_selector, names)
     folders = [*filter(None, (one.folder, other.folder)), *directories]
-    sources = narrow(read_sources(list(dict.fromkeys(folders)), benchmark), dataset, subset)
+    read, is_all = _read(list(dict.fromkeys(folders)), benchmark, {one.method, other.method})
+    sources = narrow(read, dataset, subset)
     rankings, refused = find_rankings(sources, rank_records(sources), one, other)
     found = []
     for ranking in rankings:
         try:
-            found.append(_compare(ranking, sources, settings))
+            compared = _compare(ranking, sources, settings)
+            found.append(_place_among_all(compared, sources) if is_all else compared)
         except SegbenchError as error:
             refused.append(str(error))
     if not found:
@@ -139,11 +142,31 @@ def compare_methods(
     return Comparisons(tuple(found), tuple(refused), sources.folders)
 
 
+def _read(folders: Sequence[Path], benchmark: str | None, methods: set[str]) -> tuple[Sources, bool]:
+    """Read the records of two methods and of those that are judged with them, or all; tell whether it was all.
+
+    All are read of few, and where one of the two has no result, so that a message can say what there is instead.
+    """
+    if count_records(folders) > MOST_CELLS:
+        with suppress(RecordError):  # there is none of them
+            sources = _read_related(folders, benchmark, methods)
+            if methods <= {record.method for record in sources.ranked} and count_records(sources.folders) > MOST_CELLS:
+                return sources, False
+    return read_sources(folders, benchmark), True
+
+
+def _read_related(folders: Sequence[Path], benchmark: str | None, methods: set[str]) -> Sources:
+    sources = read_sources(folders, benchmark, lambda content: cell_spec.is_related(content, methods))
+    twins = {twin for record in sources.ranked if (twin := cell_spec.twin(record))} - methods
+    if twins and any(map(cell_spec.as_long_as, sources.ranked)):  # the twin of equal steps is an opponent as well
+        return read_sources(folders, benchmark, lambda content: cell_spec.is_related(content, methods | twins))
+    return sources
+
+
 def _compare(ranking: SharedRanking, sources: Sources, settings: Settings) -> MethodComparison:
     family = judge_methods(ranking, sources, settings)
     one, other = family.contrasts[0].row, family.contrasts[0].other
     ranking = ranking._replace(one=one, other=other)
-    pairs = _judge_among_all(ranking.group, sources, settings)
     counts = family.one, family.other
     evidence = iou_evidence({"one": family.one, "other": family.other})
     return MethodComparison(
@@ -154,8 +177,6 @@ def _compare(ranking: SharedRanking, sources: Sources, settings: Settings) -> Me
         relation=_relation(one, other),
         miou=(seed_scores(evidence, "one"), seed_scores(evidence, "other")),
         contrasts=family.contrasts,
-        among_all=find_pair(pairs, one.name, other.name),
-        pairs=len(pairs) or comb(len(ranking.group.rows), 2),
         scores=tuple(score_differences(OTHER_SCORES, *counts, level=settings.level, resamples=settings.resamples)),
         cost=compare_costs(one, other, tuple(family.one)),
         gains=find_gains(*counts, one.classes or other.classes, settings.images, settings.resamples),
@@ -164,14 +185,13 @@ def _compare(ranking: SharedRanking, sources: Sources, settings: Settings) -> Me
     )
 
 
-def _judge_among_all(group: Group, sources: Sources, settings: Settings) -> tuple[RankedPair, ...]:
-    """Judge all pairs of a ranking together; none if it has so many cells that reading their counts takes long."""
-    records = [record for row in group.rows for record in row.records]
-    if len(records) > MOST_CELLS:
-        return ()
-    evidence = read_evidence(sources, records)
-    draws = draw_ranking({row.name: row.records for row in group.rows}, evidence, resamples=settings.resamples)
-    return judge_ranking(draws, settings.margin, settings.level)
+def _place_among_all(found: MethodComparison, sources: Sources) -> MethodComparison:
+    """Return a comparison with its verdict among all pairs of the ranking, of which all records were read."""
+    rows, settings = found.ranking.group.rows, found.settings
+    evidence = read_evidence(sources, [record for row in rows for record in row.records])
+    draws = draw_ranking({row.name: row.records for row in rows}, evidence, resamples=settings.resamples)
+    pairs = judge_ranking(draws, settings.margin, settings.level)
+    return replace(found, among_all=find_pair(pairs, *found.names), pairs=len(pairs))
 
 
 def _definition(row: Row) -> str:

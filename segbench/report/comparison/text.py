@@ -149,14 +149,13 @@ def _verdict(claim: Contrast, margin: float) -> str:
 
 def among_all_words(found: MethodComparison) -> Iterable[str]:
     """Say what the verdict is among all pairs of the ranking, which tiers are made of."""
-    if found.pairs < 2:
-        return
-    among = f"Among all {found.pairs} pairs of its ranking, as in the tiers of `segbench report`"
-    if found.among_all is None:
-        yield f"{among}, it may be another: see `segbench report --pairs`."
+    tiers = "pairs of its ranking, as in the tiers of `segbench report`"
+    if found.pairs is None:
+        yield f"Among all {tiers}, it may be another: see `segbench report --pairs`."
+    if found.among_all is None or not found.pairs or found.pairs < 2:
         return
     estimate, interval, verdict = found.among_all.seen_from(found.names[0])
-    yield f"{among}, it is {verdict}: {points_with_interval(estimate, interval)} points."
+    yield f"Among all {found.pairs} {tiers}, it is {verdict}: {points_with_interval(estimate, interval)} points."
 
 
 def placebo_words(triplets: Iterable[tuple[Contrast, Contrast]]) -> Iterable[str]:

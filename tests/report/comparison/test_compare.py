@@ -94,3 +94,19 @@ def test_label_maps_made_elsewhere_are_compared_over_images_and_have_no_cost(two
 def test_a_comparison_of_the_twin_refers_to_the_placebos(two_methods, store, adversarial, compared):
     store(adversarial("unet+critic~noise", recipe={"placebo_of": "unet+critic"}), counted(72))
     assert compared("unet", "unet+critic").notes[-1].endswith("see `segbench compare unet+critic unet`")
+
+
+def test_among_many_records_only_those_that_have_to_do_with_the_two_are_read(
+    two_methods, store, trained, adversarial, compared, refusal, monkeypatch
+):
+    for seed in SEEDS:
+        placebo = adversarial("unet+critic~frozen", seed=seed, recipe={"placebo_of": "unet+critic"})
+        store(placebo, counted(72, seed=seed + 6))
+        store(trained("fpn", seed=seed), counted(60, seed=seed))
+    everything = compared()
+    monkeypatch.setattr("segbench.report.comparison.compare.MOST_CELLS", 11)
+    few = compared()
+    assert (everything.pairs, few.pairs, few.among_all) == (6, None, None)
+    assert [found.judgement for found in few.contrasts] == [found.judgement for found in everything.contrasts]
+    assert {row.method for row in few.ranking.group.rows} == {"unet", "unet+critic", "unet+critic~frozen"}
+    assert "fpn" in refusal(other="fpm")
