@@ -86,8 +86,8 @@ class SpadeGenerator(nn.Module):
     With a width of 64, a depth of 5 and `spectral` it returns what the authors' code (github.com/NVlabs/SPADE) returns
     with its option use_vae, which starts from noise; without that option it starts from the label map. What differs:
     there is no encoder of images; hidden channels are 2 * width, there 128 for any width; first weights are torch's,
-    there drawn as Glorot 2010 does, times 0.02; singular values start from 15 power iterations, there from one; statistics of a batch
-    are those of one device; the label map has no edges of instances beside it.
+    there drawn as Glorot 2010 does, times 0.02; singular values start from 15 power iterations, there from one;
+    statistics of a batch are those of one device; the label map has no edges of instances beside it.
 
     - one_hot: (N, K, H, W)
     - noise: (N, Z)
