@@ -33,8 +33,6 @@ STRIDE = 8
 class DeepLabLargeFOV(nn.Module):
     """VGG-16 at stride 8, its fully connected layers a dilated 3x3 and a 1x1 convolution, upsampled bilinearly.
 
-    The authors' Caffe network also averages 3x3 cells before fc6, which the paper does not have.
-
     - images: (N, C, H, W)
     - returns: logits (N, K, H, W)
     """
