@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, hypot, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -56,8 +56,8 @@ class Components:
             return -quantile(tail, self.image_freedom)
         share = self.seed / self.total if self.total > 0 else 1.0
         weight = share**2 * (3 - 2 * share)
-        squares = quantile(tail, self.seeds - 1) ** 2, quantile(tail, self.image_freedom) ** 2
-        return sqrt(weight * squares[0] + (1 - weight) * squares[1])
+        of_seeds, of_images = quantile(tail, self.seeds - 1), quantile(tail, self.image_freedom)
+        return hypot(sqrt(weight) * of_seeds, sqrt(1 - weight) * of_images)  # the squares of some are too large
 
     @property
     def freedom(self) -> float:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -140,3 +142,10 @@ def test_equal_images_have_one_degree_of_freedom_less_than_there_are(n):
 
 def test_images_that_hold_nearly_all_decide_alone():
     assert image_freedom(np.array([0.5, 0.5, *np.full(100, 1e-6)])) == pytest.approx(2)
+
+
+def test_a_difference_far_beyond_chance_with_two_seeds_has_the_p_of_its_seeds():
+    found = Components(seeds=2, image_freedom=300.0, seed=1e-6, image=1e-6, interaction=0.0)
+    # half of the variance is the seeds', whose t of one degree of freedom, far out, is all that counts
+    quantile = 1.0 / found.standard_error * math.sqrt(2)
+    assert found.p(1.0) == pytest.approx(2 * math.atan(1 / quantile) / math.pi, rel=1e-3)
