@@ -30,4 +30,5 @@ def build_report(sources: Sources) -> Report:
         problems=sources.problems,
         folders=sources.folders,
         efficiencies=measure_label_efficiency(groups, evidence),
+        cell_folders=sources.cell_folders,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.conditions import Conditions, fill_in_missing
+from segbench.report.records import identity
 
 from .differences import compare_rows, pair_rows, pairs_by_name
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from segbench.report.records import Sources
+    from segbench.report.records import Identity, Sources
     from segbench.store.folder import RecordProblem
     from segbench.store.record import Record
 
@@ -79,6 +80,7 @@ class Report:
 
     `auxiliary` are finished cells that only serve others, such as those of a fold; they are in no ranking.
     `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
+    `cell_folders` are the folders of what belongs to finished records.
     """
 
     groups: tuple[Group, ...]
@@ -87,6 +89,11 @@ class Report:
     problems: tuple[RecordProblem, ...]
     folders: tuple[Path, ...]
     efficiencies: tuple[Efficiency, ...]
+    cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
+
+    def folder_of(self, record: Record) -> Path | None:
+        """Return the folder of a finished record's files: counts, events, pictures, dataset.json."""
+        return self.cell_folders.get(identity(record))
 
 
 def rank_records(sources: Sources, evidence: CellEvidence = NO_EVIDENCE) -> tuple[Group, ...]:

@@ -1,0 +1,40 @@
+"""What the page is made of: charts with their numbers, and rooms that hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segbench.report.numbers import Table
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart as a Vega-Lite specification, and its numbers as a table.
+
+    `id` is unique on the page and stands in file names: lower-case letters, digits and dashes. The specification has
+    the parameter `filter`, a text that the names of the rows shown contain. `note` says what a reader must know.
+    """
+
+    id: str
+    title: str
+    spec: dict[str, Any]
+    table: Table
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A part of the page: what it shows in a sentence, its charts, tables and notes, and HTML of its own.
+
+    `html` is escaped already: the output of a template.
+    """
+
+    id: str
+    title: str
+    lead: str = ""
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table, ...] = ()
+    html: str = ""
+    notes: tuple[str, ...] = ()
