@@ -19,8 +19,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from .browser import start_chromium
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .browser import Chromium
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -232,6 +236,13 @@ def recorded_cell(trained_cell: Path, tmp_path: Path) -> Path:
     results = tmp_path / "results"
     shutil.copytree(trained_cell.parent.parent, results)
     return results / trained_cell.parent.name / trained_cell.name
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """Headless Chromium, one for all tests of a file: Playwright's event loop ends before tests that have their own."""
+    with start_chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
