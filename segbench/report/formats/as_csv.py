@@ -207,4 +207,5 @@ COLUMNS: dict[str, str] = {
     **_columns("generation_", "generation.{}.mean", summary_names(GenerationData)),
     **_columns("refinement_", "refinement.{}.mean", summary_names(RefinementData)),
     "name": "name",
+    "beaten_by": "beaten_by",
 }

@@ -16,6 +16,7 @@ from .layout import (
     explain_health,
     explain_missing_intervals,
     explain_pairs,
+    explain_trade_off,
     lay_out_efficiency,
     list_failures,
     list_unread,
@@ -74,6 +75,7 @@ def _ranking(group: Group) -> Section:
         conditions=tuple(_conditions(group)),
         tables=tuple(_tables(group, letters)),
         notes=(
+            *explain_trade_off(group),
             *([PLACEBO] if any(row.placebo_of for row in group.rows) else []),
             *([ONE_SEED_ONLY] if has_one_seed_only(group) else []),
             *note_lines(letters),

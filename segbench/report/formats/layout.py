@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segbench.report.numbers import letter
 from segbench.report.ranking.timings import timing_warnings
+from segbench.report.ranking.trade_off import recommend
 from segbench.report.ranking.tuning import find_tunings, tuning_table
 from segbench.report.records import describe_cause
 
@@ -92,6 +93,14 @@ def note_lines(letters: dict[str, str]) -> list[str]:
     return [f"({letter}) {note}" for note, letter in letters.items()]
 
 
+def explain_trade_off(group: Group) -> Iterable[str]:
+    """Recommend a row by mIoU and speed, and say which rows are beaten in both."""
+    if sentence := recommend(group):
+        yield sentence
+    if beaten := [f"{row.name} by {row.beaten_by}" for row in group.rows if row.beaten_by]:
+        yield f"{tables.BEATEN} Another row has a higher mean mIoU and is faster: {', '.join(beaten)}."
+
+
 def explain_missing_intervals(rows: Sequence[Row]) -> Iterable[str]:
     """Say which rows have no interval, or no tier, and why."""
     for what, name in (("interval", "interval_missing"), ("tier", "tier_missing")):
@@ -161,6 +170,7 @@ def _ranking(group: Group) -> Section:
         conditions=tuple(conditions),
         tables=tuple(_tables(group, letters)),
         notes=(
+            *explain_trade_off(group),
             *note_lines(letters),
             *explain_missing_intervals(group.rows),
             *explain_pairs(group),

@@ -230,7 +230,8 @@ class ReportRow(Data):
 
     Rows of different groups must not be compared. `name` is the method with a letter where it has several recipes.
     Label maps that were only scored have a row in each group whose data they share, without conditions.
-    `interval_missing` and `tier_missing` say why these are None; tier 1 is the best. `inference`, `labels` and
+    `interval_missing` and `tier_missing` say why these are None; tier 1 is the best. `beaten_by` is the name of
+    a row with a higher mIoU that is faster too. `inference`, `labels` and
     `loading` are the timing of each stage by batch size, `trained_as_long_as` is the method whose seconds of
     training were the budget. Scores by class are means over the seeds, in the order of `classes`.
     """
@@ -260,6 +261,7 @@ class ReportRow(Data):
     interval_missing: str | None
     tier: int | None
     tier_missing: str | None
+    beaten_by: str | None
     classes: tuple[str, ...] | None
     class_iou: list[Number | None]
     class_boundary_iou: list[Number | None]
@@ -305,6 +307,7 @@ def build_row(number: int, group: Group, row: Row) -> ReportRow:
         interval_missing=row.statistics.interval_missing,
         tier=row.statistics.tier,
         tier_missing=row.statistics.tier_missing,
+        beaten_by=row.beaten_by or None,
         classes=row.classes,
         **{f"class_{name}": row.class_scores(name) for name in PerClass.model_fields},
         train={

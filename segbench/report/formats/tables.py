@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Marks intervals over images only.
 ONE_SEED = "*"
+# Marks rows that another row beats in both mIoU and speed.
+BEATEN = "†"
 # A table of more classes than these is no longer read; JSON has them all.
 MOST_CLASSES = 25
 # Further scores in the order of their columns, with their headers; those beyond are in JSON and CSV.
@@ -313,7 +315,8 @@ def marked_name(letters: Mapping[str, str]) -> Column[Row]:
     """Return the column of the methods, each with the marks of its notes; that of its recipe is in its name."""
 
     def cell(row: Row) -> str:
-        return " ".join([row.name, *(f"({letters[note]})" for note in row.notes if note != row.recipe)])
+        marks = [f"({letters[note]})" for note in row.notes if note != row.recipe]
+        return " ".join([row.name, *marks, *([BEATEN] if row.beaten_by else [])])
 
     return Column("method", cell)
 

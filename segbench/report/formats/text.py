@@ -34,6 +34,7 @@ LATEX_ESCAPES = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "·": r"$\cdot$",
+    "†": r"$\dagger$",
 }
 
 

@@ -13,6 +13,7 @@ from .differences import compare_rows, pair_rows, pairs_by_name
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
 from .pairs import judge_ranking
 from .rows import NO_STATISTICS, Row, label_rows, sort_into_rows
+from .trade_off import find_beaten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,8 +155,11 @@ def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[Ra
     marked = [row.with_constant(evidence.constant_by_seed(row.records)) for row in sorted(rows, key=_rank)]
     pairs = pairs_by_name(pair_rows(marked))
     draws = draw_ranking({row.name: row.records for row in rows}, evidence, pairs)
-    statistics = measure_rows(draws)
-    return draws, tuple(replace(row, statistics=statistics[row.name]) if _has_miou(row) else row for row in marked)
+    statistics, beaten = measure_rows(draws), find_beaten(marked)
+    return draws, tuple(
+        replace(row, statistics=statistics[row.name], beaten_by=beaten.get(row.name, "")) if _has_miou(row) else row
+        for row in marked
+    )
 
 
 def _has_miou(row: Row) -> bool:

@@ -63,7 +63,8 @@ class Row:
     `name` is that of the method, with a letter where several recipes of a ranking have it; `recipe` then says what
     differs and when, and is one of the notes. `conditions` is None for label
     maps scored from elsewhere. `notes` say what a reader must know of this row. `constant` is the class that the
-    network predicts everywhere, by the seeds with which it does.
+    network predicts everywhere, by the seeds with which it does. `beaten_by` is the name of a row with a higher mIoU
+    that is faster too; empty if there is none.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Row:
     letter: str = ""
     recipe: str = ""
     constant: Mapping[int, ConstantClass] = field(default_factory=dict)
+    beaten_by: str = ""
 
     def with_constant(self, found: Mapping[int, ConstantClass]) -> Row:
         """Return the row with the classes that its network predicts everywhere, by seed, and a note of them."""

@@ -33,6 +33,7 @@ ROW = {
     "interval_missing",
     "tier",
     "tier_missing",
+    "beaten_by",
     "classes",
     "class_iou",
     "class_boundary_iou",
