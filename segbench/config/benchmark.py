@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import SpecError, alternatives, list_some, nearest
 
+from .attribution import ATTRIBUTION_KEYS, read_attribution
 from .claims import add_placebos, read_claims, select_claims
 from .components import resolve_dataset
 from .inheritance import apply_settings, read_methods, rename_former_keys
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".yaml", ".yml")
 NEEDED_KEYS = ("name", "datasets", "protocol", "seeds", "methods")
-BENCHMARK_KEYS = (*NEEDED_KEYS, "compare", "tune")
+BENCHMARK_KEYS = (*NEEDED_KEYS, "compare", "tune", *ATTRIBUTION_KEYS)
 
 
 def load_benchmark(
@@ -71,6 +72,7 @@ def load_benchmark(
         methods=add_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
         compare=select_claims(claims, methods),
         tune=tune,
+        attribution=read_attribution(entries, root.place),
         notices=notices,
     )
 

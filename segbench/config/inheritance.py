@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import SpecError, alternatives
 
+from .attribution import ATTRIBUTION_KEYS
 from .recipe import FORMER_KEYS
 from .validation import Reference, check_exists, read_named_entries, sort_by_reference
 from .yaml import Node, Place, check_keys, read_text
@@ -100,6 +101,7 @@ METHOD_KEYS = (
     "labels",
     "unlabelled",
     "tune",
+    *ATTRIBUTION_KEYS,
 )
 
 # Where a recipe names a method that must have run before with the same seed on the same data, by the reason.
@@ -166,8 +168,14 @@ def read_methods(node: Node) -> dict[str, MethodEntry]:
     for name in sort_by_reference(twins):
         entries = own[name].mapping()
         patch = Node({key: entry for key, entry in entries.items() if key != "extends"}, own[name].place)
-        recipes[name] = lay_over(recipes[twins[name][0].to], patch) if twins[name] else patch
+        recipes[name] = lay_over(_without_attribution(recipes[twins[name][0].to]), patch) if twins[name] else patch
     return {name: MethodEntry(recipes[name], twins[name][0].to if twins[name] else None) for name in own}
+
+
+def _without_attribution(recipe: Node) -> Node:
+    """Return what another method inherits of a recipe: who made one did not make what extends it."""
+    entries = {key: entry for key, entry in recipe.mapping().items() if key not in ATTRIBUTION_KEYS}
+    return Node(entries, recipe.place)
 
 
 def upstream_references(methods: Mapping[str, MethodEntry]) -> dict[str, dict[str, Reference]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.contract import SEGMENTING_MAPS
 
+from .attribution import read_attribution
 from .components import (
     read_label_fractions,
     read_refines,
@@ -86,6 +87,7 @@ def resolve_method(name: str, written: MethodEntry, protocol: Node, registry: Re
         against=written.against,
         placebo_of=written.placebo_of,
         overrides=tuple(list_differences(common.model_dump(), own.model_dump())),
+        attribution=read_attribution(entries, place),
         **_read_optional_fields(entries, registry),
     )
     check_method(method, entries, place)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from .attribution import Attribution
 from .protocol import Frozen, Optimizer, Shorthand, TrainingProtocol
 from .yaml import LARGEST_INTEGER
 
@@ -180,7 +181,7 @@ class Method(Frozen):
     compare it with; `placebo_of` is the method of which this is the placebo; `overrides` are the dotted protocol keys
     that differ from the benchmark's; `start_from` is the method of the same seed whose weights it starts from; `labels`
     are the fractions of the training labels it is trained with. A tuned method runs with the recipe of its best trial;
-    `trial_of` is the method of which this is a trial.
+    `trial_of` is the method of which this is a trial, `attribution` says whose it is.
     """
 
     name: str
@@ -205,6 +206,7 @@ class Method(Frozen):
     trains_on: TrainsOn | None = None
     labels: tuple[Share, ...] = (1.0,)
     unlabelled: UnlabelledTerm | None = None
+    attribution: Attribution | None = None
 
     @property
     def is_trained(self) -> bool:
@@ -282,6 +284,7 @@ class Benchmark(Frozen):
     methods: dict[str, Method]
     compare: tuple[Claim, ...] = ()
     tune: Tune | None = None
+    attribution: Attribution | None = None
     notices: tuple[str, ...] = ()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import SpecError
 
+from .attribution import ATTRIBUTION_KEYS
 from .inheritance import MethodEntry, put, upstream_references
 from .methods import resolve_method
 from .protocol import Budget, Keep
@@ -43,6 +44,7 @@ NOT_TUNABLE = {
     **dict.fromkeys(("start_from", "refines.method", "trains_on.synthetic", "unlabelled.pseudo_labels_from"), _OTHERS),
     "labels": "settings are tuned for each fraction of the labels by itself",
     "adversarial.placebo": "a placebo has the settings of the method whose placebo it is",
+    **dict.fromkeys(ATTRIBUTION_KEYS, "it says whose the method is"),
     "extends": "it is resolved before there are trials",
     "tune": "it is resolved before there are trials",
 }

@@ -157,6 +157,7 @@ def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None
         method=_with_threads(benchmark.methods[identity.method], threads),
         seed=identity.seed,
         for_tuning=benchmark.tune is not None and identity.seed == benchmark.tune.seed,
+        attribution=benchmark.attribution,
         fingerprint=fingerprint,
     )
 

@@ -26,7 +26,7 @@ def test_an_unknown_key_is_refused_with_its_line_and_the_nearest_key(workshop, k
     message = workshop.refusal(f"{START}{METHODS}{key}: x\n")
     assert message == (
         f"bench.yaml:10: {key}: unknown key '{key}'. Did you mean '{meant}'? "
-        "Available: name, datasets, protocol, seeds, methods, compare, tune."
+        "Available: name, datasets, protocol, seeds, methods, compare, tune, authors, paper, code, licence."
     )
 
 

@@ -282,7 +282,8 @@ def test_an_unknown_key_is_refused_with_those_that_there_are(workshop):
     message = workshop.methods_refusal("a:\n  generator: net\n  losses: [entropy]\n  critic: x")
     assert message == (
         "bench.yaml:12: methods.a.critic: unknown key 'critic'. Available: generator, losses, discriminator, "
-        "adversarial, latent_channels, protocol, extends, start_from, refines, trains_on, labels, unlabelled, tune."
+        "adversarial, latent_channels, protocol, extends, start_from, refines, trains_on, labels, unlabelled, tune, "
+        "authors, paper, code, licence."
     )
 
 

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench import DataError, Dataset, Sample
+from segbench.config.attribution import Attribution
 from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import (
     Adversarial,
@@ -303,6 +304,10 @@ UNCHANGED = {
     "label fractions": {"method": method(protocol=TrainingProtocol(**PROTOCOL), labels=(0.5, 1.0))},
     "channels of noise where there is none": {
         "method": method(protocol=TrainingProtocol(**PROTOCOL), latent_channels=3)
+    },
+    "whose the benchmark is": {"attribution": Attribution(authors=("Ada",), licence="MIT")},
+    "whose the method is": {
+        "method": method(protocol=TrainingProtocol(**PROTOCOL), attribution=Attribution(paper="10.1000/182"))
     },
     "keep": {"method": method(protocol=TrainingProtocol(**PROTOCOL, keep={"model": "none"}))},
     "timing": {"method": method(protocol=TrainingProtocol(**PROTOCOL, timing={"iterations": 3}))},
