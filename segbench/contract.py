@@ -139,7 +139,8 @@ class Dataset:
     `classes` are the names by id, `palette` one RGB colour a class (0 to 255), `splits` maps "train", "val" and
     "test" (any of them) to their samples, `channels` is the number of image channels. `cluster` returns, for the id of
     a sample, the group within which images are alike, such as its video sequence: intervals then draw whole groups.
-    `reading` is how its image files are read; `segbench predict` reads others in the same way.
+    `reading` is how its image files are read; `segbench predict` reads others in the same way. `redistributable` is
+    whether its images may be passed on: the pages of reports leave out those that may not.
     """
 
     classes: Sequence[str]
@@ -151,6 +152,7 @@ class Dataset:
     citation: str = "not stated"
     cluster: Callable[[str], str] | None = None
     reading: Reading | None = None
+    redistributable: bool = True
 
 
 # Networks, which are torch.nn.Modules.

@@ -28,6 +28,7 @@ Value = TypeVar("Value")
 # Keys that stand beside the options of a component and are no options.
 ADVERSARIAL_KEYS = tuple(key for key in Adversarial.model_fields if key not in ("use", "options"))
 PENALTY_KEYS = ("weight", "every")
+DATASET_KEYS = ("root", "redistributable")
 PSEUDO_LABEL_KEYS = ("pseudo_labels_from", "threshold", "weight")
 
 
@@ -58,11 +59,13 @@ def resolve_loss(role: str, key: str, node: Node, registry: Registry, keys: Sequ
 
 def resolve_dataset(node: Node, registry: Registry) -> DatasetUse:
     """Resolve a dataset; a relative root is relative to the folder of the file (or command line) it is written in."""
-    dataset = resolve_component("dataset", node, registry, ("root",))
-    root = dataset.settings.mapping().get("root")
+    dataset = resolve_component("dataset", node, registry, DATASET_KEYS)
+    settings = dict(dataset.settings.mapping())
+    root = settings.pop("root", None)
+    use = validate(DatasetUse, Node(settings, node.place)).model_copy(update={"options": dataset.use.options})
     if root is None or root.value is None:
-        return DatasetUse(use=dataset.use.use, options=dataset.use.options)
-    return DatasetUse(use=dataset.use.use, options=dataset.use.options, root=_resolve_root(dataset.offer, root))
+        return use
+    return use.model_copy(update={"root": _resolve_root(dataset.offer, root)})
 
 
 def _resolve_weighted_loss(node: Node, registry: Registry) -> WeightedLoss:

@@ -63,9 +63,17 @@ class WeightedLoss(ComponentUse):
 
 
 class DatasetUse(ComponentUse):
-    """A dataset; `root` is where its files lie on this machine and never part of a key."""
+    """A dataset; `root` is where its files lie on this machine.
+
+    `redistributable` is whether its images may be passed on, None for what the dataset itself says.
+    """
 
     root: str | None = None
+    redistributable: bool | None = None
+
+    def scored(self) -> dict[str, Any]:
+        """Return what counts for scores, and so for keys, as JSON-able values."""
+        return self.model_dump(mode="json", exclude={"root", "redistributable"})
 
 
 class Encoding(Shorthand):

@@ -14,7 +14,7 @@ import torch
 
 from segbench.config.protocol import Budget
 from segbench.engine.data.batches import evaluation_batches
-from segbench.engine.data.dataset import DATASET, clusters_of, description_of, open_data
+from segbench.engine.data.dataset import clusters_of, open_data
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import evaluate, measure_refinement
 from segbench.engine.generation.generated import score_generator, write_grid
@@ -33,7 +33,9 @@ from segbench.stats.definitions import definitions
 from segbench.stats.scores import per_class, scores
 from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
+from segbench.store.description import DATASET, description_of
 from segbench.store.json_file import sealed_json
+from segbench.store.pictures import SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
 from .device import environment, resolve_device
@@ -113,7 +115,7 @@ def score_segmenter(
     split = data.resident(protocol.evaluate)
     counts = evaluate(segmenter, split, protocol, data.dataset)
     write_counts(folder, counts)
-    _write_pictures(folder / "samples", segmenter, training, data)
+    _write_pictures(folder / SAMPLES, segmenter, training, data)
     if Subset.parse(cell.subset).is_fold:
         write_fold_predictions(folder / PROBABILITIES, segmenter, cell, data)
     found = scores(counts)
@@ -152,7 +154,7 @@ def compare_images(
     generator: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
     """Compare generated images with real ones and return fields of `CellResult`; write a sample grid."""
-    write_grid(folder / "samples" / "last.png", generator, cell, data, training.mapping)
+    write_grid(folder / SAMPLES / "last.png", generator, cell, data, training.mapping)
     generation = score_generator(generator, cell, data, training.mapping)
     return {
         "generation": generation,

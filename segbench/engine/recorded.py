@@ -18,7 +18,7 @@ from segbench.config.recipe import REFINING
 from segbench.contract import Dataset
 from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.discriminator import build_discriminator
-from segbench.engine.data.dataset import DATASET, CellData, DatasetDescription, read_description
+from segbench.engine.data.dataset import CellData
 from segbench.engine.model.build import as_segmenter, build_loss, build_network, mapping_of
 from segbench.engine.model.checkpoint import load_kept
 from segbench.engine.model.rebuild import check_numbers, rebuild
@@ -28,6 +28,7 @@ from segbench.plan.key import source_hash
 from segbench.registry import load_registry
 from segbench.registry.plugin_files import PLUGIN_OPTION, given_files, sha256_of
 from segbench.shown import quote
+from segbench.store.description import DATASET, DatasetDescription, read_description
 from segbench.store.folder import KEY, read_record, record_files
 from segbench.store.json_file import describe_error
 

@@ -13,7 +13,8 @@ A finished cell never runs twice and a changed one always does, so the key cover
 - that a cell has the seed of tuning and is not reported.
 
 The names are in it because the record carries them: two methods with one recipe are two rows of a table. Not in it are
-the benchmark's name (its folder separates it) and what it compares, the dataset's root, the twin, whose placebo or
+the benchmark's name (its folder separates it) and what it compares, the dataset's root and whether its images may be
+passed on, the twin, whose placebo or
 trial it is, what else it is compared with and the list of overridden keys (they describe, and the recipe itself
 counts), whose the benchmark and the method are (authors, paper, code, licence), the names of upstream methods, trials
 and their settings among them (their keys count), the label fractions (the subset counts), and of the protocol `keep`
@@ -92,7 +93,7 @@ def ingredients(cell: Cell) -> dict[str, Any]:
     made_of = {
         "dataset": {
             "name": cell.dataset_name,
-            **cell.dataset.model_dump(mode="json", exclude={"root"}),
+            **cell.dataset.scored(),
             "fingerprint": cell.fingerprint,
         },
         "subset": cell.subset,
@@ -135,8 +136,7 @@ def _with_content(value: Any, files: Mapping[str, str]) -> Any:
 
 def cache_key(dataset: DatasetUse, fingerprint: str, source: str, versions: Mapping[str, str]) -> str:
     """Return what identifies the decoded form of a dataset: its component, options, code and content."""
-    use = dataset.model_dump(mode="json", exclude={"root"})
-    return key_digest({**use, "fingerprint": fingerprint, "source": source, "versions": dict(versions)})
+    return key_digest({**dataset.scored(), "fingerprint": fingerprint, "source": source, "versions": dict(versions)})
 
 
 def key_digest(content: Mapping[str, Any]) -> str:

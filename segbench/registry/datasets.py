@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 
 DATA_VARIABLE = "SEGBENCH_DATA"
+
+# Datasets that ship with segbench whose licence lets nobody pass their images on, or states nothing. It is said here
+# and not in their package: whatever changes there runs all cells with any of its datasets again.
+NOT_REDISTRIBUTABLE = frozenset({"data/camvid", "data/cityscapes", "data/drive", "data/isic", "data/voc2012"})
 
 # Label maps have 8 or 16 bits.
 LARGEST_LABEL = 65535
@@ -59,7 +64,8 @@ def open_dataset(offer: Offer, root: str | None, options: Mapping[str, Any]) -> 
         raise DataError(f"dataset {offer.full_name}: {problem} {path}. {_explain_root(offer)}")
     with send_output_to_stderr():
         dataset = build(offer, {} if path is None else {"root": path}, coerced)
-    return check_dataset(f"dataset {offer.full_name}", dataset)
+    checked = check_dataset(f"dataset {offer.full_name}", dataset)
+    return replace(checked, redistributable=False) if offer.full_name in NOT_REDISTRIBUTABLE else checked
 
 
 def _shared_root(offer: Offer) -> Path | None:
@@ -86,6 +92,8 @@ def check_dataset(who: str, dataset: Any) -> Dataset:
     _check_ignore_index(who, dataset)
     if type(dataset.channels) is not int or dataset.channels < 1:
         raise DataError(f"{who}: channels is {dataset.channels!r}; an image has 1 or more.")
+    if type(dataset.redistributable) is not bool:
+        raise DataError(f"{who}: redistributable is {dataset.redistributable!r}; it must be True or False.")
     if dataset.cluster is not None and not callable(dataset.cluster):
         raise DataError(
             f"{who}: cluster is {dataset.cluster!r}; it must be a function from a sample's id to its group, or None."

@@ -111,6 +111,13 @@ def test_a_root_may_be_left_out(workshop):
     assert workshop.load(with_dataset("{use: pictures, root: null}")).datasets["data"].root is None
 
 
+def test_beside_a_dataset_stands_whether_its_images_may_be_passed_on(workshop):
+    for text, expected in (("shapes", None), ("{use: shapes, redistributable: false}", False)):
+        assert workshop.load(with_dataset(text)).datasets["data"].redistributable is expected
+    message = workshop.refusal(with_dataset("\n    use: shapes\n    redistributable: 3"))
+    assert message.startswith("bench.yaml:8: datasets.data.redistributable: must be true or false")
+
+
 def test_a_dataset_without_files_takes_no_root(workshop):
     message = workshop.refusal(with_dataset("\n    use: shapes\n    root: x"))
     assert message.startswith("bench.yaml:8: datasets.data.root: dataset toy/shapes reads no folder")

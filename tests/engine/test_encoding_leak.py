@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segbench.engine import encoding_leak
 from segbench.engine.data.batches import Batch
-from segbench.engine.data.dataset import description_of, open_data
+from segbench.engine.data.dataset import open_data
 from segbench.engine.encoding_leak import (
     HARMLESS_ACCURACY,
     HELD_OUT_BATCHES,
@@ -35,6 +35,7 @@ from segbench.engine.model.network import Decoded
 from segbench.errors import CellError, DataError, RecordError, SpecError
 from segbench.plan.plan import open_plan
 from segbench.registry import load_registry
+from segbench.store.description import description_of
 
 CPU = torch.device("cpu")
 

@@ -293,6 +293,9 @@ def test_keys_of_this_engine_version_never_change():
 UNCHANGED = {
     "benchmark": {"benchmark": "other"},
     "root": {"dataset": DatasetUse(use="toy/shapes", options={"images": 2}, root="/somewhere")},
+    "images that may not be passed on": {
+        "dataset": DatasetUse(use="toy/shapes", options={"images": 2}, redistributable=False)
+    },
     "cache key": {"cache_key": "d" * 16},
     "twin": {"method": method(protocol=TrainingProtocol(**PROTOCOL), twin="base", overrides=("batch_size",))},
     "placebo of": {"method": method(protocol=TrainingProtocol(**PROTOCOL), placebo_of="base")},
@@ -392,7 +395,7 @@ def test_the_cache_key_changes_with_whatever_decides_how_data_is_decoded():
     ]
     keys = [cache_key(**{**arguments, **change}) for change in [{}, *changes]]
     assert len(set(keys)) == len(keys)
-    moved = DatasetUse(use="toy/shapes", options={"images": 2}, root="/elsewhere")
+    moved = DatasetUse(use="toy/shapes", options={"images": 2}, root="/elsewhere", redistributable=True)
     assert cache_key(**{**arguments, "dataset": moved}) == keys[0]
 
 

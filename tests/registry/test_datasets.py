@@ -6,7 +6,8 @@ import pytest
 
 from segbench import Dataset
 from segbench.errors import DataError, OptionError, PluginError
-from segbench.registry.datasets import dataset_root, open_dataset
+from segbench.registry import load_registry
+from segbench.registry.datasets import NOT_REDISTRIBUTABLE, dataset_root, open_dataset
 
 
 class Counted:
@@ -136,3 +137,20 @@ def test_a_split_that_miscounts_its_files_breaks_the_contract(offer):
 def test_a_build_that_returns_no_dataset_breaks_the_contract(offer):
     with pytest.raises(PluginError, match=r"build returned dict, not a segbench\.Dataset"):
         open_dataset(offer("dataset", lambda: {}), None, {})
+
+
+def test_images_may_be_passed_on_unless_the_dataset_says_otherwise(offer):
+    assert open_dataset(offer("dataset", lambda: dataset()), None, {}).redistributable is True
+    mine = offer("dataset", lambda: dataset(redistributable=False))
+    assert open_dataset(mine, None, {}).redistributable is False
+    with pytest.raises(DataError, match="redistributable is 'no'; it must be True or False"):
+        open_dataset(offer("dataset", lambda: dataset(redistributable="no")), None, {})
+
+
+def test_datasets_whose_licence_lets_nobody_pass_images_on_are_known(shared_data):
+    registry = load_registry()
+    offered = {offer.full_name for offer in registry.offers("dataset")}
+    assert offered >= NOT_REDISTRIBUTABLE
+    camvid = open_dataset(registry.find("dataset", "data/camvid"), str(shared_data / "camvid"), {})
+    nuclei = open_dataset(registry.find("dataset", "data/nuclei"), None, {})
+    assert (camvid.redistributable, nuclei.redistributable) == (False, True)

@@ -1,30 +1,22 @@
-"""A cell's dataset: its splits on the training device, the groups of its images, and its description.
-
-The description is kept with a cell's weights, so that its network can be used where the data is not.
-"""
+"""A cell's dataset: its splits on the training device, and the groups of its images."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from segbench.config.protocol import Frozen
-from segbench.errors import DataError, RecordError
-from segbench.images import Reading
+from segbench.errors import DataError
 from segbench.plan.data import equal_images
-from segbench.registry.datasets import LARGEST_LABEL, open_dataset
-from segbench.store.folder import how_to_redo
-from segbench.store.json_file import describe_error, read_json
+from segbench.registry.datasets import open_dataset
 
 from .cache import open_split
 from .resident import ResidentSplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import torch
 
@@ -33,9 +25,6 @@ if TYPE_CHECKING:
     from segbench.registry import Registry
 
     from .cache import PackedSplit
-
-
-DATASET = "dataset.json"
 
 
 class CellData:
@@ -69,6 +58,8 @@ def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
     offer = registry.find("dataset", cell.dataset.use)
     assert cell.cache_key is not None, "a cell runs only when its data is available"
     dataset = open_dataset(offer, cell.dataset.root, cell.dataset.options)
+    if (stated := cell.dataset.redistributable) is not None:
+        dataset = replace(dataset, redistributable=stated)
     return CellData(dataset, cell.cache_key, device)
 
 
@@ -101,45 +92,3 @@ def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
                 "of a group, a text that is not empty. Correct it in the dataset's plugin, or give cluster=None"
             )
     return clusters
-
-
-Byte = Annotated[int, Field(ge=0, le=255)]
-
-
-class DatasetDescription(Frozen):
-    """The classes with their palette colours, the ignored label, the channels, and how image files are read."""
-
-    classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=LARGEST_LABEL)]
-    palette: tuple[tuple[Byte, Byte, Byte], ...]
-    ignore_index: Annotated[int, Field(ge=0, le=LARGEST_LABEL)]
-    channels: PositiveInt
-    reading: Reading = Reading()
-
-    @model_validator(mode="after")
-    def check_palette(self) -> Self:
-        """Refuse more or fewer colours than classes."""
-        if len(self.palette) != len(self.classes):
-            raise ValueError(f"{len(self.palette)} colours in palette for {len(self.classes)} classes")
-        return self
-
-
-def description_of(dataset: Dataset) -> DatasetDescription:
-    """Return the description of a dataset."""
-    return DatasetDescription(
-        classes=tuple(dataset.classes),
-        palette=tuple(dataset.palette),
-        ignore_index=dataset.ignore_index,
-        channels=dataset.channels,
-        reading=dataset.reading or Reading(),
-    )
-
-
-def read_description(path: Path) -> DatasetDescription:
-    """Read the description of a cell's dataset from a file; raise RecordError if it is missing or damaged."""
-    try:
-        return DatasetDescription.model_validate(read_json(path))
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        cause = describe_error(error) if isinstance(error, ValidationError) else error
-        raise RecordError(f"{path} does not describe a dataset: {cause}; {how_to_redo(path.parent)}") from error

@@ -71,7 +71,7 @@ def score_predictions(
     counts = replace(counts, clusters=clusters_of(dataset, packed.ids))
     spec = {
         "scored": True,
-        "dataset": {**use.model_dump(mode="json", exclude={"root"}), "fingerprint": mark},
+        "dataset": {**use.scored(), "fingerprint": mark},
         "split": entry.split,
         "predictions": digest,
         "boundaries": boundaries.model_dump(mode="json"),

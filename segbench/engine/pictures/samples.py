@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from PIL import Image
 
@@ -15,6 +12,7 @@ from segbench.engine.data.dataset import choose_evenly
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import name_memory_errors
 from segbench.errors import SegbenchError
+from segbench.store.pictures import picture_path
 
 from .drawing import label_map, panel, save_picture
 from .explain import discriminator_picture, evidence_picture
@@ -34,10 +32,6 @@ if TYPE_CHECKING:
     from .drawing import Picture
 
 
-# Bytes of a picture's name before its ending; with the longest ending it fits any file system, encrypted ones too.
-NAME_BYTES = 120
-
-
 def write_samples(
     folder: Path,
     network: nn.Module,
@@ -49,10 +43,11 @@ def write_samples(
 ) -> None:
     """Write, for `protocol.keep.samples` images spread evenly over a split, what the network predicts and why.
 
-    <id>.png is the label map, a palette PNG; <id>.panel.png shows image, truth, prediction and the prediction over the
-    image; <id>.evidence.png the evidence for each class, if the network has a layer to take it from; <id>.critic.png
-    the discriminator's scores of the prediction, if there is a `score_map` that takes whole images. All methods of a
-    benchmark show the same images. A picture that cannot be drawn or written is named on stderr, and the others follow.
+    <id>.png is the label map, a palette PNG, and <id>.truth.png the true one; <id>.panel.png shows image, truth,
+    prediction and the prediction over the image; <id>.evidence.png the evidence for each class, if the network has a
+    layer to take it from; <id>.critic.png the discriminator's scores of the prediction, if there is a `score_map` that
+    takes whole images. All methods of a benchmark show the same images. A picture that cannot be drawn or written is
+    named on stderr, and the others follow.
     Leaves the network in evaluation mode.
     """
     network.eval()
@@ -64,13 +59,14 @@ def write_samples(
         classes, palette = dataset.classes, dataset.palette
         pictures: dict[str, Callable[[], Image.Image | Picture | None]] = {
             "": partial(label_map, labels, palette, dataset.ignore_index),
+            ".truth": partial(label_map, truth, palette, dataset.ignore_index),
             ".panel": partial(panel, pixels, truth, labels, palette),
             ".evidence": partial(evidence_picture, network, prediction, pixels, classes, palette),
         }
         if score_map is not None:
             pictures[".critic"] = partial(discriminator_picture, score_map, score_boundary, prediction, pixels, palette)
         for kind, draw in pictures.items():
-            _save_if_possible(folder / f"{file_name(resident.ids[index])}{kind}.png", draw, resident.device)
+            _save_if_possible(picture_path(folder, resident.ids[index], kind), draw, resident.device)
 
 
 def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | None], device: torch.device) -> None:
@@ -85,24 +81,3 @@ def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | Non
             save_picture(picture if isinstance(picture, Image.Image) else Image.fromarray(picture), path)
     except (SegbenchError, OSError) as error:
         print(f"the cell stays without the picture {path.name}: {error}", file=sys.stderr)
-
-
-def file_name(sample_id: str) -> str:
-    """Return an id as a file name: what a name cannot hold is percent-encoded, letters of any script stay.
-
-    It has at most NAME_BYTES (`shorten_name`).
-
-    >>> file_name("aachen/000 1"), file_name("\u7ec6\u80de")
-    ('aachen%2F000 1', '\u7ec6\u80de')
-    """
-    name = "".join(part if part.isalnum() else quote(part, safe=" ", errors="surrogateescape") for part in sample_id)
-    return shorten_name(name, NAME_BYTES)
-
-
-def shorten_name(name: str, room: int) -> str:
-    """Return a name of at most `room` bytes; one that is longer is cut and ends in a hash of the whole."""
-    content = os.fsencode(name)
-    if len(content) <= room:
-        return name
-    mark = hashlib.sha256(content).hexdigest()[:16]
-    return f"{content[: room - len(mark) - 1].decode('utf-8', 'ignore')}-{mark}"

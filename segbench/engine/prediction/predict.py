@@ -15,10 +15,10 @@ from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import apply_numeric_settings, name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
-from segbench.engine.pictures.samples import shorten_name
 from segbench.engine.recorded import find_record, load_network
 from segbench.errors import DataError, OptionError, RecordError
 from segbench.images import Reading, read_image
+from segbench.store.pictures import shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segbench.engine.data.dataset import DatasetDescription
     from segbench.engine.evaluation.inference import Prediction
     from segbench.engine.pictures.drawing import Picture
     from segbench.engine.recorded import RecordedNetwork
+    from segbench.store.description import DatasetDescription
 
     Orientation = Literal["refuse", "apply", "stored"]
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from segbench.engine.data.dataset import DatasetDescription
     from segbench.engine.recorded import RecordedNetwork
+    from segbench.store.description import DatasetDescription
 
     Counts = NDArray[np.int64]
     Labels = NDArray[np.integer[Any]]

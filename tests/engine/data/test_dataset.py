@@ -7,16 +7,8 @@ import pytest
 import torch
 
 from segbench import Dataset, Sample
-from segbench.engine.data.dataset import (
-    CellData,
-    choose_evenly,
-    clusters_of,
-    common_size,
-    description_of,
-    read_description,
-)
-from segbench.errors import DataError, RecordError
-from segbench.store.json_file import sealed_json
+from segbench.engine.data.dataset import CellData, choose_evenly, clusters_of, common_size
+from segbench.errors import DataError
 
 CPU = torch.device("cpu")
 
@@ -60,32 +52,3 @@ def test_the_common_size_is_the_most_frequent_one_and_of_equals_the_first(sizes,
 )
 def test_indices_are_spread_evenly_from_the_first_to_the_last(length, count, expected):
     assert choose_evenly(length, count) == expected
-
-
-def test_a_description_comes_back_from_its_file(dataset, tmp_path):
-    path = tmp_path / "dataset.json"
-    path.write_text(description_of(dataset).model_dump_json())
-    found = read_description(path)
-    assert found.classes == ("dark", "bright")
-    assert found.palette == ((0, 0, 0), (255, 255, 255))
-    assert (found.ignore_index, found.channels) == (255, 3)
-
-
-def test_a_missing_or_damaged_description_is_an_error_that_names_the_file(tmp_path):
-    path = tmp_path / "dataset.json"
-    with pytest.raises(RecordError, match=r"cannot read .*dataset\.json"):
-        read_description(path)
-    for content in ("{}", "[" * 10**6, '{"channels": ' + "1" * 10**5 + "}", "null", "\xff"):
-        path.write_text(content, encoding="latin-1")
-        with pytest.raises(RecordError, match=r"dataset\.json does not describe a dataset"):
-            read_description(path)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_one_flipped_bit_of_a_description_is_found(dataset, tmp_path, flip_bit, seed):
-    path = tmp_path / "dataset.json"
-    path.write_bytes(sealed_json(description_of(dataset).model_dump()))
-    assert read_description(path) == description_of(dataset)
-    flip_bit(path, seed)
-    with pytest.raises(RecordError, match=r"dataset\.json does not describe a dataset"):
-        read_description(path)
