@@ -140,6 +140,11 @@ def base(record: Record) -> str | None:
     return _part(_part(record.spec, "method"), "refines").get("method")
 
 
+def sets(record: Record, key: str) -> bool:
+    """Tell whether the recipe of the record's method sets a key, such as `discriminator`."""
+    return bool(_part(record.spec, "method").get(key))
+
+
 def is_auxiliary(record: Record) -> bool:
     """Tell whether a cell only serves others, and so is in no ranking.
 

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from segbench.report.numbers import Table
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A parameter of a chart that the reader sets with a select element: its label, and the labels of its values.
+
+    The chart begins with the value that the parameter has in its specification.
+    """
+
+    parameter: str
+    label: str
+    options: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -14,7 +28,9 @@ class Chart:
     """A chart as a Vega-Lite specification, and its numbers as a table.
 
     `id` is unique on the page and stands in file names: lower-case letters, digits and dashes. The specification has
-    the parameter `filter`, a text that the names of the rows shown contain. `note` says what a reader must know.
+    the parameter `filter`, a text that the names of the rows shown contain. Where it has the parameter `focus`, keys
+    walk its points: the page sets it to the `name` of a row of the data set "points". `note` says what a reader must
+    know.
     """
 
     id: str
@@ -22,6 +38,7 @@ class Chart:
     spec: dict[str, Any]
     table: Table
     note: str = ""
+    choices: tuple[Choice, ...] = ()
 
 
 @dataclass(frozen=True)

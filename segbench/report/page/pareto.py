@@ -1,0 +1,229 @@
+"""The trade-off of two numbers that a reader chooses, mIoU against throughput at first, and its Pareto front.
+
+The front is found in the chart, as the axes change: a row is on it if no other row is at least as good in both numbers
+and better in one. Placebos are controls and take no part.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segbench.report.numbers import MISSING, Table, significant
+from segbench.shown import clean_line
+
+from .axes import MIOU, Axis, find_axes, speed_field
+from .families import encode_family, family_of
+from .parts import Chart, Choice
+from .specs import FADED, KEEP, LEGEND, ZOOM_NOTE, begin_spec, number_id, round_to, zoom
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segbench.report.ranking.groups import Group
+    from segbench.report.ranking.rows import Row
+
+    from .specs import Spec
+
+
+def draw_trade_off(group: Group, place: int = 0) -> Chart | None:
+    """Return the chart of mIoU against throughput, whose axes a reader may change; None if there are no two numbers."""
+    batch = (group.conditions and group.conditions.batch_size) or 1
+    axes = find_axes(group.rows, sorted({1, batch}))
+    if len(axes) < 2:
+        return None
+    y = next((axis for axis in axes if axis.field == MIOU), axes[0])
+    x = next((axis for axis in axes if axis.field == speed_field(batch)), axes[-1] if axes[-1] is not y else axes[0])
+    rows = [row for row in group.rows if x.read(row) is not None and y.read(row) is not None]
+    others = [row for row in group.rows if row not in rows]
+    rows.sort(key=lambda row: (x.read(row) or 0.0, row.name))
+    title = "Trade-off: accuracy against speed and cost"
+    spec = begin_spec(title, [_values(row, axes) for row in (*rows, *others)], *_parameters(x, y, axes), data="points")
+    spec |= {"height": 340, "transform": _TRANSFORM, "encoding": _POSITION, "layer": _layers(group.rows)}
+    options = {axis.field: axis.label for axis in axes}
+    return Chart(
+        number_id("pareto", place),
+        title,
+        spec,
+        _table(rows, x, y),
+        "Coloured and named: the front, which no other method beats in both numbers, by their means. Grey: the others "
+        f"and placebos. {ZOOM_NOTE}",
+        (Choice("x", "across", options), Choice("y", "upwards", options)),
+    )
+
+
+def find_front(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Tell which of some points are on the Pareto front, where more is better in both numbers.
+
+    >>> find_front([(1, 3), (2, 2), (1, 2), (3, 1)])
+    [True, True, False, True]
+    """
+    return [not any(x >= one and y >= other and (x, y) != (one, other) for x, y in points) for one, other in points]
+
+
+def _values(row: Row, axes: Sequence[Axis]) -> dict[str, Any]:
+    found = {axis.field: round_to(axis.read(row)) for axis in axes}
+    interval = row.statistics.interval
+    if interval is not None:
+        found |= {"low": round_to(100 * interval.low), "high": round_to(100 * interval.high)}
+    shown = {name: value for name, value in found.items() if value is not None}
+    return {"name": row.name, "family": family_of(row), "seeds": len(row.records), **shown}
+
+
+def _parameters(x: Axis, y: Axis, axes: Sequence[Axis]) -> list[Spec]:
+    known = {axis.field: {"label": axis.label, "better": axis.better, "ratio": axis.is_ratio} for axis in axes}
+    return [
+        {"name": "focus", "value": ""},
+        {"name": "x", "value": x.field},
+        {"name": "y", "value": y.field},
+        {"name": "axes", "value": known},
+    ]
+
+
+def _position(axis: str) -> Spec:
+    """Return the channel of an axis: logarithms of base 2 for ratios, so that each step is a doubling."""
+    is_ratio = f"axes[{axis}].ratio"
+    return {
+        "field": f"v{axis}",
+        "type": "quantitative",
+        "scale": {"zero": False, "nice": True, "padding": 12},
+        "axis": {
+            "title": {
+                "expr": f"axes[{axis}].label + (axes[{axis}].better > 0 ? ', more is better' : ', less is better')"
+            },
+            "labelExpr": f"{is_ratio} ? format(pow(2, datum.value), '.3~s') : datum.label",
+            "tickMinStep": {"expr": f"{is_ratio} && span(domain('{axis}')) > 1.8 ? 1 : 0"},
+            "tickCount": 6,
+        },
+    }
+
+
+_POSITION = {"x": _position("x"), "y": _position("y")}
+
+
+def _chosen(axis: str) -> list[Spec]:
+    """Return what computes the value of a row on an axis, its text, and how good it is."""
+    value = f"datum[{axis}]"
+    is_known = f"isValid({value}) && (!axes[{axis}].ratio || {value} > 0)"
+    return [
+        {"filter": is_known},
+        {"calculate": f"axes[{axis}].ratio ? log({value}) / LN2 : {value}", "as": f"v{axis}"},
+        {"calculate": f"axes[{axis}].label + ': ' + format({value}, '.4~r')", "as": f"{axis}_text"},
+        {"calculate": f"axes[{axis}].better * {value}", "as": f"good_{axis}"},
+    ]
+
+
+# From the best x on, a row is on the front if its y is better than all before; equal rows are on it together.
+_TRANSFORM: list[Spec] = [
+    *_chosen("x"),
+    *_chosen("y"),
+    {"calculate": "datum.family !== 'placebo'", "as": "takes_part"},
+    {"calculate": "datum.takes_part ? datum.good_y : -1e300", "as": "candidate"},
+    {
+        "window": [{"op": "max", "field": "candidate", "as": "best"}],
+        "sort": [{"field": "good_x", "order": "descending"}, {"field": "candidate", "order": "descending"}],
+        "frame": [None, 0],
+        "ignorePeers": True,
+    },
+    {
+        "window": [{"op": "lag", "field": "best", "as": "best_before"}],
+        "sort": [{"field": "good_x", "order": "descending"}, {"field": "candidate", "order": "descending"}],
+        "ignorePeers": True,
+    },
+    {
+        "calculate": "datum.takes_part && (datum.best_before === null || datum.candidate > datum.best_before)",
+        "as": "is_first",
+    },
+    {
+        "joinaggregate": [{"op": "max", "field": "is_first", "as": "any_first"}],
+        "groupby": ["good_x", "good_y", "takes_part"],
+    },
+    {"calculate": "datum.any_first ? 'on the front' : 'not on the front'", "as": "front"},
+    KEEP,
+    {"calculate": "y === 'miou' ? datum.low : null", "as": "y_low"},
+    {"calculate": "y === 'miou' ? datum.high : null", "as": "y_high"},
+]
+_ON = {"filter": "datum.front === 'on the front'"}
+_OFF = {"filter": "datum.front !== 'on the front'"}
+_LEFT = "scale('x', datum.vx) > 0.6 * width"
+
+
+def _layers(rows: Sequence[Row]) -> list[Spec]:
+    looks = encode_family(rows)
+    tooltip = [
+        {"field": field, "title": title}
+        for field, title in (
+            *(("name", "method"), ("family", "family"), ("x_text", "across"), ("y_text", "upwards")),
+            *(("front", "Pareto"), ("seeds", "seeds")),
+        )
+    ]
+    point = {"type": "point", "filled": True, "opacity": 1, "clip": True}
+    label = {
+        **{"type": "text", "style": "label", "tooltip": None, "dy": -11, "limit": {"expr": "width * 0.6"}},
+        **{"align": {"expr": f"{_LEFT} ? 'right' : 'left'"}, "dx": {"expr": f"{_LEFT} ? -4 : 4"}},
+    }
+    whisker = {
+        **{"y": {"field": "y_low", "type": "quantitative"}, "y2": {"field": "y_high"}, "color": looks["color"]},
+    }
+    return [
+        {
+            "transform": [_ON],
+            "mark": {
+                "type": "line",
+                "style": "line",
+                "strokeWidth": 1.5,
+                "strokeDash": [4, 3],
+                "clip": True,
+                "tooltip": None,
+            },
+            "encoding": {"order": {"field": "vx", "type": "quantitative"}},
+        },
+        {
+            "transform": [_ON, {"filter": "isValid(datum.y_low)"}],
+            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.5, "clip": True, "tooltip": None},
+            "encoding": whisker,
+        },
+        {
+            "transform": [_OFF],
+            "mark": {**point, "style": "quiet", "size": 60},
+            "encoding": {
+                "shape": looks["shape"],
+                "opacity": {**FADED, "condition": {"param": "families", "value": 0.75}},
+                "tooltip": tooltip,
+            },
+        },
+        {
+            "params": [zoom("x", "y"), LEGEND],
+            "transform": [_ON],
+            "mark": {**point, "size": 130},
+            "encoding": {**looks, "opacity": FADED, "tooltip": tooltip},
+        },
+        {"transform": [_ON], "mark": label, "encoding": {"text": {"field": "name"}, "opacity": FADED}},
+        {
+            "transform": [{"filter": "datum.name === focus"}],
+            "mark": {
+                "type": "point",
+                "style": "line",
+                "filled": False,
+                "size": 420,
+                "strokeWidth": 2.5,
+                "tooltip": None,
+            },
+        },
+    ]
+
+
+def _table(rows: Sequence[Row], x: Axis, y: Axis) -> Table:
+    """Return the numbers on the first axes, and who is on their front; the other numbers are in the leaderboard."""
+    part = [row for row in rows if not row.placebo_of]
+    points = [(x.better * (x.read(row) or 0.0), y.better * (y.read(row) or 0.0)) for row in part]
+    front = {row.name for row, is_on in zip(part, find_front(points), strict=True) if is_on}
+    lines = [
+        [
+            *(clean_line(row.name), family_of(row), significant(x.read(row)), significant(y.read(row))),
+            "yes" if row.name in front else "control" if row.placebo_of else MISSING,
+        ]
+        for row in rows
+    ]
+    return Table(
+        ["method", "family", x.label, y.label, "on the front"], lines, f"{y.label} against {x.label}", (0, 1, 4)
+    )

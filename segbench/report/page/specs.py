@@ -1,0 +1,61 @@
+"""What the specifications of all charts have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Spec = dict[str, Any]
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+# Keeps the rows that the reader asks for: the filter is a text, never an expression.
+KEEP = {"filter": "indexof(lower(datum.name), lower(filter)) >= 0"}
+# A wheel or a finger that passes over a chart scrolls the page; with the shift key the wheel zooms.
+_WITH_SHIFT = "wheel![event.shiftKey]"
+_BY_MOUSE = "[pointerdown[event.pointerType !== 'touch'], window:pointerup] > window:pointermove!"
+ZOOM_NOTE = "Shift and wheel zooms, dragging moves, a double click goes back."
+
+
+def begin_spec(title: str, values: Sequence[dict[str, Any]], *params: Spec, data: str = "rows") -> Spec:
+    """Return a specification as wide as its place, without marks, of rows with the fields `name` and `family`."""
+    return {
+        "$schema": SCHEMA,
+        "title": title,
+        "description": title,
+        "width": "container",
+        "params": [{"name": "filter", "value": ""}, *params],
+        "data": {"name": data, "values": list(values)},
+    }
+
+
+def zoom(*channels: str) -> Spec:
+    """Return the parameter with which a reader zooms some channels, "x" or "y"."""
+    select = {"type": "interval", "encodings": list(channels), "zoom": _WITH_SHIFT, "translate": _BY_MOUSE}
+    return {"name": "zoom", "select": select, "bind": "scales"}
+
+
+# Clicks on the legend keep some families, and fade the others; with the shift key several are kept.
+LEGEND = {"name": "families", "select": {"type": "point", "fields": ["family"]}, "bind": "legend"}
+FADED: Spec = {"condition": {"param": "families", "value": 1}, "value": 0.08}
+
+
+def number_id(chart: str, place: int) -> str:
+    """Return the id of a chart of the ranking with this place, from 0, in a report.
+
+    >>> number_id("pareto", 0), number_id("pareto", 1)
+    ('pareto', 'pareto-2')
+    """
+    return chart if place == 0 else f"{chart}-{place + 1}"
+
+
+def round_to(value: float | None, digits: int = 6) -> float | None:
+    """Return a number with so many significant digits, which keep a page small; None for what is not finite.
+
+    >>> round_to(1234.56789), round_to(None), round_to(float("nan"))
+    (1234.57, None, None)
+    """
+    if value is None or value != value or value in (float("inf"), float("-inf")):
+        return None
+    return float(f"{value:.{digits}g}")
