@@ -26,6 +26,7 @@ class ReportFormat(StrEnum):
     CSV = "csv"
     LATEX = "latex"
     JSON = "json"
+    HTML = "html"
 
 
 def report(
@@ -60,6 +61,8 @@ def report(
 
     if format in DATA_FORMATS:
         _refuse({"--full": full, "--explain": explain}, format, TEXT_FORMATS)
+    if format is ReportFormat.HTML:
+        _refuse({"--per-class": per_class, "--pairs": pairs}, format, [*TEXT_FORMATS, *CLASS_FORMATS])
     selectors = [parse_selector(text) for text in sources or () if is_selector(text)]
     directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
     found = load(directories, benchmark=benchmark, selectors=selectors)

@@ -13,10 +13,12 @@ from .output import INTERRUPTED, SOME_FAILED, say
 
 if TYPE_CHECKING:
     from segbench.execute.run import Summary
+    from segbench.report.ranking.groups import Report
     from segbench.store.folder import ResultsFolder
 
 
 BYTES_PER_GB = 10**9
+PAGE = "report.html"
 
 
 def run(
@@ -43,7 +45,7 @@ def run(
     ] = 120.0,
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of failed cells.")] = False,
 ) -> None:
-    """Run a benchmark and print the first screen of its report.
+    """Run a benchmark, print the first screen of its report, and write the report as a page (report.html).
 
     Recorded cells are not run again, failed ones are tried again, interrupted ones go on.
     """
@@ -51,7 +53,8 @@ def run(
     from segbench.execute.run import run as run_cells
     from segbench.plan.plan import open_plan
     from segbench.plan.warnings import plan_warnings
-    from segbench.report import render
+    from segbench.report import TEXT_FORMATS, load
+    from segbench.report.formats.first_screen import lay_out_first_screen
     from segbench.store.folder import ResultsFolder
 
     plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
@@ -76,9 +79,24 @@ def run(
     if summary.interrupted:
         say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
-    say(render([folder.path], benchmark=plan.benchmark.name), nl=False)
+    report = load([folder.path], benchmark=plan.benchmark.name)
+    say(TEXT_FORMATS["table"](lay_out_first_screen(report)), nl=False)
+    write_page(report, folder.path / PAGE)
     if summary.unfinished or summary.untimed:
         raise typer.Exit(SOME_FAILED)
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write a report as a page and name it; a page that cannot be written is worth a warning, not the run."""
+    from segbench.errors import RecordError
+    from segbench.report.page.page import to_html
+    from segbench.store.atomic import write_atomically
+
+    try:
+        write_atomically(path, to_html(report).encode("utf-8", "backslashreplace"))
+        say(f"Page: {path}")
+    except RecordError as error:
+        say(f"warning: {error}", err=True)
 
 
 def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:

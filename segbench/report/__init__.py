@@ -11,6 +11,7 @@ from .formats.first_screen import lay_out_first_screen
 from .formats.layout import lay_out_all
 from .formats.pairs import pairs_to_csv, pairs_to_json
 from .formats.text import to_latex, to_markdown, to_terminal
+from .page.page import to_html
 from .records import read_sources
 from .selection import restrict
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from .ranking.groups import Report
     from .selection import Selector
 
-Format = Literal["table", "markdown", "csv", "latex", "json"]
+Format = Literal["table", "markdown", "csv", "latex", "json", "html"]
 
-DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json}
+# Those that are made of a report itself, without a layout as text.
+DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json, "html": to_html}
 # Those that add the IoU of each class; JSON always has it.
 CLASS_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv_with_classes, "json": to_json}
 # Those that have all pairs of rows: CSV instead of the rows, JSON beside them.
@@ -35,9 +37,9 @@ TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": to_terminal, "mar
 def render(folders: Sequence[Path], *, benchmark: str | None = None, format: Format = "table") -> str:
     """Return the report of the records in some folders: results roots, single benchmarks' folders, or both.
 
-    The format "table" is the first screen; all other formats have all results. The same records give the same text, and
-    nothing in the folders is changed. Raises RecordError if a folder is missing, if there are no records, or none of
-    the named benchmark.
+    The format "table" is the first screen; all other formats have all results, "html" as one page that works offline.
+    The same records give the same text, and nothing in the folders is changed. Raises RecordError if a folder is
+    missing, if there are no records, or none of the named benchmark.
 
         print(render([Path("results")], benchmark="quickstart"))
     """

@@ -71,15 +71,18 @@ def ranking(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Ta
 
 def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row]]:
     """Return the columns of the mIoU of rows, with interval and tier where any row has them, and of their seeds."""
-    significance: list[Column[Row]] = [Column("95 % interval", _interval), Column("tier", _tier)]
-    miou: Column[Row] = Column("mIoU [%]", lambda row: percent_with_sd(row.score("miou")))
-    return [marked_name(letters), miou, *drop_empty(significance, rows), SEEDS]
+    return [marked_name(letters), MIOU, *drop_empty([INTERVAL, TIER], rows), SEEDS]
 
 
 def quality(rows: Sequence[Row]) -> Table | None:
     """Return the scores beside mIoU, those that were measured; None if there are none."""
-    columns = drop_empty([Column(header, _score(name)) for name, header in SCORE_HEADERS.items()], rows)
+    columns = drop_empty(quality_columns(), rows)
     return build_table([_METHOD, *columns], rows, "Quality") if columns else None
+
+
+def quality_columns() -> list[Column[Row]]:
+    """Return the columns of the scores beside mIoU."""
+    return [Column(header, _score(name)) for name, header in SCORE_HEADERS.items()]
 
 
 def classes(rows: Sequence[Row]) -> Table | None:
@@ -331,7 +334,6 @@ def throughput(batch: int) -> Column[Row]:
     return Column(f"images/s\nbatch {batch}", cell)
 
 
-_METHOD: Column[Row] = Column("method", lambda row: row.name)
 SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
 TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
 
@@ -342,6 +344,12 @@ def _interval(row: Row) -> str:
 
 def _tier(row: Row) -> str:
     return MISSING if row.statistics.tier is None else str(row.statistics.tier)
+
+
+_METHOD: Column[Row] = Column("method", lambda row: row.name)
+MIOU: Column[Row] = Column("mIoU [%]", lambda row: percent_with_sd(row.score("miou")))
+INTERVAL: Column[Row] = Column("95 % interval", _interval)
+TIER: Column[Row] = Column("tier", _tier)
 
 
 def _score(name: str) -> Callable[[Row], str]:

@@ -92,6 +92,12 @@ class Report:
     efficiencies: tuple[Efficiency, ...]
     cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
 
+    @property
+    def records(self) -> list[Record]:
+        """The records of all cells, each once: scored label maps are in several rankings."""
+        ranked = [record for group in self.groups for row in group.rows for record in row.records]
+        return list({id(one): one for one in (*ranked, *self.auxiliary, *self.without_result)}.values())
+
     def folder_of(self, record: Record) -> Path | None:
         """Return the folder of a finished record's files: counts, events, pictures, dataset.json."""
         return self.cell_folders.get(identity(record))

@@ -1,0 +1,213 @@
+"""The first screen of the page: what was asked and run, the answer in a sentence, and cards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.report import cell_spec
+from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
+from segbench.report.formats.layout import select_segmenting
+from segbench.report.formats.tables import collapse_words, difference_text, pair_text
+from segbench.report.numbers import percent, percent_interval, points, significant, times
+from segbench.report.ranking.differences import Contrast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from segbench.report.ranking.groups import Group, Report
+    from segbench.report.ranking.rows import Row
+    from segbench.stats.verdict import Verdict
+
+SAID: dict[Verdict, str] = {
+    "better": "Shown",
+    "worse": "The opposite is shown",
+    "equivalent": "No difference that matters",
+    "undecided": "Not shown",
+}
+# The first of several claims that the answer is about.
+_ORDER: tuple[Verdict, ...] = ("better", "undecided", "equivalent", "worse")
+
+
+class Card(NamedTuple):
+    """A fact of the first screen: what it is about, the fact in large, and what belongs to it."""
+
+    title: str
+    fact: str
+    text: str
+
+
+def question(report: Report) -> tuple[str, str]:
+    """Return what the benchmark asks and what its file says besides: the comment on top of it; empty if unknown."""
+    return "", ""
+
+
+def describe_run(report: Report) -> Iterator[str]:
+    """Return data, images, seeds, devices and dates of a benchmark, each in words."""
+    rows = [row for group in report.groups for row in group.rows]
+    yield from dict.fromkeys(group.data.dataset for group in report.groups)
+    for images, split in dict.fromkeys((group.data.images, group.data.split) for group in report.groups):
+        if images is not None:
+            yield f"{images} {split or ''} image{'s' * (images != 1)}"
+    if rows:
+        yield _range([len(row.records) for row in rows], "seed")
+    for where in dict.fromkeys(group.conditions for group in report.groups if group.conditions):
+        threads = f", {where.threads} thread{'s' * (where.threads != 1)}" if where.threads else ""
+        yield f"{where.device_name or where.device or 'unknown device'}{threads}"
+    days = sorted({day[:10] for record in report.records if (day := cell_spec.start_text(record))})
+    if days:
+        yield " to ".join(dict.fromkeys((days[0], days[-1])))
+
+
+def answer(report: Report) -> Iterator[str]:
+    """Return the answer of each ranking in a sentence or two, each with its data before it where there are several."""
+    if not report.groups:
+        yield f"No cell has a result: {_count_failures(report)}."
+    for group in report.groups:
+        data = f"{group.data.dataset}, {group.data.heading}: " if len(report.groups) > 1 else ""
+        yield data + " ".join(_answer(group))
+
+
+def cards(report: Report) -> Iterator[Card]:
+    """Return the best row, the cheapest one in its tier, what the claim gained, and how many cells there are."""
+    group = next(iter(report.groups), None)
+    if group is not None and (best := find_best(group)):
+        interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
+        yield Card("Best", best.name, f"{percent(best.score('miou').mean)} % mIoU{interval}; {_tier_text(best, group)}")
+        yield _cheapest(best, group)
+    if group is not None and (found := find_claims(group)):
+        yield _claim(found[0], group)
+    yield _cells(report)
+
+
+def find_claims(group: Group) -> list[Contrast]:
+    """Return the judged differences to twins and other methods that claims name; the one to tell of comes first."""
+    found = [
+        one
+        for one in group.comparisons
+        if isinstance(one, Contrast) and one.relation in ("twin", "claim") and not one.row.placebo_of
+    ]
+    return sorted(found, key=lambda one: (_ORDER.index(one.judgement.verdict), -one.difference.estimate))
+
+
+def find_best(group: Group) -> Row | None:
+    """Return the row with the best mIoU that is no placebo."""
+    return next((row for row in _methods(group) if row.score("miou").mean is not None), None)
+
+
+def _answer(group: Group) -> Iterator[str]:
+    if claims := find_claims(group):
+        yield _claims_sentence(claims, group)
+        yield from (f"{words}." for words in collapse_words(claims[0]))
+        if claims[0].time_ratio is not None:
+            yield f"Cost: {times(claims[0].time_ratio)} training time."
+    elif best := find_best(group):
+        yield _best_sentence(best, group)
+    else:
+        yield "No label maps were scored here, so there is no mIoU: see the table of generated images."
+
+
+def _claims_sentence(claims: Sequence[Contrast], group: Group) -> str:
+    first = claims[0]
+    said = SAID[first.judgement.verdict]
+    if len(claims) > 1:
+        same = sum(one.judgement.verdict == first.judgement.verdict for one in claims)
+        said = f"{said} for {same} of {len(claims)} comparisons, first of all"
+    parts = [f"{pair_text(first)} = {difference_text(first)} points", *_placebo_parts(first, group)]
+    return f"{said}: {'; '.join(parts)}."
+
+
+def _placebo_parts(claim: Contrast, group: Group) -> Iterator[str]:
+    """Say what is left of a claim's gain over each of its placebos."""
+    for one in _over_placebos(claim.row, group):
+        kind = one.other.placebo or "control"
+        left = f"{difference_text(one)} points"
+        if one.judgement.verdict == "better":
+            yield f"over its {kind} placebo it gains {left}"
+        else:
+            yield f"it is not shown to beat its {kind} placebo ({left})"
+
+
+def _over_placebos(row: Row, group: Group) -> list[Contrast]:
+    return [
+        one for one in group.comparisons if isinstance(one, Contrast) and one.row is row and one.relation == "placebo"
+    ]
+
+
+def _best_sentence(best: Row, group: Group) -> str:
+    interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
+    first = f"{best.name} has the best mean, {percent(best.score('miou').mean)} % mIoU{interval}."
+    alike = [row.name for row in _tier_of(best, group) if row is not best]
+    if best.statistics.tier is None:
+        return f"{first} Nothing says yet how sure the order is: {best.statistics.tier_missing or 'no tiers'}."
+    if not alike:
+        return f"{first} It is significantly better than every other method."
+    listed = ", ".join(alike[:5]) + (f" and {len(alike) - 5} more" if len(alike) > 5 else "")
+    return f"{first} Not significantly worse: {listed}."
+
+
+def _cheapest(best: Row, group: Group) -> Card:
+    speeds = {row.name: speed for row in _tier_of(best, group) if (speed := _images_per_second(row, group))}
+    title = "Fastest in its tier"
+    if best.name not in speeds:
+        return Card(title, "-", "inference of the best was not timed")
+    name, speed = max(speeds.items(), key=lambda item: item[1])
+    if name == best.name:
+        return Card(title, name, f"{significant(speed)} images/s; no faster method is as good")
+    behind = next(row for row in group.rows if row.name == name).score("miou").mean or 0.0
+    gap = points(behind - (best.score("miou").mean or 0.0))
+    return Card(title, name, f"{times(speed / speeds[best.name])} as fast as {best.name}, {gap} points")
+
+
+def _claim(claim: Contrast, group: Group) -> Card:
+    parts = [f"{difference_text(claim)} over {claim.other.name}"]
+    parts += [
+        f"{difference_text(one)} over its {one.other.placebo} placebo" for one in _over_placebos(claim.row, group)
+    ]
+    return Card(f"Claim: {claim.row.name}", verdict_in_words(claim).replace("A is ", ""), "; ".join(parts))
+
+
+def _cells(report: Report) -> Card:
+    failed = len(report.without_result)
+    warned = sum(
+        bool(record.health and record.health.verdict not in HARMLESS_HEALTH)
+        for group in report.groups
+        for row in group.rows
+        for record in row.records
+    )
+    unread = f", {len(report.problems)} files not read" if report.problems else ""
+    return Card("Cells", str(len(report.records)), f"{failed} without a result, {warned} with warnings{unread}")
+
+
+def _tier_of(best: Row, group: Group) -> list[Row]:
+    """Return the rows of the best one's tier, itself among them."""
+    tier = best.statistics.tier
+    return [row for row in _methods(group) if row is best or (tier is not None and row.statistics.tier == tier)]
+
+
+def _tier_text(best: Row, group: Group) -> str:
+    others = len(_tier_of(best, group)) - 1
+    if best.statistics.tier is None:
+        return "no tiers"
+    return f"{others} more in its tier" if others else "alone in its tier"
+
+
+def _methods(group: Group) -> list[Row]:
+    """Return the rows with label maps that are no placebos, best first."""
+    return [row for row in select_segmenting(group.rows) if not row.placebo_of]
+
+
+def _images_per_second(row: Row, group: Group) -> float | None:
+    timing = row.inference.get((group.conditions and group.conditions.batch_size) or 1)
+    return timing.images_per_second if timing else None
+
+
+def _count_failures(report: Report) -> str:
+    states: dict[str, int] = {}
+    for record in report.without_result:
+        states[record.status] = states.get(record.status, 0) + 1
+    return ", ".join(f"{number} {status}" for status, number in states.items()) or "there are none"
+
+
+def _range(numbers: Iterable[int], noun: str) -> str:
+    ends = sorted(set(numbers))
+    return f"{' to '.join(dict.fromkeys(map(str, (ends[0], ends[-1]))))} {noun}{'s' * (ends[-1] != 1)}"

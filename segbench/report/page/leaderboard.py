@@ -1,0 +1,168 @@
+"""The leaderboard of the page: the rows of each ranking in columns to choose from, with intervals drawn."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.report.formats import tables
+from segbench.report.formats.as_csv import to_csv
+from segbench.report.formats.first_screen import PLACEBO, verdict_in_words
+from segbench.report.formats.layout import mark_notes, note_lines, select_segmenting
+from segbench.report.numbers import MISSING, Column, percent, significant
+from segbench.report.ranking.differences import comparison_with_twin
+from segbench.report.ranking.timings import latency_text
+
+from .parts import Room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from segbench.report.ranking.differences import Comparison
+    from segbench.report.ranking.groups import Group, Report
+    from segbench.report.ranking.rows import Row
+
+# The width of a drawn interval in units of its own, and the room left at both ends.
+WIDTH, EDGE = 120.0, 4.0
+
+
+class Drawn(NamedTuple):
+    """A mean and its interval as places on a line of `WIDTH` units; None where there is none."""
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class Choice(NamedTuple):
+    """A column: its header, whether it is shown at first, and whether it is aligned left."""
+
+    header: str
+    is_shown: bool
+    is_text: bool
+
+
+class Line(NamedTuple):
+    """A row: its name, of what it is a placebo, the drawn interval, and the cells after the name."""
+
+    name: str
+    placebo_of: str | None
+    drawn: Drawn | None
+    cells: list[str]
+
+
+class Board(NamedTuple):
+    """The table of a ranking: its title, whether intervals are drawn, columns after that, rows, and notes below."""
+
+    title: str
+    drawn: bool
+    columns: list[Choice]
+    lines: list[Line]
+    notes: list[str]
+
+
+def leaderboard(report: Report) -> Room | None:
+    """Return the table of each ranking, of methods with label maps and of those that make images."""
+    from .page import templates
+
+    boards = [board for group in report.groups for board in _boards(group)]
+    if not boards:
+        return None
+    csv = base64.b64encode(to_csv(report).encode("utf-8", "backslashreplace")).decode()
+    file = f"{report.groups[0].data.benchmark}.csv"
+    html = templates().get_template("leaderboard.html.j2").render(boards=boards, file=file, csv=csv, width=WIDTH)
+    lead = (
+        "Tiers, not ranks: methods of one tier do not differ significantly. The line is the 95 % interval of the mean, "
+        "over seeds and images. Click a header to sort."
+    )
+    return Room(id="leaderboard", title="Leaderboard", lead=lead, html=html)
+
+
+def _boards(group: Group) -> Iterator[Board]:
+    letters = mark_notes(group.rows)
+    title = " · ".join([group.data.dataset, group.data.heading, *filter(None, [group.protocol])])
+    notes = [*([PLACEBO] if any(row.placebo_of for row in group.rows) else []), *note_lines(letters)]
+    if predicting := select_segmenting(group.rows):
+        yield _board(title, predicting, tables.marked_name(letters), _columns(group), notes)
+    if generating := [row for row in group.rows if row.generates_images]:
+        columns = [(one, True) for one in (*tables.image_scores(generating), tables.SEEDS, _HEALTH)]
+        yield _board(
+            f"{title} · generated images", generating, tables.marked_name(letters), [*columns, *_costs(group)], notes
+        )
+
+
+def _board(
+    title: str, rows: Sequence[Row], name: Column[Row], columns: Sequence[tuple[Column[Row], bool]], notes: list[str]
+) -> Board:
+    """Return the table of some rows; columns without any value are left out."""
+    drawn = _draw(rows)
+    kept = [(one, shown) for one, shown in columns if any(one.cell(row) != MISSING for row in rows)]
+    lines = [
+        Line(name.cell(row), row.placebo_of, drawn.get(row.name), [one.cell(row) for one, _ in kept]) for row in rows
+    ]
+    return Board(title, bool(drawn), [Choice(one.header, shown, one in _WORDS) for one, shown in kept], lines, notes)
+
+
+def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
+    """Return the columns of methods that predict label maps, each with whether it is shown at first."""
+    scores = [(one, False) for one in tables.quality_columns()]
+    return [
+        (tables.MIOU, True),
+        (tables.INTERVAL, False),
+        (tables.TIER, True),
+        (Column("Δ twin [points]", _with_twin(group, tables.difference_text)), True),
+        (Column("verdict", _with_twin(group, lambda one: verdict_in_words(one).replace("A is ", ""))), True),
+        (tables.SEEDS, True),
+        (Column("pixel acc [%]", lambda row: percent(row.score("pixel_accuracy").mean)), False),
+        *scores,
+        *_costs(group),
+        (_HEALTH, True),
+    ]
+
+
+def _costs(group: Group) -> list[tuple[Column[Row], bool]]:
+    """Return the columns of speed and cost."""
+    batch = (group.conditions and group.conditions.batch_size) or 1
+    return [
+        (tables.throughput(batch), True),
+        (Column("p50 / p95 [ms] batch 1", lambda row: latency_text(row.inference.get(1))), True),
+        *([(tables.throughput(1), False)] if batch > 1 else []),
+        (Column("training images/s", lambda row: significant(row.train("images_per_second").mean)), False),
+        (tables.TRAINING_SECONDS, True),
+        (Column("params [M]", lambda row: significant(row.cost("parameters"), 1e6)), True),
+        (Column("GFLOPs", lambda row: significant(row.cost("flops"), 1e9)), False),
+        (Column("inference [MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)), False),
+        (Column("training [MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)), False),
+    ]
+
+
+_HEALTH: Column[Row] = Column("health", tables.verdicts)
+_WORDS = (_HEALTH,)
+
+
+def _with_twin(group: Group, text: Callable[[Comparison], str]) -> Callable[[Row], str]:
+    def cell(row: Row) -> str:
+        found = comparison_with_twin(group.comparisons, row)
+        return text(found) if found else MISSING
+
+    return cell
+
+
+def _draw(rows: Sequence[Row]) -> dict[str, Drawn]:
+    """Return mean and interval of each row on one line that holds all of them."""
+    means = {row.name: mean for row in rows if (mean := row.score("miou").mean) is not None}
+    intervals = {row.name: row.statistics.interval for row in rows}
+    ends = [*means.values(), *(end for interval in intervals.values() if interval for end in interval)]
+    if not means:
+        return {}
+    low, high = min(ends), max(ends)
+
+    def place(value: float) -> float:
+        return round(EDGE + (WIDTH - 2 * EDGE) * ((value - low) / (high - low) if high > low else 0.5), 1)
+
+    found = {}
+    for name, mean in means.items():
+        interval = intervals[name]
+        ends_of = (place(interval.low), place(interval.high)) if interval else (None, None)
+        found[name] = Drawn(place(mean), *ends_of)
+    return found

@@ -1,0 +1,154 @@
+"""The page of a report: one HTML file that works offline, for each benchmark a section with its rooms."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from segbench.shown import clean
+
+from .answer import Card, answer, cards, describe_run, question
+from .leaderboard import leaderboard
+from .parts import Room
+from .policy import HERE, chart_library, content_policy, read_asset
+from .trust import trust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from jinja2 import Environment
+
+    from segbench.report.numbers import Table
+    from segbench.report.ranking.groups import Report
+
+    MakeRoom = Callable[[Report], Room | None]
+
+# In the order of the page. Each gets the report of one benchmark; None leaves a room out.
+ROOMS: tuple[MakeRoom, ...] = (leaderboard, trust)
+
+# Tables with more cells are put into the document when they are opened.
+MOST_CELLS_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Section:
+    """A benchmark on the page: its question, what was run, the answer, cards, and rooms."""
+
+    id: str
+    title: str
+    facts: tuple[str, ...]
+    question: str
+    background: str
+    answers: tuple[str, ...]
+    cards: tuple[Card, ...]
+    rooms: tuple[Room, ...]
+
+
+def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS) -> str:
+    """Return the page of a report.
+
+    A room that cannot be made is named in its place, with the cause, and the others are shown.
+    """
+    sections = [_section(f"b{number}", part, tuple(rooms)) for number, part in enumerate(split_by_benchmark(report))]
+    charts = {
+        f"{section.id}-{chart.id}": chart.spec
+        for section in sections
+        for room in section.rooms
+        for chart in room.charts
+    }
+    scripts = [chart_library(), read_asset("page.js")] if charts else [read_asset("page.js")]
+    style = read_asset("style.css")
+    return (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            sections=sections,
+            problems=report.problems,
+            folders=report.folders,
+            charts=as_data(charts),
+            scripts=scripts,
+            style=style,
+            policy=content_policy(scripts, [style]),
+        )
+    )
+
+
+def split_by_benchmark(report: Report) -> Iterator[Report]:
+    """Return the report of each benchmark by itself; the report as it is if there is one."""
+    records = (*report.without_result, *report.auxiliary)
+    names = dict.fromkeys([*(group.data.benchmark for group in report.groups), *(one.benchmark for one in records)])
+    for name in names:
+        places = [place for place, group in enumerate(report.groups) if group.data.benchmark == name]
+        yield replace(
+            report,
+            groups=tuple(report.groups[place] for place in places),
+            auxiliary=tuple(one for one in report.auxiliary if one.benchmark == name),
+            without_result=tuple(one for one in report.without_result if one.benchmark == name),
+            efficiencies=tuple(
+                one._replace(groups=tuple(map(places.index, one.groups)))
+                for one in report.efficiencies
+                if one.benchmark == name
+            ),
+        )
+
+
+@cache
+def templates() -> Environment:
+    """Return the templates of the page; all text in them is escaped and cleaned."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: clean(value) if type(value) is str else value,
+    )
+    found.globals["is_long"] = is_long
+    return found
+
+
+def is_long(table: Table) -> bool:
+    """Tell whether a table is put into the document only when it is opened."""
+    return len(table.rows) * len(table.headers) > MOST_CELLS_AT_ONCE
+
+
+def as_data(content: object) -> Any:
+    """Return content as JSON that ends no script element."""
+    from markupsafe import Markup
+
+    return Markup(clean(json.dumps(content, ensure_ascii=False, allow_nan=False)).replace("<", "\\u003c"))
+
+
+def _section(id: str, report: Report, rooms: tuple[MakeRoom, ...]) -> Section:
+    asked, background = question(report)
+    return Section(
+        id=id,
+        title=_benchmark(report),
+        facts=tuple(describe_run(report)),
+        question=asked,
+        background=background,
+        answers=tuple(answer(report)),
+        cards=tuple(cards(report)),
+        rooms=tuple(room for make in rooms if (room := _make_room(make, report)) is not None),
+    )
+
+
+def _benchmark(report: Report) -> str:
+    return next(
+        (group.data.benchmark for group in report.groups),
+        next((one.benchmark for one in (*report.without_result, *report.auxiliary)), ""),
+    )
+
+
+def _make_room(make: MakeRoom, report: Report) -> Room | None:
+    """Return a room; where it cannot be made, one that says so: the other rooms are worth a page."""
+    try:
+        return make(report)
+    except Exception as error:
+        name = getattr(make, "__name__", "room").replace("_", " ").strip()
+        cause = f"This part could not be made: {type(error).__name__}: {error}"
+        return Room(id=name.replace(" ", "-"), title=name.capitalize(), notes=(cause,))

@@ -1,0 +1,104 @@
+"""The room of trust: what failed and what to beware of, what each number means, and how each cell is repeated."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from segbench.report import cell_spec
+from segbench.report.formats.definitions import define_numbers
+from segbench.report.formats.layout import (
+    explain_health,
+    explain_missing_intervals,
+    explain_pairs,
+    list_failures,
+    warn_of_rankings,
+    warn_of_timing,
+)
+from segbench.report.formats.tables import explain_missing_differences
+from segbench.report.numbers import Table
+
+from .parts import Room
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from segbench.report.ranking.groups import Report
+    from segbench.store.record import Record
+
+
+def trust(report: Report) -> Room:
+    """Return failures, warnings, definitions, provenance and the command that repeats each cell."""
+    from .page import templates
+
+    records = report.records
+    html = (
+        templates()
+        .get_template("trust.html.j2")
+        .render(failures=list_failures(report), warnings=list(_warn(report)), definitions=define_numbers(report))
+    )
+    tables = (_provenance(records), _sources(records), _commands(records))
+    return Room(
+        id="trust",
+        title="Trust",
+        lead="What failed, what to beware of, what each number means, and how each cell is run again.",
+        html=html,
+        tables=tuple(table for table in tables if table.rows),
+    )
+
+
+def _warn(report: Report) -> Iterator[str]:
+    yield from warn_of_rankings(report)
+    for group in report.groups:
+        yield from explain_missing_intervals(group.rows)
+        yield from explain_pairs(group)
+        yield from explain_missing_differences(group.comparisons)
+        yield from explain_health(group.rows)
+        yield from warn_of_timing(group.rows)
+
+
+def _provenance(records: list[Record]) -> Table:
+    """Return on what machines and with what versions the cells were run, one row for each combination."""
+    names = ("segbench", "torch", "python", "cuda", "cudnn", "device_name", "cpu", "machine", "platform")
+    found: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        values = tuple("-" if record.environment.get(name) is None else str(record.environment[name]) for name in names)
+        found.setdefault(values, []).append(record)
+    rows = [[*values, _days(made), str(len(made))] for values, made in found.items()]
+    return Table([*(name.replace("_", " ") for name in names), "begun", "cells"], rows, "Provenance", (0, 1, 2, 3))
+
+
+def _days(records: list[Record]) -> str:
+    days = sorted({text[:10] for record in records if (text := cell_spec.start_text(record))})
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "-"
+
+
+def _sources(records: list[Record]) -> Table:
+    """Return the hash of the source of each component, and the versions of what these require."""
+    sources: dict[tuple[str, str], None] = {}
+    for record in records:
+        for name, value in [
+            *(record.spec.get("sources") or {}).items(),
+            *(record.spec.get("versions") or {}).items(),
+            *((f"file {file.plugin}", f"SHA-256 {file.sha256}") for file in record.plugin_files),
+            *record.provenance.items(),
+        ]:
+            sources.setdefault((str(name), str(value)))
+    rows = [[name, value] for name, value in sorted(sources)]
+    return Table(["component or library", "hash of its source, or version"], rows, "Plugins and libraries", (0, 1))
+
+
+def _commands(records: list[Record]) -> Table:
+    """Return the command that runs each cell again."""
+    rows = [
+        [record.key, record.dataset, record.subset, record.method, str(record.seed), record.status, command(record)]
+        for record in records
+    ]
+    headers = ["key", "dataset", "subset", "method", "seed", "status", "command"]
+    return Table(headers, rows, "Every cell, and the command that runs it again", (0, 1, 2, 3, 5, 6))
+
+
+def command(record: Record) -> str:
+    """Return the command line that runs a cell again into another folder."""
+    words = ["segbench", "run", record.benchmark, "--only", record.method, "--seeds", str(record.seed)]
+    return " ".join([*map(quote, words), "--results", "again"])
