@@ -84,12 +84,12 @@ def _timing(batch: int, milliseconds: float, budget: str = "full", size: tuple[i
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def timing() -> Callable[..., Inference]:
     return _timing
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trained() -> MakeRecord:
     """Make the record of a trained cell; `recipe` are further fields of its method, `fields` replace the record's."""
 
@@ -136,7 +136,7 @@ def trained() -> MakeRecord:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def adversarial(trained: MakeRecord) -> MakeRecord:
     """Make the record of a cell with a critic, whose twin is unet."""
 
@@ -153,7 +153,7 @@ def adversarial(trained: MakeRecord) -> MakeRecord:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def generating(adversarial: MakeRecord) -> MakeRecord:
     """Make the record of a cell that generates images."""
 
@@ -166,7 +166,7 @@ def generating(adversarial: MakeRecord) -> MakeRecord:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def failed(trained: MakeRecord) -> MakeRecord:
     """Make the record of a cell without a result."""
 
@@ -178,7 +178,7 @@ def failed(trained: MakeRecord) -> MakeRecord:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scored(trained: MakeRecord) -> MakeRecord:
     """Make the record of label maps that another tool made."""
 
@@ -192,7 +192,7 @@ def scored(trained: MakeRecord) -> MakeRecord:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def counted() -> Callable[..., tuple[Record, Counts]]:
     """Give a record the mIoU of counts of two classes, of which a share of each image's pixels is right.
 

@@ -43,9 +43,10 @@ class Choice(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A row: its name, of what it is a placebo, the drawn interval, and the cells after the name."""
+    """A row: its name, the name with its marks, of what it is a placebo, the drawn interval, and the cells after it."""
 
     name: str
+    marked: str
     placebo_of: str | None
     drawn: Drawn | None
     cells: list[str]
@@ -98,7 +99,8 @@ def _board(
     drawn = _draw(rows)
     kept = [(one, shown) for one, shown in columns if any(one.cell(row) != MISSING for row in rows)]
     lines = [
-        Line(name.cell(row), row.placebo_of, drawn.get(row.name), [one.cell(row) for one, _ in kept]) for row in rows
+        Line(row.name, name.cell(row), row.placebo_of, drawn.get(row.name), [one.cell(row) for one, _ in kept])
+        for row in rows
     ]
     return Board(title, bool(drawn), [Choice(one.header, shown, one in _WORDS) for one, shown in kept], lines, notes)
 

@@ -1,0 +1,248 @@
+"""The page of a report, opened and used in headless Chromium from file:// and without a network."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import pytest
+
+from segbench.report import load
+from segbench.report.page.page import to_html
+
+from ...browser import DESK, PHONE  # noqa: TID252 - tests have no absolute name
+from .shown_records import HOSTILE, SEEDS, several_families, write_shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Locator, Page
+
+    from ...browser import Visit  # noqa: TID252 - tests have no absolute name
+
+
+METHODS = ["unet", "unet+critic", "unet+critic~frozen", "fast", "poor"]
+
+
+@pytest.fixture(scope="module")
+def write_page(tmp_path_factory) -> Callable[..., Path]:
+    """Write the page of some cells."""
+
+    def write(*cells) -> Path:
+        folder = tmp_path_factory.mktemp("page")
+        page = folder / "report.html"
+        page.write_text(to_html(load([write_shown(folder / "results", cells)])), encoding="utf-8")
+        return page
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def page(write_page, trained, adversarial, failed, counted, timing) -> Path:
+    """A page of methods of several families, with pictures and failures."""
+    return write_page(*several_families(trained, adversarial, failed, counted, timing))
+
+
+@pytest.fixture
+def opened(chromium, page) -> Iterator[Visit]:
+    """The page, in a wide and light window; when a test ends, nothing was asked for, and nothing went wrong."""
+    with chromium.open(page, color_scheme="light") as visit:
+        yield visit
+        assert visit.faults() == []
+
+
+def board(page: Page) -> Locator:
+    """Return the first leaderboard."""
+    return page.locator("table.sortable").first
+
+
+def names(page: Page) -> list[str]:
+    """Return the methods of the leaderboard's rows that are shown, from top to bottom."""
+    rows = board(page).locator("tbody tr:not([hidden])")
+    return rows.evaluate_all("rows => rows.map(row => row.dataset.name)")
+
+
+def column(page: Page, header: str) -> list[str]:
+    """Return the cells below a header, from top to bottom."""
+    headers = board(page).locator("thead th").all_inner_texts()
+    place = next(place for place, text in enumerate(headers) if header in text)
+    return board(page).locator(f"tbody tr > :nth-child({place + 1})").all_inner_texts()
+
+
+def sorted_by(page: Page) -> dict[str, str]:
+    """Return headers with the direction that they are sorted in, as assistive technology is told."""
+    cells = board(page).locator("th[aria-sort]:not([aria-sort=none])")
+    return {cell.inner_text().split()[0]: cell.get_attribute("aria-sort") for cell in cells.all()}
+
+
+def test_it_opens_with_few_nodes_and_its_answer(opened):
+    assert opened.count_nodes() <= 5000
+    assert "unet+critic - unet" in opened.page.locator(".answer").first.inner_text()
+    assert opened.page.locator("h1").count() == 1
+    assert sorted(names(opened.page)) == sorted(METHODS)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (PHONE, "dark")])
+def test_axe_finds_nothing_serious_and_the_page_fits_its_window(chromium, page, width, scheme):
+    with chromium.open(page, width=width, color_scheme=scheme) as visit:
+        for details in visit.page.locator("details").all():
+            details.evaluate("element => element.open = true")
+        assert visit.inaccessible() == []
+        assert visit.overflow() == 0
+        assert visit.faults() == []
+
+
+def test_a_header_sorts_by_mouse_and_by_key(opened):
+    page = opened.page
+    header = board(page).get_by_role("button", name="images/s")
+    header.click()
+    assert [float(text) for text in column(page, "images/s")] == [667, 333, 167, 167, 167]
+    assert sorted_by(page) == {"images/s": "descending"}
+    header.press("Enter")
+    assert [float(text) for text in column(page, "images/s")] == [167, 167, 167, 333, 667]
+    assert sorted_by(page) == {"images/s": "ascending"}
+    board(page).get_by_role("button", name="method").press("Space")
+    assert names(page) == sorted(METHODS)
+    assert list(sorted_by(page)) == ["method"]
+
+
+def test_what_is_missing_is_sorted_last_in_both_directions(opened):
+    header = board(opened.page).get_by_role("button", name="Δ twin")
+    for _ in range(2):
+        header.click()
+        assert [text == "-" for text in column(opened.page, "Δ twin")] == [False, False, True, True, True]
+
+
+def test_the_filter_keeps_rows_and_says_how_many(opened):
+    opened.page.get_by_label("filter").fill("CRITIC")
+    assert sorted(names(opened.page)) == ["unet+critic", "unet+critic~frozen"]
+    assert opened.page.locator("#live").inner_text() == "2 of 5 rows"
+    opened.page.get_by_label("filter").fill("(")
+    assert names(opened.page) == []
+    opened.page.get_by_label("filter").fill("")
+    assert len(names(opened.page)) == len(METHODS)
+
+
+def test_columns_are_chosen_by_key(opened):
+    page = opened.page
+    hidden = board(page).locator("th", has_text="GFLOPs")
+    assert hidden.is_hidden()
+    page.locator("details.columns summary").first.press("Enter")
+    page.get_by_label("GFLOPs").first.press("Space")
+    assert hidden.is_visible()
+    assert board(page).locator("tbody td:visible", has_text="15.8").count() == len(METHODS)
+
+
+def test_its_address_restores_filter_columns_and_sorting(chromium, page):
+    with chromium.open(page) as first:
+        first.page.get_by_label("filter").fill("unet")
+        board(first.page).get_by_role("button", name="method").click()
+        first.page.locator("details.columns summary").first.click()
+        first.page.get_by_label("GFLOPs").first.check()
+        address, seen = first.page.url, names(first.page)
+    with chromium.open(page, fragment="#" + address.partition("#")[2]) as second:
+        assert second.page.get_by_label("filter").input_value() == "unet"
+        assert names(second.page) == seen == ["unet", "unet+critic", "unet+critic~frozen"]
+        assert board(second.page).locator("th", has_text="GFLOPs").is_visible()
+        assert list(sorted_by(second.page)) == ["method"]
+        assert second.faults() == []
+
+
+@pytest.mark.parametrize("fragment", ["#t0.sort=99.up&t0.columns=x&filter=%F0", "#b0-trust", "#%", "#constructor=1"])
+def test_any_address_opens(chromium, page, fragment):
+    with chromium.open(page, fragment=fragment) as visit:
+        assert visit.faults() == []
+        assert board(visit.page).is_visible()
+
+
+def test_dark_and_light_are_switched(opened):
+    def background() -> str:
+        return opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light = background()
+    opened.page.locator("#theme").click()
+    assert background() != light
+    opened.page.locator("#theme").press("Enter")
+    assert background() == light
+
+
+def test_csv_is_saved_with_a_row_for_each_method(opened):
+    with opened.page.expect_download() as started:
+        opened.page.get_by_text("CSV").first.click()
+    rows = list(csv.DictReader(started.value.path().read_text(encoding="utf-8").splitlines()))
+    assert started.value.suggested_filename.endswith(".csv")
+    assert {row["method"] for row in rows} == set(METHODS)
+
+
+def test_without_javascript_tables_and_pictures_are_there(chromium, page):
+    with chromium.open(page, java_script_enabled=False) as visit:
+        assert sorted(names(visit.page)) == sorted(METHODS)
+        assert visit.page.locator(".scripted").first.is_hidden()
+        visit.page.locator("summary", has_text="Every cell").click()
+        assert visit.page.locator("table:visible tr", has_text="segbench run").count() >= len(METHODS) * len(SEEDS)
+        assert visit.requests == visit.messages == []
+
+
+def test_on_paper_it_is_dark_on_light_without_controls(chromium, page):
+    with chromium.open(page, color_scheme="dark") as visit:
+        visit.page.emulate_media(media="print")
+        assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") in (
+            "rgb(255, 255, 255)",
+            "rgba(0, 0, 0, 0)",
+        )
+        assert visit.page.locator("#filter").is_hidden()
+        assert board(visit.page).is_visible()
+
+
+def test_names_from_anybody_are_text(chromium, write_page, trained, adversarial, counted):
+    cells = [
+        counted(trained(name, seed).model_copy(update={"dataset": HOSTILE[0]}), [0.5 + place / 20] * 3)
+        for place, name in enumerate(HOSTILE)
+        for seed in SEEDS
+    ]
+    cells.append(adversarial(HOSTILE[0] * 2, recipe={"twin": HOSTILE[1]}, verdict="collapsed"))
+    for width in (DESK, PHONE):
+        with chromium.open(write_page(*cells), width=width) as visit:
+            assert visit.faults() == []
+            assert visit.overflow() == 0
+            assert visit.page.evaluate("window.hacked") is None
+            shown = board(visit.page).inner_text()
+            assert all(name in shown for name in HOSTILE if name.isascii())
+            assert "49" not in shown
+
+
+def test_a_folder_without_a_result_has_a_page(chromium, write_page, failed):
+    with chromium.open(write_page(*[failed("unet", seed) for seed in SEEDS])) as visit:
+        assert visit.faults() == visit.inaccessible() == []
+        assert "3 failed" in visit.page.locator(".answer").inner_text()
+        assert "the loss is NaN at step 17" in visit.page.locator("main").inner_text()
+
+
+def test_one_cell_has_a_page(chromium, write_page, trained):
+    with chromium.open(write_page(trained())) as visit:
+        assert visit.faults() == visit.inaccessible() == []
+        assert names(visit.page) == ["unet"]
+
+
+def test_records_of_an_older_schema_have_a_page(chromium, write_page, trained):
+    nothing = {"definitions": {}, "evaluated": None, "cost": None, "train": None, "inference": [], "per_class": None}
+    old = trained(environment={}, fields=nothing)
+    with chromium.open(write_page(old.model_copy(update={"spec": {}}))) as visit:
+        assert visit.faults() == visit.inaccessible() == []
+        assert names(visit.page) == ["unet"]
+
+
+def test_2000_cells_have_a_page_of_few_nodes(chromium, write_page, trained):
+    cells = []
+    for method in range(40):
+        one = trained(f"method {method}", 0, 0.5 + method / 200)
+        for seed in range(50):
+            own = {"seed": seed, "key": f"{method:08x}{seed:08x}", "spec": {**one.spec, "seed": seed}}
+            cells.append(one.model_copy(update=own))
+    page = write_page(*cells)
+    assert page.stat().st_size < 4_000_000
+    with chromium.open(page) as visit:
+        assert visit.count_nodes() <= 5000
+        assert visit.faults() == []
+        assert len(names(visit.page)) == 40
