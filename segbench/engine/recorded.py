@@ -26,11 +26,12 @@ from segbench.errors import RecordError
 from segbench.plan.cell import Cell
 from segbench.plan.key import source_hash
 from segbench.registry import load_registry
-from segbench.registry.plugin_files import PLUGIN_OPTION, given_files, sha256_of
+from segbench.registry.plugin_files import given_files, sha256_of
 from segbench.shown import quote
 from segbench.store.description import DATASET, DatasetDescription, read_description
 from segbench.store.folder import KEY, read_record, record_files
 from segbench.store.json_file import describe_error
+from segbench.store.plugin_copies import describe_copy, explain_not_given, shorten_hash
 
 from .job import DISCRIMINATOR, MODEL
 
@@ -42,10 +43,8 @@ if TYPE_CHECKING:
     from segbench.contract import Kind
     from segbench.engine.model.mapping import GeneratorMapping
     from segbench.registry import Registry
-    from segbench.store.record import PluginFile, Record
+    from segbench.store.record import Record
 
-
-_SHOWN_DIGITS = 12  # of a SHA-256
 
 ScoreMap = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Scores (N, 1, H, W) of a discriminator for images (N, C, H, W) and logits (N, K, H, W), the higher the more real."""
@@ -280,34 +279,15 @@ def check_files_given(record: Record, cell: Cell, folder: Path, registry: Regist
     needed = {name.partition("/")[0] for name in uses}
     for file in record.plugin_files:
         if file.plugin in needed and file.plugin not in registry.plugins:
-            raise RecordError(_how_to_give(file, folder))
+            raise RecordError(explain_not_given(file, folder))
 
 
 def warn_of_changed_files(record: Record, folder: Path) -> list[str]:
     """Return a warning for each plugin file whose content is not what the cell was made with."""
     given = {file.stem: file for file in given_files()}
     return [
-        f"{given[file.plugin]} is not what this cell was made with: its SHA-256 is {_short(now)} and was "
-        f"{_short(file.sha256)}; predictions may differ. {_describe_copy(file, folder)}"
+        f"{given[file.plugin]} is not what this cell was made with: its SHA-256 is {shorten_hash(now)} and was "
+        f"{shorten_hash(file.sha256)}; predictions may differ. {describe_copy(file, folder)}"
         for file in record.plugin_files
         if file.plugin in given and (now := sha256_of(given[file.plugin])) != file.sha256
     ]
-
-
-def _how_to_give(file: PluginFile, folder: Path) -> str:
-    return (
-        f"{folder.with_suffix('.json')}: this cell was made with a plugin that is a single file, {file.plugin}.py "
-        f"(SHA-256 {_short(file.sha256)}), which was not given. Reading a record runs no code, so give it yourself: "
-        f"{PLUGIN_OPTION} {file.plugin}.py. {_describe_copy(file, folder)}"
-    )
-
-
-def _describe_copy(file: PluginFile, folder: Path) -> str:
-    copy = folder / file.copy_path
-    if not copy.is_file() or not copy.resolve().is_relative_to(folder.resolve()):
-        return f"There is no copy of it in {folder}."
-    return f"The cell kept a copy; once you have looked at it, the same command with {PLUGIN_OPTION} {copy} uses that."
-
-
-def _short(sha256: str) -> str:
-    return f"{sha256[:_SHOWN_DIGITS]}..."

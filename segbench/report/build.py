@@ -11,6 +11,7 @@ from .ranking.groups import Report, rank_records
 from .ranking.intervals import read_evidence
 from .ranking.label_efficiency import measure_label_efficiency
 from .records import identity
+from .verification import note_marks, read_marks
 
 if TYPE_CHECKING:
     from .records import Sources
@@ -22,12 +23,13 @@ def build_report(sources: Sources) -> Report:
         evidence = read_evidence(sources, sources.ranked)
     usable = tuple(record for record in sources.records if identity(record) not in evidence.damaged)
     sources = replace(sources, records=usable, problems=(*sources.problems, *evidence.damaged.values()))
+    marks, unread = read_marks(sources)
     groups = rank_records(sources, evidence)
     return Report(
-        groups=groups,
+        groups=note_marks(groups, marks),
         auxiliary=sources.auxiliary,
         without_result=sources.without_result,
-        problems=sources.problems,
+        problems=(*sources.problems, *unread),
         folders=sources.folders,
         efficiencies=measure_label_efficiency(groups, evidence),
         cell_folders=sources.cell_folders,

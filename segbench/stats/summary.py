@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 # Of every interval and verdict, unless another is asked for.
@@ -42,3 +43,21 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+def interval_of_one_more(values: Sequence[float], level: float = CONFIDENCE_LEVEL) -> Interval | None:
+    """Return the interval in which one more value lies with this probability, if all are normal; None below two values.
+
+    The prediction interval mean ± t sd sqrt(1 + 1/n) with n - 1 degrees of freedom (W. Q. Meeker, G. J. Hahn and
+    L. A. Escobar, "Statistical Intervals", 2nd edition, 2017, section 4.7).
+
+    >>> interval_of_one_more([0.5, 0.6, 0.7], level=0.9).high.__round__(3)
+    0.937
+    """
+    from .variance import quantile
+
+    found = summarize(values)
+    if found.mean is None or found.sd is None:
+        return None
+    half = quantile((1 + level) / 2, found.n - 1) * found.sd * sqrt(1 + 1 / found.n)
+    return Interval(found.mean - half, found.mean + half)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.files import make_way_for_folder
-from segbench.registry.plugin_files import content_of, given_files, sha256_of
+from segbench.registry.plugin_files import PLUGIN_OPTION, content_of, given_files, sha256_of
 
 from .atomic import write_atomically
 from .record import PluginFile
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # The folder within a cell's folder.
 COPIES = "plugins"
+_SHOWN_DIGITS = 12  # of a SHA-256
 
 
 def plugin_files(names: Iterable[str]) -> list[PluginFile]:
@@ -36,6 +37,28 @@ def keep_copies(names: Iterable[str], folder: Path) -> None:
         make_way_for_folder(folder)
         make_way_for_folder(folder / COPIES)
         write_atomically(folder / COPIES / file.name, content_of(file))
+
+
+def explain_not_given(file: PluginFile, folder: Path) -> str:
+    """Say that a plugin file which a cell needs was not given, and where its copy is; `folder` is the cell's."""
+    return (
+        f"{folder.with_suffix('.json')}: this cell was made with a plugin that is a single file, {file.plugin}.py "
+        f"(SHA-256 {shorten_hash(file.sha256)}), which was not given. Reading a record runs no code, so give it "
+        f"yourself: {PLUGIN_OPTION} {file.plugin}.py. {describe_copy(file, folder)}"
+    )
+
+
+def describe_copy(file: PluginFile, folder: Path) -> str:
+    """Say where the copy of a plugin file is that a cell kept in its folder."""
+    copy = folder / file.copy_path
+    if not copy.is_file() or not copy.resolve().is_relative_to(folder.resolve()):
+        return f"There is no copy of it in {folder}."
+    return f"The cell kept a copy; once you have looked at it, the same command with {PLUGIN_OPTION} {copy} uses that."
+
+
+def shorten_hash(sha256: str) -> str:
+    """Return the beginning of a SHA-256, for messages."""
+    return f"{sha256[:_SHOWN_DIGITS]}..."
 
 
 def _files_of(names: Iterable[str]) -> list[Path]:

@@ -1,0 +1,102 @@
+"""Which recorded cells are run again to verify them, and what the marks of those that were say in a report."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from segbench.errors import RecordError, alternatives
+from segbench.store.verification import read_verification
+
+from . import cell_spec
+from .records import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from segbench.store.folder import RecordProblem
+    from segbench.store.record import Record
+    from segbench.store.verification import Verification
+
+    from .ranking.groups import Group
+    from .ranking.rows import Row
+    from .records import Identity, Sources
+
+    Marks = Mapping[Identity, Verification]
+
+
+def choose_records(sources: Sources, cells: int | None, method: str | None, seed: int) -> list[Record]:
+    """Return so many of the ranked records that were trained, or all, by a draw with a seed; of one method if named.
+
+    The draw does not depend on the order of folders. Raises RecordError if there is no such record.
+    """
+    trained = [record for record in sources.ranked if not cell_spec.is_scored_only(record)]
+    found = [record for record in trained if method in (None, record.method)]
+    if not found:
+        if method is None:
+            raise RecordError("there is no finished cell that was trained, so nothing can be verified")
+        names = sorted({record.method for record in trained})
+        raise RecordError(f"no finished cell of a method {method!r}.{alternatives(method, names)}")
+    in_order = sorted(found, key=lambda record: repr(identity(record)))
+    drawn = random.Random(seed).sample(in_order, min(cells or len(in_order), len(in_order)))
+    chosen = set(map(identity, drawn))
+    return [record for record in found if identity(record) in chosen]
+
+
+def same_recipe(sources: Sources, record: Record) -> list[Record]:
+    """Return the finished records of a record's recipe on its data, one of each seed, itself among them."""
+    found = {
+        one.seed: one
+        for one in (*sources.ranked, record)
+        if one.method == record.method and _recipe_and_data(one) == _recipe_and_data(record)
+    }
+    return list(found.values())
+
+
+def read_marks(sources: Sources) -> tuple[Marks, list[RecordProblem]]:
+    """Return the marks of the ranked records that were verified, and those that cannot be read."""
+    from segbench.store.folder import RecordProblem
+
+    marks: dict[Identity, Verification] = {}
+    problems = []
+    for record in sources.ranked:
+        folder = sources.cell_folders[identity(record)]
+        try:
+            if (mark := read_verification(folder, record)) is not None:
+                marks[identity(record)] = mark
+        except RecordError as error:
+            problems.append(RecordProblem(folder, str(error)))
+    return marks, problems
+
+
+def note_marks(groups: Iterable[Group], marks: Marks) -> tuple[Group, ...]:
+    """Return the rankings with a note on each row of which seeds were verified."""
+
+    def note(row: Row) -> Row:
+        return replace(row, notes=(*row.notes, *describe_marks(row.records, marks)))
+
+    return tuple(replace(group, rows=tuple(map(note, group.rows))) for group in groups) if marks else tuple(groups)
+
+
+def describe_marks(records: Iterable[Record], marks: Marks) -> list[str]:
+    """Say of the records of a row which were run again, when, and how they came out; nothing if none was."""
+    listed = list(records)
+    found = [(record.seed, marks[identity(record)]) for record in listed if identity(record) in marks]
+    if not found:
+        return []
+    told = ", ".join(f"seed {seed} {_OUTCOMES[mark.outcome]} ({mark.date[:10]})" for seed, mark in found)
+    return [f"verified by running again, {len(found)} of {len(listed)} seeds: {told}"]
+
+
+_OUTCOMES = {
+    "same bits": "reproduced, same bits",
+    "within seeds": "reproduced within its seeds",
+    "undecided": "undecided",
+    "not reproduced": "NOT reproduced",
+}
+
+
+def _recipe_and_data(record: Record) -> tuple[object, ...]:
+    data = record.benchmark, record.dataset, record.subset, cell_spec.fingerprint(record), cell_spec.split(record)
+    return *data, cell_spec.canonical(cell_spec.recipe(record))

@@ -1,0 +1,77 @@
+"""The mark of a recorded cell that was run again: whether its scores came out again, kept beside its record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from segbench.errors import RecordError
+
+from .atomic import write_atomically
+from .json_file import describe_error, read_json, sealed_json
+from .record import Generation, Part, Scores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .record import Record
+
+VERIFIED = "verified.json"
+
+Outcome = Literal[
+    "same bits",  # the counts and scores of every image are those recorded
+    "within seeds",  # on another kind of processor: the score lies in the interval of its recipe's seeds
+    "undecided",  # other bits were to be expected, and there are too few seeds for an interval
+    "not reproduced",
+]
+
+
+class Verification(Part):
+    """How a cell came out when it was run again, on what machine, and what differed from its record.
+
+    `recorded` and `generation` are what the record held then: a mark counts only for a record that still holds them.
+    `score` names the number that was compared, `before` and `after` are its values, `low` and `high` the interval of
+    one more seed of the recipe. `machine` holds entries of a record's environment.
+    """
+
+    key: str
+    outcome: Outcome
+    date: str
+    score: str
+    before: float | None
+    after: float | None
+    low: float | None = None
+    high: float | None = None
+    seeds: int
+    differences: tuple[str, ...] = ()
+    recorded: Scores | None = None
+    generation: Generation | None = None
+    machine: dict[str, Any]
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether the cell came out as recorded."""
+        return self.outcome in ("same bits", "within seeds")
+
+
+def write_verification(folder: Path, mark: Verification) -> None:
+    """Write the mark of a cell into its folder, in the place of an older one; RecordError if that cannot be done."""
+    write_atomically(folder / VERIFIED, sealed_json(mark.model_dump(mode="json")))
+
+
+def read_verification(folder: Path, record: Record) -> Verification | None:
+    """Return the mark of a finished cell from its folder; None if there is none, or if it is of another record.
+
+    Raises RecordError if it cannot be read or has been changed.
+    """
+    from pydantic import ValidationError
+
+    try:
+        mark = Verification.model_validate(read_json(folder / VERIFIED))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise RecordError(f"{folder / VERIFIED} is no mark of a verification: {describe_error(error)}") from error
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{folder / VERIFIED} cannot be read: {error}") from error
+    same = (mark.key, mark.recorded, mark.generation) == (record.key, record.scores, record.generation)
+    return mark if same else None
