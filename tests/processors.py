@@ -19,8 +19,6 @@ from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tabulate import tabulate
-
 ROOT = Path(__file__).resolve().parents[1]
 FAMILY = ("-o", "junit_family=xunit1")  # the other family has no properties of a test
 
@@ -82,7 +80,8 @@ def table(margins: dict[str, dict[str, list[float | None]]], sets: list[str], se
             passed = [margin for margin in by_set[name] if margin is not None]
             cells.append(f"{len(passed)}/{seeds} {min(passed, default=float('nan')):.3g}".removesuffix(" nan"))
         rows.append([test.removeprefix("tests."), *cells])
-    return tabulate(rows, ["test", *sets], tablefmt="github", disable_numparse=True)
+    lines = [["test", *sets], ["---"] * (len(sets) + 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

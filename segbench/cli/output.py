@@ -33,6 +33,13 @@ def print_content(content: Content, as_json: bool, as_text: Callable[[Content], 
     say(json.dumps(content, indent=2, default=str) if as_json else as_text(content))
 
 
+def terminal_width(output: Path | None = None) -> int | None:
+    """Return the columns of the terminal, or what $COLUMNS says; None for a pipe and for a file named with -o."""
+    import shutil
+
+    return None if output else shutil.get_terminal_size((0, 0)).columns or None
+
+
 def print_or_write(text: str, output: Path | None) -> None:
     """Print a text, or write it into the file that was named; RecordError if that cannot be done."""
     if output is None:

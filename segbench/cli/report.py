@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Output  # noqa: TC001 - typer reads it when it runs
-from .output import print_or_write, say
+from .output import print_or_write, say, terminal_width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from segbench.report.formats.layout import Document
     from segbench.report.ranking.groups import Report
@@ -51,29 +51,43 @@ def report(
         bool,
         typer.Option("--pairs", help="Add all pairs of methods, each judged alone and among all; CSV: only these."),
     ] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME", help="One table of these columns, such as miou,tier,seeds; CSV: its own names."
+        ),
+    ] = None,
     output: Output = None,
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
-    from segbench.report import CLASS_FORMATS, DATA_FORMATS, PAIR_FORMATS, TEXT_FORMATS, load
-    from segbench.report.formats.layout import add_class_tables
+    from segbench.report import TEXT_FORMATS, load
+    from segbench.report.formats.columns import split_names
+    from segbench.report.formats.layout import add_class_tables, lay_out_columns
     from segbench.report.formats.pairs import add_pair_tables
+    from segbench.report.formats.terminal import to_terminal
     from segbench.report.selection import is_selector, parse_selector
 
-    if format in DATA_FORMATS:
+    names = split_names(columns)
+    if format not in TEXT_FORMATS:
         _refuse({"--full": full, "--explain": explain}, format, TEXT_FORMATS)
     if format is ReportFormat.HTML:
-        _refuse({"--per-class": per_class, "--pairs": pairs}, format, [*TEXT_FORMATS, *CLASS_FORMATS])
+        _refuse({"--per-class": per_class, "--pairs": pairs}, format, (*TEXT_FORMATS, "csv", "json"))
+    if format in (ReportFormat.JSON, ReportFormat.HTML):
+        _refuse({"--columns": columns is not None}, format, (*TEXT_FORMATS, "csv"))
+    if names and (full or explain):
+        raise typer.BadParameter("--columns is one table; leave out --full and --explain")
     selectors = [parse_selector(text) for text in sources or () if is_selector(text)]
     directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
     found = load(directories, benchmark=benchmark, selectors=selectors)
-    if format in DATA_FORMATS:
-        formats = PAIR_FORMATS if pairs else CLASS_FORMATS if per_class else DATA_FORMATS
-        print_or_write(formats[format](found), output)
+    if format not in TEXT_FORMATS:
+        print_or_write(_data(found, format, pairs, per_class, names), output)
     else:
-        document = _layout(format, full, explain)(found)
+        document = lay_out_columns(found, names) if names else _layout(format, full, explain)(found)
         document = add_class_tables(document, found) if per_class else document
         document = add_pair_tables(document, found) if pairs else document
-        print_or_write(TEXT_FORMATS[format](document), output)
+        is_table = format is ReportFormat.TABLE
+        text = to_terminal(document, terminal_width(output)) if is_table else TEXT_FORMATS[format](document)
+        print_or_write(text, output)
     if format is ReportFormat.CSV:
         _print_what_csv_leaves_out(found)
 
@@ -84,6 +98,14 @@ def _refuse(options: dict[str, bool], format: ReportFormat, text_formats: Iterab
         raise typer.BadParameter(
             f"{' and '.join(given)} cannot be used with --format {format}; allowed are {', '.join(text_formats)}"
         )
+
+
+def _data(found: Report, format: ReportFormat, pairs: bool, per_class: bool, names: Sequence[str]) -> str:
+    from segbench.report import CLASS_FORMATS, DATA_FORMATS, PAIR_FORMATS
+    from segbench.report.formats.as_csv import choose_csv_columns
+
+    text = (PAIR_FORMATS if pairs else CLASS_FORMATS if per_class else DATA_FORMATS)[format](found)
+    return choose_csv_columns(text, names) if names else text
 
 
 def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report], Document]:

@@ -8,9 +8,11 @@ from .build import build_report
 from .formats.as_csv import to_csv, to_csv_with_classes
 from .formats.as_json import to_json
 from .formats.first_screen import lay_out_first_screen
+from .formats.latex import to_latex
 from .formats.layout import lay_out_all
+from .formats.markdown import to_markdown
 from .formats.pairs import pairs_to_csv, pairs_to_json
-from .formats.text import to_latex, to_markdown, to_terminal
+from .formats.terminal import to_terminal
 from .page.page import to_html
 from .records import read_sources
 from .selection import restrict
@@ -34,19 +36,24 @@ PAIR_FORMATS: dict[str, Callable[[Report], str]] = {"csv": pairs_to_csv, "json":
 TEXT_FORMATS: dict[str, Callable[[Document], str]] = {"table": to_terminal, "markdown": to_markdown, "latex": to_latex}
 
 
-def render(folders: Sequence[Path], *, benchmark: str | None = None, format: Format = "table") -> str:
+def render(
+    folders: Sequence[Path], *, benchmark: str | None = None, format: Format = "table", width: int | None = None
+) -> str:
     """Return the report of the records in some folders: results roots, single benchmarks' folders, or both.
 
-    The format "table" is the first screen; all other formats have all results, "html" as one page that works offline.
-    The same records give the same text, and nothing in the folders is changed. Raises RecordError if a folder is
-    missing, if there are no records, or none of the named benchmark.
+    The format "table" is the first screen, for a terminal of `width` columns (None: as wide as its cells); all other
+    formats have all results, "html" as one page that works offline. The same records give the same text, and nothing in
+    the folders is changed. Raises RecordError if a folder is missing, if there are no records, or none of the named
+    benchmark.
 
         print(render([Path("results")], benchmark="quickstart"))
     """
     report = load(folders, benchmark=benchmark)
     if format in DATA_FORMATS:
         return DATA_FORMATS[format](report)
-    return TEXT_FORMATS[format](lay_out_first_screen(report) if format == "table" else lay_out_all(report))
+    if format == "table":
+        return to_terminal(lay_out_first_screen(report), width)
+    return TEXT_FORMATS[format](lay_out_all(report))
 
 
 def load(folders: Sequence[Path], *, benchmark: str | None = None, selectors: Sequence[Selector] = ()) -> Report:

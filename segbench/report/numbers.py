@@ -123,12 +123,20 @@ Line = TypeVar("Line")
 
 
 class Table(NamedTuple):
-    """Headers and cells. A header may hold line breaks; the columns numbered in `words` are aligned left."""
+    """Headers and cells. A header may hold line breaks; the columns numbered in `words` are aligned left.
+
+    `name` says in a word what it shows. `bold` are the (row, column) of cells to be noticed, `apart` the rows that
+    stand below the others where a format can show it, as placebos do, and `notes` the lines below the table.
+    """
 
     headers: list[str]
     rows: list[list[str]]
     title: str = ""
     words: tuple[int, ...] = (0,)
+    name: str = ""
+    bold: frozenset[tuple[int, int]] = frozenset()
+    apart: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 class Column(NamedTuple, Generic[Line]):
@@ -138,10 +146,10 @@ class Column(NamedTuple, Generic[Line]):
     cell: Callable[[Line], str]
 
 
-def build_table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "") -> Table:
+def build_table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "", name: str = "") -> Table:
     """Return a table with one row for each line."""
     cells = [[column.cell(line) for column in columns] for line in lines]
-    return Table([column.header for column in columns], cells, title)
+    return Table([column.header for column in columns], cells, title, name=name)
 
 
 def drop_empty(columns: Sequence[Column[Line]], lines: Sequence[Line]) -> list[Column[Line]]:

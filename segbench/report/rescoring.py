@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
-from segbench.report.formats.text import terminal_table, wrap
+from segbench.report.formats.terminal import terminal_table, wrap
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
 from segbench.shown import clean_line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
-from segbench.report.formats.text import terminal_table, wrap
+from segbench.report.formats.terminal import terminal_table, wrap
 from segbench.report.ranking.timings import (
     STAGES,
     TIMING_EXPLANATION,

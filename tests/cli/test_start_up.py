@@ -13,5 +13,5 @@ def test_help_and_list_load_no_heavy_library(arguments):
     done = subprocess.run([sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True)
     modules = set(done.stderr.split())
     assert "segbench.cli.list" in modules
-    heavy = {"torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", "PIL", "timm", "tabulate", "rich"}
+    heavy = {"torch", "torchvision", "numpy", "pandas", "pyarrow", "scipy", "PIL", "timm", "rich"}
     assert modules & heavy == set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.report.formats.tables import collapse_words, verdict_text
-from segbench.report.formats.text import terminal_table, wrap
+from segbench.report.formats.terminal import terminal_table, wrap
 from segbench.report.numbers import points, points_interval
 from segbench.report.ranking.timings import ratio_text
 from segbench.stats.score_differences import LOWER_IS_BETTER

@@ -10,6 +10,7 @@ from segbench.report.ranking.rows import COST_NAMES, TRAINING_PARTS
 from segbench.shown import clean_line
 from segbench.store.record import Scores
 
+from .columns import check_columns
 from .row_data import GenerationData, HealthData, RefinementData, TrainingData, build_row, summary_names
 from .tables import verdicts
 
@@ -57,6 +58,19 @@ def write_csv(lines: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     # dtype object keeps whole numbers whole where others of the column are missing
     table = pd.DataFrame(cells, columns=[guard(column) for column in columns], dtype=object)
     return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def choose_csv_columns(text: str, names: Sequence[str]) -> str:
+    """Return some columns of CSV, in the order of their names; SpecError for an unknown name."""
+    import csv
+    import io
+
+    header, *lines = csv.reader(io.StringIO(text))
+    check_columns(names, header)
+    places = [header.index(name) for name in names]
+    chosen = io.StringIO()
+    csv.writer(chosen, lineterminator="\n").writerows([line[place] for place in places] for line in (header, *lines))
+    return chosen.getvalue()
 
 
 def guard(value: Any) -> Any:

@@ -21,6 +21,7 @@ from .layout import (
     list_failures,
     list_unread,
     mark_notes,
+    name_section,
     note_lines,
     select_segmenting,
     warn_of_rankings,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from segbench.report.ranking.differences import Comparison
     from segbench.report.ranking.groups import Group, Report
-    from segbench.report.ranking.rows import Row
     from segbench.stats.verdict import Judgement
 
 # Verdicts on adversarial training that do not change how its row is read.
@@ -85,6 +85,7 @@ def _ranking(group: Group) -> Section:
             *explain_health(group.rows, HARMLESS_HEALTH),
             *warn_of_timing(group.rows),
         ),
+        name=name_section(group),
     )
 
 
@@ -99,10 +100,11 @@ def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     batch = (group.conditions and group.conditions.batch_size) or 1
     if predicting := select_segmenting(group.rows):
         speed = drop_empty([tables.throughput(batch)], predicting)
-        yield build_table([*tables.accuracy(predicting, letters), *speed, tables.TRAINING_SECONDS], predicting)
+        columns = [*tables.accuracy(predicting, letters), *speed, tables.TRAINING_SECONDS]
+        yield tables.table_of_rows(columns, predicting, name="miou")
     if generating := [row for row in group.rows if row.features]:
-        columns: list[Column[Row]] = [tables.marked_name(letters), *tables.image_scores(generating), tables.SEEDS]
-        yield build_table([*columns, tables.TRAINING_SECONDS], generating, "Generated images")
+        columns = [tables.marked_name(letters), *tables.image_scores(generating), tables.SEEDS]
+        yield tables.table_of_rows([*columns, tables.TRAINING_SECONDS], generating, "Generated images")
     # what a placebo gains over the twin is in the full report; what a method gains over its placebo decides
     if compared := [one for one in group.comparisons if one.other_name and not one.row.placebo_of]:
         yield _differences(compared)
@@ -115,7 +117,10 @@ def _differences(compared: list[Comparison]) -> Table:
         Column("verdict", verdict_in_words),
     ]
     found = build_table(
-        columns, compared, "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons"
+        columns,
+        compared,
+        "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons",
+        "differences",
     )
     return found._replace(words=(0, 2))
 

@@ -13,6 +13,7 @@ from segbench.report.ranking.tuning import find_tunings, tuning_table
 from segbench.report.records import describe_cause
 
 from . import tables
+from .columns import choose_columns
 from .definitions import define_numbers
 
 if TYPE_CHECKING:
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Section:
-    """One ranking: its title and the conditions below it, its tables and notes."""
+    """One ranking or comparison: its title and the conditions below it, what follows, its tables and notes.
+
+    `name` is that of labels: the benchmark and the dataset.
+    """
 
     title: str
     conditions: tuple[str, ...]
     tables: tuple[Table, ...]
     notes: tuple[str, ...]
+    name: str = ""
+    lead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,16 @@ def lay_out_all(report: Report) -> Document:
     """Lay out all tables and notes, the label efficiency after the rankings, and the definitions of all numbers."""
     sections = (*map(_ranking, report.groups), *map(lay_out_efficiency, report.efficiencies))
     return Document(sections, tuple(list_failures(report)), (*define_numbers(report), *_provenance(report)))
+
+
+def lay_out_columns(report: Report, names: Sequence[str]) -> Document:
+    """Lay out one table of each ranking with the columns named; SpecError for an unknown name."""
+    sections = []
+    for section, group in zip(map(_ranking, report.groups), report.groups, strict=True):
+        letters = mark_notes(group.rows)
+        notes = (*note_lines(letters), *explain_missing_intervals(group.rows))
+        sections.append(replace(section, tables=(choose_columns(group, letters, names),), notes=notes))
+    return Document(tuple(sections), tuple(list_failures(report)), tuple(_provenance(report)))
 
 
 def lay_out_definitions(report: Report) -> Document:
@@ -157,6 +173,7 @@ def lay_out_efficiency(efficiency: Efficiency) -> Section:
         conditions=(efficiency.split or "unknown split",),
         tables=tuple(tables.efficiency_tables(efficiency)),
         notes=tuple(tables.explain_missing_rates(efficiency)),
+        name=f"{efficiency.benchmark} {efficiency.dataset}",
     )
 
 
@@ -179,7 +196,13 @@ def _ranking(group: Group) -> Section:
             *warn_of_timing(group.rows),
             *_describe_load(group.rows),
         ),
+        name=name_section(group),
     )
+
+
+def name_section(group: Group) -> str:
+    """Return the name of the section of a ranking."""
+    return f"{group.data.benchmark} {group.data.dataset}"
 
 
 def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:

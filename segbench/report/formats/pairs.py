@@ -43,7 +43,7 @@ def pair_matrix(group: Group) -> Table:
         f"All {len(cells)} pairs: row - column in points of mIoU, the verdict on the pair alone and that among all, "
         "as of tiers, each at 95 % (> better, < worse, = equivalent, ? undecided)"
     )
-    return Table(["", *(f"- {place}" for place in range(2, len(names) + 1))], lines, title)
+    return Table(["", *(f"- {place}" for place in range(2, len(names) + 1))], lines, title, name="pairs")
 
 
 def _cell(pair: RankedPair) -> str:

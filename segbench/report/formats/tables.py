@@ -62,11 +62,30 @@ def ranking(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Ta
     """Return the first table of a ranking, accuracy and speed of its rows; `letters` are the marks of their notes."""
     columns: list[Column[Row]] = [
         *accuracy(rows, letters),
-        Column("pixel\nacc [%]", lambda row: percent(row.score("pixel_accuracy").mean)),
+        PIXEL_ACCURACY,
         *(throughput(batch) for batch in _batches(group)),
         TRAINING_SECONDS,
     ]
-    return build_table(columns, rows)
+    return table_of_rows(columns, rows, name="miou")
+
+
+def table_of_rows(columns: Sequence[Column[Row]], rows: Sequence[Row], title: str = "", name: str = "") -> Table:
+    """Return a table of rows, the best mIoU of each tier bold and placebos apart."""
+    apart = frozenset(line for line, row in enumerate(rows) if row.placebo_of)
+    places = [place for place, column in enumerate(columns) if column is MIOU]
+    bold = frozenset((line, place) for line in _best_of_tiers(rows) for place in places)
+    return build_table(columns, rows, title, name)._replace(apart=apart, bold=bold)
+
+
+def _best_of_tiers(rows: Sequence[Row]) -> Iterable[int]:
+    """Return the places of the rows with the best mIoU of their tier; placebos compete with nobody."""
+    scores = [(row.statistics.tier, row.score("miou").mean or 0.0, bool(row.placebo_of)) for row in rows]
+    best: dict[int | None, float] = {}
+    for tier, score, is_placebo in scores:
+        if not is_placebo:
+            best[tier] = max(score, best.get(tier, 0.0))
+    best.pop(None, None)
+    return (place for place, (tier, score, placebo) in enumerate(scores) if not placebo and score == best.get(tier))
 
 
 def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row]]:
@@ -77,7 +96,7 @@ def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row
 def quality(rows: Sequence[Row]) -> Table | None:
     """Return the scores beside mIoU, those that were measured; None if there are none."""
     columns = drop_empty(quality_columns(), rows)
-    return build_table([_METHOD, *columns], rows, "Quality") if columns else None
+    return table_of_rows([_METHOD, *columns], rows, "Quality") if columns else None
 
 
 def quality_columns() -> list[Column[Row]]:
@@ -99,7 +118,7 @@ def classes(rows: Sequence[Row]) -> Table | None:
         ]
         for place in range(number)
     ]
-    return Table(["class", *(clean_line(row.name) for row in rows)], lines, "IoU by class [%]")
+    return Table(["class", *(clean_line(row.name) for row in rows)], lines, "IoU by class [%]", name="classes")
 
 
 def stages(group: Group) -> Table | None:
@@ -114,7 +133,8 @@ def stages(group: Group) -> Table | None:
         Column("joules\nper image", _joules),
     ]
     found = drop_empty(columns, group.rows)
-    return build_table([_METHOD, *found], group.rows, f"Inference at batch {batch}") if found[1:] else None
+    title = f"Inference at batch {batch}"
+    return table_of_rows([_METHOD, *found], group.rows, title, "inference") if found[1:] else None
 
 
 def costs(group: Group, letters: Mapping[str, str]) -> Table:
@@ -123,12 +143,12 @@ def costs(group: Group, letters: Mapping[str, str]) -> Table:
     size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
     columns: list[Column[Row]] = [
         marked_name(letters),
-        *(Column(f"p50 / p95 [ms]\nbatch {batch}", _latency(batch)) for batch in _batches(group)),
-        Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)),
-        Column(f"GFLOPs{size}", lambda row: _gflops(row, bool(size))),
-        Column("inference\n[MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)),
+        *map(latency, _batches(group)),
+        PARAMETERS,
+        Column(f"GFLOPs{size}", _gflops if size else flops_text),
+        INFERENCE_MEMORY,
     ]
-    return build_table(columns, group.rows)
+    return table_of_rows(columns, group.rows, name="costs")
 
 
 def training(rows: Sequence[Row]) -> Table:
@@ -146,7 +166,7 @@ def training(rows: Sequence[Row]) -> Table:
         *drop_empty(measured, rows),
         Column("[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
     ]
-    return build_table(columns, rows, "Training")
+    return table_of_rows(columns, rows, "Training")
 
 
 def generated_images(rows: Sequence[Row]) -> Table:
@@ -161,7 +181,7 @@ def generated_images(rows: Sequence[Row]) -> Table:
         Column("health", verdicts),
         TRAINING_SECONDS,
     ]
-    return build_table(columns, rows, "Generated images")
+    return table_of_rows(columns, rows, "Generated images")
 
 
 def image_scores(rows: Sequence[Row]) -> list[Column[Row]]:
@@ -192,7 +212,7 @@ def refinements(rows: Sequence[Row]) -> Table:
         Column("corrected\n[% of changed]", lambda row: percent_with_sd(row.refinement("corrected"))),
         Column("spoilt\n[% of changed]", lambda row: percent_with_sd(row.refinement("spoilt"))),
     ]
-    return build_table(columns, rows, "Refinement")
+    return table_of_rows(columns, rows, "Refinement")
 
 
 def adversarial_training(rows: Sequence[Row]) -> Table:
@@ -207,7 +227,7 @@ def adversarial_training(rows: Sequence[Row]) -> Table:
             lambda row: _shares(row.health(f"{kind}_accuracy") for kind in kinds),
         ),
     ]
-    return build_table(columns, rows, "Adversarial training")
+    return table_of_rows(columns, rows, "Adversarial training")
 
 
 def verdicts(row: Row) -> str:
@@ -229,7 +249,10 @@ def differences(compared: Sequence[Comparison]) -> Table:
     ]
     number = sum(one.judgement is not None for one in compared)
     family = f" (family of this ranking: {number} judged together at 95 %)" if number > 1 else ""
-    return build_table(columns, compared, f"Differences of mIoU{family}")
+    apart = frozenset(line for line, one in enumerate(compared) if one.row.placebo_of)
+    return build_table(columns, compared, f"Differences of mIoU{family}", "differences")._replace(
+        apart=apart, words=(0, 2)
+    )
 
 
 def pair_text(one: Comparison) -> str:
@@ -334,6 +357,13 @@ def throughput(batch: int) -> Column[Row]:
     return Column(f"images/s\nbatch {batch}", cell)
 
 
+_METHOD: Column[Row] = Column("method", lambda row: row.name)
+MIOU: Column[Row] = Column("mIoU [%]", lambda row: percent_with_sd(row.score("miou")))
+PIXEL_ACCURACY: Column[Row] = Column("pixel\nacc [%]", lambda row: percent(row.score("pixel_accuracy").mean))
+PARAMETERS: Column[Row] = Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6))
+INFERENCE_MEMORY: Column[Row] = Column(
+    "inference\n[MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)
+)
 SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
 TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
 
@@ -346,8 +376,6 @@ def _tier(row: Row) -> str:
     return MISSING if row.statistics.tier is None else str(row.statistics.tier)
 
 
-_METHOD: Column[Row] = Column("method", lambda row: row.name)
-MIOU: Column[Row] = Column("mIoU [%]", lambda row: percent_with_sd(row.score("miou")))
 INTERVAL: Column[Row] = Column("95 % interval", _interval)
 TIER: Column[Row] = Column("tier", _tier)
 
@@ -383,15 +411,19 @@ def _joules(row: Row) -> str:
     return f"{significant(energy.joules_per_image)} (batch {energy.batch})" if energy else MISSING
 
 
-def _latency(batch: int) -> Callable[[Row], str]:
-    return lambda row: latency_text(row.inference.get(batch))
+def latency(batch: int) -> Column[Row]:
+    """Return the column of the latency of a batch."""
+    return Column(f"p50 / p95 [ms]\nbatch {batch}", lambda row: latency_text(row.inference.get(batch)))
 
 
-def _gflops(row: Row, size_is_in_header: bool) -> str:
-    number = significant(row.cost("flops"), 1e9)
-    if number == MISSING or size_is_in_header or row.flops_size is None:
-        return number
-    return f"{number} at {sizes_text((row.flops_size,))}"
+def _gflops(row: Row) -> str:
+    return significant(row.cost("flops"), 1e9)
+
+
+def flops_text(row: Row) -> str:
+    """Return billions of operations, and of an image of which size."""
+    number = _gflops(row)
+    return number if number == MISSING or row.flops_size is None else f"{number} at {sizes_text((row.flops_size,))}"
 
 
 def _shares(summaries: Iterable[Summary]) -> str:

@@ -61,7 +61,7 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
         Column("from - to\n[%]", _ends),
         Column("settings that won", _settings),
     ]
-    return build_table(columns, found, "Tuning: mIoU on val")
+    return build_table(columns, found, "Tuning: mIoU on val", "tuning")._replace(words=(0, 5))
 
 
 def _tunings_of(row: Row) -> list[Tuning]:

@@ -22,7 +22,7 @@ def lines_of(text, method):
 
 
 def squeezed(text):
-    """Return the text without rules and empty lines, one space for several: widths are the affair of tabulate."""
+    """Return the text without rules and empty lines, one space for several: widths are tested in test_text_table.py."""
     return "\n".join(" ".join(line.split()) for line in text.splitlines() if set(line) - set("- "))
 
 

@@ -20,12 +20,12 @@ SCREEN = """\
 camvid / camvid · test, 233 images · data 3f2a9c10d4e5
 cuda: NVIDIA H200 · fp32 · batch 8 · 8 threads
 
-method           mIoU [%]    seeds    images/s    training
-                                       batch 8         [s]
------------  ------------  -------  ----------  ----------
-unet_r18     71.00 ± 1.41        2         500         812
-fpn|r18 (a)     69.00 ± -        1         500         812
-mmseg (b)       65.00 ± -        1           -           -
+method           mIoU [%]  seeds  images/s  training
+                                   batch 8       [s]
+-----------  ------------  -----  --------  --------
+unet_r18     71.00 ± 1.41      2       500       812
+fpn|r18 (a)     69.00 ± -      1       500       812
+mmseg (b)       65.00 ± -      1         -         -
 
 (a) overrides the benchmark's protocol: optimizer.lr
 (b) label maps made elsewhere and only scored here: not trained under this protocol, no cost known

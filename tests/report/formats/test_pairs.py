@@ -8,8 +8,9 @@ import pytest
 
 from segbench.report import load, render
 from segbench.report.formats.layout import lay_out_all
+from segbench.report.formats.markdown import to_markdown
 from segbench.report.formats.pairs import add_pair_tables, pairs_to_csv, pairs_to_json
-from segbench.report.formats.text import to_markdown, to_terminal
+from segbench.report.formats.terminal import to_terminal
 
 
 @pytest.fixture

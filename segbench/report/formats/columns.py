@@ -1,0 +1,104 @@
+"""A table of the columns that a user chooses, and the names of the columns there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segbench.errors import SpecError, nearest
+from segbench.report.numbers import MISSING, Column, significant
+from segbench.report.ranking.differences import comparison_with_twin
+
+from .tables import (
+    INFERENCE_MEMORY,
+    INTERVAL,
+    MIOU,
+    PARAMETERS,
+    PIXEL_ACCURACY,
+    SCORE_HEADERS,
+    SEEDS,
+    TIER,
+    TRAINING_SECONDS,
+    difference_text,
+    flops_text,
+    latency,
+    marked_name,
+    quality_columns,
+    table_of_rows,
+    throughput,
+    verdict_text,
+    verdicts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from segbench.report.numbers import Table
+    from segbench.report.ranking.differences import Comparison
+    from segbench.report.ranking.groups import Group
+    from segbench.report.ranking.rows import Row
+
+_OF_WORDS = ("verdict", "health")
+
+
+def choose_columns(group: Group, letters: Mapping[str, str], names: Sequence[str]) -> Table:
+    """Return a table of all rows of a ranking, their names and the columns named; SpecError for an unknown name."""
+    known = _columns_by_name(group)
+    check_columns(names, list(known))
+    columns = [marked_name(letters), *(known[name] for name in names)]
+    words = (0, *(place for place, name in enumerate(names, start=1) if name in _OF_WORDS))
+    return table_of_rows(columns, group.rows, name="rows")._replace(words=words)
+
+
+def split_names(text: str | None) -> list[str]:
+    """Return the names in "miou,tier", each once.
+
+    >>> split_names("miou, tier,miou"), split_names(None)
+    (['miou', 'tier'], [])
+    """
+    return list(dict.fromkeys(filter(None, map(str.strip, (text or "").split(",")))))
+
+
+def check_columns(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise SpecError for the first column that is not known, with the names of those that are."""
+    for name in names:
+        if name not in known:
+            raise SpecError(f"--columns {name}: no such column.{nearest(name, known)} Columns: {', '.join(known)}")
+
+
+def _columns_by_name(group: Group) -> dict[str, Column[Row]]:
+    """Return the columns that can be chosen; those of speed are at the batch size of the protocol, and at 1."""
+    batch = (group.conditions and group.conditions.batch_size) or 1
+    return {
+        "miou": MIOU,
+        "interval": INTERVAL,
+        "tier": TIER,
+        "seeds": SEEDS,
+        "pixel_accuracy": PIXEL_ACCURACY,
+        **dict(zip(SCORE_HEADERS, quality_columns(), strict=True)),
+        "difference": Column("A - twin\n[points]", _of_twin(group, difference_text)),
+        "verdict": Column("verdict", _of_twin(group, verdict_text)),
+        "images_per_second": throughput(batch),
+        "images_per_second_1": throughput(1),
+        "latency": latency(batch),
+        "latency_1": latency(1),
+        "parameters": PARAMETERS,
+        "flops": Column("GFLOPs", flops_text),
+        "inference_memory": INFERENCE_MEMORY,
+        "train_seconds": TRAINING_SECONDS,
+        "train_images_per_second": Column(
+            "training\nimages/s", lambda row: significant(row.train("images_per_second").mean)
+        ),
+        "train_steps": Column("training\nsteps", lambda row: significant(row.train("steps").mean)),
+        "train_memory": Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
+        "health": Column("health", verdicts),
+    }
+
+
+def _of_twin(group: Group, text: Callable[[Comparison], str]) -> Callable[[Row], str]:
+    """Return the function for the cells of what is said of a row beside its twin."""
+
+    def cell(row: Row) -> str:
+        twin = comparison_with_twin(group.comparisons, row)
+        return text(twin) if twin else MISSING
+
+    return cell
