@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError, alternatives
-from segbench.store.counts import read_confusion, read_counts
+from segbench.store.counts import read_confusions, read_counts
 from segbench.store.folder import (
     LEASES,
     RecordProblem,
@@ -22,7 +22,7 @@ from . import cell_spec
 from .conditions import read_conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -70,9 +70,9 @@ class Sources:
         """Read the counts of an ok record; RecordError if they are missing, damaged or do not add up."""
         return read_counts(self.cell_folders[identity(record)])
 
-    def confusion(self, record: Record) -> Counts:
-        """Read of the counts of an ok record only what rankings by IoU need; RecordError as `counts`."""
-        return read_confusion(self.cell_folders[identity(record)])
+    def confusions(self, records: Iterable[Record]) -> Iterator[Counts | RecordError]:
+        """Read of the counts of ok records only what rankings by IoU need; the errors are those of `counts`."""
+        return read_confusions([self.cell_folders[identity(record)] for record in records])
 
 
 def read_sources(

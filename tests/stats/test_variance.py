@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.stats import chi2, norm, t
 
 from segbench.stats.variance import Components, components, image_freedom
@@ -149,3 +150,14 @@ def test_a_difference_far_beyond_chance_with_two_seeds_has_the_p_of_its_seeds():
     # half of the variance is the seeds', whose t of one degree of freedom, far out, is all that counts
     quantile = 1.0 / found.standard_error * math.sqrt(2)
     assert found.p(1.0) == pytest.approx(2 * math.atan(1 / quantile) / math.pi, rel=1e-3)
+
+
+@given(some, st.floats(1e-3, 5))
+def test_with_its_p_an_interval_just_reaches_zero(found, value):
+    p = found.p(value)
+    assume(1e-190 < p < 1 and found.seed and found.standard_error)
+    freedoms = found.seeds - 1, found.image_freedom
+    between = sorted(2 * t.sf(value / found.standard_error, freedom) for freedom in freedoms)
+    assume(between[0] * (1 + 1e-6) < p < between[1] * (1 - 1e-6))
+    root = brentq(lambda log_p: found.critical(math.exp(log_p) / 2) * found.standard_error - value, *np.log(between))
+    assert math.log(p) == pytest.approx(root, abs=1e-9)

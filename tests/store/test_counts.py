@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from segbench.errors import RecordError
-from segbench.store.counts import Counts, read_confusion, read_counts, write_counts
+from segbench.store.counts import Counts, read_confusions, read_counts, write_counts
 
 
 @pytest.fixture
@@ -80,13 +80,39 @@ def test_every_array_is_read_back_the_same(tmp_path):
 def test_the_confusion_alone_is_read_with_what_it_must_add_up_to(tmp_path):
     counts = counted_all()
     write_counts(tmp_path, counts)
-    found = read_confusion(tmp_path)
+    (found,) = read_confusions([tmp_path])
     read = ("ids", "split", "clusters", "confusion", "sizes", "void")
     assert all(np.array_equal(getattr(found, name), getattr(counts, name)) for name in read)
     assert {name for name, value in vars(found).items() if value is not None} == {*read}
     write_counts(tmp_path, replace(counts, void=np.array([2, 3, 2])))
-    with pytest.raises(RecordError, match="image '1': its confusion and ignored pixels"):
-        read_confusion(tmp_path)
+    (error,) = read_confusions([tmp_path])
+    assert "image '1': its confusion and ignored pixels" in str(error)
+
+
+def test_many_confusions_are_read_as_each_alone_whatever_lies_among_them(tmp_path):
+    counts = counted_all()
+    kinds = {
+        "usual": counts,
+        "again": counts,
+        "one class more": replace(counted_all(num_classes=3), clusters=None),
+        "two images": replace(counted_all(n=2), clusters=("a", "b")),
+        "other split": replace(counts, split="val"),
+        "without sizes": replace(counts, sizes=None, void=None),
+        "wrong": replace(counts, void=np.array([2, 3, 2])),
+    }
+    kinds = {**kinds, **{f"more {number}": counts for number in range(40)}}
+    for name, written in kinds.items():
+        (tmp_path / name).mkdir()
+        write_counts(tmp_path / name, written)
+    (tmp_path / "more 7" / "counts.parquet").write_bytes(b"nothing")
+    for name, found in zip(kinds, read_confusions([tmp_path / name for name in kinds]), strict=True):
+        (alone,) = read_confusions([tmp_path / name])
+        assert type(found) is (RecordError if name in ("wrong", "more 7") else Counts), name
+        if isinstance(found, RecordError):
+            assert str(found) == str(alone)
+        else:
+            assert (found.ids, found.split, found.clusters) == (alone.ids, alone.split, alone.clusters)
+            assert np.array_equal(found.confusion, kinds[name].confusion)
 
 
 @pytest.mark.parametrize(

@@ -105,16 +105,13 @@ def _other_truth(one: Counts, other: Counts) -> str | None:
 
 def read_own_counts(record: Record, sources: Sources) -> Counts:
     """Return a record's counts; RecordError if they are of another split, other classes or other predictions."""
-    return _check_own(record, sources.counts(record))
+    return check_own(record, sources.counts(record))
 
 
-def read_own_confusion(record: Record, sources: Sources) -> Counts:
-    """Return of a record's counts only what rankings by IoU need; RecordError as `read_own_counts`."""
-    return _check_own(record, sources.confusion(record))
-
-
-def _check_own(record: Record, counts: Counts) -> Counts:
-    """Return the counts if they are those of the record."""
+def check_own(record: Record, counts: Counts | RecordError) -> Counts:
+    """Return the counts if they are those of the record; RecordError if they are not, or could not be read."""
+    if isinstance(counts, RecordError):
+        raise counts
     claimed, found = record.scores.miou if record.scores else None, miou(counts.confusion.sum(axis=0))
     facts: list[tuple[str, object, object]] = [
         ("split", record.evaluated and record.evaluated.split, counts.split),

@@ -21,7 +21,7 @@ from segbench.stats.verdict import EQUIVALENCE_MARGIN, decide_pairs, find_tiers
 from segbench.store.counts import COUNTS
 from segbench.store.folder import RecordProblem
 
-from .comparable import read_own_confusion
+from .comparable import check_own
 from .rows import RowStatistics
 
 if TYPE_CHECKING:
@@ -77,19 +77,22 @@ def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
     damaged: dict[Identity, RecordProblem] = {}
     constant: dict[Identity, ConstantClass] = {}
     images: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal names are kept once for all records
-    for record in records:
-        folder = sources.cell_folders.get(identity(record))
-        if folder is None or not (folder / COUNTS).is_file():
-            continue
+    counted = [record for record in records if _has_counts(sources.cell_folders.get(identity(record)))]
+    for record, found_counts in zip(counted, sources.confusions(counted), strict=True):
         try:
-            counts = read_own_confusion(record, sources)
+            counts = check_own(record, found_counts)
             cell = iou_evidence({record.method: {record.seed: counts}})
             cells[identity(record)] = replace(cell, images=images.setdefault(cell.images, cell.images))
             if found := find_constant_class(counts.confusion.sum(axis=0)):
                 constant[identity(record)] = found
         except (RecordError, StatisticsError) as error:
-            damaged[identity(record)] = RecordProblem(_record_path(folder), f"ignored because of its counts: {error}")
+            path = _record_path(sources.cell_folders[identity(record)])
+            damaged[identity(record)] = RecordProblem(path, f"ignored because of its counts: {error}")
     return CellEvidence(cells, damaged, constant)
+
+
+def _has_counts(folder: Path | None) -> bool:
+    return folder is not None and (folder / COUNTS).is_file()
 
 
 class RankingDraws:
