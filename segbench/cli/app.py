@@ -21,7 +21,23 @@ from segbench.registry.plugins import (
     disable_plugins,
 )
 
-from . import check, compare, doctor, new, plan, predict, prepare, probe, report, rescore, run, score, show, verify
+from . import (
+    check,
+    compare,
+    doctor,
+    new,
+    plan,
+    predict,
+    prepare,
+    probe,
+    report,
+    rescore,
+    run,
+    score,
+    show,
+    submit,
+    verify,
+)
 from . import list as list_command
 from . import time as time_command
 from .encoding import make_output_readable
@@ -57,6 +73,7 @@ add_command(report.report, "Print what the records hold: scores, verdicts, failu
 add_command(compare.compare, "Ask whether one method is better than another, and where.")
 add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
 add_command(verify.verify, "Run recorded cells again and mark those that come out as recorded.")
+add_command(submit.submit, "Pack recorded cells for a leaderboard.")
 add_command(check.check, "Check that components keep to their contract.")
 add_command(list_command.list_components, "List the components that plugins offer.", "list")
 add_command(show.show, "Show a component and its options.")

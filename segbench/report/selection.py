@@ -93,6 +93,37 @@ def find_one_record(text: str, results: Path) -> Path:
     return sources.cell_folders[identity(found[0])].with_name(f"{found[0].key}.json")
 
 
+def find_records(texts: Sequence[str], results: Path, benchmark: str | None = None) -> tuple[Sources, list[Record]]:
+    """Return the finished records that some texts mean, and all records of the folders that they lie in.
+
+    A text is a method or a selector, which means all seeds of a recipe, a key or the beginning of one, or the path of a
+    record. Raises RecordError for what means nothing.
+    """
+    paths = [Path(text) for text in texts if Path(text).suffix == ".json" and Path(text).is_file()]
+    selectors = {text: parse_selector(text) for text in texts if is_selector(text)}
+    folders = [path.parent for path in paths] + [one.folder for one in selectors.values() if one.folder]
+    named = [text for text in texts if Path(text) not in paths and not (text in selectors and selectors[text].folder)]
+    sources = read_sources(list(dict.fromkeys([*folders, *([results] if named or not folders else [])])), benchmark)
+    wanted: set[Identity] = set()
+    for text in texts:
+        wanted |= select(sources, selectors[text]) if text in selectors else _find_named(text, sources)
+    return sources, [record for record in sources.records if record.status == "ok" and identity(record) in wanted]
+
+
+def _find_named(text: str, sources: Sources) -> frozenset[Identity]:
+    """Return the finished records of a method, of a key, or of the beginning of one key."""
+    finished = [record for record in sources.records if record.status == "ok"]
+    methods = {record.method for record in finished}
+    key = Path(text).stem
+    found = [record for record in finished if record.method == text]
+    found = found or [record for record in finished if record.key.startswith(key)]
+    if not found:
+        raise RecordError(f"{text!r} is no method and begins no key of a finished cell.{alternatives(text, methods)}")
+    if found[0].method != text and len({record.key for record in found}) > 1:
+        raise RecordError(f"{text!r} begins several keys: {_list_cells(found)}; write more of one")
+    return frozenset(map(identity, found))
+
+
 def name_recipe(record: Record) -> str:
     """Return the selector of a record's recipe."""
     return f"{record.method}@{record.key[:SHOWN_DIGITS]}"

@@ -1,0 +1,183 @@
+"""Submissions: folders that hold records, counts, the benchmark file they come from and plugin files, for others."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from segbench.errors import RecordError, SegbenchError
+from segbench.files import read_file
+from segbench.plan.repeat import read_cell
+from segbench.store.counts import COUNTS
+from segbench.store.folder import read_record
+from segbench.store.json_file import describe_error, read_json, sealed_json
+from segbench.store.record import Part
+from segbench.store.whole_folder import replacing_folder, write_file
+
+from . import cell_spec
+from .ranking.comparable import read_own_counts
+from .recipe import find_strangers, write_recipe
+from .records import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from segbench.plan.cell import Cell
+    from segbench.registry import Registry
+    from segbench.store.record import Record
+
+    from .records import Sources
+
+ENTRY = "entry.json"
+RECIPE = "recipe.yaml"
+
+
+class Entry(Part):
+    """What a submission holds: its benchmarks, and the SHA-256 of each file by its path in the folder."""
+
+    format: Literal["segbench submission"] = "segbench submission"
+    version: Literal[1] = 1
+    segbench: str
+    benchmarks: tuple[str, ...]
+    files: dict[str, str]
+
+
+def read_entry(folder: Path) -> Entry | None:
+    """Return what the manifest of a submission says; None for a folder that is none.
+
+    Raises RecordError for a manifest that cannot be read, has been changed or is none.
+    """
+    path = folder / ENTRY
+    try:
+        return Entry.model_validate(read_json(path))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise RecordError(f"{path} is not the manifest of a submission: {describe_error(error)}") from error
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read: {error}") from error
+
+
+def is_entry(folder: Path) -> bool:
+    """Tell whether a folder is a submission that can be read."""
+    try:
+        return read_entry(folder) is not None
+    except RecordError:
+        return False
+
+
+def list_submitted(sources: Sources, chosen: Iterable[Record]) -> list[Record]:
+    """Return chosen records and those beside them that they build on, upstream first.
+
+    Raises RecordError if one was only scored, has no counts of its own, or an upstream record is missing.
+    """
+    found: dict[tuple[str, str], Record] = {}
+
+    def add(record: Record, folder: Path) -> None:
+        if cell_spec.is_scored_only(record):
+            raise RecordError(f"{record.method} ({record.key}) was scored only, so nobody could repeat it")
+        for reason, key in read_cell(record).upstream.items():
+            path = folder.with_name(f"{key}.json")
+            try:
+                upstream = read_record(path)
+            except (OSError, RecordError) as error:
+                raise RecordError(f"{record.key} builds on {path} ({reason}), which cannot be read: {error}") from error
+            add(upstream, path.with_suffix(""))
+        found.setdefault((record.benchmark, record.key), record)
+
+    for record in chosen:
+        read_own_counts(record, sources)
+        add(record, sources.cell_folders[identity(record)])
+    return list(found.values())
+
+
+def pack(
+    sources: Sources, records: Sequence[Record], recipe: Path | None, registry: Registry, output: Path
+) -> list[str]:
+    """Write a submission of records that `list_submitted` returns, whole or not at all; return what to beware of.
+
+    `recipe` is the benchmark file, by default one that is made of the records. Raises RecordError if it does not have
+    these cells, and if the folder stands there and is no submission, or cannot be written.
+    """
+    warnings: list[str] = []
+    with replacing_folder(output, is_entry) as folder:
+        for benchmark in dict.fromkeys(record.benchmark for record in records):
+            own = [(record, _folder_of(record, sources)) for record in records if record.benchmark == benchmark]
+            cells = [read_cell(record) for record, _ in own]
+            place = folder / own[0][1].parent.name
+            text = _read_text(recipe) if recipe else _head(cells) + write_recipe(cells)
+            write_file(place / RECIPE, text.encode())
+            warnings += _check_recipe(place / RECIPE, cells, registry)
+            for record, source in own:
+                _pack_record(record, source, place)
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = {path.relative_to(folder).as_posix(): hashlib.sha256(read_file(path)).hexdigest() for path in paths}
+        entry = Entry(
+            segbench=version("segbench"),
+            benchmarks=tuple(dict.fromkeys(record.benchmark for record in records)),
+            files=files,
+        )
+        write_file(folder / ENTRY, sealed_json(entry.model_dump(mode="json")))
+    return warnings
+
+
+def find_altered(folder: Path, entry: Entry, cell_folder: Path) -> str | None:
+    """Say which file of the record with this folder is not what its submission packed; None if all are."""
+    path = cell_folder.relative_to(folder).as_posix()
+    needed = [f"{path}.json", *(name for name in entry.files if name.startswith(f"{path}/"))]
+    for name in needed:
+        try:
+            found = hashlib.sha256(read_file(folder / name)).hexdigest()
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror or error}"
+        if found != entry.files.get(name):
+            return f"{name} is not what was packed"
+    return None
+
+
+def _folder_of(record: Record, sources: Sources) -> Path:
+    """Return the folder of a record's files: upstream records lie in the same folder as one of a benchmark's."""
+    if identity(record) in sources.cell_folders:
+        return sources.cell_folders[identity(record)]
+    places = {folder.parent for (key, _), folder in sources.cell_folders.items()}
+    return next(place / record.key for place in sorted(places) if (place / f"{record.key}.json").is_file())
+
+
+def _pack_record(record: Record, source: Path, target: Path) -> None:
+    names = [COUNTS, *(file.copy_path for file in record.plugin_files)]
+    write_file(target / f"{record.key}.json", read_file(source.with_suffix(".json")))
+    for name in names:
+        path = source / name
+        if not path.resolve().is_relative_to(source.resolve()):
+            raise RecordError(f"{source.with_suffix('.json')} names a file outside its folder: {name}")
+        if path.is_file():
+            write_file(target / record.key / name, read_file(path))
+
+
+def _head(cells: Sequence[Cell]) -> str:
+    return f"# Made by `segbench submit` of {len(cells)} recorded cells; run it with: segbench run {RECIPE}\n"
+
+
+def _read_text(recipe: Path) -> str:
+    try:
+        return read_file(recipe).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"--recipe {recipe} cannot be read: {error}") from error
+
+
+def _check_recipe(path: Path, cells: Sequence[Cell], registry: Registry) -> list[str]:
+    """Return a warning if the benchmark file cannot be checked here; RecordError if it lacks a cell."""
+    try:
+        strangers = find_strangers(path, cells, registry)
+    except SegbenchError as error:
+        return [f"{RECIPE} could not be checked here: {str(error).replace(str(path), RECIPE)}"]
+    if strangers:
+        raise RecordError(
+            f"the benchmark file does not have {len(strangers)} of these {len(cells)} cells as they are recorded, such "
+            f"as {strangers[0].label}; name the file that they come from with --recipe"
+        )
+    return []

@@ -1,0 +1,83 @@
+"""`segbench submit`, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from segbench.cli import main
+from segbench.config.benchmark import load_benchmark
+from segbench.registry import load_registry
+from segbench.report.records import read_sources
+from segbench.report.submission import find_altered, read_entry
+
+
+@pytest.fixture(autouse=True)
+def results(recorded_cell, monkeypatch):
+    monkeypatch.chdir(recorded_cell.parents[2])
+
+
+def test_a_submission_holds_record_counts_and_benchmark_file_and_is_a_results_folder(recorded_cell, tmp_path, capsys):
+    assert main(["submit", "fcn", "-o", "entry"]) == 0
+    assert capsys.readouterr() == ("wrote entry: 1 record of fcn\n", "")
+    key = recorded_cell.stem
+    expected = [f"shapes-smoke/{key}.json", f"shapes-smoke/{key}/counts.parquet", "shapes-smoke/recipe.yaml"]
+    entry = read_entry(tmp_path / "entry")
+    assert sorted(entry.files) == sorted(expected)
+    assert (tmp_path / "entry" / expected[0]).read_bytes() == recorded_cell.read_bytes()
+    (record,) = read_sources([tmp_path / "entry"]).ranked
+    assert record.key == key
+    recipe = load_benchmark(str(tmp_path / "entry" / expected[2]), load_registry())
+    assert (recipe.name, list(recipe.methods), recipe.seeds) == ("shapes-smoke", ["fcn"], (0,))
+
+
+@pytest.mark.parametrize("form", ["{key}", "{short}", "fcn@{short}", "fcn@latest", "fcn=results", "{path}"])
+def test_cells_are_named_by_method_key_recipe_or_path(recorded_cell, tmp_path, form):
+    text = form.format(key=recorded_cell.stem, short=recorded_cell.stem[:6], path=recorded_cell)
+    assert main(["submit", text, "-o", "entry"]) == 0
+    assert (tmp_path / "entry" / "shapes-smoke" / recorded_cell.name).is_file()
+
+
+def test_a_submission_is_replaced_and_what_is_none_is_not(recorded_cell, tmp_path, capsys):
+    assert main(["submit", "fcn", "-o", "entry"]) == 0
+    assert main(["submit", "fcn", "-o", "entry"]) == 0
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    assert main(["submit", "fcn", "-o", "mine"]) == 2
+    assert "error: -o mine: this folder holds something else" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_a_benchmark_file_without_the_cells_is_refused_and_nothing_is_written(tmp_path, capsys):
+    assert main(["submit", "fcn", "-o", "entry", "--recipe", str(_packaged("shapes-smoke"))]) == 2
+    assert "does not have 1 of these 1 cells as they are recorded" in capsys.readouterr().err
+    assert not (tmp_path / "entry").exists()
+
+
+def _packaged(name):
+    from segbench.config.benchmark import find_benchmark
+
+    return find_benchmark(name)
+
+
+def test_counts_of_something_else_are_not_submitted(recorded_cell, capsys):
+    content = json.loads(recorded_cell.read_text())
+    content["scores"]["miou"] += 0.1
+    recorded_cell.write_text(json.dumps(content))
+    assert main(["submit", "fcn", "-o", "entry"]) == 2
+    assert "its counts belong to something else" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["fcm", "ffff0", "fcn@ffff"])
+def test_what_means_no_cell_is_refused(text, capsys):
+    assert main(["submit", text, "-o", "entry"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_file_that_was_changed_after_packing_is_noticed(recorded_cell, tmp_path, flip_bit):
+    assert main(["submit", "fcn", "-o", "entry"]) == 0
+    entry, folder = tmp_path / "entry", tmp_path / "entry" / "shapes-smoke" / recorded_cell.stem
+    assert find_altered(entry, read_entry(entry), folder) is None
+    flip_bit(folder / "counts.parquet", 3)
+    assert find_altered(entry, read_entry(entry), folder).endswith("counts.parquet is not what was packed")

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench.config.attribution import Attribution
+from segbench.config.benchmark import load_benchmark, packaged_benchmarks
+from segbench.errors import RecordError, SpecError
+from segbench.plan.key import cell_key
+from segbench.plan.plan import plan_cells
+from segbench.registry import load_registry
+from segbench.report.recipe import find_strangers, write_recipe
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return load_registry()
+
+
+@pytest.fixture(scope="module")
+def planned(registry):
+    """Return the cells of a packaged benchmark, of methods if they are named, whatever the data."""
+
+    def planned(name, *methods):
+        try:
+            benchmark = load_benchmark(name, registry, only=methods)
+        except SpecError as error:  # of a library that is not everywhere
+            pytest.skip(str(error))
+        return plan_cells(benchmark, registry, dict.fromkeys(benchmark.datasets, "f" * 32), threads=3)
+
+    return planned
+
+
+@pytest.mark.parametrize("name", [name for name in packaged_benchmarks() if name != "adversarial-fair"])
+def test_the_benchmark_file_of_recorded_cells_has_these_cells(planned, registry, tmp_path, name):
+    cells = planned(name)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(write_recipe(cells))
+    assert find_strangers(recipe, cells, registry) == []
+    again = load_benchmark(str(recipe), registry)
+    assert {name: (method.placebo_of, method.maps) for name, method in again.methods.items()} == {
+        cell.method.name: (cell.method.placebo_of, cell.method.maps) for cell in cells
+    }
+
+
+def test_a_benchmark_file_of_other_settings_does_not_have_them(planned, registry, tmp_path):
+    cells = planned("quickstart", "plain")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(write_recipe(cells).replace("batch_size: 4", "batch_size: 5"))
+    assert find_strangers(recipe, cells, registry) == list(cells)
+
+
+def test_other_code_than_the_recorded_one_is_no_matter_of_the_file(planned, registry, tmp_path):
+    cells = [cell.model_copy(update={"sources": {"generator basic/fcn": "0" * 16}}) for cell in planned("shapes-smoke")]
+    cells = [cell.model_copy(update={"key": cell_key(cell)}) for cell in cells]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(write_recipe(cells))
+    assert find_strangers(recipe, cells, registry) == []
+
+
+def test_whose_it_is_stands_in_the_file(planned, registry, tmp_path):
+    (cell, *_) = planned("quickstart", "plain")
+    own = Attribution(authors=("Ada",), paper="10.1000/182")
+    method = cell.method.model_copy(update={"attribution": own})
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        write_recipe([cell.model_copy(update={"method": method, "attribution": Attribution(licence="MIT")})])
+    )
+    again = load_benchmark(str(recipe), registry)
+    assert (again.attribution, again.methods["plain"].attribution) == (Attribution(licence="MIT"), own)
+
+
+def test_a_search_space_is_in_no_record(planned):
+    with pytest.raises(RecordError, match="was tuned, and no record holds its search space"):
+        write_recipe(planned("adversarial-fair"))
+
+
+def test_a_placebo_needs_the_methods_that_it_belongs_to(planned):
+    cells = [cell for cell in planned("quickstart") if cell.method.placebo_of]
+    with pytest.raises(RecordError, match="is the placebo of 'unet\\+critic' against 'unet'; submit both of these too"):
+        write_recipe(cells)
+
+
+def test_one_name_stands_for_one_recipe(planned):
+    (cell, *_) = planned("quickstart", "plain")
+    other = cell.method.model_copy(update={"protocol": cell.method.protocol.model_copy(update={"batch_size": 9})})
+    with pytest.raises(RecordError, match="there are several recipes of 'plain' among these cells"):
+        write_recipe([cell, cell.model_copy(update={"method": other})])
