@@ -57,6 +57,13 @@ def report(
             metavar="NAME,NAME", help="One table of these columns, such as miou,tier,seeds; CSV: its own names."
         ),
     ] = None,
+    pictures_mb: Annotated[
+        int | None, typer.Option("--pictures-mb", min=0, help="HTML: the most megabytes of pictures. [default: 8]")
+    ] = None,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="HTML: show also images that may not be passed on; keep the page to yourself."),
+    ] = False,
     output: Output = None,
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
@@ -65,6 +72,8 @@ def report(
     from segbench.report.formats.layout import add_class_tables, lay_out_columns
     from segbench.report.formats.pairs import add_pair_tables
     from segbench.report.formats.terminal import to_terminal
+    from segbench.report.page.page import to_html
+    from segbench.report.page.pictures import USUAL, Allowance
     from segbench.report.selection import is_selector, parse_selector
 
     names = split_names(columns)
@@ -72,6 +81,8 @@ def report(
         _refuse({"--full": full, "--explain": explain}, format, TEXT_FORMATS)
     if format is ReportFormat.HTML:
         _refuse({"--per-class": per_class, "--pairs": pairs}, format, (*TEXT_FORMATS, "csv", "json"))
+    else:
+        _refuse({"--pictures-mb": pictures_mb is not None, "--private": private}, format, [ReportFormat.HTML])
     if format in (ReportFormat.JSON, ReportFormat.HTML):
         _refuse({"--columns": columns is not None}, format, (*TEXT_FORMATS, "csv"))
     if names and (full or explain):
@@ -79,7 +90,10 @@ def report(
     selectors = [parse_selector(text) for text in sources or () if is_selector(text)]
     directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
     found = load(directories, benchmark=benchmark, selectors=selectors)
-    if format not in TEXT_FORMATS:
+    if format is ReportFormat.HTML:
+        most = USUAL.bytes if pictures_mb is None else pictures_mb * 10**6
+        print_or_write(to_html(found, allowance=Allowance(most, private)), output)
+    elif format not in TEXT_FORMATS:
         print_or_write(_data(found, format, pairs, per_class, names), output)
     else:
         document = lay_out_columns(found, names) if names else _layout(format, full, explain)(found)

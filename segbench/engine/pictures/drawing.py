@@ -75,6 +75,20 @@ def panel(image: NDArray[Any], truth: Labels, prediction: Labels, palette: Palet
     return _arrange([as_rgb(image), *labels, overlay(image, prediction, palette)], 4, _PANEL_GAP)
 
 
+def split_panel(picture: Picture) -> tuple[Picture, Picture]:
+    """Return from what `panel` made the image and the colours of the truth, (H, W, 3) both."""
+    width = (picture.shape[1] - 3 * _PANEL_GAP) // 4
+    return picture[:, :width], picture[:, width + _PANEL_GAP :][:, :width]
+
+
+def labels_of_colours(picture: Picture, palette: Palette, ignore_index: int) -> Labels:
+    """Return the labels (H, W) of what `colour_labels` made; of classes of one colour the first, white is ignored."""
+    labels = np.full(picture.shape[:2], ignore_index, dtype=np.uint16)
+    for label in reversed(range(len(palette))):
+        labels[(picture == np.asarray(palette[label])).all(axis=2)] = label
+    return labels
+
+
 def sample_grid(images: Tensor) -> Image.Image:
     """Return images in a square grid, row by row, empty places in white; values that are not finite are grey.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from segbench.shown import clean
@@ -12,6 +12,7 @@ from segbench.shown import clean
 from .answer import Card, answer, cards, describe_run, question
 from .leaderboard import leaderboard
 from .parts import Room
+from .pictures import USUAL, Allowance, pictures
 from .policy import HERE, chart_library, content_policy, read_asset
 from .trust import trust
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (leaderboard, trust)
+ROOMS: tuple[MakeRoom, ...] = (leaderboard, pictures, trust)
+# The rooms among them that hold pictures, and so get a part of what the page may hold.
+WITH_PICTURES = (pictures,)
 
 # Tables with more cells are put into the document when they are opened.
 MOST_CELLS_AT_ONCE = 50
@@ -46,20 +49,23 @@ class Section:
     rooms: tuple[Room, ...]
 
 
-def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS) -> str:
-    """Return the page of a report.
+def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS, allowance: Allowance = USUAL) -> str:
+    """Return the page of a report, with the pictures that it is allowed to hold.
 
     A room that cannot be made is named in its place, with the cause, and the others are shown.
     """
-    sections = [_section(f"b{number}", part, tuple(rooms)) for number, part in enumerate(split_by_benchmark(report))]
+    parts = list(split_by_benchmark(report))
+    made = tuple(_allow(rooms, allowance.shared_by(len(parts))))
+    sections = [_section(f"b{number}", part, made) for number, part in enumerate(parts)]
     charts = {
         f"{section.id}-{chart.id}": chart.spec
         for section in sections
         for room in section.rooms
         for chart in room.charts
     }
-    scripts = [chart_library(), read_asset("page.js")] if charts else [read_asset("page.js")]
-    style = read_asset("style.css")
+    script = read_asset("page.js") + read_asset("pictures.js")
+    scripts = [chart_library(), script] if charts else [script]
+    style = read_asset("style.css") + read_asset("pictures.css")
     return (
         templates()
         .get_template("page.html.j2")
@@ -73,6 +79,13 @@ def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS) -> str:
             policy=content_policy(scripts, [style]),
         )
     )
+
+
+def _allow(rooms: Iterable[MakeRoom], allowance: Allowance) -> Iterator[MakeRoom]:
+    """Yield the rooms, those with pictures so that they share what is allowed."""
+    each = allowance.shared_by(len(WITH_PICTURES))
+    for make in rooms:
+        yield wraps(make)(partial(make, allowance=each)) if make in WITH_PICTURES else make
 
 
 def split_by_benchmark(report: Report) -> Iterator[Report]:

@@ -15,11 +15,13 @@ from segbench.engine.pictures.drawing import (
     colour_bar,
     colour_labels,
     label_map,
+    labels_of_colours,
     outline,
     overlay,
     panel,
     resample,
     sample_grid,
+    split_panel,
     stack,
     tile_size,
 )
@@ -182,3 +184,17 @@ def test_labels_of_any_number_of_classes_are_coloured_and_drawn(classes):
     assert colour_labels(labels, palette).tolist() == [[[0, 0, 0], [1, 2, 3]]]
     assert overlay(np.zeros((3, 1, 2), np.uint8), labels, palette)[0, 1].tolist() == [0, 1, 2]
     np.testing.assert_array_equal(np.asarray(label_map(labels, palette, 65535)), labels)
+
+
+def test_image_and_truth_are_found_again_in_a_panel():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (3, 5, 7), dtype=np.uint8)
+    truth = rng.choice(np.array([0, 1, 255], dtype=np.uint8), (5, 7))
+    palette = [(10, 20, 30), (0, 0, 0)]
+    pixels, colours = split_panel(panel(image, truth, truth, palette))
+    np.testing.assert_array_equal(pixels, image.transpose(1, 2, 0))
+    np.testing.assert_array_equal(labels_of_colours(colours, palette, 255), truth)
+
+
+def test_of_classes_of_one_colour_the_first_is_found_in_a_picture():
+    assert labels_of_colours(filled(1, 1, 7), [(7, 7, 7), (7, 7, 7)], 255).tolist() == [[0]]

@@ -1,0 +1,140 @@
+"""Which cells and images a page shows pictures of, and in what order: the largest differences of two methods first.
+
+The two methods are those of the first claim whose cells kept pictures, else the two best ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from segbench.errors import RecordError
+from segbench.store.counts import read_confusion
+from segbench.store.pictures import SAMPLES, picture_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from segbench.report.ranking.groups import Group, Report
+    from segbench.report.ranking.rows import Row
+    from segbench.store.counts import Counts
+    from segbench.store.record import Record
+
+
+# More methods than these are not seen side by side.
+MOST_METHODS = 10
+
+
+class ShownCell(NamedTuple):
+    """A method's cell whose pictures are shown: the name of its row, its record, folder, counts, and mIoU by image."""
+
+    name: str
+    record: Record
+    folder: Path
+    counts: Counts
+    miou: Mapping[str, float]
+
+    def has_picture_of(self, image: str) -> bool:
+        """Return whether it kept what it predicted for an image."""
+        return picture_path(self.folder / SAMPLES, image).is_file()
+
+
+class ShownImage(NamedTuple):
+    """An image, and by how much the first of two methods is better there: a mean over seeds, in [-1, 1]."""
+
+    id: str
+    gain: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to show of a ranking: cells side by side, all of one seed, and the images that they kept, in order.
+
+    `better`, `worse` are the names of the two methods whose difference orders the images, over `seeds`; without a
+    second one those come first on which the method is worst.
+    """
+
+    group: Group
+    seed: int
+    cells: tuple[ShownCell, ...]
+    images: tuple[ShownImage, ...]
+    better: str = ""
+    worse: str = ""
+    seeds: tuple[int, ...] = field(default=())
+
+
+def choose_pictures(report: Report, group: Group) -> Choice | None:
+    """Return what to show of a ranking; None if none of its cells kept pictures of what it predicts."""
+    found = {row.name: records for row in group.rows if (records := _records_with_pictures(report, row))}
+    if not found:
+        return None
+    seeds = Counter(seed for records in found.values() for seed in records)
+    seed = min(seeds, key=lambda one: (-seeds[one], one))
+    rows = [row for row in _order_rows(group, found) if seed in found[row.name]][:MOST_METHODS]
+    cells = [cell for row in rows if (cell := _read_cell(report, row.name, found[row.name][seed]))]
+    if not cells:
+        return None
+    by_name = {row.name: row for row in rows}
+    pair = [by_name[cell.name] for cell in cells[:2]]
+    kept = [image for image in cells[0].counts.ids if cells[0].has_picture_of(image)]
+    if len(pair) == 2 and (gains := _gains(report, pair[1], pair[0])):
+        images = sorted((ShownImage(one, gains.get(one)) for one in kept), key=lambda image: -abs(image.gain or 0.0))
+        shared = tuple(sorted({*pair[0].seeds} & {*pair[1].seeds}))
+        return Choice(group, seed, tuple(cells), tuple(images), pair[1].name, pair[0].name, shared)
+    images = sorted((ShownImage(one, None) for one in kept), key=lambda image: cells[0].miou.get(image.id, 1.0))
+    return Choice(group, seed, tuple(cells), tuple(images), cells[0].name)
+
+
+def _order_rows(group: Group, found: Mapping[str, object]) -> Iterable[Row]:
+    """Return the rows with pictures: the twin, what claims to be better, its placebos, then the others, best first."""
+    rows = [row for row in group.rows if row.name in found]
+    claims = [one for one in group.comparisons if one.relation in ("twin", "claim") and one.other]
+    claim = next((one for one in claims if one.other and {one.row.name, one.other.name} <= found.keys()), None)
+    if claim is None or claim.other is None:
+        # The best two, the better one as what claims it.
+        return [*reversed(rows[:2]), *rows[2:]]
+    first = [claim.other.name, claim.row.name, *(row.name for row in rows if row.placebo_of == claim.row.method)]
+    return sorted(rows, key=lambda row: first.index(row.name) if row.name in first else len(first))
+
+
+def _records_with_pictures(report: Report, row: Row) -> dict[int, Record]:
+    """Return the records of a row, by seed, that kept label maps."""
+    return {
+        record.seed: record
+        for record in row.records
+        if record.scores and (folder := report.folder_of(record)) and (folder / SAMPLES).is_dir()
+    }
+
+
+def _read_cell(report: Report, name: str, record: Record) -> ShownCell | None:
+    from segbench.stats.scores import image_miou, numbers
+
+    folder = report.folder_of(record)
+    if folder is None or (counts := _read_counts(folder)) is None:
+        return None
+    scores = zip(counts.ids, numbers(image_miou(counts.confusion)), strict=True)
+    return ShownCell(name, record, folder, counts, {image: score for image, score in scores if score is not None})
+
+
+def _gains(report: Report, one: Row, other: Row) -> dict[str, float]:
+    """Return by image the mean over common seeds of the difference in per-image mIoU; empty if there is none."""
+    from segbench.stats.gains import image_gains
+
+    read = [_counts_by_seed(report, row.records) for row in (one, other)]
+    if not read[0].keys() & read[1].keys():
+        return {}
+    return {gain.image: gain.difference.mean or 0.0 for gain in image_gains(read[0], read[1])}
+
+
+def _counts_by_seed(report: Report, records: Sequence[Record]) -> dict[int, Counts]:
+    found = {one.seed: _read_counts(folder) for one in records if (folder := report.folder_of(one))}
+    return {seed: counts for seed, counts in found.items() if counts is not None}
+
+
+def _read_counts(folder: Path) -> Counts | None:
+    try:
+        return read_confusion(folder)
+    except RecordError:
+        return None

@@ -1,0 +1,300 @@
+"""The room of pictures: input, truth, and of each method the prediction, its errors and what the discriminator says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segbench.errors import DataError, RecordError
+from segbench.registry.datasets import NOT_REDISTRIBUTABLE
+from segbench.report import cell_spec
+from segbench.report.numbers import percent, points
+from segbench.store.pictures import SAMPLES, picture_path
+
+from .maps import (
+    BOUNDARY_TONES,
+    ERROR_TONES,
+    boundary_map,
+    error_map,
+    jpeg,
+    png,
+    shrink,
+    shrink_labels,
+)
+from .parts import Room
+from .picture_choice import choose_pictures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from segbench.report.ranking.groups import Report
+    from segbench.store.description import DatasetDescription
+
+    from .maps import Labels, Tone
+    from .picture_choice import Choice, ShownCell, ShownImage
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What pictures a page may hold: their bytes in all; if it is `private`, also those that may not be passed on."""
+
+    bytes: int = 8_000_000
+    private: bool = False
+
+    def shared_by(self, number: int) -> Allowance:
+        """Return what each of some rooms or benchmarks may hold."""
+        return replace(self, bytes=self.bytes // max(1, number))
+
+
+USUAL = Allowance()
+
+
+class Picture(NamedTuple):
+    """A picture on the page: what it shows, in a word and in a sentence, its data URI, width and height in pixels."""
+
+    kind: str
+    alternative: str
+    uri: str
+    width: int
+    height: int
+
+
+class Column(NamedTuple):
+    """Pictures below one another: those of a method, or the image with its truth, whose name is empty."""
+
+    name: str
+    note: str
+    pictures: tuple[Picture, ...]
+
+
+class Sheet(NamedTuple):
+    """All pictures of an image; `scores` are those that discriminators gave."""
+
+    image: ShownImage
+    columns: tuple[Column, ...]
+    scores: tuple[Picture, ...]
+
+    @property
+    def heading(self) -> str:
+        """The image, and the difference on it in points."""
+        return self.image.id if self.image.gain is None else f"{self.image.id} · {points(self.image.gain)} points"
+
+    @property
+    def bytes(self) -> int:
+        """The length of its pictures on the page."""
+        pictures = [picture for column in self.columns for picture in column.pictures]
+        return sum(len(picture.uri) for picture in (*pictures, *self.scores))
+
+
+class LegendEntry(NamedTuple):
+    """A colour (red, green, blue) and what it stands for."""
+
+    colour: tuple[int, int, int]
+    text: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The sheets of one ranking: its heading, what is shown in words, legends, and the two methods compared first."""
+
+    heading: str
+    order: str
+    classes: tuple[LegendEntry, ...]
+    maps: tuple[tuple[str, tuple[Tone, ...]], ...]
+    sheets: tuple[Sheet, ...]
+    better: str
+    worse: str
+
+
+def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
+    """Return the room of pictures; None where no cell kept any.
+
+    Images that may not be passed on are left out unless the page is private, and the room says so.
+    """
+    from .page import templates
+
+    choices = [choice for group in report.groups if (choice := choose_pictures(report, group))]
+    reasons = ["" if allowance.private else _why_withheld(choice) for choice in choices]
+    shown = [choice for choice, reason in zip(choices, reasons, strict=True) if not reason]
+    withheld = set(filter(None, reasons))
+    boards: list[Board] = []
+    left = allowance.bytes
+    for place, choice in enumerate(shown):
+        boards.append(_draw_board(choice, left // (len(shown) - place)))
+        left -= sum(sheet.bytes for sheet in boards[-1].sheets)
+    if not boards and not withheld:
+        return None
+    html = templates().get_template("pictures.html.j2").render(boards=boards)
+    return Room("pictures", "Pictures", html=html, notes=tuple(sorted(withheld)))
+
+
+def _why_withheld(choice: Choice) -> str:
+    """Say why the images of a ranking are not shown; "" if they may be."""
+    record, folder = choice.cells[0].record, choice.cells[0].folder
+    description = _read_description(folder)
+    allowed = description.redistributable if description else None
+    if allowed is None:
+        allowed = (record.spec.get("dataset") or {}).get("use") not in NOT_REDISTRIBUTABLE
+    if allowed:
+        return ""
+    licence = f" ({description.licence})" if description and description.licence else ""
+    return (
+        f"The images of {record.dataset} are left out: its licence does not let them be passed on{licence}. "
+        "`segbench report --private` shows them, on a page to be kept to yourself."
+    )
+
+
+def _draw_board(choice: Choice, limit: int) -> Board:
+    """Draw the images in order while there is room for them."""
+    description = _read_description(choice.cells[0].folder)
+    sheets: list[Sheet] = []
+    for image in choice.images if description else ():
+        sheet = _draw_sheet(choice, image, description) if description else None
+        if sheet and sum(one.bytes for one in sheets) + sheet.bytes > limit:
+            break
+        sheets += [sheet] if sheet else []
+    return Board(
+        heading=f"{choice.group.data.dataset} · {choice.group.data.heading}",
+        order=_describe(choice, len(sheets)),
+        classes=tuple(_class_legend(choice, description)) if description else (),
+        maps=(("errors", ERROR_TONES), ("boundaries", BOUNDARY_TONES)),
+        sheets=tuple(sheets),
+        better=choice.better,
+        worse=choice.worse,
+    )
+
+
+def _describe(choice: Choice, shown: int) -> str:
+    """Say how many images are shown, of which seed, and in what order."""
+    kept, images = len(choice.images), len(choice.cells[0].counts.ids)
+    amount = f"{shown} of the {kept} images that cells kept, of {images} evaluated"
+    if shown < kept:
+        amount += " (--pictures-mb makes room for more)"
+    elif kept < images:
+        amount += " (keep: {samples: N} in a benchmark file keeps more)"
+    order = f"those first on which {choice.better} is worst"
+    if choice.worse:
+        over = f", per-image mIoU, mean over {len(choice.seeds)} seeds" if len(choice.seeds) > 1 else ", per-image mIoU"
+        order = f"the largest differences {choice.better} - {choice.worse} first{over}"
+    return f"{amount}; {order}. Predictions of seed {choice.seed}."
+
+
+def _class_legend(choice: Choice, description: DatasetDescription) -> Iterator[LegendEntry]:
+    """Yield the classes with their share of the labelled pixels of the evaluated split."""
+    pixels = choice.cells[0].counts.confusion.sum(axis=(0, 2))
+    for name, colour, count in zip(description.classes, description.palette, pixels.tolist(), strict=True):
+        yield LegendEntry(colour, f"{name} {percent(count / max(1, int(pixels.sum())))} %")
+
+
+def _draw_sheet(choice: Choice, image: ShownImage, description: DatasetDescription) -> Sheet | None:
+    """Draw what the cells kept of an image; None if that cannot be read."""
+    try:
+        pixels, truth = _read_input(choice.cells[0].folder / SAMPLES, image.id, description)
+    except (DataError, OSError, ValueError):
+        return None
+    small = shrink_labels(truth)
+    first = Column(
+        "",
+        "",
+        (
+            _picture("input", f"image {image.id}", jpeg(shrink(pixels)), small),
+            _picture("truth", f"true classes of image {image.id}", _paint(small, description), small),
+        ),
+    )
+    columns = [_draw_cell(cell, image.id, small, truth.shape, description) for cell in choice.cells]
+    scores = [picture for cell in choice.cells for picture in _score_map(cell, image.id)]
+    return Sheet(image, (first, *filter(None, columns)), tuple(scores))
+
+
+def _draw_cell(
+    cell: ShownCell, image: str, truth: Labels, shape: tuple[int, ...], description: DatasetDescription
+) -> Column | None:
+    """Draw what a cell predicted for an image; None if it kept nothing that can be read."""
+    from segbench.images import read_mask
+
+    try:
+        labels = read_mask(picture_path(cell.folder / SAMPLES, image))
+    except (DataError, OSError):
+        return None
+    if labels.shape != shape:
+        return None
+    labels = shrink_labels(labels)
+    widths = (cell_spec.protocol(cell.record).get("boundaries") or {}).get
+    wrong = error_map(labels, truth, description.ignore_index, float(widths("iou_width", 0.005)))
+    lines = boundary_map(labels, truth, description.ignore_index, float(widths("f1_tolerance", 0.0075)))
+    of = f"of {cell.name} on image {image}"
+    found = [
+        _picture("prediction", f"prediction {of}", _paint(labels, description), truth),
+        _picture("errors", f"errors {of}", png(wrong), truth),
+        _picture("boundaries", f"boundary errors {of}", png(lines), truth),
+    ]
+    return Column(cell.name, f"mIoU {percent(cell.miou.get(image))}", tuple(found))
+
+
+def _score_map(cell: ShownCell, image: str) -> Iterator[Picture]:
+    """Yield the discriminator's scores of a prediction, where the cell kept them."""
+    from PIL import Image
+
+    from segbench.images import read_image
+
+    path = picture_path(cell.folder / SAMPLES, image, ".critic")
+    if not path.is_file():
+        return
+    try:
+        shrunk = shrink(Image.fromarray(read_image(path, 3)))
+    except (DataError, OSError):
+        return
+    text = f"discriminator's scores of {cell.name} on image {image}"
+    yield Picture(f"discriminator of {cell.name}", text, _safe(jpeg(shrunk)), *shrunk.size)
+
+
+def _read_input(folder: Path, image: str, description: DatasetDescription) -> tuple[Any, Labels]:
+    """Return an image and its true labels, of older versions those of the panel; DataError if one cannot be read."""
+    from PIL import Image
+
+    from segbench.engine.pictures.drawing import labels_of_colours, split_panel
+    from segbench.images import read_image, read_mask
+
+    pixels, colours = split_panel(read_image(picture_path(folder, image, ".panel"), 3))
+    path = picture_path(folder, image, ".truth")
+    if path.is_file():
+        truth = read_mask(path)
+    else:
+        truth = labels_of_colours(colours, description.palette, description.ignore_index)
+    if truth.shape != pixels.shape[:2]:
+        raise DataError(f"{path}: it is not as large as its image")
+    return Image.fromarray(pixels), truth
+
+
+def _paint(labels: Labels, description: DatasetDescription) -> str:
+    """Return labels in the colours of their classes, as a data URI."""
+    from PIL import Image
+
+    from segbench.engine.pictures.drawing import colour_labels, label_map
+
+    image = label_map(labels, description.palette, description.ignore_index)
+    if image.mode != "P":
+        image = Image.fromarray(colour_labels(labels, description.palette))
+    return png(image)
+
+
+def _picture(kind: str, alternative: str, uri: str, labels: Labels) -> Picture:
+    height, width = labels.shape
+    return Picture(kind, alternative, _safe(uri), width, height)
+
+
+def _safe(uri: str) -> str:
+    """Mark a data URI of our own as what needs no escaping, which would take long."""
+    from markupsafe import Markup
+
+    return Markup(uri)
+
+
+def _read_description(folder: Path) -> DatasetDescription | None:
+    from segbench.store.description import DATASET, read_description
+
+    try:
+        return read_description(folder / DATASET)
+    except RecordError:
+        return None
