@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +13,20 @@ from .options import (
     Json,  # noqa: TC001 - typer reads it when it runs
     Output,  # noqa: TC001 - typer reads it when it runs
 )
-from .output import print_or_write
+from .output import print_or_write, terminal_width
+
+if TYPE_CHECKING:
+    from segbench.report.comparison.compare import Comparisons
+
+
+class ComparisonFormat(StrEnum):
+    """The formats of a comparison."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    LATEX = "latex"
+    JSON = "json"
 
 
 def compare(
@@ -31,6 +45,7 @@ def compare(
         float, typer.Option(help="Confidence of the intervals, between 0.5 and 1, for all verdicts together.")
     ] = 0.95,
     images: Annotated[int, typer.Option(min=0, help="How many of the largest gains and of the losses to name.")] = 5,
+    format: Annotated[ComparisonFormat | None, typer.Option(help="How to write it.", show_default="table")] = None,
     json: Json = False,
     output: Output = None,
 ) -> None:
@@ -40,10 +55,10 @@ def compare(
     """
     if not 0.5 <= level < 1:
         raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
-    from segbench.report.comparison.as_json import to_json
+    if json and format not in (None, ComparisonFormat.JSON):
+        raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
     from segbench.report.comparison.compare import compare_methods
     from segbench.report.comparison.family import Settings
-    from segbench.report.comparison.text import as_text
 
     found = compare_methods(
         directories or ([] if "=" in one and "=" in other else [Path("results")]),
@@ -53,4 +68,24 @@ def compare(
         subset=subset,
         settings=Settings(margin=margin / 100, level=level, images=images),
     )
-    print_or_write(to_json(found) if json else as_text(found), output)
+    print_or_write(_write(found, ComparisonFormat.JSON if json else format, output), output)
+
+
+def _write(found: Comparisons, format: ComparisonFormat | None, output: Path | None) -> str:
+    from segbench.report.comparison.as_csv import to_csv
+    from segbench.report.comparison.as_json import to_json
+    from segbench.report.comparison.text import lay_out_comparisons
+    from segbench.report.formats.latex import to_latex
+    from segbench.report.formats.markdown import to_markdown
+    from segbench.report.formats.terminal import to_terminal
+
+    if format is ComparisonFormat.JSON:
+        return to_json(found)
+    if format is ComparisonFormat.CSV:
+        return to_csv(found)
+    document = lay_out_comparisons(found)
+    if format is ComparisonFormat.LATEX:
+        return to_latex(document)
+    if format is ComparisonFormat.MARKDOWN:
+        return to_markdown(document)
+    return to_terminal(document, terminal_width(output))

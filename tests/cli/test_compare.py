@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -162,4 +163,23 @@ def test_no_network_library_is_needed():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "Family" not in done.stdout
-    assert "better is better than plain" in done.stdout
+    assert "better is better than plain" in " ".join(done.stdout.split())
+
+
+def test_the_text_has_other_formats(capsys):
+    assert main(["compare", "better", "plain", "--format", "markdown"]) == 0
+    assert "### A = better, B = plain: tiny / shapes\n" in capsys.readouterr().out
+    assert main(["compare", "better", "plain", "--format", "latex"]) == 0
+    latex = capsys.readouterr().out
+    labels = re.findall(r"\\label\{tab:tiny-shapes-better-plain-(.*)\}", latex)
+    assert labels[:2] == ["seeds", "evidence"]
+    assert len(set(labels)) == latex.count(r"\begin{table}")
+    assert main(["compare", "better", "plain", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("tiny,shapes,")
+
+
+def test_json_has_two_names_and_no_other_format_beside_it(compared, capsys):
+    assert main(["compare", "better", "plain", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out) == compared("better", "plain")
+    assert main(["compare", "better", "plain", "--json", "--format", "csv"]) == 2
+    assert "two formats; give one" in " ".join(capsys.readouterr().err.split())

@@ -51,14 +51,15 @@ def to_json(comparisons: Comparisons) -> str:
       `ratio`, `interval` of images a second.
     """
     content = {
-        "comparisons": [_comparison(found) for found in comparisons.found],
+        "comparisons": [comparison_data(found) for found in comparisons.found],
         "refused": list(comparisons.refused),
         "records": [str(folder) for folder in comparisons.folders],
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _comparison(found: MethodComparison) -> dict[str, Any]:
+def comparison_data(found: MethodComparison) -> dict[str, Any]:
+    """Return a comparison as `to_json` describes it."""
     ours, theirs = found.miou
     apart = found.claim.difference.by_seed
     return {

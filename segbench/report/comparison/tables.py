@@ -63,7 +63,7 @@ def by_seed(found: MethodComparison) -> Table:
     rows = [[f"seed {seed}", percent(ours[seed]), percent(theirs[seed]), points(apart[seed])] for seed in apart]
     one, other = found.summaries
     mean = ["mean ± sd", percent_with_sd(one), percent_with_sd(other), points_with_sd(summarize(apart.values()))]
-    return Table(["mIoU [%]", "A", "B", "A - B"], [*rows, mean])
+    return Table(["mIoU [%]", "A", "B", "A - B"], [*rows, mean], name="seeds")
 
 
 def evidence(found: MethodComparison) -> Table:
@@ -79,7 +79,7 @@ def evidence(found: MethodComparison) -> Table:
         ("smallest difference that this design detects (80 % power), points", _smallest_effect(judgement)),
         ("seeds in all that would decide it if the estimate stays the same", _seeds_needed(judgement)),
     ]
-    return Table(["A - B", ""], [list(fact) for fact in facts])
+    return Table(["A - B", ""], [list(fact) for fact in facts], name="evidence")
 
 
 def family(found: MethodComparison) -> Table:
@@ -89,27 +89,29 @@ def family(found: MethodComparison) -> Table:
     title = (
         f"Family of this comparison: {len(rows)} differences judged together at {short_percent(found.settings.level)}"
     )
-    return Table(headers, rows, title)
+    return Table(headers, rows, title, words=(0, 5), name="family")
 
 
 def scores(found: MethodComparison) -> Table:
     """Return the differences in the other scores."""
     rows = [_score(one) for one in found.scores]
-    return Table(["score", "A", "B", "A - B", "interval"], rows, f"Other scores{_note_no_adjustment(found)}")
+    return Table(
+        ["score", "A", "B", "A - B", "interval"], rows, f"Other scores{_note_no_adjustment(found)}", name="scores"
+    )
 
 
 def classes(found: MethodComparison) -> Table:
     """Return the differences in IoU class by class."""
     rows = [_class(one, found.settings.level) for one in found.gains.classes]
     headers = ["class", "pixels [%]", "A", "B", "A - B", "interval"]
-    return Table(headers, rows, f"IoU by class [%]{_note_no_adjustment(found)}")
+    return Table(headers, rows, f"IoU by class [%]{_note_no_adjustment(found)}", name="classes")
 
 
 def parts(found: MethodComparison) -> Table:
     """Return the differences in parts of the images, and what each part adds to A - B."""
     rows = [_part(one, found.settings.level) for one in found.gains.parts]
     headers = ["part", "pixels\n[%]", "score\nin it", "A", "B", "A - B in it\n[points]", "adds to A - B\n[points]"]
-    return Table(headers, rows, f"Where the gain lies{_note_no_adjustment(found) if rows else ''}")
+    return Table(headers, rows, f"Where the gain lies{_note_no_adjustment(found) if rows else ''}", name="parts")
 
 
 def images(found: MethodComparison) -> Table:
@@ -117,7 +119,7 @@ def images(found: MethodComparison) -> Table:
     there = found.gains.images
     rows = [_image("gain", gain) for gain in there.gained] + [_image("loss", loss) for loss in there.lost]
     title = f"Per-image mIoU: A is better on {there.better} of {there.images} images, worse on {there.worse}"
-    return Table(["image", "", "A - B [points], mean ± sd over seeds"], rows, title)
+    return Table(["image", "", "A - B [points], mean ± sd over seeds"], rows, title, words=(0, 1), name="images")
 
 
 def costs(found: MethodComparison) -> Table:
@@ -129,7 +131,7 @@ def costs(found: MethodComparison) -> Table:
         ["training [s]", *seconds, times(cost.seconds_ratio)],
         ["parameters [M]", *parameters, times(cost.parameters_ratio)],
     ]
-    return Table(["cost", "A", "B", "A / B"], rows)
+    return Table(["cost", "A", "B", "A / B"], rows, name="costs")
 
 
 def _note_no_adjustment(found: MethodComparison) -> str:

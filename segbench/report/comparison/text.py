@@ -1,11 +1,11 @@
-"""A comparison of two methods as text: tables, and sentences that say what they show."""
+"""The layout of a comparison of two methods as text: tables, and sentences that say what they show."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from segbench.report.formats.layout import Document, Section, name_section
 from segbench.report.formats.tables import collapse_words, verdict_text
-from segbench.report.formats.terminal import terminal_table, wrap
 from segbench.report.numbers import points, points_interval
 from segbench.report.ranking.timings import ratio_text
 from segbench.stats.score_differences import LOWER_IS_BETTER
@@ -37,50 +37,46 @@ TERMS: dict[Terms, str] = {
 }
 
 
-def as_text(comparisons: Comparisons) -> str:
-    """Return the comparison of two methods in each ranking."""
+def lay_out_comparisons(comparisons: Comparisons) -> Document:
+    """Lay out the comparison of two methods in each ranking."""
     closing = [f"Not compared in another ranking: {reason}" for reason in comparisons.refused]
     closing.append(f"Records: {', '.join(str(folder) for folder in comparisons.folders)}")
-    parts = [_comparison(found) for found in comparisons.found]
-    return "\n\n".join([*parts, _lines(closing)]) + "\n"
+    return Document(tuple(map(_comparison, comparisons.found)), (), tuple(closing))
 
 
-def _comparison(found: MethodComparison) -> str:
-    parts = [
-        _heading(found),
-        _lines([headline(found.claim, found.settings.margin), *among_all_words(found), *placebo_words(found.triplets)]),
-        *map(terminal_table, [tables.by_seed(found), tables.evidence(found)]),
-        *([terminal_table(tables.family(found))] if len(found.contrasts) > 1 else []),
-        *map(_show, _further_tables(found)),
-        _lines([*_notes(found), *_definitions(found)]),
-    ]
-    return "\n\n".join(parts)
-
-
-def _further_tables(found: MethodComparison) -> Iterable[tuple[Table, list[str]]]:
-    """Return the tables below the verdict, each with the lines below it; without rows only its title is shown."""
-    gains = found.gains
-    below_parts = [*contribution_words(found.claim, gains), *filter(None, [rare_words(gains)])]
-    yield tables.parts(found), below_parts
-    yield tables.classes(found), []
-    yield tables.images(found), []
-    yield tables.scores(found), list(score_words(found.scores))
-    yield tables.costs(found), list(speed_words(found.cost))
-
-
-def _show(table_and_words: tuple[Table, list[str]]) -> str:
-    table, words = table_and_words
-    shown = terminal_table(table) if table.rows else table.title
-    return "\n\n".join([shown, *([_lines(words)] if words else [])])
-
-
-def _heading(found: MethodComparison) -> str:
+def _comparison(found: MethodComparison) -> Section:
     group = found.ranking.group
     one, other = found.names
-    lines = [f"A = {one}, B = {other}: {group.data.benchmark} / {group.data.dataset}", group.data.heading]
-    lines += [f"protocol: {group.protocol}"] if group.protocol else []
-    lines += [group.conditions.heading] if group.conditions else []
-    return _lines([*lines, f"{found.relation} {TERMS[found.claim.terms]}"])
+    conditions = [group.data.heading]
+    conditions += [f"protocol: {group.protocol}"] if group.protocol else []
+    conditions += [group.conditions.heading] if group.conditions else []
+    return Section(
+        title=f"A = {one}, B = {other}: {group.data.benchmark} / {group.data.dataset}",
+        conditions=(*conditions, f"{found.relation} {TERMS[found.claim.terms]}"),
+        lead=(
+            headline(found.claim, found.settings.margin),
+            *among_all_words(found),
+            *placebo_words(found.triplets),
+        ),
+        tables=tuple(_tables(found)),
+        notes=(*_notes(found), *_definitions(found)),
+        name=f"{name_section(group)} {one} {other}",
+    )
+
+
+def _tables(found: MethodComparison) -> Iterable[Table]:
+    """Return the tables, each with the lines below it; of one without rows only its title is shown."""
+    gains = found.gains
+    yield tables.by_seed(found)
+    yield tables.evidence(found)
+    if len(found.contrasts) > 1:
+        yield tables.family(found)
+    below_parts = (*contribution_words(found.claim, gains), *filter(None, [rare_words(gains)]))
+    yield tables.parts(found)._replace(notes=below_parts)
+    yield tables.classes(found)
+    yield tables.images(found)
+    yield tables.scores(found)._replace(notes=tuple(score_words(found.scores)))
+    yield tables.costs(found)._replace(notes=tuple(speed_words(found.cost)))
 
 
 def _notes(found: MethodComparison) -> list[str]:
@@ -106,10 +102,6 @@ def _definitions(found: MethodComparison) -> Iterable[str]:
             "image. mIoU in a part counts only its pixels; recall is the share of its pixels that is right, averaged "
             "over classes."
         )
-
-
-def _lines(lines: Iterable[str]) -> str:
-    return "\n".join(map(wrap, lines))
 
 
 def headline(claim: Contrast, margin: float) -> str:

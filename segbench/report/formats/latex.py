@@ -72,18 +72,19 @@ def to_latex(document: Document) -> str:
 
 def _section(section: Section) -> str:
     """Return the tables of a section, its notes below the first; a list if no table has rows."""
+    empty = [line for table in section.tables if not table.rows for line in filter(None, (table.title, *table.notes))]
     filled = [table for table in section.tables if table.rows]
     if not filled:
-        return _list([section.title, *section.lead, *section.notes])
+        return _list([section.title, *section.lead, *empty, *section.notes])
     first, *rest = filled
-    notes = (*section.lead, *first.notes, *section.notes)
+    notes = (*section.lead, *first.notes, *empty, *section.notes)
     return "\n\n".join([_table(section, first._replace(notes=notes)), *(_table(section, table) for table in rest)])
 
 
 def _table(section: Section, table: Table) -> str:
     """Return a table with caption, label and notes, the rows that stand apart below a rule."""
     caption = ". ".join([": ".join(filter(None, [section.title, table.title])), *section.conditions])
-    header = " & ".join(_number(header.replace("\n", " ")) for header in table.headers) + r" \\"
+    header = " & ".join(_cell(header.replace("\n", " ")) for header in table.headers) + r" \\"
     columns = "".join("l" if place in table.words else "r" for place in range(len(table.headers)))
     among, apart = (
         [line for line in range(len(table.rows)) if (line in table.apart) is there] for there in (False, True)
@@ -110,15 +111,15 @@ def _table(section: Section, table: Table) -> str:
 
 def _row(table: Table, line: int) -> str:
     cells = [
-        rf"\textbf{{{_number(cell)}}}" if (line, place) in table.bold else _number(cell)
+        rf"\textbf{{{_cell(cell)}}}" if (line, place) in table.bold else _cell(cell)
         for place, cell in enumerate(table.rows[line])
     ]
     return " & ".join(cells) + r" \\"
 
 
-def _number(cell: str) -> str:
-    """Return the text of a cell with minus signs, and a dash where there is no value."""
-    return "--" if cell == "-" else _escape(_MINUS.sub("−", cell))
+def _cell(cell: str) -> str:
+    """Return the text of a cell, a dash where there is no value."""
+    return "--" if cell == "-" else _escape(cell)
 
 
 def _label(*names: str) -> str:
@@ -148,8 +149,8 @@ def _list(lines: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Escape what LaTeX would take for commands, and what pdfLaTeX cannot print."""
-    return "".join(map(_character, unicodedata.normalize("NFC", clean_line(text))))
+    """Escape what LaTeX would take for commands, and what pdfLaTeX cannot print; minus signs are no hyphens."""
+    return "".join(map(_character, _MINUS.sub("−", unicodedata.normalize("NFC", clean_line(text)))))
 
 
 def _character(character: str) -> str:

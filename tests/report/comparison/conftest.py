@@ -8,7 +8,8 @@ import pytest
 from segbench.errors import RecordError, StatisticsError
 from segbench.report.comparison.compare import compare_methods
 from segbench.report.comparison.family import Settings
-from segbench.report.comparison.text import as_text
+from segbench.report.comparison.text import lay_out_comparisons
+from segbench.report.formats.terminal import to_terminal
 from segbench.stats.scores import per_class, scores
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
@@ -96,6 +97,8 @@ def text(tmp_path):
     """Compare unet+critic with unet and return the text."""
 
     def compare():
-        return as_text(compare_methods([tmp_path / "results"], ("unet+critic", "unet"), settings=QUICK))
+        return to_terminal(
+            lay_out_comparisons(compare_methods([tmp_path / "results"], ("unet+critic", "unet"), settings=QUICK))
+        )
 
     return compare

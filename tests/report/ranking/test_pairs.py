@@ -5,8 +5,9 @@ import pytest
 
 from segbench.report import load
 from segbench.report.comparison.compare import compare_methods
-from segbench.report.comparison.text import as_text
+from segbench.report.comparison.text import lay_out_comparisons
 from segbench.report.formats.layout import explain_pairs
+from segbench.report.formats.terminal import to_terminal
 from segbench.report.ranking.pairs import find_pair
 from segbench.stats.verdict import decide, holm_levels
 
@@ -56,7 +57,7 @@ def test_a_pair_that_differs_alone_only_is_told_in_the_report_and_in_compare(fol
     assert said.startswith(f"{len(alone_only)} of 10 pairs differ")
     one, other = alone_only[0].one, alone_only[0].other
     low, high = (100 * end for end in alone_only[0].among_all.interval)
-    text = " ".join(as_text(compare_methods([folder], (other, one))).split())
+    text = " ".join(to_terminal(lay_out_comparisons(compare_methods([folder], (other, one)))).split())
     assert f"{other} is worse than {one} by" in text
     assert "Among all 10 pairs of its ranking, as in the tiers of `segbench report`, it is undecided: " in text
     assert f"[{-high:+.2f}, {-low:+.2f}] points." in text
@@ -64,13 +65,13 @@ def test_a_pair_that_differs_alone_only_is_told_in_the_report_and_in_compare(fol
 
 def test_where_a_ranking_has_many_cells_compare_names_the_command_that_judges_all(folder, monkeypatch):
     monkeypatch.setattr("segbench.report.comparison.compare.MOST_CELLS", 14)
-    text = " ".join(as_text(compare_methods([folder], ("a", "b"))).split())
+    text = " ".join(to_terminal(lay_out_comparisons(compare_methods([folder], ("a", "b")))).split())
     assert "as in the tiers of `segbench report`, it may be another: see `segbench report --pairs`." in text
 
 
 def test_two_methods_are_one_pair_of_which_nothing_else_is_said(trained, counted, results):
     cells = (counted(trained(name, seed), [0.5 + 0.1 * seed] * 4) for name in ("a", "b") for seed in range(2))
-    assert "Among all" not in as_text(compare_methods([results(*cells)], ("a", "b")))
+    assert "Among all" not in to_terminal(lay_out_comparisons(compare_methods([results(*cells)], ("a", "b"))))
 
 
 def test_one_seed_makes_no_pairs(trained, counted, results):
