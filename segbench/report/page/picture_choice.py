@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError
-from segbench.store.counts import read_confusion
+from segbench.store.counts import read_confusions
 from segbench.store.pictures import SAMPLES, picture_path
 
 if TYPE_CHECKING:
@@ -134,7 +134,5 @@ def _counts_by_seed(report: Report, records: Sequence[Record]) -> dict[int, Coun
 
 
 def _read_counts(folder: Path) -> Counts | None:
-    try:
-        return read_confusion(folder)
-    except RecordError:
-        return None
+    [counts] = read_confusions([folder])
+    return None if isinstance(counts, RecordError) else counts
