@@ -65,7 +65,7 @@ def write_pictures(folder: Path, record: Record) -> None:
 
     from segbench.engine.pictures.drawing import label_map, panel, save_picture
 
-    description = {"classes": CLASSES, "palette": PALETTE, "ignore_index": 255, "channels": 3, "reading": {}}
+    description = {"classes": CLASSES, "palette": PALETTE, "ignore_index": 255, "channels": 3, "redistributable": True}
     folder.joinpath("dataset.json").write_text(json.dumps(description))
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     for place, name in enumerate(PICTURED):

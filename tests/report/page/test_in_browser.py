@@ -6,6 +6,7 @@ import csv
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from segbench.report import load
 from segbench.report.page.page import to_html
@@ -124,12 +125,40 @@ def test_the_filter_keeps_rows_and_says_how_many(opened):
     assert len(names(opened.page)) == len(METHODS)
 
 
+def test_two_pictures_are_wiped_by_key_and_by_mouse(opened):
+    wipe = opened.page.locator(".wipe").first
+    wipe.scroll_into_view_if_needed()
+    above, slider = wipe.locator("img.above"), wipe.get_by_role("slider")
+    slider.press("ArrowRight")
+    expect(above).to_have_css("clip-path", "inset(0px 0px 0px 51%)")
+    box = wipe.locator(".stage").bounding_box()
+    opened.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5)
+    opened.page.mouse.down()
+    opened.page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 5)
+    opened.page.mouse.up()
+    expect(above).to_have_css("clip-path", "inset(0px 0px 0px 25%)")
+    before = above.get_attribute("src")
+    wipe.get_by_label("right of the line").select_option(label="input")
+    assert above.get_attribute("src") != before
+    assert above.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+
+
+def test_pictures_are_made_when_they_are_opened(opened):
+    sheets = opened.page.locator("details.image")
+    assert sheets.count() == 2
+    assert sheets.nth(1).locator("img").count() == 0
+    sheets.nth(1).locator("summary").press("Enter")
+    images = sheets.nth(1).locator("img")
+    assert images.count() > len(METHODS)
+    assert all(images.evaluate_all("images => images.map(image => image.alt !== '' && image.complete)"))
+
+
 def test_columns_are_chosen_by_key(opened):
     page = opened.page
     hidden = board(page).locator("th", has_text="GFLOPs")
     assert hidden.is_hidden()
     page.locator("details.columns summary").first.press("Enter")
-    page.get_by_label("GFLOPs").first.press("Space")
+    page.locator("details.columns").get_by_label("GFLOPs").first.press("Space")
     assert hidden.is_visible()
     assert board(page).locator("tbody td:visible", has_text="15.8").count() == len(METHODS)
 
@@ -139,7 +168,7 @@ def test_its_address_restores_filter_columns_and_sorting(chromium, page):
         first.page.get_by_label("filter").fill("unet")
         board(first.page).get_by_role("button", name="method").click()
         first.page.locator("details.columns summary").first.click()
-        first.page.get_by_label("GFLOPs").first.check()
+        first.page.locator("details.columns").get_by_label("GFLOPs").first.check()
         address, seen = first.page.url, names(first.page)
     with chromium.open(page, fragment="#" + address.partition("#")[2]) as second:
         assert second.page.get_by_label("filter").input_value() == "unet"
@@ -181,6 +210,8 @@ def test_without_javascript_tables_and_pictures_are_there(chromium, page):
         assert visit.page.locator(".scripted").first.is_hidden()
         visit.page.locator("summary", has_text="Every cell").click()
         assert visit.page.locator("table:visible tr", has_text="segbench run").count() >= len(METHODS) * len(SEEDS)
+        image = visit.page.locator("details.image[open] img").first
+        assert image.evaluate("image => image.naturalWidth") > 0
         assert visit.requests == visit.messages == []
 
 
