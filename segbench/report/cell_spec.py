@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from segbench.store.record import Record
 
 
-# Keys of a protocol that change neither what is trained nor what is scored; timing and threads are conditions.
-NEUTRAL_KEYS = UNSCORED | {"threads"}
+# Keys of a protocol that change neither what is trained nor what is scored but for rounding; they are conditions.
+NEUTRAL_KEYS = UNSCORED | {"threads", "compile"}
+# Of what a component requires; its version changes rounding, and is a condition.
+NEUTRAL_REQUIREMENT = "torch"
 
 
 # Keys of a method that make its recipe; its name, what it is compared with and its share of labels are no part of it.
@@ -87,13 +89,13 @@ def definitions(record: Record) -> dict[str, str]:
 
 def recipe(record: Record) -> dict[str, Any]:
     """Return what all seeds of one method have in common; two recipes are never averaged."""
-    method = _part(record.spec, "method")
+    method, versions = _part(record.spec, "method"), _part(record.spec, "versions")
     return {
         **{key: method.get(key) for key in RECIPE_KEYS},
         "latent_channels": method.get("latent_channels", method.get(FORMER_KEYS["latent_channels"])),
         "protocol": {key: value for key, value in protocol(record).items() if key not in NEUTRAL_KEYS},
         "sources": record.spec.get("sources"),
-        "versions": record.spec.get("versions"),
+        "versions": {name: text for name, text in versions.items() if name != NEUTRAL_REQUIREMENT},
     }
 
 

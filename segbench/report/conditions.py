@@ -1,23 +1,42 @@
-"""The conditions under which a row was measured; rows that differ in them never share a ranking."""
+"""The conditions under which records came about: those that scores depend on, and those that speeds depend on.
+
+A score is a property of method, data and seed. What changes the arithmetic that is asked for or what is evaluated (the
+precision, TF32, the batch size, the window) changes the method, so such rows never share a ranking. What changes only
+the order in which sums are rounded (the device and its name, the version of torch, the threads, compilation) acts like
+another seed: training makes of a last bit what it makes of another draw. Seeds are random in every interval, so a
+ranking may hold rows from several machines, and a row seeds from several (tests/stats/test_coverage.py). Where both
+rows of a pair ran on one machine, less varies between them, which the interval measures too. Speed, memory and seconds
+depend on all of it, and on how inference was timed: they are compared only under the same conditions.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import cell_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
     from segbench.store.record import Record
 
     Sizes = tuple[tuple[int, int], ...]
 
 
+class Scoring(NamedTuple):
+    """The conditions that scores depend on, beside data and protocol."""
+
+    precision: str | None
+    tf32: bool
+    batch_size: int | None
+    window: str | None
+
+
 @dataclass(frozen=True)
 class Conditions:
-    """Device, precision, batch and so on of a trained row.
+    """Device, precision, batch and so on of trained records.
 
     `sizes` are the [height, width] at which inference was timed, `timing_budget` is "reduced", or "full", also where
     each row ended as soon as it was known within 2 %; both are None where nothing was timed. `window` is None where
@@ -32,6 +51,7 @@ class Conditions:
     threads: int | None
     compile: bool
     window: str | None
+    torch: str | None = None
     sizes: Sizes | None = None
     timing_budget: str | None = None
 
@@ -58,6 +78,34 @@ class Conditions:
             f"{'unknown number of' if self.threads is None else self.threads} thread{'' if self.threads == 1 else 's'}",
         ]
 
+    @property
+    def scoring(self) -> Scoring:
+        """What scores depend on."""
+        return Scoring(self.precision, self.tf32, self.batch_size, self.window)
+
+    @property
+    def place(self) -> Conditions:
+        """The same without how inference was timed."""
+        return replace(self, sizes=None, timing_budget=None)
+
+    def describe_beside(self, others: Sequence[Conditions]) -> str:
+        """Return the device, and in what else these conditions differ from others."""
+        of_others = [other._details for other in others]
+        details = [
+            text for place, text in enumerate(self._details) if any(theirs[place] != text for theirs in of_others)
+        ]
+        return " · ".join([self.essentials[0], *details])
+
+    @property
+    def _details(self) -> list[str]:
+        return [
+            self.essentials[-1],
+            "compiled" if self.compile else "not compiled",
+            f"torch {self.torch or 'of an unknown version'}",
+            f"timed at {sizes_text(self.sizes)}" if self.timing_budget else "inference not timed",
+            f"{self.timing_budget or 'no'} timing budget",
+        ]
+
     def agrees_with(self, other: Conditions) -> bool:
         """Tell whether two rows agree in all that both of them know."""
         known_sizes = self.sizes or other.sizes
@@ -81,21 +129,29 @@ def read_conditions(record: Record) -> Conditions:
         threads=environment.get("threads") or protocol.get("threads"),
         compile=bool(protocol.get("compile")),
         window=_window(protocol.get("window")),
+        torch=environment.get("torch"),
     )
 
 
-def fill_in_missing(rows: Iterable[Conditions]) -> dict[Conditions, Conditions]:
-    """Fill in what a row does not know from the one set of known conditions it agrees with.
+def fill_in_missing(found: Mapping[Conditions, int]) -> dict[Conditions, Conditions]:
+    """Fill in what conditions do not tell from the most frequent known ones that they agree with.
 
-    A row that was not timed has no size; it takes that of the timed rows if all that fit have the same.
+    `found` are the numbers of their records. Records that were not timed have no size.
     """
-    distinct = list(dict.fromkeys(rows))
-    known = [one for one in distinct if one.sizes is not None and one.timing_budget is not None]
-    filled = {}
-    for one in distinct:
-        candidates = [other for other in known if one.agrees_with(other)]
-        filled[one] = candidates[0] if len(candidates) == 1 else one
-    return filled
+    known = [one for one in rank_conditions(found) if one.sizes is not None and one.timing_budget is not None]
+    return {one: next(filter(one.agrees_with, known), one) for one in found}
+
+
+def rank_conditions(found: Mapping[Conditions, int]) -> list[Conditions]:
+    """Return conditions by the number of records from their place, then by their own, most first."""
+    places: Counter[Conditions] = Counter()
+    for one, number in found.items():
+        places[one.place] += number
+
+    def rank(one: Conditions) -> tuple[int, bool, int, str]:
+        return places[one.place], one.timing_budget is not None, found[one], repr(one)
+
+    return sorted(found, key=rank, reverse=True)
 
 
 def sizes_text(sizes: Sizes | None) -> str:

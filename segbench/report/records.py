@@ -111,7 +111,8 @@ def count_records(directories: Sequence[Path]) -> int:
 def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
     """Keep one record of each cell: ok wins over anything else, then the timed one, then the one given first.
 
-    A cell that ran on several devices has an ok record for each, since these are never ranked together.
+    A cell that ran under several conditions has an ok record for each: one of them counts in the ranking, and its speed
+    is known under all.
     """
     best: dict[object, tuple[Path, Record]] = {}
     for folder, record in sorted(found, key=_preference):

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
+from segbench.report.formats.layout import describe_conditions
 from segbench.report.formats.terminal import terminal_table, wrap
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
@@ -202,8 +203,7 @@ def _whose(move: Move, rescoring: Rescoring) -> str:
 def _ranking_text(ranking: Ranking) -> str:
     group = ranking.group
     heading = [ranking.title, group.data.heading]
-    heading += [f"protocol: {group.protocol}"] if group.protocol else []
-    heading += [group.conditions.heading] if group.conditions else []
+    heading += describe_conditions(group, group.conditions.heading if group.conditions else "")
     tables = [terminal_table(table) for table in (_score_table(ranking), _move_table(ranking))] if ranking.rows else []
     notes = [f"{row.label}: {note}" for row in ranking.rows if row.label != row.row.method for note in row.row.notes]
     notes += [f"Ignored: {reason}" for reason in ranking.ignored]

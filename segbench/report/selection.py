@@ -77,6 +77,18 @@ def restrict(sources: Sources, selectors: Sequence[Selector]) -> Sources:
     return replace(sources, records=tuple(filter(is_meant, sources.records)))
 
 
+def keep_folders(sources: Sources, selectors: Sequence[Selector]) -> Sources:
+    """Return the records without those of the recipes that selectors with a folder mean that lie in other folders."""
+    wanted = {identity for selector in selectors for identity in select(sources, selector)}
+    recipes = {(record.method, _recipe(record)) for record in sources.ranked if identity(record) in wanted}
+
+    def is_meant(record: Record) -> bool:
+        is_of_them = record.status == "ok" and (record.method, _recipe(record)) in recipes
+        return identity(record) in wanted or not is_of_them
+
+    return replace(sources, records=tuple(filter(is_meant, sources.records))) if selectors else sources
+
+
 def find_one_record(text: str, results: Path) -> Path:
     """Return the file of the one finished record that a selector means; RecordError if there is none or several."""
     selector = parse_selector(text)

@@ -61,7 +61,9 @@ def read_marks(sources: Sources) -> tuple[Marks, list[RecordProblem]]:
     marks: dict[Identity, Verification] = {}
     problems = []
     for record in sources.ranked:
-        folder = sources.cell_folders[identity(record)]
+        folder = sources.cell_folders.get(identity(record))
+        if folder is None:
+            continue
         try:
             if (mark := read_verification(folder, record)) is not None:
                 marks[identity(record)] = mark

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from segbench.report.conditions import read_conditions
+from dataclasses import replace
+
+from segbench.report.conditions import fill_in_missing, rank_conditions, read_conditions
 
 
 def test_the_heading_states_every_condition(trained):
@@ -22,3 +24,30 @@ def test_a_cpu_goes_by_its_own_name(trained):
     assert read_conditions(trained(environment={"device": "cpu", "cpu": "Xeon", "threads": 1})).heading.startswith(
         "cpu: Xeon · fp32 · batch 8 · 1 thread ·"
     )
+
+
+def test_beside_others_only_what_differs_is_told_after_the_device(trained):
+    one = read_conditions(trained())
+    other = read_conditions(trained(environment={"device": "cpu", "cpu": "Xeon", "threads": 8, "torch": "2.16.0"}))
+    assert one.describe_beside([other]) == "cuda: NVIDIA H200 · torch 2.15.0"
+    assert other.describe_beside([one]) == "cpu: Xeon · torch 2.16.0"
+
+
+def test_conditions_are_ranked_by_the_records_of_their_place_and_the_timed_ones_come_first(trained):
+    untimed = read_conditions(trained())
+    timed = replace(untimed, sizes=((9, 9),), timing_budget="full")
+    other = replace(timed, device_name="NVIDIA A100")
+    assert rank_conditions({untimed: 3, other: 4, timed: 2}) == [timed, untimed, other]
+
+
+def test_what_was_not_timed_takes_the_size_of_the_most_frequent_conditions_that_it_agrees_with(trained):
+    untimed = read_conditions(trained())
+    small = replace(untimed, sizes=((9, 9),), timing_budget="full")
+    large = replace(untimed, sizes=((99, 99),), timing_budget="full")
+    apart = replace(untimed, device="cpu")
+    assert fill_in_missing({untimed: 5, small: 1, large: 2, apart: 1}) == {
+        untimed: large,
+        small: small,
+        large: large,
+        apart: apart,
+    }

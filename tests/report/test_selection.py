@@ -10,6 +10,7 @@ from segbench.report.selection import (
     Selector,
     find_one_record,
     is_selector,
+    keep_folders,
     name_recipe,
     parse_selector,
     restrict,
@@ -125,3 +126,13 @@ def test_one_cell_is_found_by_its_key_as_the_latest_or_as_the_only_one(folder, o
         found(f"unet={folder.with_name('apart')}")
     with pytest.raises(RecordError, match=r"'unet@x' means none of these cells: unet@"):
         found("unet@x")
+
+
+def test_of_a_recipe_that_ran_on_two_machines_only_the_named_folder_is_kept(trained, results):
+    other = {"device": "cpu", "device_name": "Xeon", "threads": 4}
+    here = results(trained("unet", environment=begun(20)), trained("fpn", environment=begun(20)), root="here")
+    there = results(trained("unet", environment=other), root="there")
+    sources = read_sources([here, there])
+    kept = keep_folders(sources, [Selector("unet", None, there)]).records
+    assert [(record.method, record.environment["device_name"]) for record in kept] == [("fpn", "AMD"), ("unet", "Xeon")]
+    assert keep_folders(sources, []) is sources

@@ -24,7 +24,9 @@ class World:
     Each class is in an image with probability `presence`, with a log-normal area. IoU moves with the image for all
     methods alike (`difficulty`), for each method by itself (`image`), with its seed (`seed`), and with both (`both`).
     Images of a cluster share four fifths of the variance of what moves with images. `gains` is what each method's IoU
-    lies above that of the first. The first collapses in a seed with probability `collapses`, which costs it `drop`; in
+    lies above that of the first. A seed moves all methods that are trained with it on one machine alike by `shared`; of
+    the first method's seeds the share `elsewhere` comes from another machine, on which they move by themselves. The
+    first collapses in a seed with probability `collapses`, which costs it `drop`; in
     all other seeds it is better by what makes its expectation the same.
     """
 
@@ -39,6 +41,8 @@ class World:
     presence: float = 0.5
     area: float = 1.0
     cluster: int = 1
+    shared: float = 0.0
+    elsewhere: float = 0.0
     collapses: float = 0.0
     drop: float = 0.0
 
@@ -72,6 +76,8 @@ def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:
     share = 0.5 + np.array(world.gains)[:, None, None] + _moves(world, generator)
     collapsed = generator.random(world.seeds) < world.collapses if world.collapses else np.zeros(world.seeds, bool)
     share[0] += world.drop * (world.collapses - collapsed[:, None])
+    if world.shared:
+        share += _moves_of_machines(world, generator)
     share = share[..., None] + generator.uniform(-0.05, 0.05, (methods, 1, world.images, classes))
     assert share.min() > 0
     assert share.max() < 1
@@ -100,6 +106,14 @@ def _moves(world: World, generator: np.random.Generator) -> np.ndarray:
         + _by_image(world.image, (methods, 1), world, generator)
         + _by_image(world.both, (methods, seeds), world, generator)
     )
+
+
+def _moves_of_machines(world: World, generator: np.random.Generator) -> np.ndarray:
+    """Return how far each (method, seed) is moved by what the seed shares with others of its machine."""
+    moves = _uniform(world.shared, (1, world.seeds, 1), generator).repeat(len(world.gains), axis=0)
+    away = round(world.elsewhere * world.seeds)
+    moves[0, :away] = _uniform(world.shared, (away, 1), generator)
+    return moves
 
 
 def _by_image(spread: float, shape: tuple[int, int], world: World, generator: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ from segbench.store.record import stage_in_files
 
 if TYPE_CHECKING:
     from segbench.report.ranking.differences import Contrast, Relation
+    from segbench.report.ranking.rows import Row
     from segbench.stats.difference import Difference
     from segbench.stats.gains import ImageGain
     from segbench.stats.score_differences import ScoreDifference
@@ -32,8 +33,9 @@ def to_json(comparisons: Comparisons) -> str:
     each comparison:
 
     - `one`, `other`: the names; `benchmark`, `dataset`, `fingerprint`, `subset`, `split`, `images`, `groups` (in how
-      many the images are drawn, null: each alone), `seeds`, `device`, `definition` (id and version of mIoU),
-      `resamples`, `margin`, `level`, `relation`, `overrides` (protocol keys that each changes), `notes`, `set_aside`.
+      many the images are drawn, null: each alone), `seeds`, `device` (of most rows of the ranking), `ran_on` (the
+      devices of each), `definition` (id and version of mIoU), `resamples`, `margin`, `level`, `relation`, `overrides`
+      (protocol keys that each changes), `notes`, `set_aside`.
     - `miou`: `one` and `other` as `{mean, sd, n}`; `by_seed`: `{seed, one, other, difference}`.
     - `contrasts`: the family judged together, the first of them one - other: `role` ("claim", "opponent", "placebo",
       "left"), `one`, `other`, `terms` ("equal steps", "equal seconds", "different budgets", "unknown"), `seeds`,
@@ -91,6 +93,7 @@ def _identity(found: MethodComparison) -> dict[str, Any]:
         "groups": found.clusters,
         "seeds": list(found.seeds),
         "device": group.conditions.device_name if group.conditions else None,
+        "ran_on": {"one": _machines(found.ranking.one), "other": _machines(found.ranking.other)},
         "definition": found.definition,
         "resamples": settings.resamples,
         "margin": settings.margin,
@@ -100,6 +103,10 @@ def _identity(found: MethodComparison) -> dict[str, Any]:
         "notes": list(found.notes),
         "set_aside": list(found.ignored),
     }
+
+
+def _machines(row: Row) -> list[str]:
+    return list(dict.fromkeys(where.essentials[0] for where in row.scored_under))
 
 
 def _contrast(contrast: Contrast) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.intervals import draw_ranking, read_evidence
 from segbench.report.ranking.pairs import find_pair, judge_ranking
 from segbench.report.records import count_records, read_sources
-from segbench.report.selection import parse_selector
+from segbench.report.selection import keep_folders, parse_selector
 from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.evidence import iou_evidence
 from segbench.stats.gains import seed_scores
@@ -128,6 +128,8 @@ def compare_methods(
     one, other = map(parse_selector, names)
     folders = [*filter(None, (one.folder, other.folder)), *directories]
     read, is_all = _read(list(dict.fromkeys(folders)), benchmark, {one.method, other.method})
+    if one.method != other.method:
+        read = keep_folders(read, [selector for selector in (one, other) if selector.folder])
     sources = narrow(read, dataset, subset)
     rankings, refused = find_rankings(sources, rank_records(sources), one, other)
     found = []
@@ -226,11 +228,27 @@ def _notes(ranking: SharedRanking, sources: Sources, family: Family) -> Iterable
         yield from _unpaired_seeds(row, partner)
         yield from describe_failures(sources, group, row.method)
     yield from family.left_out
+    yield from _numerics(one, other)
     if _has_placebos(other, group):
         yield f"Placebos of {other.method}: see `segbench compare {other.method} {one.method}`"
     for name in OTHER_SCORES:
         if found := find_definition_obstacles(one, other, name):
             yield f"Not compared: {explain_refusal(one, other, found)}"
+
+
+def _numerics(one: Row, other: Row) -> Iterable[str]:
+    """Say that both were not trained on one kind of machine with one torch, where they were not."""
+    places = [dict.fromkeys(where.place for where in row.scored_under) for row in (one, other)]
+    every = list(places[0] | places[1])
+    if len(every) > 1:
+        ours, theirs = (
+            " and ".join(where.describe_beside([other for other in every if other != where]) for where in found)
+            for found in places
+        )
+        yield (
+            f"Numerics differ: {one.name} ran on {ours}, {other.name} on {theirs}. Their rounding acts like another "
+            "seed; pairs share seeds and images, and the interval measures what their differences vary by"
+        )
 
 
 def _unpaired_seeds(row: Row, partner: Row) -> Iterable[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report.ranking.differences import compare_terms
+from segbench.report.ranking.rows import where_both_ran
 from segbench.report.ranking.timings import STAGES, speed_ratio
 from segbench.stats.summary import Summary, summarize
 
@@ -28,7 +29,8 @@ class SpeedRatio(NamedTuple):
 class CostComparison(NamedTuple):
     """What A and B cost: seconds of training over the common seeds, parameters, and the speed of inference.
 
-    `speeds` is empty unless both were timed in one session; `timed` tells whether both were timed at all.
+    `speeds` is empty unless both were timed in one session; `timed` tells whether both were timed at all. `together`
+    tells whether both ran under the same conditions, without which there is no ratio of seconds.
     """
 
     terms: Terms
@@ -38,11 +40,12 @@ class CostComparison(NamedTuple):
     other_parameters: int | None
     speeds: tuple[SpeedRatio, ...]
     timed: bool
+    together: bool = True
 
     @property
     def seconds_ratio(self) -> float | None:
         """Seconds of training of A as a multiple of B's."""
-        return _divide(self.one_seconds.mean, self.other_seconds.mean)
+        return _divide(self.one_seconds.mean, self.other_seconds.mean) if self.together else None
 
     @property
     def parameters_ratio(self) -> float | None:
@@ -52,6 +55,8 @@ class CostComparison(NamedTuple):
 
 def compare_costs(one: Row, other: Row, seeds: Sequence[int]) -> CostComparison:
     """Return the costs of two rows over some seeds."""
+    both = where_both_ran(one, other)
+    one, other = both or (_at_home(one), _at_home(other))
     one_seconds, other_seconds = one.train_seconds, other.train_seconds
     known = [seed for seed in seeds if seed in one_seconds and seed in other_seconds]
     return CostComparison(
@@ -62,7 +67,13 @@ def compare_costs(one: Row, other: Row, seeds: Sequence[int]) -> CostComparison:
         other.cost("parameters"),
         tuple(_speed_ratios(one, other)),
         bool(one.inference and other.inference),
+        both is not None,
     )
+
+
+def _at_home(row: Row) -> Row:
+    """Return a row under the conditions of most of its records' place."""
+    return next((found for where in row.runs if (found := row.under(where))), row)
 
 
 def _speed_ratios(one: Row, other: Row) -> Iterable[SpeedRatio]:

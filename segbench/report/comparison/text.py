@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.formats.layout import Document, Section, name_section
+from segbench.report.formats.layout import Document, Section, describe_conditions, name_section
 from segbench.report.formats.tables import collapse_words, verdict_text
 from segbench.report.numbers import points, points_interval
 from segbench.report.ranking.timings import ratio_text
@@ -47,9 +47,8 @@ def lay_out_comparisons(comparisons: Comparisons) -> Document:
 def _comparison(found: MethodComparison) -> Section:
     group = found.ranking.group
     one, other = found.names
-    conditions = [group.data.heading]
-    conditions += [f"protocol: {group.protocol}"] if group.protocol else []
-    conditions += [group.conditions.heading] if group.conditions else []
+    main = group.conditions.heading if group.conditions else ""
+    conditions = (group.data.heading, *describe_conditions(group, main))
     return Section(
         title=f"A = {one}, B = {other}: {group.data.benchmark} / {group.data.dataset}",
         conditions=(*conditions, f"{found.relation} {TERMS[found.claim.terms]}"),
@@ -201,6 +200,7 @@ def speed_words(cost: CostComparison) -> Iterable[str]:
     """Say how fast A runs beside B."""
     if not cost.speeds:
         why = "not timed in one session, so there is no ratio" if cost.timed else "not both methods were timed"
+        why = why if cost.together else "they ran under different conditions, so there is no ratio"
         yield f"Inference: {why}."
     for speed in cost.speeds:
         ratio = ratio_text(speed.ratio)

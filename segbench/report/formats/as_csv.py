@@ -29,8 +29,8 @@ def to_csv(report: Report) -> str:
     """Return one line for each row of each ranking, the conditions as columns; what is not known is empty.
 
     Names are those of JSON, with the name of what they are part of before them; `over_KIND_...` is the difference to
-    that placebo. What a claim compares a method with beside its twin, and what has a list for each row, is in JSON
-    only. Cells without a result have no line here: see the other formats.
+    that placebo. What a claim compares a method with beside its twin, what has a list for each row, and what was
+    measured under further conditions, is in JSON only. Cells without a result have no line here: see the other formats.
     """
     return _write([_line(number, report, row) for number, group in enumerate(report.groups) for row in group.rows])
 
@@ -122,6 +122,7 @@ def _parts(number: int, report: Report, row: Row) -> dict[str, Any]:
         "twin_n": len(data["against_twin"]["seeds"]) if data["against_twin"] else None,
         "overrides": " ".join(data["overrides"]),
         "notes": "; ".join(data["notes"]),
+        "scored_on": "; ".join(dict.fromkeys(where.essentials[0] for where in row.scored_under)),
         "timed_sizes": " ".join(map(_size_text, _find(data, "conditions.timed_sizes") or ())),
         "flops_size": _size_text(row.flops_size) if row.flops_size else None,
         "health_text": verdicts(row) if row.verdicts else None,
@@ -222,4 +223,6 @@ COLUMNS: dict[str, str] = {
     **_columns("refinement_", "refinement.{}.mean", summary_names(RefinementData)),
     "name": "name",
     "beaten_by": "beaten_by",
+    "scored_on": "scored_on",
+    "torch": "conditions.torch",
 }

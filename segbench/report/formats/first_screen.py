@@ -13,9 +13,11 @@ from .definitions import ONE_SEED_ONLY, has_one_seed_only
 from .layout import (
     Document,
     Section,
+    describe_conditions,
     explain_health,
     explain_missing_intervals,
     explain_pairs,
+    explain_places,
     explain_trade_off,
     lay_out_efficiency,
     list_failures,
@@ -72,7 +74,9 @@ def _ranking(group: Group) -> Section:
     letters = mark_notes(group.rows)
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset} · {group.data.heading}",
-        conditions=tuple(_conditions(group)),
+        conditions=tuple(
+            describe_conditions(group, " · ".join(group.conditions.essentials) if group.conditions else "")
+        ),
         tables=tuple(_tables(group, letters)),
         notes=(
             *explain_trade_off(group),
@@ -83,24 +87,18 @@ def _ranking(group: Group) -> Section:
             *explain_pairs(group),
             *tables.explain_missing_differences(group.comparisons),
             *explain_health(group.rows, HARMLESS_HEALTH),
-            *warn_of_timing(group.rows),
+            *explain_places(group),
+            *warn_of_timing(group.under(group.conditions)),
         ),
         name=name_section(group),
     )
-
-
-def _conditions(group: Group) -> Iterable[str]:
-    if group.protocol:
-        yield f"protocol: {group.protocol}"
-    if group.conditions:
-        yield " · ".join(group.conditions.essentials)
 
 
 def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
     batch = (group.conditions and group.conditions.batch_size) or 1
     if predicting := select_segmenting(group.rows):
         speed = drop_empty([tables.throughput(batch)], predicting)
-        columns = [*tables.accuracy(predicting, letters), *speed, tables.TRAINING_SECONDS]
+        columns = [*tables.accuracy(group, predicting, letters), *speed, tables.TRAINING_SECONDS]
         yield tables.table_of_rows(columns, predicting, name="miou")
     if generating := [row for row in group.rows if row.features]:
         columns = [tables.marked_name(letters), *tables.image_scores(generating), tables.SEEDS]

@@ -19,7 +19,8 @@ from .definitions import define_numbers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from segbench.report.numbers import Table
+    from segbench.report.conditions import Conditions
+    from segbench.report.numbers import Column, Table
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.label_efficiency import Efficiency
     from segbench.report.ranking.rows import Row
@@ -109,6 +110,27 @@ def note_lines(letters: dict[str, str]) -> list[str]:
     return [f"({letter}) {note}" for note, letter in letters.items()]
 
 
+def describe_conditions(group: Group, main: str) -> Iterable[str]:
+    """Return lines for the protocol and the conditions of a ranking, those of most rows as `main` says it."""
+    if group.protocol:
+        yield f"protocol: {group.protocol}"
+    if group.conditions:
+        yield f"1: {main}" if len(group.places) > 1 else main
+    for place, where in enumerate(group.places[1:], start=2):
+        yield f"{place}: {where.describe_beside([one for one in group.places if one != where])}"
+
+
+def explain_places(group: Group) -> Iterable[str]:
+    """Say what holds for scores and for speeds where a ranking's records are from several places."""
+    if len(group.places) > 1:
+        yield "Speed, latency, seconds and memory are those under 1; what was measured elsewhere stands apart (--full)."
+    if len(group.machines) > 1:
+        yield (
+            "Scores of several machines or versions rank together: their rounding differs, which acts like another "
+            "seed, and seeds are in every interval. Pairs share seeds and images."
+        )
+
+
 def explain_trade_off(group: Group) -> Iterable[str]:
     """Recommend a row by mIoU and speed, and say which rows are beaten in both."""
     if sentence := recommend(group):
@@ -179,12 +201,10 @@ def lay_out_efficiency(efficiency: Efficiency) -> Section:
 
 def _ranking(group: Group) -> Section:
     letters = mark_notes(group.rows)
-    conditions = [group.data.heading]
-    conditions += [f"protocol: {group.protocol}"] if group.protocol else []
-    conditions += [group.conditions.heading] if group.conditions else []
+    main = group.conditions.heading if group.conditions else ""
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset}",
-        conditions=tuple(conditions),
+        conditions=(group.data.heading, *describe_conditions(group, main)),
         tables=tuple(_tables(group, letters)),
         notes=(
             *explain_trade_off(group),
@@ -193,7 +213,8 @@ def _ranking(group: Group) -> Section:
             *explain_pairs(group),
             *tables.explain_missing_differences(group.comparisons),
             *explain_health(group.rows),
-            *warn_of_timing(group.rows),
+            *explain_places(group),
+            *(line for where in group.places for line in warn_of_timing(group.under(where))),
             *_describe_load(group.rows),
         ),
         name=name_section(group),
@@ -221,11 +242,22 @@ def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
         yield tables.generated_images(generating)
     if trials := find_tunings(group.rows):
         yield tuning_table(trials)
-    if beyond := tables.stages(group):
+    yield from _tables_of_place(group.conditions, group.under(group.conditions), letters)
+    for place, where in enumerate(group.places[1:], start=2):
+        for table in _tables_of_place(where, group.under(where), letters, [tables.TRAINING_SECONDS]):
+            title = " · ".join(filter(None, [f"Under {place}", table.title]))
+            yield table._replace(title=title, name=f"{table.name or table.title} {place}")
+
+
+def _tables_of_place(
+    where: Conditions | None, rows: Sequence[Row], letters: dict[str, str], more: Sequence[Column[Row]] = ()
+) -> Iterable[Table]:
+    """Return the tables of what depends on where it was measured."""
+    if beyond := tables.stages(rows, where.batch_size if where else None):
         yield beyond
-    yield tables.costs(group, letters)
-    if trained := [row for row in group.rows if row.train("steps").n]:
-        yield tables.training(trained)
+    yield tables.costs(where, rows, letters)
+    if trained := [row for row in rows if row.train("steps").n]:
+        yield tables.training(trained, more)
 
 
 def _with_classes(section: Section, group: Group) -> Section:

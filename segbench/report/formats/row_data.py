@@ -53,7 +53,7 @@ class RatioData(Data):
 
 
 class ConditionsData(Data):
-    """Under what a row was trained and timed; the sizes are [height, width]."""
+    """Under what records were trained and timed; the sizes are [height, width]."""
 
     device: str | None
     device_name: str | None
@@ -65,6 +65,7 @@ class ConditionsData(Data):
     window: str | None
     timing_budget: str | None
     timed_sizes: tuple[Size, ...] | None = Field(validation_alias="sizes")
+    torch: str | None = None
 
 
 class IntervalData(Data):
@@ -113,6 +114,21 @@ class CostData(Data):
     train_peak_bytes: int | None
     inference_peak_bytes: int | None
     flops_size: Size | None
+
+
+class MeasuredData(Data):
+    """What depends on where a row ran, measured under other conditions than the ranking's."""
+
+    conditions: ConditionsData
+    seeds: tuple[int, ...]
+    keys: tuple[str, ...]
+    train: TrainingData
+    inference: tuple[Inference, ...]
+    labels: tuple[Inference, ...]
+    loading: tuple[Inference, ...]
+    timing: Timing | None
+    best_batch: SweepPoint | None
+    cost: CostData
 
 
 def field_at(path: str) -> Any:
@@ -228,7 +244,9 @@ class RefinementData(Data):
 class ReportRow(Data):
     """A method over its seeds in the ranking that `group` numbers, from 0.
 
-    Rows of different groups must not be compared. `name` is the method with a letter where it has several recipes.
+    Rows of different groups must not be compared. Speeds, seconds and memory are those under `conditions`, the
+    ranking's, null where the row ran elsewhere only: `elsewhere` has what was measured under further conditions, and
+    `scored_under` what the scores come from. `name` is the method with a letter where it has several recipes.
     Label maps that were only scored have a row in each group whose data they share, without conditions.
     `interval_missing` and `tier_missing` say why these are None; tier 1 is the best. `beaten_by` is the name of
     a row with a higher mIoU that is faster too. `inference`, `labels` and
@@ -253,6 +271,8 @@ class ReportRow(Data):
     seeds: tuple[int, ...]
     keys: tuple[str, ...]
     conditions: ConditionsData | None
+    scored_under: tuple[ConditionsData, ...]
+    elsewhere: tuple[MeasuredData, ...]
     overrides: tuple[str, ...]
     notes: tuple[str, ...]
     scores: dict[str, SummaryData]
@@ -298,7 +318,9 @@ def build_row(number: int, group: Group, row: Row) -> ReportRow:
         scored_only=row.scored_only,
         seeds=row.seeds,
         keys=[record.key for record in row.records],
-        conditions=row.conditions and group.conditions,
+        conditions=row.conditions,
+        scored_under=row.scored_under,
+        elsewhere=[_elsewhere(found) for where in row.runs if where != row.conditions and (found := row.under(where))],
         overrides=row.overrides,
         notes=row.notes,
         scores={name: row.score(name) for name in Scores.model_fields},
@@ -310,25 +332,37 @@ def build_row(number: int, group: Group, row: Row) -> ReportRow:
         beaten_by=row.beaten_by or None,
         classes=row.classes,
         **{f"class_{name}": row.class_scores(name) for name in PerClass.model_fields},
-        train={
-            **_summaries(TrainingData, row.train),
-            "shares": {part: row.training_share(part) for part in TRAINING_PARTS},
-        },
         trained_as_long_as=row.as_long_as,
         budget_seconds=row.budget_seconds,
         tuning=[_tuning(found) for found in find_tunings([row])],
-        inference=row.stage("forward").values(),
-        labels=row.stage("argmax").values(),
-        loading=row.stage("loading").values(),
-        timing=row.timing,
-        best_batch=best_batch(row.speed),
-        cost={**{name: row.cost(name) for name in COST_NAMES}, "flops_size": row.flops_size},
+        **_measured(row),
         against_twin=twin,
-        comparisons=[one for one in group.comparisons if one.row is row and one.other],
+        comparisons=[one for one in group.comparisons if one.row.name == row.name and one.other],
         health=_health(row) if row.verdicts else None,
         generation={"features": row.features, **_summaries(GenerationData, row.generation)} if row.features else None,
         refinement={"base": row.base, **refinement} if refinement["changed"].n else None,
     )
+
+
+def _measured(row: Row) -> dict[str, Any]:
+    """Return the fields of what depends on where a row ran."""
+    return {
+        "train": {
+            **_summaries(TrainingData, row.train),
+            "shares": {part: row.training_share(part) for part in TRAINING_PARTS},
+        },
+        "inference": row.stage("forward").values(),
+        "labels": row.stage("argmax").values(),
+        "loading": row.stage("loading").values(),
+        "timing": row.timing,
+        "best_batch": best_batch(row.speed),
+        "cost": {**{name: row.cost(name) for name in COST_NAMES}, "flops_size": row.flops_size},
+    }
+
+
+def _elsewhere(row: Row) -> dict[str, Any]:
+    keys = [record.key for record in row.records]
+    return {"conditions": row.conditions, "seeds": row.seeds, "keys": keys, **_measured(row)}
 
 
 def summary_names(model: type[Data]) -> list[str]:

@@ -22,14 +22,15 @@ from segbench.report.numbers import (
     significant_with_sd,
     times,
 )
-from segbench.report.ranking.differences import comparison_with_twin
+from segbench.report.ranking.differences import find_own
 from segbench.report.ranking.rows import TRAINING_PARTS
-from segbench.report.ranking.timings import STAGES, best_batch_text, latency_text, ratio_text, speed_text
+from segbench.report.ranking.timings import STAGES, best_batch_text, latency_text, ratio_text, speed_ratio, speed_text
 from segbench.shown import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from segbench.report.conditions import Conditions
     from segbench.report.ranking.differences import Comparison
     from segbench.report.ranking.groups import Group
     from segbench.report.ranking.label_efficiency import Curve, Efficiency, Exchange
@@ -61,9 +62,9 @@ _NOT_IN_PERCENT = frozenset({"nll", "brier", "hd95"})
 def ranking(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
     """Return the first table of a ranking, accuracy and speed of its rows; `letters` are the marks of their notes."""
     columns: list[Column[Row]] = [
-        *accuracy(rows, letters),
+        *accuracy(group, rows, letters),
         PIXEL_ACCURACY,
-        *(throughput(batch) for batch in _batches(group)),
+        *(throughput(batch) for batch in _batches(group.conditions)),
         TRAINING_SECONDS,
     ]
     return table_of_rows(columns, rows, name="miou")
@@ -88,9 +89,14 @@ def _best_of_tiers(rows: Sequence[Row]) -> Iterable[int]:
     return (place for place, (tier, score, placebo) in enumerate(scores) if not placebo and score == best.get(tier))
 
 
-def accuracy(rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row]]:
-    """Return the columns of the mIoU of rows, with interval and tier where any row has them, and of their seeds."""
-    return [marked_name(letters), MIOU, *drop_empty([INTERVAL, TIER], rows), SEEDS]
+def accuracy(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> list[Column[Row]]:
+    """Return the columns of the mIoU of rows, with interval and tier where any row has them, and of their seeds.
+
+    Where the rows ran under several conditions, a column says under which of the group's places, from 1.
+    """
+    where: Column[Row] = Column("ran\nunder", lambda row: _places(group, row))
+    several = [where] if len(group.places) > 1 else []
+    return [marked_name(letters), MIOU, *drop_empty([INTERVAL, TIER], rows), SEEDS, *several]
 
 
 def quality(rows: Sequence[Row]) -> Table | None:
@@ -121,38 +127,37 @@ def classes(rows: Sequence[Row]) -> Table | None:
     return Table(["class", *(clean_line(row.name) for row in rows)], lines, "IoU by class [%]", name="classes")
 
 
-def stages(group: Group) -> Table | None:
+def stages(rows: Sequence[Row], batch: int | None) -> Table | None:
     """Return the stages of inference at the protocol's batch, and the speed beside the twin; None if not measured."""
-    batch = group.conditions.batch_size if group.conditions else None
     if batch is None:
         return None
     columns = [Column(f"{header}\nimages/s", _speed(stage, batch)) for stage, header in STAGES.items()]
     columns += [
         Column("best batch\n(images/s)", lambda row: best_batch_text(row.speed)),
-        Column("forward,\n× twin's", _forward_ratio(group, batch)),
+        Column("forward,\n× twin's", _forward_ratio(rows, batch)),
         Column("joules\nper image", _joules),
     ]
-    found = drop_empty(columns, group.rows)
+    found = drop_empty(columns, rows)
     title = f"Inference at batch {batch}"
-    return table_of_rows([_METHOD, *found], group.rows, title, "inference") if found[1:] else None
+    return table_of_rows([_METHOD, *found], rows, title, "inference") if found[1:] else None
 
 
-def costs(group: Group, letters: Mapping[str, str]) -> Table:
-    """Return latency of all rows, and what they need."""
-    sizes = {row.flops_size for row in group.rows if row.flops_size}
+def costs(where: Conditions | None, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
+    """Return the latency of rows under some conditions, and what they need."""
+    sizes = {row.flops_size for row in rows if row.flops_size}
     size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
     columns: list[Column[Row]] = [
         marked_name(letters),
-        *map(latency, _batches(group)),
+        *map(latency, _batches(where)),
         PARAMETERS,
         Column(f"GFLOPs{size}", _gflops if size else flops_text),
         INFERENCE_MEMORY,
     ]
-    return table_of_rows(columns, group.rows, name="costs")
+    return table_of_rows(columns, rows, name="costs")
 
 
-def training(rows: Sequence[Row]) -> Table:
-    """Return the speed of training, what its seconds went into, and its memory."""
+def training(rows: Sequence[Row], more: Sequence[Column[Row]] = ()) -> Table:
+    """Return the speed of training, what its seconds went into, its memory, and more columns."""
     measured: list[Column[Row]] = [
         Column(
             "data/generator/discriminator\n[% of time]", lambda row: _shares(map(row.training_share, TRAINING_PARTS))
@@ -165,6 +170,7 @@ def training(rows: Sequence[Row]) -> Table:
         Column("steps", lambda row: significant(row.train("steps").mean)),
         *drop_empty(measured, rows),
         Column("[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
+        *more,
     ]
     return table_of_rows(columns, rows, "Training")
 
@@ -387,21 +393,24 @@ def _score(name: str) -> Callable[[Row], str]:
     return lambda row: percent_with_sd(row.score(name))
 
 
-def _batches(group: Group) -> list[int]:
+def _places(group: Group, row: Row) -> str:
+    places = sorted(group.places.index(where) + 1 for where in row.scored_under)
+    return ", ".join(map(str, places)) or MISSING
+
+
+def _batches(where: Conditions | None) -> list[int]:
     """Return the batch sizes that are shown: 1 and the protocol's."""
-    if group.conditions is None:
-        return []
-    return sorted({1, group.conditions.batch_size or 1})
+    return sorted({1, where.batch_size or 1}) if where else []
 
 
 def _speed(stage: Stage, batch: int) -> Callable[[Row], str]:
     return lambda row: speed_text(row.speed.row(stage, batch))
 
 
-def _forward_ratio(group: Group, batch: int) -> Callable[[Row], str]:
+def _forward_ratio(rows: Sequence[Row], batch: int) -> Callable[[Row], str]:
     def cell(row: Row) -> str:
-        twin = comparison_with_twin(group.comparisons, row)
-        return ratio_text(twin.speed_ratio(batch) if twin else None)
+        twin = find_own(row, row.twin, rows) if row.twin else None
+        return ratio_text(speed_ratio(row.speed, twin.speed, "forward", batch) if twin else None)
 
     return cell
 

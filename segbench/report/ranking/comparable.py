@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, StatisticsError
 from segbench.report import cell_spec
-from segbench.report.conditions import sizes_text
 from segbench.stats.health import find_constant_class
 from segbench.stats.scores import miou
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from segbench.report.conditions import Conditions
+    from segbench.report.conditions import Scoring
     from segbench.report.records import Sources
     from segbench.store.counts import Counts
     from segbench.store.record import Record
@@ -53,12 +52,13 @@ class RowCounts(NamedTuple):
 def find_obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
     """Return why two rows must not be compared by a score, what matters most first; empty if they may be.
 
-    They must agree in benchmark, data, split, classes, the definition of the score, the conditions, and the protocol
-    but for the keys that a method overrides. What one of them does not record is not compared.
+    They must agree in benchmark, data, split, classes, the definition of the score, the conditions that scores depend
+    on (segbench/report/conditions.py), and the protocol but for the keys that a method overrides. What one of them does
+    not record is not compared.
     """
     found = [*_compare_data(one, other), *find_definition_obstacles(one, other, score)]
     if one.conditions is not None and other.conditions is not None:
-        found += _compare_conditions(one.conditions, other.conditions)
+        found += _compare_scoring(one.conditions.scoring, other.conditions.scoring)
         found += _compare_protocols(one.records[0], other.records[0])
     return found
 
@@ -156,17 +156,12 @@ def find_definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle
     return list(_compare_values(f"the definition of {score}", _AGAIN, _values(one, read), _values(other, read)))
 
 
-def _compare_conditions(one: Conditions, other: Conditions) -> Iterable[Obstacle]:
-    fields: list[tuple[str, Callable[[Conditions], object]]] = [
-        ("device", lambda where: f"{where.device}: {where.device_name}" if where.device else None),
+def _compare_scoring(one: Scoring, other: Scoring) -> Iterable[Obstacle]:
+    fields: list[tuple[str, Callable[[Scoring], object]]] = [
         ("precision", lambda where: where.precision),
         ("TF32", lambda where: "on" if where.tf32 else "off"),
         ("batch size", lambda where: where.batch_size),
-        ("threads", lambda where: where.threads),
-        ("compilation", lambda where: "on" if where.compile else "off"),
         ("evaluation", lambda where: f"sliding {where.window}" if where.window else "whole images"),
-        ("size at which inference was timed", lambda where: where.sizes and sizes_text(where.sizes)),
-        ("timing budget", lambda where: where.timing_budget),
     ]
     for name, read in fields:
         yield from _compare_values(name, _SAME_CONDITIONS, _known([read(one)]), _known([read(other)]))

@@ -17,6 +17,7 @@ from segbench.report import cell_spec
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, Summary, summarize
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, judge
 
+from .rows import where_both_ran
 from .timings import speed_ratio
 
 if TYPE_CHECKING:
@@ -94,17 +95,19 @@ class Comparison:
 
     @property
     def time_ratio(self) -> float | None:
-        """Seconds of training as a multiple of the other's, over the seeds in common."""
-        if self.other is None:
+        """Seconds of training as a multiple of the other's, over the seeds in common; None if they ran apart."""
+        both = where_both_ran(self.row, self.other) if self.other else None
+        if both is None:
             return None
-        own, others = self.row.train_seconds, self.other.train_seconds
+        own, others = (row.train_seconds for row in both)
         seeds = own.keys() & others.keys()
         total = sum(others[seed] for seed in seeds)
         return sum(own[seed] for seed in seeds) / total if total > 0 else None
 
     def speed_ratio(self, batch: int) -> Ratio | None:
         """Return how many times as fast the forward pass is as the other's; None if not timed in one session."""
-        return speed_ratio(self.row.speed, self.other.speed, "forward", batch) if self.other else None
+        both = where_both_ran(self.row, self.other) if self.other else None
+        return speed_ratio(both[0].speed, both[1].speed, "forward", batch) if both else None
 
     @property
     def speed_ratios(self) -> dict[int, Ratio]:
@@ -192,7 +195,7 @@ def pairs_by_name(pairs: Iterable[Pair]) -> list[tuple[str, str]]:
 
 def comparison_with_twin(found: Iterable[Comparison], row: Row) -> Comparison | None:
     """Return the comparison of a row with its twin."""
-    return next((one for one in found if one.row is row and one.relation == "twin" and one.other), None)
+    return next((one for one in found if one.row.name == row.name and one.relation == "twin" and one.other), None)
 
 
 def compare_terms(one: Row, other: Row) -> Terms:

@@ -6,20 +6,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
-from segbench.report.conditions import Conditions, fill_in_missing
+from segbench.report.conditions import read_conditions
 from segbench.report.records import identity
 
 from .differences import compare_rows, pair_rows, pairs_by_name
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
 from .pairs import judge_ranking
-from .rows import NO_STATISTICS, Row, label_rows, sort_into_rows
+from .rows import NO_STATISTICS, Row
+from .sorting import find_places, label_rows, sort_into_rows
 from .trade_off import find_beaten
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
+    from segbench.report.conditions import Conditions, Scoring
     from segbench.report.records import Identity, Sources
     from segbench.store.folder import RecordProblem
     from segbench.store.record import Record
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from .intervals import CellEvidence, RankingDraws
     from .label_efficiency import Efficiency
     from .pairs import RankedPair
-    from .rows import RowRecords
+    from .sorting import RowRecords
 
 
 # The prefix of the names of scores among the values that a ranking shares.
@@ -58,10 +60,11 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Group:
-    """Rows under the same data, protocol and conditions, best mIoU first.
+    """Rows under the same data, protocol and scoring, best mIoU first.
 
     `protocol` says how the protocol differs from that of the benchmark's other groups; empty if there is one only.
-    `shared` are the values of that protocol by dotted key. `conditions` is None if all rows are scored label maps.
+    `shared` are the values of that protocol by dotted key. `conditions` are those of most records, None if
+    all rows are scored label maps; `places` are all, these first. Speeds of rows are compared under one of them.
     `comparisons` are the rows beside their twins and what else claims compare them with, `pairs` all pairs of rows that
     have tiers.
     """
@@ -73,6 +76,16 @@ class Group:
     comparisons: tuple[Comparison, ...]
     shared: Mapping[str, Any]
     pairs: tuple[RankedPair, ...] = ()
+    places: tuple[Conditions, ...] = ()
+
+    @property
+    def machines(self) -> tuple[Conditions, ...]:
+        """The places that its scores come from, without how inference was timed."""
+        return tuple(dict.fromkeys(where.place for row in self.rows for where in row.scored_under))
+
+    def under(self, where: Conditions | None) -> list[Row]:
+        """Return the rows that ran under some conditions, with what was measured there, and scored label maps."""
+        return [found for row in self.rows if (found := row.under(where) if row.conditions and where else row)]
 
 
 @dataclass(frozen=True)
@@ -124,7 +137,7 @@ def _data(record: Record) -> Data:
 
 
 def _groups(data: Data, records: Sequence[Record], evidence: CellEvidence) -> list[Group]:
-    """Split the records of one set of data by protocol and conditions.
+    """Split the records of one set of data by protocol and scoring.
 
     Scored label maps are in every group whose scores are defined as theirs are, and in groups of their own otherwise.
     """
@@ -135,12 +148,19 @@ def _groups(data: Data, records: Sequence[Record], evidence: CellEvidence) -> li
     labels = _labels([shared for shared, _ in protocols])
     groups = []
     for (shared, found), label in zip(protocols, labels, strict=True):
-        fitting = sort_into_rows(record for record in scored if agree(shared, _shared(record)))
-        by_conditions = _by_conditions(sort_into_rows(found)) or {None: []}
-        for where, trained in by_conditions.items():
-            draws, rows = _build_rows([*trained, *fitting], evidence)
-            groups.append(Group(data, label, where, rows, compare_rows(rows, draws), shared, judge_ranking(draws)))
+        fitting = [record for record in scored if agree(shared, _shared(record))]
+        for trained in _by_scoring(found) or [[]]:
+            groups.append(_group(data, label, shared, sort_into_rows([*trained, *fitting]), evidence))
     return sorted(groups, key=lambda group: (group.protocol, _order(group.conditions)))
+
+
+def _group(
+    data: Data, label: str, shared: Mapping[str, Any], found: Sequence[RowRecords], evidence: CellEvidence
+) -> Group:
+    draws, rows = _build_rows(found, evidence)
+    places = find_places(found)
+    main = places[0] if places else None
+    return Group(data, label, main, rows, compare_rows(rows, draws), shared, judge_ranking(draws), places)
 
 
 def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[RankingDraws, tuple[Row, ...]]:
@@ -155,6 +175,7 @@ def _build_rows(found: Sequence[RowRecords], evidence: CellEvidence) -> tuple[Ra
             NO_STATISTICS,
             letter,
             recipe,
+            runs=one.runs,
         )
         for (name, letter, recipe), one in zip(label_rows(found), found, strict=True)
     ]
@@ -172,14 +193,13 @@ def _has_miou(row: Row) -> bool:
     return any(record.scores and record.scores.miou is not None for record in row.records)
 
 
-def _by_conditions(rows: Sequence[RowRecords]) -> Mapping[Conditions | None, list[RowRecords]]:
-    """Sort trained rows by their conditions."""
-    filled = fill_in_missing(row.conditions for row in rows if row.conditions is not None)
-    groups: dict[Conditions | None, list[RowRecords]] = {}
-    for row in rows:
-        if row.conditions is not None:
-            groups.setdefault(filled[row.conditions], []).append(row)
-    return groups
+def _by_scoring(records: Iterable[Record]) -> list[list[Record]]:
+    """Sort the records of trained cells by what their scores depend on beside the protocol."""
+    groups: dict[Scoring, list[Record]] = {}
+    for record in records:
+        if not cell_spec.is_scored_only(record):
+            groups.setdefault(read_conditions(record).scoring, []).append(record)
+    return list(groups.values())
 
 
 def _by_protocol(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[Record]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
@@ -19,7 +19,7 @@ from .intervals import join
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from segbench.report.conditions import Conditions
+    from segbench.report.conditions import Conditions, Scoring
     from segbench.stats.label_efficiency import ExchangeRate
 
     from .groups import Data, Group
@@ -104,7 +104,7 @@ def _belong_together(one: _Member, other: _Member) -> bool:
     return (
         one.fraction != other.fraction
         and _without_subset(one.group.data) == _without_subset(other.group.data)
-        and _without_timing(one.group.conditions) == _without_timing(other.group.conditions)
+        and _scoring(one.group.conditions) == _scoring(other.group.conditions)
         and agree(one.group.shared, other.group.shared)
     )
 
@@ -113,9 +113,8 @@ def _without_subset(data: Data) -> Data:
     return data._replace(subset="")
 
 
-def _without_timing(conditions: Conditions | None) -> Conditions | None:
-    """Return conditions without those of timing, which do not change scores."""
-    return conditions and replace(conditions, sizes=None, timing_budget=None)
+def _scoring(conditions: Conditions | None) -> Scoring | None:
+    return conditions.scoring if conditions else None
 
 
 def _efficiency(family: Sequence[_Member], evidence: CellEvidence) -> Efficiency | None:

@@ -1,15 +1,11 @@
-"""Rows of a ranking: a method over its seeds under one set of conditions, and how records are sorted into rows."""
+"""Rows of a ranking: a method over its seeds, and how records are sorted into rows."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from segbench.report import cell_spec
-from segbench.report.conditions import Conditions, read_conditions
-from segbench.report.numbers import letter, significant
-from segbench.report.selection import name_recipe
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, summarize
 from segbench.store.record import TimingBudget
 
@@ -18,10 +14,13 @@ from .timings import STAGES, MethodSpeed
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from segbench.report.conditions import Conditions
     from segbench.stats.difference import Estimate
     from segbench.stats.health import ConstantClass
     from segbench.stats.summary import Summary
     from segbench.store.record import Cost, HealthVerdict, Inference, Record, Stage, Timing
+
+    Runs = Mapping[Conditions, tuple[Record, ...]]
 
 
 TRAINING_PARTS = ("data", "generator", "critic")
@@ -61,10 +60,11 @@ class Row:
     """A method's records, one for each seed, and what the report shows of them.
 
     `name` is that of the method, with a letter where several recipes of a ranking have it; `recipe` then says what
-    differs and when, and is one of the notes. `conditions` is None for label
-    maps scored from elsewhere. `notes` say what a reader must know of this row. `constant` is the class that the
-    network predicts everywhere, by the seeds with which it does. `beaten_by` is the name of a row with a higher mIoU
-    that is faster too; empty if there is none.
+    differs and when, and is one of the notes. `notes` say what a reader must know of this row. `runs` are the records
+    under each of the conditions that it ran under. Speeds, seconds and memory are those under `conditions`, the
+    ranking's: there are none if it ran elsewhere only. These are None for label maps scored from elsewhere. `constant`
+    is the class that the network predicts everywhere, by the seeds with which it does. `beaten_by` is the name of a row
+    with a higher mIoU that is faster too; empty if there is none.
     """
 
     method: str
@@ -77,6 +77,23 @@ class Row:
     recipe: str = ""
     constant: Mapping[int, ConstantClass] = field(default_factory=dict)
     beaten_by: str = ""
+    runs: Runs = field(default_factory=dict)
+
+    @property
+    def timed(self) -> tuple[Record, ...]:
+        """The records under its conditions, from which speeds, seconds and memory are taken."""
+        return self.runs.get(self.conditions, ()) if self.runs and self.conditions else self.records
+
+    @property
+    def scored_under(self) -> tuple[Conditions, ...]:
+        """The conditions that its scores come from."""
+        own = set(map(id, self.records))
+        return tuple(where for where, records in self.runs.items() if not own.isdisjoint(map(id, records)))
+
+    def under(self, where: Conditions) -> Row | None:
+        """Return the row with its records under some conditions only; None if there are none."""
+        found = self.runs.get(where)
+        return replace(self, records=found, conditions=where) if found else None
 
     def with_constant(self, found: Mapping[int, ConstantClass]) -> Row:
         """Return the row with the classes that its network predicts everywhere, by seed, and a note of them."""
@@ -208,26 +225,27 @@ class Row:
 
     def training_share(self, part: str) -> Summary:
         """Return the share, in [0, 1], of the training time that went into one of TRAINING_PARTS."""
-        return summarize((record.train.shares or {}).get(part) if record.train else None for record in self.records)
+        return summarize((record.train.shares or {}).get(part) if record.train else None for record in self.timed)
 
     def train(self, name: str) -> Summary:
         """Return steps, seconds, images_per_second or seconds_to_best over the seeds."""
-        return summarize(getattr(record.train, name) if record.train else None for record in self.records)
+        return summarize(getattr(record.train, name) if record.train else None for record in self.timed)
 
     @property
     def train_seconds(self) -> dict[int, float]:
         """The seconds of training of each seed."""
-        return {record.seed: record.train.seconds for record in self.records if record.train}
+        return {record.seed: record.train.seconds for record in self.timed if record.train}
 
     def cost(self, name: str) -> int | None:
         """Return one cost of the method: the largest among its seeds."""
-        costs: list[Cost] = [record.cost for record in self.records if record.cost]
+        records = self.timed if name.endswith("bytes") else self.records
+        costs: list[Cost] = [record.cost for record in records if record.cost]
         return max((value for cost in costs if (value := getattr(cost, name)) is not None), default=None)
 
     @property
     def flops_size(self) -> tuple[int, int] | None:
         """The [height, width] at which FLOPs were counted."""
-        return _flops_size(self.records)
+        return flops_size(self.records)
 
     @property
     def inference(self) -> dict[int, Inference]:
@@ -240,13 +258,13 @@ class Row:
 
     def stage(self, stage: Stage) -> dict[int, Inference]:
         """Return the timing of one stage by batch size; see `inference`."""
-        return _timings(self.records, stage)
+        return timings(self.timed, stage)
 
     @property
     def timing(self) -> Timing | None:
         """How the shown timing was taken; if it comes from several measurements, that of the smallest batch."""
         shown = next(iter(self.inference.values()), None)
-        return next((record.timing for record in self.records if record.timing and shown in record.inference), None)
+        return next((record.timing for record in self.timed if record.timing and shown in record.inference), None)
 
     @property
     def speed(self) -> MethodSpeed:
@@ -254,131 +272,15 @@ class Row:
         return MethodSpeed(self.name, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing)
 
 
-class RowRecords(NamedTuple):
-    """The records of one row: one method, recipe and set of conditions, and for each seed the latest record."""
-
-    method: str
-    records: tuple[Record, ...]
-    conditions: Conditions | None
-    notes: tuple[str, ...]
-
-
-def sort_into_rows(records: Iterable[Record]) -> list[RowRecords]:
-    """Put records of one set of data and one protocol together by method, recipe and conditions."""
-    by_identity: dict[tuple[str, Conditions | None, str], list[Record]] = {}
-    for record in records:
-        by_identity.setdefault(_identity(record), []).append(record)
-    return [_row_records(method, where, found) for (method, where, _), found in by_identity.items()]
+def where_both_ran(one: Row, other: Row) -> tuple[Row, Row] | None:
+    """Return two rows under conditions that they share, the ranking's before others; None if there are none."""
+    if not one.runs or not other.runs:
+        return one, other
+    views = ((one.under(where), other.under(where)) for where in (one.conditions, *one.runs) if where)
+    return next(((ours, theirs) for ours, theirs in views if ours and theirs), None)
 
 
-class RowLabel(NamedTuple):
-    """The name of a row; where several rows have its method's, the letter in it, and what differs and when."""
-
-    name: str
-    letter: str = ""
-    recipe: str = ""
-
-
-def label_rows(rows: Sequence[RowRecords]) -> list[RowLabel]:
-    """Return the label of each row of a ranking; of several rows of one method the oldest has the first letter."""
-    number = Counter(row.method for row in rows)
-    several = sorted((row for row in rows if number[row.method] > 1), key=lambda row: (row.method, _begun(row.records)))
-    found = {
-        id(row): RowLabel(f"{row.method} ({letter(place)})", letter(place), _describe_recipe(row, several))
-        for place, row in enumerate(several)
-    }
-    return [found.get(id(row), RowLabel(row.method)) for row in rows]
-
-
-def _describe_recipe(row: RowRecords, several: Sequence[RowRecords]) -> str:
-    """Say how a row differs from the other rows of its method, with its selector and when it was begun."""
-    first = min(row.records, key=cell_spec.start_time)
-    same = [other for other in several if other.method == row.method]
-    differences = cell_spec.differences([cell_spec.recipe(other.records[0]) for other in same])
-    what = differences[same.index(row)] or "it lacks what the others have"
-    begun = cell_spec.start_text(first)
-    return (
-        f"one of {len(same)} recipes recorded as {row.method}, {name_recipe(first)}"
-        f"{f', begun {begun}' if begun else ''}: {what}"
-    )
-
-
-def _begun(records: Iterable[Record]) -> tuple[float, str]:
-    return min((cell_spec.start_time(record), record.key) for record in records)
-
-
-def _identity(record: Record) -> tuple[str, Conditions | None, str]:
-    if cell_spec.is_scored_only(record):
-        return record.method, None, cell_spec.canonical(cell_spec.definitions(record))
-    return record.method, read_conditions(record), cell_spec.canonical(cell_spec.recipe(record))
-
-
-def _row_records(method: str, where: Conditions | None, records: Sequence[Record]) -> RowRecords:
-    by_seed: dict[int, list[Record]] = {}
-    for record in sorted(records, key=_latest_first):
-        by_seed.setdefault(record.seed, []).append(record)
-    latest = tuple(by_seed[seed][0] for seed in sorted(by_seed))
-    complete = where and _with_timing(where, latest)
-    return RowRecords(method, latest, complete, tuple(_notes(latest[0], by_seed)))
-
-
-def _latest_first(record: Record) -> tuple[float, str]:
-    return -cell_spec.start_time(record), record.key
-
-
-def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
-    if cell_spec.is_scored_only(record):
-        yield "label maps made elsewhere and only scored here: not trained under this protocol, no cost known"
-    if overrides := cell_spec.overrides(record):
-        yield f"overrides the benchmark's protocol: {', '.join(overrides)}"
-    for file in record.plugin_files:
-        yield f"{file.plugin}/ is a single file (SHA-256 {file.sha256[:12]}), no package; each cell keeps a copy of it"
-    if absent := _absent_classes([found[0] for found in by_seed.values()]):
-        yield absent
-    if record.evaluated and (shared := record.evaluated.also_in_train):
-        of = f"{shared} of the {record.evaluated.images} {record.evaluated.split} images"
-        yield f"{of} {'is' if shared == 1 else 'are'} in train too, so the score looks too good"
-    if like := cell_spec.as_long_as(record):
-        yield f"trained {_seconds_text(found[0] for found in by_seed.values())}, as long as {like}"
-    for seed, found in by_seed.items():
-        if len(found) > 1:
-            ignored = ", ".join(record.key for record in found[1:])
-            times = f"seed {seed} is recorded {len(found)} times"
-            yield f"{times}; the latest, {found[0].key}, is shown; ignored: {ignored}"
-
-
-def _seconds_text(records: Iterable[Record]) -> str:
-    """Return the budgets in seconds that cells took over from others: "41.2 s", or "38.0 to 41.2 s" over the seeds."""
-    seconds = [record.settled.seconds for record in records if record.settled and record.settled.seconds is not None]
-    if not seconds:
-        return "an unknown time"
-    ends = dict.fromkeys(significant(end) for end in (min(seconds), max(seconds)))
-    return f"{' to '.join(ends)} s"
-
-
-def _absent_classes(records: Sequence[Record]) -> str | None:
-    """Say over how many classes the mean goes, if over one or not over all."""
-    classes = [record.per_class.iou for record in records if record.per_class]
-    counts = {(len(iou) - iou.count(None), len(iou)) for iou in classes}
-    if any(present == 1 for present, _ in counts):
-        return "only one class occurs in truth and prediction, so a score of 100 says nothing"
-    if all(present == known for present, known in counts):
-        return None
-    ratios = " or ".join(f"{present} of {known}" for present, known in sorted(counts))
-    return f"mIoU over {ratios} classes; the others occur in neither truth nor prediction"
-
-
-def _with_timing(where: Conditions, records: Sequence[Record]) -> Conditions:
-    """Complete conditions by what the timing of the records tells."""
-    timed = _timings(records, "forward").values()
-    sizes = tuple(sorted({timing.size for timing in timed}))
-    if not sizes and (counted_at := _flops_size(records)):
-        sizes = (counted_at,)
-    budget = "reduced" if any(timing.budget == "reduced" for timing in timed) else "full" if timed else None
-    return replace(where, sizes=sizes or None, timing_budget=budget)
-
-
-def _timings(records: Iterable[Record], stage: Stage) -> dict[int, Inference]:
+def timings(records: Iterable[Record], stage: Stage) -> dict[int, Inference]:
     """Return the timing of one stage by batch size: of several that with the largest budget and the most iterations."""
     found = [row for record in records for row in record.inference if row.stage == stage]
     best: dict[int, Inference] = {}
@@ -391,7 +293,8 @@ def _most_measured_first(row: Inference) -> tuple[int, int]:
     return -get_args(TimingBudget).index(row.budget), -row.latency_ms.n
 
 
-def _flops_size(records: Iterable[Record]) -> tuple[int, int] | None:
+def flops_size(records: Iterable[Record]) -> tuple[int, int] | None:
+    """Return the [height, width] at which the FLOPs of records were counted; None if they were not."""
     return next((record.cost.flops_size for record in records if record.cost and record.cost.flops_size), None)
 
 

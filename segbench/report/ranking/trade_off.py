@@ -12,6 +12,7 @@ from segbench.config.protocol import ADAPTIVE_PRECISION
 from segbench.report.numbers import percent, points, points_interval, significant
 
 from .pairs import find_pair
+from .rows import where_both_ran
 from .timings import speed_ratio
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def recommend(group: Group) -> str | None:
     """Say which row of the front is nearly as good as the best and faster; None where no speeds differ."""
     candidates = _candidates(group.rows)
     best = candidates[0] if candidates else None
-    others = [row for row in candidates[1:] if best and row.conditions == best.conditions]
+    others = [row for row in candidates[1:] if best and where_both_ran(row, best)]
     if best is None or not others:
         return None
     is_best_of_all = all(_miou(row) <= _miou(best) for row in group.rows if not row.placebo_of)
@@ -76,10 +77,11 @@ def is_faster(one: Row, other: Row) -> bool:
 
     Ratios of one session are known to ADAPTIVE_PRECISION at best, so smaller ones are none.
     """
-    mine, theirs = shown_speed(one), shown_speed(other)
-    if mine is None or theirs is None or one.conditions != other.conditions:
+    both = where_both_ran(one, other)
+    mine, theirs = map(shown_speed, both) if both else (None, None)
+    if both is None or mine is None or theirs is None:
         return False
-    ratio = speed_ratio(one.speed, other.speed, "forward", mine.batch)
+    ratio = speed_ratio(both[0].speed, both[1].speed, "forward", mine.batch)
     if ratio:
         return ratio.low > 1 and ratio.estimate > 1 + ADAPTIVE_PRECISION
     return mine.images_per_second > APART * theirs.images_per_second
@@ -102,18 +104,17 @@ def _miou(row: Row) -> float:
 
 
 def _fastest(rows: Sequence[Row]) -> Row:
-    """Return the fastest of some rows; of those not known to be slower the one that comes first."""
-    fastest = max(rows, key=lambda row: timing.images_per_second if (timing := shown_speed(row)) else 0.0)
-    return next(row for row in rows if not is_faster(fastest, row))
+    """Return the first of some rows than which no other is known to be faster."""
+    return next(row for row in rows if not any(is_faster(other, row) for other in rows))
 
 
 def _how_much_faster(one: Row, other: Row) -> str:
-    mine, theirs = shown_speed(one), shown_speed(other)
-    ratio = speed_ratio(one.speed, other.speed, "forward", mine.batch) if mine else None
+    ours, theirs = where_both_ran(one, other) or (one, other)
+    timings = [found for found in map(shown_speed, (ours, theirs)) if found]
+    ratio = speed_ratio(ours.speed, theirs.speed, "forward", timings[0].batch)
     if ratio and ratio.is_measured:
         return f"{significant(ratio.estimate)} times as fast"
-    speeds = (significant(timing.images_per_second) for timing in (mine, theirs) if timing)
-    return f"{' against '.join(speeds)} images/s"
+    return f"{' against '.join(significant(timing.images_per_second) for timing in timings)} images/s"
 
 
 def _difference(group: Group, one: Row, other: Row) -> str:

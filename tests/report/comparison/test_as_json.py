@@ -24,7 +24,18 @@ def test_the_names_are_stable(content, tmp_path):
     (comparison,) = content["comparisons"]
     assert list(comparison) == [
         *("one", "other", "benchmark", "dataset", "fingerprint", "subset", "split", "images", "groups", "seeds"),
-        *("device", "definition", "resamples", "margin", "level", "relation", "overrides", "notes", "set_aside"),
+        *(
+            "device",
+            "ran_on",
+            "definition",
+            "resamples",
+            "margin",
+            "level",
+            "relation",
+            "overrides",
+            "notes",
+            "set_aside",
+        ),
         *("miou", "by_seed", "contrasts", "among_all", "scores", "classes", "parts", "missing", "gained", "lost"),
         *("images_better", "images_worse", "images_scored", "cost"),
     ]

@@ -110,3 +110,18 @@ def test_among_many_records_only_those_that_have_to_do_with_the_two_are_read(
     assert [found.judgement for found in few.contrasts] == [found.judgement for found in everything.contrasts]
     assert {row.method for row in few.ranking.group.rows} == {"unet", "unet+critic", "unet+critic~frozen"}
     assert "fpn" in refusal(other="fpm")
+
+
+def test_methods_that_ran_on_two_machines_are_compared_and_it_says_so(store, trained, adversarial, compared, text):
+    cpu = {"device": "cpu", "device_name": "AMD EPYC", "threads": 2, "torch": "2.15.0"}
+    for seed in SEEDS:
+        store(trained(seed=seed), counted(70, seed=seed))
+        store(adversarial(seed=seed, environment=cpu), counted(76, seed=seed + 3))
+    found = compared()
+    assert found.claim.judgement.verdict == "better"
+    assert (found.cost.seconds_ratio, found.cost.speeds) == (None, ())
+    told = " ".join(text().split())
+    assert (
+        "Numerics differ: unet+critic ran on cpu: AMD EPYC · 2 threads, unet on cuda: NVIDIA H200 · 8 threads." in told
+    )
+    assert "Inference: they ran under different conditions, so there is no ratio." in told

@@ -25,6 +25,8 @@ ROW = {
     "seeds",
     "keys",
     "conditions",
+    "scored_under",
+    "elsewhere",
     "overrides",
     "notes",
     "scores",

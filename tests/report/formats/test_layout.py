@@ -25,10 +25,30 @@ def test_overrides_are_marked_and_explained(folder, whole_text):
 
 
 def test_rankings_under_different_conditions_stand_apart_and_warn(trained, results, whole_text):
-    cpu = {"device": "cpu", "device_name": "Xeon", "threads": 2}
-    text = whole_text(results(trained("unet"), trained("fpn", environment=cpu)))
+    half = trained("fpn", protocol={"precision": "bf16"}, overrides=("precision",))
+    text = whole_text(results(trained("unet"), half))
     assert text.count("camvid / camvid\n") == 2
     assert "Rows of different rankings above were measured under different conditions" in text
+
+
+@pytest.mark.parametrize("format", TEXT)
+def test_rows_of_two_machines_share_a_ranking_that_says_where_they_ran(trained, results, whole_text, format):
+    cpu = {"device": "cpu", "device_name": "Xeon", "threads": 2, "torch": "2.15.0"}
+    text = whole_text(results(trained("unet"), trained("unet", 1), trained("fpn", environment=cpu)), format)
+    told = " ".join(text.replace(r"$\cdot$", "·").split())
+    assert "1: cuda: NVIDIA H200 · fp32 · batch 8 · 8 threads" in told
+    assert "2: cpu: Xeon · 2 threads" in told
+    assert "Under 2" in told
+    assert "their rounding differs, which acts like another seed" in told
+
+
+def test_speeds_of_another_machine_are_not_in_the_first_table_but_in_one_of_their_own(trained, results, whole_text):
+    cpu = {"device": "cpu", "device_name": "Xeon", "threads": 2, "torch": "2.15.0"}
+    text = whole_text(results(trained("unet"), trained("unet", 1), trained("fpn", environment=cpu)))
+    first, costs, training = lines_of(text, "fpn")
+    assert first.split()[-5:] == ["2", "90.00", "-", "-", "-"]
+    assert "4.00 / 4.80 (200)" in costs
+    assert training.split()[-1] == "812"
 
 
 def test_protocols_that_differ_are_stated(trained, results, whole_text):

@@ -10,7 +10,8 @@ from segbench.report.ranking.comparable import (
     find_definition_obstacles,
     find_obstacles,
 )
-from segbench.report.ranking.rows import NO_STATISTICS, Row, sort_into_rows
+from segbench.report.ranking.rows import NO_STATISTICS, Row
+from segbench.report.ranking.sorting import sort_into_rows
 from segbench.store.counts import Counts
 from segbench.store.record import Evaluated, PerClass
 
@@ -38,7 +39,6 @@ def test_a_method_and_its_twin_under_one_protocol_may_be_compared(trained, adver
         ({"fingerprint": "0" * 32}, "data fingerprint", "000000000000"),
         ({"subset": "labels 0.125"}, "share of the labels", "12.5 % of the labels"),
         ({"split": "val"}, "split", "val"),
-        ({"environment": CPU}, "device", "cpu: AMD EPYC 9554"),
         ({"protocol": {"precision": "bf16"}}, "precision", "bf16"),
         ({"protocol": {"budget": {"epochs": 100}}}, "protocol.budget.epochs", "100.0"),
         ({"fields": {"evaluated": Evaluated(split="test", images=101)}}, "number of images", "101"),
@@ -71,6 +71,15 @@ def test_what_one_of_them_does_not_tell_is_left_out_of_account(trained, adversar
     assert fields(trained(fields=named), adversarial(inference=[])) == []
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [{"environment": CPU}, {"environment": {**CPU, "torch": "2.16"}}, {"protocol": {"compile": True}}],
+    ids=str,
+)
+def test_another_device_another_torch_and_compilation_are_no_obstacle(trained, adversarial, choices):
+    assert fields(trained(), adversarial(**choices)) == []
+
+
 def test_a_key_that_a_method_overrides_may_differ(trained, adversarial):
     changed = {"protocol": {"budget": {"epochs": 100}}}
     assert fields(trained(), adversarial(**changed, overrides=("budget",))) == []
@@ -87,9 +96,9 @@ def test_seeds_of_one_method_with_two_definitions_are_refused(trained, adversari
 
 
 def test_all_that_differs_is_told_at_once(trained, adversarial):
-    one, other = row(trained()), row(adversarial(environment=CPU, split="val"))
+    one, other = row(trained()), row(adversarial(protocol={"precision": "bf16"}, overrides=("precision",), split="val"))
     message = explain_refusal(one, other, find_obstacles(one, other))
-    assert "split: test (unet) and val (unet+critic); device: cuda: NVIDIA H200 (unet) and cpu" in message
+    assert "split: test (unet) and val (unet+critic); precision: fp32 (unet) and bf16 (unet+critic)" in message
     assert message.endswith("score both on one split, and run both under the same conditions")
 
 

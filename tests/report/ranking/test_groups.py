@@ -5,6 +5,10 @@ import pytest
 from segbench.report.build import build_report
 from segbench.report.ranking.groups import rank_records
 from segbench.report.records import Sources
+from segbench.store.record import Train
+
+H200 = {"device": "cuda", "device_name": "NVIDIA H200", "threads": 8, "torch": "2.15.0"}
+CPU = {"device": "cpu", "device_name": "Xeon", "threads": 2, "torch": "2.15.0"}
 
 
 def groups(*records):
@@ -35,12 +39,8 @@ def test_a_row_without_miou_comes_last(trained):
 @pytest.mark.parametrize(
     "difference",
     [
-        {"environment": {"device": "cuda", "device_name": "NVIDIA A100", "threads": 8}},
-        {"environment": {"device": "cpu", "device_name": "NVIDIA H200", "threads": 8}},
-        {"environment": {"device": "cuda", "device_name": "NVIDIA H200", "threads": 4}},
         {"protocol": {"precision": "bf16"}, "overrides": ("precision",)},
         {"protocol": {"tf32": True}, "overrides": ("tf32",)},
-        {"protocol": {"compile": True}, "overrides": ("compile",)},
         {"protocol": {"batch_size": 4}, "overrides": ("batch_size",)},
         {"protocol": {"window": {"size": (64, 64), "stride": (32, 32)}}, "overrides": ("window",)},
         {"dataset": "other"},
@@ -52,35 +52,96 @@ def test_a_row_without_miou_comes_last(trained):
     ],
     ids=str,
 )
-def test_rows_that_differ_in_conditions_data_or_protocol_never_share_a_ranking(trained, difference):
+def test_rows_that_differ_in_scoring_data_or_protocol_never_share_a_ranking(trained, difference):
     assert sorted(methods(trained("unet"), trained("fpn", **difference))) == [["fpn"], ["unet"]]
 
 
-def test_rows_timed_at_another_size_never_share_a_ranking(trained, timing):
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"environment": {**H200, "device_name": "NVIDIA A100"}},
+        {"environment": {**H200, "device": "cpu"}},
+        {"environment": {**H200, "threads": 4}},
+        {"environment": {**H200, "torch": "2.16.0"}},
+        {"protocol": {"compile": True}},
+        {"protocol": {"compile": True}, "overrides": ("compile",)},
+    ],
+    ids=str,
+)
+def test_rows_that_differ_in_rounding_only_rank_together_and_say_where_they_ran(trained, difference):
+    (group,) = groups(*(trained("unet", seed, 0.6) for seed in range(2)), trained("fpn", 0, 0.7, **difference))
+    assert [(row.method, row.scored_under) for row in group.rows] == [
+        ("fpn", group.places[1:]),
+        ("unet", group.places[:1]),
+    ]
+    assert group.conditions == group.places[0]
+    assert len(group.machines) == 2
+
+
+def test_seeds_of_one_method_from_two_machines_are_one_row(trained):
+    (group,) = groups(trained("unet", 0), trained("unet", 1), trained("unet", 2, environment=CPU))
+    (row,) = group.rows
+    assert row.seeds == (0, 1, 2)
+    assert [where.device for where in row.scored_under] == ["cuda", "cpu"]
+
+
+def test_versions_of_torch_are_no_recipes_and_those_of_other_packages_are(trained):
+    def made_with(seed, **versions):
+        record = trained("unet", seed)
+        return record.model_copy(update={"spec": {**record.spec, "versions": versions}})
+
+    (group,) = groups(made_with(0, torch="2.14"), made_with(1, torch="2.15"), made_with(2, torch="2.15", smp="0.5"))
+    assert sorted(row.seeds for row in group.rows) == [(0, 1), (2,)]
+
+
+def test_speeds_seconds_and_costs_of_a_row_are_never_those_of_two_machines(trained, timing):
+    here = [trained("unet", seed, inference=[timing(8, 16.0)]) for seed in range(2)]
+    slow = {"train": Train(steps=9000, seconds=9999.0, images_per_second=1.0), "cost": None}
+    there = trained("unet", 2, environment=CPU, inference=[timing(8, 400.0), timing(1, 50.0)], fields=slow)
+    (group,) = groups(*here, there)
+    (row,) = group.rows
+    assert (list(row.inference), row.train("seconds")[::2], row.score("miou").n) == ([8], (812.4, 2), 3)
+    (elsewhere,) = group.under(group.places[1])
+    assert (list(elsewhere.inference), elsewhere.train("seconds").mean) == ([1, 8], 9999.0)
+
+
+def test_rows_that_ran_apart_have_no_ratio_of_seconds_and_those_that_share_a_machine_do(trained, adversarial):
+    twin = [trained("unet", seed) for seed in range(2)]
+    (apart,) = groups(*twin, *(adversarial(seed=seed, environment=CPU) for seed in range(2)))
+    assert [one.time_ratio for one in apart.comparisons] == [None]
+    slow = {"train": Train(steps=9000, seconds=609.3, images_per_second=50.0)}
+    (shared,) = groups(*twin, trained("unet", 0, environment=CPU, fields=slow), adversarial(environment=CPU))
+    assert [one.time_ratio for one in shared.comparisons] == [2.0]
+
+
+def test_a_cell_that_ran_on_two_machines_counts_from_where_most_cells_ran(trained):
+    usual = [trained("unet", 0, 0.6), trained("fpn", 0, 0.5), trained("fcn", 0, 0.4)]
+    later = {**CPU, "started": "2026-11-30T08:00:00+00:00"}
+    (group,) = groups(*usual, trained("unet", 0, 0.9, environment=later))
+    assert [row.score("miou") for row in group.rows] == [(0.6, None, 1), (0.5, None, 1), (0.4, None, 1)]
+    unet = group.rows[0]
+    assert unet.notes == ("seed 0 ran under several conditions; the scores are from where most cells ran",)
+    assert [row.name for row in group.under(group.places[1])] == ["unet"]
+
+
+def test_rows_timed_at_another_size_or_with_another_budget_rank_together_and_their_speeds_stand_apart(trained, timing):
     small = trained("fpn", inference=[timing(1, 2.0, size=(128, 128))])
-    assert sorted(methods(trained("unet"), small)) == [["fpn"], ["unet"]]
+    quick = trained("fcn", inference=[timing(1, 2.0, "reduced")])
+    (group,) = groups(trained("unet"), small, quick)
+    assert len(group.places) == 3
+    assert len(group.machines) == 1
+    assert [[row.name for row in group.under(where)] for where in group.places] != [["unet", "fpn", "fcn"]] * 3
+    assert not any(row.beaten_by for row in group.rows)
 
 
-def test_rows_with_a_reduced_timing_budget_are_not_ranked_beside_full_ones(trained, timing):
-    quick = trained("fpn", inference=[timing(1, 2.0, "reduced")])
-    found = groups(trained("unet"), quick)
-    assert sorted([row.method for row in group.rows] for group in found) == [["fpn"], ["unet"]]
-    assert sorted(group.conditions.timing_budget for group in found) == ["full", "reduced"]
-
-
-def test_a_method_that_was_not_timed_stands_with_the_others_if_one_group_is_meant(trained):
-    assert methods(trained("unet"), trained("fpn", inference=[])) == [["fpn", "unet"]]
-
-
-def test_a_method_that_was_not_timed_stands_alone_if_several_groups_could_be_meant(trained, timing):
+def test_a_method_that_was_not_timed_has_the_conditions_that_most_rows_have(trained, timing):
     reduced = trained("fcn", inference=[timing(1, 2.0, "reduced")])
-    assert len(groups(trained("unet"), reduced, trained("fpn", inference=[]))) == 3
-
-
-def test_seeds_on_different_devices_are_never_averaged(trained):
-    cpu = {"device": "cpu", "device_name": "Xeon", "threads": 2}
-    found = groups(trained("unet", 0), trained("unet", 1, environment=cpu))
-    assert sorted(group.rows[0].seeds for group in found) == [(0,), (1,)]
+    (group,) = groups(trained("unet"), trained("unet", 1), reduced, trained("fpn", inference=[]))
+    assert {row.name: row.scored_under[0].timing_budget for row in group.rows} == {
+        "unet": "full",
+        "fcn": "reduced",
+        "fpn": "full",
+    }
 
 
 def test_an_edited_benchmark_file_gives_groups_that_say_how_they_differ(trained):
@@ -106,10 +167,10 @@ def test_an_overriding_method_whose_cell_is_the_same_under_two_protocols_stands_
 
 
 def test_scored_label_maps_stand_in_every_group_of_the_same_data(trained, scored):
-    cpu = trained("unet", miou=0.7, environment={"device": "cpu", "device_name": "Xeon", "threads": 2})
-    assert methods(trained("unet", miou=0.6), cpu, scored(miou=0.65)) == [
-        ["unet", "mmseg-pspnet"],
+    half = trained("unet", miou=0.7, protocol={"precision": "bf16"}, overrides=("precision",))
+    assert sorted(methods(trained("unet", miou=0.6), half, scored(miou=0.65))) == [
         ["mmseg-pspnet", "unet"],
+        ["unet", "mmseg-pspnet"],
     ]
 
 
