@@ -15,10 +15,10 @@ from .components import resolve_dataset
 from .inheritance import apply_settings, read_methods, rename_former_keys
 from .methods import resolve_methods
 from .protocol import read_protocol
-from .recipe import LARGEST_SEED, Benchmark
+from .recipe import LARGEST_SEED, Benchmark, Origin
 from .tuning import add_trials, read_tuning
 from .validation import Reference, check_name, read_named_entries
-from .yaml import Node, Place, check_keys, read_file
+from .yaml import Node, Place, check_keys, read_comment, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +73,7 @@ def load_benchmark(
         compare=select_claims(claims, methods),
         tune=tune,
         attribution=read_attribution(entries, root.place),
+        origin=Origin(given=name_or_path, sets=tuple(sets), comment=read_comment(path)),
         notices=notices,
     )
 

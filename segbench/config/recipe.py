@@ -278,6 +278,14 @@ class Claim(Frozen):
         return f"{self.claim}~{placebo}"
 
 
+class Origin(Frozen):
+    """The name or path by which a benchmark was called, its settings of the command line, the comment on top of it."""
+
+    given: str
+    sets: tuple[str, ...] = ()
+    comment: str = ""
+
+
 class Benchmark(Frozen):
     """A resolved benchmark file: datasets x methods x seeds, what is claimed of the methods, and how they are tuned.
 
@@ -293,6 +301,7 @@ class Benchmark(Frozen):
     compare: tuple[Claim, ...] = ()
     tune: Tune | None = None
     attribution: Attribution | None = None
+    origin: Origin | None = None
     notices: tuple[str, ...] = ()
 
 

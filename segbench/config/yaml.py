@@ -9,6 +9,7 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeAlias
 from warnings import catch_warnings
 
@@ -32,6 +33,7 @@ MOST_BYTES = 1 << 17
 MOST_VALUES = 100_000
 # Numbers enter records and random generators as such of 64 bits.
 LARGEST_INTEGER = 2**63 - 1
+_FOR_PROGRAMS = ("!", "yaml-language-server:", "vim:", "-*-")
 _STANDARD_TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset({"str", "int", "float", "bool", "null", "seq", "map", "timestamp", "value", "merge"})
 
@@ -172,6 +174,13 @@ def read_file(path: Path) -> Node:
         raise place.error("the file is empty; a benchmark file is a mapping that starts with name:")
     node.mapping("a benchmark file is a mapping that starts with name:")
     return node
+
+
+def read_comment(path: Path) -> str:
+    """Return the comment on top of a file that `read_file` reads, as one paragraph; lines for programs are left out."""
+    lines = read_bytes(path, MOST_BYTES).decode("utf-8-sig").strip().splitlines()
+    comment = [line.strip("# \t") for line in takewhile(lambda line: line.startswith("#"), lines)]
+    return " ".join(line for line in comment if line and not line.startswith(_FOR_PROGRAMS))
 
 
 def read_text(text: str, place: Place) -> Node:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from segbench.config.attribution import Attribution
 from segbench.config.protocol import Frozen
-from segbench.config.recipe import DatasetUse, Method
+from segbench.config.recipe import DatasetUse, Method, Origin
 from segbench.errors import SegbenchError, SpecError
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ class Cell(Frozen):
     `subset` is written as by `Subset`. `key` is None while the data cannot be read. `upstream` maps the reason
     ("start_from", "refines fold 1/5", "budget", "trial 1/4") to the key of the cell that it needs; what it takes over
     for the last two is only known when it starts. `for_tuning` says that it has the seed of tuning and serves it alone.
-    `attribution` is that of its benchmark. `method.protocol.threads` is filled in. `fingerprint` identifies the
-    dataset's content, `cache_key` its decoded form; `sources`, `versions` and `files` (the hashes of files that options
-    name by their paths) are what else the key covers.
+    `attribution` and `origin` are those of its benchmark. `method.protocol.threads` is filled in. `fingerprint`
+    identifies the dataset's content, `cache_key` its decoded form; `sources`, `versions` and `files` (the hashes of
+    files that options name by their paths) are what else the key covers.
     """
 
     benchmark: str
@@ -42,6 +42,7 @@ class Cell(Frozen):
     seed: int
     for_tuning: bool = False
     attribution: Attribution | None = None
+    origin: Origin | None = None
     fingerprint: str | None = None
     cache_key: str | None = None
     sources: dict[str, str] = Field(default_factory=dict)

@@ -14,12 +14,12 @@ A finished cell never runs twice and a changed one always does, so the key cover
 
 The names are in it because the record carries them: two methods with one recipe are two rows of a table. Not in it are
 the benchmark's name (its folder separates it) and what it compares, the dataset's root and whether its images may be
-passed on, the twin, whose placebo or
-trial it is, what else it is compared with and the list of overridden keys (they describe, and the recipe itself
-counts), whose the benchmark and the method are (authors, paper, code, licence), the names of upstream methods, trials
-and their settings among them (their keys count), the label fractions (the subset counts), and of the protocol `keep`
-and `timing` (what is kept beside a record and how long inference is timed change no score), and `features` of what
-makes labels: they compare images.
+passed on, the twin, whose placebo or trial it is, what else it is compared with and the list of overridden keys (they
+describe, and the recipe itself counts), whose the benchmark and the method are (authors, paper, code, licence), how the
+benchmark was called and the comment on top of its file, the names of upstream methods, trials and their settings among
+them (their keys count), the label fractions (the subset counts), and of the protocol `keep` and `timing` (what is kept
+beside a record and how long inference is timed change no score), and `features` of what makes labels: they compare
+images.
 
 What goes into a key is identified here too: the content of a dataset wherever its files lie, the source files of a
 component, and any other file, whose SHA-256 is remembered in the cache folder by path, size, times and inode.

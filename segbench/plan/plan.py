@@ -158,6 +158,7 @@ def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None
         seed=identity.seed,
         for_tuning=benchmark.tune is not None and identity.seed == benchmark.tune.seed,
         attribution=benchmark.attribution,
+        origin=benchmark.origin,
         fingerprint=fingerprint,
     )
 

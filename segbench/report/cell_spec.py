@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.recipe import FORMER_KEYS
@@ -112,6 +113,26 @@ def against(record: Record) -> tuple[str, ...]:
 def as_long_as(record: Record) -> str | None:
     """Return the method whose measured seconds of training were the budget."""
     return _part(protocol(record), "budget").get("like")
+
+
+def comment(record: Record) -> str:
+    """Return the comment on top of the benchmark's file; empty in old records."""
+    return str(_part(record.spec, "origin").get("comment") or "")
+
+
+def repeat_command(record: Record, folder: Path | None = None) -> list[str]:
+    """Return the words of the command that runs a trained record's cell again, into the results folder "again".
+
+    Copies of plugin files lie in `folder`, that of the cell; the thread count is set, since keys hold it. Old records
+    tell neither the path nor the settings of their benchmark, so that its name stands for it.
+    """
+    origin = _part(record.spec, "origin")
+    plugins = [word for one in record.plugin_files for word in ("--plugin", str((folder or Path()) / one.copy_path))]
+    threads = f"protocol.threads={protocol(record).get('threads')}"
+    settings = dict.fromkeys([*(origin.get("sets") or ()), *([threads] if protocol(record).get("threads") else [])])
+    sets = [word for setting in settings for word in ("--set", setting)]
+    called = ["segbench", *plugins, "run", origin.get("given") or record.benchmark, *sets]
+    return [*called, "--only", record.method, "--seeds", str(record.seed), "--results", "again"]
 
 
 def trial_of(record: Record) -> str | None:

@@ -64,6 +64,12 @@ class _Dataset(_Part):
     fingerprint: str | None = None
 
 
+class _Origin(_Part):
+    given: str | None = None
+    sets: list[str] | None = None
+    comment: str | None = None
+
+
 class _Spec(_Part):
     fingerprint: str | None = None
     dataset: _Dataset | None = None
@@ -72,6 +78,7 @@ class _Spec(_Part):
     versions: dict[str, str] | None = None
     scored: bool | None = None
     for_tuning: bool | None = None
+    origin: _Origin | None = None
 
 
 class _Environment(_Part):

@@ -134,6 +134,26 @@ def test_a_packaged_benchmark_asks_its_question_in_a_comment_on_top():
         assert "?" in first
 
 
+def test_a_benchmark_knows_how_it_was_called_and_the_comment_on_top(workshop):
+    before = [
+        "#!segbench",
+        "# yaml-language-server: $schema=x",
+        "# Does it",
+        "#",
+        "## help? Yes.",
+        "",
+        "# no part of it",
+    ]
+    benchmark = workshop.load("\n".join([*before, START + METHODS]), sets=["protocol.batch_size=2"])
+    assert benchmark.origin.comment == "Does it help? Yes."
+    assert benchmark.origin.given == str(workshop.path)
+    assert benchmark.origin.sets == ("protocol.batch_size=2",)
+
+
+def test_a_benchmark_may_have_no_comment(workshop):
+    assert workshop.load().origin.comment == ""
+
+
 def test_an_unknown_name_lists_the_packaged_ones_and_the_nearest():
     with pytest.raises(SpecError) as caught:
         find_benchmark("quikstart")

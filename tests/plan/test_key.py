@@ -23,6 +23,7 @@ from segbench.config.recipe import (
     Adversarial,
     ComponentUse,
     DatasetUse,
+    Origin,
     Penalty,
     Refines,
     TrainsOn,
@@ -308,6 +309,7 @@ UNCHANGED = {
     "channels of noise where there is none": {
         "method": method(protocol=TrainingProtocol(**PROTOCOL), latent_channels=3)
     },
+    "how the benchmark was called": {"origin": Origin(given="a.yaml", sets=("seeds=[0]",), comment="Does it help?")},
     "whose the benchmark is": {"attribution": Attribution(authors=("Ada",), licence="MIT")},
     "whose the method is": {
         "method": method(protocol=TrainingProtocol(**PROTOCOL), attribution=Attribution(paper="10.1000/182"))

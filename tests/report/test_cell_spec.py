@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from segbench.report import cell_spec
+from segbench.store.record import PluginFile
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,26 @@ def test_what_is_missing_reads_as_none_or_as_empty(trained):
     assert (cell_spec.fingerprint(bare), cell_spec.split(bare), cell_spec.twin(bare)) == (None, None, None)
     assert (cell_spec.overrides(bare), cell_spec.against(bare), cell_spec.protocol(bare)) == ((), (), {})
     assert cell_spec.start_time(bare) == 0
+
+
+def test_a_cell_is_run_again_as_it_was_called(trained, tmp_path):
+    origin = {"given": "my file.yaml", "sets": ["protocol.batch_size=2"], "comment": "Does it help?"}
+    record = trained(
+        "unet~frozen", 3, fields={"plugin_files": [PluginFile(plugin="p", sha256="0", copy_path="c/p.py")]}
+    )
+    record.spec["origin"] = origin
+    record.spec["method"]["protocol"]["threads"] = 2
+    assert cell_spec.repeat_command(record, tmp_path) == [
+        *("segbench", "--plugin", f"{tmp_path}/c/p.py", "run", "my file.yaml", "--set", "protocol.batch_size=2"),
+        *("--set", "protocol.threads=2", "--only", "unet~frozen", "--seeds", "3", "--results", "again"),
+    ]
+    assert cell_spec.comment(record) == "Does it help?"
+
+
+def test_an_old_record_is_run_again_by_the_name_of_its_benchmark(trained):
+    words = ["segbench", "run", "camvid", "--only", "unet", "--seeds", "0", "--results", "again"]
+    assert cell_spec.repeat_command(trained()) == words
+    assert cell_spec.comment(trained()) == ""
 
 
 def test_the_fingerprint_is_that_of_the_cell_or_of_scored_label_maps(trained, scored):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
@@ -10,6 +11,7 @@ from segbench.report.formats.layout import select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, pair_text
 from segbench.report.numbers import percent, percent_interval, points, significant, times
 from segbench.report.ranking.differences import Contrast
+from segbench.report.ranking.trade_off import recommend, shown_speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,8 +39,16 @@ class Card(NamedTuple):
 
 
 def question(report: Report) -> tuple[str, str]:
-    """Return what the benchmark asks and what its file says besides: the comment on top of it; empty if unknown."""
-    return "", ""
+    """Return what the benchmark asks and what its file says besides: the comment on top of it; empty if unknown.
+
+    Of several comments that of the cell begun last is taken.
+    """
+    told = [record for record in report.records if cell_spec.comment(record)]
+    if not told:
+        return "", ""
+    comment = cell_spec.comment(max(told, key=cell_spec.start_time))
+    end = re.search(r"[?.!](?=\s|$)", comment)
+    return (comment[: end.end()], comment[end.end() :].strip()) if end else (comment, "")
 
 
 def describe_run(report: Report) -> Iterator[str]:
@@ -102,6 +112,7 @@ def _answer(group: Group) -> Iterator[str]:
             yield f"Cost: {times(claims[0].time_ratio)} training time."
     elif best := find_best(group):
         yield _best_sentence(best, group)
+        yield from filter(None, [recommend(group)])
     else:
         yield "No label maps were scored here, so there is no mIoU: see the table of generated images."
 
@@ -146,7 +157,7 @@ def _best_sentence(best: Row, group: Group) -> str:
 
 
 def _cheapest(best: Row, group: Group) -> Card:
-    speeds = {row.name: speed for row in _tier_of(best, group) if (speed := _images_per_second(row, group))}
+    speeds = {row.name: timing.images_per_second for row in _tier_of(best, group) if (timing := shown_speed(row))}
     title = "Fastest in its tier"
     if best.name not in speeds:
         return Card(title, "-", "inference of the best was not timed")
@@ -194,11 +205,6 @@ def _tier_text(best: Row, group: Group) -> str:
 def _methods(group: Group) -> list[Row]:
     """Return the rows with label maps that are no placebos, best first."""
     return [row for row in select_segmenting(group.rows) if not row.placebo_of]
-
-
-def _images_per_second(row: Row, group: Group) -> float | None:
-    timing = row.inference.get((group.conditions and group.conditions.batch_size) or 1)
-    return timing.images_per_second if timing else None
 
 
 def _count_failures(report: Report) -> str:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.report.formats import tables
 from segbench.report.formats.as_csv import to_csv
 from segbench.report.formats.first_screen import PLACEBO, verdict_in_words
-from segbench.report.formats.layout import mark_notes, note_lines, select_segmenting
+from segbench.report.formats.layout import explain_trade_off, mark_notes, note_lines, select_segmenting
 from segbench.report.numbers import MISSING, Column, percent, significant
 from segbench.report.ranking.differences import comparison_with_twin
 from segbench.report.ranking.timings import latency_text
 
+from .families import LOOKS, family_of
 from .parts import Room
 
 if TYPE_CHECKING:
@@ -22,8 +23,19 @@ if TYPE_CHECKING:
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
 
+    from .families import Family
+
 # The width of a drawn interval in units of its own, and the room left at both ends.
 WIDTH, EDGE = 120.0, 4.0
+# The shapes of families, by the names that Vega has for them, in a square of 10 units.
+SHAPES = {
+    "circle": "M1 5a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    "square": "M1 1h8v8h-8z",
+    "diamond": "M5 0L10 5L5 10L0 5z",
+    "triangle-up": "M5 1L9.5 9h-9z",
+    "triangle-down": "M5 9L9.5 1h-9z",
+    "cross": "M3.5 0h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5v-3h3.5z",
+}
 
 
 class Drawn(NamedTuple):
@@ -43,10 +55,11 @@ class Choice(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A row: its name, the name with its marks, of what it is a placebo, the drawn interval, and the cells after it."""
+    """A row: its name, as it is marked, its family, of what it is a placebo, the drawn interval, further cells."""
 
     name: str
     marked: str
+    family: Family
     placebo_of: str | None
     drawn: Drawn | None
     cells: list[str]
@@ -71,7 +84,11 @@ def leaderboard(report: Report) -> Room | None:
         return None
     csv = base64.b64encode(to_csv(report).encode("utf-8", "backslashreplace")).decode()
     file = f"{report.groups[0].data.benchmark}.csv"
-    html = templates().get_template("leaderboard.html.j2").render(boards=boards, file=file, csv=csv, width=WIDTH)
+    html = (
+        templates()
+        .get_template("leaderboard.html.j2")
+        .render(boards=boards, file=file, csv=csv, width=WIDTH, looks=LOOKS, shapes=SHAPES)
+    )
     lead = (
         "Tiers, not ranks: methods of one tier do not differ significantly. The line is the 95 % interval of the mean, "
         "over seeds and images. Click a header to sort."
@@ -82,7 +99,8 @@ def leaderboard(report: Report) -> Room | None:
 def _boards(group: Group) -> Iterator[Board]:
     letters = mark_notes(group.rows)
     title = " · ".join([group.data.dataset, group.data.heading, *filter(None, [group.protocol])])
-    notes = [*([PLACEBO] if any(row.placebo_of for row in group.rows) else []), *note_lines(letters)]
+    placebos = [PLACEBO] if any(row.placebo_of for row in group.rows) else []
+    notes = [*placebos, *explain_trade_off(group), *note_lines(letters)]
     if predicting := select_segmenting(group.rows):
         yield _board(title, predicting, tables.marked_name(letters), _columns(group), notes)
     if generating := [row for row in group.rows if row.generates_images]:
@@ -99,7 +117,14 @@ def _board(
     drawn = _draw(rows)
     kept = [(one, shown) for one, shown in columns if any(one.cell(row) != MISSING for row in rows)]
     lines = [
-        Line(row.name, name.cell(row), row.placebo_of, drawn.get(row.name), [one.cell(row) for one, _ in kept])
+        Line(
+            row.name,
+            name.cell(row),
+            family_of(row),
+            row.placebo_of,
+            drawn.get(row.name),
+            [one.cell(row) for one, _ in kept],
+        )
         for row in rows
     ]
     return Board(title, bool(drawn), [Choice(one.header, shown, one in _WORDS) for one, shown in kept], lines, notes)

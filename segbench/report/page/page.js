@@ -6,7 +6,7 @@
     element.append(...children);
     return element;
   };
-  const specs = JSON.parse(document.getElementById("charts").textContent);
+  const { specs, looks } = JSON.parse(document.getElementById("charts").textContent);
   const live = document.getElementById("live");
   const views = new Map();
   for (const element of all(".scripted")) element.hidden = false;
@@ -42,7 +42,7 @@
     live.textContent = wanted ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows` : "";
   };
   const setSignal = (view, name, value) => {
-    try { view.signal(name, value).runAsync(); } catch { /* this chart has no such signal */ }
+    try { view.signal(name, value).runAsync().then(hideEmptyMarks); } catch { /* this chart has no such signal */ }
   };
   filter.addEventListener("input", applyFilter);
 
@@ -112,92 +112,134 @@
     makeSortable(table, `t${number}`);
   });
 
-  // Charts are drawn when they come near the screen, and all of them before printing.
+  // Charts are drawn when they come near the screen, and all of them before printing; again when the theme changes.
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
   const drawn = new Set();
-  const look = () => ({
-    background: null,
-    font: getComputedStyle(document.body).fontFamily,
-    view: { stroke: null },
-    axis: { labelColor: "currentColor", titleColor: "currentColor", tickColor: "currentColor", domainColor: "currentColor", gridColor: "currentColor", gridOpacity: 0.15, labelFontSize: 12, titleFontSize: 12 },
-    legend: { labelColor: "currentColor", titleColor: "currentColor", labelFontSize: 12, titleFontSize: 12, symbolType: "circle" },
-    title: { color: "currentColor", subtitleColor: "currentColor" },
-    header: { labelColor: "currentColor", titleColor: "currentColor" },
-    text: { color: "currentColor" },
-    rule: { color: "currentColor" },
+  console.warn = () => {}; // what Vega-Lite advises the authors of specifications is nothing to a reader
+  const embed = (place, id, config, changes = {}) => window.vegaEmbed(place, { ...specs[id], title: undefined, ...changes }, {
+    config, ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: { disableDefaultStyle: true },
   });
+  // A mark without items is no picture that would need a name.
+  const hideEmptyMarks = (view) => {
+    for (const mark of all("g[role='graphics-symbol']", view.container())) {
+      if (mark.childElementCount) mark.removeAttribute("aria-hidden");
+      else mark.setAttribute("aria-hidden", "true");
+    }
+  };
   const draw = async (figure) => {
-    if (drawn.has(figure.id) || !(figure.id in specs)) return;
-    drawn.add(figure.id);
+    const id = figure.id;
+    drawn.add(id);
     const place = figure.querySelector(".drawing");
     try {
-      const { view } = await window.vegaEmbed(place, specs[figure.id], {
-        ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: { disableDefaultStyle: true }, config: look(),
-      });
-      views.set(figure.id, view);
-      restore(figure.id, view);
-      offerFiles(figure, view);
+      views.get(id)?.finalize();
+      const { view } = await embed(place, id, isDark() ? looks.dark : looks.light);
+      views.set(id, view);
+      applyChoices(figure, view);
+      hideEmptyMarks(view);
     } catch (error) {
       place.textContent = `This chart could not be drawn (${error.message}); its numbers are below.`;
     }
   };
-  const restore = (id, view) => {
+  const drawOnce = (figure) => drawn.has(figure.id) || draw(figure);
+  const applyChoices = (figure, view) => {
     if (filter.value) setSignal(view, "filter", filter.value.trim());
-    for (const parameter of specs[id].params || []) {
-      if (!parameter.bind || parameter.select || parameter.name === "filter") continue;
-      const name = `${id}.${parameter.name}`;
-      const options = parameter.bind.options;
-      if (state.has(name) && (!options || options.includes(state.get(name)))) setSignal(view, parameter.name, state.get(name));
-      view.addSignalListener(parameter.name, (_, value) => remember(name, value === parameter.value ? "" : value));
+    for (const select of all("select", figure)) setSignal(view, select.name, select.value);
+  };
+
+  // What a chart shows is chosen with select elements, kept in the address, and saved as the reader sees it.
+  const offerChoices = (figure) => {
+    for (const select of all("select", figure)) {
+      const name = `${figure.id}.${select.name}`, usual = select.value;
+      if ([...select.options].some((option) => option.value === state.get(name))) select.value = state.get(name);
+      select.addEventListener("change", () => {
+        if (views.has(figure.id)) setSignal(views.get(figure.id), select.name, select.value);
+        remember(name, select.value === usual ? "" : select.value);
+      });
     }
   };
   const save = (name, address) => make("a", { download: name, href: address }).click();
-  const offerFiles = (figure, view) => {
-    const files = make("div", { className: "save" });
-    const svg = make("button", { type: "button" }, "SVG");
-    svg.addEventListener("click", async () => {
-      save(`${figure.id}.svg`, URL.createObjectURL(new Blob([await view.toSVG()], { type: "image/svg+xml" })));
-    });
-    const png = make("button", { type: "button" }, "PNG");
-    png.addEventListener("click", async () => save(`${figure.id}.png`, await view.toImageURL("png", 2)));
-    for (const [button, format] of [[svg, "SVG"], [png, "PNG"]]) {
-      button.setAttribute("aria-label", `Save ${figure.querySelector("figcaption").textContent} as ${format}`);
-      files.append(button);
-    }
-    figure.querySelector(".drawing").after(files);
+  const files = {
+    SVG: async (view) => URL.createObjectURL(new Blob([await view.toSVG()], { type: "image/svg+xml" })),
+    PNG: (view) => view.toImageURL("png", 2),
   };
+  const offerFiles = (figure) => {
+    const title = figure.querySelector("figcaption").textContent;
+    const buttons = Object.entries(files).map(([format, write]) => {
+      const button = make("button", { type: "button" }, format);
+      button.setAttribute("aria-label", `Save ${title} as ${format}`);
+      button.addEventListener("click", async () => {
+        await drawOnce(figure);
+        // Always dark on light, with its title: what is saved goes into papers.
+        const { view } = await embed(make("div"), figure.id, { ...looks.light, background: "white" }, {
+          width: views.get(figure.id).width(), title: specs[figure.id].title,
+        });
+        applyChoices(figure, view);
+        await view.runAsync();
+        save(`${figure.id}.${format.toLowerCase()}`, await write(view));
+        view.finalize();
+      });
+      return button;
+    });
+    figure.querySelector("details").before(make("div", { className: "save" }, ...buttons));
+  };
+  const figures = all("figure.chart");
   const watcher = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
+    for (const entry of entries) if (entry.isIntersecting) drawOnce(entry.target);
   }, { rootMargin: "400px" });
-  for (const figure of all("figure.chart")) watcher.observe(figure);
-  addEventListener("beforeprint", () => {
-    for (const figure of all("figure.chart")) draw(figure);
+  for (const figure of figures) {
+    offerChoices(figure);
+    offerFiles(figure);
+    watcher.observe(figure);
+  }
+  addEventListener("beforeprint", () => figures.forEach(drawOnce));
+  const redraw = () => figures.filter((figure) => drawn.has(figure.id)).forEach(draw);
+  dark.addEventListener("change", redraw);
+  document.getElementById("theme").addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    redraw();
   });
 
-  // Arrow keys walk the marks of a chart from left to right; the live line reads them.
-  const marksOf = (place) => all("svg [role='graphics-symbol'][aria-label]", place)
-    .map((mark) => ({ mark, box: mark.getBoundingClientRect() }))
-    .sort((one, other) => one.box.left - other.box.left || one.box.top - other.box.top)
-    .map(({ mark }) => mark);
-  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-  for (const place of all(".drawing")) {
+  // Arrow keys walk the points of a chart, or else its marks, from left to right; the live line reads them.
+  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+  const walked = new Map();
+  const next = (id, step, number) => {
+    const before = walked.get(id) ?? (step > 0 ? -1 : 0);
+    const place = Math.abs(step) === Infinity ? (step > 0 ? number - 1 : 0) : (before + step + number) % number;
+    walked.set(id, place);
+    return place;
+  };
+  const walkPoints = (id, view, step) => {
+    const points = view.data("points").filter((row) => row.name.toLowerCase().includes(filter.value.trim().toLowerCase()));
+    const [x, y] = ["x", "y"].map((name) => view.signal(name));
+    const known = points.filter((row) => row[x] !== undefined && row[y] !== undefined).sort((one, other) => one[x] - other[x]);
+    if (!known.length) return;
+    const row = known[next(id, step, known.length)];
+    setSignal(view, "focus", row.name);
+    const label = (name) => all(`[id="${id}"] select[name="${name}"] option:checked`).map((option) => option.text).join();
+    live.textContent = `${row.name}, ${row.family}: ${label("x")} ${readable(row[x])}, ${label("y")} ${readable(row[y])}`;
+  };
+  const readable = (value) => (typeof value === "number" ? String(Number(value.toPrecision(4))) : String(value));
+  const walkMarks = (id, place, step) => {
+    const boxes = all(".role-mark:is(.mark-symbol, .mark-rect, .mark-arc) > path[aria-label]", place).map((mark) => [mark, mark.getBoundingClientRect()]);
+    boxes.sort(([, one], [, other]) => one.left - other.left || one.top - other.top);
+    if (!boxes.length) return;
+    const chosen = next(id, step, boxes.length);
+    boxes.forEach(([mark], number) => mark.classList.toggle("walked", number === chosen));
+    live.textContent = boxes[chosen][0].getAttribute("aria-label");
+  };
+  for (const figure of figures) {
+    const place = figure.querySelector(".drawing");
+    const hasPoints = (specs[figure.id].params || []).some((parameter) => parameter.name === "focus");
     place.addEventListener("keydown", (event) => {
-      if (!(event.key in steps) || event.target.closest("input, select")) return;
-      const marks = marksOf(place);
-      if (!marks.length) return;
+      const view = views.get(figure.id);
+      if (!(event.key in steps) || !view) return;
       event.preventDefault();
-      const before = marks.findIndex((mark) => mark.classList.contains("walked"));
-      const next = before < 0 ? (steps[event.key] > 0 ? 0 : marks.length - 1) : (before + steps[event.key] + marks.length) % marks.length;
-      marks.forEach((mark, number) => mark.classList.toggle("walked", number === next));
-      live.textContent = marks[next].getAttribute("aria-label");
+      if (hasPoints) walkPoints(figure.id, view, steps[event.key]);
+      else walkMarks(figure.id, place, steps[event.key]);
     });
   }
-
-  // Dark or light, by the system's choice until it is switched.
-  const root = document.documentElement;
-  document.getElementById("theme").addEventListener("click", () => {
-    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = isDark ? "light" : "dark";
-  });
 
   if (state.get("filter")) {
     filter.value = state.get("filter");

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from segbench.shown import clean
 
 from .answer import Card, answer, cards, describe_run, question
+from .families import DARK, LIGHT
+from .figures import figures
 from .leaderboard import leaderboard
 from .parts import Room
 from .pictures import USUAL, Allowance, pictures
@@ -17,7 +19,7 @@ from .policy import HERE, chart_library, content_policy, read_asset
 from .trust import trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from jinja2 import Environment
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (leaderboard, pictures, trust)
+ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, trust)
 # The rooms among them that hold pictures, and so get a part of what the page may hold.
 WITH_PICTURES = (pictures,)
 
@@ -73,7 +75,7 @@ def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS, allowance: Allowa
             sections=sections,
             problems=report.problems,
             folders=report.folders,
-            charts=as_data(charts),
+            charts=as_data({"specs": charts, "looks": {"light": LIGHT, "dark": DARK} if charts else {}}),
             scripts=scripts,
             style=style,
             policy=content_policy(scripts, [style]),
@@ -121,12 +123,18 @@ def templates() -> Environment:
         finalize=lambda value: clean(value) if type(value) is str else value,
     )
     found.globals["is_long"] = is_long
+    found.filters["initial"] = initial_value
     return found
 
 
 def is_long(table: Table) -> bool:
     """Tell whether a table is put into the document only when it is opened."""
     return len(table.rows) * len(table.headers) > MOST_CELLS_AT_ONCE
+
+
+def initial_value(spec: Mapping[str, Any], parameter: str) -> Any:
+    """Return the value that a parameter of a chart's specification begins with."""
+    return next((one.get("value") for one in spec["params"] if one["name"] == parameter), None)
 
 
 def as_data(content: object) -> Any:

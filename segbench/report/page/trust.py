@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shlex import quote
+import shlex
 from typing import TYPE_CHECKING
 
 from segbench.report import cell_spec
@@ -37,7 +37,7 @@ def trust(report: Report) -> Room:
         .get_template("trust.html.j2")
         .render(failures=list_failures(report), warnings=list(_warn(report)), definitions=define_numbers(report))
     )
-    tables = (_provenance(records), _sources(records), _commands(records))
+    tables = (_provenance(records), _sources(records), _commands(report))
     return Room(
         id="trust",
         title="Trust",
@@ -88,17 +88,18 @@ def _sources(records: list[Record]) -> Table:
     return Table(["component or library", "hash of its source, or version"], rows, "Plugins and libraries", (0, 1))
 
 
-def _commands(records: list[Record]) -> Table:
-    """Return the command that runs each cell again."""
+def _commands(report: Report) -> Table:
+    """Return the command that runs each cell again; label maps from elsewhere have none."""
     rows = [
-        [record.key, record.dataset, record.subset, record.method, str(record.seed), record.status, command(record)]
-        for record in records
+        [record.key, record.dataset, record.subset, record.method, str(record.seed), record.status, command]
+        for record in report.records
+        for command in [_command(record, report)]
     ]
     headers = ["key", "dataset", "subset", "method", "seed", "status", "command"]
     return Table(headers, rows, "Every cell, and the command that runs it again", (0, 1, 2, 3, 5, 6))
 
 
-def command(record: Record) -> str:
-    """Return the command line that runs a cell again into another folder."""
-    words = ["segbench", "run", record.benchmark, "--only", record.method, "--seeds", str(record.seed)]
-    return " ".join([*map(quote, words), "--results", "again"])
+def _command(record: Record, report: Report) -> str:
+    if cell_spec.is_scored_only(record):
+        return "-"
+    return shlex.join(cell_spec.repeat_command(record, report.folder_of(record)))

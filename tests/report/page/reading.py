@@ -55,7 +55,7 @@ class Page(HTMLParser):
 
     @property
     def charts(self):
-        return json.loads(self.raw["script"][0])
+        return json.loads(self.raw["script"][0])["specs"]
 
 
 def hash_of(text):

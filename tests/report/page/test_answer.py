@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segbench.config.recipe import Adversarial
+from segbench.report import load
+from segbench.report.page.answer import answer, cards, describe_run, question
+
+SHARES = np.random.default_rng(0).uniform(0.4, 0.8, size=15)
+BROKEN = Adversarial(use="gan/hinge", placebo="frozen")
+
+
+@pytest.fixture
+def judged(trained, adversarial, counted, results):
+    """Return the report of a critic, its twin and its placebo; the gains are shares of pixels, the noise is little."""
+
+    def make(gain, placebo_gain, seeds=3):
+        apart = np.random.default_rng(7).normal(0, 0.0005, (2, seeds, 15))
+        cells = []
+        for seed in range(seeds):
+            placebo = adversarial(
+                "unet+critic~frozen", seed, recipe={"placebo_of": "unet+critic", "adversarial": BROKEN}
+            )
+            cells += [
+                counted(trained("unet", seed), SHARES),
+                counted(adversarial(seed=seed), SHARES + gain + apart[0, seed]),
+                counted(placebo, SHARES + placebo_gain + apart[1, seed]),
+            ]
+        return load([results(*cells)])
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("gain", "placebo_gain", "beginning", "placebo"),
+    [
+        (0.05, 0.0, "Shown: unet+critic - unet = +", "over its frozen placebo it gains +"),
+        (0.05, 0.05, "Shown: unet+critic - unet = +", "it is not shown to beat its frozen placebo ("),
+        (-0.05, 0.0, "The opposite is shown: unet+critic - unet = -", "it is not shown to beat its frozen placebo (-"),
+        (0.0, 0.0, "No difference that matters: unet+critic - unet = ", "it is not shown to beat its frozen placebo ("),
+    ],
+)
+def test_the_answer_is_the_verdict_with_placebo_and_cost(judged, gain, placebo_gain, beginning, placebo):
+    (sentence,) = answer(judged(gain, placebo_gain))
+    assert sentence.startswith(beginning)
+    assert placebo in sentence
+    assert sentence.endswith("Cost: ×1.50 training time.")
+
+
+def test_two_seeds_show_nothing(judged):
+    (sentence,) = answer(judged(0.05, 0.0, seeds=2))
+    assert sentence.startswith("Not shown: unet+critic - unet = +")
+
+
+def test_without_a_claim_the_best_is_named_with_those_that_are_not_worse(trained, counted, results):
+    apart = {"good": 0.05, "as good": 0.05, "poor": -0.2}
+    noise = np.random.default_rng(3).normal(0, 0.01, (3, 3, 15))
+    cells = [
+        counted(trained(name, seed), SHARES + gain + noise[place, seed])
+        for place, (name, gain) in enumerate(apart.items())
+        for seed in range(3)
+    ]
+    report = load([results(*cells)])
+    best = report.groups[0].rows[0].name
+    (other,) = {"good", "as good"} - {best}
+    (sentence,) = answer(report)
+    assert sentence.startswith(f"{best} has the best mean, ")
+    assert f"Not significantly worse: {other}." in sentence
+
+
+def test_several_claims_are_counted(trained, adversarial, counted, results):
+    cells = [
+        *(counted(trained("unet", seed), SHARES) for seed in range(3)),
+        *(counted(adversarial(name, seed), SHARES) for name in ("one", "two") for seed in range(3)),
+    ]
+    (sentence,) = answer(load([results(*cells)]))
+    assert sentence.startswith("Not shown for 2 of 2 comparisons, first of all: ")
+
+
+def test_each_ranking_has_its_answer(trained, results):
+    sentences = list(answer(load([results(trained(), trained(dataset="voc", fingerprint="0123456789ab"))])))
+    assert [sentence.partition(",")[0] for sentence in sentences] == ["camvid", "voc"]
+
+
+def test_images_are_told_to_have_no_miou(generating, results):
+    (sentence,) = answer(load([results(generating())]))
+    assert sentence.startswith("No label maps were scored here")
+
+
+def test_cards_tell_the_best_the_fastest_the_claim_and_the_cells(judged, failed, results):
+    results(failed("broken", 1))
+    found = {card.title: card for card in cards(judged(0.05, 0.0))}
+    assert list(found) == ["Best", "Fastest in its tier", "Claim: unet+critic", "Cells"]
+    assert found["Best"].fact == "unet+critic"
+    assert found["Best"].text.endswith("alone in its tier")
+    assert found["Claim: unet+critic"].fact == "better"
+    assert "over its frozen placebo" in found["Claim: unet+critic"].text
+    assert (found["Cells"].fact, found["Cells"].text) == ("10", "1 without a result, 0 with warnings")
+
+
+def test_a_faster_method_of_the_tier_is_named_with_its_factor(trained, counted, results, timing):
+    noise = np.random.default_rng(3).normal(0, 0.02, (2, 3, 15))
+    cells = [
+        counted(trained(name, seed, inference=[timing(8, milliseconds)]), SHARES + noise[place, seed])
+        for place, (name, milliseconds) in enumerate([("slow", 16.0), ("fast", 4.0)])
+        for seed in range(3)
+    ]
+    report = load([results(*cells)])
+    card = next(card for card in cards(report) if card.title == "Fastest in its tier")
+    assert card.fact == "fast"
+    if report.groups[0].rows[0].name == "slow":
+        assert card.text.startswith("×4.00 as fast as slow")
+
+
+def test_a_placebo_is_never_the_best(judged):
+    report = judged(0.0, 0.2)
+    assert report.groups[0].rows[0].name == "unet+critic~frozen"
+    assert next(cards(report)).fact != "unet+critic~frozen"
+
+
+def test_the_question_is_the_first_sentence_of_the_latest_comment(trained, results):
+    cells = [trained(seed=seed, environment={"started": f"2026-11-2{seed}T10:00:00+00:00"}) for seed in range(2)]
+    cells[0].spec["origin"] = {"given": "a.yaml", "sets": [], "comment": "Old?"}
+    cells[1].spec["origin"] = {"given": "a.yaml", "sets": [], "comment": "Does v1.5 help? Three seeds."}
+    assert question(load([results(*cells)])) == ("Does v1.5 help?", "Three seeds.")
+
+
+def test_an_old_record_asks_nothing(trained, results):
+    assert question(load([results(trained())])) == ("", "")
+
+
+def test_the_run_is_described_by_data_seeds_machine_and_days(trained, results):
+    where = {"device": "cpu", "device_name": "AMD EPYC", "threads": 2}
+    cells = [
+        trained(seed=seed, environment={**where, "started": f"2026-11-2{seed}T10:00:00+00:00"}) for seed in range(2)
+    ]
+    assert list(describe_run(load([results(*cells)]))) == [
+        *("camvid", "233 test images", "2 seeds", "AMD EPYC, 2 threads", "2026-11-20 to 2026-11-21"),
+    ]
