@@ -13,7 +13,7 @@ from segbench.stats.verdict import EQUIVALENCE_MARGIN
 
 from .families import encode_family, family_of
 from .parts import Chart
-from .specs import FADED, KEEP, LEGEND, ZOOM_NOTE, begin_spec, number_id, round_to, zoom
+from .specs import FADED, LEGEND, SILENT, ZOOM_NOTE, begin_spec, describe, number_id, round_to, stack_rows, zoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,16 +42,10 @@ def draw_differences(group: Group, place: int = 0) -> Chart | None:
     if not judged:
         return None
     title = "Differences of mIoU, A - B"
-    spec = begin_spec(title, [_values(one) for one in judged])
-    spec["transform"] = [KEEP, {"window": [{"op": "row_number", "as": "place"}]}, _FIRST]
-    spec["height"] = {"step": _ROW_HEIGHT}
-    spec["encoding"] = {"y": _PLACE}
+    spec = begin_spec(title, [{**_values(one), "order": order} for order, one in enumerate(judged)])
+    spec |= stack_rows(len(judged), _ROW_HEIGHT, MOST_DRAWN)
     spec["layer"] = [*_background(), *_intervals(judged), *_words()]
     return Chart(number_id("differences", place), title, spec, tables.differences(judged), " ".join(_notes(judged)))
-
-
-_FIRST: Spec = {"filter": f"datum.place <= {MOST_DRAWN}"}
-_PLACE: Spec = {"field": "place", "type": "ordinal", "axis": None}
 
 
 def _values(one: Contrast) -> dict[str, Any]:
@@ -77,7 +71,7 @@ def _background() -> list[Spec]:
     return [
         {
             "data": {"values": [{"low": -margin, "high": margin}]},
-            "mark": {"type": "rect", "style": "shade", "clip": True, "tooltip": None},
+            "mark": {"type": "rect", "style": "shade", "clip": True, **SILENT},
             "encoding": {
                 **{"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}},
                 **{"y": {"value": 0}, "y2": {"value": "height"}},
@@ -85,7 +79,7 @@ def _background() -> list[Spec]:
         },
         {
             "data": {"values": [{"zero": 0}]},
-            "mark": {"type": "rule", "style": "line", "clip": True, "tooltip": None},
+            "mark": {"type": "rule", "style": "line", "clip": True, **SILENT},
             "encoding": {
                 **{"x": {"field": "zero", "type": "quantitative"}},
                 **{"y": {"value": 0}, "y2": {"value": "height"}},
@@ -96,25 +90,29 @@ def _background() -> list[Spec]:
 
 def _intervals(judged: Sequence[Contrast]) -> list[Spec]:
     low, high = _domain(judged)
-    axis = {"title": "difference of mIoU [points], better to the right", "grid": True}
+    axis = {"title": "difference of mIoU [points], better to the right", "grid": True, "orient": "top"}
     scale = {"domain": [round_to(low), round_to(high)], "nice": True}
     looks = encode_family(one.row for one in judged)
-    tooltip = [
-        {"field": name, "title": title}
-        for name, title in (
-            *(("name", "A - B"), ("interval", "difference"), ("level", "level of the interval")),
-            *(("verdict", "verdict"), ("kind", "relation"), ("seeds", "seeds"), ("family", "family of A")),
-        )
-    ]
+    said = describe(
+        *(("name", "A - B"), ("interval", "difference"), ("level", "level of the interval")),
+        *(("verdict", "verdict"), ("kind", "relation"), ("seeds", "seeds"), ("family", "family of A")),
+    )
     return [
         {
-            "mark": {"type": "rule", "strokeWidth": 3, "clip": True, "yOffset": 16, "strokeCap": "round"},
+            "mark": {
+                "type": "rule",
+                "strokeWidth": 3,
+                "clip": True,
+                "yOffset": 16,
+                "strokeCap": "round",
+                "aria": False,
+            },
             "encoding": {
                 **{
                     "x": {"field": "low", "type": "quantitative", "scale": scale, "axis": axis},
                     "x2": {"field": "high"},
                 },
-                **{"color": looks["color"], "opacity": FADED, "tooltip": tooltip},
+                **{"color": looks["color"], "opacity": FADED, **said},
             },
         },
         {
@@ -122,7 +120,7 @@ def _intervals(judged: Sequence[Contrast]) -> list[Spec]:
             "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1, "clip": True, "yOffset": 16},
             "encoding": {
                 "x": {"field": "difference", "type": "quantitative"},
-                **{**looks, "opacity": FADED, "tooltip": tooltip},
+                **{**looks, "opacity": FADED, **said},
             },
         },
     ]
@@ -130,7 +128,7 @@ def _intervals(judged: Sequence[Contrast]) -> list[Spec]:
 
 def _words() -> list[Spec]:
     """Return the names and the verdicts above the intervals, where long names have all the width."""
-    shared = {"type": "text", "align": "left", "x": 2, "limit": {"expr": "width - 4"}, "tooltip": None}
+    shared = {"type": "text", "align": "left", "x": 2, "limit": {"expr": "width - 4"}, **SILENT}
     return [
         {
             "mark": {**shared, "style": "label", "fontWeight": "bold", "yOffset": -18},

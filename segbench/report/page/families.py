@@ -62,33 +62,36 @@ def encode_family(rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
-def _configure(text: str, quiet: str, line: str, shade: str) -> dict[str, Any]:
-    """Return a configuration of Vega-Lite in some colours.
+def _configure(ink: str, font: str, size: int) -> dict[str, Any]:
+    """Return a configuration of Vega-Lite: one ink, which stands back by opacity, and the size of text in pixels.
 
-    The styles are `label` (text), `small` (further text), `quiet` (marks that stand back), `line` (rules) and `shade`
-    (areas).
+    The styles are `label` and `small` (text), `quiet` (marks that stand back), `line` (rules) and `shade` (areas).
     """
     return {
         "background": "transparent",
-        "font": "system-ui, sans-serif",
+        "font": font,
         "padding": 4,
         "view": {"stroke": None},
-        "title": {"color": text, "anchor": "start", "fontSize": 13},
+        "title": {"color": ink, "anchor": "start", "fontSize": size + 1},
         "axis": {
-            **{"labelColor": text, "titleColor": text, "titleFontWeight": "normal", "labelFontSize": 11},
-            **{"titleFontSize": 12, "gridColor": line, "domainColor": quiet, "tickColor": quiet, "gridOpacity": 0.5},
+            **{"labelColor": ink, "titleColor": ink, "titleFontWeight": "normal", "labelFontSize": size - 1},
+            **{"titleFontSize": size, "gridColor": ink, "gridOpacity": 0.12},
+            **{"domainColor": ink, "domainOpacity": 0.6, "tickColor": ink, "tickOpacity": 0.6},
         },
-        "legend": {"labelColor": text, "titleColor": text, "labelFontSize": 12, "labelLimit": 240},
-        "text": {"color": text},
+        "legend": {
+            **{"labelColor": ink, "titleColor": ink, "titleFontWeight": "normal"},
+            **{"labelFontSize": size, "titleFontSize": size, "labelLimit": 240},
+        },
         "style": {
-            "label": {"color": text, "fill": text, "fontSize": 12},
-            "small": {"color": text, "fill": text, "fontSize": 11, "opacity": 0.8},
-            "quiet": {"color": quiet, "fill": quiet, "stroke": quiet},
-            "line": {"color": quiet, "stroke": quiet},
-            "shade": {"color": shade, "fill": shade},
+            "label": {"color": ink, "fill": ink, "fontSize": size},
+            "small": {"color": ink, "fill": ink, "fontSize": size - 1, "opacity": 0.8},
+            "quiet": {"color": ink, "fill": ink, "stroke": ink, "fillOpacity": 0.35, "strokeOpacity": 0.35},
+            "line": {"color": ink, "stroke": ink, "strokeOpacity": 0.6},
+            "shade": {"color": ink, "fill": ink, "fillOpacity": 0.1},
         },
     }
 
 
-LIGHT = _configure(text="#1b1f24", quiet="#8a9099", line="#d5d9de", shade="#e6e9ed")
-DARK = _configure(text="#e8eaed", quiet="#8f98a3", line="#3a4048", shade="#2b3138")
+LIGHT = _configure("#1b1f24", "system-ui, sans-serif", 12)
+DARK = _configure("#e8eaed", "system-ui, sans-serif", 12)
+PRINT = _configure("#000000", "Helvetica, Arial, sans-serif", 9)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.shown import clean
 
 from .answer import Card, answer, cards, describe_run, question
+from .chart_rooms import curves, scores
 from .families import DARK, LIGHT
 from .figures import figures
 from .leaderboard import leaderboard
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, trust)
+ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, scores, curves, trust)
 # The rooms among them that hold pictures, and so get a part of what the page may hold.
 WITH_PICTURES = (pictures,)
 

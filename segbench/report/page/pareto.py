@@ -6,6 +6,7 @@ and better in one. Placebos are controls and take no part.
 
 from __future__ import annotations
 
+from math import log2
 from typing import TYPE_CHECKING, Any
 
 from segbench.report.numbers import MISSING, Table, significant
@@ -14,7 +15,19 @@ from segbench.shown import clean_line
 from .axes import MIOU, Axis, find_axes, speed_field
 from .families import encode_family, family_of
 from .parts import Chart, Choice
-from .specs import FADED, KEEP, LEGEND, ZOOM_NOTE, begin_spec, number_id, round_to, zoom
+from .specs import (
+    FADED,
+    KEEP,
+    LEGEND,
+    SILENT,
+    ZOOM_NOTE,
+    begin_spec,
+    describe,
+    find_domain,
+    number_id,
+    round_to,
+    zoom,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +50,8 @@ def draw_trade_off(group: Group, place: int = 0) -> Chart | None:
     others = [row for row in group.rows if row not in rows]
     rows.sort(key=lambda row: (x.read(row) or 0.0, row.name))
     title = "Trade-off: accuracy against speed and cost"
-    spec = begin_spec(title, [_values(row, axes) for row in (*rows, *others)], *_parameters(x, y, axes), data="points")
+    values = [_values(row, axes) for row in (*rows, *others)]
+    spec = begin_spec(title, values, *_parameters(x, y, axes, values), data="points")
     spec |= {"height": 340, "transform": _TRANSFORM, "encoding": _POSITION, "layer": _layers(group.rows)}
     options = {axis.field: axis.label for axis in axes}
     return Chart(
@@ -69,8 +83,14 @@ def _values(row: Row, axes: Sequence[Axis]) -> dict[str, Any]:
     return {"name": row.name, "family": family_of(row), "seeds": len(row.records), **shown}
 
 
-def _parameters(x: Axis, y: Axis, axes: Sequence[Axis]) -> list[Spec]:
-    known = {axis.field: {"label": axis.label, "better": axis.better, "ratio": axis.is_ratio} for axis in axes}
+def _parameters(x: Axis, y: Axis, axes: Sequence[Axis], values: Sequence[dict[str, Any]]) -> list[Spec]:
+    known = {
+        axis.field: {
+            **{"label": axis.label, "better": axis.better, "ratio": axis.is_ratio},
+            "domain": find_domain(_positions(axis, values)),
+        }
+        for axis in axes
+    }
     return [
         {"name": "focus", "value": ""},
         {"name": "x", "value": x.field},
@@ -79,16 +99,23 @@ def _parameters(x: Axis, y: Axis, axes: Sequence[Axis]) -> list[Spec]:
     ]
 
 
+def _positions(axis: Axis, values: Sequence[dict[str, Any]]) -> list[float]:
+    """Return where rows are on an axis, and the ends of their intervals of mIoU."""
+    fields = (axis.field, "low", "high") if axis.field == MIOU else (axis.field,)
+    found = [row[field] for row in values for field in fields if field in row]
+    return [log2(value) for value in found if value > 0] if axis.is_ratio else found
+
+
 def _position(axis: str) -> Spec:
     """Return the channel of an axis: logarithms of base 2 for ratios, so that each step is a doubling."""
     is_ratio = f"axes[{axis}].ratio"
     return {
         "field": f"v{axis}",
         "type": "quantitative",
-        "scale": {"zero": False, "nice": True, "padding": 12},
+        "scale": {"domain": {"expr": f"axes[{axis}].domain"}, "zero": False, "nice": False},
         "axis": {
             "title": {
-                "expr": f"axes[{axis}].label + (axes[{axis}].better > 0 ? ', more is better' : ', less is better')"
+                "expr": f"axes[{axis}].label + (axes[{axis}].better > 0 ? ' (more is better)' : ' (less is better)')"
             },
             "labelExpr": f"{is_ratio} ? format(pow(2, datum.value), '.3~s') : datum.label",
             "tickMinStep": {"expr": f"{is_ratio} && span(domain('{axis}')) > 1.8 ? 1 : 0"},
@@ -143,22 +170,26 @@ _TRANSFORM: list[Spec] = [
     {"calculate": "y === 'miou' ? datum.high : null", "as": "y_high"},
 ]
 _ON = {"filter": "datum.front === 'on the front'"}
-_OFF = {"filter": "datum.front !== 'on the front'"}
 _LEFT = "scale('x', datum.vx) > 0.6 * width"
+
+
+def _only_on_front(colour: Spec) -> Spec:
+    """Return the channels that leave the colour of its family and a large shape to what is on the front."""
+    is_on = {"test": _ON["filter"]}
+    return {
+        "color": {"condition": {**is_on, **colour}, "value": "#8d949d"},
+        "size": {"condition": {**is_on, "value": 130}, "value": 80},
+    }
 
 
 def _layers(rows: Sequence[Row]) -> list[Spec]:
     looks = encode_family(rows)
-    tooltip = [
-        {"field": field, "title": title}
-        for field, title in (
-            *(("name", "method"), ("family", "family"), ("x_text", "across"), ("y_text", "upwards")),
-            *(("front", "Pareto"), ("seeds", "seeds")),
-        )
-    ]
-    point = {"type": "point", "filled": True, "opacity": 1, "clip": True}
+    said = describe(
+        *(("name", "method"), ("family", "family"), ("x_text", "across"), ("y_text", "upwards")),
+        *(("front", "Pareto"), ("seeds", "seeds")),
+    )
     label = {
-        **{"type": "text", "style": "label", "tooltip": None, "dy": -11, "limit": {"expr": "width * 0.6"}},
+        **{"type": "text", "style": "label", **SILENT, "dy": -11, "limit": {"expr": "width * 0.6"}},
         **{"align": {"expr": f"{_LEFT} ? 'right' : 'left'"}, "dx": {"expr": f"{_LEFT} ? -4 : 4"}},
     }
     whisker = {
@@ -173,41 +204,24 @@ def _layers(rows: Sequence[Row]) -> list[Spec]:
                 "strokeWidth": 1.5,
                 "strokeDash": [4, 3],
                 "clip": True,
-                "tooltip": None,
+                **SILENT,
             },
             "encoding": {"order": {"field": "vx", "type": "quantitative"}},
         },
         {
             "transform": [_ON, {"filter": "isValid(datum.y_low)"}],
-            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.5, "clip": True, "tooltip": None},
+            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.5, "clip": True, **SILENT},
             "encoding": whisker,
         },
         {
-            "transform": [_OFF],
-            "mark": {**point, "style": "quiet", "size": 60},
-            "encoding": {
-                "shape": looks["shape"],
-                "opacity": {**FADED, "condition": {"param": "families", "value": 0.75}},
-                "tooltip": tooltip,
-            },
-        },
-        {
             "params": [zoom("x", "y"), LEGEND],
-            "transform": [_ON],
-            "mark": {**point, "size": 130},
-            "encoding": {**looks, "opacity": FADED, "tooltip": tooltip},
+            "mark": {"type": "point", "filled": True, "opacity": 1, "clip": True},
+            "encoding": {**looks, **_only_on_front(looks["color"]), "opacity": FADED, **said},
         },
         {"transform": [_ON], "mark": label, "encoding": {"text": {"field": "name"}, "opacity": FADED}},
         {
             "transform": [{"filter": "datum.name === focus"}],
-            "mark": {
-                "type": "point",
-                "style": "line",
-                "filled": False,
-                "size": 420,
-                "strokeWidth": 2.5,
-                "tooltip": None,
-            },
+            "mark": {"type": "point", "style": "line", "filled": False, "size": 420, "strokeWidth": 2.5, **SILENT},
         },
     ]
 

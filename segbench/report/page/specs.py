@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 Spec = dict[str, Any]
 
@@ -16,6 +16,10 @@ KEEP = {"filter": "indexof(lower(datum.name), lower(filter)) >= 0"}
 _WITH_SHIFT = "wheel![event.shiftKey]"
 _BY_MOUSE = "[pointerdown[event.pointerType !== 'touch'], window:pointerup] > window:pointermove!"
 ZOOM_NOTE = "Shift and wheel zooms, dragging moves, a double click goes back."
+
+
+# What stands beside the marks of data: nothing is said of it under the pointer, and keys do not walk to it.
+SILENT: Spec = {"aria": False, "tooltip": None}
 
 
 def begin_spec(title: str, values: Sequence[dict[str, Any]], *params: Spec, data: str = "rows") -> Spec:
@@ -30,6 +34,14 @@ def begin_spec(title: str, values: Sequence[dict[str, Any]], *params: Spec, data
     }
 
 
+def describe(*fields: tuple[str, str] | tuple[str, str, str]) -> Spec:
+    """Return the channel of what stands under the pointer: fields with their titles, and perhaps a format."""
+    named = [
+        {"field": field, "title": title, **({"format": form[0]} if form else {})} for field, title, *form in fields
+    ]
+    return {"tooltip": named}
+
+
 def zoom(*channels: str) -> Spec:
     """Return the parameter with which a reader zooms some channels, "x" or "y"."""
     select = {"type": "interval", "encodings": list(channels), "zoom": _WITH_SHIFT, "translate": _BY_MOUSE}
@@ -39,6 +51,34 @@ def zoom(*channels: str) -> Spec:
 # Clicks on the legend keep some families, and fade the others; with the shift key several are kept.
 LEGEND = {"name": "families", "select": {"type": "point", "fields": ["family"]}, "bind": "legend"}
 FADED: Spec = {"condition": {"param": "families", "value": 1}, "value": 0.08}
+
+
+def stack_rows(number: int, height: int, most: int) -> Spec:
+    """Return what stacks rows by the field `order`, of which the filter keeps some and the first `most` are drawn.
+
+    The height stays as it is for all of these `number` rows, so the axis is best at the top.
+    """
+    drawn = min(number, most)
+    scale = {"domain": [0.5, drawn + 0.5], "reverse": True, "nice": False, "zero": False}
+    rank = {"window": [{"op": "dense_rank", "as": "place"}], "sort": [{"field": "order"}]}
+    return {
+        "height": height * drawn,
+        "transform": [KEEP, rank, {"filter": f"datum.place <= {most}"}],
+        "encoding": {"y": {"field": "place", "type": "quantitative", "scale": scale, "axis": None}},
+    }
+
+
+def find_domain(values: Iterable[float | None]) -> list[float]:
+    """Return the ends of an axis that holds some values and stays as it is whatever the filter keeps.
+
+    >>> find_domain([1.0, None, 2.0]), find_domain([3.0]), find_domain([])
+    ([0.95, 2.05], [2.5, 3.5], [0.0, 1.0])
+    """
+    known = [value for value in values if value is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    edge = 0.05 * (high - low) if known else 0.0
+    edge = edge or 0.5 * bool(known)
+    return [float(f"{end:.6g}") for end in (low - edge, high + edge)]
 
 
 def number_id(chart: str, place: int) -> str:

@@ -72,6 +72,8 @@ def test_names_of_any_letters_are_drawn_as_they_are(trained, adversarial, counte
 def test_of_many_differences_the_first_that_the_filter_keeps_are_drawn(folder):
     (group,) = load([folder]).groups
     chart = draw_differences(group)
-    chart.spec["data"]["values"] = [{**values(chart)[0], "name": f"method {number:03}"} for number in range(100)]
+    chart.spec["data"]["values"] = [
+        {**values(chart)[0], "name": f"method {number:03}", "order": number} for number in range(100)
+    ]
     assert len(texts(chart)) == 2 * MOST_DRAWN
     assert texts(chart, filter="099")[:1] == ["method 099"]

@@ -1,0 +1,45 @@
+"""The rooms of charts, each with its charts of every ranking of a report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .class_chart import draw_classes
+from .curves import draw_curves
+from .efficiency_chart import draw_efficiency
+from .parts import Chart, Room
+from .seeds_chart import draw_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from segbench.report.ranking.groups import Group, Report
+
+
+def scores(report: Report) -> Room | None:
+    """Return the scores by class and by seed, and what a share of the labels comes to."""
+    found = _of_rankings(report, lambda group, place: (draw_classes(group, place), draw_seeds(group, place)))
+    efficiencies = [draw_efficiency(one, place) for place, one in enumerate(report.efficiencies)]
+    return _room("scores", "Classes, seeds and labels", "", [*found, *efficiencies])
+
+
+def curves(report: Report) -> Room | None:
+    """Return the curves over the steps of training: loss, mIoU on val, and the adversarial game."""
+    lead = "Lines: the median over the seeds. Bands hold all seeds."
+    return _room("curves", "Training curves", lead, _of_rankings(report, lambda *one: draw_curves(report, *one)))
+
+
+def _of_rankings(report: Report, draw: Callable[[Group, int], Iterable[Chart | None]]) -> list[Chart]:
+    """Return the charts of each ranking, which their titles name where there are several."""
+    found = []
+    for place, group in enumerate(report.groups):
+        data = group.data
+        name = " · ".join([data.dataset, data.heading, *filter(None, [group.protocol])])
+        suffix = f": {name}" if len(report.groups) > 1 else ""
+        found += [replace(chart, title=f"{chart.title}{suffix}") for chart in draw(group, place) if chart]
+    return found
+
+
+def _room(id: str, title: str, lead: str, charts: list[Chart]) -> Room | None:
+    return Room(id, title, lead, tuple(charts)) if charts else None
