@@ -25,6 +25,7 @@ from . import (
     check,
     compare,
     doctor,
+    judge,
     new,
     plan,
     predict,
@@ -71,6 +72,7 @@ add_command(run.run, "Run a benchmark and print the first screen of its report."
 add_command(plan.plan, "Show the cells of a benchmark and their keys.")
 add_command(report.report, "Print what the records hold: scores, verdicts, failures.")
 add_command(compare.compare, "Ask whether one method is better than another, and where.")
+add_command(judge.judge, "Let people compare label maps blind, and rank methods by their votes.")
 add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
 add_command(verify.verify, "Run recorded cells again and mark those that come out as recorded.")
 add_command(submit.submit, "Pack recorded cells for a leaderboard.")

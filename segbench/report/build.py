@@ -10,6 +10,7 @@ from segbench.store.folder import without_collecting
 from .ranking.groups import Report, rank_records
 from .ranking.intervals import read_evidence
 from .ranking.label_efficiency import measure_label_efficiency
+from .ranking.people import read_people
 from .records import identity
 from .verification import note_marks, read_marks
 
@@ -23,14 +24,16 @@ def build_report(sources: Sources) -> Report:
         evidence = read_evidence(sources, sources.ranked)
     usable = tuple(record for record in sources.records if identity(record) not in evidence.damaged)
     sources = replace(sources, records=usable, problems=(*sources.problems, *evidence.damaged.values()))
-    marks, unread = read_marks(sources)
+    marks, unread_marks = read_marks(sources)
     groups = rank_records(sources, evidence)
+    people, unread_votes = read_people(sources.folders, groups)
     return Report(
         groups=note_marks(groups, marks),
         auxiliary=sources.auxiliary,
         without_result=sources.without_result,
-        problems=(*sources.problems, *unread),
+        problems=(*sources.problems, *unread_marks, *unread_votes),
         folders=sources.folders,
         efficiencies=measure_label_efficiency(groups, evidence),
         cell_folders=sources.cell_folders,
+        people=people,
     )

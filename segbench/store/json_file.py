@@ -23,11 +23,12 @@ LARGEST = 1 << 25
 _LONGEST = 100  # letters of a place in a file that are shown
 
 
-def read_json(path: Path, at_most: int | None = LARGEST) -> Any:
+def read_json(path: Path, at_most: int | None = LARGEST, *, needs_seal: bool = False) -> Any:
     """Return what a JSON file holds, without its seal if it has one.
 
     Raises OSError for a file that cannot be read, and ValueError for one that has changed since it was sealed, has more
-    bytes than `at_most`, is no JSON, is nested too deeply, or holds NaN or a number of thousands of digits.
+    bytes than `at_most`, is no JSON, is nested too deeply, or holds NaN or a number of thousands of digits; also for
+    one without the seal that it needs.
     """
     from pydantic_core import from_json
 
@@ -39,8 +40,9 @@ def read_json(path: Path, at_most: int | None = LARGEST) -> Any:
         raise
     check_sealed(BytesIO(text))
     content = from_json(text, allow_inf_nan=False)
-    if isinstance(content, dict):
-        content.pop("seal", None)
+    mark = str(content.pop("seal", "")) if isinstance(content, dict) else ""
+    if needs_seal and mark[:15] != UNSEALED[:15]:
+        raise ValueError("it has no checksum, so it was not written by segbench or was changed since")
     return content
 
 

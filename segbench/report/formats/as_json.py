@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydantic reads it when it runs
 
 from .definitions import metric_definitions
+from .people_data import PeopleData, people_data
 from .row_data import Data, IntervalData, Number, PairData, ReportRow, build_row, field_at, interval_data
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class CellData(Data):
 
 
 class ReportData(Data):
-    """All of a report: `helpers` are auxiliary cells, `passports` the definitions of the scores."""
+    """All of a report: `helpers` are auxiliary cells, `passports` define the scores, `people` are votes."""
 
     rows: tuple[ReportRow, ...]
     label_efficiency: tuple[EfficiencyData, ...]
@@ -91,6 +92,7 @@ class ReportData(Data):
     without_result: tuple[CellData, ...]
     problems: tuple[str, ...]
     records: tuple[str, ...]
+    people: tuple[PeopleData, ...] = ()
 
 
 class ReportWithPairsData(ReportData):
@@ -109,6 +111,7 @@ def report_data(report: Report) -> ReportData:
         without_result=report.without_result,
         problems=[str(problem) for problem in report.problems],
         records=[str(folder) for folder in report.folders],
+        people=[people_data(one) for one in report.people],
     )
 
 

@@ -15,6 +15,7 @@ from segbench.report.records import describe_cause
 from . import tables
 from .columns import choose_columns
 from .definitions import define_numbers
+from .people import describe_votes, people_notes, people_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from segbench.report.numbers import Column, Table
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.label_efficiency import Efficiency
+    from segbench.report.ranking.people import HumanRanking
     from segbench.report.ranking.rows import Row
     from segbench.store.record import Record
 
@@ -52,8 +54,12 @@ class Document:
 
 
 def lay_out_all(report: Report) -> Document:
-    """Lay out all tables and notes, the label efficiency after the rankings, and the definitions of all numbers."""
-    sections = (*map(_ranking, report.groups), *map(lay_out_efficiency, report.efficiencies))
+    """Lay out all tables and notes, label efficiency and votes after the rankings, and definitions of all numbers."""
+    sections = (
+        *map(_ranking, report.groups),
+        *map(lay_out_efficiency, report.efficiencies),
+        *map(lay_out_people, report.people),
+    )
     return Document(sections, tuple(list_failures(report)), (*define_numbers(report), *_provenance(report)))
 
 
@@ -196,6 +202,17 @@ def lay_out_efficiency(efficiency: Efficiency) -> Section:
         tables=tuple(tables.efficiency_tables(efficiency)),
         notes=tuple(tables.explain_missing_rates(efficiency)),
         name=f"{efficiency.benchmark} {efficiency.dataset}",
+    )
+
+
+def lay_out_people(people: HumanRanking) -> Section:
+    """Lay out what people prefer, beside the scores of the same methods."""
+    return Section(
+        title=f"{people.plan.benchmark} / {people.plan.dataset}: what people prefer",
+        conditions=(describe_votes(people),),
+        tables=tuple(people_tables(people)),
+        notes=tuple(people_notes(people)),
+        name=f"{people.plan.benchmark} {people.plan.dataset}",
     )
 
 

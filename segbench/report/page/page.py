@@ -15,6 +15,7 @@ from .families import DARK, LIGHT
 from .figures import figures
 from .leaderboard import leaderboard
 from .parts import Room
+from .people import people
 from .pictures import USUAL, Allowance, pictures
 from .policy import HERE, chart_library, content_policy, read_asset
 from .trust import trust
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, scores, curves, trust)
+ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, people, scores, curves, trust)
 # The rooms among them that hold pictures, and so get a part of what the page may hold.
 WITH_PICTURES = (pictures,)
 
@@ -107,6 +108,7 @@ def split_by_benchmark(report: Report) -> Iterator[Report]:
                 for one in report.efficiencies
                 if one.benchmark == name
             ),
+            people=tuple(one for one in report.people if one.plan.benchmark == name),
         )
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .intervals import CellEvidence, RankingDraws
     from .label_efficiency import Efficiency
     from .pairs import RankedPair
+    from .people import HumanRanking
     from .sorting import RowRecords
 
 
@@ -94,7 +95,7 @@ class Report:
 
     `auxiliary` are finished cells that only serve others, such as those of a fold; they are in no ranking.
     `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
-    `cell_folders` are the folders of what belongs to finished records.
+    `cell_folders` are the folders of what belongs to finished records, `people` what people's votes make of methods.
     """
 
     groups: tuple[Group, ...]
@@ -104,6 +105,7 @@ class Report:
     folders: tuple[Path, ...]
     efficiencies: tuple[Efficiency, ...]
     cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
+    people: tuple[HumanRanking, ...] = ()
 
     @property
     def records(self) -> list[Record]:

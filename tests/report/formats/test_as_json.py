@@ -68,6 +68,7 @@ def test_json_has_the_stable_keys(two_rankings):
         "without_result",
         "problems",
         "records",
+        "people",
     }
     assert all(set(row) == ROW for row in report["rows"])
     assert set(report["rows"][0]["scores"]) == set(Scores.model_fields)

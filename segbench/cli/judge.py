@@ -1,0 +1,117 @@
+"""`segbench judge`: people compare label maps blind, on a page of their own, and their votes come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Output  # noqa: TC001 - typer reads it when it runs
+from .output import check_can_be_written, print_or_write, say, terminal_width, write
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segbench.report.judging.material import Material
+    from segbench.store.judgements import Plan
+
+
+def judge(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DIR]...", help="Results folders, or single benchmarks' in them. [default: results]"),
+    ] = None,
+    methods: Annotated[
+        str | None, typer.Option("--methods", metavar="A,B[,C]", help="The methods to be compared, two or more.")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option("--images", min=1, help="How many images. [default: 20, or all that were kept]")
+    ] = None,
+    output: Output = None,
+    votes: Annotated[
+        list[Path] | None,
+        typer.Option("--import", metavar="FILE...", help="Read votes that pages saved, and print what people prefer."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws images, pairs, their order and sides.")] = 0,
+    each_seed: Annotated[
+        bool, typer.Option("--each-seed", help="Show each image with every training seed, not with one in turn.")
+    ] = False,
+    max_mb: Annotated[float, typer.Option("--max-mb", min=0.1, help="The largest size of the page, in MB.")] = 8,
+    private: Annotated[
+        bool,
+        typer.Option("--private", help="The page stays inside your group, so images may be in it that must."),
+    ] = False,
+    benchmark: Annotated[str | None, typer.Option(help="Judge methods of this benchmark.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Judge on this dataset of the benchmark.")] = None,
+) -> None:
+    """Make a page on which people compare label maps blind, or import the votes that such pages saved.
+
+    A page: `segbench judge results --methods A,B --images 20 -o judge.html`. It works offline and names no method.
+    Votes: `segbench judge --import votes*.json results`.
+    """
+    if votes:
+        given = places or []
+        folders = [place for place in given if place.is_dir()]
+        _import([*votes, *(place for place in given if not place.is_dir())], folders or [Path("results")], output)
+        return
+    if methods is None or output is None:
+        raise typer.BadParameter("give --methods A,B and -o judge.html to make a page, or --import FILE to read votes")
+    names = [name.strip() for name in methods.split(",")]
+    if len(names) < 2 or "" in names or len(set(names)) < len(names):
+        raise typer.BadParameter(f"--methods {methods}: write two or more methods with commas between, each once")
+    from segbench.report.judging.material import find_material
+    from segbench.report.judging.page import make_page
+    from segbench.store.judgements import write_plan
+
+    check_can_be_written(output)
+    material = find_material(places or [Path("results")], names, benchmark=benchmark, dataset=dataset)
+    _check_may_be_shown(material, private)
+    page = make_page(material, images, seed, each_seed=each_seed, megabytes=max_mb)
+    kept = write_plan(material.folder, page.plan)
+    write(output, page.html)
+    say(_describe(material, page.plan, kept))
+
+
+def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) -> None:
+    """Keep votes beside the records that they are about, and print what people prefer."""
+    from segbench.report.build import build_report
+    from segbench.report.formats.layout import Document, lay_out_people
+    from segbench.report.formats.terminal import to_terminal
+    from segbench.report.judging.votes import import_votes
+    from segbench.report.records import read_sources
+
+    sources = read_sources(places)
+    wanted = {plan.hash for _, plan in import_votes(sources.folders, votes)}
+    found = [people for people in build_report(sources).people if people.plan.hash in wanted]
+    document = Document(tuple(map(lay_out_people, found)), (), ())
+    print_or_write(to_terminal(document, terminal_width(output)), output)
+
+
+def _check_may_be_shown(material: Material, private: bool) -> None:
+    """Raise DataError if images that may not be passed on would be in a page that leaves the group."""
+    from segbench.errors import DataError
+
+    if material.description.redistributable is False and not private:
+        licence = f" ({material.description.licence})" if material.description.licence else ""
+        raise DataError(
+            f"the images of {material.group.data.dataset} may not be passed on{licence}, and the page would hold them; "
+            "add --private if it stays inside your group"
+        )
+
+
+def _describe(material: Material, plan: Plan, kept: Path) -> str:
+    """Say what the page deals, and where it stands what is whose."""
+    kinds = [deal.kind for deal in plan.deals]
+    images = len({look.image for look in plan.looks})
+    lines = [
+        f"{len(kinds)} questions on {images} of the {len(material.images)} images that all methods kept: "
+        f"{kinds.count('pair')} pairs, {kinds.count('repeat')} of them again with sides swapped, "
+        f"{kinds.count('sham')} that check attention",
+    ]
+    if plan.ties:
+        lines.append(f"{len(plan.ties)} pairs of identical label maps count as ties and are not asked about")
+    if "sham" not in kinds:
+        lines.append("attention is not checked: no prediction is right on enough of its image")
+    lines.append(f"which label map is whose stands in {kept} only; read votes with `segbench judge --import FILE`")
+    return "\n".join(lines)
