@@ -77,6 +77,25 @@ def sorted_by(page: Page) -> dict[str, str]:
     return {cell.inner_text().split()[0]: cell.get_attribute("aria-sort") for cell in cells.all()}
 
 
+def figure(page: Page, chart: str) -> Locator:
+    """Return a figure, in sight and drawn; the svg that draws it follows its id on the page."""
+    found = page.locator(f"figure#b0-{chart}")
+    found.scroll_into_view_if_needed()
+    found.locator(".drawing svg").first.wait_for()
+    return found
+
+
+def marks(chart: Locator) -> Locator:
+    """Return the points of a chart."""
+    return chart.locator(".drawing svg [role=graphics-symbol][aria-roledescription*=point]")
+
+
+def draw_all(page: Page) -> None:
+    """Bring every chart into sight until it is drawn."""
+    for chart in page.locator("figure.chart").all():
+        figure(page, (chart.get_attribute("id") or "").removeprefix("b0-"))
+
+
 def test_it_opens_with_few_nodes_and_its_answer(opened):
     assert opened.count_nodes() <= 5000
     assert "unet+critic - unet" in opened.page.locator(".answer").first.inner_text()
@@ -87,6 +106,7 @@ def test_it_opens_with_few_nodes_and_its_answer(opened):
 @pytest.mark.parametrize(("width", "scheme"), [(DESK, "light"), (PHONE, "dark")])
 def test_axe_finds_nothing_serious_and_the_page_fits_its_window(chromium, page, width, scheme):
     with chromium.open(page, width=width, color_scheme=scheme) as visit:
+        draw_all(visit.page)
         for details in visit.page.locator("details").all():
             details.evaluate("element => element.open = true")
         assert visit.inaccessible() == []
@@ -123,6 +143,76 @@ def test_the_filter_keeps_rows_and_says_how_many(opened):
     assert names(opened.page) == []
     opened.page.get_by_label("filter").fill("")
     assert len(names(opened.page)) == len(METHODS)
+
+
+def test_the_filter_keeps_points_of_charts(opened):
+    chart = figure(opened.page, "pareto")
+    assert marks(chart).count() == len(METHODS)
+    opened.page.get_by_label("filter").fill("fast")
+    expect(marks(chart)).to_have_count(1)
+    opened.page.get_by_label("filter").fill("critic")
+    expect(marks(chart)).to_have_count(2)
+
+
+def test_a_point_tells_its_numbers_under_the_mouse(opened):
+    chart = figure(opened.page, "pareto")
+    marks(chart).and_(chart.locator("[aria-label*='fast']")).hover()
+    tooltip = opened.page.locator("#vg-tooltip-element")
+    expect(tooltip).to_be_visible()
+    assert "fast" in tooltip.inner_text()
+    assert "666.7" in tooltip.inner_text()
+
+
+def test_arrow_keys_walk_the_points_and_a_live_line_reads_them(opened):
+    place = figure(opened.page, "pareto").locator(".drawing")
+    read = []
+    for key in ["ArrowRight"] * len(METHODS) + ["ArrowLeft"]:
+        place.press(key)
+        read.append(opened.page.locator("#live[aria-live=polite]").inner_text())
+    assert sorted(text.partition(",")[0] for text in read[:-1]) == sorted(METHODS)
+    assert read[-2].startswith("fast, ")
+    assert read[-1] == read[-3]
+
+
+def test_an_axis_is_changed_and_stands_in_the_address(chromium, page):
+    with chromium.open(page) as first:
+        chart = figure(first.page, "pareto")
+        drawing = chart.locator(".drawing")
+        assert "images/s" in drawing.inner_text()
+        chart.locator("select[name=x]").select_option(label="parameters [M]")
+        expect(drawing).to_contain_text("parameters [M]")
+        address = first.page.url
+        assert first.faults() == []
+    with chromium.open(page, fragment="#" + address.partition("#")[2]) as second:
+        expect(figure(second.page, "pareto").locator(".drawing")).to_contain_text("parameters [M]")
+
+
+@pytest.mark.parametrize(("format", "start"), [("SVG", b"<svg"), ("PNG", b"\x89PNG")])
+def test_a_chart_is_saved_as_a_file(opened, format, start):
+    chart = figure(opened.page, "differences")
+    with opened.page.expect_download() as started:
+        chart.get_by_role("button", name=f"as {format}").click()
+    saved = started.value.path().read_bytes()
+    assert saved.startswith(start)
+    assert len(saved) > 5000
+    assert started.value.suggested_filename.endswith(f"differences.{format.lower()}")
+
+
+def test_the_numbers_of_a_chart_are_a_table_below_it(opened):
+    chart = figure(opened.page, "differences")
+    chart.locator("summary").press("Enter")
+    assert "unet+critic - unet" in chart.locator("table:visible").inner_text()
+
+
+def test_charts_are_drawn_again_in_dark(opened):
+    chart = figure(opened.page, "pareto")
+
+    def colour() -> str:
+        return chart.locator("svg text").first.evaluate("text => getComputedStyle(text).fill")
+
+    light = colour()
+    opened.page.locator("#theme").click()
+    expect(chart.locator("svg text").first).not_to_have_css("fill", light)
 
 
 def test_two_pictures_are_wiped_by_key_and_by_mouse(opened):
@@ -235,6 +325,7 @@ def test_names_from_anybody_are_text(chromium, write_page, trained, adversarial,
     cells.append(adversarial(HOSTILE[0] * 2, recipe={"twin": HOSTILE[1]}, verdict="collapsed"))
     for width in (DESK, PHONE):
         with chromium.open(write_page(*cells), width=width) as visit:
+            draw_all(visit.page)
             assert visit.faults() == []
             assert visit.overflow() == 0
             assert visit.page.evaluate("window.hacked") is None
@@ -274,6 +365,7 @@ def test_2000_cells_have_a_page_of_few_nodes(chromium, write_page, trained):
     page = write_page(*cells)
     assert page.stat().st_size < 4_000_000
     with chromium.open(page) as visit:
+        draw_all(visit.page)
         assert visit.count_nodes() <= 5000
         assert visit.faults() == []
         assert len(names(visit.page)) == 40
