@@ -72,8 +72,8 @@ def report(
     from segbench.report.formats.layout import add_class_tables, lay_out_columns
     from segbench.report.formats.pairs import add_pair_tables
     from segbench.report.formats.terminal import to_terminal
+    from segbench.report.page.embedding import USUAL, Allowance
     from segbench.report.page.page import to_html
-    from segbench.report.page.pictures import USUAL, Allowance
     from segbench.report.selection import is_selector, parse_selector
 
     names = split_names(columns)

@@ -17,7 +17,7 @@ from segbench.engine.data.batches import evaluation_batches
 from segbench.engine.data.dataset import clusters_of, open_data
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import evaluate, measure_refinement
-from segbench.engine.generation.generated import score_generator, write_grid
+from segbench.engine.generation.generated import score_generator, write_grid, write_nearest
 from segbench.engine.model.build import as_segmenter
 from segbench.engine.model.checkpoint import save_tensors
 from segbench.engine.model.cost import PeakMemory, count_parameters, flops
@@ -35,7 +35,7 @@ from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
 from segbench.store.description import DATASET, description_of
 from segbench.store.json_file import sealed_json
-from segbench.store.pictures import SAMPLES
+from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
 from .device import environment, resolve_device
@@ -153,8 +153,9 @@ def _write_pictures(folder: Path, segmenter: torch.nn.Module, training: Training
 def compare_images(
     generator: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
-    """Compare generated images with real ones and return fields of `CellResult`; write a sample grid."""
-    write_grid(folder / SAMPLES / "last.png", generator, cell, data, training.mapping)
+    """Compare generated images with real ones and return fields of `CellResult`; write sample grids."""
+    write_grid(folder / SAMPLES / LAST_GRID, generator, cell, data, training.mapping)
+    write_nearest(folder / SAMPLES / NEAREST_GRID, generator, cell, data, training.mapping)
     generation = score_generator(generator, cell, data, training.mapping)
     return {
         "generation": generation,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 SAMPLES = "samples"  # the folder of pictures in a cell's own
 
+# Grids of generated images: after training, and beside what is nearest to them in the train split.
+LAST_GRID, NEAREST_GRID = "last.png", "nearest.png"
+_STEP_GRID = re.compile(r"step-([0-9]+)\.png")
+
 # Bytes of a picture's name before its ending; with the longest ending it fits any file system, encrypted ones too.
 NAME_BYTES = 120
 
@@ -20,6 +25,21 @@ NAME_BYTES = 120
 def picture_path(folder: Path, sample_id: str, kind: str = "") -> Path:
     """Return the path of a picture of a sample; `kind` is "" for its label map, or such as ".truth"."""
     return folder / f"{file_name(sample_id)}{kind}.png"
+
+
+def grid_name(step: int) -> str:
+    """Return the name of a grid of images that were generated after some steps.
+
+    >>> grid_name(500)
+    'step-000500.png'
+    """
+    return f"step-{step:06d}.png"
+
+
+def step_grids(folder: Path) -> dict[int, Path]:
+    """Return the grids of a folder of pictures by the step after which they were generated, in order."""
+    found = ((_STEP_GRID.fullmatch(path.name), path) for path in folder.glob("step-*.png"))
+    return dict(sorted((int(match[1]), path) for match, path in found if match))
 
 
 def file_name(sample_id: str) -> str:

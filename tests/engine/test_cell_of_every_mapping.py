@@ -135,7 +135,7 @@ def test_what_makes_images_is_compared_with_real_ones_and_makes_more_from_its_re
     assert record.generation.pixel_statistics > 0
     assert record.generation.diversity >= 0
     assert "counts.parquet" not in benchmark.left(name)
-    assert pictures_of(benchmark, name) == {"last.png", "step-000002.png"}
+    assert pictures_of(benchmark, name) == {"last.png", "nearest.png", "step-000002.png"}
 
     recorded = load_network(benchmark.record_path(name), CPU)
     assert recorded.mapping.maps == maps

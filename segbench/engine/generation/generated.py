@@ -14,7 +14,7 @@ from segbench.engine.pictures.drawing import sample_grid, save_picture
 from segbench.store.record import Generation
 
 from .features import PIXEL_STATISTICS, Features
-from .metrics import diversity, kernel_distance, nearest, pixel_statistics_distance, precision_and_recall
+from .metrics import diversity, find_nearest, kernel_distance, nearest, pixel_statistics_distance, precision_and_recall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,14 +40,19 @@ def write_grid(path: Path, network: nn.Module, cell: Cell, data: CellData, mappi
     save_picture(sample_grid(fake), path)
 
 
+def write_nearest(path: Path, network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> None:
+    """Write a grid of pairs as a PNG: a generated image, and right of it the crop of the train split nearest to it."""
+    _, fake = draw_samples(network, cell, data, mapping, GRID_SAMPLES // 2)
+    pairs = torch.stack([fake, find_nearest(fake, _training_crops(cell, data))], dim=1)
+    save_picture(sample_grid(pairs.flatten(0, 1)), path)
+
+
 def score_generator(network: nn.Module, cell: Cell, data: CellData, mapping: GeneratorMapping) -> Generation:
     """Return how well generated images match crops of the evaluated split, as many of each as the split has images."""
     number = min(len(data.resident(cell.method.protocol.evaluate)), MOST_SAMPLES)
     real, fake = draw_samples(network, cell, data, mapping, number)
-    training = _crops(data, cell.method.protocol, "train")
-    seen = [training.at(step).images for step in range(-(-len(training.split) // training.batch_size))]
     features = Features.of(cell.method.protocol.features, real.device)
-    return generation_scores(real, fake, features, torch.cat(seen))
+    return generation_scores(real, fake, features, _training_crops(cell, data))
 
 
 def draw_samples(
@@ -68,6 +73,12 @@ def draw_samples(
         real.append(batch.images)
         fake.append(output[:, : data.dataset.channels].float().clamp(-1, 1))
     return torch.cat(real)[:number], torch.cat(fake)[:number]
+
+
+def _training_crops(cell: Cell, data: CellData) -> Tensor:
+    """Return a crop of each image of the train split, (M, C, H, W) in [-1, 1]."""
+    crops = _crops(data, cell.method.protocol, "train")
+    return torch.cat([crops.at(step).images for step in range(-(-len(crops.split) // crops.batch_size))])
 
 
 def _crops(data: CellData, protocol: TrainingProtocol, split: str) -> TrainingBatches:

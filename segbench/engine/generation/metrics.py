@@ -59,12 +59,17 @@ def nearest(images: Tensor, training_images: Tensor) -> Tensor:
     return torch.cat([_nearest(block, training_images) for block in torch.split(images, _BLOCK)]).mean()
 
 
-def _nearest(images: Tensor, training_images: Tensor) -> Tensor:
-    """Return the distance of each image to its nearest training image, (N,)."""
+def find_nearest(images: Tensor, training_images: Tensor) -> Tensor:
+    """Return for each image (N, C, H, W) its nearest training image, (N, C, H, W)."""
     centre = images.mean(0)
     centred = (images - centre).flatten(1).float()
     rows = [_distances(centred, (block - centre).flatten(1).float()) for block in torch.split(training_images, _BLOCK)]
-    found = training_images[torch.cat(rows, dim=1).argmin(1)]
+    return training_images[torch.cat(rows, dim=1).argmin(1)]
+
+
+def _nearest(images: Tensor, training_images: Tensor) -> Tensor:
+    """Return the distance of each image to its nearest training image, (N,)."""
+    found = find_nearest(images, training_images)
     # Computed again, since the distance to a copy must be exactly 0.
     return (images - found).float().square().flatten(1).mean(1).sqrt()
 

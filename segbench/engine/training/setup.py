@@ -23,7 +23,7 @@ from segbench.engine.model.build import as_segmenter, build_loss, build_losses, 
 from segbench.engine.numerics import memory_format
 from segbench.errors import DataError, SpecError
 from segbench.plan.cell import Subset
-from segbench.store.pictures import SAMPLES
+from segbench.store.pictures import SAMPLES, grid_name
 
 from .loop import Training
 from .upstream import PseudoLabelledBatches, SyntheticBatches
@@ -242,7 +242,7 @@ def build_validation(
     from segbench.engine.generation.generated import write_grid
 
     def write(network: torch.nn.Module, step: int) -> None:
-        write_grid(folder / SAMPLES / f"step-{step:06d}.png", network, cell, data, mapping)
+        write_grid(folder / SAMPLES / grid_name(step), network, cell, data, mapping)
 
     return write
 

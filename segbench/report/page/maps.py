@@ -1,11 +1,11 @@
-"""Maps that compare label maps, (H, W) integers, and pictures as what a page holds: data URIs of PNG and JPEG."""
+"""Maps that compare label maps, (H, W) integers: where predictions are wrong, and where their boundaries are."""
 
 from __future__ import annotations
 
-import base64
-from io import BytesIO
 from math import hypot
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .embedding import LONGEST
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +34,6 @@ BOUNDARY_TONES = (
     Tone((213, 94, 0), "predicted, no true one near"),
     Tone((86, 180, 233), "true, missed"),
 )
-
-LONGEST = 512  # pixels of the longer side of a picture on a page
-_JPEG_QUALITY = 85
 
 
 def error_map(prediction: Labels, truth: Labels, ignore_index: int, width: float) -> Image.Image:
@@ -102,13 +99,6 @@ def _with_palette(values: NDArray[Any], tones: tuple[Tone, ...]) -> Image.Image:
     return image
 
 
-def shrink(image: Image.Image) -> Image.Image:
-    """Return a picture of colours so that neither side is longer than LONGEST."""
-    shrunk = image.convert("RGB")
-    shrunk.thumbnail((LONGEST, LONGEST))
-    return shrunk
-
-
 def shrink_labels(labels: Labels) -> Labels:
     """Return labels so that neither side is longer than LONGEST, each pixel taken from the nearest one."""
     from segbench.engine.pictures.drawing import resample
@@ -117,19 +107,3 @@ def shrink_labels(labels: Labels) -> Labels:
     scale = min(1.0, LONGEST / max(height, width))
     smaller: Labels = resample(labels, (max(1, round(height * scale)), max(1, round(width * scale))))
     return smaller
-
-
-def png(image: Image.Image) -> str:
-    """Return a picture without losses as a data URI."""
-    return _data_uri(image, "PNG")
-
-
-def jpeg(image: Image.Image) -> str:
-    """Return a photograph as a data URI."""
-    return _data_uri(image, "JPEG", quality=_JPEG_QUALITY)
-
-
-def _data_uri(image: Image.Image, format: str, **options: Any) -> str:
-    file = BytesIO()
-    image.save(file, format, **options)
-    return f"data:image/{format.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -11,12 +11,14 @@ from segbench.shown import clean
 
 from .answer import Card, answer, cards, describe_run, question
 from .chart_rooms import curves, scores
+from .embedding import USUAL, Allowance
 from .families import DARK, LIGHT
 from .figures import figures
+from .games import games
 from .leaderboard import leaderboard
 from .parts import Room
 from .people import people
-from .pictures import USUAL, Allowance, pictures
+from .pictures import pictures
 from .policy import HERE, chart_library, content_policy, read_asset
 from .trust import trust
 
@@ -31,9 +33,9 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, people, scores, curves, trust)
-# The rooms among them that hold pictures, and so get a part of what the page may hold.
-WITH_PICTURES = (pictures,)
+ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, people, scores, curves, games, trust)
+# The rooms among them that hold pictures; they share what the page may hold among themselves.
+WITH_PICTURES = (pictures, games)
 
 # Tables with more cells are put into the document when they are opened.
 MOST_CELLS_AT_ONCE = 50
@@ -86,10 +88,9 @@ def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS, allowance: Allowa
 
 
 def _allow(rooms: Iterable[MakeRoom], allowance: Allowance) -> Iterator[MakeRoom]:
-    """Yield the rooms, those with pictures so that they share what is allowed."""
-    each = allowance.shared_by(len(WITH_PICTURES))
+    """Yield the rooms, those with pictures so that they hold what is allowed."""
     for make in rooms:
-        yield wraps(make)(partial(make, allowance=each)) if make in WITH_PICTURES else make
+        yield wraps(make)(partial(make, allowance=allowance)) if make in WITH_PICTURES else make
 
 
 def split_by_benchmark(report: Report) -> Iterator[Report]:

@@ -14,7 +14,8 @@
     const holder = make("div");
     holder.innerHTML = waiting.textContent;
     waiting.replaceWith(holder);
-    details.querySelector(".beside").prepend(makeWipe(details));
+    if (details.matches(".course")) holder.append(makeStages(holder));
+    else details.querySelector(".beside").prepend(makeWipe(details));
     applyFilter();
   };
 
@@ -66,6 +67,23 @@
     show();
     const controls = make("div", { className: "controls" }, left, right);
     return make("div", { className: "wipe" }, controls, stage, range);
+  };
+
+  // One large grid, and a slider that walks through training.
+  const makeStages = (holder) => {
+    const grids = all(".sheet img", holder);
+    const [large, text] = [make("img"), make("figcaption")];
+    const range = make("input", { type: "range", min: 0, max: grids.length - 1, step: 1, value: grids.length - 1 });
+    range.setAttribute("aria-label", "when in training");
+    const show = () => {
+      const chosen = grids[range.value];
+      Object.assign(large, { src: chosen.src, alt: chosen.alt, width: chosen.width, height: chosen.height });
+      text.textContent = chosen.nextElementSibling.textContent;
+      range.setAttribute("aria-valuetext", text.textContent);
+    };
+    range.addEventListener("input", show);
+    show();
+    return make("figure", { className: "wipe" }, large, range, text);
   };
 
   // The filter of the page keeps the columns of methods whose names hold it; all where none does.

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segbench.errors import DataError, RecordError
-from segbench.registry.datasets import NOT_REDISTRIBUTABLE
+from segbench.errors import DataError
 from segbench.report import cell_spec
 from segbench.report.numbers import percent, points
 from segbench.store.pictures import SAMPLES, picture_path
 
-from .maps import (
-    BOUNDARY_TONES,
-    ERROR_TONES,
-    boundary_map,
-    error_map,
-    jpeg,
-    png,
-    shrink,
-    shrink_labels,
-)
+from .embedding import USUAL, Allowance, Picture, jpeg, png, read_description_of, shrink
+from .maps import BOUNDARY_TONES, ERROR_TONES, boundary_map, error_map, shrink_labels
 from .parts import Room
 from .picture_choice import choose_pictures
 
@@ -33,31 +24,6 @@ if TYPE_CHECKING:
 
     from .maps import Labels, Tone
     from .picture_choice import Choice, ShownCell, ShownImage
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """What pictures a page may hold: their bytes in all; if it is `private`, also those that may not be passed on."""
-
-    bytes: int = 8_000_000
-    private: bool = False
-
-    def shared_by(self, number: int) -> Allowance:
-        """Return what each of some rooms or benchmarks may hold."""
-        return replace(self, bytes=self.bytes // max(1, number))
-
-
-USUAL = Allowance()
-
-
-class Picture(NamedTuple):
-    """A picture on the page: what it shows, in a word and in a sentence, its data URI, width and height in pixels."""
-
-    kind: str
-    alternative: str
-    uri: str
-    width: int
-    height: int
 
 
 class Column(NamedTuple):
@@ -115,11 +81,14 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     from .page import templates
 
     choices = [choice for group in report.groups if (choice := choose_pictures(report, group))]
-    reasons = ["" if allowance.private else _why_withheld(choice) for choice in choices]
+    first = [choice.cells[0] for choice in choices]
+    reasons = [allowance.why_withheld(cell.record, cell.folder) for cell in first]
     shown = [choice for choice, reason in zip(choices, reasons, strict=True) if not reason]
     withheld = set(filter(None, reasons))
     boards: list[Board] = []
     left = allowance.bytes
+    if any(row.generates_images for group in report.groups for row in group.rows):
+        left -= left // 4  # which the room of games may fill
     for place, choice in enumerate(shown):
         boards.append(_draw_board(choice, left // (len(shown) - place)))
         left -= sum(sheet.bytes for sheet in boards[-1].sheets)
@@ -129,25 +98,9 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     return Room("pictures", "Pictures", html=html, notes=tuple(sorted(withheld)))
 
 
-def _why_withheld(choice: Choice) -> str:
-    """Say why the images of a ranking are not shown; "" if they may be."""
-    record, folder = choice.cells[0].record, choice.cells[0].folder
-    description = _read_description(folder)
-    allowed = description.redistributable if description else None
-    if allowed is None:
-        allowed = (record.spec.get("dataset") or {}).get("use") not in NOT_REDISTRIBUTABLE
-    if allowed:
-        return ""
-    licence = f" ({description.licence})" if description and description.licence else ""
-    return (
-        f"The images of {record.dataset} are left out: its licence does not let them be passed on{licence}. "
-        "`segbench report --private` shows them, on a page to be kept to yourself."
-    )
-
-
 def _draw_board(choice: Choice, limit: int) -> Board:
     """Draw the images in order while there is room for them."""
-    description = _read_description(choice.cells[0].folder)
+    description = read_description_of(choice.cells[0].folder)
     sheets: list[Sheet] = []
     for image in choice.images if description else ():
         sheet = _draw_sheet(choice, image, description) if description else None
@@ -246,7 +199,7 @@ def _score_map(cell: ShownCell, image: str) -> Iterator[Picture]:
     except (DataError, OSError):
         return
     text = f"discriminator's scores of {cell.name} on image {image}"
-    yield Picture(f"discriminator of {cell.name}", text, _safe(jpeg(shrunk)), *shrunk.size)
+    yield Picture(f"discriminator of {cell.name}", text, jpeg(shrunk), *shrunk.size)
 
 
 def _read_input(folder: Path, image: str, description: DatasetDescription) -> tuple[Any, Labels]:
@@ -281,20 +234,4 @@ def _paint(labels: Labels, description: DatasetDescription) -> str:
 
 def _picture(kind: str, alternative: str, uri: str, labels: Labels) -> Picture:
     height, width = labels.shape
-    return Picture(kind, alternative, _safe(uri), width, height)
-
-
-def _safe(uri: str) -> str:
-    """Mark a data URI of our own as what needs no escaping, which would take long."""
-    from markupsafe import Markup
-
-    return Markup(uri)
-
-
-def _read_description(folder: Path) -> DatasetDescription | None:
-    from segbench.store.description import DATASET, read_description
-
-    try:
-        return read_description(folder / DATASET)
-    except RecordError:
-        return None
+    return Picture(kind, alternative, uri, width, height)

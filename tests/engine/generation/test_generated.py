@@ -7,7 +7,14 @@ from PIL import Image
 from torch import nn
 
 from segbench.engine.generation.features import Features
-from segbench.engine.generation.generated import draw_samples, generation_scores, score_generator, write_grid
+from segbench.engine.generation.generated import (
+    _training_crops,
+    draw_samples,
+    generation_scores,
+    score_generator,
+    write_grid,
+    write_nearest,
+)
 from segbench.engine.generation.metrics import (
     PixelStatistics,
     diversity,
@@ -157,6 +164,20 @@ def test_a_grid_shows_sixteen_samples_however_small_the_split(planned, tmp_path)
         assert grid.size == (4 * 20 + 3 * 2, 4 * 16 + 3 * 2)
         colours = {grid.getpixel((22 * column, 18 * row)) for row in range(4) for column in range(4)}
     assert len(colours) > 8  # sixteen different noises, some beyond black or white
+
+
+def test_beside_each_generated_image_stands_the_nearest_one_of_the_train_split(planned, tmp_path):
+    cell, data, mapping = parts(planned, "noise")
+    write_nearest(tmp_path / "nearest.png", Constant(), cell, data, mapping)
+    crops = {index: _training_crops(cell, data)[index] for index in range(6)}
+    _, fake = draw_samples(Constant(), cell, data, mapping, 8)
+    with Image.open(tmp_path / "nearest.png") as grid:
+        shown = np.asarray(grid)
+    for place, image in enumerate(fake):
+        closest = min(crops.values(), key=lambda crop: float((crop - image).square().sum()))
+        top, left = 18 * (place // 2), 44 * (place % 2) + 22
+        expected = ((closest + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        np.testing.assert_array_equal(shown[top : top + 16, left : left + 20], expected)
 
 
 def test_a_grid_shows_the_same_samples_every_time(planned, tmp_path):

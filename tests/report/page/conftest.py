@@ -28,6 +28,7 @@ def keep_pictures():
         dataset = Dataset(("ground", "thing"), palette, {}, **description)
         for record in (one for group in report.groups for row in group.rows for one in row.records):
             folder = report.folder_of(record)
+            folder.mkdir(exist_ok=True)
             (folder / DATASET).write_text(description_of(dataset).model_dump_json())
             for image in ids:
                 pixels = rng.integers(0, 256, (3, *size), dtype=np.uint8)

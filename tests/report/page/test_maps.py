@@ -9,14 +9,11 @@ import torch
 from PIL import Image
 
 from segbench.engine.evaluation.boundary import near_another_class as near_another_class_on_the_device
+from segbench.report.page.embedding import LONGEST, jpeg, png, shrink
 from segbench.report.page.maps import (
-    LONGEST,
     boundary_map,
     error_map,
-    jpeg,
     near_another_class,
-    png,
-    shrink,
     shrink_labels,
 )
 

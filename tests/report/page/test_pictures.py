@@ -7,8 +7,9 @@ from typer.testing import CliRunner
 
 from segbench.cli.app import app
 from segbench.report import load
+from segbench.report.page.embedding import Allowance
 from segbench.report.page.page import to_html
-from segbench.report.page.pictures import Allowance, pictures
+from segbench.report.page.pictures import pictures
 from segbench.store.pictures import SAMPLES, picture_path
 
 IDS = [f"image {number:03}" for number in range(4)]
