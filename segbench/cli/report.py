@@ -64,6 +64,13 @@ def report(
         bool,
         typer.Option("--private", help="HTML: show also images that may not be passed on; keep the page to yourself."),
     ] = False,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the charts into this folder too, for print: SVG and PDF, one and two columns wide.",
+        ),
+    ] = None,
     output: Output = None,
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
@@ -104,6 +111,8 @@ def report(
         print_or_write(text, output)
     if format is ReportFormat.CSV:
         _print_what_csv_leaves_out(found)
+    if figures is not None:
+        _write_figures(found, figures)
 
 
 def _refuse(options: dict[str, bool], format: ReportFormat, text_formats: Iterable[str]) -> None:
@@ -130,6 +139,13 @@ def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report
     if explain and not full:
         return lay_out_definitions
     return lay_out_all if full or format is not ReportFormat.TABLE else lay_out_first_screen
+
+
+def _write_figures(found: Report, folder: Path) -> None:
+    from segbench.report.page.printing import write_figures
+
+    number = len(write_figures(found, folder))
+    say(f"{number} figures written to {folder}" if number else "no figure written: there is nothing to draw", err=True)
 
 
 def _print_what_csv_leaves_out(found: Report) -> None:

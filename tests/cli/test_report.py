@@ -165,3 +165,23 @@ def test_the_report_needs_neither_torch_nor_a_terminal_of_any_width(results):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert "mIoU [%]" in done.stdout
+
+
+def test_figures_are_written_beside_what_is_printed(results, capsys):
+    assert main(["report", "--figures", "figures"]) == 0
+    captured = capsys.readouterr()
+    assert "50.00 ± -" in captured.out
+    number = len(list((results.parent / "figures").iterdir()))
+    assert captured.err == f"{number} figures written to figures\n"
+    assert (results.parent / "figures" / "seeds-single.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_report_without_results_has_no_figures(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    error = Failure(cause="out of memory", plugin="smp")
+    cell = {"benchmark": "tiny", "dataset": "shapes", "subset": "all", "seed": 0, "spec": {}, "environment": {}}
+    ResultsFolder(tmp_path / "results", "tiny").write(
+        Record(key=KEY, method="fcn", status="failed", error=error, **cell)
+    )
+    assert main(["report", "--figures", "figures"]) == 0
+    assert capsys.readouterr().err == "no figure written: there is nothing to draw\n"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from .class_chart import draw_classes
 from .curves import draw_curves
+from .differences_chart import draw_differences
 from .efficiency_chart import draw_efficiency
+from .pareto import draw_trade_off
 from .parts import Chart, Room
 from .seeds_chart import draw_seeds
 
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from segbench.report.ranking.groups import Group, Report
+
+
+def differences(report: Report) -> Room | None:
+    """Return what is seen first: how methods differ, and accuracy against speed and cost."""
+    found = _of_rankings(report, lambda group, place: (draw_differences(group, place), draw_trade_off(group, place)))
+    return _room("figures", "Differences and trade-off", "", found)
 
 
 def scores(report: Report) -> Room | None:

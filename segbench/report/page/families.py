@@ -94,4 +94,4 @@ def _configure(ink: str, font: str, size: int) -> dict[str, Any]:
 
 LIGHT = _configure("#1b1f24", "system-ui, sans-serif", 12)
 DARK = _configure("#e8eaed", "system-ui, sans-serif", 12)
-PRINT = _configure("#000000", "Helvetica, Arial, sans-serif", 9)
+PRINT = {**_configure("#000000", "Helvetica, Arial, sans-serif", 10), "background": "white"}

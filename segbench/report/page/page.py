@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from segbench.shown import clean
 
 from .answer import Card, answer, cards, describe_run, question
-from .chart_rooms import curves, scores
+from .chart_rooms import curves, differences, scores
 from .embedding import USUAL, Allowance
 from .families import DARK, LIGHT
-from .figures import figures
 from .games import games
 from .leaderboard import leaderboard
 from .parts import Room
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (figures, leaderboard, pictures, people, scores, curves, games, trust)
+ROOMS: tuple[MakeRoom, ...] = (differences, leaderboard, pictures, people, scores, curves, games, trust)
 # The rooms among them that hold pictures; they share what the page may hold among themselves.
 WITH_PICTURES = (pictures, games)
 
