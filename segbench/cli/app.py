@@ -41,6 +41,7 @@ from . import (
 )
 from . import list as list_command
 from . import time as time_command
+from . import watch as watch_command
 from .encoding import make_output_readable
 from .output import INTERRUPTED, say
 
@@ -69,6 +70,7 @@ def add_command(function: Callable[..., None], summary: str, name: str | None = 
 
 
 add_command(run.run, "Run a benchmark and print the first screen of its report.")
+add_command(watch_command.watch, "Follow a running benchmark, from any terminal or machine.")
 add_command(plan.plan, "Show the cells of a benchmark and their keys.")
 add_command(report.report, "Print what the records hold: scores, verdicts, failures.")
 add_command(compare.compare, "Ask whether one method is better than another, and where.")

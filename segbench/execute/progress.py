@@ -17,7 +17,7 @@ from rich.table import Column
 from segbench.shown import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from segbench.plan.cell import Cell
     from segbench.store.record import Failure, Status
@@ -80,19 +80,11 @@ class CellProgress:
         """The part of the training budget that is spent, from 0 to 1."""
         if self.ended is not None:
             return 1.0
-        step, steps = self.latest.get("step"), self.latest.get("steps")
-        if step and steps:
-            return min(1.0, float(step / steps))
-        budget, seconds = self.cell.method.protocol.budget.seconds, self.latest.get("seconds")
-        return min(1.0, float(seconds / budget)) if budget and seconds else 0.0
+        return part_done(self.latest, self.cell.method.protocol.budget.seconds)
 
     def seconds_left(self, now: float) -> float | None:
         """Return the seconds of training that are left at the pace since the first report; None if not known yet."""
-        if self.first is None or self.ended is not None:
-            return None
-        since, before = self.first
-        done = self.part - before
-        return (now - since) * (1 - self.part) / done if done > _ENOUGH else None
+        return None if self.ended is not None else estimate_seconds_left(self.first, now, self.part)
 
     def describe(self, now: float) -> str:
         """Return step, speed, loss and the time that is left, as far as they are known."""
@@ -267,6 +259,31 @@ class LiveProgress(Tracker):
         facts += [f"about {format_duration(left)} left"] if left is not None else []
         facts += [self.doing] if self.doing else []
         self.display.update(self._whole, completed=self.part, state=", ".join(facts))
+
+
+def part_done(latest: Mapping[str, Any], budget: float | None) -> float:
+    """Return the part of training that is done, from 0 to 1, by what was reported last and a budget in seconds.
+
+    >>> part_done({"step": 3, "steps": 4}, None), part_done({"step": 3, "seconds": 5.0}, 20.0), part_done({}, None)
+    (0.75, 0.25, 0.0)
+    """
+    step, steps, seconds = latest.get("step"), latest.get("steps"), latest.get("seconds")
+    if step and steps:
+        return min(1.0, float(step / steps))
+    return min(1.0, float(seconds / budget)) if budget and seconds else 0.0
+
+
+def estimate_seconds_left(first: tuple[float, float] | None, now: float, part: float) -> float | None:
+    """Return the seconds left at the pace since the first report (when, and the part done by then); None if unknown.
+
+    >>> estimate_seconds_left((100.0, 0.25), 110.0, 0.5), estimate_seconds_left(None, 110.0, 0.5)
+    (20.0, None)
+    """
+    if first is None:
+        return None
+    since, before = first
+    done = part - before
+    return (now - since) * (1 - part) / done if done > _ENOUGH else None
 
 
 def format_duration(seconds: float) -> str:

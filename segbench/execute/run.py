@@ -10,6 +10,7 @@ from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, PluginError, RecordError
 from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
+from segbench.store.run_file import PlannedCell, announce_run
 
 from .forkserver import modules_to_preload
 from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream, upstream_of
@@ -84,8 +85,8 @@ def run(
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
         return Summary(tuple(recorded.values()))
     workers = workers or start_workers(cells)
-    decode_splits(todo, datasets or {}, listener.notice)
-    with Interrupt() as interrupt:
+    with announce_run(folder, list(map(_planned, cells))), Interrupt() as interrupt:
+        decode_splits(todo, datasets or {}, listener.notice)
         limits = Limits(timeout, memory_limit or fair_share(jobs))
         environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
         if environment is None:
@@ -95,6 +96,17 @@ def run(
             by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
         )
         return _try_train_and_time(started, todo, recorded)
+
+
+def _planned(cell: Cell) -> PlannedCell:
+    return PlannedCell(
+        key=key_of(cell),
+        dataset=cell.dataset_name,
+        subset=cell.subset,
+        method=cell.method.name,
+        seed=cell.seed,
+        budget_seconds=cell.method.protocol.budget.seconds,
+    )
 
 
 def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:

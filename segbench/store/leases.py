@@ -103,6 +103,31 @@ class Lease:
                 self.path.unlink()
 
 
+@dataclass(frozen=True)
+class LeaseSeen:
+    """A lease as others see it: its cell and holder (None: not readable), and whether `acquire` could take it over."""
+
+    key: str
+    owner: Owner | None
+    is_abandoned: bool
+
+
+def see_leases(folder: ResultsFolder, now: float) -> list[LeaseSeen]:
+    """Return the leases there are, and change nothing; `now` is the time by this machine's clock, since 1970.
+
+    Of a process elsewhere, whose clock may be another, a lease counts as abandoned when it looks two minutes old.
+    """
+    found = []
+    for path in sorted(folder.lease_folder.glob("*.json")):
+        owner = _read_owner(path)
+        with suppress(OSError):  # released this moment
+            silent = now - path.stat().st_mtime
+            is_here = owner is not None and owner.machine == machine()
+            abandoned = not is_alive(owner.pid, owner.started) if owner and is_here else silent > 2 * STALE_SECONDS
+            found.append(LeaseSeen(path.stem, owner, abandoned))
+    return found
+
+
 def acquire(folder: ResultsFolder, key: str) -> Lease | None:
     """Return the lease of a cell; None while another living process has it.
 
@@ -117,7 +142,7 @@ def acquire(folder: ResultsFolder, key: str) -> Lease | None:
             finally: lease.release()
     """
     path = folder.lease_folder.absolute() / f"{key}.json"
-    owner = _this_process()
+    owner = this_process()
     try:
         make_way_for_folder(folder.lease_folder)
         taken = _create(path, owner) or _take_over(path, owner)
@@ -207,7 +232,8 @@ def _read_owner(path: Path) -> Owner | None:
         return None
 
 
-def _this_process() -> Owner:
+def this_process() -> Owner:
+    """Return this process as the owner of a lease."""
     pid = os.getpid()
     found = find_process(pid)
     return Owner(socket.gethostname(), machine(), pid, found.started if found else None, secrets.token_hex(8))
