@@ -26,6 +26,7 @@ from . import (
     compare,
     doctor,
     judge,
+    leaderboard,
     new,
     plan,
     predict,
@@ -78,6 +79,7 @@ add_command(judge.judge, "Let people compare label maps blind, and rank methods 
 add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
 add_command(verify.verify, "Run recorded cells again and mark those that come out as recorded.")
 add_command(submit.submit, "Pack recorded cells for a leaderboard.")
+add_command(leaderboard.leaderboard, "Write a folder of pages over benchmarks and methods.")
 add_command(check.check, "Check that components keep to their contract.")
 add_command(list_command.list_components, "List the components that plugins offer.", "list")
 add_command(show.show, "Show a component and its options.")

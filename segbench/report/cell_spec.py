@@ -11,6 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from segbench.config.attribution import Attribution
 from segbench.config.recipe import FORMER_KEYS
 from segbench.errors import SegbenchError
 from segbench.plan.cell import Subset
@@ -98,6 +101,23 @@ def recipe(record: Record) -> dict[str, Any]:
         "sources": record.spec.get("sources"),
         "versions": {name: text for name, text in versions.items() if name != NEUTRAL_REQUIREMENT},
     }
+
+
+def method_attribution(record: Record) -> Attribution | None:
+    """Return whose the record's method is; None if it does not say, or not as it may."""
+    return _read_attribution(_part(record.spec, "method").get("attribution"))
+
+
+def benchmark_attribution(record: Record) -> Attribution | None:
+    """Return whose the record's benchmark is; None if it does not say, or not as it may."""
+    return _read_attribution(record.spec.get("attribution"))
+
+
+def _read_attribution(told: Any) -> Attribution | None:
+    try:
+        return None if told is None else Attribution.model_validate(told)
+    except ValidationError:
+        return None
 
 
 def twin(record: Record) -> str | None:

@@ -32,7 +32,12 @@ def to_csv(report: Report) -> str:
     that placebo. What a claim compares a method with beside its twin, what has a list for each row, and what was
     measured under further conditions, is in JSON only. Cells without a result have no line here: see the other formats.
     """
-    return _write([_line(number, report, row) for number, group in enumerate(report.groups) for row in group.rows])
+    return _write(list_lines(report))
+
+
+def list_lines(report: Report) -> list[dict[str, Any]]:
+    """Return the line of each row of each ranking, by column."""
+    return [_line(number, report, row) for number, group in enumerate(report.groups) for row in group.rows]
 
 
 def to_csv_with_classes(report: Report) -> str:

@@ -54,10 +54,11 @@ class Section:
     rooms: tuple[Room, ...]
 
 
-def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS, allowance: Allowance = USUAL) -> str:
+def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS, allowance: Allowance = USUAL, home: str = "") -> str:
     """Return the page of a report, with the pictures that it is allowed to hold.
 
-    A room that cannot be made is named in its place, with the cause, and the others are shown.
+    `home` is the address of the page that leads to this one, if one does. A room that cannot be made is named in its
+    place, with the cause, and the others are shown.
     """
     parts = list(split_by_benchmark(report))
     made = tuple(_allow(rooms, allowance.shared_by(len(parts))))
@@ -76,6 +77,7 @@ def to_html(report: Report, rooms: Iterable[MakeRoom] = ROOMS, allowance: Allowa
         .get_template("page.html.j2")
         .render(
             sections=sections,
+            home=home,
             problems=report.problems,
             folders=report.folders,
             charts=as_data({"specs": charts, "looks": {"light": LIGHT, "dark": DARK} if charts else {}}),

@@ -37,7 +37,7 @@ def trust(report: Report) -> Room:
         .get_template("trust.html.j2")
         .render(failures=list_failures(report), warnings=list(_warn(report)), definitions=define_numbers(report))
     )
-    tables = (_provenance(records), _sources(records), _commands(report))
+    tables = (_provenance(records), list_sources(records), _commands(report))
     return Room(
         id="trust",
         title="Trust",
@@ -73,7 +73,7 @@ def _days(records: list[Record]) -> str:
     return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "-"
 
 
-def _sources(records: list[Record]) -> Table:
+def list_sources(records: list[Record]) -> Table:
     """Return the hash of the source of each component, and the versions of what these require."""
     sources: dict[tuple[str, str], None] = {}
     for record in records:

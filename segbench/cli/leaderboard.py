@@ -1,0 +1,45 @@
+"""`segbench leaderboard`: a folder of pages over benchmarks and methods."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it when it runs
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .output import SOME_FAILED, say
+
+if TYPE_CHECKING:
+    from segbench.report.site.data import LeaderboardData
+
+
+def leaderboard(
+    directories: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...",
+            help="Results folders, submissions that `segbench submit` made, and folders of these.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder that is written.")],
+) -> None:
+    """Write a leaderboard: an index, a page for each benchmark and each method, and the data as JSON and CSV.
+
+    Submissions are checked: scores must follow from the counts, data, labels and protocol be those of the benchmark in
+    the results folders (without these, of the first submission). What is refused is named here and on the index, and
+    the exit code is 1 then. The folder is written whole or not at all, and works from file:// without a network.
+    """
+    from segbench.report.site.build import write_site
+
+    content, refusals = write_site(directories, output)
+    say(_summary(content, output))
+    for refusal in refusals:
+        say(f"refused: {refusal}", err=True)
+    if refusals:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _summary(content: LeaderboardData, output: Path) -> str:
+    counts = {"benchmark": len(content.benchmarks), "method": len(content.methods), "refusal": len(content.refused)}
+    told = ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts.items())
+    return f"wrote {output / 'index.html'}: {told}"
