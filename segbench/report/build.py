@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from segbench.store.folder import without_collecting
 
+from .ranking.across_datasets import measure_across_datasets
 from .ranking.groups import Report, rank_records
 from .ranking.intervals import read_evidence
 from .ranking.label_efficiency import measure_label_efficiency
@@ -34,6 +35,7 @@ def build_report(sources: Sources) -> Report:
         problems=(*sources.problems, *unread_marks, *unread_votes),
         folders=sources.folders,
         efficiencies=measure_label_efficiency(groups, evidence),
+        across=measure_across_datasets(groups, evidence),
         cell_folders=sources.cell_folders,
         people=people,
     )

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
+from segbench.report.ranking.differences import Relation  # noqa: TC001 - pydantic reads it when it runs
 from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydantic reads it when it runs
+from segbench.stats.verdict import Verdict  # noqa: TC001 - pydantic reads it when it runs
 
 from .definitions import metric_definitions
 from .people_data import PeopleData, people_data
 from .row_data import Data, IntervalData, Number, PairData, ReportRow, build_row, field_at, interval_data
 
 if TYPE_CHECKING:
+    from segbench.report.ranking.across_datasets import AcrossDatasets, Standing
     from segbench.report.ranking.groups import Report
     from segbench.report.ranking.label_efficiency import Curve, Efficiency
 
@@ -68,6 +73,45 @@ class EfficiencyData(Data):
     methods: tuple[CurveData, ...]
 
 
+class StandingData(Data):
+    """A method over the datasets: its mean mIoU by dataset, and its mean rank, 1 the best."""
+
+    method: str
+    miou: dict[str, Number | None]
+    mean_rank: Number | None
+    mean_rank_low: Number | None
+    mean_rank_high: Number | None
+
+
+class ClaimData(Data):
+    """The difference of two methods by dataset and over the datasets, each of which is one draw.
+
+    `low` and `high` are at `level`, adjusted (Holm) for all claims; `datasets_needed` in all would decide.
+    """
+
+    one: str
+    other: str = Field(serialization_alias="with")
+    relation: Relation
+    by_dataset: dict[str, Number] = field_at("judged.by_dataset")
+    difference: Number = field_at("judged.decision.difference.estimate")
+    low: Number = field_at("judged.decision.interval.low")
+    high: Number = field_at("judged.decision.interval.high")
+    level: Number = field_at("judged.decision.level")
+    verdict: Verdict = field_at("judged.decision.verdict")
+    datasets_needed: int | None = field_at("judged.needed")
+
+
+class AcrossData(Data):
+    """The rankings of a benchmark, named by their numbers, that differ in the dataset only."""
+
+    benchmark: str
+    subset: str
+    datasets: tuple[str, ...]
+    groups: tuple[int, ...]
+    methods: tuple[StandingData, ...]
+    claims: tuple[ClaimData, ...]
+
+
 class CellData(Data):
     """A cell that is in no ranking."""
 
@@ -87,6 +131,7 @@ class ReportData(Data):
 
     rows: tuple[ReportRow, ...]
     label_efficiency: tuple[EfficiencyData, ...]
+    across_datasets: tuple[AcrossData, ...]
     passports: dict[str, MetricDefinition]
     helpers: tuple[CellData, ...]
     without_result: tuple[CellData, ...]
@@ -106,6 +151,7 @@ def report_data(report: Report) -> ReportData:
     return ReportData(
         rows=[build_row(number, group, row) for number, group in enumerate(report.groups) for row in group.rows],
         label_efficiency=[_efficiency(efficiency) for efficiency in report.efficiencies],
+        across_datasets=[_across(found) for found in report.across],
         passports=metric_definitions([row for group in report.groups for row in group.rows]),
         helpers=report.auxiliary,
         without_result=report.without_result,
@@ -126,6 +172,21 @@ def _efficiency(efficiency: Efficiency) -> EfficiencyData:
         split=efficiency.split,
         groups=efficiency.groups,
         methods=curves,
+    )
+
+
+def _across(found: AcrossDatasets) -> AcrossData:
+    return AcrossData(**{**found._asdict(), "methods": [_standing(one) for one in found.methods]})
+
+
+def _standing(one: Standing) -> StandingData:
+    interval = one.rank.interval if one.rank else None
+    return StandingData(
+        method=one.name,
+        miou={dataset: row.score("miou").mean for dataset, row in one.rows.items()},
+        mean_rank=one.rank.mean if one.rank else None,
+        mean_rank_low=interval.low if interval else None,
+        mean_rank_high=interval.high if interval else None,
     )
 
 

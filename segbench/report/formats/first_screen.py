@@ -9,6 +9,7 @@ from segbench.report.numbers import Column, Table, build_table, drop_empty
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, MOST_SEEDS_SUGGESTED
 
 from . import tables
+from .across_datasets import summarize_across
 from .definitions import ONE_SEED_ONLY, has_one_seed_only
 from .layout import (
     Document,
@@ -45,7 +46,12 @@ PLACEBO = "METHOD~KIND: a placebo, which is METHOD with a discriminator that is 
 def lay_out_first_screen(report: Report) -> Document:
     """Lay out what a reader needs first; the last line says where the rest is."""
     sections = (*map(_ranking, report.groups), *map(lay_out_efficiency, report.efficiencies))
-    closing = (*warn_of_rankings(report), *list_unread(report), _where_the_rest_is(report))
+    closing = (
+        *map(summarize_across, report.across),
+        *warn_of_rankings(report),
+        *list_unread(report),
+        _where_the_rest_is(report),
+    )
     return Document(sections, tuple(list_failures(report)), closing)
 
 

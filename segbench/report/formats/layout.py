@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from segbench.report.cell_spec import subset_text
 from segbench.report.numbers import letter
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.trade_off import recommend
@@ -13,6 +14,7 @@ from segbench.report.ranking.tuning import find_tunings, tuning_table
 from segbench.report.records import describe_cause
 
 from . import tables
+from .across_datasets import across_tables, explain_across, summarize_across
 from .columns import choose_columns
 from .definitions import define_numbers
 from .people import describe_votes, people_notes, people_tables
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from segbench.report.conditions import Conditions
     from segbench.report.numbers import Column, Table
+    from segbench.report.ranking.across_datasets import AcrossDatasets
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.label_efficiency import Efficiency
     from segbench.report.ranking.people import HumanRanking
@@ -54,10 +57,11 @@ class Document:
 
 
 def lay_out_all(report: Report) -> Document:
-    """Lay out all tables and notes, label efficiency and votes after the rankings, and definitions of all numbers."""
+    """Lay out all tables and notes, what lies across rankings and votes after these, and definitions of all numbers."""
     sections = (
         *map(_ranking, report.groups),
         *map(lay_out_efficiency, report.efficiencies),
+        *map(lay_out_across, report.across),
         *map(lay_out_people, report.people),
     )
     return Document(sections, tuple(list_failures(report)), (*define_numbers(report), *_provenance(report)))
@@ -213,6 +217,18 @@ def lay_out_people(people: HumanRanking) -> Section:
         tables=tuple(people_tables(people)),
         notes=tuple(people_notes(people)),
         name=f"{people.plan.benchmark} {people.plan.dataset}",
+    )
+
+
+def lay_out_across(across: AcrossDatasets) -> Section:
+    """Lay out what holds over the datasets of a benchmark."""
+    subset = "" if across.subset == "all" else f", trained on {subset_text(across.subset)}"
+    return Section(
+        title=f"{across.benchmark}: across datasets{subset}",
+        conditions=(", ".join(across.datasets),),
+        tables=tuple(across_tables(across)),
+        notes=(summarize_across(across), *explain_across(across)),
+        name=f"{across.benchmark} across datasets",
     )
 
 

@@ -94,9 +94,12 @@ def accuracy(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> l
 
     Where the rows ran under several conditions, a column says under which of the group's places, from 1.
     """
-    where: Column[Row] = Column("ran\nunder", lambda row: _places(group, row))
-    several = [where] if len(group.places) > 1 else []
-    return [marked_name(letters), MIOU, *drop_empty([INTERVAL, TIER], rows), SEEDS, *several]
+    return [marked_name(letters), MIOU, *drop_empty([INTERVAL, TIER], rows), SEEDS, *ran_under(group)]
+
+
+def ran_under(group: Group) -> list[Column[Row]]:
+    """Return the column of which of the group's places, from 1, the scores of each row come from, if it has several."""
+    return [Column("ran\nunder", lambda row: _places(group, row))] if len(group.places) > 1 else []
 
 
 def quality(rows: Sequence[Row]) -> Table | None:

@@ -60,7 +60,7 @@ def describe_run(report: Report) -> Iterator[str]:
             yield f"{images} {split or ''} image{'s' * (images != 1)}"
     if rows:
         yield _range([len(row.records) for row in rows], "seed")
-    for where in dict.fromkeys(group.conditions for group in report.groups if group.conditions):
+    for where in dict.fromkeys(where.place for group in report.groups for where in group.places):
         threads = f", {where.threads} thread{'s' * (where.threads != 1)}" if where.threads else ""
         yield f"{where.device_name or where.device or 'unknown device'}{threads}"
     days = sorted({day[:10] for record in report.records if (day := cell_spec.start_text(record))})

@@ -140,6 +140,7 @@ def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
         (Column("Δ twin [points]", _with_twin(group, tables.difference_text)), True),
         (Column("verdict", _with_twin(group, lambda one: verdict_in_words(one).replace("A is ", ""))), True),
         (tables.SEEDS, True),
+        *((one, True) for one in tables.ran_under(group)),
         (Column("pixel acc [%]", lambda row: percent(row.score("pixel_accuracy").mean)), False),
         *scores,
         *_costs(group),

@@ -11,6 +11,7 @@ from segbench.shown import clean
 
 from .answer import Card, answer, cards, describe_run, question
 from .chart_rooms import curves, differences, scores
+from .datasets import datasets
 from .embedding import USUAL, Allowance
 from .families import DARK, LIGHT
 from .games import games
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (differences, leaderboard, pictures, people, scores, curves, games, trust)
+ROOMS: tuple[MakeRoom, ...] = (differences, leaderboard, datasets, pictures, people, scores, curves, games, trust)
 # The rooms among them that hold pictures; they share what the page may hold among themselves.
 WITH_PICTURES = (pictures, games)
 
@@ -111,6 +112,11 @@ def split_by_benchmark(report: Report) -> Iterator[Report]:
                 if one.benchmark == name
             ),
             people=tuple(one for one in report.people if one.plan.benchmark == name),
+            across=tuple(
+                one._replace(groups=tuple(map(places.index, one.groups)))
+                for one in report.across
+                if one.benchmark == name
+            ),
         )
 
 

@@ -11,6 +11,7 @@ from segbench.report.formats.layout import (
     explain_health,
     explain_missing_intervals,
     explain_pairs,
+    explain_places,
     list_failures,
     warn_of_rankings,
     warn_of_timing,
@@ -54,7 +55,8 @@ def _warn(report: Report) -> Iterator[str]:
         yield from explain_pairs(group)
         yield from explain_missing_differences(group.comparisons)
         yield from explain_health(group.rows)
-        yield from warn_of_timing(group.rows)
+        yield from explain_places(group)
+        yield from warn_of_timing(group.under(group.conditions))
 
 
 def _provenance(records: list[Record]) -> Table:

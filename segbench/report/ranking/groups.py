@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segbench.store.folder import RecordProblem
     from segbench.store.record import Record
 
+    from .across_datasets import AcrossDatasets
     from .differences import Comparison
     from .intervals import CellEvidence, RankingDraws
     from .label_efficiency import Efficiency
@@ -95,7 +96,8 @@ class Report:
 
     `auxiliary` are finished cells that only serve others, such as those of a fold; they are in no ranking.
     `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
-    `cell_folders` are the folders of what belongs to finished records, `people` what people's votes make of methods.
+    `across` is what holds over the datasets of a benchmark that has several. `cell_folders` are the folders of what
+    belongs to finished records, `people` what people's votes make of methods.
     """
 
     groups: tuple[Group, ...]
@@ -104,6 +106,7 @@ class Report:
     problems: tuple[RecordProblem, ...]
     folders: tuple[Path, ...]
     efficiencies: tuple[Efficiency, ...]
+    across: tuple[AcrossDatasets, ...] = ()
     cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
     people: tuple[HumanRanking, ...] = ()
 

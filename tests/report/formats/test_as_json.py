@@ -63,6 +63,7 @@ def test_json_has_the_stable_keys(two_rankings):
     assert set(report) == {
         "rows",
         "label_efficiency",
+        "across_datasets",
         "passports",
         "helpers",
         "without_result",
