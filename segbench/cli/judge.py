@@ -75,24 +75,28 @@ def judge(
 
 def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) -> None:
     """Keep votes beside the records that they are about, and print what people prefer."""
-    from segbench.report.build import build_report
     from segbench.report.formats.layout import Document, lay_out_people
     from segbench.report.formats.terminal import to_terminal
     from segbench.report.judging.votes import import_votes
+    from segbench.report.ranking.groups import rank_records
+    from segbench.report.ranking.people import read_people
     from segbench.report.records import read_sources
 
     sources = read_sources(places)
     wanted = {plan.hash for _, plan in import_votes(sources.folders, votes)}
-    found = [people for people in build_report(sources).people if people.plan.hash in wanted]
-    document = Document(tuple(map(lay_out_people, found)), (), ())
+    people, unread = read_people(sources.folders, rank_records(sources))
+    found = [one for one in people if one.plan.hash in wanted]
+    document = Document(tuple(map(lay_out_people, found)), (), tuple(f"Not read: {problem}" for problem in unread))
     print_or_write(to_terminal(document, terminal_width(output)), output)
 
 
 def _check_may_be_shown(material: Material, private: bool) -> None:
     """Raise DataError if images that may not be passed on would be in a page that leaves the group."""
     from segbench.errors import DataError
+    from segbench.report.page.embedding import may_be_passed_on
 
-    if material.description.redistributable is False and not private:
+    record = next(record for row in material.group.rows for record in row.records)
+    if not private and not may_be_passed_on(record, material.description):
         licence = f" ({material.description.licence})" if material.description.licence else ""
         raise DataError(
             f"the images of {material.group.data.dataset} may not be passed on{licence}, and the page would hold them; "

@@ -104,7 +104,7 @@ def _voters(people: HumanRanking) -> Table:
         ]
         for voter in sorted(people.voters, key=_by_label)
     ]
-    headers = ["voter", "answers", "checks\npassed", "repeats\nchanged", "ties\n%", "left\n%", "s", "used"]
+    headers = ["voter", "answers", "checks\npassed", "repeats\nchanged", "ties\n%", "left\n%", "median\ns", "used"]
     return Table(headers, lines, "Voters", name="voters")
 
 

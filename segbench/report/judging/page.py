@@ -8,17 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
+from segbench.report.page.embedding import paint, png
 from segbench.report.page.page import as_data, templates
 from segbench.report.page.policy import content_policy, read_asset
 from segbench.store.judgements import SPOILT
 
 from .dealing import make_plan
 from .material import KEEP_MORE, choose_views, in_order
-from .pictures import image_address, labels_address, read_labels, spoil
+from .pictures import image_address, read_labels, spoil
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL.Image import Image
+
+    from segbench.store.description import DatasetDescription
     from segbench.store.judgements import Deal, Plan
 
     from .material import Material, View
@@ -72,25 +76,26 @@ def _render(material: Material, plan: Plan, views: Sequence[View], labels: Seque
 def _data(
     material: Material, plan: Plan, views: Sequence[View], labels: Sequence[Sequence[LabelMap]]
 ) -> dict[str, Any]:
-    """Return what the page deals from: pictures in an order that says nothing, and their places in it by deal."""
+    """Return what the page deals from: pictures, and by deal the places of its image and its two label maps."""
     description = material.description
     addresses = {
-        side: labels_address(_labels_of(side, labels, len(description.classes)), description)
+        side: png(_draw(_labels_of(side, labels, len(description.classes)), description))
         for side in {side for deal in plan.deals for side in _sides(deal)}
     }
-    order = sorted(addresses, key=lambda side: in_order(plan.hash, side))
+    # in an order that says nothing of methods
+    maps = sorted(set(addresses.values()), key=lambda address: in_order(plan.hash, address))
     first = {view.image: view for view in reversed(views)}
     images = list(first)
     return {
         "plan": plan.hash,
         "images": [image_address(view) for view in first.values()],
-        "maps": [addresses[side] for side in order],
+        "maps": maps,
         "classes": [
             [name, f"#{bytes(colour).hex()}"]
             for name, colour in zip(description.classes, description.palette, strict=True)
         ],
         "deals": [
-            [images.index(plan.looks[deal.look].image), *(order.index(side) for side in _sides(deal))]
+            [images.index(plan.looks[deal.look].image), *(maps.index(addresses[side]) for side in _sides(deal))]
             for deal in plan.deals
         ],
     }
@@ -115,6 +120,14 @@ def _sides(deal: Deal) -> tuple[_Side, _Side]:
 def _labels_of(side: _Side, labels: Sequence[Sequence[LabelMap]], classes: int) -> LabelMap:
     found = labels[side.look][side.method]
     return spoil(found, classes) if side.spoilt else found
+
+
+def _draw(labels: LabelMap, description: DatasetDescription) -> Image:
+    """Return labels in the colours of their classes; black, as backgrounds are, leaves the image below as it is."""
+    picture = paint(labels, description)
+    if picture.mode == "P":
+        picture.info["transparency"] = bytes(255 * any(colour) for colour in description.palette)
+    return picture
 
 
 def _check_number(material: Material, images: int | None) -> int:

@@ -13,6 +13,7 @@ from segbench.registry.datasets import NOT_REDISTRIBUTABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from PIL import Image
 
     from segbench.store.description import DatasetDescription
@@ -37,10 +38,7 @@ class Allowance:
     def why_withheld(self, record: Record, folder: Path) -> str:
         """Say why the images that a cell kept in its folder are not shown; "" if they may be."""
         description = read_description_of(folder)
-        allowed = description.redistributable if description else None
-        if allowed is None:
-            allowed = str((record.spec.get("dataset") or {}).get("use")) not in NOT_REDISTRIBUTABLE
-        if allowed or self.private:
+        if self.private or may_be_passed_on(record, description):
             return ""
         licence = f" ({description.licence})" if description and description.licence else ""
         return (
@@ -72,11 +70,28 @@ def read_description_of(folder: Path) -> DatasetDescription | None:
         return None
 
 
-def shrink(image: Image.Image) -> Image.Image:
-    """Return a picture of colours so that neither side is longer than LONGEST."""
+def may_be_passed_on(record: Record, description: DatasetDescription | None) -> bool:
+    """Tell whether the images that a cell was scored on may be passed on; older versions did not keep it."""
+    if description is not None and description.redistributable is not None:
+        return description.redistributable
+    return str((record.spec.get("dataset") or {}).get("use")) not in NOT_REDISTRIBUTABLE
+
+
+def shrink(image: Image.Image, longest: int = LONGEST) -> Image.Image:
+    """Return a picture of colours so that neither side is longer than so many pixels."""
     shrunk = image.convert("RGB")
-    shrunk.thumbnail((LONGEST, LONGEST))
+    shrunk.thumbnail((longest, longest))
     return shrunk
+
+
+def paint(labels: NDArray[Any], description: DatasetDescription) -> Image.Image:
+    """Return labels (H, W) in the colours of their classes."""
+    from PIL import Image
+
+    from segbench.engine.pictures.drawing import colour_labels, label_map
+
+    image = label_map(labels, description.palette, description.ignore_index)
+    return image if image.mode == "P" else Image.fromarray(colour_labels(labels, description.palette))
 
 
 def png(image: Image.Image) -> str:

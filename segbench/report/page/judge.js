@@ -50,9 +50,27 @@
     live.textContent = `Question ${answers.length + 1} again.`;
   };
   const look = (view) => {
-    at("pair").dataset.view = view;
+    pair.dataset.view = view;
     for (const button of all("[data-view][aria-pressed]")) button.setAttribute("aria-pressed", button.dataset.view === view);
   };
+
+  // A click enlarges both sides around the same place, which follows the pointer; Z does so at the middle.
+  const pair = at("pair");
+  const aim = (picture, event) => {
+    const box = picture.getBoundingClientRect();
+    pair.style.setProperty("--x", `${(100 * (event.clientX - box.left)) / box.width}%`);
+    pair.style.setProperty("--y", `${(100 * (event.clientY - box.top)) / box.height}%`);
+  };
+  const toggle = (id, name) => at(id).setAttribute("aria-pressed", pair.classList.toggle(name));
+  const enlarge = () => toggle("enlarge", "enlarged");
+  const brighten = () => toggle("brighten", "brighter");
+  for (const picture of all(".picture")) {
+    picture.addEventListener("pointermove", (event) => aim(picture, event));
+    picture.addEventListener("click", (event) => {
+      aim(picture, event);
+      enlarge();
+    });
+  }
 
   // The file has a checksum of itself with zeros in the place of the digits, as all files of segbench.
   const MARK = "segbench crc32 ";
@@ -106,6 +124,8 @@
   }
   for (const button of all("[data-choice]")) button.addEventListener("click", () => answer(button.dataset.choice));
   for (const button of all("[data-view][aria-pressed]")) button.addEventListener("click", () => look(button.dataset.view));
+  at("enlarge").addEventListener("click", enlarge);
+  at("brighten").addEventListener("click", brighten);
   at("undo").addEventListener("click", undo);
   at("save").addEventListener("click", save);
   at("load").addEventListener("change", () => {
@@ -114,7 +134,7 @@
   });
   const keys = {
     a: () => answer("left"), arrowleft: () => answer("left"), b: () => answer("right"), arrowright: () => answer("right"),
-    "=": () => answer("tie"), u: undo, backspace: undo, s: save, 1: () => look("overlay"), 2: () => look("labels"), 3: () => look("image"),
+    "=": () => answer("tie"), u: undo, backspace: undo, s: save, 1: () => look("overlay"), 2: () => look("labels"), 3: () => look("image"), z: enlarge, 4: brighten,
   };
   addEventListener("keydown", (event) => {
     const act = keys[event.key.toLowerCase()];

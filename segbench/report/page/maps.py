@@ -99,11 +99,11 @@ def _with_palette(values: NDArray[Any], tones: tuple[Tone, ...]) -> Image.Image:
     return image
 
 
-def shrink_labels(labels: Labels) -> Labels:
-    """Return labels so that neither side is longer than LONGEST, each pixel taken from the nearest one."""
+def shrink_labels(labels: Labels, longest: int = LONGEST) -> Labels:
+    """Return labels so that neither side is longer than so many pixels, each taken from the nearest one."""
     from segbench.engine.pictures.drawing import resample
 
     height, width = labels.shape
-    scale = min(1.0, LONGEST / max(height, width))
+    scale = min(1.0, longest / max(height, width))
     smaller: Labels = resample(labels, (max(1, round(height * scale)), max(1, round(width * scale))))
     return smaller

@@ -32,7 +32,7 @@ def people(report: Report) -> Room | None:
         title="What people prefer",
         lead="Votes on pairs of label maps, blind: " + "; ".join(map(describe_votes, report.people)) + ".",
         charts=tuple(chart for chart in charts if chart),
-        tables=tuple(table for of_one in tables for table in of_one[-2:]),
+        tables=tuple(table for of_one in tables for table in of_one),
         notes=tuple(dict.fromkeys(note for one in report.people for note in people_notes(one))),
     )
 
@@ -44,7 +44,7 @@ def _draw(ranking: HumanRanking, table: Table, place: int) -> Chart | None:
     title = f"How often a method is preferred, {ranking.plan.dataset}"
     spec = begin_spec(title, _values(ranking))
     looks = encode_family(row for row in ranking.rows if row)
-    axis = {"title": "preferred to another method [%], better to the right"}
+    axis = {"title": "preferred to another [%]", "tickCount": 5}
     tooltip = [
         {"field": name, "title": title}
         for name, title in (

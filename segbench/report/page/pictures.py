@@ -10,7 +10,7 @@ from segbench.report import cell_spec
 from segbench.report.numbers import percent, points
 from segbench.store.pictures import SAMPLES, picture_path
 
-from .embedding import USUAL, Allowance, Picture, jpeg, png, read_description_of, shrink
+from .embedding import USUAL, Allowance, Picture, jpeg, paint, png, read_description_of, shrink
 from .maps import BOUNDARY_TONES, ERROR_TONES, boundary_map, error_map, shrink_labels
 from .parts import Room
 from .picture_choice import choose_pictures
@@ -152,7 +152,7 @@ def _draw_sheet(choice: Choice, image: ShownImage, description: DatasetDescripti
         "",
         (
             _picture("input", f"image {image.id}", jpeg(shrink(pixels)), small),
-            _picture("truth", f"true classes of image {image.id}", _paint(small, description), small),
+            _picture("truth", f"true classes of image {image.id}", png(paint(small, description)), small),
         ),
     )
     columns = [_draw_cell(cell, image.id, small, truth.shape, description) for cell in choice.cells]
@@ -178,7 +178,7 @@ def _draw_cell(
     lines = boundary_map(labels, truth, description.ignore_index, float(widths("f1_tolerance", 0.0075)))
     of = f"of {cell.name} on image {image}"
     found = [
-        _picture("prediction", f"prediction {of}", _paint(labels, description), truth),
+        _picture("prediction", f"prediction {of}", png(paint(labels, description)), truth),
         _picture("errors", f"errors {of}", png(wrong), truth),
         _picture("boundaries", f"boundary errors {of}", png(lines), truth),
     ]
@@ -218,18 +218,6 @@ def _read_input(folder: Path, image: str, description: DatasetDescription) -> tu
     if truth.shape != pixels.shape[:2]:
         raise DataError(f"{path}: it is not as large as its image")
     return Image.fromarray(pixels), truth
-
-
-def _paint(labels: Labels, description: DatasetDescription) -> str:
-    """Return labels in the colours of their classes, as a data URI."""
-    from PIL import Image
-
-    from segbench.engine.pictures.drawing import colour_labels, label_map
-
-    image = label_map(labels, description.palette, description.ignore_index)
-    if image.mode != "P":
-        image = Image.fromarray(colour_labels(labels, description.palette))
-    return png(image)
 
 
 def _picture(kind: str, alternative: str, uri: str, labels: Labels) -> Picture:

@@ -77,6 +77,18 @@ def test_a_changed_file_is_not_gone_on_with(chromium, made, tmp_path):
         visit.page.get_by_text("votes.json cannot be used: it was changed since it was saved.").wait_for()
 
 
+def test_both_sides_are_enlarged_around_the_same_place(chromium, made):
+    with chromium.open(made[0]) as visit:
+        pictures = visit.page.locator(".picture")
+        pictures.nth(0).click(position={"x": 10, "y": 20})
+        sizes = [pictures.nth(side).locator(".labels").bounding_box()["width"] for side in (0, 1)]
+        outer = pictures.nth(1).bounding_box()["width"]
+        assert sizes == pytest.approx([3 * outer] * 2, rel=0.01)
+        visit.page.keyboard.press("z")
+        assert pictures.nth(1).locator(".labels").bounding_box()["width"] == pytest.approx(outer, rel=0.01)
+        assert visit.faults() == []
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(PHONE, "dark"), (DESK, "light"), (DESK, "dark")])
 def test_the_page_fits_and_is_accessible(chromium, made, width, scheme):
     with chromium.open(made[0], width=width, color_scheme=scheme) as visit:

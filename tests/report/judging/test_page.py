@@ -47,6 +47,18 @@ def test_the_page_holds_the_pictures_of_what_is_dealt(kept):
     }
 
 
+def test_a_sham_is_dealt_as_the_prediction_and_itself_spoilt(kept):
+    page = page_of(kept())
+    data = data_of(page.html)
+    (place, deal) = next((place, deal) for place, deal in enumerate(page.plan.deals) if deal.kind == "sham")
+    _, left, right = data["deals"][place]
+    shown = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data["maps"][at].split(",")[1])))) for at in (left, right)
+    ]
+    spoilt, fine = shown if deal.left == -1 else reversed(shown)
+    assert (spoilt == spoil(fine, 2)).all()
+
+
 def test_names_of_classes_stay_text(kept):
     html = page_of(kept(classes=("</script><script>alert(1)</script>", "cell"))).html
     assert "<script>alert" not in html
