@@ -42,9 +42,7 @@ def _of_rankings(report: Report, draw: Callable[[Group, int], Iterable[Chart | N
     """Return the charts of each ranking, which their titles name where there are several."""
     found = []
     for place, group in enumerate(report.groups):
-        data = group.data
-        name = " · ".join([data.dataset, data.heading, *filter(None, [group.protocol])])
-        suffix = f": {name}" if len(report.groups) > 1 else ""
+        suffix = f": {group.title}" if len(report.groups) > 1 else ""
         found += [replace(chart, title=f"{chart.title}{suffix}") for chart in draw(group, place) if chart]
     return found
 

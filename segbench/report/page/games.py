@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import DataError
 from segbench.report.formats.tables import adversarial_training, generated_images
-from segbench.report.numbers import MISSING, Column, build_table, significant
+from segbench.report.numbers import MISSING, Column, build_table, drop_empty, significant
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES, step_grids
 
 from .embedding import USUAL, Allowance, Picture, jpeg, shrink
@@ -54,7 +54,11 @@ def games(report: Report, allowance: Allowance = USUAL) -> Room | None:
     """
     from .page import templates
 
-    tables = [table for group in report.groups for table in _tables(group)]
+    tables = [
+        table._replace(title=f"{table.title}: {group.title}") if len(report.groups) > 1 else table
+        for group in report.groups
+        for table in _tables(group)
+    ]
     if not tables:
         return None
     courses, notes = [], set()
@@ -93,7 +97,7 @@ def _by_seed(played: list[Game]) -> Table:
         Column("class\nentropy", lambda game: game.number("class_entropy")),
         Column("diversity", lambda game: game.number("diversity")),
     ]
-    return build_table(columns, played, "Verdicts by seed")._replace(words=(0, 2, 3))
+    return build_table(drop_empty(columns, played), played, "Verdicts by seed")._replace(words=(0, 2, 3))
 
 
 def _generators(report: Report) -> Iterator[tuple[Row, Path]]:

@@ -98,7 +98,7 @@ def leaderboard(report: Report) -> Room | None:
 
 def _boards(group: Group) -> Iterator[Board]:
     letters = mark_notes(group.rows)
-    title = " · ".join([group.data.dataset, group.data.heading, *filter(None, [group.protocol])])
+    title = group.title
     placebos = [PLACEBO] if any(row.placebo_of for row in group.rows) else []
     notes = [*placebos, *explain_trade_off(group), *note_lines(letters)]
     if predicting := select_segmenting(group.rows):

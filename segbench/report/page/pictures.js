@@ -14,7 +14,7 @@
     const holder = make("div");
     holder.innerHTML = waiting.textContent;
     waiting.replaceWith(holder);
-    if (details.matches(".course")) holder.append(makeStages(holder));
+    if (details.matches(".course")) holder.append(...makeStages(holder));
     else details.querySelector(".beside").prepend(makeWipe(details));
     applyFilter();
   };
@@ -72,6 +72,7 @@
   // One large grid, and a slider that walks through training.
   const makeStages = (holder) => {
     const grids = all(".sheet img", holder);
+    if (grids.length < 2) return [];
     const [large, text] = [make("img"), make("figcaption")];
     const range = make("input", { type: "range", min: 0, max: grids.length - 1, step: 1, value: grids.length - 1 });
     range.setAttribute("aria-label", "when in training");
@@ -83,7 +84,7 @@
     };
     range.addEventListener("input", show);
     show();
-    return make("figure", { className: "wipe" }, large, range, text);
+    return [make("figure", { className: "wipe" }, large, range, text)];
   };
 
   // The filter of the page keeps the columns of methods whose names hold it; all where none does.

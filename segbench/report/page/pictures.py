@@ -108,7 +108,7 @@ def _draw_board(choice: Choice, limit: int) -> Board:
             break
         sheets += [sheet] if sheet else []
     return Board(
-        heading=f"{choice.group.data.dataset} · {choice.group.data.heading}",
+        heading=choice.group.title,
         order=_describe(choice, len(sheets)),
         classes=tuple(_class_legend(choice, description)) if description else (),
         maps=(("errors", ERROR_TONES), ("boundaries", BOUNDARY_TONES)),
