@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from segbench.report import cell_spec
@@ -266,15 +267,15 @@ class Row:
         shown = next(iter(self.inference.values()), None)
         return next((record.timing for record in self.timed if record.timing and shown in record.inference), None)
 
-    @property
+    @cached_property
     def speed(self) -> MethodSpeed:
-        """What is known of its speed."""
+        """What is known of its speed; many rows are compared by it."""
         return MethodSpeed(self.name, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing)
 
 
 def where_both_ran(one: Row, other: Row) -> tuple[Row, Row] | None:
     """Return two rows under conditions that they share, the ranking's before others; None if there are none."""
-    if not one.runs or not other.runs:
+    if not one.runs or not other.runs or (one.conditions in one.runs and one.conditions in other.runs):
         return one, other
     views = ((one.under(where), other.under(where)) for where in (one.conditions, *one.runs) if where)
     return next(((ours, theirs) for ours, theirs in views if ours and theirs), None)

@@ -36,9 +36,9 @@ def find_beaten(rows: Sequence[Row]) -> dict[str, str]:
     It has the higher mean mIoU and is faster beyond chance; of several the one with the highest mIoU is named.
     """
     found: dict[str, str] = {}
-    candidates = _candidates(rows)
-    for place, row in enumerate(candidates):
-        better = (one for one in candidates[:place] if _miou(one) > _miou(row) and is_faster(one, row))
+    candidates = [(_miou(row), row) for row in _candidates(rows)]
+    for place, (miou, row) in enumerate(candidates):
+        better = (one for score, one in candidates[:place] if score > miou and is_faster(one, row))
         if beats := next(better, None):
             found[row.name] = beats.name
     return found
@@ -90,7 +90,7 @@ def is_faster(one: Row, other: Row) -> bool:
 def shown_speed(row: Row) -> Inference | None:
     """Return the timing of a row's forward pass at the protocol's batch; None if it was not timed there."""
     batch = row.conditions.batch_size if row.conditions else None
-    return row.inference.get(batch or 1)
+    return row.speed.row("forward", batch or 1)
 
 
 def _candidates(rows: Sequence[Row]) -> list[Row]:
