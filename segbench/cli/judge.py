@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from segbench.report.judging.material import Material
-    from segbench.store.judgements import Plan
+    from segbench.report.judging.page import Page
 
 
 def judge(
@@ -58,11 +58,14 @@ def judge(
     if methods is None or output is None:
         raise typer.BadParameter("give --methods A,B and -o judge.html to make a page, or --import FILE to read votes")
     names = [name.strip() for name in methods.split(",")]
-    if len(names) < 2 or "" in names or len(set(names)) < len(names):
-        raise typer.BadParameter(f"--methods {methods}: write two or more methods with commas between, each once")
     from segbench.report.judging.material import find_material
     from segbench.report.judging.page import make_page
-    from segbench.store.judgements import write_plan
+    from segbench.store.judgements import MOST_METHODS, write_plan
+
+    if not 2 <= len(names) <= MOST_METHODS or "" in names or len(set(names)) < len(names):
+        raise typer.BadParameter(
+            f"--methods {methods}: write two to {MOST_METHODS} methods with commas between, each once"
+        )
 
     check_can_be_written(output)
     material = find_material(places or [Path("results")], names, benchmark=benchmark, dataset=dataset)
@@ -70,7 +73,7 @@ def judge(
     page = make_page(material, images, seed, each_seed=each_seed, megabytes=max_mb)
     kept = write_plan(material.folder, page.plan)
     write(output, page.html)
-    say(_describe(material, page.plan, kept))
+    say(_describe(material, page, kept, max_mb))
 
 
 def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) -> None:
@@ -104,8 +107,12 @@ def _check_may_be_shown(material: Material, private: bool) -> None:
         )
 
 
-def _describe(material: Material, plan: Plan, kept: Path) -> str:
-    """Say what the page deals, and where it stands what is whose."""
+def _describe(material: Material, page: Page, kept: Path, max_mb: float) -> str:
+    """Say what the page deals, how many images it may hold, and where it stands what is whose."""
+    from segbench.report.judging.material import KEEP_MORE
+    from segbench.report.judging.page import MEGABYTE
+
+    plan, size = page.plan, len(page.html.encode()) / MEGABYTE
     kinds = [deal.kind for deal in plan.deals]
     images = len({look.image for look in plan.looks})
     lines = [
@@ -113,6 +120,9 @@ def _describe(material: Material, plan: Plan, kept: Path) -> str:
         f"{kinds.count('pair')} pairs, {kinds.count('repeat')} of them again with sides swapped, "
         f"{kinds.count('sham')} that check attention",
     ]
+    if images == len(material.images):
+        lines.append(f"these are all images; {KEEP_MORE}")
+    lines.append(f"the page has {size:.1f} MB; about {int(images * max_mb / size)} such images fit into {max_mb:g} MB")
     if plan.ties:
         lines.append(f"{len(plan.ties)} pairs of identical label maps count as ties and are not asked about")
     if "sham" not in kinds:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 JUDGEMENTS = "judgements"
 # In the place of a method's number: the other label map of a sham pair, spoilt.
 SPOILT = -1
+MOST_METHODS = 50  # that a page compares: already 1,225 pairs an image
 SHOWN_DIGITS = 12  # of a hash, in names of files and in messages
 
 Kind = Literal["pair", "repeat", "sham"]
@@ -83,7 +84,7 @@ class Plan(Part):
     benchmark: str
     dataset: str
     split: str | None
-    methods: Annotated[list[str], Field(min_length=2)]
+    methods: Annotated[list[str], Field(min_length=2, max_length=MOST_METHODS)]
     seed: int
     looks: Annotated[list[Look], Field(min_length=1)]
     deals: list[Deal]
@@ -187,6 +188,13 @@ def _find_fault(plan: Plan) -> str | None:
         return "a look has not one label map of each method"
     if any(one >= looks for one in _looks(plan)) or any(one >= methods for one in _numbers(plan)):
         return "it deals what it does not have"
+    pairs = [(deal.left, deal.right) for deal in plan.deals if deal.kind != "sham"]
+    if any(
+        one == other or SPOILT in (one, other) for one, other in (*pairs, *((tie.one, tie.other) for tie in plan.ties))
+    ):
+        return "a pair has not two methods"
+    if any((deal.left == SPOILT) == (deal.right == SPOILT) for deal in plan.deals if deal.kind == "sham"):
+        return "a sham pair has not one spoilt label map"
     return None
 
 

@@ -48,7 +48,7 @@ def test_images_that_may_not_be_passed_on_need_a_word(kept, tmp_path, capsys):  
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--methods", "good", "-o", "x.html"], "write two or more methods"),
+        (["--methods", "good", "-o", "x.html"], "write two to 50 methods"),
         (["--methods", "good,good", "-o", "x.html"], "each once"),
         (["--methods", "good,poor"], "-o judge.html"),
         (["--methods", "good,best", "-o", "x.html"], "no record of a method 'best'"),

@@ -91,6 +91,23 @@ def test_answers_to_other_questions_than_were_asked_are_refused(dealt, tmp_path)
         import_votes([folder], [path])
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "kind", "cause"),
+    [
+        (0, 3, "pair", "it deals what it does not have"),
+        (1, 1, "pair", "a pair has not two methods"),
+        (-1, 1, "repeat", "a pair has not two methods"),
+        (0, 1, "sham", "a sham pair has not one spoilt label map"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(dealt, left, right, kind, cause):
+    folder, plan = dealt
+    deal = plan.deals[0].model_copy(update={"left": left, "right": right, "kind": kind})
+    path = write_plan(folder, plan.model_copy(update={"deals": [deal, *plan.deals[1:]]}))
+    with pytest.raises(RecordError, match=cause):
+        read_plan(path)
+
+
 def test_a_changed_plan_is_refused(dealt):
     folder, plan = dealt
     path = write_plan(folder, plan)
