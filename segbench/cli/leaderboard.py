@@ -26,8 +26,8 @@ def leaderboard(
     """Write a leaderboard: an index, a page for each benchmark and each method, and the data as JSON and CSV.
 
     Submissions are checked: scores must follow from the counts, data, labels and protocol be those of the benchmark in
-    the results folders (without these, of the first submission). What is refused is named here and on the index, and
-    the exit code is 1 then. The folder is written whole or not at all, and works from file:// without a network.
+    the results folders (where none is given, of the first submission). What is refused is named here and on the index,
+    and the exit code is 1 then. The folder is written whole or not at all, and works from file:// without a network.
     """
     from segbench.report.site.build import write_site
 

@@ -63,16 +63,30 @@ class Standard:
     counts: tuple[str, Counts] | None = None
 
 
+@dataclass(frozen=True)
+class Standards:
+    """The standard of each dataset of each benchmark; where `is_open`, submissions set those that are not there."""
+
+    by_data: dict[tuple[str, str], Standard]
+    is_open: bool
+
+    def find(self, record: Record) -> Standard | None:
+        """Return the standard for a record; None if it is of no benchmark here."""
+        if self.is_open:
+            return self.by_data.setdefault(_data(record), _standard(record))
+        return self.by_data.get(_data(record))
+
+
 def admit(directories: Sequence[Path]) -> Admitted:
     """Read results folders and submissions, and check the latter against the former.
 
-    Where no results folder has a benchmark, the submission that is given first sets its data and protocol. Raises
-    RecordError if a folder is missing, or nothing is left.
+    Where no results folder is given, the first submission to a benchmark sets its data and protocol. Raises RecordError
+    if a folder is missing, or nothing is left.
     """
     folders = [folder for directory in directories for folder in _expand(directory)]
     own = [folder for folder in folders if not (folder / ENTRY).exists()]
     sources = read_sources(own) if own else Sources((), (), ())
-    standards = _standards(sources)
+    standards = Standards(_standards(sources), is_open=not own)
     entries: dict[Identity, str] = {}
     refusals: list[Refusal] = []
     for folder in folders:
@@ -94,7 +108,7 @@ def _expand(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if (path / ENTRY).exists()) or [directory]
 
 
-def _admit_entry(folder: Path, standards: dict[tuple[str, ...], Standard]) -> tuple[Sources, list[Refusal]]:
+def _admit_entry(folder: Path, standards: Standards) -> tuple[Sources, list[Refusal]]:
     """Return what holds up of a submission; its upstream cells and what sets a standard are part of that."""
     nothing = Sources((), (), ())
     try:
@@ -120,9 +134,7 @@ def _describe_problem(problem: RecordProblem) -> str:
     return f"{problem.path.name}: {problem.cause}"
 
 
-def _find_reason(
-    record: Record, folder: Path, entry: Entry, sources: Sources, standards: dict[tuple[str, ...], Standard]
-) -> str | None:
+def _find_reason(record: Record, folder: Path, entry: Entry, sources: Sources, standards: Standards) -> str | None:
     """Say why a submitted record is refused; None if it holds up."""
     if altered := find_altered(folder, entry, sources.cell_folders[identity(record)]):
         return altered
@@ -137,7 +149,9 @@ def _find_reason(
         return f"its scores do not follow from its counts: {'; '.join(wrong)}"
     if cell_spec.is_auxiliary(record):
         return None
-    standard = standards.setdefault(_data(record), _standard(record))
+    standard = standards.find(record)
+    if standard is None:
+        return f"the results folders hold no {record.benchmark} on {record.dataset} to check it against"
     return _find_deviation(record, counts, standard)
 
 
@@ -162,9 +176,9 @@ def _write(value: float | None) -> str:
     return "none" if value is None else f"{value:.6f}"
 
 
-def _standards(sources: Sources) -> dict[tuple[str, ...], Standard]:
+def _standards(sources: Sources) -> dict[tuple[str, str], Standard]:
     """Return what the records of results folders set; there may be several protocols of one benchmark."""
-    found: dict[tuple[str, ...], Standard] = {}
+    found: dict[tuple[str, str], Standard] = {}
     for record in sources.ranked:
         standard = found.setdefault(_data(record), _standard(record))
         if not cell_spec.is_scored_only(record):
@@ -218,7 +232,7 @@ def _short(value: object) -> str:
     return str(value)[:40]
 
 
-def _data(record: Record) -> tuple[str, ...]:
+def _data(record: Record) -> tuple[str, str]:
     return record.benchmark, record.dataset
 
 

@@ -19,6 +19,7 @@ from segbench.store.verification import Outcome  # noqa: TC001 - pydantic reads 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from segbench.report.conditions import Scoring
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
     from segbench.report.verification import Marks
@@ -52,7 +53,8 @@ class RankedRow(Data):
 class RankingData(Data):
     """Rows that may be ranked together, best first; `number` is the `group` of its rows.
 
-    `apart` says in what it differs from the other rankings of its benchmark; empty if there is one.
+    `conditions` are those of most rows, `machines` the devices that scores come from. `apart` says in what it differs
+    from the other rankings of its benchmark; empty if there is one.
     """
 
     number: int
@@ -60,6 +62,7 @@ class RankingData(Data):
     data: str
     protocol: str
     conditions: str | None
+    machines: tuple[str, ...]
     apart: str
     rows: tuple[RankedRow, ...]
 
@@ -196,6 +199,7 @@ def _benchmark(name: str, report: Report, admitted: Admitted, marks: Marks) -> B
                 data=group.data.heading,
                 protocol=group.protocol,
                 conditions=group.conditions and group.conditions.heading,
+                machines=tuple(dict.fromkeys(where.essentials[0] for where in group.machines)),
                 apart=why,
                 rows=tuple(_row(number, group, row, admitted, marks) for row in group.rows),
             )
@@ -241,9 +245,14 @@ def explain_apart(groups: Sequence[Group]) -> list[str]:
             "dataset": group.data.dataset,
             "data": group.data.heading,
             "protocol": group.protocol or None,
-            "conditions": group.conditions.heading if group.conditions else None,
+            "scored with": _scoring(group.conditions.scoring) if group.conditions else None,
         }
         for group in groups
     ]
-    differing = [key for key in ("dataset", "data", "protocol", "conditions") if len({one[key] for one in told}) > 1]
+    differing = [key for key in ("dataset", "data", "protocol", "scored with") if len({one[key] for one in told}) > 1]
     return ["; ".join(f"{key}: {one[key] or 'as usual'}" for key in differing) for one in told]
+
+
+def _scoring(scoring: Scoring) -> str:
+    precision = f"{scoring.precision or 'unknown precision'}{' with TF32' if scoring.tf32 else ''}"
+    return ", ".join([precision, f"batch {scoring.batch_size or 'unknown'}", *filter(None, [scoring.window])])

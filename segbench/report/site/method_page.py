@@ -85,7 +85,7 @@ def _result(page: str, ranking: RankingData, ranked: RankedRow, row: Row) -> Res
     return Result(
         benchmark=ranked.row.benchmark,
         page=page,
-        ranking=" · ".join(filter(None, [ranking.dataset, ranking.data, ranking.apart and ranking.conditions])),
+        ranking=" · ".join(filter(None, [ranking.dataset, ranking.data, ranking.apart and ranking.protocol])),
         name=row.name,
         miou=percent(row.score("miou").mean),
         interval=interval_text(row),

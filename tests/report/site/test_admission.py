@@ -126,6 +126,15 @@ def test_keys_that_a_method_overrides_are_its_own(results, submit):
     assert admit([results, submit(override)]).refusals == ()
 
 
+def test_a_benchmark_that_the_results_folders_have_not_is_refused(results, submit):
+    def move(content):
+        content["spec"]["dataset_name"] = content["dataset"] = "squares"
+        rename(content)
+
+    expected = "the results folders hold no shapes-smoke on squares to check it against"
+    assert refusal(results, submit(move)).reason == expected
+
+
 def test_other_data_are_refused(results, submit):
     def elsewhere(content):
         content["spec"]["fingerprint"] = "0" * 32
