@@ -13,6 +13,8 @@ from segbench.report.numbers import percent, percent_interval, points, significa
 from segbench.report.ranking.differences import Contrast
 from segbench.report.ranking.trade_off import recommend, shown_speed
 
+from .naming import name_rankings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -72,9 +74,8 @@ def answer(report: Report) -> Iterator[str]:
     """Return the answer of each ranking in a sentence or two, each with its data before it where there are several."""
     if not report.groups:
         yield f"No cell has a result: {_count_failures(report)}."
-    for group in report.groups:
-        data = f"{group.data.dataset}, {group.data.heading}: " if len(report.groups) > 1 else ""
-        yield data + " ".join(_answer(group))
+    for group, name in zip(report.groups, name_rankings(report), strict=True):
+        yield (f"{name}: " if name else "") + " ".join(_answer(group))
 
 
 def cards(report: Report) -> Iterator[Card]:
@@ -83,7 +84,7 @@ def cards(report: Report) -> Iterator[Card]:
     if group is not None and (best := find_best(group)):
         interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
         yield Card("Best", best.name, f"{percent(best.score('miou').mean)} % mIoU{interval}; {_tier_text(best, group)}")
-        yield _cheapest(best, group)
+        yield from _cheapest(best, group)
     if group is not None and (found := find_claims(group)):
         yield _claim(found[0], group)
     yield _cells(report)
@@ -156,17 +157,20 @@ def _best_sentence(best: Row, group: Group) -> str:
     return f"{first} Not significantly worse: {listed}."
 
 
-def _cheapest(best: Row, group: Group) -> Card:
+def _cheapest(best: Row, group: Group) -> Iterator[Card]:
     speeds = {row.name: timing.images_per_second for row in _tier_of(best, group) if (timing := shown_speed(row))}
     title = "Fastest in its tier"
     if best.name not in speeds:
-        return Card(title, "-", "inference of the best was not timed")
+        return
     name, speed = max(speeds.items(), key=lambda item: item[1])
     if name == best.name:
-        return Card(title, name, f"{significant(speed)} images/s; no faster method is as good")
+        yield Card(title, name, f"{significant(speed)} images/s; no faster method is as good")
+        return
     behind = next(row for row in group.rows if row.name == name).score("miou").mean or 0.0
     gap = points(behind - (best.score("miou").mean or 0.0))
-    return Card(title, name, f"{times(speed / speeds[best.name])} as fast as {best.name}, {gap} points")
+    yield Card(
+        title, name, f"{significant(speed / speeds[best.name])} times as fast as {best.name}, {gap} points of mIoU"
+    )
 
 
 def _claim(claim: Contrast, group: Group) -> Card:

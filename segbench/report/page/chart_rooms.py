@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from segbench.report.formats.layout import describe_conditions
+from segbench.report.numbers import Table
+
 from .class_chart import draw_classes
 from .curves import draw_curves
 from .differences_chart import draw_differences
 from .efficiency_chart import draw_efficiency
+from .naming import name_rankings
 from .pareto import draw_trade_off
 from .parts import Chart, Room
 from .seeds_chart import draw_seeds
@@ -20,9 +24,20 @@ if TYPE_CHECKING:
 
 
 def differences(report: Report) -> Room | None:
-    """Return what is seen first: how methods differ, and accuracy against speed and cost."""
+    """Return the paired differences and the trade-off of accuracy with speed and cost; below them what was run how."""
     found = _of_rankings(report, lambda group, place: (draw_differences(group, place), draw_trade_off(group, place)))
-    return _room("figures", "Differences and trade-off", "", found)
+    protocols = [_protocol(group, name) for group, name in zip(report.groups, name_rankings(report), strict=True)]
+    if not found and not protocols:
+        return None
+    return Room("figures", "Differences and trade-off", charts=tuple(found), tables=tuple(protocols))
+
+
+def _protocol(group: Group, name: str) -> Table:
+    """Return under what conditions and protocol a ranking was run; what methods override is beside their names."""
+    main = group.conditions.heading if group.conditions else ""
+    shared = [[key, str(value)] for key, value in sorted(group.shared.items()) if value is not None]
+    rows = [["conditions", line] for line in describe_conditions(group, main)]
+    return Table(["", ""], [*rows, *shared], f"Protocol and hardware{f': {name}' if name else ''}", (0, 1))
 
 
 def scores(report: Report) -> Room | None:
@@ -41,8 +56,8 @@ def curves(report: Report) -> Room | None:
 def _of_rankings(report: Report, draw: Callable[[Group, int], Iterable[Chart | None]]) -> list[Chart]:
     """Return the charts of each ranking, which their titles name where there are several."""
     found = []
-    for place, group in enumerate(report.groups):
-        suffix = f": {group.title}" if len(report.groups) > 1 else ""
+    for place, (group, name) in enumerate(zip(report.groups, name_rankings(report), strict=True)):
+        suffix = f": {name}" if name else ""
         found += [replace(chart, title=f"{chart.title}{suffix}") for chart in draw(group, place) if chart]
     return found
 

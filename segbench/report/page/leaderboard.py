@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.report.formats import tables
 from segbench.report.formats.as_csv import to_csv
 from segbench.report.formats.first_screen import PLACEBO, verdict_in_words
-from segbench.report.formats.layout import explain_trade_off, mark_notes, note_lines, select_segmenting
+from segbench.report.formats.layout import explain_places, explain_trade_off, mark_notes, note_lines, select_segmenting
 from segbench.report.numbers import MISSING, Column, percent, significant
 from segbench.report.ranking.differences import comparison_with_twin
 from segbench.report.ranking.timings import latency_text
 
 from .families import LOOKS, family_of
+from .naming import name_rankings
 from .parts import Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from segbench.report.conditions import Conditions
     from segbench.report.ranking.differences import Comparison
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
@@ -79,7 +81,8 @@ def leaderboard(report: Report) -> Room | None:
     """Return the table of each ranking, of methods with label maps and of those that make images."""
     from .page import templates
 
-    boards = [board for group in report.groups for board in _boards(group)]
+    names = name_rankings(report)
+    boards = [board for group, name in zip(report.groups, names, strict=True) for board in _boards(group, name)]
     if not boards:
         return None
     csv = base64.b64encode(to_csv(report).encode("utf-8", "backslashreplace")).decode()
@@ -96,25 +99,29 @@ def leaderboard(report: Report) -> Room | None:
     return Room(id="leaderboard", title="Leaderboard", lead=lead, html=html)
 
 
-def _boards(group: Group) -> Iterator[Board]:
+def _boards(group: Group, name: str) -> Iterator[Board]:
+    """Return a table of methods with label maps, one of methods that make images, and what was measured elsewhere."""
     letters = mark_notes(group.rows)
-    title = group.title
+    marked = tables.marked_name(letters)
     placebos = [PLACEBO] if any(row.placebo_of for row in group.rows) else []
-    notes = [*placebos, *explain_trade_off(group), *note_lines(letters)]
+    notes = [*placebos, *explain_trade_off(group), *note_lines(letters), *explain_places(group)]
     if predicting := select_segmenting(group.rows):
-        yield _board(title, predicting, tables.marked_name(letters), _columns(group), notes)
+        yield _board(name, predicting, marked, _columns(group), notes)
     if generating := [row for row in group.rows if row.generates_images]:
         columns = [(one, True) for one in (*tables.image_scores(generating), tables.SEEDS, _HEALTH)]
-        yield _board(
-            f"{title} · generated images", generating, tables.marked_name(letters), [*columns, *_costs(group)], notes
-        )
+        title = f"{name}: generated images" if name else "Generated images"
+        yield _board(title, generating, marked, [*columns, *_costs(group.conditions)], [] if predicting else notes)
+    for where in group.places[1:]:
+        rows = [row for row in group.under(where) if row.conditions]
+        places = [one for one in group.places if one != where]
+        yield _board(f"Measured under {where.describe_beside(places)}", rows, marked, _costs(where), [])
 
 
 def _board(
     title: str, rows: Sequence[Row], name: Column[Row], columns: Sequence[tuple[Column[Row], bool]], notes: list[str]
 ) -> Board:
     """Return the table of some rows; columns without any value are left out."""
-    drawn = _draw(rows)
+    drawn = _draw(rows) if any(one is tables.MIOU for one, _ in columns) else {}
     kept = [(one, shown) for one, shown in columns if any(one.cell(row) != MISSING for row in rows)]
     lines = [
         Line(
@@ -127,7 +134,9 @@ def _board(
         )
         for row in rows
     ]
-    return Board(title, bool(drawn), [Choice(one.header, shown, one in _WORDS) for one, shown in kept], lines, notes)
+    return Board(
+        title, bool(drawn), [Choice(one.header, shown, one.header in _WORDS) for one, shown in kept], lines, notes
+    )
 
 
 def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
@@ -138,19 +147,24 @@ def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
         (tables.INTERVAL, False),
         (tables.TIER, True),
         (Column("Δ twin [points]", _with_twin(group, tables.difference_text)), True),
-        (Column("verdict", _with_twin(group, lambda one: verdict_in_words(one).replace("A is ", ""))), True),
+        (
+            Column(
+                _VERDICT, _with_twin(group, lambda one: verdict_in_words(one).replace("A is ", "").partition(";")[0])
+            ),
+            True,
+        ),
         (tables.SEEDS, True),
-        *((one, True) for one in tables.ran_under(group)),
         (Column("pixel acc [%]", lambda row: percent(row.score("pixel_accuracy").mean)), False),
         *scores,
-        *_costs(group),
+        *((one, True) for one in tables.ran_under(group)),
+        *_costs(group.conditions),
         (_HEALTH, True),
     ]
 
 
-def _costs(group: Group) -> list[tuple[Column[Row], bool]]:
-    """Return the columns of speed and cost."""
-    batch = (group.conditions and group.conditions.batch_size) or 1
+def _costs(where: Conditions | None) -> list[tuple[Column[Row], bool]]:
+    """Return the columns of speed and cost, measured under some conditions."""
+    batch = (where and where.batch_size) or 1
     return [
         (tables.throughput(batch), True),
         (Column("p50 / p95 [ms] batch 1", lambda row: latency_text(row.inference.get(1))), True),
@@ -164,8 +178,9 @@ def _costs(group: Group) -> list[tuple[Column[Row], bool]]:
     ]
 
 
+_VERDICT = "verdict"
 _HEALTH: Column[Row] = Column("health", tables.verdicts)
-_WORDS = (_HEALTH,)
+_WORDS = (_HEALTH.header, _VERDICT)
 
 
 def _with_twin(group: Group, text: Callable[[Comparison], str]) -> Callable[[Row], str]:

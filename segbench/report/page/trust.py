@@ -11,13 +11,12 @@ from segbench.report.formats.layout import (
     explain_health,
     explain_missing_intervals,
     explain_pairs,
-    explain_places,
     list_failures,
     warn_of_rankings,
     warn_of_timing,
 )
 from segbench.report.formats.tables import explain_missing_differences
-from segbench.report.numbers import Table
+from segbench.report.numbers import MISSING, Table, letter
 
 from .parts import Room
 
@@ -55,24 +54,25 @@ def _warn(report: Report) -> Iterator[str]:
         yield from explain_pairs(group)
         yield from explain_missing_differences(group.comparisons)
         yield from explain_health(group.rows)
-        yield from explain_places(group)
-        yield from warn_of_timing(group.under(group.conditions))
+        yield from (line for where in group.places for line in warn_of_timing(group.under(where)))
 
 
 def _provenance(records: list[Record]) -> Table:
-    """Return on what machines and with what versions the cells were run, one row for each combination."""
+    """Return on what machines and with what versions the cells were run, a column for each combination."""
     names = ("segbench", "torch", "python", "cuda", "cudnn", "device_name", "cpu", "machine", "platform")
     found: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        values = tuple("-" if record.environment.get(name) is None else str(record.environment[name]) for name in names)
+        values = tuple(MISSING if (value := record.environment.get(name)) is None else str(value) for name in names)
         found.setdefault(values, []).append(record)
-    rows = [[*values, _days(made), str(len(made))] for values, made in found.items()]
-    return Table([*(name.replace("_", " ") for name in names), "begun", "cells"], rows, "Provenance", (0, 1, 2, 3))
+    rows = [[name.replace("_", " "), *values] for name, values in zip(names, zip(*found, strict=True), strict=True)]
+    rows += [["begun", *map(_days, found.values())], ["cells", *(str(len(made)) for made in found.values())]]
+    headers = ["", *map(letter, range(len(found)))]
+    return Table(headers, rows if found else [], "Provenance: machines and versions", tuple(range(len(headers))))
 
 
 def _days(records: list[Record]) -> str:
     days = sorted({text[:10] for record in records if (text := cell_spec.start_text(record))})
-    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "-"
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else MISSING
 
 
 def list_sources(records: list[Record]) -> Table:
@@ -103,5 +103,5 @@ def _commands(report: Report) -> Table:
 
 def _command(record: Record, report: Report) -> str:
     if cell_spec.is_scored_only(record):
-        return "-"
+        return MISSING
     return shlex.join(cell_spec.repeat_command(record, report.folder_of(record)))

@@ -205,7 +205,15 @@ class Row:
 
     def score(self, name: str) -> Summary:
         """Return a score, in [0, 1], over the seeds."""
-        return summarize(getattr(record.scores, name) if record.scores else None for record in self.records)
+        if name not in self._scores:
+            scores = (getattr(record.scores, name) if record.scores else None for record in self.records)
+            self._scores[name] = summarize(scores)
+        return self._scores[name]
+
+    @cached_property
+    def _scores(self) -> dict[str, Summary]:
+        """The scores that were asked for."""
+        return {}
 
     def by_seed(self, name: str) -> dict[int, float]:
         """Return a score of each seed that has it."""
@@ -259,7 +267,12 @@ class Row:
 
     def stage(self, stage: Stage) -> dict[int, Inference]:
         """Return the timing of one stage by batch size; see `inference`."""
-        return timings(self.timed, stage)
+        return self._stages[stage]
+
+    @cached_property
+    def _stages(self) -> dict[Stage, dict[int, Inference]]:
+        """The timing of each stage: a page asks for it hundreds of times."""
+        return {stage: timings(self.timed, stage) for stage in STAGES}
 
     @property
     def timing(self) -> Timing | None:

@@ -80,7 +80,7 @@ def test_several_claims_are_counted(trained, adversarial, counted, results):
 
 def test_each_ranking_has_its_answer(trained, results):
     sentences = list(answer(load([results(trained(), trained(dataset="voc", fingerprint="0123456789ab"))])))
-    assert [sentence.partition(",")[0] for sentence in sentences] == ["camvid", "voc"]
+    assert [sentence.partition(":")[0] for sentence in sentences] == ["camvid", "voc"]
 
 
 def test_images_are_told_to_have_no_miou(generating, results):
@@ -110,7 +110,7 @@ def test_a_faster_method_of_the_tier_is_named_with_its_factor(trained, counted, 
     card = next(card for card in cards(report) if card.title == "Fastest in its tier")
     assert card.fact == "fast"
     if report.groups[0].rows[0].name == "slow":
-        assert card.text.startswith("×4.00 as fast as slow")
+        assert card.text.startswith("4.00 times as fast as slow, ")
 
 
 def test_a_placebo_is_never_the_best(judged):
