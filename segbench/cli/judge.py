@@ -40,7 +40,7 @@ def judge(
     max_mb: Annotated[float, typer.Option("--max-mb", min=0.1, help="The largest size of the page, in MB.")] = 8,
     private: Annotated[
         bool,
-        typer.Option("--private", help="The page stays inside your group, so images may be in it that must."),
+        typer.Option("--private", help="Show also images that may not be passed on; keep the page in your group."),
     ] = False,
     benchmark: Annotated[str | None, typer.Option(help="Judge methods of this benchmark.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Judge on this dataset of the benchmark.")] = None,
