@@ -86,6 +86,7 @@ def _contents(dataset: Dataset) -> dict[str, Any]:
         "classes": [*dataset.classes],
         "ignore_index": dataset.ignore_index,
         "licence": dataset.licence,
+        "redistributable": dataset.redistributable,
         "citation": dataset.citation,
     }
 
@@ -129,6 +130,7 @@ def _data_facts(data: dict[str, Any]) -> list[tuple[str, str]]:
         ("classes", f"{len(data['classes'])}: {names}"),
         ("ignore_index", str(data["ignore_index"])),
         ("licence", data["licence"]),
+        ("redistributable", "yes" if data["redistributable"] else "no: pages of reports leave its images out"),
         ("citation", citation),
         *(("", line) for line in more),
     ]

@@ -69,6 +69,7 @@ def test_a_dataset_at_hand_is_shown_with_its_size_classes_licence_and_citation(c
         "classes": ["sky", "road"],
         "ignore_index": 255,
         "licence": "CC0",
+        "redistributable": True,
         "citation": "Someone 2007\nAnother",
     }
 
@@ -81,6 +82,7 @@ def test_the_text_of_a_dataset_names_classes_with_their_ids(capsys, tmp_path):
     assert ["classes", "2: 0 sky, 1 road"] in lines
     assert lines[-6:-4] == [["citation", "Someone 2012"], ["Another"]]
     assert ["licence", "CC0"] in lines
+    assert ["redistributable", "yes"] in lines
     assert "opening" not in captured.out
 
 

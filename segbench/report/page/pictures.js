@@ -66,7 +66,8 @@
     for (const select of [left, right]) select.addEventListener("change", show);
     show();
     const controls = make("div", { className: "controls" }, left, right);
-    return make("div", { className: "wipe" }, controls, stage, range);
+    const hint = "Errors and boundaries are see-through: right of the line they show on the left picture.";
+    return make("div", { className: "wipe" }, controls, stage, range, make("p", { className: "note", textContent: hint }));
   };
 
   // One large grid, and a slider that walks through training.

@@ -105,6 +105,15 @@ def test_cells_of_older_versions_of_such_a_dataset_are_known_by_its_name(report)
     assert "The images of camvid are left out" in room.notes[0]
 
 
+def test_a_cell_that_was_trained_has_its_pictures_on_the_page_within_the_limit(recorded_cell):
+    report = load([recorded_cell.parent])
+    room = pictures(report)
+    assert kinds(room) == ["input", "truth", "prediction", "errors", "boundaries"] * 4
+    for limit in (0, 2_000, 5_000, 10_000):
+        room = pictures(report, Allowance(bytes=limit))
+        assert sum(map(len, re.findall(r'src="(data:[^"]+)"', room.html))) <= limit
+
+
 def test_without_pictures_there_is_no_room(make):
     assert pictures(make()) is None
 
