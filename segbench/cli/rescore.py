@@ -11,7 +11,7 @@ from .options import (
     Directories,  # noqa: TC001 - typer reads it when it runs
     Json,  # noqa: TC001 - typer reads it when it runs
 )
-from .output import say
+from .output import say, terminal_width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def rescore(
     names = convention or list(CONVENTIONS)
     _check_known(names, list(CONVENTIONS))
     found = rescoring.rescore(directories or [Path("results")], names, benchmark)
-    say(rescoring.to_json(found) if json else rescoring.to_text(found), nl=False)
+    say(rescoring.to_json(found) if json else rescoring.to_text(found, terminal_width()), nl=False)
 
 
 def _check_known(names: Sequence[str], known: list[str]) -> None:

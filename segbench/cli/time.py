@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .options import DatasetOptions, Json, Root, parse_options
-from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, say, write
+from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, say, terminal_width, write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +129,7 @@ def time_methods(
         check_can_be_written(output)
     found = measure(given, data, protocol, registry, device, former)
     text = found.model_dump_json(indent=2)
-    say(text if json else as_text(found))
+    say(text if json else as_text(found, terminal_width()))
     if output is not None:
         write(output, f"{text}\n")
     if found.failures:

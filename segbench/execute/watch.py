@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 300.0  # without an event, after which a running cell is said to be silent
 MOST_WARNINGS = 3
+_FACTS = ("dataset", "subset", "method", "seed", "status", "error", "train")  # what is kept of a record
 TO_DO, RUNNING, ABANDONED = "to do", "running", "abandoned"
 
 
@@ -123,7 +124,8 @@ class Watcher:
                 found = path.stat()
                 version = found.st_mtime_ns, found.st_size
                 if self._records.get(path, (None,))[0] != version:
-                    self._records[path] = version, read_content(path)
+                    content = read_content(path)
+                    self._records[path] = version, {name: content.get(name) for name in _FACTS}
             except (OSError, RecordError):  # being replaced, or none; a run sets it aside
                 self._records.pop(path, None)
         return {path.stem: content for path, (_, content) in self._records.items()}

@@ -8,11 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
-from segbench.report.formats.layout import describe_conditions
-from segbench.report.formats.terminal import terminal_table, wrap
+from segbench.report.formats.layout import Document, Section, describe_conditions
+from segbench.report.formats.terminal import to_terminal
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
-from segbench.shown import clean_line
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
@@ -138,14 +137,13 @@ def rescore(folders: Sequence[Path], conventions: Sequence[str], benchmark: str 
     return Rescoring(names, found, tuple(map(str, sources.problems)))
 
 
-def to_text(rescoring: Rescoring) -> str:
+def to_text(rescoring: Rescoring, width: int | None = None) -> str:
     """Return plain text: of each ranking the scores, shifts and ranks; the conventions; what they move at most."""
-    parts = [_ranking_text(ranking) for ranking in rescoring.rankings]
     used = {name: CONVENTIONS[name] for name in rescoring.conventions}
     closing = [f"{name}: {convention.rule} ({convention.tools})." for name, convention in used.items()]
     closing += [f"Not read: {problem}" for problem in rescoring.problems]
     closing.append(closing_sentence(rescoring))
-    return "\n\n".join([*parts, "\n".join(map(wrap, closing))]) + "\n"
+    return to_terminal(Document(tuple(map(_section, rescoring.rankings)), (), tuple(closing)), width)
 
 
 def to_json(rescoring: Rescoring) -> str:
@@ -200,16 +198,13 @@ def _whose(move: Move, rescoring: Rescoring) -> str:
     return f" ({move.row.label} under {move.convention}{where})" if move.size else ""
 
 
-def _ranking_text(ranking: Ranking) -> str:
+def _section(ranking: Ranking) -> Section:
     group = ranking.group
-    heading = [ranking.title, group.data.heading]
-    heading += describe_conditions(group, group.conditions.heading if group.conditions else "")
-    tables = [terminal_table(table) for table in (_score_table(ranking), _move_table(ranking))] if ranking.rows else []
+    conditions = describe_conditions(group, group.conditions.heading if group.conditions else "")
     notes = [f"{row.label}: {note}" for row in ranking.rows if row.label != row.row.method for note in row.row.notes]
     notes += [f"Ignored: {reason}" for reason in ranking.ignored]
-    return "\n\n".join(
-        ["\n".join(map(clean_line, heading)), *tables, *(["\n".join(map(wrap, notes))] if notes else [])]
-    )
+    tables = (_score_table(ranking), _move_table(ranking)) if ranking.rows else ()
+    return Section(ranking.title, (group.data.heading, *conditions), tables, tuple(notes))
 
 
 def _score_table(ranking: Ranking) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
-from segbench.report.formats.terminal import terminal_table, wrap
+from segbench.report.formats.terminal import terminal_lines, terminal_table
 from segbench.report.ranking.timings import (
     STAGES,
     TIMING_EXPLANATION,
@@ -230,18 +230,18 @@ def speed_table(methods: Sequence[MethodSpeed], batch: int) -> Table:
     return build_table(columns, methods, f"batch {batch}")
 
 
-def as_text(speeds: Speeds) -> str:
+def as_text(speeds: Speeds, width: int | None = None) -> str:
     """Return tables for a terminal: one for each batch size, then this run beside a former one."""
     methods = [MethodSpeed(one.method, tuple(one.inference), one.timing) for one in speeds.methods]
     batches = sorted({row.batch for one in methods for row in one.inference})
     tables = [speed_table(methods, batch) for batch in batches]
     tables += [_resources(speeds.methods)] if speeds.methods else []
     tables += [_against(speeds.against)] if speeds.against else []
-    parts = ["\n".join(_heading(speeds)), *map(terminal_table, tables)]
+    parts = [terminal_lines(_heading(speeds), width), *(terminal_table(table, width) for table in tables)]
     notes = [TIMING_EXPLANATION, *speeds.remarks, *_nothing_beside(speeds)]
     notes += [f"not timed: {method}: {cause}" for method, cause in speeds.failures.items()]
     notes += [f"warning: {warning}" for warning in speeds.warnings]
-    return "\n\n".join([*parts, "\n".join(map(wrap, notes))])
+    return "\n\n".join([*parts, terminal_lines(notes, width)])
 
 
 def _speed_cell(stage: Stage, batch: int) -> Callable[[MethodSpeed], str]:

@@ -22,6 +22,7 @@ from .tables import (
     flops_text,
     latency,
     marked_name,
+    place_column,
     quality_columns,
     table_of_rows,
     throughput,
@@ -75,8 +76,8 @@ def _columns_by_name(group: Group) -> dict[str, Column[Row]]:
         "seeds": SEEDS,
         "pixel_accuracy": PIXEL_ACCURACY,
         **dict(zip(SCORE_HEADERS, quality_columns(), strict=True)),
-        "difference": Column("A - twin\n[points]", _of_twin(group, difference_text)),
-        "verdict": Column("verdict", _of_twin(group, verdict_text)),
+        "difference": Column("A - twin\n[points]", of_twin(group, difference_text)),
+        "verdict": Column("verdict", of_twin(group, verdict_text)),
         "images_per_second": throughput(batch),
         "images_per_second_1": throughput(1),
         "latency": latency(batch),
@@ -91,10 +92,11 @@ def _columns_by_name(group: Group) -> dict[str, Column[Row]]:
         "train_steps": Column("training\nsteps", lambda row: significant(row.train("steps").mean)),
         "train_memory": Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
         "health": Column("health", verdicts),
+        "ran_under": place_column(group),
     }
 
 
-def _of_twin(group: Group, text: Callable[[Comparison], str]) -> Callable[[Row], str]:
+def of_twin(group: Group, text: Callable[[Comparison], str]) -> Callable[[Row], str]:
     """Return the function for the cells of what is said of a row beside its twin."""
 
     def cell(row: Row) -> str:

@@ -16,7 +16,7 @@ from segbench.report.records import describe_cause
 from . import tables
 from .across_datasets import across_tables, explain_across, summarize_across
 from .columns import choose_columns
-from .definitions import define_numbers
+from .definitions import ONE_SEED_ONLY, define_numbers, has_one_seed_only
 from .people import describe_votes, people_notes, people_tables
 
 if TYPE_CHECKING:
@@ -72,7 +72,13 @@ def lay_out_columns(report: Report, names: Sequence[str]) -> Document:
     sections = []
     for section, group in zip(map(_ranking, report.groups), report.groups, strict=True):
         letters = mark_notes(group.rows)
-        notes = (*note_lines(letters), *explain_missing_intervals(group.rows))
+        notes = (
+            *explain_trade_off(group),
+            *([ONE_SEED_ONLY] if has_one_seed_only(group) else []),
+            *note_lines(letters),
+            *explain_missing_intervals(group.rows),
+            *explain_places(group),
+        )
         sections.append(replace(section, tables=(choose_columns(group, letters, names),), notes=notes))
     return Document(tuple(sections), tuple(list_failures(report)), tuple(_provenance(report)))
 

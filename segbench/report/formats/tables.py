@@ -99,7 +99,12 @@ def accuracy(group: Group, rows: Sequence[Row], letters: Mapping[str, str]) -> l
 
 def ran_under(group: Group) -> list[Column[Row]]:
     """Return the column of which of the group's places, from 1, the scores of each row come from, if it has several."""
-    return [Column("ran\nunder", lambda row: _places(group, row))] if len(group.places) > 1 else []
+    return [place_column(group)] if len(group.places) > 1 else []
+
+
+def place_column(group: Group) -> Column[Row]:
+    """Return the column of which of the group's places, from 1, the scores of each row come from."""
+    return Column("ran\nunder", lambda row: _places(group, row))
 
 
 def quality(rows: Sequence[Row]) -> Table | None:

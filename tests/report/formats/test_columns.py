@@ -51,3 +51,12 @@ def test_csv_has_the_columns_of_its_own_names(folder, capsys):
 def test_what_has_no_columns_to_choose_refuses_them(folder, more, capsys):
     assert main(["report", str(folder), "--columns", "miou", *more]) == 2
     assert "--columns" in capsys.readouterr().err
+
+
+def test_marks_of_the_chosen_table_are_explained(trained, counted, results, timing):
+    fast = counted(trained("fast", inference=[timing(8, 4.0)]), [0.8, 0.7, 0.9])
+    slow = counted(trained("slow", inference=[timing(8, 8.0)]), [0.5, 0.4, 0.6])
+    text = to_terminal(lay_out_columns(load([results(fast, slow)]), ["interval"]))
+    assert "slow †" in text
+    assert "† Another row has a higher mean mIoU and is faster: slow by fast." in text
+    assert "* One seed: the interval is over images only" in text
