@@ -33,6 +33,19 @@ class Scoring(NamedTuple):
     batch_size: int | None
     window: str | None
 
+    @property
+    def essentials(self) -> list[str]:
+        """Precision and batch size in words."""
+        return [
+            f"{self.precision or 'unknown precision'}{' with TF32' if self.tf32 else ''}",
+            f"batch {'unknown' if self.batch_size is None else self.batch_size}",
+        ]
+
+    @property
+    def heading(self) -> str:
+        """All of it in one line."""
+        return " · ".join([*self.essentials, *([f"sliding {self.window}"] if self.window else [])])
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -73,8 +86,7 @@ class Conditions:
         """Device, precision, batch size and threads, each in words."""
         return [
             f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
-            f"{self.precision or 'unknown precision'}{' with TF32' if self.tf32 else ''}",
-            f"batch {'unknown' if self.batch_size is None else self.batch_size}",
+            *self.scoring.essentials,
             f"{'unknown number of' if self.threads is None else self.threads} thread{'' if self.threads == 1 else 's'}",
         ]
 

@@ -93,7 +93,7 @@ def _ranking(group: Group) -> Section:
             *explain_pairs(group),
             *tables.explain_missing_differences(group.comparisons),
             *explain_health(group.rows, HARMLESS_HEALTH),
-            *explain_places(group),
+            *explain_places(group, "is in --full"),
             *warn_of_timing(group.under(group.conditions)),
         ),
         name=name_section(group),

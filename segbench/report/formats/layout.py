@@ -130,16 +130,21 @@ def describe_conditions(group: Group, main: str) -> Iterable[str]:
     """Return lines for the protocol and the conditions of a ranking, those of most rows as `main` says it."""
     if group.protocol:
         yield f"protocol: {group.protocol}"
+    yield from list_places(group, main)
+
+
+def list_places(group: Group, main: str) -> Iterable[str]:
+    """Return a line for each place of a ranking, numbered where there are several, the first as `main` says it."""
     if group.conditions:
         yield f"1: {main}" if len(group.places) > 1 else main
     for place, where in enumerate(group.places[1:], start=2):
         yield f"{place}: {where.describe_beside([one for one in group.places if one != where])}"
 
 
-def explain_places(group: Group) -> Iterable[str]:
-    """Say what holds for scores and for speeds where a ranking's records are from several places."""
+def explain_places(group: Group, apart: str = "stands in tables of its own") -> Iterable[str]:
+    """Say what holds for scores and speeds where a ranking has several places, and where their other speeds are."""
     if len(group.places) > 1:
-        yield "Speed, latency, seconds and memory are those under 1; what was measured elsewhere stands apart (--full)."
+        yield f"Speed, latency, seconds and memory are those under 1; what was measured elsewhere {apart}."
     if len(group.machines) > 1:
         yield (
             "Scores of several machines or versions rank together: their rounding differs, which acts like another "

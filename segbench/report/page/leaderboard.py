@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.report.formats import tables
 from segbench.report.formats.as_csv import to_csv
 from segbench.report.formats.first_screen import PLACEBO, verdict_in_words
-from segbench.report.formats.layout import explain_places, explain_trade_off, mark_notes, note_lines, select_segmenting
+from segbench.report.formats.layout import (
+    explain_places,
+    explain_trade_off,
+    list_places,
+    mark_notes,
+    note_lines,
+    select_segmenting,
+)
 from segbench.report.numbers import MISSING, Column, percent, significant
 from segbench.report.ranking.differences import comparison_with_twin
 from segbench.report.ranking.timings import latency_text
@@ -104,7 +111,7 @@ def _boards(group: Group, name: str) -> Iterator[Board]:
     letters = mark_notes(group.rows)
     marked = tables.marked_name(letters)
     placebos = [PLACEBO] if any(row.placebo_of for row in group.rows) else []
-    notes = [*placebos, *explain_trade_off(group), *note_lines(letters), *explain_places(group)]
+    notes = [*placebos, *explain_trade_off(group), *note_lines(letters), *_places(group)]
     if predicting := select_segmenting(group.rows):
         yield _board(name, predicting, marked, _columns(group), notes)
     if generating := [row for row in group.rows if row.generates_images]:
@@ -115,6 +122,12 @@ def _boards(group: Group, name: str) -> Iterator[Board]:
         rows = [row for row in group.under(where) if row.conditions]
         places = [one for one in group.places if one != where]
         yield _board(f"Measured under {where.describe_beside(places)}", rows, marked, _costs(where), [])
+
+
+def _places(group: Group) -> Iterator[str]:
+    if len(group.places) > 1 and group.conditions:
+        yield from (f"Ran under {line}." for line in list_places(group, group.conditions.heading))
+        yield from explain_places(group)
 
 
 def _board(

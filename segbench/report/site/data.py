@@ -19,7 +19,6 @@ from segbench.store.verification import Outcome  # noqa: TC001 - pydantic reads 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from segbench.report.conditions import Scoring
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
     from segbench.report.verification import Marks
@@ -245,14 +244,9 @@ def explain_apart(groups: Sequence[Group]) -> list[str]:
             "dataset": group.data.dataset,
             "data": group.data.heading,
             "protocol": group.protocol or None,
-            "scored with": _scoring(group.conditions.scoring) if group.conditions else None,
+            "scored with": group.conditions.scoring.heading if group.conditions else None,
         }
         for group in groups
     ]
     differing = [key for key in ("dataset", "data", "protocol", "scored with") if len({one[key] for one in told}) > 1]
     return ["; ".join(f"{key}: {one[key] or 'as usual'}" for key in differing) for one in told]
-
-
-def _scoring(scoring: Scoring) -> str:
-    precision = f"{scoring.precision or 'unknown precision'}{' with TF32' if scoring.tf32 else ''}"
-    return ", ".join([precision, f"batch {scoring.batch_size or 'unknown'}", *filter(None, [scoring.window])])

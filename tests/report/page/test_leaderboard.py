@@ -87,3 +87,16 @@ def test_methods_that_make_images_have_a_table_of_their_own(trained, generating,
 
 def test_without_rows_there_is_none(failed, results):
     assert leaderboard(load([results(failed())])) is None
+
+
+def test_rows_of_two_machines_say_where_they_ran_and_speeds_elsewhere_have_a_table_of_their_own(trained, results):
+    cpu = {"device": "cpu", "device_name": "Xeon", "threads": 2, "torch": "2.15.0"}
+    page = board_of(results(trained("unet", 0), trained("unet", 1), trained("fpn", environment=cpu)))
+    assert "Ran under 2: cpu: Xeon · 2 threads." in page.text
+    assert "what was measured elsewhere stands in tables of its own" in page.text
+    assert "Measured under cpu: Xeon · 2 threads" in page.text
+    assert len(page.all("table")) == 2
+
+
+def test_rows_of_one_machine_need_no_word_of_it(trained, results):
+    assert "Ran under" not in board_of(results(trained("unet"), trained("fpn"))).text
