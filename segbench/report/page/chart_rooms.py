@@ -12,6 +12,7 @@ from .class_chart import draw_classes
 from .curves import draw_curves
 from .differences_chart import draw_differences
 from .efficiency_chart import draw_efficiency
+from .gains import draw_gains, list_left_out
 from .naming import name_rankings
 from .pareto import draw_trade_off
 from .parts import Chart, Room
@@ -51,6 +52,13 @@ def curves(report: Report) -> Room | None:
     """Return the curves over the steps of training: loss, mIoU on val, and the adversarial game."""
     lead = "Lines: the median over the seeds. Bands hold all seeds."
     return _room("curves", "Training curves", lead, _of_rankings(report, lambda *one: draw_curves(report, *one)))
+
+
+def gains(report: Report) -> Room | None:
+    """Return where the gains of claims lie."""
+    charts = _of_rankings(report, lambda *one: draw_gains(report, *one))
+    notes = tuple(line for group in report.groups for line in list_left_out(group))
+    return Room("gains", "Where the gain lies", charts=tuple(charts), notes=notes) if charts or notes else None
 
 
 def _of_rankings(report: Report, draw: Callable[[Group, int], Iterable[Chart | None]]) -> list[Chart]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.shown import clean
 
 from .answer import Card, answer, cards, describe_run, question
-from .chart_rooms import curves, differences, scores
+from .chart_rooms import curves, differences, gains, scores
 from .datasets import datasets
 from .embedding import USUAL, Allowance
 from .families import DARK, LIGHT
@@ -33,7 +33,18 @@ if TYPE_CHECKING:
     MakeRoom = Callable[[Report], Room | None]
 
 # In the order of the page. Each gets the report of one benchmark; None leaves a room out.
-ROOMS: tuple[MakeRoom, ...] = (differences, leaderboard, datasets, pictures, people, scores, curves, games, trust)
+ROOMS: tuple[MakeRoom, ...] = (
+    differences,
+    leaderboard,
+    datasets,
+    pictures,
+    people,
+    scores,
+    curves,
+    gains,
+    games,
+    trust,
+)
 # The rooms among them that hold pictures; they share what the page may hold among themselves.
 WITH_PICTURES = (pictures, games)
 

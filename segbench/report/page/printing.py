@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
 
-from .chart_rooms import curves, differences, scores
+from .chart_rooms import curves, differences, gains, scores
 from .families import PRINT
 from .page import split_by_benchmark
 
@@ -62,7 +62,7 @@ def _name_charts(report: Report) -> Iterator[tuple[str, Chart]]:
         benchmark = next((group.data.benchmark for group in part.groups), "")
         letters = re.sub(r"[^a-z0-9]+", "-", benchmark.lower()).strip("-")[:60]
         prefix = f"{letters or 'benchmark'}-{number}-" if len(parts) > 1 else ""
-        for room in filter(None, (make(part) for make in (differences, scores, curves))):
+        for room in filter(None, (make(part) for make in (differences, scores, curves, gains))):
             yield from ((f"{prefix}{chart.id}", chart) for chart in room.charts)
 
 

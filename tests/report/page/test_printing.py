@@ -43,7 +43,7 @@ def report(trained, adversarial, counted, results):
 def test_each_chart_is_a_file_of_the_width_of_one_and_of_two_columns(report, tmp_path):
     written = write_figures(report("camvid"), tmp_path / "figures" / "paper")
     names = {path.name for path in written}
-    charts = ("differences", "pareto", "classes", "seeds")
+    charts = ("differences", "pareto", "classes", "seeds", "gain-classes")
     assert names == {
         f"{chart}-{width}.{end}" for chart in charts for width in ("single", "double") for end in ("svg", "pdf")
     }
