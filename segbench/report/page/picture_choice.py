@@ -6,7 +6,7 @@ The two methods are those of the first claim whose cells kept pictures, else the
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError
@@ -36,9 +36,10 @@ class ShownCell(NamedTuple):
     counts: Counts
     miou: Mapping[str, float]
 
-    def has_picture_of(self, image: str) -> bool:
-        """Return whether it kept what it predicted for an image."""
-        return picture_path(self.folder / SAMPLES, image).is_file()
+    @property
+    def kept(self) -> list[str]:
+        """The images of which it kept what it predicts."""
+        return [image for image in self.counts.ids if picture_path(self.folder / SAMPLES, image).is_file()]
 
 
 class ShownImage(NamedTuple):
@@ -59,10 +60,10 @@ class Choice:
     group: Group
     seed: int
     cells: tuple[ShownCell, ...]
-    images: tuple[ShownImage, ...]
+    images: tuple[ShownImage, ...] = ()
     better: str = ""
     worse: str = ""
-    seeds: tuple[int, ...] = field(default=())
+    seeds: tuple[int, ...] = ()
 
 
 def choose_pictures(report: Report, group: Group) -> Choice | None:
@@ -70,21 +71,27 @@ def choose_pictures(report: Report, group: Group) -> Choice | None:
     found = {row.name: records for row in group.rows if (records := _records_with_pictures(report, row))}
     if not found:
         return None
+    # The seed of which most methods kept pictures, so that they are shown side by side.
     seeds = Counter(seed for records in found.values() for seed in records)
     seed = min(seeds, key=lambda one: (-seeds[one], one))
-    rows = [row for row in _order_rows(group, found) if seed in found[row.name]][:MOST_METHODS]
-    cells = [cell for row in rows if (cell := _read_cell(report, row.name, found[row.name][seed]))]
+    rows = {row.name: row for row in _order_rows(group, found) if seed in found[row.name]}
+    read = (_read_cell(report, name, found[name][seed]) for name in list(rows)[:MOST_METHODS])
+    cells = tuple(cell for cell in read if cell)
     if not cells:
         return None
-    by_name = {row.name: row for row in rows}
-    pair = [by_name[cell.name] for cell in cells[:2]]
-    kept = [image for image in cells[0].counts.ids if cells[0].has_picture_of(image)]
-    if len(pair) == 2 and (gains := _gains(report, pair[1], pair[0])):
-        images = sorted((ShownImage(one, gains.get(one)) for one in kept), key=lambda image: -abs(image.gain or 0.0))
-        shared = tuple(sorted({*pair[0].seeds} & {*pair[1].seeds}))
-        return Choice(group, seed, tuple(cells), tuple(images), pair[1].name, pair[0].name, shared)
-    images = sorted((ShownImage(one, None) for one in kept), key=lambda image: cells[0].miou.get(image.id, 1.0))
-    return Choice(group, seed, tuple(cells), tuple(images), cells[0].name)
+    if len(cells) > 1 and (gains := _gains(report, rows[cells[1].name], rows[cells[0].name])):
+        return _by_gain(Choice(group, seed, cells), gains, rows)
+    images = sorted(cells[0].kept, key=lambda image: cells[0].miou.get(image, 1.0))
+    return Choice(group, seed, cells, tuple(ShownImage(image, None) for image in images), cells[0].name)
+
+
+def _by_gain(choice: Choice, gains: Mapping[str, float], rows: Mapping[str, Row]) -> Choice:
+    """Return the choice with the images on which its first two cells differ most first."""
+    worse, better = (cell.name for cell in choice.cells[:2])
+    images = [ShownImage(image, gains.get(image)) for image in choice.cells[0].kept]
+    images.sort(key=lambda image: -abs(image.gain or 0.0))
+    seeds = tuple(sorted({*rows[worse].seeds} & {*rows[better].seeds}))
+    return replace(choice, images=tuple(images), better=better, worse=worse, seeds=seeds)
 
 
 def _order_rows(group: Group, found: Mapping[str, object]) -> Iterable[Row]:

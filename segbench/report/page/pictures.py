@@ -81,36 +81,41 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     from .page import templates
 
     choices = [choice for group in report.groups if (choice := choose_pictures(report, group))]
-    first = [choice.cells[0] for choice in choices]
-    reasons = [allowance.why_withheld(cell.record, cell.folder) for cell in first]
-    shown = [choice for choice, reason in zip(choices, reasons, strict=True) if not reason]
-    withheld = set(filter(None, reasons))
-    boards: list[Board] = []
     left = allowance.bytes
     if any(row.generates_images for group in report.groups for row in group.rows):
         left -= left // 4  # which the room of games may fill
-    for place, choice in enumerate(shown):
-        boards.append(_draw_board(choice, left // (len(shown) - place)))
-        left -= sum(sheet.bytes for sheet in boards[-1].sheets)
-    if not boards and not withheld:
+    boards: list[Board] = []
+    notes = []
+    for place, choice in enumerate(choices):
+        cell = choice.cells[0]
+        if reason := allowance.why_withheld(cell.record, cell.folder):
+            notes.append(reason)
+        elif (description := read_description_of(cell.folder)) is None:
+            notes.append(
+                f"{cell.record.key}/dataset.json is missing or damaged, so its pictures have no classes."
+            )
+        else:
+            boards.append(_draw_board(choice, description, left // (len(choices) - place)))
+            left -= sum(sheet.bytes for sheet in boards[-1].sheets)
+    if not boards and not notes:
         return None
     html = templates().get_template("pictures.html.j2").render(boards=boards)
-    return Room("pictures", "Pictures", html=html, notes=tuple(sorted(withheld)))
+    return Room("pictures", "Pictures", html=html, notes=tuple(dict.fromkeys(notes)))
 
 
-def _draw_board(choice: Choice, limit: int) -> Board:
+def _draw_board(choice: Choice, description: DatasetDescription, limit: int) -> Board:
     """Draw the images in order while there is room for them."""
-    description = read_description_of(choice.cells[0].folder)
     sheets: list[Sheet] = []
-    for image in choice.images if description else ():
-        sheet = _draw_sheet(choice, image, description) if description else None
-        if sheet and sum(one.bytes for one in sheets) + sheet.bytes > limit:
+    is_full = False
+    for sheet in (_draw_sheet(choice, image, description) for image in choice.images):
+        is_full = sheet is not None and sum(one.bytes for one in sheets) + sheet.bytes > limit
+        if is_full:
             break
         sheets += [sheet] if sheet else []
     return Board(
         heading=choice.group.title,
-        order=_describe(choice, len(sheets)),
-        classes=tuple(_class_legend(choice, description)) if description else (),
+        order=_describe(choice, len(sheets), _what_is_missing(choice, len(sheets), is_full)),
+        classes=tuple(_class_legend(choice, description)),
         maps=(("errors", ERROR_TONES), ("boundaries", BOUNDARY_TONES)),
         sheets=tuple(sheets),
         better=choice.better,
@@ -118,14 +123,19 @@ def _draw_board(choice: Choice, limit: int) -> Board:
     )
 
 
-def _describe(choice: Choice, shown: int) -> str:
+def _what_is_missing(choice: Choice, shown: int, is_full: bool) -> str:
+    """Say why no more images are shown; "" if all are."""
+    if is_full:
+        return " (--pictures-mb makes room for more)"
+    if shown < len(choice.images):
+        return " (pictures of the others are missing or damaged)"
+    return " (keep: {samples: N} in a benchmark file keeps more)" if shown < len(choice.cells[0].counts.ids) else ""
+
+
+def _describe(choice: Choice, shown: int, missing: str) -> str:
     """Say how many images are shown, of which seed, and in what order."""
-    kept, images = len(choice.images), len(choice.cells[0].counts.ids)
-    amount = f"{shown} of the {kept} images that cells kept, of {images} evaluated"
-    if shown < kept:
-        amount += " (--pictures-mb makes room for more)"
-    elif kept < images:
-        amount += " (keep: {samples: N} in a benchmark file keeps more)"
+    images = len(choice.cells[0].counts.ids)
+    amount = f"{shown} of the {len(choice.images)} images that cells kept, of {images} evaluated{missing}"
     order = f"those first on which {choice.better} is worst"
     if choice.worse:
         over = f", per-image mIoU, mean over {len(choice.seeds)} seeds" if len(choice.seeds) > 1 else ", per-image mIoU"

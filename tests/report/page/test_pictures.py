@@ -82,7 +82,10 @@ def test_several_benchmarks_share_what_a_page_may_hold(trained, counted, results
 def test_a_picture_that_cannot_be_read_costs_nothing_else(report, kind, content):
     for folder in set(report.cell_folders.values()):
         picture_path(folder / SAMPLES, "image 002", kind).write_bytes(content)
-    assert "image 001" in pictures(report).html
+    html = pictures(report).html
+    assert "image 001" in html
+    is_input = kind in (".panel", ".truth")
+    assert ("3 of the 4 images that cells kept, of 5 evaluated (pictures of the others are" in html) is is_input
 
 
 def test_images_that_may_not_be_passed_on_are_left_out_and_the_page_says_why(make, keep_pictures):
@@ -112,6 +115,16 @@ def test_a_cell_that_was_trained_has_its_pictures_on_the_page_within_the_limit(r
     for limit in (0, 2_000, 5_000, 10_000):
         room = pictures(report, Allowance(bytes=limit))
         assert sum(map(len, re.findall(r'src="(data:[^"]+)"', room.html))) <= limit
+
+
+def test_without_the_description_of_the_dataset_the_page_says_why_it_shows_nothing(make, keep_pictures):
+    report = make(benchmark="shapes")
+    keep_pictures(report, IDS)
+    for path in report.folders[0].glob("*/dataset.json"):
+        path.unlink()
+    room = pictures(report, Allowance(private=True))
+    assert "data:" not in room.html
+    assert "dataset.json is missing or damaged, so its pictures have no classes." in room.notes[0]
 
 
 def test_without_pictures_there_is_no_room(make):
