@@ -91,9 +91,7 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
         if reason := allowance.why_withheld(cell.record, cell.folder):
             notes.append(reason)
         elif (description := read_description_of(cell.folder)) is None:
-            notes.append(
-                f"{cell.record.key}/dataset.json is missing or damaged, so its pictures have no classes."
-            )
+            notes.append(f"{cell.record.key}/dataset.json is missing or damaged, so its pictures have no classes.")
         else:
             boards.append(_draw_board(choice, description, left // (len(choices) - place)))
             left -= sum(sheet.bytes for sheet in boards[-1].sheets)
