@@ -87,29 +87,42 @@ def as_text(snapshots: Sequence[Snapshot], width: int | None = None) -> str:
 
 
 def _describe(found: Snapshot, width: int | None) -> Iterable[str]:
-    from segbench.execute.progress import format_duration
+    """Return what is shown of a benchmark: how far it is, the cells that run, what troubles them, and what failed."""
     from segbench.execute.watch import ABANDONED, RUNNING
     from segbench.report.formats.terminal import wrap
     from segbench.report.formats.text_table import draw_table
 
-    left = f" · about {format_duration(found.seconds_left)} of training left" if found.seconds_left is not None else ""
-    over = " · nothing runs" if found.is_over else ""
-    yield wrap(f"{found.benchmark} · {_count(found)}{left}{over}", width)
+    shown = found.with_status(RUNNING, ABANDONED)
+    yield wrap(_how_far(found), width)
     if not found.plan_known and not found.is_over:
         yield wrap("Which cells are still to do is not known: no run has said so here.", width)
-    shown = found.with_status(RUNNING, ABANDONED)
     if shown:
         yield f"\n{draw_table(_table(shown), width)}"
-    for cell in shown:
-        if cell.trouble:
-            yield wrap(f"{cell.label}: {cell.trouble}", width)
-        for warning in cell.course.warnings if cell.course else ():
-            yield wrap(f"{cell.label}: warning: {warning}", width)
+    yield from (wrap(line, width) for cell in shown for line in _troubles(cell))
     failures = [cell for cell in found.cells.values() if cell.cause]
-    for cell in failures[:_MOST_FAILURES]:
-        yield wrap(f"{cell.status}: {cell.label}: {cell.cause}", width)
+    yield from (wrap(f"{cell.status}: {cell.label}: {cell.cause}", width) for cell in failures[:_MOST_FAILURES])
     if len(failures) > _MOST_FAILURES:
         yield f"and {len(failures) - _MOST_FAILURES} more: see segbench report"
+
+
+def _how_far(found: Snapshot) -> str:
+    from segbench.execute.progress import format_duration
+    from segbench.execute.watch import RUNNING
+
+    parts = [found.benchmark, _count(found)]
+    if found.seconds_left is not None:
+        parts.append(f"about {format_duration(found.seconds_left)} of training left")
+    if found.is_over:
+        parts.append("nothing runs")
+    elif not found.with_status(RUNNING):
+        parts.append("the run goes on: it tries or times methods")
+    return " · ".join(parts)
+
+
+def _troubles(cell: WatchedCell) -> Iterable[str]:
+    if cell.trouble:
+        yield f"{cell.label}: {cell.trouble}"
+    yield from (f"{cell.label}: warning: {warning}" for warning in (cell.course.warnings if cell.course else ()))
 
 
 def _count(found: Snapshot) -> str:

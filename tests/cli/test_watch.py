@@ -82,6 +82,14 @@ def test_until_done_ends_with_the_run_and_tells_of_failures(folder, capsys, monk
     assert main(["watch", str(folder.path), "--until-done"]) == 1
 
 
+def test_a_run_that_tries_or_times_methods_is_told_to_go_on(folder, capsys):
+    with announce_run(folder, PLAN[:1]):
+        assert main(["watch", str(folder.root), "--once"]) == 0
+    assert capsys.readouterr().out == (
+        "bench · 0 of 1 cells done, 1 to do · the run goes on: it tries or times methods\n"
+    )
+
+
 def test_ctrl_c_ends_it_without_a_word(running, capsys, monkeypatch):
     def interrupt(seconds):
         raise KeyboardInterrupt

@@ -30,8 +30,8 @@ ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\symbol{34}",
-    "'": r"\textquotesingle{}",
-    "`": r"\textasciigrave{}",
+    "'": "{'}",
+    "`": "{`}",
     "[": "{[}",  # after a line break or an item, LaTeX would read it as an option
     "±": r"$\pm$",
     "×": r"$\times$",
