@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segbench.execute.verify import Answer
 
 FEW = 3  # cells, unless it is said how many
+_MOST_TOLD = 5  # of what differs
 
 
 def verify(
@@ -95,7 +96,8 @@ def _describe(answer: Answer) -> list[str]:
     numbers = f"{mark.score} {_write(mark.after)}, recorded {_write(mark.before)}"
     interval = f"one more of its {mark.seeds} seeds: [{_write(mark.low)}, {_write(mark.high)}]"
     reach = "one seed gives no interval" if mark.low is None else interval
-    return [f"{word:<16}{cell}: {numbers}; {reach}", f"{'':<16}differs: {'; '.join(mark.differences)}"]
+    told = [*mark.differences[:_MOST_TOLD], *(["and more (--json)"] if len(mark.differences) > _MOST_TOLD else [])]
+    return [f"{word:<16}{cell}: {numbers}; {reach}", f"{'':<16}differs: {'; '.join(told)}"]
 
 
 def _write(value: float | None) -> str:

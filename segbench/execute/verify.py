@@ -14,7 +14,7 @@ from segbench.engine.job import MODEL, PROBABILITIES
 from segbench.errors import RecordError, SegbenchError
 from segbench.plan.repeat import read_cell
 from segbench.shown import quote
-from segbench.stats.summary import interval_of_one_more
+from segbench.stats.summary import Interval, interval_of_one_more
 from segbench.store.counts import COUNTS, read_counts
 from segbench.store.folder import KEY, ResultsFolder, read_record
 from segbench.store.verification import Verification
@@ -222,6 +222,8 @@ def judge(asked: Asked, again: Record, folder: Path, repeats: Repeats) -> Verifi
     unlike = _find_unlike(record, again, repeats)
     differences = _find_differences(asked, again, folder)
     interval = interval_of_one_more(asked.scores)
+    if interval is not None and name == "miou":
+        interval = Interval(max(interval.low, 0.0), min(interval.high, 1.0))
     inside = None if interval is None or after is None else interval.low <= after <= interval.high
     outcome: Outcome = "within seeds" if inside else "undecided" if interval is None else "not reproduced"
     if not differences:
@@ -238,7 +240,7 @@ def judge(asked: Asked, again: Record, folder: Path, repeats: Repeats) -> Verifi
         low=interval and interval.low,
         high=interval and interval.high,
         seeds=len(asked.scores),
-        differences=(*differences, *unlike),
+        differences=(*unlike, *differences),
         recorded=record.scores,
         generation=record.generation,
         machine={key: again.environment.get(key) for key in (*_SAME_KIND, "platform", "segbench")},
@@ -272,7 +274,7 @@ def _find_differences(asked: Asked, again: Record, folder: Path) -> list[str]:
     ]
     if asked.record.per_class != again.per_class and not found:
         found.append("scores by class")
-    return [*found, *_find_other_counts(asked.folder, folder)]
+    return [*_find_other_counts(asked.folder, folder), *found]
 
 
 def _find_other_counts(one: Path, other: Path) -> list[str]:

@@ -81,3 +81,25 @@ def test_a_file_that_was_changed_after_packing_is_noticed(recorded_cell, tmp_pat
     assert find_altered(entry, read_entry(entry), folder) is None
     flip_bit(folder / "counts.parquet", 3)
     assert find_altered(entry, read_entry(entry), folder).endswith("counts.parquet is not what was packed")
+
+
+def keep_plugin_file(record, path):
+    content = json.loads(record.read_text())
+    content["plugin_files"] = [{"plugin": "mine", "sha256": "0" * 64, "copy_path": path}]
+    record.write_text(json.dumps(content))
+    copy = record.with_suffix("") / "plugins" / "mine.py"
+    copy.parent.mkdir()
+    copy.write_text("# mine")
+
+
+def test_plugin_files_come_along_and_nothing_that_lies_elsewhere(recorded_cell, tmp_path, capsys):
+    keep_plugin_file(recorded_cell, "plugins/mine.py")
+    assert main(["submit", "fcn", "-o", "entry"]) == 0
+    folder = tmp_path / "entry" / "shapes-smoke" / recorded_cell.stem
+    assert (folder / "plugins" / "mine.py").read_text() == "# mine"
+    content = json.loads(recorded_cell.read_text())
+    content["plugin_files"][0]["copy_path"] = "../../../secret"
+    recorded_cell.write_text(json.dumps(content))
+    (tmp_path / "secret").touch()
+    assert main(["submit", "fcn", "-o", "entry"]) == 2
+    assert "names a file outside its folder: ../../../secret" in capsys.readouterr().err

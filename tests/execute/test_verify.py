@@ -118,7 +118,7 @@ def test_elsewhere_a_score_within_that_of_its_seeds_is_reproduced(recorded, tmp_
     mark = judge(changed(there, miou=0.4), again, tmp_path, Repeats())
     assert mark.outcome == "within seeds"
     assert (mark.low, mark.high) == pytest.approx((0.5 - 0.49683, 0.5 + 0.49683), abs=1e-4)
-    assert mark.differences == ("miou 0.4, now 0.5", "cpu: another, was one")
+    assert mark.differences == ("cpu: another, was one", "miou 0.4, now 0.5")
     far = replace(changed(there, miou=0.4), scores=(0.39, 0.4, 0.41))
     assert judge(far, again, tmp_path, Repeats()).outcome == "not reproduced"
 

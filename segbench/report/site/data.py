@@ -28,12 +28,21 @@ if TYPE_CHECKING:
 
 
 class VerifiedSeed(Data):
-    """How the cell of one seed came out when it was run again, and when."""
+    """How the cell of one seed came out when it was run again, and when.
+
+    `before` and `after` are the recorded and the new value of `score`, `low` and `high` the interval of one more seed,
+    which counts on another kind of processor.
+    """
 
     seed: int
     key: str
     outcome: Outcome
     date: str
+    score: str
+    before: float | None
+    after: float | None
+    low: float | None
+    high: float | None
 
 
 class RankedRow(Data):
@@ -216,7 +225,7 @@ def _row(number: int, group: Group, row: Row, admitted: Admitted, marks: Marks) 
         attribution=latest_attribution(row.records),
         entries=tuple(sorted({admitted.entries[key] for key in keys if key in admitted.entries})),
         verified=tuple(
-            VerifiedSeed(seed=record.seed, key=record.key, outcome=mark.outcome, date=mark.date)
+            VerifiedSeed(seed=record.seed, **mark.model_dump(include=set(VerifiedSeed.model_fields)))
             for record, mark in verified
         ),
         row=build_row(number, group, row),

@@ -11,6 +11,7 @@ from segbench.report import cell_spec
 from segbench.report.numbers import MISSING, percent, percent_interval
 from segbench.report.page.page import templates
 from segbench.report.page.policy import HERE, content_policy, read_asset
+from segbench.stats.summary import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from segbench.report.ranking.rows import Row
 
     from .admission import Refusal
-    from .data import BenchmarkData, LeaderboardData, RankedRow
+    from .data import BenchmarkData, LeaderboardData, RankedRow, VerifiedSeed
 
 
 class Line(NamedTuple):
@@ -70,7 +71,15 @@ def find_benchmark(report: Report, content: LeaderboardData) -> BenchmarkData:
 
 def describe_verified(row: RankedRow) -> str:
     """Say which seeds of a row were run again, how they came out and when."""
-    return "; ".join(f"seed {one.seed}: {one.outcome}, {one.date[:10]}" for one in row.verified) or MISSING
+    return "; ".join(map(_describe_seed, row.verified)) or MISSING
+
+
+def _describe_seed(one: VerifiedSeed) -> str:
+    numbers = ""
+    if one.outcome != "same bits" and one.score == "miou":
+        reach = "" if one.low is None or one.high is None else f" in {percent_interval(Interval(one.low, one.high))}"
+        numbers = f" ({percent(one.before)}, now {percent(one.after)}{reach})"
+    return f"seed {one.seed}: {one.outcome}{numbers}, {one.date[:10]}"
 
 
 def render(name: str, **content: Any) -> str:

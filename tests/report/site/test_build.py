@@ -162,7 +162,7 @@ def test_marks_of_verified_cells_are_shown_with_their_date(trained, counted, res
     (row,) = content.benchmarks[0].rankings[0].rows
     assert [(one.seed, one.outcome) for one in row.verified] == [(0, "within seeds")]
     for name in ("benchmarks/camvid.html", "methods/unet.html"):
-        assert "within seeds, 2026-11-29" in pages(tmp_path / "site")[name]
+        assert "seed 0: within seeds (50.00, now 50.00), 2026-11-29" in pages(tmp_path / "site")[name]
 
 
 def check(value, schema, definitions, place="$"):
