@@ -2,7 +2,8 @@
 
 The differences of two methods on the datasets are few numbers whose scatter holds both how datasets differ and what
 seeds and images add on each; the interval of their mean is that of Student's t (J. Demsar, "Statistical comparisons of
-classifiers over multiple data sets", JMLR 2006, on why datasets and not their images are the draws).
+classifiers over multiple data sets", JMLR 2006, on why datasets and not their images are the draws). A few differences
+may agree by luck, so their scatter counts as no less than what seeds and images are known to add.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import erfc, sqrt
 from statistics import mean, stdev
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
@@ -53,12 +55,19 @@ class MeanRank(NamedTuple):
 
 def judge_over_datasets(
     differences: Mapping[Name, Mapping[str, float]],
+    errors: Mapping[Name, Mapping[str, float]] = MappingProxyType({}),
     *,
     margin: float = EQUIVALENCE_MARGIN,
     level: float = CONFIDENCE_LEVEL,
 ) -> dict[Name, OverDatasets]:
-    """Decide the mean of each difference over 2 or more datasets, all as one family; with 2 it is undecided."""
-    means = {name: _mean_difference(list(found.values())) for name, found in differences.items()}
+    """Decide the mean of each difference over 2 or more datasets, all as one family; with 2 it is undecided.
+
+    `errors` are the standard errors of differences on their datasets, where they are known on each.
+    """
+    means = {
+        name: _mean_difference(list(found.values()), list(errors.get(name, {}).values()))
+        for name, found in differences.items()
+    }
     decided = decide(means, margin=margin, level=level) if means else {}
     return {
         name: OverDatasets(
@@ -70,9 +79,10 @@ def judge_over_datasets(
     }
 
 
-def _mean_difference(values: Sequence[float]) -> MeanDifference:
+def _mean_difference(values: Sequence[float], errors: Sequence[float]) -> MeanDifference:
     """Return the mean of the differences on the datasets, which are as seeds that all images show alike."""
-    found, estimate = seed_components(len(values), stdev(values)), mean(values)
+    known = sqrt(mean(error**2 for error in errors)) if len(errors) == len(values) else 0.0
+    found, estimate = seed_components(len(values), max(stdev(values), known)), mean(values)
     return MeanDifference(
         estimate=estimate,
         standard_error=found.standard_error,

@@ -21,6 +21,16 @@ def test_the_interval_is_that_of_t_over_the_datasets():
     assert found.decision.verdict == "undecided"
 
 
+def test_the_scatter_counts_as_no_less_than_what_seeds_and_images_add_on_each_dataset():
+    # three datasets agree by luck, each within a standard error of 0.03: a mean with 0.03 / sqrt(3)
+    values, errors = dict(enumerate((0.02, 0.0201, 0.0199))), dict.fromkeys(range(3), 0.03)
+    found = judge_over_datasets({"claim": values}, {"claim": errors})["claim"].decision
+    assert found.difference.standard_error == pytest.approx(0.03 / 3**0.5)
+    assert found.verdict == "undecided"
+    few = judge_over_datasets({"claim": values}, {"claim": {0: 0.03}})["claim"].decision
+    assert few.difference.standard_error == pytest.approx(0.0001 / 3**0.5)
+
+
 def test_it_says_how_many_datasets_would_decide():
     # with n of them 0.02 must exceed t(0.975, n - 1) * 0.01 / sqrt(n): 0.0159 with 4, for t(0.975, 3) = 3.182
     assert judged(0.01, 0.02, 0.03).needed == 4

@@ -104,7 +104,7 @@ def _measure(family: Mapping[int, Group], evidence: CellEvidence) -> AcrossDatas
 
 
 def _rows_by_recipe(groups: Sequence[Group]) -> dict[str, dict[str, Row]]:
-    """Return the rows with a score of each recipe by dataset, without placebos' ranks: these are controls.
+    """Return the rows with a score of each recipe by dataset.
 
     A recipe is what a method is made of without the sources of its packages, that of the dataset among them; of several
     rows of one recipe on a dataset the one begun last counts.
@@ -156,12 +156,16 @@ def _draw(rows: Mapping[str, Mapping[str, Row]], evidence: CellEvidence) -> list
 
 def _judge_claims(groups: Sequence[Group], names: Mapping[int, str]) -> tuple[ClaimOverDatasets, ...]:
     differences: dict[tuple[str, str, Relation], dict[str, float]] = {}
+    errors: dict[tuple[str, str, Relation], dict[str, float]] = {}
     for group in groups:
         for one in group.comparisons:
             ours, theirs = names.get(id(one.row)), names.get(id(one.other))
             if ours and theirs and one.miou.mean is not None and not one.row.placebo_of:
-                differences.setdefault((ours, theirs, one.relation), {})[group.data.dataset] = one.miou.mean
+                claim = ours, theirs, one.relation
+                differences.setdefault(claim, {})[group.data.dataset] = one.miou.mean
+                if one.judgement:
+                    errors.setdefault(claim, {})[group.data.dataset] = one.judgement.difference.standard_error
     several = {claim: found for claim, found in differences.items() if len(found) >= LEAST_DATASETS_SHOWN}
-    judged = judge_over_datasets(several)
+    judged = judge_over_datasets(several, errors)
     order = sorted(several, key=lambda claim: claim[2] == "placebo")
     return tuple(ClaimOverDatasets(*claim, judged[claim]) for claim in order)
