@@ -89,6 +89,24 @@ def keep_folders(sources: Sources, selectors: Sequence[Selector]) -> Sources:
     return replace(sources, records=tuple(filter(is_meant, sources.records))) if selectors else sources
 
 
+def name_apart(sources: Sources, one: Selector, other: Selector) -> tuple[Sources, Selector]:
+    """Return the records and the second selector, its records under a name of their own if both mean one recipe.
+
+    So one recipe that ran on two machines, each with its folder, is two methods that may be compared.
+    """
+    ours, theirs = (select(sources, selector) for selector in (one, other))
+    apart = theirs - ours
+    recipes = [{_recipe(record) for record in sources.ranked if identity(record) in meant} for meant in (ours, theirs)]
+    if other.folder is None or not apart or recipes[0].isdisjoint(recipes[1]):
+        return sources, other
+    name = f"{other.method}={other.folder}"
+    records = (
+        record.model_copy(update={"method": name}) if identity(record) in apart else record
+        for record in sources.records
+    )
+    return replace(sources, records=tuple(records)), Selector(name)
+
+
 def find_one_record(text: str, results: Path) -> Path:
     """Return the file of the one finished record that a selector means; RecordError if there is none or several."""
     selector = parse_selector(text)

@@ -13,7 +13,7 @@ from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.intervals import draw_ranking, read_evidence
 from segbench.report.ranking.pairs import find_pair, judge_ranking
 from segbench.report.records import count_records, read_sources
-from segbench.report.selection import keep_folders, parse_selector
+from segbench.report.selection import keep_folders, name_apart, parse_selector
 from segbench.stats.definitions import METRIC_DEFINITIONS
 from segbench.stats.evidence import iou_evidence
 from segbench.stats.gains import seed_scores
@@ -130,6 +130,8 @@ def compare_methods(
     read, is_all = _read(list(dict.fromkeys(folders)), benchmark, {one.method, other.method})
     if one.method != other.method:
         read = keep_folders(read, [selector for selector in (one, other) if selector.folder])
+    elif one != other:
+        read, other = name_apart(read, one, other)
     sources = narrow(read, dataset, subset)
     rankings, refused = find_rankings(sources, rank_records(sources), one, other)
     found = []
@@ -205,6 +207,8 @@ def _relation(one: Row, other: Row) -> str:
     ours, theirs = one.name, other.name
     if other.method == one.method:
         return f"{ours} and {theirs} are two recipes of one name."
+    if cell_spec.recipe(one.records[0]) == cell_spec.recipe(other.records[0]):
+        return f"{ours} and {theirs} are one recipe."
     if other.method == one.twin:
         return f"{theirs} is the twin of {ours}: the same without the claimed part."
     if one.method == other.twin:

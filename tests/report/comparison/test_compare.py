@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from segbench.report import records
+from segbench.report.comparison.compare import compare_methods
 from segbench.stats.scores import miou
 from segbench.store.counts import read_counts
 
-from .conftest import IMAGES, SEEDS, counted
+from .conftest import IMAGES, QUICK, SEEDS, counted
 
 
 def test_the_difference_is_that_of_the_scores_seed_by_seed(two_methods, compared):
@@ -125,3 +126,18 @@ def test_methods_that_ran_on_two_machines_are_compared_and_it_says_so(store, tra
         "Numerics differ: unet+critic ran on cpu: AMD EPYC · 2 threads, unet on cuda: NVIDIA H200 · 8 threads." in told
     )
     assert "Inference: they ran under different conditions, so there is no ratio." in told
+
+
+def test_one_recipe_that_ran_on_two_machines_is_compared_by_its_folders(trained, store, tmp_path):
+    cpu = {"device": "cpu", "device_name": "AMD EPYC", "threads": 2, "torch": "2.15.0"}
+    for seed in SEEDS:
+        store(trained(seed=seed), counted(70, seed=seed))
+    here = (tmp_path / "results").rename(tmp_path / "here")
+    for seed in SEEDS:
+        store(trained(seed=seed, environment=cpu), counted(76, seed=seed + 3))
+    there = (tmp_path / "results").rename(tmp_path / "there")
+    (found,) = compare_methods([], (f"unet={there}", f"unet={here}"), settings=QUICK).found
+    assert found.claim.judgement.verdict == "better"
+    assert found.names == ("unet", f"unet={here}")
+    assert found.relation.endswith("are one recipe.")
+    assert any(note.startswith("Numerics differ") for note in found.notes)
