@@ -118,8 +118,8 @@ def _records_with_pictures(report: Report, row: Row) -> dict[int, Record]:
 def _read_cell(report: Report, name: str, record: Record) -> ShownCell | None:
     from segbench.stats.scores import image_miou, numbers
 
-    folder = report.folder_of(record)
-    if folder is None or (counts := _read_counts(folder)) is None:
+    folder, counts = report.folder_of(record), _counts_by_seed(report, [record]).get(record.seed)
+    if folder is None or counts is None:
         return None
     scores = zip(counts.ids, numbers(image_miou(counts.confusion)), strict=True)
     return ShownCell(name, record, folder, counts, {image: score for image, score in scores if score is not None})
@@ -136,10 +136,6 @@ def _gains(report: Report, one: Row, other: Row) -> dict[str, float]:
 
 
 def _counts_by_seed(report: Report, records: Sequence[Record]) -> dict[int, Counts]:
-    found = {one.seed: _read_counts(folder) for one in records if (folder := report.folder_of(one))}
-    return {seed: counts for seed, counts in found.items() if counts is not None}
-
-
-def _read_counts(folder: Path) -> Counts | None:
-    [counts] = read_confusions([folder])
-    return None if isinstance(counts, RecordError) else counts
+    folders = {one.seed: folder for one in records if (folder := report.folder_of(one))}
+    found = zip(folders, read_confusions(list(folders.values())), strict=True)
+    return {seed: counts for seed, counts in found if not isinstance(counts, RecordError)}
