@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from segbench.errors import SegbenchError
-from segbench.plan.machine import CPU_INFO, cpu_flags, usable_cores
+from segbench.plan.machine import CPU_INFO, cpu_flags, source_commit, usable_cores
 from segbench.plan.warnings import NATIVE_BF16
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
 
     `machine` is the same for all runs on one machine and kind of device. `memory` says what peak memory means there:
     bytes "allocated on device" by torch, or "resident" bytes of the process. `bf16` tells whether the device multiplies
-    bfloat16 numbers in hardware. `started` is the current time (UTC).
+    bfloat16 numbers in hardware. `commit` is that of segbench, null where nothing tells. `started` is the current time
+    (UTC).
     """
     host, cpu, name = platform.node(), cpu_name(), device_name(device)
     return {
@@ -73,6 +74,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "host": host,
         "machine": hashlib.sha256("\n".join((host, cpu, name)).encode()).hexdigest()[:12],
         "segbench": version("segbench"),
+        "commit": source_commit(),
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32),
         "memory": "allocated on device" if device.type == "cuda" else "resident",
         "bf16": bf16_support(device),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import subprocess
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import distribution
 from pathlib import Path
 
 from segbench.errors import SegbenchError
@@ -41,6 +45,27 @@ def parse_flags(cpu_info: str) -> frozenset[str] | None:
 def likely_device() -> str:
     """Return "cuda" where its driver shows, else "cpu": a guess, since only torch knows."""
     return "cuda" if any(path.exists() for path in NVIDIA) else "cpu"
+
+
+@cache
+def source_commit() -> str | None:
+    """Return the commit that this segbench was installed from or is checked out at; None where nothing tells.
+
+    "-dirty" stands behind that of a checkout whose files have been changed since.
+    """
+    installed = json.loads(distribution("segbench").read_text("direct_url.json") or "{}")
+    if commit := installed.get("vcs_info", {}).get("commit_id"):
+        return str(commit)
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty"]
+    try:
+        quietly = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=quietly)
+    except (OSError, subprocess.SubprocessError):  # no git, or it does not trust the folder's owner
+        return None
+    return done.stdout.strip() or None
 
 
 def cache_folder() -> Path:

@@ -89,6 +89,7 @@ class _Environment(_Part):
     machine: str | None = None
     started: str | None = None
     segbench: str | None = None
+    commit: str | None = None
     torch: str | None = None
 
 

@@ -33,7 +33,7 @@ def test_the_environment_states_all_that_a_result_depends_on_as_json():
     found = json.loads(json.dumps(environment(CPU, threads=3)))
     assert set(found) == {
         *("device", "device_name", "cpu", "threads", "cores", "torch", "cuda", "cudnn", "python", "platform", "host"),
-        *("machine", "segbench", "tf32", "memory", "bf16", "started"),
+        *("machine", "segbench", "commit", "tf32", "memory", "bf16", "started"),
     }
     assert found["device"] == "cpu"
     assert found["device_name"] == found["cpu"] == cpu_name() != ""

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from pathlib import Path
 
-from segbench.plan.machine import cache_folder, cpu_flags, likely_device, parse_flags, usable_cores
+import pytest
+
+from segbench.plan import machine
+from segbench.plan.machine import cache_folder, cpu_flags, likely_device, parse_flags, source_commit, usable_cores
 
 
 def test_usable_cores_are_those_this_process_may_run_on():
@@ -23,6 +28,54 @@ def test_this_machine_can_be_asked():
     flags = cpu_flags()
     assert flags is None or "fpu" in flags
     assert likely_device() in ("cpu", "cuda")
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Let the installed segbench say in its direct_url.json where it is from."""
+
+    def installed(content):
+        class Distribution:
+            def read_text(self, name):
+                return content if name == "direct_url.json" else None
+
+        monkeypatch.setattr(machine, "distribution", lambda name: Distribution())
+        source_commit.cache_clear()
+
+    yield installed
+    source_commit.cache_clear()
+
+
+def test_the_commit_is_that_of_the_installation(installed):
+    installed(json.dumps({"url": "https://example.org", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}))
+    assert source_commit() == "c0ffee"
+
+
+def test_without_a_repository_there_is_no_commit(installed, monkeypatch, tmp_path):
+    installed(None)
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "segbench/plan/machine.py"))
+    assert source_commit() is None
+
+
+def test_the_commit_of_a_checkout_tells_whether_files_were_changed(installed, monkeypatch, tmp_path):
+    installed(None)
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "segbench/plan/machine.py"))
+
+    def git(*arguments):
+        settings = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        command = ["git", *settings, "-C", str(tmp_path), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    file = tmp_path / "code.py"
+    file.write_text("one = 1\n")
+    git("init", "-q")
+    git("add", "code.py")
+    git("commit", "-qm", "One")
+    commit = git("rev-parse", "HEAD")
+    assert source_commit() == commit
+    file.write_text("two = 2\n")
+    source_commit.cache_clear()
+    assert source_commit() == f"{commit}-dirty"
 
 
 def test_the_variable_decides(monkeypatch, tmp_path):

@@ -178,7 +178,9 @@ def _claim(claim: Contrast, group: Group) -> Card:
     parts += [
         f"{difference_text(one)} over its {one.other.placebo} placebo" for one in _over_placebos(claim.row, group)
     ]
-    return Card(f"Claim: {claim.row.name}", verdict_in_words(claim).replace("A is ", ""), "; ".join(parts))
+    return Card(
+        f"Claim: {claim.row.name}", verdict_in_words(claim).replace("A is ", "").partition(";")[0], "; ".join(parts)
+    )
 
 
 def _cells(report: Report) -> Card:

@@ -59,7 +59,7 @@ def _warn(report: Report) -> Iterator[str]:
 
 def _provenance(records: list[Record]) -> Table:
     """Return on what machines and with what versions the cells were run, a column for each combination."""
-    names = ("segbench", "torch", "python", "cuda", "cudnn", "device_name", "cpu", "machine", "platform")
+    names = ("segbench", "commit", "torch", "python", "cuda", "cudnn", "device_name", "cpu", "machine", "platform")
     found: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         values = tuple(MISSING if (value := record.environment.get(name)) is None else str(value) for name in names)
