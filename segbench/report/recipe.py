@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.attribution import ATTRIBUTION_KEYS
@@ -11,6 +12,7 @@ from segbench.config.recipe import NOISY_MAPS
 from segbench.errors import RecordError
 from segbench.plan.key import cell_key
 from segbench.plan.plan import plan_cells
+from segbench.shown import clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 def write_recipe(cells: Sequence[Cell]) -> str:
     """Return the benchmark file of some cells of one benchmark, among them those that they build on.
 
-    Placebos are written as claims. Raises RecordError for tuned methods, whose search space no record holds, for two
-    recipes of one name, and for a placebo without the two methods that it belongs to.
+    The comment on top of the file that they were run from is on top of this one. Placebos are written as claims. Raises
+    RecordError for tuned methods, whose search space no record holds, for two recipes of one name, and for a placebo
+    without the two methods that it belongs to.
     """
     methods = _by_name(cells)
     common = _common_protocol(list(methods.values()))
@@ -42,7 +45,8 @@ def write_recipe(cells: Sequence[Cell]) -> str:
     }
     if claims := _claims(methods):
         content["compare"] = claims
-    return _to_yaml(content)
+    asked = cells[0].origin.comment if cells[0].origin else ""
+    return "".join(f"# {line}\n" for line in wrap(clean_line(asked), 118)) + _to_yaml(content)
 
 
 def find_strangers(recipe: Path, cells: Iterable[Cell], registry: Registry) -> list[Cell]:

@@ -109,7 +109,7 @@ def pack(
             own = [(record, _folder_of(record, sources)) for record in records if record.benchmark == benchmark]
             cells = [read_cell(record) for record, _ in own]
             place = folder / own[0][1].parent.name
-            text = _read_text(recipe) if recipe else _head(cells) + write_recipe(cells)
+            text = _read_text(recipe) if recipe else write_recipe(cells) + _tail(cells)
             write_file(place / RECIPE, text.encode())
             warnings += _check_recipe(place / RECIPE, cells, registry)
             for record, source in own:
@@ -158,7 +158,7 @@ def _pack_record(record: Record, source: Path, target: Path) -> None:
             write_file(target / record.key / name, read_file(path))
 
 
-def _head(cells: Sequence[Cell]) -> str:
+def _tail(cells: Sequence[Cell]) -> str:
     return f"# Made by `segbench submit` of {len(cells)} recorded cells; run it with: segbench run {RECIPE}\n"
 
 

@@ -37,6 +37,7 @@ def test_the_benchmark_file_of_recorded_cells_has_these_cells(planned, registry,
     recipe.write_text(write_recipe(cells))
     assert find_strangers(recipe, cells, registry) == []
     again = load_benchmark(str(recipe), registry)
+    assert again.origin.comment == cells[0].origin.comment
     assert {name: (method.placebo_of, method.maps) for name, method in again.methods.items()} == {
         cell.method.name: (cell.method.placebo_of, cell.method.maps) for cell in cells
     }

@@ -13,6 +13,8 @@ from segbench.report import cell_spec
 from segbench.report.formats.as_csv import list_lines, write_csv
 from segbench.report.formats.as_json import CellData
 from segbench.report.formats.row_data import Data, ReportRow, build_row
+from segbench.report.page.answer import question
+from segbench.report.page.page import split_by_benchmark
 from segbench.report.records import identity
 from segbench.store.verification import Outcome  # noqa: TC001 - pydantic reads it when it runs
 
@@ -76,10 +78,11 @@ class RankingData(Data):
 
 
 class BenchmarkData(Data):
-    """A benchmark: its page, whose it is, its rankings, and its cells without a result."""
+    """A benchmark: its page, what it asks, whose it is, its rankings, and its cells without a result."""
 
     name: str
     page: str
+    question: str
     attribution: Attribution | None
     rankings: tuple[RankingData, ...]
     without_result: tuple[CellData, ...]
@@ -119,10 +122,10 @@ class LeaderboardData(Data):
 
 def leaderboard_data(report: Report, admitted: Admitted, marks: Marks) -> LeaderboardData:
     """Return the data of the leaderboard of a report."""
-    names = dict.fromkeys(record.benchmark for record in report.records)
+    parts = {part.records[0].benchmark: part for part in split_by_benchmark(report)}
     return LeaderboardData(
         segbench=version("segbench"),
-        benchmarks=tuple(_benchmark(name, report, admitted, marks) for name in names),
+        benchmarks=tuple(_benchmark(name, question(part)[0], report, admitted, marks) for name, part in parts.items()),
         methods=tuple(_methods(report)),
         refused=tuple(
             RefusedData(
@@ -191,12 +194,13 @@ def latest_attribution(
     return max(told, key=lambda one: one[0])[1] if told else None
 
 
-def _benchmark(name: str, report: Report, admitted: Admitted, marks: Marks) -> BenchmarkData:
+def _benchmark(name: str, asked: str, report: Report, admitted: Admitted, marks: Marks) -> BenchmarkData:
     groups = {number: group for number, group in enumerate(report.groups) if group.data.benchmark == name}
     apart = explain_apart(list(groups.values()))
     return BenchmarkData(
         name=name,
         page=page_of("benchmarks", name),
+        question=asked,
         attribution=latest_attribution(
             (one for one in report.records if one.benchmark == name), cell_spec.benchmark_attribution
         ),

@@ -38,6 +38,7 @@ class Line(NamedTuple):
     rankings: int
     cells: int
     reproduced: str
+    question: str
 
 
 def index_page(report: Report, content: LeaderboardData, refusals: Sequence[Refusal]) -> str:
@@ -113,6 +114,7 @@ def _line(benchmark: BenchmarkData, report: Report) -> Line:
         rankings=len(groups),
         cells=sum(len(row.records) for row in rows),
         reproduced=f"{good} of {len(verified)}" if verified else MISSING,
+        question=benchmark.question,
     )
 
 
