@@ -64,9 +64,13 @@
     for (const type of ["pointerdown", "pointermove"]) stage.addEventListener(type, drag);
     range.addEventListener("input", wipe);
     for (const select of [left, right]) select.addEventListener("change", show);
+    pictures.forEach((image, place) => image.addEventListener("click", () => {
+      right.value = place;
+      show();
+    }));
     show();
     const controls = make("div", { className: "controls" }, left, right);
-    const hint = "Errors and boundaries are see-through: right of the line they show on the left picture.";
+    const hint = "A click on a picture above puts it right of the line; errors and boundaries there lie over the left picture.";
     return make("div", { className: "wipe" }, controls, stage, range, make("p", { className: "note", textContent: hint }));
   };
 

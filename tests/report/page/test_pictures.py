@@ -161,6 +161,8 @@ def test_pictures_are_made_when_opened_and_wiped_with_the_keyboard(report, tmp_p
         assert above.get_attribute("alt").startswith("prediction of unet+critic")
         page.get_by_label("right of the line").nth(1).select_option(label="truth")
         assert above.get_attribute("alt").startswith("true classes")
+        page.locator(".sheet").nth(1).locator("img[data-kind=errors]").first.click()
+        assert above.get_attribute("alt").startswith("errors of unet on")
         page.get_by_label("order of images").select_option(label="largest gains first")
         assert "image 000" in page.locator("details.image summary").first.inner_text()
         assert [fault for fault in visit.faults() if not fault.startswith("data:")] == []
