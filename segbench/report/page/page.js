@@ -149,11 +149,17 @@
   };
 
   // What a chart shows is chosen with select elements, kept in the address, and saved as the reader sees it.
+  // A zoom is of the axes that were there before; Vega names its signals after the parameter and the fields.
+  const unzoom = (view) => {
+    const zooms = Object.entries(view.getState().signals).filter(([name, value]) => /^zoom_[a-z]+$/.test(name) && Array.isArray(value));
+    for (const [name] of zooms) view.signal(name, null);
+  };
   const offerChoices = (figure) => {
     for (const select of all("select", figure)) {
       const name = `${figure.id}.${select.name}`, usual = select.value;
       if ([...select.options].some((option) => option.value === state.get(name))) select.value = state.get(name);
       select.addEventListener("change", () => {
+        if (views.has(figure.id)) unzoom(views.get(figure.id));
         if (views.has(figure.id)) setSignal(views.get(figure.id), select.name, select.value);
         remember(name, select.value === usual ? "" : select.value);
       });

@@ -139,6 +139,7 @@ def _chosen(axis: str) -> list[Spec]:
     ]
 
 
+_READS = "join([datum.name, datum.family, datum.x_text, datum.y_text, datum.front], ', ')"
 # From the best x on, a row is on the front if its y is better than all before; equal rows are on it together.
 _TRANSFORM: list[Spec] = [
     *_chosen("x"),
@@ -165,10 +166,13 @@ _TRANSFORM: list[Spec] = [
         "groupby": ["good_x", "good_y", "takes_part"],
     },
     {"calculate": "datum.any_first ? 'on the front' : 'not on the front'", "as": "front"},
+    {"calculate": _READS, "as": "reads"},
     KEEP,
     {"calculate": "y === 'miou' ? datum.low : null", "as": "y_low"},
     {"calculate": "y === 'miou' ? datum.high : null", "as": "y_high"},
 ]
+# What is on the front lies above the others.
+_READ: Spec = {"description": {"field": "reads"}, "order": {"field": "any_first", "type": "quantitative"}}
 _ON = {"filter": "datum.front === 'on the front'"}
 _LEFT = "scale('x', datum.vx) > 0.6 * width"
 
@@ -216,7 +220,7 @@ def _layers(rows: Sequence[Row]) -> list[Spec]:
         {
             "params": [zoom("x", "y"), LEGEND],
             "mark": {"type": "point", "filled": True, "opacity": 1, "clip": True},
-            "encoding": {**looks, **_only_on_front(looks["color"]), "opacity": FADED, **said},
+            "encoding": {**looks, **_only_on_front(looks["color"]), "opacity": FADED, **said, **_READ},
         },
         {"transform": [_ON], "mark": label, "encoding": {"text": {"field": "name"}, "opacity": FADED}},
         {

@@ -174,6 +174,24 @@ def test_arrow_keys_walk_the_points_and_a_live_line_reads_them(opened):
     assert read[-1] == read[-3]
 
 
+def test_a_wheel_zooms_with_shift_only_and_a_change_of_axes_ends_it(opened):
+    chart = figure(opened.page, "pareto")
+    ticks = chart.locator(".role-axis-label text")
+    whole, mouse = ticks.all_text_contents(), opened.page.mouse
+    marks(chart).and_(chart.locator("[aria-label*='fast']")).hover()
+    mouse.wheel(0, -300)
+    expect(ticks).to_have_text(whole)
+    figure(opened.page, "pareto")
+    marks(chart).and_(chart.locator("[aria-label*='fast']")).hover()
+    opened.page.keyboard.down("Shift")
+    mouse.wheel(0, -300)
+    expect(ticks).not_to_have_text(whole)
+    opened.page.keyboard.up("Shift")
+    for score in ("pixel_accuracy", "miou"):
+        chart.locator("select[name=y]").select_option(score)
+    expect(ticks).to_have_text(whole)
+
+
 def test_an_axis_is_changed_and_stands_in_the_address(chromium, page):
     with chromium.open(page) as first:
         chart = figure(first.page, "pareto")

@@ -106,3 +106,11 @@ def test_zero_is_left_out_of_an_axis_of_ratios_only(trained):
 def test_a_ranking_of_nothing_but_one_number_has_no_chart(scored):
     only = {"miou": 0.5, "pixel_accuracy": None, "mean_accuracy": None, "fwiou": None, "dice": None}
     assert draw_trade_off(rank(scored(fields={"scores": Scores(**only)}))) is None
+
+
+def test_what_is_on_the_front_lies_above_the_others_and_reads_well(ranking):
+    drawn = draw(draw_trade_off(ranking((0.7, 10), (0.6, 20), (0.5, 30))))["symbol"]
+    assert [item["size"] for item in drawn] == sorted(item["size"] for item in drawn)
+    assert drawn[-1]["description"] == (
+        "method 0, supervised, inference, forward [images/s], batch 8: 800, mIoU [%]: 70, on the front"
+    )
