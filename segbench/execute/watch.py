@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from segbench.errors import RecordError
+from segbench.files import open_file
 from segbench.store.folder import KEY, ResultsFolder, read_content, record_files
 from segbench.store.leases import see_leases
 from segbench.store.run_file import RUN_FILE, is_over, read_run_file
@@ -49,7 +49,7 @@ class Course:
         elif isinstance(step, int):
             if name == "resumed" or step < (self.latest.get("step") or 0):
                 self._go_back_to(step)
-            self.latest |= {key: value for key, value in event.items() if key not in ("event", "time")}
+            self.latest |= {key: event[key] for key in ("step", "steps", "seconds") if _is_number(event.get(key))}
             _note(self.losses, step, event.get("loss"))
             _note(self.mious, step, event.get("miou"))
             if name == "step" and self.first is None and self.time is not None:
@@ -141,8 +141,7 @@ class Watcher:
         status = str(record.get("status")) if record else TO_DO
         label = _label(record or (planned.model_dump() if planned else {}), key)
         if status == "ok" or lease is None:
-            error = (record or {}).get("error") or {}
-            return WatchedCell(label, status, str(error.get("cause", "")))
+            return WatchedCell(label, status, str(_part(record, "error").get("cause", "")))
         course = self._follow(key, planned.budget_seconds if planned else None)
         if lease.is_abandoned:
             return WatchedCell(label, ABANDONED, course=course, trouble=_describe_abandoned(lease))
@@ -154,7 +153,7 @@ class Watcher:
         """Return the course of a cell, with the events that were written since it was asked for last."""
         start, course = self._events.get(key, (0, Course()))
         try:
-            with (self.folder.cell_folder(key) / EVENTS).open("rb") as file:
+            with open(open_file(self.folder.cell_folder(key) / EVENTS), "rb") as file:
                 if file.seek(0, 2) < start:  # it was begun anew
                     start, course = 0, Course()
                 file.seek(start)
@@ -189,7 +188,8 @@ def _whole_left(
     cells: Mapping[str, WatchedCell], running: list[WatchedCell], records: Mapping[str, Mapping[str, Any]]
 ) -> float | None:
     """Return the seconds of training left, if each cell takes as long as the recorded ones do on the mean."""
-    seconds = [float(record["train"]["seconds"]) for record in records.values() if record.get("train")]
+    trained = [_part(record, "train").get("seconds") for record in records.values()]
+    seconds = [one for one in trained if _is_number(one)]
     to_do = sum(cell.status in (TO_DO, ABANDONED, "interrupted") for cell in cells.values())
     known = [cell.seconds_left for cell in running if cell.seconds_left is not None]
     if not running or len(known) < len(running) or (to_do and not seconds):
@@ -216,15 +216,27 @@ def _describe_silence(course: Course, now: float) -> str:
 
 
 def _parse(lines: bytes) -> Iterable[dict[str, Any]]:
+    from pydantic_core import from_json
+
     for line in lines.splitlines():
         try:
-            event = json.loads(line)
+            event = from_json(line, allow_inf_nan=False)
         except ValueError:  # cut short when its process was killed
             continue
-        if isinstance(event, dict):
+        if isinstance(event, dict) and _is_number(event.get("time")):
             yield event
 
 
 def _note(curve: dict[int, float], step: int, value: Any) -> None:
-    if isinstance(value, int | float):
+    if _is_number(value):
         curve[step] = float(value)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float)
+
+
+def _part(record: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
+    """Return a part of a record, which nobody has checked here."""
+    found = (record or {}).get(name)
+    return found if isinstance(found, dict) else {}

@@ -127,6 +127,26 @@ def test_a_line_that_is_still_being_written_is_read_when_it_is_whole(folder, emi
     assert seen(watcher)[1].course.latest == {}
 
 
+def test_what_is_no_event_and_no_record_of_ours_is_no_trouble(folder):
+    acquire(folder, CELL.key)
+    path = folder.cell_folder(CELL.key) / EVENTS
+    path.parent.mkdir()
+    lines = ['{"event": "step", "step": 1}', '{"time": "now"}', '{"time": 1, "event": "step", "step": 2, "steps": "x"}']
+    path.write_text("\n".join([*lines, "[" * 10_000, '{"time": 2, "event": ["x"], "step": [3]}']) + "\n")
+    other = {"schema": 1, "train": [1], "error": "x", "status": [], "seed": {}}
+    folder.record_path("0" * 16).write_text(json.dumps(other))
+    snapshot, cell = seen(Watcher(folder))
+    assert cell.course.latest == {"step": 2}
+    assert snapshot.cells["0" * 16].status == "[]"
+
+
+def test_a_pipe_in_the_place_of_events_is_not_waited_for(folder):
+    acquire(folder, CELL.key)
+    folder.cell_folder(CELL.key).mkdir()
+    os.mkfifo(folder.cell_folder(CELL.key) / EVENTS)
+    assert seen(Watcher(folder))[1].course.latest == {}
+
+
 def test_a_silent_cell_and_its_last_warnings_are_told(folder, emit):
     acquire(folder, CELL.key)
     for number in range(5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # What makes a cell a formula, in letters of any width.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_BEHIND_SEMICOLON = re.compile('(;[ "]*)(?=[=+@＝＋－＠-])')
 
 
 def to_csv(report: Report) -> str:
@@ -81,12 +83,15 @@ def choose_csv_columns(text: str, names: Sequence[str]) -> str:
 def guard(value: Any) -> Any:
     """Return a cell, text behind an apostrophe if a spreadsheet would take it for a formula.
 
-    >>> guard("=1+1"), guard("-1"), guard("unet"), guard(-1)
-    ("'=1+1", '-1', 'unet', -1)
+    Where a list is separated by semicolons, as in much of Europe, a spreadsheet begins a cell behind each.
+
+    >>> guard("=1+1"), guard("-1"), guard("unet"), guard(-1), guard("a;=1+1")
+    ("'=1+1", '-1', 'unet', -1, "a;'=1+1")
     """
     if not isinstance(value, str):
         return value
-    return f"'{clean_line(value)}" if value.startswith(_FORMULA) and not _is_number(value) else clean_line(value)
+    text = _BEHIND_SEMICOLON.sub(r"\1'", clean_line(value))
+    return f"'{text}" if value.startswith(_FORMULA) and not _is_number(value) else text
 
 
 def _is_number(text: str) -> bool:

@@ -126,7 +126,7 @@ def _label(*names: str) -> str:
     """Return the label of a table by the names of its ranking and of what it shows.
 
     >>> _label("camvid-camvid", "miou"), _label("Größe_1/a b", "")
-    ('tab:camvid-camvid-miou', 'tab:gro-e-1-a-b')
+    ('tab:camvid-camvid-miou', 'tab:gr-e-1-a-b')
     """
     plain = "-".join(filter(None, names)).lower().encode("ascii", "replace").decode()
     return f"tab:{re.sub('[^a-z0-9]+', '-', plain).strip('-')}"
