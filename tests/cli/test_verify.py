@@ -46,3 +46,36 @@ def test_a_mark_that_is_damaged_is_named(recorded_cell, capsys):
 def test_a_method_that_is_not_there_is_named(capsys):
     assert main(["verify", "--method", "nett"]) == 2
     assert "error: no finished cell of a method 'nett'" in capsys.readouterr().err
+
+
+BUILDING = """
+name: up
+datasets: {shapes: {use: data/shapes, classes: 3, size: [24, 32], train: 8, val: 2, test: 2}}
+protocol: {budget: {steps: 3}, batch_size: 2, threads: 1, timing: none}
+seeds: [0]
+tune: {trials: 2, seed: 100}
+methods:
+  base: {generator: {use: basic/fcn, width: 2}, losses: [losses/cross_entropy]}
+  next: {extends: base, start_from: base}
+  long: {extends: base, protocol: {budget: {like: base, in: seconds}}}
+  tuned: {extends: base, tune: {protocol.optimizer.lr: [1.0e-3, 1.0e-2]}}
+"""
+
+
+@pytest.mark.slow
+def test_cells_that_build_on_others_are_run_again_with_what_is_recorded_of_these(tmp_path, capsys):
+    (tmp_path / "up.yaml").write_text(BUILDING)
+    assert main(["run", "up.yaml", "--results", "again"]) == 0
+    outcomes = {}
+    for kept in (True, False):
+        if not kept:
+            for weights in (tmp_path / "again" / "up").glob("*/model.safetensors"):
+                weights.unlink()
+        capsys.readouterr()
+        main(["verify", "again", "--cells", "9", "--json"])
+        outcomes[kept] = {found["method"]: found["outcome"] for found in json.loads(capsys.readouterr().out)}
+    # with one seed there is no interval for what trains for seconds
+    expected = {"base": "same bits", "next": "same bits", "tuned": "same bits"}
+    for found in outcomes.values():
+        assert found.pop("long") in ("same bits", "undecided")
+        assert found == expected
