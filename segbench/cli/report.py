@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,6 +89,8 @@ def report(
         _refuse({"--full": full, "--explain": explain}, format, TEXT_FORMATS)
     if format is ReportFormat.HTML:
         _refuse({"--per-class": per_class, "--pairs": pairs}, format, (*TEXT_FORMATS, "csv", "json"))
+        if output is None and sys.stdout.isatty():
+            raise typer.BadParameter("a page is for a browser: write it into a file with -o report.html")
     else:
         _refuse({"--pictures-mb": pictures_mb is not None, "--private": private}, format, [ReportFormat.HTML])
     if format in (ReportFormat.JSON, ReportFormat.HTML):

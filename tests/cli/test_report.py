@@ -37,6 +37,22 @@ def test_the_default_is_the_first_screen_of_results_in_the_current_folder(result
     assert captured.err == ""
 
 
+def test_the_page_is_written_into_a_file_and_not_on_a_terminal(results, capsys, monkeypatch):
+    assert main(["report", "--format", "html", "-o", "report.html"]) == 0
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "wrote report.html\n")
+    assert results.with_name("report.html").read_text().startswith("<!doctype html>")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["report", "--format", "html"]) == 2
+    assert "-o report.html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--full", "--explain", "--per-class", "--pairs"])
+def test_the_page_refuses_options_of_text(results, option, capsys):
+    assert main(["report", "--format", "html", option]) == 2
+    assert f"{option} cannot be used with --format html" in capsys.readouterr().err
+
+
 def test_full_has_all_tables_and_explain_what_their_numbers_mean(results, capsys):
     main(["report", "--explain"])
     explained = capsys.readouterr().out

@@ -13,6 +13,7 @@ import pytest
 from segbench.cli import main
 
 BENCHMARK = """
+# Does it run?
 name: tiny
 datasets: {{shapes: {{use: data/shapes, classes: 3, size: [24, 32], train: 8, val: 2, test: 2}}}}
 protocol:
@@ -102,7 +103,9 @@ def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_wh
     assert "plain" in first.stdout
     assert "mIoU" in first.stdout
     assert "the loss became" in first.stdout
-    assert str(tmp_path / "results") in first.stdout
+    page = tmp_path / "results" / "tiny" / "report.html"
+    assert first.stdout.splitlines()[-1] == f"Page: {page}"
+    assert "<h1>Does it run?</h1>" in page.read_text()
     lines = first.stderr.splitlines()
     assert "2 cells to run, 0 already recorded" in lines
     assert "shapes / plain / seed 0: started" in lines
