@@ -25,7 +25,7 @@ from .specs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
@@ -41,23 +41,24 @@ _QUANTITIES = 10  # count for one curve of the adversarial game, as its other on
 _MARKS = 10  # of a curve, with what it says under the pointer
 _MOST_NAMED = 8
 _DASHES = [[1, 0], [8, 3], [3, 3], [10, 3, 2, 3]]
-_GAME: dict[str, str] = {
-    "ratio": "adversarial over supervised gradient",
-    "cosine": "cosine of both gradients",
-    "real": "discriminator's score of reals",
-    "fake": "discriminator's score of fakes",
-    "validation": "discriminator's score of validation reals",
-    "real_accuracy": "accuracy on reals",
-    "fake_accuracy": "accuracy on fakes",
-    "validation_accuracy": "accuracy on validation reals",
-    "critic_loss": "discriminator's loss",
-    "generator_loss": "adversarial loss",
-    "critic_gradient": "discriminator's gradient",
-    "overfit": "overfitting of the discriminator",
-    "class_entropy": "entropy of the classes predicted, over that of the true ones",
-    "top_probability": "mean of the largest probability",
-    "diversity": "diversity of generated images",
-    "nearest": "distance to the nearest training image",
+_SAMPLES = ("reals", "fakes", "validation reals")
+# The quantities of a game: the label of each, and the fields of `HealthPoint` that are its curves, by what they are of.
+_GAME: dict[str, tuple[str, dict[str, str]]] = {
+    "ratio": ("adversarial over supervised gradient", {"": "ratio"}),
+    "score": ("score by the discriminator", dict(zip(_SAMPLES, ("real", "fake", "validation"), strict=True))),
+    "accuracy": (
+        "accuracy of the discriminator",
+        dict(zip(_SAMPLES, ("real_accuracy", "fake_accuracy", "validation_accuracy"), strict=True)),
+    ),
+    "critic_loss": ("loss of the discriminator", {"": "critic_loss"}),
+    "generator_loss": ("adversarial loss", {"": "generator_loss"}),
+    "critic_gradient": ("gradient of the discriminator", {"": "critic_gradient"}),
+    "cosine": ("cosine of adversarial and supervised gradient", {"": "cosine"}),
+    "overfit": ("overfitting of the discriminator", {"": "overfit"}),
+    "class_entropy": ("entropy of the classes predicted, over that of the true ones", {"": "class_entropy"}),
+    "top_probability": ("mean of the largest probability", {"": "top_probability"}),
+    "diversity": ("diversity of generated images", {"": "diversity"}),
+    "nearest": ("distance to the nearest training image", {"": "nearest"}),
 }
 
 
@@ -76,21 +77,35 @@ class Curves(NamedTuple):
     bands: dict[str, Band]
 
 
+class Line(NamedTuple):
+    """The curves of a row, or of one kind of samples in its game; `kind` is empty where there is one."""
+
+    row: Row
+    kind: str
+    curves: Curves
+
+    @property
+    def label(self) -> str:
+        """The name of the row, and the kind."""
+        return f"{self.row.name}, {self.kind}" if self.kind else self.row.name
+
+
 def draw_curves(report: Report, group: Group, place: int = 0) -> list[Chart]:
     """Return the charts of loss and mIoU on val over the steps, and of the game where there is a discriminator."""
     rows = [row for row in group.rows if not row.scored_only][:MOST_METHODS]
     courses = {row.name: [_read(report, record) for record in row.records] for row in rows}
     found = []
-    for name, title, label in (("loss", "Loss of training", "loss"), ("miou", "mIoU on val", "mIoU on val")):
+    for name, chart_id, title, label in _COURSES:
         drawn = {row.name: [one[name] for one in courses[row.name] if name in one] for row in rows}
         present = [row for row in rows if drawn[row.name]]
-        curves = {row.name: find_curves({name: drawn[row.name]}, most_points(len(present))) for row in present}
-        if present:
-            found.append(_draw(number_id(_IDS[name], place), title, present, curves, {name: label}))
+        most = most_points(len(present))
+        lines = [Line(row, "", find_curves({name: drawn[row.name]}, most)) for row in present]
+        if lines:
+            found.append(_draw(number_id(chart_id, place), title, lines, {name: label}))
     return [*found, *filter(None, [draw_game(group, place)])]
 
 
-_IDS = {"loss": "loss", "miou": "validation"}
+_COURSES = (("loss", "loss", "Loss of training", "loss"), ("miou", "validation", "mIoU on val", "mIoU on val"))
 
 
 def draw_game(group: Group, place: int = 0) -> Chart | None:
@@ -98,12 +113,14 @@ def draw_game(group: Group, place: int = 0) -> Chart | None:
     rows = [row for row in group.rows if any(record.health and record.health.curve for record in row.records)]
     rows = rows[:MOST_METHODS]
     most = most_points(_QUANTITIES * len(rows))
-    curves = {row.name: find_curves(_game_courses(row.records), most) for row in rows}
-    present = [name for name in _GAME if any(name in found.bands for found in curves.values())]
-    if not present:
-        return None
-    labels = {name: _GAME[name] for name in present}
-    return _draw(number_id("game", place), "The adversarial game", rows, curves, labels)
+    lines = [
+        line
+        for row in rows
+        for kind in ("", *_SAMPLES)
+        if (line := Line(row, kind, find_curves(_game_courses(row.records, kind), most))).curves.bands
+    ]
+    labels = {name: label for name, (label, _) in _GAME.items() if any(name in line.curves.bands for line in lines)}
+    return _draw(number_id("game", place), "The adversarial game", lines, labels) if lines else None
 
 
 def most_points(methods: int) -> int:
@@ -121,7 +138,8 @@ def find_curves(courses: Mapping[str, Sequence[Course]], most: int) -> Curves:
     steps = sorted({step for of in courses.values() for course in of for step in course.steps})
     if len(steps) > most:
         steps = sorted({round(step) for step in np.linspace(steps[0], steps[-1], most).tolist()})
-    return Curves(steps, {name: _find_band(of, steps) for name, of in courses.items() if of})
+    bands = {name: _find_band(of, steps) for name, of in courses.items() if of}
+    return Curves(steps, {name: band for name, band in bands.items() if any(one is not None for one in band.middle)})
 
 
 def _find_band(courses: Sequence[Course], steps: Sequence[int]) -> Band:
@@ -140,9 +158,10 @@ def _read(report: Report, record: Record) -> dict[str, Course]:
     return read_courses(folder) if folder else {}
 
 
-def _game_courses(records: Sequence[Record]) -> dict[str, list[Course]]:
+def _game_courses(records: Sequence[Record], kind: str) -> dict[str, list[Course]]:
     curves = [record.health.curve for record in records if record.health]
-    found = {name: [_course_of(curve, name) for curve in curves] for name in _GAME}
+    fields = {name: of[kind] for name, (_, of) in _GAME.items() if kind in of}
+    found = {name: [_course_of(curve, field) for curve in curves] for name, field in fields.items()}
     return {name: measured for name, of in found.items() if (measured := [course for course in of if course.steps])}
 
 
@@ -151,39 +170,44 @@ def _course_of(curve: Sequence[HealthPoint], name: str) -> Course:
     return Course(tuple(step for step, _ in known), tuple(value for _, value in known))
 
 
-def _draw(
-    chart_id: str, title: str, rows: Sequence[Row], curves: Mapping[str, Curves], labels: Mapping[str, str]
-) -> Chart:
-    """Return the chart of the curves of some rows by name; a reader chooses the quantity if there are several."""
-    first = next(iter(labels))
-    values = [_values(row, curves[row.name], place, len(rows)) for place, row in enumerate(rows)]
-    known = {
-        name: {"label": label, "domain": find_domain(_heights(curves.values(), name))} for name, label in labels.items()
-    }
-    params: list[Spec] = [{"name": "quantity", "value": first}, {"name": "quantities", "value": known}]
-    spec = begin_spec(title, values, *params)
+def _draw(chart_id: str, title: str, lines: Sequence[Line], labels: Mapping[str, str]) -> Chart:
+    """Return the chart of some lines; a reader chooses the quantity if there are several."""
+    known = {name: {"label": label, "domain": find_domain(_heights(lines, name))} for name, label in labels.items()}
+    params: list[Spec] = [
+        {"name": "quantity", "value": next(iter(labels))},
+        {"name": "quantities", "value": known},
+    ]
+    spec = begin_spec(title, _values(lines), *params)
     spec |= {
         "height": 260,
         "transform": _TRANSFORM,
-        "encoding": {"x": _across(max(found.steps[-1] for found in curves.values()))},
-        "layer": _layers(rows),
+        "encoding": {"x": _across(max(line.curves.steps[-1] for line in lines))},
+        "layer": _layers([line.row for line in lines]),
     }
     choices = (Choice("quantity", "quantity", labels),) if len(labels) > 1 else ()
-    return Chart(chart_id, title, spec, _table(rows, curves, labels), ZOOM_NOTE, choices)
+    return Chart(chart_id, title, spec, _table(lines, labels), ZOOM_NOTE, choices)
 
 
-def _heights(curves: Iterable[Curves], name: str) -> list[float | None]:
-    return [value for found in curves if name in found.bands for part in found.bands[name] for value in part]
+def _heights(lines: Sequence[Line], name: str) -> list[float | None]:
+    return [value for line in lines if name in line.curves.bands for part in line.curves.bands[name] for value in part]
 
 
-def _values(row: Row, curves: Curves, place: int, number: int) -> dict[str, Any]:
-    """Return a row of a chart's data: its steps, and of each quantity the median, and the band if it is one."""
-    found: dict[str, Any] = {"name": row.name, "family": family_of(row), "seeds": len(row.records)}
-    for name, band in curves.bands.items():
-        found[name] = [*band] if band.low != band.high else [band.middle, [], []]
-    # names stand at different places of the curves, since these often end at the same height
-    named = 0.35 + 0.6 * place / number if number <= _MOST_NAMED else -1
-    return {**found, "step": curves.steps, "dash": place % len(_DASHES), "named": named}
+def _values(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Return the rows of a chart's data: the steps, and of each quantity the median, and the band if it is one."""
+    found = []
+    for line in lines:
+        together = [other for other in lines if bool(other.kind) == bool(line.kind)]
+        place = together.index(line)
+        values: dict[str, Any] = {"name": line.row.name, "label": line.label, "family": family_of(line.row)}
+        for name, band in line.curves.bands.items():
+            values[name] = [*band] if band.low != band.high else [band.middle, [], []]
+        # names stand at different places of the curves, since these often end at the same height
+        named = 0.2 + 0.75 * place / len(together) if len(together) <= _MOST_NAMED else -1
+        dash = _SAMPLES.index(line.kind) if line.kind else place % len(_DASHES)
+        found.append(
+            {**values, "seeds": len(line.row.records), "step": line.curves.steps, "dash": dash, "named": named}
+        )
+    return found
 
 
 _TRANSFORM: list[Spec] = [
@@ -192,7 +216,7 @@ _TRANSFORM: list[Spec] = [
     *({"calculate": f"datum[quantity][{place}]", "as": name} for place, name in enumerate(Band._fields)),
     {"calculate": "length(datum.step)", "as": "number"},
     {"flatten": ["step", "middle", "low", "high"]},
-    {"window": [{"op": "row_number", "as": "place"}], "groupby": ["name"]},
+    {"window": [{"op": "row_number", "as": "place"}], "groupby": ["label"]},
     {"filter": "isValid(datum.middle)"},
 ]
 _MARKED = {"filter": f"datum.place === datum.number || (datum.place - 1) % ceil(datum.number / {_MARKS}) === 0"}
@@ -201,7 +225,12 @@ _NAMED = {"filter": "datum.place === ceil(datum.named * datum.number)"}
 
 def _across(last: int) -> Spec:
     axis = {"title": "optimiser step", "grid": False}
-    return {"field": "step", "type": "quantitative", "scale": {"domain": [0, last], "nice": False}, "axis": axis}
+    return {
+        "field": "step",
+        "type": "quantitative",
+        "scale": {"domain": [0, max(last, 1)], "nice": False},
+        "axis": axis,
+    }
 
 
 def _layers(rows: Sequence[Row]) -> list[Spec]:
@@ -210,12 +239,13 @@ def _layers(rows: Sequence[Row]) -> list[Spec]:
         **{"field": "middle", "type": "quantitative", "scale": {"domain": {"expr": "quantities[quantity].domain"}}},
         "axis": {"title": {"expr": "quantities[quantity].label"}},
     }
-    each: Spec = {"detail": {"field": "name"}, "color": looks["color"]}
+    each: Spec = {"detail": {"field": "label"}, "color": looks["color"]}
     dash = {"field": "dash", "type": "ordinal", "legend": None, "scale": {"domain": [0, 1, 2, 3], "range": _DASHES}}
     said = describe(
-        *(("name", "method"), ("step", "step"), ("middle", "median", ".4~g"), ("low", "lowest", ".4~g")),
+        *(("label", "method"), ("step", "step"), ("middle", "median", ".4~g"), ("low", "lowest", ".4~g")),
         *(("high", "highest", ".4~g"), ("seeds", "seeds"), ("family", "family")),
     )
+    name = {"type": "text", "align": {"expr": "scale('x', datum.step) > width / 2 ? 'right' : 'left'"}}
     return [
         {
             "transform": [{"filter": "isValid(datum.low)"}],
@@ -234,24 +264,24 @@ def _layers(rows: Sequence[Row]) -> list[Spec]:
         },
         {
             "transform": [_NAMED],
-            "mark": {"type": "text", "style": "label", "dy": -10, "limit": {"expr": "width / 3"}, **SILENT},
-            "encoding": {"y": y, "text": {"field": "name"}},
+            "mark": {**name, "style": "label", "dy": -10, "limit": {"expr": "width / 3"}, **SILENT},
+            "encoding": {"y": y, "text": {"field": "label"}},
         },
     ]
 
 
-def _table(rows: Sequence[Row], curves: Mapping[str, Curves], labels: Mapping[str, str]) -> Table:
+def _table(lines: Sequence[Line], labels: Mapping[str, str]) -> Table:
     """Return of each curve what its median began with, was halfway and ended with, its lowest and its highest."""
     several = len(labels) > 1
-    lines = [
-        [clean_line(row.name), *([label] if several else []), *_course_texts(curves[row.name], name)]
+    rows = [
+        [clean_line(line.label), *([label] if several else []), *_course_texts(line.curves, name)]
         for name, label in labels.items()
-        for row in rows
-        if name in curves[row.name].bands
+        for line in lines
+        if name in line.curves.bands
     ]
     headers = ["method", *(["quantity"] if several else []), "last step", *_COURSE]
     title = "The adversarial game" if several else next(iter(labels.values()))
-    return Table(headers, lines, f"{title}, medians over the seeds", (0, 1) if several else (0,))
+    return Table(headers, rows, f"{title}, medians over the seeds", (0, 1) if several else (0,))
 
 
 _COURSE = ("first", "halfway", "last", "lowest", "highest")

@@ -65,17 +65,30 @@ def test_one_seed_has_no_band(adversarial):
 
 
 def test_a_reader_chooses_the_quantity_of_the_game(adversarial):
-    curve = ({"step": 0, "ratio": 0.5, "real": 1.0}, {"step": 10, "ratio": 0.25, "real": 2.0})
+    curve = ({"step": 0, "ratio": 0.5, "critic_loss": 1.0}, {"step": 10, "ratio": 0.25, "critic_loss": 2.0})
     chart = draw_game(rank(adversarial(fields=played(*curve))))
     (choice,) = chart.choices
-    assert list(choice.options) == ["ratio", "real"]
-    assert [row[1] for row in chart.table.rows] == [
-        "adversarial over supervised gradient",
-        "discriminator's score of reals",
-    ]
-    first, other = ([item["y"] for item in draw(chart, quantity=name)["symbol"]] for name in ("ratio", "real"))
+    assert list(choice.options) == ["ratio", "critic_loss"]
+    assert [row[1] for row in chart.table.rows] == ["adversarial over supervised gradient", "loss of the discriminator"]
+    first, other = ([item["y"] for item in draw(chart, quantity=name)["symbol"]] for name in choice.options)
     assert first[0] < first[1]
     assert other[0] > other[1]
+
+
+def test_the_scores_of_reals_and_fakes_are_in_one_picture(adversarial):
+    curve = [{"step": step, "ratio": 0.5, "real": 1.0 + step, "fake": -1.0 - step} for step in (0, 10)]
+    chart = draw_game(rank(adversarial(fields=played(*curve))))
+    assert texts(chart) == ["unet+critic"]
+    assert texts(chart, quantity="score") == ["unet+critic, reals", "unet+critic, fakes"]
+    assert [row[:2] for row in chart.table.rows[1:]] == [
+        [f"unet+critic, {kind}", "score by the discriminator"] for kind in ("reals", "fakes")
+    ]
+
+
+def test_a_single_measurement_between_the_points_of_a_curve_is_no_curve():
+    long = Course(tuple(range(0, 5000, 10)), tuple(map(float, range(500))))
+    found = find_curves({"loss": [long], "miou": [Course((4321,), (0.5,))]}, 20)
+    assert list(found.bands) == ["loss"]
 
 
 def test_a_ranking_without_events_and_games_has_no_curves(trained, counted, results):
