@@ -1,15 +1,19 @@
-"""How the pictures that a cell leaves are named."""
+"""How the pictures that a cell leaves are named, and read again."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from segbench.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 SAMPLES = "samples"  # the folder of pictures in a cell's own
@@ -25,6 +29,28 @@ NAME_BYTES = 120
 def picture_path(folder: Path, sample_id: str, kind: str = "") -> Path:
     """Return the path of a picture of a sample; `kind` is "" for its label map, or such as ".truth"."""
     return folder / f"{file_name(sample_id)}{kind}.png"
+
+
+def read_kept_labels(path: Path) -> NDArray[Any]:
+    """Read a label map that a cell left, (H, W); DataError if it cannot be read or is no file of the cell's own."""
+    from segbench.images import read_mask
+
+    _check_is_own(path)
+    return read_mask(path)
+
+
+def read_kept_picture(path: Path) -> NDArray[Any]:
+    """Read a picture that a cell left, (H, W, 3); DataError as `read_kept_labels`."""
+    from segbench.images import read_image
+
+    _check_is_own(path)
+    return read_image(path, 3)
+
+
+def _check_is_own(path: Path) -> None:
+    """Refuse pipes, which would be waited for, and links, by which a page would pass on what lies elsewhere."""
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+        raise DataError(f"{path}: it is missing, a link or no file; a cell leaves files of its own")
 
 
 def grid_name(step: int) -> str:

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from segbench.store.pictures import file_name
+import os
+
+import pytest
+from PIL import Image
+
+from segbench.errors import DataError
+from segbench.store.pictures import file_name, read_kept_labels, read_kept_picture
 
 
 def test_long_ids_that_begin_alike_have_pictures_of_their_own_and_stay_readable():
@@ -8,3 +14,20 @@ def test_long_ids_that_begin_alike_have_pictures_of_their_own_and_stay_readable(
     assert one != other
     assert one.startswith("\u7ec6" * 30)
     assert file_name("\u80de-1") == "\u80de-1"
+
+
+def test_a_picture_is_read_as_it_was_saved(tmp_path):
+    Image.new("RGB", (3, 2), (10, 20, 30)).save(tmp_path / "a.png")
+    assert read_kept_picture(tmp_path / "a.png").tolist() == [[[10, 20, 30]] * 3] * 2
+
+
+@pytest.mark.parametrize("read", [read_kept_picture, read_kept_labels])
+def test_links_pipes_and_what_is_missing_are_refused(tmp_path, read):
+    private = tmp_path / "private.png"
+    Image.new("RGB", (3, 2)).save(private)
+    (tmp_path / "link.png").symlink_to(private)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "pipe.png")
+    for name in ("link.png", "folder/private.png", "pipe.png", "missing.png"):
+        with pytest.raises(DataError, match="a cell leaves files of its own"):
+            read(tmp_path / name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.errors import DataError
 from segbench.report.page.embedding import jpeg, shrink
 from segbench.report.page.maps import shrink_labels
+from segbench.store.pictures import read_kept_labels, read_kept_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,9 +25,7 @@ def read_labels(view: View) -> list[LabelMap]:
 
     Raises DataError for one that cannot be read, or that has another size than the others.
     """
-    from segbench.images import read_mask
-
-    found = [read_mask(cell.picture(view.image)) for cell in view.cells]
+    found = [read_kept_labels(cell.picture(view.image)) for cell in view.cells]
     if len({labels.shape for labels in found}) > 1 or found[0].ndim != 2:
         raise DataError(f"{view.cells[0].picture(view.image)}: it is no label map of the size of the other methods'")
     return [shrink_labels(labels, _LONGEST) for labels in found]
@@ -37,10 +36,9 @@ def image_address(view: View) -> str:
     from PIL import Image
 
     from segbench.engine.pictures.drawing import split_panel
-    from segbench.images import read_image
 
     panel = next(path for cell in view.cells if (path := cell.picture(view.image, ".panel")).is_file())
-    image, _ = split_panel(read_image(panel, 3))
+    image, _ = split_panel(read_kept_picture(panel))
     return jpeg(shrink(Image.fromarray(image), _LONGEST))
 
 

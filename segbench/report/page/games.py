@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import DataError
 from segbench.report.formats.tables import adversarial_training, generated_images
 from segbench.report.numbers import MISSING, Column, build_table, drop_empty, significant
-from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES, step_grids
+from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES, read_kept_picture, step_grids
 
 from .embedding import USUAL, Allowance, Picture, jpeg, shrink
 from .parts import Room
@@ -130,12 +130,9 @@ def _spread(steps: list[int], most: int) -> list[int]:
 def _read_grid(path: Path, kind: str, alternative: str) -> Iterator[Picture]:
     from PIL import Image
 
-    from segbench.images import read_image
-
-    if not path.is_file():
-        return
     try:
-        shrunk = shrink(Image.fromarray(read_image(path, 3)))
+        pixels = read_kept_picture(path)
     except (DataError, OSError):
         return
+    shrunk = shrink(Image.fromarray(pixels))
     yield Picture(kind, alternative, jpeg(shrunk), *shrunk.size)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.errors import DataError
 from segbench.report import cell_spec
 from segbench.report.numbers import percent, points
-from segbench.store.pictures import SAMPLES, picture_path
+from segbench.store.pictures import SAMPLES, picture_path, read_kept_labels, read_kept_picture
 
 from .embedding import USUAL, Allowance, Picture, jpeg, paint, png, read_description_of, shrink
 from .maps import BOUNDARY_TONES, ERROR_TONES, boundary_map, error_map, shrink_labels
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from segbench.config.protocol import Boundaries
     from segbench.report.ranking.groups import Report
     from segbench.store.description import DatasetDescription
 
@@ -172,18 +173,16 @@ def _draw_cell(
     cell: ShownCell, image: str, truth: Labels, shape: tuple[int, ...], description: DatasetDescription
 ) -> Column | None:
     """Draw what a cell predicted for an image; None if it kept nothing that can be read."""
-    from segbench.images import read_mask
-
     try:
-        labels = read_mask(picture_path(cell.folder / SAMPLES, image))
+        labels = read_kept_labels(picture_path(cell.folder / SAMPLES, image))
     except (DataError, OSError):
         return None
     if labels.shape != shape:
         return None
     labels = shrink_labels(labels)
-    widths = (cell_spec.protocol(cell.record).get("boundaries") or {}).get
-    wrong = error_map(labels, truth, description.ignore_index, float(widths("iou_width", 0.005)))
-    lines = boundary_map(labels, truth, description.ignore_index, float(widths("f1_tolerance", 0.0075)))
+    widths = _boundaries(cell)
+    wrong = error_map(labels, truth, description.ignore_index, widths.iou_width)
+    lines = boundary_map(labels, truth, description.ignore_index, widths.f1_tolerance)
     of = f"of {cell.name} on image {image}"
     found = [
         _picture("prediction", f"prediction {of}", png(paint(labels, description)), truth),
@@ -193,19 +192,27 @@ def _draw_cell(
     return Column(cell.name, f"mIoU {percent(cell.miou.get(image))}", tuple(found))
 
 
+def _boundaries(cell: ShownCell) -> Boundaries:
+    """Return how wide boundaries were when the cell was scored; the default where its record does not tell."""
+    from pydantic import ValidationError
+
+    from segbench.config.protocol import Boundaries
+
+    try:
+        return Boundaries.model_validate(cell_spec.protocol(cell.record).get("boundaries") or {})
+    except ValidationError:
+        return Boundaries()
+
+
 def _score_map(cell: ShownCell, image: str) -> Iterator[Picture]:
     """Yield the discriminator's scores of a prediction, where the cell kept them."""
     from PIL import Image
 
-    from segbench.images import read_image
-
-    path = picture_path(cell.folder / SAMPLES, image, ".critic")
-    if not path.is_file():
-        return
     try:
-        shrunk = shrink(Image.fromarray(read_image(path, 3)))
+        pixels = read_kept_picture(picture_path(cell.folder / SAMPLES, image, ".critic"))
     except (DataError, OSError):
         return
+    shrunk = shrink(Image.fromarray(pixels))
     text = f"discriminator's scores of {cell.name} on image {image}"
     yield Picture(f"discriminator of {cell.name}", text, jpeg(shrunk), *shrunk.size)
 
@@ -215,12 +222,11 @@ def _read_input(folder: Path, image: str, description: DatasetDescription) -> tu
     from PIL import Image
 
     from segbench.engine.pictures.drawing import labels_of_colours, split_panel
-    from segbench.images import read_image, read_mask
 
-    pixels, colours = split_panel(read_image(picture_path(folder, image, ".panel"), 3))
+    pixels, colours = split_panel(read_kept_picture(picture_path(folder, image, ".panel")))
     path = picture_path(folder, image, ".truth")
     if path.is_file():
-        truth = read_mask(path)
+        truth = read_kept_labels(path)
     else:
         truth = labels_of_colours(colours, description.palette, description.ignore_index)
     if truth.shape != pixels.shape[:2]:
