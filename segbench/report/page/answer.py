@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
+from segbench.report.formats.across_datasets import summarize_across
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
 from segbench.report.formats.layout import select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, pair_text
@@ -18,6 +19,7 @@ from .naming import name_rankings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from segbench.report.conditions import Conditions
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
     from segbench.stats.verdict import Verdict
@@ -62,18 +64,22 @@ def describe_run(report: Report) -> Iterator[str]:
             yield f"{images} {split or ''} image{'s' * (images != 1)}"
     if rows:
         yield _range([len(row.records) for row in rows], "seed")
-    for where in dict.fromkeys(where.place for group in report.groups for where in group.places):
-        threads = f", {where.threads} thread{'s' * (where.threads != 1)}" if where.threads else ""
-        yield f"{where.device_name or where.device or 'unknown device'}{threads}"
+    yield from dict.fromkeys(_machine(where) for group in report.groups for where in group.places)
     days = sorted({day[:10] for record in report.records if (day := cell_spec.start_text(record))})
     if days:
         yield " to ".join(dict.fromkeys((days[0], days[-1])))
 
 
+def _machine(where: Conditions) -> str:
+    threads = f", {where.threads} thread{'s' * (where.threads != 1)}" if where.threads else ""
+    return f"{where.device_name or where.device or 'unknown device'}{threads}"
+
+
 def answer(report: Report) -> Iterator[str]:
-    """Return the answer of each ranking in a sentence or two, each with its data before it where there are several."""
+    """Return what holds over several datasets, then the answer of each ranking, named where there are several."""
     if not report.groups:
         yield f"No cell has a result: {_count_failures(report)}."
+    yield from map(summarize_across, report.across)
     for group, name in zip(report.groups, name_rankings(report), strict=True):
         yield (f"{name}: " if name else "") + " ".join(_answer(group))
 

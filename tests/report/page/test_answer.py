@@ -78,9 +78,13 @@ def test_several_claims_are_counted(trained, adversarial, counted, results):
     assert sentence.startswith("Not shown for 2 of 2 comparisons, first of all: ")
 
 
-def test_each_ranking_has_its_answer(trained, results):
+def test_each_ranking_has_its_answer_after_that_over_all_datasets(trained, results):
     sentences = list(answer(load([results(trained(), trained(dataset="voc", fingerprint="0123456789ab"))])))
-    assert [sentence.partition(":")[0] for sentence in sentences] == ["camvid", "voc"]
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "camvid, over 2 datasets (camvid, voc)",
+        "camvid",
+        "voc",
+    ]
 
 
 def test_images_are_told_to_have_no_miou(generating, results):
