@@ -165,7 +165,7 @@ def _best_sentence(best: Row, group: Group) -> str:
 
 def _cheapest(best: Row, group: Group) -> Iterator[Card]:
     speeds = {row.name: timing.images_per_second for row in _tier_of(best, group) if (timing := shown_speed(row))}
-    title = "Fastest in its tier"
+    title = "Fastest in the best tier"
     if best.name not in speeds:
         return
     name, speed = max(speeds.items(), key=lambda item: item[1])

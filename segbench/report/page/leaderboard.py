@@ -159,7 +159,7 @@ def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
         (tables.MIOU, True),
         (tables.INTERVAL, False),
         (tables.TIER, True),
-        (Column("Δ twin [points]", _with_twin(group, tables.difference_text)), True),
+        (Column("Δ twin\n[points]", _with_twin(group, tables.difference_text)), True),
         (
             Column(
                 _VERDICT, _with_twin(group, lambda one: verdict_in_words(one).replace("A is ", "").partition(";")[0])
@@ -180,11 +180,11 @@ def _costs(where: Conditions | None) -> list[tuple[Column[Row], bool]]:
     batch = (where and where.batch_size) or 1
     return [
         (tables.throughput(batch), True),
-        (Column("p50 / p95 [ms] batch 1", lambda row: latency_text(row.inference.get(1))), True),
+        (Column("p50 / p95 [ms]\nbatch 1", lambda row: latency_text(row.inference.get(1))), True),
         *([(tables.throughput(1), False)] if batch > 1 else []),
         (Column("training images/s", lambda row: significant(row.train("images_per_second").mean)), False),
         (tables.TRAINING_SECONDS, True),
-        (Column("params [M]", lambda row: significant(row.cost("parameters"), 1e6)), True),
+        (Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)), True),
         (Column("GFLOPs", lambda row: significant(row.cost("flops"), 1e9)), False),
         (Column("inference [MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)), False),
         (Column("training [MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)), False),

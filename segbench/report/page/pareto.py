@@ -114,9 +114,7 @@ def _position(axis: str) -> Spec:
         "type": "quantitative",
         "scale": {"domain": {"expr": f"axes[{axis}].domain"}, "zero": False, "nice": False},
         "axis": {
-            "title": {
-                "expr": f"axes[{axis}].label + (axes[{axis}].better > 0 ? ' (more is better)' : ' (less is better)')"
-            },
+            "title": {"expr": f"axes[{axis}].label + (axes[{axis}].better > 0 ? ' → better' : ', better ←')"},
             "labelExpr": f"{is_ratio} ? format(pow(2, datum.value), '.3~s') : datum.label",
             "tickMinStep": {"expr": f"{is_ratio} && span(domain('{axis}')) > 1.8 ? 1 : 0"},
             "tickCount": 6,

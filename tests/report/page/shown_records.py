@@ -10,6 +10,7 @@ import numpy as np
 from segbench.config.recipe import Adversarial
 from segbench.store.counts import write_counts
 from segbench.store.folder import ResultsFolder
+from segbench.store.record import HealthPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +25,12 @@ PICTURED = ("image 000", "image 004")
 CLASSES = ("background", "nucleus")
 PALETTE = ((0, 0, 0), (255, 200, 0))
 HEIGHT, WIDTH = 24, 32
+
+# What was observed of a discriminator in its training.
+GAME = [
+    HealthPoint(step=step, real=0.5, fake=-0.5, ratio=0.1 + step / 100, critic_loss=1.0, generator_loss=2.0)
+    for step in (0, 10, 20)
+]
 
 # Each name must come out as text, in a table, a chart, a tooltip, a picture's title and a file.
 HOSTILE = (
@@ -102,9 +109,10 @@ def several_families(
             recipe = {"recipe": {"adversarial": broken, "placebo_of": "unet+critic"}} if placebo else {}
             speeds = [timing(1, milliseconds), timing(8, 6 * milliseconds)]
             record = make(method, seed, inference=speeds, generator=f"smp/{method[:4]}", **recipe)
-            record = record.model_copy(
-                update={"evaluated": record.evaluated.model_copy(update={"classes": list(CLASSES)})}
-            )
+            fields = {"evaluated": record.evaluated.model_copy(update={"classes": list(CLASSES)})}
+            if record.health:
+                fields["health"] = record.health.model_copy(update={"curve": GAME})
+            record = record.model_copy(update=fields)
             found.append(counted(record, np.clip(level + noise.normal(0, 0.03, IMAGES), 0, 1)))
         found.append(failed("broken", seed))
     return found

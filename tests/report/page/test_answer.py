@@ -95,7 +95,7 @@ def test_images_are_told_to_have_no_miou(generating, results):
 def test_cards_tell_the_best_the_fastest_the_claim_and_the_cells(judged, failed, results):
     results(failed("broken", 1))
     found = {card.title: card for card in cards(judged(0.05, 0.0))}
-    assert list(found) == ["Best", "Fastest in its tier", "Claim: unet+critic", "Cells"]
+    assert list(found) == ["Best", "Fastest in the best tier", "Claim: unet+critic", "Cells"]
     assert found["Best"].fact == "unet+critic"
     assert found["Best"].text.endswith("alone in its tier")
     assert found["Claim: unet+critic"].fact == "better"
@@ -111,7 +111,7 @@ def test_a_faster_method_of_the_tier_is_named_with_its_factor(trained, counted, 
         for seed in range(3)
     ]
     report = load([results(*cells)])
-    card = next(card for card in cards(report) if card.title == "Fastest in its tier")
+    card = next(card for card in cards(report) if card.title == "Fastest in the best tier")
     assert card.fact == "fast"
     if report.groups[0].rows[0].name == "slow":
         assert card.text.startswith("4.00 times as fast as slow, ")

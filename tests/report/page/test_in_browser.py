@@ -219,7 +219,7 @@ def test_a_chart_is_saved_as_a_file(opened, format, start):
 def test_the_numbers_of_a_chart_are_a_table_below_it(opened):
     chart = figure(opened.page, "differences")
     chart.locator("summary").press("Enter")
-    assert "unet+critic - unet" in chart.locator("table:visible").inner_text()
+    expect(chart.locator("table:visible")).to_contain_text("unet+critic - unet")
 
 
 def test_charts_are_drawn_again_in_dark(opened):
@@ -257,8 +257,10 @@ def test_pictures_are_made_when_they_are_opened(opened):
     assert sheets.nth(1).locator("img").count() == 0
     sheets.nth(1).locator("summary").press("Enter")
     images = sheets.nth(1).locator("img")
+    images.first.wait_for()
     assert images.count() > len(METHODS)
-    assert all(images.evaluate_all("images => images.map(image => image.alt !== '' && image.complete)"))
+    decoded = "images => Promise.all(images.map(image => image.decode().then(() => image.alt)))"
+    assert all(images.evaluate_all(decoded))
 
 
 def test_columns_are_chosen_by_key(opened):
