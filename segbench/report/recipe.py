@@ -122,7 +122,8 @@ def _own_protocol(protocol: TrainingProtocol, common: TrainingProtocol) -> dict[
 
 
 def _dataset(use: DatasetUse) -> Any:
-    return _component(use)
+    stated = use.redistributable
+    return _component(use) if stated is None else _component(use, redistributable=stated)
 
 
 def _component(use: ComponentUse, **more: Any) -> Any:

@@ -70,6 +70,14 @@ def test_whose_it_is_stands_in_the_file(planned, registry, tmp_path):
     assert (again.attribution, again.methods["plain"].attribution) == (Attribution(licence="MIT"), own)
 
 
+def test_whether_images_may_be_passed_on_stands_in_the_file(planned, registry, tmp_path):
+    (cell, *_) = planned("quickstart", "plain")
+    kept = cell.dataset.model_copy(update={"redistributable": False})
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(write_recipe([cell.model_copy(update={"dataset": kept})]))
+    assert load_benchmark(str(recipe), registry).datasets["nuclei"].redistributable is False
+
+
 def test_a_search_space_is_in_no_record(planned):
     with pytest.raises(RecordError, match="was tuned, and no record holds its search space"):
         write_recipe(planned("adversarial-fair"))
