@@ -10,7 +10,7 @@ from segbench.store.record import PerClass
 
 from .families import family_of
 from .parts import Chart, Choice
-from .specs import KEEP, SILENT, begin_spec, describe, number_id, round_to
+from .specs import KEEP, SILENT, begin_spec, describe, find_domain, number_id, round_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +39,13 @@ def draw_classes(group: Group, place: int = 0) -> Chart | None:
     }
     most = max(1, MOST_CELLS // number)
     title = "Scores by class"
-    params: list[Spec] = [{"name": "score", "value": "iou"}, {"name": "classes", "value": list(names)}]
-    spec = begin_spec(title, [_values(row, scores) for row in rows], *params)
+    values = [_values(row, scores) for row in rows]
+    domains = {score: find_domain(value for row in values for value in row[score]) for score in scores}
+    params: list[Spec] = [
+        *({"name": "score", "value": "iou"}, {"name": "domains", "value": domains}),
+        {"name": "classes", "value": list(names)},
+    ]
+    spec = begin_spec(title, values, *params)
     spec |= {
         "height": 22 * number,
         "transform": _transform(most),
@@ -81,15 +86,19 @@ _POSITION: Spec = {
 }
 
 
+# The upper half of the colours is light.
+_IS_LIGHT = "datum.value > 0.5 * (domains[score][0] + domains[score][1])"
+
+
 def _layers(cells: int) -> list[Spec]:
     legend = {"orient": "bottom", "title": "score of the class [%]", "gradientLength": 160}
-    scale = {"scheme": "cividis", "domain": [0, 100]}
+    scale = {"scheme": "cividis", "domain": {"expr": "domains[score]"}}
     said = describe(("name", "method"), ("class", "class"), ("value", "score [%]", ".2f"))
     written = {
         "mark": {"type": "text", "fontSize": 11, "opacity": {"expr": "bandwidth('x') < 34 ? 0 : 1"}, **SILENT},
         "encoding": {
             "text": {"field": "value", "type": "quantitative", "format": ".1f"},
-            "color": {"condition": {"test": "datum.value > 55", "value": "#000000"}, "value": "#ffffff"},
+            "color": {"condition": {"test": _IS_LIGHT, "value": "#000000"}, "value": "#ffffff"},
         },
     }
     colour = {"field": "value", "type": "quantitative", "scale": scale, "legend": legend}

@@ -15,6 +15,7 @@ from .specs import (
     KEEP,
     LEGEND,
     SILENT,
+    TICKS,
     ZOOM_NOTE,
     begin_spec,
     describe,
@@ -224,7 +225,7 @@ _NAMED = {"filter": "datum.place === ceil(datum.named * datum.number)"}
 
 
 def _across(last: int) -> Spec:
-    axis = {"title": "optimiser step", "grid": False}
+    axis = {"title": "optimiser step", "grid": False, **TICKS}
     return {
         "field": "step",
         "type": "quantitative",

@@ -13,7 +13,7 @@ from segbench.stats.verdict import EQUIVALENCE_MARGIN
 
 from .families import encode_family, family_of
 from .parts import Chart
-from .specs import FADED, LEGEND, SILENT, ZOOM_NOTE, begin_spec, describe, number_id, round_to, stack_rows, zoom
+from .specs import FADED, LEGEND, SILENT, TICKS, ZOOM_NOTE, begin_spec, describe, number_id, round_to, stack_rows, zoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,7 @@ def _background() -> list[Spec]:
 
 def _intervals(judged: Sequence[Contrast]) -> list[Spec]:
     low, high = _domain(judged)
-    axis = {"title": "difference of mIoU [points], better to the right", "grid": True, "orient": "top"}
+    axis = {"title": "difference of mIoU [points], better to the right", "grid": True, "orient": "top", **TICKS}
     scale = {"domain": [round_to(low), round_to(high)], "nice": True}
     looks = encode_family(one.row for one in judged)
     said = describe(

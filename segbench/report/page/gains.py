@@ -18,7 +18,20 @@ from segbench.stats.bootstrap import RESAMPLES
 
 from .families import encode_family, family_of
 from .parts import Chart, Choice
-from .specs import FADED, KEEP, LEGEND, SILENT, ZOOM_NOTE, begin_spec, describe, find_domain, number_id, round_to, zoom
+from .specs import (
+    FADED,
+    KEEP,
+    LEGEND,
+    SILENT,
+    TICKS,
+    ZOOM_NOTE,
+    begin_spec,
+    describe,
+    find_domain,
+    number_id,
+    round_to,
+    zoom,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -205,7 +218,7 @@ def _begin(title: str, claims: Sequence[Claim], values: Sequence[dict[str, Any]]
 
 def _layers(claims: Sequence[Claim], domain: list[float]) -> list[Spec]:
     looks = encode_family(claim.contrast.row for claim in claims)
-    axis = {"title": "A - B [points]", "grid": True, "orient": "top"}
+    axis = {"title": "A - B [points]", "grid": True, "orient": "top", **TICKS}
     scale = {"domain": domain, "nice": False}
     across: Spec = {"field": "difference", "type": "quantitative", "scale": scale, "axis": axis}
     labels = {"labelLimit": 130, "domain": False, "ticks": False}

@@ -14,6 +14,7 @@ from .specs import (
     FADED,
     LEGEND,
     SILENT,
+    TICKS,
     ZOOM_NOTE,
     begin_spec,
     describe,
@@ -110,7 +111,7 @@ def _positions(values: Sequence[dict[str, Any]]) -> list[float | None]:
 
 def _layers(rows: Sequence[Row], domain: list[float]) -> list[Spec]:
     looks = encode_family(rows)
-    axis = {"title": "mIoU [%]", "grid": True, "orient": "top"}
+    axis = {"title": "mIoU [%]", "grid": True, "orient": "top", **TICKS}
     x: Spec = {"field": "miou", "type": "quantitative", "scale": {"domain": domain, "nice": False}, "axis": axis}
     said = describe(
         *(("name", "method"), ("seed", "seed"), ("miou", "mIoU [%]", ".2f")),

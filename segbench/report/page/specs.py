@@ -18,6 +18,8 @@ _BY_MOUSE = "[pointerdown[event.pointerType !== 'touch'], window:pointerup] > wi
 ZOOM_NOTE = "Shift and wheel zooms, dragging moves, a double click goes back."
 
 
+# As many ticks as the width has room for.
+TICKS: Spec = {"tickCount": {"expr": "ceil(width / 75)"}}
 # What stands beside the marks of data: nothing is said of it under the pointer, and keys do not walk to it.
 SILENT: Spec = {"aria": False, "tooltip": None}
 
