@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from functools import cache, partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -146,12 +147,22 @@ def templates() -> Environment:
     )
     found.globals["is_long"] = is_long
     found.filters["initial"] = initial_value
+    found.filters["unbroken"] = keep_intervals_whole
     return found
 
 
 def is_long(table: Table) -> bool:
     """Tell whether a table is put into the document only when it is opened."""
     return len(table.rows) * len(table.headers) > MOST_CELLS_AT_ONCE
+
+
+def keep_intervals_whole(text: str) -> str:
+    r"""Return a sentence whose intervals are on one line with their means.
+
+    >>> keep_intervals_whole("gains +0.8 [-2.1, +3.7] points")
+    'gains +0.8\xa0[-2.1,\xa0+3.7] points'
+    """
+    return re.sub(r" \[[^\[\]]*\]", lambda interval: interval.group().replace(" ", "\u00a0"), text)
 
 
 def initial_value(spec: Mapping[str, Any], parameter: str) -> Any:
