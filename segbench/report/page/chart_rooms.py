@@ -45,7 +45,7 @@ def scores(report: Report) -> Room | None:
     """Return the scores by class and by seed, and what a share of the labels comes to."""
     found = _of_rankings(report, lambda group, place: (draw_classes(group, place), draw_seeds(group, place)))
     efficiencies = [draw_efficiency(one, place) for place, one in enumerate(report.efficiencies)]
-    return _room("scores", "Classes, seeds and labels", "", [*found, *efficiencies])
+    return _room("scores", "Classes, seeds and labels", "", [*efficiencies, *found])
 
 
 def curves(report: Report) -> Room | None:
@@ -57,7 +57,7 @@ def curves(report: Report) -> Room | None:
 def gains(report: Report) -> Room | None:
     """Return where the gains of claims lie."""
     charts = _of_rankings(report, lambda *one: draw_gains(report, *one))
-    notes = tuple(line for group in report.groups for line in list_left_out(group))
+    notes = tuple(line for group in report.groups for line in list_left_out(report, group))
     return Room("gains", "Where the gain lies", charts=tuple(charts), notes=notes) if charts or notes else None
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from .specs import Spec
 
-# Of more claims the first are looked into: each takes seconds.
+# Of more claims the first of each ranking are looked into: each takes seconds.
 MOST_CLAIMS = 4
 # Of more classes those with the largest gains and losses are drawn, half of each.
 MOST_CLASSES = 40
@@ -66,7 +66,7 @@ class Claim(NamedTuple):
 
 def draw_gains(report: Report, group: Group, place: int = 0) -> list[Chart]:
     """Return the charts of where the claims of a ranking gain, by parts of the pixels and by classes."""
-    found = [_look_into(report, one) for one in _claims(group)[:MOST_CLAIMS] if not _is_too_large(one)]
+    found = [_look_into(report, one) for one in _claims(group)[: _most(report)] if not _is_too_large(one)]
     claims = [claim for claim in found if claim]
     if not claims:
         return []
@@ -75,14 +75,19 @@ def draw_gains(report: Report, group: Group, place: int = 0) -> list[Chart]:
     return [*parts, _draw_classes(claims, number_id("gain-classes", place))]
 
 
-def list_left_out(group: Group) -> list[str]:
-    """Say which claims take too long to be looked into, and what does it."""
+def list_left_out(report: Report, group: Group) -> list[str]:
+    """Say which claims of a ranking take too long to be looked into, and what does it."""
     claims = _claims(group)
-    left = [one for place, one in enumerate(claims) if place >= MOST_CLAIMS or _is_too_large(one)]
+    left = [one for place, one in enumerate(claims) if place >= _most(report) or _is_too_large(one)]
     return [
         f"{pair_text(one)}: `segbench compare {quote(one.row.method)} {quote(one.other.method)}` says where it lies."
         for one in left
     ]
+
+
+def _most(report: Report) -> int:
+    """Return how many claims of each ranking are looked into."""
+    return max(1, MOST_CLAIMS // len(report.groups))
 
 
 def _claims(group: Group) -> list[Contrast]:

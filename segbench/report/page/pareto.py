@@ -60,9 +60,16 @@ def draw_trade_off(group: Group, place: int = 0) -> Chart | None:
         spec,
         _table(rows, x, y),
         "Coloured and named: the front, which no other method beats in both numbers, by their means. Grey: the others "
-        f"and placebos. {ZOOM_NOTE}",
+        f"and placebos. {_say_where(group)}{ZOOM_NOTE}",
         (Choice("x", "across", options), Choice("y", "upwards", options)),
     )
+
+
+def _say_where(group: Group) -> str:
+    """Say which conditions speeds and costs are of, where methods ran under several."""
+    if group.conditions is None or len(group.places) < 2:
+        return ""
+    return f"Speeds, seconds and memory: {' · '.join(group.conditions.essentials)}; what ran elsewhere only has none. "
 
 
 def find_front(points: Sequence[tuple[float, float]]) -> list[bool]:

@@ -76,6 +76,12 @@ def test_what_takes_too_long_is_left_to_compare(folder, monkeypatch):
     assert room.notes == ("unet+critic - unet: `segbench compare unet+critic unet` says where it lies.",)
 
 
+def test_at_least_one_claim_of_each_ranking_is_looked_into(folder, monkeypatch):
+    report = load([folder])
+    monkeypatch.setattr(gains, "MOST_CLAIMS", 0)
+    assert len(draw_gains(report, report.groups[0])) == 2
+
+
 def test_without_claims_and_without_counts_there_is_no_room(trained, adversarial, results):
     assert gains_room(load([results(trained())])) is None
     assert gains_room(load([results(trained(), adversarial())])) is None

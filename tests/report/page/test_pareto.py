@@ -114,3 +114,12 @@ def test_what_is_on_the_front_lies_above_the_others_and_reads_well(ranking):
     assert drawn[-1]["description"] == (
         "method 0, supervised, inference, forward [images/s], batch 8: 800, mIoU [%]: 70, on the front"
     )
+
+
+def test_speeds_are_those_of_one_machine_and_the_note_says_which(trained):
+    cpu = {"device": "cpu", "device_name": "AMD EPYC 9554", "threads": 2, "torch": "2.15.0"}
+    chart = draw_trade_off(
+        rank(trained("unet", 0, 0.6), trained("unet", 1, 0.6), trained("fcn", 0, 0.5, environment=cpu))
+    )
+    assert {row["name"]: "forward_8" in row for row in values(chart)} == {"unet": True, "fcn": False}
+    assert "cuda: NVIDIA H200" in chart.note
