@@ -56,7 +56,7 @@ def question(report: Report) -> tuple[str, str]:
 
 
 def describe_run(report: Report) -> Iterator[str]:
-    """Return data, images, seeds, devices and dates of a benchmark, each in words."""
+    """Return data, images, seeds, budgets, devices and dates of a benchmark, each in words."""
     rows = [row for group in report.groups for row in group.rows]
     yield from dict.fromkeys(group.data.dataset for group in report.groups)
     for images, split in dict.fromkeys((group.data.images, group.data.split) for group in report.groups):
@@ -64,10 +64,20 @@ def describe_run(report: Report) -> Iterator[str]:
             yield f"{images} {split or ''} image{'s' * (images != 1)}"
     if rows:
         yield _range([len(row.records) for row in rows], "seed")
+    yield from dict.fromkeys(text for group in report.groups for text in _budget(group))
     yield from dict.fromkeys(_machine(where) for group in report.groups for where in group.places)
     days = sorted({day[:10] for record in report.records if (day := cell_spec.start_text(record))})
     if days:
         yield " to ".join(dict.fromkeys((days[0], days[-1])))
+
+
+def _budget(group: Group) -> Iterator[str]:
+    """Return for how long a ranking's protocol trains, and in batches of how many images."""
+    for unit in ("epochs", "steps", "seconds"):
+        if (number := group.shared.get(f"budget.{unit}")) is not None:
+            yield f"{number:g} {unit}"
+    if (batch := group.shared.get("batch_size")) is not None:
+        yield f"batches of {batch}"
 
 
 def _machine(where: Conditions) -> str:

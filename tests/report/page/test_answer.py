@@ -134,11 +134,19 @@ def test_an_old_record_asks_nothing(trained, results):
     assert question(load([results(trained())])) == ("", "")
 
 
-def test_the_run_is_described_by_data_seeds_machine_and_days(trained, results):
+def test_the_run_is_described_by_data_seeds_budget_machine_and_days(trained, results):
     where = {"device": "cpu", "device_name": "AMD EPYC", "threads": 2}
     cells = [
         trained(seed=seed, environment={**where, "started": f"2026-11-2{seed}T10:00:00+00:00"}) for seed in range(2)
     ]
     assert list(describe_run(load([results(*cells)]))) == [
-        *("camvid", "233 test images", "2 seeds", "AMD EPYC, 2 threads", "2026-11-20 to 2026-11-21"),
+        *(
+            "camvid",
+            "233 test images",
+            "2 seeds",
+            "200 epochs",
+            "batches of 8",
+            "AMD EPYC, 2 threads",
+            "2026-11-20 to 2026-11-21",
+        ),
     ]
