@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from segbench.errors import RecordError
 from segbench.files import open_file
-from segbench.store.folder import KEY, ResultsFolder, read_content, record_files
+from segbench.store.folder import EVENTS, KEY, ResultsFolder, read_content, record_files
 from segbench.store.leases import see_leases
 from segbench.store.run_file import RUN_FILE, is_over, read_run_file
 
 from .progress import estimate_seconds_left, part_done
-from .worker import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from segbench import errors
 from segbench.engine.timing.parts import Turn
 from segbench.files import make_own_folder, make_way_for_folder, open_own_log
+from segbench.store.folder import EVENTS
 from segbench.store.record import Failure
 
 from .blame import blame_for_error, blame_for_files
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 
 LOG = "worker.log"
-EVENTS = "events.jsonl"
 SCRATCH = "tmp"
 STOP = "stop"  # what the parent sends to end a worker early; in a session of timing it also sends turns
 TURN = "turn"  # the event with which a method that is timed waits for its turn

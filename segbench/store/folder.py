@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Enough for a record and the counts of a small split, so that a disk with less room is found before training.
 PROBE_BYTES = 64 * 1024
+EVENTS = "events.jsonl"  # in the folder of a cell: what its worker told while it ran, an event a line
 LEASES = "claims"  # the folder of leases, in each benchmark's, called as in older versions
 KEY = re.compile("[0-9a-f]{16}")
 

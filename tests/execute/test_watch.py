@@ -13,8 +13,8 @@ from segbench.errors import RecordError
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.run import _planned
 from segbench.execute.watch import Course, Watcher, find_folders
-from segbench.execute.worker import EVENTS, PipeChannel
-from segbench.store.folder import ResultsFolder
+from segbench.execute.worker import PipeChannel
+from segbench.store.folder import EVENTS, ResultsFolder
 from segbench.store.leases import acquire
 from segbench.store.record import Failure
 from segbench.store.run_file import announce_run

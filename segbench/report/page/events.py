@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.files import open_file
+from segbench.store.folder import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-EVENTS = "events.jsonl"
 # More of a file is not read, and of more events of one kind evenly spread ones.
 MOST_BYTES = 1 << 25
 MOST_EVENTS = 400

@@ -6,7 +6,8 @@ import pytest
 
 from segbench.report import load
 from segbench.report.page.curves import MOST_POINTS, draw_curves, draw_game, find_curves, most_points
-from segbench.report.page.events import EVENTS, Course
+from segbench.report.page.events import Course
+from segbench.store.folder import EVENTS
 from segbench.store.record import Health, HealthPoint
 
 from .drawing import draw, rank, texts, values

@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from segbench.report.page.events import EVENTS, MOST_EVENTS, read_courses
+from segbench.report.page.events import MOST_EVENTS, read_courses
+from segbench.store.folder import EVENTS
 
 
 @pytest.fixture
