@@ -145,14 +145,13 @@ def _claims_sentence(claims: Sequence[Contrast], group: Group) -> str:
 
 
 def _placebo_parts(claim: Contrast, group: Group) -> Iterator[str]:
-    """Say what is left of a claim's gain over each of its placebos."""
+    """Say what each placebo of a claim gains over the same method, and what is left of the claim's gain over it."""
     for one in _over_placebos(claim.row, group):
-        kind = one.other.placebo or "control"
-        left = f"{difference_text(one)} points"
-        if one.judgement.verdict == "better":
-            yield f"over its {kind} placebo it gains {left}"
-        else:
-            yield f"it is not shown to beat its {kind} placebo ({left})"
+        gains = (other for other in group.comparisons if other.row is one.other and other.other is claim.other)
+        gain = "".join(f" gains {points(found.miou.mean)} points" for found in gains)
+        left = difference_text(one)
+        beats = f"beats by {left}" if one.judgement.verdict == "better" else f"is not shown to beat ({left})"
+        yield f"its {one.other.placebo or 'control'} placebo{gain}, which it {beats}"
 
 
 def _over_placebos(row: Row, group: Group) -> list[Contrast]:

@@ -35,16 +35,19 @@ def judged(trained, adversarial, counted, results):
 @pytest.mark.parametrize(
     ("gain", "placebo_gain", "beginning", "placebo"),
     [
-        (0.05, 0.0, "Shown: unet+critic - unet = +", "over its frozen placebo it gains +"),
-        (0.05, 0.05, "Shown: unet+critic - unet = +", "it is not shown to beat its frozen placebo ("),
-        (-0.05, 0.0, "The opposite is shown: unet+critic - unet = -", "it is not shown to beat its frozen placebo (-"),
-        (0.0, 0.0, "No difference that matters: unet+critic - unet = ", "it is not shown to beat its frozen placebo ("),
+        (0.05, 0.0, "Shown: unet+critic - unet = +", ", which it beats by +"),
+        (0.05, 0.05, "Shown: unet+critic - unet = +", ", which it is not shown to beat ("),
+        (-0.05, 0.0, "The opposite is shown: unet+critic - unet = -", ", which it is not shown to beat (-"),
+        (0.0, 0.0, "No difference that matters: unet+critic - unet = ", ", which it is not shown to beat ("),
     ],
 )
 def test_the_answer_is_the_verdict_with_placebo_and_cost(judged, gain, placebo_gain, beginning, placebo):
-    (sentence,) = answer(judged(gain, placebo_gain))
+    report = judged(gain, placebo_gain)
+    (sentence,) = answer(report)
     assert sentence.startswith(beginning)
-    assert placebo in sentence
+    mean = {row.name: row.score("miou").mean for row in report.groups[0].rows}
+    gained = 100 * (mean["unet+critic~frozen"] - mean["unet"])
+    assert f"; its frozen placebo gains {gained:+.2f} points{placebo}" in sentence
     assert sentence.endswith("Cost: ×1.50 training time.")
 
 
