@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from .specs import Spec
 
-# Of more methods the first ones that the filter keeps are drawn.
-MOST_DRAWN = 40
+# Of more methods or points the first methods that the filter keeps are drawn.
+MOST_DRAWN, MOST_POINTS = 40, 1200
 
 
 def draw_seeds(group: Group, place: int = 0) -> Chart | None:
@@ -47,12 +47,13 @@ def draw_seeds(group: Group, place: int = 0) -> Chart | None:
     title = "Every seed of every method"
     values = [{**_values(row, twins.get(row.name)), "order": order} for order, row in enumerate(ordered)]
     spec = begin_spec(title, [*values, *_anchors(values)])
-    spec |= stack_rows(len(rows), 38, MOST_DRAWN)
+    most = max(1, min(MOST_DRAWN, MOST_POINTS // max(len(row.records) for row in rows)))
+    spec |= stack_rows(len(rows), 38, most)
     spec["transform"] += [_PLACE_OF_TWIN]
     spec["layer"] = _layers(rows, find_domain(_positions(values)))
     note = "Points: seeds. Bar: the mean and its 95 % interval. Lines join a seed with the same seed of the twin."
-    if len(rows) > MOST_DRAWN:
-        note += f" The first {MOST_DRAWN} of {len(rows)} methods are drawn; the filter shows others."
+    if len(rows) > most:
+        note += f" The first {most} of {len(rows)} methods are drawn; the filter shows others."
     return Chart(number_id("seeds", place), title, spec, _table(ordered), f"{note} {ZOOM_NOTE}")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from segbench.report.page import seeds_chart
 from segbench.report.page.seeds_chart import MOST_DRAWN, draw_seeds
 
 from .drawing import draw, rank, texts, values
@@ -51,3 +52,10 @@ def test_of_many_methods_the_first_that_the_filter_keeps_are_drawn(trained):
     chart = draw_seeds(rank(*(trained(f"method {place:03}", 0, 1 - place / 1000) for place in range(50))))
     assert len(texts(chart)) == MOST_DRAWN
     assert texts(chart, filter="049") == ["method 049"]
+
+
+def test_fewer_methods_are_drawn_where_each_has_many_seeds(trained, monkeypatch):
+    monkeypatch.setattr(seeds_chart, "MOST_POINTS", 6)
+    chart = draw_seeds(rank(*(trained(f"method {place}", seed, 0.5) for place in range(4) for seed in range(3))))
+    assert len(draw(chart)["symbol"]) == 6
+    assert "first 2 of 4" in chart.note
