@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ...browser import Visit  # noqa: TID252 - tests have no absolute name
 
 
+A4 = 794  # CSS pixels of its width
+
 METHODS = ["unet", "unet+critic", "unet+critic~frozen", "fast", "poor"]
 
 
@@ -333,6 +335,8 @@ def test_on_paper_it_is_dark_on_light_without_controls(chromium, page):
             "rgba(0, 0, 0, 0)",
         )
         assert visit.page.locator("#filter").is_hidden()
+        visit.page.set_viewport_size({"width": A4, "height": 1123})
+        assert visit.overflow() == 0
         assert board(visit.page).is_visible()
 
 
