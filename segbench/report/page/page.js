@@ -117,7 +117,6 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
   const drawn = new Set();
-  console.warn = () => {}; // what Vega-Lite advises the authors of specifications is nothing to a reader
   const embed = (place, id, config, changes = {}) => window.vegaEmbed(place, { ...specs[id], title: undefined, ...changes }, {
     config, ast: true, renderer: "svg", actions: false, defaultStyle: false, tooltip: { disableDefaultStyle: true },
   });
