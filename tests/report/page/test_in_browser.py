@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from segbench.report import load
 from segbench.report.page.page import to_html
 
 from ...browser import DESK, PHONE  # noqa: TID252 - tests have no absolute name
-from .shown_records import HOSTILE, SEEDS, several_families, write_shown
+from .shown_records import HOSTILE, IMAGES, SEEDS, several_families, write_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -393,3 +394,15 @@ def test_2000_cells_have_a_page_of_few_nodes(chromium, write_page, trained):
         assert visit.count_nodes() <= 5000
         assert visit.faults() == []
         assert len(names(visit.page)) == 40
+
+
+def test_ten_methods_without_pictures_fill_at_most_1_3_mb(tmp_path, adversarial, counted):
+    cells = [
+        counted(adversarial(f"method {place}", seed), [0.5 + place / 50 + image / 100 for image in range(IMAGES)])
+        for place in range(10)
+        for seed in SEEDS
+    ]
+    folder = write_shown(tmp_path, cells)
+    for pictures in folder.glob("*/*/samples"):
+        shutil.rmtree(pictures)
+    assert len(to_html(load([folder])).encode()) <= 1_300_000
