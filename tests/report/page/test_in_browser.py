@@ -348,8 +348,9 @@ def test_names_from_anybody_are_text(chromium, write_page, trained, adversarial,
         for seed in SEEDS
     ]
     cells.append(adversarial(HOSTILE[0] * 2, recipe={"twin": HOSTILE[1]}, verdict="collapsed"))
+    page = write_page(*cells)
     for width in (DESK, PHONE):
-        with chromium.open(write_page(*cells), width=width) as visit:
+        with chromium.open(page, width=width) as visit:
             draw_all(visit.page)
             assert visit.faults() == []
             assert visit.overflow() == 0
