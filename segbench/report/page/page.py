@@ -162,7 +162,7 @@ def keep_intervals_whole(text: str) -> str:
     >>> keep_intervals_whole("gains +0.8 [-2.1, +3.7] points")
     'gains +0.8\xa0[-2.1,\xa0+3.7] points'
     """
-    return re.sub(r" \[[^\[\]]*\]", lambda interval: interval.group().replace(" ", "\u00a0"), text)
+    return re.sub(r"((?<=\d) )?\[[^\[\]]*\]", lambda interval: interval.group().replace(" ", "\u00a0"), text)
 
 
 def initial_value(spec: Mapping[str, Any], parameter: str) -> Any:
