@@ -10,7 +10,6 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, jaccard_score
 
 from segbench.config.protocol import Budget, TrainingProtocol, Window
-from segbench.engine.data.dataset import DatasetDescription
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.prediction.predict import load_cell
 from segbench.engine.prediction.pseudo_labels import find_truth, write_pseudo_labels
@@ -18,6 +17,7 @@ from segbench.engine.recorded import RecordedNetwork
 from segbench.errors import DataError, OptionError
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
+from segbench.store.description import DatasetDescription
 
 # Class 1 has the probability of the pixel's grey value, v / 255.
 VALUES = np.array([[0, 10, 100, 130], [140, 250, 255, 200]], dtype=np.uint8)
