@@ -107,6 +107,14 @@ def locks_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 
 @pytest.fixture(autouse=True, scope="session")
+def no_terminal() -> Iterator[None]:
+    """Let tables be as wide as in a pipe, whatever width the runner or its processes have set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def ctrl_c() -> Iterator[None]:
     """Let SIGINT have its usual meaning, which a shell takes from what it starts in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
