@@ -80,8 +80,6 @@ def report(
     from segbench.report.formats.layout import add_class_tables, lay_out_columns
     from segbench.report.formats.pairs import add_pair_tables
     from segbench.report.formats.terminal import to_terminal
-    from segbench.report.page.embedding import USUAL, Allowance
-    from segbench.report.page.page import to_html
     from segbench.report.selection import is_selector, parse_selector
 
     names = split_names(columns)
@@ -101,8 +99,7 @@ def report(
     directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
     found = load(directories, benchmark=benchmark, selectors=selectors)
     if format is ReportFormat.HTML:
-        most = USUAL.bytes if pictures_mb is None else pictures_mb * 10**6
-        print_or_write(to_html(found, allowance=Allowance(most, private)), output)
+        print_or_write(_page(found, pictures_mb, private), output)
     elif format not in TEXT_FORMATS:
         print_or_write(_data(found, format, pairs, per_class, names), output)
     else:
@@ -124,6 +121,14 @@ def _refuse(options: dict[str, bool], format: ReportFormat, text_formats: Iterab
         raise typer.BadParameter(
             f"{' and '.join(given)} cannot be used with --format {format}; allowed are {', '.join(text_formats)}"
         )
+
+
+def _page(found: Report, pictures_mb: int | None, private: bool) -> str:
+    from segbench.report.page.embedding import USUAL, Allowance
+    from segbench.report.page.page import to_html
+
+    most = USUAL.bytes if pictures_mb is None else pictures_mb * 10**6
+    return to_html(found, allowance=Allowance(most, private))
 
 
 def _data(found: Report, format: ReportFormat, pairs: bool, per_class: bool, names: Sequence[str]) -> str:

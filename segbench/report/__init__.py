@@ -13,7 +13,6 @@ from .formats.layout import lay_out_all
 from .formats.markdown import to_markdown
 from .formats.pairs import pairs_to_csv, pairs_to_json
 from .formats.terminal import to_terminal
-from .page.page import to_html
 from .records import read_sources
 from .selection import restrict
 
@@ -27,8 +26,16 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "markdown", "csv", "latex", "json", "html"]
 
+
+def _to_html(report: Report) -> str:
+    """Return the page of a report, whose modules nothing else needs to import."""
+    from .page.page import to_html
+
+    return to_html(report)
+
+
 # Those that are made of a report itself, without a layout as text.
-DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json, "html": to_html}
+DATA_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv, "json": to_json, "html": _to_html}
 # Those that add the IoU of each class; JSON always has it.
 CLASS_FORMATS: dict[str, Callable[[Report], str]] = {"csv": to_csv_with_classes, "json": to_json}
 # Those that have all pairs of rows: CSV instead of the rows, JSON beside them.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report.formats import tables
 from segbench.report.formats.as_csv import to_csv
+from segbench.report.formats.columns import of_twin
 from segbench.report.formats.first_screen import PLACEBO, verdict_in_words
 from segbench.report.formats.layout import (
     explain_places,
@@ -17,18 +18,15 @@ from segbench.report.formats.layout import (
     select_segmenting,
 )
 from segbench.report.numbers import MISSING, Column, percent, significant
-from segbench.report.ranking.differences import comparison_with_twin
-from segbench.report.ranking.timings import latency_text
 
 from .families import LOOKS, family_of
 from .naming import name_rankings
 from .parts import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from segbench.report.conditions import Conditions
-    from segbench.report.ranking.differences import Comparison
     from segbench.report.ranking.groups import Group, Report
     from segbench.report.ranking.rows import Row
 
@@ -159,11 +157,9 @@ def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
         (tables.MIOU, True),
         (tables.INTERVAL, False),
         (tables.TIER, True),
-        (Column("Δ twin\n[points]", _with_twin(group, tables.difference_text)), True),
+        (Column("Δ twin\n[points]", of_twin(group, tables.difference_text)), True),
         (
-            Column(
-                _VERDICT, _with_twin(group, lambda one: verdict_in_words(one).replace("A is ", "").partition(";")[0])
-            ),
+            Column(_VERDICT, of_twin(group, lambda one: verdict_in_words(one).replace("A is ", "").partition(";")[0])),
             True,
         ),
         (tables.SEEDS, True),
@@ -180,11 +176,11 @@ def _costs(where: Conditions | None) -> list[tuple[Column[Row], bool]]:
     batch = (where and where.batch_size) or 1
     return [
         (tables.throughput(batch), True),
-        (Column("p50 / p95 [ms]\nbatch 1", lambda row: latency_text(row.inference.get(1))), True),
+        (tables.latency(1), True),
         *([(tables.throughput(1), False)] if batch > 1 else []),
         (Column("training images/s", lambda row: significant(row.train("images_per_second").mean)), False),
         (tables.TRAINING_SECONDS, True),
-        (Column("params\n[M]", lambda row: significant(row.cost("parameters"), 1e6)), True),
+        (tables.PARAMETERS, True),
         (Column("GFLOPs", lambda row: significant(row.cost("flops"), 1e9)), False),
         (Column("inference [MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)), False),
         (Column("training [MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)), False),
@@ -194,14 +190,6 @@ def _costs(where: Conditions | None) -> list[tuple[Column[Row], bool]]:
 _VERDICT = "verdict"
 _HEALTH: Column[Row] = Column("health", tables.verdicts)
 _WORDS = (_HEALTH.header, _VERDICT)
-
-
-def _with_twin(group: Group, text: Callable[[Comparison], str]) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        found = comparison_with_twin(group.comparisons, row)
-        return text(found) if found else MISSING
-
-    return cell
 
 
 def _draw(rows: Sequence[Row]) -> dict[str, Drawn]:
