@@ -6,14 +6,12 @@ import hashlib
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import ValidationError
-
 from segbench.errors import RecordError, SegbenchError
 from segbench.files import read_file
 from segbench.plan.repeat import read_cell
 from segbench.store.counts import COUNTS
 from segbench.store.folder import read_record
-from segbench.store.json_file import describe_error, read_json, sealed_json
+from segbench.store.json_file import read_model, sealed_json
 from segbench.store.record import Part
 from segbench.store.whole_folder import replacing_folder, write_file
 
@@ -51,15 +49,7 @@ def read_entry(folder: Path) -> Entry | None:
 
     Raises RecordError for a manifest that cannot be read, has been changed or is none.
     """
-    path = folder / ENTRY
-    try:
-        return Entry.model_validate(read_json(path))
-    except FileNotFoundError:
-        return None
-    except ValidationError as error:
-        raise RecordError(f"{path} is not the manifest of a submission: {describe_error(error)}") from error
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path} cannot be read: {error}") from error
+    return read_model(folder / ENTRY, Entry, "is not the manifest of a submission")
 
 
 def is_entry(folder: Path) -> bool:

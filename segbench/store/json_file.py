@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import json
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from segbench.checksum import UNSEALED, check_sealed, seal
+from segbench.errors import RecordError
 from segbench.files import read_file
 from segbench.shown import clean_line
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
+
+Model = TypeVar("Model", bound="BaseModel")
 
 # No record, claim or description has as many bytes; what is read of a file takes some twenty times its size in memory.
 LARGEST = 1 << 25
@@ -44,6 +47,24 @@ def read_json(path: Path, at_most: int | None = LARGEST, *, needs_seal: bool = F
     if needs_seal and mark[:15] != UNSEALED[:15]:
         raise ValueError("it has no checksum, so it was not written by segbench or was changed since")
     return content
+
+
+def read_model(path: Path, model: type[Model], fault: str) -> Model | None:
+    """Return what a JSON file holds as a model of pydantic; None if there is no such file.
+
+    Raises RecordError for one that cannot be read, has been changed or holds something else: `fault` says of it what it
+    is not, such as "is no mark of a verification".
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate(read_json(path))
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise RecordError(f"{path} {fault}: {describe_error(error)}") from error
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} cannot be read: {error}") from error
 
 
 def sealed_json(content: Mapping[str, Any]) -> bytes:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from segbench.errors import RecordError
-
 from .atomic import write_atomically
-from .json_file import describe_error, read_json, sealed_json
+from .json_file import read_model, sealed_json
 from .record import Generation, Part, Scores
 
 if TYPE_CHECKING:
@@ -63,15 +61,8 @@ def read_verification(folder: Path, record: Record) -> Verification | None:
 
     Raises RecordError if it cannot be read or has been changed.
     """
-    from pydantic import ValidationError
-
-    try:
-        mark = Verification.model_validate(read_json(folder / VERIFIED))
-    except FileNotFoundError:
+    mark = read_model(folder / VERIFIED, Verification, "is no mark of a verification")
+    if mark is None:
         return None
-    except ValidationError as error:
-        raise RecordError(f"{folder / VERIFIED} is no mark of a verification: {describe_error(error)}") from error
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{folder / VERIFIED} cannot be read: {error}") from error
     same = (mark.key, mark.recorded, mark.generation) == (record.key, record.scores, record.generation)
     return mark if same else None
