@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
+import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from segbench.errors import RecordError
+from segbench.files import open_file
+
+from .lock import FORBIDDEN, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
-FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
 @contextmanager
@@ -29,29 +34,65 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     the old file or the new one and never a part. It has the permissions of the old file. The folder is made if it is
     missing. Raises RecordError if the folder is full, read-only or no folder.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # as short for long names
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x+b") as file:
+        with _open_temporary(path.parent) as file, _removing(Path(file.name)) as temporary:
             with suppress(FileNotFoundError):  # there is none yet
                 if stat.S_ISREG(mode := path.lstat().st_mode):
                     temporary.chmod(stat.S_IMODE(mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            if sys.platform == "win32":  # where an open file keeps its name
+                file.close()
+            temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
         raise storage_error(path.parent, error) from error
+
+
+def _open_temporary(folder: Path) -> BinaryIO:
+    """Open a new file that is locked as long as it is open, so that `remove_abandoned` leaves it alone."""
+    while True:
+        file = (folder / f".{secrets.token_hex(8)}.tmp").open("x+b")  # as short for long names
+        try:
+            is_held = try_lock(file.fileno()) and Path(file.name).exists()
+        except OSError:  # the file system has no locks, and nobody can take the file for abandoned
+            is_held = True
+        if is_held:
+            return file
+        file.close()
+
+
+@contextmanager
+def _removing(path: Path) -> Iterator[Path]:
+    try:
+        yield path
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file at once; see `replacing`."""
     with replacing(path) as file:
         file.write(content)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files of a folder that `replacing` was writing in processes that are dead by now."""
+    if sys.platform == "win32":  # where no lock says who writes
+        return
+    with suppress(OSError):
+        for path in [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)]:
+            _remove_abandoned_file(path)
+
+
+def _remove_abandoned_file(path: Path) -> None:
+    # An error: it has its name by now, or nobody may lock it.
+    with suppress(OSError), open(open_file(path, os.O_RDWR), "rb") as file:
+        if try_lock(file.fileno()):
+            path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from segbench.checksum import check_seal
 from segbench.errors import RecordError
 from segbench.files import set_aside
 
-from .atomic import replacing, write_atomically
+from .atomic import remove_abandoned, replacing, write_atomically
 from .json_file import describe_error, read_json
 from .record import SCHEMA, Record
 from .spec import check_parts
@@ -89,7 +89,12 @@ class ResultsFolder:
         return None
 
     def check_writable(self) -> None:
-        """Raise RecordError now if the folder is full, read-only or no folder, and not after hours of training."""
+        """Raise RecordError now if the folder is full, read-only or no folder, and not after hours of training.
+
+        Removes what killed processes were writing in it.
+        """
+        for folder in (self.path, self.lease_folder):
+            remove_abandoned(folder)
         with replacing(self.path / ".writable") as file:
             file.write(bytes(PROBE_BYTES))
         (self.path / ".writable").unlink(missing_ok=True)

@@ -6,6 +6,7 @@ a device that another user has made.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -14,14 +15,15 @@ from typing import TYPE_CHECKING
 from segbench.errors import RecordError
 from segbench.files import open_file
 
-from .atomic import FORBIDDEN
-
 if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from segbench.files import make_way_for_folder
 from segbench.registry.plugin_files import PLUGIN_OPTION, content_of, given_files, sha256_of
 
-from .atomic import write_atomically
+from .atomic import remove_abandoned, write_atomically
 from .record import PluginFile
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def keep_copies(names: Iterable[str], folder: Path) -> None:
     for file in _files_of(names):
         make_way_for_folder(folder)
         make_way_for_folder(folder / COPIES)
+        remove_abandoned(folder / COPIES)
         write_atomically(folder / COPIES / file.name, content_of(file))
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from segbench.errors import RecordError
-from segbench.store.atomic import replacing, storage_error, write_atomically
+from segbench.store.atomic import remove_abandoned, replacing, storage_error, write_atomically
 
 
 @pytest.fixture
@@ -87,6 +87,50 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(path):
         writer.wait()
         writer.stdout.close()
         assert path.read_bytes() == b"0123456789" * 10_000
+
+
+SLOW_WRITER = """
+import sys
+from pathlib import Path
+from segbench.store.atomic import replacing
+
+with replacing(Path(sys.argv[1])) as file:
+    print("writes", flush=True)
+    sys.stdin.read()
+    file.write(b"whole")
+"""
+
+
+def slow_writer(path):
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writer = subprocess.Popen([sys.executable, "-c", SLOW_WRITER, str(path)], **pipes)
+    assert writer.stdout.readline() == "writes\n"
+    return writer
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writes_is_not(path):
+    with slow_writer(path) as killed:
+        killed.kill()
+    (left,) = path.parent.iterdir()
+    with slow_writer(path) as living:
+        remove_abandoned(path.parent)
+        (written,) = path.parent.iterdir()
+        assert written != left
+        living.stdin.close()
+    assert living.returncode == 0
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes() == b"whole"
+
+
+def test_only_regular_files_with_the_name_of_a_temporary_one_are_removed(tmp_path):
+    (tmp_path / "victim").touch()
+    (tmp_path / f".{'1' * 16}.tmp").symlink_to(tmp_path / "victim")
+    os.mkfifo(tmp_path / f".{'2' * 16}.tmp")
+    (tmp_path / f".{'3' * 16}.tmp").mkdir()
+    (tmp_path / ".notes.tmp").touch()
+    before = sorted(tmp_path.iterdir())
+    remove_abandoned(tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):

@@ -177,8 +177,13 @@ def test_a_copy_of_a_record_under_another_name_is_set_aside(folder, make_record)
     assert [problem.moved_to.name for problem in folder.problems] == ["copy.json.corrupt"]
 
 
-def test_check_writable_leaves_nothing_behind(folder):
+def test_check_writable_leaves_nothing_behind_and_removes_what_killed_processes_left(folder):
+    for place in (folder.path, folder.lease_folder):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / ".0123456789abcdef.tmp").write_bytes(b"half a pa")
     folder.check_writable()
+    assert list(folder.lease_folder.iterdir()) == []
+    folder.lease_folder.rmdir()
     assert list(folder.path.iterdir()) == []
 
 
