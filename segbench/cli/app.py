@@ -7,9 +7,10 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path  # noqa: TC003 - typer reads it when it runs
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from segbench.errors import SegbenchError
 from segbench.registry import plugin_files
@@ -50,7 +51,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+class Commands(TyperGroup):
+    """The commands of the program; what is wrong with a value on the command line is told with the value."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; BadParameter says what was given and what is allowed."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = reword(error)
+            raise
+
+
+def reword(error: typer.BadParameter) -> str:
+    """Return the message of an error, without the words of pydantic, by which typer reads values."""
+    from pydantic import ValidationError
+
+    if not isinstance(error.__cause__, ValidationError):
+        return error.message
+    detail = error.__cause__.errors()[0]
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    return f"{detail['msg'].partition(',')[0].replace('Input should', 'must')}, not {detail['input']!r}"
+
+
+app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
 
 _NO_HOME = "Could not determine home directory"  # pathlib's text for ~ without HOME, and for ~nobody

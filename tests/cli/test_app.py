@@ -86,6 +86,21 @@ def test_a_missing_value_is_named(capsys):
     assert "'--plugin' requires an argument" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["report", "--format", "htm"], "'--format': 'htm' is not one of 'table', 'markdown', 'csv'"),
+        (["compare", "a", "b", "--format", "html"], "'--format': 'html' is not one of 'table', "),
+        (["time", "b.yaml", "--precision", "fp8"], "'--precision': 'fp8' is not one of 'fp32', 'bf16', 'fp16'."),
+        (["run", "b.yaml", "--jobs", "x"], "'--jobs': must be a valid integer, not 'x'"),
+        (["run", "b.yaml", "--timeout", "0"], "'--timeout': must be greater than or equal to 1, not '0'"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_told_with_what_it_takes(given, expected, capsys):
+    assert main(given) == 2
+    assert f"Error: Invalid value for {expected}" in capsys.readouterr().err
+
+
 def test_a_bug_in_a_plugin_names_the_plugin(install_plugin, capsys):
     install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": DATASET.format(body="return {}['key']")})
     assert main(["show", "dataset", "mine/data"]) == 1
