@@ -45,7 +45,8 @@ from unet_job import (
     unet,
 )
 
-from segbench.config.protocol import Augment, Optimizer
+from segbench.config.augment import Augment
+from segbench.config.optimizer import Optimizer
 from segbench.config.recipe import Adversarial
 from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.monitor import STEPS_PER_OBSERVATION, HealthLog

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from segbench.config.protocol import Augment
+from segbench.config.augment import Augment
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit

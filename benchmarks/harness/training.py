@@ -39,7 +39,7 @@ from unet_job import (
     unet,
 )
 
-from segbench.config.protocol import Augment
+from segbench.config.augment import Augment
 from segbench.engine.evaluation.evaluate import validation_miou
 from segbench.engine.model.network import Segmenter
 from segbench.engine.numerics import autocast, keep_freed_memory, memory_format

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import segmentation_models_pytorch as smp
 import torch
 
-from segbench.config.protocol import Augment, TrainingProtocol
+from segbench.config.protocol import TrainingProtocol
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import argparse
 
     from segbench import Dataset
+    from segbench.config.augment import Augment
     from segbench.engine.adversarial.adversary import Adversary
     from segbench.engine.data.batches import BatchSource
     from segbench.engine.model.network import Segmenter

@@ -103,7 +103,8 @@ def time_methods(
     `--dataset data/shapes --option classes=11 --size 360x480` does as well.
     """
     from segbench.config.method_argument import label_arguments, read_method_argument
-    from segbench.config.protocol import Budget, Timing, TrainingProtocol
+    from segbench.config.protocol import Budget, TrainingProtocol
+    from segbench.config.timing import Timing
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
     from segbench.report.speed_test import as_text, read_speeds

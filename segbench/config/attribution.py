@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from segbench.shown import clean_line
 
-from .protocol import Frozen
+from .frozen import Frozen
 from .validation import validate
 from .yaml import Node
 

@@ -6,21 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from segbench.errors import alternatives
-from segbench.shown import quote
-
+from .augment import Augment
+from .frozen import Frozen, Shorthand
+from .optimizer import Optimizer, Schedule
+from .timing import BUDGETS, Timing, find_budget
 from .validation import validate
 
 if TYPE_CHECKING:
@@ -29,24 +20,6 @@ if TYPE_CHECKING:
 
 # Far more than machines have, and few enough to be started.
 MOST_THREADS = 4096
-# How much a running average keeps of what it was: the range that torch's optimisers accept.
-Beta = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Frozen(BaseModel):
-    """A value object: no unknown keys, no changes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Shorthand(Frozen):
-    """A value object that may be written as the bare name of what it uses: `poly` for `{use: poly}`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def expand(cls, value: Any) -> Any:
-        """Turn a bare name into a mapping."""
-        return {"use": value} if isinstance(value, str) else value
 
 
 class Budget(Frozen):
@@ -87,58 +60,6 @@ class Budget(Frozen):
         return self
 
 
-class Augment(Frozen):
-    """Random changes of a training crop.
-
-    `scale` is the range of zoom factors, `flip` mirrors left and right in half the draws, `jitter` is the strength of
-    random brightness, contrast and saturation (0 = off, 0.4 = factors from 0.6 to 1.4).
-    """
-
-    scale: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
-    flip: bool = False
-    jitter: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-    @model_validator(mode="after")
-    def check_order(self) -> Self:
-        """Refuse a scale range that is upside down."""
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale goes from {self.scale[0]} to {self.scale[1]}; the smaller factor comes first")
-        return self
-
-
-class Optimizer(Shorthand):
-    """The optimiser and its settings; those a given optimiser does not know are refused."""
-
-    use: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat | None = None
-    betas: tuple[Beta, Beta] | None = None
-    momentum: NonNegativeFloat | None = None
-
-    @model_validator(mode="after")
-    def check_settings_fit(self) -> Self:
-        """Refuse betas for SGD and RMSprop, momentum for Adam."""
-        foreign = "momentum" if self.use in ("adamw", "adam") else "betas"
-        if getattr(self, foreign) is not None:
-            raise ValueError(f"{self.use} has no {foreign}")
-        return self
-
-
-class Schedule(Shorthand):
-    """The learning rate over training: after `warmup_steps` of linear rise, poly or cosine decay or constant."""
-
-    use: Literal["poly", "cosine", "constant"] = "poly"
-    power: PositiveFloat = 0.9
-    warmup_steps: NonNegativeInt = 0
-
-    @model_validator(mode="after")
-    def check_power_fits(self) -> Self:
-        """Refuse a power for what is not polynomial."""
-        if self.use != "poly" and self.power != type(self).model_fields["power"].default:
-            raise ValueError(f"{self.use} has no power")
-        return self
-
-
 class Window(Frozen):
     """Sliding-window evaluation: window height and width, and the step between windows, in pixels."""
 
@@ -170,75 +91,6 @@ class SurfaceDistances(Frozen):
     """Per-image HD95 and normalised surface distance, the share of boundary pixels within `tolerance` pixels."""
 
     tolerance: PositiveFloat = 2.0
-
-
-class Timing(Frozen):
-    """The budget of an inference measurement: a mapping of these fields, or the name of one of `BUDGETS`.
-
-    Measurements of several methods are interleaved, in blocks of `block_seconds`. A row ends when it has `iterations`
-    and `seconds` and, where `precision` is given, as soon as its ratio to the other methods and its median latency are
-    known within +- that share, in any case after `max_seconds`. `method_seconds` is for all rows of a method and its
-    sweep together. `sweep` is the largest batch that is tried for the best one; 0 tries none.
-    """
-
-    iterations: PositiveInt = 200
-    seconds: PositiveFloat = 30.0
-    max_seconds: PositiveFloat = 120.0
-    block_seconds: PositiveFloat = 1.0
-    sweep: NonNegativeInt = 1024
-    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
-    method_seconds: PositiveFloat | None = None
-
-    @property
-    def budget(self) -> TimingBudget:
-        """Whether this is at least the full budget, or measures until speeds are known as well as by default."""
-        if self.precision is not None:
-            return "adaptive" if self.precision <= ADAPTIVE_PRECISION else "reduced"
-        full = Timing.model_construct()
-        given = (self.iterations, self.seconds, self.max_seconds, self.block_seconds)
-        least = (full.iterations, full.seconds, full.max_seconds, full.block_seconds)
-        enough = all(one >= other for one, other in zip(given, least, strict=True))
-        return "full" if enough and self.method_seconds is None else "reduced"
-
-    @property
-    def seconds_a_block(self) -> float:
-        """How long a block lasts at least: where `seconds` are few, a fifth of them, so that there are several."""
-        return min(self.block_seconds, self.seconds / 5)
-
-    @property
-    def beside_the_forward_pass(self) -> Timing:
-        """The budget of each stage that measures more than the forward pass: a reduced budget is quartered for it."""
-        if self.budget != "reduced":
-            return self
-        less = {"seconds": self.seconds / 4, "max_seconds": self.max_seconds / 4}
-        return self.model_copy(update={"iterations": -(-self.iterations // 4), **less})
-
-
-TimingBudget = Literal["full", "adaptive", "reduced"]
-# How well ratios of speeds and median latencies are to be known, as a share; the report says where they are not.
-ADAPTIVE_PRECISION = 0.02
-# What `timing:` may name. Five blocks of 0.2 s are the least of which an interval can be taken at its word.
-BUDGETS = {
-    "adaptive": Timing(
-        iterations=10,
-        seconds=1.0,
-        max_seconds=20.0,
-        block_seconds=0.2,
-        precision=ADAPTIVE_PRECISION,
-        method_seconds=20.0,
-    ),
-    "full": Timing(),
-    "none": None,
-}
-
-
-def find_budget(value: Any) -> Any:
-    """Return the timing budget of this name; anything but a string is returned as it is."""
-    if not isinstance(value, str):
-        return value
-    if value not in BUDGETS:
-        raise ValueError(f"there is no timing budget {quote(value)}.{alternatives(value, BUDGETS)} Or give its fields.")
-    return BUDGETS[value]
 
 
 class Keep(Frozen):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .attribution import Attribution
-from .protocol import Frozen, Optimizer, Shorthand, TrainingProtocol
+from .frozen import Frozen, Shorthand
+from .optimizer import Optimizer
+from .protocol import TrainingProtocol
 from .yaml import LARGEST_INTEGER
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from segbench.config.protocol import Schedule
+from segbench.config.optimizer import Schedule
 from segbench.config.recipe import CLASSIFYING_MAPS, ENCODED_MAPS, Encoding, quote_names
 from segbench.engine.adversarial.adversary import masked_mean
 from segbench.engine.adversarial.monitor import observe_scores

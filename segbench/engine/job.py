@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
-from segbench.config.protocol import Frozen
+from segbench.config.frozen import Frozen
 from segbench.plan.cell import Cell
 from segbench.store.record import Inference, Measurements, Timing
 

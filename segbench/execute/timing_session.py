@@ -31,7 +31,7 @@ from .workers import Died, Failed, Finished, Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from segbench.config.protocol import Timing as TimingBudget
+    from segbench.config.timing import Timing as TimingBudget
     from segbench.engine.job import TimingJob
     from segbench.engine.timing.parts import Measured, Part, RowSoFar
     from segbench.store.record import Status

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field
 
 from segbench.config.attribution import Attribution
-from segbench.config.protocol import Frozen
+from segbench.config.frozen import Frozen
 from segbench.config.recipe import DatasetUse, Method, Origin
 from segbench.errors import SegbenchError, SpecError
 

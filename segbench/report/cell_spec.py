@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from segbench.config.attribution import Attribution
+from segbench.config.frozen import defaults_of_added, with_added
+from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import FORMER_KEYS
 from segbench.errors import SegbenchError
 from segbench.plan.cell import Subset
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 # Keys of a protocol that change neither what is trained nor what is scored but for rounding; they are conditions.
 NEUTRAL_KEYS = UNSCORED | {"threads", "compile"}
+# Keys that are written in one of several ways, or not at all, so that only the whole of them can be compared.
+_WRITTEN_IN_WAYS = {"budget", *(key for key, value in defaults_of_added(TrainingProtocol).items() if value is None)}
 # Of what a component requires; its version changes rounding, and is a condition.
 NEUTRAL_REQUIREMENT = "torch"
 
@@ -64,8 +68,9 @@ def split(record: Record) -> str | None:
 
 
 def protocol(record: Record) -> Mapping[str, Any]:
-    """Return the resolved protocol of the cell's method."""
-    return _part(_part(record.spec, "method"), "protocol")
+    """Return the resolved protocol of the cell's method, with the defaults of keys that leave no trace in records."""
+    found = _part(_part(record.spec, "method"), "protocol")
+    return with_added(TrainingProtocol, found) if found else found
 
 
 def overrides(record: Record) -> tuple[str, ...]:
@@ -75,13 +80,16 @@ def overrides(record: Record) -> tuple[str, ...]:
 
 def shared_protocol(record: Record) -> dict[str, Any]:
     """Return the values, by dotted key, that the method has from its benchmark's protocol."""
-    # a budget is written in one of several keys; to set one of them leaves none to the benchmark
-    own = {"budget" if key.startswith("budget.") else key for key in overrides(record)} | NEUTRAL_KEYS
-    return {
-        leaf: value
-        for leaf, value in _flatten(protocol(record)).items()
-        if not any(f"{leaf}.".startswith(f"{key}.") for key in own)
-    }
+    # To set one part of what is written in several ways leaves none to the benchmark.
+    own = {key.partition(".")[0] for key in overrides(record)} & _WRITTEN_IN_WAYS | {*overrides(record)} | NEUTRAL_KEYS
+    found = {key: value for key, value in protocol(record).items() if key not in own}
+    whole = {key: found.pop(key) for key in _WRITTEN_IN_WAYS - {"budget"} if key in found}
+    leaves = {leaf: value for leaf, value in _flatten(found).items() if not _lies_below(leaf, own)}
+    return leaves | whole
+
+
+def _lies_below(leaf: str, keys: Collection[str]) -> bool:
+    return any(f"{leaf}.".startswith(f"{key}.") for key in keys)
 
 
 def definitions(record: Record) -> dict[str, str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segbench.config.components import ADVERSARIAL_KEYS, PENALTY_KEYS
-from segbench.config.protocol import Optimizer
+from segbench.config.optimizer import Optimizer
 from segbench.config.recipe import (
     Adversarial,
     ComponentUse,

@@ -5,16 +5,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from segbench.config.protocol import (
-    BUDGETS,
-    Augment,
-    Budget,
-    Features,
-    Optimizer,
-    Schedule,
-    SurfaceDistances,
-    TrainingProtocol,
-)
+from segbench.config.protocol import Budget, Features, SurfaceDistances, TrainingProtocol
 from segbench.errors import SpecError
 
 from .conftest import METHODS, START
@@ -49,71 +40,6 @@ def test_a_budget_is_like_another_in_seconds(given):
 def test_a_budget_is_like_another_in_nothing_else(given, message):
     with pytest.raises(ValidationError, match=message):
         Budget(**given)
-
-
-@pytest.mark.parametrize(
-    ("use", "setting", "value"),
-    [
-        ("sgd", "betas", (0.9, 0.99)),
-        ("rmsprop", "betas", (0.9, 0.99)),
-        ("adam", "momentum", 0.9),
-        ("adamw", "momentum", 0.9),
-    ],
-)
-def test_an_optimiser_takes_only_settings_that_fit(use, setting, value):
-    with pytest.raises(ValidationError, match=f"{use} has no {setting}"):
-        Optimizer(use=use, **{setting: value})
-
-
-@pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, 1.0), (-0.1, 0.9)])
-def test_betas_lie_in_the_range_that_optimisers_accept(betas):
-    with pytest.raises(ValidationError):
-        Optimizer(use="adam", betas=betas)
-
-
-def test_a_name_alone_is_an_optimiser_or_schedule():
-    protocol = TrainingProtocol(budget=BUDGET, optimizer="sgd", schedule="cosine")
-    assert (protocol.optimizer.use, protocol.schedule.use) == ("sgd", "cosine")
-
-
-@pytest.mark.parametrize("use", ["cosine", "constant"])
-def test_only_poly_has_a_power(use):
-    with pytest.raises(ValidationError, match=f"{use} has no power"):
-        Schedule(use=use, power=2.0)
-
-
-def test_a_scale_range_goes_upwards():
-    with pytest.raises(ValidationError, match="the smaller factor comes first"):
-        Augment(scale=(1.5, 0.5))
-
-
-@pytest.mark.parametrize(("name", "budget"), [("full", "full"), ("adaptive", "adaptive")])
-def test_a_timing_budget_may_be_named(name, budget):
-    assert TrainingProtocol(budget=BUDGET, timing=name).timing.budget == budget
-
-
-def test_timing_is_left_out_or_adaptive_by_default():
-    assert TrainingProtocol(budget=BUDGET, timing="none").timing is None
-    assert TrainingProtocol(budget=BUDGET).timing == BUDGETS["adaptive"]
-
-
-def test_a_mapping_of_timing_counts_from_the_full_budget():
-    timing = TrainingProtocol(budget=BUDGET, timing={"sweep": 4}).timing
-    assert (timing.budget, timing.seconds, timing.precision) == ("full", 30, None)
-    assert TrainingProtocol(budget=BUDGET, timing={"seconds": 1}).timing.budget == "reduced"
-
-
-@pytest.mark.parametrize(
-    ("timing", "budget"),
-    [({"precision": 0.01}, "adaptive"), ({"precision": 0.1}, "reduced"), ({"method_seconds": 9}, "reduced")],
-)
-def test_what_is_less_precise_or_shorter_is_reduced(timing, budget):
-    assert TrainingProtocol(budget=BUDGET, timing=timing).timing.budget == budget
-
-
-def test_an_unknown_timing_budget_is_refused_with_the_known_ones(workshop):
-    with pytest.raises(SpecError, match=r"no timing budget 'fast'\. Available: adaptive, full, none\. Or give its"):
-        workshop.load(sets=["protocol.timing=fast"])
 
 
 @pytest.mark.parametrize("schedule", ["poly", "cosine", "constant"])

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from run_functions import FUNCTIONS, run_all
 
-from segbench.config.protocol import Budget, Optimizer, TrainingProtocol
+from segbench.config.optimizer import Optimizer
+from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, Tuning, WeightedLoss
 from segbench.execute.jobs import resolve_upstream
 from segbench.plan.cell import Cell

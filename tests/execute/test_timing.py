@@ -7,7 +7,7 @@ import signal
 import pytest
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
-from segbench.config.protocol import BUDGETS, Timing
+from segbench.config.timing import BUDGETS, Timing
 from segbench.errors import RecordError
 from segbench.execute.progress import NoProgress
 from segbench.store.folder import ResultsFolder

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from run_functions import make_cell
 
-from segbench.config.protocol import BUDGETS, Timing
+from segbench.config.timing import BUDGETS, Timing
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.parts import Work, row_part, sweep_part
 from segbench.errors import RecordError

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from segbench.config.protocol import Augment
+    from segbench.config.augment import Augment
 
     from .augment import Axis
     from .probabilities import Fields

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from segbench.checksum import UNSEALED, check_seal, seal
-from segbench.config.protocol import Frozen
+from segbench.config.frozen import Frozen
 from segbench.errors import DataError
 from segbench.plan.machine import cache_folder
 from segbench.registry.output import send_output_to_stderr

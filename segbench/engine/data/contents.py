@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from segbench.checksum import sha256_of_array
-from segbench.config.protocol import Frozen
+from segbench.config.frozen import Frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.config.protocol import Augment
+from segbench.config.augment import Augment
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.numerics import autocast, memory_format
 from segbench.engine.pictures.drawing import sample_grid, save_picture

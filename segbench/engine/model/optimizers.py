@@ -10,7 +10,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from segbench.config.protocol import Optimizer, Schedule
+    from segbench.config.optimizer import Optimizer, Schedule
 
 
 _ADAMW_WEIGHT_DECAY = 0.01  # AdamW without decay is Adam; the others decay only when asked to
@@ -50,7 +50,7 @@ def learning_rate_factor(schedule: Schedule, step: int, progress: float) -> floa
     The first `warmup_steps` steps rise linearly to 1. poly is (1 - progress)^power (Liu et al. 2015, ParseNet), cosine
     is (1 + cos(pi progress)) / 2 (Loshchilov and Hutter 2017, SGDR, without restarts).
 
-    >>> from segbench.config.protocol import Schedule
+    >>> from segbench.config.optimizer import Schedule
     >>> learning_rate_factor(Schedule(use="cosine"), step=50, progress=0.5)
     0.5
     """

@@ -16,7 +16,7 @@ from .parts import RowSoFar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from segbench.config.protocol import Timing
+    from segbench.config.timing import Timing
     from segbench.store.record import Stage
 
     Step = Callable[[], object]

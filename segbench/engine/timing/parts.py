@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple, Protocol, get_args
 
-from segbench.config.protocol import Frozen
+from segbench.config.frozen import Frozen
 from segbench.engine.job import Channel
 from segbench.store.record import DeviceState, Energy, Inference, Stage, SweepPoint
 

@@ -22,7 +22,7 @@ from .parts import Measured, Work, energy_part, row_part, sweep_part
 from .stages import TimedNetwork
 
 if TYPE_CHECKING:
-    from segbench.config.protocol import Timing
+    from segbench.config.timing import Timing
     from segbench.engine.job import TimingJob
     from segbench.store.record import Inference, Stage
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from segbench.config.protocol import Augment
+from segbench.config.augment import Augment
 from segbench.config.recipe import Penalty
 from segbench.contract import AdversarialLoss
 from segbench.engine.adversarial.adversary import Adversary, parameter_names

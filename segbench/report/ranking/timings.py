@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from segbench.config.protocol import ADAPTIVE_PRECISION
+from segbench.config.timing import ADAPTIVE_PRECISION
 from segbench.report.numbers import MISSING, significant
 from segbench.stats.timing import ratio, throughput_interval
 

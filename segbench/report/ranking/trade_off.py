@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.config.protocol import ADAPTIVE_PRECISION
+from segbench.config.timing import ADAPTIVE_PRECISION
 from segbench.report.numbers import percent, points, points_interval, significant
 
 from .pairs import find_pair

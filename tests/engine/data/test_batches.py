@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench import DataError, Dataset, Sample
-from segbench.config.protocol import Augment
+from segbench.config.augment import Augment
 from segbench.engine.data import resident
 from segbench.engine.data.batches import TrainingBatches, evaluation_batches
 from segbench.engine.data.cache import pack

@@ -70,7 +70,7 @@ from segbench import Dataset, Sample
 from segbench.engine.data.batches import TrainingBatches, evaluation_batches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
-from segbench.config.protocol import Augment
+from segbench.config.augment import Augment
 
 class Images:
     def __init__(self, length):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, PolynomialLR
 
-from segbench.config.protocol import Optimizer, Schedule
+from segbench.config.optimizer import Optimizer, Schedule
 from segbench.engine.model.optimizers import build_optimizer, learning_rate_factor, set_learning_rate
 
 

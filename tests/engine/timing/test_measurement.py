@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.config.protocol import Timing
+from segbench.config.timing import Timing
 from segbench.engine.timing.measurement import (
     Measurement,
     latency_of,

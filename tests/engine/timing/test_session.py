@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from segbench.config.protocol import BUDGETS, Budget, Timing, TrainingProtocol
+from segbench.config.protocol import Budget, TrainingProtocol
+from segbench.config.timing import BUDGETS, Timing
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.device_state import Nvml
 from segbench.engine.timing.parts import Turn, Work, energy_part, row_part, sweep_part

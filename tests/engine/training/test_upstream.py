@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from segbench import Dataset, Sample
-from segbench.config.protocol import Augment
+from segbench.config.augment import Augment
 from segbench.engine.data.batches import Batch, TrainingBatches
 from segbench.engine.data.cache import pack
 from segbench.engine.data.probabilities import ProbabilityFields
