@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .attribution import Attribution
-from .frozen import Frozen, Shorthand
+from .frozen import Frozen, Shorthand, added
 from .optimizer import Optimizer
 from .protocol import TrainingProtocol
 from .yaml import LARGEST_INTEGER
@@ -64,14 +64,39 @@ class WeightedLoss(ComponentUse):
     weight: PositiveFloat = 1.0
 
 
+class Folds(Frozen):
+    """Cross-validation, which may be written as the bare number of folds: each image of the pool is tested once.
+
+    `pool` are the splits whose images are divided, None for all that the dataset has.
+    """
+
+    count: Annotated[int, Field(ge=2, le=1000)]
+    pool: tuple[Literal["train", "val", "test"], ...] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def expand(cls, value: Any) -> Any:
+        """Turn a bare number into a mapping."""
+        return value if isinstance(value, dict | cls) else {"count": value}
+
+    @model_validator(mode="after")
+    def check_pool(self) -> Self:
+        """Refuse a pool without a split, and one that names a split twice."""
+        if self.pool is not None and (not self.pool or len(set(self.pool)) < len(self.pool)):
+            raise ValueError(f"pool must name one split or more, each once; got {list(self.pool)}")
+        return self
+
+
 class DatasetUse(ComponentUse):
     """A dataset; `root` is where its files lie on this machine.
 
-    `redistributable` is whether its images may be passed on, None for what the dataset itself says.
+    `redistributable` is whether its images may be passed on, None for what the dataset itself says. With `folds` it is
+    cross-validated.
     """
 
     root: str | None = None
     redistributable: bool | None = None
+    folds: Folds | None = added(None)
 
     def scored(self) -> dict[str, Any]:
         """Return what counts for scores, and so for keys, as JSON-able values."""

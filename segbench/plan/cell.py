@@ -69,25 +69,35 @@ def cell_label(dataset: str, subset: str, method: str, seed: int) -> str:
 
 
 class Subset(NamedTuple):
-    """A fraction of the training labels, in (0, 1], and of these all but one of `folds` folds, counted from 1.
+    """Which images a cell is trained on, and which it is tested on where its dataset is cross-validated.
 
-    Written "all", "labels 0.125", "fold 1/5" or "labels 0.125, fold 1/5".
+    Under cross-validation it is tested on `test_fold`, counted from 1, of the `test_folds` folds of the pool, and the
+    others are its training images. It has the labels of a `fraction`, in (0, 1], of its training images. The base of a
+    refiner is trained on all but one of `folds` folds of those, which it then predicts. Written "all", "labels 0.125",
+    "fold 1/5" or "test fold 2/5, labels 0.125, fold 1/5".
     """
 
     fraction: float = 1.0
     fold: int | None = None
     folds: int | None = None
+    test_fold: int | None = None
+    test_folds: int | None = None
 
     def __str__(self) -> str:
-        parts = [] if self.fraction == 1 else [f"labels {float(self.fraction)!r}"]
-        if self.is_fold:
-            parts.append(f"fold {self.fold}/{self.folds}")
+        parts = [f"test fold {self.test_fold}/{self.test_folds}"] if self.is_cross_validated else []
+        parts += [] if self.fraction == 1 else [f"labels {float(self.fraction)!r}"]
+        parts += [f"fold {self.fold}/{self.folds}"] if self.is_fold else []
         return ", ".join(parts) or EVERYTHING
 
     @property
     def is_fold(self) -> bool:
-        """Whether one fold is left out of training, to be predicted afterwards."""
+        """Whether one fold of the training images is left out of training, to be predicted for a refiner."""
         return self.fold is not None
+
+    @property
+    def is_cross_validated(self) -> bool:
+        """Whether one fold of the pool is left out of training, to be tested."""
+        return self.test_fold is not None
 
     @classmethod
     def parse(cls, text: str) -> Subset:
@@ -95,13 +105,22 @@ class Subset(NamedTuple):
         subset = cls() if text == EVERYTHING else _parse(text)
         if subset is None or str(subset) != text or not _is_possible(subset):
             raise SegbenchError(
-                f"{text!r} is no subset; write {EVERYTHING!r}, 'labels 0.125', 'fold 1/5' or 'labels 0.125, fold 1/5'"
+                f"{text!r} is no subset; write {EVERYTHING!r}, or one or more of 'test fold 2/5', 'labels 0.125' and "
+                "'fold 1/5', in this order, with a comma and a space in between"
             )
         return subset
 
     def without_each(self, folds: int) -> tuple[Subset, ...]:
         """Return what is left of this subset without each of its folds in turn."""
         return tuple(self._replace(fold=fold, folds=folds) for fold in range(1, folds + 1))
+
+    def whole(self) -> Subset:
+        """Return this subset with no fold of its training images left out."""
+        return self._replace(fold=None, folds=None)
+
+    def pooled(self) -> Subset:
+        """Return what the cells of all test folds together are trained on: this subset without its test fold."""
+        return self._replace(test_fold=None, test_folds=None)
 
 
 class Identity(NamedTuple):
@@ -145,11 +164,19 @@ def _find_needs(benchmark: Benchmark) -> dict[Identity, dict[str, Identity]]:
 def _list_requested(benchmark: Benchmark) -> Iterator[Identity]:
     # Trials are run only for the methods whose trials they are.
     methods = {name: method for name, method in benchmark.methods.items() if method.trial_of is None}
-    for dataset in benchmark.datasets:
+    for dataset, use in benchmark.datasets.items():
         for seed in benchmark.seeds:
             for name, method in methods.items():
-                for fraction in method.labels:
-                    yield Identity(dataset, Subset(fraction), name, seed)
+                for subset in _list_subsets(method, use):
+                    yield Identity(dataset, subset, name, seed)
+
+
+def _list_subsets(method: Method, use: DatasetUse) -> list[Subset]:
+    wholes = [Subset(fraction) for fraction in method.labels]
+    if use.folds is None:
+        return wholes
+    count = use.folds.count
+    return [whole._replace(test_fold=fold, test_folds=count) for whole in wholes for fold in range(1, count + 1)]
 
 
 def _find_upstream(identity: Identity, benchmark: Benchmark) -> dict[str, Identity]:
@@ -190,32 +217,37 @@ def _find_folds(identity: Identity, method: Method, benchmark: Benchmark) -> dic
 
 
 def _find_trials(identity: Identity, method: Method, benchmark: Benchmark) -> dict[str, Identity]:
-    """Return the trials on the same share of the labels; no fold is left out, as settings are tuned once for all."""
+    """Return the trials on the same share of the labels of the same training images, tuned once for all their folds."""
     if method.tuning is None:
         return {}
-    tried = identity._replace(subset=Subset(identity.subset.fraction), seed=method.tuning.seed)
+    tried = identity._replace(subset=identity.subset.whole(), seed=method.tuning.seed)
     return {
         reason: tried._replace(method=_check_method(name, f"{identity.method}.tune", benchmark))
         for reason, name in method.trials.items()
     }
 
 
+_NUMBER = "[0-9]{1,9}"
 _WRITTEN = re.compile(
-    r"(?=[lf])(?:labels (?P<fraction>[0-9.e-]+))?(?:(?:^|, )fold (?P<fold>[0-9]{1,9})/(?P<folds>[0-9]{1,9}))?"
+    rf"(?:, test fold (?P<test_fold>{_NUMBER})/(?P<test_folds>{_NUMBER}))?"
+    r"(?:, labels (?P<fraction>[0-9.e-]+))?"
+    rf"(?:, fold (?P<fold>{_NUMBER})/(?P<folds>{_NUMBER}))?"
 )
 
 
 def _parse(text: str) -> Subset | None:
-    match = _WRITTEN.fullmatch(text)
+    match = _WRITTEN.fullmatch(f", {text}")
+    if match is None:
+        return None
+    found = {name: value for name, value in match.groupdict().items() if value is not None}
     try:
-        fraction = float((match and match["fraction"]) or 1)
+        fraction = float(found.pop("fraction", 1))
     except ValueError:
         return None
-    if match is None or match["fold"] is None:
-        return match and Subset(fraction)
-    return Subset(fraction, int(match["fold"]), int(match["folds"]))
+    return Subset(fraction, **{name: int(value) for name, value in found.items()})
 
 
 def _is_possible(subset: Subset) -> bool:
-    fold_exists = subset.fold is None or 1 <= subset.fold <= (subset.folds or 0) >= 2
-    return 0 < subset.fraction <= 1 and fold_exists
+    numbers = ((subset.fold, subset.folds), (subset.test_fold, subset.test_folds))
+    folds_exist = all(fold is None or 1 <= fold <= (folds or 0) >= 2 for fold, folds in numbers)
+    return 0 < subset.fraction <= 1 and folds_exist

@@ -136,7 +136,8 @@ def _with_content(value: Any, files: Mapping[str, str]) -> Any:
 
 def cache_key(dataset: DatasetUse, fingerprint: str, source: str, versions: Mapping[str, str]) -> str:
     """Return what identifies the decoded form of a dataset: its component, options, code and content."""
-    return key_digest({**dataset.scored(), "fingerprint": fingerprint, "source": source, "versions": dict(versions)})
+    decoded = dataset.model_dump(mode="json", include={"use", "options"})
+    return key_digest({**decoded, "fingerprint": fingerprint, "source": source, "versions": dict(versions)})
 
 
 def key_digest(content: Mapping[str, Any]) -> str:

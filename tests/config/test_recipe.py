@@ -8,7 +8,9 @@ from segbench.config.recipe import (
     Adversarial,
     Claim,
     ComponentUse,
+    DatasetUse,
     Encoding,
+    Folds,
     Method,
     Penalty,
     Refines,
@@ -133,3 +135,21 @@ def test_one_discriminator_step_beside_alternate_is_no_contradiction():
 
 def test_a_placebo_is_named_after_the_claimed_method():
     assert Claim(claim="net+critic", against="net").name_of("frozen") == "net+critic~frozen"
+
+
+def test_folds_may_be_written_as_their_bare_number():
+    assert Folds.model_validate(5) == Folds(count=5)
+    assert Folds.model_validate(Folds(count=5)) == Folds(count=5)
+
+
+@pytest.mark.parametrize(
+    "given", [1, 0, -5, 1001, 2.5, "five", True, {"count": 5, "pool": []}, {"count": 5, "pool": ["val", "val"]}]
+)
+def test_what_are_no_folds_is_refused(given):
+    with pytest.raises(ValidationError):
+        Folds.model_validate(given)
+
+
+def test_a_dataset_that_is_not_cross_validated_says_nothing_of_folds():
+    assert "folds" not in DatasetUse(use="toy/shapes").model_dump(mode="json")
+    assert DatasetUse(use="toy/shapes", folds=Folds(count=5)).scored()["folds"] == {"count": 5, "pool": None}

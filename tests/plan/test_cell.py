@@ -28,6 +28,7 @@ from .conftest import cell, method
         ("all", "shapes / net / seed 0"),
         ("labels 0.125", "shapes / net / labels 0.125 / seed 0"),
         ("labels 0.125, fold 1/5", "shapes / net / labels 0.125, fold 1/5 / seed 0"),
+        ("test fold 2/5", "shapes / net / test fold 2/5 / seed 0"),
     ],
 )
 def test_a_label_names_the_subset_where_it_is_not_everything(subset, label):
@@ -40,11 +41,11 @@ def test_every_component_of_a_cell_counts():
     assert {"toy/shapes", "toy/net", "toy/entropy", "a/hinge", "b/r1", "c/critic"} == set(made.component_names)
 
 
-def benchmark(*methods, seeds=(0,), datasets=("d",)):
+def benchmark(*methods, seeds=(0,), datasets=("d",), folds=None):
     return Benchmark(
         name="test",
         source="bench.yaml",
-        datasets={name: DatasetUse(use="toy/shapes") for name in datasets},
+        datasets={name: DatasetUse(use="toy/shapes", folds=folds) for name in datasets},
         seeds=seeds,
         methods={method.name: method for method in methods},
     )
@@ -215,6 +216,27 @@ def test_a_tuned_method_whose_trials_there_are_not_is_refused():
         planned(tuned("a")[0])
 
 
+def test_a_cross_validated_dataset_has_a_cell_for_each_test_fold_and_fraction():
+    cells = planned(method("a", labels=(0.5, 1.0)), folds=2)
+    assert list(cells) == [
+        "a / test fold 1/2, labels 0.5",
+        "a / test fold 2/2, labels 0.5",
+        "a / test fold 1/2",
+        "a / test fold 2/2",
+    ]
+
+
+def test_what_serves_a_cell_leaves_out_the_same_test_fold():
+    base, *tries = tuned("base", trials=1, labels=(0.5,))
+    cells = sort_upstream_first(benchmark(base, *tries, refiner("fine", "base", labels=(0.5,)), folds=3))
+    assert len(cells) == 3 * (1 + 1 + 2 + 1)  # trial, base, its two folds, refiner
+    for one, needed in cells.items():
+        assert one.subset.is_cross_validated
+        assert {other.subset.test_fold for other in needed.values()} <= {one.subset.test_fold}
+    without_a_fold = Identity("d", Subset(0.5, 1, 2, 3, 3), "base", 0)
+    assert cells[without_a_fold] == {"trial 1/1": Identity("d", Subset(0.5, None, None, 3, 3), "base#1", 9)}
+
+
 def test_nested_folds_are_refused():
     with pytest.raises(SpecError, match=r"bench.yaml: methods.fine.refines: another trained refiner on top of"):
         planned(method("base"), refiner("fine", "base"), refiner("finer", "fine"))
@@ -275,17 +297,22 @@ fractions = st.floats(0, 1, exclude_min=True)
         (Subset(1.0, 1, 5), "fold 1/5"),
         (Subset(0.125, 5, 5), "labels 0.125, fold 5/5"),
         (Subset(1e-05), "labels 1e-05"),
+        (Subset(test_fold=2, test_folds=5), "test fold 2/5"),
+        (Subset(1.0, 1, 4, 2, 5), "test fold 2/5, fold 1/4"),
+        (Subset(0.125, 1, 4, 2, 5), "test fold 2/5, labels 0.125, fold 1/4"),
     ],
 )
 def test_a_subset_is_written_in_words(subset, text):
     assert str(subset) == text
 
 
-@given(
-    fractions, st.none() | st.integers(2, 99).flatmap(lambda folds: st.tuples(st.integers(1, folds), st.just(folds)))
-)
-def test_a_subset_reads_back_as_it_is_written(fraction, fold):
-    subset = Subset(fraction, *(fold or ()))
+no_fold = st.just((None, None))
+a_fold = st.integers(2, 99).flatmap(lambda folds: st.tuples(st.integers(1, folds), st.just(folds)))
+
+
+@given(fractions, no_fold | a_fold, no_fold | a_fold)
+def test_a_subset_reads_back_as_it_is_written(fraction, fold, test_fold):
+    subset = Subset(fraction, *fold, *test_fold)
     assert Subset.parse(str(subset)) == subset
 
 
@@ -311,13 +338,23 @@ def test_a_subset_reads_back_as_it_is_written(fraction, fold):
         "labels 0.5fold 1/5",
         "fold 1/5, labels 0.5",
         "all, fold 1/5",
+        "test fold 0/5",
+        "test fold 6/5",
+        "test fold 1/1",
+        "test fold 1",
+        "test fold 01/5",
+        "fold 1/5, test fold 1/5",
+        "labels 0.5, test fold 1/5",
+        "test fold 1/5, test fold 1/5",
+        "all, test fold 1/5",
     ],
 )
 def test_what_is_no_subset_is_refused_with_what_may_be_written(text):
     with pytest.raises(SegbenchError) as caught:
         Subset.parse(text)
     assert str(caught.value) == (
-        f"{text!r} is no subset; write 'all', 'labels 0.125', 'fold 1/5' or 'labels 0.125, fold 1/5'"
+        f"{text!r} is no subset; write 'all', or one or more of 'test fold 2/5', 'labels 0.125' and 'fold 1/5', in "
+        "this order, with a comma and a space in between"
     )
 
 
@@ -328,6 +365,15 @@ def test_a_whole_number_is_written_as_a_fraction_is():
 def test_a_fold_is_left_out_of_a_subset_with_a_fold():
     assert not Subset(0.5).is_fold
     assert Subset(0.5, 1, 5).is_fold
+
+
+def test_the_folds_that_are_tested_and_those_that_are_predicted_for_a_refiner_are_told_apart():
+    tested, predicted = Subset.parse("test fold 2/5"), Subset.parse("test fold 2/5, labels 0.5, fold 1/4")
+    assert (tested.is_cross_validated, tested.is_fold) == (True, False)
+    assert (predicted.is_cross_validated, predicted.is_fold) == (True, True)
+    assert not Subset(0.5, 1, 5).is_cross_validated
+    assert str(predicted.whole()) == "test fold 2/5, labels 0.5"
+    assert str(predicted.pooled()) == "labels 0.5, fold 1/4"
 
 
 def test_folds_are_left_out_in_turn_counted_from_one():

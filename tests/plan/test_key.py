@@ -74,6 +74,7 @@ CHANGES = {
     "dataset name": {"dataset_name": "other"},
     "dataset": {"dataset": DatasetUse(use="toy/other", options={"images": 2})},
     "dataset option": {"dataset": DatasetUse(use="toy/shapes", options={"images": 3})},
+    "folds": {"dataset": DatasetUse(use="toy/shapes", options={"images": 2}, folds={"count": 5})},
     "fingerprint": {"fingerprint": "0" * 32},
     "subset": {"subset": "labels 0.5"},
     "seed": {"seed": 1},
@@ -397,7 +398,9 @@ def test_the_cache_key_changes_with_whatever_decides_how_data_is_decoded():
     ]
     keys = [cache_key(**{**arguments, **change}) for change in [{}, *changes]]
     assert len(set(keys)) == len(keys)
-    moved = DatasetUse(use="toy/shapes", options={"images": 2}, root="/elsewhere", redistributable=True)
+    moved = DatasetUse(
+        use="toy/shapes", options={"images": 2}, root="/elsewhere", redistributable=True, folds={"count": 5}
+    )
     assert cache_key(**{**arguments, "dataset": moved}) == keys[0]
 
 
