@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError, alternatives
+from segbench.stats.health import judge_again
 from segbench.store.counts import read_confusions, read_counts
 from segbench.store.folder import (
     LEASES,
@@ -80,7 +81,7 @@ def read_sources(
 ) -> Sources:
     """Read and merge the records of results folders, or of single benchmarks' folders, in the order given.
 
-    Only those are kept whose content, not checked yet, `is_wanted`.
+    Only those are kept whose content, not checked yet, `is_wanted`. Their health is judged by today's rules.
     Raises RecordError if a directory is missing, if there are no records, or none of the named benchmark.
     """
     folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
@@ -179,12 +180,16 @@ def _read_folder(folder: Path, is_wanted: Choice, problems: list[RecordProblem])
         try:
             content = read_content(path)
             if is_wanted(content):
-                records.append(to_record(content, path))
+                records.append(_with_health_of_today(to_record(content, path)))
         except RecordError as error:
             problems.append(RecordProblem(path, str(error)))
         except OSError as error:
             problems.append(RecordProblem(path, error.strerror or str(error)))
     return records
+
+
+def _with_health_of_today(record: Record) -> Record:
+    return record.model_copy(update={"health": judge_again(record.health)}) if record.health else record
 
 
 def _nothing_found(directories: Sequence[Path], problems: list[RecordProblem]) -> RecordError:

@@ -16,23 +16,29 @@ medians of gradients, so that one spike does not decide. The first rule that app
                  predictions are one-hot everywhere (entropy below ENTROPY_FLOOR) while the adversarial gradient is
                  larger than the supervised one
     saturated    the discriminator is right on more than WON of the reals and of the fakes: it has won, and the
-                 generator learns at most how to hide an artefact; or its accuracy is at CHANCE and its gradient below
-                 USELESS_RATIO of the supervised one: it gives no signal
+                 generator learns at most how to hide an artefact
+    inert        the adversarial gradient at the generator's output, times its weight, is below SAY of the supervised
+                 one, so the discriminator had no say in what the generator learnt, whatever it did
     oscillating  over the last two thirds, the accuracy on reals or on fakes swings between LOW and HIGH, or the score
                  gap between -GAP and +GAP, at least SWINGS times and at one point in ten; looked for at every time
                  scale from pairs of points on, each the mean of two of the scale before, so that the noise of single
                  batches is not taken for it
+    inert        there are supervised losses, and the discriminator's balanced accuracy, the mean of those on reals and
+                 on fakes, is at CHANCE: it tells nothing apart, so it had no say in what the generator learnt
     healthy      none of these
 
 High confidence alone is no collapse: a network that fits its data well gets there without a discriminator. The critic
 of a Wasserstein loss is meant to win and still has a gradient, so "saturated" says little without the gradient ratio.
+Without supervised losses a discriminator at chance is what a game may end in, and its gradient is all there is, so
+"inert" is for methods that have some. "Inert" came after records were in use: reports judge these by it too, from the
+numbers that they hold (`judge_again`).
 
 Sources of the thresholds: gradient norms above 100 are bad and a discriminator's loss that goes to 0 is a failure in
-S. Chintala et al., "How to train a GAN" (2016); a discriminator that is right in more than 95 % of cases, or at chance
-with a gradient below 1 % of the supervised one, is a common sign of trouble. The other thresholds are ours, set so that
-constructed courses of each kind are distinguished: a distance of 0.01 on pixels in [-1, 1] is about one grey level of
-255, 0.001 nats is what a pixel with a top probability of 0.9999 has, a score of 100 puts a sigmoid beyond single
-precision.
+S. Chintala et al., "How to train a GAN" (2016); a discriminator that is right in more than 95 % of cases is a common
+sign of trouble. The other thresholds are ours, set so that constructed courses of each kind are distinguished: a
+distance of 0.01 on pixels in [-1, 1] is about one grey level of 255, 0.001 nats is what a pixel with a top probability
+of 0.9999 has, a score of 100 puts a sigmoid beyond single precision; a gradient of 5 % of another one turns their sum
+by at most 3 degrees.
 """
 
 from __future__ import annotations
@@ -47,14 +53,14 @@ import numpy as np
 from segbench.store.record import Health, HealthPoint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from segbench.store.record import HealthVerdict
 
     Series = list[float]
-    Numbers = dict[str, float | None]
+    Numbers = Mapping[str, float | None]
     Finding = tuple[HealthVerdict, str]  # the verdict and its reason
 
 
@@ -70,7 +76,7 @@ CLASS_ENTROPY_FLOOR = 0.1
 ENTROPY_FLOOR = 0.001
 WON = 0.95
 CHANCE = (0.4, 0.6)
-USELESS_RATIO = 0.01
+SAY = 0.05
 SWINGS = 4
 LOW, HIGH = 0.2, 0.8
 GAP = 1.0
@@ -114,9 +120,24 @@ def judge(curve: Sequence[HealthPoint], non_finite: Collection[int] = ()) -> Hea
     'saturated'
     """
     numbers = _numbers(curve, non_finite)
-    verdict, reason = _first_that_applies(curve, numbers)
+    verdict, reason = _first_that_applies(numbers)
     kept = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
     return Health(verdict=verdict, reason=reason, numbers=kept, curve=thin(curve))
+
+
+def judge_again(health: Health) -> Health:
+    """Return a recorded judgement by today's rules, whose one new verdict is "inert", from the numbers that it holds.
+
+    >>> numbers = {"real_accuracy": 0.7, "fake_accuracy": 0.6, "ratio": 0.02}
+    >>> judge_again(Health(verdict="healthy", reason="", numbers=numbers, curve=[])).verdict
+    'inert'
+    """
+    numbers = {**dict.fromkeys((*MEANS, *MEDIANS, "overfit")), **health.numbers}
+    found = None
+    # A discriminator that gave no signal was called saturated too, though it had not won.
+    if health.verdict in ("healthy", "saturated", "oscillating") and not _saturated(numbers):
+        found = _unheard(numbers) or (_at_chance(numbers) if health.verdict == "healthy" else None)
+    return health.model_copy(update=dict(zip(("verdict", "reason"), found, strict=True))) if found else health
 
 
 def overfit(real: float | None, fake: float | None, validation: float | None) -> float | None:
@@ -183,7 +204,7 @@ def _thirds(curve: Sequence[HealthPoint]) -> _Thirds:
 def _numbers(curve: Sequence[HealthPoint], non_finite: Collection[int]) -> Numbers:
     """Return the figures that the rules look at; a NaN or infinity among them is an overflow of huge finite numbers."""
     thirds = _thirds(curve)
-    numbers: Numbers = {"points": float(len(curve))}
+    numbers: dict[str, float | None] = {"points": float(len(curve))}
     numbers |= {name: _mean(_series(thirds.end, name)) for name in MEANS}
     numbers |= {name: _median(_series(thirds.end, name)) for name in MEDIANS}
     broken = [point for point in thirds.end if point.step in non_finite]
@@ -199,16 +220,17 @@ def _numbers(curve: Sequence[HealthPoint], non_finite: Collection[int]) -> Numbe
     }
 
 
-def _first_that_applies(curve: Sequence[HealthPoint], numbers: Numbers) -> Finding:
+def _first_that_applies(numbers: Numbers) -> Finding:
     broken = numbers["non_finite_share"] or 0.0
     if broken > NON_FINITE_SHARE:
         return "diverged", f"{broken:.0%} of the last third's points hold a number that is not finite"
-    if len(curve) < MINIMUM_POINTS:
-        points = "1 point is" if len(curve) == 1 else f"{len(curve)} points are"
+    number = numbers["points"] or 0.0
+    if number < MINIMUM_POINTS:
+        points = "1 point is" if number == 1 else f"{number:.0f} points are"
         return "unknown", f"{points} too few for a verdict; {MINIMUM_POINTS} are needed"
-    if not any(_series(_thirds(curve).end, name) for name in MEASURED):
+    if all(numbers[name] is None for name in MEASURED):
         return "unknown", "no point of the last third measures the discriminator or the samples"
-    rules = (_diverged, _collapsed, _saturated, _oscillating)
+    rules = (_diverged, _collapsed, _saturated, _unheard, _oscillating, _at_chance)
     return next((verdict for rule in rules if (verdict := rule(numbers))), ("healthy", _healthy_reason(numbers)))
 
 
@@ -246,16 +268,27 @@ def _collapsed(numbers: Numbers) -> Finding | None:
 
 
 def _saturated(numbers: Numbers) -> Finding | None:
-    real, fake, ratio = numbers["real_accuracy"], numbers["fake_accuracy"], numbers["ratio"]
-    if real is None or fake is None:
-        return None
-    if real > WON and fake > WON:
+    real, fake = numbers["real_accuracy"], numbers["fake_accuracy"]
+    if real is not None and fake is not None and real > WON and fake > WON:
         memory = numbers["overfit"]
         known = "" if memory is None else f", overfit heuristic {memory:.2f}"
         return "saturated", f"the discriminator has won: right on {real:.0%} of reals and {fake:.0%} of fakes{known}"
-    accuracy = (real + fake) / 2
-    if CHANCE[0] <= accuracy <= CHANCE[1] and ratio is not None and ratio < USELESS_RATIO:
-        return "saturated", f"the discriminator gives no signal: accuracy {accuracy:.0%}, gradient ratio {ratio:.2g}"
+    return None
+
+
+def _unheard(numbers: Numbers) -> Finding | None:
+    ratio = numbers["ratio"]
+    if ratio is not None and ratio < SAY:
+        return "inert", f"the critic had no say: its gradient is {ratio:.2g} of the supervised one (below {SAY:g})"
+    return None
+
+
+def _at_chance(numbers: Numbers) -> Finding | None:
+    real, fake = numbers["real_accuracy"], numbers["fake_accuracy"]
+    if real is None or fake is None or numbers["ratio"] is None:
+        return None
+    if CHANCE[0] <= (accuracy := (real + fake) / 2) <= CHANCE[1]:
+        return "inert", f"the critic had no say: its balanced accuracy of {accuracy:.0%} is that of chance"
     return None
 
 

@@ -29,7 +29,7 @@ def _read_stage(name: Any) -> Any:
 TimingBudget = Literal["reduced", "adaptive", "full"]  # the later, the more was measured
 StageInFiles = Annotated[Stage, BeforeValidator(_read_stage), PlainSerializer(stage_in_files)]
 Status = Literal["ok", "failed", "skipped", "interrupted"]
-HealthVerdict = Literal["healthy", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
+HealthVerdict = Literal["healthy", "inert", "saturated", "oscillating", "collapsed", "diverged", "unknown"]
 
 
 class Part(BaseModel):

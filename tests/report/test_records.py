@@ -37,6 +37,15 @@ def test_what_lies_beside_the_records_is_not_read(trained, results):
     assert read_sources([root]).problems == ()
 
 
+def test_health_that_an_earlier_version_judged_is_judged_by_the_rules_of_today(adversarial, results):
+    earlier = adversarial()
+    numbers = {**earlier.health.numbers, "ratio": 0.02}
+    health = earlier.health.model_copy(update={"numbers": numbers})
+    (found,) = read_sources([results(adversarial(fields={"health": health}))]).records
+    assert (health.verdict, found.health.verdict) == ("healthy", "inert")
+    assert found.health.numbers == numbers
+
+
 def test_a_folder_in_the_place_of_a_record_is_named(trained, results):
     root = results(trained())
     (root / "camvid" / f"{'0' * 16}.json").mkdir()

@@ -14,6 +14,7 @@ from segbench.stats.health import (
     ConstantClass,
     find_constant_class,
     judge,
+    judge_again,
     overfit,
     thin,
 )
@@ -92,10 +93,69 @@ def test_the_reason_names_how_far_a_discriminator_that_has_won_overfits():
 
 @pytest.mark.parametrize(
     ("accuracy", "ratio", "expected"),
-    [(0.5, 0.009, "saturated"), (0.5, 0.01, "healthy"), (0.7, 0.009, "healthy"), (0.5, None, "healthy")],
+    [
+        (0.7, 0.049, "inert"),
+        (0.7, 0.05, "healthy"),
+        (0.6, 0.3, "inert"),
+        (0.61, 0.3, "healthy"),
+        (0.39, 0.3, "healthy"),
+        (0.99, 0.02, "saturated"),  # trouble is told first
+        (0.5, None, "healthy"),  # nothing supervised beside it: a game may end so
+        (None, 0.02, "inert"),  # a discriminator of features alone
+        (None, 0.3, "healthy"),
+    ],
 )
-def test_a_discriminator_at_chance_without_gradient_gives_no_signal(accuracy, ratio, expected):
+def test_a_critic_whose_gradient_is_small_or_that_is_at_chance_is_inert(accuracy, ratio, expected):
     assert verdict(real_accuracy=accuracy, fake_accuracy=accuracy, ratio=ratio) == expected
+
+
+def test_the_balanced_accuracy_decides_what_chance_is():
+    health = judge(course(real_accuracy=0.22, fake_accuracy=0.79, ratio=0.3))
+    assert health.verdict == "inert"
+    assert health.reason == "the critic had no say: its balanced accuracy of 50% is that of chance"
+
+
+def test_the_critic_of_the_strong_recipe_had_no_say():
+    """Hinge, weight 0.05: 2 % of the supervised gradient, balanced accuracy 0.51."""
+    health = judge(course(real_accuracy=0.55, fake_accuracy=0.47, ratio=0.02))
+    assert health.verdict == "inert"
+    assert health.reason == "the critic had no say: its gradient is 0.02 of the supervised one (below 0.05)"
+
+
+def test_only_the_last_third_decides_whether_the_critic_had_a_say():
+    assert verdict(ratio=[0.01, 0.01, 0.2]) == "healthy"
+    assert verdict(ratio=[0.2, 0.2, 0.01]) == "inert"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"ratio": 0.02},
+        {"real_accuracy": 1.0, "fake_accuracy": 0.99, "ratio": 0.02},
+        {"real_accuracy": 0.4},
+        {"real_accuracy": 0.5, "fake_accuracy": [0.0, 0.0, 1.0, 1.0] * 6},
+    ],
+)
+def test_a_recorded_judgement_of_today_is_judged_alike(values):
+    health = judge(course(points=24, **values))
+    assert judge_again(health) == health
+
+
+@pytest.mark.parametrize("before", ["healthy", "saturated", "oscillating"])
+def test_what_was_judged_before_there_was_inert_is_judged_like_today(before):
+    accuracy = [0.0, 0.0, 1.0, 1.0] * 6 if before == "oscillating" else 0.5
+    today = judge(course(points=24, real_accuracy=0.5, fake_accuracy=accuracy, ratio=0.009))
+    assert today.verdict == "inert"
+    assert judge_again(today.model_copy(update={"verdict": before, "reason": "another one"})) == today
+
+
+def test_records_without_the_numbers_and_those_of_other_trouble_keep_their_judgement():
+    kept = [
+        Health(verdict="healthy", reason="", numbers={}, curve=[]),
+        Health(verdict="collapsed", reason="", numbers={"ratio": 0.01}, curve=[]),
+    ]
+    assert [judge_again(health) for health in kept] == kept
 
 
 @pytest.mark.parametrize("name", ["critic_gradient", "adversarial_gradient"])
@@ -210,7 +270,7 @@ def test_of_several_troubles_the_gravest_is_named():
     swinging = {"fake_accuracy": [0.0, 0.0, 1.0, 1.0] * 6, "real_accuracy": 0.5, "ratio": 0.001}
     assert verdict(**won, diversity=0.0, critic_gradient=1e3) == "diverged"
     assert verdict(**won, diversity=0.0) == "collapsed"
-    assert verdict(points=24, **swinging) == "saturated"
+    assert verdict(points=24, **swinging) == "inert"
     assert verdict(points=24, **{**swinging, "ratio": 0.1}) == "oscillating"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.report.formats.layout import Document, Section, describe_conditions, name_section
-from segbench.report.formats.tables import collapse_words, verdict_text
+from segbench.report.formats.tables import collapse_words, inert_words, verdict_text
 from segbench.report.numbers import points, points_interval
 from segbench.report.ranking.timings import ratio_text
 from segbench.stats.score_differences import LOWER_IS_BETTER
@@ -104,9 +104,10 @@ def _definitions(found: MethodComparison) -> Iterable[str]:
 
 
 def headline(claim: Contrast, margin: float) -> str:
-    """Return the verdict on A - B in a sentence or two, and what collapsed; `margin` is as in `judge`."""
+    """Return the verdict on A - B in a sentence or two, and what limits it; `margin` is as in `judge`."""
     collapses = (f"{words}; with other seeds it may or may not." for words in collapse_words(claim))
-    return " ".join([_verdict(claim, margin), *collapses])
+    inert = (f"{words}, so this is no test of it." for words in inert_words(claim))
+    return " ".join([_verdict(claim, margin), *collapses, *inert])
 
 
 def _verdict(claim: Contrast, margin: float) -> str:

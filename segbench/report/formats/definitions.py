@@ -61,8 +61,9 @@ PLACEBOS = (
 )
 HEALTH = (
     "Health: of adversarial training, by fixed rules over its last third (segbench/stats/health.py). Gradient ratio: "
-    "adversarial / supervised, at the generator's output. Discriminator right: the share of its right answers on reals "
-    "of the training split, on fakes, and on reals of the val split."
+    "adversarial / supervised, at the generator's output. Inert: the critic had no say, as that ratio is below 0.05 or "
+    "its balanced accuracy that of chance. Discriminator right: the share of its right answers on reals of the "
+    "training split, on fakes, and on reals of the val split."
 )
 GENERATED = (
     "Generated images: KID (kernel inception distance) or the distance of pixel statistics, less is better; precision "

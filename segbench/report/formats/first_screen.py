@@ -56,8 +56,8 @@ def lay_out_first_screen(report: Report) -> Document:
 
 
 def verdict_in_words(one: Comparison) -> str:
-    """Say whether A is better than B, what would decide it if that is not decided, and what collapsed."""
-    return "no verdict" if one.judgement is None else tables.add_collapses(_judgement_in_words(one.judgement), one)
+    """Say whether A is better than B, what would decide it if that is not decided, and what limits it."""
+    return "no verdict" if one.judgement is None else tables.qualify_verdict(_judgement_in_words(one.judgement), one)
 
 
 def _judgement_in_words(judgement: Judgement) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from segbench.report.ranking.label_efficiency import Efficiency
     from segbench.report.ranking.people import HumanRanking
     from segbench.report.ranking.rows import Row
-    from segbench.store.record import Record
+    from segbench.store.record import HealthVerdict, Record
 
 
 @dataclass(frozen=True)
@@ -184,12 +184,17 @@ def explain_health(rows: Sequence[Row], fine: Sequence[str] = ("healthy",)) -> I
     """Give the reason of each verdict on adversarial training that is not fine, from the first seed that has it."""
     for row in rows:
         for verdict, seeds in row.verdicts.items():
-            if verdict in fine:
+            if verdict in (*fine, *expected_health(row)):
                 continue
             first = next(record for record in row.records if record.seed == seeds[0])
             reason = first.health.reason if first.health else ""
             others = f" (so {'are seeds' if len(seeds) > 2 else 'is seed'} {', '.join(map(str, seeds[1:]))})"
             yield f"{row.name}, seed {seeds[0]}: {verdict}: {reason}{others if seeds[1:] else ''}"
+
+
+def expected_health(row: Row) -> tuple[HealthVerdict, ...]:
+    """Return the verdicts on adversarial training that a row is made for: a placebo's critic is to have no say."""
+    return ("inert",) if row.placebo_of else ()
 
 
 def warn_of_timing(rows: Sequence[Row]) -> Iterable[str]:

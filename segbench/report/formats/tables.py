@@ -275,20 +275,30 @@ def pair_text(one: Comparison) -> str:
 
 
 def verdict_text(one: Comparison) -> str:
-    """Return the verdict in a word, and what collapsed."""
-    return add_collapses(one.judgement.verdict, one) if one.judgement else MISSING
+    """Return the verdict in a word, and what limits it."""
+    return qualify_verdict(one.judgement.verdict, one) if one.judgement else MISSING
 
 
-def add_collapses(verdict: str, one: Comparison) -> str:
-    """Name beside a verdict what collapsed: "better; unet+critic collapsed in seed 3"."""
-    return "; ".join([verdict, *collapse_words(one)])
+def qualify_verdict(verdict: str, one: Comparison) -> str:
+    """Name beside a verdict what collapsed and what had no say: "better; unet+critic collapsed in seed 3"."""
+    return "; ".join([verdict, *collapse_words(one), *inert_words(one)])
 
 
 def collapse_words(one: Comparison) -> Iterable[str]:
     """Name the methods whose training collapsed or whose network predicts one class everywhere, and the seeds."""
     for name, seeds in one.collapsed.items():
-        yield f"{name} collapsed in seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        yield f"{name} collapsed in {_list_seeds(seeds)}"
     yield from (f"{name} {text}" for name, text in one.constant.items())
+
+
+def inert_words(one: Comparison) -> Iterable[str]:
+    """Name the methods whose critic had no say in what they learnt, and the seeds if it had some in others."""
+    for name, seeds in one.inert.items():
+        yield f"{name}: its critic had no say" + ("" if seeds == one.seeds else f" in {_list_seeds(seeds)}")
+
+
+def _list_seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def difference_text(one: Comparison) -> str:

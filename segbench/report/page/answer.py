@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.report import cell_spec
 from segbench.report.formats.across_datasets import summarize_across
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
-from segbench.report.formats.layout import select_segmenting
-from segbench.report.formats.tables import collapse_words, difference_text, pair_text
+from segbench.report.formats.layout import expected_health, select_segmenting
+from segbench.report.formats.tables import collapse_words, difference_text, inert_words, pair_text
 from segbench.report.numbers import percent, percent_interval, points, significant, times
 from segbench.report.ranking.differences import Contrast
 from segbench.report.ranking.trade_off import recommend, shown_speed
@@ -124,7 +124,7 @@ def find_best(group: Group) -> Row | None:
 def _answer(group: Group) -> Iterator[str]:
     if claims := find_claims(group):
         yield _claims_sentence(claims, group)
-        yield from (f"{words}." for words in collapse_words(claims[0]))
+        yield from (f"{words}." for words in (*collapse_words(claims[0]), *inert_words(claims[0])))
         if claims[0].time_ratio is not None:
             yield f"Cost: {times(claims[0].time_ratio)} training time."
     elif best := find_best(group):
@@ -201,7 +201,7 @@ def _claim(claim: Contrast, group: Group) -> Card:
 def _cells(report: Report) -> Card:
     failed = len(report.without_result)
     warned = sum(
-        bool(record.health and record.health.verdict not in HARMLESS_HEALTH)
+        bool(record.health and record.health.verdict not in (*HARMLESS_HEALTH, *expected_health(row)))
         for group in report.groups
         for row in group.rows
         for record in row.records

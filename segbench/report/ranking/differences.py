@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from segbench.stats.difference import Difference
     from segbench.stats.timing import Ratio
     from segbench.stats.verdict import Judgement
+    from segbench.store.record import HealthVerdict
 
     from .intervals import RankingDraws
     from .rows import Row
@@ -117,12 +118,18 @@ class Comparison:
     @property
     def collapsed(self) -> dict[str, tuple[int, ...]]:
         """The seeds in common in which a row's adversarial training collapsed, by the name of the row."""
+        return self._seeds_of("collapsed", filter(None, (self.row, self.other)))
+
+    @property
+    def inert(self) -> dict[str, tuple[int, ...]]:
+        """The seeds in common in which a row's critic had no say, by the name of the row; placebos are to have none."""
+        rows = filter(None, (self.row, self.other))
+        return self._seeds_of("inert", (row for row in rows if "inert" in row.verdicts and not row.placebo_of))
+
+    def _seeds_of(self, verdict: HealthVerdict, rows: Iterable[Row]) -> dict[str, tuple[int, ...]]:
         common = self._by_seed()
-        found: dict[str, tuple[int, ...]] = {}
-        for row in filter(None, (self.row, self.other)):
-            if seeds := tuple(seed for seed in row.verdicts.get("collapsed", ()) if seed in common):
-                found[row.name] = seeds
-        return found
+        found = {row.name: tuple(seed for seed in row.verdicts.get(verdict, ()) if seed in common) for row in rows}
+        return {name: seeds for name, seeds in found.items() if seeds}
 
     @property
     def constant(self) -> dict[str, str]:

@@ -77,6 +77,19 @@ def test_a_verdict_is_given_in_words(judged, gain, noise, seeds, words):
     assert verdict_in_words(judged(gain, noise, seeds)) == words
 
 
+def test_a_verdict_says_that_the_critic_had_no_say_and_in_which_seeds(judged):
+    assert verdict_in_words(judged(0.05, 0.001, 3, verdict="inert")) == (
+        "A is better; unet+critic: its critic had no say"
+    )
+
+
+def test_a_placebo_without_a_say_is_as_it_should_be(results, trained, adversarial):
+    placebo = adversarial("unet+critic~frozen", verdict="inert", recipe={"placebo_of": "unet+critic"})
+    text = render([results(trained(), adversarial(verdict="inert"), placebo)])
+    assert "unet+critic, seed 0: inert: it is inert" in text
+    assert "unet+critic~frozen, seed 0" not in text
+
+
 def test_a_verdict_names_what_collapsed_on_both_screens_and_in_json(judged, tmp_path):
     one = judged(0.05, 0.001, 3, verdict="collapsed")
     assert verdict_in_words(one) == "A is better; unet+critic collapsed in seeds 0, 1, 2"

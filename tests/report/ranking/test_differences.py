@@ -174,6 +174,19 @@ def test_the_seeds_in_common_that_collapsed_are_told(trained, adversarial):
     assert one.collapsed == {"unet+critic": (0, 2)}
 
 
+def test_the_seeds_in_common_in_which_a_critic_had_no_say_are_told_but_not_of_placebos(trained, adversarial):
+    twins = [trained("unet", seed) for seed in range(3)]
+    critics = [adversarial(seed=seed, verdict="healthy" if seed == 1 else "inert") for seed in range(3)]
+    recipe = {"placebo_of": "unet+critic", "twin": "unet"}
+    placebos = [adversarial("unet+critic~frozen", seed, verdict="inert", recipe=recipe) for seed in range(3)]
+    found = {(one.row.name, one.relation): one.inert for one in compared(*twins, *critics, *placebos)}
+    assert found == {
+        ("unet+critic", "twin"): {"unet+critic": (0, 2)},
+        ("unet+critic", "placebo"): {"unet+critic": (0, 2)},
+        ("unet+critic~frozen", "twin"): {},
+    }
+
+
 def test_one_seed_has_an_interval_over_images_only_and_no_verdict(trained, adversarial, counted, results):
     folder = results(counted(trained("unet"), SHARES - 0.1), counted(adversarial(), SHARES))
     (one,) = judged(folder).values()
