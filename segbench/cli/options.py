@@ -25,6 +25,10 @@ Only = Annotated[
 ]
 
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="These seeds instead of the file's.")]
+TestFolds = Annotated[
+    str | None,
+    typer.Option("--folds", metavar="1,2", help="Only these test folds of datasets that are cross-validated."),
+]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
 
 Directories = Annotated[
@@ -61,10 +65,19 @@ def parse_options(given: list[str]) -> dict[str, Any]:
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     """Return the seeds of `--seeds 0,1,2`, None where it is not given; SpecError if they are not whole numbers."""
+    return _parse_numbers("--seeds", text)
+
+
+def parse_folds(text: str | None) -> tuple[int, ...] | None:
+    """Return the test folds of `--folds 1,2`, None where it is not given; SpecError if they are not whole numbers."""
+    return _parse_numbers("--folds", text)
+
+
+def _parse_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
     try:
         return None if text is None else tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise SpecError(f"--seeds {text}: write whole numbers with commas between, such as 0,1,2") from error
+        raise SpecError(f"{option} {text}: write whole numbers with commas between, such as 0,1,2") from error
 
 
 PLURALS: dict[Kind, str] = {

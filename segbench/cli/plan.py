@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Json, Only, Results, Seeds, Sets, parse_seeds
+from .options import Json, Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
 from .output import columns, print_content
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def plan(
     sets: Sets = None,
     only: Only = None,
     seeds: Seeds = None,
+    folds: TestFolds = None,
     results: Results = Path("results"),
     device: Annotated[str, typer.Option(help="Device that the run would use: auto, cpu, cuda, cuda:1.")] = "auto",
     json: Json = False,
@@ -43,7 +44,7 @@ def plan(
     from segbench.plan.warnings import plan_warnings
     from segbench.store.folder import ResultsFolder
 
-    opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
+    opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
     folder = ResultsFolder(results, opened.benchmark.name)
     content = {
         **_describe(opened, folder),

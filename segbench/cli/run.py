@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Only, Results, Seeds, Sets, parse_seeds
+from .options import Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
 from .output import INTERRUPTED, SOME_FAILED, say, terminal_width
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def run(
     sets: Sets = None,
     only: Only = None,
     seeds: Seeds = None,
+    folds: TestFolds = None,
     results: Results = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="How many cells run at once.")] = 1,
@@ -58,7 +59,7 @@ def run(
     from segbench.report.formats.terminal import to_terminal
     from segbench.store.folder import ResultsFolder
 
-    plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds))
+    plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
     plan.check_data()
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()

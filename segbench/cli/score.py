@@ -101,18 +101,24 @@ def resolve_request(request: ScoreRequest, registry: Registry) -> Target:
     """Return what a request means.
 
     Boundaries are as wide as in the benchmark's table if its methods agree, else as by default. Raises SpecError for an
-    unknown benchmark and for names that cannot be names, ComponentError for an unknown dataset and OptionError for its
-    options.
+    unknown benchmark, for one that cross-validates the dataset and for names that cannot be names, ComponentError for
+    an unknown dataset and OptionError for its options.
     """
     from segbench.config.protocol import Boundaries
     from segbench.config.validation import check_name
     from segbench.config.yaml import Place
     from segbench.engine.evaluation.external import Entry
+    from segbench.errors import SpecError
     from segbench.store.folder import ResultsFolder
 
     check_name(request.name, Place("--name", Path.cwd()))
     folder, benchmark = _benchmark(request, registry)
     name, use = _dataset(request, benchmark, registry)
+    if benchmark and name in benchmark.datasets and benchmark.datasets[name].folds:
+        raise SpecError(
+            f"{benchmark.source}: datasets.{name} is cross-validated: its rows are of the images of all folds, beside "
+            "which label maps of one split cannot stand; score them without --benchmark"
+        )
     protocols = [method.protocol for method in benchmark.methods.values()] if benchmark else []
     splits = {protocol.evaluate for protocol in protocols}
     widths = {protocol.boundaries for protocol in protocols}

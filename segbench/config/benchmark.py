@@ -12,6 +12,7 @@ from segbench.errors import SpecError, alternatives, list_some, nearest
 from .attribution import ATTRIBUTION_KEYS, read_attribution
 from .claims import add_placebos, read_claims, select_claims
 from .components import resolve_dataset
+from .folds import settle_folds
 from .inheritance import apply_settings, read_methods, rename_former_keys
 from .methods import resolve_methods
 from .protocol import read_protocol
@@ -21,11 +22,12 @@ from .validation import Reference, check_name, read_named_entries
 from .yaml import Node, Place, check_keys, read_comment, read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from segbench.registry import Registry
 
-    from .recipe import DatasetUse
+    from .protocol import TrainingProtocol
+    from .recipe import DatasetUse, Method, Tune
 
 
 SUFFIXES = (".yaml", ".yml")
@@ -55,7 +57,7 @@ def load_benchmark(
     if seeds is not None:
         root = _with_seeds(root, seeds)
     entries = _read_entries(root)
-    _check_protocol(entries["protocol"])
+    protocol = _check_protocol(entries["protocol"])
     listed_seeds = _read_seeds(entries["seeds"])
     own, notices = rename_former_keys(entries["methods"])
     listed = read_methods(own)
@@ -64,12 +66,14 @@ def load_benchmark(
     written = add_placebos(listed, claims)
     chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
     methods = resolve_methods(written, entries["protocol"], registry, chosen)
+    if tune:
+        methods = add_trials(methods, written, tune, entries["protocol"], registry)
     return Benchmark(
         name=_read_name(entries["name"]),
         source=str(path),
-        datasets=_read_datasets(entries["datasets"], registry),
+        datasets=_read_datasets(entries["datasets"], registry, methods, protocol, tune),
         seeds=listed_seeds,
-        methods=add_trials(methods, written, tune, entries["protocol"], registry) if tune else methods,
+        methods=methods,
         compare=select_claims(claims, methods),
         tune=tune,
         attribution=read_attribution(entries, root.place),
@@ -87,14 +91,16 @@ def _read_entries(root: Node) -> dict[str, Node]:
     return entries
 
 
-def _check_protocol(node: Node) -> None:
-    """Refuse what is wrong with the protocol before any method is looked at."""
-    if read_protocol(node).budget.like is not None:
+def _check_protocol(node: Node) -> TrainingProtocol:
+    """Return the protocol, refused if it is wrong, before any method is looked at."""
+    protocol = read_protocol(node)
+    if protocol.budget.like is not None:
         like = node.mapping()["budget"].mapping()["like"]
         raise like.error(
             f"all methods would train as long as {like.value!r}, and so would that one itself; give epochs, steps or "
             "seconds here, and like: in the protocol of the methods that it is meant for"
         )
+    return protocol
 
 
 def _read_name(node: Node) -> str:
@@ -103,8 +109,12 @@ def _read_name(node: Node) -> str:
     return name
 
 
-def _read_datasets(node: Node, registry: Registry) -> dict[str, DatasetUse]:
-    return {name: resolve_dataset(entry, registry) for name, entry in read_named_entries(node, "dataset").items()}
+def _read_datasets(
+    node: Node, registry: Registry, methods: Mapping[str, Method], protocol: TrainingProtocol, tune: Tune | None
+) -> dict[str, DatasetUse]:
+    entries = read_named_entries(node, "dataset")
+    datasets = {name: resolve_dataset(entry, registry) for name, entry in entries.items()}
+    return settle_folds(datasets, entries, methods, protocol, tune)
 
 
 def _with_seeds(root: Node, seeds: Sequence[int]) -> Node:

@@ -28,7 +28,7 @@ Value = TypeVar("Value")
 # Keys that stand beside the options of a component and are no options.
 ADVERSARIAL_KEYS = tuple(key for key in Adversarial.model_fields if key not in ("use", "options"))
 PENALTY_KEYS = ("weight", "every")
-DATASET_KEYS = ("root", "redistributable")
+DATASET_KEYS = ("root", "redistributable", "folds")
 PSEUDO_LABEL_KEYS = ("pseudo_labels_from", "threshold", "weight")
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from segbench.contract import SPLITS
+
 from .attribution import Attribution
 from .frozen import Frozen, Shorthand, added
 from .optimizer import Optimizer
@@ -13,6 +15,8 @@ from .protocol import TrainingProtocol
 from .yaml import LARGEST_INTEGER
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from segbench.contract import Kind
 
 
@@ -67,11 +71,13 @@ class WeightedLoss(ComponentUse):
 class Folds(Frozen):
     """Cross-validation, which may be written as the bare number of folds: each image of the pool is tested once.
 
-    `pool` are the splits whose images are divided, None for all that the dataset has.
+    `pool` are the splits whose images are divided, None for all that the dataset has. With `val` the fold after the
+    tested one is left out of training too, and takes the place of the val split.
     """
 
     count: Annotated[int, Field(ge=2, le=1000)]
     pool: tuple[Literal["train", "val", "test"], ...] | None = None
+    val: bool = added(False)
 
     @model_validator(mode="before")
     @classmethod
@@ -84,7 +90,19 @@ class Folds(Frozen):
         """Refuse a pool without a split, and one that names a split twice."""
         if self.pool is not None and (not self.pool or len(set(self.pool)) < len(self.pool)):
             raise ValueError(f"pool must name one split or more, each once; got {list(self.pool)}")
+        if self.val and not self.holds("val"):
+            raise ValueError(f"val: true takes a fold as val, so the pool must hold val; got {list(self.pool or ())}")
+        if self.val and self.count < 3:
+            raise ValueError("with one of 2 folds tested and the other as val none is left to train on; take 3 or more")
         return self
+
+    def holds(self, split: str) -> bool:
+        """Tell whether a split is in the pool, if the dataset has it."""
+        return self.pool is None or split in self.pool
+
+    def splits_in(self, splits: Collection[str]) -> list[str]:
+        """Return those of the splits of a dataset that are in the pool, in their usual order."""
+        return [name for name in SPLITS if name in splits and self.holds(name)]
 
 
 class DatasetUse(ComponentUse):

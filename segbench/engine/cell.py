@@ -14,7 +14,8 @@ import torch
 
 from segbench.config.protocol import Budget
 from segbench.engine.data.batches import evaluation_batches
-from segbench.engine.data.dataset import clusters_of, open_data
+from segbench.engine.data.dataset import open_data
+from segbench.engine.data.samples import clusters_of
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import evaluate, measure_refinement
 from segbench.engine.generation.generated import score_generator, write_grid, write_nearest

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from segbench.config.recipe import Folds
     from segbench.contract import Dataset
 
     from .key import DatasetContent
@@ -31,13 +32,20 @@ class Unread(NamedTuple):
     deeper: dict[Path, int]
 
 
-def data_warnings(dataset: Dataset, content: DatasetContent) -> list[str]:
-    """Return the warnings about a dataset, its files compared by their hashes."""
-    others = [split for split in dataset.splits if split != "train"] if "train" in dataset.splits else []
-    shared = [(split, equal_images(content.images["train"], content.images[split])) for split in others]
+def data_warnings(dataset: Dataset, content: DatasetContent, folds: Folds | None = None) -> list[str]:
+    """Return the warnings about a dataset, its files compared by their hashes.
+
+    Of a cross-validated one only val can hold what is trained on: copies in its pool stay in one fold.
+    """
+    if folds is None:
+        learnt, others = ["train"], [split for split in dataset.splits if split != "train"]
+    else:
+        learnt, others = folds.splits_in(dataset.splits), [] if folds.holds("val") else ["val"]
+    pairs = [(one, other) for one in learnt for other in others if one in dataset.splits and other in dataset.splits]
+    shared = {pair: equal_images(*(content.images[split] for split in pair)) for pair in pairs}
     return [
         *usage_warnings(dataset, find_unread(dataset)),
-        *(describe_equal_images("train", split, pairs) for split, pairs in shared if pairs),
+        *(describe_equal_images(*pair, found) for pair, found in shared.items() if found),
     ]
 
 

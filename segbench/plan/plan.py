@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ from segbench.registry.output import send_output_to_stderr
 
 from .cell import Cell, Identity, sort_upstream_first
 from .data import data_warnings
+from .folds import check_folds, fold_warnings, keep_folds
 from .key import cache_key, cell_key, file_hashes, folder_hash, read_content, required_versions, source_hash
 from .machine import usable_cores
 
@@ -36,18 +37,21 @@ def open_plan(
     sets: Sequence[str] = (),
     only: Sequence[str] = (),
     seeds: Sequence[int] | None = None,
+    folds: Sequence[int] | None = None,
     threads: int | None = None,
 ) -> Plan:
     """Load a benchmark by its packaged name or path, open its datasets and plan its cells.
 
-    `sets`, `only` and `seeds` are as in `load_benchmark`, `threads` as in `plan_benchmark`. Raises SegbenchError for
-    whatever is wrong; data that cannot be read is in `missing`.
+    `sets`, `only` and `seeds` are as in `load_benchmark`, `threads` as in `plan_benchmark`; `folds` are the test folds
+    to keep of datasets that are cross-validated. Raises SegbenchError for whatever is wrong; data that cannot be read
+    is in `missing`.
 
         open_plan("quickstart", sets=["protocol.budget.epochs=1"], only=["unet"], seeds=[0])
     """
     registry = load_registry()
     benchmark = load_benchmark(name_or_path, registry, sets=sets, only=only, seeds=seeds)
-    return plan_benchmark(benchmark, registry, threads=threads)
+    plan = plan_benchmark(benchmark, registry, threads=threads)
+    return plan if folds is None else replace(plan, cells=keep_folds(plan.cells, folds))
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,21 @@ def plan_benchmark(benchmark: Benchmark, registry: Registry, *, threads: int | N
     """Open the datasets of a benchmark and plan its cells.
 
     `threads` is the thread count of methods whose protocol states none, by default that of usable cores. Raises
-    SpecError if methods are tuned and a dataset has no val split, and what `plan_cells` raises.
+    SpecError if methods are tuned and a dataset has no val split, if one cannot be divided into its folds, and what
+    `plan_cells` raises.
     """
     with send_output_to_stderr():
         datasets, not_opened = _try_each(partial(_open, registry), benchmark.datasets)
         _check_tuning(benchmark, datasets)
+        check_folds(benchmark, datasets)
         contents, not_read = _try_each(read_content, datasets)
         warnings = [
             f"{name}: {warning}"
             for name, content in contents.items()
-            for warning in data_warnings(datasets[name], content)
+            for warning in (
+                *data_warnings(datasets[name], content, benchmark.datasets[name].folds),
+                *fold_warnings(benchmark.datasets[name], datasets[name]),
+            )
         ]
     fingerprints = {name: content.fingerprint for name, content in contents.items()}
     # Workers have working folders of their own.
@@ -117,7 +126,8 @@ def _check_tuning(benchmark: Benchmark, datasets: Mapping[str, Dataset]) -> None
     if not any(method.tuning for method in benchmark.methods.values()):
         return
     for name, dataset in datasets.items():
-        if "val" not in dataset.splits:
+        folds = benchmark.datasets[name].folds
+        if "val" not in dataset.splits and not (folds and folds.val):
             raise SpecError(
                 f"{benchmark.source}: datasets.{name}: methods are tuned on val, but this dataset has no such "
                 f"split; it has {', '.join(dataset.splits)}. Give it one, or remove tune:"

@@ -160,7 +160,9 @@ def repeat_command(record: Record, folder: Path | None = None) -> list[str]:
     settings = dict.fromkeys([*(origin.get("sets") or ()), *([threads] if protocol(record).get("threads") else [])])
     sets = [word for setting in settings for word in ("--set", setting)]
     called = ["segbench", *plugins, "run", origin.get("given") or record.benchmark, *sets]
-    return [*called, "--only", record.method, "--seeds", str(record.seed), "--results", "again"]
+    subset = _parse(record.subset)
+    fold = ["--folds", str(subset.test_fold)] if subset is not None and subset.is_cross_validated else []
+    return [*called, "--only", record.method, "--seeds", str(record.seed), *fold, "--results", "again"]
 
 
 def trial_of(record: Record) -> str | None:

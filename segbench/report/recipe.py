@@ -122,8 +122,11 @@ def _own_protocol(protocol: TrainingProtocol, common: TrainingProtocol) -> dict[
 
 
 def _dataset(use: DatasetUse) -> Any:
-    stated = use.redistributable
-    return _component(use) if stated is None else _component(use, redistributable=stated)
+    stated = {
+        "redistributable": use.redistributable,
+        "folds": use.folds and _without_nulls(use.folds.model_dump(mode="json")),
+    }
+    return _component(use, **{key: value for key, value in stated.items() if value is not None})
 
 
 def _component(use: ComponentUse, **more: Any) -> Any:

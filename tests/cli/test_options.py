@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from segbench.cli.options import parse_options, parse_seeds
+from segbench.cli.options import parse_folds, parse_options, parse_seeds
 from segbench.errors import SpecError
 
 
@@ -16,6 +16,12 @@ def test_seeds_are_parsed():
 def test_seeds_that_are_no_numbers_are_refused(text):
     with pytest.raises(SpecError, match="write whole numbers with commas between"):
         parse_seeds(text)
+
+
+def test_folds_are_parsed_as_seeds_are():
+    assert parse_folds("1,2") == (1, 2)
+    with pytest.raises(SpecError, match="--folds 1-3: write whole numbers"):
+        parse_folds("1-3")
 
 
 def test_options_are_read_as_yaml_as_in_settings():

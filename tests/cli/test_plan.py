@@ -80,6 +80,13 @@ def test_cells_are_shown_upstream_first_with_needs_and_keys(capsys):
     assert lines[6] == "4 cells, 0 of them recorded in results/my-bench"
 
 
+def test_one_fold_of_a_cross_validated_dataset_is_planned(capsys):
+    folds = ["--set", "datasets.dots={use: mine/dots, folds: 2}", "--seeds", "0"]
+    subsets = [cell["subset"] for cell in planned(capsys, *folds)["cells"]]
+    assert sorted(subsets) == ["test fold 1/2"] * 2 + ["test fold 2/2"] * 2
+    assert {cell["subset"] for cell in planned(capsys, *folds, "--folds", "2")["cells"]} == {"test fold 2/2"}
+
+
 REFINED = """
   fine: {generator: mine/refiner, losses: [mine/entropy], refines: {method: base, folds: 3}, labels: {fraction: 0.5}}
 """

@@ -69,6 +69,7 @@ def records(folder):
         (["no-such-benchmark"], "there is no packaged benchmark 'no-such-benchmark'"),
         (["missing.yaml"], "there is no benchmark file missing.yaml"),
         (["shapes-smoke", "--seeds", "0,x"], "--seeds 0,x: write whole numbers"),
+        (["shapes-smoke", "--folds", "1"], "--folds 1: there is no such test fold; no dataset here is cross-validated"),
         (["shapes-smoke", "--only", "nothing"], "nothing"),
         (["shapes-smoke", "--set", "protocol.speed=3"], "speed"),
     ],

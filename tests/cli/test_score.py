@@ -101,6 +101,15 @@ def resolve(tmp_path):
     return call
 
 
+def test_label_maps_stand_not_beside_rows_of_a_cross_validated_dataset(resolve, tmp_path):
+    folded = BENCHMARK.replace("classes: 5}", "classes: 5, folds: 5}").replace(", evaluate: val", "")
+    (tmp_path / "my file.yaml").write_text(folded)
+    for dataset, options in (("town", {}), ("shapes", {"classes": 5})):
+        with pytest.raises(SpecError, match=r"my file.yaml: datasets.town is cross-validated: .* without --benchmark$"):
+            resolve(benchmark=resolve.file, dataset=dataset, options=options)
+    assert resolve(benchmark=resolve.file, dataset="village").entry.dataset == "village"
+
+
 def test_without_a_benchmark_a_component_is_scored_on_test_under_its_own_name(resolve, tmp_path):
     use, entry, folder, _ = resolve(options={"classes": 5}, seed=3)
     assert use.use == "data/shapes"

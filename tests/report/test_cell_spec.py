@@ -17,6 +17,9 @@ from segbench.store.record import PluginFile
         ("all", (0.125,), True),
         ("fold 1/5", (1.0,), True),
         ("labels 0.125, fold 1/5", (0.125,), True),
+        ("test fold 2/5", (1.0,), False),
+        ("test fold 2/5, labels 0.125", (1.0,), True),
+        ("test fold 2/5, fold 1/5", (1.0,), True),
         ("an unknown subset", (1.0,), False),
     ],
 )
@@ -58,6 +61,10 @@ def test_an_old_record_is_run_again_by_the_name_of_its_benchmark(trained):
     words = ["segbench", "run", "camvid", "--only", "unet", "--seeds", "0", "--results", "again"]
     assert cell_spec.repeat_command(trained()) == words
     assert cell_spec.comment(trained()) == ""
+
+
+def test_of_a_cross_validated_dataset_only_the_fold_of_the_cell_is_run_again(trained):
+    assert cell_spec.repeat_command(trained(subset="test fold 2/5"))[-4:] == ["--folds", "2", "--results", "again"]
 
 
 def test_the_fingerprint_is_that_of_the_cell_or_of_scored_label_maps(trained, scored):

@@ -4,6 +4,7 @@ import pytest
 
 from segbench.config.attribution import Attribution
 from segbench.config.benchmark import load_benchmark, packaged_benchmarks
+from segbench.config.recipe import DatasetUse
 from segbench.errors import RecordError, SpecError
 from segbench.plan.key import cell_key
 from segbench.plan.plan import plan_cells
@@ -76,6 +77,17 @@ def test_whether_images_may_be_passed_on_stands_in_the_file(planned, registry, t
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(write_recipe([cell.model_copy(update={"dataset": kept})]))
     assert load_benchmark(str(recipe), registry).datasets["nuclei"].redistributable is False
+
+
+def test_folds_stand_in_the_file(planned, registry, tmp_path):
+    (cell, *_) = planned("quickstart", "plain")
+    recipe = tmp_path / "recipe.yaml"
+    for folds in ({"count": 5}, {"count": 5, "pool": ["train", "val"], "val": True}):
+        divided = DatasetUse.model_validate({**cell.dataset.model_dump(), "folds": folds})
+        tested = cell.model_copy(update={"dataset": divided, "subset": "test fold 3/5"})
+        tested = tested.model_copy(update={"key": cell_key(tested)})
+        recipe.write_text(write_recipe([tested]))
+        assert find_strangers(recipe, [tested], registry) == []
 
 
 def test_a_search_space_is_in_no_record(planned):

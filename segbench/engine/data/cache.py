@@ -94,7 +94,7 @@ def decode_splits(
         (cell.dataset_name, cell.cache_key, split)
         for cell in cells
         if cell.dataset_name in datasets
-        for split in _splits_of(cell)
+        for split in _splits_of(cell, datasets[cell.dataset_name])
     )
     with send_output_to_stderr():
         for name, cache_key, split in uses:
@@ -105,9 +105,12 @@ def decode_splits(
                     notice(f"{name} {split}: {remark}")
 
 
-def _splits_of(cell: Cell) -> tuple[str, ...]:
-    protocol = cell.method.protocol
-    return ("train", *(["val"] if protocol.validations else []), protocol.evaluate)
+def _splits_of(cell: Cell, dataset: Dataset) -> tuple[str, ...]:
+    protocol, folds = cell.method.protocol, cell.dataset.folds
+    used = ("train", *(["val"] if protocol.validations else []), protocol.evaluate)
+    if folds is None:
+        return used
+    return (*folds.splits_in(dataset.splits), *(["val"] if "val" in used and not folds.val else []))
 
 
 class PackedIndex(Frozen):
@@ -227,13 +230,13 @@ class PackedSplit:
         return np.array(self.index.class_pixels, dtype=np.int64)
 
     @cached_property
-    def class_presence(self) -> NDArray[np.bool_]:
-        """Whether each image has a pixel of each class, (n, K); reads all labels once."""
-        presence = np.zeros((len(self), self.num_classes), dtype=np.bool_)
+    def image_class_pixels(self) -> NDArray[np.int64]:
+        """The number of labelled pixels of each image by class, (n, K); reads all labels once."""
+        pixels = np.zeros((len(self), self.num_classes), dtype=np.int64)
         for index in range(len(self)):
             counts = count_labels(self.labels(index))[: self.num_classes]
-            presence[index, : len(counts)] = counts > 0
-        return presence
+            pixels[index, : len(counts)] = counts
+        return pixels
 
 
 def open_packed(folder: Path) -> PackedSplit | None:
@@ -389,11 +392,16 @@ def absent_classes(packed: PackedSplit, classes: Sequence[str]) -> list[str]:
 
 def check_classes(packed: PackedSplit, classes: Sequence[str]) -> None:
     """Raise DataError naming the classes that never occur in the labels of a split."""
-    absent = absent_classes(packed, classes)
+    refuse_absent(packed.class_pixels(), classes, f"split {packed.split!r} (images: {len(packed)})")
+
+
+def refuse_absent(class_pixels: NDArray[np.int64], classes: Sequence[str], where: str) -> None:
+    """Raise DataError naming the classes without pixels, (K,); `where` says in the labels of which images."""
+    absent = [name for name, pixels in zip(classes, class_pixels, strict=True) if pixels == 0]
     if absent:
         named = ", ".join(map(repr, absent))
         never = f"class {named} never occurs" if len(absent) == 1 else f"classes {named} never occur"
         raise DataError(
-            f"{never} in the labels of split {packed.split!r} (images: {len(packed)}); remove what is absent from the "
+            f"{never} in the labels of {where}; remove what is absent from the "
             "dataset, or set `absent_classes: allow` in the protocol"
         )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segbench.errors import DataError
 from segbench.plan.data import equal_images
 from segbench.registry.datasets import open_dataset
 
 from .cache import open_split
+from .folds import fold_dataset
 from .resident import ResidentSplit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     import torch
 
@@ -28,16 +29,21 @@ if TYPE_CHECKING:
 
 
 class CellData:
-    """A dataset and its splits, each brought to the device once."""
+    """A dataset and its splits, each brought to the device once; those in `packed` are not in the cache."""
 
-    def __init__(self, dataset: Dataset, cache_key: str, device: torch.device) -> None:
+    def __init__(
+        self, dataset: Dataset, cache_key: str, device: torch.device, packed: Mapping[str, PackedSplit] | None = None
+    ) -> None:
         self.dataset = dataset
         self.num_classes = len(dataset.classes)
         self._cache_key, self._device = cache_key, device
+        self._packed = packed or {}
         self._resident: dict[str, ResidentSplit] = {}
 
     def packed(self, split: str) -> PackedSplit:
-        """Return a split from the cache; it is decoded first where the cache does not have it."""
+        """Return a split, from the cache or as it was given; it is decoded first where the cache does not have it."""
+        if split in self._packed:
+            return self._packed[split]
         return open_split(self.dataset, split, self._cache_key)
 
     def count_also_in_train(self, split: str) -> int | None:
@@ -54,13 +60,16 @@ class CellData:
 
 
 def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
-    """Open the cell's dataset; raise DataError if its files are missing."""
+    """Open the cell's dataset; raise DataError if its files are missing, or cannot be cross-validated as asked."""
     offer = registry.find("dataset", cell.dataset.use)
     assert cell.cache_key is not None, "a cell runs only when its data is available"
     dataset = open_dataset(offer, cell.dataset.root, cell.dataset.options)
     if (stated := cell.dataset.redistributable) is not None:
         dataset = replace(dataset, redistributable=stated)
-    return CellData(dataset, cell.cache_key, device)
+    if cell.dataset.folds is None:
+        return CellData(dataset, cell.cache_key, device)
+    folded = fold_dataset(dataset, cell.dataset.folds, cell, partial(open_split, dataset, cache_key=cell.cache_key))
+    return CellData(folded.dataset, cell.cache_key, device, folded.packed)
 
 
 def common_size(split: ResidentSplit | PackedSplit) -> tuple[int, int]:
@@ -75,20 +84,3 @@ def choose_evenly(length: int, count: int) -> list[int]:
     ([0, 4, 9], [0, 1])
     """
     return sorted({round(index) for index in np.linspace(0, length - 1, min(count, length)).tolist()})
-
-
-def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the group of each image by its id; None if the dataset has no groups.
-
-    Raises DataError where its `cluster` returns something else than the name of a group.
-    """
-    if dataset.cluster is None:
-        return None
-    clusters = tuple(dataset.cluster(one) for one in ids)
-    for one, cluster in zip(ids, clusters, strict=True):
-        if not isinstance(cluster, str) or not cluster:
-            raise DataError(
-                f"the dataset's cluster function returned {cluster!r} for the image {one!r}; it must return the name "
-                "of a group, a text that is not empty. Correct it in the dataset's plugin, or give cluster=None"
-            )
-    return clusters

@@ -157,3 +157,20 @@ def check_labels(labels: NDArray[np.generic], where: str, dataset: Dataset) -> N
         allowed = f"0 to {len(dataset.classes) - 1}, or {dataset.ignore_index} for ignored pixels"
         named = list_some([str(value) for value in wrong])
         raise DataError(f"{where}: its labels contain {named}; allowed are the class ids {allowed}")
+
+
+def clusters_of(dataset: Dataset, ids: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the group of each image by its id; None if the dataset has no groups.
+
+    Raises DataError where its `cluster` returns something else than the name of a group.
+    """
+    if dataset.cluster is None:
+        return None
+    clusters = tuple(dataset.cluster(one) for one in ids)
+    for one, cluster in zip(ids, clusters, strict=True):
+        if not isinstance(cluster, str) or not cluster:
+            raise DataError(
+                f"the dataset's cluster function returned {cluster!r} for the image {one!r}; it must return the name "
+                "of a group, a text that is not empty. Correct it in the dataset's plugin, or give cluster=None"
+            )
+    return clusters

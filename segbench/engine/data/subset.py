@@ -21,6 +21,8 @@ from segbench.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from segbench.plan.cell import Subset
 
     from .cache import PackedSplit
@@ -76,13 +78,18 @@ def interleave(strata: Sequence[Sequence[int]]) -> list[int]:
 
 def _strata(packed: PackedSplit) -> list[list[int]]:
     """Return the images by stratum, each in the order of the hashes, the strata by the hash of their first image."""
-    by_rarity = np.argsort(packed.class_pixels(), kind="stable")
-    ranks = packed.class_presence[:, by_rarity]
-    rarest = np.where(ranks.any(axis=1), ranks.argmax(axis=1), packed.num_classes).tolist()
+    rarest = rarest_classes(packed.image_class_pixels > 0, packed.class_pixels())
     strata: dict[int, list[int]] = {}
-    for place in sorted(range(len(packed)), key=lambda place: _hash(packed.ids[place])):
+    for place in sorted(range(len(packed)), key=lambda place: hash_of(packed.ids[place])):
         strata.setdefault(rarest[place], []).append(place)
     return list(strata.values())
+
+
+def rarest_classes(presence: NDArray[np.bool_], class_pixels: NDArray[np.int64]) -> list[int]:
+    """Return the class with the fewest pixels, (K,), of those that are present, (n, K); K where none is."""
+    by_rarity = np.argsort(class_pixels, kind="stable")
+    ranked = presence[:, by_rarity]
+    return np.where(ranked.any(axis=1), by_rarity[ranked.argmax(axis=1)], len(class_pixels)).tolist()  # type: ignore[no-any-return]
 
 
 def _fold(
@@ -107,5 +114,6 @@ def _too_many_folds(packed: PackedSplit, count: int, subset: Subset) -> DataErro
     return DataError(f"split {packed.split!r} has {images}, which cannot be divided into {subset.folds} folds; {cure}")
 
 
-def _hash(sample_id: str) -> bytes:
+def hash_of(sample_id: str) -> bytes:
+    """Return what the order of images depends on."""
     return hashlib.sha256(sample_id.encode()).digest()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from segbench.engine.data.batches import evaluation_batches
-from segbench.engine.data.dataset import clusters_of
+from segbench.engine.data.samples import clusters_of
 from segbench.engine.numerics import memory_format
 from segbench.stats.scores import miou
 from segbench.store.counts import Counts

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from segbench.engine.data.cache import pack
-from segbench.engine.data.dataset import clusters_of
+from segbench.engine.data.samples import clusters_of
 from segbench.engine.data.user_files import find_label_maps, read_label_map
 from segbench.engine.device import environment
 from segbench.plan.data import equal_images

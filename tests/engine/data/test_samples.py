@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from segbench import DataError, Dataset, Sample
-from segbench.engine.data.samples import _batches, count_labels, read_samples
+from segbench.engine.data.samples import _batches, clusters_of, count_labels, read_samples
 
 
 def image(height=2, width=3, channels=3, dtype=np.uint8):
@@ -187,3 +188,19 @@ def test_labels_are_counted_in_bands_as_at_once(monkeypatch, dtype):
     monkeypatch.setattr("segbench.images.pixels.BAND_PIXELS", 20)
     labels = np.random.default_rng(0).integers(0, 256, (13, 17), dtype=dtype)
     np.testing.assert_array_equal(count_labels(labels), np.bincount(labels.ravel()))
+
+
+def test_each_image_is_in_the_group_that_the_dataset_says():
+    by_number = replace(dataset(), cluster=lambda name: name[-1])
+    assert clusters_of(by_number, ("image 0", "image 1")) == ("0", "1")
+
+
+def test_a_dataset_may_know_of_no_groups():
+    assert clusters_of(dataset(), ("image 0",)) is None
+
+
+@pytest.mark.parametrize("returned", [3, None, ""])
+def test_what_is_no_name_of_a_group_is_refused(returned):
+    broken = replace(dataset(), cluster=lambda name: returned)
+    with pytest.raises(DataError, match=rf"the dataset's cluster function returned {returned!r} for .* 'image 0'"):
+        clusters_of(broken, ("image 0",))

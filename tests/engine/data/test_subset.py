@@ -40,9 +40,9 @@ def test_without_a_fraction_or_fold_all_images_are_labelled():
     assert split_places(split_of([[0], [1], [2]]), Subset()) == Places((0, 1, 2), (), ())
 
 
-def test_the_presence_of_classes_is_that_of_the_labels():
-    presence = split_of([[0, 3, 3], [IGNORED], [1, IGNORED]]).class_presence
-    assert presence.tolist() == [[True, False, False, True], [False] * 4, [False, True, False, False]]
+def test_the_pixels_of_each_image_are_counted_by_class():
+    pixels = split_of([[0, 3, 3], [IGNORED], [1, IGNORED]]).image_class_pixels
+    assert pixels.tolist() == [[1, 0, 0, 2], [0] * 4, [0, 1, 0, 0]]
 
 
 @given(rows=label_rows, fraction=fractions, folds=st.integers(2, 6), data=st.data())
