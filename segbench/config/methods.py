@@ -137,6 +137,7 @@ def check_method(method: Method, entries: Mapping[str, Node], place: Place) -> N
     """
     _check_discriminator(entries)
     _check_training(method, entries, place)
+    _check_cutmix(method, entries)
     _check_refining(method, entries)
     _check_noise(method, entries)
     _check_encoding(method, entries)
@@ -170,6 +171,14 @@ def _check_training(method: Method, entries: Mapping[str, Node], place: Place) -
         raise place.entry("losses").error(
             "is missing; there is nothing to train this method with: give it losses, or a discriminator and an "
             "adversarial loss"
+        )
+
+
+def _check_cutmix(method: Method, entries: Mapping[str, Node]) -> None:
+    if method.protocol.augment.cutmix and method.maps not in CLASSIFYING_MAPS:
+        raise entries["generator"].error(
+            f"{_describe_maps(method)}; augment.cutmix cuts images up and is for generators that map "
+            f"{quote_names(CLASSIFYING_MAPS)}; set protocol: {{augment: {{cutmix: 0}}}} for this method"
         )
 
 

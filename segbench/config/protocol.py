@@ -147,6 +147,13 @@ class TrainingProtocol(Frozen):
     keep: Keep = Keep()
     features: Features = Features()
 
+    @model_validator(mode="after")
+    def check_cutmix_has_pairs(self) -> Self:
+        """Refuse cutmix where a batch has no other image to cut from."""
+        if self.augment.cutmix and self.batch_size == 1:
+            raise ValueError("augment.cutmix takes patches of the other images of a batch; set batch_size to 2 or more")
+        return self
+
 
 def read_protocol(node: Node) -> TrainingProtocol:
     """Return the checked protocol; a relative path of weights is relative to the folder of the file it is written in.

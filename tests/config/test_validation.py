@@ -123,7 +123,7 @@ def test_null_stands_for_the_default():
         ("batch_size: true", "1: protocol.batch_size: must be a valid integer, not true"),
         ("batch_size: '8'", "1: protocol.batch_size: must be a valid integer, not the text '8'"),
         ("batch_size: 0", "1: protocol.batch_size: must be greater than 0, not the number 0"),
-        ("augment:\n  flip: no", "2: protocol.augment.flip: must be true or false, not the text 'no'"),
+        ("augment:\n  rotate90: no", "2: protocol.augment.rotate90: must be true or false, not the text 'no'"),
         (
             "precision: fp8",
             "1: protocol.precision: unknown value 'fp8'. Available: fp32, bf16, fp16.",

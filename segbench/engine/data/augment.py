@@ -1,116 +1,139 @@
-"""Random scale, crop, flip and colour of a whole batch.
+"""Random changes of training batches, from the draws to the pixels; where a new one is added.
 
-Scale, crop and flip are one affine map that treats rows and columns separately: each axis says where its output pixels
-come from, and the two make one sampling grid. The result is that of resizing an image by its factor, cropping it at a
-whole pixel, and mirroring it. Colour works on pixel values as they are stored, 0 to 255 or 65535.
+Each change draws from a sequence of its own name, so that another one changes nothing of what it draws. What moves
+pixels makes the placement of the crops (sampling.py), the rest changes values (colour.py), in the order given here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import grid_sample
+
+from segbench.engine.numerics import derive, random_generator
+from segbench.errors import DataError
+
+from .colour import add_noise, apply_gamma, blur, jitter_colour, turn_grey, turn_hue
+from .sampling import Upright, random_axis, turn
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .resident import Range
+    from segbench.config.augment import Augment
+
+    from .sampling import Placement
 
 
-LUMA = (0.299, 0.587, 0.114)  # share of red, green and blue in luma, ITU-R BT.601
+class Draws:
+    """Uniform random numbers in [0, 1) for the images of one step, by the name of what they are for."""
+
+    def __init__(self, seed: int, stream: str, step: int, number: int) -> None:
+        self._seed, self._stream, self._step, self.number = seed, stream, step, number
+
+    def seed(self, name: str) -> int:
+        """Return a seed for this purpose."""
+        return derive(self._seed, f"{name}{self._stream}", self._step)
+
+    def uniform(self, name: str, rows: int) -> Tensor:
+        """Return numbers in so many rows, float64 (rows, N)."""
+        generator = random_generator(self._seed, f"{name}{self._stream}", self._step)
+        return torch.rand((rows, self.number), generator=generator, dtype=torch.float64)
+
+    def signed(self, name: str, largest: float, rows: int = 1) -> Tensor:
+        """Return numbers between -`largest` and `largest`, float64 (rows, N)."""
+        return largest * (2 * self.uniform(name, rows) - 1)
 
 
-class Axis(NamedTuple):
-    """Where the rows, or the columns, of a batch's output come from.
+# What was drawn first came from one sequence; scale, row, column, mirror, brightness, contrast, saturation.
+_FIRST, _PLACES = "augmentation", 4
 
-    `windows` holds for each image the range of source pixels that is needed; `positions` (N, length) the place of each
-    output pixel's centre in its window, in pixels (0 is the centre of the first one); `inside` (N, length) whether the
-    output pixel lies in the image: those outside have the position of the image's border.
+
+def check_augment(augment: Augment, channels: int) -> None:
+    """Raise DataError for changes of colour where images are not RGB."""
+    for name in ("hue", "grey"):
+        if channels != 3 and getattr(augment, name):
+            raise DataError(
+                f"augment.{name} changes the colours of RGB images, and these have {channels} "
+                f"channel{'s' * (channels != 1)}; remove it, or use gamma, blur and noise, which any channels take"
+            )
+
+
+def place_crops(augment: Augment, size: tuple[int, int], extents: Tensor, draws: Draws) -> Placement:
+    """Return where the pixels of crops of a size come from, given the heights and widths of their images, (N, 2)."""
+    zoom, row, column, mirror = draws.uniform(_FIRST, 7)[:_PLACES]
+    smallest, largest = augment.scale
+    scales = smallest + (largest - smallest) * zoom
+    left_right = mirror < (0.5 if augment.mirrors_columns else 0.0)
+    upside_down = torch.zeros_like(left_right)
+    if augment.mirrors_rows:
+        upside_down = draws.uniform("vertical mirror", 1)[0] < 0.5
+    if not augment.turns:
+        rows = random_axis(size[0], extents[:, 0], scales, row, upside_down)
+        return Upright(rows, random_axis(size[1], extents[:, 1], scales, column, left_right))
+    shifts = torch.round(draws.signed("translation", augment.translate, 2).T * torch.tensor(size, dtype=torch.float64))
+    turns = draw_turns(augment, draws) * torch.where(torch.stack([upside_down, left_right], dim=1), -1.0, 1.0)[:, None]
+    return turn(size, extents, scales, torch.stack([row, column], dim=1), turns, shifts)
+
+
+def draw_turns(augment: Augment, draws: Draws) -> Tensor:
+    """Return rotation after shear after quarter turns, float64 (N, 2, 2), of (row, column)."""
+    angle = torch.deg2rad(draws.signed("rotation", augment.rotate)[0])
+    slope = torch.deg2rad(draws.signed("shear", augment.shear)[0]).tan()
+    one, none = torch.ones_like(slope), torch.zeros_like(slope)
+    rotation = _matrices(angle.cos(), -angle.sin(), angle.sin(), angle.cos())
+    turns: Tensor = rotation @ _matrices(one, none, slope, one)
+    if not augment.rotate90:
+        return turns
+    quarters = (4 * draws.uniform("quarter turns", 1)[0]).long()
+    cosine, sine = (torch.tensor(values, dtype=torch.float64)[quarters] for values in ([1, 0, -1, 0], [0, 1, 0, -1]))
+    return turns @ _matrices(cosine, -sine, sine, cosine)
+
+
+def _matrices(*entries: Tensor) -> Tensor:
+    """Return matrices of (N,) entries row by row, (N, 2, 2)."""
+    return torch.stack(entries, dim=1).view(-1, 2, 2)
+
+
+def change_values(augment: Augment, images: Tensor, white: int, draws: Draws) -> Tensor:
+    """Return images (N, C, H, W) with their values changed: in float32, or as they are if nothing does."""
+
+    def on_device(values: Tensor) -> Tensor:
+        return values.float().to(images.device)
+
+    if augment.changes_values:
+        images = images.float()
+    if augment.jitter:
+        factors = 1 + augment.jitter * (2 * draws.uniform(_FIRST, 7)[_PLACES:] - 1)
+        images = jitter_colour(images, on_device(factors), white)
+    if augment.hue:
+        images = turn_hue(images, on_device(draws.signed("hue", augment.hue)[0]), white)
+    if augment.gamma:
+        strength = draws.signed("gamma", 1.0)[0]
+        images = apply_gamma(images, on_device((1 + augment.gamma) ** strength), white)
+    if augment.grey:
+        images = turn_grey(images, (draws.uniform("grey", 1)[0] < augment.grey).to(images.device))
+    if augment.blur:
+        images = blur(images, on_device(augment.blur * draws.uniform("blur", 1)[0]), augment.blur)
+    if augment.noise:
+        deviations = on_device(augment.noise * draws.uniform("noise", 1)[0])
+        images = add_noise(images, deviations, draws.seed("noise of pixels"), white)
+    return images
+
+
+def draw_patches(augment: Augment, size: tuple[int, int], draws: Draws, device: torch.device) -> Tensor:
+    """Draw the rectangles of CutMix (S. Yun et al., ICCV 2019) for a share `cutmix` of the images, bool (N, h, w).
+
+    The area is a uniform share of the image, the centre lies anywhere in it; what reaches beyond is cut off.
     """
-
-    windows: list[Range]
-    positions: Tensor
-    inside: Tensor
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the output is the window, unchanged."""
-        length = self.positions.shape[1]
-        straight = torch.arange(length, dtype=self.positions.dtype).expand_as(self.positions)
-        return torch.equal(self.positions, straight)
+    chosen, area, *centre = draws.uniform("cutmix", 4)
+    inside: list[Tensor] = []
+    for length, middle in zip(size, centre, strict=True):
+        half = torch.where(chosen < augment.cutmix, length * area.sqrt() / 2, -1.0)
+        places = torch.arange(length, dtype=torch.float64) + 0.5
+        inside.append(((places - length * middle[:, None]).abs() < half[:, None]).to(device))
+    return inside[0][:, :, None] & inside[1][:, None, :]
 
 
-def random_axis(length: int, extents: Tensor, scales: Tensor, places: Tensor, mirrored: Tensor) -> Axis:
-    """Choose where `length` output pixels come from, for a batch of N images.
-
-    `extents` are the images' pixels along this axis, `scales` their zoom factors; `places` in [0, 1) choose among all
-    whole-pixel positions of the crop in the zoomed image, or of the zoomed image in the crop if that is larger;
-    `mirrored` tells which images to mirror. All are (N,), float64 but the last, which is bool.
-
-    Pixel i of the zoomed image lies at (i + 0.5) / scale - 0.5, as in `interpolate` with align_corners=False.
-    """
-    pixels = torch.arange(length, dtype=torch.float64).expand(len(extents), length)
-    pixels = torch.where(mirrored[:, None], length - 1 - pixels, pixels)
-    slack = (extents * scales + 0.5).floor() - length
-    offsets = (places * (slack.abs() + 1)).floor() * slack.sign()
-    source = (pixels + offsets[:, None] + 0.5) / scales[:, None] - 0.5
-    last = extents[:, None] - 1
-    inside = (source >= -0.5) & (source <= last + 0.5)
-    source = source.clamp(min=torch.zeros(()), max=last)
-    first = source.amin(dim=1).floor()
-    stop = source.amax(dim=1).ceil() + 1
-    windows = list(zip(first.int().tolist(), stop.int().tolist(), strict=True))
-    return Axis(windows, source - first[:, None], inside)
-
-
-def sampling_grid(rows: Axis, columns: Axis, height: int, width: int, device: torch.device) -> Tensor:
-    """Return the grid for `grid_sample` (align_corners=False) on windows of a height and width, (N, h, w, 2)."""
-    y = (2 * rows.positions + 1) / height - 1
-    x = (2 * columns.positions + 1) / width - 1
-    both = torch.cat([x, y], dim=1).float().to(device, non_blocking=True)
-    x, y = both[:, : x.shape[1]], both[:, x.shape[1] :]
-    shape = (len(both), y.shape[1], x.shape[1])
-    return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=1).permute(0, 2, 3, 1)
-
-
-def resample(images: Tensor, labels: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
-    """Sample windows where the axes say, in float32.
-
-    Images (N, C, H, W) are interpolated bilinearly, labels (N, H, W) taken from the nearest pixel.
-    """
-    grid = sampling_grid(rows, columns, labels.shape[1], labels.shape[2], labels.device)
-    labels = grid_sample(labels[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
-    return _interpolate(images, grid), labels[:, 0]
-
-
-def interpolate(fields: Tensor, rows: Axis, columns: Axis) -> Tensor:
-    """Sample windows of fields (N, K, H, W) where the axes say, bilinearly, in float32."""
-    return _interpolate(fields, sampling_grid(rows, columns, fields.shape[2], fields.shape[3], fields.device))
-
-
-def _interpolate(fields: Tensor, grid: Tensor) -> Tensor:
-    return grid_sample(fields.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-
-
-def jitter_colour(images: Tensor, factors: Tensor, white: int) -> Tensor:
-    """Change brightness, then contrast, then saturation of images (N, C, H, W), values 0 to `white`.
-
-    `factors` (3, N) are the factors of each: pixel values are multiplied, then moved away from the mean grey of their
-    image, then, in images of three channels (taken as RGB), from their own grey. Grey is BT.601 luma, and in images of
-    another number of channels the mean over channels.
-    """
-    brightness, contrast, saturation = factors.view(3, -1, 1, 1, 1)
-    images = images * brightness
-    images = torch.lerp(grey(images).mean(dim=(1, 2, 3), keepdim=True), images, contrast)
-    if images.shape[1] == 3:
-        images = torch.lerp(grey(images), images, saturation)
-    return images.clamp_(0, white)
-
-
-def grey(images: Tensor) -> Tensor:
-    """Return the luma of RGB images, the mean over channels of others, (N, 1, H, W)."""
-    if images.shape[1] != 3:
-        return images.mean(dim=1, keepdim=True)
-    red, green, blue = images[:, 0:1], images[:, 1:2], images[:, 2:3]
-    return (LUMA[0] * red).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+def paste(maps: Tensor, patches: Tensor) -> Tensor:
+    """Return maps (N, ..., h, w) that show within each patch the map before them, and the first one the last."""
+    return torch.where(patches if maps.ndim == 3 else patches[:, None], maps.roll(1, dims=0), maps)

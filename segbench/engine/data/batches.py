@@ -10,8 +10,9 @@ import torch
 from segbench.engine.numerics import random_generator
 from segbench.errors import DataError
 
-from .augment import interpolate, jitter_colour, random_axis, resample
+from .augment import Draws, change_values, check_augment, draw_patches, paste, place_crops
 from .probabilities import normalise_probabilities
+from .sampling import interpolate, resample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from segbench.config.augment import Augment
 
-    from .augment import Axis
     from .probabilities import Fields
     from .resident import ResidentSplit
+    from .sampling import Placement
 
 
 class Batch(NamedTuple):
@@ -80,10 +81,13 @@ class TrainingBatches:
         with_labels: bool = True,
     ) -> None:
         _check_batch_size(split, batch_size)
+        check_augment(augment, split.packed.channels)
         if crop is not None:
             _check_crop(split, crop, augment.scale[1])
         elif batch_size > 1:
             _check_one_size(split)
+        if augment.rotate90:
+            _check_square(crop or split.packed.index.sizes[0])
         self.split = split
         self.batch_size = batch_size
         self.crop = crop
@@ -109,22 +113,25 @@ class TrainingBatches:
     def draw(self, positions: range, step: int) -> Batch:
         """Return images at positions of the endless sequence of epochs, augmented with the random draws of a step."""
         indices = self._indices(positions)
-        generator = random_generator(self.seed, f"augmentation{self.stream}", step)
-        scale, row, column, flip, *colour = torch.rand((7, len(indices)), generator=generator, dtype=torch.float64)
-        rows, columns = self._axes(indices, scale, row, column, flip)
-        images, labels = self._sample(indices, rows, columns)
-        if self.augment.jitter:
-            factors = 1 + self.augment.jitter * (2 * torch.stack(colour) - 1)
-            images = jitter_colour(images.float(), factors.float().to(images.device), self.split.white)
+        draws = Draws(self.seed, self.stream, step, len(indices))
+        size = self.crop or self.split.packed.index.sizes[indices[0]]
+        extents = torch.from_numpy(self.split.sizes[list(indices)]).double()
+        placement = place_crops(self.augment, size, extents, draws)
+        images, labels = self._sample(indices, placement)
+        images = change_values(self.augment, images, self.split.white, draws)
         images = normalise(images, self.split.white, self.memory_format)
         labels = labels.long() if self.with_labels else torch.zeros_like(labels, dtype=torch.int64)
-        probabilities = self._probabilities(indices, rows, columns)
-        outside = _outside(rows, columns, images.device)
+        probabilities = self._probabilities(indices, placement)
+        outside = placement.outside(images.device)
         if outside is not None:
             images.masked_fill_(outside[:, None], 0.0)
             labels.masked_fill_(outside, self.ignore_index)
             if probabilities is not None:
                 probabilities.masked_fill_(outside[:, None], 1 / probabilities.shape[1])
+        if self.augment.cutmix:
+            patches = draw_patches(self.augment, size, draws, images.device)
+            images, labels = paste(images, patches), paste(labels, patches)
+            probabilities = None if probabilities is None else paste(probabilities, patches)
         return Batch(images, labels, indices, probabilities)
 
     def _indices(self, positions: range) -> tuple[int, ...]:
@@ -133,34 +140,17 @@ class TrainingBatches:
         drawn = (divmod(position, length) for position in positions)
         return tuple(self.places[epoch_order(self.seed, epoch, length, purpose)[place]] for epoch, place in drawn)
 
-    def _sample(self, indices: tuple[int, ...], rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
-        """Return images and labels as they are stored, sampled where the axes say."""
-        images, labels = self.split.windows(indices, rows.windows, columns.windows)
-        if rows.is_plain and columns.is_plain:
-            return images, labels
-        return resample(images, labels, rows, columns)
+    def _sample(self, indices: tuple[int, ...], placement: Placement) -> tuple[Tensor, Tensor]:
+        """Return images and labels as they are stored, sampled where the placement says."""
+        images, labels = self.split.windows(indices, placement.rows, placement.columns)
+        return (images, labels) if placement.is_plain else resample(images, labels, placement)
 
-    def _probabilities(self, indices: tuple[int, ...], rows: Axis, columns: Axis) -> Tensor | None:
-        """Return the probabilities sampled where the axes say; their sum over classes is 1."""
+    def _probabilities(self, indices: tuple[int, ...], placement: Placement) -> Tensor | None:
+        """Return the probabilities sampled where the placement says; their sum over classes is 1."""
         if self.fields is None:
             return None
-        windows = self.fields.windows(indices, rows.windows, columns.windows).to(self.split.device)
-        return normalise_probabilities(interpolate(windows, rows, columns)).contiguous(memory_format=self.memory_format)
-
-    def _axes(
-        self, indices: tuple[int, ...], scale: Tensor, row: Tensor, column: Tensor, flip: Tensor
-    ) -> tuple[Axis, Axis]:
-        """Turn uniform draws (N,) into where rows and columns come from."""
-        smallest, largest = self.augment.scale
-        scales = smallest + (largest - smallest) * scale
-        mirrored = flip < (0.5 if self.augment.flip else 0.0)
-        height, width = self.crop or self.split.packed.index.sizes[indices[0]]
-        heights, widths = torch.from_numpy(self.split.sizes[list(indices)]).double().unbind(1)
-        upright = torch.zeros_like(mirrored)
-        return (
-            random_axis(height, heights, scales, row, upright),
-            random_axis(width, widths, scales, column, mirrored),
-        )
+        windows = self.fields.windows(indices, placement.rows, placement.columns).to(self.split.device)
+        return normalise_probabilities(interpolate(windows, placement)).contiguous(memory_format=self.memory_format)
 
 
 def evaluation_batches(
@@ -185,14 +175,6 @@ def normalise(images: Tensor, white: int, memory_format: torch.memory_format) ->
 def epoch_order(seed: int, epoch: int, length: int, purpose: str = "order") -> tuple[int, ...]:
     """Return the order in which one epoch visits the images."""
     return tuple(torch.randperm(length, generator=random_generator(seed, purpose, epoch)).tolist())
-
-
-def _outside(rows: Axis, columns: Axis, device: torch.device) -> Tensor | None:
-    """Return which pixels of a batch lie outside their image, (N, h, w); None if none does."""
-    if rows.inside.all() and columns.inside.all():
-        return None
-    row, column = rows.inside.to(device), columns.inside.to(device)
-    return ~(row[:, :, None] & column[:, None, :])
 
 
 def _runs_of_one_size(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
@@ -233,6 +215,15 @@ def _check_one_size(split: ResidentSplit) -> None:
             f"split {split.packed.split!r} has images of several sizes ({split.ids[0]!r} is {list(sizes[0])}, "
             f"{split.ids[other]!r} is {list(sizes[other])}; height, width), which cannot share a batch; "
             "set protocol.crop"
+        )
+
+
+def _check_square(size: tuple[int, int]) -> None:
+    """Refuse quarter turns of what is not square: they would reach beyond the images."""
+    if size[0] != size[1]:
+        raise DataError(
+            f"augment.rotate90 turns crops by a quarter, and those of {list(size)} (height, width) are not square; set "
+            f"protocol.crop to [{min(size)}, {min(size)}], or use rotate"
         )
 
 

@@ -2,121 +2,146 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from torch.nn.functional import interpolate
-from torchvision.transforms.v2.functional import adjust_brightness, adjust_contrast, adjust_saturation
 
-from segbench.engine.data.augment import grey, jitter_colour, random_axis, resample
+from segbench.config.augment import Augment
+from segbench.engine.data.augment import Draws, change_values, draw_patches, draw_turns, paste, place_crops
+from segbench.engine.data.sampling import Upright
+from segbench.errors import DataError
 
+from .test_batches import batches_of, coordinate_split, random_split
 
-def axis(length, extent, scale=1.0, place=0.0, mirrored=False):
-    """Choose an axis for a batch of one image."""
-    values = [torch.tensor([float(value)], dtype=torch.float64) for value in (extent, scale, place)]
-    return random_axis(length, *values, torch.tensor([mirrored]))
-
-
-@given(extent=st.integers(1, 30), length=st.integers(1, 30), place=st.floats(0, 1, exclude_max=True))
-def test_without_zoom_the_output_is_a_row_of_source_pixels(extent, length, place):
-    result = axis(length, extent, place=place)
-    ((first, stop),) = result.windows
-    assert 0 <= first < stop <= extent
-    assert int(result.inside.sum()) == min(extent, length)
-    inside = result.positions[result.inside] + first
-    assert inside.tolist() == list(range(int(inside[0]), int(inside[0]) + len(inside)))
-    assert result.is_plain == (length <= extent)
+CPU = torch.device("cpu")
+EVERY_CHANGE = {"hue": 0.1, "gamma": 0.5, "grey": 0.5, "blur": 1.0, "noise": 0.1}
+TURNS = {"rotate": 30, "shear": 10, "translate": 0.2}
 
 
-@given(
-    extent=st.integers(1, 40),
-    length=st.integers(1, 40),
-    scale=st.floats(0.3, 3),
-    place=st.floats(0, 1, exclude_max=True),
-    mirrored=st.booleans(),
+def draws(number=4, step=0):
+    return Draws(0, "", step, number)
+
+
+def place(augment, number=4, size=(8, 8)):
+    return place_crops(augment, size, torch.full((number, 2), 12.0, dtype=torch.float64), draws(number))
+
+
+@pytest.mark.parametrize(
+    ("flip", "rows", "columns"),
+    [
+        (False, False, False),
+        ("horizontal", False, True),
+        ("vertical", True, False),
+        ("both", True, True),
+    ],
 )
-def test_positions_stay_in_their_window_and_windows_in_their_image(extent, length, scale, place, mirrored):
-    result = axis(length, extent, scale, place, mirrored)
-    ((first, stop),) = result.windows
-    assert 0 <= first < stop <= extent
-    assert result.positions.min() >= 0
-    assert result.positions.max() <= stop - first - 1
+def test_flip_mirrors_rows_and_columns_in_half_the_draws(flip, rows, columns):
+    placement = place(Augment(flip=flip), 200)
+    for axis, mirrors in ((placement.vertical, rows), (placement.horizontal, columns)):
+        falling = (axis.positions[:, 0] > axis.positions[:, -1]).double().mean()
+        assert (70 < 200 * falling < 130) if mirrors else falling == 0
 
 
-@given(extent=st.integers(1, 20), length=st.integers(1, 20))
-def test_every_position_of_the_crop_has_an_equal_share_of_places(extent, length):
-    count = abs(extent - length) + 1
-    chosen = []
-    for index in range(count):
-        result = axis(length, extent, place=(index + 0.5) / count)
-        chosen.append(result.windows[0][0] if extent >= length else int(result.inside.int().argmax()))
-    assert sorted(chosen) == list(range(count))
+def test_mirroring_left_and_right_has_one_name():
+    assert Augment(flip="horizontal") == Augment(flip=True)
+    assert Augment(flip=True).model_dump() == {"scale": (1.0, 1.0), "flip": True, "jitter": 0.0}
 
 
-def test_mirroring_turns_the_output_around():
-    straight, mirrored = axis(5, 9, scale=1.3, place=0.4), axis(5, 9, scale=1.3, place=0.4, mirrored=True)
-    assert torch.equal(mirrored.positions, straight.positions.flip(1))
-    assert mirrored.windows == straight.windows
-    assert not mirrored.is_plain
+def test_crops_are_upright_unless_they_are_turned():
+    assert isinstance(place(Augment(scale=(0.5, 2.0), flip="both", **EVERY_CHANGE)), Upright)
+    for name, value in TURNS.items():
+        assert not isinstance(place(Augment(**{name: value})), Upright)
 
 
-def test_a_crop_beyond_the_zoomed_image_is_outside_it():
-    result = axis(10, 8, scale=0.5, place=0.99)
-    assert result.inside.tolist() == [[False] * 6 + [True] * 4]
+def test_turns_are_rotations_shears_and_quarter_turns_within_their_bounds():
+    turns = draw_turns(Augment(rotate=20), draws(500))
+    angles = torch.rad2deg(torch.atan2(turns[:, 1, 0], turns[:, 0, 0]))
+    assert 19 < angles.abs().max() <= 20
+    torch.testing.assert_close(torch.linalg.det(turns), torch.ones(500, dtype=torch.float64))
+    torch.testing.assert_close(turns @ turns.mT, torch.eye(2, dtype=torch.float64).expand(500, 2, 2))
+    slopes = draw_turns(Augment(shear=45), draws(500))[:, 1, 0]
+    assert 0.95 < slopes.abs().max() <= 1
+    quarters = draw_turns(Augment(rotate90=True), draws(500)).flatten(1).unique(dim=0)
+    assert quarters.tolist() == [[-1, 0, 0, -1], [0, -1, 1, 0], [0, 1, -1, 0], [1, 0, 0, 1]]
 
 
-@pytest.mark.parametrize(("size", "scale"), [((7, 5), 2.0), ((8, 12), 0.5), ((6, 9), 1 + 1 / 3), ((12, 8), 0.75)])
-def test_zooming_a_whole_image_is_interpolate(size, scale):
-    image = torch.rand(1, 3, *size) * 255
-    labels = torch.randint(0, 9, (1, *size))
-    zoomed = [round(extent * scale) for extent in size]
-    given = resample(image, labels, *(axis(length, extent, scale) for length, extent in zip(zoomed, size, strict=True)))
-    scales = {"scale_factor": scale, "recompute_scale_factor": False}
-    torch.testing.assert_close(
-        given[0], interpolate(image, mode="bilinear", align_corners=False, **scales), rtol=0, atol=0.01
-    )
-    if scale > 1:  # at a half and at three quarters some pixels have two nearest ones
-        assert torch.equal(given[1], interpolate(labels[None].float(), mode="nearest-exact", **scales)[0])
+@pytest.mark.parametrize("step", range(3))
+def test_image_and_labels_move_together(step):
+    split = coordinate_split(40, 36)
+    augment = Augment(scale=(0.8, 1.2), flip="both", rotate90=True, **TURNS)
+    images, labels, _, _ = batches_of(split, batch_size=1, crop=(16, 16), augment=augment).at(step)
+    inside = labels[0] != split.packed.ignore_index
+    assert inside.any()
+    row, column = ((images[0] + 1) * 127.5)[:, inside]
+    there = labels[0][inside]
+    # A nearest pixel lies at most half a pixel away, along the borders too.
+    assert ((row - there // 36).abs() <= 0.51).all()
+    assert ((column - there % 36).abs() <= 0.51).all()
 
 
-def test_brightness_contrast_and_saturation_are_those_of_torchvision():
-    images = torch.rand(2, 3, 6, 5)
-    factors = torch.tensor([[0.8, 0.9], [0.7, 0.6], [1.2, 0.5]])
-    given = jitter_colour(images * 255, factors, white=255) / 255
-    for image, result, (brightness, contrast, saturation) in zip(images, given, factors.T.tolist(), strict=True):
-        expected = adjust_contrast(adjust_brightness(image, brightness), contrast)
-        # torchvision rounds luma's coefficients to 0.2989, 0.587, 0.114.
-        torch.testing.assert_close(result, adjust_saturation(expected, saturation), rtol=0, atol=1e-3)
+def test_what_a_turn_brings_in_from_outside_is_grey_and_ignored():
+    split = random_split(2, size=(12, 12))
+    images, labels, _, _ = batches_of(split, crop=(12, 12), augment=Augment(rotate=45)).at(0)
+    outside = labels == split.packed.ignore_index
+    assert outside.any()
+    assert (images.movedim(1, -1)[outside] == 0).all()
 
 
-def test_factors_of_one_change_nothing():
-    images = torch.rand(2, 3, 4, 4) * 255
-    torch.testing.assert_close(jitter_colour(images, torch.ones(3, 2), white=255), images)
+@pytest.mark.parametrize("given", [*EVERY_CHANGE, "jitter"])
+def test_a_change_of_values_draws_nothing_that_another_draws(given):
+    alone = batches_of(random_split(), augment=Augment(flip=True)).at(1)
+    changed = batches_of(random_split(), augment=Augment(flip=True, **{given: 0.5})).at(1)
+    assert torch.equal(alone.labels, changed.labels)
+    assert not torch.equal(alone.images, changed.images)
 
 
 @pytest.mark.parametrize("white", [255, 65535])
-def test_colours_stay_in_range(white):
-    images = torch.rand(1, 3, 4, 4) * white
-    bright = jitter_colour(images, torch.full((3, 1), 1.9), white)
-    assert bright.min() >= 0
-    assert bright.max() == white
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_values_stay_between_black_and_white(white, channels):
+    augment = Augment(jitter=0.9, **{**EVERY_CHANGE, **({} if channels == 3 else {"hue": 0, "grey": 0})})
+    images = torch.rand(4, channels, 9, 9) * white
+    for step in range(5):
+        found = change_values(augment, images, white, draws(step=step))
+        assert found.min() >= 0
+        assert found.max() <= white * (1 + 1e-5)
 
 
-def test_saturation_leaves_images_of_other_channels_alone():
-    images = torch.rand(1, 4, 3, 3) * 255
-    factors = torch.tensor([[1.0], [1.0], [0.1]])
-    torch.testing.assert_close(jitter_colour(images, factors, white=255), images)
+def test_without_a_change_values_are_as_they_are_stored():
+    images = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+    assert change_values(Augment(rotate=10, cutmix=1.0), images, 255, draws(1)) is images
 
 
-def test_grey_of_other_channels_is_their_mean():
-    images = torch.rand(2, 5, 3, 3)
-    torch.testing.assert_close(grey(images), images.mean(dim=1, keepdim=True))
+@pytest.mark.parametrize("name", ["hue", "grey"])
+def test_changes_of_colour_are_refused_for_other_images_than_rgb(name):
+    with pytest.raises(
+        DataError, match=rf"augment.{name} changes the colours of RGB images, and these have 2 channels"
+    ):
+        batches_of(random_split(channels=2), augment=Augment(**{name: 0.1}))
 
 
-@given(
-    extent=st.integers(1, 30),
-    length=st.integers(1, 40),
-    scale=st.floats(0.3, 2),
-    place=st.floats(0, 1, exclude_max=True),
-)
-def test_what_lies_inside_is_the_zoomed_image_or_fills_the_crop(extent, length, scale, place):
-    assert int(axis(length, extent, scale, place).inside.sum()) == min(length, int(extent * scale + 0.5))
+def test_quarter_turns_are_refused_where_crops_are_not_square():
+    with pytest.raises(
+        DataError, match=r"those of \[8, 6\] \(height, width\) are not square; set protocol.crop to \[6, 6\]"
+    ):
+        batches_of(random_split(), crop=(8, 6), augment=Augment(rotate90=True))
+
+
+def test_a_patch_shows_another_image_with_its_labels():
+    split = random_split(4)
+    plain, mixed = (batches_of(split, batch_size=4, augment=Augment(cutmix=share)).at(2) for share in (0, 1))
+    patches = draw_patches(Augment(cutmix=1), (8, 8), Draws(0, "", 2, 4), CPU)
+    assert mixed.indices == plain.indices
+    for one in range(4):
+        inside = patches[one]
+        assert torch.equal(mixed.images[one][:, inside], plain.images[one - 1][:, inside])
+        assert torch.equal(mixed.images[one][:, ~inside], plain.images[one][:, ~inside])
+        assert torch.equal(mixed.labels[one][inside], plain.labels[one - 1][inside])
+        assert torch.equal(mixed.labels[one][~inside], plain.labels[one][~inside])
+
+
+def test_patches_are_rectangles_of_a_share_of_the_images():
+    patches = draw_patches(Augment(cutmix=0.5), (20, 30), Draws(0, "", 0, 400), CPU)
+    there = patches.flatten(1).any(dim=1)
+    assert 150 < there.sum() < 250
+    for one in patches[there]:
+        rows, columns = one.any(dim=1), one.any(dim=0)
+        assert torch.equal(one, rows[:, None] & columns)
+    fields = torch.rand(400, 2, 20, 30)
+    assert torch.equal(paste(fields, patches)[:, 1], paste(fields[:, 1], patches))
