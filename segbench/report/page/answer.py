@@ -148,10 +148,14 @@ def _placebo_parts(claim: Contrast, group: Group) -> Iterator[str]:
     """Say what each placebo of a claim gains over the same method, and what is left of the claim's gain over it."""
     for one in _over_placebos(claim.row, group):
         gains = (other for other in group.comparisons if other.row is one.other and other.other is claim.other)
-        gain = "".join(f" gains {points(found.miou.mean)} points" for found in gains)
+        gain = "".join(f" {_gain_text(points(found.miou.mean))} points and" for found in gains)
         left = difference_text(one)
-        beats = f"beats by {left}" if one.judgement.verdict == "better" else f"is not shown to beat ({left})"
-        yield f"its {one.other.placebo or 'control'} placebo{gain}, which it {beats}"
+        beaten = f"beaten by {left}" if one.judgement.verdict == "better" else f"not shown to be beaten ({left})"
+        yield f"its {one.other.placebo or 'control'} placebo{gain} is {beaten}"
+
+
+def _gain_text(signed: str) -> str:
+    return f"{'loses' if signed.startswith('-') else 'gains'} {signed.lstrip('+-')}"
 
 
 def _over_placebos(row: Row, group: Group) -> list[Contrast]:
@@ -183,9 +187,8 @@ def _cheapest(best: Row, group: Group) -> Iterator[Card]:
         return
     behind = next(row for row in group.rows if row.name == name).score("miou").mean or 0.0
     gap = points(behind - (best.score("miou").mean or 0.0))
-    yield Card(
-        title, name, f"{significant(speed / speeds[best.name])} times as fast as {best.name}, {gap} points of mIoU"
-    )
+    ratio = significant(speed / speeds[best.name])
+    yield Card(title, name, f"{ratio} times as fast as {best.name}; {gap} points of mIoU, not significant")
 
 
 def _claim(claim: Contrast, group: Group) -> Card:
@@ -201,12 +204,12 @@ def _claim(claim: Contrast, group: Group) -> Card:
 def _cells(report: Report) -> Card:
     failed = len(report.without_result)
     warned = sum(
-        bool(record.health and record.health.verdict not in HARMLESS_HEALTH)
+        record.seed in row.constant or bool(record.health and record.health.verdict not in HARMLESS_HEALTH)
         for group in report.groups
         for row in group.rows
         for record in row.records
     )
-    unread = f", {len(report.problems)} files not read" if report.problems else ""
+    unread = f", {_range([len(report.problems)], 'file')} not read" if report.problems else ""
     return Card("Cells", str(len(report.records)), f"{failed} without a result, {warned} with warnings{unread}")
 
 

@@ -36,16 +36,12 @@ class Column(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """All pictures of an image; `scores` are those that discriminators gave."""
+    """All pictures of an image under a heading; `scores` are those that discriminators gave."""
 
     image: ShownImage
+    heading: str
     columns: tuple[Column, ...]
     scores: tuple[Picture, ...]
-
-    @property
-    def heading(self) -> str:
-        """The image, and the difference on it in points."""
-        return self.image.id if self.image.gain is None else f"{self.image.id} · {points(self.image.gain)} points"
 
     @property
     def bytes(self) -> int:
@@ -166,7 +162,15 @@ def _draw_sheet(choice: Choice, image: ShownImage, description: DatasetDescripti
     )
     columns = [_draw_cell(cell, image.id, small, truth.shape, description) for cell in choice.cells]
     scores = [picture for cell in choice.cells for picture in _score_map(cell, image.id)]
-    return Sheet(image, (first, *filter(None, columns)), tuple(scores))
+    return Sheet(image, _heading(choice, image), (first, *filter(None, columns)), tuple(scores))
+
+
+def _heading(choice: Choice, image: ShownImage) -> str:
+    """Name the image and the difference of the two methods on it: over all seeds, not only the one that is shown."""
+    if image.gain is None:
+        return image.id
+    over = f", mean over {len(choice.seeds)} seeds" if len(choice.seeds) > 1 else ""
+    return f"{image.id} · {choice.better} - {choice.worse}: {points(image.gain)} points{over}"
 
 
 def _draw_cell(
@@ -189,7 +193,7 @@ def _draw_cell(
         _picture("errors", f"errors {of}", png(wrong), truth),
         _picture("boundaries", f"boundary errors {of}", png(lines), truth),
     ]
-    return Column(cell.name, f"mIoU {percent(cell.miou.get(image))}", tuple(found))
+    return Column(cell.name, f"mIoU {percent(cell.miou.get(image))}, seed {cell.record.seed}", tuple(found))
 
 
 def _boundaries(cell: ShownCell) -> Boundaries:

@@ -6,6 +6,8 @@ import pytest
 from segbench.config.recipe import Adversarial
 from segbench.report import load
 from segbench.report.page.answer import answer, cards, describe_run, question
+from segbench.stats.scores import per_class, scores
+from segbench.store.counts import Counts
 
 SHARES = np.random.default_rng(0).uniform(0.4, 0.8, size=15)
 BROKEN = Adversarial(use="gan/hinge", placebo="frozen")
@@ -35,10 +37,11 @@ def judged(trained, adversarial, counted, results):
 @pytest.mark.parametrize(
     ("gain", "placebo_gain", "beginning", "placebo"),
     [
-        (0.05, 0.0, "Shown: unet+critic - unet = +", ", which it beats by +"),
-        (0.05, 0.05, "Shown: unet+critic - unet = +", ", which it is not shown to beat ("),
-        (-0.05, 0.0, "The opposite is shown: unet+critic - unet = -", ", which it is not shown to beat (-"),
-        (0.0, 0.0, "No difference that matters: unet+critic - unet = ", ", which it is not shown to beat ("),
+        (0.05, 0.0, "Shown: unet+critic - unet = +", "beaten by +"),
+        (0.05, 0.05, "Shown: unet+critic - unet = +", "not shown to be beaten ("),
+        (-0.05, 0.0, "The opposite is shown: unet+critic - unet = -", "not shown to be beaten (-"),
+        (-0.05, -0.05, "The opposite is shown: unet+critic - unet = -", "not shown to be beaten ("),
+        (0.0, 0.0, "No difference that matters: unet+critic - unet = ", "not shown to be beaten ("),
     ],
 )
 def test_the_answer_is_the_verdict_with_placebo_and_cost(judged, gain, placebo_gain, beginning, placebo):
@@ -47,7 +50,8 @@ def test_the_answer_is_the_verdict_with_placebo_and_cost(judged, gain, placebo_g
     assert sentence.startswith(beginning)
     mean = {row.name: row.score("miou").mean for row in report.groups[0].rows}
     gained = 100 * (mean["unet+critic~frozen"] - mean["unet"])
-    assert f"; its frozen placebo gains {gained:+.2f} points{placebo}" in sentence
+    changes = f"{'loses' if gained < 0 else 'gains'} {abs(gained):.2f}"
+    assert f"; its frozen placebo {changes} points and is {placebo}" in sentence
     assert sentence.endswith("Cost: ×1.50 training time.")
 
 
@@ -117,7 +121,16 @@ def test_a_faster_method_of_the_tier_is_named_with_its_factor(trained, counted, 
     card = next(card for card in cards(report) if card.title == "Fastest in the best tier")
     assert card.fact == "fast"
     if report.groups[0].rows[0].name == "slow":
-        assert card.text.startswith("4.00 times as fast as slow, ")
+        assert card.text.startswith("4.00 times as fast as slow; ")
+        assert card.text.endswith(" points of mIoU, not significant")
+
+
+def test_cells_that_predict_one_class_everywhere_are_counted_with_warnings(trained, counted, results):
+    record, counts = counted(trained(seed=1), SHARES)
+    constant = Counts(counts.ids, "test", np.tile([[700, 0], [300, 0]], (15, 1, 1)))
+    measured = {"per_class": per_class(constant), "scores": scores(constant)}
+    report = load([results(counted(trained(), SHARES), (record.model_copy(update=measured), constant))])
+    assert list(cards(report))[-1].text == "0 without a result, 1 with warnings"
 
 
 def test_a_placebo_is_never_the_best(judged):

@@ -44,7 +44,10 @@ def test_a_row_holds_input_truth_and_of_each_method_prediction_errors_and_bounda
     of_a_method = ["prediction", "errors", "boundaries"]
     assert kinds(room) == ["input", "truth", *2 * of_a_method, "discriminator of unet+critic"] * len(IDS)
     assert "4 of the 4 images that cells kept, of 5 evaluated" in room.html
-    assert re.findall(r"<summary>(.*?)</summary>", room.html)[0] == "image 002 · -22.22 points"
+    assert re.findall(r"<summary>(.*?)</summary>", room.html)[0] == (
+        "image 002 · unet+critic - unet: -22.22 points, mean over 2 seeds"
+    )
+    assert "<b>unet+critic</b><small>mIoU 11.11, seed 0</small>" in room.html
     assert "thing 50.00 %" in room.html
 
 
