@@ -40,6 +40,8 @@ def leaderboard(
 
 
 def _summary(content: LeaderboardData, output: Path) -> str:
+    from segbench.report.numbers import plural
+
     counts = {"benchmark": len(content.benchmarks), "method": len(content.methods), "refusal": len(content.refused)}
-    told = ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts.items())
+    told = ", ".join(plural(number, noun) for noun, number in counts.items())
     return f"wrote {output / 'index.html'}: {told}"

@@ -24,7 +24,7 @@ from segbench.report.ranking.timings import (
 from segbench.store.json_file import describe_error, read_json
 from segbench.store.record import Inference, Part, Stage, StageInFiles, SweepPoint, Timing
 
-from .numbers import MISSING, Column, Table, build_table, significant
+from .numbers import MISSING, Column, Table, build_table, plural, significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -265,7 +265,7 @@ def _heading(speeds: Speeds) -> list[str]:
     budget = speeds.budget
     reduced = any(row.budget == "reduced" for one in speeds.methods for row in one.inference)
     lines = [
-        f"{len(timings)} method{'s' * (len(timings) != 1)} timed in one session, as for {speeds.dataset} "
+        f"{plural(len(timings), 'method')} timed in one session, as for {speeds.dataset} "
         f"({speeds.conditions.classes} classes, {speeds.conditions.channels} channels), untrained",
         _conditions_text(speeds.conditions),
         f"each stage: {budget.iterations} iterations and {budget.seconds:g} s, at most {budget.max_seconds:g} s"
@@ -282,7 +282,7 @@ def _conditions_text(conditions: SpeedConditions) -> str:
         f"{conditions.device}: {conditions.device_name}",
         conditions.precision + (" with TF32" if conditions.tf32 else ""),
         f"{height}×{width}",
-        f"{conditions.threads} thread{'s' * (conditions.threads != 1)}",
+        plural(conditions.threads, "thread"),
         "compiled" if conditions.compile else "not compiled",
         *(["channels last"] if conditions.channels_last else []),
     ]

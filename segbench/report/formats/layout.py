@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from segbench.report.cell_spec import subset_text
-from segbench.report.numbers import letter
+from segbench.report.numbers import letter, plural
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.trade_off import recommend
 from segbench.report.ranking.tuning import find_tunings, tuning_table
@@ -337,7 +337,7 @@ def _provenance(report: Report) -> Iterable[str]:
     yield from warn_of_rankings(report)
     if number := len(report.auxiliary):
         kinds = "folds, trials of tuning, and shares of the labels that no method lists"
-        yield f"Not in the rankings: {number} auxiliary cell{'s' * (number > 1)} that serve others ({kinds})."
+        yield f"Not in the rankings: {plural(number, 'auxiliary cell')} that serve others ({kinds})."
     yield from _list_versions(report)
     yield f"Records: {', '.join(str(folder) for folder in report.folders)}"
     yield from list_unread(report)

@@ -10,9 +10,10 @@ from segbench.report.formats.across_datasets import summarize_across
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
 from segbench.report.formats.layout import select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, pair_text
-from segbench.report.numbers import percent, percent_interval, points, significant, times
+from segbench.report.numbers import percent, percent_interval, plural, points, significant, times
 from segbench.report.ranking.differences import Contrast
-from segbench.report.ranking.trade_off import recommend, shown_speed
+from segbench.report.ranking.pairs import find_pair
+from segbench.report.ranking.trade_off import find_fastest, is_faster, recommend, say_how_much_faster, shown_speed
 
 from .naming import name_rankings
 
@@ -61,7 +62,7 @@ def describe_run(report: Report) -> Iterator[str]:
     yield from dict.fromkeys(group.data.dataset for group in report.groups)
     for images, split in dict.fromkeys((group.data.images, group.data.split) for group in report.groups):
         if images is not None:
-            yield f"{images} {split or ''} image{'s' * (images != 1)}"
+            yield plural(images, f"{split or ''} image".strip())
     if rows:
         yield _range([len(row.records) for row in rows], "seed")
     yield from dict.fromkeys(text for group in report.groups for text in _budget(group))
@@ -73,15 +74,15 @@ def describe_run(report: Report) -> Iterator[str]:
 
 def _budget(group: Group) -> Iterator[str]:
     """Return for how long a ranking's protocol trains, and in batches of how many images."""
-    for unit in ("epochs", "steps", "seconds"):
-        if (number := group.shared.get(f"budget.{unit}")) is not None:
-            yield f"{number:g} {unit}"
+    for unit in ("epoch", "step", "second"):
+        if (number := group.shared.get(f"budget.{unit}s")) is not None:
+            yield plural(number, unit)
     if (batch := group.shared.get("batch_size")) is not None:
         yield f"batches of {batch}"
 
 
 def _machine(where: Conditions) -> str:
-    threads = f", {where.threads} thread{'s' * (where.threads != 1)}" if where.threads else ""
+    threads = f", {plural(where.threads, 'thread')}" if where.threads else ""
     return f"{where.device_name or where.device or 'unknown device'}{threads}"
 
 
@@ -130,8 +131,10 @@ def _answer(group: Group) -> Iterator[str]:
     elif best := find_best(group):
         yield _best_sentence(best, group)
         yield from filter(None, [recommend(group)])
-    else:
+    elif any(row.generates_images for row in group.rows):
         yield "No label maps were scored here, so there is no mIoU: see the table of generated images."
+    else:
+        yield "No method has an mIoU here: see the leaderboard."
 
 
 def _claims_sentence(claims: Sequence[Contrast], group: Group) -> str:
@@ -167,28 +170,34 @@ def _over_placebos(row: Row, group: Group) -> list[Contrast]:
 def _best_sentence(best: Row, group: Group) -> str:
     interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
     first = f"{best.name} has the best mean, {percent(best.score('miou').mean)} % mIoU{interval}."
-    alike = [row.name for row in _tier_of(best, group) if row is not best]
-    if best.statistics.tier is None:
-        return f"{first} Nothing says yet how sure the order is: {best.statistics.tier_missing or 'no tiers'}."
+    others = [row.name for row in _methods(group) if row is not best]
+    if not others:
+        return first
+    pairs = {name: pair for name in others if (pair := find_pair(group.pairs, best.name, name))}
+    if not pairs:
+        return f"{first} Nothing says yet how sure the order is: {_why_no_tier(best)}."
+    alike = [name for name, pair in pairs.items() if pair.among_all.verdict != "better"]
     if not alike:
-        return f"{first} It is significantly better than every other method."
+        unsure = "" if len(pairs) == len(others) else " with a tier"
+        return f"{first} It is significantly better than every other method{unsure}."
     listed = ", ".join(alike[:5]) + (f" and {len(alike) - 5} more" if len(alike) > 5 else "")
     return f"{first} Not significantly worse: {listed}."
 
 
+def _why_no_tier(best: Row) -> str:
+    known = best.statistics
+    return known.tier_missing or known.interval_missing or "no other method has a tier"
+
+
 def _cheapest(best: Row, group: Group) -> Iterator[Card]:
-    speeds = {row.name: timing.images_per_second for row in _tier_of(best, group) if (timing := shown_speed(row))}
     title = "Fastest in the best tier"
-    if best.name not in speeds:
-        return
-    name, speed = max(speeds.items(), key=lambda item: item[1])
-    if name == best.name:
-        yield Card(title, name, f"{significant(speed)} images/s; no faster method is as good")
-        return
-    behind = next(row for row in group.rows if row.name == name).score("miou").mean or 0.0
-    gap = points(behind - (best.score("miou").mean or 0.0))
-    ratio = significant(speed / speeds[best.name])
-    yield Card(title, name, f"{ratio} times as fast as {best.name}; {gap} points of mIoU, not significant")
+    if faster := [row for row in _tier_of(best, group) if is_faster(row, best)]:
+        chosen = find_fastest(faster)
+        gap = points((chosen.score("miou").mean or 0.0) - (best.score("miou").mean or 0.0))
+        faster_by = say_how_much_faster(chosen, best)
+        yield Card(title, chosen.name, f"{faster_by}; {gap} points of mIoU against {best.name}, not significant")
+    elif speed := shown_speed(best):
+        yield Card(title, best.name, f"{significant(speed.images_per_second)} images/s; no faster method is as good")
 
 
 def _claim(claim: Contrast, group: Group) -> Card:
@@ -209,7 +218,7 @@ def _cells(report: Report) -> Card:
         for row in group.rows
         for record in row.records
     )
-    unread = f", {_range([len(report.problems)], 'file')} not read" if report.problems else ""
+    unread = f", {plural(len(report.problems), 'file')} not read" if report.problems else ""
     return Card("Cells", str(len(report.records)), f"{failed} without a result, {warned} with warnings{unread}")
 
 
@@ -240,4 +249,4 @@ def _count_failures(report: Report) -> str:
 
 def _range(numbers: Iterable[int], noun: str) -> str:
     ends = sorted(set(numbers))
-    return f"{' to '.join(dict.fromkeys(map(str, (ends[0], ends[-1]))))} {noun}{'s' * (ends[-1] != 1)}"
+    return f"{ends[0]} to " * (len(ends) > 1) + plural(ends[-1], noun)

@@ -94,6 +94,11 @@ def test_each_ranking_has_its_answer_after_that_over_all_datasets(trained, resul
     ]
 
 
+def test_one_method_alone_has_no_mean_rank_to_tell_of(trained, results):
+    first = next(answer(load([results(trained(), trained(dataset="voc", fingerprint="0123456789ab"))])))
+    assert first == "camvid, over 2 datasets (camvid, voc): no two methods have a score on all of them."
+
+
 def test_images_are_told_to_have_no_miou(generating, results):
     (sentence,) = answer(load([results(generating())]))
     assert sentence.startswith("No label maps were scored here")
@@ -121,8 +126,8 @@ def test_a_faster_method_of_the_tier_is_named_with_its_factor(trained, counted, 
     card = next(card for card in cards(report) if card.title == "Fastest in the best tier")
     assert card.fact == "fast"
     if report.groups[0].rows[0].name == "slow":
-        assert card.text.startswith("4.00 times as fast as slow; ")
-        assert card.text.endswith(" points of mIoU, not significant")
+        assert card.text.startswith("2000 against 500 images/s; ")
+        assert card.text.endswith(" points of mIoU against slow, not significant")
 
 
 def test_cells_that_predict_one_class_everywhere_are_counted_with_warnings(trained, counted, results):
@@ -131,6 +136,52 @@ def test_cells_that_predict_one_class_everywhere_are_counted_with_warnings(train
     measured = {"per_class": per_class(constant), "scores": scores(constant)}
     report = load([results(counted(trained(), SHARES), (record.model_copy(update=measured), constant))])
     assert list(cards(report))[-1].text == "0 without a result, 1 with warnings"
+
+
+def test_a_speed_within_chance_makes_no_method_the_fastest(trained, counted, results, timing):
+    noise = np.random.default_rng(3).normal(0, 0.02, (2, 3, 15))
+    cells = [
+        counted(trained(name, seed, inference=[timing(8, milliseconds)]), SHARES + noise[place, seed])
+        for place, (name, milliseconds) in enumerate([("one", 16.0), ("other", 16.1)])
+        for seed in range(3)
+    ]
+    report = load([results(*cells)])
+    card = next(card for card in cards(report) if card.title == "Fastest in the best tier")
+    assert (card.fact, card.text.partition(";")[2]) == (report.groups[0].rows[0].name, " no faster method is as good")
+
+
+def test_the_only_method_is_better_than_nothing(trained, counted, results):
+    (sentence,) = answer(load([results(*(counted(trained("unet", seed), SHARES) for seed in range(3)))]))
+    assert sentence.startswith("unet has the best mean, ")
+    assert sentence.endswith("].")
+
+
+def test_a_method_without_a_tier_is_not_said_to_be_worse(trained, counted, results):
+    noise = np.random.default_rng(3).normal(0, 0.002, (3, 3, 15))
+    seeds = {"good": 3, "poor": 3, "one seed": 1}
+    cells = [
+        counted(trained(name, seed), SHARES - 0.1 * place + noise[place, seed])
+        for place, (name, number) in enumerate(seeds.items())
+        for seed in range(number)
+    ]
+    (sentence,) = answer(load([results(*cells)]))
+    assert "It is significantly better than every other method with a tier." in sentence
+
+
+def test_an_order_that_nothing_supports_says_why(trained, counted, results):
+    (sentence,) = answer(load([results(trained("one", miou=0.7), trained("other", miou=0.6))]))
+    assert "Nothing says yet how sure the order is: there are no counts of seed 0." in sentence
+
+
+def test_label_maps_without_a_score_are_not_said_to_be_missing(trained, results):
+    (sentence,) = answer(load([results(trained(miou=None))]))
+    assert sentence == "No method has an mIoU here: see the leaderboard."
+
+
+def test_one_of_anything_is_in_the_singular(trained, results):
+    facts = {"evaluated": trained().evaluated.model_copy(update={"images": 1})}
+    described = list(describe_run(load([results(trained(fields=facts, protocol={"budget": {"epochs": 1}}))])))
+    assert described[1:4] == ["1 test image", "1 seed", "1 epoch"]
 
 
 def test_a_placebo_is_never_the_best(judged):
