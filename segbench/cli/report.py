@@ -76,10 +76,12 @@ def report(
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
     from segbench.report import TEXT_FORMATS, load
+    from segbench.report.build import build_report
     from segbench.report.formats.columns import split_names
     from segbench.report.formats.layout import add_class_tables, lay_out_columns
     from segbench.report.formats.pairs import add_pair_tables
     from segbench.report.formats.terminal import to_terminal
+    from segbench.report.records import NothingRecordedError
     from segbench.report.selection import is_selector, parse_selector
 
     names = split_names(columns)
@@ -97,7 +99,12 @@ def report(
         raise typer.BadParameter("--columns is one table; leave out --full and --explain")
     selectors = [parse_selector(text) for text in sources or () if is_selector(text)]
     directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
-    found = load(directories, benchmark=benchmark, selectors=selectors)
+    try:
+        found = load(directories, benchmark=benchmark, selectors=selectors)
+    except NothingRecordedError as error:
+        if format is not ReportFormat.HTML:
+            raise
+        found = build_report(error.sources)  # a page that says so, to be looked at again
     if format is ReportFormat.HTML:
         print_or_write(_page(found, pictures_mb, private), output)
     elif format not in TEXT_FORMATS:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segbench.errors import RecordError
-from segbench.report.records import read_sources
+from segbench.report.records import NothingRecordedError, read_sources
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
@@ -129,6 +129,14 @@ def test_a_folder_of_corrupt_records_only_names_them(tmp_path):
     (tmp_path / "0123456789abcdef.json").write_text("{")
     with pytest.raises(RecordError, match=r"no records found .*\n  not read: .*0123456789abcdef\.json: it is not JSON"):
         read_sources([tmp_path])
+
+
+def test_where_a_run_has_begun_the_error_says_how_to_follow_it(tmp_path):
+    (tmp_path / "camvid").mkdir()
+    (tmp_path / "camvid" / ".run").write_text("{}")
+    with pytest.raises(NothingRecordedError, match=r"a run has begun .*`segbench watch .*/camvid` follows it") as error:
+        read_sources([tmp_path])
+    assert error.value.sources.folders == (tmp_path / "camvid",)
 
 
 def test_an_unknown_benchmark_lists_those_there_and_the_nearest(trained, results):

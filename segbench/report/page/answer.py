@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.report import cell_spec
 from segbench.report.formats.across_datasets import summarize_across
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
-from segbench.report.formats.layout import select_segmenting
+from segbench.report.formats.layout import list_failures, select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, pair_text
 from segbench.report.numbers import percent, percent_interval, plural, points, significant, times
 from segbench.report.ranking.differences import Contrast
@@ -90,6 +90,7 @@ def answer(report: Report) -> Iterator[str]:
     """Return what holds over several datasets, then the answer of each ranking, named where there are several."""
     if not report.groups:
         yield f"No cell has a result: {_count_failures(report)}."
+        yield from list_failures(report)[:1]
     yield from map(summarize_across, report.across)
     for group, name in zip(report.groups, name_rankings(report), strict=True):
         yield (f"{name}: " if name else "") + " ".join(_answer(group))
@@ -169,10 +170,11 @@ def _over_placebos(row: Row, group: Group) -> list[Contrast]:
 
 def _best_sentence(best: Row, group: Group) -> str:
     interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
-    first = f"{best.name} has the best mean, {percent(best.score('miou').mean)} % mIoU{interval}."
+    reached = f"{percent(best.score('miou').mean)} % mIoU{interval}."
     others = [row.name for row in _methods(group) if row is not best]
     if not others:
-        return first
+        return f"{best.name} reaches {reached}"
+    first = f"{best.name} has the best mean, {reached}"
     pairs = {name: pair for name in others if (pair := find_pair(group.pairs, best.name, name))}
     if not pairs:
         return f"{first} Nothing says yet how sure the order is: {_why_no_tier(best)}."
@@ -191,6 +193,8 @@ def _why_no_tier(best: Row) -> str:
 
 def _cheapest(best: Row, group: Group) -> Iterator[Card]:
     title = "Fastest in the best tier"
+    if best.statistics.tier is None or len(_methods(group)) == 1:
+        return
     if faster := [row for row in _tier_of(best, group) if is_faster(row, best)]:
         chosen = find_fastest(faster)
         gap = points((chosen.score("miou").mean or 0.0) - (best.score("miou").mean or 0.0))
@@ -231,7 +235,7 @@ def _tier_of(best: Row, group: Group) -> list[Row]:
 def _tier_text(best: Row, group: Group) -> str:
     others = len(_tier_of(best, group)) - 1
     if best.statistics.tier is None:
-        return "no tiers"
+        return _why_no_tier(best)
     return f"{others} more in its tier" if others else "alone in its tier"
 
 

@@ -130,6 +130,15 @@ def test_a_faster_method_of_the_tier_is_named_with_its_factor(trained, counted, 
         assert card.text.endswith(" points of mIoU against slow, not significant")
 
 
+def test_one_method_with_one_seed_is_compared_with_nothing(trained, counted, results, timing):
+    report = load([results(counted(trained(inference=[timing(8, 4.0)]), SHARES))])
+    (sentence,) = answer(report)
+    assert " reaches " in sentence
+    best, cells = cards(report)
+    assert best.text.endswith("; with one seed, the variation between seeds is unknown")
+    assert cells.title == "Cells"
+
+
 def test_cells_that_predict_one_class_everywhere_are_counted_with_warnings(trained, counted, results):
     record, counts = counted(trained(seed=1), SHARES)
     constant = Counts(counts.ids, "test", np.tile([[700, 0], [300, 0]], (15, 1, 1)))
@@ -152,7 +161,7 @@ def test_a_speed_within_chance_makes_no_method_the_fastest(trained, counted, res
 
 def test_the_only_method_is_better_than_nothing(trained, counted, results):
     (sentence,) = answer(load([results(*(counted(trained("unet", seed), SHARES) for seed in range(3)))]))
-    assert sentence.startswith("unet has the best mean, ")
+    assert sentence.startswith("unet reaches ")
     assert sentence.endswith("].")
 
 
