@@ -84,7 +84,7 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     boards: list[Board] = []
     notes = []
     for place, choice in enumerate(choices):
-        cell = choice.cells[0]
+        cell = choice.source
         if reason := allowance.why_withheld(cell.record, cell.folder):
             notes.append(reason)
         elif (description := read_description_of(cell.folder)) is None:
@@ -148,7 +148,7 @@ def _class_legend(choice: Choice, description: DatasetDescription) -> Iterator[L
 def _draw_sheet(choice: Choice, image: ShownImage, description: DatasetDescription) -> Sheet | None:
     """Draw what the cells kept of an image; None if that cannot be read."""
     try:
-        pixels, truth = _read_input(choice.cells[0].folder / SAMPLES, image.id, description)
+        pixels, truth = _read_input(choice.source.folder / SAMPLES, image.id, description)
     except (DataError, OSError, ValueError):
         return None
     small = shrink_labels(truth)

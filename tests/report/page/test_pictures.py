@@ -60,6 +60,18 @@ def test_cells_of_older_versions_show_the_truth_of_their_panels(make, keep_pictu
     assert pictures(report).html == new
 
 
+def test_a_cell_of_label_maps_alone_is_shown_beside_the_images_of_another_one(report):
+    everything = len(kinds(pictures(report)))
+    (twin,) = {record.key for record in report.groups[0].rows[0].records if record.seed == 0}
+    for path in report.folders[0].glob(f"{twin}/**/*"):
+        if path.name in {"dataset.json", *(f"{image}.{kind}.png" for image in IDS for kind in ("panel", "truth"))}:
+            path.unlink()
+    assert len(kinds(pictures(report))) == everything
+    for path in report.folders[0].glob("*/samples/*.panel.png"):
+        path.unlink()
+    assert pictures(report) is None
+
+
 def test_pictures_hold_no_more_bytes_than_allowed_and_the_page_says_what_it_shows(report):
     uris = re.findall(r'src="(data:[^"]+)"', pictures(report).html)
     whole = sum(map(len, uris))
