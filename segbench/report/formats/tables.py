@@ -152,15 +152,7 @@ def stages(rows: Sequence[Row], batch: int | None) -> Table | None:
 
 def costs(where: Conditions | None, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
     """Return the latency of rows under some conditions, and what they need."""
-    sizes = {row.flops_size for row in rows if row.flops_size}
-    size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
-    columns: list[Column[Row]] = [
-        marked_name(letters),
-        *map(latency, _batches(where)),
-        PARAMETERS,
-        Column(f"GFLOPs{size}", _gflops if size else flops_text),
-        INFERENCE_MEMORY,
-    ]
+    columns = [marked_name(letters), *map(latency, _batches(where)), PARAMETERS, flops(rows), INFERENCE_MEMORY]
     return table_of_rows(columns, rows, name="costs")
 
 
@@ -174,10 +166,10 @@ def training(rows: Sequence[Row], more: Sequence[Column[Row]] = ()) -> Table:
     ]
     columns: list[Column[Row]] = [
         _METHOD,
-        Column("images/s", lambda row: significant(row.train("images_per_second").mean)),
-        Column("steps", lambda row: significant(row.train("steps").mean)),
+        Column("images/s", TRAINING_SPEED.cell),
+        Column("steps", TRAINING_STEPS.cell),
         *drop_empty(measured, rows),
-        Column("[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
+        Column("[MiB]", TRAINING_MEMORY.cell),
         *more,
     ]
     return table_of_rows(columns, rows, "Training")
@@ -192,7 +184,7 @@ def generated_images(rows: Sequence[Row]) -> Table:
         *image_scores(rows),
         Column("diversity", lambda row: significant(row.generation("diversity").mean)),
         Column("nearest", lambda row: significant(row.generation("nearest").mean)),
-        Column("health", verdicts),
+        HEALTH,
         TRAINING_SECONDS,
     ]
     return table_of_rows(columns, rows, "Generated images")
@@ -234,7 +226,7 @@ def adversarial_training(rows: Sequence[Row]) -> Table:
     kinds = ("real", "fake", "validation")
     columns: list[Column[Row]] = [
         _METHOD,
-        Column("health", verdicts),
+        HEALTH,
         Column("gradient\nratio", lambda row: significant(row.health("ratio").mean)),
         Column(
             "discriminator right [%]\nreal/fake/val",
@@ -380,6 +372,10 @@ INFERENCE_MEMORY: Column[Row] = Column(
 )
 SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
 TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
+TRAINING_SPEED: Column[Row] = Column("training\nimages/s", lambda row: significant(row.train("images_per_second").mean))
+TRAINING_STEPS: Column[Row] = Column("training\nsteps", lambda row: significant(row.train("steps").mean))
+TRAINING_MEMORY: Column[Row] = Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20))
+HEALTH: Column[Row] = Column("health", verdicts)
 
 
 def _interval(row: Row) -> str:
@@ -433,14 +429,18 @@ def latency(batch: int) -> Column[Row]:
     return Column(f"p50 / p95 [ms]\nbatch {batch}", lambda row: latency_text(row.inference.get(batch)))
 
 
-def _gflops(row: Row) -> str:
-    return significant(row.cost("flops"), 1e9)
+def flops(rows: Sequence[Row]) -> Column[Row]:
+    """Return the column of billions of operations of an image, whose size is in the header if all rows have one."""
+    sizes = {row.flops_size for row in rows if row.flops_size}
+    size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
 
+    def cell(row: Row) -> str:
+        number = significant(row.cost("flops"), 1e9)
+        if size or number == MISSING or row.flops_size is None:
+            return number
+        return f"{number} at {sizes_text((row.flops_size,))}"
 
-def flops_text(row: Row) -> str:
-    """Return billions of operations, and of an image of which size."""
-    number = _gflops(row)
-    return number if number == MISSING or row.flops_size is None else f"{number} at {sizes_text((row.flops_size,))}"
+    return Column(f"GFLOPs{size}", cell)
 
 
 def _shares(summaries: Iterable[Summary]) -> str:

@@ -58,7 +58,6 @@ class Choice:
     is worst.
     """
 
-    group: Group
     seed: int
     cells: tuple[ShownCell, ...]
     source: ShownCell
@@ -83,9 +82,9 @@ def choose_pictures(report: Report, group: Group) -> Choice | None:
     if source is None:
         return None
     if len(cells) > 1 and (gains := _gains(report, rows[cells[1].name], rows[cells[0].name])):
-        return _by_gain(Choice(group, seed, cells, source), gains, rows)
+        return _by_gain(Choice(seed, cells, source), gains, rows)
     images = sorted(source.kept, key=lambda image: cells[0].miou.get(image, 1.0))
-    return Choice(group, seed, cells, source, tuple(ShownImage(image, None) for image in images), cells[0].name)
+    return Choice(seed, cells, source, tuple(ShownImage(image, None) for image in images), cells[0].name)
 
 
 def _by_gain(choice: Choice, gains: Mapping[str, float], rows: Mapping[str, Row]) -> Choice:

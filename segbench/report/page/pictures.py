@@ -12,6 +12,7 @@ from segbench.store.pictures import SAMPLES, picture_path, read_kept_labels, rea
 
 from .embedding import USUAL, Allowance, Picture, jpeg, paint, png, read_description_of, shrink
 from .maps import BOUNDARY_TONES, ERROR_TONES, boundary_map, error_map, shrink_labels
+from .naming import name_rankings
 from .parts import Room
 from .picture_choice import choose_pictures
 
@@ -77,20 +78,21 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     """
     from .page import templates
 
-    choices = [choice for group in report.groups if (choice := choose_pictures(report, group))]
+    named = zip(name_rankings(report), report.groups, strict=True)
+    choices = [(name, choice) for name, group in named if (choice := choose_pictures(report, group))]
     left = allowance.bytes
     if any(row.generates_images for group in report.groups for row in group.rows):
         left -= left // 4  # which the room of games may fill
     boards: list[Board] = []
     notes = []
-    for place, choice in enumerate(choices):
+    for place, (name, choice) in enumerate(choices):
         cell = choice.source
         if reason := allowance.why_withheld(cell.record, cell.folder):
             notes.append(reason)
         elif (description := read_description_of(cell.folder)) is None:
             notes.append(f"{cell.record.key}/dataset.json is missing or damaged, so its pictures have no classes.")
         else:
-            boards.append(_draw_board(choice, description, left // (len(choices) - place)))
+            boards.append(_draw_board(name, choice, description, left // (len(choices) - place)))
             left -= sum(sheet.bytes for sheet in boards[-1].sheets)
     if not boards and not notes:
         return None
@@ -98,7 +100,7 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     return Room("pictures", "Pictures", html=html, notes=tuple(dict.fromkeys(notes)))
 
 
-def _draw_board(choice: Choice, description: DatasetDescription, limit: int) -> Board:
+def _draw_board(name: str, choice: Choice, description: DatasetDescription, limit: int) -> Board:
     """Draw the images in order while there is room for them."""
     sheets: list[Sheet] = []
     is_full = False
@@ -108,7 +110,7 @@ def _draw_board(choice: Choice, description: DatasetDescription, limit: int) -> 
             break
         sheets += [sheet] if sheet else []
     return Board(
-        heading=choice.group.title,
+        heading=name,
         order=_describe(choice, len(sheets), _what_is_missing(choice, len(sheets), is_full)),
         classes=tuple(_class_legend(choice, description)),
         maps=(("errors", ERROR_TONES), ("boundaries", BOUNDARY_TONES)),

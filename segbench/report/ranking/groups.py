@@ -86,11 +86,6 @@ class Group:
     places: tuple[Conditions, ...] = ()
 
     @property
-    def title(self) -> str:
-        """What sets it apart from the other rankings of a benchmark: dataset, data and protocol, in one line."""
-        return " · ".join([self.data.dataset, self.data.heading, *filter(None, [self.protocol])])
-
-    @property
     def machines(self) -> tuple[Conditions, ...]:
         """The places that its scores come from, without how inference was timed."""
         return tuple(dict.fromkeys(where.place for row in self.rows for where in row.scored_under))
