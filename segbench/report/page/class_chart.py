@@ -10,7 +10,7 @@ from segbench.store.record import PerClass
 
 from .families import family_of
 from .parts import Chart, Choice
-from .specs import KEEP, SILENT, begin_spec, describe, find_domain, number_id, round_to
+from .specs import KEEP, SILENT, begin_spec, describe, find_domain, round_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ _MOST_SLANTED = 16
 _NAMES = {"iou": "IoU", "boundary_iou": "boundary IoU", "boundary_f1": "boundary F1"}
 
 
-def draw_classes(group: Group, place: int = 0) -> Chart | None:
+def draw_classes(group: Group) -> Chart | None:
     """Return the heat map of the scores by class of a ranking's rows; None if no row has any."""
     rows = [row for row in group.rows if row.class_scores("iou")]
     if not rows:
@@ -56,7 +56,7 @@ def draw_classes(group: Group, place: int = 0) -> Chart | None:
     }
     note = f"The first {most} of {len(rows)} methods are drawn; the filter shows others." if most < len(rows) else ""
     table = _table(rows[:most], names, scores)
-    return Chart(number_id("classes", place), title, spec, table, note, (Choice("score", "score", scores),))
+    return Chart("classes", title, spec, table, note, (Choice("score", "score", scores),))
 
 
 def _values(row: Row, scores: dict[str, str]) -> dict[str, Any]:

@@ -55,6 +55,15 @@ LEGEND = {"name": "families", "select": {"type": "point", "fields": ["family"]},
 FADED: Spec = {"condition": {"param": "families", "value": 1}, "value": 0.08}
 
 
+def mark_place(value: float) -> Spec:
+    """Return the layer of a line down at a value across."""
+    return {
+        "data": {"values": [{"at": value}]},
+        "mark": {"type": "rule", "style": "line", "clip": True, **SILENT},
+        "encoding": {"x": {"field": "at", "type": "quantitative"}, "y": {"value": 0}, "y2": {"value": "height"}},
+    }
+
+
 def stack_rows(number: int, height: int, most: int) -> Spec:
     """Return what stacks rows by the field `order`, of which the filter keeps some and the first `most` are drawn.
 
@@ -81,15 +90,6 @@ def find_domain(values: Iterable[float | None]) -> list[float]:
     edge = 0.05 * (high - low) if known else 0.0
     edge = edge or 0.5 * bool(known)
     return [float(f"{end:.6g}") for end in (low - edge, high + edge)]
-
-
-def number_id(chart: str, place: int) -> str:
-    """Return the id of a chart of the ranking with this place, from 0, in a report.
-
-    >>> number_id("pareto", 0), number_id("pareto", 1)
-    ('pareto', 'pareto-2')
-    """
-    return chart if place == 0 else f"{chart}-{place + 1}"
 
 
 def round_to(value: float | None, digits: int = 6) -> float | None:
