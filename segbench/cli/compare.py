@@ -54,6 +54,7 @@ def compare(
         raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
     if json and format not in (None, ComparisonFormat.JSON):
         raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
+    _check_order(one, directories or [Path("results")])
     from segbench.report.comparison.as_csv import to_csv
     from segbench.report.comparison.as_json import to_json
     from segbench.report.comparison.compare import compare_methods
@@ -74,3 +75,9 @@ def compare(
         print_or_write(to_csv(found), output)
     else:
         print_document(lay_out_comparisons(found), output, format or "table")
+
+
+def _check_order(one: str, directories: list[Path]) -> None:
+    """Raise BadParameter if a folder stands where the first method does, as in `segbench report DIR`."""
+    if Path(one).is_dir() and not all(folder.is_dir() for folder in directories):
+        raise typer.BadParameter(f"{one} is a folder; the two methods come first: `segbench compare A B {one}`")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from segbench.errors import RecordError
 from segbench.files import open_file
-from segbench.store.folder import EVENTS, KEY, ResultsFolder, read_content, record_files
+from segbench.store.folder import EVENTS, KEY, ResultsFolder, check_results, read_content, record_files
 from segbench.store.leases import see_leases
 from segbench.store.run_file import RUN_FILE, is_over, read_run_file
 
@@ -170,7 +170,8 @@ def find_folders(path: Path) -> list[ResultsFolder]:
 
     Raises RecordError if there are none.
     """
-    folders = [path, *(sorted(path.iterdir()) if path.is_dir() else [])]
+    check_results(path)
+    folders = [path, *sorted(path.iterdir())]
     found = [ResultsFolder(one.parent, one.name) for one in folders if one.is_dir() and _is_results(one)]
     if not found:
         raise RecordError(f"{path}: no run has been here; give the folder that `segbench run --results` has")

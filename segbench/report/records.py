@@ -10,6 +10,7 @@ from segbench.store.counts import read_confusions, read_counts
 from segbench.store.folder import (
     LEASES,
     RecordProblem,
+    check_results,
     may_be_record,
     read_content,
     read_record,
@@ -156,11 +157,7 @@ def _preference(found: tuple[Path, Record]) -> tuple[bool, bool]:
 
 def _benchmark_folders(directory: Path) -> list[Path]:
     """Return the folder itself if it holds records, else those of its subfolders that do."""
-    if not directory.is_dir():
-        raise RecordError(
-            f"no results folder at {directory}; run a benchmark first (`segbench run quickstart`), "
-            "or name the folder that `segbench run --results` wrote to"
-        )
+    check_results(directory)
     if _holds_records(directory):
         return [directory]
     subfolders = sorted(path for path in directory.iterdir() if path.is_dir())

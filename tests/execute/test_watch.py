@@ -195,3 +195,5 @@ def test_folders_are_found_in_a_results_folder_or_named_themselves(tmp_path):
     assert [one.benchmark for one in find_folders(tmp_path / "two")] == ["two"]
     with pytest.raises(RecordError, match="no run has been here"):
         find_folders(tmp_path / "notes")
+    with pytest.raises(RecordError, match=r"no results folder at .*/thre"):
+        find_folders(tmp_path / "thre")

@@ -119,6 +119,14 @@ def test_a_missing_folder_says_what_to_run(tmp_path):
         read_sources([tmp_path / "nowhere"])
 
 
+def test_a_file_and_a_name_that_is_nearly_right_are_told(trained, results):
+    root = results(trained())
+    with pytest.raises(RecordError, match=r"is a file; name the results folder that it lies in$"):
+        read_sources([next(root.glob("*/*.json"))])
+    with pytest.raises(RecordError, match=r"no results folder at .*/camvdi; .* wrote to\. Did you mean 'camvid'\?$"):
+        read_sources([root / "camvdi"])
+
+
 def test_a_folder_without_records_says_where_was_looked(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecordError, match=r"no records found \(looked for .*/\*\.json and .*`segbench run quickstart`"):
