@@ -17,6 +17,7 @@ from . import tables
 from .across_datasets import across_tables, explain_across, summarize_across
 from .columns import choose_columns
 from .definitions import ONE_SEED_ONLY, define_numbers, has_one_seed_only
+from .label_efficiency import efficiency_tables, explain_missing_rates
 from .people import describe_votes, people_notes, people_tables
 
 if TYPE_CHECKING:
@@ -214,8 +215,8 @@ def lay_out_efficiency(efficiency: Efficiency) -> Section:
     return Section(
         title=f"{efficiency.benchmark} / {efficiency.dataset}: label efficiency",
         conditions=(efficiency.split or "unknown split",),
-        tables=tuple(tables.efficiency_tables(efficiency)),
-        notes=tuple(tables.explain_missing_rates(efficiency)),
+        tables=tuple(efficiency_tables(efficiency)),
+        notes=tuple(explain_missing_rates(efficiency)),
         name=f"{efficiency.benchmark} {efficiency.dataset}",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench.report.formats import tables
+from segbench.report.formats.label_efficiency import efficiency_tables
 
 from .families import encode_family, family_of
 from .parts import Chart
@@ -37,7 +37,7 @@ def draw_efficiency(efficiency: Efficiency) -> Chart:
     spec["encoding"] = {"x": x}
     spec["layer"] = _layers(looks, domain)
     note = "Whiskers: 95 % intervals of the means over seeds and images."
-    return Chart("label-efficiency", title, spec, tables.efficiency_tables(efficiency)[0], note)
+    return Chart("label-efficiency", title, spec, efficiency_tables(efficiency)[0], note)
 
 
 def _double(fractions: Sequence[float]) -> Spec:
