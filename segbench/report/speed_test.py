@@ -21,7 +21,7 @@ from segbench.report.ranking.timings import (
     steady_text,
     with_interval,
 )
-from segbench.store.json_file import describe_error, read_json
+from segbench.store.json_file import read_model
 from segbench.store.record import Inference, Part, Stage, StageInFiles, SweepPoint, Timing
 
 from .numbers import MISSING, Column, Table, build_table, plural, significant
@@ -130,15 +130,7 @@ class Speeds(Part):
 
 def read_speeds(path: Path) -> Speeds:
     """Read what `segbench time -o FILE` wrote; RecordError if it is not that."""
-    from pydantic import ValidationError
-
-    try:
-        return Speeds.model_validate(read_json(path))
-    except OSError as error:
-        raise RecordError(f"--against {path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        cause = describe_error(error) if isinstance(error, ValidationError) else error
-        raise RecordError(f"--against {path}: it is not what `segbench time -o FILE` writes: {cause}") from error
+    return read_model(path, Speeds, "is not what `segbench time -o FILE` writes")
 
 
 def check_same_conditions(former: SpeedConditions, now: SpeedConditions, path: Path) -> None:

@@ -46,20 +46,18 @@ class Entry(Part):
     files: dict[str, str]
 
 
-def read_entry(folder: Path) -> Entry | None:
-    """Return what the manifest of a submission says; None for a folder that is none.
-
-    Raises RecordError for a manifest that cannot be read, has been changed or is none.
-    """
+def read_entry(folder: Path) -> Entry:
+    """Return what the manifest of a submission says; RecordError if it cannot be read, was changed or is none."""
     return read_model(folder / ENTRY, Entry, "is not the manifest of a submission")
 
 
 def is_entry(folder: Path) -> bool:
     """Tell whether a folder is a submission that can be read."""
     try:
-        return read_entry(folder) is not None
+        read_entry(folder)
     except RecordError:
         return False
+    return True
 
 
 def list_submitted(sources: Sources, chosen: Iterable[Record]) -> list[Record]:

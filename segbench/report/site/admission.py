@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from segbench.report.records import Identity
     from segbench.report.submission import Entry
     from segbench.store.counts import Counts
-    from segbench.store.folder import RecordProblem
     from segbench.store.record import Record
 
 
@@ -115,8 +114,7 @@ def _admit_entry(folder: Path, standards: Standards) -> tuple[Sources, list[Refu
         entry, sources = read_entry(folder), read_sources([folder])
     except RecordError as error:
         return nothing, [Refusal(folder.name, None, _without_place(str(error), folder))]
-    assert entry is not None
-    refusals = [Refusal(folder.name, None, _describe_problem(problem)) for problem in sources.problems]
+    refusals = [Refusal(folder.name, None, f"{one.path.name}: {one.cause}") for one in sources.problems]
     taken: list[Record] = []
     for record in sources.records:
         if record.status != "ok":
@@ -128,10 +126,6 @@ def _admit_entry(folder: Path, standards: Standards) -> tuple[Sources, list[Refu
         else:
             refusals.append(Refusal(folder.name, record, _without_place(reason, folder)))
     return replace(sources, records=tuple(taken), problems=()), refusals
-
-
-def _describe_problem(problem: RecordProblem) -> str:
-    return f"{problem.path.name}: {problem.cause}"
 
 
 def _without_place(reason: str, folder: Path) -> str:
