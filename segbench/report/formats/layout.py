@@ -127,16 +127,17 @@ def note_lines(letters: dict[str, str]) -> list[str]:
     return [f"({letter}) {note}" for note, letter in letters.items()]
 
 
-def describe_conditions(group: Group, main: str) -> Iterable[str]:
-    """Return lines for the protocol and the conditions of a ranking, those of most rows as `main` says it."""
+def describe_conditions(group: Group, main: str | None = None) -> Iterable[str]:
+    """Return lines for the protocol and the conditions of a ranking, those of most rows as `main` says it, or whole."""
     if group.protocol:
         yield f"protocol: {group.protocol}"
     yield from list_places(group, main)
 
 
-def list_places(group: Group, main: str) -> Iterable[str]:
+def list_places(group: Group, main: str | None = None) -> Iterable[str]:
     """Return a line for each place of a ranking, numbered where there are several, the first as `main` says it."""
     if group.conditions:
+        main = main or group.conditions.heading
         yield f"1: {main}" if len(group.places) > 1 else main
     for place, where in enumerate(group.places[1:], start=2):
         yield f"{place}: {where.describe_beside([one for one in group.places if one != where])}"
@@ -246,10 +247,9 @@ def lay_out_across(across: AcrossDatasets) -> Section:
 
 def _ranking(group: Group) -> Section:
     letters = mark_notes(group.rows)
-    main = group.conditions.heading if group.conditions else ""
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset}",
-        conditions=(group.data.heading, *describe_conditions(group, main)),
+        conditions=(group.data.heading, *describe_conditions(group)),
         tables=tuple(_tables(group, letters)),
         notes=(
             *explain_trade_off(group),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.report.formats.tables import SCORE_HEADERS
 from segbench.report.ranking.rows import Row
 from segbench.report.ranking.timings import STAGES, best_batch
+from segbench.stats.score_differences import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -40,7 +41,6 @@ _SCORES = {
     "dice": "Dice [%]",
     **{name: header.replace("\n", " ") for name, header in SCORE_HEADERS.items()},
 }
-_LOWER_IS_BETTER = frozenset({"ece", "nll", "brier", "hd95"})
 _GENERATION = {"kid": ("KID", -1), "precision": ("precision [%]", 1), "recall": ("recall [%]", 1)}
 
 
@@ -57,7 +57,7 @@ def speed_field(batch: int) -> str:
 
 def _score_axes() -> Iterable[Axis]:
     for name, label in _SCORES.items():
-        better = -1 if name in _LOWER_IS_BETTER else 1
+        better = -1 if name in LOWER_IS_BETTER else 1
         yield Axis(name, label, better, _scaled(Row.score, name, label))
     for name, (label, better) in _GENERATION.items():
         yield Axis(name, label, better, _scaled(Row.generation, name, label))

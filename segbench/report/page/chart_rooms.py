@@ -36,9 +36,8 @@ def differences(report: Report) -> Room | None:
 
 def _protocol(group: Group, name: str) -> Table:
     """Return under what conditions and protocol a ranking was run; what methods override is beside their names."""
-    main = group.conditions.heading if group.conditions else ""
     shared = [[key, str(value)] for key, value in sorted(group.shared.items()) if value is not None]
-    rows = [["conditions", line] for line in describe_conditions(group, main)]
+    rows = [["conditions", line] for line in describe_conditions(group)]
     return Table(["", ""], [*rows, *shared], f"Protocol and hardware{f': {name}' if name else ''}", (0, 1))
 
 

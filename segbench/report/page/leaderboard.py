@@ -126,7 +126,7 @@ def _boards(group: Group, name: str) -> Iterator[Board]:
 
 def _places(group: Group) -> Iterator[str]:
     if len(group.places) > 1 and group.conditions:
-        yield from (f"Ran under {line}." for line in list_places(group, group.conditions.heading))
+        yield from (f"Ran under {line}." for line in list_places(group))
         yield from explain_places(group)
 
 

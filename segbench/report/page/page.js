@@ -1,11 +1,11 @@
 "use strict";
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
 (() => {
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const make = (tag, properties = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
   const { specs, looks } = JSON.parse(document.getElementById("charts").textContent);
   const live = document.getElementById("live");
   const views = new Map();
