@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from segbench.shown import clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -32,8 +34,15 @@ def begin_spec(title: str, values: Sequence[dict[str, Any]], *params: Spec, data
         "description": title,
         "width": "container",
         "params": [{"name": "filter", "value": ""}, *params],
-        "data": {"name": data, "values": list(values)},
+        "data": {"name": data, "values": [{field: _clean(value) for field, value in row.items()} for row in values]},
     }
+
+
+def _clean(value: Any) -> Any:
+    """Return a text, or a list of texts, as the page shows it: what draws PDFs ends the process at what is no text."""
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return [clean(text) for text in value]
+    return clean(value) if isinstance(value, str) else value
 
 
 def describe(*fields: tuple[str, str] | tuple[str, str, str]) -> Spec:
