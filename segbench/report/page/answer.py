@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.formats.across_datasets import summarize_across
+from segbench.report.formats.definitions import ONE_SEED_ONLY
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
 from segbench.report.formats.layout import list_failures, select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, pair_text
@@ -91,6 +92,9 @@ def answer(report: Report) -> Iterator[str]:
     if not report.groups:
         yield f"No cell has a result: {_count_failures(report)}."
         yield from list_failures(report)[:1]
+    if not any(map(find_best, report.groups)):
+        yield from dict.fromkeys(" ".join(_answer(group)) for group in report.groups)
+        return
     yield from map(summarize_across, report.across)
     for group, name in zip(report.groups, name_rankings(report), strict=True):
         yield (f"{name}: " if name else "") + " ".join(_answer(group))
@@ -129,6 +133,8 @@ def _answer(group: Group) -> Iterator[str]:
         yield from (f"{words}." for words in collapse_words(claims[0]))
         if claims[0].time_ratio is not None:
             yield f"Cost: {times(claims[0].time_ratio)} training time."
+        if claims[0].is_over_images_only:
+            yield ONE_SEED_ONLY
     elif best := find_best(group):
         yield _best_sentence(best, group)
         yield from filter(None, [recommend(group)])

@@ -55,6 +55,12 @@ def test_the_answer_is_the_verdict_with_placebo_and_cost(judged, gain, placebo_g
     assert sentence.endswith("Cost: ×1.50 training time.")
 
 
+def test_the_mark_of_an_interval_of_one_seed_is_explained(judged):
+    (sentence,) = answer(judged(0.05, 0.0, seeds=1))
+    assert "]* points" in sentence
+    assert sentence.endswith("* One seed: the interval is over images only; another seed may give any other score.")
+
+
 def test_two_seeds_show_nothing(judged):
     (sentence,) = answer(judged(0.05, 0.0, seeds=2))
     assert sentence.startswith("Not shown: unet+critic - unet = +")
@@ -99,8 +105,8 @@ def test_one_method_alone_has_no_mean_rank_to_tell_of(trained, results):
     assert first == "camvid, over 2 datasets (camvid, voc): no two methods have a score on all of them."
 
 
-def test_images_are_told_to_have_no_miou(generating, results):
-    (sentence,) = answer(load([results(generating())]))
+def test_images_are_told_once_to_have_no_miou(generating, results):
+    (sentence,) = answer(load([results(generating(), generating(dataset="voc", fingerprint="0123456789ab"))]))
     assert sentence.startswith("No label maps were scored here")
 
 
