@@ -368,7 +368,7 @@ def test_names_from_anybody_are_text(chromium, write_page, trained, adversarial,
 def test_a_folder_without_a_result_has_a_page(chromium, write_page, failed):
     with chromium.open(write_page(*[failed("unet", seed) for seed in SEEDS])) as visit:
         assert visit.faults() == visit.inaccessible() == []
-        assert "3 failed" in visit.page.locator(".answer").inner_text()
+        assert "3 failed" in visit.page.locator(".answer").first.inner_text()
         assert "the loss is NaN at step 17" in visit.page.locator("main").inner_text()
 
 
