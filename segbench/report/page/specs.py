@@ -20,6 +20,12 @@ _BY_MOUSE = "[pointerdown[event.pointerType !== 'touch'], window:pointerup] > wi
 ZOOM_NOTE = "Shift and wheel zooms, dragging moves, a double click goes back."
 
 
+# What every object of JavaScript has: Vega looks names up in objects, and would find these there.
+_TAKEN = {
+    *("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString"),
+    *("valueOf", "__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
+}
+
 # As many ticks as the width has room for.
 TICKS: Spec = {"tickCount": {"expr": "ceil(width / 75)"}}
 # What stands beside the marks of data: nothing is said of it under the pointer, and keys do not walk to it.
@@ -42,7 +48,9 @@ def _clean(value: Any) -> Any:
     """Return a text, or a list of texts, as the page shows it: what draws PDFs ends the process at what is no text."""
     if isinstance(value, list) and value and isinstance(value[0], str):
         return [clean(text) for text in value]
-    return clean(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return clean(value) + "\u00a0" * (value in _TAKEN)
+    return value
 
 
 def describe(*fields: tuple[str, str] | tuple[str, str, str]) -> Spec:
