@@ -10,10 +10,11 @@ _MOST_LINES = 30
 _MOST_CHARACTERS, _START = 2000, 1400  # of a line, and of these the ones before the cut
 
 # What steers a terminal, and what is not seen but changes what is: control characters, marks of direction, separators
-# of lines, invisible ones. Joiners stay, since scripts need them, and surrogates, which stand for bytes of file names.
+# of lines, invisible ones, and what no XML may hold. Joiners stay, since scripts need them, and surrogates, which stand
+# for bytes of file names.
 _STEERING = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f"
+    "\ufffe\uffff\U000e0000-\U000e007f"
 )
 _UNSAFE = re.compile(f"[{_STEERING}]")
 _UNSAFE_IN_LINE = re.compile(f"[\t\n{_STEERING}]")

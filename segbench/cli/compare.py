@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,10 +13,7 @@ from .options import (
     Json,  # noqa: TC001 - typer reads it when it runs
     Output,  # noqa: TC001 - typer reads it when it runs
 )
-from .output import print_or_write, terminal_width
-
-if TYPE_CHECKING:
-    from segbench.report.comparison.compare import Comparisons
+from .output import print_document, print_or_write
 
 
 class ComparisonFormat(StrEnum):
@@ -57,8 +54,12 @@ def compare(
         raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
     if json and format not in (None, ComparisonFormat.JSON):
         raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
+    _check_order(one, directories or [Path("results")])
+    from segbench.report.comparison.as_csv import to_csv
+    from segbench.report.comparison.as_json import to_json
     from segbench.report.comparison.compare import compare_methods
     from segbench.report.comparison.family import Settings
+    from segbench.report.comparison.text import lay_out_comparisons
 
     found = compare_methods(
         directories or ([] if "=" in one and "=" in other else [Path("results")]),
@@ -68,24 +69,15 @@ def compare(
         subset=subset,
         settings=Settings(margin=margin / 100, level=level, images=images),
     )
-    print_or_write(_write(found, ComparisonFormat.JSON if json else format, output), output)
+    if json or format is ComparisonFormat.JSON:
+        print_or_write(to_json(found), output)
+    elif format is ComparisonFormat.CSV:
+        print_or_write(to_csv(found), output)
+    else:
+        print_document(lay_out_comparisons(found), output, format or "table")
 
 
-def _write(found: Comparisons, format: ComparisonFormat | None, output: Path | None) -> str:
-    from segbench.report.comparison.as_csv import to_csv
-    from segbench.report.comparison.as_json import to_json
-    from segbench.report.comparison.text import lay_out_comparisons
-    from segbench.report.formats.latex import to_latex
-    from segbench.report.formats.markdown import to_markdown
-    from segbench.report.formats.terminal import to_terminal
-
-    if format is ComparisonFormat.JSON:
-        return to_json(found)
-    if format is ComparisonFormat.CSV:
-        return to_csv(found)
-    document = lay_out_comparisons(found)
-    if format is ComparisonFormat.LATEX:
-        return to_latex(document)
-    if format is ComparisonFormat.MARKDOWN:
-        return to_markdown(document)
-    return to_terminal(document, terminal_width(output))
+def _check_order(one: str, directories: list[Path]) -> None:
+    """Raise BadParameter if a folder stands where the first method does, as in `segbench report DIR`."""
+    if Path(one).is_dir() and not all(folder.is_dir() for folder in directories):
+        raise typer.BadParameter(f"{one} is a folder; the two methods come first: `segbench compare A B {one}`")

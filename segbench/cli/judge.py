@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Output  # noqa: TC001 - typer reads it when it runs
-from .output import check_can_be_written, print_or_write, say, terminal_width, write
+from .output import check_can_be_written, print_document, say, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +79,6 @@ def judge(
 def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) -> None:
     """Keep votes beside the records that they are about, and print what people prefer."""
     from segbench.report.formats.layout import Document, lay_out_people
-    from segbench.report.formats.terminal import to_terminal
     from segbench.report.judging.votes import import_votes
     from segbench.report.ranking.groups import rank_records
     from segbench.report.ranking.people import read_people
@@ -90,7 +89,7 @@ def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) 
     people, unread = read_people(sources.folders, rank_records(sources))
     found = [one for one in people if one.plan.hash in wanted]
     document = Document(tuple(map(lay_out_people, found)), (), tuple(f"Not read: {problem}" for problem in unread))
-    print_or_write(to_terminal(document, terminal_width(output)), output)
+    print_document(document, output)
 
 
 def _check_may_be_shown(material: Material, private: bool) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads it when it runs
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from .output import SOME_FAILED, say
-
-if TYPE_CHECKING:
-    from segbench.report.site.data import LeaderboardData
 
 
 def leaderboard(
@@ -29,17 +26,14 @@ def leaderboard(
     the results folders (where none is given, of the first submission). What is refused is named here and on the index,
     and the exit code is 1 then. The folder is written whole or not at all, and works from file:// without a network.
     """
+    from segbench.report.numbers import plural
     from segbench.report.site.build import write_site
 
     content, refusals = write_site(directories, output)
-    say(_summary(content, output))
+    counts = {"benchmark": content.benchmarks, "method": content.methods, "refusal": refusals}
+    told = ", ".join(plural(len(found), noun) for noun, found in counts.items())
+    say(f"wrote {output / 'index.html'}: {told}")
     for refusal in refusals:
         say(f"refused: {refusal}", err=True)
     if refusals:
         raise typer.Exit(SOME_FAILED)
-
-
-def _summary(content: LeaderboardData, output: Path) -> str:
-    counts = {"benchmark": len(content.benchmarks), "method": len(content.methods), "refusal": len(content.refused)}
-    told = ", ".join(f"{number} {noun}{'s' * (number != 1)}" for noun, number in counts.items())
-    return f"wrote {output / 'index.html'}: {told}"

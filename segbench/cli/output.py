@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from segbench.report.formats.layout import Document
+
 Content = TypeVar("Content")
 
 # Exit codes; that for a mistake of the user is 2.
@@ -46,6 +48,16 @@ def print_or_write(text: str, output: Path | None) -> None:
         say(text, nl=False)
     else:
         write(output, text)
+
+
+def print_document(document: Document, output: Path | None = None, format: str = "table") -> None:
+    """Print a document in one of the TEXT_FORMATS, or write it into a file; a table is as wide as the terminal."""
+    from segbench.report import TEXT_FORMATS
+    from segbench.report.formats.terminal import to_terminal
+
+    is_table = format == "table"
+    text = to_terminal(document, terminal_width(output)) if is_table else TEXT_FORMATS[format](document)
+    print_or_write(text, output)
 
 
 def write(output: Path, text: str) -> None:

@@ -180,7 +180,9 @@ def _design_lines(content: dict[str, Any] | None) -> list[str]:
     """Return what the design can detect as lines of text, mIoU in points."""
     if content is None:
         return []
-    seeds, comparisons = _count(content["seeds"], "seed"), _count(content["comparisons"], "comparison")
+    from segbench.report.numbers import plural
+
+    seeds, comparisons = plural(content["seeds"], "seed"), plural(content["comparisons"], "comparison")
     heading = (
         f"what {seeds} can detect in {comparisons} of a ranking (the first tested at {100 * content['level']:.4g} %), "
         f"mIoU points with {100 * content['power']:g} % power:"
@@ -222,7 +224,3 @@ def _notes(content: dict[str, Any]) -> list[str]:
 
 def _points(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

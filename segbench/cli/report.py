@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Output  # noqa: TC001 - typer reads it when it runs
-from .output import print_or_write, say, terminal_width
+from .output import print_document, print_or_write, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from segbench.report.formats.layout import Document
     from segbench.report.ranking.groups import Report
@@ -28,6 +28,19 @@ class ReportFormat(StrEnum):
     LATEX = "latex"
     JSON = "json"
     HTML = "html"
+
+
+_TEXT = (ReportFormat.TABLE, ReportFormat.MARKDOWN, ReportFormat.LATEX)
+# The options that are not for all formats, and the formats that they are for.
+_FORMATS = {
+    "--full": _TEXT,
+    "--explain": _TEXT,
+    "--per-class": (*_TEXT, ReportFormat.CSV, ReportFormat.JSON),
+    "--pairs": (*_TEXT, ReportFormat.CSV, ReportFormat.JSON),
+    "--columns": (*_TEXT, ReportFormat.CSV),
+    "--pictures-mb": (ReportFormat.HTML,),
+    "--private": (ReportFormat.HTML,),
+}
 
 
 def report(
@@ -75,52 +88,52 @@ def report(
     output: Output = None,
 ) -> None:
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
-    from segbench.report import TEXT_FORMATS, load
     from segbench.report.formats.columns import split_names
-    from segbench.report.formats.layout import add_class_tables, lay_out_columns
-    from segbench.report.formats.pairs import add_pair_tables
-    from segbench.report.formats.terminal import to_terminal
-    from segbench.report.selection import is_selector, parse_selector
 
     names = split_names(columns)
-    if format not in TEXT_FORMATS:
-        _refuse({"--full": full, "--explain": explain}, format, TEXT_FORMATS)
-    if format is ReportFormat.HTML:
-        _refuse({"--per-class": per_class, "--pairs": pairs}, format, (*TEXT_FORMATS, "csv", "json"))
-        if output is None and sys.stdout.isatty():
-            raise typer.BadParameter("a page is for a browser: write it into a file with -o report.html")
-    else:
-        _refuse({"--pictures-mb": pictures_mb is not None, "--private": private}, format, [ReportFormat.HTML])
-    if format in (ReportFormat.JSON, ReportFormat.HTML):
-        _refuse({"--columns": columns is not None}, format, (*TEXT_FORMATS, "csv"))
-    if names and (full or explain):
-        raise typer.BadParameter("--columns is one table; leave out --full and --explain")
-    selectors = [parse_selector(text) for text in sources or () if is_selector(text)]
-    directories = [Path(text) for text in sources or () if not is_selector(text)] or [Path("results")]
-    found = load(directories, benchmark=benchmark, selectors=selectors)
-    if format is ReportFormat.HTML:
+    are_given = (full, explain, per_class, pairs, columns is not None, pictures_mb is not None, private)
+    given = [option for option, is_given in zip(_FORMATS, are_given, strict=True) if is_given]
+    _check_options(given, format)
+    if format is ReportFormat.HTML and output is None and sys.stdout.isatty():
+        raise typer.BadParameter("a page is for a browser: write it into a file with -o report.html")
+    found = _load(sources or [], benchmark, format)
+    if format in _TEXT:
+        print_document(_lay_out(found, format, given, names), output, format)
+    elif format is ReportFormat.HTML:
         print_or_write(_page(found, pictures_mb, private), output)
-    elif format not in TEXT_FORMATS:
-        print_or_write(_data(found, format, pairs, per_class, names), output)
     else:
-        document = lay_out_columns(found, names) if names else _layout(format, full, explain)(found)
-        document = add_class_tables(document, found) if per_class else document
-        document = add_pair_tables(document, found) if pairs else document
-        is_table = format is ReportFormat.TABLE
-        text = to_terminal(document, terminal_width(output)) if is_table else TEXT_FORMATS[format](document)
-        print_or_write(text, output)
+        print_or_write(_data(found, format, given, names), output)
     if format is ReportFormat.CSV:
         _print_what_csv_leaves_out(found)
     if figures is not None:
         _write_figures(found, figures)
 
 
-def _refuse(options: dict[str, bool], format: ReportFormat, text_formats: Iterable[str]) -> None:
-    """Raise BadParameter if any of these options is given, which are for formats of text."""
-    if given := [option for option, is_given in options.items() if is_given]:
-        raise typer.BadParameter(
-            f"{' and '.join(given)} cannot be used with --format {format}; allowed are {', '.join(text_formats)}"
-        )
+def _check_options(given: Collection[str], format: ReportFormat) -> None:
+    """Raise BadParameter for options that are not for this format, or not for one another."""
+    refused = [option for option in given if format not in _FORMATS[option]]
+    if refused:
+        allowed = _FORMATS[refused[0]]
+        together = " and ".join(option for option in refused if _FORMATS[option] == allowed)
+        raise typer.BadParameter(f"{together} cannot be used with --format {format}; allowed are {', '.join(allowed)}")
+    if "--columns" in given and not {"--full", "--explain"}.isdisjoint(given):
+        raise typer.BadParameter("--columns is one table; leave out --full and --explain")
+
+
+def _load(sources: Sequence[str], benchmark: str | None, format: ReportFormat) -> Report:
+    from segbench.report import load
+    from segbench.report.build import build_report
+    from segbench.report.records import NothingRecordedError
+    from segbench.report.selection import is_selector, parse_selector
+
+    selectors = [parse_selector(text) for text in sources if is_selector(text)]
+    directories = [Path(text) for text in sources if not is_selector(text)] or [Path("results")]
+    try:
+        return load(directories, benchmark=benchmark, selectors=selectors)
+    except NothingRecordedError as error:
+        if format is not ReportFormat.HTML:
+            raise
+        return build_report(error.sources)  # a page that says so, to be looked at again
 
 
 def _page(found: Report, pictures_mb: int | None, private: bool) -> str:
@@ -131,22 +144,31 @@ def _page(found: Report, pictures_mb: int | None, private: bool) -> str:
     return to_html(found, allowance=Allowance(most, private))
 
 
-def _data(found: Report, format: ReportFormat, pairs: bool, per_class: bool, names: Sequence[str]) -> str:
+def _data(found: Report, format: ReportFormat, given: Collection[str], names: Sequence[str]) -> str:
     from segbench.report import CLASS_FORMATS, DATA_FORMATS, PAIR_FORMATS
     from segbench.report.formats.as_csv import choose_csv_columns
 
-    text = (PAIR_FORMATS if pairs else CLASS_FORMATS if per_class else DATA_FORMATS)[format](found)
+    formats = PAIR_FORMATS if "--pairs" in given else CLASS_FORMATS if "--per-class" in given else DATA_FORMATS
+    text = formats[format](found)
     return choose_csv_columns(text, names) if names else text
 
 
-def _layout(format: ReportFormat, full: bool, explain: bool) -> Callable[[Report], Document]:
-    """Return what lays out the text that was asked for; the whole report has the explanations in it."""
+def _lay_out(found: Report, format: ReportFormat, given: Collection[str], names: Sequence[str]) -> Document:
+    """Lay out the text that was asked for; the whole report has the explanations in it."""
     from segbench.report.formats.first_screen import lay_out_first_screen
-    from segbench.report.formats.layout import lay_out_all, lay_out_definitions
+    from segbench.report.formats.layout import add_class_tables, lay_out_all, lay_out_columns, lay_out_definitions
+    from segbench.report.formats.pairs import add_pair_tables
 
-    if explain and not full:
-        return lay_out_definitions
-    return lay_out_all if full or format is not ReportFormat.TABLE else lay_out_first_screen
+    if names:
+        document = lay_out_columns(found, names)
+    elif "--explain" in given and "--full" not in given:
+        document = lay_out_definitions(found)
+    elif "--full" in given or format is not ReportFormat.TABLE:
+        document = lay_out_all(found)
+    else:
+        document = lay_out_first_screen(found)
+    document = add_class_tables(document, found) if "--per-class" in given else document
+    return add_pair_tables(document, found) if "--pairs" in given else document
 
 
 def _write_figures(found: Report, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
-from .output import INTERRUPTED, SOME_FAILED, say, terminal_width
+from .output import INTERRUPTED, SOME_FAILED, print_document, say
 
 if TYPE_CHECKING:
     from segbench.execute.run import Summary
@@ -56,7 +56,6 @@ def run(
     from segbench.plan.warnings import plan_warnings
     from segbench.report import load
     from segbench.report.formats.first_screen import lay_out_first_screen
-    from segbench.report.formats.terminal import to_terminal
     from segbench.store.folder import ResultsFolder
 
     plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
@@ -82,7 +81,7 @@ def run(
         say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
     report = load([folder.path], benchmark=plan.benchmark.name)
-    say(to_terminal(lay_out_first_screen(report), terminal_width()), nl=False)
+    print_document(lay_out_first_screen(report))
     write_page(report, folder.path / PAGE)
     if summary.unfinished or summary.untimed:
         raise typer.Exit(SOME_FAILED)

@@ -33,6 +33,7 @@ def submit(
     Cells that these build on come along. The folder is written whole or not at all.
     """
     from segbench.registry import load_registry
+    from segbench.report.numbers import plural
     from segbench.report.selection import find_records
     from segbench.report.submission import list_submitted, pack
 
@@ -41,4 +42,4 @@ def submit(
     for warning in pack(sources, records, recipe, load_registry(), output):
         say(f"warning: {warning}", err=True)
     methods = ", ".join(dict.fromkeys(record.method for record in records))
-    say(f"wrote {output}: {len(records)} record{'s' * (len(records) != 1)} of {methods}")
+    say(f"wrote {output}: {plural(len(records), 'record')} of {methods}")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segbench.errors import RecordError
+
 from .output import SOME_FAILED, say, terminal_width
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def watch(
     watchers = [Watcher(folder) for folder in find_folders(directory)]
 
     def look() -> list[Snapshot]:
+        for watcher in watchers:
+            if not watcher.folder.path.is_dir():
+                raise RecordError(f"{watcher.folder.path}: the folder that was watched is no longer there")
         return [watcher.look(time.time()) for watcher in watchers]
 
     snapshots = look()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from segbench.errors import RecordError
 from segbench.files import open_file
-from segbench.store.folder import EVENTS, KEY, ResultsFolder, read_content, record_files
+from segbench.store.folder import EVENTS, KEY, ResultsFolder, check_results, read_content, record_files
 from segbench.store.leases import see_leases
 from segbench.store.run_file import RUN_FILE, is_over, read_run_file
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 300.0  # without an event, after which a running cell is said to be silent
 MOST_WARNINGS = 3
+_LARGEST = 1e300  # what is not finite is not below it
 _FACTS = ("dataset", "subset", "method", "seed", "status", "error", "train")  # what is kept of a record
 TO_DO, RUNNING, ABANDONED = "to do", "running", "abandoned"
 
@@ -45,7 +46,7 @@ class Course:
             self.stage = str(event.get("name"))
         elif name == "warning":
             self.warnings = [*self.warnings, str(event.get("message"))][-MOST_WARNINGS:]
-        elif isinstance(step, int):
+        elif isinstance(step, int) and abs(step) < _LARGEST:
             if name == "resumed" or step < (self.latest.get("step") or 0):
                 self._go_back_to(step)
             self.latest |= {key: event[key] for key in ("step", "steps", "seconds") if _is_number(event.get(key))}
@@ -170,7 +171,8 @@ def find_folders(path: Path) -> list[ResultsFolder]:
 
     Raises RecordError if there are none.
     """
-    folders = [path, *(sorted(path.iterdir()) if path.is_dir() else [])]
+    check_results(path)
+    folders = [path, *sorted(path.iterdir())]
     found = [ResultsFolder(one.parent, one.name) for one in folders if one.is_dir() and _is_results(one)]
     if not found:
         raise RecordError(f"{path}: no run has been here; give the folder that `segbench run --results` has")
@@ -232,7 +234,7 @@ def _note(curve: dict[int, float], step: int, value: Any) -> None:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float)
+    return type(value) in (int, float) and -_LARGEST < value < _LARGEST
 
 
 def _part(record: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import cell_spec
+from .numbers import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ class Conditions:
         return [
             f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
             *self.scoring.essentials,
-            f"{'unknown number of' if self.threads is None else self.threads} thread{'' if self.threads == 1 else 's'}",
+            plural(self.threads, "thread"),
         ]
 
     @property

@@ -110,6 +110,15 @@ def times(factor: float | None, interval: Interval | None = None) -> str:
     return f"×{significant(factor)}{ends}"
 
 
+def plural(number: float | None, noun: str) -> str:
+    """Return a number of things with their noun.
+
+    >>> plural(1.0, "epoch"), plural(0, "seed"), plural(None, "seed")
+    ('1 epoch', '0 seeds', 'unknown number of seeds')
+    """
+    return f"{'unknown number of' if number is None else f'{number:.15g}'} {noun}{'s' * (number != 1)}"
+
+
 def letter(place: int) -> str:
     """Return the letter of a footnote by its place, from 0.
 

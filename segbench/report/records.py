@@ -11,6 +11,7 @@ from segbench.store.counts import read_confusions, read_counts
 from segbench.store.folder import (
     LEASES,
     RecordProblem,
+    check_results,
     may_be_record,
     read_content,
     read_record,
@@ -18,6 +19,7 @@ from segbench.store.folder import (
     to_record,
     without_collecting,
 )
+from segbench.store.run_file import RUN_FILE
 
 from . import cell_spec
 from .conditions import read_conditions
@@ -76,13 +78,22 @@ class Sources:
         return read_confusions([self.cell_folders[identity(record)] for record in records])
 
 
+class NothingRecordedError(RecordError):
+    """A run has begun, or files are there, but no record that can be read; `sources` holds what there is."""
+
+    def __init__(self, message: str, sources: Sources) -> None:
+        super().__init__(message)
+        self.sources = sources
+
+
 def read_sources(
     directories: Sequence[Path], benchmark: str | None = None, is_wanted: Choice = lambda content: True
 ) -> Sources:
     """Read and merge the records of results folders, or of single benchmarks' folders, in the order given.
 
     Only those are kept whose content, not checked yet, `is_wanted`. Their health is judged by today's rules.
-    Raises RecordError if a directory is missing, if there are no records, or none of the named benchmark.
+    Raises RecordError if a directory is missing, if there are no records, or none of the named benchmark:
+    NothingRecordedError where a run has begun, or records cannot be read.
     """
     folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
     problems: list[RecordProblem] = []
@@ -147,11 +158,7 @@ def _preference(found: tuple[Path, Record]) -> tuple[bool, bool]:
 
 def _benchmark_folders(directory: Path) -> list[Path]:
     """Return the folder itself if it holds records, else those of its subfolders that do."""
-    if not directory.is_dir():
-        raise RecordError(
-            f"no results folder at {directory}; run a benchmark first (`segbench run quickstart`), "
-            "or name the folder that `segbench run --results` wrote to"
-        )
+    check_results(directory)
     if _holds_records(directory):
         return [directory]
     subfolders = sorted(path for path in directory.iterdir() if path.is_dir())
@@ -194,10 +201,15 @@ def _with_health_of_today(record: Record) -> Record:
 
 def _nothing_found(directories: Sequence[Path], problems: list[RecordProblem]) -> RecordError:
     looked = ", ".join(f"{directory}/*.json and {directory}/*/*.json" for directory in directories)
+    message = f"no records found (looked for {looked})"
+    places = [place for directory in directories for place in (directory, *sorted(directory.iterdir()))]
+    begun = [place for place in places if (place / RUN_FILE).is_file()]
+    if not begun and not problems:
+        return RecordError(f"{message}; run a benchmark first: `segbench run quickstart`")
+    follow = f"; a run has begun and no cell is done yet: `segbench watch {begun[0]}` follows it" if begun else ""
     unread = "".join(f"\n  not read: {problem}" for problem in problems)
-    return RecordError(
-        f"no records found (looked for {looked}); run a benchmark first: `segbench run quickstart`{unread}"
-    )
+    folders = begun or dict.fromkeys(problem.path.parent for problem in problems)
+    return NothingRecordedError(f"{message}{follow}{unread}", Sources((), tuple(folders), tuple(problems)))
 
 
 def _check_is_there(benchmark: str, records: Sequence[Record], directories: Sequence[Path]) -> None:

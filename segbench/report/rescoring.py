@@ -200,7 +200,7 @@ def _whose(move: Move, rescoring: Rescoring) -> str:
 
 def _section(ranking: Ranking) -> Section:
     group = ranking.group
-    conditions = describe_conditions(group, group.conditions.heading if group.conditions else "")
+    conditions = describe_conditions(group)
     notes = [f"{row.label}: {note}" for row in ranking.rows if row.label != row.row.method for note in row.row.notes]
     notes += [f"Ignored: {reason}" for reason in ranking.ignored]
     tables = (_score_table(ranking), _move_table(ranking)) if ranking.rows else ()

@@ -21,10 +21,10 @@ from segbench.report.ranking.timings import (
     steady_text,
     with_interval,
 )
-from segbench.store.json_file import describe_error, read_json
+from segbench.store.json_file import read_model
 from segbench.store.record import Inference, Part, Stage, StageInFiles, SweepPoint, Timing
 
-from .numbers import MISSING, Column, Table, build_table, significant
+from .numbers import MISSING, Column, Table, build_table, plural, significant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,15 +130,7 @@ class Speeds(Part):
 
 def read_speeds(path: Path) -> Speeds:
     """Read what `segbench time -o FILE` wrote; RecordError if it is not that."""
-    from pydantic import ValidationError
-
-    try:
-        return Speeds.model_validate(read_json(path))
-    except OSError as error:
-        raise RecordError(f"--against {path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        cause = describe_error(error) if isinstance(error, ValidationError) else error
-        raise RecordError(f"--against {path}: it is not what `segbench time -o FILE` writes: {cause}") from error
+    return read_model(path, Speeds, "is not what `segbench time -o FILE` writes")
 
 
 def check_same_conditions(former: SpeedConditions, now: SpeedConditions, path: Path) -> None:
@@ -265,7 +257,7 @@ def _heading(speeds: Speeds) -> list[str]:
     budget = speeds.budget
     reduced = any(row.budget == "reduced" for one in speeds.methods for row in one.inference)
     lines = [
-        f"{len(timings)} method{'s' * (len(timings) != 1)} timed in one session, as for {speeds.dataset} "
+        f"{plural(len(timings), 'method')} timed in one session, as for {speeds.dataset} "
         f"({speeds.conditions.classes} classes, {speeds.conditions.channels} channels), untrained",
         _conditions_text(speeds.conditions),
         f"each stage: {budget.iterations} iterations and {budget.seconds:g} s, at most {budget.max_seconds:g} s"
@@ -282,7 +274,7 @@ def _conditions_text(conditions: SpeedConditions) -> str:
         f"{conditions.device}: {conditions.device_name}",
         conditions.precision + (" with TF32" if conditions.tf32 else ""),
         f"{height}×{width}",
-        f"{conditions.threads} thread{'s' * (conditions.threads != 1)}",
+        plural(conditions.threads, "thread"),
         "compiled" if conditions.compile else "not compiled",
         *(["channels last"] if conditions.channels_last else []),
     ]

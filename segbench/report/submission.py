@@ -1,4 +1,4 @@
-"""Submissions: folders that hold records, counts, the benchmark file they come from and plugin files, for others."""
+"""Submissions: folders of records, of what belongs to them and of the benchmark file they come from, for others."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 from segbench.errors import RecordError, SegbenchError
-from segbench.files import read_file
+from segbench.files import open_file, read_file
 from segbench.plan.repeat import read_cell
-from segbench.store.counts import COUNTS
-from segbench.store.folder import read_record
+from segbench.store.counts import COUNTS, read_counts
+from segbench.store.folder import EVENTS, read_record
 from segbench.store.json_file import read_model, sealed_json
+from segbench.store.pictures import SAMPLES, file_name
 from segbench.store.record import Part
+from segbench.store.verification import VERIFIED
 from segbench.store.whole_folder import replacing_folder, write_file
 
 from . import cell_spec
@@ -44,20 +46,18 @@ class Entry(Part):
     files: dict[str, str]
 
 
-def read_entry(folder: Path) -> Entry | None:
-    """Return what the manifest of a submission says; None for a folder that is none.
-
-    Raises RecordError for a manifest that cannot be read, has been changed or is none.
-    """
+def read_entry(folder: Path) -> Entry:
+    """Return what the manifest of a submission says; RecordError if it cannot be read, was changed or is none."""
     return read_model(folder / ENTRY, Entry, "is not the manifest of a submission")
 
 
 def is_entry(folder: Path) -> bool:
     """Tell whether a folder is a submission that can be read."""
     try:
-        return read_entry(folder) is not None
+        read_entry(folder)
     except RecordError:
         return False
+    return True
 
 
 def list_submitted(sources: Sources, chosen: Iterable[Record]) -> list[Record]:
@@ -105,7 +105,7 @@ def pack(
             for record, source in own:
                 _pack_record(record, source, place)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        files = {path.relative_to(folder).as_posix(): hashlib.sha256(read_file(path)).hexdigest() for path in paths}
+        files = {path.relative_to(folder).as_posix(): _hash(path) for path in paths}
         entry = Entry(
             segbench=version("segbench"),
             benchmarks=tuple(dict.fromkeys(record.benchmark for record in records)),
@@ -115,18 +115,25 @@ def pack(
     return warnings
 
 
-def find_altered(folder: Path, entry: Entry, cell_folder: Path) -> str | None:
-    """Say which file of the record with this folder is not what its submission packed; None if all are."""
-    path = cell_folder.relative_to(folder).as_posix()
-    needed = [f"{path}.json", *(name for name in entry.files if name.startswith(f"{path}/"))]
-    for name in needed:
+def find_altered(folder: Path, entry: Entry, record: Record, cell_folder: Path) -> str | None:
+    """Say which file of a record, whose other files are in `cell_folder`, is not as its submission packed it, or None.
+
+    A mark of `segbench verify` may stand beside them. Raises RecordError if the counts cannot be read.
+    """
+    own = cell_folder.relative_to(folder).as_posix()
+    found = [path for path in cell_folder.rglob("*") if path.is_symlink() or not path.is_dir()]
+    there = {f"{own}.json", *(path.relative_to(folder).as_posix() for path in found)} - {f"{own}/{VERIFIED}"}
+    packed = {name for name in entry.files if name.startswith((f"{own}.json", f"{own}/"))}
+    if missing := packed - there:
+        return f"{min(missing)} is missing"
+    for name in sorted(there):
         try:
-            found = hashlib.sha256(read_file(folder / name)).hexdigest()
+            if _hash(folder / name) != entry.files.get(name):
+                return f"{name} is not what was packed"
         except OSError as error:
             return f"{name} cannot be read: {error.strerror or error}"
-        if found != entry.files.get(name):
-            return f"{name} is not what was packed"
-    return None
+    strange = there - {f"{own}.json", *(f"{own}/{name}" for name in _files_of(record, cell_folder))}
+    return f"{min(strange)} does not belong into a submission" if strange else None
 
 
 def _folder_of(record: Record, sources: Sources) -> Path:
@@ -137,10 +144,21 @@ def _folder_of(record: Record, sources: Sources) -> Path:
     return next(place / record.key for place in sorted(places) if (place / f"{record.key}.json").is_file())
 
 
+def _files_of(record: Record, folder: Path) -> list[str]:
+    """Return what a submission holds of a record's files: counts, events, label maps, plugin files, but no images."""
+    images = read_counts(folder).ids if record.scores else ()
+    label_maps = [f"{SAMPLES}/{file_name(image)}.png" for image in images]
+    return [COUNTS, EVENTS, *label_maps, *(file.copy_path for file in record.plugin_files)]
+
+
+def _hash(path: Path) -> str:
+    with open(open_file(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _pack_record(record: Record, source: Path, target: Path) -> None:
-    names = [COUNTS, *(file.copy_path for file in record.plugin_files)]
     write_file(target / f"{record.key}.json", read_file(source.with_suffix(".json")))
-    for name in names:
+    for name in _files_of(record, source):
         path = source / name
         if not path.resolve().is_relative_to(source.resolve()):
             raise RecordError(f"{source.with_suffix('.json')} names a file outside its folder: {name}")

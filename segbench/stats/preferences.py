@@ -170,25 +170,29 @@ def _over_draws(measure: Callable[[_Draw], float], everyone: _Draw, drawn: Seque
 
 def tau_of_methods(strengths: Array, means: Array | None) -> float:
     """Return Kendall's tau-b between strengths and mean scores of the methods that have one; NaN if undefined."""
-    from scipy.stats import kendalltau
-
-    if means is None or (known := ~np.isnan(means)).sum() < 2 or len(np.unique(means[known])) == 1:
+    if means is None:
         return float("nan")
-    return float(kendalltau(strengths[known], means[known]).statistic)
+    known = ~np.isnan(means)
+    people, scored = (np.sign(values[:, None] - values[None, :]) for values in (strengths[known], means[known]))
+    return _tau(people, scored, np.ones_like(people))
 
 
 def _tau_of_images(wins: Array, scores: Array | None, drawn: _Draw) -> float:
-    """Return Kendall's tau-b over the pairs of methods within each look; NaN if undefined.
-
-    It is the sum of products of the signs of both differences, over the root of the product of their squares' sums.
-    """
+    """Return Kendall's tau-b over the pairs of methods within each look; NaN if undefined."""
     if scores is None:
         return float("nan")
     won = np.einsum("v,vlij->lij", drawn.voters, wins)
     people = np.sign(won - won.transpose(0, 2, 1))
     scored = np.sign(np.nan_to_num(scores[:, :, None] - scores[:, None, :]))
     voted = (won + won.transpose(0, 2, 1)) > 0
-    times = drawn.looks[:, None, None] * voted
+    return _tau(people, scored, drawn.looks[:, None, None] * voted)
+
+
+def _tau(people: Array, scored: Array, times: Array) -> float:
+    """Return Kendall's tau-b of the signs of differences of two numbers, each counted so many times; NaN if undefined.
+
+    It is the sum of products of both signs, over the root of the product of their squares' sums.
+    """
     between = np.sqrt((times * people**2).sum() * (times * scored**2).sum())
     return float((times * people * scored).sum() / between) if between else float("nan")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segbench.checksum import check_seal
-from segbench.errors import RecordError
+from segbench.errors import RecordError, nearest
 from segbench.files import set_aside
 
 from .atomic import remove_abandoned, replacing, write_atomically
@@ -166,6 +166,22 @@ def without_collecting() -> Iterator[None]:
         gc.freeze()  # what was read is needed to the end, so later searches may leave it out as well
         if enabled:
             gc.enable()
+
+
+def check_results(path: Path) -> None:
+    """Raise RecordError if a results folder is missing; it tells of a file there, or a folder of nearly that name."""
+    if path.is_dir():
+        return
+    if path.exists():
+        raise RecordError(f"{path} is a file; name the results folder that it lies in")
+    beside: list[str] = []
+    with suppress(OSError):
+        beside = [one.name for one in path.parent.iterdir() if one.is_dir()]
+    hint = nearest(path.name, beside)
+    raise RecordError(
+        f"no results folder at {path}; run a benchmark first (`segbench run quickstart`), "
+        f"or name the folder that `segbench run --results` wrote to{hint and f'.{hint}'}"
+    )
 
 
 def how_to_redo(cell_folder: Path) -> str:

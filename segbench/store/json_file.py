@@ -49,22 +49,22 @@ def read_json(path: Path, at_most: int | None = LARGEST, *, needs_seal: bool = F
     return content
 
 
-def read_model(path: Path, model: type[Model], fault: str) -> Model | None:
-    """Return what a JSON file holds as a model of pydantic; None if there is no such file.
+def read_model(path: Path, model: type[Model], fault: str, *, needs_seal: bool = False) -> Model:
+    """Return what a JSON file holds as a model of pydantic.
 
-    Raises RecordError for one that cannot be read, has been changed or holds something else: `fault` says of it what it
-    is not, such as "is no mark of a verification".
+    Raises RecordError for one that cannot be read, has been changed, lacks the seal that it needs or holds something
+    else: `fault` says of it what it is not, such as "is no mark of a verification".
     """
     from pydantic import ValidationError
 
     try:
-        return model.model_validate(read_json(path))
-    except FileNotFoundError:
-        return None
+        return model.model_validate(read_json(path, needs_seal=needs_seal))
     except ValidationError as error:
         raise RecordError(f"{path} {fault}: {describe_error(error)}") from error
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise RecordError(f"cannot use {path}: {error}") from error
 
 
 def sealed_json(content: Mapping[str, Any]) -> bytes:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from segbench.errors import RecordError
 
 from .atomic import write_atomically
-from .json_file import describe_error, read_json, sealed_json
+from .json_file import read_model, sealed_json
 from .record import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -170,44 +169,24 @@ def _write(path: Path, content: Part) -> Path:
 
 
 def _read(path: Path, form: type[File], what: str) -> File:
-    try:
-        content: Any = read_json(path, needs_seal=True)
-        return form.model_validate(content)
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        raise RecordError(f"{path} does not hold {what}: {describe_error(error)}") from error
-    except ValueError as error:
-        raise RecordError(f"cannot use {path}: {error}") from error
+    return read_model(path, form, f"does not hold {what}", needs_seal=True)
 
 
 def _find_fault(plan: Plan) -> str | None:
     """Say which number in a plan stands for nothing."""
     methods, looks = len(plan.methods), len(plan.looks)
+    shams = [(deal.look, deal.left, deal.right) for deal in plan.deals if deal.kind == "sham"]
+    pairs = [(deal.look, deal.left, deal.right) for deal in plan.deals if deal.kind != "sham"]
+    pairs += [(tie.look, tie.one, tie.other) for tie in plan.ties]
     if any(len(look.shown) != methods for look in plan.looks):
         return "a look has not one label map of each method"
-    if any(one >= looks for one in _looks(plan)) or any(one >= methods for one in _numbers(plan)):
+    if any(look >= looks or max(one, other) >= methods for look, one, other in (*pairs, *shams)):
         return "it deals what it does not have"
-    pairs = [(deal.left, deal.right) for deal in plan.deals if deal.kind != "sham"]
-    if any(
-        one == other or SPOILT in (one, other) for one, other in (*pairs, *((tie.one, tie.other) for tie in plan.ties))
-    ):
+    if any(one == other or SPOILT in (one, other) for _, one, other in pairs):
         return "a pair has not two methods"
-    if any((deal.left == SPOILT) == (deal.right == SPOILT) for deal in plan.deals if deal.kind == "sham"):
+    if any((one == SPOILT) == (other == SPOILT) for _, one, other in shams):
         return "a sham pair has not one spoilt label map"
     return None
-
-
-def _looks(plan: Plan) -> Iterator[int]:
-    yield from (deal.look for deal in plan.deals)
-    yield from (tie.look for tie in plan.ties)
-
-
-def _numbers(plan: Plan) -> Iterator[int]:
-    for deal in plan.deals:
-        yield from (deal.left, deal.right)
-    for tie in plan.ties:
-        yield from (tie.one, tie.other)
 
 
 def check_ballot(ballot: Ballot, plan: Plan) -> str | None:

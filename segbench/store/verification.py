@@ -61,8 +61,9 @@ def read_verification(folder: Path, record: Record) -> Verification | None:
 
     Raises RecordError if it cannot be read or has been changed.
     """
-    mark = read_model(folder / VERIFIED, Verification, "is no mark of a verification")
-    if mark is None:
+    path = folder / VERIFIED
+    if not path.exists():
         return None
+    mark = read_model(path, Verification, "is no mark of a verification")
     same = (mark.key, mark.recorded, mark.generation) == (record.key, record.scores, record.generation)
     return mark if same else None

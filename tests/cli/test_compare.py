@@ -139,6 +139,10 @@ def test_a_file_gets_what_stdout_would_get(capsys, tmp_path):
         (["better", "broken"], "'broken' has no result (seeds 0, 1, 2 failed: the loss is NaN)"),
         (["better", "better"], "cannot be compared with itself"),
         (["better", "plain", "nowhere"], "no results folder at nowhere"),
+        (
+            ["results", "better", "plain"],
+            "the two methods come first: `segbench compare A B results`",
+        ),
         (["better", "plain", "--benchmark", "tin"], "Did you mean 'tiny'?"),
         (["better", "plain", "--dataset", "shape"], "Did you mean 'shapes'?"),
         (["better", "plain", "--level", "95"], "95 is not at least 0.5 and below 1"),

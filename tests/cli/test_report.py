@@ -47,6 +47,20 @@ def test_the_page_is_written_into_a_file_and_not_on_a_terminal(results, capsys, 
     assert "-o report.html" in capsys.readouterr().err
 
 
+def test_a_page_of_what_has_no_record_says_why(tmp_path, capsys):
+    folder = tmp_path / "camvid"
+    folder.mkdir()
+    assert main(["report", str(tmp_path), "--format", "html", "-o", "report.html"]) == 2
+    (folder / ".run").write_text("{}")
+    page = tmp_path / "report.html"
+    assert main(["report", str(tmp_path)]) == 2
+    assert main(["report", str(tmp_path), "--format", "html", "-o", str(page)]) == 0
+    assert "A run has begun, and none of its cells is done" in page.read_text()
+    (folder / "0123456789abcdef.json").write_text('{"schema": 0}')
+    assert main(["report", str(tmp_path), "--format", "html", "-o", str(page)]) == 0
+    assert "its schema is 0; this segbench reads " in page.read_text()
+
+
 @pytest.mark.parametrize("option", ["--full", "--explain", "--per-class", "--pairs"])
 def test_the_page_refuses_options_of_text(results, option, capsys):
     assert main(["report", "--format", "html", option]) == 2

@@ -18,11 +18,16 @@ def results(recorded_cell, monkeypatch):
     monkeypatch.chdir(recorded_cell.parents[2])
 
 
-def test_a_submission_holds_record_counts_and_benchmark_file_and_is_a_results_folder(recorded_cell, tmp_path, capsys):
-    assert main(["submit", "fcn", "-o", "entry"]) == 0
-    assert capsys.readouterr() == ("wrote entry: 1 record of fcn\n", "")
+def test_a_submission_is_a_results_folder_with_benchmark_file_and_no_images(recorded_cell, tmp_path, capsys):
     key = recorded_cell.stem
     expected = [f"shapes-smoke/{key}.json", f"shapes-smoke/{key}/counts.parquet", "shapes-smoke/recipe.yaml"]
+    expected.append(f"shapes-smoke/{key}/events.jsonl")
+    (recorded_cell.with_suffix("") / "events.jsonl").touch()
+    samples = recorded_cell.with_suffix("") / "samples"
+    assert list(samples.glob("*.panel.png"))
+    expected += [f"shapes-smoke/{key}/samples/{path.name}" for path in samples.iterdir() if path.suffixes == [".png"]]
+    assert main(["submit", "fcn", "-o", "entry"]) == 0
+    assert capsys.readouterr() == ("wrote entry: 1 record of fcn\n", "")
     entry = read_entry(tmp_path / "entry")
     assert sorted(entry.files) == sorted(expected)
     assert (tmp_path / "entry" / expected[0]).read_bytes() == recorded_cell.read_bytes()
@@ -75,12 +80,31 @@ def test_what_means_no_cell_is_refused(text, capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_a_file_that_was_changed_after_packing_is_noticed(recorded_cell, tmp_path, flip_bit):
-    assert main(["submit", "fcn", "-o", "entry"]) == 0
-    entry, folder = tmp_path / "entry", tmp_path / "entry" / "shapes-smoke" / recorded_cell.stem
-    assert find_altered(entry, read_entry(entry), folder) is None
-    flip_bit(folder / "counts.parquet", 3)
-    assert find_altered(entry, read_entry(entry), folder).endswith("counts.parquet is not what was packed")
+@pytest.fixture
+def alter(recorded_cell, tmp_path):
+    """Pack the cell, make a change in the folder of its files, and return what is then noticed."""
+
+    def alter(change):
+        assert main(["submit", "fcn", "-o", "entry"]) == 0
+        entry = tmp_path / "entry"
+        (record,) = read_sources([entry]).ranked
+        folder = entry / "shapes-smoke" / recorded_cell.stem
+        change(folder)
+        return find_altered(entry, read_entry(entry), record, folder)
+
+    return alter
+
+
+def test_a_file_that_was_changed_added_or_removed_after_packing_is_noticed(alter, flip_bit):
+    assert alter(lambda folder: (folder / "verified.json").touch()) is None
+    assert alter(lambda folder: flip_bit(folder / "counts.parquet", 3)).endswith(
+        "counts.parquet is not what was packed"
+    )
+    assert alter(lambda folder: (folder / "more").touch()).endswith("/more is not what was packed")
+    assert alter(lambda folder: (folder / "samples" / "x").symlink_to("/")).endswith(
+        "samples/x cannot be read: it is a folder, not a file"
+    )
+    assert alter(lambda folder: (folder / "counts.parquet").unlink()).endswith("/counts.parquet is missing")
 
 
 def keep_plugin_file(record, path):

@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_an_error(capsys):
     assert "write BENCHMARK:METHOD, such as quickstart:unet" in failure(capsys, "quickstart:", shapes)
     assert "The methods of the benchmark 'quickstart' are quickstart:METHOD" in failure(capsys, "quickstart", shapes)
     assert "has no option 'clases'" in failure(capsys, "basic/fcn", shapes, "--option=clases=3")
-    assert "--against none.json: cannot be read" in failure(capsys, "basic/fcn", shapes, "--against=none.json")
+    assert "cannot read none.json: No such file" in failure(capsys, "basic/fcn", shapes, "--against=none.json")
 
 
 def test_missing_data_is_an_error_with_a_way_to_do_without(capsys):

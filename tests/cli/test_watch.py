@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
@@ -112,6 +113,12 @@ def test_names_steer_no_terminal(folder, capsys):
 def test_where_no_run_has_been_is_a_mistake(tmp_path, capsys):
     assert main(["watch", str(tmp_path)]) == 2
     assert "no run has been here" in capsys.readouterr().err
+
+
+def test_a_folder_that_was_removed_is_not_a_run_that_is_done(running, capsys, monkeypatch):
+    monkeypatch.setattr(watch.time, "sleep", lambda _: shutil.rmtree(running.path))
+    assert main(["watch", str(running.path), "--until-done"]) == 2
+    assert "no longer there" in capsys.readouterr().err
 
 
 def test_watching_thousands_of_records_again_reads_none(folder, monkeypatch):

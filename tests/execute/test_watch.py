@@ -140,6 +140,15 @@ def test_what_is_no_event_and_no_record_of_ours_is_no_trouble(folder):
     assert snapshot.cells["0" * 16].status == "[]"
 
 
+def test_a_number_without_end_is_in_no_curve(folder):
+    acquire(folder, CELL.key)
+    path = folder.cell_folder(CELL.key) / EVENTS
+    path.parent.mkdir()
+    path.write_text('{"time": 1, "event": "step", "step": 1, "loss": 1e999}\n{"time": 1e999, "step": 2, "loss": 1}\n')
+    _, cell = seen(Watcher(folder))
+    assert (cell.course.latest, cell.course.losses) == ({"step": 1}, {})
+
+
 def test_a_pipe_in_the_place_of_events_is_not_waited_for(folder):
     acquire(folder, CELL.key)
     folder.cell_folder(CELL.key).mkdir()
@@ -195,3 +204,5 @@ def test_folders_are_found_in_a_results_folder_or_named_themselves(tmp_path):
     assert [one.benchmark for one in find_folders(tmp_path / "two")] == ["two"]
     with pytest.raises(RecordError, match="no run has been here"):
         find_folders(tmp_path / "notes")
+    with pytest.raises(RecordError, match=r"no results folder at .*/thre"):
+        find_folders(tmp_path / "thre")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segbench.errors import RecordError
-from segbench.report.records import read_sources
+from segbench.report.records import NothingRecordedError, read_sources
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
@@ -128,6 +128,14 @@ def test_a_missing_folder_says_what_to_run(tmp_path):
         read_sources([tmp_path / "nowhere"])
 
 
+def test_a_file_and_a_name_that_is_nearly_right_are_told(trained, results):
+    root = results(trained())
+    with pytest.raises(RecordError, match=r"is a file; name the results folder that it lies in$"):
+        read_sources([next(root.glob("*/*.json"))])
+    with pytest.raises(RecordError, match=r"no results folder at .*/camvdi; .* wrote to\. Did you mean 'camvid'\?$"):
+        read_sources([root / "camvdi"])
+
+
 def test_a_folder_without_records_says_where_was_looked(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecordError, match=r"no records found \(looked for .*/\*\.json and .*`segbench run quickstart`"):
@@ -138,6 +146,14 @@ def test_a_folder_of_corrupt_records_only_names_them(tmp_path):
     (tmp_path / "0123456789abcdef.json").write_text("{")
     with pytest.raises(RecordError, match=r"no records found .*\n  not read: .*0123456789abcdef\.json: it is not JSON"):
         read_sources([tmp_path])
+
+
+def test_where_a_run_has_begun_the_error_says_how_to_follow_it(tmp_path):
+    (tmp_path / "camvid").mkdir()
+    (tmp_path / "camvid" / ".run").write_text("{}")
+    with pytest.raises(NothingRecordedError, match=r"a run has begun .*`segbench watch .*/camvid` follows it") as error:
+        read_sources([tmp_path])
+    assert error.value.sources.folders == (tmp_path / "camvid",)
 
 
 def test_an_unknown_benchmark_lists_those_there_and_the_nearest(trained, results):

@@ -125,12 +125,12 @@ def test_the_stage_argmax_is_called_labels_in_the_file(file):
 
 
 def test_what_is_no_such_file_is_refused(file, tmp_path):
-    with pytest.raises(RecordError, match="cannot be read: No such file"):
+    with pytest.raises(RecordError, match=r"cannot read .*missing\.json: No such file"):
         read_speeds(tmp_path / "missing.json")
-    with pytest.raises(RecordError, match="cannot be read: it is a folder, not a file"):
+    with pytest.raises(RecordError, match=r"cannot read .*: it is a folder, not a file"):
         read_speeds(tmp_path)
     file.write_text("{")
-    with pytest.raises(RecordError, match="it is not what `segbench time -o FILE` writes: EOF while parsing"):
+    with pytest.raises(RecordError, match=r"cannot use .*: EOF while parsing"):
         read_speeds(file)
     file.write_text('{"schema": 1}')
     with pytest.raises(RecordError, match="writes: segbench: Field required"):

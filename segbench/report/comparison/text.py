@@ -47,11 +47,9 @@ def lay_out_comparisons(comparisons: Comparisons) -> Document:
 def _comparison(found: MethodComparison) -> Section:
     group = found.ranking.group
     one, other = found.names
-    main = group.conditions.heading if group.conditions else ""
-    conditions = (group.data.heading, *describe_conditions(group, main))
     return Section(
         title=f"A = {one}, B = {other}: {group.data.benchmark} / {group.data.dataset}",
-        conditions=(*conditions, f"{found.relation} {TERMS[found.claim.terms]}"),
+        conditions=(group.data.heading, *describe_conditions(group), f"{found.relation} {TERMS[found.claim.terms]}"),
         lead=(
             headline(found.claim, found.settings.margin),
             *among_all_words(found),

@@ -32,8 +32,8 @@ def summarize_across(found: AcrossDatasets) -> str:
         estimate = difference_text(claim.judged)
         return f"{over}: {claim.one} - {claim.other} = {estimate} points, {verdict_in_words(claim.judged)}."
     ranked = [one for one in found.methods if one.rank]
-    if not ranked:
-        return f"{over}: no method has a score on all of them."
+    if len(ranked) < 2:
+        return f"{over}: no two methods have a score on all of them."
     return f"{over}: the best mean rank of {len(ranked)} methods has {ranked[0].name}, {rank_text(ranked[0].rank)}."
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.errors import SpecError, nearest
-from segbench.report.numbers import MISSING, Column, significant
+from segbench.report.numbers import MISSING, Column
 from segbench.report.ranking.differences import comparison_with_twin
 
 from .tables import (
+    HEALTH,
     INFERENCE_MEMORY,
     INTERVAL,
     MIOU,
@@ -17,9 +18,12 @@ from .tables import (
     SCORE_HEADERS,
     SEEDS,
     TIER,
+    TRAINING_MEMORY,
     TRAINING_SECONDS,
+    TRAINING_SPEED,
+    TRAINING_STEPS,
     difference_text,
-    flops_text,
+    flops,
     latency,
     marked_name,
     place_column,
@@ -27,7 +31,6 @@ from .tables import (
     table_of_rows,
     throughput,
     verdict_text,
-    verdicts,
 )
 
 if TYPE_CHECKING:
@@ -83,15 +86,13 @@ def _columns_by_name(group: Group) -> dict[str, Column[Row]]:
         "latency": latency(batch),
         "latency_1": latency(1),
         "parameters": PARAMETERS,
-        "flops": Column("GFLOPs", flops_text),
+        "flops": flops(group.rows),
         "inference_memory": INFERENCE_MEMORY,
         "train_seconds": TRAINING_SECONDS,
-        "train_images_per_second": Column(
-            "training\nimages/s", lambda row: significant(row.train("images_per_second").mean)
-        ),
-        "train_steps": Column("training\nsteps", lambda row: significant(row.train("steps").mean)),
-        "train_memory": Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
-        "health": Column("health", verdicts),
+        "train_images_per_second": TRAINING_SPEED,
+        "train_steps": TRAINING_STEPS,
+        "train_memory": TRAINING_MEMORY,
+        "health": HEALTH,
         "ran_under": place_column(group),
     }
 

@@ -78,11 +78,10 @@ def _judgement_in_words(judgement: Judgement) -> str:
 
 def _ranking(group: Group) -> Section:
     letters = mark_notes(group.rows)
+    main = " · ".join(group.conditions.essentials) if group.conditions else None
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset} · {group.data.heading}",
-        conditions=tuple(
-            describe_conditions(group, " · ".join(group.conditions.essentials) if group.conditions else "")
-        ),
+        conditions=tuple(describe_conditions(group, main)),
         tables=tuple(_tables(group, letters)),
         notes=(
             *explain_trade_off(group),

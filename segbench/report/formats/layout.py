@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from segbench.report.cell_spec import subset_text
-from segbench.report.numbers import letter
+from segbench.report.numbers import letter, plural
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.trade_off import recommend
 from segbench.report.ranking.tuning import find_tunings, tuning_table
@@ -17,6 +17,7 @@ from . import tables
 from .across_datasets import across_tables, explain_across, summarize_across
 from .columns import choose_columns
 from .definitions import ONE_SEED_ONLY, define_numbers, has_one_seed_only
+from .label_efficiency import efficiency_tables, explain_missing_rates
 from .people import describe_votes, people_notes, people_tables
 
 if TYPE_CHECKING:
@@ -126,16 +127,17 @@ def note_lines(letters: dict[str, str]) -> list[str]:
     return [f"({letter}) {note}" for note, letter in letters.items()]
 
 
-def describe_conditions(group: Group, main: str) -> Iterable[str]:
-    """Return lines for the protocol and the conditions of a ranking, those of most rows as `main` says it."""
+def describe_conditions(group: Group, main: str | None = None) -> Iterable[str]:
+    """Return lines for the protocol and the conditions of a ranking, those of most rows as `main` says it, or whole."""
     if group.protocol:
         yield f"protocol: {group.protocol}"
     yield from list_places(group, main)
 
 
-def list_places(group: Group, main: str) -> Iterable[str]:
+def list_places(group: Group, main: str | None = None) -> Iterable[str]:
     """Return a line for each place of a ranking, numbered where there are several, the first as `main` says it."""
     if group.conditions:
+        main = main or group.conditions.heading
         yield f"1: {main}" if len(group.places) > 1 else main
     for place, where in enumerate(group.places[1:], start=2):
         yield f"{place}: {where.describe_beside([one for one in group.places if one != where])}"
@@ -219,8 +221,8 @@ def lay_out_efficiency(efficiency: Efficiency) -> Section:
     return Section(
         title=f"{efficiency.benchmark} / {efficiency.dataset}: label efficiency",
         conditions=(efficiency.split or "unknown split",),
-        tables=tuple(tables.efficiency_tables(efficiency)),
-        notes=tuple(tables.explain_missing_rates(efficiency)),
+        tables=tuple(efficiency_tables(efficiency)),
+        notes=tuple(explain_missing_rates(efficiency)),
         name=f"{efficiency.benchmark} {efficiency.dataset}",
     )
 
@@ -250,10 +252,9 @@ def lay_out_across(across: AcrossDatasets) -> Section:
 
 def _ranking(group: Group) -> Section:
     letters = mark_notes(group.rows)
-    main = group.conditions.heading if group.conditions else ""
     return Section(
         title=f"{group.data.benchmark} / {group.data.dataset}",
-        conditions=(group.data.heading, *describe_conditions(group, main)),
+        conditions=(group.data.heading, *describe_conditions(group)),
         tables=tuple(_tables(group, letters)),
         notes=(
             *explain_trade_off(group),
@@ -342,7 +343,7 @@ def _provenance(report: Report) -> Iterable[str]:
     yield from warn_of_rankings(report)
     if number := len(report.auxiliary):
         kinds = "folds, trials of tuning, and shares of the labels that no method lists"
-        yield f"Not in the rankings: {number} auxiliary cell{'s' * (number > 1)} that serve others ({kinds})."
+        yield f"Not in the rankings: {plural(number, 'auxiliary cell')} that serve others ({kinds})."
     yield from _list_versions(report)
     yield f"Records: {', '.join(str(folder) for folder in report.folders)}"
     yield from list_unread(report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.numbers import MISSING, Table, percent, percent_interval
+from segbench.report.numbers import MISSING, Table, percent, percent_interval, plural
 from segbench.report.ranking.people import SCORES
 from segbench.store.judgements import SHOWN_DIGITS
 
@@ -24,9 +24,9 @@ def describe_votes(people: HumanRanking) -> str:
     plan = people.plan
     parts = [
         plan.split or "unknown split",
-        f"{_number(people.images, 'image')}",
-        f"{len(people.used)} of {_number(len(people.voters), 'voter')} used",
-        f"{_number(sum(voter.answers for voter in people.used), 'answer')}",
+        plural(people.images, "image"),
+        f"{len(people.used)} of {plural(len(people.voters), 'voter')} used",
+        plural(sum(voter.answers for voter in people.used), "answer"),
         f"plan {plan.hash[:SHOWN_DIGITS]}",
     ]
     return " · ".join(parts)
@@ -47,7 +47,7 @@ def people_notes(people: HumanRanking) -> Iterator[str]:
     if len(people.used) == 1:
         yield "With one voter the intervals are over images only: they say nothing of other people's taste."
     if number := len(people.plan.ties):
-        yield f"{_number(number, 'pair')} of identical label maps counted as ties and {_were(number)} not asked about."
+        yield f"{plural(number, 'pair')} of identical label maps counted as ties and {_were(number)} not asked about."
     yield from (f"Left out: {voter.ballot.label}: {voter.left_out}." for voter in people.voters if voter.left_out)
     if not people.preferences:
         yield "No voter's answers can be used, so there is no ranking."
@@ -121,10 +121,6 @@ def _tau(found: Measured | None) -> Iterable[str]:
         return MISSING, MISSING
     interval = found.interval
     return f"{found.value:+.2f}", f"[{interval.low:+.2f}, {interval.high:+.2f}]" if interval else MISSING
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _were(number: int) -> str:

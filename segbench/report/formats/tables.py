@@ -1,4 +1,4 @@
-"""The tables of a ranking, of its differences, and of label efficiency; each column is described once."""
+"""The tables of a ranking and of its differences; each column is described once."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from segbench.report.conditions import Conditions
     from segbench.report.ranking.differences import Comparison
     from segbench.report.ranking.groups import Group
-    from segbench.report.ranking.label_efficiency import Curve, Efficiency, Exchange
     from segbench.report.ranking.rows import Row
-    from segbench.stats.label_efficiency import ExchangeRate
     from segbench.stats.summary import Summary
     from segbench.store.record import Stage
 
@@ -152,15 +150,7 @@ def stages(rows: Sequence[Row], batch: int | None) -> Table | None:
 
 def costs(where: Conditions | None, rows: Sequence[Row], letters: Mapping[str, str]) -> Table:
     """Return the latency of rows under some conditions, and what they need."""
-    sizes = {row.flops_size for row in rows if row.flops_size}
-    size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
-    columns: list[Column[Row]] = [
-        marked_name(letters),
-        *map(latency, _batches(where)),
-        PARAMETERS,
-        Column(f"GFLOPs{size}", _gflops if size else flops_text),
-        INFERENCE_MEMORY,
-    ]
+    columns = [marked_name(letters), *map(latency, _batches(where)), PARAMETERS, flops(rows), INFERENCE_MEMORY]
     return table_of_rows(columns, rows, name="costs")
 
 
@@ -174,10 +164,10 @@ def training(rows: Sequence[Row], more: Sequence[Column[Row]] = ()) -> Table:
     ]
     columns: list[Column[Row]] = [
         _METHOD,
-        Column("images/s", lambda row: significant(row.train("images_per_second").mean)),
-        Column("steps", lambda row: significant(row.train("steps").mean)),
+        Column("images/s", TRAINING_SPEED.cell),
+        Column("steps", TRAINING_STEPS.cell),
         *drop_empty(measured, rows),
-        Column("[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)),
+        Column("[MiB]", TRAINING_MEMORY.cell),
         *more,
     ]
     return table_of_rows(columns, rows, "Training")
@@ -192,7 +182,7 @@ def generated_images(rows: Sequence[Row]) -> Table:
         *image_scores(rows),
         Column("diversity", lambda row: significant(row.generation("diversity").mean)),
         Column("nearest", lambda row: significant(row.generation("nearest").mean)),
-        Column("health", verdicts),
+        HEALTH,
         TRAINING_SECONDS,
     ]
     return table_of_rows(columns, rows, "Generated images")
@@ -234,7 +224,7 @@ def adversarial_training(rows: Sequence[Row]) -> Table:
     kinds = ("real", "fake", "validation")
     columns: list[Column[Row]] = [
         _METHOD,
-        Column("health", verdicts),
+        HEALTH,
         Column("gradient\nratio", lambda row: significant(row.health("ratio").mean)),
         Column(
             "discriminator right [%]\nreal/fake/val",
@@ -324,43 +314,6 @@ def explain_missing_differences(compared: Sequence[Comparison]) -> Iterable[str]
         yield f"No interval of {', '.join(pairs)}: {reason}."
 
 
-def efficiency_tables(efficiency: Efficiency) -> list[Table]:
-    """Return the curves over the share of the labels, and where there are twins what labels are worth."""
-    method: Column[Curve] = Column("method", lambda curve: curve.method)
-    twin: Column[Curve] = Column("twin", lambda curve: curve.twin or MISSING)
-    scores = [Column(_share(fraction), _curve_score(fraction)) for fraction in efficiency.fractions]
-    curves = build_table([method, *scores], efficiency.curves, "mIoU [%] with a share of the labels")
-    exchanged = [curve for curve in efficiency.curves if curve.exchanges]
-    if not exchanged:
-        return [curves]
-    rates = [Column(_share(fraction), _rate(fraction)) for fraction in efficiency.fractions]
-    return [curves, build_table([method, twin, *rates], exchanged, "What the labels are worth, in labels of the twin")]
-
-
-def explain_missing_rates(efficiency: Efficiency) -> Iterable[str]:
-    """Say which exchange rates are missing, and why."""
-    for curve in efficiency.curves:
-        reasons = dict.fromkeys(exchange.missing for exchange in curve.exchanges if exchange.missing)
-        for reason in reasons:
-            yield f"{curve.method}: no exchange rate: {reason}."
-
-
-def rate_text(rate: ExchangeRate) -> str:
-    """Return an exchange rate with its interval; an end that is a bound only has a sign before it.
-
-    >>> from segbench.stats.label_efficiency import ExchangeRate
-    >>> rate_text(ExchangeRate(1.3, "within", 1.1, None, 0.5, 4.0))
-    '×1.30 [1.10, >4.00]'
-    >>> rate_text(ExchangeRate(None, "above", 4.0, None, 0.5, 4.0))
-    '>×4.00 [4.00, >4.00]'
-    """
-    bounds = {"above": f">×{significant(rate.most)}", "below": f"<×{significant(rate.least)}"}
-    estimate = bounds.get(rate.side, f"×{significant(rate.estimate)}")
-    low = f"<{significant(rate.least)}" if rate.low is None else significant(rate.low)
-    high = f">{significant(rate.most)}" if rate.high is None else significant(rate.high)
-    return f"{estimate} [{low}, {high}]"
-
-
 def marked_name(letters: Mapping[str, str]) -> Column[Row]:
     """Return the column of the methods, each with the marks of its notes; that of its recipe is in its name."""
 
@@ -390,6 +343,10 @@ INFERENCE_MEMORY: Column[Row] = Column(
 )
 SEEDS: Column[Row] = Column("seeds", lambda row: str(len(row.records)))
 TRAINING_SECONDS: Column[Row] = Column("training\n[s]", lambda row: significant(row.train("seconds").mean))
+TRAINING_SPEED: Column[Row] = Column("training\nimages/s", lambda row: significant(row.train("images_per_second").mean))
+TRAINING_STEPS: Column[Row] = Column("training\nsteps", lambda row: significant(row.train("steps").mean))
+TRAINING_MEMORY: Column[Row] = Column("training\n[MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20))
+HEALTH: Column[Row] = Column("health", verdicts)
 
 
 def _interval(row: Row) -> str:
@@ -443,14 +400,18 @@ def latency(batch: int) -> Column[Row]:
     return Column(f"p50 / p95 [ms]\nbatch {batch}", lambda row: latency_text(row.inference.get(batch)))
 
 
-def _gflops(row: Row) -> str:
-    return significant(row.cost("flops"), 1e9)
+def flops(rows: Sequence[Row]) -> Column[Row]:
+    """Return the column of billions of operations of an image, whose size is in the header if all rows have one."""
+    sizes = {row.flops_size for row in rows if row.flops_size}
+    size = f" at\n{sizes_text(tuple(sizes))}" if len(sizes) == 1 else ""
 
+    def cell(row: Row) -> str:
+        number = significant(row.cost("flops"), 1e9)
+        if size or number == MISSING or row.flops_size is None:
+            return number
+        return f"{number} at {sizes_text((row.flops_size,))}"
 
-def flops_text(row: Row) -> str:
-    """Return billions of operations, and of an image of which size."""
-    number = _gflops(row)
-    return number if number == MISSING or row.flops_size is None else f"{number} at {sizes_text((row.flops_size,))}"
+    return Column(f"GFLOPs{size}", cell)
 
 
 def _shares(summaries: Iterable[Summary]) -> str:
@@ -468,33 +429,3 @@ def _smallest_effect(one: Comparison) -> str:
 def _seeds(one: Comparison) -> str:
     needed = one.judgement.seeds_needed if one.judgement else None
     return f"{len(one.seeds)} / {MISSING if needed is None else needed}"
-
-
-def _share(fraction: float) -> str:
-    return f"{100 * fraction:g} %"
-
-
-def _curve_score(fraction: float) -> Callable[[Curve], str]:
-    def cell(curve: Curve) -> str:
-        row = curve.rows.get(fraction)
-        mean = row.score("miou").mean if row else None
-        if row is None or mean is None:
-            return MISSING
-        interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{percent(mean)}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
-
-    return cell
-
-
-def _rate(fraction: float) -> Callable[[Curve], str]:
-    def cell(curve: Curve) -> str:
-        exchange = curve.exchange(fraction)
-        return _exchange(exchange) if exchange else MISSING
-
-    return cell
-
-
-def _exchange(exchange: Exchange) -> str:
-    if exchange.rate is None:
-        return MISSING
-    return rate_text(exchange.rate) + (ONE_SEED if len(exchange.seeds) == 1 else "")

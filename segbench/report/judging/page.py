@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.errors import RecordError
+from segbench.report.numbers import plural
 from segbench.report.page.embedding import paint, png
 from segbench.report.page.page import as_data, templates
 from segbench.report.page.policy import content_policy, read_asset
@@ -135,8 +136,8 @@ def _check_number(material: Material, images: int | None) -> int:
     kept = len(material.images)
     if images is not None and images > kept:
         raise RecordError(
-            f"--images {images}: all of {', '.join(material.methods)} kept pictures of {kept} "
-            f"image{'s' * (kept != 1)} in {material.folder}; write --images {kept}; {KEEP_MORE}"
+            f"--images {images}: all of {', '.join(material.methods)} kept pictures of {plural(kept, 'image')} in "
+            f"{material.folder}; write --images {kept}; {KEEP_MORE}"
         )
     return images or min(DEFAULT_IMAGES, kept)
 
@@ -144,7 +145,7 @@ def _check_number(material: Material, images: int | None) -> int:
 def _check_size(size: int, images: int, megabytes: float) -> None:
     if size > megabytes * MEGABYTE:
         fitting = int(images * megabytes * MEGABYTE / size)
-        advice = f"about {fitting} image{'s' * (fitting != 1)} fit: write --images {fitting}, or" if fitting else "use"
+        advice = f"about {plural(fitting, 'image')} fit: write --images {fitting}, or" if fitting else "use"
         raise RecordError(
             f"the page of {images} images would have {size / MEGABYTE:.1f} MB, more than the {megabytes:g} MB it may "
             f"have; {advice} --max-mb {-(-size // MEGABYTE)}"

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.formats.across_datasets import summarize_across
+from segbench.report.formats.definitions import ONE_SEED_ONLY
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
-from segbench.report.formats.layout import expected_health, select_segmenting
+from segbench.report.formats.layout import expected_health, list_failures, select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, inert_words, pair_text
-from segbench.report.numbers import percent, percent_interval, points, significant, times
+from segbench.report.numbers import percent, percent_interval, plural, points, significant, times
 from segbench.report.ranking.differences import Contrast
-from segbench.report.ranking.trade_off import recommend, shown_speed
+from segbench.report.ranking.pairs import find_pair
+from segbench.report.ranking.trade_off import find_fastest, is_faster, recommend, say_how_much_faster, shown_speed
 
 from .naming import name_rankings
 
@@ -61,7 +63,7 @@ def describe_run(report: Report) -> Iterator[str]:
     yield from dict.fromkeys(group.data.dataset for group in report.groups)
     for images, split in dict.fromkeys((group.data.images, group.data.split) for group in report.groups):
         if images is not None:
-            yield f"{images} {split or ''} image{'s' * (images != 1)}"
+            yield plural(images, f"{split or ''} image".strip())
     if rows:
         yield _range([len(row.records) for row in rows], "seed")
     yield from dict.fromkeys(text for group in report.groups for text in _budget(group))
@@ -73,15 +75,15 @@ def describe_run(report: Report) -> Iterator[str]:
 
 def _budget(group: Group) -> Iterator[str]:
     """Return for how long a ranking's protocol trains, and in batches of how many images."""
-    for unit in ("epochs", "steps", "seconds"):
-        if (number := group.shared.get(f"budget.{unit}")) is not None:
-            yield f"{number:g} {unit}"
+    for unit in ("epoch", "step", "second"):
+        if (number := group.shared.get(f"budget.{unit}s")) is not None:
+            yield plural(number, unit)
     if (batch := group.shared.get("batch_size")) is not None:
         yield f"batches of {batch}"
 
 
 def _machine(where: Conditions) -> str:
-    threads = f", {where.threads} thread{'s' * (where.threads != 1)}" if where.threads else ""
+    threads = f", {plural(where.threads, 'thread')}" if where.threads else ""
     return f"{where.device_name or where.device or 'unknown device'}{threads}"
 
 
@@ -89,6 +91,10 @@ def answer(report: Report) -> Iterator[str]:
     """Return what holds over several datasets, then the answer of each ranking, named where there are several."""
     if not report.groups:
         yield f"No cell has a result: {_count_failures(report)}."
+        yield from list_failures(report)[:1]
+    if not any(map(find_best, report.groups)):
+        yield from dict.fromkeys(" ".join(_answer(group)) for group in report.groups)
+        return
     yield from map(summarize_across, report.across)
     for group, name in zip(report.groups, name_rankings(report), strict=True):
         yield (f"{name}: " if name else "") + " ".join(_answer(group))
@@ -127,11 +133,15 @@ def _answer(group: Group) -> Iterator[str]:
         yield from (f"{words}." for words in (*collapse_words(claims[0]), *inert_words(claims[0])))
         if claims[0].time_ratio is not None:
             yield f"Cost: {times(claims[0].time_ratio)} training time."
+        if claims[0].is_over_images_only:
+            yield ONE_SEED_ONLY
     elif best := find_best(group):
         yield _best_sentence(best, group)
         yield from filter(None, [recommend(group)])
-    else:
+    elif any(row.generates_images for row in group.rows):
         yield "No label maps were scored here, so there is no mIoU: see the table of generated images."
+    else:
+        yield "No method has an mIoU here: see the leaderboard."
 
 
 def _claims_sentence(claims: Sequence[Contrast], group: Group) -> str:
@@ -148,10 +158,14 @@ def _placebo_parts(claim: Contrast, group: Group) -> Iterator[str]:
     """Say what each placebo of a claim gains over the same method, and what is left of the claim's gain over it."""
     for one in _over_placebos(claim.row, group):
         gains = (other for other in group.comparisons if other.row is one.other and other.other is claim.other)
-        gain = "".join(f" gains {points(found.miou.mean)} points" for found in gains)
+        gain = "".join(f" {_gain_text(points(found.miou.mean))} points and" for found in gains)
         left = difference_text(one)
-        beats = f"beats by {left}" if one.judgement.verdict == "better" else f"is not shown to beat ({left})"
-        yield f"its {one.other.placebo or 'control'} placebo{gain}, which it {beats}"
+        beaten = f"beaten by {left}" if one.judgement.verdict == "better" else f"not shown to be beaten ({left})"
+        yield f"its {one.other.placebo or 'control'} placebo{gain} is {beaten}"
+
+
+def _gain_text(signed: str) -> str:
+    return f"{'loses' if signed.startswith('-') else 'gains'} {signed.lstrip('+-')}"
 
 
 def _over_placebos(row: Row, group: Group) -> list[Contrast]:
@@ -162,30 +176,38 @@ def _over_placebos(row: Row, group: Group) -> list[Contrast]:
 
 def _best_sentence(best: Row, group: Group) -> str:
     interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
-    first = f"{best.name} has the best mean, {percent(best.score('miou').mean)} % mIoU{interval}."
-    alike = [row.name for row in _tier_of(best, group) if row is not best]
-    if best.statistics.tier is None:
-        return f"{first} Nothing says yet how sure the order is: {best.statistics.tier_missing or 'no tiers'}."
+    reached = f"{percent(best.score('miou').mean)} % mIoU{interval}."
+    others = [row.name for row in _methods(group) if row is not best]
+    if not others:
+        return f"{best.name} reaches {reached}"
+    first = f"{best.name} has the best mean, {reached}"
+    pairs = {name: pair for name in others if (pair := find_pair(group.pairs, best.name, name))}
+    if not pairs:
+        return f"{first} Nothing says yet how sure the order is: {_why_no_tier(best)}."
+    alike = [name for name, pair in pairs.items() if pair.among_all.verdict != "better"]
     if not alike:
-        return f"{first} It is significantly better than every other method."
+        unsure = "" if len(pairs) == len(others) else " with a tier"
+        return f"{first} It is significantly better than every other method{unsure}."
     listed = ", ".join(alike[:5]) + (f" and {len(alike) - 5} more" if len(alike) > 5 else "")
     return f"{first} Not significantly worse: {listed}."
 
 
+def _why_no_tier(best: Row) -> str:
+    known = best.statistics
+    return known.tier_missing or known.interval_missing or "no other method has a tier"
+
+
 def _cheapest(best: Row, group: Group) -> Iterator[Card]:
-    speeds = {row.name: timing.images_per_second for row in _tier_of(best, group) if (timing := shown_speed(row))}
     title = "Fastest in the best tier"
-    if best.name not in speeds:
+    if best.statistics.tier is None or len(_methods(group)) == 1:
         return
-    name, speed = max(speeds.items(), key=lambda item: item[1])
-    if name == best.name:
-        yield Card(title, name, f"{significant(speed)} images/s; no faster method is as good")
-        return
-    behind = next(row for row in group.rows if row.name == name).score("miou").mean or 0.0
-    gap = points(behind - (best.score("miou").mean or 0.0))
-    yield Card(
-        title, name, f"{significant(speed / speeds[best.name])} times as fast as {best.name}, {gap} points of mIoU"
-    )
+    if faster := [row for row in _tier_of(best, group) if is_faster(row, best)]:
+        chosen = find_fastest(faster)
+        gap = points((chosen.score("miou").mean or 0.0) - (best.score("miou").mean or 0.0))
+        faster_by = say_how_much_faster(chosen, best)
+        yield Card(title, chosen.name, f"{faster_by}; {gap} points of mIoU against {best.name}, not significant")
+    elif speed := shown_speed(best):
+        yield Card(title, best.name, f"{significant(speed.images_per_second)} images/s; no faster method is as good")
 
 
 def _claim(claim: Contrast, group: Group) -> Card:
@@ -201,12 +223,13 @@ def _claim(claim: Contrast, group: Group) -> Card:
 def _cells(report: Report) -> Card:
     failed = len(report.without_result)
     warned = sum(
-        bool(record.health and record.health.verdict not in (*HARMLESS_HEALTH, *expected_health(row)))
+        record.seed in row.constant
+        or bool(record.health and record.health.verdict not in (*HARMLESS_HEALTH, *expected_health(row)))
         for group in report.groups
         for row in group.rows
         for record in row.records
     )
-    unread = f", {len(report.problems)} files not read" if report.problems else ""
+    unread = f", {plural(len(report.problems), 'file')} not read" if report.problems else ""
     return Card("Cells", str(len(report.records)), f"{failed} without a result, {warned} with warnings{unread}")
 
 
@@ -219,7 +242,7 @@ def _tier_of(best: Row, group: Group) -> list[Row]:
 def _tier_text(best: Row, group: Group) -> str:
     others = len(_tier_of(best, group)) - 1
     if best.statistics.tier is None:
-        return "no tiers"
+        return _why_no_tier(best)
     return f"{others} more in its tier" if others else "alone in its tier"
 
 
@@ -237,4 +260,4 @@ def _count_failures(report: Report) -> str:
 
 def _range(numbers: Iterable[int], noun: str) -> str:
     ends = sorted(set(numbers))
-    return f"{' to '.join(dict.fromkeys(map(str, (ends[0], ends[-1]))))} {noun}{'s' * (ends[-1] != 1)}"
+    return f"{ends[0]} to " * (len(ends) > 1) + plural(ends[-1], noun)

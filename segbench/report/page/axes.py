@@ -6,13 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report.formats.tables import SCORE_HEADERS
+from segbench.report.ranking.rows import Row
 from segbench.report.ranking.timings import STAGES, best_batch
+from segbench.stats.score_differences import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from segbench.report.ranking.rows import Row
-    from segbench.store.record import Inference, Stage
+    from segbench.stats.summary import Summary
+    from segbench.store.record import Stage
 
 
 class Axis(NamedTuple):
@@ -39,7 +41,6 @@ _SCORES = {
     "dice": "Dice [%]",
     **{name: header.replace("\n", " ") for name, header in SCORE_HEADERS.items()},
 }
-_LOWER_IS_BETTER = frozenset({"ece", "nll", "brier", "hd95"})
 _GENERATION = {"kid": ("KID", -1), "precision": ("precision [%]", 1), "recall": ("recall [%]", 1)}
 
 
@@ -56,10 +57,10 @@ def speed_field(batch: int) -> str:
 
 def _score_axes() -> Iterable[Axis]:
     for name, label in _SCORES.items():
-        better = -1 if name in _LOWER_IS_BETTER else 1
-        yield Axis(name, label, better, partial(_score, name, 100 if "%" in label else 1))
+        better = -1 if name in LOWER_IS_BETTER else 1
+        yield Axis(name, label, better, _scaled(Row.score, name, label))
     for name, (label, better) in _GENERATION.items():
-        yield Axis(name, label, better, partial(_generation, name, 100 if "%" in label else 1))
+        yield Axis(name, label, better, _scaled(Row.generation, name, label))
 
 
 def _speed_axes(batches: Iterable[int]) -> Iterable[Axis]:
@@ -85,27 +86,19 @@ _COSTS = (
 )
 
 
-def _score(name: str, scale: int, row: Row) -> float | None:
-    mean = row.score(name).mean
-    return None if mean is None else scale * mean
-
-
-def _generation(name: str, scale: int, row: Row) -> float | None:
-    mean = row.generation(name).mean
-    return None if mean is None else scale * mean
-
-
-def _timing(stage: Stage, batch: int, row: Row) -> Inference | None:
-    return row.stage(stage).get(batch)
+def _scaled(summary: Callable[[Row, str], Summary], name: str, label: str) -> Callable[[Row], float | None]:
+    """Return what reads the mean of one of a row's summaries, in percent if its label says so."""
+    scale = 100 if "%" in label else 1
+    return lambda row: None if (mean := summary(row, name).mean) is None else scale * mean
 
 
 def _speed(stage: Stage, batch: int, row: Row) -> float | None:
-    timing = _timing(stage, batch, row)
+    timing = row.stage(stage).get(batch)
     return timing.images_per_second if timing else None
 
 
 def _latency(percentile: str, batch: int, row: Row) -> float | None:
-    timing = _timing("forward", batch, row)
+    timing = row.inference.get(batch)
     return float(getattr(timing.latency_ms, percentile)) if timing else None
 
 

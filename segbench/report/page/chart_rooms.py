@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from segbench.report.formats.layout import describe_conditions
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def differences(report: Report) -> Room | None:
     """Return the paired differences and the trade-off of accuracy with speed and cost; below them what was run how."""
-    found = _of_rankings(report, lambda group, place: (draw_differences(group, place), draw_trade_off(group, place)))
+    found = _of_rankings(report, lambda group: (draw_differences(group), draw_trade_off(group)))
     protocols = [_protocol(group, name) for group, name in zip(report.groups, name_rankings(report), strict=True)]
     if not found and not protocols:
         return None
@@ -35,38 +36,38 @@ def differences(report: Report) -> Room | None:
 
 def _protocol(group: Group, name: str) -> Table:
     """Return under what conditions and protocol a ranking was run; what methods override is beside their names."""
-    main = group.conditions.heading if group.conditions else ""
     shared = [[key, str(value)] for key, value in sorted(group.shared.items()) if value is not None]
-    rows = [["conditions", line] for line in describe_conditions(group, main)]
+    rows = [["conditions", line] for line in describe_conditions(group)]
     return Table(["", ""], [*rows, *shared], f"Protocol and hardware{f': {name}' if name else ''}", (0, 1))
 
 
 def scores(report: Report) -> Room | None:
     """Return the scores by class and by seed, and what a share of the labels comes to."""
-    found = _of_rankings(report, lambda group, place: (draw_classes(group, place), draw_seeds(group, place)))
-    efficiencies = [draw_efficiency(one, place) for place, one in enumerate(report.efficiencies)]
+    found = _of_rankings(report, lambda group: (draw_classes(group), draw_seeds(group)))
+    efficiencies = [draw_efficiency(one).numbered(place) for place, one in enumerate(report.efficiencies)]
     return _room("scores", "Classes, seeds and labels", "", [*efficiencies, *found])
 
 
 def curves(report: Report) -> Room | None:
     """Return the curves over the steps of training: loss, mIoU on val, and the adversarial game."""
     lead = "Lines: the median over the seeds. Bands hold all seeds."
-    return _room("curves", "Training curves", lead, _of_rankings(report, lambda *one: draw_curves(report, *one)))
+    return _room("curves", "Training curves", lead, _of_rankings(report, partial(draw_curves, report)))
 
 
 def gains(report: Report) -> Room | None:
     """Return where the gains of claims lie."""
-    charts = _of_rankings(report, lambda *one: draw_gains(report, *one))
+    charts = _of_rankings(report, partial(draw_gains, report))
     notes = tuple(line for group in report.groups for line in list_left_out(report, group))
     return Room("gains", "Where the gain lies", charts=tuple(charts), notes=notes) if charts or notes else None
 
 
-def _of_rankings(report: Report, draw: Callable[[Group, int], Iterable[Chart | None]]) -> list[Chart]:
+def _of_rankings(report: Report, draw: Callable[[Group], Iterable[Chart | None]]) -> list[Chart]:
     """Return the charts of each ranking, which their titles name where there are several."""
     found = []
     for place, (group, name) in enumerate(zip(report.groups, name_rankings(report), strict=True)):
         suffix = f": {name}" if name else ""
-        found += [replace(chart, title=f"{chart.title}{suffix}") for chart in draw(group, place) if chart]
+        charts = [chart.numbered(place) for chart in draw(group) if chart]
+        found += [replace(chart, title=f"{chart.title}{suffix}") for chart in charts]
     return found
 
 

@@ -10,10 +10,10 @@ from segbench.store.record import PerClass
 
 from .families import family_of
 from .parts import Chart, Choice
-from .specs import KEEP, SILENT, begin_spec, describe, find_domain, number_id, round_to
+from .specs import KEEP, SILENT, begin_spec, describe, find_domain, round_to
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from segbench.report.ranking.groups import Group
     from segbench.report.ranking.rows import Row
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 MOST_CELLS = 1000
 # So many cells have their numbers written into them, where they are wide enough.
 _MOST_WRITTEN = 300
+# The names of so many methods have room side by side, slanted.
+_MOST_SLANTED = 16
 _NAMES = {"iou": "IoU", "boundary_iou": "boundary IoU", "boundary_f1": "boundary F1"}
 
 
-def draw_classes(group: Group, place: int = 0) -> Chart | None:
+def draw_classes(group: Group) -> Chart | None:
     """Return the heat map of the scores by class of a ranking's rows; None if no row has any."""
     rows = [row for row in group.rows if row.class_scores("iou")]
     if not rows:
@@ -40,7 +42,7 @@ def draw_classes(group: Group, place: int = 0) -> Chart | None:
     most = max(1, MOST_CELLS // number)
     title = "Scores by class"
     values = [_values(row, scores) for row in rows]
-    domains = {score: find_domain(value for row in values for value in row[score]) for score in scores}
+    domains = {score: _find_domain(value for row in values for value in row[score]) for score in scores}
     params: list[Spec] = [
         *({"name": "score", "value": "iou"}, {"name": "domains", "value": domains}),
         {"name": "classes", "value": list(names)},
@@ -49,12 +51,12 @@ def draw_classes(group: Group, place: int = 0) -> Chart | None:
     spec |= {
         "height": 22 * number,
         "transform": _transform(most),
-        "encoding": _POSITION,
+        "encoding": _position(min(most, len(rows))),
         "layer": _layers(len(rows) * number),
     }
     note = f"The first {most} of {len(rows)} methods are drawn; the filter shows others." if most < len(rows) else ""
     table = _table(rows[:most], names, scores)
-    return Chart(number_id("classes", place), title, spec, table, note, (Choice("score", "score", scores),))
+    return Chart("classes", title, spec, table, note, (Choice("score", "score", scores),))
 
 
 def _values(row: Row, scores: dict[str, str]) -> dict[str, Any]:
@@ -74,16 +76,25 @@ def _transform(most: int) -> list[Spec]:
     ]
 
 
-_POSITION: Spec = {
-    "x": {
-        **{"field": "name", "type": "nominal", "sort": None, "title": None},
-        "axis": {"orient": "top", "labelAngle": -35, "labelLimit": 120, "domain": False, "ticks": False},
-    },
-    "y": {
-        **{"field": "class", "type": "nominal", "sort": None, "title": None, "scale": {"domain": {"expr": "classes"}}},
-        "axis": {"labelLimit": 110, "domain": False, "ticks": False},
-    },
-}
+def _find_domain(scores: Iterable[float | None]) -> list[float]:
+    """Return the ends of the colours, which no score in percent lies beyond."""
+    return [min(100.0, max(0.0, end)) for end in find_domain(scores)]
+
+
+def _position(methods: int) -> Spec:
+    """Return the channels of places; names of many methods stand upright, those left out that would overlap."""
+    labels = {"labelAngle": -35} if methods <= _MOST_SLANTED else {"labelAngle": -90, "labelOverlap": "greedy"}
+    return {
+        "x": {
+            **{"field": "name", "type": "nominal", "sort": None, "title": None},
+            "axis": {"orient": "top", **labels, "labelLimit": 120, "domain": False, "ticks": False},
+        },
+        "y": {
+            **{"field": "class", "type": "nominal", "sort": None, "title": None},
+            "scale": {"domain": {"expr": "classes"}},
+            "axis": {"labelLimit": 110, "domain": False, "ticks": False},
+        },
+    }
 
 
 # The upper half of the colours is light.

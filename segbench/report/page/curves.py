@@ -20,7 +20,6 @@ from .specs import (
     begin_spec,
     describe,
     find_domain,
-    number_id,
     round_to,
     zoom,
 )
@@ -91,7 +90,7 @@ class Line(NamedTuple):
         return f"{self.row.name}, {self.kind}" if self.kind else self.row.name
 
 
-def draw_curves(report: Report, group: Group, place: int = 0) -> list[Chart]:
+def draw_curves(report: Report, group: Group) -> list[Chart]:
     """Return the charts of loss and mIoU on val over the steps, and of the game where there is a discriminator."""
     rows = [row for row in group.rows if not row.scored_only][:MOST_METHODS]
     courses = {row.name: [_read(report, record) for record in row.records] for row in rows}
@@ -102,14 +101,14 @@ def draw_curves(report: Report, group: Group, place: int = 0) -> list[Chart]:
         most = most_points(len(present))
         lines = [Line(row, "", find_curves({name: drawn[row.name]}, most)) for row in present]
         if lines:
-            found.append(_draw(number_id(chart_id, place), title, lines, {name: label}))
-    return [*found, *filter(None, [draw_game(group, place)])]
+            found.append(_draw(chart_id, title, lines, {name: label}))
+    return [*found, *filter(None, [draw_game(group)])]
 
 
 _COURSES = (("loss", "loss", "Loss of training", "loss"), ("miou", "validation", "mIoU on val", "mIoU on val"))
 
 
-def draw_game(group: Group, place: int = 0) -> Chart | None:
+def draw_game(group: Group) -> Chart | None:
     """Return the chart of the adversarial game, of which a reader chooses the quantity; None without curves."""
     rows = [row for row in group.rows if any(record.health and record.health.curve for record in row.records)]
     rows = rows[:MOST_METHODS]
@@ -121,7 +120,7 @@ def draw_game(group: Group, place: int = 0) -> Chart | None:
         if (line := Line(row, kind, find_curves(_game_courses(row.records, kind), most))).curves.bands
     ]
     labels = {name: label for name, (label, _) in _GAME.items() if any(name in line.curves.bands for line in lines)}
-    return _draw(number_id("game", place), "The adversarial game", lines, labels) if lines else None
+    return _draw("game", "The adversarial game", lines, labels) if lines else None
 
 
 def most_points(methods: int) -> int:

@@ -13,7 +13,7 @@ from segbench.stats.verdict import EQUIVALENCE_MARGIN
 
 from .families import encode_family, family_of
 from .parts import Chart
-from .specs import FADED, LEGEND, SILENT, TICKS, ZOOM_NOTE, begin_spec, describe, number_id, round_to, stack_rows, zoom
+from .specs import FADED, LEGEND, SILENT, TICKS, ZOOM_NOTE, begin_spec, describe, mark_place, round_to, stack_rows, zoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ _KINDS = {
 }
 
 
-def draw_differences(group: Group, place: int = 0) -> Chart | None:
+def draw_differences(group: Group) -> Chart | None:
     """Return the chart of the judged differences of a ranking; None if there are none."""
     judged = [one for one in group.comparisons if isinstance(one, Contrast)]
     if not judged:
@@ -45,7 +45,7 @@ def draw_differences(group: Group, place: int = 0) -> Chart | None:
     spec = begin_spec(title, [{**_values(one), "order": order} for order, one in enumerate(judged)])
     spec |= stack_rows(len(judged), _ROW_HEIGHT, MOST_DRAWN)
     spec["layer"] = [*_background(), *_intervals(judged), *_words()]
-    return Chart(number_id("differences", place), title, spec, tables.differences(judged), " ".join(_notes(judged)))
+    return Chart("differences", title, spec, tables.differences(judged), " ".join(_notes(judged)))
 
 
 def _values(one: Contrast) -> dict[str, Any]:
@@ -77,14 +77,7 @@ def _background() -> list[Spec]:
                 **{"y": {"value": 0}, "y2": {"value": "height"}},
             },
         },
-        {
-            "data": {"values": [{"zero": 0}]},
-            "mark": {"type": "rule", "style": "line", "clip": True, **SILENT},
-            "encoding": {
-                **{"x": {"field": "zero", "type": "quantitative"}},
-                **{"y": {"value": 0}, "y2": {"value": "height"}},
-            },
-        },
+        mark_place(0),
     ]
 
 

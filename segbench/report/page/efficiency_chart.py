@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench.report.formats import tables
+from segbench.report.formats.label_efficiency import efficiency_tables
 
 from .families import encode_family, family_of
 from .parts import Chart
-from .specs import FADED, KEEP, LEGEND, SILENT, begin_spec, describe, find_domain, number_id, round_to
+from .specs import FADED, KEEP, LEGEND, SILENT, begin_spec, describe, find_domain, round_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .specs import Spec
 
 
-def draw_efficiency(efficiency: Efficiency, place: int = 0) -> Chart:
+def draw_efficiency(efficiency: Efficiency) -> Chart:
     """Return the chart of mIoU over the share of the labels, with intervals."""
     title = "mIoU with a share of the labels"
     rows = [next(iter(curve.rows.values())) for curve in efficiency.curves]
@@ -37,7 +37,7 @@ def draw_efficiency(efficiency: Efficiency, place: int = 0) -> Chart:
     spec["encoding"] = {"x": x}
     spec["layer"] = _layers(looks, domain)
     note = "Whiskers: 95 % intervals of the means over seeds and images."
-    return Chart(number_id("label-efficiency", place), title, spec, tables.efficiency_tables(efficiency)[0], note)
+    return Chart("label-efficiency", title, spec, efficiency_tables(efficiency)[0], note)
 
 
 def _double(fractions: Sequence[float]) -> Spec:

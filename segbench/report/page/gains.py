@@ -11,11 +11,11 @@ from segbench.report.comparison.tables import PART_NAMES, points_with_interval
 from segbench.report.formats.tables import pair_text
 from segbench.report.numbers import MISSING, Table, percent
 from segbench.report.ranking.comparable import check_same_truth, read_counts
-from segbench.report.ranking.differences import Contrast
 from segbench.report.records import Sources
 from segbench.shown import clean_line
 from segbench.stats.bootstrap import RESAMPLES
 
+from .answer import find_claims
 from .families import encode_family, family_of
 from .parts import Chart, Choice
 from .specs import (
@@ -28,7 +28,7 @@ from .specs import (
     begin_spec,
     describe,
     find_domain,
-    number_id,
+    mark_place,
     round_to,
     zoom,
 )
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from segbench.report.comparison.gains import Gains
+    from segbench.report.ranking.differences import Contrast
     from segbench.report.ranking.groups import Group, Report
     from segbench.stats.difference import Difference
 
@@ -64,20 +65,20 @@ class Claim(NamedTuple):
         return pair_text(self.contrast)
 
 
-def draw_gains(report: Report, group: Group, place: int = 0) -> list[Chart]:
+def draw_gains(report: Report, group: Group) -> list[Chart]:
     """Return the charts of where the claims of a ranking gain, by parts of the pixels and by classes."""
-    found = [_look_into(report, one) for one in _claims(group)[: _most(report)] if not _is_too_large(one)]
+    found = [_look_into(report, one) for one in find_claims(group)[: _most(report)] if not _is_too_large(one)]
     claims = [claim for claim in found if claim]
     if not claims:
         return []
     with_parts = [claim for claim in claims if claim.gains.parts]
-    parts = [_draw_parts(with_parts, number_id("gain-parts", place))] if with_parts else []
-    return [*parts, _draw_classes(claims, number_id("gain-classes", place))]
+    parts = [_draw_parts(with_parts)] if with_parts else []
+    return [*parts, _draw_classes(claims)]
 
 
 def list_left_out(report: Report, group: Group) -> list[str]:
     """Say which claims of a ranking take too long to be looked into, and what does it."""
-    claims = _claims(group)
+    claims = find_claims(group)
     left = [one for place, one in enumerate(claims) if place >= _most(report) or _is_too_large(one)]
     return [
         f"{pair_text(one)}: `segbench compare {quote(one.row.method)} {quote(one.other.method)}` says where it lies."
@@ -88,11 +89,6 @@ def list_left_out(report: Report, group: Group) -> list[str]:
 def _most(report: Report) -> int:
     """Return how many claims of each ranking are looked into."""
     return max(1, MOST_CLAIMS // len(report.groups))
-
-
-def _claims(group: Group) -> list[Contrast]:
-    judged = [one for one in group.comparisons if isinstance(one, Contrast) and not one.row.placebo_of]
-    return [one for one in judged if one.relation in ("twin", "claim")]
 
 
 def _count(contrast: Contrast) -> int:
@@ -121,7 +117,7 @@ def _look_into(report: Report, contrast: Contrast) -> Claim | None:
         return None
 
 
-def _draw_parts(claims: Sequence[Claim], chart_id: str) -> Chart:
+def _draw_parts(claims: Sequence[Claim]) -> Chart:
     title = "Where the gain lies: what parts add to A - B"
     values = [
         {
@@ -147,10 +143,10 @@ def _draw_parts(claims: Sequence[Claim], chart_id: str) -> Chart:
         "Each pair of parts adds up to A - B: bands along boundaries and interiors, small objects and other pixels, "
         f"rare and frequent classes. {_describe_intervals(claims)}"
     )
-    return Chart(chart_id, title, spec, Table(headers, lines, title, (0, 1)), note, _choices(claims))
+    return Chart("gain-parts", title, spec, Table(headers, lines, title, (0, 1)), note, _choices(claims))
 
 
-def _draw_classes(claims: Sequence[Claim], chart_id: str) -> Chart:
+def _draw_classes(claims: Sequence[Claim]) -> Chart:
     title = "Where the gain lies: IoU by class, A - B"
     values = [
         {
@@ -175,7 +171,7 @@ def _draw_classes(claims: Sequence[Claim], chart_id: str) -> Chart:
     number = max(len(claim.gains.classes) for claim in claims)
     cut = f" Of {number} classes the largest gains and losses are drawn." if number > MOST_CLASSES else ""
     note = f"{_describe_intervals(claims)}{cut}"
-    return Chart(chart_id, title, spec, Table(headers, lines, title, (0, 1)), note, _choices(claims))
+    return Chart("gain-classes", title, spec, Table(headers, lines, title, (0, 1)), note, _choices(claims))
 
 
 def _choose_classes(gains: Gains) -> list[tuple[str, float, Difference]]:
@@ -233,11 +229,7 @@ def _layers(claims: Sequence[Claim], domain: list[float]) -> list[Spec]:
         *(("difference", "points", "+.2f"), ("low", "from", "+.2f"), ("high", "to", "+.2f")),
     )
     return [
-        {
-            "data": {"values": [{"zero": 0}]},
-            "mark": {"type": "rule", "style": "line", **SILENT},
-            "encoding": {"x": {"field": "zero", "type": "quantitative"}},
-        },
+        mark_place(0),
         {
             "mark": {"type": "rule", "strokeWidth": 2.5, "clip": True, "strokeCap": "round", **SILENT},
             "encoding": {"x": {**across, "field": "low"}, "x2": {"field": "high"}, **down, "color": looks["color"]},

@@ -11,6 +11,7 @@ from segbench.report.numbers import MISSING, Column, build_table, drop_empty, si
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES, read_kept_picture, step_grids
 
 from .embedding import USUAL, Allowance, Picture, jpeg, shrink
+from .naming import name_rankings
 from .parts import Room
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def games(report: Report, allowance: Allowance = USUAL) -> Room | None:
     from .page import templates
 
     tables = [
-        table._replace(title=f"{table.title}: {group.title}") if len(report.groups) > 1 else table
-        for group in report.groups
+        table._replace(title=f"{table.title}: {name}") if name else table
+        for group, name in zip(report.groups, name_rankings(report), strict=True)
         for table in _tables(group)
     ]
     if not tables:

@@ -17,7 +17,7 @@ from segbench.report.formats.layout import (
     note_lines,
     select_segmenting,
 )
-from segbench.report.numbers import MISSING, Column, percent, significant
+from segbench.report.numbers import MISSING, Column
 
 from .families import LOOKS, family_of
 from .naming import name_rankings
@@ -113,18 +113,20 @@ def _boards(group: Group, name: str) -> Iterator[Board]:
     if predicting := select_segmenting(group.rows):
         yield _board(name, predicting, marked, _columns(group), notes)
     if generating := [row for row in group.rows if row.generates_images]:
-        columns = [(one, True) for one in (*tables.image_scores(generating), tables.SEEDS, _HEALTH)]
+        columns = [(one, True) for one in (*tables.image_scores(generating), tables.SEEDS, tables.HEALTH)]
         title = f"{name}: generated images" if name else "Generated images"
-        yield _board(title, generating, marked, [*columns, *_costs(group.conditions)], [] if predicting else notes)
+        yield _board(
+            title, generating, marked, [*columns, *_costs(group.conditions, generating)], [] if predicting else notes
+        )
     for where in group.places[1:]:
         rows = [row for row in group.under(where) if row.conditions]
         places = [one for one in group.places if one != where]
-        yield _board(f"Measured under {where.describe_beside(places)}", rows, marked, _costs(where), [])
+        yield _board(f"Measured under {where.describe_beside(places)}", rows, marked, _costs(where, rows), [])
 
 
 def _places(group: Group) -> Iterator[str]:
     if len(group.places) > 1 and group.conditions:
-        yield from (f"Ran under {line}." for line in list_places(group, group.conditions.heading))
+        yield from (f"Ran under {line}." for line in list_places(group))
         yield from explain_places(group)
 
 
@@ -152,7 +154,6 @@ def _board(
 
 def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
     """Return the columns of methods that predict label maps, each with whether it is shown at first."""
-    scores = [(one, False) for one in tables.quality_columns()]
     return [
         (tables.MIOU, True),
         (tables.INTERVAL, False),
@@ -163,33 +164,32 @@ def _columns(group: Group) -> list[tuple[Column[Row], bool]]:
             True,
         ),
         (tables.SEEDS, True),
-        (Column("pixel acc [%]", lambda row: percent(row.score("pixel_accuracy").mean)), False),
-        *scores,
+        (tables.PIXEL_ACCURACY, False),
+        *((one, False) for one in tables.quality_columns()),
         *((one, True) for one in tables.ran_under(group)),
-        *_costs(group.conditions),
-        (_HEALTH, True),
+        *_costs(group.conditions, group.rows),
+        (tables.HEALTH, True),
     ]
 
 
-def _costs(where: Conditions | None) -> list[tuple[Column[Row], bool]]:
+def _costs(where: Conditions | None, rows: Sequence[Row]) -> list[tuple[Column[Row], bool]]:
     """Return the columns of speed and cost, measured under some conditions."""
     batch = (where and where.batch_size) or 1
     return [
         (tables.throughput(batch), True),
         (tables.latency(1), True),
         *([(tables.throughput(1), False)] if batch > 1 else []),
-        (Column("training images/s", lambda row: significant(row.train("images_per_second").mean)), False),
+        (tables.TRAINING_SPEED, False),
         (tables.TRAINING_SECONDS, True),
         (tables.PARAMETERS, True),
-        (Column("GFLOPs", lambda row: significant(row.cost("flops"), 1e9)), False),
-        (Column("inference [MiB]", lambda row: significant(row.cost("inference_peak_bytes"), 2**20)), False),
-        (Column("training [MiB]", lambda row: significant(row.cost("train_peak_bytes"), 2**20)), False),
+        (tables.flops(rows), False),
+        (tables.INFERENCE_MEMORY, False),
+        (tables.TRAINING_MEMORY, False),
     ]
 
 
 _VERDICT = "verdict"
-_HEALTH: Column[Row] = Column("health", tables.verdicts)
-_WORDS = (_HEALTH.header, _VERDICT)
+_WORDS = (tables.HEALTH.header, _VERDICT)
 
 
 def _draw(rows: Sequence[Row]) -> dict[str, Drawn]:

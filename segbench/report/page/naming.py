@@ -25,7 +25,7 @@ def _facts(group: Group) -> tuple[str, ...]:
     return (
         data.dataset,
         "all labels" if data.subset == "all" else cell_spec.subset_text(data.subset),
-        f"{data.split or 'unknown split'}, {data.images} images",
+        data.scored_on,
         group.protocol,
         f"data {data.fingerprint[:12]}" if data.fingerprint else "data not identified",
         group.conditions.heading if group.conditions else "scored only",

@@ -1,11 +1,11 @@
 "use strict";
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
 (() => {
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const make = (tag, properties = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
   const { specs, looks } = JSON.parse(document.getElementById("charts").textContent);
   const live = document.getElementById("live");
   const views = new Map();
@@ -113,6 +113,8 @@
   });
 
   // Charts are drawn when they come near the screen, and all of them before printing; again when the theme changes.
+  // On a page of more nodes than these, which slow a browser down, they go again when they are far from it.
+  const MOST_NODES = 4000;
   const root = document.documentElement;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
@@ -135,6 +137,7 @@
       views.get(id)?.finalize();
       const { view } = await embed(place, id, isDark() ? looks.dark : looks.light);
       views.set(id, view);
+      place.style.minHeight = "";
       applyChoices(figure, view);
       hideEmptyMarks(view);
     } catch (error) {
@@ -142,6 +145,15 @@
     }
   };
   const drawOnce = (figure) => drawn.has(figure.id) || draw(figure);
+  // Leaves the height of a chart that goes, so that what is below stays where it is.
+  const erase = (figure) => {
+    const place = figure.querySelector(".drawing");
+    place.style.minHeight = `${place.getBoundingClientRect().height}px`;
+    views.get(figure.id).finalize();
+    views.delete(figure.id);
+    drawn.delete(figure.id);
+    place.replaceChildren();
+  };
   const applyChoices = (figure, view) => {
     if (filter.value) setSignal(view, "filter", filter.value.trim());
     for (const select of all("select", figure)) setSignal(view, select.name, select.value);
@@ -190,8 +202,12 @@
     figure.querySelector("details").before(make("div", { className: "save" }, ...buttons));
   };
   const figures = all("figure.chart");
+  const near = new Set();
+  const isLarge = () => document.getElementsByTagName("*").length > MOST_NODES;
   const watcher = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) drawOnce(entry.target);
+    for (const { isIntersecting, target } of entries) near[isIntersecting ? "add" : "delete"](target);
+    for (const figure of figures) if (views.has(figure.id) && !near.has(figure) && isLarge()) erase(figure);
+    near.forEach(drawOnce);
   }, { rootMargin: "400px" });
   for (const figure of figures) {
     offerChoices(figure);

@@ -24,7 +24,6 @@ from .specs import (
     begin_spec,
     describe,
     find_domain,
-    number_id,
     round_to,
     zoom,
 )
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from .specs import Spec
 
 
-def draw_trade_off(group: Group, place: int = 0) -> Chart | None:
+def draw_trade_off(group: Group) -> Chart | None:
     """Return the chart of mIoU against throughput, whose axes a reader may change; None if there are no two numbers."""
     batch = (group.conditions and group.conditions.batch_size) or 1
     axes = find_axes(group.rows, sorted({1, batch}))
@@ -55,7 +54,7 @@ def draw_trade_off(group: Group, place: int = 0) -> Chart | None:
     spec |= {"height": 340, "transform": _TRANSFORM, "encoding": _POSITION, "layer": _layers(group.rows)}
     options = {axis.field: axis.label for axis in axes}
     return Chart(
-        number_id("pareto", place),
+        "pareto",
         title,
         spec,
         _table(rows, x, y),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ class Choice:
 class Chart:
     """A chart as a Vega-Lite specification, and its numbers as a table.
 
-    `id` is unique on the page and stands in file names: lower-case letters, digits and dashes. The specification has
-    the parameter `filter`, a text that the names of the rows shown contain. Where it has the parameter `focus`, keys
-    walk its points: the page sets it to the `name` of a row of the data set "points". `note` says what a reader must
-    know.
+    `id` stands in file names: lower-case letters, digits and dashes; `numbered` makes it unique on the page. The
+    specification has the parameter `filter`, a text that the names of the rows shown contain. Where it has the
+    parameter `focus`, keys walk its points: the page sets it to the `name` of a row of the data set "points". `note`
+    says what a reader must know.
     """
 
     id: str
@@ -39,6 +39,10 @@ class Chart:
     table: Table
     note: str = ""
     choices: tuple[Choice, ...] = ()
+
+    def numbered(self, place: int) -> Chart:
+        """Return the chart with an id of its own beside those of other rankings; `place` counts them from 0."""
+        return self if place == 0 else replace(self, id=f"{self.id}-{place + 1}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from segbench.report.numbers import percent, percent_interval
 
 from .families import encode_family, family_of
 from .parts import Chart, Room
-from .specs import FADED, KEEP, LEGEND, begin_spec, number_id, round_to
+from .specs import FADED, KEEP, LEGEND, begin_spec, describe, mark_place, round_to
 
 if TYPE_CHECKING:
     from segbench.report.numbers import Table
@@ -24,20 +24,18 @@ def people(report: Report) -> Room | None:
     if not report.people:
         return None
     tables = [people_tables(one) for one in report.people]
-    charts = [
-        _draw(one, of_one[0], place) for place, (one, of_one) in enumerate(zip(report.people, tables, strict=True))
-    ]
+    charts = [_draw(one, of_one[0]) for one, of_one in zip(report.people, tables, strict=True)]
     return Room(
         id="people",
         title="What people prefer",
         lead="Votes on pairs of label maps, blind: " + "; ".join(map(describe_votes, report.people)) + ".",
-        charts=tuple(chart for chart in charts if chart),
+        charts=tuple(chart.numbered(place) for place, chart in enumerate(charts) if chart),
         tables=tuple(table for of_one in tables for table in of_one),
         notes=tuple(dict.fromkeys(note for one in report.people for note in people_notes(one))),
     )
 
 
-def _draw(ranking: HumanRanking, table: Table, place: int) -> Chart | None:
+def _draw(ranking: HumanRanking, table: Table) -> Chart | None:
     """Return the chart of what is preferred; None where no votes are used."""
     if ranking.preferences is None:
         return None
@@ -45,25 +43,18 @@ def _draw(ranking: HumanRanking, table: Table, place: int) -> Chart | None:
     spec = begin_spec(title, _values(ranking))
     looks = encode_family(row for row in ranking.rows if row)
     axis = {"title": "preferred to another [%]", "tickCount": 5}
-    tooltip = [
-        {"field": name, "title": title}
-        for name, title in (
-            *(("name", "method"), ("interval", "preferred [%]"), ("miou", "mIoU [%]")),
-            *(("boundary", "Boundary IoU [%]"), ("family", "family")),
-        )
-    ]
+    said = describe(
+        *(("name", "method"), ("interval", "preferred [%]"), ("miou", "mIoU [%]")),
+        *(("boundary", "Boundary IoU [%]"), ("family", "family")),
+    )
     sort = [one["name"] for one in _values(ranking)]
     y = {"field": "name", "type": "nominal", "sort": sort, "title": None, "axis": {"labelLimit": 160}}
-    shared: Spec = {"y": y, "opacity": FADED, "tooltip": tooltip}
+    shared: Spec = {"y": y, "opacity": FADED, **said}
     x = {"type": "quantitative", "scale": {"domain": [0, 100]}, "axis": axis}
     spec["transform"] = [KEEP]
     spec["height"] = {"step": 34}
     spec["layer"] = [
-        {
-            "data": {"values": [{"half": 50}]},
-            "mark": {"type": "rule", "style": "line", "tooltip": None},
-            "encoding": {"x": {"field": "half", **x}},
-        },
+        mark_place(50),
         {
             "mark": {"type": "rule", "strokeWidth": 3},
             "encoding": {**shared, "x": {"field": "low", **x}, "x2": {"field": "high"}, "color": looks["color"]},
@@ -74,7 +65,7 @@ def _draw(ranking: HumanRanking, table: Table, place: int) -> Chart | None:
             "encoding": {**shared, "x": {"field": "share", **x}, **looks},
         },
     ]
-    return Chart(number_id("people", place), title, spec, table, "At 50 % a method is as good as the others to people.")
+    return Chart("people", title, spec, table, "At 50 % a method is as good as the others to people.")
 
 
 def _values(ranking: HumanRanking) -> list[dict[str, Any]]:

@@ -53,13 +53,14 @@ class ShownImage(NamedTuple):
 class Choice:
     """What to show of a ranking: cells side by side, all of one seed, and the images that they kept, in order.
 
-    `better`, `worse` are the names of the two methods whose difference orders the images, over `seeds`; without a
-    second one those come first on which the method is worst.
+    `source` is the cell that the images come from: submissions hold none. `better`, `worse` are the names of the two
+    methods whose difference orders the images, over `seeds`; without a second one those come first on which the method
+    is worst.
     """
 
-    group: Group
     seed: int
     cells: tuple[ShownCell, ...]
+    source: ShownCell
     images: tuple[ShownImage, ...] = ()
     better: str = ""
     worse: str = ""
@@ -77,18 +78,19 @@ def choose_pictures(report: Report, group: Group) -> Choice | None:
     rows = {row.name: row for row in _order_rows(group, found) if seed in found[row.name]}
     read = (_read_cell(report, name, found[name][seed]) for name in list(rows)[:MOST_METHODS])
     cells = tuple(cell for cell in read if cell)
-    if not cells:
+    source = next((cell for cell in cells if any((cell.folder / SAMPLES).glob("*.panel.png"))), None)
+    if source is None:
         return None
     if len(cells) > 1 and (gains := _gains(report, rows[cells[1].name], rows[cells[0].name])):
-        return _by_gain(Choice(group, seed, cells), gains, rows)
-    images = sorted(cells[0].kept, key=lambda image: cells[0].miou.get(image, 1.0))
-    return Choice(group, seed, cells, tuple(ShownImage(image, None) for image in images), cells[0].name)
+        return _by_gain(Choice(seed, cells, source), gains, rows)
+    images = sorted(source.kept, key=lambda image: cells[0].miou.get(image, 1.0))
+    return Choice(seed, cells, source, tuple(ShownImage(image, None) for image in images), cells[0].name)
 
 
 def _by_gain(choice: Choice, gains: Mapping[str, float], rows: Mapping[str, Row]) -> Choice:
     """Return the choice with the images on which its first two cells differ most first."""
     worse, better = (cell.name for cell in choice.cells[:2])
-    images = [ShownImage(image, gains.get(image)) for image in choice.cells[0].kept]
+    images = [ShownImage(image, gains.get(image)) for image in choice.source.kept]
     images.sort(key=lambda image: -abs(image.gain or 0.0))
     seeds = tuple(sorted({*rows[worse].seeds} & {*rows[better].seeds}))
     return replace(choice, images=tuple(images), better=better, worse=worse, seeds=seeds)

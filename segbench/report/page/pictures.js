@@ -1,12 +1,5 @@
-"use strict";
+// Follows page.js in one script, and uses its `all` and `make`.
 (() => {
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const make = (tag, properties = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-
   // Pictures wait as text in a noscript element, and are made when their details are opened.
   const build = (details) => {
     const waiting = details.querySelector("noscript");

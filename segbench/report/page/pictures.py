@@ -12,6 +12,7 @@ from segbench.store.pictures import SAMPLES, picture_path, read_kept_labels, rea
 
 from .embedding import USUAL, Allowance, Picture, jpeg, paint, png, read_description_of, shrink
 from .maps import BOUNDARY_TONES, ERROR_TONES, boundary_map, error_map, shrink_labels
+from .naming import name_rankings
 from .parts import Room
 from .picture_choice import choose_pictures
 
@@ -36,16 +37,12 @@ class Column(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """All pictures of an image; `scores` are those that discriminators gave."""
+    """All pictures of an image under a heading; `scores` are those that discriminators gave."""
 
     image: ShownImage
+    heading: str
     columns: tuple[Column, ...]
     scores: tuple[Picture, ...]
-
-    @property
-    def heading(self) -> str:
-        """The image, and the difference on it in points."""
-        return self.image.id if self.image.gain is None else f"{self.image.id} · {points(self.image.gain)} points"
 
     @property
     def bytes(self) -> int:
@@ -81,20 +78,21 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     """
     from .page import templates
 
-    choices = [choice for group in report.groups if (choice := choose_pictures(report, group))]
+    named = zip(name_rankings(report), report.groups, strict=True)
+    choices = [(name, choice) for name, group in named if (choice := choose_pictures(report, group))]
     left = allowance.bytes
     if any(row.generates_images for group in report.groups for row in group.rows):
         left -= left // 4  # which the room of games may fill
     boards: list[Board] = []
     notes = []
-    for place, choice in enumerate(choices):
-        cell = choice.cells[0]
+    for place, (name, choice) in enumerate(choices):
+        cell = choice.source
         if reason := allowance.why_withheld(cell.record, cell.folder):
             notes.append(reason)
         elif (description := read_description_of(cell.folder)) is None:
             notes.append(f"{cell.record.key}/dataset.json is missing or damaged, so its pictures have no classes.")
         else:
-            boards.append(_draw_board(choice, description, left // (len(choices) - place)))
+            boards.append(_draw_board(name, choice, description, left // (len(choices) - place)))
             left -= sum(sheet.bytes for sheet in boards[-1].sheets)
     if not boards and not notes:
         return None
@@ -102,7 +100,7 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     return Room("pictures", "Pictures", html=html, notes=tuple(dict.fromkeys(notes)))
 
 
-def _draw_board(choice: Choice, description: DatasetDescription, limit: int) -> Board:
+def _draw_board(name: str, choice: Choice, description: DatasetDescription, limit: int) -> Board:
     """Draw the images in order while there is room for them."""
     sheets: list[Sheet] = []
     is_full = False
@@ -112,7 +110,7 @@ def _draw_board(choice: Choice, description: DatasetDescription, limit: int) -> 
             break
         sheets += [sheet] if sheet else []
     return Board(
-        heading=choice.group.title,
+        heading=name,
         order=_describe(choice, len(sheets), _what_is_missing(choice, len(sheets), is_full)),
         classes=tuple(_class_legend(choice, description)),
         maps=(("errors", ERROR_TONES), ("boundaries", BOUNDARY_TONES)),
@@ -152,7 +150,7 @@ def _class_legend(choice: Choice, description: DatasetDescription) -> Iterator[L
 def _draw_sheet(choice: Choice, image: ShownImage, description: DatasetDescription) -> Sheet | None:
     """Draw what the cells kept of an image; None if that cannot be read."""
     try:
-        pixels, truth = _read_input(choice.cells[0].folder / SAMPLES, image.id, description)
+        pixels, truth = _read_input(choice.source.folder / SAMPLES, image.id, description)
     except (DataError, OSError, ValueError):
         return None
     small = shrink_labels(truth)
@@ -166,7 +164,15 @@ def _draw_sheet(choice: Choice, image: ShownImage, description: DatasetDescripti
     )
     columns = [_draw_cell(cell, image.id, small, truth.shape, description) for cell in choice.cells]
     scores = [picture for cell in choice.cells for picture in _score_map(cell, image.id)]
-    return Sheet(image, (first, *filter(None, columns)), tuple(scores))
+    return Sheet(image, _heading(choice, image), (first, *filter(None, columns)), tuple(scores))
+
+
+def _heading(choice: Choice, image: ShownImage) -> str:
+    """Name the image and the difference of the two methods on it: over all seeds, not only the one that is shown."""
+    if image.gain is None:
+        return image.id
+    over = f", mean over {len(choice.seeds)} seeds" if len(choice.seeds) > 1 else ""
+    return f"{image.id} · {choice.better} - {choice.worse}: {points(image.gain)} points{over}"
 
 
 def _draw_cell(
@@ -189,7 +195,7 @@ def _draw_cell(
         _picture("errors", f"errors {of}", png(wrong), truth),
         _picture("boundaries", f"boundary errors {of}", png(lines), truth),
     ]
-    return Column(cell.name, f"mIoU {percent(cell.miou.get(image))}", tuple(found))
+    return Column(cell.name, f"mIoU {percent(cell.miou.get(image))}, seed {cell.record.seed}", tuple(found))
 
 
 def _boundaries(cell: ShownCell) -> Boundaries:

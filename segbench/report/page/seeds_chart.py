@@ -19,7 +19,6 @@ from .specs import (
     begin_spec,
     describe,
     find_domain,
-    number_id,
     round_to,
     stack_rows,
     zoom,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 MOST_DRAWN, MOST_POINTS = 40, 1200
 
 
-def draw_seeds(group: Group, place: int = 0) -> Chart | None:
+def draw_seeds(group: Group) -> Chart | None:
     """Return the chart of the mIoU of each seed; None if no row has an mIoU."""
     rows = [row for row in group.rows if row.by_seed("miou")]
     if not rows:
@@ -54,7 +53,7 @@ def draw_seeds(group: Group, place: int = 0) -> Chart | None:
     note = "Points: seeds. Bar: the mean and its 95 % interval. Lines join a seed with the same seed of the twin."
     if len(rows) > most:
         note += f" The first {most} of {len(rows)} methods are drawn; the filter shows others."
-    return Chart(number_id("seeds", place), title, spec, _table(ordered), f"{note} {ZOOM_NOTE}")
+    return Chart("seeds", title, spec, _table(ordered), f"{note} {ZOOM_NOTE}")
 
 
 def order_by_twins(rows: Sequence[Row], twins: dict[str, str]) -> list[Row]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from segbench.shown import clean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -17,6 +19,12 @@ _WITH_SHIFT = "wheel![event.shiftKey]"
 _BY_MOUSE = "[pointerdown[event.pointerType !== 'touch'], window:pointerup] > window:pointermove!"
 ZOOM_NOTE = "Shift and wheel zooms, dragging moves, a double click goes back."
 
+
+# What every object of JavaScript has: Vega looks names up in objects, and would find these there.
+_TAKEN = {
+    *("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString", "toString"),
+    *("valueOf", "__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
+}
 
 # As many ticks as the width has room for.
 TICKS: Spec = {"tickCount": {"expr": "ceil(width / 75)"}}
@@ -32,8 +40,17 @@ def begin_spec(title: str, values: Sequence[dict[str, Any]], *params: Spec, data
         "description": title,
         "width": "container",
         "params": [{"name": "filter", "value": ""}, *params],
-        "data": {"name": data, "values": list(values)},
+        "data": {"name": data, "values": [{field: _clean(value) for field, value in row.items()} for row in values]},
     }
+
+
+def _clean(value: Any) -> Any:
+    """Return a text, or a list of texts, as the page shows it: what draws PDFs ends the process at what is no text."""
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return [clean(text) for text in value]
+    if isinstance(value, str):
+        return clean(value) + "\u00a0" * (value in _TAKEN)
+    return value
 
 
 def describe(*fields: tuple[str, str] | tuple[str, str, str]) -> Spec:
@@ -53,6 +70,15 @@ def zoom(*channels: str) -> Spec:
 # Clicks on the legend keep some families, and fade the others; with the shift key several are kept.
 LEGEND = {"name": "families", "select": {"type": "point", "fields": ["family"]}, "bind": "legend"}
 FADED: Spec = {"condition": {"param": "families", "value": 1}, "value": 0.08}
+
+
+def mark_place(value: float) -> Spec:
+    """Return the layer of a line down at a value across."""
+    return {
+        "data": {"values": [{"at": value}]},
+        "mark": {"type": "rule", "style": "line", "clip": True, **SILENT},
+        "encoding": {"x": {"field": "at", "type": "quantitative"}, "y": {"value": 0}, "y2": {"value": "height"}},
+    }
 
 
 def stack_rows(number: int, height: int, most: int) -> Spec:
@@ -81,15 +107,6 @@ def find_domain(values: Iterable[float | None]) -> list[float]:
     edge = 0.05 * (high - low) if known else 0.0
     edge = edge or 0.5 * bool(known)
     return [float(f"{end:.6g}") for end in (low - edge, high + edge)]
-
-
-def number_id(chart: str, place: int) -> str:
-    """Return the id of a chart of the ranking with this place, from 0, in a report.
-
-    >>> number_id("pareto", 0), number_id("pareto", 1)
-    ('pareto', 'pareto-2')
-    """
-    return chart if place == 0 else f"{chart}-{place + 1}"
 
 
 def round_to(value: float | None, digits: int = 6) -> float | None:

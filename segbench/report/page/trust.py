@@ -35,7 +35,12 @@ def trust(report: Report) -> Room:
     html = (
         templates()
         .get_template("trust.html.j2")
-        .render(failures=list_failures(report), warnings=list(_warn(report)), definitions=define_numbers(report))
+        .render(
+            failures=list_failures(report),
+            failed=len(report.without_result),
+            warnings=list(_warn(report)),
+            definitions=define_numbers(report),
+        )
     )
     tables = (_provenance(records), list_sources(records), _commands(report))
     return Room(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.conditions import read_conditions
+from segbench.report.numbers import plural
 from segbench.report.records import identity
 
 from .differences import compare_rows, pair_rows, pairs_by_name
@@ -50,10 +51,14 @@ class Data(NamedTuple):
     images: int | None
 
     @property
+    def scored_on(self) -> str:
+        """The split and its number of images."""
+        return f"{self.split or 'unknown split'}, {plural(self.images, 'image')}"
+
+    @property
     def heading(self) -> str:
         """The data in one line."""
-        images = "unknown number of images" if self.images is None else f"{self.images} image{'s' * (self.images != 1)}"
-        parts = [f"{self.split or 'unknown split'}, {images}"]
+        parts = [self.scored_on]
         if self.subset != "all":
             parts.append(f"trained on {cell_spec.subset_text(self.subset)}")
         parts.append(f"data {self.fingerprint[:12]}" if self.fingerprint else "data not identified")
@@ -79,11 +84,6 @@ class Group:
     shared: Mapping[str, Any]
     pairs: tuple[RankedPair, ...] = ()
     places: tuple[Conditions, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """What sets it apart from the other rankings of a benchmark: dataset, data and protocol, in one line."""
-        return " · ".join([self.data.dataset, self.data.heading, *filter(None, [self.protocol])])
 
     @property
     def machines(self) -> tuple[Conditions, ...]:

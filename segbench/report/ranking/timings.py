@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.config.timing import ADAPTIVE_PRECISION
-from segbench.report.numbers import MISSING, significant
+from segbench.report.numbers import MISSING, plural, significant
 from segbench.stats.timing import ratio, throughput_interval
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _load(timings: Iterable[Timing]) -> Iterable[str]:
         load, threads, when = max(over)
         threads -= when == "after"
         yield (
-            f"a load of {load:.1f} {when} timing is more than its {threads} thread{'s' * (threads != 1)}: other work "
+            f"a load of {load:.1f} {when} timing is more than its {plural(threads, 'thread')}: other work "
             "shared the processor"
         )
 

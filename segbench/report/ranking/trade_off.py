@@ -65,9 +65,9 @@ def recommend(group: Group) -> str | None:
         return f"No row is faster than {named}." if is_alone else None
     if not near:
         return f"No faster row comes within {100 * NEARLY_THE_BEST:g} point of {named}."
-    chosen = _fastest(near)
+    chosen = find_fastest(near)
     return (
-        f"Within {100 * NEARLY_THE_BEST:g} point of {named}, {_how_much_faster(chosen, best)}: {chosen.name}, "
+        f"Within {100 * NEARLY_THE_BEST:g} point of {named}, {say_how_much_faster(chosen, best)}: {chosen.name}, "
         f"{_difference(group, chosen, best)}."
     )
 
@@ -103,12 +103,13 @@ def _miou(row: Row) -> float:
     return row.score("miou").mean or 0.0
 
 
-def _fastest(rows: Sequence[Row]) -> Row:
-    """Return the first of some rows than which no other is known to be faster."""
-    return next(row for row in rows if not any(is_faster(other, row) for other in rows))
+def find_fastest(rows: Sequence[Row]) -> Row:
+    """Return the first of the rows than which the fewest others are known to be faster, none as a rule."""
+    return min(rows, key=lambda row: sum(is_faster(other, row) for other in rows))
 
 
-def _how_much_faster(one: Row, other: Row) -> str:
+def say_how_much_faster(one: Row, other: Row) -> str:
+    """Return a factor where both were timed in one session, else both speeds."""
     ours, theirs = where_both_ran(one, other) or (one, other)
     timings = [found for found in map(shown_speed, (ours, theirs)) if found]
     ratio = speed_ratio(ours.speed, theirs.speed, "forward", timings[0].batch)

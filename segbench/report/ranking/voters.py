@@ -49,7 +49,7 @@ def judge_voter(plan: Plan, ballot: Ballot) -> Voter:
     """Return what is known of a voter."""
     answered = [(plan.deals[answer.deal], answer) for answer in ballot.answers]
     choices = [answer.choice for answer in ballot.answers]
-    shams = [_finds_sham(deal, answer, ballot) for deal, answer in answered if deal.kind == "sham"]
+    shams = [_chosen(deal, answer, ballot) not in (None, SPOILT) for deal, answer in answered if deal.kind == "sham"]
     preferred = list(preferences(plan, ballot))
     repeats = list(_repeats(preferred))
     number = max(1, len(choices))
@@ -83,10 +83,6 @@ def _chosen(deal: Deal, answer: Answer, ballot: Ballot) -> int | None:
     if answer.choice == "tie":
         return None
     return deal.left if (answer.choice == "left") != ballot.mirrored else deal.right
-
-
-def _finds_sham(deal: Deal, answer: Answer, ballot: Ballot) -> bool:
-    return _chosen(deal, answer, ballot) not in (None, SPOILT)
 
 
 def _repeats(found: Sequence[Preferred]) -> Iterator[tuple[float, float]]:

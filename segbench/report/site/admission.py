@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from segbench.report.records import Identity
     from segbench.report.submission import Entry
     from segbench.store.counts import Counts
-    from segbench.store.folder import RecordProblem
     from segbench.store.record import Record
 
 
@@ -114,31 +113,31 @@ def _admit_entry(folder: Path, standards: Standards) -> tuple[Sources, list[Refu
     try:
         entry, sources = read_entry(folder), read_sources([folder])
     except RecordError as error:
-        return nothing, [Refusal(folder.name, None, str(error))]
-    assert entry is not None
-    refusals = [Refusal(folder.name, None, _describe_problem(problem)) for problem in sources.problems]
+        return nothing, [Refusal(folder.name, None, _without_place(str(error), folder))]
+    refusals = [Refusal(folder.name, None, f"{one.path.name}: {one.cause}") for one in sources.problems]
     taken: list[Record] = []
     for record in sources.records:
         if record.status != "ok":
-            refusals.append(Refusal(folder.name, record, f"it is {record.status}, so there is no result"))
+            refusals.append(Refusal(folder.name, record, f"its status is {record.status}, so there is no result"))
             continue
         reason = _find_reason(record, folder, entry, sources, standards)
         if reason is None:
             taken.append(record)
         else:
-            refusals.append(Refusal(folder.name, record, reason))
+            refusals.append(Refusal(folder.name, record, _without_place(reason, folder)))
     return replace(sources, records=tuple(taken), problems=()), refusals
 
 
-def _describe_problem(problem: RecordProblem) -> str:
-    return f"{problem.path.name}: {problem.cause}"
+def _without_place(reason: str, folder: Path) -> str:
+    """Return a reason without where a submission lies on the machine of whoever publishes it."""
+    return reason.replace(f"{folder}/", "")
 
 
 def _find_reason(record: Record, folder: Path, entry: Entry, sources: Sources, standards: Standards) -> str | None:
     """Say why a submitted record is refused; None if it holds up."""
-    if altered := find_altered(folder, entry, sources.cell_folders[identity(record)]):
-        return altered
     try:
+        if altered := find_altered(folder, entry, record, sources.cell_folders[identity(record)]):
+            return altered
         check_key(record)
         if record.scores is None:  # images that were generated are not counted
             return None

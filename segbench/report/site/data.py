@@ -131,10 +131,7 @@ def leaderboard_data(report: Report, admitted: Admitted, marks: Marks) -> Leader
             RefusedData(
                 source=one.source,
                 reason=one.reason,
-                **{
-                    name: getattr(one.record, name) if one.record else None
-                    for name in ("benchmark", "method", "seed", "key")
-                },
+                **{name: getattr(one.record, name, None) for name in ("benchmark", "method", "seed", "key")},
             )
             for one in admitted.refusals
         ),
@@ -237,16 +234,15 @@ def _row(number: int, group: Group, row: Row, admitted: Admitted, marks: Marks) 
 
 
 def _methods(report: Report) -> Iterable[MethodData]:
-    rows: dict[str, list[Row]] = {}
-    benchmarks: dict[str, dict[str, None]] = {}
-    for group in report.groups:
-        for row in group.rows:
-            rows.setdefault(row.method, []).append(row)
-            benchmarks.setdefault(row.method, {})[group.data.benchmark] = None
-    for name, found in rows.items():
-        whose = latest_attribution(record for row in found for record in row.records)
+    records: dict[str, list[Record]] = {}
+    for row in (row for group in report.groups for row in group.rows):
+        records.setdefault(row.method, []).extend(row.records)
+    for name, found in records.items():
         yield MethodData(
-            name=name, page=page_of("methods", name), attribution=whose, benchmarks=tuple(benchmarks[name])
+            name=name,
+            page=page_of("methods", name),
+            attribution=latest_attribution(found),
+            benchmarks=tuple(dict.fromkeys(record.benchmark for record in found)),
         )
 
 

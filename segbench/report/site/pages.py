@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.config.attribution import web_address
 from segbench.report import cell_spec
-from segbench.report.numbers import MISSING, percent, percent_interval
+from segbench.report.numbers import MISSING, percent, percent_interval, plural
 from segbench.report.page.page import templates
 from segbench.report.page.policy import HERE, content_policy, read_asset
 from segbench.stats.summary import Interval
@@ -46,7 +46,7 @@ def index_page(report: Report, content: LeaderboardData, refusals: Sequence[Refu
     lines = [_line(one, report) for one in content.benchmarks]
     cells = sum(line.cells for line in lines)
     summary = (
-        f"{_count(len(lines), 'benchmark')}, {_count(len(content.methods), 'method')}, {_count(cells, 'cell')}"
+        f"{plural(len(lines), 'benchmark')}, {plural(len(content.methods), 'method')}, {plural(cells, 'cell')}"
         f"{f'; {len(refusals)} not taken' if refusals else ''}. "
         "Rows of one tier do not differ significantly; rows that may not be ranked together stay apart."
     )
@@ -121,7 +121,3 @@ def _line(benchmark: BenchmarkData, report: Report) -> Line:
 def interval_text(row: Row) -> str:
     """Return the interval of a row's mIoU in percent."""
     return percent_interval(row.statistics.interval)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

@@ -40,6 +40,8 @@ HOSTILE = (
     "\u202eright to left \u05d0\u05d1\u05d2",
     "a" * 150,
     "{{ 7 * 7 }} ${7*7}",
+    "constructor",
+    "__proto__",
 )
 
 

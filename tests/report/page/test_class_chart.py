@@ -50,6 +50,11 @@ def test_the_score_that_a_reader_chooses_is_written_into_the_cells(group):
     ]
 
 
+def test_colours_stand_for_no_score_below_0_or_above_100(trained):
+    chart = draw_classes(rank(trained(fields={"per_class": PerClass(iou=[0.0, 1.0])})))
+    assert next(one["value"] for one in chart.spec["params"] if one["name"] == "domains") == {"iou": [0, 100]}
+
+
 def test_of_many_methods_the_first_that_the_filter_keeps_are_drawn(trained):
     number = MOST_CELLS // 3 + 20
     chart = draw_classes(rank(*(trained(f"method {place:03}", 0, 1 - place / 1000) for place in range(number))))

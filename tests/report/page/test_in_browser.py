@@ -83,9 +83,14 @@ def sorted_by(page: Page) -> dict[str, str]:
 def figure(page: Page, chart: str) -> Locator:
     """Return a figure, in sight and drawn; the svg that draws it follows its id on the page."""
     found = page.locator(f"figure#b0-{chart}")
-    found.scroll_into_view_if_needed()
-    found.locator(".drawing svg").first.wait_for()
+    draw(found)
     return found
+
+
+def draw(chart: Locator) -> None:
+    """Bring a chart into sight until it is drawn."""
+    chart.scroll_into_view_if_needed()
+    chart.locator(".drawing svg").first.wait_for()
 
 
 def marks(chart: Locator) -> Locator:
@@ -96,7 +101,7 @@ def marks(chart: Locator) -> Locator:
 def draw_all(page: Page) -> None:
     """Bring every chart into sight until it is drawn."""
     for chart in page.locator("figure.chart").all():
-        figure(page, (chart.get_attribute("id") or "").removeprefix("b0-"))
+        draw(chart)
 
 
 def test_it_opens_with_few_nodes_and_its_answer(opened):
@@ -363,7 +368,7 @@ def test_names_from_anybody_are_text(chromium, write_page, trained, adversarial,
 def test_a_folder_without_a_result_has_a_page(chromium, write_page, failed):
     with chromium.open(write_page(*[failed("unet", seed) for seed in SEEDS])) as visit:
         assert visit.faults() == visit.inaccessible() == []
-        assert "3 failed" in visit.page.locator(".answer").inner_text()
+        assert "3 failed" in visit.page.locator(".answer").first.inner_text()
         assert "the loss is NaN at step 17" in visit.page.locator("main").inner_text()
 
 
@@ -379,6 +384,17 @@ def test_records_of_an_older_schema_have_a_page(chromium, write_page, trained):
     with chromium.open(write_page(old.model_copy(update={"spec": {}}))) as visit:
         assert visit.faults() == visit.inaccessible() == []
         assert names(visit.page) == ["unet"]
+
+
+def test_charts_far_from_the_screen_leave_a_page_of_many_nodes_and_come_back(opened):
+    first = figure(opened.page, "differences")
+    height = first.bounding_box()["height"]
+    opened.page.evaluate("document.body.append(...Array.from({ length: 4000 }, () => document.createElement('i')))")
+    draw_all(opened.page)
+    assert first.locator(".drawing > *").count() == 0
+    assert first.bounding_box()["height"] == height
+    draw(first)
+    assert marks(first).count()
 
 
 def test_2000_cells_have_a_page_of_few_nodes(chromium, write_page, trained):

@@ -149,3 +149,4 @@ def test_only_failures_make_a_page(failed, results):
     page = Page(to_html(load([results(*(failed(seed=seed) for seed in range(2)))])))
     assert "No cell has a result: 2 failed." in page.text
     assert "the loss is NaN at step 17 (plugin losses)" in page.text
+    assert "Cells without a result (2)" in page.text

@@ -44,7 +44,10 @@ def test_a_row_holds_input_truth_and_of_each_method_prediction_errors_and_bounda
     of_a_method = ["prediction", "errors", "boundaries"]
     assert kinds(room) == ["input", "truth", *2 * of_a_method, "discriminator of unet+critic"] * len(IDS)
     assert "4 of the 4 images that cells kept, of 5 evaluated" in room.html
-    assert re.findall(r"<summary>(.*?)</summary>", room.html)[0] == "image 002 · -22.22 points"
+    assert re.findall(r"<summary>(.*?)</summary>", room.html)[0] == (
+        "image 002 · unet+critic - unet: -22.22 points, mean over 2 seeds"
+    )
+    assert "<b>unet+critic</b><small>mIoU 11.11, seed 0</small>" in room.html
     assert "thing 50.00 %" in room.html
 
 
@@ -55,6 +58,18 @@ def test_cells_of_older_versions_show_the_truth_of_their_panels(make, keep_pictu
     for path in report.folders[0].glob("*/samples/*.truth.png"):
         path.unlink()
     assert pictures(report).html == new
+
+
+def test_a_cell_of_label_maps_alone_is_shown_beside_the_images_of_another_one(report):
+    everything = len(kinds(pictures(report)))
+    (twin,) = {record.key for record in report.groups[0].rows[0].records if record.seed == 0}
+    for path in report.folders[0].glob(f"{twin}/**/*"):
+        if path.name in {"dataset.json", *(f"{image}.{kind}.png" for image in IDS for kind in ("panel", "truth"))}:
+            path.unlink()
+    assert len(kinds(pictures(report))) == everything
+    for path in report.folders[0].glob("*/samples/*.panel.png"):
+        path.unlink()
+    assert pictures(report) is None
 
 
 def test_pictures_hold_no_more_bytes_than_allowed_and_the_page_says_what_it_shows(report):

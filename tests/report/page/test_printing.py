@@ -64,6 +64,14 @@ def test_names_stay_text(report, tmp_path):
     assert not [element for element in tree.iter() if element.tag.endswith("script")]
 
 
+def test_what_no_xml_may_hold_is_written_as_its_code(trained, counted, results, tmp_path):
+    name = "a\x00\u202eb\uffff"
+    cells = [counted(trained(name, seed), [0.5, 0.6]) for seed in range(3)]
+    written = write_figures(load([results(*cells)]), tmp_path)
+    drawn = [path.read_text() for path in written if path.suffix == ".svg"]
+    assert any("a\\u0000\\u202eb\\uffff" in text for text in drawn)
+
+
 def test_charts_of_several_benchmarks_are_named_after_them(report, tmp_path):
     names = {path.name for path in write_figures(report("A b.c", "a_b-c"), tmp_path)}
     assert {"a-b-c-1-pareto-single.pdf", "a-b-c-2-pareto-single.pdf"} <= names

@@ -29,7 +29,7 @@ def results(recorded_cell):
 def submit(results, tmp_path):
     """Pack the cell and change its record, or its counts; the manifest is made to fit unless it is said otherwise."""
 
-    def submit(change=lambda content: None, recount=None, name="entry", told=True):
+    def submit(change=lambda content: None, recount=None, name="entry", told=True, more=None):
         sources = read_sources([results])
         folder = tmp_path / name
         pack(sources, list_submitted(sources, sources.ranked), None, load_registry(), folder)
@@ -45,6 +45,8 @@ def submit(results, tmp_path):
         path.with_suffix("").rename(path.with_name(content["key"]))
         path = path.with_name(f"{content['key']}.json")
         path.write_text(json.dumps(content))
+        if more:
+            (path.with_suffix("") / more).touch()
         if told:
             files = [one for one in folder.rglob("*") if one.is_file() and one.name != "entry.json"]
             hashes = {one.relative_to(folder).as_posix(): hashlib.sha256(one.read_bytes()).hexdigest() for one in files}
@@ -160,6 +162,23 @@ def test_a_key_that_does_not_follow_from_the_recipe_is_refused(results, submit):
 def test_what_was_changed_after_packing_is_refused(results, submit):
     found = refusal(results, submit(lambda content: content["environment"].update(cpu="faster"), told=False))
     assert found.reason.endswith(".json is not what was packed")
+
+
+def test_a_submission_holds_no_images_and_nothing_else_that_does_not_belong_into_it(results, submit):
+    found = refusal(results, submit(more="dataset.json"))
+    assert found.reason.endswith("/dataset.json does not belong into a submission")
+
+
+def test_a_reason_does_not_tell_where_the_submission_lies(results, submit, tmp_path):
+    folder = submit(rename)
+    for path in folder.rglob("counts.parquet"):
+        path.write_bytes(b"")
+    manifest = read_json(folder / "entry.json")
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]}
+    (folder / "entry.json").write_text(json.dumps(manifest | {"files": hashes}))
+    reason = refusal(results, folder).reason
+    assert "cannot read the counts in shapes-smoke/" in reason
+    assert str(tmp_path) not in reason
 
 
 def test_a_manifest_that_is_none_refuses_the_submission(results, submit):
