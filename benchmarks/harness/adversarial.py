@@ -163,8 +163,8 @@ class TwoPass:
         self.batches, _ = batches(options)
         self.generator = unet().train().to(memory_format=memory_format(options.channels_last))
         self.discriminator = patchgan(options)
-        self.generator_optimizer = build_optimizer(Optimizer(), self.generator.parameters())
-        self.discriminator_optimizer = build_optimizer(RECIPE.optimizer, self.discriminator.parameters())
+        self.generator_optimizer = build_optimizer(Optimizer(), self.generator)
+        self.discriminator_optimizer = build_optimizer(RECIPE.optimizer, self.discriminator)
         self.done = 0
 
     def block(self, steps: int) -> float:

@@ -2,44 +2,92 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    field_validator,
+    model_validator,
+)
 
-from .frozen import Shorthand
+from segbench.errors import unknown_value
+
+from .frozen import Shorthand, added
 
 # How much a running average keeps of what it was: the range that torch's optimisers accept.
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
+OWN_OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
+TIMM = "timm/"
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
 
 class Optimizer(Shorthand):
-    """The optimiser and its settings; those a given optimiser does not know are refused."""
+    """The optimiser and its settings; those a given optimiser does not know are refused.
 
-    use: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    `use` may also be `timm/NAME`, an optimiser of timm, which takes further settings as `options`. Patterns are globs
+    over the names of the network's parameters, in which * stands for dots too. `multipliers` are factors on the
+    learning rate by pattern; of several that match, the longest counts, as in mmseg's `paramwise_cfg`. What `freeze`
+    matches is not trained, and running statistics that it matches stay as they are. `no_decay` exempts biases and
+    vectors, such as the weights of normalisation layers, from weight decay.
+    """
+
+    use: str = "adamw"
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat | None = None
     betas: tuple[Beta, Beta] | None = None
     momentum: NonNegativeFloat | None = None
+    options: dict[str, Any] | None = added(None)
+    multipliers: dict[str, PositiveFloat] | None = added(None)
+    no_decay: Literal["norms_and_biases"] | None = added(None)
+    freeze: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = added(())
+
+    @field_validator("use")
+    @classmethod
+    def check_use(cls, value: str) -> str:
+        """Refuse what is neither of the own ones nor of timm; which ones timm has is seen where it is imported."""
+        if value in OWN_OPTIMIZERS or (value.startswith(TIMM) and value != TIMM):
+            return value
+        raise ValueError(unknown_value(value, "".join(f"'{one}'" for one in (*OWN_OPTIMIZERS, f"{TIMM}NAME"))))
 
     @model_validator(mode="after")
     def check_settings_fit(self) -> Self:
-        """Refuse betas for SGD and RMSprop, momentum for Adam."""
+        """Refuse betas for SGD and RMSprop, momentum for Adam, and exemptions from a decay that there is not."""
+        if self.no_decay and self.use != "adamw" and self.weight_decay is None:
+            raise ValueError(f"{self.use} decays no weights unless it has a weight_decay, so no_decay means nothing")
+        if self.use.startswith(TIMM):
+            return self
         foreign = "momentum" if self.use in ("adamw", "adam") else "betas"
-        if getattr(self, foreign) is not None:
-            raise ValueError(f"{self.use} has no {foreign}")
+        for name in (foreign, "options"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{self.use} has no {name}")
         return self
 
 
 class Schedule(Shorthand):
-    """The learning rate over training: after `warmup_steps` of linear rise, poly or cosine decay or constant."""
+    """The learning rate over training: after `warmup_steps` of linear rise, poly or cosine decay, or constant.
 
-    use: Literal["poly", "cosine", "constant"] = "poly"
+    `cosine` may begin anew `restarts` times, each time at the full rate, in cycles of equal length (Loshchilov and
+    Hutter 2017). `one_cycle` rises over the first 30 % from a 25th of the rate and falls to a 250 000th (Smith and
+    Topin 2018). Warm-up multiplies each of them.
+    """
+
+    use: Literal["poly", "cosine", "constant", "one_cycle"] = "poly"
     power: PositiveFloat = 0.9
     warmup_steps: NonNegativeInt = 0
+    restarts: NonNegativeInt = added(0)
 
     @model_validator(mode="after")
-    def check_power_fits(self) -> Self:
-        """Refuse a power for what is not polynomial."""
-        if self.use != "poly" and self.power != type(self).model_fields["power"].default:
-            raise ValueError(f"{self.use} has no power")
+    def check_settings_fit(self) -> Self:
+        """Refuse a power for what is not polynomial, and restarts of what does not fall as a cosine."""
+        for setting, schedule in (("power", "poly"), ("restarts", "cosine")):
+            if self.use != schedule and getattr(self, setting) != type(self).model_fields[setting].default:
+                raise ValueError(f"{self.use} has no {setting}")
         return self

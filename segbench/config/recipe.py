@@ -173,6 +173,13 @@ class Adversarial(ComponentUse):
     placebo: Placebo | None = None
 
     @model_validator(mode="after")
+    def check_freezing(self) -> Self:
+        """Refuse frozen weights that a bound on all weights would change."""
+        if self.clip is not None and self.optimizer.freeze:
+            raise ValueError("clip bounds every weight of the discriminator, so optimizer.freeze cannot keep any")
+        return self
+
+    @model_validator(mode="after")
     def check_alternation(self) -> Self:
         """Refuse two answers to how often the discriminator is trained."""
         if self.alternate is not None and self.d_steps != 1:

@@ -31,7 +31,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from segbench.config.optimizer import Schedule
+from segbench.config.optimizer import Optimizer, Schedule
 from segbench.config.recipe import CLASSIFYING_MAPS, ENCODED_MAPS, Encoding, quote_names
 from segbench.engine.adversarial.adversary import masked_mean
 from segbench.engine.adversarial.monitor import observe_scores
@@ -222,8 +222,9 @@ def split_images(cell: Cell, data: CellData) -> tuple[Places, TrainingBatches]:
 def train_discriminator(adversary: Adversary, predict: Predict, cell: Cell, steps: int) -> None:
     """Train a discriminator to tell the truth from predictions."""
     assert adversary.batches is not None
-    # No generator learns here; the discriminator stands in its place.
-    state = TrainingState.start(adversary.discriminator, adversary, cell.method.protocol, adversary.device)
+    # No generator learns here; the discriminator stands in its place, without what the generator's optimiser is told.
+    protocol = cell.method.protocol.model_copy(update={"optimizer": Optimizer()})
+    state = TrainingState.start(adversary.discriminator, adversary, protocol, adversary.device)
     optimizer, rate = state.discriminator_of(adversary).optimizer, adversary.recipe.optimizer.lr
     for step in range(steps):
         set_learning_rate(optimizer, rate * learning_rate_factor(ANNEALED, step, step / steps))

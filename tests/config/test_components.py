@@ -275,6 +275,7 @@ def test_a_method_changes_what_it_inherits(workshop):
         ("{use: hinge, penalty: {use: slope, every: 0}}", "adversarial.penalty.every: must be greater than 0, not"),
         ("{use: hinge, optimizer: {lr: 0}}", "adversarial.optimizer.lr: must be greater than 0, not the number 0"),
         ("{use: hinge, optimizer: {use: sgd, betas: [0, 0.9]}}", "adversarial.optimizer: sgd has no betas"),
+        ("{use: hinge, clip: 0.01, optimizer: {freeze: a.*}}", "adversarial: clip bounds every weight of the discri"),
         ("{use: hinge, optimizer: {rate: 1}}", "adversarial.optimizer.rate: unknown key 'rate'. Available: use, lr"),
         (
             "{use: hinge, encoding: hard}",

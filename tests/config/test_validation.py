@@ -134,11 +134,12 @@ def test_null_stands_for_the_default():
         ("crop:\n- 3\n- x", "3: protocol.crop.1: must be a valid integer, not the text 'x'"),
         (
             "schedule: [poly]",
-            "1: protocol.schedule: must be a mapping with keys of use, power, warmup_steps, not a list",
+            "1: protocol.schedule: must be a mapping with keys of use, power, warmup_steps, restarts, not a list",
         ),
         (
             "schedule: ploy",
-            "1: protocol.schedule.use: unknown value 'ploy'. Did you mean 'poly'? Available: poly, cosine, constant.",
+            "1: protocol.schedule.use: unknown value 'ploy'. Did you mean 'poly'? Available: poly, cosine, constant, "
+            "one_cycle.",
         ),
         ("optimizer:\n  use: sgd\n  betas: [0.1, 0.2]", "1: protocol.optimizer: sgd has no betas"),
         (

@@ -17,7 +17,6 @@ from torch import nn
 from torch.nn import functional
 
 from segbench.contract import AdversarialLoss, Discriminator
-from segbench.engine.model.optimizers import build_optimizer
 from segbench.engine.numerics import autocast
 from segbench.errors import PluginError, SpecError
 
@@ -115,10 +114,6 @@ class Adversary:
         if self.recipe.placebo == "detached":
             return 0.0
         return self.recipe.weight * min(1.0, (step + 1) / (self.recipe.warmup_steps + 1))
-
-    def optimizer(self) -> torch.optim.Optimizer:
-        """Return a new optimiser of the discriminator."""
-        return build_optimizer(self.recipe.optimizer, self.discriminator.parameters())
 
     def pair(self, batch: Batch, output: Tensor) -> Pair:
         """Return the fields that the discriminator compares, given the generator's output for a batch."""

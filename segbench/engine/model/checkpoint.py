@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, torch.Tensor]
 
+_GROUP = "group"  # begins the name of the steps that an optimiser counts once for a group of parameters
+
 # The names of types in safetensors files.
 _TYPES = {
     torch.float64: "F64",
@@ -88,12 +90,26 @@ def load_weights(network: torch.nn.Module, path: Path) -> None:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
-    """Return the optimiser's state as tensors named <parameter index>.<state name>."""
-    return {
-        f"{index}.{name}": torch.as_tensor(value)
+    """Return the optimiser's state as tensors named <parameter index>.<state name>, and the steps that groups count."""
+    of_parameters = {
+        f"{index}.{name}": _as_tensor(value)
         for index, entry in optimizer.state_dict()["state"].items()
         for name, value in entry.items()
     }
+    groups = enumerate(optimizer.param_groups)
+    return of_parameters | {f"{_GROUP}{place}": _as_tensor(group["step"]) for place, group in groups if "step" in group}
+
+
+def _as_tensor(value: Any) -> torch.Tensor:
+    """Return a value of an optimiser's state as a tensor; numbers as wide as Python has them, see `_as_value`."""
+    if isinstance(value, torch.Tensor):
+        return value
+    return torch.tensor(value, dtype=torch.int64 if isinstance(value, int) else torch.float64)
+
+
+def _as_value(tensor: torch.Tensor) -> Any:
+    """Return a stored value as an optimiser had it: what torch counts in tensors is float32."""
+    return tensor.item() if tensor.ndim == 0 and tensor.dtype in (torch.int64, torch.float64) else tensor
 
 
 def expected_optimizer_tensors(optimizer: torch.optim.Optimizer, names: Iterable[str]) -> Tensors:
@@ -101,41 +117,49 @@ def expected_optimizer_tensors(optimizer: torch.optim.Optimizer, names: Iterable
 
     They are of those parameters whose index `names` mention: one without a gradient has no state.
     """
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    groups = [(place, group, one) for place, group in enumerate(optimizer.param_groups) for one in group["params"]]
     mentioned = {index for name in names if (index := name.partition(".")[0]).isdecimal()}
-    return {
-        f"{index}.{name}": tensor.expand_as(parameters[int(index)]) if tensor.ndim else tensor
-        for index in mentioned
-        if int(index) < len(parameters)
-        for name, tensor in _state_after_a_step(optimizer, parameters[int(index)]).items()
-    }
+    expected: Tensors = {}
+    for index in mentioned:
+        if int(index) < len(groups):
+            place, group, parameter = groups[int(index)]
+            for name, tensor in _state_after_a_step(optimizer, group, parameter).items():
+                expected[f"{_GROUP}{place}" if name == _GROUP else f"{index}.{name}"] = tensor
+    return expected
 
 
-def _state_after_a_step(optimizer: torch.optim.Optimizer, parameter: torch.Tensor) -> Tensors:
-    """Return the state that an optimiser has of a parameter like this one, but of a single number."""
-    number = torch.zeros(1, dtype=parameter.dtype, device=parameter.device)
-    number.grad = torch.zeros_like(number)
+def _state_after_a_step(optimizer: torch.optim.Optimizer, group: Mapping[str, Any], parameter: torch.Tensor) -> Tensors:
+    """Return the forms of the state that an optimiser has of a parameter, and of its group, after a step."""
+    twin = torch.zeros_like(parameter, requires_grad=False)
+    twin.grad = torch.zeros_like(parameter)
     probe = copy.copy(optimizer)
     probe.state = defaultdict(dict)
-    probe.param_groups = [{**optimizer.param_groups[0], "params": [number]}]
+    probe.param_groups = [{**group, "params": [twin]}]
     probe.step()
-    return {name: torch.as_tensor(value) for name, value in probe.state[number].items()}
+    state = {name: _as_tensor(value) for name, value in probe.state[twin].items()}
+    if "step" in probe.param_groups[0]:
+        state[_GROUP] = _as_tensor(probe.param_groups[0]["step"])
+    return {name: tensor.to("meta") for name, tensor in state.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put tensors named by `optimizer_tensors` back, each in its parameter's memory format.
+    """Put what `optimizer_tensors` returned back, tensors of a parameter's shape in its memory format.
 
     safetensors drops channels_last strides, and a fused optimiser steps differently where strides differ.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    state: dict[int, Tensors] = {}
+    groups = optimizer.state_dict()["param_groups"]
+    state: dict[int, dict[str, Any]] = {}
     for name, tensor in tensors.items():
-        index, state_name = name.split(".", 1)
+        index, _, state_name = name.partition(".")
+        if not state_name:
+            groups[int(index.removeprefix(_GROUP))]["step"] = _as_value(tensor)
+            continue
         parameter = parameters[int(index)]
-        if tensor.shape == parameter.shape:
+        if tensor.ndim and tensor.shape == parameter.shape:
             tensor = torch.empty_like(parameter).copy_(tensor)
-        state.setdefault(int(index), {})[state_name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        state.setdefault(int(index), {})[state_name] = _as_value(tensor)
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:

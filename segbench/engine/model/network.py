@@ -5,7 +5,7 @@ The contract is `segbench.contract.Generator`; these wrappers check that a netwo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
@@ -22,7 +22,21 @@ if TYPE_CHECKING:
 IGNORED_LABEL = -100
 
 
-class Segmenter(nn.Module):
+class PluginNetwork(nn.Module):
+    """A plugin's `network` in a wrapper; its modules `frozen` stay in evaluation mode while the others train."""
+
+    network: nn.Module
+    frozen: tuple[nn.Module, ...] = ()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules but the frozen ones."""
+        super().train(mode)
+        for module in self.frozen:
+            module.training = False
+        return self
+
+
+class Segmenter(PluginNetwork):
     """A generator that takes images of any size and returns logits of the same size.
 
     Images are padded with mid grey (0) at the bottom and on the right to a size that the network takes; other fields
@@ -125,7 +139,7 @@ class Segmenter(nn.Module):
             )
 
 
-class Synthesizer(nn.Module):
+class Synthesizer(PluginNetwork):
     """A generator that makes images of one size from noise, and logits with them if it returns both.
 
     - noise: (N, Z), standard normal

@@ -21,8 +21,10 @@ from segbench.engine.model.checkpoint import (
     with_prefix,
     without_prefix,
 )
+from segbench.engine.model.network import PluginNetwork
 from segbench.engine.model.optimizers import build_optimizer
-from segbench.errors import RecordError
+from segbench.engine.model.parameters import freeze
+from segbench.errors import RecordError, SpecError
 from segbench.store.json_file import describe_error
 from segbench.weights import misfit
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from segbench.config.optimizer import Optimizer
     from segbench.config.protocol import TrainingProtocol
     from segbench.engine.adversarial.adversary import Adversary
 
@@ -114,8 +117,12 @@ class TrainingState:
             scaler = torch.amp.GradScaler(device.type, enabled=protocol.precision == "fp16")
             return Learner(module, optimizer, scaler)
 
-        discriminator = None if adversary is None else learner(adversary.discriminator, adversary.optimizer())
-        return cls(learner(network, build_optimizer(protocol.optimizer, network.parameters())), discriminator, average)
+        generator = learner(network, prepare_parameters(network, protocol.optimizer, "protocol.optimizer"))
+        discriminator = None
+        if adversary is not None:
+            settings, critic = adversary.recipe.optimizer, adversary.discriminator
+            discriminator = learner(critic, prepare_parameters(critic, settings, "adversarial.optimizer"))
+        return cls(generator, discriminator, average)
 
     @property
     def evaluated_network(self) -> torch.nn.Module:
@@ -198,6 +205,21 @@ class TrainingState:
     def keep_as_best(self) -> None:
         """Remember the evaluated weights as those of the best validation so far."""
         self.best = {name: tensor.detach().clone() for name, tensor in self.evaluated_network.state_dict().items()}
+
+
+def prepare_parameters(network: torch.nn.Module, settings: Optimizer, key: str) -> torch.optim.Optimizer:
+    """Freeze what the settings freeze in a network, and return the optimiser of the other parameters.
+
+    `key` is where the settings are written, for the message of a SpecError.
+    """
+    own = network.network if isinstance(network, PluginNetwork) else network
+    try:
+        frozen = freeze(settings.freeze, own)
+        if isinstance(network, PluginNetwork):
+            network.frozen = frozen
+        return build_optimizer(settings, own)
+    except SpecError as error:
+        raise SpecError(f"{key}.{error}") from error
 
 
 def _read_progress(state: Mapping[str, Any], total_steps: int | None) -> Progress:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from segbench.engine.numerics import derive
 from segbench.engine.training.loop import train
+from segbench.errors import SpecError
 
 from .short import NEVER, assert_equal, trained, weights
 
@@ -120,6 +121,19 @@ def test_a_frozen_discriminator_keeps_its_weights_and_a_trained_one_does_not(tra
     learnt, _ = trained(training, recorder, tmp_path / "learnt", adversary={})
     assert torch.equal(frozen.adversary.discriminator[0].weight, fresh["0.weight"])
     assert not torch.equal(learnt.adversary.discriminator[0].weight, fresh["0.weight"])
+
+
+def test_what_is_frozen_of_a_discriminator_ends_as_it_began(training, recorder, tmp_path):
+    settings = {"optimizer": {"freeze": ["0.*", "1.*"], "multipliers": {"4.*": 0.5}}}
+    before = weights(training(adversary=settings).adversary.discriminator)
+    made, _ = trained(training, recorder, tmp_path / "checkpoint", adversary=settings)
+    after = weights(made.adversary.discriminator)
+    assert {name for name in after if not torch.equal(after[name], before[name])} == {"4.weight", "4.bias"}
+
+
+def test_a_mistake_in_the_optimiser_of_the_discriminator_is_told_with_its_key(training, recorder, tmp_path):
+    with pytest.raises(SpecError, match=r"adversarial\.optimizer\.freeze: the pattern 'head' matches no parameter"):
+        trained(training, recorder, tmp_path / "checkpoint", adversary={"optimizer": {"freeze": "head"}})
 
 
 def test_clipping_bounds_every_weight_of_the_discriminator(training, recorder, tmp_path):

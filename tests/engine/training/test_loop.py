@@ -10,9 +10,11 @@ from segbench.config.protocol import Budget
 from segbench.engine.numerics import derive
 from segbench.engine.training.loop import steps_in, train
 from segbench.engine.training.setup import Unlabelled
-from segbench.errors import CellError
+from segbench.errors import CellError, SpecError
 
 from .short import NEVER, assert_equal, entropy, trained, weights
+
+GROUPS = {"multipliers": {"0.*": 0.5, "4.*": 2.0}, "weight_decay": 0.1, "no_decay": "norms_and_biases"}
 
 
 def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_path):
@@ -67,8 +69,10 @@ def test_training_learns_classes_that_colour_decides(training, recorder, tmp_pat
         {"precision": "bf16"},
         {"optimizer": {"use": "rmsprop", "momentum": 0.9}, "clip_gradient": 0.1},
         {"validations": 4, "select": "best"},
+        {"optimizer": GROUPS, "schedule": {"use": "cosine", "restarts": 1, "warmup_steps": 3}},
+        {"optimizer": {**GROUPS, "use": "timm/lamb", "freeze": "1.*"}, "ema": 0.5, "schedule": "one_cycle"},
     ],
-    ids=["fp32", "channels_last", "ema", "bf16", "rmsprop with clipping", "best on val"],
+    ids=["fp32", "channels_last", "ema", "bf16", "rmsprop with clipping", "best on val", "groups", "timm and freezing"],
 )
 @pytest.mark.parametrize("stopped_after", [1, 5])
 def test_a_stopped_training_resumes_bit_equal(training, recorder, tmp_path, protocol, stopped_after):
@@ -171,6 +175,36 @@ def test_gradients_are_clipped_to_the_norm(training, recorder, tmp_path):
         for new, old in zip(clipped.network.parameters(), before.network.parameters(), strict=True)
     ]
     assert torch.cat([part.flatten() for part in change]).norm().item() == pytest.approx(norm, rel=1e-3)
+
+
+def test_a_group_with_a_multiplier_trains_as_at_that_learning_rate(training, recorder, tmp_path):
+    settings = {"budget": {"steps": 1}, "schedule": "constant"}
+    slower = {"use": "sgd", "lr": 0.1, "multipliers": {"4.*": 0.25}}
+    one, _ = trained(training, recorder, tmp_path / "one", optimizer=slower, **settings)
+    for name, rate in (("network.0.weight", 0.1), ("network.4.weight", 0.025)):
+        other, _ = trained(training, recorder, tmp_path / name, optimizer={"use": "sgd", "lr": rate}, **settings)
+        assert torch.equal(one.network.state_dict()[name], other.network.state_dict()[name])
+
+
+@pytest.mark.parametrize("protocol", [{}, {"ema": 0.5}])
+def test_what_is_frozen_ends_as_it_began(training, recorder, tmp_path, protocol):
+    before = weights(training(**protocol).network)
+    settings = {"optimizer": {"freeze": ["0.*", "1.*"], "weight_decay": 0.1}, "validations": 2, "clip_gradient": 1.0}
+    made, _ = trained(training, recorder, tmp_path / "checkpoint", **settings, **protocol)
+    changed = {name for name, tensor in weights(made.network).items() if not torch.equal(tensor, before[name])}
+    assert changed == {"network.4.weight", "network.4.bias"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"freeze": "encoder.*"}, r"protocol\.optimizer\.freeze: the pattern 'encoder\.\*' matches no parameter"),
+        ({"use": "timm/lamp"}, r"protocol\.optimizer\.use: timm has no optimiser 'lamp'"),
+    ],
+)
+def test_a_mistake_in_the_optimiser_is_told_with_its_key(training, recorder, tmp_path, settings, message):
+    with pytest.raises(SpecError, match=message):
+        trained(training, recorder, tmp_path / "checkpoint", optimizer=settings)
 
 
 def test_averaged_weights_follow_the_exponential_moving_average(training, recorder, tmp_path):
