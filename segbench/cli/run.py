@@ -102,6 +102,8 @@ def write_page(report: Report, path: Path) -> None:
 
 def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:
     """Say on stderr what the report does not: records set aside, methods not timed, and tracebacks if debugging."""
+    from segbench.plan.cell import cell_label
+
     for problem in folder.problems:
         say(f"warning: {problem}", err=True)
     for label, failure in summary.untimed.items():
@@ -109,6 +111,7 @@ def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None
     failures = [(record, record.error) for record in summary.unfinished if record.error]
     for record, failure in failures:
         if debug and failure.traceback:
-            say(f"{record.dataset} / {record.method} / seed {record.seed}:\n{failure.traceback}", err=True)
+            label = cell_label(record.dataset, record.subset, record.method, record.seed)
+            say(f"{label}:\n{failure.traceback}", err=True)
     if any(failure.traceback for _, failure in failures) and not debug:
         say("--debug shows the tracebacks of failed cells", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
-from statistics import variance
+from statistics import fmean, variance
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.contract import SEGMENTING_MAPS
@@ -119,20 +119,32 @@ def measure_noise(pairs: Sequence[Pair], scores: Scores) -> list[Noise]:
 def read_recorded_scores(cells: Iterable[Cell], folder: ResultsFolder) -> Scores:
     """Return the mIoU of the cells that are recorded already, but for those that leave out a fold to predict it.
 
-    Records that cannot be read are passed over.
+    Of a cross-validated dataset it is the mean over the test folds, once all are recorded. Records that cannot be read
+    are passed over.
     """
-    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    found: dict[tuple[str, str, str], dict[int, list[float]]] = {}
+    folds: dict[str, int] = {}
     for cell in cells:
-        is_fold = Subset.parse(cell.subset).is_fold
-        if cell.key is None or is_fold or not folder.record_path(cell.key).is_file():
-            continue
-        try:
-            scores = read_record(folder.record_path(cell.key)).scores
-        except RecordError:
-            continue
-        if scores is not None and scores.miou is not None:
-            found.setdefault((cell.dataset_name, cell.subset, cell.method.name), {})[cell.seed] = scores.miou
-    return found
+        subset = Subset.parse(cell.subset)
+        miou = None if subset.is_fold else _read_miou(cell, folder)
+        if miou is not None:
+            folds[cell.dataset_name] = subset.test_folds or 1
+            by_seed = found.setdefault((cell.dataset_name, str(subset.pooled()), cell.method.name), {})
+            by_seed.setdefault(cell.seed, []).append(miou)
+    return {
+        name: {seed: fmean(scores) for seed, scores in by_seed.items() if len(scores) == folds[name[0]]}
+        for name, by_seed in found.items()
+    }
+
+
+def _read_miou(cell: Cell, folder: ResultsFolder) -> float | None:
+    if cell.key is None or not folder.record_path(cell.key).is_file():
+        return None
+    try:
+        scores = read_record(folder.record_path(cell.key)).scores
+    except RecordError:
+        return None
+    return scores.miou if scores else None
 
 
 def _pairs(methods: Mapping[str, Method]) -> Iterable[Pair]:

@@ -107,21 +107,21 @@ def test_what_is_measured_takes_the_place_of_what_is_assumed():
     assert [noise.freedom for noise in assume_noise()] == [None, None]
 
 
+def write_score(folder, key, miou):
+    scores = Scores(miou=miou, pixel_accuracy=None, mean_accuracy=None, fwiou=None, dice=None)
+    facts = {"dataset": "shapes", "subset": "all", "method": "net", "seed": 0, "spec": {}, "environment": {}}
+    folder.write(Record(key=key, benchmark="test", status="ok", scores=scores, **facts))
+
+
 def test_scores_are_read_from_the_records_of_the_planned_cells(tmp_path):
     folder = ResultsFolder(tmp_path, "test")
-
-    def write(key, status="ok", miou=0.5):
-        scores = Scores(miou=miou, pixel_accuracy=None, mean_accuracy=None, fwiou=None, dice=None)
-        facts = {"dataset": "shapes", "subset": "all", "method": "net", "seed": 0, "spec": {}, "environment": {}}
-        folder.write(Record(key=key, benchmark="test", status=status, scores=scores, **facts))
-
     keys = {
         name: f"{place:016x}" for place, name in enumerate(["good", "other seed", "unscored", "fold", "torn", "new"])
     }
-    write(keys["good"], miou=0.25)
-    write(keys["other seed"], miou=0.75)
-    write(keys["unscored"], miou=None)
-    write(keys["fold"])
+    write_score(folder, keys["good"], 0.25)
+    write_score(folder, keys["other seed"], 0.75)
+    write_score(folder, keys["unscored"], None)
+    write_score(folder, keys["fold"], 0.5)
     folder.record_path(keys["torn"]).write_text("{")
     cells = [
         cell(key=keys["good"]),
@@ -133,3 +133,12 @@ def test_scores_are_read_from_the_records_of_the_planned_cells(tmp_path):
         cell(key=None, seed=6),
     ]
     assert read_recorded_scores(cells, folder) == {("shapes", "all", "net"): {0: 0.25, 1: 0.75}}
+
+
+def test_the_score_of_a_cross_validated_dataset_is_over_all_its_test_folds(tmp_path):
+    folder = ResultsFolder(tmp_path, "test")
+    cells = []
+    for place, (seed, fold, miou) in enumerate([(0, 1, 0.25), (0, 2, 0.75), (1, 1, 0.5)]):
+        cells.append(cell(key=f"{place:016x}", seed=seed, subset=f"test fold {fold}/2, labels 0.5"))
+        write_score(folder, cells[-1].key, miou)
+    assert read_recorded_scores(cells, folder) == {("shapes", "labels 0.5", "net"): {0: 0.5}}
