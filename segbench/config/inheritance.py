@@ -27,7 +27,7 @@ def apply_settings(root: Node, settings: Sequence[str]) -> Node:
     """Return the file's content changed by settings of the form PATH=VALUE, in their order.
 
     PATH is dotted, with numbers for list items (`methods.unet.losses.0.weight`); VALUE is YAML 1.2, null meaning "as
-    if it were not given". Setting one kind of budget replaces the other. Keys are checked when the file is.
+    if it were not given". Setting one kind of budget or resize replaces the other. Keys are checked when the file is.
     """
     for setting in settings:
         root = _apply(root, setting)
@@ -219,7 +219,7 @@ def _read_reference(node: Node) -> Reference:
 
 
 # A mapping under one of these keys states one choice among several, so another choice takes its place as a whole.
-ONE_OF_SEVERAL = frozenset({"budget"})
+ONE_OF_SEVERAL = frozenset({"budget", "resize"})
 
 # What a bare name under one of these keys stands for, where that is not a component's `use`.
 BARE_NAMES = {"refines": "method"}
@@ -231,8 +231,8 @@ ALTERNATIVES = ("use", "pseudo_labels_from")
 def lay_over(base: Node, patch: Node) -> Node:
     """Return `base` changed by `patch`.
 
-    Mappings merge deeply, but a changed `use` or another budget replaces the mapping; lists and scalars replace; null
-    removes. A bare name counts as the mapping it stands for, so options can be added to it.
+    Mappings merge deeply, but a changed `use`, another budget or resize replaces the mapping; lists and scalars
+    replace; null removes. A bare name counts as the mapping it stands for, so options can be added to it.
     """
     if isinstance(patch.value, dict) and isinstance(base.value, str):
         base = expand_name(base)

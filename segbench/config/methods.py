@@ -266,6 +266,7 @@ def check_upstream(methods: Mapping[str, Method], upstream: Mapping[str, Mapping
                 _check_takes_time(methods[reference.to], reference)
                 continue
             _check_maps(reason, methods[reference.to], reference)
+            _check_resizes_alike(reason, method, methods[reference.to], reference)
             _check_weights_are_kept(reason, methods[reference.to], reference)
         if method.refines and method.is_trained:
             _check_one_level_of_folds(upstream[name]["refines"], methods)
@@ -281,6 +282,16 @@ def _check_maps(reason: str, needed: Method, reference: Reference) -> None:
     if fitting and needed.maps not in fitting:
         raise reference.place.error(
             f"{needed.name!r} maps {needed.maps!r}; this key takes a method that maps {quote_names(fitting)}"
+        )
+
+
+def _check_resizes_alike(reason: str, method: Method, needed: Method, reference: Reference) -> None:
+    """Refuse images that one of two methods would see at another size than it was trained at."""
+    if reason != "start_from" and method.protocol.resize != needed.protocol.resize:
+        ours, theirs = (one.protocol.resize or "none" for one in (method, needed))
+        raise reference.place.error(
+            f"{needed.name!r} has images of another size (resize: {theirs}) than {method.name!r} (resize: {ours}); "
+            "give both the same protocol.resize"
         )
 
 

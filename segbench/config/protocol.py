@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .augment import Augment
-from .frozen import Frozen, Shorthand
+from .frozen import Frozen, Shorthand, added
 from .optimizer import Optimizer, Schedule
+from .resize import Resize, Resolution
 from .timing import BUDGETS, Timing, find_budget
 from .validation import validate
 
 if TYPE_CHECKING:
+    from .resize import Size
     from .yaml import Node
 
 
@@ -125,6 +127,8 @@ class TrainingProtocol(Frozen):
 
     budget: Budget
     batch_size: PositiveInt = 8
+    resize: Resize | None = added(None)
+    score_at: Resolution = added("native")
     crop: tuple[PositiveInt, PositiveInt] | None = None
     augment: Augment = Augment()
     optimizer: Optimizer = Optimizer()
@@ -154,6 +158,14 @@ class TrainingProtocol(Frozen):
             raise ValueError("augment.cutmix takes patches of the other images of a batch; set batch_size to 2 or more")
         return self
 
+    def seen_size(self, size: Size) -> Size:
+        """Return the (height, width) at which a network is given images of a size."""
+        return size if self.resize is None else self.resize.size_of(size)
+
+    def scored_size(self, size: Size) -> Size:
+        """Return the (height, width) at which predictions for images of a size are compared with the truth."""
+        return self.seen_size(size) if self.score_at == "resized" else size
+
 
 def read_protocol(node: Node) -> TrainingProtocol:
     """Return the checked protocol; a relative path of weights is relative to the folder of the file it is written in.
@@ -164,6 +176,8 @@ def read_protocol(node: Node) -> TrainingProtocol:
     # Not a rule of the model: the trials of tuning select as their method does, and are scored on val.
     if protocol.select == "best" and (protocol.evaluate != "test" or protocol.validations == 0):
         raise node.error("select: best needs validations of at least 1 on val, and evaluate: test")
+    if protocol.score_at == "resized" and protocol.resize is None:
+        raise node.mapping()["score_at"].error("resized is the resolution of resized images; add resize:, or remove it")
     if protocol.surface_distances is not None and find_spec("monai") is None:
         written = node.mapping()["surface_distances"]
         raise written.error("needs the library monai, not installed here: pip install 'segbench[medical]'")

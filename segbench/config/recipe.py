@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from segbench.contract import SPLITS
+from segbench.contract import SEGMENTING_MAPS, SPLITS
 
 from .attribution import Attribution
 from .frozen import Frozen, Shorthand, added
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from segbench.contract import Kind
+
+    from .resize import Size
 
 
 # Seeds enter records and random generators as 63-bit numbers.
@@ -272,6 +274,10 @@ class Method(Frozen):
     def is_trained(self) -> bool:
         """Whether there is anything to train it by; a classical refiner has neither losses nor a discriminator."""
         return bool(self.losses) or self.adversarial is not None
+
+    def input_size(self, size: Size) -> Size:
+        """Return the (height, width) at which the network runs for images of a size: resized, unless it makes them."""
+        return self.protocol.seen_size(size) if self.maps in SEGMENTING_MAPS else size
 
     @property
     def components(self) -> tuple[tuple[Kind, ComponentUse], ...]:

@@ -30,7 +30,7 @@ from segbench.engine.training.setup import inference_size, prepare_training
 from segbench.engine.training.upstream import load_upstream, make_stand_ins, write_fold_predictions
 from segbench.plan.cell import Subset
 from segbench.registry import load_registry
-from segbench.stats.definitions import definitions
+from segbench.stats.definitions import definitions, definitions_resized
 from segbench.stats.scores import per_class, scores
 from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from segbench.config.recipe import Method
     from segbench.engine.data.dataset import CellData
     from segbench.plan.cell import Cell
+    from segbench.store.record import Scores
 
     from .job import CellJob, Channel
 
@@ -113,7 +114,7 @@ def score_segmenter(
 ) -> dict[str, Any]:
     """Score a segmenter and return fields of `CellResult`; write counts, pictures and a fold's predictions."""
     protocol = cell.method.protocol
-    split = data.resident(protocol.evaluate)
+    split = data.scored(protocol.evaluate)
     counts = evaluate(segmenter, split, protocol, data.dataset)
     write_counts(folder, counts)
     _write_pictures(folder / SAMPLES, segmenter, training, data)
@@ -126,7 +127,7 @@ def score_segmenter(
     return {
         "scores": found,
         "per_class": per_class(counts),
-        "definitions": definitions(found),
+        "definitions": _definitions(found, protocol),
         "evaluated": Evaluated(
             split=counts.split,
             images=len(counts.ids),
@@ -137,13 +138,20 @@ def score_segmenter(
     }
 
 
+def _definitions(found: Scores, protocol: TrainingProtocol) -> dict[str, str]:
+    if protocol.score_at == "resized":
+        return definitions_resized(found, str(protocol.resize))
+    return definitions(found)
+
+
 def _write_pictures(folder: Path, segmenter: torch.nn.Module, training: Training, data: CellData) -> None:
     """Write pictures of the first images to be scored, with the discriminator's scores if there is one."""
     adversary, protocol = training.adversary, training.protocol
     write_samples(
         folder,
         segmenter,
-        data.resident(protocol.evaluate),
+        data.packed(protocol.evaluate),
+        training.device,
         data.dataset,
         protocol,
         score_map=None if adversary is None else adversary.evaluate_score_map,
@@ -169,7 +177,8 @@ def measure_cost(
 ) -> Cost:
     """Return what the method costs; the peak memory of inference is measured later, when the method is timed."""
     size = inference_size(cell, data, training.mapping)
-    inputs = inference_inputs(training.mapping, data.dataset.channels, 1, size, training.device)
+    seen = cell.method.input_size(size)
+    inputs = inference_inputs(training.mapping, data.dataset.channels, 1, seen, training.device)
     return Cost(
         parameters=count_parameters(network, inputs),
         flops=flops(network, inputs),
@@ -224,9 +233,9 @@ def _one_step(protocol: TrainingProtocol) -> TrainingProtocol:
 
 
 def run_once(network: torch.nn.Module, training: Training, data: CellData) -> None:
-    """Run a network on the first image to be scored, at its native size, or a generator of images on one batch."""
+    """Run a network on the first image to be scored, whole, or a generator of images on one batch."""
     protocol = training.protocol
-    split = data.resident(protocol.evaluate)
+    split = data.scored(protocol.evaluate)
     if training.mapping.predicts_labels:
         batch = next(iter(evaluation_batches(split, 1, memory_format(protocol.channels_last))))
         inputs: tuple[torch.Tensor, ...] = (batch.images,)

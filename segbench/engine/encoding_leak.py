@@ -278,7 +278,7 @@ def _estimate(accuracies: list[torch.Tensor], steps: int) -> tuple[float, float]
 
 
 def _have_one_size(data: CellData) -> bool:
-    return common_size(data.packed("train")) == common_size(data.packed("val"))
+    return common_size(data.resized("train")) == common_size(data.resized("val"))
 
 
 def _mean(values: list[torch.Tensor]) -> float | None:

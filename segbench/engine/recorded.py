@@ -253,11 +253,12 @@ def _parse_cell(record: Record, path: Path) -> Cell:
 
 
 def _size_built_for(cell: Cell, record: Record, path: Path) -> tuple[int, int]:
-    """Return the image size that the network was built for: the crop, or else that of whole images."""
-    size = cell.method.protocol.crop or (record.cost.flops_size if record.cost else None)
-    if size is None:
+    """Return the image size that the network was built for: the crop, or else that of whole images as resized."""
+    if cell.method.protocol.crop is not None:
+        return cell.method.protocol.crop
+    if record.cost is None or record.cost.flops_size is None:
         raise RecordError(f"{path}: it holds neither a crop nor the size of its images")
-    return size
+    return cell.method.input_size(record.cost.flops_size)
 
 
 def _warn_of_changed_source(cell: Cell, registry: Registry) -> list[str]:

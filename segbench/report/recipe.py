@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.config.attribution import ATTRIBUTION_KEYS
 from segbench.config.benchmark import load_benchmark
+from segbench.config.frozen import with_added
 from segbench.config.recipe import NOISY_MAPS
 from segbench.errors import RecordError
 from segbench.plan.key import cell_key
@@ -107,18 +108,21 @@ def _common_protocol(methods: Sequence[Method]) -> TrainingProtocol:
 
 def _protocol(protocol: TrainingProtocol) -> dict[str, Any]:
     """Return what of a protocol is not as by default; the thread count is part of keys, so it is always there."""
-    usual = type(protocol)(budget=protocol.budget).model_dump(mode="json")
-    given = protocol.model_dump(mode="json")
+    usual, given = _written(type(protocol)(budget=protocol.budget)), _written(protocol)
     kept = {name: _without_nulls(value) for name, value in given.items() if value != usual[name] or name == "budget"}
     return kept if protocol.timing is not None else {**kept, "timing": "none"}
 
 
 def _own_protocol(protocol: TrainingProtocol, common: TrainingProtocol) -> dict[str, Any]:
-    ours, theirs = protocol.model_dump(mode="json"), common.model_dump(mode="json")
+    ours, theirs = _written(protocol), _written(common)
     own = {name: value for name, value in ours.items() if value != theirs[name]}
     if "budget" in own:
         own["budget"] = _without_nulls(own["budget"])
     return {**own, "timing": "none"} if "timing" in own and own["timing"] is None else own
+
+
+def _written(protocol: TrainingProtocol) -> dict[str, Any]:
+    return with_added(type(protocol), protocol.model_dump(mode="json"))
 
 
 def _dataset(use: DatasetUse) -> Any:

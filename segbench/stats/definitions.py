@@ -57,6 +57,21 @@ def definitions(scores: Scores) -> dict[str, str]:
     return {name: METRIC_DEFINITIONS[name].definition for name in present}
 
 
+# What follows the definition of a score whose labels were resized as the images were, which makes it another score.
+RESIZED = ", labels resized by "
+
+
+def definitions_resized(scores: Scores, resize: str) -> dict[str, str]:
+    """Return the definitions of scores against labels that were resized, in words, as the images were.
+
+    >>> from segbench.store.record import Scores
+    >>> scores = Scores(miou=0.5, pixel_accuracy=None, mean_accuracy=None, fwiou=None, dice=None)
+    >>> definitions_resized(scores, "factor 0.5")
+    {'miou': 'miou/union@1, labels resized by factor 0.5'}
+    """
+    return {name: f"{definition}{RESIZED}{resize}" for name, definition in definitions(scores).items()}
+
+
 _CITYSCAPES = "M. Cordts et al., CVPR 2016 (evaluation script of Cityscapes)"
 _LONG = "J. Long et al., CVPR 2015"
 METRIC_DEFINITIONS: Mapping[str, MetricDefinition] = {

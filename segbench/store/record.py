@@ -104,11 +104,12 @@ class Latency(Part):
 
 
 class Inference(Part):
-    """One row of inference timing; `size` is [height, width] in pixels, `budget` "full", "adaptive" or "reduced".
+    """One row of inference timing; `size` is [height, width] in pixels before `protocol.resize`.
 
     Each stage holds the one before: "forward" is the network alone, "argmax" also resizes and takes the argmax,
     "loading" also reads and decodes the images and brings them to the device. `blocks` are the images a second of each
-    block; the methods of a `Timing.session` take turns, a block each in every round.
+    block; the methods of a `Timing.session` take turns, a block each in every round. `budget` is "full", "adaptive" or
+    "reduced".
     """
 
     stage: StageInFiles
@@ -167,7 +168,10 @@ class Timing(Part):
 
 
 class Cost(Part):
-    """What a method costs: FLOPs of one image at `flops_size` [height, width], bytes at the peak; null if unknown."""
+    """What a method costs: FLOPs of one image of `flops_size` [height, width], bytes at the peak; null if unknown.
+
+    The size is that before `protocol.resize`, where the network makes labels.
+    """
 
     parameters: int | None
     flops: int | None

@@ -419,6 +419,23 @@ def test_what_is_not_trained_takes_no_seconds(workshop):
     )
 
 
+@pytest.mark.parametrize("reason", ["refines", "trains_on", "pseudo_labels_from"])
+def test_what_shares_its_images_with_another_method_has_them_at_the_same_size(workshop, reason):
+    method = "synth" if reason == "trains_on" else "net"
+    halved, quartered = "protocol.resize.factor=0.5", f"methods.{method}.protocol.resize.factor=0.25"
+    assert workshop.methods(needing(reason, method), sets=[halved], only=["a"]).methods["a"].overrides == ()
+    assert workshop.methods_refusal(needing(reason, method), sets=[halved, quartered], only=["a"]) == (
+        f"bench.yaml:16: methods.a.{NEEDING[reason][1]}: {method!r} has images of another size (resize: factor 0.25) "
+        "than 'a' (resize: factor 0.5); give both the same protocol.resize"
+    )
+
+
+def test_weights_may_come_from_images_of_another_size(workshop):
+    quartered = ["methods.net.protocol.resize.factor=0.25"]
+    found = workshop.methods(needing("start_from", "net"), sets=quartered, only=["a"]).methods["net"]
+    assert found.overrides == ("resize",)
+
+
 @pytest.mark.parametrize(
     ("reason", "purpose"),
     [

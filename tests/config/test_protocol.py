@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from segbench.config.protocol import Budget, Features, SurfaceDistances, TrainingProtocol
+from segbench.config.resize import Resize
 from segbench.errors import SpecError
 
 from .conftest import METHODS, START
@@ -105,6 +106,22 @@ def test_surface_distances_are_read_where_monai_is_there(workshop):
     pytest.importorskip("monai")
     text = TEXT.replace("features: FEATURES", "surface_distances: {tolerance: 3.5}")
     assert workshop.load(text).methods["net"].protocol.surface_distances == SurfaceDistances(tolerance=3.5)
+
+
+def test_another_way_to_resize_takes_the_place_of_the_benchmarks(workshop):
+    text = "net: {generator: net, losses: [entropy], protocol: {resize: {short_side: 9}}}"
+    found = workshop.methods(text, sets=["protocol.resize.factor=0.5", "protocol.score_at=resized"]).methods["net"]
+    assert found.protocol.resize == Resize(short_side=9)
+    assert found.protocol.score_at == "resized"
+    assert found.overrides == ("resize.factor", "resize.short_side")
+
+
+def test_images_that_are_not_resized_have_no_other_resolution_to_score_at(workshop):
+    text = "net: {generator: net, losses: [entropy], protocol: {score_at: resized}}"
+    assert workshop.methods_refusal(text) == (
+        "bench.yaml:9: methods.net.protocol.score_at: resized is the resolution of resized images; add resize:, or "
+        "remove it"
+    )
 
 
 @pytest.mark.parametrize("given", ["evaluate: val, validations: 3", "evaluate: test, validations: 0", "validations: 0"])

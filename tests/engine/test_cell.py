@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from segbench.config.recipe import ComponentUse
 from segbench.engine.cell import preflight, run_cell
-from segbench.errors import SegbenchError
+from segbench.engine.data.resizing import resize_labels
+from segbench.errors import DataError, SegbenchError
 from segbench.store.counts import read_counts
 
 FILE = """
@@ -98,6 +99,37 @@ def test_nothing_is_kept_of_the_model_where_the_protocol_says_none(jobs, recorde
     assert not (Path(job.folder) / "samples").exists()
 
 
+def test_scores_against_resized_labels_are_other_scores(jobs, recorder):
+    changes = ["protocol.resize.size=[18, 16]", "protocol.score_at=resized"]
+    job = jobs(*changes)["base"]
+    result = run_cell(job, recorder())
+    assert read_counts(Path(job.folder)).sizes.tolist() == [[18, 16]] * 3
+    assert result.definitions["miou"] == "miou/union@1, labels resized by size [18, 16]"
+    assert job.cell.key != jobs(changes[0])["base"].cell.key
+
+
+def test_folds_are_the_same_of_resized_images(planned, recorder):
+    changes = ["datasets.shapes.folds=3", "methods.tuned.start_from=null"]
+    native, resized = (planned(FILE, *changes, *more) for more in ((), ["protocol.resize.short_side=18"]))
+    for name in native.cells:
+        before, after = native.data(name), resized.data(name)
+        assert before.packed("test").ids == after.packed("test").ids == after.resized("test").ids
+        assert before.packed("train").ids == after.resized("train").ids
+        assert after.resized("train").index.sizes == ((18, 24),) * len(after.packed("train"))
+        np.testing.assert_array_equal(
+            after.resized("test").labels(1), resize_labels(after.packed("test").labels(1), (18, 24))
+        )
+    job = resized.job(name)
+    run_cell(job, recorder())
+    assert read_counts(Path(job.folder)).sizes.tolist() == [[24, 32]] * len(after.packed("test"))
+
+
+def test_preflight_names_the_window_that_no_resized_image_fills(jobs, recorder):
+    job = jobs("protocol.resize.short_side=16", "protocol.window={size: [24, 16], stride: [8, 8]}")["base"]
+    with pytest.raises(DataError, match=r"protocol.window.size \[24, 16\] .* split 'test'.* is \[16, 21\]"):
+        preflight(job, recorder())
+
+
 def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder):
     job, channel = jobs()["tuned"], recorder()
     preflight(job, channel)
@@ -112,6 +144,9 @@ def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder):
         ("protocol.crop=[64, 64]", r"crop \[64, 64\]"),
         ("protocol.window={size: [0, 8], stride: [8, 8]}", "window"),
         ("datasets.shapes.test=0", "has no split 'test'"),
+        ("protocol.resize.factor=0.01", r"is \[24, 32\] .* becomes \[0, 0\] by .*, which leaves no pixel"),
+        ("protocol.resize.short_side=15", r"crop \[16, 16\] .* is \[15, 20\], resized from \[24, 32\]"),
+        ("protocol.resize.size=[1, 1]", "no pixel of .* is left in the labels of split 'train' after protocol.resize"),
     ],
 )
 def test_preflight_finds_what_does_not_fit_the_data(jobs, recorder, change, message):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from sklearn.metrics import confusion_matrix
 
 from segbench.contract import MAPS, SEGMENTING_MAPS
 from segbench.engine.cell import preflight
 from segbench.engine.job import TimingJob
+from segbench.engine.prediction.predict import explain_files, predict_files
 from segbench.engine.recorded import load_network
 from segbench.engine.timing.session import time_cell
 from segbench.errors import DataError
+from segbench.store.counts import read_counts
 
 CPU = torch.device("cpu")
 
@@ -193,6 +198,40 @@ def test_cells_run_under_bf16_and_channels_last(ran, maps):
 def test_cells_are_evaluated_in_sliding_windows(ran, maps):
     record = ran(maps, "protocol.window={size: [16, 16], stride: [8, 8]}").records[METHODS[maps]]
     assert 0 <= record.scores.miou <= 1
+
+
+@pytest.mark.parametrize("maps", MAPS)
+def test_a_cell_of_every_kind_runs_on_resized_images(ran, recorder, maps):
+    name, benchmark = METHODS[maps], ran(maps, "protocol.resize.factor=0.75")
+    assert benchmark.records[name].status == "ok"
+    rows = time_cell(TimingJob(**dict(benchmark.job(name))), recorder()).inference
+    assert {row.size for row in rows} == {(24, 32) if maps in SEGMENTING_MAPS else (16, 16)}
+    if maps == "image, labels -> labels":
+        predicted = load_file(benchmark.record_path("base fold 1/2").with_suffix("") / "probabilities")
+        assert {tuple(field.shape) for field in predicted.values()} == {(3, 18, 24)}
+
+
+@pytest.mark.parametrize("window", ["null", "{size: [16, 16], stride: [8, 8]}"])
+@pytest.mark.parametrize("maps", SEGMENTING_MAPS)
+def test_predictions_for_resized_images_are_scored_shown_and_made_again_at_native_size(ran, maps, window, tmp_path):
+    """The picture of the first image, made of the native one, has the confusion that was counted from the cache."""
+    name, benchmark = METHODS[maps], ran(maps, "protocol.resize.factor=0.75", f"protocol.window={window}")
+    folder = benchmark.record_path(name).with_suffix("")
+    counts = read_counts(folder)
+    assert counts.sizes.tolist() == [[24, 32]] * 3
+    assert benchmark.records[name].cost.flops_size == (24, 32)
+    shown, truth = (
+        np.asarray(Image.open(folder / "samples" / f"{counts.ids[0]}{kind}.png")) for kind in ("", ".truth")
+    )
+    np.testing.assert_array_equal(counts.confusion[0], confusion_matrix(truth.ravel(), shown.ravel(), labels=range(3)))
+
+    image = benchmark.data(name).dataset.splits["test"][0].image
+    Image.fromarray(image).save(tmp_path / "again.png")
+    recorded = load_network(benchmark.record_path(name), CPU)
+    [again] = predict_files(recorded, [tmp_path / "again.png"], tmp_path / "predicted")
+    np.testing.assert_array_equal(np.asarray(Image.open(again)), shown)
+    [wide] = explain_files(recorded, [tmp_path / "again.png"], tmp_path / "explained")
+    assert wide.with_name("again.explain.png").is_file()
 
 
 @pytest.mark.parametrize("maps", MAPS)

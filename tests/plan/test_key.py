@@ -218,6 +218,8 @@ def test_the_key_holds_nothing_of_what_a_recipe_has_not():
 PROTOCOL_CHANGES = {
     "budget": {"epochs": 10},
     "batch_size": 9,
+    "resize": {"factor": 0.5},
+    "score_at": "resized",
     "crop": (8, 8),
     "augment": {"flip": True},
     "optimizer": "sgd",

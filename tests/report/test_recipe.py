@@ -51,6 +51,19 @@ def test_a_benchmark_file_of_other_settings_does_not_have_them(planned, registry
     assert find_strangers(recipe, cells, registry) == list(cells)
 
 
+def test_keys_that_leave_no_trace_at_their_default_are_written_where_methods_differ(registry, tmp_path):
+    file, sets = tmp_path / "file.yaml", ["protocol.resize.factor=0.5", "methods.b.protocol.resize=null"]
+    methods = "{a: {generator: basic/fcn, losses: [losses/cross_entropy]}, b: {extends: a}}"
+    file.write_text(
+        f"name: x\ndatasets: {{s: data/shapes}}\nprotocol: {{budget: {{steps: 1}}}}\nseeds: [0]\nmethods: {methods}\n"
+    )
+    for written in (sets, sets[:1], ["methods.b.protocol.resize.factor=0.5"]):
+        cells = plan_cells(load_benchmark(str(file), registry, sets=written), registry, {"s": "f" * 32}, threads=3)
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(write_recipe(cells))
+        assert find_strangers(recipe, cells, registry) == []
+
+
 def test_other_code_than_the_recorded_one_is_no_matter_of_the_file(planned, registry, tmp_path):
     cells = [cell.model_copy(update={"sources": {"generator basic/fcn": "0" * 16}}) for cell in planned("shapes-smoke")]
     cells = [cell.model_copy(update={"key": cell_key(cell)}) for cell in cells]

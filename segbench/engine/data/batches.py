@@ -156,10 +156,9 @@ class TrainingBatches:
 def evaluation_batches(
     split: ResidentSplit, batch_size: int, memory_format: torch.memory_format = torch.contiguous_format
 ) -> Iterator[Batch]:
-    """Yield whole images in order, in batches of up to `batch_size` neighbours of one size."""
+    """Yield whole images in order, in batches of up to `batch_size` neighbours of one size, labels at their own."""
     for indices in _runs_of_one_size(split, batch_size):
-        height, width = split.packed.index.sizes[indices[0]]
-        images, labels = split.windows(indices, [(0, height)] * len(indices), [(0, width)] * len(indices))
+        images, labels = split.whole(indices)
         yield Batch(normalise(images, split.white, memory_format), labels.long(), indices)
 
 

@@ -22,6 +22,7 @@ from segbench.registry.output import send_output_to_stderr
 from segbench.store.json_file import read_json, sealed_json
 
 from .contents import ContentsCounter, SplitContents
+from .resizing import resized_dataset
 from .samples import count_labels, read_with_notes
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from segbench.config.resize import Resize
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
 
@@ -79,6 +81,23 @@ def open_split(dataset: Dataset, split: str, cache_key: str) -> PackedSplit:
     return packed
 
 
+def pack_resized(
+    dataset: Dataset, split: str, cache_key: str, resize: Resize, notice: Callable[[str], None] = print_notice
+) -> PackedSplit:
+    """Open a split whose images and labels are resized as `pack` does; it is made of the packed split."""
+    return pack(*_resize(dataset, split, cache_key, resize), notice)
+
+
+def open_resized(dataset: Dataset, split: str, cache_key: str, resize: Resize) -> PackedSplit:
+    """Open a resized split without comparing checksums, as `open_split` does."""
+    return open_split(*_resize(dataset, split, cache_key, resize))
+
+
+def _resize(dataset: Dataset, split: str, cache_key: str, resize: Resize) -> tuple[Dataset, str, str]:
+    resized, key = resized_dataset(dataset, open_split(dataset, split, cache_key), cache_key, resize)
+    return resized, split, key
+
+
 def _folder_of(split: str, cache_key: str) -> Path:
     return cache_folder() / "packed" / cache_key / split
 
@@ -90,19 +109,21 @@ def decode_splits(
 
     Damage, and what was left out of masks, is told to `notice`. Raises DataError for a wrong sample.
     """
-    uses = dict.fromkeys(
-        (cell.dataset_name, cell.cache_key, split)
-        for cell in cells
-        if cell.dataset_name in datasets
-        for split in _splits_of(cell, datasets[cell.dataset_name])
-    )
+    uses: dict[tuple[str, str, str], set[Resize]] = {}
+    for cell in cells:
+        if cell.dataset_name in datasets:
+            assert cell.cache_key is not None, "cells of opened data have one"
+            for split in _splits_of(cell, datasets[cell.dataset_name]):
+                sizes = uses.setdefault((cell.dataset_name, cell.cache_key, split), set())
+                sizes.update(filter(None, [cell.method.protocol.resize]))
     with send_output_to_stderr():
-        for name, cache_key, split in uses:
-            assert cache_key is not None, "cells of opened data have one"
+        for (name, cache_key, split), sizes in uses.items():
             packed = pack(datasets[name], split, cache_key, notice)
             for remark in packed.contents.remarks:
                 if remark.kind == "mask":
                     notice(f"{name} {split}: {remark}")
+            for resize in sizes:
+                pack_resized(datasets[name], split, cache_key, resize, notice)
 
 
 def _splits_of(cell: Cell, dataset: Dataset) -> tuple[str, ...]:

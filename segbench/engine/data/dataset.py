@@ -12,39 +12,57 @@ import numpy as np
 from segbench.plan.data import equal_images
 from segbench.registry.datasets import open_dataset
 
-from .cache import open_split
+from .cache import open_resized, open_split
 from .folds import fold_dataset
 from .resident import ResidentSplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
 
+    from segbench.config.resize import Resize, Resolution
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
 
     from .cache import PackedSplit
+    from .folds import Folded
 
 
 class CellData:
-    """A dataset and its splits, each brought to the device once; those in `packed` are not in the cache."""
+    """A dataset and its splits, each brought to the device once, resized where the protocol asks for it.
+
+    The splits in `folded` are not in the cache.
+    """
 
     def __init__(
-        self, dataset: Dataset, cache_key: str, device: torch.device, packed: Mapping[str, PackedSplit] | None = None
+        self,
+        dataset: Dataset,
+        cache_key: str,
+        device: torch.device,
+        resize: Resize | None = None,
+        score_at: Resolution = "native",
+        folded: Folded | None = None,
     ) -> None:
         self.dataset = dataset
         self.num_classes = len(dataset.classes)
         self._cache_key, self._device = cache_key, device
-        self._packed = packed or {}
+        self._resize, self._score_at = resize, score_at
+        self._folded, self._folded_resized = (folded.packed, folded.resized) if folded else ({}, {})
         self._resident: dict[str, ResidentSplit] = {}
 
     def packed(self, split: str) -> PackedSplit:
-        """Return a split, from the cache or as it was given; it is decoded first where the cache does not have it."""
-        if split in self._packed:
-            return self._packed[split]
+        """Return a split, not resized, as it was folded or from the cache; it is decoded first if need be."""
+        if split in self._folded:
+            return self._folded[split]
         return open_split(self.dataset, split, self._cache_key)
+
+    def resized(self, split: str) -> PackedSplit:
+        """Return a split from the cache at the size at which networks are given it; it is resized first if need be."""
+        if self._resize is None:
+            return self.packed(split)
+        if split in self._folded_resized:
+            return self._folded_resized[split]
+        return open_resized(self.dataset, split, self._cache_key, self._resize)
 
     def count_also_in_train(self, split: str) -> int | None:
         """Return how many images of a split are in train too, pixel by pixel; None for train itself."""
@@ -53,10 +71,18 @@ class CellData:
         return len(equal_images(self.packed("train").image_digests, self.packed(split).image_digests))
 
     def resident(self, split: str) -> ResidentSplit:
-        """Return a split whose pixels lie on the device, or on the host where they do not fit."""
+        """Return a resized split whose pixels lie on the device, or on the host where they do not fit."""
         if split not in self._resident:
-            self._resident[split] = ResidentSplit(self.packed(split), self._device)
+            self._resident[split] = ResidentSplit(self.resized(split), self._device)
         return self._resident[split]
+
+    def scored(self, split: str) -> ResidentSplit:
+        """Return a split to score: resized images, the labels at the resolution at which they are compared."""
+        if self._resize is None or self._score_at == "resized":
+            return self.resident(split)
+        if (name := f"{split}, native labels") not in self._resident:
+            self._resident[name] = ResidentSplit(self.packed(split), self._device, self.resized(split))
+        return self._resident[name]
 
 
 def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
@@ -66,10 +92,14 @@ def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
     dataset = open_dataset(offer, cell.dataset.root, cell.dataset.options)
     if (stated := cell.dataset.redistributable) is not None:
         dataset = replace(dataset, redistributable=stated)
-    if cell.dataset.folds is None:
-        return CellData(dataset, cell.cache_key, device)
-    folded = fold_dataset(dataset, cell.dataset.folds, cell, partial(open_split, dataset, cache_key=cell.cache_key))
-    return CellData(folded.dataset, cell.cache_key, device, folded.packed)
+    resize = cell.method.protocol.resize
+    folded = None
+    if cell.dataset.folds is not None:
+        open_native = partial(open_split, dataset, cache_key=cell.cache_key)
+        open_seen = partial(open_resized, dataset, cache_key=cell.cache_key, resize=resize) if resize else None
+        folded = fold_dataset(dataset, cell.dataset.folds, cell, open_native, open_seen)
+        dataset = folded.dataset
+    return CellData(dataset, cell.cache_key, device, resize, cell.method.protocol.score_at, folded)
 
 
 def common_size(split: ResidentSplit | PackedSplit) -> tuple[int, int]:

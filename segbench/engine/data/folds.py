@@ -24,7 +24,7 @@ from .samples import clusters_of
 from .subset import hash_of, rarest_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from segbench.config.recipe import Folds
     from segbench.contract import Dataset
@@ -32,18 +32,29 @@ if TYPE_CHECKING:
 
 
 class Folded(NamedTuple):
-    """A dataset whose splits are those of a cell with a test fold, and the pixels of those that came from the pool."""
+    """A dataset whose splits are those of a cell with a test fold, and the pixels of those that came from the pool.
+
+    `resized` are those as they are resized, empty where nothing is.
+    """
 
     dataset: Dataset
     packed: dict[str, PackedSplit]
+    resized: dict[str, PackedSplit]
 
 
-def fold_dataset(dataset: Dataset, folds: Folds, cell: Cell, open_split: Callable[[str], PackedSplit]) -> Folded:
+def fold_dataset(
+    dataset: Dataset,
+    folds: Folds,
+    cell: Cell,
+    open_split: Callable[[str], PackedSplit],
+    open_resized: Callable[[str], PackedSplit] | None = None,
+) -> Folded:
     """Return what a cell has of a cross-validated dataset: its fold as test, the rest of the pool as train.
 
     With `folds.val` the fold after its own is val, and not in train. A val split outside the pool is there too, other
-    splits outside it are not. Raises DataError if there are fewer groups of images than folds, if the images have two
-    depths, and if the cell's protocol refuses absent classes and the training images of any fold lack one.
+    splits outside it are not. `open_resized` opens splits as they are resized, if they are. Raises DataError if there
+    are fewer groups of images than folds, if the images have two depths, and if the cell's protocol refuses absent
+    classes and the training images of any fold lack one.
     """
     number = Subset.parse(cell.subset).test_fold
     assert number is not None
@@ -57,7 +68,12 @@ def fold_dataset(dataset: Dataset, folds: Folds, cell: Cell, open_split: Callabl
     apart = {name: split for name, split in dataset.splits.items() if name == "val" and name not in pool.names}
     chosen = {name: _ChosenSamples(pool, among) for name, among in places.items()}
     folded = replace(dataset, splits={**apart, **chosen}, cluster=dataset.cluster and pool.cluster)
-    return Folded(folded, {name: pool.choose(name, among) for name, among in places.items()})
+    seen = {name: open_resized(name) for name in pool.names} if open_resized else {}
+    return Folded(
+        folded,
+        {name: pool.choose(name, among) for name, among in places.items()},
+        {name: pool.choose(name, among, seen) for name, among in places.items() if seen},
+    )
 
 
 def _assign(divided: Sequence[Sequence[int]], tested: int, folds: Folds) -> dict[str, list[int]]:
@@ -79,7 +95,8 @@ class Pool:
             depths = ", ".join(f"{split.split} {split.image_dtype}" for split in splits)
             raise DataError(f"the splits {depths} cannot be pooled for folds; convert all images to one depth")
         self.dataset = dataset
-        self.names = tuple(split.split for split in splits)
+        self.splits = {split.split: split for split in splits}
+        self.names = tuple(self.splits)
         self.origins = [(split, place) for split in splits for place in range(len(split))]
         own = [split.ids[place] for split, place in self.origins]
         written = [f"{split.split}/{split.ids[place]}" for split, place in self.origins]
@@ -124,17 +141,18 @@ class Pool:
         """Raise DataError naming the classes that never occur in some of the images; `where` says which these are."""
         refuse_absent(self._pixels[places].sum(axis=0), self.dataset.classes, f"{where} (images: {len(places)})")
 
-    def choose(self, name: str, places: Sequence[int]) -> PackedSplit:
-        """Return some of the images as a split of their own, their pixels copied."""
-        origins = [self.origins[place] for place in places]
-        contents = [split.contents for split in dict.fromkeys(split for split, _ in self.origins)]
-        first = self.origins[0][0]
-        index = first.index.model_copy(
+    def choose(self, name: str, places: Sequence[int], splits: Mapping[str, PackedSplit] | None = None) -> PackedSplit:
+        """Return some of the images as a split of their own, their pixels copied; `splits` are other forms of all."""
+        splits = splits or self.splits
+        origins = [(splits[split.split], place) for split, place in (self.origins[place] for place in places)]
+        contents = [split.contents for split in splits.values()]
+        class_pixels = np.sum([split.image_class_pixels[place] for split, place in origins], axis=0)
+        index = next(iter(splits.values())).index.model_copy(
             update={
                 "split": name,
                 "ids": tuple(self.ids[place] for place in places),
                 "sizes": tuple(split.index.sizes[place] for split, place in origins),
-                "class_pixels": tuple(self._pixels[list(places)].sum(axis=0).tolist()),
+                "class_pixels": tuple(class_pixels.tolist()),
                 "contents": SplitContents(
                     lowest=min(one.lowest for one in contents),
                     highest=max(one.highest for one in contents),

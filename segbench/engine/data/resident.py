@@ -28,14 +28,17 @@ class ResidentSplit:
 
     On the CPU they are memory-mapped without a copy. On a CUDA device they are copied there if they take at most
     `RESIDENT_SHARE` of its free memory; otherwise they stay memory-mapped on the host, and what is asked for is sent
-    through pinned memory while the device computes.
+    through pinned memory while the device computes. The labels, ids and sizes are those of `packed`, the images those
+    of `seen`, the same images at another size, where it is given.
     """
 
-    def __init__(self, packed: PackedSplit, device: torch.device) -> None:
+    def __init__(self, packed: PackedSplit, device: torch.device, seen: PackedSplit | None = None) -> None:
         self.packed = packed
+        self.seen = packed if seen is None else seen
         self.device = device
-        home = device if _fits(packed, device) else torch.device("cpu")
-        self._pixels = torch.from_numpy(packed.pixels).to(home)
+        fits = _fits(self.seen.pixels.nbytes + packed.label_pixels.nbytes, device)
+        home = device if fits else torch.device("cpu")
+        self._pixels = torch.from_numpy(self.seen.pixels).to(home)
         self._label_pixels = torch.from_numpy(packed.label_pixels).to(home)
         self._pinned = device.type == "cuda" and home.type == "cpu"
 
@@ -59,22 +62,27 @@ class ResidentSplit:
 
     def image(self, index: int) -> Tensor:
         """Return one image on the device, (C, H, W)."""
-        return self.packed.cut_image(self._pixels, index).to(self.device)
-
-    def labels(self, index: int) -> Tensor:
-        """Return one label map on the device, (H, W)."""
-        return self.packed.cut_labels(self._label_pixels, index).to(self.device)
+        return self.seen.cut_image(self._pixels, index).to(self.device)
 
     def windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> tuple[Tensor, Tensor]:
         """Return a window of each given image and of its labels on the device, (N, C, h, w) and (N, h, w).
 
         h and w are those of the largest window; smaller ones lie in the upper left corner, and beyond them is 0.
         """
-        images = [self.packed.cut_image(self._pixels, index) for index in indices]
-        labels = [self.packed.cut_labels(self._label_pixels, index) for index in indices]
-        image_windows = gather_windows(images, rows, columns, pinned=self._pinned)
-        label_windows = gather_windows(labels, rows, columns, pinned=self._pinned)
-        return image_windows.to(self.device, non_blocking=True), label_windows.to(self.device, non_blocking=True)
+        images, labels = self._cut(indices)
+        return self._gather(images, rows, columns), self._gather(labels, rows, columns)
+
+    def whole(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return images of one size and their labels on the device, (N, C, h, w) and (N, H, W)."""
+        images, labels = self._cut(indices)
+        return self._gather(images, *_all_of(images)), self._gather(labels, *_all_of(labels))
+
+    def _cut(self, indices: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
+        images = [self.seen.cut_image(self._pixels, index) for index in indices]
+        return images, [self.packed.cut_labels(self._label_pixels, index) for index in indices]
+
+    def _gather(self, maps: Sequence[Tensor], rows: Sequence[Range], columns: Sequence[Range]) -> Tensor:
+        return gather_windows(maps, rows, columns, pinned=self._pinned).to(self.device, non_blocking=True)
 
 
 def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Sequence[Range], *, pinned: bool) -> Tensor:
@@ -92,9 +100,15 @@ def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Seque
     return windows
 
 
-def _fits(packed: PackedSplit, device: torch.device) -> bool:
-    """Tell whether a split may be kept on the device."""
+def _all_of(maps: Sequence[Tensor]) -> tuple[list[Range], list[Range]]:
+    """Return all rows and all columns of maps (..., H, W) of one size."""
+    height, width = maps[0].shape[-2:]
+    return [(0, height)] * len(maps), [(0, width)] * len(maps)
+
+
+def _fits(nbytes: int, device: torch.device) -> bool:
+    """Tell whether the pixels of a split may be kept on the device."""
     if device.type == "cpu":
         return True
     free: int = torch.cuda.mem_get_info(device)[0]
-    return packed.nbytes <= RESIDENT_SHARE * free
+    return nbytes <= RESIDENT_SHARE * free

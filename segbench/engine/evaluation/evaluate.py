@@ -1,6 +1,7 @@
 """Score a network on a split: per-image counts of its predictions against ground truth.
 
-Labels are compared at their native resolution, a batch at a time, so no more pixels than those of one batch are held.
+Labels are compared at their own resolution, to which what is predicted for resized images is resized; a batch at a
+time, so no more pixels than those of one batch are held.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from segbench.store.record import Refinement
 from .calibration import calibration_counts, measure_logits, measure_probabilities
 from .confusion import classify, confusion_matrices
 from .finite import check_scores, find_nan_images
-from .inference import class_scores
+from .inference import score_pixels
 from .label_counts import Rules, concatenate, label_counts
 from .small_objects import find_small_objects
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from segbench.config.protocol import TrainingProtocol
+    from segbench.config.resize import Size
     from segbench.contract import Dataset
     from segbench.engine.data.batches import Batch
     from segbench.engine.data.resident import ResidentSplit
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> Counts:
     """Return all counts of every image of a split.
 
-    The network must return logits of the size of its images; it is left in evaluation mode. Raises CellError if a score
+    The network must return logits of the size of its images and is left in evaluation mode. Raises CellError if a score
     is NaN, DataError if the dataset's `cluster` does not return names of groups.
     """
     rules = Rules(len(dataset.classes), dataset.ignore_index, protocol.boundaries, protocol.surface_distances)
@@ -88,10 +90,15 @@ def _score_batches(
     network.eval()
     nan = []
     for batch in evaluation_batches(resident, protocol.batch_size, memory_format(protocol.channels_last)):
-        scores = class_scores(network, batch.images, precision=protocol.precision, window=protocol.window)
+        scores = score_pixels(network, batch.images, protocol, label_size(batch))
         nan.append(find_nan_images(scores))
         yield batch, scores
     check_scores(torch.cat(nan), resident.ids, resident.packed.split, network)
+
+
+def label_size(batch: Batch) -> Size:
+    """Return the (height, width) of a batch's labels."""
+    return batch.labels.shape[1], batch.labels.shape[2]
 
 
 def measure_refinement(
@@ -102,7 +109,7 @@ def measure_refinement(
     totals = torch.zeros(4, dtype=torch.int64)
     for batch in evaluation_batches(resident, protocol.batch_size, memory_format(protocol.channels_last)):
         before, after = (
-            classify(class_scores(network, batch.images, precision=protocol.precision, window=protocol.window))
+            classify(score_pixels(network, batch.images, protocol, label_size(batch)))
             for network in (refined.base, refined)
         )
         totals += pixel_changes(before, after, batch.labels, dataset.ignore_index).cpu()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.functional import interpolate
 
 from segbench.engine.data.batches import normalise
+from segbench.engine.data.resizing import resize_image
 from segbench.engine.numerics import autocast, memory_format
 
 from .confusion import classify
@@ -22,8 +25,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from segbench.config.protocol import TrainingProtocol, Window
+    from segbench.config.resize import Size
 
     Network = Callable[[torch.Tensor], torch.Tensor]
+
+
+def score_pixels(network: Network, images: Tensor, protocol: TrainingProtocol, size: Size) -> Tensor:
+    """Return the score of each class at each pixel of a label map of `size` (height, width), float32 (N, K, H, W).
+
+    `images` (N, C, h, w) are as the protocol resizes them; otherwise as `class_scores`.
+    """
+    return resize_scores(class_scores(network, images, precision=protocol.precision, window=protocol.window), size)
+
+
+def resize_scores(scores: Tensor, size: Size) -> Tensor:
+    """Return scores (N, K, h, w) at another (height, width): bilinear, align_corners=False."""
+    return scores if scores.shape[-2:] == size else interpolate(scores, size, mode="bilinear", align_corners=False)
 
 
 def class_scores(network: Network, images: torch.Tensor, *, precision: str, window: Window | None) -> torch.Tensor:
@@ -74,37 +91,56 @@ def _starts(length: int, window: int, stride: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image as the network received it, (1, C, H, W) in [-1, 1], and the scores of its classes, (1, K, H, W).
+    """One image as the network received it, (1, C, h, w) in [-1, 1], and the scores of its classes, (1, K, h, w).
 
-    The scores are logits, or `averaged` probabilities of a sliding window (`inference.class_scores`).
+    The scores are logits, or `averaged` probabilities of a sliding window (`inference.class_scores`). `size` is the
+    height and width of the image before it was resized.
     """
 
     images: Tensor
     scores: Tensor
     averaged: bool
+    size: Size
 
     @property
     def labels(self) -> NDArray[np.integer[Any]]:
         """The class of the highest score of each pixel, (H, W)."""
-        labels: NDArray[np.integer[Any]] = classify(self.scores)[0].cpu().numpy()
-        return labels
+        return _top_classes(self._scores_at_size)
+
+    @property
+    def seen_labels(self) -> NDArray[np.integer[Any]]:
+        """The class of the highest score of each pixel of the image as the network received it, (h, w)."""
+        return _top_classes(self.scores)
 
     @property
     def probabilities(self) -> Tensor:
         """The class probabilities, (1, K, H, W), which add up to 1."""
-        return self.scores if self.averaged else self.scores.softmax(dim=1)
+        return self._scores_at_size if self.averaged else self._scores_at_size.softmax(dim=1)
 
     @property
     def logits(self) -> Tensor:
-        """Numbers whose softmax are the class probabilities, (1, K, H, W)."""
+        """Numbers whose softmax are the class probabilities of the image as received, (1, K, h, w)."""
         return self.scores.clamp_min(torch.finfo(self.scores.dtype).tiny).log() if self.averaged else self.scores
+
+    @cached_property
+    def _scores_at_size(self) -> Tensor:
+        return resize_scores(self.scores, self.size)
+
+
+def _top_classes(scores: Tensor) -> NDArray[np.integer[Any]]:
+    labels: NDArray[np.integer[Any]] = classify(scores)[0].cpu().numpy()
+    return labels
 
 
 def predict_image(network: Network, image: Tensor, white: int, protocol: TrainingProtocol) -> Prediction:
-    """Apply a network to one image (C, H, W) of pixel values 0 to `white`.
+    """Apply a network to one image (C, H, W) of pixel values 0 to `white`, resized as the protocol says.
 
     Image and network are on one device, the network in evaluation mode.
     """
+    size = (image.shape[1], image.shape[2])
+    if protocol.resize is not None:
+        resized = resize_image(image.cpu().numpy(), protocol.seen_size(size))
+        image = torch.from_numpy(resized).to(image.device)
     images = normalise(image[None], white, memory_format(protocol.channels_last))
     scores = class_scores(network, images, precision=protocol.precision, window=protocol.window)
-    return Prediction(images, scores, averaged=protocol.window is not None)
+    return Prediction(images, scores, protocol.window is not None, size)

@@ -63,7 +63,7 @@ def evidence_picture(
     layer = layer or default_layer(network, prediction.images)
     if layer is None:
         return None
-    evidence = class_evidence(network, prediction.images, prediction.labels, layer)
+    evidence = class_evidence(network, prediction.images, prediction.seen_labels, layer)
     return draw_evidence(image, prediction.labels, evidence, classes, palette, layer)
 
 

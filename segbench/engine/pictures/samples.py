@@ -6,6 +6,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from PIL import Image
 
 from segbench.engine.data.dataset import choose_evenly
@@ -21,12 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import torch
     from torch import nn
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.contract import Dataset
-    from segbench.engine.data.resident import ResidentSplit
+    from segbench.engine.data.cache import PackedSplit
     from segbench.engine.recorded import ScoreMap
 
     from .drawing import Picture
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 def write_samples(
     folder: Path,
     network: nn.Module,
-    resident: ResidentSplit,
+    packed: PackedSplit,
+    device: torch.device,
     dataset: Dataset,
     protocol: TrainingProtocol,
     score_map: ScoreMap | None = None,
@@ -46,16 +48,16 @@ def write_samples(
     <id>.png is the label map, a palette PNG, and <id>.truth.png the true one; <id>.panel.png shows image, truth,
     prediction and the prediction over the image; <id>.evidence.png the evidence for each class, if the network has a
     layer to take it from; <id>.critic.png the discriminator's scores of the prediction, if there is a `score_map` that
-    takes whole images. All methods of a benchmark show the same images. A picture that cannot be drawn or written is
-    named on stderr, and the others follow.
+    takes whole images. All methods of a benchmark show the same images, not resized. A picture that cannot be drawn or
+    written is named on stderr, and the others follow.
     Leaves the network in evaluation mode.
     """
     network.eval()
-    chosen = choose_evenly(len(resident), protocol.keep.samples)
-    for index in chosen:
-        image = resident.image(index)
-        prediction = predict_image(network, image, resident.white, protocol)
-        pixels, labels, truth = image.cpu().numpy(), prediction.labels, resident.labels(index).cpu().numpy()
+    white = int(np.iinfo(packed.image_dtype).max)
+    for index in choose_evenly(len(packed), protocol.keep.samples):
+        pixels, truth = packed.image(index), packed.labels(index)
+        prediction = predict_image(network, torch.from_numpy(pixels).to(device), white, protocol)
+        labels = prediction.labels
         classes, palette = dataset.classes, dataset.palette
         pictures: dict[str, Callable[[], Image.Image | Picture | None]] = {
             "": partial(label_map, labels, palette, dataset.ignore_index),
@@ -66,7 +68,7 @@ def write_samples(
         if score_map is not None:
             pictures[".critic"] = partial(discriminator_picture, score_map, score_boundary, prediction, pixels, palette)
         for kind, draw in pictures.items():
-            _save_if_possible(picture_path(folder, resident.ids[index], kind), draw, resident.device)
+            _save_if_possible(picture_path(folder, packed.ids[index], kind), draw, device)
 
 
 def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | None], device: torch.device) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from segbench.engine.data.resizing import check_size
 from segbench.engine.data.user_files import find_images
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.inference import predict_image
@@ -136,6 +137,8 @@ def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any
     image = np.ascontiguousarray(
         read_image(path, recorded.dataset.channels, recorded.dataset.reading).transpose(2, 0, 1)
     )
+    if recorded.protocol.resize is not None:
+        check_size(str(path), image.shape[1:], recorded.protocol.resize, recorded.dataset.reading.max_pixels)
     device = next(recorded.network.parameters()).device
     with name_memory_errors(device):
         pixels = torch.from_numpy(image).to(device)

@@ -1,8 +1,8 @@
 """A cell's network, ready to be timed in the three stages of inference.
 
 "forward" is the network alone on images that are on the device, "argmax" also resizes to the size of the images, as
-evaluation does, and takes the class of the largest logit, "loading" also reads and decodes the images from the dataset
-and copies them to the device.
+evaluation does, and takes the class of the largest logit, "loading" also reads and decodes the images from the dataset,
+resizes them where the protocol asks for it, and copies them to the device.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from torch import nn
 
 from segbench.engine.data.batches import normalise
 from segbench.engine.data.dataset import common_size, open_data
+from segbench.engine.data.resizing import resize_image
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.confusion import classify
-from segbench.engine.evaluation.inference import class_scores, window_slices
+from segbench.engine.evaluation.inference import score_pixels, window_slices
 from segbench.engine.job import MODEL
 from segbench.engine.model.build import as_segmenter, build_network, mapping_of
 from segbench.engine.model.checkpoint import load_weights
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from segbench.config.protocol import TrainingProtocol
+    from segbench.config.resize import Size
     from segbench.contract import Split
     from segbench.engine.data.dataset import CellData
     from segbench.engine.job import TimingJob
@@ -51,13 +53,15 @@ if TYPE_CHECKING:
 class TimedNetwork:
     """The network of a cell on its device, and inputs of fixed shapes for it.
 
-    Images are of the evaluated split's most frequent size, or of that which the job states. A generator of images is
+    Images are of the evaluated split's most frequent size, or of that which the job states, and resized as the protocol
+    says: before the stage "forward", and in that of "loading". A generator of images is
     given labels or noise instead, at the size that it is trained for, and has the stage "forward" alone. The weights
     are those kept beside the record, if they are; speed does not depend on them.
     """
 
     def __init__(self, job: TimingJob) -> None:
-        self.protocol = job.cell.method.protocol
+        self._method = job.cell.method
+        self.protocol = self._method.protocol
         apply_numeric_settings(self.protocol)
         self.device = resolve_device(job.device)
         registry = load_registry()
@@ -89,9 +93,10 @@ class TimedNetwork:
     def _step(self, stage: Stage, batch: int) -> Step:
         if stage == "loading":
             return loading_step(self._whole(), self._images(), batch, self.protocol)
-        inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, self.size, self.device)
+        seen = self._method.input_size(self.size)
+        inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, seen, self.device)
         if stage == "argmax":
-            return argmax_step(self._whole(), inputs[0], self.protocol)
+            return argmax_step(self._whole(), inputs[0], self.protocol, self.protocol.scored_size(self.size))
         return forward_step(self._compile_if_asked("alone", network_alone(self._network)), inputs, self.protocol)
 
     def _whole(self) -> Callable[..., torch.Tensor]:
@@ -170,20 +175,25 @@ def forward_step(network: Network, inputs: Sequence[torch.Tensor], protocol: Tra
     return step
 
 
-def argmax_step(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> Step:
-    """Return the stage "argmax" of a segmenter for images (N, C, H, W) in [-1, 1]."""
+def argmax_step(network: Network, images: torch.Tensor, protocol: TrainingProtocol, size: Size) -> Step:
+    """Return the stage "argmax" of a segmenter for images (N, C, h, w) in [-1, 1] and label maps of a size."""
     images = _in_layout(images, protocol)
-    return lambda: predict_labels(network, images, protocol)
+    return lambda: predict_labels(network, images, protocol, size)
 
 
 def loading_step(network: Network, images: ImageReader, batch: int, protocol: TrainingProtocol) -> Step:
     """Return the stage "loading" of a segmenter, which reads other images in each iteration."""
-    return lambda: predict_labels(network, images.read(batch, memory_format(protocol.channels_last)), protocol)
+
+    def step() -> torch.Tensor:
+        seen, size = images.read(batch, protocol)
+        return predict_labels(network, seen, protocol, protocol.scored_size(size))
+
+    return step
 
 
-def predict_labels(network: Network, images: torch.Tensor, protocol: TrainingProtocol) -> torch.Tensor:
-    """Return the classes (N, H, W) that evaluation would see in images."""
-    return classify(class_scores(network, images, precision=protocol.precision, window=protocol.window))
+def predict_labels(network: Network, images: torch.Tensor, protocol: TrainingProtocol, size: Size) -> torch.Tensor:
+    """Return the classes (N, H, W) that evaluation would see in images, at a size (H, W)."""
+    return classify(score_pixels(network, images, protocol, size))
 
 
 class ImageReader:
@@ -196,12 +206,15 @@ class ImageReader:
         self._split, self._channels, self._device = split, channels, device
         self._places = cycle(places)
 
-    def read(self, number: int, layout: torch.memory_format) -> torch.Tensor:
-        """Return the next images (N, C, H, W) on the device, in [-1, 1]."""
+    def read(self, number: int, protocol: TrainingProtocol) -> tuple[torch.Tensor, Size]:
+        """Return the next images (N, C, h, w) on the device, in [-1, 1], resized as the protocol says from a size."""
         pixels = np.stack([self._decoded(next(self._places)) for _ in range(number)])
+        size = (pixels.shape[2], pixels.shape[3])
+        if protocol.resize is not None:
+            pixels = np.stack([resize_image(image, protocol.seen_size(size)) for image in pixels])
         white = np.iinfo(pixels.dtype).max
         images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self._device)
-        return normalise(images, int(white), layout)
+        return normalise(images, int(white), memory_format(protocol.channels_last)), size
 
     def _decoded(self, place: int) -> np.ndarray[Any, Any]:
         image = self._split[place].image

@@ -14,14 +14,14 @@ from segbench.engine.adversarial.adversary import Adversary, parameter_names
 from segbench.engine.adversarial.discriminator import build_discriminator, check_no_batch_norm
 from segbench.engine.adversarial.pairing import MATCHED_TO_PREDICTION
 from segbench.engine.data.batches import TrainingBatches
-from segbench.engine.data.cache import check_classes
+from segbench.engine.data.cache import absent_classes, check_classes
 from segbench.engine.data.dataset import common_size
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import validation_miou
 from segbench.engine.evaluation.self_test import find_confused_classes
 from segbench.engine.model.build import as_segmenter, build_loss, build_losses, build_network, mapping_of
 from segbench.engine.numerics import memory_format
-from segbench.errors import DataError, SpecError
+from segbench.errors import DataError, SpecError, list_some
 from segbench.plan.cell import Subset
 from segbench.store.pictures import SAMPLES, grid_name
 
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
     import torch
 
+    from segbench.config.protocol import TrainingProtocol
     from segbench.config.recipe import Adversarial, Method
+    from segbench.config.resize import Size
     from segbench.contract import Dataset
     from segbench.engine.data.batches import Batch, BatchSource
     from segbench.engine.data.dataset import CellData
@@ -92,6 +94,36 @@ def check_data(method: Method, data: CellData) -> None:
     check_palette(method, data.dataset)
     if method.protocol.absent_classes == "refuse":
         check_classes(data.packed("train"), data.dataset.classes)
+    if method.protocol.resize is not None:
+        check_resized(method.protocol, data)
+
+
+def check_resized(protocol: TrainingProtocol, data: CellData) -> None:
+    """Raise DataError where resizing takes the last pixel of a class, or makes images smaller than crop or window."""
+    lost = absent_classes(data.resized("train"), data.dataset.classes)
+    if protocol.absent_classes == "refuse" and lost:
+        raise DataError(
+            f"no pixel of {list_some(list(map(repr, lost)))} is left in the labels of split 'train' after "
+            f"protocol.resize ({protocol.resize}); resize less, or set `absent_classes: allow` in the protocol"
+        )
+    if protocol.crop is not None:
+        _check_reach("crop", protocol.crop, "train", data, protocol.augment.scale[1])
+    if protocol.window is not None:
+        _check_reach("window.size", protocol.window.size, protocol.evaluate, data)
+
+
+def _check_reach(key: str, part: Size, split: str, data: CellData, zoom: float = 1.0) -> None:
+    """Refuse a part that is larger than every resized image of a split."""
+    sizes = data.resized(split).index.sizes
+    if any(all(length * zoom + 0.5 >= needed for length, needed in zip(size, part, strict=True)) for size in sizes):
+        return
+    largest = max(range(len(sizes)), key=lambda place: sizes[place][0] * sizes[place][1])
+    native = data.packed(split)
+    raise DataError(
+        f"protocol.{key} {list(part)} (height, width) is larger than every resized image of split {split!r}; the "
+        f"largest, {native.ids[largest]!r}, is {list(sizes[largest])}, resized from "
+        f"{list(native.index.sizes[largest])}; set protocol.{key} to at most that, or resize less"
+    )
 
 
 def check_palette(method: Method, dataset: Dataset) -> None:
@@ -107,11 +139,11 @@ def check_palette(method: Method, dataset: Dataset) -> None:
 
 def training_size(cell: Cell, data: CellData) -> tuple[int, int]:
     """Return the height and width of training images."""
-    return cell.method.protocol.crop or common_size(data.packed("train"))
+    return cell.method.protocol.crop or common_size(data.resized("train"))
 
 
 def inference_size(cell: Cell, data: CellData, mapping: GeneratorMapping) -> tuple[int, int]:
-    """Return the size for a method's cost and speed: that of most evaluated images, or of generated ones."""
+    """Return the size for a method's cost and speed: of most evaluated images, not resized, or of generated ones."""
     if mapping.predicts_labels:
         return common_size(data.packed(cell.method.protocol.evaluate))
     return training_size(cell, data)
@@ -237,7 +269,7 @@ def build_validation(
     """Return a function of network and step that gives the mIoU on val, or writes a sample grid of generated images."""
     if mapping.predicts_labels:
         return lambda network, step: validation_miou(
-            as_segmenter(network, mapping, upstream.base), data.resident("val"), cell.method.protocol, data.dataset
+            as_segmenter(network, mapping, upstream.base), data.scored("val"), cell.method.protocol, data.dataset
         )
     from segbench.engine.generation.generated import write_grid
 

@@ -227,8 +227,8 @@ class SyntheticBatches:
 def write_fold_predictions(path: Path, segmenter: nn.Module, cell: Cell, data: CellData) -> None:
     """Write the class probabilities of each training image of the cell's fold."""
     segmenter.eval()
-    packed = data.packed("train")
-    places = split_places(packed, Subset.parse(cell.subset)).held_out
+    packed = data.resized("train")
+    places = split_places(data.packed("train"), Subset.parse(cell.subset)).held_out
     ids, sizes = [packed.ids[place] for place in places], [packed.index.sizes[place] for place in places]
     write_probabilities(path, ids, sizes, _predict_fields(segmenter, places, cell, data))
 

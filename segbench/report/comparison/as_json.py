@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from segbench.stats.definitions import METRIC_DEFINITIONS
+from segbench.stats.definitions import METRIC_DEFINITIONS, RESIZED
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.score_differences import LOWER_IS_BETTER
 from segbench.store.record import stage_in_files
@@ -72,7 +72,7 @@ def comparison_data(found: MethodComparison) -> dict[str, Any]:
         ],
         "contrasts": [_contrast(contrast) for contrast in found.contrasts],
         "among_all": _among_all(found),
-        "scores": [_score(score) for score in found.scores],
+        "scores": [_score(score, found.definition) for score in found.scores],
         **_gains(found.gains, found.settings.level),
         "cost": _cost(found.cost),
     }
@@ -146,10 +146,11 @@ def _among_all(found: MethodComparison) -> dict[str, Any] | None:
     }
 
 
-def _score(score: ScoreDifference) -> dict[str, Any]:
+def _score(score: ScoreDifference, of_miou: str) -> dict[str, Any]:
+    _, *resized = of_miou.partition(RESIZED)
     return {
         "name": score.name,
-        "definition": METRIC_DEFINITIONS[score.name].definition,
+        "definition": METRIC_DEFINITIONS[score.name].definition + "".join(resized),
         "one": score.one._asdict(),
         "other": score.other._asdict(),
         "difference": score.difference._asdict(),

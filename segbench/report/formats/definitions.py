@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from segbench.report.ranking.timings import TIMING_EXPLANATION
-from segbench.stats.definitions import METRIC_DEFINITIONS
+from segbench.stats.definitions import METRIC_DEFINITIONS, RESIZED
 from segbench.stats.difference import LEAST_SEEDS_FOR_SIGN_FLIPS
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, LEAST_SEEDS_FOR_A_VERDICT
 
@@ -99,7 +99,7 @@ def has_one_seed_only(group: Group) -> bool:
 
 def metric_definitions(rows: Sequence[Row]) -> dict[str, MetricDefinition]:
     """Return the definition of each score of some rows by its name, where it is still the one they were made by."""
-    used = {found for row in rows for found in row.definitions.items()}
+    used = {(name, text.partition(RESIZED)[0]) for row in rows for name, text in row.definitions.items()}
     return {name: metric for name, metric in METRIC_DEFINITIONS.items() if (name, metric.definition) in used}
 
 
@@ -111,8 +111,13 @@ def _score_definitions(rows: Sequence[Row]) -> Iterable[str]:
     for name, metric in shown.items():
         yield _score_definition(name, metric, usual or metric)
     for name, definition in sorted({item for row in rows for item in row.definitions.items()}):
-        if name in SCORE_NAMES and (name not in known or known[name].definition != definition):
+        if name not in SCORE_NAMES:
+            continue
+        as_now, resized, _ = definition.partition(RESIZED)
+        if name not in known or known[name].definition != as_now:
             yield f"{SCORE_NAMES[name]} ({definition}): a definition of another version of segbench."
+        elif resized:
+            yield f"{SCORE_NAMES[name]} ({definition}): against labels that were resized as the images were."
     if usual:
         which = "Of all these scores: ignored" if len(shown) > 1 else "Ignored"
         yield f"{which} pixels are {usual.ignored}; resolution: {usual.resolution}."

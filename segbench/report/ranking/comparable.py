@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, StatisticsError
 from segbench.report import cell_spec
+from segbench.stats.definitions import RESIZED
 from segbench.stats.health import find_constant_class
 from segbench.stats.scores import miou
 
@@ -25,6 +26,7 @@ ROUNDING = 1e-9
 _ONE_FILE = "run both from one benchmark file, as it is now"
 _SAME_DATA = "prepare the same data for both and run again what was run on other files"
 _SAME_CONDITIONS = "run both under the same conditions"
+_ONE_RESOLUTION = "score both at one resolution, such as `score_at: native`"
 _AGAIN = "run what is older again with this segbench"
 
 
@@ -153,7 +155,9 @@ def find_definition_obstacles(one: Row, other: Row, score: str) -> list[Obstacle
     def read(record: Record) -> str | None:
         return cell_spec.definitions(record).get(score)
 
-    return list(_compare_values(f"the definition of {score}", _AGAIN, _values(one, read), _values(other, read)))
+    ours, theirs = _values(one, read), _values(other, read)
+    remedy = _ONE_RESOLUTION if any(RESIZED in text for text in (*ours, *theirs)) else _AGAIN
+    return list(_compare_values(f"the definition of {score}", remedy, ours, theirs))
 
 
 def _compare_scoring(one: Scoring, other: Scoring) -> Iterable[Obstacle]:

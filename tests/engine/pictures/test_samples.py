@@ -7,7 +7,6 @@ from PIL import Image
 
 from segbench.config.protocol import Budget, Keep, TrainingProtocol
 from segbench.engine.data.cache import pack
-from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.pictures.samples import write_samples
 
 
@@ -26,11 +25,13 @@ class Convolutional(torch.nn.Sequential):
         super().__init__(torch.nn.Conv2d(3, 5, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(5, 2, 1))
 
 
-def write(folder, dataset, samples, network=None, score_map=None, boundary=None):
-    resident = ResidentSplit(pack(dataset, "train", "key"), torch.device("cpu"))
-    protocol = TrainingProtocol(budget=Budget(steps=1), keep=Keep(samples=samples))
-    write_samples(folder, network or BrightOrDark(), resident, dataset, protocol, score_map, boundary)
-    return resident
+def write(folder, dataset, samples, network=None, score_map=None, boundary=None, **changes):
+    packed = pack(dataset, "train", "key")
+    protocol = TrainingProtocol(budget=Budget(steps=1), keep=Keep(samples=samples), **changes)
+    write_samples(
+        folder, network or BrightOrDark(), packed, torch.device("cpu"), dataset, protocol, score_map, boundary
+    )
+    return packed
 
 
 def test_some_images_spread_over_the_split_leave_a_label_map_and_a_panel(tmp_path, dataset):
@@ -41,10 +42,10 @@ def test_some_images_spread_over_the_split_leave_a_label_map_and_a_panel(tmp_pat
 
 
 def test_the_label_map_is_what_the_network_predicts_at_native_size(tmp_path, dataset):
-    resident = write(tmp_path, dataset, 1)
+    packed = write(tmp_path, dataset, 1)
     with Image.open(tmp_path / "image 0.png") as picture:
         assert picture.mode == "P"
-        np.testing.assert_array_equal(np.asarray(picture), resident.image(0)[0].numpy() > 127)
+        np.testing.assert_array_equal(np.asarray(picture), packed.image(0)[0] > 127)
 
 
 def test_the_truth_is_kept_as_the_labels_are_ignored_ones_among_them(tmp_path, dataset):
@@ -105,10 +106,10 @@ def test_a_discriminator_is_asked_about_the_image_as_the_network_saw_it_and_leav
         asked.append((images, logits))
         return logits.amax(dim=1, keepdim=True)
 
-    resident = write(tmp_path, dataset, 1, score_map=score_map, boundary=0.0)
+    packed = write(tmp_path, dataset, 1, score_map=score_map, boundary=0.0)
     assert (tmp_path / "image 0.critic.png").is_file()
     [(images, logits)] = asked
-    torch.testing.assert_close(images, resident.image(0)[None] / 127.5 - 1)
+    torch.testing.assert_close(images, torch.from_numpy(packed.image(0)[None]) / 127.5 - 1)
     assert torch.equal(logits, BrightOrDark()(images))
 
 

@@ -6,12 +6,12 @@ import torch
 
 from segbench import Sample
 from segbench.config.protocol import Budget, TrainingProtocol, Window
+from segbench.config.resize import Resize
 from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.model.network import Decoded, Refined, Segmenter
 from segbench.engine.timing.stages import ImageReader, argmax_step, forward_step, loading_step, network_alone
 
 CPU = torch.device("cpu")
-CONTIGUOUS = torch.contiguous_format
 
 
 def protocol(**settings):
@@ -84,7 +84,9 @@ def test_with_a_window_the_network_is_applied_to_each():
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-@pytest.mark.parametrize("stage", [forward_step, lambda network, inputs, given: argmax_step(network, inputs[0], given)])
+@pytest.mark.parametrize(
+    "stage", [forward_step, lambda network, inputs, given: argmax_step(network, inputs[0], given, (4, 5))]
+)
 def test_images_go_in_in_the_layout_of_the_protocol(stage, channels_last):
     seen = []
     network = torch.nn.Conv2d(3, 2, 1)
@@ -96,7 +98,7 @@ def test_images_go_in_in_the_layout_of_the_protocol(stage, channels_last):
 
 def test_labels_are_those_that_evaluation_sees():
     images = torch.rand(2, 1, 6, 8) * 2 - 1
-    labels = argmax_step(halving(), images, protocol())()
+    labels = argmax_step(halving(), images, protocol(), (6, 8))()
     expected = class_scores(halving(), images, precision="fp32", window=None).argmax(dim=1)
     assert torch.equal(labels, expected)
     assert labels.dtype == torch.uint8
@@ -108,7 +110,7 @@ def samples(*values, dtype=np.uint8, shape=(2, 2)):
 
 
 def read(reader, number):
-    return reader.read(number, CONTIGUOUS)[:, 0, 0, 0].tolist()
+    return reader.read(number, protocol())[0][:, 0, 0, 0].tolist()
 
 
 def test_images_are_read_in_order_and_again_from_the_start():
@@ -130,7 +132,8 @@ def test_sixteen_bit_images_are_white_at_65535():
 def test_channels_come_first_in_the_layout_that_is_asked_for():
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     reader = ImageReader([Sample(pixels, np.zeros((2, 4), np.uint8), "a")], [0], 3, CPU)
-    images = reader.read(2, torch.channels_last)
+    images, size = reader.read(2, protocol(channels_last=True))
+    assert size == (2, 4)
     assert images.shape == (2, 3, 2, 4)
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert images[0, 1, 0, 2] * 127.5 + 127.5 == pytest.approx(pixels[0, 2, 1])
@@ -141,3 +144,16 @@ def test_loading_gives_the_labels_of_the_images_it_reads():
     labels = loading_step(halving(), reader, 1, protocol())
     assert labels().tolist() == [[[0, 0], [0, 0]]]  # white scores 1, the other class 0
     assert labels().tolist() == [[[1, 1], [1, 1]]]
+
+
+def test_loading_resizes_images_and_gives_labels_of_their_own_size():
+    white_above = np.repeat(np.array([255, 0], np.uint8), 4)[:, None].repeat(6, axis=1)
+    reader = ImageReader([Sample(white_above, np.zeros((8, 6), np.uint8), "a")], [0], 1, CPU)
+    halved = protocol(resize=Resize(factor=0.5))
+    images, size = reader.read(1, halved)
+    assert (tuple(images.shape), size) == ((1, 1, 4, 3), (8, 6))
+    assert images[0, 0, :, 0].tolist() == pytest.approx([1, 0.75, -0.75, -1], abs=0.01)  # by hand, a triangle filter
+    labels = loading_step(halving(), reader, 1, halved)()
+    assert labels.shape == (1, 8, 6)
+    assert labels[0, 0, 0] == 0
+    assert labels[0, 7, 0] == 1

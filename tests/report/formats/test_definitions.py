@@ -40,6 +40,13 @@ def test_every_score_that_is_shown_has_its_definition(measured, format, whole_te
     assert "hd95" not in text
 
 
+def test_scores_at_the_resized_resolution_are_told_apart(trained, results, whole_text):
+    resized = {"definitions": {"miou": "miou/union@1, labels resized by factor 0.5"}}
+    text = whole_text(results(trained("unet", fields=resized), trained("fpn")))
+    assert "mIoU (miou/union@1, labels resized by factor 0.5): against labels that were resized as the images" in text
+    assert "another version" not in text
+
+
 def test_a_definition_of_another_version_is_named(trained, results, whole_text):
     text = whole_text(results(trained("unet", fields={"definitions": {"miou": "miou/union@9"}})))
     assert "mIoU (miou/union@9): a definition of another version of segbench." in text

@@ -95,6 +95,16 @@ def test_seeds_of_one_method_with_two_definitions_are_refused(trained, adversari
     assert (found.one, found.other) == ("ece/top-label-15@2 and ece/top-label-15@1", "ece/top-label-15@1")
 
 
+def test_scores_at_two_resolutions_are_refused_with_what_to_do(trained, adversarial):
+    resized = {"definitions": {"miou": "miou/union@1, labels resized by factor 0.5"}}
+    one, other = row(trained(fields={"definitions": {"miou": "miou/union@1"}})), row(adversarial(fields=resized))
+    assert explain_refusal(one, other, find_obstacles(one, other)) == (
+        "'unet' and 'unet+critic' cannot be compared because they differ in the definition of miou: miou/union@1 "
+        "(unet) and miou/union@1, labels resized by factor 0.5 (unet+critic); score both at one resolution, such as "
+        "`score_at: native`"
+    )
+
+
 def test_all_that_differs_is_told_at_once(trained, adversarial):
     one, other = row(trained()), row(adversarial(protocol={"precision": "bf16"}, overrides=("precision",), split="val"))
     message = explain_refusal(one, other, find_obstacles(one, other))
