@@ -91,9 +91,9 @@ class Folds(Frozen):
     def check_pool(self) -> Self:
         """Refuse a pool without a split, and one that names a split twice."""
         if self.pool is not None and (not self.pool or len(set(self.pool)) < len(self.pool)):
-            raise ValueError(f"pool must name one split or more, each once; got {list(self.pool)}")
+            raise ValueError(f"pool must name one split or more, each once; got [{', '.join(self.pool)}]")
         if self.val and not self.holds("val"):
-            raise ValueError(f"val: true takes a fold as val, so the pool must hold val; got {list(self.pool or ())}")
+            raise ValueError("val: true takes a fold as val, so the pool must hold val")
         if self.val and self.count < 3:
             raise ValueError("with one of 2 folds tested and the other as val none is left to train on; take 3 or more")
         return self

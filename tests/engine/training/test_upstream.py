@@ -433,3 +433,15 @@ def test_the_folds_together_hold_every_image_once(planned, tmp_path):
     fields = ProbabilityFields.open(paths, packed.ids)  # refuses what is missing or held twice
     windows = fields.windows(range(6), [(0, 24)] * 6, [(0, 32)] * 6)
     assert windows.shape == (6, 3, 24, 32)
+
+
+def test_inside_a_test_fold_the_folds_of_a_refiner_hold_its_training_images_and_none_that_is_tested(planned, tmp_path):
+    benchmark = planned(FILE_OF_HELD_OUT, "datasets.shapes.folds=2")
+    data = benchmark.data("refiner test fold 2/2")
+    left = []
+    for fold in (1, 2, 3):
+        name = f"base test fold 2/2, fold {fold}/3"
+        write_fold_predictions(tmp_path / str(fold), Sees(), benchmark.cells[name], benchmark.data(name))
+        left += load_file(tmp_path / str(fold))
+    assert sorted(left) == sorted(data.packed("train").ids)
+    assert not set(left) & set(data.packed("test").ids)
