@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from .yaml import Place
 
 
+# Placebos whose discriminator does not learn what the claim's does, so that its gradient has a norm of its own: a ratio
+# would raise it until it pushes as hard as the claim's, and break a second link. The noise of `noise` has the norm of a
+# gradient that a discriminator has learnt, so the claim's ratio gives it the claim's dose; `detached` has none.
+WITH_THE_CLAIMS_WEIGHTS: tuple[Placebo, ...] = ("frozen", "shuffled")
+
+
 class ClaimEntry(NamedTuple):
     """A claim, and where it is written."""
 
@@ -44,7 +50,8 @@ def add_placebos(methods: Mapping[str, MethodEntry], claims: Sequence[ClaimEntry
     """Return the methods with the placebos that the claims ask for, each after the method whose placebo it is.
 
     A placebo has the recipe of the claimed method with one link broken, and as its twin the method that the claim is
-    against. `against` of a claimed method and of its placebos names all other methods that claims compare them with.
+    against. Where a ratio of gradients sets the claimed method's weight, some take over its weights. `against` of a
+    claimed method and of its placebos names all other methods that claims compare them with.
     """
     found: dict[str, MethodEntry] = {}
     for name, method in methods.items():
@@ -98,9 +105,17 @@ def _check_placebos(claim: Claim, claimed: MethodEntry, node: Node) -> None:
 
 
 def _make_placebo(method: MethodEntry, claim: Claim, placebo: Placebo, place: Place) -> MethodEntry:
-    adversarial = Node({"placebo": Node(placebo, place)}, place)
-    recipe = lay_over(method.recipe, Node({"adversarial": adversarial}, place))
+    entries = {"placebo": Node(placebo, place)}
+    if placebo in WITH_THE_CLAIMS_WEIGHTS and _has_ratio(method):
+        entries["weight"] = Node({"like": Node(claim.claim, place)}, place)
+    recipe = lay_over(method.recipe, Node({"adversarial": Node(entries, place)}, place))
     return MethodEntry(recipe, twin=claim.against, placebo_of=claim.claim)
+
+
+def _has_ratio(method: MethodEntry) -> bool:
+    adversarial = method.entries["adversarial"].value
+    weight = adversarial.get("weight") if isinstance(adversarial, dict) else None
+    return weight is not None and isinstance(weight.value, dict) and "ratio" in weight.value
 
 
 def _compare_with(others: Sequence[str], method: MethodEntry) -> MethodEntry:

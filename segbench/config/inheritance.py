@@ -111,6 +111,7 @@ UPSTREAM_PATHS = {
     "trains_on": ("trains_on", "synthetic"),
     "pseudo_labels_from": ("unlabelled", "pseudo_labels_from"),
     "budget": ("protocol", "budget", "like"),
+    "weight": ("adversarial", "weight", "like"),
 }
 
 
@@ -219,7 +220,7 @@ def _read_reference(node: Node) -> Reference:
 
 
 # A mapping under one of these keys states one choice among several, so another choice takes its place as a whole.
-ONE_OF_SEVERAL = frozenset({"budget", "resize"})
+ONE_OF_SEVERAL = frozenset({"budget", "resize", "weight"})
 
 # What a bare name under one of these keys stands for, where that is not a component's `use`.
 BARE_NAMES = {"refines": "method"}
@@ -231,7 +232,7 @@ ALTERNATIVES = ("use", "pseudo_labels_from")
 def lay_over(base: Node, patch: Node) -> Node:
     """Return `base` changed by `patch`.
 
-    Mappings merge deeply, but a changed `use`, another budget or resize replaces the mapping; lists and scalars
+    Mappings merge deeply, but a changed `use`, another budget, size or weight replaces the mapping; lists and scalars
     replace; null removes. A bare name counts as the mapping it stands for, so options can be added to it.
     """
     if isinstance(patch.value, dict) and isinstance(base.value, str):

@@ -141,6 +141,7 @@ def check_method(method: Method, entries: Mapping[str, Node], place: Place) -> N
     _check_refining(method, entries)
     _check_noise(method, entries)
     _check_encoding(method, entries)
+    _check_ratio(method, entries)
     _check_synthetic(method, entries)
     _check_unlabelled(method, entries)
 
@@ -209,6 +210,18 @@ def _check_encoding(method: Method, entries: Mapping[str, Node]) -> None:
         )
 
 
+def _check_ratio(method: Method, entries: Mapping[str, Node]) -> None:
+    if method.adversarial is None or method.adversarial.ratio is None or method.losses:
+        return
+    raise (
+        entries["adversarial"]
+        .place.entry("weight")
+        .error(
+            "a ratio needs a supervised gradient to be a ratio to, and there are no losses; give losses, or a number"
+        )
+    )
+
+
 def _check_synthetic(method: Method, entries: Mapping[str, Node]) -> None:
     if method.trains_on is None:
         return
@@ -262,8 +275,8 @@ def check_upstream(methods: Mapping[str, Method], upstream: Mapping[str, Mapping
     """Raise SpecError where a method refers to one that cannot give what it needs."""
     for name, method in methods.items():
         for reason, reference in upstream[name].items():
-            if reason == "budget":
-                _check_takes_time(methods[reference.to], reference)
+            if reason in CHECKS_OF_COURSE:
+                CHECKS_OF_COURSE[reason](methods[reference.to], reference)
                 continue
             _check_maps(reason, methods[reference.to], reference)
             _check_resizes_alike(reason, method, methods[reference.to], reference)
@@ -275,6 +288,17 @@ def check_upstream(methods: Mapping[str, Method], upstream: Mapping[str, Mapping
 def _check_takes_time(needed: Method, reference: Reference) -> None:
     if not needed.is_trained:
         raise reference.place.error(f"{needed.name!r} is not trained, so there are no seconds to train as long as")
+
+
+def _check_sets_weights(needed: Method, reference: Reference) -> None:
+    if needed.adversarial is None or needed.adversarial.ratio is None:
+        raise reference.place.error(
+            f"{needed.name!r} has no weight: {{ratio: NUMBER}}, so there are no weights of its steps to take over"
+        )
+
+
+# What a method must have for which the course of its training is needed, not its weights.
+CHECKS_OF_COURSE = {"budget": _check_takes_time, "weight": _check_sets_weights}
 
 
 def _check_maps(reason: str, needed: Method, reference: Reference) -> None:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    model_validator,
+)
 
 from segbench.contract import SEGMENTING_MAPS, SPLITS
 
@@ -154,6 +164,35 @@ class Penalty(ComponentUse):
     every: PositiveInt = 1
 
 
+class MovingWeight(Frozen):
+    """A weight of the adversarial gradient that is another one at each step: exactly one of two ways to set it.
+
+    `ratio` is the norm of the adversarial gradient at the generator's output over that of the supervised one, to which
+    the weight brings it (segbench/engine/adversarial/balance.py). `like` is the method of the same dataset, subset and
+    seed whose weights, which a ratio has set, are taken over step by step.
+    """
+
+    ratio: PositiveFloat | None = added(None)
+    like: str | None = added(None)
+
+    @model_validator(mode="after")
+    def check_one_is_given(self) -> Self:
+        """Refuse none and both."""
+        if (self.ratio is None) == (self.like is None):
+            raise ValueError("write a number, {ratio: NUMBER} or {like: METHOD}")
+        return self
+
+
+_NUMBER = TypeAdapter(NonNegativeFloat)
+
+
+def _read_weight(value: Any) -> Any:
+    """Return a number or what a mapping states, so that a mistake is told of the one that was written."""
+    if isinstance(value, dict):
+        return MovingWeight.model_validate(value, strict=True)
+    return value if isinstance(value, MovingWeight) else _NUMBER.validate_python(value, strict=True)
+
+
 class Adversarial(ComponentUse):
     """The adversarial loss and how the discriminator is trained.
 
@@ -163,7 +202,7 @@ class Adversarial(ComponentUse):
     purpose.
     """
 
-    weight: NonNegativeFloat = 1.0
+    weight: Annotated[float | MovingWeight, BeforeValidator(_read_weight)] = 1.0
     penalty: Penalty | None = None
     clip: PositiveFloat | None = None
     d_steps: PositiveInt = 1
@@ -173,6 +212,16 @@ class Adversarial(ComponentUse):
     encoding: Encoding = Encoding()
     conditional: bool = True
     placebo: Placebo | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The ratio of gradients that sets its weight."""
+        return self.weight.ratio if isinstance(self.weight, MovingWeight) else None
+
+    @property
+    def like(self) -> str | None:
+        """The method whose weights it takes over."""
+        return self.weight.like if isinstance(self.weight, MovingWeight) else None
 
     @model_validator(mode="after")
     def check_freezing(self) -> Self:
@@ -301,6 +350,7 @@ class Method(Frozen):
             "trains_on": self.trains_on and self.trains_on.synthetic,
             "pseudo_labels_from": self.unlabelled and self.unlabelled.pseudo_labels_from,
             "budget": self.protocol.budget.like,
+            "weight": self.adversarial and self.adversarial.like,
         }
         return {reason: method for reason, method in needed.items() if method}
 
@@ -319,8 +369,9 @@ class Method(Frozen):
         kept = {key: getattr(self.protocol, key) for key in ("budget", "evaluate", "keep")}
         recipe = {name: getattr(trial, name) for name in TUNED_PARTS}
         if trial.adversarial and self.adversarial:
-            placebo = {"placebo": self.adversarial.placebo}
-            recipe["adversarial"] = trial.adversarial.model_copy(update=placebo)
+            own: dict[str, Any] = {"placebo": self.adversarial.placebo}
+            own |= {"weight": self.adversarial.weight} if self.adversarial.like else {}
+            recipe["adversarial"] = trial.adversarial.model_copy(update=own)
         return self.model_copy(update={**recipe, "protocol": trial.protocol.model_copy(update=kept)})
 
 

@@ -152,10 +152,23 @@ def _resolve_trial(
             f"a generator is tuned among those that map {tuned.maps!r}; {method.generator.use} maps {method.maps!r}"
         )
         raise name_trial(mismatch, trial.name, trial.settings)
+    if _kind_of_weight(method) != _kind_of_weight(tuned):
+        mismatch = trial.method.entries["tune"].error(
+            f"a weight is tuned among numbers or among ratios, as {owner!r} has it: placebos take over what ratios set"
+        )
+        raise name_trial(mismatch, trial.name, trial.settings)
     measured = {"evaluate": "val", "keep": Keep(model="none", samples=0)}
     budget = Budget(like=like) if like else method.protocol.budget
     own = method.protocol.model_copy(update={**measured, "budget": budget})
     return method.model_copy(update={"protocol": own, "trial_of": owner})
+
+
+def _kind_of_weight(method: Method) -> str:
+    """Return how the weight is set, that of a placebo as its claim's is."""
+    if method.adversarial is None or isinstance(method.adversarial.weight, float):
+        return "number"
+    like = method.adversarial.like
+    return "ratio" if like in (None, method.placebo_of) else f"like {like}"
 
 
 def _check_can_be_tuned(method: Method, written: MethodEntry) -> None:

@@ -40,7 +40,7 @@ from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
 from .device import environment, resolve_device
-from .job import CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
+from .job import ADVERSARIAL_WEIGHTS, CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
 from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
         **measure(segmenter, training, cell, data, output),
     )
     write_files(output, training, cell, data)
+    if outcome.weights is not None:
+        save_tensors(output / ADVERSARIAL_WEIGHTS, {"weights": outcome.weights}, {"key": cell.key})
     return result
 
 

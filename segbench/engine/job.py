@@ -15,6 +15,7 @@ CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 DISCRIMINATOR = "critic.safetensors"
 PROBABILITIES = "probabilities"
+ADVERSARIAL_WEIGHTS = "adversarial_weights.safetensors"
 
 
 class CellJob(Frozen):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from segbench.config.protocol import Keep
-from segbench.engine.job import MODEL, PROBABILITIES
+from segbench.engine.job import ADVERSARIAL_WEIGHTS, MODEL, PROBABILITIES
 from segbench.errors import RecordError, SegbenchError
 from segbench.plan.repeat import read_cell
 from segbench.shown import quote
@@ -154,7 +154,8 @@ def _has_what_is_needed(reason: str, folder: Path) -> bool:
     """Tell whether the folder of an upstream cell holds what is taken over of it."""
     if reason.startswith(_RECORD_IS_ENOUGH):
         return True
-    return (folder / (PROBABILITIES if " fold " in reason else MODEL)).exists()
+    file = ADVERSARIAL_WEIGHTS if reason == "weight" else PROBABILITIES if " fold " in reason else MODEL
+    return (folder / file).exists()
 
 
 def _with_keeping(cell: Cell, model: Literal["none", "last"]) -> Cell:

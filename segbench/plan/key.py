@@ -108,7 +108,8 @@ def ingredients(cell: Cell) -> dict[str, Any]:
 
 
 def _recipe(method: Method) -> dict[str, Any]:
-    recipe = method.model_dump(mode="json", include=SCORED)
+    # Whose weights are taken over is told by the key of that cell, which is upstream.
+    recipe = method.model_dump(mode="json", include=SCORED, exclude={"adversarial": {"weight": {"like"}}})
     channels = recipe.pop("latent_channels")
     if method.maps in NOISY_MAPS:
         # Its former name stays in the key: with another one, finished cells would be trained again.

@@ -8,6 +8,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -190,7 +191,8 @@ class HealthPoint(Part):
     `top_probability` and `entropy` [nats] are means over pixels of the predictions; `class_entropy` is the entropy of
     the histogram of predicted classes over that of the true ones, 0 if one class is predicted. `diversity` is the mean
     distance between generated images of a batch, each pixel in [-1, 1], `real_diversity` that between its real ones,
-    `nearest` that from a generated image to the nearest of the training images compared (root mean square).
+    `nearest` that from a generated image to the nearest of the training images compared (root mean square). `weight` is
+    that of the adversarial gradient where it is set at each step; without a trace where it is not.
     """
 
     step: int
@@ -214,6 +216,7 @@ class HealthPoint(Part):
     diversity: float | None = None
     real_diversity: float | None = None
     nearest: float | None = None
+    weight: float | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class Health(Part):

@@ -56,6 +56,26 @@ def test_a_placebo_has_the_claimed_recipe_with_a_broken_discriminator(workshop):
     assert (frozen.name, frozen.placebo_of, frozen.twin) == ("net+critic~frozen", "net+critic", "net")
 
 
+def test_placebos_whose_gradient_is_not_the_claims_take_over_the_weights_that_a_ratio_set(workshop):
+    ratio = ["methods.net+critic.adversarial.weight={ratio: 0.1}"]
+    claims = "[{claim: net+critic, against: net, placebo: [frozen, shuffled, noise, detached]}]"
+    methods = read(workshop, claims, sets=ratio).methods
+    weights = {name.partition("~")[2]: method.adversarial for name, method in methods.items() if method.placebo_of}
+    assert {name: (one.ratio, one.like) for name, one in weights.items()} == {
+        "frozen": (None, "net+critic"),
+        "shuffled": (None, "net+critic"),
+        "noise": (0.1, None),
+        "detached": (0.1, None),
+    }
+    assert methods["net+critic~frozen"].upstream == {"weight": "net+critic"}
+
+
+def test_placebos_of_a_fixed_weight_have_that_weight(workshop):
+    methods = read(workshop, TRIPLET).methods
+    assert methods["net+critic~frozen"].adversarial.weight == methods["net+critic"].adversarial.weight == 0.05
+    assert methods["net+critic~frozen"].upstream == {}
+
+
 def test_the_twin_of_a_placebo_is_what_is_claimed_against(workshop):
     methods = read(workshop, "[{claim: net+critic, against: rival, placebo: [frozen]}]").methods
     assert (methods["net+critic~frozen"].twin, methods["net+critic"].twin) == ("rival", "net")

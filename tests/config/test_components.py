@@ -227,6 +227,19 @@ def test_a_method_changes_what_it_inherits(workshop):
     assert (found.penalty.weight, found.penalty.every) == (3, 4)
 
 
+def test_a_weight_of_one_kind_takes_the_place_of_one_of_another_kind(workshop):
+    text = CRITIC.format("{use: hinge, weight: {ratio: 0.1}}")
+    more = (
+        "more: {extends: net, adversarial: {weight: {like: net}}}\n"
+        "most: {extends: more, adversarial: {weight: {ratio: 0.5}}}\n"
+        "fixed: {extends: most, adversarial: {weight: 1}}\n"
+    )
+    methods = workshop.methods(text + more, sets=["methods.fixed.adversarial.weight.ratio=2"]).methods
+    found = {name: (method.adversarial.ratio, method.adversarial.like) for name, method in methods.items()}
+    assert found == {"net": (0.1, None), "more": (None, "net"), "most": (0.5, None), "fixed": (2.0, None)}
+    assert methods["most"].adversarial.model_dump()["weight"] == {"ratio": 0.5}
+
+
 @pytest.mark.parametrize(
     ("adversarial", "message"),
     [
@@ -262,6 +275,9 @@ def test_a_method_changes_what_it_inherits(workshop):
         ),
         ("{use: hinge, weight: -1}", "adversarial.weight: must be greater than or equal to 0, not the number -1"),
         ("{use: hinge, weight: true}", "adversarial.weight: must be a valid number, not true"),
+        ("{use: hinge, weight: {ratio: 0}}", "adversarial.weight.ratio: must be greater than 0, not the number 0"),
+        ("{use: hinge, weight: {share: 1}}", "adversarial.weight.share: unknown key 'share'. Available: ratio, like."),
+        ("{use: hinge, weight: {}}", "adversarial.weight: write a number, {ratio: NUMBER} or {like: METHOD}"),
         ("{use: hinge, clip: 0}", "adversarial.clip: must be greater than 0, not the number 0"),
         ("{use: hinge, d_steps: 0}", "adversarial.d_steps: must be greater than 0, not the number 0"),
         ("{use: hinge, d_steps: 1.5}", "adversarial.d_steps: must be a valid integer, not the number 1.5"),

@@ -294,6 +294,7 @@ NAMING = {
     "trains_on.synthetic": "trains_on: {{synthetic: {}}}",
     "unlabelled.pseudo_labels_from": "unlabelled: {{pseudo_labels_from: {}}}",
     "protocol.budget.like": "protocol: {{budget: {{like: {}, in: seconds}}}}",
+    "adversarial.weight.like": "adversarial: {{use: hinge, weight: {{like: {}}}}}",
 }
 
 

@@ -436,6 +436,32 @@ def test_weights_may_come_from_images_of_another_size(workshop):
     assert found.overrides == ("resize",)
 
 
+WEIGHED = (
+    "critic: {generator: net, losses: [entropy], discriminator: critic, adversarial: {use: hinge, weight: WEIGHT}}"
+)
+
+
+@pytest.mark.parametrize("weight", ["0.1", "{ratio: 0.1}"])
+def test_weights_are_taken_over_from_a_method_whose_weights_a_ratio_sets(workshop, weight):
+    more = "more: {extends: critic, adversarial: {weight: {like: critic}}, protocol: {keep: {model: none}}}"
+    text = f"{WEIGHED.replace('WEIGHT', weight)}\n{more}"
+    if weight == "0.1":
+        assert workshop.methods_refusal(text) == (
+            "bench.yaml:10: methods.more.adversarial.weight.like: 'critic' has no weight: {ratio: NUMBER}, so there "
+            "are no weights of its steps to take over"
+        )
+    else:
+        assert workshop.methods(text, only=["more"]).methods["more"].upstream == {"weight": "critic"}
+
+
+def test_a_ratio_of_gradients_needs_a_supervised_one(workshop):
+    alone = WEIGHED.replace("WEIGHT", "{ratio: 0.1}").replace("losses: [entropy], ", "")
+    assert workshop.methods_refusal(alone) == (
+        "bench.yaml:9: methods.critic.adversarial.weight: a ratio needs a supervised gradient to be a ratio to, and "
+        "there are no losses; give losses, or a number"
+    )
+
+
 @pytest.mark.parametrize(
     ("reason", "purpose"),
     [

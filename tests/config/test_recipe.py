@@ -61,6 +61,7 @@ def test_a_cell_needs_those_of_upstream_methods_and_trials_by_the_reason():
         trains_on=TrainsOn(synthetic="c"),
         unlabelled=UnlabelledTerm(pseudo_labels_from="d"),
         protocol=TrainingProtocol(budget={"like": "e"}),
+        adversarial=Adversarial(use="toy/hinge", weight={"like": "f"}),
         tuning=Tuning(seed=9, trials={"net#1": {"lr": 1}, "net#2": {"lr": 2}}),
     )
     assert full.upstream == {
@@ -69,6 +70,7 @@ def test_a_cell_needs_those_of_upstream_methods_and_trials_by_the_reason():
         "trains_on": "c",
         "pseudo_labels_from": "d",
         "budget": "e",
+        "weight": "f",
     }
     assert full.trials == {"trial 1/2": "net#1", "trial 2/2": "net#2"}
     assert [full.needed_for(reason) for reason in ("refines fold 1/5", "trial 2/2")] == ["b", "net#2"]

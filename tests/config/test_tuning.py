@@ -161,6 +161,26 @@ def test_a_placebo_alone_brings_the_trials_of_its_claim(workshop):
     assert list(methods) == ["critic~frozen", "critic#1", "critic#2"]
 
 
+RATIO = (
+    "critic: {extends: net, discriminator: critic, adversarial: {use: hinge, weight: {ratio: 0.1}}, "
+    "tune: {adversarial.weight: [{ratio: 0.1}, WEIGHT]}}"
+)
+
+
+def test_a_ratio_is_tuned_and_the_placebo_takes_over_what_the_best_one_set(workshop):
+    methods = read(workshop, NET, RATIO.replace("WEIGHT", "{ratio: 0.2}"), claims=CLAIM).methods
+    assert {methods[name].adversarial.ratio for name in ("critic#1", "critic#2")} == {0.1, 0.2}
+    frozen = methods["critic~frozen"].with_recipe_of(methods["critic#1"])
+    assert (frozen.adversarial.placebo, frozen.adversarial.like) == ("frozen", "critic")
+
+
+@pytest.mark.parametrize("weight", ["1.0", "{like: other}"])
+def test_weights_of_one_kind_are_tuned(workshop, weight):
+    other = "other: {extends: net, discriminator: critic, adversarial: {use: hinge, weight: {ratio: 0.1}}, tune: null}"
+    message = refusal(workshop, NET, other, RATIO.replace("WEIGHT", weight))
+    assert "methods.critic.tune: a weight is tuned among numbers or among ratios, as 'critic' has it" in message
+
+
 def test_a_trial_of_a_method_that_takes_anothers_time_takes_that_of_the_others_trial(workshop):
     long = "long: {extends: net, protocol: {budget: {like: critic, in: seconds}}}"
     methods = read(workshop, NET, CRITIC, long).methods

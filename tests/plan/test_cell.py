@@ -82,6 +82,7 @@ def test_it_goes_dataset_by_dataset_and_seed_by_seed():
     [
         ("start_from", {"start_from": "a"}),
         ("budget", {"protocol": TrainingProtocol(budget={"like": "a"})}),
+        ("weight", {"adversarial": Adversarial(use="toy/hinge", weight={"like": "a"})}),
         ("trains_on", {"trains_on": TrainsOn(synthetic="a")}),
         ("pseudo_labels_from", {"unlabelled": UnlabelledTerm(pseudo_labels_from="a")}),
         ("refines", {"refines": Refines(method="a"), "maps": REFINING, "losses": ()}),

@@ -186,6 +186,10 @@ DIFFERING_RECIPES = {
     "budget": [
         {"protocol": TrainingProtocol(budget=budget)} for budget in ({"steps": 9}, {"seconds": 9}, {"like": "a"})
     ],
+    "weight": [
+        {"adversarial": Adversarial(use="toy/hinge", weight=weight)}
+        for weight in (0.1, 0.2, {"ratio": 0.1}, {"ratio": 0.2}, {"like": "a"})
+    ],
     "share": [{}, *({"trains_on": TrainsOn(synthetic="a", share=share)} for share in (0, 0.5, 1))],
     "folds": [{}, *({"refines": Refines(method="a", folds=folds)} for folds in (2, 5))],
     "unlabelled loss": [
@@ -333,6 +337,7 @@ SAME_RECIPES = {
     "synthetic": [{"trains_on": TrainsOn(synthetic=name)} for name in ("a", "b")],
     "pseudo labels": [{"unlabelled": UnlabelledTerm(pseudo_labels_from=name)} for name in ("a", "b")],
     "time": [{"protocol": TrainingProtocol(budget={"like": name})} for name in ("a", "b")],
+    "weights": [{"adversarial": Adversarial(use="toy/hinge", weight={"like": name})} for name in ("a", "b")],
     "folds of what is not trained": [{"losses": (), "refines": Refines(method="a", folds=folds)} for folds in (2, 5)],
 }
 

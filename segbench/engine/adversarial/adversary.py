@@ -20,6 +20,7 @@ from segbench.contract import AdversarialLoss, Discriminator
 from segbench.engine.numerics import autocast
 from segbench.errors import PluginError, SpecError
 
+from .balance import Balance
 from .pairing import encode_prediction, make_pair
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Adversary:
 
     - batches: those of extra discriminator steps; None where nothing is trained
     - validation: real samples that are never trained on; None where there are none
+    - weights: the weight at each step, (steps,), where it is taken over from another cell
     - compiled: the discriminator's compiled forward pass, where it is to be used
     """
 
@@ -74,6 +76,7 @@ class Adversary:
     precision: str
     batches: TrainingBatches | None = None
     validation: TrainingBatches | None = None
+    weights: Tensor | None = None
     compiled: Callable[[Tensor], Any] | None = None
 
     def compile(self) -> Adversary:
@@ -109,11 +112,28 @@ class Adversary:
             return self.recipe.alternate if step % self.recipe.alternate == 0 else 0
         return self.recipe.d_steps - 1
 
-    def weight(self, step: int) -> float:
-        """Return the weight of the adversarial gradient, which rises linearly over the warm-up."""
+    def balance(self) -> Balance | None:
+        """Return what sets the weight by a ratio of gradients; None where the recipe does not ask for it."""
+        if self.recipe.ratio is None or self.recipe.placebo == "detached":
+            return None
+        return Balance(self.recipe.ratio, self.device)
+
+    def weight(self, step: int) -> float | Tensor:
+        """Return the weight of the adversarial gradient where no ratio of gradients sets it.
+
+        It rises linearly over the warm-up. One that is taken over from another cell is what it was there at the same
+        step, and after the last step of that cell it stays as it is.
+        """
         if self.recipe.placebo == "detached":
             return 0.0
-        return self.recipe.weight * min(1.0, (step + 1) / (self.recipe.warmup_steps + 1))
+        if self.weights is not None:
+            return self.weights[min(step, len(self.weights) - 1)]
+        assert isinstance(self.recipe.weight, float)
+        return self.recipe.weight * self.warmth(step)
+
+    def warmth(self, step: int) -> float:
+        """Return the share of the weight that a step of the warm-up has."""
+        return min(1.0, (step + 1) / (self.recipe.warmup_steps + 1))
 
     def pair(self, batch: Batch, output: Tensor) -> Pair:
         """Return the fields that the discriminator compares, given the generator's output for a batch."""

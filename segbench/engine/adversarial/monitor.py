@@ -18,6 +18,7 @@ from segbench.engine.numerics import autocast
 from segbench.store.record import HealthPoint
 
 from .adversary import log_odds, masked_mean
+from .balance import SMALLEST_NORM, norm
 from .pairing import MATCHED_TO_PREDICTION
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ STEPS_PER_OBSERVATION = 10
 
 # When a log is full every second point goes and observations become half as frequent, so that a checkpoint stays small.
 MOST_POINTS = 1024
-
-# Norms below this count as this, which keeps ratios finite where a gradient vanishes.
-SMALLEST_NORM = 1e-12
 
 # Added to both entropies of class histograms: where both truth and prediction have one class, their ratio is 1.
 ENTROPY_OFFSET = 1e-3
@@ -207,16 +205,16 @@ def compare_gradients(supervised: Tensor | None, adversarial: Tensor) -> Observa
     adversarial / supervised norm; the cosine is 0 where one of the norms is. Without a supervised term there is the
     adversarial norm only.
     """
-    norm = _norm(adversarial)
+    own = norm(adversarial)
     if supervised is None:
-        return {"adversarial_gradient": norm}
-    other = _norm(supervised)
+        return {"adversarial_gradient": own}
+    other = norm(supervised)
     product = (supervised.detach().float() * adversarial.detach().float()).sum()
     return {
         "supervised_gradient": other,
-        "adversarial_gradient": norm,
-        "ratio": norm / other.clamp_min(SMALLEST_NORM),
-        "cosine": product / (norm.clamp_min(SMALLEST_NORM) * other.clamp_min(SMALLEST_NORM)),
+        "adversarial_gradient": own,
+        "ratio": own / other.clamp_min(SMALLEST_NORM),
+        "cosine": product / (own.clamp_min(SMALLEST_NORM) * other.clamp_min(SMALLEST_NORM)),
     }
 
 
@@ -338,11 +336,6 @@ def _share_above(scores: Tensor, boundary: Tensor, mask: Tensor | None) -> Tenso
     distance = scores - boundary
     # The sign of NaN is 0 in torch, which would count as half right.
     return _masked_mean(((distance.sign() + 1) / 2).masked_fill(distance.isnan(), torch.nan), mask)
-
-
-def _norm(gradient: Tensor) -> Tensor:
-    """Return the norm in float32; on a CPU linalg.vector_norm sums one by one and loses digits on large tensors."""
-    return gradient.detach().float().square().sum().sqrt()
 
 
 def _histogram(classes: Tensor, weights: Tensor, num_classes: int) -> Tensor:

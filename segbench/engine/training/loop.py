@@ -70,6 +70,7 @@ class Outcome:
     - shares: of the time of a step, by part
     - seconds_to_best: seconds of training until the best validation
     - health: that of adversarial training
+    - weights: of the adversarial gradient at each step, (steps,), where a ratio set them
     """
 
     finished: bool
@@ -79,6 +80,7 @@ class Outcome:
     shares: dict[TrainingPart, float] | None = None
     seconds_to_best: float | None = None
     health: Health | None = None
+    weights: torch.Tensor | None = None
 
 
 @name_norm_errors()
@@ -146,15 +148,17 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             adversarial_loss = adversary.generator_loss(pair, batch.labels)
             values.append(adversarial_loss)
             adversarial = adversary.gradient(generator.scaler.scale(adversarial_loss), z)
-            weight = adversary.weight(progress.step)
+            weight = weigh(adversary, state, gradient, adversarial)
             if state.health.is_due(progress.step, total_steps):
                 supervised = gradient if training.losses else None
                 scale = generator.scaler.get_scale()
                 observed = observe_step(adversary, network, training.seed, progress.step, batch, pair, update, z)
                 observed |= observe_gradient(supervised, weight * adversarial, adversarial_loss, scale)
+                observed |= {"weight": weight} if isinstance(weight, torch.Tensor) else {}
                 state.health.add(progress.step, observed)
             # At a weight of 0 nothing is added, not even 0 times the gradient: results equal the twin's bit by bit.
-            if weight > 0:
+            # One that is set at each step lies on the device, and to look at it would wait for that.
+            if isinstance(weight, torch.Tensor) or weight > 0:
                 gradient = gradient + weight * adversarial
                 loss = loss + weight * adversarial_loss.detach()
 
@@ -199,6 +203,17 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
 
     network.load_state_dict(state.best or state.evaluated_network.state_dict())
     return build_outcome(state, clock, timer, finished=True)
+
+
+def weigh(
+    adversary: Adversary, state: TrainingState, supervised: torch.Tensor, adversarial: torch.Tensor
+) -> float | torch.Tensor:
+    """Return the weight of the adversarial gradient in this step, given both gradients at the generator's output."""
+    step = state.progress.step
+    if state.balance is None:
+        return adversary.weight(step)
+    scale = state.generator.scaler.scale(torch.ones((), device=adversarial.device))
+    return state.balance.weight(step, supervised, adversarial, scale, adversary.warmth(step))
 
 
 def run_unlabelled(
@@ -255,6 +270,7 @@ def build_outcome(state: TrainingState, clock: TrainingClock, timer: PartTimer, 
         shares=timer.shares(),
         seconds_to_best=progress.best_seconds,
         health=health,
+        weights=None if state.balance is None else state.balance.course,
     )
 
 
@@ -293,6 +309,7 @@ def resume(state: TrainingState, checkpoint: Path, total_steps: int | None, chan
 def report(channel: Channel, clock: TrainingClock, state: TrainingState, total_steps: int | None, loss: float) -> None:
     """Tell the parent process how far training has come."""
     speed = clock.recent_images_per_second()
+    weights = {} if state.balance is None else {"adversarial_weight": state.balance.course[-1].item()}
     channel.emit(
         "step",
         step=state.progress.step,
@@ -300,6 +317,7 @@ def report(channel: Channel, clock: TrainingClock, state: TrainingState, total_s
         seconds=round(state.progress.seconds, 3),
         loss=loss,
         images_per_second=speed,
+        **weights,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -74,7 +74,8 @@ def prepare_training(
     losses = build_losses(cell, registry, data, device)
     adversary = None
     if cell.method.adversarial is not None:
-        adversary = build_adversary(cell, registry, data, device, mapping, places, upstream.fields)
+        built = build_adversary(cell, registry, data, device, mapping, places, upstream.fields)
+        adversary = replace(built, weights=upstream.weights)
     return Training(
         network=network,
         mapping=mapping,

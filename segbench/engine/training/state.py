@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from segbench.config.optimizer import Optimizer
     from segbench.config.protocol import TrainingProtocol
     from segbench.engine.adversarial.adversary import Adversary
+    from segbench.engine.adversarial.balance import Balance
 
 _BEYOND = 2**63  # no count of steps and no time reaches this
 
@@ -94,7 +95,10 @@ class Learner:
 
 @dataclass
 class TrainingState:
-    """Generator and discriminator, averaged weights, progress, health, and the weights that were best on val."""
+    """Generator and discriminator, averaged weights, progress, health, and the weights that were best on val.
+
+    `balance` is what sets the weight of the adversarial gradient, where a ratio does.
+    """
 
     generator: Learner
     discriminator: Learner | None
@@ -102,6 +106,7 @@ class TrainingState:
     progress: Progress = field(default_factory=Progress)
     health: HealthLog = field(default_factory=HealthLog)
     best: Tensors = field(default_factory=dict)
+    balance: Balance | None = None
 
     @classmethod
     def start(
@@ -122,7 +127,7 @@ class TrainingState:
         if adversary is not None:
             settings, critic = adversary.recipe.optimizer, adversary.discriminator
             discriminator = learner(critic, prepare_parameters(critic, settings, "adversarial.optimizer"))
-        return cls(generator, discriminator, average)
+        return cls(generator, discriminator, average, balance=adversary.balance() if adversary else None)
 
     @property
     def evaluated_network(self) -> torch.nn.Module:
@@ -160,6 +165,7 @@ class TrainingState:
             },
             **with_prefix("best", self.best),
             **with_prefix("average", {} if self.average is None else self.average.state_dict()),
+            **with_prefix("balance", {} if self.balance is None else self.balance.tensors()),
         }
 
     def restore(self, path: Path, total_steps: int | None = None) -> None:
@@ -169,9 +175,9 @@ class TrainingState:
         """
         tensors, state = load_tensors(path)
         try:
-            self._check_tensors(tensors)
-            scalers = self._read_scalers(state)
             progress, health = _read_progress(state, total_steps), HealthLog.from_state(state["health"])
+            self._check_tensors(tensors, progress.step)
+            scalers = self._read_scalers(state)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             cause = describe_error(error) if isinstance(error, ValidationError) else error
             raise RecordError(f"{path} does not fit what is trained here: {cause}") from error
@@ -179,9 +185,11 @@ class TrainingState:
             learner.restore(without_prefix(name, tensors), scalers[name])
         if self.average is not None:
             self.average.load_state_dict(without_prefix("average", tensors))
+        if self.balance is not None:
+            self.balance.restore(without_prefix("balance", tensors))
         self.best, self.progress, self.health = without_prefix("best", tensors), progress, health
 
-    def _check_tensors(self, tensors: Tensors) -> None:
+    def _check_tensors(self, tensors: Tensors, steps: int) -> None:
         """Raise ValueError for tensors that are not, by name, shape and type, those of this state after some steps."""
         expected = self._tensors()
         for name, learner in self.learners.items():
@@ -191,6 +199,8 @@ class TrainingState:
             )
         if without_prefix("best", tensors):
             expected |= with_prefix("best", self.evaluated_network.state_dict())
+        if self.balance is not None:
+            expected |= with_prefix("balance", self.balance.tensors(steps))
         if _forms(tensors) != _forms(expected):
             raise ValueError(misfit(tensors, expected) or "tensors are missing or of other types")
 

@@ -1,4 +1,4 @@
-"""Load what a cell needs from cells that ran before it: weights, predictions, generated samples, labels.
+"""Load what a cell needs from cells that ran before it: weights, predictions, generated samples, labels and more.
 
 A cell that was trained without one fold of the training images writes predictions for the images of that fold.
 """
@@ -16,13 +16,14 @@ from segbench.engine.data.batches import Batch, normalise
 from segbench.engine.data.probabilities import ProbabilityFields, write_probabilities
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.inference import class_scores
-from segbench.engine.job import MODEL, PROBABILITIES
+from segbench.engine.job import ADVERSARIAL_WEIGHTS, MODEL, PROBABILITIES
 from segbench.engine.model.checkpoint import load_kept
 from segbench.engine.model.mapping import one_hot
 from segbench.engine.numerics import memory_format, random_generator
 from segbench.engine.recorded import load_network
-from segbench.errors import SpecError
+from segbench.errors import RecordError, SpecError
 from segbench.plan.cell import Subset
+from segbench.store.folder import how_to_redo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,7 @@ class Upstream(NamedTuple):
     - fields: its out-of-fold predictions for the training images
     - synthesise: a function of batch and step that generates images and labels
     - labeller: a frozen segmenter that labels images
+    - weights: of the adversarial gradient at each step, (steps,)
     """
 
     start: Tensors | None = None
@@ -56,6 +58,7 @@ class Upstream(NamedTuple):
     fields: Fields | None = None
     synthesise: Synthesise | None = None
     labeller: nn.Module | None = None
+    weights: Tensor | None = None
 
 
 def load_upstream(cell: Cell, folders: Mapping[str, str], data: CellData, device: torch.device) -> Upstream:
@@ -68,7 +71,17 @@ def load_upstream(cell: Cell, folders: Mapping[str, str], data: CellData, device
         fields=_open_fields(fold_folders, cell, data, device) if fold_folders else None,
         synthesise=make_synthesiser(_load_recorded(synthetic, device), cell.seed) if synthetic else None,
         labeller=load_segmenter(folders["pseudo_labels_from"], device) if "pseudo_labels_from" in folders else None,
+        weights=_load_weights(folders["weight"], device) if "weight" in folders else None,
     )
+
+
+def _load_weights(folder: str, device: torch.device) -> Tensor:
+    """Return the weights of the adversarial gradient that a finished cell had; RecordError if it had no step."""
+    path = Path(folder) / ADVERSARIAL_WEIGHTS
+    weights = load_kept(path).get("weights", torch.empty(0))
+    if weights.ndim != 1 or not len(weights):
+        raise RecordError(f"{path} holds no weights of steps; {how_to_redo(path.parent)}")
+    return weights.to(device)
 
 
 def load_segmenter(folder: str, device: torch.device) -> nn.Module:
@@ -114,7 +127,7 @@ class UniformFields:
 
 
 def make_stand_ins(cell: Cell, data: CellData, device: torch.device) -> Upstream:
-    """Return placeholders for upstream results that are not there yet: uniform predictions, real samples."""
+    """Return placeholders for upstream results that are not there yet: uniform predictions, real samples, weight 1."""
     segmenter = UniformSegmenter(data.num_classes)
     method = cell.method
     return Upstream(
@@ -122,6 +135,7 @@ def make_stand_ins(cell: Cell, data: CellData, device: torch.device) -> Upstream
         fields=UniformFields(data.num_classes, device) if method.refines else None,
         synthesise=(lambda batch, step: (batch.images, batch.labels)) if method.trains_on else None,
         labeller=segmenter if method.unlabelled and method.unlabelled.pseudo_labels_from else None,
+        weights=torch.ones(1, device=device) if "weight" in method.upstream else None,
     )
 
 

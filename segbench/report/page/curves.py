@@ -50,6 +50,7 @@ _GAME: dict[str, tuple[str, dict[str, str]]] = {
         "accuracy of the discriminator",
         dict(zip(_SAMPLES, ("real_accuracy", "fake_accuracy", "validation_accuracy"), strict=True)),
     ),
+    "weight": ("weight of the adversarial gradient", {"": "weight"}),
     "critic_loss": ("loss of the discriminator", {"": "critic_loss"}),
     "generator_loss": ("adversarial loss", {"": "generator_loss"}),
     "critic_gradient": ("gradient of the discriminator", {"": "critic_gradient"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn import functional
@@ -10,7 +12,7 @@ from segbench.engine.numerics import derive
 from segbench.engine.training.loop import train
 from segbench.errors import SpecError
 
-from .short import NEVER, assert_equal, trained, weights
+from .short import NEVER, assert_equal, entropy, trained, weights
 
 RECIPES = {
     "one critic step": {},
@@ -22,6 +24,8 @@ RECIPES = {
     "noise": {"placebo": "noise"},
     "scaled truth": {"encoding": "scaled"},
     "unconditional": {"conditional": False},
+    "ratio": {"weight": {"ratio": 0.3}, "warmup_steps": 2},
+    "ratio, slow alternation": {"weight": {"ratio": 0.3}, "alternate": 3},
 }
 
 
@@ -43,7 +47,7 @@ def twins():
     ],
     ids=["fp32", "bf16", "fp16", "channels_last", "bf16 channels_last", "ema"],
 )
-@pytest.mark.parametrize("recipe", [*RECIPES, "detached"])
+@pytest.mark.parametrize("recipe", [*(name for name in RECIPES if "ratio" not in name), "detached"])
 def test_a_weight_of_0_leaves_the_bits_of_the_twin(training, recorder, tmp_path, twins, recipe, protocol):
     settings = {"placebo": "detached"} if recipe == "detached" else {**RECIPES[recipe], "weight": 0.0}
     if str(protocol) not in twins:
@@ -52,11 +56,19 @@ def test_a_weight_of_0_leaves_the_bits_of_the_twin(training, recorder, tmp_path,
     assert_equal(twins[str(protocol)], weights(other.network))
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if "ratio" not in name])
 def test_a_weight_above_0_changes_the_generator(training, recorder, tmp_path, recipe):
     twin, _ = trained(training, recorder, tmp_path / "twin")
     other, _ = trained(training, recorder, tmp_path / "other", adversary={**RECIPES[recipe], "weight": 1.0})
     assert not torch.equal(twin.network.network[0].weight, other.network.network[0].weight)
+
+
+def test_a_detached_discriminator_has_no_weight_whatever_ratio_is_asked_for(training, recorder, tmp_path):
+    twin, _ = trained(training, recorder, tmp_path / "twin")
+    recipe = {"placebo": "detached", "weight": {"ratio": 0.3}}
+    other, outcome = trained(training, recorder, tmp_path / "other", adversary=recipe)
+    assert_equal(weights(twin.network), weights(other.network))
+    assert outcome.weights is None
 
 
 def test_the_loop_equals_two_plain_passes_written_by_hand(training, recorder, tmp_path):
@@ -113,6 +125,52 @@ def test_a_stopped_training_resumes_bit_equal(training, recorder, tmp_path, reci
     assert_equal(weights(whole.network), weights(second.network))
     assert_equal(weights(whole.adversary.discriminator), weights(second.adversary.discriminator))
     assert resumed.health == outcome.health
+
+
+def test_a_ratio_is_the_share_that_the_adversarial_gradient_has(training, recorder, tmp_path):
+    channel = recorder()
+    made = training(adversary={"weight": {"ratio": 0.3}}, budget={"steps": 25})
+    outcome = train(made, tmp_path / "checkpoint", NEVER, channel)
+    curve = outcome.health.curve
+    assert [point.step for point in curve] == [0, 10, 20, 24]
+    assert [point.weight for point in curve] == [outcome.weights[point.step].item() for point in curve]
+    assert curve[0].ratio == pytest.approx(0.3, rel=1e-5)
+    assert all(0.15 < point.ratio < 0.6 for point in curve)
+    assert channel.of("step")[-1]["adversarial_weight"] == curve[-1].weight
+
+
+def test_a_fixed_weight_leaves_no_trace_of_a_course(training, recorder, tmp_path):
+    channel = recorder()
+    outcome = train(training(adversary={}), tmp_path / "checkpoint", NEVER, channel)
+    assert outcome.weights is None
+    assert not any("weight" in point.model_dump() for point in outcome.health.curve)
+    assert not any("adversarial_weight" in step for step in channel.of("step"))
+
+
+@pytest.mark.parametrize("protocol", [{}, {"precision": "fp16"}], ids=["fp32", "fp16"])
+def test_weights_that_are_taken_over_train_as_those_that_were_set(training, recorder, tmp_path, protocol):
+    recipe = {"weight": {"ratio": 0.3}, "warmup_steps": 2}
+    claimed, outcome = trained(training, recorder, tmp_path / "claimed", adversary=recipe, **protocol)
+    made = training(adversary={**recipe, "weight": {"like": "claimed"}}, **protocol)
+    other = replace(made, adversary=replace(made.adversary, weights=outcome.weights))
+    curve = train(other, tmp_path / "other", NEVER, recorder()).health.curve
+    assert_equal(weights(claimed.network), weights(other.network))
+    assert curve == outcome.health.curve
+
+
+def test_weights_that_are_taken_over_stay_as_they_are_after_the_last(training):
+    made = training(adversary={"weight": {"like": "claimed"}}).adversary
+    adversary = replace(made, weights=torch.tensor([0.5, 0.25]))
+    assert [adversary.weight(step).item() for step in range(4)] == [0.5, 0.25, 0.25, 0.25]
+
+
+def test_the_term_on_unlabelled_images_does_not_count_as_supervised(training, recorder, tmp_path):
+    recipe, sgd = {"weight": {"ratio": 0.3}}, {"budget": {"steps": 1}}
+    alone, beside = (
+        trained(training, recorder, tmp_path / name, term, adversary=recipe, **sgd)[1]
+        for name, term in (("alone", None), ("beside", entropy))
+    )
+    assert alone.weights.tolist() == beside.weights.tolist()
 
 
 def test_a_frozen_discriminator_keeps_its_weights_and_a_trained_one_does_not(training, recorder, tmp_path):

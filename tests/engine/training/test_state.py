@@ -81,6 +81,23 @@ def test_a_checkpoint_has_the_names_that_older_ones_have(training, tmp_path):
     }
 
 
+def test_a_ratios_means_and_weights_are_restored_and_those_of_other_steps_refused(training, tmp_path):
+    made = start(training(adversary={"weight": {"ratio": 0.1}}))
+    for step in range(3):
+        made.balance.weight(step, torch.ones(2, 2), torch.full((2, 2), 0.5 + step), torch.ones(()))
+    made.progress = Progress(step=3)
+    made.save(tmp_path / "checkpoint")
+    restored = start(training(adversary={"weight": {"ratio": 0.1}}))
+    restored.restore(tmp_path / "checkpoint")
+    assert_equal(made.balance.tensors(), restored.balance.tensors())
+    made.progress = Progress(step=4)
+    made.save(tmp_path / "other")
+    with pytest.raises(RecordError, match="balance/course"):
+        start(training(adversary={"weight": {"ratio": 0.1}})).restore(tmp_path / "other")
+    with pytest.raises(RecordError, match="unexpected: balance/"):
+        start(training(adversary={})).restore(tmp_path / "checkpoint")
+
+
 def test_averaged_weights_are_evaluated_where_the_protocol_asks_for_them(training):
     plain, averaged = start(training()), start(training(ema=0.5))
     assert plain.evaluated_network is plain.generator.network

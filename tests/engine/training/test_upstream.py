@@ -17,6 +17,7 @@ from segbench.engine.data.cache import pack
 from segbench.engine.data.probabilities import ProbabilityFields
 from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.data.subset import split_places
+from segbench.engine.job import ADVERSARIAL_WEIGHTS
 from segbench.engine.model.mapping import one_hot
 from segbench.engine.model.network import Synthesizer
 from segbench.engine.recorded import load_network
@@ -55,6 +56,11 @@ methods:
   joint: {extends: painter, generator: {use: gan/joint, width: 4}}
   augmented: {extends: base, trains_on: {synthetic: joint, share: 0.5}}
   taught: {extends: base, labels: {fraction: 0.5}, unlabelled: {pseudo_labels_from: base}}
+  critic:
+    extends: base
+    discriminator: {use: gan/patchgan, receptive_field: 16, width: 4}
+    adversarial: {use: gan/non_saturating, weight: {ratio: 0.1}}
+compare: [{claim: critic, against: base, placebo: [frozen]}]
 """
 
 
@@ -117,6 +123,24 @@ def test_a_fold_that_left_nothing_is_an_error_that_names_the_file(planned):
     path.unlink()
     with pytest.raises(RecordError, match=str(path)):
         loaded(benchmark, "refiner")
+
+
+def test_a_placebo_takes_over_the_weights_that_a_ratio_set_step_by_step(planned):
+    benchmark = planned(FILE).run("critic", "critic~frozen")
+    set_weights = [point.weight for point in benchmark.records["critic"].health.curve]
+    assert loaded(benchmark, "critic~frozen").weights.tolist() == set_weights
+    assert [point.weight for point in benchmark.records["critic~frozen"].health.curve] == set_weights
+    assert set_weights[0] > 0
+    assert ADVERSARIAL_WEIGHTS in benchmark.left("critic")
+    assert ADVERSARIAL_WEIGHTS not in benchmark.left("critic~frozen")
+
+
+def test_weights_that_are_not_there_are_an_error_that_says_what_to_do(planned):
+    benchmark = planned(FILE).run("critic")
+    path = benchmark.record_path("critic").with_suffix("") / ADVERSARIAL_WEIGHTS
+    path.unlink()
+    with pytest.raises(RecordError, match=f"{path}.*; move .* away and run its benchmark again"):
+        loaded(benchmark, "critic~frozen")
 
 
 def test_a_teacher_is_a_frozen_segmenter(planned):
@@ -186,6 +210,7 @@ def test_stand_ins_are_there_for_what_a_recipe_asks_for_and_for_nothing_else(pla
         "refiner": {"base", "fields"},
         "augmented": {"synthesise"},
         "taught labels 0.5": {"labeller"},
+        "critic~frozen": {"weights"},
     }
     for name, expected in asked.items():
         upstream = make_stand_ins(benchmark.cells[name], benchmark.data(name), CPU)
