@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.errors import ComponentError, OptionError
 from segbench.registry.datasets import dataset_root
-from segbench.registry.options import check_requirements, coerce_options
+from segbench.registry.options import check_requirements, coerce_options, takes_option
 
 from .inheritance import expand_name, lay_over
 from .recipe import Adversarial, ComponentUse, DatasetUse, Penalty, Refines, UnlabelledTerm, WeightedLoss
@@ -69,8 +69,32 @@ def resolve_dataset(node: Node, registry: Registry) -> DatasetUse:
 
 
 def _resolve_weighted_loss(node: Node, registry: Registry) -> WeightedLoss:
-    loss = resolve_loss("supervised", "losses", node, registry, ("weight",))
+    keys = ("weight", "class_weights") if _names_class_weights(node, registry) else ("weight",)
+    loss = resolve_loss("supervised", "losses", node, registry, keys)
     return validate(WeightedLoss, loss.settings).model_copy(update={"options": loss.use.options})
+
+
+def _names_class_weights(node: Node, registry: Registry) -> bool:
+    """Tell whether a loss has class weights by name, which the engine makes, and not as it takes them itself.
+
+    Raises SpecError if it does not take weights as numbers either.
+    """
+    written = node.value.get("class_weights") if isinstance(node.value, dict) else None
+    if written is None or not isinstance(written.value, str):
+        return False
+    offer = _find_offer("loss", _read_entries("loss", node)["use"], registry)
+    if takes_option(offer, "class_weights", written.value):
+        return False
+    if not _takes_class_weights(offer):
+        takers = [one.full_name for one in registry.offers("loss") if _takes_class_weights(one)]
+        raise written.error(
+            f"loss {offer.full_name} has no class weights; losses that take them: {', '.join(takers) or 'none'}"
+        )
+    return True
+
+
+def _takes_class_weights(offer: Offer) -> bool:
+    return takes_option(offer, "class_weights", [1.0])
 
 
 def _resolve_root(offer: Offer, node: Node) -> str:

@@ -138,6 +138,7 @@ def check_method(method: Method, entries: Mapping[str, Node], place: Place) -> N
     _check_discriminator(entries)
     _check_training(method, entries, place)
     _check_cutmix(method, entries)
+    _check_class_weights(method, entries)
     _check_refining(method, entries)
     _check_noise(method, entries)
     _check_encoding(method, entries)
@@ -181,6 +182,13 @@ def _check_cutmix(method: Method, entries: Mapping[str, Node]) -> None:
             f"{_describe_maps(method)}; augment.cutmix cuts images up and is for generators that map "
             f"{quote_names(CLASSIFYING_MAPS)}; set protocol: {{augment: {{cutmix: 0}}}} for this method"
         )
+
+
+def _check_class_weights(method: Method, entries: Mapping[str, Node]) -> None:
+    for number, loss in enumerate(method.losses):
+        if loss.class_weights is not None and method.maps not in CLASSIFYING_MAPS:
+            place = entries["losses"].place.entry(f"{number}.class_weights")
+            raise place.error(f"{_describe_maps(method)}, and losses of images weigh no classes; remove it")
 
 
 def _check_refining(method: Method, entries: Mapping[str, Node]) -> None:

@@ -66,6 +66,9 @@ Placebo = Literal[
     "detached",  # the generator gets no adversarial gradient
 ]
 
+# How class weights are made from the training labels (segbench/engine/data/class_weights.py).
+ClassWeights = Literal["median_frequency", "inverse_square_root"]
+
 
 class ComponentUse(Frozen):
     """A component by its full name, with every option filled in."""
@@ -75,9 +78,13 @@ class ComponentUse(Frozen):
 
 
 class WeightedLoss(ComponentUse):
-    """A loss and its weight in the sum."""
+    """A loss and its weight in the sum.
+
+    `class_weights` is how the loss's option of that name is made from the labels that a cell is trained with.
+    """
 
     weight: PositiveFloat = 1.0
+    class_weights: ClassWeights | None = added(None)
 
 
 class Folds(Frozen):

@@ -72,14 +72,14 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     memory = PeakMemory(device)
     outcome = train_method(training, job, channel)
     if not outcome.finished:
-        return CellResult(status="interrupted", train=describe_training(outcome), environment=facts)
+        return CellResult(status="interrupted", train=describe_training(outcome, training), environment=facts)
     peak = memory.bytes()
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
     measure = score_segmenter if training.mapping.predicts_labels else compare_images
     result = CellResult(
         status="ok",
-        train=describe_training(outcome),
+        train=describe_training(outcome, training),
         cost=measure_cost(segmenter, training, cell, data, peak),
         health=outcome.health,
         provenance=training.network.provenance,
@@ -100,7 +100,7 @@ def train_method(training: Training, job: CellJob, channel: Channel) -> Outcome:
     return train(training, Path(job.folder) / CHECKPOINT, job.checkpoint_seconds, channel)
 
 
-def describe_training(outcome: Outcome) -> Train:
+def describe_training(outcome: Outcome, training: Training) -> Train:
     """Return what the record of a cell says of its training."""
     return Train(
         steps=outcome.steps,
@@ -108,6 +108,7 @@ def describe_training(outcome: Outcome) -> Train:
         images_per_second=outcome.images_per_second,
         shares=outcome.shares,
         seconds_to_best=outcome.seconds_to_best,
+        class_weights=training.class_weights,
     )
 
 

@@ -172,6 +172,18 @@ def coerce_options(offer: Offer, given: Mapping[str, Any], beside: Sequence[str]
     return {name: _to_json(offer, name, adapter, value) for name, (adapter, value) in _coerce_all(offer, given).items()}
 
 
+def takes_option(offer: Offer, name: str, value: Any) -> bool:
+    """Tell whether a component has an option of this name, and one that takes the value."""
+    option = next((option for option in offer.signature.options if option.name == name), None)
+    if option is None:
+        return False
+    try:
+        _coerce(offer, option, _make_adapter(offer, option), {name: value})
+    except OptionError:
+        return False
+    return True
+
+
 def _coerce_all(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeAdapter[Any], Any]]:
     """Return each option's value in its type, with the adapter that knows the type."""
     coerced = {}

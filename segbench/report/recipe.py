@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from segbench.config.attribution import Attribution
     from segbench.config.protocol import TrainingProtocol
-    from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method
+    from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, WeightedLoss
     from segbench.plan.cell import Cell
     from segbench.registry import Registry
 
@@ -134,7 +134,7 @@ def _dataset(use: DatasetUse) -> Any:
 
 
 def _component(use: ComponentUse, **more: Any) -> Any:
-    entries = {"use": use.use, **more, **use.options}
+    entries = {"use": use.use, **more, **use.options} | more
     return use.use if len(entries) == 1 else entries
 
 
@@ -143,7 +143,7 @@ def _method(method: Method, common: TrainingProtocol) -> dict[str, Any]:
     content: dict[str, Any] = {
         **_attribution(method.attribution),
         "generator": _component(method.generator),
-        "losses": [_component(loss, weight=loss.weight) for loss in method.losses] or None,
+        "losses": [_loss(loss) for loss in method.losses] or None,
         "discriminator": method.discriminator and _component(method.discriminator),
         "adversarial": method.adversarial and _adversarial(method.adversarial),
         "latent_channels": method.latent_channels if method.maps in NOISY_MAPS else None,
@@ -158,6 +158,11 @@ def _method(method: Method, common: TrainingProtocol) -> dict[str, Any]:
     elif unlabelled:
         content["unlabelled"] = unlabelled.model_dump(mode="json", exclude={"loss"})
     return {name: value for name, value in content.items() if value is not None}
+
+
+def _loss(loss: WeightedLoss) -> Any:
+    weights = {"class_weights": loss.class_weights} if loss.class_weights else {}
+    return _component(loss, weight=loss.weight, **weights)
 
 
 def _adversarial(adversarial: Adversarial) -> dict[str, Any]:

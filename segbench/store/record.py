@@ -85,7 +85,8 @@ class Train(Part):
     """Optimiser steps, seconds of training, and images a second after warm-up.
 
     `shares` are those of data, generator and discriminator in the time after warm-up; `seconds_to_best` the seconds of
-    training until the best validation on val. Null where nothing was measured.
+    training until the best validation on val. Null where nothing was measured. `class_weights` are those that losses
+    have by name ("median_frequency"), in class order; null where none has.
     """
 
     steps: int
@@ -93,6 +94,7 @@ class Train(Part):
     images_per_second: float | None
     shares: dict[str, float] | None = None
     seconds_to_best: float | None = None
+    class_weights: dict[str, list[float]] | None = None
 
 
 class Latency(Part):

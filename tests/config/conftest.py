@@ -36,6 +36,14 @@ def loss(num_classes, ignore_index, *, smooth: float = 0.0):
     """A loss with an option."""
 
 
+def weighed(*, class_weights: list[float] | None = None):
+    """A loss with weights of classes."""
+
+
+def balanced(*, class_weights: Literal["balanced", "none"] = "none"):
+    """A loss that knows weights of classes by names of its own."""
+
+
 def margin_loss(*, margin: float = 1.0, flip: bool = False):
     """An adversarial loss with options."""
 
@@ -76,6 +84,8 @@ def registry():
             offer("loss", Component("entropy", loss, "a loss")),
             offer("loss", Component("dice", loss, "another loss")),
             offer("loss", Component("tuned", tuned, "a loss")),
+            offer("loss", Component("weighed", weighed, "a loss with class weights")),
+            offer("loss", Component("balanced", balanced, "a loss with class weights of its own")),
             offer("loss", Component("hinge", margin_loss, "an adversarial loss", role="adversarial")),
             offer("loss", Component("slope", slope, "a penalty", role="penalty")),
             offer("loss", Component("calm", calm, "for unlabelled images", role="unlabelled")),

@@ -83,6 +83,46 @@ def test_a_weight_is_a_positive_number(workshop, weight):
     assert ", not " in message
 
 
+@pytest.mark.parametrize(
+    ("written", "loss"),
+    [
+        ("[1, 3]", WeightedLoss(use="toy/weighed", options={"class_weights": [1.0, 3.0]})),
+        ("null", WeightedLoss(use="toy/weighed", options={"class_weights": None})),
+        (
+            "median_frequency",
+            WeightedLoss(use="toy/weighed", options={"class_weights": None}, class_weights="median_frequency"),
+        ),
+    ],
+)
+def test_class_weights_are_numbers_or_the_name_of_how_they_are_made(workshop, written, loss):
+    methods = workshop.methods(f"net: {{generator: net, losses: [{{use: weighed, class_weights: {written}}}]}}").methods
+    assert methods["net"].losses == (loss,)
+
+
+def test_a_loss_may_know_class_weights_by_names_of_its_own(workshop):
+    methods = workshop.methods("net: {generator: net, losses: [{use: balanced, class_weights: balanced}]}").methods
+    assert methods["net"].losses == (WeightedLoss(use="toy/balanced", options={"class_weights": "balanced"}),)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (
+            "{use: weighed, class_weights: median_freqency}",
+            "unknown value 'median_freqency'. Did you mean 'median_frequency'? Available: median_frequency, "
+            "inverse_square_root.",
+        ),
+        (
+            "{use: dice, class_weights: median_frequency}",
+            "loss toy/dice has no class weights; losses that take them: toy/weighed",
+        ),
+    ],
+)
+def test_class_weights_that_cannot_be_are_refused(workshop, loss, message):
+    refusal = workshop.methods_refusal(f"net: {{generator: net, losses: [entropy, {loss}]}}")
+    assert refusal == f"bench.yaml:9: methods.net.losses.1.class_weights: {message}"
+
+
 def with_dataset(text):
     return f"name: t\nprotocol: {{budget: {{steps: 1}}}}\nseeds: [0]\nmethods: {{{NET}}}\ndatasets:\n  data: {text}\n"
 

@@ -210,6 +210,16 @@ def test_a_method_is_trained_by_something(workshop, generator):
     )
 
 
+@pytest.mark.parametrize("maps", ["colours", "synthesizer"])
+def test_losses_of_images_weigh_no_classes(workshop, maps):
+    loss = "{use: weighed, class_weights: inverse_square_root}"
+    message = workshop.methods_refusal(
+        f"net: {{generator: {maps}, losses: [{loss}], discriminator: critic, adversarial: hinge}}"
+    )
+    assert message.startswith(f"bench.yaml:9: methods.net.losses.0.class_weights: generator toy/{maps} maps ")
+    assert message.endswith(", and losses of images weigh no classes; remove it")
+
+
 def test_a_refiner_may_be_untrained(workshop):
     method = read(workshop, "generator: refiner, refines: net")
     assert not method.is_trained

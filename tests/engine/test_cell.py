@@ -64,6 +64,15 @@ def test_a_cell_reports_its_stages_steps_and_validations(jobs, recorder):
     assert 0 <= channel.of("validation")[0]["miou"] <= 1
 
 
+def test_a_result_has_the_class_weights_that_losses_have_by_name(jobs, recorder):
+    loss = (
+        "[{use: losses/cross_entropy, class_weights: median_frequency}, {use: losses/focal, class_weights: [1, 1, 2]}]"
+    )
+    result = run_cell(jobs(f"methods.base.losses={loss}")["base"], recorder())
+    assert result.train.class_weights.keys() == {"median_frequency"}
+    assert np.median(result.train.class_weights["median_frequency"]) == 1  # as the class of the median is weighted
+
+
 def test_a_cell_starts_from_the_weights_of_the_one_it_names(jobs, recorder):
     made = jobs()
     run_cell(made["base"], recorder())

@@ -96,6 +96,12 @@ CHANGES = {
             losses=(WeightedLoss(use="toy/entropy", options={"smooth": 0.0}, weight=2),),
         )
     },
+    "class weights": {
+        "method": method(
+            protocol=TrainingProtocol(**PROTOCOL),
+            losses=(WeightedLoss(use="toy/entropy", options={"smooth": 0.0}, class_weights="median_frequency"),),
+        )
+    },
     "source": {"sources": {"generator toy/net": "b" * 16}},
     "version": {"versions": {"pydantic": "2.1"}},
     "upstream": {"upstream": {"start_from": "c" * 16}},

@@ -103,6 +103,16 @@ def test_folds_stand_in_the_file(planned, registry, tmp_path):
         assert find_strangers(recipe, [tested], registry) == []
 
 
+def test_class_weights_by_name_stand_in_the_file(planned, registry, tmp_path):
+    (cell, *_) = planned("quickstart", "plain")
+    losses = tuple(loss.model_copy(update={"class_weights": "median_frequency"}) for loss in cell.method.losses)
+    weighed = cell.model_copy(update={"method": cell.method.model_copy(update={"losses": losses})})
+    weighed = weighed.model_copy(update={"key": cell_key(weighed)})
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(write_recipe([weighed]))
+    assert find_strangers(recipe, [weighed], registry) == []
+
+
 def test_a_search_space_is_in_no_record(planned):
     with pytest.raises(RecordError, match="was tuned, and no record holds its search space"):
         write_recipe(planned("adversarial-fair"))

@@ -69,6 +69,7 @@ STABLE = {
         "images_per_second": None,
         "shares": {"data": None},
         "seconds_to_best": None,
+        "class_weights": {"median_frequency": None},
     },
     "inference": [
         {
@@ -162,7 +163,13 @@ def full_record(**changes):
         "definitions": {"miou": "miou/union@1"},
         "evaluated": Evaluated(split="test", images=3, classes=["disc", "ground"], also_in_train=1),
         "settled": FromUpstream(trials=[Trial(key="fedcba9876543210", settings={}, miou=0.5)]),
-        "train": Train(steps=10, seconds=1.5, images_per_second=20.0, shares={"data": 1.0}),
+        "train": Train(
+            steps=10,
+            seconds=1.5,
+            images_per_second=20.0,
+            shares={"data": 1.0},
+            class_weights={"median_frequency": [1.0, 0.5]},
+        ),
         "inference": [
             Inference(
                 stage="forward",

@@ -15,7 +15,7 @@ from .mapping import FieldForm, GeneratorMapping, palette_colours
 from .network import Decoded, Refined, Segmenter, Synthesizer, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from segbench.config.recipe import ComponentUse
     from segbench.engine.data.dataset import CellData
@@ -89,13 +89,15 @@ def check_module(built: Any, offer: Offer) -> None:
 
 
 def build_losses(
-    cell: Cell, registry: Registry, data: CellData, device: torch.device
+    cell: Cell, registry: Registry, data: CellData, device: torch.device, class_weights: Mapping[str, list[float]]
 ) -> list[tuple[float, SupervisedLoss]]:
-    """Build the cell's supervised losses, each with its weight."""
-    return [
-        (use.weight, SupervisedLoss(registry.find("loss", use.use), build_loss(use, registry, data, device)))
-        for use in cell.method.losses
-    ]
+    """Build the cell's supervised losses, each with its weight; `class_weights` are those that they have by name."""
+    built = []
+    for use in cell.method.losses:
+        made = {"class_weights": class_weights[use.class_weights]} if use.class_weights else {}
+        loss = build_loss(use.model_copy(update={"options": use.options | made}), registry, data, device)
+        built.append((use.weight, SupervisedLoss(registry.find("loss", use.use), loss)))
+    return built
 
 
 def build_loss(use: ComponentUse, registry: Registry, data: CellData, device: torch.device) -> Any:

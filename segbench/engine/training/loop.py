@@ -21,7 +21,7 @@ from .finite import FiniteWatch
 from .state import TrainingState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from segbench.config.protocol import Budget, TrainingProtocol
@@ -48,6 +48,7 @@ class Training:
 
     - losses: (weight, loss); a network without any learns from its adversary alone
     - validate: returns the mIoU of a network on val at a step, or None where it has none
+    - class_weights: those of losses that have them by name, (K,) each
     """
 
     network: Segmenter | Synthesizer
@@ -60,6 +61,7 @@ class Training:
     device: torch.device
     adversary: Adversary | None = None
     unlabelled: Unlabelled | None = None
+    class_weights: Mapping[str, list[float]] | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from segbench.engine.adversarial.discriminator import build_discriminator, check
 from segbench.engine.adversarial.pairing import MATCHED_TO_PREDICTION
 from segbench.engine.data.batches import TrainingBatches
 from segbench.engine.data.cache import absent_classes, check_classes
+from segbench.engine.data.class_weights import weigh_classes
 from segbench.engine.data.dataset import common_size
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import validation_miou
@@ -68,10 +69,11 @@ def prepare_training(
     mapping = mapping_of(cell, data)
     check_data(cell.method, data)
     places = split_places(data.packed("train"), Subset.parse(cell.subset))
+    class_weights = weigh_classes(cell.method, data.resized("train"), places.labelled, data.dataset.classes)
     network = build_network(cell, registry, data, training_size(cell, data), device)
     if upstream.start is not None:
         network.load_state_dict(upstream.start)
-    losses = build_losses(cell, registry, data, device)
+    losses = build_losses(cell, registry, data, device, class_weights)
     adversary = None
     if cell.method.adversarial is not None:
         built = build_adversary(cell, registry, data, device, mapping, places, upstream.fields)
@@ -87,6 +89,7 @@ def prepare_training(
         device=device,
         adversary=adversary,
         unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
+        class_weights=class_weights or None,
     )
 
 

@@ -94,11 +94,21 @@ def test_the_layout_of_the_protocol_is_that_of_the_network(planned):
 
 def test_losses_come_with_their_weights_and_know_the_dataset(planned):
     cell, registry, data = parts(planned, "base")
-    (half, cross_entropy), (one, _) = build_losses(cell, registry, data, CPU)
+    (half, cross_entropy), (one, _) = build_losses(cell, registry, data, CPU, {})
     assert (half, one) == (0.5, 1)
     logits, labels = torch.rand(1, 4, 2, 2), torch.tensor([[[0, 255], [255, 255]]])
     expected = nn.functional.cross_entropy(logits[:, :, 0, 0], torch.tensor([0]))
     torch.testing.assert_close(cross_entropy(logits, labels), expected)
+
+
+def test_class_weights_by_name_are_those_that_were_made(planned):
+    loss = "methods.base.losses=[{use: losses/cross_entropy, class_weights: median_frequency}]"
+    cell, registry, data = parts(planned, "base", loss)
+    made = [0.5, 1.0, 2.0, 0.0]
+    ((_, weighed),) = build_losses(cell, registry, data, CPU, {"median_frequency": made})
+    logits, labels = torch.randn(2, 4, 3, 5), torch.randint(3, (2, 3, 5))
+    expected = nn.functional.cross_entropy(logits, labels, weight=torch.tensor(made))
+    torch.testing.assert_close(weighed(logits, labels), expected)
 
 
 def test_a_loss_that_is_no_scalar_is_its_plugins_fault():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -156,6 +157,19 @@ def test_what_has_no_label_is_drawn_apart_from_what_has(prepared, planned):
     assert drawn(training.adversary.batches) == labelled
     shown = training.unlabelled.batches.at(0).labels
     assert set(shown.unique().tolist()) <= {0, 255}  # nothing but where the image ends
+
+
+@pytest.mark.parametrize("name", ["half labels 0.5", "taught labels 0.5"])
+def test_class_weights_are_made_from_the_labels_that_the_cell_sees(prepared, planned, name):
+    loss = "[{use: losses/cross_entropy, class_weights: inverse_square_root}]"
+    training = prepared(name, f"methods.{name.split()[0]}.losses={loss}")
+    packed = planned(FILE.replace("LOSS", "gan/hinge").replace("NORM", "none")).data("base").packed("train")
+    seen = [packed.labels(place) for place in split_places(packed, Subset.parse("labels 0.5")).labelled]
+    frequency = np.bincount(np.concatenate([labels.ravel() for labels in seen]), minlength=3)[:3] / len(seen)
+    expected = frequency**-0.5 / (frequency**-0.5).mean()
+    assert training.class_weights["inverse_square_root"] == pytest.approx(expected)
+    ((_, built),) = training.losses
+    assert built.function.class_weights.tolist() == training.class_weights["inverse_square_root"]
 
 
 def test_where_all_images_have_labels_there_is_no_unlabelled_term(prepared):
