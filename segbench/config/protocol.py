@@ -14,6 +14,7 @@ from .optimizer import Optimizer, Schedule
 from .resize import Resize, Resolution
 from .timing import BUDGETS, Timing, find_budget
 from .validation import validate
+from .views import Views
 
 if TYPE_CHECKING:
     from .resize import Size
@@ -142,6 +143,7 @@ class TrainingProtocol(Frozen):
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
     evaluate: Literal["train", "val", "test"] = "test"
     window: Window | None = None
+    tta: Views | None = added(None)
     boundaries: Boundaries = Boundaries()
     surface_distances: SurfaceDistances | None = None
     validations: NonNegativeInt = 0
@@ -161,6 +163,11 @@ class TrainingProtocol(Frozen):
     def seen_size(self, size: Size) -> Size:
         """Return the (height, width) at which a network is given images of a size."""
         return size if self.resize is None else self.resize.size_of(size)
+
+    @property
+    def averages(self) -> bool:
+        """Whether scores come from averaged probabilities, of windows or views, instead of logits."""
+        return self.window is not None or self.tta is not None
 
     def scored_size(self, size: Size) -> Size:
         """Return the (height, width) at which predictions for images of a size are compared with the truth."""

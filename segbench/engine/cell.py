@@ -18,6 +18,7 @@ from segbench.engine.data.dataset import open_data
 from segbench.engine.data.samples import clusters_of
 from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import evaluate, measure_refinement
+from segbench.engine.evaluation.inference import see_views
 from segbench.engine.generation.generated import score_generator, write_grid, write_nearest
 from segbench.engine.model.build import as_segmenter
 from segbench.engine.model.checkpoint import save_tensors
@@ -184,11 +185,20 @@ def measure_cost(
     inputs = inference_inputs(training.mapping, data.dataset.channels, 1, seen, training.device)
     return Cost(
         parameters=count_parameters(network, inputs),
-        flops=flops(network, inputs),
+        flops=_flops_of_views(network, inputs, training),
         flops_size=size,
         train_peak_bytes=train_peak_bytes,
         inference_peak_bytes=None,
     )
+
+
+def _flops_of_views(network: torch.nn.Module, inputs: tuple[torch.Tensor, ...], training: Training) -> int | None:
+    """Return the floating-point operations for one image in all its views, None if they are not known."""
+    views = training.protocol.tta
+    if views is None or not training.mapping.predicts_labels:
+        return flops(network, inputs)
+    counted = [flops(network, (seen,)) for _, seen in see_views(inputs[0], views)]
+    return None if None in counted else sum(filter(None, counted))
 
 
 def write_files(folder: Path, training: Training, cell: Cell, data: CellData) -> None:

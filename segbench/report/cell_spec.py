@@ -78,6 +78,13 @@ def overrides(record: Record) -> tuple[str, ...]:
     return tuple(_part(record.spec, "method").get("overrides") or ())
 
 
+def views(record: Record) -> int:
+    """Return over how many views of each image the record's probabilities are averaged; 0 where over none."""
+    tta = _part(protocol(record), "tta")
+    scales = tta.get("scales")
+    return len(scales) * (2 if tta.get("flip") else 1) if isinstance(scales, list) else 0
+
+
 def shared_protocol(record: Record) -> dict[str, Any]:
     """Return the values, by dotted key, that the method has from its benchmark's protocol."""
     # To set one part of what is written in several ways leaves none to the benchmark.

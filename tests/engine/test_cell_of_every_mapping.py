@@ -211,11 +211,32 @@ def test_a_cell_of_every_kind_runs_on_resized_images(ran, recorder, maps):
         assert {tuple(field.shape) for field in predicted.values()} == {(3, 18, 24)}
 
 
+@pytest.mark.parametrize("maps", MAPS)
+def test_a_cell_of_every_kind_is_tested_on_several_views(ran, recorder, maps):
+    """Four views: two at a quarter of the pixels. Convolutions take as much time a pixel wherever it lies."""
+    name, benchmark = METHODS[maps], ran(maps, "protocol.tta={flip: true, scales: [0.5, 1.0]}")
+    plain, averaged = ran(maps).records[name], benchmark.records[name]
+    assert averaged.train.steps == plain.train.steps
+    assert {row.stage for row in time_cell(TimingJob(**dict(benchmark.job(name))), recorder()).inference}
+    if maps in SEGMENTING_MAPS:
+        assert averaged.cost.flops == pytest.approx(2.5 * plain.cost.flops, rel=0.25)  # some pad 12 x 16 pixels
+        assert averaged.scores.nll != plain.scores.nll
+    else:
+        assert averaged.cost.flops == plain.cost.flops
+
+
+VIEWS = "{flip: true, scales: [0.75, 1.5]}"
+
+
+@pytest.mark.parametrize("tta", ["null", VIEWS])
 @pytest.mark.parametrize("window", ["null", "{size: [16, 16], stride: [8, 8]}"])
 @pytest.mark.parametrize("maps", SEGMENTING_MAPS)
-def test_predictions_for_resized_images_are_scored_shown_and_made_again_at_native_size(ran, maps, window, tmp_path):
+def test_predictions_for_resized_images_are_scored_shown_and_made_again_at_native_size(
+    ran, maps, window, tta, tmp_path
+):
     """The picture of the first image, made of the native one, has the confusion that was counted from the cache."""
-    name, benchmark = METHODS[maps], ran(maps, "protocol.resize.factor=0.75", f"protocol.window={window}")
+    changes = ["protocol.resize.factor=0.75", f"protocol.window={window}", f"protocol.tta={tta}"]
+    name, benchmark = METHODS[maps], ran(maps, *changes)
     folder = benchmark.record_path(name).with_suffix("")
     counts = read_counts(folder)
     assert counts.sizes.tolist() == [[24, 32]] * 3

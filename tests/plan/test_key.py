@@ -243,6 +243,7 @@ PROTOCOL_CHANGES = {
     "threads": 3,
     "evaluate": "val",
     "window": {"size": (8, 8), "stride": (4, 4)},
+    "tta": {"flip": True},
     "boundaries": {"iou_width": 0.02},
     "surface_distances": {"tolerance": 1.0},
     "validations": 1,

@@ -46,7 +46,7 @@ def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProt
     is NaN, DataError if the dataset's `cluster` does not return names of groups.
     """
     rules = Rules(len(dataset.classes), dataset.ignore_index, protocol.boundaries, protocol.surface_distances)
-    measure = measure_logits if protocol.window is None else measure_probabilities
+    measure = measure_probabilities if protocol.averages else measure_logits
     parts = []
     for batch, scores in _score_batches(network, resident, protocol):
         prediction = classify(scores)
@@ -76,8 +76,9 @@ def confusion_counts(
 
 
 def validation_miou(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> float:
-    """Return the mIoU of a network on a split, in [0, 1]; 0 where it is undefined."""
-    return miou(confusion_counts(network, resident, protocol, dataset).sum(axis=0)) or 0.0
+    """Return the mIoU of a network on a split from one view of each image, in [0, 1]; 0 where it is undefined."""
+    plain = protocol.model_copy(update={"tta": None})
+    return miou(confusion_counts(network, resident, plain, dataset).sum(axis=0)) or 0.0
 
 
 def _score_batches(

@@ -1,9 +1,8 @@
-"""Apply a network to images: logits of whole images, or probabilities averaged over a sliding window."""
+"""Apply a network to images: logits of whole images, or probabilities averaged over a sliding window or views."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from segbench.config.protocol import TrainingProtocol, Window
     from segbench.config.resize import Size
+    from segbench.config.views import View, Views
 
     Network = Callable[[torch.Tensor], torch.Tensor]
 
@@ -33,9 +33,32 @@ if TYPE_CHECKING:
 def score_pixels(network: Network, images: Tensor, protocol: TrainingProtocol, size: Size) -> Tensor:
     """Return the score of each class at each pixel of a label map of `size` (height, width), float32 (N, K, H, W).
 
-    `images` (N, C, h, w) are as the protocol resizes them; otherwise as `class_scores`.
+    `images` (N, C, h, w) are as the protocol resizes them. Without a window these are logits; with one, or several
+    views of each image, probabilities: the softmax of each view's logits at `size`, averaged (as MMSegmentation does).
     """
-    return resize_scores(class_scores(network, images, precision=protocol.precision, window=protocol.window), size)
+    if protocol.tta is None:
+        return resize_scores(_plain_scores(network, images, protocol), size)
+    with torch.inference_mode():
+        total = None
+        for view, seen in see_views(images, protocol.tta):
+            scores = _plain_scores(network, seen, protocol)
+            scores = resize_scores(scores.flip(3) if view.mirrored else scores, size)
+            probabilities = scores if protocol.window else scores.softmax(dim=1)
+            total = probabilities if total is None else total.add_(probabilities)
+        assert total is not None, "there is at least one view"
+        return total.div_(len(protocol.tta.views))
+
+
+def see_views(images: Tensor, views: Views) -> Iterator[tuple[View, Tensor]]:
+    """Yield each view of images (N, C, h, w), resized bilinearly with antialiasing, then mirrored."""
+    for view in views.views:
+        size = [max(1, int(length * view.scale + 0.5)) for length in images.shape[2:]]
+        seen = images if view.scale == 1 else interpolate(images, size, mode="bilinear", antialias=True)
+        yield view, seen.flip(3) if view.mirrored else seen
+
+
+def _plain_scores(network: Network, images: Tensor, protocol: TrainingProtocol) -> Tensor:
+    return class_scores(network, images, precision=protocol.precision, window=protocol.window)
 
 
 def resize_scores(scores: Tensor, size: Size) -> Tensor:
@@ -91,40 +114,38 @@ def _starts(length: int, window: int, stride: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One image as the network received it, (1, C, h, w) in [-1, 1], and the scores of its classes, (1, K, h, w).
+    """One image as the network received it, (1, C, h, w) in [-1, 1], and the scores of its classes.
 
-    The scores are logits, or `averaged` probabilities of a sliding window (`inference.class_scores`). `size` is the
-    height and width of the image before it was resized.
+    `seen` (1, K, h, w) are those of this one view: logits, or probabilities of a sliding window if `windowed`
+    (`inference.class_scores`). `scores` (1, K, H, W) are at the size of the image before it was resized, `averaged` if
+    they are probabilities, of a window or of several views.
     """
 
     images: Tensor
+    seen: Tensor
+    windowed: bool
     scores: Tensor
     averaged: bool
-    size: Size
 
     @property
     def labels(self) -> NDArray[np.integer[Any]]:
         """The class of the highest score of each pixel, (H, W)."""
-        return _top_classes(self._scores_at_size)
+        return _top_classes(self.scores)
 
     @property
     def seen_labels(self) -> NDArray[np.integer[Any]]:
         """The class of the highest score of each pixel of the image as the network received it, (h, w)."""
-        return _top_classes(self.scores)
+        return _top_classes(self.seen)
 
     @property
     def probabilities(self) -> Tensor:
         """The class probabilities, (1, K, H, W), which add up to 1."""
-        return self._scores_at_size if self.averaged else self._scores_at_size.softmax(dim=1)
+        return self.scores if self.averaged else self.scores.softmax(dim=1)
 
     @property
     def logits(self) -> Tensor:
         """Numbers whose softmax are the class probabilities of the image as received, (1, K, h, w)."""
-        return self.scores.clamp_min(torch.finfo(self.scores.dtype).tiny).log() if self.averaged else self.scores
-
-    @cached_property
-    def _scores_at_size(self) -> Tensor:
-        return resize_scores(self.scores, self.size)
+        return self.seen.clamp_min(torch.finfo(self.seen.dtype).tiny).log() if self.windowed else self.seen
 
 
 def _top_classes(scores: Tensor) -> NDArray[np.integer[Any]]:
@@ -142,5 +163,6 @@ def predict_image(network: Network, image: Tensor, white: int, protocol: Trainin
         resized = resize_image(image.cpu().numpy(), protocol.seen_size(size))
         image = torch.from_numpy(resized).to(image.device)
     images = normalise(image[None], white, memory_format(protocol.channels_last))
-    scores = class_scores(network, images, precision=protocol.precision, window=protocol.window)
-    return Prediction(images, scores, protocol.window is not None, size)
+    seen = _plain_scores(network, images, protocol)
+    scores = resize_scores(seen, size) if protocol.tta is None else score_pixels(network, images, protocol, size)
+    return Prediction(images, seen, protocol.window is not None, scores, protocol.averages)

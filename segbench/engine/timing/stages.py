@@ -20,7 +20,7 @@ from segbench.engine.data.dataset import common_size, open_data
 from segbench.engine.data.resizing import resize_image
 from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.confusion import classify
-from segbench.engine.evaluation.inference import score_pixels, window_slices
+from segbench.engine.evaluation.inference import score_pixels, see_views, window_slices
 from segbench.engine.job import MODEL
 from segbench.engine.model.build import as_segmenter, build_network, mapping_of
 from segbench.engine.model.checkpoint import load_weights
@@ -97,7 +97,10 @@ class TimedNetwork:
         inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, seen, self.device)
         if stage == "argmax":
             return argmax_step(self._whole(), inputs[0], self.protocol, self.protocol.scored_size(self.size))
-        return forward_step(self._compile_if_asked("alone", network_alone(self._network)), inputs, self.protocol)
+        # What makes images has neither windows nor views.
+        whole = {} if self._mapping.predicts_labels else {"window": None, "tta": None}
+        protocol = self.protocol.model_copy(update=whole)
+        return forward_step(self._compile_if_asked("alone", network_alone(self._network)), inputs, protocol)
 
     def _whole(self) -> Callable[..., torch.Tensor]:
         return self._compile_if_asked("whole", self._network)
@@ -161,18 +164,28 @@ def network_alone(network: nn.Module) -> nn.Module:
 def forward_step(network: Network, inputs: Sequence[torch.Tensor], protocol: TrainingProtocol) -> Step:
     """Return the stage "forward" of a network alone; `inputs` are what it takes, fields (N, C, H, W) or noise (N, Z).
 
-    With a sliding window it is applied to every window of the first input.
+    With a sliding window, or several views, it is applied to every window of every view of the first input.
     """
     first, *others = (_in_layout(tensor, protocol) for tensor in inputs)
-    windows = [...] if protocol.window is None else [(..., *at) for at in window_slices(_size(first), protocol.window)]
+    parts = [part for seen in _views(first, protocol) for part in _windows(seen, protocol)]
 
     def step() -> torch.Tensor:
         with torch.inference_mode(), autocast(first.device, protocol.precision):
-            for window in windows:
-                output = network(first[window], *others)
+            for part in parts:
+                output = network(part, *others)
             return output
 
     return step
+
+
+def _views(images: torch.Tensor, protocol: TrainingProtocol) -> list[torch.Tensor]:
+    return [images] if protocol.tta is None else [seen for _, seen in see_views(images, protocol.tta)]
+
+
+def _windows(images: torch.Tensor, protocol: TrainingProtocol) -> list[torch.Tensor]:
+    if protocol.window is None:
+        return [images]
+    return [images[..., rows, columns] for rows, columns in window_slices(_size(images), protocol.window)]
 
 
 def argmax_step(network: Network, images: torch.Tensor, protocol: TrainingProtocol, size: Size) -> Step:

@@ -12,6 +12,7 @@ from torch import nn
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from segbench.config.protocol import Boundaries, Budget, SurfaceDistances, TrainingProtocol, Window
+from segbench.config.views import Views
 from segbench.contract import Dataset, Sample
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
@@ -127,6 +128,18 @@ def test_validation_counts_the_same_confusion_and_nothing_else():
     confusion = confusion_counts(network, resident_test_split(dataset), protocol_of(), dataset)
     np.testing.assert_array_equal(confusion, counts_of(dataset).confusion)
     assert not network.training
+
+
+def test_validation_looks_at_one_view_and_evaluation_at_all():
+    dataset, seen = dataset_of(list(pairs_at_random()), 4), []
+    network = LabelsInTheImage(4)
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    protocol = protocol_of(tta=Views(flip=True))
+    found = validation_miou(network, resident_test_split(dataset), protocol, dataset)
+    assert sum(seen) == 4
+    counts = evaluate(network, resident_test_split(dataset), protocol, dataset)
+    assert sum(seen) == 4 + 8
+    assert found == miou(counts.confusion.sum(axis=0))
 
 
 def test_sizes_ignored_pixels_and_groups_are_kept():

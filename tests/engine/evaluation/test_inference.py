@@ -6,9 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import interpolate
 
 from segbench.config.protocol import Budget, TrainingProtocol, Window
-from segbench.engine.evaluation.inference import class_scores, predict_image, window_slices
+from segbench.config.resize import Resize
+from segbench.config.views import Views
+from segbench.engine.evaluation.inference import class_scores, predict_image, score_pixels, see_views, window_slices
 
 
 class PositionInWindow(nn.Module):
@@ -130,3 +133,56 @@ def test_a_class_of_probability_zero_has_a_finite_logit():
     )
     assert prediction.probabilities.min() == 0
     assert prediction.logits.isfinite().all()
+
+
+def test_the_label_map_of_a_resized_image_has_its_own_size_and_the_pixels_of_the_logits_resized():
+    """By hand: halving averages pairs, and doubling logits puts three quarters of the nearer one into each pixel."""
+    image = torch.tensor([[[0, 0, 255, 255]]], dtype=torch.uint8)
+    halved = TrainingProtocol(budget=Budget(steps=1), resize=Resize(size=(1, 2)))
+    prediction = predict_image(lambda seen: torch.cat([-seen, seen], dim=1), image, 255, halved)
+    assert prediction.images.shape == (1, 1, 1, 2)
+    assert prediction.labels.tolist() == [[0, 0, 1, 1]]
+    dark, bright = prediction.images[0, 0, 0].tolist()
+    expected = [dark, 0.75 * dark + 0.25 * bright, 0.25 * dark + 0.75 * bright, bright]
+    assert prediction.scores[0, 1, 0].tolist() == pytest.approx(expected)
+    assert prediction.seen_labels.tolist() == [[0, 1]]
+
+
+def averaging(**changes):
+    return TrainingProtocol(budget=Budget(steps=1), **changes)
+
+
+@pytest.mark.parametrize("window", [None, Window(size=(4, 4), stride=(2, 2))])
+def test_what_does_not_depend_on_the_place_is_the_same_from_mirrored_images(window):
+    given = images(2, 3, 6, 7)
+    found = score_pixels(network, given, averaging(tta=Views(flip=True), window=window), (6, 7))
+    torch.testing.assert_close(found, network(given).softmax(dim=1))
+
+
+def test_views_are_mirrored_back_resized_to_the_labels_and_averaged_after_the_softmax():
+    """Written out for a network that depends on the place, with torch's float64 in another order of steps."""
+    depends, given = PositionInWindow(), images(2, 3, 8, 10)
+    found = score_pixels(depends, given, averaging(tta=Views(flip=True, scales=(0.5, 1.25))), (16, 20))
+    total = np.zeros((2, 3, 16, 20))
+    for size in [(4, 5), (10, 13)]:
+        small = interpolate(given.double(), size, mode="bilinear", align_corners=False, antialias=True)
+        for step in (1, -1):
+            seen = torch.from_numpy(np.ascontiguousarray(small.numpy()[..., ::step])).float()
+            logits = torch.from_numpy(np.ascontiguousarray(depends(seen).numpy()[..., ::step]))
+            total += interpolate(logits, (16, 20), mode="bilinear", align_corners=False).softmax(dim=1).numpy()
+    np.testing.assert_allclose(found.numpy(), total / 4, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(2, 16, 20))
+
+
+def test_an_image_is_never_zoomed_to_nothing():
+    shapes = [tuple(seen.shape[2:]) for _, seen in see_views(images(1, 3, 1, 9), Views(scales=(0.1, 2.0)))]
+    assert shapes == [(1, 1), (2, 18)]
+
+
+def test_a_prediction_is_averaged_over_views_and_a_critic_sees_one():
+    prediction = predict(tta=Views(flip=True, scales=(1.0, 1.5)))
+    expected = network(IMAGE[None] / 127.5 - 1)
+    torch.testing.assert_close(prediction.logits, expected)
+    assert prediction.averaged
+    torch.testing.assert_close(prediction.probabilities.sum(dim=1), torch.ones(1, 6, 7))
+    assert not torch.allclose(prediction.probabilities, expected.softmax(dim=1))

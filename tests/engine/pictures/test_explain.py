@@ -69,14 +69,17 @@ def test_the_regions_that_were_predicted_are_outlined():
     assert (heat[100] == 0).all(axis=1).sum() == 1
 
 
+ZEROS = torch.zeros(1, 3, 30, 40)
+
+
 def test_a_discriminator_may_score_at_a_coarser_resolution():
-    prediction = Prediction(torch.zeros(1, 3, 30, 40), torch.zeros(1, 3, 30, 40), averaged=False, size=(30, 40))
+    prediction = Prediction(ZEROS, ZEROS, False, ZEROS, averaged=False)
     picture = discriminator_picture(lambda images, logits: torch.ones(1, 1, 3, 4), None, prediction, IMAGE, PALETTE)
     assert picture.dtype == np.uint8
 
 
 def test_a_network_without_a_fitting_layer_has_no_picture():
-    prediction = Prediction(torch.zeros(1, 3, 30, 40), torch.zeros(1, 3, 30, 40), averaged=False, size=(30, 40))
+    prediction = Prediction(ZEROS, ZEROS, False, ZEROS, averaged=False)
     assert evidence_picture(torch.nn.Identity(), prediction, IMAGE, CLASSES, PALETTE) is None
 
 

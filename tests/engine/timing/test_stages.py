@@ -7,6 +7,7 @@ import torch
 from segbench import Sample
 from segbench.config.protocol import Budget, TrainingProtocol, Window
 from segbench.config.resize import Resize
+from segbench.config.views import Views
 from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.model.network import Decoded, Refined, Segmenter
 from segbench.engine.timing.stages import ImageReader, argmax_step, forward_step, loading_step, network_alone
@@ -81,6 +82,15 @@ def test_with_a_window_the_network_is_applied_to_each():
     window = Window(size=(4, 4), stride=(2, 4))
     forward_step(network, (torch.zeros(3, 1, 6, 8),), protocol(window=window))()
     assert shapes == [(3, 1, 4, 4)] * 4
+
+
+def test_with_views_the_network_is_applied_to_each():
+    network = torch.nn.Conv2d(1, 2, 1)
+    shapes = []
+    network.register_forward_pre_hook(lambda module, inputs: shapes.append(tuple(inputs[0].shape[2:])))
+    given = protocol(tta=Views(flip=True, scales=(0.5, 1.0)), window=Window(size=(4, 8), stride=(2, 8)))
+    forward_step(network, (torch.zeros(3, 1, 6, 8),), given)()
+    assert shapes == [(3, 4)] * 2 + [(4, 8)] * 4
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

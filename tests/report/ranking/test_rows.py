@@ -69,6 +69,13 @@ def test_classes_that_never_occur_are_noted(trained):
     assert row.notes == ("mIoU over 2 of 3 classes; the others occur in neither truth nor prediction",)
 
 
+def test_rows_say_over_how_many_views_their_probabilities_are_averaged(trained):
+    (row,) = rows(trained(protocol={"tta": {"flip": True, "scales": [0.75, 1.0, 1.25]}}))
+    assert row.notes == (
+        "probabilities are averaged over 6 views of each image (tta), which its costs of inference include",
+    )
+
+
 def test_test_images_that_are_in_train_too_are_noted(trained):
     (row,) = rows(trained("unet", fields={"evaluated": Evaluated(split="test", images=6, also_in_train=2)}))
     assert row.notes == ("2 of the 6 test images are in train too, so the score looks too good",)
