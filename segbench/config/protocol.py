@@ -128,6 +128,7 @@ class TrainingProtocol(Frozen):
 
     budget: Budget
     batch_size: PositiveInt = 8
+    accumulate: PositiveInt = added(1)
     resize: Resize | None = added(None)
     score_at: Resolution = added("native")
     crop: tuple[PositiveInt, PositiveInt] | None = None
@@ -153,10 +154,15 @@ class TrainingProtocol(Frozen):
     keep: Keep = Keep()
     features: Features = Features()
 
+    @property
+    def images_per_step(self) -> int:
+        """The images of an optimiser step: `accumulate` micro-batches of `batch_size`."""
+        return self.batch_size * self.accumulate
+
     @model_validator(mode="after")
     def check_cutmix_has_pairs(self) -> Self:
         """Refuse cutmix where a batch has no other image to cut from."""
-        if self.augment.cutmix and self.batch_size == 1:
+        if self.augment.cutmix and self.images_per_step == 1:
             raise ValueError("augment.cutmix takes patches of the other images of a batch; set batch_size to 2 or more")
         return self
 

@@ -52,6 +52,12 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
         *_leaking_encodings(methods),
         *_warn_where(
             methods,
+            lambda protocol: protocol.accumulate > 1 and (protocol.budget.seconds or protocol.budget.like) is not None,
+            "the budget is seconds and each step takes several micro-batches (accumulate), so it has fewer steps, and "
+            "their number depends on the machine",
+        ),
+        *_warn_where(
+            methods,
             lambda protocol: protocol.evaluate == "train",
             "scores are of the train split, so they tell what was memorised, not what was learnt",
         ),

@@ -28,6 +28,7 @@ def test_what_is_not_given_leaves_no_trace():
 def test_cutmix_needs_pairs():
     with pytest.raises(ValidationError, match="set batch_size to 2 or more"):
         TrainingProtocol(budget={"steps": 1}, batch_size=1, augment={"cutmix": 0.5})
+    assert TrainingProtocol(budget={"steps": 1}, batch_size=1, accumulate=2, augment={"cutmix": 0.5}).augment.cutmix
 
 
 def test_cutmix_is_refused_for_painters_with_the_way_out(workshop):

@@ -120,9 +120,10 @@ def small_discriminator(in_channels: int) -> torch.nn.Module:
 
 def crops(settings: TrainingProtocol, split: str = "train", stream: str = "") -> TrainingBatches:
     """Return batches of the images of two colours."""
+    resident = ResidentSplit(pack(two_colours(), split, "two colours"), CPU)
     return TrainingBatches(
-        ResidentSplit(pack(two_colours(), split, "two colours"), CPU),
-        batch_size=settings.batch_size,
+        resident,
+        batch_size=settings.images_per_step if split == "train" else min(settings.batch_size, len(resident)),
         crop=settings.crop,
         augment=settings.augment,
         ignore_index=255,

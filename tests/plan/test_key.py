@@ -228,6 +228,7 @@ def test_the_key_holds_nothing_of_what_a_recipe_has_not():
 PROTOCOL_CHANGES = {
     "budget": {"epochs": 10},
     "batch_size": 9,
+    "accumulate": 2,
     "resize": {"factor": 0.5},
     "score_at": "resized",
     "crop": (8, 8),

@@ -132,6 +132,14 @@ def test_budgets_of_measured_seconds_are_warned_of_where_cells_run_at_once(budge
     assert found == ((f"{text}--jobs 1 for equal budgets",) if warned else ())
 
 
+@pytest.mark.parametrize(("budget", "accumulate", "warned"), [("seconds", 2, 1), ("seconds", 1, 0), ("steps", 2, 0)])
+def test_fewer_steps_in_as_many_seconds_are_warned_of(budget, accumulate, warned):
+    protocol = TrainingProtocol(budget={budget: 9}, accumulate=accumulate)
+    found = benchmark_warnings(benchmark(method("a", protocol=protocol)))
+    assert len(found) == warned
+    assert all("the budget is seconds and each step takes several micro-batches" in one for one in found)
+
+
 def test_overrides_are_warned_of_but_not_a_budget_of_equal_seconds():
     keys = ("budget.steps", "budget.like", "batch_size")
     equal = method("equal", protocol=TrainingProtocol(budget={"like": "a"}), overrides=keys[:2])

@@ -18,6 +18,7 @@ from segbench.stats.health import judge
 
 from .clock import PartTimer, TrainingClock
 from .finite import FiniteWatch
+from .micro_batches import GeneratorPass, carry_back, split_inputs
 from .state import TrainingState
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
     adversary = training.adversary
     state = TrainingState.start(network, adversary, protocol, device)
-    total_steps = steps_in(protocol.budget, training.batches.images_per_epoch, protocol.batch_size)
+    total_steps = steps_in(protocol.budget, training.batches.images_per_epoch, protocol.images_per_step)
     resume(state, checkpoint, total_steps, channel)
     progress, generator = state.progress, state.generator
     forward = torch.compile(network) if protocol.compile else network
@@ -122,17 +123,13 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
 
         # With and without a discriminator, all random draws of the generator come from this seed.
         batch = training.batches.at(progress.step)
-        torch.manual_seed(derive(training.seed, "noise", progress.step))
         generator.optimizer.zero_grad(set_to_none=True)
-        with autocast(device, protocol.precision):
-            inputs = mapping.inputs(batch, training.seed, progress.step)
-            timer.end("data")
-            returned = forward(*inputs)
-            output, auxiliary_loss = network.split(returned, batch.labels, mapping.form.ignore_index)
+        labelled = GeneratorPass(training, forward, batch, progress.step, "noise", learns_auxiliary=True)
+        timer.end("data")
 
         # The step is cut at the generator's output z: every term gives its gradient there, then one backward pass
         # carries their sum through the network.
-        z = output.detach().float().requires_grad_()  # (N, K, H, W)
+        z = labelled.run().detach().float().requires_grad_()  # (N, K, H, W)
         if training.losses:
             target = mapping.target(batch)
             values = [function(z, target) for _, function in training.losses]
@@ -165,15 +162,11 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
                 loss = loss + weight * adversarial_loss.detach()
 
         finite.note(progress.step, z, values, loss)
-        roots, gradients = [output], [gradient.to(output.dtype)]
-        if auxiliary_loss is not None:
-            roots.append(generator.scaler.scale(auxiliary_loss))
-            gradients.append(torch.ones_like(roots[-1]))
+        labelled.gradient = gradient
+        passes = [labelled]
         if training.unlabelled is not None:
-            unlabelled_output, unlabelled_gradient = run_unlabelled(training, training.unlabelled, forward, state)
-            roots.append(unlabelled_output)
-            gradients.append(unlabelled_gradient)
-        torch.autograd.backward(roots, gradients)
+            passes.append(run_unlabelled(training, training.unlabelled, forward, state))
+        carry_back(passes, generator.scaler, protocol.accumulate)
 
         generator.step(protocol.clip_gradient)
         if state.average is not None:
@@ -220,17 +213,14 @@ def weigh(
 
 def run_unlabelled(
     training: Training, unlabelled: Unlabelled, forward: Callable[..., Any], state: TrainingState
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the network's output for a batch of unlabelled images, and the scaled gradient of their loss there."""
-    step, mapping, network = state.progress.step, training.mapping, training.network
+) -> GeneratorPass:
+    """Return the pass of a batch of unlabelled images, with the scaled gradient of their loss at its output."""
+    step = state.progress.step
     batch = unlabelled.batches.at(step)
-    torch.manual_seed(derive(training.seed, "unlabelled noise", step))
-    with autocast(training.device, training.protocol.precision):
-        returned = forward(*mapping.inputs(batch, training.seed, step))
-        output, _ = network.split(returned, batch.labels, mapping.form.ignore_index)
-    z = output.detach().float().requires_grad_()
-    (gradient,) = torch.autograd.grad(state.generator.scaler.scale(unlabelled.loss(z, batch)), z)
-    return output, gradient.to(output.dtype)
+    made = GeneratorPass(training, forward, batch, step, "unlabelled noise", learns_auxiliary=False)
+    z = made.run().detach().float().requires_grad_()
+    (made.gradient,) = torch.autograd.grad(state.generator.scaler.scale(unlabelled.loss(z, batch)), z)
+    return made
 
 
 def update_discriminator(
@@ -255,7 +245,8 @@ def take_extra_discriminator_step(training: Training, adversary: Adversary, stat
     torch.manual_seed(derive(seed, "noise", step))
     training.network.eval()
     with torch.no_grad(), autocast(training.device, training.protocol.precision):
-        output = training.network(*training.mapping.inputs(batch, seed, step))
+        inputs = split_inputs(training.mapping.inputs(batch, seed, step), training.protocol.accumulate)
+        output = torch.cat([training.network(*part) for part in inputs])
     training.network.train()
     update_discriminator(adversary, state, adversary.pair(batch, output.float()), batch.labels)
 

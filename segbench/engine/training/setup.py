@@ -254,7 +254,7 @@ def crops(
     protocol, resident = cell.method.protocol, data.resident(split)
     return TrainingBatches(
         resident,
-        batch_size=protocol.batch_size if split == "train" else min(protocol.batch_size, len(resident)),
+        batch_size=protocol.images_per_step if split == "train" else min(protocol.batch_size, len(resident)),
         crop=protocol.crop,
         augment=protocol.augment if split == "train" else Augment(),
         ignore_index=data.dataset.ignore_index,

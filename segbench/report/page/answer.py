@@ -79,7 +79,8 @@ def _budget(group: Group) -> Iterator[str]:
         if (number := group.shared.get(f"budget.{unit}s")) is not None:
             yield plural(number, unit)
     if (batch := group.shared.get("batch_size")) is not None:
-        yield f"batches of {batch}"
+        times = group.shared.get("accumulate", 1)
+        yield f"batches of {batch}" + (f" x {times}" if times != 1 else "")
 
 
 def _machine(where: Conditions) -> str:
