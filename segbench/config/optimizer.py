@@ -29,6 +29,10 @@ def _as_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _none_if_empty(value: Any) -> Any:
+    return None if value == {} else value
+
+
 class Optimizer(Shorthand):
     """The optimiser and its settings; those a given optimiser does not know are refused.
 
@@ -44,8 +48,8 @@ class Optimizer(Shorthand):
     weight_decay: NonNegativeFloat | None = None
     betas: tuple[Beta, Beta] | None = None
     momentum: NonNegativeFloat | None = None
-    options: dict[str, Any] | None = added(None)
-    multipliers: dict[str, PositiveFloat] | None = added(None)
+    options: Annotated[dict[str, Any] | None, BeforeValidator(_none_if_empty)] = added(None)
+    multipliers: Annotated[dict[str, PositiveFloat] | None, BeforeValidator(_none_if_empty)] = added(None)
     no_decay: Literal["norms_and_biases"] | None = added(None)
     freeze: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = added(())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BeforeValidator,
     Field,
@@ -87,6 +88,13 @@ class WeightedLoss(ComponentUse):
     class_weights: ClassWeights | None = added(None)
 
 
+def _sort_pool(pool: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the one form of a pool that keys hold: splits in their usual order, None for all of them."""
+    if pool is not None and (not pool or len(set(pool)) < len(pool)):
+        raise ValueError(f"must name one split or more, each once; got [{', '.join(pool)}]")
+    return None if pool is None or len(pool) == len(SPLITS) else tuple(name for name in SPLITS if name in pool)
+
+
 class Folds(Frozen):
     """Cross-validation, which may be written as the bare number of folds: each image of the pool is tested once.
 
@@ -95,7 +103,7 @@ class Folds(Frozen):
     """
 
     count: Annotated[int, Field(ge=2, le=1000)]
-    pool: tuple[Literal["train", "val", "test"], ...] | None = None
+    pool: Annotated[tuple[Literal["train", "val", "test"], ...] | None, AfterValidator(_sort_pool)] = None
     val: bool = added(False)
 
     @model_validator(mode="before")
@@ -105,10 +113,8 @@ class Folds(Frozen):
         return value if isinstance(value, dict | cls) else {"count": value}
 
     @model_validator(mode="after")
-    def check_pool(self) -> Self:
-        """Refuse a pool without a split, and one that names a split twice."""
-        if self.pool is not None and (not self.pool or len(set(self.pool)) < len(self.pool)):
-            raise ValueError(f"pool must name one split or more, each once; got [{', '.join(self.pool)}]")
+    def check_val(self) -> Self:
+        """Refuse a fold as val that is not to be had."""
         if self.val and not self.holds("val"):
             raise ValueError("val: true takes a fold as val, so the pool must hold val")
         if self.val and self.count < 3:

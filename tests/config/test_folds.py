@@ -30,6 +30,11 @@ def test_folds_are_a_number_or_a_mapping(workshop):
     assert folds_of(workshop, "null") is None
 
 
+def test_equal_pools_are_one_pool_however_they_are_written():
+    assert Folds(count=5, pool=("test", "train")) == Folds(count=5, pool=("train", "test"))
+    assert Folds(count=5, pool=("train", "val", "test")) == Folds(count=5)
+
+
 @pytest.mark.parametrize(
     ("folds", "expected"),
     [
@@ -63,7 +68,7 @@ def test_a_fold_is_val_where_methods_are_tuned_whichever_of_them_are_chosen(work
             "{count: 5, pool: [val, val]}",
             0,
             METHODS,
-            "bench.yaml:3: datasets.shapes.folds: pool must name one split or",
+            "bench.yaml:3: datasets.shapes.folds.pool: must name one split or",
         ),
         (
             "{count: 2, val: true}",

@@ -70,4 +70,5 @@ def test_one_pattern_to_freeze_is_a_list_of_one():
 
 def test_settings_of_groups_leave_no_trace_where_they_are_not_given():
     assert set(Optimizer().model_dump()) == {"use", "lr", "weight_decay", "betas", "momentum"}
+    assert Optimizer(use="timm/lamb", options={}, multipliers={}, freeze=[]) == Optimizer(use="timm/lamb")
     assert set(Schedule().model_dump()) == {"use", "power", "warmup_steps"}
