@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from segbench.errors import SpecError, alternatives, list_some, nearest
 
 from .attribution import ATTRIBUTION_KEYS, read_attribution
-from .claims import add_placebos, read_claims, select_claims
+from .claims import add_doses, add_placebos, claim_doses, read_claims, select_claims
 from .components import resolve_dataset
 from .folds import settle_folds
 from .inheritance import apply_settings, read_methods, rename_former_keys
@@ -63,7 +63,9 @@ def load_benchmark(
     listed = read_methods(own)
     claims = read_claims(entries.get("compare"), listed)
     tune = read_tuning(entries.get("tune"), listed, listed_seeds)
-    written = add_placebos(listed, claims)
+    dosed = add_doses(listed, claims)
+    claims = claim_doses(claims, dosed)
+    written = add_placebos(dosed, claims)
     chosen = [Reference(name, Place(f"--only {name}", Path.cwd())) for name in only]
     methods = resolve_methods(written, entries["protocol"], registry, chosen)
     if tune:

@@ -1,12 +1,12 @@
-"""What a benchmark file claims of its methods, and the placebo methods that the claims ask for."""
+"""What a benchmark file claims of its methods, and the placebos and doses of methods that the claims ask for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .inheritance import MethodEntry, lay_over
-from .recipe import Claim
-from .tuning import is_tuned
+from .recipe import Adversarial, Claim
+from .tuning import is_tuned, tuned_keys
 from .validation import Reference, check_exists, validate
 from .yaml import Node
 
@@ -46,6 +46,34 @@ def read_claims(node: Node | None, methods: Mapping[str, MethodEntry]) -> list[C
     return claims
 
 
+def add_doses(methods: Mapping[str, MethodEntry], claims: Sequence[ClaimEntry]) -> dict[str, MethodEntry]:
+    """Return the methods with those at other doses that the claims ask for, each after the method that it is of.
+
+    One is the claimed method with another adversarial weight, or ratio of gradients if that is what it has, and has as
+    its twin what the claim is against. At its own dose the method is that itself.
+    """
+    found: dict[str, MethodEntry] = {}
+    for name, method in methods.items():
+        found[name] = method
+        for claim, place in claims:
+            for dose in claim.dose if claim.claim == name else ():
+                if dose != _dose_of(method):
+                    found.setdefault(claim.at(dose).claim, _make_dose(method, claim, dose, place))
+    return found
+
+
+def claim_doses(claims: Sequence[ClaimEntry], methods: Mapping[str, MethodEntry]) -> list[ClaimEntry]:
+    """Return the claims, each followed by what it claims of the other doses of its method."""
+    return [
+        entry
+        for claim, place in claims
+        for entry in (
+            ClaimEntry(claim, place),
+            *(ClaimEntry(at, place) for at in map(claim.at, claim.dose) if at.claim in methods),
+        )
+    ]
+
+
 def add_placebos(methods: Mapping[str, MethodEntry], claims: Sequence[ClaimEntry]) -> dict[str, MethodEntry]:
     """Return the methods with the placebos that the claims ask for, each after the method whose placebo it is.
 
@@ -79,6 +107,7 @@ def select_claims(claims: Iterable[ClaimEntry], methods: Mapping[str, Method]) -
 
 
 def _read_claim(node: Node, methods: Mapping[str, MethodEntry]) -> ClaimEntry:
+    node = _with_twin(node, methods)
     claim = validate(Claim, node)
     entries = node.mapping()
     for key in ("claim", "against"):
@@ -88,7 +117,32 @@ def _read_claim(node: Node, methods: Mapping[str, MethodEntry]) -> ClaimEntry:
     _check_equal_tuning(claim, methods, node)
     if claim.placebo:
         _check_placebos(claim, methods[claim.claim], entries["placebo"])
+    if claim.dose:
+        _check_doses(claim, methods[claim.claim], entries["dose"])
     return ClaimEntry(claim, node.place)
+
+
+def _with_twin(node: Node, methods: Mapping[str, MethodEntry]) -> Node:
+    """Return a claim that does not say what it is against as one against the method that the claimed one extends."""
+    entries = node.value if isinstance(node.value, dict) else {}
+    claimed = methods.get(str(entries["claim"].value)) if "claim" in entries else None
+    if claimed is None or claimed.twin is None or "against" in entries:
+        return node
+    return Node({**entries, "against": Node(claimed.twin, node.place)}, node.place)
+
+
+def _check_doses(claim: Claim, claimed: MethodEntry, node: Node) -> None:
+    if "adversarial" not in claimed.entries:
+        raise node.error(
+            f"{claim.claim!r} is not adversarial, so it has no weight that could be another one; remove this"
+        )
+    if isinstance(_weight_of(claimed), dict) and not _has_ratio(claimed):
+        raise node.error(f"{claim.claim!r} takes over the weights of another method; claim this of that method instead")
+    if any(key.startswith("adversarial.weight") for key in tuned_keys(claimed)):
+        raise node.error(f"{claim.claim!r} tunes its weight, so it has no dose of its own; take one of both out")
+    for index, dose in enumerate(claim.dose):
+        if dose in claim.dose[:index]:
+            raise node.error(f"{dose:g} is listed twice")
 
 
 def _check_placebos(claim: Claim, claimed: MethodEntry, node: Node) -> None:
@@ -112,10 +166,31 @@ def _make_placebo(method: MethodEntry, claim: Claim, placebo: Placebo, place: Pl
     return MethodEntry(recipe, twin=claim.against, placebo_of=claim.claim)
 
 
+def _make_dose(method: MethodEntry, claim: Claim, dose: float, place: Place) -> MethodEntry:
+    number = Node(dose, place)
+    weight = Node({"ratio": number}, place) if _has_ratio(method) else number
+    recipe = lay_over(method.recipe, Node({"adversarial": Node({"weight": weight}, place)}, place))
+    return MethodEntry(recipe, twin=claim.against, dose_of=claim.claim)
+
+
+def _dose_of(method: MethodEntry) -> Any:
+    """Return the weight of a method, or the ratio that sets it, as it is written; it is checked where methods are."""
+    weight = _weight_of(method)
+    if weight is None:
+        return Adversarial.model_fields["weight"].default
+    return weight["ratio"].value if _has_ratio(method) else weight
+
+
 def _has_ratio(method: MethodEntry) -> bool:
+    weight = _weight_of(method)
+    return isinstance(weight, dict) and "ratio" in weight
+
+
+def _weight_of(method: MethodEntry) -> Any:
+    """Return what stands under `adversarial.weight`, None for nothing."""
     adversarial = method.entries["adversarial"].value
     weight = adversarial.get("weight") if isinstance(adversarial, dict) else None
-    return weight is not None and isinstance(weight.value, dict) and "ratio" in weight.value
+    return weight.value if weight is not None else None
 
 
 def _compare_with(others: Sequence[str], method: MethodEntry) -> MethodEntry:

@@ -118,13 +118,15 @@ UPSTREAM_PATHS = {
 class MethodEntry(NamedTuple):
     """A method with all that it inherits, the method that it extends, and the one whose placebo it is.
 
-    `against` are the methods beside its twin that claims compare it with.
+    `against` are the methods beside its twin that claims compare it with; `dose_of` is the method that this one is at
+    another dose.
     """
 
     recipe: Node
     twin: str | None = None
     placebo_of: str | None = None
     against: tuple[str, ...] = ()
+    dose_of: str | None = None
 
     @property
     def entries(self) -> dict[str, Node]:

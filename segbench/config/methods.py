@@ -86,6 +86,7 @@ def resolve_method(name: str, written: MethodEntry, protocol: Node, registry: Re
         twin=written.twin,
         against=written.against,
         placebo_of=written.placebo_of,
+        dose_of=written.dose_of,
         overrides=tuple(list_differences(common.model_dump(), own.model_dump())),
         attribution=read_attribution(entries, place),
         **_read_optional_fields(entries, registry),

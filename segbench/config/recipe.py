@@ -302,7 +302,8 @@ class Method(Frozen):
     """A named recipe: generator, losses and perhaps a discriminator under a protocol.
 
     `maps` is what the generator maps; `twin` is the method it extends; `against` are the other methods that claims
-    compare it with; `placebo_of` is the method of which this is the placebo; `overrides` are the dotted protocol keys
+    compare it with; `placebo_of` is the method of which this is the placebo, `dose_of` that which this is at another
+    dose; `overrides` are the dotted protocol keys
     that differ from the benchmark's; `start_from` is the method of the same seed whose weights it starts from; `labels`
     are the fractions of the training labels it is trained with. A tuned method runs with the recipe of its best trial;
     `trial_of` is the method of which this is a trial, `attribution` says whose it is.
@@ -322,6 +323,7 @@ class Method(Frozen):
     twin: str | None = None
     against: tuple[str, ...] = ()
     placebo_of: str | None = None
+    dose_of: str | None = added(None)
     trial_of: str | None = None
     tuning: Tuning | None = None
     overrides: tuple[str, ...] = ()
@@ -389,15 +391,24 @@ class Method(Frozen):
 
 
 class Claim(Frozen):
-    """What a benchmark claims: that `claim` beats `against`, and not only as much as its placebos do."""
+    """What a benchmark claims: that `claim` beats `against`, and not only as much as its placebos do.
+
+    It is claimed of the method at each other `dose` too: with that adversarial weight, or with that ratio of gradients
+    if a ratio sets its weight.
+    """
 
     claim: str
     against: str
     placebo: tuple[Placebo, ...] = ()
+    dose: tuple[PositiveFloat, ...] = added(())
 
     def name_of(self, placebo: Placebo) -> str:
         """Return the name of the method that is this placebo of the claimed one."""
         return f"{self.claim}~{placebo}"
+
+    def at(self, dose: float) -> Claim:
+        """Return the claim of the method at a dose, which is a method of its own: "critic@0.3"."""
+        return Claim(claim=f"{self.claim}@{dose!r}", against=self.against, placebo=self.placebo)
 
 
 class Origin(Frozen):

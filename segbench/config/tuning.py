@@ -63,6 +63,11 @@ def is_tuned(method: MethodEntry) -> bool:
     return "tune" in method.entries
 
 
+def tuned_keys(method: MethodEntry) -> list[str]:
+    """Return the dotted keys that are tuned of a method; none if it is not tuned."""
+    return [key for key, _ in _walk_space(method.entries["tune"])] if is_tuned(method) else []
+
+
 def read_tuning(node: Node | None, methods: Mapping[str, MethodEntry], seeds: Sequence[int]) -> Tune | None:
     """Return how the methods of a benchmark are tuned; None if none is.
 

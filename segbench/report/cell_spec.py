@@ -187,6 +187,18 @@ def placebo(record: Record) -> str | None:
     return _part(_part(record.spec, "method"), "adversarial").get("placebo")
 
 
+def dose_of(record: Record) -> str | None:
+    """Return the method that the record's method is at another dose."""
+    return _part(record.spec, "method").get("dose_of")
+
+
+def dose(record: Record) -> tuple[str, float] | None:
+    """Return the adversarial weight of the record's method, or the ratio of gradients that sets it, and which it is."""
+    weight = _part(_part(record.spec, "method"), "adversarial").get("weight")
+    unit, value = ("ratio", weight.get("ratio")) if isinstance(weight, dict) else ("weight", weight)
+    return (unit, float(value)) if isinstance(value, int | float) else None
+
+
 def is_related(content: Mapping[str, Any], methods: Collection[str]) -> bool:
     """Tell whether what a record holds, not checked yet, is of some methods, their placebos or what runs as long."""
     method = _part(_part(content, "spec"), "method")

@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 def write_recipe(cells: Sequence[Cell]) -> str:
     """Return the benchmark file of some cells of one benchmark, among them those that they build on.
 
-    The comment on top of the file that they were run from is on top of this one. Placebos are written as claims. Raises
-    RecordError for tuned methods, whose search space no record holds, for two recipes of one name, and for a placebo
-    without the two methods that it belongs to.
+    The comment on top of the file that they were run from is on top of this one. Placebos and doses are written as
+    claims. Raises RecordError for tuned methods, whose search space no record holds, for two recipes of one name, and
+    for a placebo or dose without the two methods that it belongs to.
     """
     methods = _by_name(cells)
     common = _common_protocol(list(methods.values()))
-    written = {name: _method(method, common) for name, method in methods.items() if not method.placebo_of}
+    written = {
+        name: _method(method, common)
+        for name, method in methods.items()
+        if not method.placebo_of and not method.dose_of
+    }
     content: dict[str, Any] = {
         "name": cells[0].benchmark,
         **_attribution(cells[0].attribution),
@@ -177,23 +181,24 @@ def _adversarial(adversarial: Adversarial) -> dict[str, Any]:
 
 
 def _claims(methods: dict[str, Method]) -> list[dict[str, Any]]:
-    """Return the claims that make the placebos, and those of methods beside their twins."""
-    claims: dict[tuple[str, str], list[str]] = {}
+    """Return the claims that make the placebos and doses, and those of methods beside their twins."""
+    claims: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for method in methods.values():
-        if not method.placebo_of:
-            if method.twin in methods:
-                claims.setdefault((method.name, method.twin), [])
+        made_of, adversarial = method.placebo_of or method.dose_of, method.adversarial
+        if not made_of and method.twin in methods:
+            claims.setdefault((method.name, method.twin), {})
+        if not made_of:
             continue
-        twin, placebo = method.twin, method.adversarial.placebo if method.adversarial else None
-        if method.placebo_of not in methods or twin not in methods or placebo is None:
+        if made_of not in methods or method.twin not in methods or adversarial is None:
+            what = "the placebo of" if method.placebo_of else "at a dose what is"
             raise RecordError(
-                f"{method.name!r} is the placebo of {method.placebo_of!r} against {twin!r}; submit both of these too"
+                f"{method.name!r} is {what} {made_of!r} against {method.twin!r}; submit both of these too"
             )
-        claims.setdefault((method.placebo_of, twin), []).append(placebo)
-    return [
-        {"claim": claim, "against": against, **({"placebo": placebos} if placebos else {})}
-        for (claim, against), placebos in claims.items()
-    ]
+        parts = claims.setdefault((methods[made_of].dose_of or made_of, method.twin), {})
+        value = adversarial.placebo if method.placebo_of else adversarial.ratio or adversarial.weight
+        listed = parts.setdefault("placebo" if method.placebo_of else "dose", [])
+        listed += [value] if value not in listed else []
+    return [{"claim": claim, "against": against, **parts} for (claim, against), parts in claims.items()]
 
 
 def _attribution(attribution: Attribution | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Selectors: which records of a method are meant where its name stands for several recipes.
 
 `unet@3f2a` is the recipe of the cell whose key begins so, `unet@latest` the one that was begun last, `unet=DIR` what is
-recorded in a folder; `unet@latest=DIR` is both. Without a selector all records of a method are meant.
+recorded in a folder; `unet@latest=DIR` is both. Without a selector all records of a method are meant. A number after @
+belongs to a name, that of a method at a dose: `critic@0.3`, `critic@0.3~frozen`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 LATEST = "latest"
 # So many digits of a key are shown; more are rarely needed.
 SHOWN_DIGITS = 8
-_FORM = re.compile(r"(?P<method>[^@=]+)(?:@(?P<key>[^@=]+))?(?:=(?P<folder>.+))?")
+# A dose is written as Python does a float, so that it holds what no key does: a dot or a sign.
+_DOSE = r"@[0-9.]+(?:[.][0-9]+|e[+-][0-9]+)(?:[~#][^@=]+)?"
+_FORM = re.compile(rf"(?P<method>[^@=]+(?:{_DOSE})?)(?:@(?P<key>[^@=]+))?(?:=(?P<folder>.+))?")
 
 
 class Selector(NamedTuple):
@@ -48,6 +51,8 @@ def parse_selector(text: str) -> Selector:
 
     >>> parse_selector("unet@latest=old results")
     Selector(method='unet', key='latest', folder=PosixPath('old results'))
+    >>> parse_selector("critic@0.3~frozen@3f2a")
+    Selector(method='critic@0.3~frozen', key='3f2a', folder=None)
     """
     found = _FORM.fullmatch(text)
     if found is None:

@@ -56,6 +56,7 @@ class _Method(_Part):
     twin: str | None = None
     trial_of: str | None = None
     placebo_of: str | None = None
+    dose_of: str | None = None
     adversarial: _Placebo | None = None
     refines: _Refines | None = None
 

@@ -76,6 +76,75 @@ def test_placebos_of_a_fixed_weight_have_that_weight(workshop):
     assert methods["net+critic~frozen"].upstream == {}
 
 
+DOSES = "[{claim: net+critic, against: net, placebo: [frozen], dose: [0.01, 0.05, 1]}]"
+
+
+@pytest.mark.parametrize("by_ratio", [False, True])
+def test_a_claim_is_made_of_the_method_at_other_doses_with_their_placebos(workshop, by_ratio):
+    sets = ["methods.net+critic.adversarial.weight={ratio: 0.05}"] if by_ratio else []
+    found = read(workshop, DOSES, sets=sets)
+    critic, arms = "net+critic", ["net+critic@0.01", "net+critic@1.0"]
+    assert list(found.methods) == [
+        "net",
+        *(name for method in (critic, *arms) for name in (method, f"{method}~frozen")),
+        "rival",
+    ]
+    methods = [found.methods[name] for name in (critic, *arms)]
+    assert [method.adversarial.ratio if by_ratio else method.adversarial.weight for method in methods] == [
+        0.05,
+        0.01,
+        1,
+    ]
+    assert [method.dose_of for method in methods] == [None, critic, critic]
+    assert {method.twin for method in methods} == {"net"}
+    for method in methods:
+        placebo = found.methods[f"{method.name}~frozen"]
+        assert (placebo.placebo_of, placebo.twin, placebo.dose_of) == (method.name, "net", None)
+        assert placebo.upstream == ({"weight": method.name} if by_ratio else {})
+        assert placebo.adversarial.placebo == "frozen"
+    assert [(claim.claim, claim.placebo) for claim in found.compare] == [
+        (method.name, ("frozen",)) for method in methods
+    ]
+
+
+def test_methods_at_doses_are_chosen_by_their_names(workshop):
+    assert list(read(workshop, DOSES, only=["net+critic@1.0~frozen"]).methods) == ["net+critic@1.0~frozen"]
+
+
+def test_the_default_weight_is_a_dose_too(workshop):
+    claims = "[{claim: net+critic, against: net, dose: [1, 2]}]"
+    found = read(workshop, claims, sets=["methods.net+critic.adversarial=hinge"])
+    assert list(found.methods) == ["net", "net+critic", "net+critic@2.0", "rival"]
+
+
+def test_a_claim_is_against_what_the_method_extends_if_nothing_else_is_said(workshop):
+    assert read(workshop, "[{claim: net+critic}]").compare == (Claim(claim="net+critic", against="net"),)
+    assert refusal(workshop, "[{claim: net}]") == "bench.yaml:12: compare.0.against: is missing"
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ("claim: rival, against: net, dose: [1]", "dose: 'rival' is not adversarial, so it has no weight that"),
+        ("claim: net+critic, dose: [1, 2, 1.0]", "dose: 1 is listed twice"),
+        ("claim: net+critic, dose: [0]", "dose.0: must be greater than 0, not the number 0"),
+        ("claim: net+critic, dose: 0.1", "dose: must be a list, not the number 0.1"),
+        ("claim: net+critic, dose: [1], doses: [2]", "doses: unknown key 'doses'. Did you mean 'dose'?"),
+    ],
+)
+def test_doses_that_are_wrong_are_refused(workshop, claim, message):
+    assert refusal(workshop, f"[{{{claim}}}]").startswith(f"bench.yaml:12: compare.0.{message}")
+
+
+def test_what_has_no_dose_of_its_own_has_none(workshop):
+    claims = "[{claim: net+critic, dose: [1]}]\ntune: {trials: 2, seed: 9}"
+    spaces = {"net": "{protocol.optimizer.lr: [0.1, 0.2]}", "net+critic": "{adversarial.weight: [0.1, 0.2]}"}
+    tuned = [f"methods.{name}.tune={space}" for name, space in spaces.items()]
+    assert "'net+critic' tunes its weight, so it has no dose of its own" in refusal(workshop, claims, sets=tuned)
+    like = "methods.net+critic.adversarial.weight={like: rival}"
+    assert "takes over the weights of another method" in refusal(workshop, claims.partition("\n")[0], sets=[like])
+
+
 def test_the_twin_of_a_placebo_is_what_is_claimed_against(workshop):
     methods = read(workshop, "[{claim: net+critic, against: rival, placebo: [frozen]}]").methods
     assert (methods["net+critic~frozen"].twin, methods["net+critic"].twin) == ("rival", "net")
@@ -174,7 +243,7 @@ def test_a_placebo_may_be_needed_by_a_method(workshop):
             "compare: must be a list of claims, such as [{claim: METHOD, against: METHOD, placebo: [frozen]}], not a "
             "mapping",
         ),
-        ("[net]", "compare.0: must be a mapping with keys of claim, against, placebo, not the text 'net'"),
+        ("[net]", "compare.0: must be a mapping with keys of claim, against, placebo, dose, not the text 'net'"),
         ("[{claim: net}]", "compare.0.against: is missing"),
         ("[{against: net}]", "compare.0.claim: is missing"),
         ("[{claim: net, against: 3}]", "compare.0.against: must be a valid string, not the number 3"),

@@ -113,6 +113,44 @@ def test_class_weights_by_name_stand_in_the_file(planned, registry, tmp_path):
     assert find_strangers(recipe, [weighed], registry) == []
 
 
+DOSES = """
+name: doses
+datasets: {shapes: {use: data/shapes}}
+protocol: {budget: {steps: 2}}
+seeds: [0]
+methods:
+  base: {generator: basic/fcn, losses: [losses/cross_entropy]}
+  critic: {extends: base, discriminator: gan/patchgan, adversarial: {use: gan/hinge, weight: {ratio: 0.1}}}
+  fixed: {extends: critic, adversarial: {weight: 0.05}}
+  own: {extends: critic, adversarial: {weight: {like: critic}, placebo: shuffled}}
+compare:
+  - {claim: critic, against: base, placebo: [frozen, noise], dose: [0.1, 0.3]}
+  - {claim: fixed, against: base, dose: [0.5, 1]}
+"""
+
+
+def test_doses_and_weights_that_are_taken_over_stand_in_the_file(planned, registry, tmp_path):
+    (asked := tmp_path / "asked.yaml").write_text(DOSES)
+    cells = planned(str(asked))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(write_recipe(cells))
+    assert find_strangers(recipe, cells, registry) == []
+    again = load_benchmark(str(recipe), registry)
+    assert set(again.methods) == {cell.method.name for cell in cells}
+    assert {name: method.dose_of for name, method in again.methods.items() if method.dose_of} == {
+        "critic@0.3": "critic",
+        "fixed@0.5": "fixed",
+        "fixed@1.0": "fixed",
+    }
+
+
+def test_a_dose_needs_the_method_that_it_is_of(planned, tmp_path):
+    (asked := tmp_path / "asked.yaml").write_text(DOSES)
+    cells = [cell for cell in planned(str(asked)) if cell.method.name == "fixed@0.5"]
+    with pytest.raises(RecordError, match=r"'fixed@0\.5' is at a dose what is 'fixed' against 'base'; submit"):
+        write_recipe(cells)
+
+
 def test_a_search_space_is_in_no_record(planned):
     with pytest.raises(RecordError, match="was tuned, and no record holds its search space"):
         write_recipe(planned("adversarial-fair"))

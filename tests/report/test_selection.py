@@ -47,6 +47,11 @@ def folder(old, new, trained, results):
         ("unet+critic~frozen@latest", Selector("unet+critic~frozen", "latest")),
         ("unet=../old runs", Selector("unet", None, Path("../old runs"))),
         ("unet@3f=a@b=c", Selector("unet", "3f", Path("a@b=c"))),
+        ("unet@0.3", Selector("unet@0.3")),
+        ("unet@1.0~frozen@latest", Selector("unet@1.0~frozen", "latest")),
+        ("unet@1e-05@3f2a=runs", Selector("unet@1e-05", "3f2a", Path("runs"))),
+        ("unet@12345678", Selector("unet", "12345678")),
+        ("unet@1e05", Selector("unet", "1e05")),
     ],
 )
 def test_a_selector_is_a_method_with_a_key_a_folder_or_both(text, selector):

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from segbench.report.ranking.differences import Relation  # noqa: TC001 - pydantic reads it when it runs
+from segbench.report.ranking.doses import find_doses
 from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydantic reads it when it runs
 from segbench.stats.verdict import Verdict  # noqa: TC001 - pydantic reads it when it runs
 
 from .definitions import metric_definitions
 from .people_data import PeopleData, people_data
-from .row_data import Data, IntervalData, Number, PairData, ReportRow, build_row, field_at, interval_data
+from .row_data import (
+    ComparisonData,
+    Data,
+    IntervalData,
+    Number,
+    PairData,
+    ReportRow,
+    build_row,
+    field_at,
+    interval_data,
+)
 
 if TYPE_CHECKING:
     from segbench.report.ranking.across_datasets import AcrossDatasets, Standing
@@ -112,6 +123,25 @@ class AcrossData(Data):
     claims: tuple[ClaimData, ...]
 
 
+class DosePointData(Data):
+    """A method at a dose, with its difference to the twin and those of its placebos by their kinds."""
+
+    dose: Number
+    row: str = field_at("gain.row.name")
+    gain: ComparisonData
+    placebos: dict[str, ComparisonData]
+
+
+class DosesData(Data):
+    """A method of the ranking `group` at several doses, `unit` "weight" or "ratio", beside its `twin`."""
+
+    group: int
+    method: str
+    twin: str
+    unit: Literal["weight", "ratio"]
+    points: tuple[DosePointData, ...]
+
+
 class CellData(Data):
     """A cell that is in no ranking."""
 
@@ -138,6 +168,7 @@ class ReportData(Data):
     problems: tuple[str, ...]
     records: tuple[str, ...]
     people: tuple[PeopleData, ...] = ()
+    doses: tuple[DosesData, ...] = ()
 
 
 class ReportWithPairsData(ReportData):
@@ -158,6 +189,11 @@ def report_data(report: Report) -> ReportData:
         problems=[str(problem) for problem in report.problems],
         records=[str(folder) for folder in report.folders],
         people=[people_data(one) for one in report.people],
+        doses=[
+            DosesData(group=number, **{**vars(curve), "points": list(curve.points)})
+            for number, group in enumerate(report.groups)
+            for curve in find_doses(group)
+        ],
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segbench.report.cell_spec import subset_text
 from segbench.report.numbers import letter, plural
+from segbench.report.ranking.doses import find_doses
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.trade_off import recommend
 from segbench.report.ranking.tuning import find_tunings, tuning_table
@@ -17,6 +18,7 @@ from . import tables
 from .across_datasets import across_tables, explain_across, summarize_across
 from .columns import choose_columns
 from .definitions import ONE_SEED_ONLY, define_numbers, has_one_seed_only
+from .doses import LOOKS, dose_table
 from .label_efficiency import efficiency_tables, explain_missing_rates
 from .people import describe_votes, people_notes, people_tables
 
@@ -262,6 +264,7 @@ def _ranking(group: Group) -> Section:
             *explain_missing_intervals(group.rows),
             *explain_pairs(group),
             *tables.explain_missing_differences(group.comparisons),
+            *([LOOKS] if find_doses(group) else []),
             *explain_health(group.rows),
             *explain_places(group),
             *(line for where in group.places for line in warn_of_timing(group.under(where))),
@@ -284,6 +287,7 @@ def _tables(group: Group, letters: dict[str, str]) -> Iterable[Table]:
             yield scores
     if compared := [one for one in group.comparisons if one.other_name]:
         yield tables.differences(compared)
+    yield from map(dose_table, find_doses(group))
     if adversarial := [row for row in group.rows if row.verdicts and not row.generates_images]:
         yield tables.adversarial_training(adversarial)
     if refining := [row for row in group.rows if row.refinement("changed").n]:

@@ -12,6 +12,7 @@ from segbench.report.numbers import Table
 from .class_chart import draw_classes
 from .curves import draw_curves
 from .differences_chart import draw_differences
+from .dose_chart import draw_doses
 from .efficiency_chart import draw_efficiency
 from .gains import draw_gains, list_left_out
 from .naming import name_rankings
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 
 def differences(report: Report) -> Room | None:
-    """Return the paired differences and the trade-off of accuracy with speed and cost; below them what was run how."""
-    found = _of_rankings(report, lambda group: (draw_differences(group), draw_trade_off(group)))
+    """Return paired differences, those over doses, and the trade-off of accuracy with cost; below what was run how."""
+    found = _of_rankings(report, lambda group: (draw_differences(group), *draw_doses(group), draw_trade_off(group)))
     protocols = [_protocol(group, name) for group, name in zip(report.groups, name_rankings(report), strict=True)]
     if not found and not protocols:
         return None

@@ -137,6 +137,16 @@ class Row:
         return cell_spec.placebo_of(self.records[0])
 
     @property
+    def dose_of(self) -> str | None:
+        """The method that it is at another dose."""
+        return cell_spec.dose_of(self.records[0])
+
+    @property
+    def dose(self) -> tuple[str, float] | None:
+        """Its adversarial weight, or the ratio of gradients that sets it: "weight" or "ratio", and the number."""
+        return cell_spec.dose(self.records[0])
+
+    @property
     def against(self) -> tuple[str, ...]:
         """The methods that claims compare it with, its twin among them or not."""
         return cell_spec.against(self.records[0])

@@ -70,6 +70,7 @@ def test_json_has_the_stable_keys(two_rankings):
         "problems",
         "records",
         "people",
+        "doses",
     }
     assert all(set(row) == ROW for row in report["rows"])
     assert set(report["rows"][0]["scores"]) == set(Scores.model_fields)
