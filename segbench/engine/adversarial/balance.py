@@ -44,7 +44,7 @@ class Balance:
     """The weight of the adversarial gradient, set at each step by a ratio, and the weights of all steps so far.
 
     balance = Balance(0.1, device)
-    weight = balance.weight(step, supervised, adversarial, scale)
+    weight = balance.weigh(supervised, adversarial, scale)
     """
 
     def __init__(self, ratio: float, device: torch.device) -> None:
@@ -58,16 +58,16 @@ class Balance:
         """The weights of all steps so far, (steps,), float32."""
         return self._memory[: self._steps]
 
-    def weight(self, step: int, supervised: Tensor, adversarial: Tensor, scale: Tensor, factor: float = 1.0) -> Tensor:
-        """Return the weight of a step (from 0), 0-dim; the first call of a step sets it, and others get the same.
+    def weigh(self, supervised: Tensor, adversarial: Tensor, scale: Tensor, factor: float = 1.0) -> Tensor:
+        """Return the weight of the next step, 0-dim.
 
         - supervised, adversarial: gradients at the generator's output, both multiplied by `scale`
         - factor: what the weight is multiplied by, as in a warm-up
         """
-        if step == self._steps:
-            self._follow(torch.stack([norm(supervised), norm(adversarial)]) / scale)
-            self._keep(factor * self.ratio * self._means[0] / self._means[1].clamp_min(SMALLEST_NORM))
-        return self._memory[step]
+        self._follow(torch.stack([norm(supervised), norm(adversarial)]) / scale)
+        weight = factor * self.ratio * self._means[0] / self._means[1].clamp_min(SMALLEST_NORM)
+        self._keep(weight)
+        return weight
 
     def _follow(self, norms: Tensor) -> None:
         """Take the norms of a step into the means, unless one overflowed, as in half precision now and then."""

@@ -208,7 +208,7 @@ def weigh(
     if state.balance is None:
         return adversary.weight(step)
     scale = state.generator.scaler.scale(torch.ones((), device=adversarial.device))
-    return state.balance.weight(step, supervised, adversarial, scale, adversary.warmth(step))
+    return state.balance.weigh(supervised, adversarial, scale, adversary.warmth(step))
 
 
 def run_unlabelled(

@@ -16,8 +16,8 @@ def gradient(size: float) -> torch.Tensor:
 
 
 def weights(balance: Balance, supervised, adversarial, scale=ONE) -> list[float]:
-    pairs = enumerate(zip(supervised, adversarial, strict=True))
-    return [balance.weight(step, gradient(s) * scale, gradient(a) * scale, scale).item() for step, (s, a) in pairs]
+    pairs = zip(supervised, adversarial, strict=True)
+    return [balance.weigh(gradient(s) * scale, gradient(a) * scale, scale).item() for s, a in pairs]
 
 
 def test_steady_gradients_get_the_ratio_from_the_first_step_on():
@@ -49,7 +49,7 @@ def test_a_gradient_that_is_0_gives_no_weight_that_is_not_finite():
 
 def test_a_factor_multiplies_the_weight_and_not_the_means():
     balance = Balance(0.1, torch.device("cpu"))
-    found = [balance.weight(step, gradient(2), gradient(1), ONE, (step + 1) / 4).item() for step in range(4)]
+    found = [balance.weigh(gradient(2), gradient(1), ONE, (step + 1) / 4).item() for step in range(4)]
     assert found == pytest.approx([0.05, 0.1, 0.15, 0.2], rel=1e-6)
 
 
@@ -69,14 +69,6 @@ def test_a_step_that_overflows_does_not_count(place, broken):
     assert found[:place] + found[place + 1 :] == weights(Balance(0.1, torch.device("cpu")), [1.0] * 3, sizes)
 
 
-def test_all_parts_of_a_step_have_the_weight_that_its_first_part_sets():
-    balance = Balance(0.1, torch.device("cpu"))
-    first = balance.weight(0, gradient(1), gradient(2), ONE).item()
-    assert balance.weight(0, gradient(9), gradient(1), ONE).item() == first
-    assert balance.weight(1, gradient(1), gradient(2), ONE).item() == pytest.approx(first)
-    assert len(balance.course) == 2
-
-
 def test_the_course_holds_every_step_however_many_there_are():
     balance = Balance(0.1, torch.device("cpu"))
     found = weights(balance, [float(step) for step in range(2100)], [1.0] * 2100)
@@ -94,11 +86,7 @@ def test_a_restored_balance_goes_on_as_if_nothing_had_happened(steps):
         name: (one.shape, one.dtype) for name, one in kept.items()
     }
     second.restore(kept)
-    found = [
-        second.weight(step, gradient(supervised[step]), gradient(adversarial[step]), ONE).item()
-        for step in range(steps, steps + 5)
-    ]
-    assert found == expected[steps:]
+    assert weights(second, supervised[steps:], adversarial[steps:]) == expected[steps:]
     assert second.course.tolist() == expected
 
 

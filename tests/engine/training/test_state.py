@@ -84,7 +84,7 @@ def test_a_checkpoint_has_the_names_that_older_ones_have(training, tmp_path):
 def test_a_ratios_means_and_weights_are_restored_and_those_of_other_steps_refused(training, tmp_path):
     made = start(training(adversary={"weight": {"ratio": 0.1}}))
     for step in range(3):
-        made.balance.weight(step, torch.ones(2, 2), torch.full((2, 2), 0.5 + step), torch.ones(()))
+        made.balance.weigh(torch.ones(2, 2), torch.full((2, 2), 0.5 + step), torch.ones(()))
     made.progress = Progress(step=3)
     made.save(tmp_path / "checkpoint")
     restored = start(training(adversary={"weight": {"ratio": 0.1}}))
