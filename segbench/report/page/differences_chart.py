@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOST_DRAWN = 40
 # An interval that reaches this many times as far as usual ones leaves the picture.
 _FAR = 4
+LEAVING = "Some intervals leave the picture; the table has their ends."
 _ROW_HEIGHT = 56
 _KINDS = {
     "twin": "B is the twin of A",
@@ -82,7 +83,7 @@ def _background() -> list[Spec]:
 
 
 def _intervals(judged: Sequence[Contrast]) -> list[Spec]:
-    low, high = _domain(judged)
+    low, high = find_ends(judged)
     axis = {"title": "difference of mIoU [points], better to the right", "grid": True, "orient": "top", **TICKS}
     scale = {"domain": [round_to(low), round_to(high)], "nice": True}
     looks = encode_family(one.row for one in judged)
@@ -135,7 +136,7 @@ def _words() -> list[Spec]:
     ]
 
 
-def _domain(judged: Sequence[Contrast]) -> tuple[float, float]:
+def find_ends(judged: Sequence[Contrast]) -> tuple[float, float]:
     """Return the ends of the axis, in points: all intervals but for the parts of those that are far wider than most."""
     ends = [(100 * one.judgement.interval.low, 100 * one.judgement.interval.high) for one in judged]
     reach = _FAR * median(max(abs(low), abs(high)) for low, high in ends)
@@ -146,14 +147,14 @@ def _domain(judged: Sequence[Contrast]) -> tuple[float, float]:
 
 
 def _notes(judged: Sequence[Contrast]) -> list[str]:
-    low, high = _domain(judged)
+    low, high = find_ends(judged)
     margin = 100 * EQUIVALENCE_MARGIN
     notes = [
         f"Shaded: differences up to {margin:g} points, which are equivalent. A verdict needs the whole interval on one "
         "side of 0, or inside the margin; intervals are adjusted (Holm) so that all verdicts of a ranking hold at once."
     ]
     if any(100 * one.judgement.interval.low < low or 100 * one.judgement.interval.high > high for one in judged):
-        notes.append("Some intervals leave the picture; the table has their ends.")
+        notes.append(LEAVING)
     if len(judged) > MOST_DRAWN:
         notes.append(f"The first {MOST_DRAWN} of {len(judged)} differences are drawn; the filter shows others.")
     return [*notes, ZOOM_NOTE]

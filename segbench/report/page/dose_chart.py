@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.report.formats.doses import LOOKS, dose_table
 from segbench.report.formats.first_screen import verdict_in_words
+from segbench.report.ranking.differences import Contrast
 from segbench.report.ranking.doses import find_doses
 from segbench.stats.verdict import EQUIVALENCE_MARGIN
 
+from .differences_chart import LEAVING, find_ends
 from .families import encode_family, family_of
 from .parts import Chart
-from .specs import FADED, KEEP, LEGEND, SILENT, begin_spec, describe, find_domain, round_to
+from .specs import FADED, KEEP, LEGEND, SILENT, begin_spec, describe, round_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,35 +29,42 @@ _ASIDE = 1.03
 
 
 def draw_doses(group: Group) -> Iterator[Chart]:
-    """Yield the chart of each method that a ranking has at several doses."""
+    """Yield the chart of each method that a ranking has at several doses, where its differences are judged."""
     for place, curve in enumerate(find_doses(group)):
-        yield _draw(curve, "doses" if place == 0 else f"doses-of-{place + 1}")
+        drawn = [one for of in curve.series().values() for _, one in of]
+        if judged := [one for one in drawn if isinstance(one, Contrast)]:
+            yield _draw(curve, judged, "doses" if place == 0 else f"doses-of-{place + 1}")
 
 
-def _draw(curve: DoseCurve, chart_id: str) -> Chart:
+def _draw(curve: DoseCurve, judged: Sequence[Contrast], chart_id: str) -> Chart:
     title = f"Differences of mIoU over the dose of {curve.method}"
-    values = list(_values(curve))
-    heights = [number for value in values for field in ("difference", "low", "high") for number in value[field]]
-    spec = begin_spec(title, values)
-    spec |= {"height": 300, "transform": [KEEP, {"flatten": ["dose", "place", *_HEIGHTS, "verdict"]}]}
+    low, high = find_ends(judged)
+    spec = begin_spec(title, list(_values(curve)))
+    spec |= {"height": 300, "transform": [KEEP, {"flatten": _EACH_DOSE}]}
     spec["encoding"] = {"x": _across(curve)}
-    looks = encode_family(one.row for of in curve.series().values() for _, one in of)
-    spec["layer"] = [*_background(), *_layers(looks, find_domain([*heights, 0.0]))]
-    note = f"Whiskers: intervals of the differences to {curve.twin}. Shaded: up to {_MARGIN:g} points. {LOOKS}"
-    return Chart(chart_id, title, spec, dose_table(curve), note)
+    spec["layer"] = [*_background(), *_layers(encode_family(one.row for one in judged), [low, high])]
+    notes = [f"Whiskers: intervals of the differences to {curve.twin}. Shaded: up to {_MARGIN:g} points.", LOOKS]
+    if any(100 * one.judgement.interval.low < low or 100 * one.judgement.interval.high > high for one in judged):
+        notes.append(LEAVING)
+    return Chart(chart_id, title, spec, dose_table(curve), " ".join(notes))
 
 
-_HEIGHTS = ("difference", "low", "high")
+_EACH_DOSE = ["dose", "place", "named", "difference", "low", "high", "verdict"]
 _MARGIN = 100 * EQUIVALENCE_MARGIN
+_DASHES = [[1, 0], [8, 3], [3, 3], [10, 3, 2, 3], [2, 2]]  # of the method, and of each kind of placebo
 
 
 def _values(curve: DoseCurve) -> Iterator[dict[str, Any]]:
     """Yield the rows of the chart's data: of the method and of each kind of placebo, all doses."""
     for place, (kind, of) in enumerate(curve.series().items()):
         intervals = [one.interval for _, one in of]
+        # names stand at different doses, since the curves often lie on one another
+        named = (len(of) - 1 - place) % len(of)
         yield {
             "name": f"{curve.method}~{kind} - {curve.twin}" if kind else f"{curve.method} - {curve.twin}",
             "family": family_of(of[0][1].row),
+            "dash": place,
+            "named": [index == named for index in range(len(of))],
             "dose": [dose for dose, _ in of],
             "place": [dose * _ASIDE**place for dose, _ in of],
             "difference": [_points(one) for _, one in of],
@@ -105,11 +114,19 @@ def _layers(looks: Spec, domain: list[float]) -> list[Spec]:
         *(("name", "A - B"), ("dose", "dose", ".3~g"), ("difference", "difference [points]", "+.2f")),
         *(("low", "from", "+.2f"), ("high", "to", "+.2f"), ("verdict", "verdict"), ("family", "family of A")),
     )
-    is_last = {"joinaggregate": [{"op": "max", "field": "dose", "as": "most"}], "groupby": ["name"]}
+    dash = {"field": "dash", "type": "ordinal", "legend": None, "scale": {"domain": [0, 1, 2, 3, 4], "range": _DASHES}}
+    name = {
+        "type": "text",
+        "style": "label",
+        "align": {"expr": "scale('x', datum.place) > width / 2 ? 'right' : 'left'"},
+    }
     return [
         {
             "mark": {"type": "line", "clip": True, **SILENT},
-            "encoding": {"y": y, "color": looks["color"], "detail": {"field": "name"}, "opacity": FADED},
+            "encoding": {
+                **{"y": y, "color": looks["color"], "strokeDash": dash},
+                **{"detail": {"field": "name"}, "opacity": FADED},
+            },
         },
         {
             "transform": [{"filter": "isValid(datum.low)"}],
@@ -122,11 +139,8 @@ def _layers(looks: Spec, domain: list[float]) -> list[Spec]:
             "encoding": {"y": y, **looks, "opacity": FADED, **said},
         },
         {
-            "transform": [is_last, {"filter": "datum.dose === datum.most"}],
-            "mark": {
-                **{"type": "text", "style": "label", "align": "right", "dx": -8, "dy": -10, **SILENT},
-                "limit": {"expr": "width / 2"},
-            },
+            "transform": [{"filter": "datum.named"}],
+            "mark": {**name, "dx": 8, "dy": -10, "limit": {"expr": "width / 3"}, **SILENT},
             "encoding": {"y": y, "text": {"field": "name"}},
         },
     ]

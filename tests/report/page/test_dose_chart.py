@@ -113,6 +113,13 @@ def test_the_chart_holds_the_differences_and_intervals_of_the_method_and_its_pla
     assert LOOKS in chart.note
 
 
+def test_doses_that_are_not_judged_have_no_chart(trained, adversarial):
+    arms = [adversarial(f"critic@{dose}", recipe=recipe(dose, dose_of="critic")) for dose in (0.1, 0.3)]
+    group = rank(trained(), *arms)
+    assert len(find_doses(group)) == 1
+    assert list(draw_doses(group)) == []
+
+
 def test_whiskers_stand_side_by_side_over_their_dose(group):
     (chart,) = draw_doses(group)
     drawn = draw(chart)
