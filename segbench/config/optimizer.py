@@ -37,10 +37,10 @@ class Optimizer(Shorthand):
     """The optimiser and its settings; those a given optimiser does not know are refused.
 
     `use` may also be `timm/NAME`, an optimiser of timm, which takes further settings as `options`. Patterns are globs
-    over the names of the network's parameters, in which * stands for dots too. `multipliers` are factors on the
-    learning rate by pattern; of several that match, the longest counts, as in mmseg's `paramwise_cfg`. What `freeze`
-    matches is not trained, and running statistics that it matches stay as they are. `no_decay` exempts biases and
-    vectors, such as the weights of normalisation layers, from weight decay.
+    over names of parameters (segbench/engine/model/parameters.py), in which * stands for dots too. `multipliers` are
+    factors on the learning rate by pattern; of several that match, the longest counts, as in mmseg's `paramwise_cfg`.
+    What `freeze` matches is not trained, and running statistics that it matches stay as they are. `no_decay` exempts
+    biases and vectors, such as the weights of normalisation layers, from weight decay.
     """
 
     use: str = "adamw"

@@ -193,7 +193,8 @@ def _check_batch_size(split: ResidentSplit, batch_size: int) -> None:
     if batch_size > len(split):
         raise DataError(
             f"batch_size {batch_size} is larger than split {split.packed.split!r}, which has {len(split)} "
-            f"image{'s' if len(split) > 1 else ''}; set protocol.batch_size to at most {len(split)}"
+            f"image{'s' if len(split) > 1 else ''}; set protocol.batch_size, times protocol.accumulate, to at most "
+            f"{len(split)}"
         )
 
 

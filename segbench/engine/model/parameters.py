@@ -1,12 +1,13 @@
 """Which parameters of a network learn how: groups of one learning rate and weight decay, and those that are frozen.
 
-Names are those of the plugin's own network, and patterns are globs over them (`segbench.config.optimizer.Optimizer`).
+Names are those of the plugin's own network, without the modules in which all its parameters lie: `encoder.conv1.weight`
+in place of `model.encoder.conv1.weight`. Patterns are globs over them (`segbench.config.optimizer.Optimizer`).
 """
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import SpecError, list_some, nearest
@@ -29,13 +30,15 @@ def group_parameters(settings: Optimizer, network: nn.Module) -> list[nn.Paramet
 
     Raises SpecError for a pattern that matches no parameter.
     """
-    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    outside = _outside(network)
+    named = {name.removeprefix(outside): parameter for name, parameter in network.named_parameters()}
+    trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
     if settings.multipliers is None and settings.no_decay is None:
-        return [parameter for _, parameter in named]
+        return list(trained.values())
     multipliers = settings.multipliers or {}
-    _check_patterns("multipliers", multipliers, [name for name, _ in network.named_parameters()])
+    _check_patterns("multipliers", multipliers, list(named))
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in named:
+    for name, parameter in trained.items():
         exempt = settings.no_decay is not None and (parameter.ndim <= 1 or name.endswith(".bias"))
         groups.setdefault((_multiplier(name, multipliers), exempt), []).append(parameter)
     return [
@@ -52,19 +55,26 @@ def freeze(patterns: Sequence[str], network: nn.Module) -> tuple[nn.Module, ...]
     """
     if not patterns:
         return ()
-    parameters = dict(network.named_parameters())
-    buffers = [name for name, _ in network.named_buffers()]
+    outside = _outside(network)
+    parameters = {name.removeprefix(outside): parameter for name, parameter in network.named_parameters()}
+    buffers = {name.removeprefix(outside): name for name, _ in network.named_buffers()}
     _check_patterns("freeze", patterns, [*parameters, *buffers])
     for name, parameter in parameters.items():
         if _matches(name, patterns):
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in parameters.values()):
         raise SpecError("freeze: the patterns match every parameter, so nothing is left to train; give fewer")
-    owners = dict.fromkeys(name.rpartition(".")[0] for name in buffers if _matches(name, patterns))
+    owners = dict.fromkeys(full.rpartition(".")[0] for name, full in buffers.items() if _matches(name, patterns))
     kept = tuple(network.get_submodule(owner) for owner in owners)
     for module in kept:
         module.training = False
     return kept
+
+
+def _outside(network: nn.Module) -> str:
+    """Return what all names of parameters begin with: the modules in which all of them lie."""
+    levels = zip(*(name.split(".")[:-1] for name, _ in network.named_parameters()), strict=False)
+    return "".join(f"{level[0]}." for level in takewhile(lambda level: len(set(level)) == 1, levels))
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
@@ -82,10 +92,10 @@ def _check_patterns(key: str, patterns: Iterable[str], names: Sequence[str]) -> 
         if any(fnmatchcase(name, pattern) for name in names):
             continue
         modules = [f"{module}.*" for module in dict.fromkeys(_modules_above(names))]
-        parts = list_some([module for module in modules if module.count(".") == 1] or list(names))
+        parts = [module for module in modules if module.count(".") == 1] or list(names)
         raise SpecError(
             f"{key}: the pattern {quote(pattern)} matches no parameter of the network."
-            f"{nearest(pattern, [*modules, *names])} Its parts are {parts}"
+            f"{nearest(pattern, [*modules, *names])} Its parts are {list_some(parts)}"
         )
 
 

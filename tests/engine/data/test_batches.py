@@ -270,7 +270,8 @@ def test_a_batch_larger_than_the_split_is_an_error():
     with pytest.raises(DataError) as error:
         batches_of(random_split(count=1), batch_size=2)
     assert str(error.value) == (
-        "batch_size 2 is larger than split 'train', which has 1 image; set protocol.batch_size to at most 1"
+        "batch_size 2 is larger than split 'train', which has 1 image; set protocol.batch_size, times "
+        "protocol.accumulate, to at most 1"
     )
 
 

@@ -95,6 +95,16 @@ def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest(pattern, cur
         group_parameters(Optimizer(multipliers={pattern: 0.1}), network())
 
 
+def test_names_leave_out_the_modules_in_which_all_parameters_lie():
+    wrapped = torch.nn.Sequential(OrderedDict(net=torch.nn.Sequential(OrderedDict(model=network()))))
+    assert [type(one).__name__ for one in freeze(["encoder.norm.*"], wrapped)] == ["BatchNorm2d"]
+    assert found(wrapped, multipliers={"head.*": 0.5})["net.model.head.bias"] == (0.5, None)
+    with pytest.raises(SpecError, match=r"Its parts are encoder\.\*, head\.\*"):
+        freeze(["net.model.head.*"], wrapped)
+    with pytest.raises(SpecError, match=r"Its parts are weight, bias"):
+        freeze(["x"], torch.nn.Conv2d(1, 1, 1))
+
+
 def test_freezing_everything_is_refused():
     with pytest.raises(SpecError, match="freeze: the patterns match every parameter"):
         freeze(["encoder.*", "head.*"], network())

@@ -85,7 +85,7 @@ WHAT = {
     "noise": {"adversary": {"placebo": "noise", "alternate": 2}},
     "ratio of gradients": {"adversary": {"weight": {"ratio": 0.3}}},
     "clipped and averaged": {"clip_gradient": 0.01, "ema": 0.5},
-    "frozen": {"optimizer": {"use": "sgd", "lr": 0.05, "freeze": "layers.0.*"}},
+    "frozen": {"optimizer": {"use": "sgd", "lr": 0.05, "freeze": "0.*"}},
 }
 
 
