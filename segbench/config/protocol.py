@@ -135,6 +135,7 @@ class TrainingProtocol(Frozen):
     augment: Augment = Augment()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
+    auxiliary_weight: Annotated[float, Field(ge=0)] | None = added(None)
     clip_gradient: PositiveFloat | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

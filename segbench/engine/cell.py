@@ -29,6 +29,7 @@ from segbench.engine.pictures.samples import write_samples
 from segbench.engine.training.loop import Outcome, Training, train
 from segbench.engine.training.setup import inference_size, prepare_training
 from segbench.engine.training.upstream import load_upstream, make_stand_ins, write_fold_predictions
+from segbench.errors import SpecError
 from segbench.plan.cell import Subset
 from segbench.registry import load_registry
 from segbench.stats.definitions import definitions, definitions_resized
@@ -230,6 +231,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
                 # Without compiling, which takes far longer than the step.
                 one_step = replace(training, protocol=_one_step(protocol))
                 train(one_step, Path(folder) / "checkpoint", job.checkpoint_seconds, channel)
+                check_auxiliary(job.cell.method, training)
         run_once(as_segmenter(training.network, training.mapping, upstream.base), training, data)
 
 
@@ -239,6 +241,19 @@ def check_folds(method: Method, data: CellData) -> None:
         return
     for fraction in method.labels:
         split_places(data.packed("train"), Subset(fraction).without_each(method.refines.folds)[0])
+
+
+def check_auxiliary(method: Method, training: Training) -> None:
+    """Raise SpecError if a method itself sets the weight of auxiliary outputs, and its network returns none."""
+    if "auxiliary_weight" not in method.overrides or method.protocol.auxiliary_weight is None:
+        return
+    with torch.no_grad():
+        returned = training.network(*training.mapping.inputs(training.batches.at(0), training.seed, 0))
+    if not training.mapping.predicts_labels or not isinstance(returned, tuple) or len(returned) == 1:
+        raise SpecError(
+            f"protocol.auxiliary_weight: generator {method.generator.use} returns no auxiliary outputs beside "
+            "predictions of labels; remove it from this method"
+        )
 
 
 def _one_step(protocol: TrainingProtocol) -> TrainingProtocol:

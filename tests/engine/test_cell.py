@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from segbench.config.recipe import ComponentUse
 from segbench.engine.cell import preflight, run_cell
 from segbench.engine.data.resizing import resize_labels
-from segbench.errors import DataError, SegbenchError
+from segbench.errors import DataError, SegbenchError, SpecError
 from segbench.store.counts import read_counts
 
 FILE = """
@@ -144,6 +144,14 @@ def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder):
     preflight(job, channel)
     assert channel.of("step")[-1]["step"] == 1
     assert list(Path(job.folder).iterdir()) == []
+
+
+def test_preflight_refuses_a_method_of_its_own_weight_for_auxiliary_outputs_that_do_not_exist(jobs, recorder):
+    preflight(jobs("protocol.auxiliary_weight=0.4")["base"], recorder())
+    own = "methods.base.protocol={auxiliary_weight: 0.4}"
+    with pytest.raises(SpecError, match="auxiliary_weight: generator basic/fcn returns no auxiliary outputs beside"):
+        preflight(jobs(own)["base"], recorder())
+    preflight(jobs(own, "methods.base.generator=realtime/ddrnet23_slim")["base"], recorder())
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ PROTOCOL_CHANGES = {
     "augment": {"flip": True},
     "optimizer": "sgd",
     "schedule": "cosine",
+    "auxiliary_weight": 0.4,
     "clip_gradient": 1.0,
     "ema": 0.9,
     "precision": "bf16",

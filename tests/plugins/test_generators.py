@@ -129,6 +129,13 @@ def test_some_have_an_auxiliary_loss(variant, trained):
     assert (trained.auxiliary_loss is not None) == (variant in AUXILIARY)
 
 
+@pytest.mark.parametrize("name", [marked(variant) for variant in sorted(AUXILIARY)])
+def test_the_losses_of_a_method_can_train_every_auxiliary_output(name):
+    segmenter, images = build(name).train(), torch.rand(2, CHANNELS, *SIZE)
+    outputs = segmenter.outputs_of_one_size(segmenter(images), images)
+    assert [output.shape for output in outputs] == [(2, CLASSES, *SIZE)] * 2
+
+
 def test_the_seed_settles_the_first_weights_and_the_weights_carry_the_whole_function(variant, trained):
     other = build(variant)
     assert all(tensor.equal(trained.first_state[name]) for name, tensor in other.state_dict().items())

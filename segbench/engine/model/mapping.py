@@ -64,13 +64,11 @@ class GeneratorMapping:
 
     def target(self, batch: Batch) -> Tensor:
         """Return the target of supervised losses: labels, palette colours (NaN where ignored), or images."""
-        match self.maps:
-            case "image -> labels" | "image, labels -> labels":
-                return batch.labels
-            case "image -> image":
-                return palette_image(batch.labels, self.form)
-            case _:
-                return batch.images
+        return self.label_target(batch.labels) if self.predicts_labels else batch.images
+
+    def label_target(self, labels: Tensor) -> Tensor:
+        """Return the target of supervised losses of what predicts label maps, for labels (N, H, W)."""
+        return palette_image(labels, self.form) if self.maps == "image -> image" else labels
 
     def output_channels(self, image_channels: int) -> int:
         """Return the channels of the generator's output; images and logits side by side where it makes both."""

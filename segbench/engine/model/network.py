@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from segbench.contract import Generator
-from segbench.errors import PluginError
+from segbench.errors import PluginError, SpecError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,13 +65,12 @@ class Segmenter(PluginNetwork):
 
     def forward(self, images: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Return the logits, and in training the network's auxiliary outputs behind them."""
-        padded = self._pad(images, value=0.0)
-        output = self._apply_to(padded, others)
+        output = self._apply_to(self._pad(images, value=0.0), others)
         if self.training and isinstance(output, tuple) and output:
             self._check(output[0], images)
-            return self._fit(output[0], padded, images), *output[1:]
+            return self._fit(output[0], images), *output[1:]
         self._check(output, images)
-        return self._fit(output, padded, images)
+        return self._fit(output, images)
 
     def forward_unresized(self, images: Tensor, *others: Tensor) -> Tensor:
         """Return the network's output for the padded images, neither resized nor cut, to measure inference alone."""
@@ -89,6 +88,16 @@ class Segmenter(PluginNetwork):
             return output, None
         logits, *auxiliary = output
         return logits, self.auxiliary_loss(tuple(auxiliary), auxiliary_target(labels, ignore_index))
+
+    def outputs_of_one_size(self, output: Tensor | tuple[Tensor, ...], images: Tensor) -> tuple[Tensor, ...]:
+        """Return the logits of what `forward` returned, and every auxiliary output at the size of the images.
+
+        Raises SpecError for an auxiliary output that is no other form of the logits.
+        """
+        if not isinstance(output, tuple):
+            return (output,)
+        logits, *auxiliary = output
+        return logits, *(self._fit_auxiliary(one, images) for one in auxiliary)
 
     def auxiliary_loss(self, auxiliary: tuple[Tensor, ...], target: Tensor) -> Tensor | None:
         """Return the network's own loss on its auxiliary outputs, or None if it offers none.
@@ -111,20 +120,31 @@ class Segmenter(PluginNetwork):
         return self.network(padded, *(self._pad(other, value=0.0) if other.ndim == 4 else other for other in others))
 
     def _pad(self, tensor: Tensor, value: float) -> Tensor:
-        height, width = tensor.shape[-2:]
-        bottom, right = (
-            padded_length(length, self.minimum_size, self.size_multiple) - length for length in (height, width)
-        )
-        if bottom == 0 and right == 0:
+        (height, width), (padded_height, padded_width) = tensor.shape[-2:], self._padded_size(tensor)
+        if (height, width) == (padded_height, padded_width):
             return tensor
-        return functional.pad(tensor, (0, right, 0, bottom), value=value)
+        return functional.pad(tensor, (0, padded_width - width, 0, padded_height - height), value=value)
 
-    def _fit(self, logits: Tensor, padded: Tensor, images: Tensor) -> Tensor:
-        if logits.shape[-2:] != padded.shape[-2:]:
-            logits = functional.interpolate(logits, size=padded.shape[-2:], mode="bilinear", align_corners=False)
-        if padded is images:
-            return logits
-        return logits[..., : images.shape[-2], : images.shape[-1]]
+    def _padded_size(self, images: Tensor) -> tuple[int, int]:
+        height, width = (padded_length(one, self.minimum_size, self.size_multiple) for one in images.shape[-2:])
+        return height, width
+
+    def _fit(self, output: Tensor, images: Tensor) -> Tensor:
+        """Return an output for padded images, of any size, at the size of the images."""
+        padded, size = self._padded_size(images), tuple(images.shape[-2:])
+        if tuple(output.shape[-2:]) != padded:
+            output = functional.interpolate(output, size=padded, mode="bilinear", align_corners=False)
+        return output if padded == size else output[..., : size[0], : size[1]]
+
+    def _fit_auxiliary(self, output: Any, images: Tensor) -> Tensor:
+        count = len(images)
+        if not isinstance(output, torch.Tensor) or output.ndim != 4 or output.shape[:2] != (count, self.channels):
+            raise SpecError(
+                f"protocol.auxiliary_weight: an auxiliary output of {_name(self.network, self.component)} is "
+                f"{describe(output)}; the losses of the method take ({count}, {self.channels}, height, width). Set "
+                "protocol: {auxiliary_weight: null} for it, so that the network's own loss trains what it returns"
+            )
+        return self._fit(output, images)
 
     def _check(self, logits: Any, images: Tensor) -> None:
         count = images.shape[0]

@@ -50,6 +50,7 @@ class Training:
     - losses: (weight, loss); a network without any learns from its adversary alone
     - validate: returns the mIoU of a network on val at a step, or None where it has none
     - class_weights: those of losses that have them by name, (K,) each
+    - deep_supervision: the loss of auxiliary outputs (N, K, H, W) and labels (N, H, W), if it is not the network's own
     """
 
     network: Segmenter | Synthesizer
@@ -63,6 +64,7 @@ class Training:
     adversary: Adversary | None = None
     unlabelled: Unlabelled | None = None
     class_weights: Mapping[str, list[float]] | None = None
+    deep_supervision: Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor] | None = None
 
 
 @dataclass(frozen=True)

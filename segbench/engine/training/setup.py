@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from segbench.config.augment import Augment
@@ -32,8 +33,6 @@ from .upstream import PseudoLabelledBatches, SyntheticBatches
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    import torch
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.config.recipe import Adversarial, Method
@@ -90,6 +89,7 @@ def prepare_training(
         adversary=adversary,
         unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
         class_weights=class_weights or None,
+        deep_supervision=deep_supervision(mapping, losses, cell.method.protocol.auxiliary_weight),
     )
 
 
@@ -292,6 +292,28 @@ def pseudo_label_term(
         target = mapping.target(batch)
         total = sum(loss_weight * loss(output, target) for loss_weight, loss in losses)
         return weight * total  # type: ignore[return-value]  # a recipe has at least one loss
+
+    return term
+
+
+def deep_supervision(
+    mapping: GeneratorMapping, losses: Sequence[tuple[float, Loss]], weight: float | None
+) -> Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor] | None:
+    """Return the weighted sum of a method's losses over auxiliary outputs; None without a weight or predicted labels.
+
+    It takes outputs (N, K, H, W) and labels (N, H, W), and raises SpecError if the method has no losses.
+    """
+    if weight is None or not mapping.predicts_labels:
+        return None
+
+    def term(outputs: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        if not losses:
+            raise SpecError(
+                "protocol.auxiliary_weight: auxiliary outputs are trained with the losses of the method, and it has "
+                "none; add losses, or set protocol: {auxiliary_weight: null} for it"
+            )
+        target = mapping.label_target(labels)
+        return weight * torch.stack([share * loss(one, target) for one in outputs for share, loss in losses]).sum()
 
     return term
 

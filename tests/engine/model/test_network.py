@@ -20,7 +20,7 @@ from segbench.engine.evaluation.confusion import classify
 from segbench.engine.evaluation.evaluate import evaluate
 from segbench.engine.model.mapping import FieldForm, palette_colours, palette_image
 from segbench.engine.model.network import Decoded, Segmenter, Synthesizer, auxiliary_target
-from segbench.errors import PluginError
+from segbench.errors import PluginError, SpecError
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 from segbench.stats.scores import scores
@@ -170,6 +170,26 @@ def test_the_auxiliary_loss_sees_labels_padded_as_the_images_were_and_with_torch
     expected[0, :2, :3] = torch.tensor([[0, 1, -100], [1, -100, 0]])
     assert network.target.equal(expected)
     assert loss.ndim == 0
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_auxiliary_outputs_can_have_the_size_of_the_images(stride):
+    segmenter, images = Segmenter(WithAuxiliary(size_multiple=4, stride=stride), 2).train(), torch.rand(1, 2, 5, 6)
+    returned = segmenter(images)
+    logits, auxiliary = segmenter.outputs_of_one_size(returned, images)
+    assert logits is returned[0]
+    resized = functional.interpolate(returned[1], (8, 8), mode="bilinear", align_corners=False)
+    assert auxiliary.equal(resized[..., :5, :6])
+    assert segmenter.outputs_of_one_size(logits, images) == (logits,)
+
+
+@pytest.mark.parametrize("output", [torch.zeros(1, 1, 3, 3), torch.zeros(1, 2, 3), None])
+def test_an_auxiliary_output_that_is_no_form_of_the_output_is_left_to_the_network(output):
+    logits = torch.rand(1, 2, 3, 3)
+    segmenter = Segmenter(Returns((logits, logits, output)), 2, "toy/edges").train()
+    message = r"an auxiliary output of generator toy/edges .* take \(1, 2, height, width\). Set protocol: "
+    with pytest.raises(SpecError, match=message):
+        segmenter.outputs_of_one_size(segmenter(logits), logits)
 
 
 def test_the_auxiliary_target_leaves_other_labels_and_its_argument_alone():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import torch
 from segbench.config.protocol import Budget
 from segbench.engine.numerics import derive
 from segbench.engine.training.loop import steps_in, train
-from segbench.engine.training.setup import Unlabelled
+from segbench.engine.training.setup import Unlabelled, deep_supervision
 from segbench.errors import CellError, SpecError
 
 from .short import NEVER, assert_equal, entropy, trained, weights
@@ -35,6 +36,52 @@ def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_pa
     assert outcome.steps == 8
     for name, tensor in plain.network.state_dict().items():
         torch.testing.assert_close(ours.network.state_dict()[name], tensor)
+
+
+class Deep(torch.nn.Module):
+    """A network with an auxiliary output of half the size, and a loss of its own that must not be taken."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = torch.nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.nn.Conv2d(4, 2, 1)
+        self.early = torch.nn.Conv2d(4, 2, 1)
+
+    def forward(self, images):
+        features = self.body(images).relu()
+        return (self.head(features), self.early(features)) if self.training else self.head(features)
+
+    def auxiliary_loss(self, auxiliary, target):
+        raise AssertionError
+
+
+def test_deep_supervision_equals_a_plain_loop_written_by_hand(training, recorder, tmp_path):
+    torch.manual_seed(0)
+    ours = training(network=Deep(), schedule="constant", optimizer={"use": "sgd", "lr": 0.1})
+    plain = copy.deepcopy(ours.network.network).train()
+    train(
+        replace(ours, deep_supervision=deep_supervision(ours.mapping, ours.losses, 0.4)),
+        tmp_path / "checkpoint",
+        NEVER,
+        recorder(),
+    )
+
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    for step in range(8):
+        batch = ours.batches.at(step)
+        optimizer.zero_grad()
+        main, auxiliary = (
+            torch.nn.functional.cross_entropy(
+                torch.nn.functional.interpolate(output, (8, 8), mode="bilinear", align_corners=False),
+                batch.labels,
+                ignore_index=255,
+            )
+            for output in plain(batch.images)
+        )
+        (main + 0.4 * auxiliary).backward()
+        optimizer.step()
+
+    for name, tensor in plain.state_dict().items():
+        torch.testing.assert_close(ours.network.network.state_dict()[name], tensor)
 
 
 def test_batch_norm_with_a_batch_of_one_says_what_to_set(training, recorder, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import torch
 
 from segbench.config.recipe import Penalty
 from segbench.engine.training.loop import train
-from segbench.engine.training.setup import Unlabelled
+from segbench.engine.training.setup import Unlabelled, deep_supervision
 from segbench.engine.training.upstream import SyntheticBatches
 
 from .short import NEVER, assert_equal, entropy, trained, weights
@@ -76,6 +76,7 @@ WHAT = {
     "supervised": {},
     "a loss of the whole batch": {"loss": dice},
     "auxiliary outputs": {"network": Auxiliary},
+    "deep supervision": {"network": Auxiliary, "loss": dice, "auxiliary_weight": 0.5},
     "augmented": {"augment": {"scale": (0.8, 1.2), "flip": True, "jitter": 0.2, "cutmix": 0.5}, "crop": (12, 12)},
     "unlabelled": {"term": entropy},
     "synthetic": {"synthetic": 0.5},
@@ -96,6 +97,7 @@ def make(training, dtype, *, adversary=None, network=Plain, term=None, synthetic
         adversary = {"weight": 0.5, "optimizer": sgd, "discriminator": Plain(5, 1, dtype), **adversary}
     settings = {"budget": {"epochs": 4}, "optimizer": sgd, **settings}
     made = training(network=network(3, 2, dtype), adversary=adversary, **settings)
+    made = replace(made, deep_supervision=deep_supervision(made.mapping, made.losses, made.protocol.auxiliary_weight))
     if penalised:
         recipe = made.adversary.recipe.model_copy(update={"penalty": Penalty(use="test/penalty", every=2)})
         made = replace(made, adversary=replace(made.adversary, penalty=penalise_between, recipe=recipe))

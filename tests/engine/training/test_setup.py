@@ -18,6 +18,7 @@ from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.training.setup import (
     add_default_penalty,
     check_palette,
+    deep_supervision,
     prepare_training,
     pseudo_label_term,
     unlabelled_loss_term,
@@ -170,6 +171,53 @@ def test_class_weights_are_made_from_the_labels_that_the_cell_sees(prepared, pla
     assert training.class_weights["inverse_square_root"] == pytest.approx(expected)
     ((_, built),) = training.losses
     assert built.function.class_weights.tolist() == training.class_weights["inverse_square_root"]
+
+
+def test_auxiliary_outputs_are_trained_with_the_losses_of_the_method_at_one_weight(prepared):
+    changes = [
+        "methods.base.generator=realtime/fast_scnn",
+        "methods.base.losses=[{use: losses/cross_entropy, weight: 0.5, label_smoothing: 0.1}, losses/dice]",
+        "protocol.crop=[33, 40]",
+    ]
+    training = prepared("base", *changes, "protocol.auxiliary_weight=0.3")
+    network, labels = training.network.train(), torch.randint(3, (4, 33, 40))
+    labels[0, :9] = 255
+    images = torch.rand(4, 3, 33, 40)
+    returned = network(images)
+    _, *outputs = network.outputs_of_one_size(returned, images)
+    loss = training.deep_supervision(outputs, labels)
+    expected = torch.zeros(())
+    for output in returned[1:]:
+        logits = functional.interpolate(output, (64, 64), mode="bilinear", align_corners=False)[..., :33, :40]
+        smoothed = functional.cross_entropy(logits, labels, ignore_index=255, label_smoothing=0.1)
+        known = (labels != 255).unsqueeze(1)
+        truth = functional.one_hot(labels.masked_fill(labels == 255, 0), 3).movedim(-1, 1) * known
+        shares = logits.softmax(1) * known
+        dice = 2 * (shares * truth).sum((0, 2, 3)) / (shares + truth).sum((0, 2, 3))
+        expected = expected + 0.5 * smoothed + 1 - dice.mean()
+    torch.testing.assert_close(loss, 0.3 * expected)
+
+
+def test_auxiliary_outputs_of_a_painter_are_compared_with_colours():
+    mapping = GeneratorMapping("image -> image", FieldForm(2, 255, ((0, 0, 0), (255, 0, 255))), 1)
+    seen = []
+    term = deep_supervision(mapping, [(2.0, lambda output, target: seen.append(target) or output.mean())], 0.5)
+    outputs, labels = torch.rand(2, 1, 3, 1, 3), torch.tensor([[[0, 1, 255]]])
+    torch.testing.assert_close(term(list(outputs), labels), outputs.mean((1, 2, 3, 4)).sum())
+    assert all(target.nan_to_num(9).equal(seen[0].nan_to_num(9)) for target in seen)
+    assert seen[0].nan_to_num(9)[0, :, 0].tolist() == [[-1, 1, 9], [-1, -1, 9], [-1, 1, 9]]
+
+
+def test_what_makes_images_and_what_has_no_weight_keep_the_own_loss_of_the_network(prepared):
+    assert prepared("painter", "protocol.auxiliary_weight=0.4").deep_supervision is None
+    assert prepared("base").deep_supervision is None
+    assert prepared("refiner", "protocol.auxiliary_weight=0").deep_supervision is not None
+
+
+def test_without_losses_there_is_nothing_to_train_auxiliary_outputs_with():
+    term = deep_supervision(GeneratorMapping("image -> labels", FieldForm(2, 255, ()), 1), [], 0.4)
+    with pytest.raises(SpecError, match="trained with the losses of the method, and it has none; add losses, or set"):
+        term([torch.zeros(1, 2, 4, 4)], torch.zeros(1, 4, 4, dtype=torch.int64))
 
 
 def test_where_all_images_have_labels_there_is_no_unlabelled_term(prepared):

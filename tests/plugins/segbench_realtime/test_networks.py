@@ -5,6 +5,8 @@ from functools import partial
 import pytest
 import torch
 
+from segbench.engine.model.network import Segmenter
+from segbench.errors import SpecError
 from segbench_realtime.bisenetv2 import BiSeNetV2
 from segbench_realtime.dabnet import DABNet
 from segbench_realtime.ddrnet import DDRNet23Slim
@@ -91,6 +93,23 @@ def test_multiply_adds_are_as_many_as_published(multiply_adds, name):
 def test_without_auxiliary_heads_training_returns_logits_alone(name):
     build, side = WITHOUT_AUXILIARY_HEADS[name]
     assert isinstance(build()(torch.zeros(1, 3, side, side)), torch.Tensor)
+
+
+def outputs_of_one_size(name):
+    """Return what the losses of a method would be given of a network for images of an odd size."""
+    segmenter, images = Segmenter(TRAINED[name][0](), 2).train(), torch.rand(2, 3, 33, 41)
+    return segmenter.outputs_of_one_size(segmenter(images), images)
+
+
+@pytest.mark.parametrize(("name", "number"), [("BiSeNetV2", 5), ("DDRNet23Slim", 2), ("FastSCNN", 3)])
+def test_the_losses_of_a_method_can_train_every_auxiliary_output(name, number):
+    assert [output.shape for output in outputs_of_one_size(name)] == [(2, 2, 33, 41)] * number
+
+
+@pytest.mark.parametrize("name", ["PIDNetS", "STDC1"])
+def test_boundaries_and_details_are_for_the_own_loss_of_the_network_alone(name):
+    with pytest.raises(SpecError, match=r"is a tensor \(2, 1, \d+, \d+\); the losses of the method take"):
+        outputs_of_one_size(name)
 
 
 @pytest.mark.parametrize(("network", "stride", "channels"), [(DABNet, 8, (1, 32, 40)), (ENet, 1, (1, 15, 16, 20))])
