@@ -9,6 +9,7 @@ from segbench.report import cell_spec
 from segbench.report.conditions import read_conditions
 from segbench.report.numbers import plural
 from segbench.report.records import identity
+from segbench.stats.definitions import RESIZED
 
 from .differences import compare_rows, pair_rows, pairs_by_name
 from .intervals import NO_EVIDENCE, draw_ranking, measure_rows
@@ -238,10 +239,17 @@ def _shared(record: Record) -> dict[str, Any]:
 
 
 def _labels(shared: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say how each protocol differs from the others; a score that some have not says nothing of their protocol."""
+    """Say how each protocol differs from the others; a score that some have not says nothing of their protocol.
+
+    At which resolution scores are is said of mIoU, for all of them.
+    """
     everywhere = set.intersection(*(set(values) for values in shared))
     kept = [
-        {key: value for key, value in values.items() if key in everywhere or not key.startswith(_SCORES)}
+        {
+            key: value.partition(RESIZED)[0] if key.startswith(_SCORES) and key != f"{_SCORES}miou" else value
+            for key, value in values.items()
+            if key in everywhere or not key.startswith(_SCORES)
+        }
         for values in shared
     ]
     return cell_spec.differences(kept)

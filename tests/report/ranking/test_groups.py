@@ -213,6 +213,21 @@ def test_scores_of_different_definitions_never_share_a_ranking(trained):
     assert sorted(group.protocol for group in found) == ["scores.miou=miou/union@1", "scores.miou=miou/union@2"]
 
 
+def test_scores_at_another_resolution_never_share_a_ranking_whose_title_says_so_once(trained):
+    def defined(text):
+        return {"definitions": {"miou": f"miou/union@1{text}", "dice": f"dice/union@1{text}"}}
+
+    halved = {"resize": {"factor": 0.5}}
+    native = trained("unet", fields=defined(""), protocol=halved)
+    resized = trained(
+        "fpn", fields=defined(", labels resized by factor 0.5"), protocol=halved | {"score_at": "resized"}
+    )
+    assert [group.protocol for group in groups(native, resized)] == [
+        "score_at=native, scores.miou=miou/union@1",
+        "score_at=resized, scores.miou=miou/union@1, labels resized by factor 0.5",
+    ]
+
+
 def test_records_that_name_no_definitions_stand_with_the_first_version(trained):
     named = trained("fpn", miou=0.7, fields={"definitions": {"miou": "miou/union@1"}})
     assert methods(trained("unet", miou=0.6), named) == [["fpn", "unet"]]
