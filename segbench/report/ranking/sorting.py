@@ -147,7 +147,7 @@ def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
         yield "label maps made elsewhere and only scored here: not trained under this protocol, no cost known"
     if overrides := cell_spec.overrides(record):
         yield f"overrides the benchmark's protocol: {', '.join(overrides)}"
-    if views := cell_spec.views(record):
+    if record.scores and (views := cell_spec.views(record)):
         yield f"probabilities are averaged over {views} views of each image (tta), which its costs of inference include"
     for file in record.plugin_files:
         yield f"{file.plugin}/ is a single file (SHA-256 {file.sha256[:12]}), no package; each cell keeps a copy of it"

@@ -76,6 +76,11 @@ def test_rows_say_over_how_many_views_their_probabilities_are_averaged(trained):
     )
 
 
+def test_rows_of_what_makes_images_speak_of_no_views(generating):
+    (row,) = rows(generating(protocol={"tta": {"flip": True, "scales": [1.0]}}))
+    assert row.notes == ()
+
+
 def test_test_images_that_are_in_train_too_are_noted(trained):
     (row,) = rows(trained("unet", fields={"evaluated": Evaluated(split="test", images=6, also_in_train=2)}))
     assert row.notes == ("2 of the 6 test images are in train too, so the score looks too good",)
