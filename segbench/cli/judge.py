@@ -82,9 +82,10 @@ def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) 
     from segbench.report.judging.votes import import_votes
     from segbench.report.ranking.groups import rank_records
     from segbench.report.ranking.people import read_people
+    from segbench.report.ranking.pooling import pool_folds
     from segbench.report.records import read_sources
 
-    sources = read_sources(places)
+    sources = pool_folds(read_sources(places))
     wanted = {plan.hash for _, plan in import_votes(sources.folders, votes)}
     people, unread = read_people(sources.folders, rank_records(sources))
     found = [one for one in people if one.plan.hash in wanted]

@@ -13,6 +13,7 @@ from .formats.layout import lay_out_all
 from .formats.markdown import to_markdown
 from .formats.pairs import pairs_to_csv, pairs_to_json
 from .formats.terminal import to_terminal
+from .ranking.pooling import pool_folds
 from .records import read_sources
 from .selection import restrict
 
@@ -69,4 +70,5 @@ def load(folders: Sequence[Path], *, benchmark: str | None = None, selectors: Se
     Of the methods of `selectors` only the recipes are kept that these mean; their folders are read too.
     """
     own = [selector.folder for selector in selectors if selector.folder]
-    return build_report(restrict(read_sources(list(dict.fromkeys([*own, *folders])), benchmark), selectors))
+    sources = pool_folds(read_sources(list(dict.fromkeys([*own, *folders])), benchmark))
+    return build_report(restrict(sources, selectors))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def build_report(sources: Sources) -> Report:
-    """Sort records into rankings; those whose counts are damaged are among the problems and in no ranking."""
+    """Sort pooled records into rankings; those whose counts are damaged are among the problems and in no ranking."""
     with without_collecting():
         evidence = read_evidence(sources, sources.ranked)
     usable = tuple(record for record in sources.records if identity(record) not in evidence.damaged)
@@ -32,6 +32,7 @@ def build_report(sources: Sources) -> Report:
         groups=note_marks(groups, marks),
         auxiliary=sources.auxiliary,
         without_result=sources.without_result,
+        incomplete=sources.incomplete,
         problems=(*sources.problems, *unread_marks, *unread_votes),
         folders=sources.folders,
         efficiencies=measure_label_efficiency(groups, evidence),

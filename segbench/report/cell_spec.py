@@ -236,6 +236,32 @@ def label_fraction(record: Record) -> float | None:
     return None if subset is None else subset.fraction
 
 
+def test_fold(record: Record) -> int | None:
+    """Return which fold of the pool the cell was tested on, counted from 1; None without cross-validation."""
+    subset = _parse(record.subset)
+    return None if subset is None else subset.test_fold
+
+
+def pooled_subset(record: Record) -> str:
+    """Return the record's subset without its test fold: what the cells of all test folds have in common."""
+    subset = _parse(record.subset)
+    return record.subset if subset is None else str(subset.pooled())
+
+
+def number_of_folds(record: Record) -> int | None:
+    """Return by how many folds the record's dataset is cross-validated; None if it is not."""
+    return _part(_part(record.spec, "dataset"), "folds").get("count")
+
+
+def folds_text(record: Record) -> str:
+    """Return how the record's dataset is cross-validated, such as "5 folds of train and val"; "" if it is not."""
+    found = _part(_part(record.spec, "dataset"), "folds")
+    if not found:
+        return ""
+    pool = f" of {' and '.join(found['pool'])}" if found.get("pool") else ""
+    return f"{found.get('count')} folds{pool}{', one of them as val' if found.get('val') else ''}"
+
+
 def subset_text(text: str) -> str:
     """Return a subset in words.
 

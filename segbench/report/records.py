@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, alternatives
 from segbench.stats.health import judge_again
-from segbench.store.counts import read_confusions, read_counts
+from segbench.store.counts import join_counts, read_confusions, read_counts
 from segbench.store.folder import (
     LEASES,
     RecordProblem,
@@ -23,6 +23,7 @@ from segbench.store.run_file import RUN_FILE
 
 from . import cell_spec
 from .conditions import read_conditions
+from .folds import folds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,17 +39,35 @@ if TYPE_CHECKING:
     Identity = tuple[str, Conditions]
 
 
+class IncompleteSeed(NamedTuple):
+    """A cross-validated seed that is not ranked: one of its records, the test folds that it lacks, and of how many."""
+
+    record: Record
+    missing: tuple[int, ...]
+    folds: int
+
+    def __str__(self) -> str:
+        record, subset = self.record, cell_spec.pooled_subset(self.record)
+        parts = [record.benchmark, record.dataset, *([] if subset == "all" else [subset]), record.method]
+        *others, last = map(str, self.missing)
+        which = f"test folds {', '.join(others)} and {last}" if others else f"test fold {last}"
+        are = f"of {self.folds} {'are' if others else 'is'} missing, so it is not ranked"
+        return f"{' / '.join(parts)}, seed {record.seed}: {which} {are}"
+
+
 @dataclass(frozen=True)
 class Sources:
     """The records of a report, the folders they lie in, and the files that could not be read.
 
     `cell_folders` maps the identity of each ok record to the folder of what belongs to it, its counts among that.
+    `incomplete` are the seeds that were not pooled over their test folds, as some are missing.
     """
 
     records: tuple[Record, ...]
     folders: tuple[Path, ...]
     problems: tuple[RecordProblem, ...]
     cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
+    incomplete: tuple[IncompleteSeed, ...] = ()
 
     @property
     def ranked(self) -> tuple[Record, ...]:
@@ -71,11 +90,17 @@ class Sources:
 
     def counts(self, record: Record) -> Counts:
         """Read the counts of an ok record; RecordError if they are missing, damaged or do not add up."""
-        return read_counts(self.cell_folders[identity(record)])
+        return join_counts([read_counts(folder) for folder in self.folders_of(record)])
 
     def confusions(self, records: Iterable[Record]) -> Iterator[Counts | RecordError]:
         """Read of the counts of ok records only what rankings by IoU need; the errors are those of `counts`."""
-        return read_confusions([self.cell_folders[identity(record)] for record in records])
+        folders = [self.folders_of(record) for record in records]
+        found = read_confusions([folder for of_record in folders for folder in of_record])
+        return (_join([next(found) for _ in of_record]) for of_record in folders)
+
+    def folders_of(self, record: Record) -> list[Path]:
+        """Return the folder of an ok record; of a pooled one that of each of its test folds."""
+        return [self.cell_folders[identity(one)] for one in folds_of(record)]
 
 
 class NothingRecordedError(RecordError):
@@ -131,7 +156,12 @@ def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:
         best.setdefault(identity(record) if record.status == "ok" else record.key, (folder, record))
     finished = {record.key for _, record in best.values() if record.status == "ok"}
     kept = [one for one in best.values() if one[1].status == "ok" or one[1].key not in finished]
-    return sorted(kept, key=_order)
+    return sorted(kept, key=lambda found: in_order(found[1]))
+
+
+def _join(parts: Sequence[Counts | RecordError]) -> Counts | RecordError:
+    found = [part for part in parts if not isinstance(part, RecordError)]
+    return join_counts(found) if len(found) == len(parts) else next(one for one in parts if one not in found)
 
 
 def identity(record: Record) -> Identity:
@@ -147,8 +177,8 @@ def describe_cause(record: Record) -> str:
     return " ".join(record.error.cause.split()) + plugin
 
 
-def _order(found: tuple[Path, Record]) -> tuple[object, ...]:
-    record = found[1]
+def in_order(record: Record) -> tuple[object, ...]:
+    """Return what records are sorted by."""
     return record.benchmark, record.dataset, record.method, record.seed, record.key
 
 

@@ -12,6 +12,7 @@ from segbench.report.formats.layout import Document, Section, describe_condition
 from segbench.report.formats.terminal import to_terminal
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
+from segbench.report.ranking.pooling import pool_folds
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
@@ -127,7 +128,7 @@ def rescore(folders: Sequence[Path], conventions: Sequence[str], benchmark: str 
     The reference is always among them. A record whose counts are missing, damaged, do not add up or do not give the
     mIoU that it states is ignored. Raises RecordError if a folder is missing, and if no record can be rescored.
     """
-    sources = read_sources(folders, benchmark)
+    sources = pool_folds(read_sources(folders, benchmark))
     names = tuple(name for name in CONVENTIONS if name == REFERENCE or name in conventions)
     rankings = [_ranking(group, sources, names) for group in rank_records(sources)]
     found = tuple(ranking for ranking in rankings if ranking.rows or ranking.ignored)

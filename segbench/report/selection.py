@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import RecordError, alternatives
 
 from . import cell_spec
+from .folds import folds_of
 from .records import identity, read_sources
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _records_of(sources: Sources, selector: Selector) -> list[Record]:
 
 
 def _has_key(record: Record, selector: Selector) -> bool:
-    return selector.key in (None, LATEST) or record.key.startswith(str(selector.key))
+    return selector.key in (None, LATEST) or any(one.key.startswith(str(selector.key)) for one in folds_of(record))
 
 
 def _recipe_of_key(selector: Selector, named: Iterable[Record]) -> str:
@@ -201,7 +202,7 @@ def _is_of_latest_recipe(record: Record, named: Iterable[Record]) -> bool:
 
 
 def _data(record: Record) -> tuple[str, str, str]:
-    return record.benchmark, record.dataset, record.subset
+    return record.benchmark, record.dataset, cell_spec.pooled_subset(record)
 
 
 def _recipe(record: Record) -> str:

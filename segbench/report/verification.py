@@ -10,6 +10,7 @@ from segbench.errors import RecordError, alternatives
 from segbench.store.verification import read_verification
 
 from . import cell_spec
+from .folds import folds_of
 from .records import identity
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def read_marks(sources: Sources) -> tuple[Marks, list[RecordProblem]]:
 
     marks: dict[Identity, Verification] = {}
     problems = []
-    for record in sources.ranked:
+    for record in (one for ranked in sources.ranked for one in folds_of(ranked)):
         folder = sources.cell_folders.get(identity(record))
         if folder is None:
             continue
@@ -83,12 +84,18 @@ def note_marks(groups: Iterable[Group], marks: Marks) -> tuple[Group, ...]:
 
 def describe_marks(records: Iterable[Record], marks: Marks) -> list[str]:
     """Say of the records of a row which were run again, when, and how they came out; nothing if none was."""
-    listed = list(records)
-    found = [(record.seed, marks[identity(record)]) for record in listed if identity(record) in marks]
+    listed = [one for record in records for one in folds_of(record)]
+    found = [(_name(record), marks[identity(record)]) for record in listed if identity(record) in marks]
     if not found:
         return []
-    told = ", ".join(f"seed {seed} {_OUTCOMES[mark.outcome]} ({mark.date[:10]})" for seed, mark in found)
-    return [f"verified by running again, {len(found)} of {len(listed)} seeds: {told}"]
+    told = ", ".join(f"{name} {_OUTCOMES[mark.outcome]} ({mark.date[:10]})" for name, mark in found)
+    what = "seeds" if cell_spec.test_fold(listed[0]) is None else "cells"
+    return [f"verified by running again, {len(found)} of {len(listed)} {what}: {told}"]
+
+
+def _name(record: Record) -> str:
+    fold = cell_spec.test_fold(record)
+    return f"seed {record.seed}{'' if fold is None else f' test fold {fold}'}"
 
 
 _OUTCOMES = {

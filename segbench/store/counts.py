@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
-from itertools import accumulate
+from itertools import accumulate, chain
 from math import isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -195,6 +195,27 @@ def _shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
 _OF_CONFUSION = ["image", "split", "clusters", "confusion", "sizes", "void"]
 _FLOATS = frozenset({"calibration", "likelihood", "surface"})
 _MAY_BE_UNDEFINED = frozenset({"surface"})
+
+
+def join_counts(parts: Sequence[Counts]) -> Counts:
+    """Return the counts of the images of several cells as those of one; what one of them did not count is None.
+
+    Raises RecordError if they are of several splits or numbers of classes, or if an image is in several.
+    """
+    import numpy as np
+
+    first = parts[0]
+    ids = tuple(image for part in parts for image in part.ids)
+    if len({(part.split, part.num_classes) for part in parts}) > 1 or len(set(ids)) < len(ids):
+        raise RecordError("counts of several splits or numbers of classes, or of one image twice, cannot be joined")
+    joined: dict[str, Any] = {}
+    for name in ("clusters", *_shapes(first.num_classes)):
+        values = [value for part in parts if (value := getattr(part, name)) is not None]
+        if len(values) < len(parts):
+            joined[name] = None
+        else:
+            joined[name] = tuple(chain(*values)) if name == "clusters" else np.concatenate(values)
+    return replace(first, ids=ids, **joined)
 
 
 def _check_form(counts: Counts) -> None:

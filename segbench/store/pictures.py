@@ -11,6 +11,7 @@ from urllib.parse import quote
 from segbench.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,6 +30,12 @@ NAME_BYTES = 120
 def picture_path(folder: Path, sample_id: str, kind: str = "") -> Path:
     """Return the path of a picture of a sample; `kind` is "" for its label map, or such as ".truth"."""
     return folder / f"{file_name(sample_id)}{kind}.png"
+
+
+def find_picture(cell_folders: Sequence[Path], sample_id: str, kind: str = "") -> Path:
+    """Return the path of a picture of a sample in the one of some cells' folders that has it, else in the first."""
+    paths = [picture_path(folder / SAMPLES, sample_id, kind) for folder in cell_folders]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def read_kept_labels(path: Path) -> NDArray[Any]:

@@ -69,7 +69,7 @@ def _cell(method: str, seed: int, benchmark: str, dataset: str, **choices: Any) 
         overrides=choices.get("overrides", ()),
         **choices.get("recipe", {}),
     )
-    data = DatasetUse(use="data/camvid", root="/data/camvid")
+    data = DatasetUse(use="data/camvid", root="/data/camvid", folds=choices.get("folds"))
     cell = Cell(benchmark=benchmark, dataset_name=dataset, dataset=data, method=recipe, seed=seed)
     fingerprint = choices.get("fingerprint", "3f2a9c10d4e5b6a7")
     filled = {"fingerprint": fingerprint, "subset": choices.get("subset", "all"), "sources": {"smp": "c0ffee"}}

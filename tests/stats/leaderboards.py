@@ -28,6 +28,10 @@ class World:
     the first method's seeds the share `elsewhere` comes from another machine, on which they move by themselves. The
     first collapses in a seed with probability `collapses`, which costs it `drop`; in
     all other seeds it is better by what makes its expectation the same.
+
+    With `folds` the images are cross-validated: a seed is a network for each fold, which moves by itself (`network`)
+    and by what each of its training images, those of the other folds, does to networks of its method (`teaching` in
+    all). An image that is hard for a method teaches it more.
     """
 
     seeds: int = 6
@@ -45,11 +49,15 @@ class World:
     elsewhere: float = 0.0
     collapses: float = 0.0
     drop: float = 0.0
+    folds: int = 1
+    network: float = 0.0
+    teaching: float = 0.0
 
 
 class Leaderboard(NamedTuple):
     """What was counted, and the true mIoU of each method: its expectation over seeds, on images without end.
 
+    Under cross-validation it is that of networks trained on the training images of the folds, as these are.
     `collapsed` tells with which seeds the first method collapsed.
     """
 
@@ -74,6 +82,11 @@ def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:
     """
     methods, classes = len(world.gains), world.classes
     share = 0.5 + np.array(world.gains)[:, None, None] + _moves(world, generator)
+    taught = np.zeros(len(world.gains))
+    if world.folds > 1:
+        learnt = _teach(share.mean(axis=1), world, generator)
+        share += learnt[:, None] + _moves_of_networks(world, generator)
+        taught = learnt.mean(axis=1)
     collapsed = generator.random(world.seeds) < world.collapses if world.collapses else np.zeros(world.seeds, bool)
     share[0] += world.drop * (world.collapses - collapsed[:, None])
     if world.shared:
@@ -94,7 +107,7 @@ def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:
         whole,
         None if world.cluster == 1 else tuple(f"{i // world.cluster:04}" for i in range(world.images)),
     )
-    return Leaderboard(evidence, (0.5 + np.array(world.gains)) / (1 + EXCESS), collapsed)
+    return Leaderboard(evidence, (0.5 + np.array(world.gains) + taught) / (1 + EXCESS), collapsed)
 
 
 def _moves(world: World, generator: np.random.Generator) -> np.ndarray:
@@ -106,6 +119,25 @@ def _moves(world: World, generator: np.random.Generator) -> np.ndarray:
         + _by_image(world.image, (methods, 1), world, generator)
         + _by_image(world.both, (methods, seeds), world, generator)
     )
+
+
+def _moves_of_networks(world: World, generator: np.random.Generator) -> np.ndarray:
+    """Return how far the network that tests each (method, seed, image) moves by itself."""
+    moves = _uniform(world.network, (len(world.gains), world.seeds, world.folds), generator)
+    return moves[:, :, np.arange(world.images) % world.folds]
+
+
+def _teach(ease: np.ndarray, world: World, generator: np.random.Generator) -> np.ndarray:
+    """Return how far its training images move the network that tests each (method, image), from how easy images are.
+
+    Networks of two folds share all training images but those of the two.
+    """
+    hard = (ease.mean(axis=1, keepdims=True) - ease) / ease.std()
+    influence = sqrt(0.5) * (_uniform(1, ease.shape, generator) + hard)
+    fold = np.arange(world.images) % world.folds
+    learnt = [influence[:, fold != one].sum(axis=1) for one in range(world.folds)]
+    size = world.images * (world.folds - 1) / world.folds
+    return world.teaching * np.stack(learnt, axis=1)[:, fold] / sqrt(size)
 
 
 def _moves_of_machines(world: World, generator: np.random.Generator) -> np.ndarray:

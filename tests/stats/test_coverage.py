@@ -105,6 +105,52 @@ def test_intervals_cover_what_they_say_and_verdicts_do_not_mislead(world):
     check(found)
 
 
+# Three seeds, each of a network for every fold.
+FOLDS = World(
+    **{"seeds": 3, "images": 60, "folds": 5, "network": 0.02, "seed": 0.005, "difficulty": 0.08},
+    **{"image": 0.03, "both": 0.03, "classes": 2, "presence": 0.95},
+)
+CROSS_VALIDATED = {
+    "5 folds": FOLDS,
+    "what they were trained on matters as much as chance": replace(FOLDS, teaching=0.02),
+    "networks matter most": replace(FOLDS, network=0.05, difficulty=0.05, image=0.01, both=0.01, teaching=0.01),
+    "images matter most": replace(FOLDS, network=0.002, seed=0.001, difficulty=0.06, image=0.06, teaching=0.005),
+    "what all folds of a seed share matters most": replace(FOLDS, seed=0.03, difficulty=0.06, teaching=0.01),
+    "10 folds": replace(FOLDS, folds=10, teaching=0.01),
+    "20 images": replace(FOLDS, images=20, teaching=0.01),
+    "methods differ": replace(FOLDS, gains=(0.0, 0.0, 0.0, 0.0, 0.01, 0.02, 0.04, 0.06), teaching=0.01),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", CROSS_VALIDATED.values(), ids=CROSS_VALIDATED)
+def test_intervals_of_cross_validated_seeds_cover_what_they_say_and_verdicts_do_not_mislead(world):
+    # A seed's mean over its networks is nearly normal, with which three seeds cover a little more than elsewhere here.
+    found = frequencies(world, 1000, 400)
+    print(found)
+    assert 0.94 <= found.covered <= 0.98
+    assert 0.94 <= found.scores <= 0.98
+    assert found.strictly >= 0.99
+    assert found.misled <= 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("teaching", "covered"), [(0.005, 0.96), (0.02, 0.87)])
+def test_what_training_images_do_to_a_method_is_in_no_interval_of_folds(teaching, covered):
+    # The truth here: methods are equally good on average over all pools of images that might have been gathered.
+    world, generator = replace(FOLDS, teaching=teaching), np.random.default_rng(0)
+    held = [_held_without_difference(world, generator) for _ in range(400)]
+    print(np.mean(held))
+    assert np.mean(held) == pytest.approx(covered, abs=0.025)
+
+
+def _held_without_difference(world, generator):
+    evidence, _, _ = leaderboard(world, generator)
+    draws = crossed_draws(evidence, 300, seed=int(generator.integers(2**32)))
+    first, *others = evidence.methods
+    return np.mean([holds(difference_from_draws(draws, method, first).interval(), 0.0) for method in others])
+
+
 # A method that collapses in one seed of ten, and that is as good as the other on average.
 COLLAPSING = World(
     gains=(0.0, 0.0), seed=0.001, difficulty=0.05, image=0.005, both=0.005, images=96, collapses=0.1, drop=0.3

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from segbench.errors import RecordError
-from segbench.store.counts import Counts, read_confusions, read_counts, write_counts
+from segbench.store.counts import Counts, join_counts, read_confusions, read_counts, write_counts
 
 
 @pytest.fixture
@@ -203,3 +203,20 @@ def test_counts_are_read_back_from_a_folder_whose_name_is_not_utf_8(tmp_path, co
     folder = tmp_path / os.fsdecode(b"results\xff")
     write_counts(folder, counts)
     assert np.array_equal(read_counts(folder).confusion, counts.confusion)
+
+
+def test_counts_of_several_cells_are_joined_image_by_image():
+    one, other = counted_all(n=2), counted_all(n=3)
+    one, other = replace(one, ids=("a", "b"), clusters=("x", "x")), replace(other, ids=("c", "d", "e"))
+    joined = join_counts([one, replace(other, clusters=("y", "y", "z"), likelihood=None)])
+    assert joined.ids == ("a", "b", "c", "d", "e")
+    assert joined.clusters == ("x", "x", "y", "y", "z")
+    assert np.array_equal(joined.boundary, np.concatenate([one.boundary, other.boundary]))
+    assert joined.likelihood is None  # one of them did not count it
+
+
+@pytest.mark.parametrize("change", [{"ids": ("a", "c")}, {"split": "val"}])
+def test_counts_of_one_image_twice_or_of_other_splits_are_not_joined(change):
+    one = replace(counted_all(n=2), ids=("a", "b"), clusters=None)
+    with pytest.raises(RecordError, match="cannot be joined"):
+        join_counts([one, replace(one, **{"ids": ("c", "d"), **change})])

@@ -12,6 +12,7 @@ from segbench.report.ranking.comparable import explain_refusal, find_definition_
 from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.intervals import draw_ranking, read_evidence
 from segbench.report.ranking.pairs import find_pair, judge_ranking
+from segbench.report.ranking.pooling import pool_folds
 from segbench.report.records import count_records, read_sources
 from segbench.report.selection import keep_folders, name_apart, parse_selector
 from segbench.stats.definitions import METRIC_DEFINITIONS
@@ -127,7 +128,8 @@ def compare_methods(
     """
     one, other = map(parse_selector, names)
     folders = [*filter(None, (one.folder, other.folder)), *directories]
-    read, is_all = _read(list(dict.fromkeys(folders)), benchmark, {one.method, other.method})
+    found_there, is_all = _read(list(dict.fromkeys(folders)), benchmark, {one.method, other.method})
+    read = pool_folds(found_there)
     if one.method != other.method:
         read = keep_folders(read, [selector for selector in (one, other) if selector.folder])
     elif one != other:

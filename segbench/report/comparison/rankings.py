@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, StatisticsError, alternatives
+from segbench.report import cell_spec
 from segbench.report.ranking.comparable import explain_refusal, find_obstacles
 from segbench.report.records import describe_cause, identity
 from segbench.report.selection import LATEST, select
@@ -68,13 +69,14 @@ def find_rankings(
 def describe_failures(sources: Sources, group: Group, method: str) -> list[str]:
     """Return what happened to a method's cells that left no result for the data of a ranking."""
     data = group.data
-    lost = [
-        record
-        for record in sources.without_result
-        if (record.benchmark, record.dataset, record.subset, record.method)
-        == (data.benchmark, data.dataset, data.subset, method)
-    ]
-    return [f"{method}, {line}" for line in _causes(lost)]
+
+    def is_meant(record: Record) -> bool:
+        own = record.benchmark, record.dataset, cell_spec.pooled_subset(record), record.method
+        return own == (data.benchmark, data.dataset, data.subset, method)
+
+    lost = filter(is_meant, sources.without_result)
+    lacking = (str(one) for one in sources.incomplete if is_meant(one.record))
+    return [*(f"{method}, {line}" for line in _causes(list(lost))), *lacking]
 
 
 def _reason(ours: Sequence[Row], theirs: Sequence[Row]) -> str | None:
@@ -118,6 +120,8 @@ def _check_has_result(sources: Sources, groups: Sequence[Group], name: str) -> N
     if lost := [record for record in sources.without_result if record.method == name]:
         causes = "; ".join(dict.fromkeys(_causes(lost)))
         raise RecordError(f"{name!r} has no result ({causes}); remove the cause and run the benchmark again")
+    if lacking := [str(one) for one in sources.incomplete if one.record.method == name]:
+        raise RecordError(f"{name!r} has no result: {'; '.join(lacking)}; run the benchmark again to have them")
     if any(record.method == name for record in sources.auxiliary):
         raise RecordError(
             f"all cells of {name!r} only serve other methods (folds, trials of tuning, labels it does not list), "

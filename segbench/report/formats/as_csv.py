@@ -235,4 +235,5 @@ COLUMNS: dict[str, str] = {
     "beaten_by": "beaten_by",
     "scored_on": "scored_on",
     "torch": "conditions.torch",
+    "folds": "folds",
 }

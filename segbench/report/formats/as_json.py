@@ -157,7 +157,10 @@ class CellData(Data):
 
 
 class ReportData(Data):
-    """All of a report: `helpers` are auxiliary cells, `passports` define the scores, `people` are votes."""
+    """All of a report: `helpers` are auxiliary cells, `passports` define the scores, `people` are votes.
+
+    `incomplete` says which cross-validated seeds lack test folds, and so are not ranked.
+    """
 
     rows: tuple[ReportRow, ...]
     label_efficiency: tuple[EfficiencyData, ...]
@@ -169,6 +172,7 @@ class ReportData(Data):
     records: tuple[str, ...]
     people: tuple[PeopleData, ...] = ()
     doses: tuple[DosesData, ...] = ()
+    incomplete: tuple[str, ...] = ()
 
 
 class ReportWithPairsData(ReportData):
@@ -194,6 +198,7 @@ def report_data(report: Report) -> ReportData:
             for number, group in enumerate(report.groups)
             for curve in find_doses(group)
         ],
+        incomplete=[str(seed) for seed in report.incomplete],
     )
 
 

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from segbench.store.record import HealthVerdict, Record
 
 
+CROSS_VALIDATED = (
+    "cross-validated: every image is tested once a seed, by a network that has not seen it. Scores are of all images; "
+    "seconds are the mean of a seed's networks, health is that of its worst"
+)
+
+
 @dataclass(frozen=True)
 class Section:
     """One ranking or comparison: its title and the conditions below it, what follows, its tables and notes.
@@ -101,14 +107,14 @@ def add_class_tables(document: Document, report: Report) -> Document:
 
 
 def list_failures(report: Report) -> list[str]:
-    """Return lines for the cells without a result; cells of one method with one reason share a line."""
+    """Return lines for cells without a result, those of one method with one reason together, and incomplete seeds."""
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in report.without_result:
         seeds.setdefault(_failure(record), []).append(record.seed)
     return [
         f"{method} / seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}: {reason}"
         for (method, reason), found in seeds.items()
-    ]
+    ] + [f"incomplete: {seed}" for seed in report.incomplete]
 
 
 def select_segmenting(rows: Sequence[Row]) -> list[Row]:
@@ -133,6 +139,8 @@ def describe_conditions(group: Group, main: str | None = None) -> Iterable[str]:
     """Return lines for the protocol and the conditions of a ranking, those of most rows as `main` says it, or whole."""
     if group.protocol:
         yield f"protocol: {group.protocol}"
+    if group.data.folds:
+        yield CROSS_VALIDATED
     yield from list_places(group, main)
 
 

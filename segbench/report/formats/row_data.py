@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AliasPath, BaseModel, ConfigDict, Field
 
+from segbench.report.folds import folds_of
 from segbench.report.ranking.differences import Relation, comparison_with_twin
 from segbench.report.ranking.rows import COST_NAMES, TRAINING_PARTS
 from segbench.report.ranking.timings import best_batch
@@ -251,7 +252,8 @@ class ReportRow(Data):
     `interval_missing` and `tier_missing` say why these are None; tier 1 is the best. `beaten_by` is the name of
     a row with a higher mIoU that is faster too. `inference`, `labels` and
     `loading` are the timing of each stage by batch size, `trained_as_long_as` is the method whose seconds of
-    training were the budget. Scores by class are means over the seeds, in the order of `classes`.
+    training were the budget. `folds` says how the data is cross-validated, empty where it is not; `keys` are those of
+    all cells. Scores by class are means over the seeds, in the order of `classes`.
     """
 
     group: int
@@ -301,6 +303,7 @@ class ReportRow(Data):
     health: HealthData | None
     generation: GenerationData | None
     refinement: RefinementData | None
+    folds: str = ""
 
 
 def build_row(number: int, group: Group, row: Row) -> ReportRow:
@@ -317,7 +320,7 @@ def build_row(number: int, group: Group, row: Row) -> ReportRow:
         placebo_of=row.placebo_of,
         scored_only=row.scored_only,
         seeds=row.seeds,
-        keys=[record.key for record in row.records],
+        keys=[one.key for record in row.records for one in folds_of(record)],
         conditions=row.conditions,
         scored_under=row.scored_under,
         elsewhere=[_elsewhere(found) for where in row.runs if where != row.conditions and (found := row.under(where))],

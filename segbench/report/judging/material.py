@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import RecordError
 from segbench.report.comparison.rankings import find_rankings, narrow
 from segbench.report.ranking.groups import rank_records
-from segbench.report.records import identity, read_sources
+from segbench.report.ranking.pooling import pool_folds
+from segbench.report.records import read_sources
 from segbench.report.selection import parse_selector
 from segbench.stats.evidence import common_seeds
 from segbench.stats.scores import boundary_iou, image_miou, mean
-from segbench.store.counts import read_counts
 from segbench.store.description import DATASET, read_description
-from segbench.store.pictures import SAMPLES, picture_path
+from segbench.store.pictures import find_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +33,15 @@ KEEP_MORE = "to have more, set `protocol.keep.samples` to their number and run t
 
 @dataclass(frozen=True)
 class Cell:
-    """One method with one seed: its folder of files, and the counts of its images."""
+    """One method with one seed: the folders of its files, one for each test fold, and the counts of its images."""
 
     key: str
-    folder: Path
+    folders: tuple[Path, ...]
     counts: Counts
 
     def picture(self, image: str, kind: str = "") -> Path:
         """Return the path of a picture of an image."""
-        return picture_path(self.folder / SAMPLES, image, kind)
+        return find_picture(self.folders, image, kind)
 
     def scores(self, image: str) -> tuple[float | None, float | None]:
         """Return mIoU and Boundary IoU of one image over its classes; None where it has none."""
@@ -90,7 +90,8 @@ def find_material(
     """
     selectors = [parse_selector(name) for name in names]
     own = [selector.folder for selector in selectors if selector.folder]
-    sources = narrow(read_sources(list(dict.fromkeys([*own, *directories])), benchmark), dataset, None)
+    read = read_sources(list(dict.fromkeys([*own, *directories])), benchmark)
+    sources = narrow(pool_folds(read), dataset, None)
     groups = rank_records(sources)
     shared = [find_rankings(sources, groups, selectors[0], other)[0] for other in selectors[1:]]
     common = [group for group in groups if all(any(one.group is group for one in found) for found in shared)]
@@ -104,18 +105,18 @@ def _collect(group: Group, rows: Sequence[Row], sources: Sources) -> Material:
     seeds = common_seeds({row.name: row.seeds for row in rows})
     cells = {seed: tuple(_cell(row, seed, sources) for row in rows) for seed in seeds}
     first = cells[seeds[0]][0]
+    place = first.folders[0]
     images = tuple(sorted(image for image in first.counts.ids if _is_kept(image, cells)))
     if not images:
         names = ", ".join(row.name for row in rows)
-        raise RecordError(f"{names} have kept no picture in common in {first.folder.parent}; {KEEP_MORE}")
+        raise RecordError(f"{names} have kept no picture in common in {place.parent}; {KEEP_MORE}")
     methods = tuple(row.name for row in rows)
-    return Material(group, methods, cells, images, read_description(first.folder / DATASET), first.folder.parent)
+    return Material(group, methods, cells, images, read_description(place / DATASET), place.parent)
 
 
 def _cell(row: Row, seed: int, sources: Sources) -> Cell:
     record = next(record for record in row.records if record.seed == seed)
-    folder = sources.cell_folders[identity(record)]
-    return Cell(record.key, folder, read_counts(folder))
+    return Cell(record.key, tuple(sources.folders_of(record)), sources.counts(record))
 
 
 def _is_kept(image: str, cells: dict[int, tuple[Cell, ...]]) -> bool:

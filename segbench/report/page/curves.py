@@ -1,9 +1,10 @@
-"""Curves over the steps of training: of each method the median of its seeds, and the band that holds all of them."""
+"""Curves over the steps of training: of each method the median of its networks, and the band that holds all of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from segbench.report.folds import folds_of
 from segbench.report.numbers import Table, significant
 from segbench.shown import clean_line
 
@@ -94,7 +95,7 @@ class Line(NamedTuple):
 def draw_curves(report: Report, group: Group) -> list[Chart]:
     """Return the charts of loss and mIoU on val over the steps, and of the game where there is a discriminator."""
     rows = [row for row in group.rows if not row.scored_only][:MOST_METHODS]
-    courses = {row.name: [_read(report, record) for record in row.records] for row in rows}
+    courses = {row.name: [_read(report, one) for record in row.records for one in folds_of(record)] for row in rows}
     found = []
     for name, chart_id, title, label in _COURSES:
         drawn = {row.name: [one[name] for one in courses[row.name] if name in one] for row in rows}
@@ -160,7 +161,7 @@ def _read(report: Report, record: Record) -> dict[str, Course]:
 
 
 def _game_courses(records: Sequence[Record], kind: str) -> dict[str, list[Course]]:
-    curves = [record.health.curve for record in records if record.health]
+    curves = [one.health.curve for record in records for one in folds_of(record) if one.health]
     fields = {name: of[kind] for name, (_, of) in _GAME.items() if kind in of}
     found = {name: [_course_of(curve, field) for curve in curves] for name, field in fields.items()}
     return {name: measured for name, of in found.items() if (measured := [course for course in of if course.steps])}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from segbench.report.numbers import Table
     from segbench.report.ranking.groups import Report
+    from segbench.store.record import Record
 
     MakeRoom = Callable[[Report], Room | None]
 
@@ -109,7 +110,7 @@ def _allow(rooms: Iterable[MakeRoom], allowance: Allowance) -> Iterator[MakeRoom
 
 def split_by_benchmark(report: Report) -> Iterator[Report]:
     """Return the report of each benchmark by itself; the report as it is if there is one."""
-    records = (*report.without_result, *report.auxiliary)
+    records = _outside_rankings(report)
     names = dict.fromkeys([*(group.data.benchmark for group in report.groups), *(one.benchmark for one in records)])
     for name in names:
         places = [place for place, group in enumerate(report.groups) if group.data.benchmark == name]
@@ -118,6 +119,7 @@ def split_by_benchmark(report: Report) -> Iterator[Report]:
             groups=tuple(report.groups[place] for place in places),
             auxiliary=tuple(one for one in report.auxiliary if one.benchmark == name),
             without_result=tuple(one for one in report.without_result if one.benchmark == name),
+            incomplete=tuple(one for one in report.incomplete if one.record.benchmark == name),
             efficiencies=tuple(
                 one._replace(groups=tuple(map(places.index, one.groups)))
                 for one in report.efficiencies
@@ -191,10 +193,14 @@ def _section(id: str, report: Report, rooms: tuple[MakeRoom, ...]) -> Section:
     )
 
 
+def _outside_rankings(report: Report) -> tuple[Record, ...]:
+    return (*report.without_result, *report.auxiliary, *(seed.record for seed in report.incomplete))
+
+
 def _benchmark(report: Report) -> str:
     return next(
         (group.data.benchmark for group in report.groups),
-        next((one.benchmark for one in (*report.without_result, *report.auxiliary)), ""),
+        next((one.benchmark for one in _outside_rankings(report)), ""),
     )
 
 

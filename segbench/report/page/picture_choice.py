@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError
-from segbench.store.counts import read_confusions
-from segbench.store.pictures import SAMPLES, picture_path
+from segbench.report.records import Sources
+from segbench.store.pictures import SAMPLES, find_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,18 +28,30 @@ MOST_METHODS = 10
 
 
 class ShownCell(NamedTuple):
-    """A method's cell whose pictures are shown: the name of its row, its record, folder, counts, and mIoU by image."""
+    """A method's cell whose pictures are shown: the name of its row, its record, folders, counts, and mIoU by image.
+
+    There is a folder for each test fold of a cross-validated one.
+    """
 
     name: str
     record: Record
-    folder: Path
+    folders: tuple[Path, ...]
     counts: Counts
     miou: Mapping[str, float]
+
+    def picture(self, image: str, kind: str = "") -> Path:
+        """Return the path of a picture of an image."""
+        return find_picture(self.folders, image, kind)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether it kept the images that it predicted."""
+        return any(any((folder / SAMPLES).glob("*.panel.png")) for folder in self.folders)
 
     @property
     def kept(self) -> list[str]:
         """The images of which it kept what it predicts."""
-        return [image for image in self.counts.ids if picture_path(self.folder / SAMPLES, image).is_file()]
+        return [image for image in self.counts.ids if self.picture(image).is_file()]
 
 
 class ShownImage(NamedTuple):
@@ -78,7 +90,7 @@ def choose_pictures(report: Report, group: Group) -> Choice | None:
     rows = {row.name: row for row in _order_rows(group, found) if seed in found[row.name]}
     read = (_read_cell(report, name, found[name][seed]) for name in list(rows)[:MOST_METHODS])
     cells = tuple(cell for cell in read if cell)
-    source = next((cell for cell in cells if any((cell.folder / SAMPLES).glob("*.panel.png"))), None)
+    source = next((cell for cell in cells if cell.has_images), None)
     if source is None:
         return None
     if len(cells) > 1 and (gains := _gains(report, rows[cells[1].name], rows[cells[0].name])):
@@ -113,18 +125,18 @@ def _records_with_pictures(report: Report, row: Row) -> dict[int, Record]:
     return {
         record.seed: record
         for record in row.records
-        if record.scores and (folder := report.folder_of(record)) and (folder / SAMPLES).is_dir()
+        if record.scores and any((folder / SAMPLES).is_dir() for folder in report.folders_of(record))
     }
 
 
 def _read_cell(report: Report, name: str, record: Record) -> ShownCell | None:
     from segbench.stats.scores import image_miou, numbers
 
-    folder, counts = report.folder_of(record), _counts_by_seed(report, [record]).get(record.seed)
-    if folder is None or counts is None:
+    folders, counts = report.folders_of(record), _counts_by_seed(report, [record]).get(record.seed)
+    if counts is None:
         return None
     scores = zip(counts.ids, numbers(image_miou(counts.confusion)), strict=True)
-    return ShownCell(name, record, folder, counts, {image: score for image, score in scores if score is not None})
+    return ShownCell(name, record, folders, counts, {image: score for image, score in scores if score is not None})
 
 
 def _gains(report: Report, one: Row, other: Row) -> dict[str, float]:
@@ -138,6 +150,7 @@ def _gains(report: Report, one: Row, other: Row) -> dict[str, float]:
 
 
 def _counts_by_seed(report: Report, records: Sequence[Record]) -> dict[int, Counts]:
-    folders = {one.seed: folder for one in records if (folder := report.folder_of(one))}
-    found = zip(folders, read_confusions(list(folders.values())), strict=True)
-    return {seed: counts for seed, counts in found if not isinstance(counts, RecordError)}
+    sources = Sources((), report.folders, (), report.cell_folders)
+    there = [record for record in records if report.folders_of(record)]
+    found = zip(there, sources.confusions(there), strict=True)
+    return {record.seed: counts for record, counts in found if not isinstance(counts, RecordError)}

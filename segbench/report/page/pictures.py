@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.errors import DataError
 from segbench.report import cell_spec
 from segbench.report.numbers import percent, points
-from segbench.store.pictures import SAMPLES, picture_path, read_kept_labels, read_kept_picture
+from segbench.store.pictures import read_kept_labels, read_kept_picture
 
 from .embedding import USUAL, Allowance, Picture, jpeg, paint, png, read_description_of, shrink
 from .maps import BOUNDARY_TONES, ERROR_TONES, boundary_map, error_map, shrink_labels
@@ -18,7 +18,6 @@ from .picture_choice import choose_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from segbench.config.protocol import Boundaries
     from segbench.report.ranking.groups import Report
@@ -87,9 +86,9 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
     notes = []
     for place, (name, choice) in enumerate(choices):
         cell = choice.source
-        if reason := allowance.why_withheld(cell.record, cell.folder):
+        if reason := allowance.why_withheld(cell.record, cell.folders[0]):
             notes.append(reason)
-        elif (description := read_description_of(cell.folder)) is None:
+        elif (description := read_description_of(cell.folders[0])) is None:
             notes.append(f"{cell.record.key}/dataset.json is missing or damaged, so its pictures have no classes.")
         else:
             boards.append(_draw_board(name, choice, description, left // (len(choices) - place)))
@@ -150,7 +149,7 @@ def _class_legend(choice: Choice, description: DatasetDescription) -> Iterator[L
 def _draw_sheet(choice: Choice, image: ShownImage, description: DatasetDescription) -> Sheet | None:
     """Draw what the cells kept of an image; None if that cannot be read."""
     try:
-        pixels, truth = _read_input(choice.source.folder / SAMPLES, image.id, description)
+        pixels, truth = _read_input(choice.source, image.id, description)
     except (DataError, OSError, ValueError):
         return None
     small = shrink_labels(truth)
@@ -180,7 +179,7 @@ def _draw_cell(
 ) -> Column | None:
     """Draw what a cell predicted for an image; None if it kept nothing that can be read."""
     try:
-        labels = read_kept_labels(picture_path(cell.folder / SAMPLES, image))
+        labels = read_kept_labels(cell.picture(image))
     except (DataError, OSError):
         return None
     if labels.shape != shape:
@@ -215,7 +214,7 @@ def _score_map(cell: ShownCell, image: str) -> Iterator[Picture]:
     from PIL import Image
 
     try:
-        pixels = read_kept_picture(picture_path(cell.folder / SAMPLES, image, ".critic"))
+        pixels = read_kept_picture(cell.picture(image, ".critic"))
     except (DataError, OSError):
         return
     shrunk = shrink(Image.fromarray(pixels))
@@ -223,14 +222,14 @@ def _score_map(cell: ShownCell, image: str) -> Iterator[Picture]:
     yield Picture(f"discriminator of {cell.name}", text, jpeg(shrunk), *shrunk.size)
 
 
-def _read_input(folder: Path, image: str, description: DatasetDescription) -> tuple[Any, Labels]:
+def _read_input(cell: ShownCell, image: str, description: DatasetDescription) -> tuple[Any, Labels]:
     """Return an image and its true labels, of older versions those of the panel; DataError if one cannot be read."""
     from PIL import Image
 
     from segbench.engine.pictures.drawing import labels_of_colours, split_panel
 
-    pixels, colours = split_panel(read_kept_picture(picture_path(folder, image, ".panel")))
-    path = picture_path(folder, image, ".truth")
+    pixels, colours = split_panel(read_kept_picture(cell.picture(image, ".panel")))
+    path = cell.picture(image, ".truth")
     if path.is_file():
         truth = read_kept_labels(path)
     else:

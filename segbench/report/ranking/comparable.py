@@ -141,6 +141,7 @@ def _compare_data(one: Row, other: Row) -> Iterable[Obstacle]:
         ("data fingerprint", _SAME_DATA, lambda record: (cell_spec.fingerprint(record) or "")[:12] or None),
         ("share of the labels", "run both with the same share", lambda record: cell_spec.subset_text(record.subset)),
         ("split", "score both on one split", cell_spec.split),
+        ("cross-validation", _ONE_FILE, lambda record: cell_spec.folds_text(record) or "none"),
         ("number of images", _SAME_DATA, lambda record: record.evaluated and record.evaluated.images),
         ("number of classes", _SAME_DATA, lambda record: record.per_class and len(record.per_class.iou)),
         ("classes", _SAME_DATA, lambda record: _class_names(record)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.conditions import read_conditions
+from segbench.report.folds import folds_of
 from segbench.report.numbers import plural
 from segbench.report.records import identity
 from segbench.stats.definitions import RESIZED
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from segbench.report.conditions import Conditions, Scoring
-    from segbench.report.records import Identity, Sources
+    from segbench.report.records import Identity, IncompleteSeed, Sources
     from segbench.store.folder import RecordProblem
     from segbench.store.record import Record
 
@@ -42,7 +43,7 @@ _SCORES = "scores."
 
 
 class Data(NamedTuple):
-    """What was scored; scores of different data are never compared."""
+    """What was scored; scores of different data are never compared. `folds` tells how it is cross-validated."""
 
     benchmark: str
     dataset: str
@@ -50,11 +51,12 @@ class Data(NamedTuple):
     subset: str
     split: str | None
     images: int | None
+    folds: str = ""
 
     @property
     def scored_on(self) -> str:
-        """The split and its number of images."""
-        return f"{self.split or 'unknown split'}, {plural(self.images, 'image')}"
+        """The split, or the folds, and the number of images."""
+        return f"{self.folds or self.split or 'unknown split'}, {plural(self.images, 'image')}"
 
     @property
     def heading(self) -> str:
@@ -101,9 +103,10 @@ class Report:
     """All that is shown: rankings, cells without a result, files that could not be read, and the folders.
 
     `auxiliary` are finished cells that only serve others, such as those of a fold; they are in no ranking.
-    `efficiencies` are what methods make of a share of the labels, where several shares were trained with.
-    `across` is what holds over the datasets of a benchmark that has several. `cell_folders` are the folders of what
-    belongs to finished records, `people` what people's votes make of methods.
+    `incomplete` are cross-validated seeds that lack test folds. `efficiencies` are what methods make of a share of the
+    labels, where several shares were trained with. `across` is what holds over the datasets of a benchmark that has
+    several. `cell_folders` are the folders of what belongs to finished records, `people` what people's votes make of
+    methods.
     """
 
     groups: tuple[Group, ...]
@@ -115,16 +118,22 @@ class Report:
     across: tuple[AcrossDatasets, ...] = ()
     cell_folders: Mapping[Identity, Path] = field(default_factory=dict)
     people: tuple[HumanRanking, ...] = ()
+    incomplete: tuple[IncompleteSeed, ...] = ()
 
     @property
     def records(self) -> list[Record]:
         """The records of all cells, each once: scored label maps are in several rankings."""
-        ranked = [record for group in self.groups for row in group.rows for record in row.records]
+        rows = [row for group in self.groups for row in group.rows]
+        ranked = [one for row in rows for record in row.records for one in folds_of(record)]
         return list({id(one): one for one in (*ranked, *self.auxiliary, *self.without_result)}.values())
 
     def folder_of(self, record: Record) -> Path | None:
         """Return the folder of a finished record's files: counts, events, pictures, dataset.json."""
         return self.cell_folders.get(identity(record))
+
+    def folders_of(self, record: Record) -> tuple[Path, ...]:
+        """Return the folder of a finished record's files; of a pooled one that of each of its test folds."""
+        return tuple(folder for one in folds_of(record) if (folder := self.folder_of(one)))
 
 
 def rank_records(sources: Sources, evidence: CellEvidence = NO_EVIDENCE) -> tuple[Group, ...]:
@@ -144,6 +153,7 @@ def _data(record: Record) -> Data:
         record.subset,
         cell_spec.split(record),
         images,
+        cell_spec.folds_text(record),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from segbench.report.folds import folds_of
 from segbench.report.numbers import MISSING, Column, build_table, percent, percent_with_sd
 from segbench.stats.summary import summarize
 
@@ -47,7 +48,7 @@ class Tuning(NamedTuple):
 
 
 def find_tunings(rows: Iterable[Row]) -> list[Tuning]:
-    """Return the tuning of each row; where seeds were tuned separately, one for each set of trials."""
+    """Return the tuning of each row; where seeds or test folds were tuned separately, one for each set of trials."""
     return [one for row in rows for one in _tunings_of(row)]
 
 
@@ -65,7 +66,8 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
 
 
 def _tunings_of(row: Row) -> list[Tuning]:
-    found = [record.settled for record in row.records if record.settled and record.settled.trials]
+    cells = [one for record in row.records for one in folds_of(record)]
+    found = [cell.settled for cell in cells if cell.settled and cell.settled.trials]
     distinct: dict[str, FromUpstream] = {one.model_dump_json(include={"trials", "winner"}): one for one in found}
     return [Tuning(row, tuple(one.trials), one.winner) for one in distinct.values()]
 

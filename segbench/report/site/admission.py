@@ -10,7 +10,7 @@ from segbench.plan.repeat import check_key
 from segbench.report import cell_spec
 from segbench.report.ranking.comparable import ROUNDING, check_same_truth, read_own_counts
 from segbench.report.ranking.groups import agree
-from segbench.report.records import Sources, identity, read_sources
+from segbench.report.records import Sources, identity, in_order, read_sources
 from segbench.report.submission import ENTRY, find_altered, read_entry
 from segbench.stats.scores import per_class, scores
 
@@ -64,9 +64,12 @@ class Standard:
 
 @dataclass(frozen=True)
 class Standards:
-    """The standard of each dataset of each benchmark; where `is_open`, submissions set those that are not there."""
+    """The standard of each dataset (or test fold of one) of each benchmark.
 
-    by_data: dict[tuple[str, str], Standard]
+    Where `is_open`, submissions set those that are not there.
+    """
+
+    by_data: dict[tuple[str, str, int | None], Standard]
     is_open: bool
 
     def find(self, record: Record) -> Standard | None:
@@ -175,9 +178,9 @@ def _write(value: float | None) -> str:
     return "none" if value is None else f"{value:.6f}"
 
 
-def _standards(sources: Sources) -> dict[tuple[str, str], Standard]:
+def _standards(sources: Sources) -> dict[tuple[str, str, int | None], Standard]:
     """Return what the records of results folders set; there may be several protocols of one benchmark."""
-    found: dict[tuple[str, str], Standard] = {}
+    found: dict[tuple[str, str, int | None], Standard] = {}
     for record in sources.ranked:
         standard = found.setdefault(_data(record), _standard(record))
         if not cell_spec.is_scored_only(record):
@@ -231,8 +234,8 @@ def _short(value: object) -> str:
     return str(value)[:40]
 
 
-def _data(record: Record) -> tuple[str, str]:
-    return record.benchmark, record.dataset
+def _data(record: Record) -> tuple[str, str, int | None]:
+    return record.benchmark, record.dataset, cell_spec.test_fold(record)
 
 
 def _classes(record: Record) -> list[str] | None:
@@ -246,7 +249,7 @@ def _shared(record: Record) -> dict[str, Any]:
 
 def _join(one: Sources, other: Sources) -> Sources:
     """Return the records of both, in the order in which one folder's are."""
-    records = sorted((*one.records, *other.records), key=lambda one: (*_data(one), one.method, one.seed, one.key))
+    records = sorted((*one.records, *other.records), key=in_order)
     return Sources(
         tuple(records),
         tuple(dict.fromkeys([*one.folders, *other.folders])),

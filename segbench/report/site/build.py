@@ -12,6 +12,7 @@ from segbench.files import read_file
 from segbench.report.build import build_report
 from segbench.report.page.page import ROOMS, split_by_benchmark, to_html
 from segbench.report.page.parts import Room
+from segbench.report.ranking.pooling import pool_folds
 from segbench.report.verification import read_marks
 from segbench.store.whole_folder import replacing_folder, write_file
 
@@ -48,7 +49,7 @@ def write_site(directories: Sequence[Path], output: Path) -> tuple[LeaderboardDa
     """
     with replacing_folder(output, is_site) as folder:
         admitted = admit(directories)
-        report = _without_places(build_report(admitted.sources))
+        report = _without_places(build_report(pool_folds(admitted.sources)))
         marks, _ = read_marks(admitted.sources)
         content = leaderboard_data(report, admitted, marks)
         pages = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from segbench.config.attribution import Attribution
 from segbench.report import cell_spec
+from segbench.report.folds import folds_of
 from segbench.report.formats.as_csv import list_lines, write_csv
 from segbench.report.formats.as_json import CellData
 from segbench.report.formats.row_data import Data, ReportRow, build_row
@@ -219,12 +220,12 @@ def _benchmark(name: str, asked: str, report: Report, admitted: Admitted, marks:
 
 
 def _row(number: int, group: Group, row: Row, admitted: Admitted, marks: Marks) -> RankedRow:
-    keys = [identity(record) for record in row.records]
-    verified = [(record, marks[key]) for record, key in zip(row.records, keys, strict=True) if key in marks]
+    networks = {identity(one): one for record in row.records for one in folds_of(record)}
+    verified = [(record, marks[key]) for key, record in networks.items() if key in marks]
     return RankedRow(
         page=page_of("methods", row.method),
         attribution=latest_attribution(row.records),
-        entries=tuple(sorted({admitted.entries[key] for key in keys if key in admitted.entries})),
+        entries=tuple(sorted({admitted.entries[key] for key in networks if key in admitted.entries})),
         verified=tuple(
             VerifiedSeed(seed=record.seed, **mark.model_dump(include=set(VerifiedSeed.model_fields)))
             for record, mark in verified

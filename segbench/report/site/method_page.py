@@ -10,6 +10,7 @@ from segbench.errors import RecordError
 from segbench.files import read_file
 from segbench.plan.repeat import read_cell
 from segbench.report import cell_spec
+from segbench.report.folds import folds_of
 from segbench.report.numbers import MISSING, Table, percent, significant
 from segbench.report.page.trust import list_sources
 from segbench.report.recipe import write_recipe
@@ -64,7 +65,7 @@ def method_page(method: MethodData, content: LeaderboardData, report: Report, ma
         for ranked in ranking.rows
         if ranked.row.method == method.name
     ]
-    records = list({id(record): record for *_, row in rows for record in row.records}.values())
+    records = list({id(one): one for *_, row in rows for record in row.records for one in folds_of(record)}.values())
     return render(
         "method.html.j2",
         method=method,

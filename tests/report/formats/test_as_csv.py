@@ -98,7 +98,7 @@ def test_only_columns_of_what_was_not_measured_are_empty(measured, critics):
     empty = {name for name in lines[0] if not any(line[name] for line in lines)}
     other_placebos = tuple(f"over_{kind}_" for kind in ("shuffled", "noise", "detached"))
     assert {name for name in empty if not name.startswith(other_placebos)} == {
-        *("protocol", "overrides", "notes", "window", "trained_as_long_as", "beaten_by"),
+        *("protocol", "overrides", "notes", "window", "trained_as_long_as", "beaten_by", "folds"),
         *("hd95_mean", "hd95_sd", "surface_dice_mean", "surface_dice_sd"),
         *("train_seconds_to_best", "train_share_data", "train_share_generator", "train_share_critic"),
         *("health_cosine", "health_validation_accuracy", "health_overfit", "health_top_probability"),

@@ -55,6 +55,7 @@ ROW = {
     "health",
     "generation",
     "refinement",
+    "folds",
 }
 
 
@@ -71,6 +72,7 @@ def test_json_has_the_stable_keys(two_rankings):
         "records",
         "people",
         "doses",
+        "incomplete",
     }
     assert all(set(row) == ROW for row in report["rows"])
     assert set(report["rows"][0]["scores"]) == set(Scores.model_fields)
