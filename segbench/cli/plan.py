@@ -11,9 +11,12 @@ from .options import Json, Only, Results, Seeds, Sets, TestFolds, parse_folds, p
 from .output import columns, print_content
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from segbench.plan.cell import Cell
     from segbench.plan.plan import Plan
     from segbench.plan.power import DesignPower, Sensitivity
+    from segbench.plan.tested import Tested
     from segbench.store.folder import ResultsFolder
 
 
@@ -41,14 +44,17 @@ def plan(
     """Show the cells of a benchmark, those that others need first, with keys, records and warnings."""
     from segbench.plan.plan import open_plan
     from segbench.plan.power import compute_design_power, read_recorded_scores
+    from segbench.plan.tested import compare_tested
     from segbench.plan.warnings import plan_warnings
     from segbench.store.folder import ResultsFolder
 
     opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
     folder = ResultsFolder(results, opened.benchmark.name)
+    design = compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))
+    tested = compare_tested(opened.benchmark, opened.datasets, design) if design else []
     content = {
         **_describe(opened, folder),
-        "design": _describe_design(compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))),
+        "design": _describe_design(design, tested),
         "warnings": [*opened.data_warnings, *plan_warnings(opened.benchmark, opened.cells, device=device)],
     }
     print_content(content, json, _as_text)
@@ -169,11 +175,12 @@ def _shorten(reasons: list[str]) -> str:
     return ", ".join([*rest, f"{len(folds)} folds"] if folds else rest)
 
 
-def _describe_design(design: DesignPower | None) -> dict[str, Any] | None:
+def _describe_design(design: DesignPower | None, tested: Iterable[Tested]) -> dict[str, Any] | None:
     """Return it ready for JSON, mIoU as fractions of 1; None where nothing is compared."""
     if design is None:
         return None
-    return {**design._asdict(), "sights": [_describe_sensitivity(sight) for sight in design.sights]}
+    sights = [_describe_sensitivity(sight) for sight in design.sights]
+    return {**design._asdict(), "sights": sights, "tested": [one._asdict() for one in tested]}
 
 
 def _design_lines(content: dict[str, Any] | None) -> list[str]:
@@ -187,7 +194,28 @@ def _design_lines(content: dict[str, Any] | None) -> list[str]:
         f"what {seeds} can detect in {comparisons} of a ranking (the first tested at {100 * content['level']:.4g} %), "
         f"mIoU points with {100 * content['power']:g} % power:"
     )
-    return [heading, columns([_header(content), *map(_sight_row, content["sights"])], "  "), *_notes(content)]
+    sights = columns([_header(content), *map(_sight_row, content["sights"])], "  ")
+    return [heading, sights, *_notes(content), *_tested_lines(content["tested"])]
+
+
+def _tested_lines(tested: list[dict[str, Any]]) -> list[str]:
+    """Return what is detected with seeds and images, by a fixed split and by folds."""
+    from segbench.plan.tested import ASSUMED_IMAGE_SD
+
+    if not tested:
+        return []
+    heading = f"  with images too, if each moves a difference by {_points(ASSUMED_IMAGE_SD)} points (sd, assumed):"
+    rows = [("DATASET", "TESTED A SEED", "SMALLEST DETECTED"), *map(_tested_row, tested)]
+    return [heading, columns(rows, "    ")]
+
+
+def _tested_row(one: dict[str, Any]) -> tuple[str, ...]:
+    from segbench.report.numbers import plural
+
+    by = "fixed split" if one["folds"] == 1 else f"{one['folds']} folds"
+    ends = dict.fromkeys(map(_points, (min(one["smallest"]), max(one["smallest"]))))
+    planned = " (planned)" if one["is_planned"] else ""
+    return one["dataset"], f"{plural(one['images'], 'image')}, {by}{planned}", " to ".join(ends)
 
 
 def _describe_sensitivity(sight: Sensitivity) -> dict[str, Any]:

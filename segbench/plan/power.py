@@ -37,12 +37,15 @@ CLAIMED_DIFFERENCES = (0.005, 0.01)
 class Noise(NamedTuple):
     """The standard deviation of one seed's paired difference of mIoU, and where it comes from.
 
-    `freedom` is None if it is assumed, else how many differences it was measured on, less one for each pair.
+    `freedom` is None if it is assumed, else how many differences it was measured on, less one for each pair, of which
+    `dataset`. A seed is the mean of so many `networks`: those of its test folds.
     """
 
     source: str
     difference_sd: float
     freedom: int | None = None
+    dataset: str | None = None
+    networks: int = 1
 
 
 class Sensitivity(NamedTuple):
@@ -81,7 +84,9 @@ def compute_design_power(benchmark: Benchmark, scores: Scores) -> DesignPower | 
     if not pairs:
         return None
     seeds, level = len(benchmark.seeds), 1 - (1 - CONFIDENCE_LEVEL) / len(pairs)
-    noises = measure_noise(pairs, scores) or assume_noise()
+    networks = {name: use.folds.count if use.folds else 1 for name, use in benchmark.datasets.items()}
+    measured = [noise._replace(networks=networks.get(noise.dataset or "", 1)) for noise in measure_noise(pairs, scores)]
+    noises = measured or assume_noise(min(networks.values()))
     sights = tuple(_sensitivity(noise, seeds, level) for noise in noises)
     return DesignPower(seeds, len(pairs), level, WANTED_POWER, sign_flip_floor(seeds), sights)
 
@@ -99,9 +104,15 @@ def list_pairs(methods: Mapping[str, Method]) -> list[Pair]:
     return max(families, key=len, default=[])
 
 
-def assume_noise() -> list[Noise]:
-    """Return what is assumed of seeds: two methods trained with the same seeds differ as if these were independent."""
-    return [Noise(f"assumed, sd {100 * sd:.1f} of one method", sqrt(2) * sd) for sd in ASSUMED_SEED_SDS]
+def assume_noise(networks: int = 1) -> list[Noise]:
+    """Return what is assumed of seeds: two methods trained with the same seeds differ as if these were independent.
+
+    A seed of a cross-validated method is the mean of several networks, which differ by themselves.
+    """
+    of = "of one method" if networks == 1 else f"of one network, {networks} a seed"
+    return [
+        Noise(f"assumed, sd {100 * sd:.1f} {of}", sqrt(2 / networks) * sd, networks=networks) for sd in ASSUMED_SEED_SDS
+    ]
 
 
 def measure_noise(pairs: Sequence[Pair], scores: Scores) -> list[Noise]:
@@ -167,4 +178,4 @@ def _sensitivity(noise: Noise, seeds: int, level: float) -> Sensitivity:
 def _pool(dataset: str, differences: Sequence[Sequence[float]]) -> Noise:
     freedom = sum(len(values) - 1 for values in differences)
     squares = sum((len(values) - 1) * variance(values) for values in differences)
-    return Noise(f"measured on {dataset}", sqrt(squares / freedom), freedom)
+    return Noise(f"measured on {dataset}", sqrt(squares / freedom), freedom, dataset)
