@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeFloat,
@@ -29,6 +30,11 @@ def _as_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _sort(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the one form of patterns that keys hold: their order means nothing."""
+    return tuple(sorted(set(patterns)))
+
+
 def _none_if_empty(value: Any) -> Any:
     return None if value == {} else value
 
@@ -51,7 +57,7 @@ class Optimizer(Shorthand):
     options: Annotated[dict[str, Any] | None, BeforeValidator(_none_if_empty)] = added(None)
     multipliers: Annotated[dict[str, PositiveFloat] | None, BeforeValidator(_none_if_empty)] = added(None)
     no_decay: Literal["norms_and_biases"] | None = added(None)
-    freeze: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = added(())
+    freeze: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_sort)] = added(())
 
     @field_validator("use")
     @classmethod

@@ -68,6 +68,10 @@ def test_one_pattern_to_freeze_is_a_list_of_one():
     assert Optimizer(freeze="encoder.*") == Optimizer(freeze=["encoder.*"])
 
 
+def test_the_order_of_patterns_to_freeze_means_nothing():
+    assert Optimizer(freeze=["head.*", "encoder.*"]) == Optimizer(freeze=["encoder.*", "head.*", "head.*"])
+
+
 def test_settings_of_groups_leave_no_trace_where_they_are_not_given():
     assert set(Optimizer().model_dump()) == {"use", "lr", "weight_decay", "betas", "momentum"}
     assert Optimizer(use="timm/lamb", options={}, multipliers={}, freeze=[]) == Optimizer(use="timm/lamb")
