@@ -49,7 +49,6 @@ def pool(folds: Sequence[Record], subset: str, counts: Sequence[Counts]) -> Pool
     first, joined = folds[0], join_counts(counts) if counts else None
     timed = next((fold for fold in folds if fold.inference), first)
     is_one_place = len({read_conditions(fold) for fold in folds}) == 1
-    seconds = _average([fold.settled for fold in folds])
     together = {
         "subset": subset,
         "folds": tuple(folds),
@@ -63,7 +62,7 @@ def pool(folds: Sequence[Record], subset: str, counts: Sequence[Counts]) -> Pool
         "health": _worst(folds),
         "generation": _average([fold.generation for fold in folds]),
         "refinement": _join_refinements([fold.refinement for fold in folds if fold.refinement], counts),
-        "settled": seconds,
+        "settled": _average([fold.settled for fold in folds]),
     }
     return PooledRecord(**{**dict(first), **together})
 

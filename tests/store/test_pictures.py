@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from segbench.errors import DataError
-from segbench.store.pictures import file_name, read_kept_labels, read_kept_picture
+from segbench.store.pictures import SAMPLES, file_name, find_picture, picture_path, read_kept_labels, read_kept_picture
 
 
 def test_long_ids_that_begin_alike_have_pictures_of_their_own_and_stay_readable():
@@ -19,6 +19,15 @@ def test_long_ids_that_begin_alike_have_pictures_of_their_own_and_stay_readable(
 def test_a_picture_is_read_as_it_was_saved(tmp_path):
     Image.new("RGB", (3, 2), (10, 20, 30)).save(tmp_path / "a.png")
     assert read_kept_picture(tmp_path / "a.png").tolist() == [[[10, 20, 30]] * 3] * 2
+
+
+def test_a_picture_is_found_in_whichever_cell_kept_it(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    kept = picture_path(other / SAMPLES, "a/1", ".truth")
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert find_picture([one, other], "a/1", ".truth") == kept
+    assert find_picture([one, other], "b") == one / SAMPLES / "b.png"
 
 
 @pytest.mark.parametrize("read", [read_kept_picture, read_kept_labels])

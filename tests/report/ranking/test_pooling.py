@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from segbench.errors import RecordError, StatisticsError
 from segbench.report import load, render
+from segbench.report.comparison.compare import compare_methods
 from segbench.report.folds import folds_of
 from segbench.report.ranking.pooling import pool_folds
 from segbench.report.records import identity, read_sources
@@ -106,6 +108,18 @@ def test_rows_by_folds_and_rows_of_the_fixed_split_are_in_rankings_of_their_own(
         "test, 6 images",
         "3 folds, 6 images",
     ]
+
+
+def test_a_method_by_folds_is_not_compared_with_one_by_the_fixed_split(fold, counted, trained, results):
+    fixed = counted(trained("fpn"), [share for number in (1, 2, 3) for share in RIGHT[number]])
+    with pytest.raises(StatisticsError, match=r"cross-validation: 3 folds \(unet\) and none \(fpn\)"):
+        compare_methods([results(*seed_of(fold), fixed)], ("unet", "fpn"))
+
+
+def test_a_method_without_a_whole_seed_has_no_result_and_its_folds_are_named(fold, results):
+    folder = results(*seed_of(fold), fold(1, "fpn"))
+    with pytest.raises(RecordError, match=r"'fpn' has no result: .*seed 0: test folds 2 and 3 of 3 are missing"):
+        compare_methods([folder], ("unet", "fpn"))
 
 
 def test_folds_of_one_kind_of_machine_are_pooled_before_those_of_several(fold, results):
