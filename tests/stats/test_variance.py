@@ -157,7 +157,8 @@ def test_with_its_p_an_interval_just_reaches_zero(found, value):
     p = found.p(value)
     assume(1e-190 < p < 1 and found.seed and found.standard_error)
     freedoms = found.seeds - 1, found.image_freedom
-    between = sorted(2 * t.sf(value / found.standard_error, freedom) for freedom in freedoms)
+    # Where the smaller one is below what a float holds, the root, above 1e-190, is above this.
+    between = sorted(max(1e-300, 2 * t.sf(value / found.standard_error, freedom)) for freedom in freedoms)
     assume(between[0] * (1 + 1e-6) < p < between[1] * (1 - 1e-6))
     root = brentq(lambda log_p: found.critical(math.exp(log_p) / 2) * found.standard_error - value, *np.log(between))
     assert math.log(p) == pytest.approx(root, abs=1e-9)
