@@ -26,6 +26,12 @@ class Shorthand(Frozen):
         """Turn a bare name into a mapping."""
         return {"use": value} if isinstance(value, str) else value
 
+    def refuse_settings_of_others(self, used: str, **owners: str) -> None:
+        """Raise ValueError for a setting, by name, that is given though what is used is not the one that has it."""
+        for setting, owner in owners.items():
+            if used != owner and getattr(self, setting) != type(self).model_fields[setting].default:
+                raise ValueError(f"{used} has no {setting}")
+
 
 def added(default: Any, **constraints: Any) -> Any:
     """Return a field that was added to a value object which keys and records hold: at its default it leaves no trace.
@@ -47,8 +53,10 @@ def defaults_of_added(model: type[BaseModel]) -> dict[str, Any]:
     for name, field in model.model_fields.items():
         if field.exclude_if is not None:
             defaults[name] = TypeAdapter(Any).dump_python(field.default, mode="json")
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            defaults[name] = defaults_of_added(field.annotation)
+            continue
+        form = field.annotation
+        if isinstance(form, type) and issubclass(form, BaseModel) and (inner := defaults_of_added(form)):
+            defaults[name] = inner
     return defaults
 
 

@@ -97,7 +97,5 @@ class Schedule(Shorthand):
     @model_validator(mode="after")
     def check_settings_fit(self) -> Self:
         """Refuse a power for what is not polynomial, and restarts of what does not fall as a cosine."""
-        for setting, schedule in (("power", "poly"), ("restarts", "cosine")):
-            if self.use != schedule and getattr(self, setting) != type(self).model_fields[setting].default:
-                raise ValueError(f"{self.use} has no {setting}")
+        self.refuse_settings_of_others(self.use, power="poly", restarts="cosine")
         return self

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BeforeValidator,
     Field,
@@ -17,17 +16,16 @@ from pydantic import (
     model_validator,
 )
 
-from segbench.contract import SEGMENTING_MAPS, SPLITS
+from segbench.contract import SEGMENTING_MAPS
 
 from .attribution import Attribution
+from .folds import Folds
 from .frozen import Frozen, Shorthand, added
 from .optimizer import Optimizer
 from .protocol import TrainingProtocol
 from .yaml import LARGEST_INTEGER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from segbench.contract import Kind
 
     from .resize import Size
@@ -88,48 +86,6 @@ class WeightedLoss(ComponentUse):
     class_weights: ClassWeights | None = added(None)
 
 
-def _sort_pool(pool: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """Return the one form of a pool that keys hold: splits in their usual order, None for all of them."""
-    if pool is not None and (not pool or len(set(pool)) < len(pool)):
-        raise ValueError(f"must name one split or more, each once; got [{', '.join(pool)}]")
-    return None if pool is None or len(pool) == len(SPLITS) else tuple(name for name in SPLITS if name in pool)
-
-
-class Folds(Frozen):
-    """Cross-validation, which may be written as the bare number of folds: each image of the pool is tested once.
-
-    `pool` are the splits whose images are divided, None for all that the dataset has. With `val` the fold after the
-    tested one is left out of training too, and takes the place of the val split.
-    """
-
-    count: Annotated[int, Field(ge=2, le=1000)]
-    pool: Annotated[tuple[Literal["train", "val", "test"], ...] | None, AfterValidator(_sort_pool)] = None
-    val: bool = added(False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def expand(cls, value: Any) -> Any:
-        """Turn a bare number into a mapping."""
-        return value if isinstance(value, dict | cls) else {"count": value}
-
-    @model_validator(mode="after")
-    def check_val(self) -> Self:
-        """Refuse a fold as val that is not to be had."""
-        if self.val and not self.holds("val"):
-            raise ValueError("val: true takes a fold as val, so the pool must hold val")
-        if self.val and self.count < 3:
-            raise ValueError("with one of 2 folds tested and the other as val none is left to train on; take 3 or more")
-        return self
-
-    def holds(self, split: str) -> bool:
-        """Tell whether a split is in the pool, if the dataset has it."""
-        return self.pool is None or split in self.pool
-
-    def splits_in(self, splits: Collection[str]) -> list[str]:
-        """Return those of the splits of a dataset that are in the pool, in their usual order."""
-        return [name for name in SPLITS if name in splits and self.holds(name)]
-
-
 class DatasetUse(ComponentUse):
     """A dataset; `root` is where its files lie on this machine.
 
@@ -161,9 +117,7 @@ class Encoding(Shorthand):
     @model_validator(mode="after")
     def check_settings_fit(self) -> Self:
         """Refuse a setting of another encoding."""
-        for setting, encoding in (("smoothing", "smoothed"), ("tau", "scaled")):
-            if self.use != encoding and getattr(self, setting) != type(self).model_fields[setting].default:
-                raise ValueError(f"{self.use} has no {setting}")
+        self.refuse_settings_of_others(self.use, smoothing="smoothed", tau="scaled")
         return self
 
 

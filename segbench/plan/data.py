@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from segbench.config.recipe import Folds
+    from segbench.config.folds import Folds
     from segbench.contract import Dataset
 
     from .key import DatasetContent

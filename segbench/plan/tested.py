@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from segbench.config.recipe import Folds
+from segbench.config.folds import Folds
 from segbench.stats.variance import Components
 from segbench.stats.verdict import smallest_effect
 

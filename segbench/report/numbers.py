@@ -110,6 +110,15 @@ def times(factor: float | None, interval: Interval | None = None) -> str:
     return f"×{significant(factor)}{ends}"
 
 
+def join_with_and(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them.
+
+    >>> join_with_and(["3"]), join_with_and(["1", "2", "3"])
+    ('3', '1, 2 and 3')
+    """
+    return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
+
+
 def plural(number: float | None, noun: str) -> str:
     """Return a number of things with their noun.
 

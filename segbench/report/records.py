@@ -24,6 +24,7 @@ from segbench.store.run_file import RUN_FILE
 from . import cell_spec
 from .conditions import read_conditions
 from .folds import folds_of
+from .numbers import join_with_and
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,10 +50,9 @@ class IncompleteSeed(NamedTuple):
     def __str__(self) -> str:
         record, subset = self.record, cell_spec.pooled_subset(self.record)
         parts = [record.benchmark, record.dataset, *([] if subset == "all" else [subset]), record.method]
-        *others, last = map(str, self.missing)
-        which = f"test folds {', '.join(others)} and {last}" if others else f"test fold {last}"
-        are = f"of {self.folds} {'are' if others else 'is'} missing, so it is not ranked"
-        return f"{' / '.join(parts)}, seed {record.seed}: {which} {are}"
+        folds, are = ("test fold", "is") if len(self.missing) == 1 else ("test folds", "are")
+        which = f"{folds} {join_with_and(list(map(str, self.missing)))} of {self.folds} {are} missing"
+        return f"{' / '.join(parts)}, seed {record.seed}: {which}, so it is not ranked"
 
 
 @dataclass(frozen=True)

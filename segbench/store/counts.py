@@ -208,6 +208,8 @@ def join_counts(parts: Sequence[Counts]) -> Counts:
     ids = tuple(image for part in parts for image in part.ids)
     if len({(part.split, part.num_classes) for part in parts}) > 1 or len(set(ids)) < len(ids):
         raise RecordError("counts of several splits or numbers of classes, or of one image twice, cannot be joined")
+    if len(parts) == 1:
+        return first
     joined: dict[str, Any] = {}
     for name in ("clusters", *_shapes(first.num_classes)):
         values = [value for part in parts if (value := getattr(part, name)) is not None]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.config.recipe import Folds
+from segbench.config.folds import Folds
 
 START = """\
 name: test

@@ -227,14 +227,24 @@ def _check_square(size: tuple[int, int]) -> None:
         )
 
 
+def find_largest_too_small(sizes: Sequence[tuple[int, int]], part: tuple[int, int], scale: float) -> int | None:
+    """Return the place of the largest size, (height, width), if none reaches a part when zoomed; None if one does."""
+    if any(height >= part[0] and width >= part[1] for height, width in (_zoom(size, scale) for size in sizes)):
+        return None
+    return max(range(len(sizes)), key=lambda place: sizes[place][0] * sizes[place][1])
+
+
+def _zoom(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+
+
 def _check_crop(split: ResidentSplit, crop: tuple[int, int], scale: float) -> None:
     """Refuse a crop that no image can fill."""
     sizes = split.packed.index.sizes
-    zoomed = [(int(height * scale + 0.5), int(width * scale + 0.5)) for height, width in sizes]
-    if any(height >= crop[0] and width >= crop[1] for height, width in zoomed):
+    largest = find_largest_too_small(sizes, crop, scale)
+    if largest is None:
         return
-    largest = max(range(len(sizes)), key=lambda index: sizes[index][0] * sizes[index][1])
-    reach = list(zoomed[largest])
+    reach = list(_zoom(sizes[largest], scale))
     at_most = f", {reach} at the largest scale {scale:g}" if scale != 1 else ""
     raise DataError(
         f"crop {list(crop)} (height, width) is larger than every image of split {split.packed.split!r}; the largest, "

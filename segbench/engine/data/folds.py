@@ -26,7 +26,7 @@ from .subset import hash_of, rarest_classes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from segbench.config.recipe import Folds
+    from segbench.config.folds import Folds
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
 

@@ -138,22 +138,15 @@ class Turned(NamedTuple):
     """A placement by an affine map: output pixel (i, j) comes from `maps @ (i, j, 1)`, a row and a column.
 
     `maps` (N, 2, 3) lead into the whole image, float64; `extents` (N, 2) are the heights and widths of the images,
-    `size` is that of the output.
+    `size` is that of the output. `first` and `stop` (N, 2) are the first row and column of each image's window, and
+    those after its last, whole numbers.
     """
 
     maps: Tensor
     extents: Tensor
     size: tuple[int, int]
-
-    @property
-    def windows(self) -> tuple[Tensor, Tensor]:
-        """The first row and column of each image's window, and those after its last, whole numbers (N, 2)."""
-        height, width = self.size
-        corners = [[0, 0, 1], [0, width - 1, 1], [height - 1, 0, 1], [height - 1, width - 1, 1]]
-        reached = self.maps @ torch.tensor(corners, dtype=torch.float64).T  # (N, 2, 4)
-        zero = torch.zeros(())
-        first = reached.amin(dim=2).floor().clamp(min=zero, max=self.extents - 1)
-        return first, (reached.amax(dim=2).ceil() + 1).clamp(min=first + 1, max=self.extents)
+    first: Tensor
+    stop: Tensor
 
     @property
     def rows(self) -> Sequence[Range]:
@@ -166,8 +159,7 @@ class Turned(NamedTuple):
         return self._ranges(1)
 
     def _ranges(self, axis: int) -> list[Range]:
-        first, stop = (ends[:, axis].int().tolist() for ends in self.windows)
-        return list(zip(first, stop, strict=True))
+        return list(zip(self.first[:, axis].int().tolist(), self.stop[:, axis].int().tolist(), strict=True))
 
     @property
     def is_plain(self) -> bool:
@@ -176,10 +168,9 @@ class Turned(NamedTuple):
 
     def grid(self, height: int, width: int, device: torch.device) -> Tensor:
         """Return the grid for `grid_sample`; see `Placement`."""
-        first, stop = self.windows
         maps = self.maps.clone()
-        maps[:, :, 2] -= first
-        last = (stop - first - 1).float().to(device)
+        maps[:, :, 2] -= self.first
+        last = (self.stop - self.first - 1).float().to(device)
         positions = torch.minimum(self._positions(maps, device).clamp_(min=0), last[:, None, None])
         sizes = torch.tensor([height, width], dtype=torch.float32, device=device)
         return ((2 * positions + 1) / sizes - 1).flip(-1)
@@ -213,7 +204,17 @@ def turn(
     centre = (lengths - 1) / 2
     start = centre - turns @ centre + shifts + torch.stack(offsets, dim=1)
     zoom = scales[:, None]
-    return Turned(torch.cat([turns / zoom[..., None], ((start + 0.5) / zoom - 0.5)[..., None]], dim=2), extents, size)
+    maps = torch.cat([turns / zoom[..., None], ((start + 0.5) / zoom - 0.5)[..., None]], dim=2)
+    return Turned(maps, extents, size, *_find_windows(maps, extents, size))
+
+
+def _find_windows(maps: Tensor, extents: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return the first row and column of what maps reach of each image, at least a pixel, and those after the last."""
+    height, width = size
+    corners = [[0, 0, 1], [0, width - 1, 1], [height - 1, 0, 1], [height - 1, width - 1, 1]]
+    reached = maps @ torch.tensor(corners, dtype=torch.float64).T  # (N, 2, 4)
+    first = reached.amin(dim=2).floor().clamp(min=torch.zeros(()), max=extents - 1)
+    return first, (reached.amax(dim=2).ceil() + 1).clamp(min=first + 1, max=extents)
 
 
 def resample(images: Tensor, labels: Tensor, placement: Placement) -> tuple[Tensor, Tensor]:

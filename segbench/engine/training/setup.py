@@ -14,7 +14,7 @@ from segbench.contract import AdversarialLoss
 from segbench.engine.adversarial.adversary import Adversary, parameter_names
 from segbench.engine.adversarial.discriminator import build_discriminator, check_no_batch_norm
 from segbench.engine.adversarial.pairing import MATCHED_TO_PREDICTION
-from segbench.engine.data.batches import TrainingBatches
+from segbench.engine.data.batches import TrainingBatches, find_largest_too_small
 from segbench.engine.data.cache import absent_classes, check_classes
 from segbench.engine.data.class_weights import weigh_classes
 from segbench.engine.data.dataset import common_size
@@ -119,9 +119,8 @@ def check_resized(protocol: TrainingProtocol, data: CellData) -> None:
 def _check_reach(key: str, part: Size, split: str, data: CellData, zoom: float = 1.0) -> None:
     """Refuse a part that is larger than every resized image of a split."""
     sizes = data.resized(split).index.sizes
-    if any(all(length * zoom + 0.5 >= needed for length, needed in zip(size, part, strict=True)) for size in sizes):
+    if (largest := find_largest_too_small(sizes, part, zoom)) is None:
         return
-    largest = max(range(len(sizes)), key=lambda place: sizes[place][0] * sizes[place][1])
     native = data.packed(split)
     raise DataError(
         f"protocol.{key} {list(part)} (height, width) is larger than every resized image of split {split!r}; the "

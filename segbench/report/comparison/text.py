@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from segbench.report.formats.layout import Document, Section, describe_conditions, name_section
 from segbench.report.formats.tables import collapse_words, inert_words, verdict_text
-from segbench.report.numbers import points, points_interval
+from segbench.report.numbers import join_with_and, points, points_interval
 from segbench.report.ranking.timings import ratio_text
 from segbench.stats.score_differences import LOWER_IS_BETTER
 from segbench.stats.verdict import LEAST_SEEDS_FOR_A_VERDICT, MOST_SEEDS_SUGGESTED
@@ -189,10 +189,10 @@ def rare_words(gains: Gains) -> str | None:
 def score_words(scores: Sequence[ScoreDifference]) -> Iterable[str]:
     """Say for which scores lower is better, and whose intervals do not cover both seeds and images."""
     if less := [SCORE_NAMES[score.name] for score in scores if score.name in LOWER_IS_BETTER]:
-        yield f"Lower is better for {_enumerate(less)}."
+        yield f"Lower is better for {join_with_and(less)}."
     for over in ("images", "seeds"):
         if named := [SCORE_NAMES[score.name] for score in scores if score.over == over]:
-            yield f"Intervals over {over} only: {_enumerate(named)}."
+            yield f"Intervals over {over} only: {join_with_and(named)}."
 
 
 def speed_words(cost: CostComparison) -> Iterable[str]:
@@ -231,7 +231,3 @@ def _explain(claim: Contrast, first: PartGain, second: PartGain) -> str:
     where = f"the {PART_NAMES[first.name]} ({100 * first.pixels:.1f} % of the pixels)"
     rest = f"the {PART_NAMES[second.name]} {second_adds}"
     return f"Of A - B, {points(whole)} points, {where} add {first_adds}, {rest}.{reading}"
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    return " and ".join([*([", ".join(names[:-1])] if names[:-1] else []), names[-1]])

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
 from segbench import Dataset, Sample
+from segbench.config.folds import Folds
 from segbench.config.protocol import TrainingProtocol
-from segbench.config.recipe import ComponentUse, DatasetUse, Folds, Method
+from segbench.config.recipe import ComponentUse, DatasetUse, Method
 from segbench.engine.data.cache import PackedIndex, PackedSplit
 from segbench.engine.data.contents import SplitContents
 from segbench.engine.data.folds import Pool, fold_dataset, join_groups
