@@ -77,7 +77,8 @@ def test_a_run_in_another_process_is_followed_to_its_end(tmp_path, folder, progr
 def test_a_cell_whose_run_was_killed_is_abandoned(folder, program, until):
     running = program("waiting,unet")
     watcher = Watcher(folder)
-    until(lambda: watcher.look(0.0).with_status("running"))
+    # Not as soon as there is a lease: it may still be empty, and whose it was would never be known.
+    until(lambda: [cell for cell in watcher.look(0.0).with_status("running") if cell.course.stage])
     running.send_signal(signal.SIGKILL)
     running.communicate(timeout=60)
     end = watcher.look(0.0)
