@@ -28,7 +28,7 @@ from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("tutorial", "how-to", "reference", "explanation", "measuring")
+PAGES = ("tutorial", "how-to", "reference", "explanation", "measuring", "recipes")
 TEXTS = {page: (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
 REFERENCE = TEXTS["reference"]
 

@@ -167,6 +167,16 @@ class TrainingProtocol(Frozen):
             raise ValueError("augment.cutmix takes patches of the other images of a batch; set batch_size to 2 or more")
         return self
 
+    @model_validator(mode="after")
+    def check_crop_turns(self) -> Self:
+        """Refuse quarter turns of a crop that is not square: they would reach beyond the images."""
+        if self.augment.rotate90 and self.crop and self.crop[0] != self.crop[1]:
+            raise ValueError(
+                f"augment.rotate90 turns crops by a quarter, and {list(self.crop)} (height, width) is not square; set "
+                f"crop to [{min(self.crop)}, {min(self.crop)}], or use rotate"
+            )
+        return self
+
     def seen_size(self, size: Size) -> Size:
         """Return the (height, width) at which a network is given images of a size."""
         return size if self.resize is None else self.resize.size_of(size)

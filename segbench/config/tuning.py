@@ -295,13 +295,16 @@ def _shuffle(key: str, values: Sequence[Any], seed: int) -> list[int]:
     return sorted(range(len(values)), key=place)
 
 
-def format_settings(settings: Mapping[str, Any]) -> str:
-    """Return settings as messages list them.
+def format_settings(settings: Mapping[str, Any], above: str = "") -> str:
+    """Return settings as messages list them; `above` is the path of the mapping that they are in, with its dot.
 
-    >>> format_settings({"protocol.optimizer.lr": 0.002, "adversarial.weight": 0.05})
-    'protocol.optimizer.lr: 0.002, adversarial.weight: 0.05'
+    >>> format_settings({"protocol.optimizer.lr": 0.002, "adversarial.weight": {"ratio": 0.1}})
+    'protocol.optimizer.lr: 0.002, adversarial.weight.ratio: 0.1'
     """
-    return ", ".join(f"{key}: {value}" for key, value in settings.items())
+    return ", ".join(
+        format_settings(value, f"{above}{key}.") if isinstance(value, dict) else f"{above}{key}: {value}"
+        for key, value in settings.items()
+    )
 
 
 def name_trial(error: SpecError, name: str, settings: Mapping[str, Any]) -> SpecError:

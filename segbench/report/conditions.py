@@ -31,21 +31,17 @@ class Scoring(NamedTuple):
 
     precision: str | None
     tf32: bool
-    batch_size: int | None
     window: str | None
 
     @property
-    def essentials(self) -> list[str]:
-        """Precision and batch size in words."""
-        return [
-            f"{self.precision or 'unknown precision'}{' with TF32' if self.tf32 else ''}",
-            f"batch {'unknown' if self.batch_size is None else self.batch_size}",
-        ]
+    def arithmetic(self) -> str:
+        """Precision in words."""
+        return f"{self.precision or 'unknown precision'}{' with TF32' if self.tf32 else ''}"
 
     @property
     def heading(self) -> str:
         """All of it in one line."""
-        return " · ".join([*self.essentials, *([f"sliding {self.window}"] if self.window else [])])
+        return " · ".join([self.arithmetic, *([f"sliding {self.window}"] if self.window else [])])
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Conditions:
 
     `sizes` are the [height, width] at which inference was timed, `timing_budget` is "reduced", or "full", also where
     each row ended as soon as it was known within 2 %; both are None where nothing was timed. `window` is None where
-    whole images were evaluated.
+    whole images were evaluated. `batch_is_own` tells that the method overrides the batch size of its benchmark.
     """
 
     device: str | None
@@ -68,6 +64,7 @@ class Conditions:
     torch: str | None = None
     sizes: Sizes | None = None
     timing_budget: str | None = None
+    batch_is_own: bool = False
 
     @property
     def heading(self) -> str:
@@ -87,14 +84,15 @@ class Conditions:
         """Device, precision, batch size and threads, each in words."""
         return [
             f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
-            *self.scoring.essentials,
+            self.scoring.arithmetic,
+            f"batch {'unknown' if self.batch_size is None else self.batch_size}",
             plural(self.threads, "thread"),
         ]
 
     @property
     def scoring(self) -> Scoring:
         """What scores depend on."""
-        return Scoring(self.precision, self.tf32, self.batch_size, self.window)
+        return Scoring(self.precision, self.tf32, self.window)
 
     @property
     def place(self) -> Conditions:
@@ -143,16 +141,28 @@ def read_conditions(record: Record) -> Conditions:
         compile=bool(protocol.get("compile")),
         window=_window(protocol.get("window")),
         torch=environment.get("torch"),
+        batch_is_own="batch_size" in cell_spec.overrides(record),
     )
 
 
 def fill_in_missing(found: Mapping[Conditions, int]) -> dict[Conditions, Conditions]:
     """Fill in what conditions do not tell from the most frequent known ones that they agree with.
 
-    `found` are the numbers of their records. Records that were not timed have no size.
+    `found` are the numbers of their records. Records that were not timed have no size; of a method with a batch size of
+    its own the others tell that of the benchmark.
     """
-    known = [one for one in rank_conditions(found) if one.sizes is not None and one.timing_budget is not None]
-    return {one: next(filter(one.agrees_with, known), one) for one in found}
+    ranked = rank_conditions(found)
+    known = [one for one in ranked if one.sizes and one.timing_budget and not one.batch_is_own]
+    shared = {one: _with_shared_batch(one, ranked) if one.batch_is_own else one for one in found}
+    return {one: next(filter(place.agrees_with, known), place) for one, place in shared.items()}
+
+
+def _with_shared_batch(own: Conditions, ranked: Sequence[Conditions]) -> Conditions:
+    """Return conditions with the batch size of the first others of the same place that do not override it."""
+    places = (one.place for one in ranked if not one.batch_is_own)
+    found = (one for one in places if replace(one, batch_size=own.batch_size, batch_is_own=True) == own.place)
+    batch_size = next((one.batch_size for one in found), own.batch_size)
+    return replace(own, batch_size=batch_size, batch_is_own=False)
 
 
 def rank_conditions(found: Mapping[Conditions, int]) -> list[Conditions]:

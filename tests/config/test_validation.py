@@ -128,6 +128,11 @@ def test_null_stands_for_the_default():
             "precision: fp8",
             "1: protocol.precision: unknown value 'fp8'. Available: fp32, bf16, fp16.",
         ),
+        (
+            "budget: {steps: 1}\ncrop: [8, 6]\naugment: {rotate90: true}",
+            "1: protocol: augment.rotate90 turns crops by a quarter, and [8, 6] (height, width) is not square; set "
+            "crop to [6, 6], or use rotate",
+        ),
         ("crop: 3", "1: protocol.crop: must be a list, not the number 3"),
         ("crop: [3]", "1: protocol.crop.1: is missing"),
         ("crop: [3, 4, 5]", "1: protocol.crop: must have 2 items, not 3"),

@@ -47,7 +47,7 @@ def test_the_benchmark_file_of_recorded_cells_has_these_cells(planned, registry,
 def test_a_benchmark_file_of_other_settings_does_not_have_them(planned, registry, tmp_path):
     cells = planned("quickstart", "plain")
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(write_recipe(cells).replace("batch_size: 4", "batch_size: 5"))
+    recipe.write_text(write_recipe(cells).replace("steps: 100", "steps: 101"))
     assert find_strangers(recipe, cells, registry) == list(cells)
 
 

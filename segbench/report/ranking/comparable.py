@@ -165,7 +165,6 @@ def _compare_scoring(one: Scoring, other: Scoring) -> Iterable[Obstacle]:
     fields: list[tuple[str, Callable[[Scoring], object]]] = [
         ("precision", lambda where: where.precision),
         ("TF32", lambda where: "on" if where.tf32 else "off"),
-        ("batch size", lambda where: where.batch_size),
         ("evaluation", lambda where: f"sliding {where.window}" if where.window else "whole images"),
     ]
     for name, read in fields:

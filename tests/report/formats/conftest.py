@@ -64,7 +64,7 @@ def two_rankings(trained, scored, failed, results):
     """Two methods under different protocols, with scored label maps that belong to both, and a failed cell."""
     return results(
         *(trained("unet", seed, miou) for seed, miou in enumerate([0.70, 0.72])),
-        trained("fpn", 0, 0.69, protocol={"batch_size": 4}, overrides=("batch_size",)),
+        trained("fpn", 0, 0.69, protocol={"precision": "bf16", "batch_size": 4}, overrides=("precision", "batch_size")),
         scored("mmseg", 0.65),
         failed("deep", 1),
     )

@@ -41,7 +41,7 @@ def test_a_row_without_miou_comes_last(trained):
     [
         {"protocol": {"precision": "bf16"}, "overrides": ("precision",)},
         {"protocol": {"tf32": True}, "overrides": ("tf32",)},
-        {"protocol": {"batch_size": 4}, "overrides": ("batch_size",)},
+        {"protocol": {"batch_size": 4}},
         {"protocol": {"window": {"size": (64, 64), "stride": (32, 32)}}, "overrides": ("window",)},
         {"dataset": "other"},
         {"fingerprint": "0000"},
@@ -54,6 +54,19 @@ def test_a_row_without_miou_comes_last(trained):
 )
 def test_rows_that_differ_in_scoring_data_or_protocol_never_share_a_ranking(trained, difference):
     assert sorted(methods(trained("unet"), trained("fpn", **difference))) == [["fpn"], ["unet"]]
+
+
+def test_a_row_with_a_batch_size_of_its_own_ranks_with_the_others_and_has_their_place(trained):
+    (group,) = groups(trained("unet"), trained("fpn", protocol={"batch_size": 4}, overrides=("batch_size",)))
+    assert [row.method for row in group.rows] == ["fpn", "unet"]
+    assert group.conditions.batch_size == 8
+    assert len(group.machines) == 1
+    assert {row.scored_under for row in group.rows} == {group.places}
+
+
+def test_where_every_row_has_a_batch_size_of_its_own_it_is_the_batch_size(trained):
+    (group,) = groups(trained("fpn", protocol={"batch_size": 4}, overrides=("batch_size",)))
+    assert group.conditions.batch_size == 4
 
 
 @pytest.mark.parametrize(
