@@ -81,11 +81,19 @@ SCORED: dict[str, Any] = {
 UNSCORED = frozenset({"keep", "timing"})
 
 
-def cell_key(cell: Cell) -> str | None:
-    """Return the key of a cell; None while its data or that of an upstream cell cannot be read."""
+def cell_key(cell: Cell, engine: int | None = None) -> str | None:
+    """Return the key of a cell with an engine, by default this one.
+
+    None while its data or that of an upstream cell cannot be read.
+    """
     if cell.fingerprint is None or None in cell.upstream.values():
         return None
-    return key_digest({"engine": ENGINE_VERSION, **ingredients(cell)})
+    return key_digest({"engine": engine or ENGINE_VERSION, **ingredients(cell)})
+
+
+def engine_of(cell: Cell) -> int | None:
+    """Return the version of the engine with which a cell's key follows from the cell; None if there is none so far."""
+    return next((engine for engine in range(ENGINE_VERSION, 0, -1) if cell_key(cell, engine) == cell.key), None)
 
 
 def ingredients(cell: Cell) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from .key import cache_key, cell_key, file_hashes, folder_hash, read_content, re
 from .machine import usable_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from segbench.config.recipe import Benchmark, DatasetUse, Method
     from segbench.contract import Dataset, Kind
@@ -148,12 +148,15 @@ def plan_cells(
     none. Raises SpecError for cyclic references and for a method that does not exist, ComponentError if a component
     requires a library that is not installed.
     """
-    code = _read_code(benchmark, registry)
+    uses = {used for method in benchmark.methods.values() for used in _component_names(method)}
+    uses |= {("dataset", dataset.use) for dataset in benchmark.datasets.values()}
+    code = read_code(uses, registry)
     cells: dict[Identity, Cell] = {}
     for identity, needed in sort_upstream_first(benchmark).items():
         bare = _bare_cell(identity, benchmark, fingerprints.get(identity.dataset), threads)
         upstream = {reason: cells[other].key for reason, other in needed.items()}
-        cell = bare.model_copy(update={"upstream": upstream, **_describe_contents(bare, code)})
+        made_of = {"upstream": upstream, **describe_code(bare, code), "files": _option_files(bare)}
+        cell = bare.model_copy(update=made_of)
         cells[identity] = cell.model_copy(update={"key": cell_key(cell)})
     return tuple(cells.values())
 
@@ -185,27 +188,32 @@ class Code(NamedTuple):
     versions: dict[str, str]
 
 
-def _read_code(benchmark: Benchmark, registry: Registry) -> dict[tuple[Kind, str], Code]:
-    """Return what each component of the benchmark is made of, each looked at once."""
-    uses = {used for method in benchmark.methods.values() for used in _component_names(method)}
-    uses |= {("dataset", dataset.use) for dataset in benchmark.datasets.values()}
-    offers = {used: registry.find(*used) for used in sorted(uses)}
+def read_code(uses: Iterable[tuple[Kind, str]], registry: Registry) -> dict[tuple[Kind, str], Code]:
+    """Return what components, by kind and full name, are made of, each looked at once.
+
+    Raises ComponentError for one that is not there, or that requires a library that is not installed.
+    """
+    offers = {used: registry.find(*used) for used in sorted(set(uses))}
     return {used: Code(source_hash(offer), required_versions(offer)) for used, offer in offers.items()}
+
+
+def component_uses(cell: Cell) -> list[tuple[Kind, str]]:
+    """Return kind and full name of all components of a cell, its dataset first."""
+    return [("dataset", cell.dataset.use), *_component_names(cell.method)]
 
 
 def _component_names(method: Method) -> list[tuple[Kind, str]]:
     return [(kind, use.use) for kind, use in method.components]
 
 
-def _describe_contents(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, object]:
-    """Return the fields of a cell that tell what code and data it is made of."""
+def describe_code(cell: Cell, code: Mapping[tuple[Kind, str], Code]) -> dict[str, object]:
+    """Return the fields of a cell that tell what code it is made of, and what its decoded data is called."""
     dataset = code["dataset", cell.dataset.use]
-    used = {("dataset", cell.dataset.use): dataset, **{key: code[key] for key in _component_names(cell.method)}}
+    used = {key: code[key] for key in component_uses(cell)}
     key = None if cell.fingerprint is None else cache_key(cell.dataset, cell.fingerprint, *dataset)
     return {
         "sources": {f"{kind} {name}": made_of.source for (kind, name), made_of in used.items()},
         "versions": {name: version for made_of in used.values() for name, version in made_of.versions.items()},
-        "files": _option_files(cell),
         "cache_key": key,
     }
 

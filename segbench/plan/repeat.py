@@ -1,4 +1,4 @@
-"""Recorded cells as they can be run again here: with the same code, data and files, or not and why."""
+"""Recorded cells as they can be run again here: with the same data and files, and what of the code has changed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
-from segbench.errors import ComponentError, DataError, RecordError, SpecError
+from segbench.errors import DataError, RecordError, SpecError
 from segbench.registry.datasets import dataset_root, open_dataset
 from segbench.store.json_file import describe_error
 from segbench.store.plugin_copies import explain_not_given
 
 from .cell import Cell
-from .key import cell_key, file_hashes, fingerprint, folder_hash, required_versions, source_hash
+from .key import ENGINE_VERSION, cell_key, engine_of, file_hashes, fingerprint, folder_hash
+from .plan import component_uses, describe_code, read_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segbench.config.recipe import DatasetUse
-    from segbench.contract import Dataset, Kind
+    from segbench.contract import Dataset
     from segbench.registry import Registry
     from segbench.store.record import Record
 
@@ -41,14 +42,14 @@ class Repeats:
         self._data: dict[str, _Data] = {}
 
     def cell(self, record: Record, folder: Path) -> Cell:
-        """Return the cell of a record, whose other files are in `folder`, to be run again exactly as it is recorded.
+        """Return the cell of a record, whose other files are in `folder`, to be run again as it is recorded.
 
-        Raises the SegbenchError that says why it cannot be: a plugin, its source, data or a file is missing or
-        other than it was, or the key does not follow from what is recorded.
+        It runs with the code that is here: where that is not what it was, its key is another one, and
+        `describe_changes` says why. Raises the SegbenchError that says why it cannot be run: a plugin, a library, data
+        or a file is missing, data or a file is not what it was, or the key does not follow from what is recorded.
         """
         cell = read_cell(record)
         self._check_plugins(record, cell, folder)
-        self._check_sources(cell)
         _check_files(cell)
         data = self._open(cell.dataset)
         if data.fingerprint != cell.fingerprint:
@@ -56,34 +57,21 @@ class Repeats:
                 f"the data of {cell.dataset.use} is not what it was: its fingerprint is {data.fingerprint[:12]} "
                 f"and was {str(cell.fingerprint)[:12]}"
             )
-        check_key(record)
-        return cell.model_copy(update={"dataset": data.use})
+        _check_identity(record, cell)
+        if engine_of(cell) is None:
+            raise _key_error(record)
+        code = describe_code(cell, read_code(component_uses(cell), self._registry))
+        return with_key(cell.model_copy(update={"dataset": data.use, **code}))
 
     def dataset(self, cell: Cell) -> Dataset:
         """Return the dataset of a cell that can be run again."""
         return self._open(cell.dataset).dataset
-
-    def other_versions(self, cell: Cell) -> tuple[str, ...]:
-        """Say which libraries that the components of a cell require have other versions than it ran with."""
-        offers = [self._registry.find(kind, name) for kind, name in _components(cell)]
-        now = {name: version for offer in offers for name, version in required_versions(offer).items()}
-        return tuple(
-            f"{name} {cell.versions.get(name, 'none')}, now {version}"
-            for name, version in sorted(now.items())
-            if cell.versions.get(name) != version
-        )
 
     def _check_plugins(self, record: Record, cell: Cell, folder: Path) -> None:
         needed = {name.partition("/")[0] for name in cell.component_names}
         for file in record.plugin_files:
             if file.plugin in needed and file.plugin not in self._registry.plugins:
                 raise RecordError(explain_not_given(file, folder))
-
-    def _check_sources(self, cell: Cell) -> None:
-        for kind, name in _components(cell):
-            recorded, now = cell.sources.get(f"{kind} {name}"), source_hash(self._registry.find(kind, name))
-            if recorded != now:
-                raise ComponentError(f"the source code of {name} is not what it was: {now} and was {recorded}")
 
     def _open(self, use: DatasetUse) -> _Data:
         name = use.model_dump_json(exclude={"root"})
@@ -107,22 +95,48 @@ def read_cell(record: Record) -> Cell:
         raise RecordError(f"its spec is not that of a cell, {describe_error(error)}") from error
 
 
+def with_key(cell: Cell) -> Cell:
+    """Return a cell with the key that follows from it."""
+    return cell.model_copy(update={"key": cell_key(cell)})
+
+
+def describe_changes(recorded: Cell, now: Cell) -> list[str]:
+    """Say in what code the cell of a record and the one that runs again for it differ; nothing if they have one key."""
+    if recorded.key == now.key:
+        return []
+    sources = [name for name, code in now.sources.items() if recorded.sources.get(name) != code]
+    names = sorted({*recorded.versions, *now.versions})
+    versions = [(name, recorded.versions.get(name), now.versions.get(name)) for name in names]
+    again = [reason for reason, key in now.upstream.items() if recorded.upstream.get(reason) != key]
+    engine = engine_of(recorded) or ENGINE_VERSION
+    return [
+        *([f"the engine of segbench: {ENGINE_VERSION}, was {engine}"] if engine != ENGINE_VERSION else []),
+        *(f"the source code of {name} has changed" for name in sources),
+        *(f"{name}: {after}, was {before}" for name, before, after in versions if before != after),
+        *(f"{reason} was trained again with such changes" for reason in again),
+    ]
+
+
 def check_key(record: Record) -> None:
     """Raise RecordError unless the key of a record follows from what it says the cell is made of."""
     cell = read_cell(record)
+    _check_identity(record, cell)
+    if cell_key(cell) != record.key:
+        raise _key_error(record)
+
+
+def _check_identity(record: Record, cell: Cell) -> None:
     told = (cell.key, cell.benchmark, cell.dataset_name, cell.subset, cell.method.name, cell.seed)
     if told != (record.key, record.benchmark, record.dataset, record.subset, record.method, record.seed):
         raise RecordError("its spec is that of another cell")
-    if cell_key(cell) != record.key:
-        version = record.environment.get("segbench")
-        raise RecordError(
-            f"its key does not follow from its spec; it was made with another engine of segbench"
-            f"{f' (version {version})' if version else ''}, or has been changed"
-        )
 
 
-def _components(cell: Cell) -> list[tuple[Kind, str]]:
-    return [("dataset", cell.dataset.use), *((kind, use.use) for kind, use in cell.method.components)]
+def _key_error(record: Record) -> RecordError:
+    version = record.environment.get("segbench")
+    return RecordError(
+        f"its key does not follow from its spec; it was made with another engine of segbench"
+        f"{f' (version {version})' if version else ''}, or has been changed"
+    )
 
 
 def _check_files(cell: Cell) -> None:

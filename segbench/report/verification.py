@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def choose_records(sources: Sources, cells: int | None, method: str | None, seed: int) -> list[Record]:
     """Return so many of the ranked records that were trained, or all, by a draw with a seed; of one method if named.
 
-    The draw does not depend on the order of folders. Raises RecordError if there is no such record.
+    No method has two of them before each has one. The draw does not depend on the order of folders. Raises RecordError
+    if there is no such record.
     """
     trained = [record for record in sources.ranked if not cell_spec.is_scored_only(record)]
     found = [record for record in trained if method in (None, record.method)]
@@ -40,19 +41,30 @@ def choose_records(sources: Sources, cells: int | None, method: str | None, seed
         names = sorted({record.method for record in trained})
         raise RecordError(f"no finished cell of a method {method!r}.{alternatives(method, names)}")
     in_order = sorted(found, key=lambda record: repr(identity(record)))
-    drawn = random.Random(seed).sample(in_order, min(cells or len(in_order), len(in_order)))
-    chosen = set(map(identity, drawn))
+    drawn = _spread_over_methods(random.Random(seed).sample(in_order, len(in_order)))
+    chosen = set(map(identity, drawn[:cells]))
     return [record for record in found if identity(record) in chosen]
 
 
-def same_recipe(sources: Sources, record: Record) -> list[Record]:
-    """Return the finished records of a record's recipe on its data, one of each seed, itself among them."""
-    found = {
-        one.seed: one
-        for one in (*sources.ranked, record)
-        if one.method == record.method and _recipe_and_data(one) == _recipe_and_data(record)
-    }
-    return list(found.values())
+def _spread_over_methods(records: Iterable[Record]) -> list[Record]:
+    """Return records in an order in which the first of each method come first, then the second of each."""
+    found: dict[tuple[str, ...], int] = {}
+    turns = []
+    for record in records:
+        method = (record.benchmark, record.dataset, record.method)
+        found[method] = found.get(method, 0) + 1
+        turns.append((found[method], record))
+    return [record for _, record in sorted(turns, key=lambda turn: turn[0])]
+
+
+def other_seeds(sources: Sources, record: Record) -> list[list[Record]]:
+    """Return the finished records of a record's recipe on its data with other seeds, by the test fold, one of each."""
+    found: dict[int | None, dict[int, Record]] = {}
+    for one in sources.ranked:
+        if one.method == record.method and _recipe_and_data(one) == _recipe_and_data(record):
+            found.setdefault(cell_spec.test_fold(one), {})[one.seed] = one
+    found.get(cell_spec.test_fold(record), {}).pop(record.seed, None)
+    return [list(seeds.values()) for seeds in found.values()]
 
 
 def read_marks(sources: Sources) -> tuple[Marks, list[RecordProblem]]:
@@ -107,5 +119,5 @@ _OUTCOMES = {
 
 
 def _recipe_and_data(record: Record) -> tuple[object, ...]:
-    data = record.benchmark, record.dataset, record.subset, cell_spec.fingerprint(record), cell_spec.split(record)
-    return *data, cell_spec.canonical(cell_spec.recipe(record))
+    subset, recipe = cell_spec.pooled_subset(record), cell_spec.canonical(cell_spec.recipe(record))
+    return record.benchmark, record.dataset, subset, cell_spec.fingerprint(record), cell_spec.split(record), recipe

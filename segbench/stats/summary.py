@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
-from statistics import mean, stdev
+from statistics import mean, stdev, variance
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -45,19 +45,25 @@ class Interval(NamedTuple):
     high: float
 
 
-def interval_of_one_more(values: Sequence[float], level: float = CONFIDENCE_LEVEL) -> Interval | None:
-    """Return the interval in which one more value lies with this probability, if all are normal; None below two values.
+def interval_of_repeat(
+    value: float, others: Iterable[Sequence[float]], level: float = CONFIDENCE_LEVEL
+) -> Interval | None:
+    """Return the interval in which a repeat of a value lies with this probability; None if nothing tells its spread.
 
-    The prediction interval mean ± t sd sqrt(1 + 1/n) with n - 1 degrees of freedom (W. Q. Meeker, G. J. Hahn and
-    L. A. Escobar, "Statistical Intervals", 2nd edition, 2017, section 4.7).
+    `others` are groups of further values, each normal about a mean of its own, all with the spread of the repeat. The
+    interval is value ± t s sqrt(2), with s pooled over the groups: the repeatability limit of ISO 5725-6:1994, with t
+    for the normal quantile as s is an estimate. The value has no part in s: else one that is far off would widen its
+    own interval until it holds any repeat.
 
-    >>> interval_of_one_more([0.5, 0.6, 0.7], level=0.9).high.__round__(3)
-    0.937
+    >>> interval_of_repeat(0.5, [[0.4, 0.5, 0.6], [0.9]], level=0.9).high.__round__(3)
+    0.913
     """
     from .variance import quantile
 
-    found = summarize(values)
-    if found.mean is None or found.sd is None:
+    groups = [group for group in others if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in groups)
+    if freedom == 0:
         return None
-    half = quantile((1 + level) / 2, found.n - 1) * found.sd * sqrt(1 + 1 / found.n)
-    return Interval(found.mean - half, found.mean + half)
+    pooled = sum((len(group) - 1) * variance(group) for group in groups) / freedom
+    half = quantile((1 + level) / 2, freedom) * sqrt(2 * pooled)
+    return Interval(value - half, value + half)

@@ -17,8 +17,8 @@ VERIFIED = "verified.json"
 
 Outcome = Literal[
     "same bits",  # the counts and scores of every image are those recorded
-    "within seeds",  # on another kind of processor: the score lies in the interval of its recipe's seeds
-    "undecided",  # other bits were to be expected, and there are too few seeds for an interval
+    "within seeds",  # other bits were to be expected, and the score lies as near as the spread of seeds lets expect
+    "undecided",  # other bits were to be expected, and there are too few seeds to tell how near that is
     "not reproduced",
 ]
 
@@ -27,8 +27,9 @@ class Verification(Part):
     """How a cell came out when it was run again, on what machine, and what differed from its record.
 
     `recorded` and `generation` are what the record held then: a mark counts only for a record that still holds them.
-    `score` names the number that was compared, `before` and `after` are its values, `low` and `high` the interval of
-    one more seed of the recipe. `machine` holds entries of a record's environment.
+    `score` names the number that was compared, `before` and `after` are its values. A repeat lies in the interval from
+    `low` to `high` with 95 % for all `together` cells that were drawn at once; its width is from the spread of the
+    recipe's `seeds` cells, over all test folds, but this one. `machine` holds entries of a record's environment.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Verification(Part):
     low: float | None = None
     high: float | None = None
     seeds: int
+    together: int = 1
     differences: tuple[str, ...] = ()
     recorded: Scores | None = None
     generation: Generation | None = None

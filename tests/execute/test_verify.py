@@ -10,6 +10,7 @@ from run_functions import FUNCTIONS, make_cell, ran, run_all
 
 from segbench.errors import DataError
 from segbench.execute.progress import NoProgress
+from segbench.execute.run import Summary
 from segbench.execute.verify import Asked, compared_score, judge, verify
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
@@ -18,10 +19,10 @@ from segbench.store.verification import read_verification, write_verification
 
 
 class Repeats:
-    """Everything can be run again, but for a method called missing; no library has changed unless it is said."""
+    """Everything can be run again, but for a method called missing."""
 
-    def __init__(self, *versions):
-        self.versions, self.upstream = versions, {}
+    def __init__(self):
+        self.upstream = {}
 
     def cell(self, record, folder):
         if record.method == "missing":
@@ -31,9 +32,6 @@ class Repeats:
     def dataset(self, cell):
         return None
 
-    def other_versions(self, cell):
-        return self.versions
-
 
 @pytest.fixture
 def recorded(tmp_path, workers, monkeypatch):
@@ -41,17 +39,16 @@ def recorded(tmp_path, workers, monkeypatch):
     monkeypatch.setattr("segbench.execute.verify.read_cell", lambda record: make_cell(record.method, record.seed))
     monkeypatch.setattr("segbench.execute.run.decode_splits", lambda *arguments: None)
 
-    def recorded(*cells, scores=(0.5, 0.4, 0.6)):
+    def recorded(*cells, others=((0.4, 0.6),)):
         records = run_all(cells, tmp_path, workers=workers).records
-        return [Asked(record, tmp_path / "bench" / record.key, scores) for record in records]
+        return [Asked(record, tmp_path / "bench" / record.key, others) for record in records]
 
     return recorded
 
 
-def verify_all(asked, workers, repeats=None):
-    return verify(
-        asked, repeats or Repeats(), device="auto", listener=NoProgress(), workers=workers, functions=FUNCTIONS
-    )
+def verify_all(asked, workers, repeats=None, **settings):
+    settings = {"device": "auto", "listener": NoProgress(), "workers": workers, "functions": FUNCTIONS, **settings}
+    return verify(asked, repeats or Repeats(), **settings)
 
 
 def test_a_cell_that_comes_out_with_the_same_bits_is_reproduced_and_its_record_stays(recorded, tmp_path, workers):
@@ -98,40 +95,126 @@ def test_what_a_cell_builds_on_is_taken_from_its_record_or_trained_again(recorde
     assert answer.cause.startswith(f"start_from needs the cell {base.key}, whose record cannot be read")
 
 
+def test_what_is_kept_is_not_run_again(recorded, tmp_path, workers):
+    asked = recorded(make_cell("plain"), make_cell("other"))
+    first = verify_all(asked[:1], workers, results=tmp_path / "again")
+    both = verify_all(asked, workers, results=tmp_path / "again")
+    assert [answer.mark.outcome for answer in (*first, *both)] == ["same bits"] * 3
+    assert (tmp_path / "again" / "bench-cpu" / "ran").read_text().count(asked[0].record.key) == 1
+
+
+def test_a_kept_copy_of_another_record_is_not_built_on(recorded, tmp_path, workers, monkeypatch):
+    base, repeats = make_cell("plain"), Repeats()
+    asked, repeats.upstream = recorded(base, make_cell("child", upstream=base)), {"child": base}
+    (asked[0].folder).mkdir(exist_ok=True)
+    (asked[0].folder / "model.safetensors").touch()
+    for _ in range(2):
+        (answer,) = verify_all(asked[1:], workers, repeats, results=tmp_path / "again")
+        assert answer.mark.outcome == "same bits"
+    record = asked[0].folder.with_suffix(".json")
+    record.write_text(record.read_text() + " ")
+    (answer,) = verify_all(asked[1:], workers, repeats, results=tmp_path / "again")
+    assert answer.cause.endswith(f"is not that of {record}; name another folder with --results")
+
+
+def test_a_cell_that_builds_on_one_trained_by_other_code_has_another_key(recorded, tmp_path, workers):
+    base = make_cell("plain").model_copy(update={"fingerprint": "f" * 32})
+    asked, repeats = recorded(base, make_cell("child", upstream=base)), Repeats()
+    changed = base.model_copy(update={"key": "c" * 16})
+    cells = {"plain": changed, "child": make_cell("child", upstream=base).model_copy(update={"fingerprint": "f" * 32})}
+    repeats.cell = lambda record, folder: cells[record.method]
+    (answer,) = verify_all(asked[1:], workers, repeats, results=tmp_path / "again")
+    assert answer.mark.key == asked[1].record.key
+    (ran,) = {line.split()[0] for line in (tmp_path / "again" / "bench-cpu" / "ran").read_text().splitlines()} - {
+        "c" * 16
+    }
+    assert ran != asked[1].record.key
+
+
+def test_a_cell_runs_on_the_kind_of_device_that_it_was_recorded_on_and_none_after_a_stop(
+    recorded, monkeypatch, workers
+):
+    cpu, cuda = recorded(make_cell("plain"), make_cell("other"))
+    cuda = replace(cuda, record=cuda.record.model_copy(update={"environment": {"device": "cuda:3"}}))
+    devices = []
+
+    def run(cells, folder, *, device, **settings):
+        devices.append(device)
+        return Summary((), interrupted=True)
+
+    monkeypatch.setattr("segbench.execute.verify.run", run)
+    answers = verify_all([cuda, cpu], workers)
+    assert devices == ["cuda"]
+    assert [answer.interrupted for answer in answers] == [True, True]
+
+
 def changed(asked, **scores):
     return replace(
         asked, record=asked.record.model_copy(update={"scores": asked.record.scores.model_copy(update=scores)})
     )
 
 
+def elsewhere(asked):
+    """Return what is asked as if another processor had recorded it."""
+    return replace(asked, record=asked.record.model_copy(update={"environment": {"device": "cpu", "cpu": "another"}}))
+
+
 def test_other_bits_on_the_same_kind_of_processor_are_not_reproduced(recorded, tmp_path):
     (asked,) = recorded(make_cell("plain"))
-    mark = judge(changed(asked, miou=0.51), asked.record, tmp_path, Repeats())
-    assert (mark.outcome, mark.differences) == ("not reproduced", ("miou 0.51, now 0.5",))
+    mark = judge(changed(asked, miou=0.51), make_cell("plain"), asked.record, tmp_path)
+    assert (mark.outcome, mark.differences, mark.low) == ("not reproduced", ("miou 0.51, now 0.5",), None)
 
 
-def test_elsewhere_a_score_within_that_of_its_seeds_is_reproduced(recorded, tmp_path):
-    (asked,) = recorded(make_cell("plain"))
-    # t(0.975, 2 degrees of freedom) = 4.3027 times sd 0.1 times sqrt(1 + 1/3)
-    again = asked.record.model_copy(update={"environment": {"device": "cpu", "cpu": "another"}})
-    there = replace(asked, record=asked.record.model_copy(update={"environment": {"device": "cpu", "cpu": "one"}}))
-    mark = judge(changed(there, miou=0.4), again, tmp_path, Repeats())
-    assert mark.outcome == "within seeds"
-    assert (mark.low, mark.high) == pytest.approx((0.5 - 0.49683, 0.5 + 0.49683), abs=1e-4)
-    assert mark.differences == ("cpu: another, was one", "miou 0.4, now 0.5")
-    far = replace(changed(there, miou=0.4), scores=(0.39, 0.4, 0.41))
-    assert judge(far, again, tmp_path, Repeats()).outcome == "not reproduced"
+def test_elsewhere_a_score_as_near_as_seeds_are_is_reproduced(recorded, tmp_path):
+    (asked,) = recorded(make_cell("plain"), others=((0.49, 0.5, 0.51),))
+    there = elsewhere(changed(asked, miou=0.45))
+    mark = judge(there, make_cell("plain"), asked.record, tmp_path)
+    # t(0.975, 2 degrees of freedom) = 4.3027 times sd 0.01 times sqrt(2)
+    assert (mark.outcome, mark.seeds, mark.together) == ("within seeds", 4, 1)
+    assert (mark.low, mark.high) == pytest.approx((0.45 - 0.06085, 0.45 + 0.06085), abs=1e-4)
+    assert mark.differences == ("cpu: None, was another", "miou 0.45, now 0.5")
+    assert judge(elsewhere(changed(asked, miou=0.43)), make_cell("plain"), asked.record, tmp_path).outcome == (
+        "not reproduced"
+    )
 
 
-@pytest.mark.parametrize("versions", [("torch 2.15.0, now 2.16.0",)])
-def test_with_other_libraries_other_bits_are_to_be_expected(recorded, tmp_path, versions):
-    (asked,) = recorded(make_cell("plain"))
-    assert judge(changed(asked, miou=0.4), asked.record, tmp_path, Repeats(*versions)).outcome == "within seeds"
+def test_the_more_cells_are_verified_together_the_wider_is_the_interval_of_each(recorded, tmp_path):
+    (asked,) = recorded(make_cell("plain"), others=((0.49, 0.5, 0.51),))
+    mark = judge(elsewhere(changed(asked, miou=0.45)), make_cell("plain"), asked.record, tmp_path, together=5)
+    # t(0.995, 2 degrees of freedom) = 9.9248 times sd 0.01 times sqrt(2)
+    assert (mark.low, mark.high) == pytest.approx((0.45 - 0.14036, 0.45 + 0.14036), abs=1e-4)
 
 
-def test_one_seed_decides_nothing_elsewhere(recorded, tmp_path):
-    (asked,) = recorded(make_cell("plain"), scores=(0.5,))
-    mark = judge(changed(asked, miou=0.4), asked.record, tmp_path, Repeats("torch"))
+@pytest.mark.parametrize("wrong", [0.6, 0.9, 1.0])
+def test_a_wrong_score_however_far_off_does_not_widen_its_own_interval(recorded, tmp_path, wrong):
+    (asked,) = recorded(make_cell("plain"), others=((0.49, 0.5, 0.505, 0.495, 0.51),))
+    mark = judge(elsewhere(changed(asked, miou=wrong)), make_cell("plain"), asked.record, tmp_path)
+    assert mark.outcome == "not reproduced"
+
+
+@pytest.mark.parametrize(
+    ("versions", "sources", "told"),
+    [
+        ({"torch": "1.0"}, {}, "torch: None, was 1.0"),
+        ({}, {"loss x/y": "a"}, "the source code of loss x/y has changed"),
+    ],
+)
+def test_with_other_libraries_or_sources_other_bits_are_to_be_expected(
+    recorded, tmp_path, monkeypatch, versions, sources, told
+):
+    (asked,) = recorded(make_cell("plain"), others=((0.38, 0.4, 0.42),))
+    monkeypatch.setattr(
+        "segbench.execute.verify.read_cell", lambda record: make_cell("plain").model_copy(update={"versions": versions})
+    )
+    now = make_cell("plain").model_copy(update={"key": "c" * 16, "sources": sources})
+    mark = judge(changed(asked, miou=0.4), now, asked.record, tmp_path)
+    assert (mark.outcome, mark.differences[0]) == ("within seeds", told)
+
+
+@pytest.mark.parametrize("others", [(), ((0.5,), (0.6,)), ((0.3, 0.7),)])
+def test_where_seeds_allow_any_score_nothing_is_decided(recorded, tmp_path, others):
+    (asked,) = recorded(make_cell("plain"), others=others)
+    mark = judge(elsewhere(changed(asked, miou=0.4)), make_cell("plain"), asked.record, tmp_path)
     assert (mark.outcome, mark.is_reproduced, mark.low) == ("undecided", False, None)
 
 
@@ -140,10 +223,10 @@ def test_equal_scores_of_other_counts_are_not_the_same_bits(recorded, tmp_path):
     confusion = np.array([[[1, 2], [3, 4]], [[5, 6], [7, 8]]])
     write_counts(asked.folder, Counts(("a", "b"), "test", confusion))
     write_counts(tmp_path / "again", Counts(("a", "b"), "test", confusion[:, ::-1].copy()))
-    mark = judge(asked, asked.record, tmp_path / "again", Repeats())
+    mark = judge(asked, make_cell("plain"), asked.record, tmp_path / "again")
     assert (mark.outcome, mark.differences) == ("not reproduced", ("the counts of 2 of 2 images",))
     write_counts(tmp_path / "again", Counts(("a", "b"), "test", confusion))
-    assert judge(asked, asked.record, tmp_path / "again", Repeats()).outcome == "same bits"
+    assert judge(asked, make_cell("plain"), asked.record, tmp_path / "again").outcome == "same bits"
 
 
 def test_images_are_compared_where_there_are_no_labels(recorded):
@@ -158,7 +241,7 @@ def test_images_are_compared_where_there_are_no_labels(recorded):
 
 def test_a_mark_counts_only_for_the_record_that_it_was_made_of(recorded, tmp_path):
     (asked,) = recorded(make_cell("plain"))
-    mark = judge(asked, asked.record, tmp_path, Repeats())
+    mark = judge(asked, make_cell("plain"), asked.record, tmp_path)
     assert read_verification(asked.folder, asked.record) is None
     write_verification(asked.folder, mark)
     assert read_verification(asked.folder, asked.record) == mark

@@ -4,12 +4,12 @@ import pytest
 
 from segbench.config.recipe import DatasetUse
 from segbench.errors import ComponentError, DataError, RecordError, SegbenchError, SpecError
-from segbench.plan.key import cell_key, file_hashes, fingerprint, source_hash
-from segbench.plan.repeat import Repeats, check_key
+from segbench.plan.key import ENGINE_VERSION, cell_key, file_hashes, fingerprint, source_hash
+from segbench.plan.repeat import Repeats, check_key, describe_changes, read_cell
 from segbench.registry.datasets import open_dataset
 from segbench.store.record import PluginFile, Record
 
-from .conftest import cell, method
+from .conftest import cell
 
 KINDS = ["dataset toy/shapes", "generator toy/net", "loss toy/entropy"]
 
@@ -51,15 +51,38 @@ def refusal(recorded, record, tmp_path, error=SegbenchError):
 def test_a_cell_is_as_it_was_recorded(recorded, tmp_path):
     record = recorded()
     found = recorded.repeats.cell(record, tmp_path)
-    assert (found.key, found.method.generator.options, found.dataset.root) == (record.key, {"width": 16}, None)
+    assert (found.seed, found.method, found.dataset.root) == (record.seed, read_cell(record).method, None)
     assert len(recorded.repeats.dataset(found).splits["train"]) == 2
 
 
-def test_other_sources_are_not_run(recorded, tmp_path):
+def test_other_sources_give_another_key_and_are_told(recorded, tmp_path):
     record = recorded(sources={**recorded().spec["sources"], "generator toy/net": "a" * 16})
-    assert refusal(recorded, record, tmp_path, ComponentError).startswith(
-        "the source code of toy/net is not what it was"
-    )
+    found = recorded.repeats.cell(record, tmp_path)
+    assert found.key != record.key
+    assert found.key == recorded.repeats.cell(recorded(**here(found)), tmp_path).key
+    assert "the source code of generator toy/net has changed" in describe_changes(read_cell(record), found)
+
+
+def here(found):
+    return {"sources": found.sources, "versions": found.versions}
+
+
+def test_the_same_code_gives_the_same_key_and_nothing_to_tell(recorded, tmp_path):
+    record = recorded(**here(recorded.repeats.cell(recorded(), tmp_path)))
+    found = recorded.repeats.cell(record, tmp_path)
+    assert found.key == record.key
+    assert describe_changes(read_cell(record), found) == []
+
+
+def test_the_cell_of_an_older_engine_gets_a_new_key_and_is_told(recorded, tmp_path, monkeypatch):
+    record = recorded(**here(recorded.repeats.cell(recorded(), tmp_path)))
+    for module in ("key", "repeat"):
+        monkeypatch.setattr(f"segbench.plan.{module}.ENGINE_VERSION", ENGINE_VERSION + 1)
+    found = recorded.repeats.cell(record, tmp_path)
+    assert found.key != record.key
+    assert describe_changes(read_cell(record), found) == [
+        f"the engine of segbench: {ENGINE_VERSION + 1}, was {ENGINE_VERSION}"
+    ]
 
 
 def test_other_data_are_not_scored(recorded, tmp_path):
@@ -89,7 +112,7 @@ def test_a_file_that_an_option_names_must_be_what_it_was(recorded, tmp_path):
     weights = tmp_path / "w.bin"
     weights.write_bytes(b"1")
     record = recorded(files={str(weights): file_hashes([weights])[weights]})
-    assert recorded.repeats.cell(record, tmp_path).key == record.key
+    assert recorded.repeats.cell(record, tmp_path).files == record.spec["files"]
     weights.write_bytes(b"22")
     assert refusal(recorded, record, tmp_path, SpecError) == f"{weights}, which an option names, is not what it was"
     weights.unlink()
@@ -117,8 +140,7 @@ def test_what_holds_no_cell_is_not_run(recorded, tmp_path, spec, cause):
 
 
 def test_other_versions_of_libraries_are_told_and_no_obstacle(recorded, tmp_path):
-    record = recorded(method=method(protocol=cell().method.protocol), versions={"pydantic": "1.9"})
-    (told,) = [
-        one for one in recorded.repeats.other_versions(recorded.repeats.cell(record, tmp_path)) if "pydantic" in one
-    ]
-    assert told.startswith("pydantic 1.9, now 2.")
+    record = recorded(versions={"pydantic": "1.9"})
+    found = recorded.repeats.cell(record, tmp_path)
+    (told,) = [one for one in describe_changes(read_cell(record), found) if "pydantic" in one]
+    assert told == f"pydantic: {found.versions['pydantic']}, was 1.9"

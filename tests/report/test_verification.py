@@ -5,7 +5,7 @@ import pytest
 from segbench.errors import RecordError
 from segbench.report import load
 from segbench.report.records import identity, read_sources
-from segbench.report.verification import choose_records, same_recipe
+from segbench.report.verification import choose_records, other_seeds
 from segbench.store.verification import Verification, write_verification
 
 
@@ -30,11 +30,30 @@ def test_only_what_was_trained_and_finished_is_drawn(sources):
         choose_records(sources, 1, "fqn", 0)
 
 
-def test_the_seeds_of_a_recipe_are_those_of_its_data_and_settings(sources, trained, results):
+def test_no_method_is_drawn_twice_before_each_is_drawn_once(sources):
+    for seed in range(9):
+        assert {one.method for one in choose_records(sources, 2, None, seed)} == {"unet", "fpn"}
+    drawn = [one.method for one in choose_records(sources, 4, None, 0)]
+    assert sorted(drawn) == ["fpn", "fpn", "unet", "unet"]
+
+
+def test_other_seeds_of_a_recipe_are_those_of_its_data_and_settings(sources, trained):
     (record, *_) = choose_records(sources, None, "unet", 0)
-    assert sorted(one.seed for one in same_recipe(sources, record)) == [0, 1, 2]
+    assert [sorted(one.seed for one in group) for group in other_seeds(sources, record)] == [
+        sorted({0, 1, 2} - {record.seed})
+    ]
     other = trained("unet", 7, options={"encoder": "resnet34"})
-    assert [one.seed for one in same_recipe(sources, other)] == [7]
+    assert other_seeds(sources, other) == []
+
+
+def test_other_seeds_stand_by_their_test_folds(trained, results):
+    folds = [f"test fold {fold}/2" for fold in (1, 2)]
+    records = [trained("unet", seed, 0.5, subset=fold) for seed in range(3) for fold in folds]
+    sources = read_sources([results(*records)])
+    (record,) = [one for one in sources.ranked if (one.seed, one.subset) == (1, folds[1])]
+    groups = [[(one.seed, one.subset) for one in group] for group in other_seeds(sources, record)]
+    assert [(seed, folds[0]) for seed in (0, 1, 2)] in groups
+    assert [(seed, folds[1]) for seed in (0, 2)] in groups
 
 
 def test_a_row_says_which_seeds_were_verified_and_when(sources):
