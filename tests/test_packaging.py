@@ -28,6 +28,13 @@ def test_every_package_is_listed_for_the_wheel():
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == expected
 
 
+def test_every_file_of_the_package_that_is_no_module_is_listed_for_the_wheel():
+    base = ROOT / "segbench"
+    others = {path for path in base.rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]["segbench"]
+    assert others == {path for pattern in patterns for path in base.glob(pattern)}
+
+
 def test_every_plugin_package_has_its_entry_point():
     listed = PROJECT["project"]["entry-points"]["segbench"]
     assert set(listed.values()) == {name for name in packages_below("plugins") if "." not in name} - {TEMPLATE}

@@ -27,9 +27,21 @@ class ComparisonFormat(StrEnum):
 
 
 def compare(
-    one: Annotated[str, typer.Argument(metavar="A", help="The method of which something is claimed.")],
-    other: Annotated[str, typer.Argument(metavar="B", help="The method that it is compared with, such as its twin.")],
+    one: Annotated[
+        str | None, typer.Argument(metavar="A", help="The method of which something is claimed.", show_default=False)
+    ] = None,
+    other: Annotated[
+        str | None,
+        typer.Argument(metavar="B", help="The method that it is compared with, such as its twin.", show_default=False),
+    ] = None,
     directories: Directories = None,
+    reference: Annotated[
+        bool,
+        typer.Option(
+            "--reference",
+            help="Compare with published values: `--reference [FILE.yaml] [DIR]...`, without A and B.",
+        ),
+    ] = False,
     benchmark: Annotated[str | None, typer.Option(help="Compare within this benchmark only.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Compare on this dataset of the benchmark only.")] = None,
     subset: Annotated[
@@ -50,10 +62,17 @@ def compare(
 
     Where a name stands for several recipes, METHOD@KEY (the beginning of a key), METHOD@latest or METHOD=DIR is one.
     """
-    if not 0.5 <= level < 1:
-        raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
     if json and format not in (None, ComparisonFormat.JSON):
         raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
+    format = ComparisonFormat.JSON if json else format
+    if reference:
+        words = [word for word in (one, other, *map(str, directories or [])) if word is not None]
+        _compare_with_published(words, benchmark, dataset, subset, format, output)
+        return
+    if one is None or other is None:
+        raise typer.BadParameter("name the two methods to compare: `segbench compare A B`; or give --reference")
+    if not 0.5 <= level < 1:
+        raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
     _check_order(one, directories or [Path("results")])
     from segbench.report.comparison.as_csv import to_csv
     from segbench.report.comparison.as_json import to_json
@@ -69,12 +88,37 @@ def compare(
         subset=subset,
         settings=Settings(margin=margin / 100, level=level, images=images),
     )
-    if json or format is ComparisonFormat.JSON:
+    if format is ComparisonFormat.JSON:
         print_or_write(to_json(found), output)
     elif format is ComparisonFormat.CSV:
         print_or_write(to_csv(found), output)
     else:
         print_document(lay_out_comparisons(found), output, format or "table")
+
+
+def _compare_with_published(
+    words: list[str],
+    benchmark: str | None,
+    dataset: str | None,
+    subset: str | None,
+    format: ComparisonFormat | None,
+    output: Path | None,
+) -> None:
+    """Print records beside published values; of `words`, a file of such values comes first, then folders."""
+    if format is ComparisonFormat.CSV:
+        raise typer.BadParameter("--reference has no CSV; give --format markdown, latex or json")
+    from segbench.config.benchmark import SUFFIXES
+    from segbench.report.comparison.bands import compare_with_published
+    from segbench.report.comparison.bands_text import bands_to_json, lay_out_bands
+    from segbench.report.comparison.published import PUBLISHED
+
+    file = Path(words[0]) if words and words[0].endswith(SUFFIXES) else None
+    folders = list(map(Path, words[1:] if file else words)) or [Path("results")]
+    found = compare_with_published(folders, file or PUBLISHED, benchmark=benchmark, dataset=dataset, subset=subset)
+    if format is ComparisonFormat.JSON:
+        print_or_write(bands_to_json(found), output)
+    else:
+        print_document(lay_out_bands(found), output, format or "table")
 
 
 def _check_order(one: str, directories: list[Path]) -> None:

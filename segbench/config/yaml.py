@@ -159,8 +159,8 @@ def unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key {quote(key)}.{alternatives(key, known)}"
 
 
-def read_file(path: Path) -> Node:
-    """Read a YAML file that holds one mapping; SpecError with file and line for whatever is wrong with it."""
+def read_file(path: Path, what: str = "a benchmark file is a mapping that starts with name:") -> Node:
+    """Read a YAML file that holds one mapping, as `what` says; SpecError with file and line for whatever is wrong."""
     place = Place(str(path), path.parent, line=1)
     try:
         text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
@@ -171,8 +171,8 @@ def read_file(path: Path) -> Node:
         raise place.error(f"cannot be read: {error.strerror}") from error
     node = read_text(text, place)
     if node.value is None:
-        raise place.error("the file is empty; a benchmark file is a mapping that starts with name:")
-    node.mapping("a benchmark file is a mapping that starts with name:")
+        raise place.error(f"the file is empty; {what}")
+    node.mapping(what)
     return node
 
 

@@ -17,6 +17,7 @@ from segbench.config.attribution import Attribution
 from segbench.config.frozen import defaults_of_added, with_added
 from segbench.config.protocol import TrainingProtocol
 from segbench.config.recipe import FORMER_KEYS
+from segbench.config.resize import Resize
 from segbench.errors import SegbenchError
 from segbench.plan.cell import Subset
 from segbench.plan.key import UNSCORED
@@ -205,6 +206,26 @@ def is_related(content: Mapping[str, Any], methods: Collection[str]) -> bool:
     like = _part(_part(method, "protocol"), "budget").get("like")
     names = content.get("method"), method.get("placebo_of"), like
     return any(name in methods for name in names if isinstance(name, str))
+
+
+def dataset_use(record: Record) -> str | None:
+    """Return the component that the record's data come from, such as "data/camvid"."""
+    return _part(record.spec, "dataset").get("use")
+
+
+def uses(record: Record) -> dict[str, str]:
+    """Return the components of the record's method by the key of its recipe: "generator", "discriminator", ..."""
+    method = _part(record.spec, "method")
+    parts = {key: _part(method, key) for key in RECIPE_KEYS}
+    found = {key: part.get("use") or _part(part, "loss").get("use") for key, part in parts.items()}
+    return {key: str(name) for key, name in found.items() if name}
+
+
+def network_size(record: Record) -> tuple[int, int] | None:
+    """Return the height and width at which the record's network saw whole images; None if it was not recorded."""
+    size = record.cost.flops_size if record.cost else None
+    resize = protocol(record).get("resize")
+    return Resize.model_validate(resize).size_of(size) if size and resize else size
 
 
 def base(record: Record) -> str | None:

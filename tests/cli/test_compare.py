@@ -187,3 +187,35 @@ def test_json_has_two_names_and_no_other_format_beside_it(compared, capsys):
     assert json.loads(capsys.readouterr().out) == compared("better", "plain")
     assert main(["compare", "better", "plain", "--json", "--format", "csv"]) == 2
     assert "two formats; give one" in " ".join(capsys.readouterr().err.split())
+
+
+PUBLISHED = """\
+a:
+  {source: A 2020, url: "https://example.org/a", dataset: shapes, split: test, classes: 2, metric: miou/union, band: 5,
+   values: {Net: {generator: [tiny/net], value: 60}}}
+"""
+
+
+def test_a_reference_is_the_packaged_file_or_one_of_ones_own(capsys, tmp_path):
+    assert main(["compare", "--reference"]) == 0
+    captured = capsys.readouterr()
+    assert "published.yaml" in captured.out
+    assert captured.err == ""
+    (tmp_path / "own.yaml").write_text(PUBLISHED)
+    assert main(["compare", "--reference", "own.yaml", "results", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_recorded"] == [{"table": "a", "method": "Net"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name the two methods to compare"),
+        (["better"], "name the two methods to compare"),
+        (["--reference", "none.yaml"], "none.yaml:1: cannot be read: No such file"),
+        (["--reference", "none"], "no results folder at none"),
+        (["--reference", "--format", "csv"], "--reference has no CSV"),
+    ],
+)
+def test_a_mistake_with_a_reference_is_one_clear_message(capsys, arguments, message):
+    assert main(["compare", *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())

@@ -102,3 +102,20 @@ def test_the_start_is_read_in_its_time_zone(trained):
 def test_only_keys_that_differ_are_named():
     values = [{"lr": 0.1, "crop": [64, 64]}, {"lr": 0.01, "crop": [64, 64]}, {"crop": [64, 64]}]
     assert cell_spec.differences(values) == ["lr=0.1", "lr=0.01", ""]
+
+
+def test_the_components_of_a_recipe_are_named_by_its_keys(trained, adversarial):
+    assert cell_spec.uses(trained()) == {"generator": "smp/unet"}
+    term = {"unlabelled": {"loss": {"use": "gan/semi_adversarial"}}}
+    assert cell_spec.uses(adversarial(recipe=term)) == {
+        "generator": "smp/unet",
+        "discriminator": "gan/patchgan",
+        "adversarial": "gan/hinge",
+        "unlabelled": "gan/semi_adversarial",
+    }
+
+
+def test_a_network_sees_images_at_the_size_that_the_protocol_gives_them(trained, scored):
+    assert cell_spec.network_size(trained()) == (360, 480)
+    assert cell_spec.network_size(trained(protocol={"resize": {"short_side": 90}})) == (90, 120)
+    assert cell_spec.network_size(scored()) is None
