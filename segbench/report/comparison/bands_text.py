@@ -69,12 +69,13 @@ def _values(findings: tuple[Finding, ...]) -> Table:
     columns: list[Column[Finding]] = [
         Column("published", _published),
         Column("mIoU", lambda found: f"{found.published:.2f} ± {found.band:g}"),
-        Column("here", lambda found: " - ".join(found.rows)),
-        Column("mIoU", lambda found: f"{found.measured:.2f}{_interval(found.interval, '.2f')}"),
+        Column("here", lambda found: ", ".join(found.rows)),
+        Column("mIoU", _measured_value),
         Column("standing", lambda found: found.standing),
         Column("differs in", _differs),
     ]
-    return build_table(columns, findings, "Published values", "published values")._replace(words=(0, 2, 4, 5))
+    lines = _join_alike(findings)
+    return build_table(columns, lines, "Published values", "published values")._replace(words=(0, 2, 4, 5))
 
 
 def _gains(findings: tuple[Finding, ...]) -> Table:
@@ -88,6 +89,21 @@ def _gains(findings: tuple[Finding, ...]) -> Table:
         Column("differs in", _differs),
     ]
     return build_table(columns, findings, "Published gains", "published gains")._replace(words=(0, 2, 4, 5, 6))
+
+
+def _join_alike(findings: Iterable[Finding]) -> list[Finding]:
+    """Join the rows with which a value cannot be compared for the same reasons."""
+    lines: dict[tuple[object, ...], Finding] = {}
+    for found in findings:
+        key = found.table.name, found.methods, found.why or found.rows
+        lines[key] = found._replace(rows=(*lines[key].rows, *found.rows)) if key in lines else found
+    return list(lines.values())
+
+
+def _measured_value(found: Finding) -> str:
+    if len(found.rows) > 1:
+        return MISSING
+    return f"{found.measured:.2f}{_interval(found.interval, '.2f')}"
 
 
 def _published(found: Finding) -> str:

@@ -164,6 +164,17 @@ def test_text_and_markdown_show_both_values_and_the_source(compared, trained):
     assert "| U-Net (a) | 55.00 ± 10 | unet | 50.00 | inside | - |" in to_markdown(document)
 
 
+def test_methods_that_cannot_be_compared_for_one_reason_share_a_line(compared, trained):
+    records = [of_three_classes(trained(name, miou=miou)) for name, miou in (("unet", 0.5), ("unet-long", 0.6))]
+    other = to_terminal(lay_out_bands(compared((PLAIN + UNET).replace("[360, 480]", "[720, 960]"), *records)))
+    assert "unet-long, unet     -  not comparable  size: 720×960, here 360×480" in other
+    same = to_terminal(lay_out_bands(compared(PLAIN + UNET, *records)))
+    assert [line.split()[5:7] for line in same.splitlines() if line.startswith("U-Net (a)")] == [
+        ["unet-long", "60.00"],
+        ["unet", "50.00"],
+    ]
+
+
 def test_json_has_the_figures_in_points(compared, trained):
     data = json.loads(bands_to_json(compared(PLAIN + UNET, of_three_classes(trained(miou=0.5)))))
     (ranking,) = data["rankings"]
