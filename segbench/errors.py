@@ -129,6 +129,24 @@ def nearest(name: str, known: Sequence[str]) -> str:
     return f" Did you mean {by_folded[matches[0]]!r}?" if matches else ""
 
 
+# How YAML writes what was expected, by the type of pydantic's error.
+_LIST = "; a list is written [a, b]"
+_FORMS = {"list_type": _LIST, "tuple_type": _LIST, "set_type": _LIST}
+_MAPPING = "; a mapping is written {a: 1, b: 2}, with a space behind each colon"
+
+
+def how_to_write(kind: str, value: object) -> str:
+    """Return how a benchmark file, `--set` and `--option` write a list or mapping, if a value was to be one.
+
+    `kind` is the type of pydantic's error; else an empty text.
+
+    >>> how_to_write("list_type", "a,b"), how_to_write("int_type", "a")
+    ('; a list is written [a, b]', '')
+    """
+    colons = isinstance(value, dict) and any(":" in str(key) and value[key] is None for key in value)
+    return _MAPPING if kind == "dict_type" or colons else _FORMS.get(kind, "")
+
+
 def list_some(names: Sequence[str]) -> str:
     """Return names separated by commas, at most eight of them; ", ..." stands for the others.
 

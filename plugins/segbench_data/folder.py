@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
+# What stands for the name of a split in the options `images` and `masks`, and how folders call each.
+SPLIT = "{split}"
+SPLIT_FOLDERS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+
 
 def build(
     root,
@@ -50,7 +54,8 @@ def build(
     or path a line) and `dataset.json` (classes, palette, ignore_index, licence, citation). Images are PNG, JPEG, BMP or
     TIFF of up to 16 bits; masks PNG, BMP or TIFF. Options, for everything that differs:
 
-    - `classes`: the names by id; needed unless dataset.json lists them.
+    - `classes`: the names by id. Without them those of dataset.json count, else those that `values` or `colours` name,
+      in the order in which they are written.
     - `values`: which grey value or palette index of a mask is which class, one or several a class; the name `ignore`
       stands for void: `{background: 0, nucleus: [128, 255], ignore: 64}`.
     - `colours`: the same for masks in colour: `{road: [128, 64, 128], car: [64, 0, 128], ignore: [0, 0, 0]}`.
@@ -60,7 +65,9 @@ def build(
     - `channels`: of the images as delivered: 1 (grey; colour is converted), 3 (colour; grey is repeated), or any number
       that the files hold: pages of a multi-page TIFF, or bands as far as Pillow reads them.
     - `images`, `masks`: folders below root ("." is root itself). Masks lie in `masks/`, or beside the images if
-      `mask_suffix` is given.
+      `mask_suffix` is given. Where each split has folders of its own, `{split}` stands for its name in both, such as
+      "{split}/images" and "{split}/masks": train or training, val, valid or validation, test or testing. A split that
+      lacks one of the two folders is left out.
     - `image_suffix`, `mask_suffix`: what follows the common stem: `_mask` pairs a.jpg with a_mask.png.
     - `splits`: the folder of split files below root. Without such a folder, or with `fractions`, images are dealt to
       splits by a hash of their stem, by default `{train: 0.7, val: 0.1, test: 0.2}`.
@@ -89,8 +96,12 @@ def build(
         else _mask_reader(names, void, description, values, colours, unlisted)
     )
     read_mask = replace(read_mask, reading=reading)
-    files = _list_files(root / images, _mask_folder(root, images, masks, mask_suffix), image_suffix, mask_suffix)
-    pairs = _split_pairs(*files, root / images, root / splits, fractions)
+    masks = _mask_folder(root, images, masks, mask_suffix)
+    if SPLIT in images or SPLIT in masks:
+        pairs = _pairs_by_folder(root, images, masks, image_suffix, mask_suffix, fractions)
+    else:
+        files = _list_files(root / images, root / masks, image_suffix, mask_suffix)
+        pairs = _split_pairs(*files, root / images, root / splits, fractions)
     return Dataset(
         classes=names,
         palette=_palette(names, colours, description),
@@ -110,10 +121,11 @@ def _class_names(
         return tuple(classes)
     if description.classes:
         return description.classes
-    named = ", ".join(name for name in table if name != IGNORE) or "background, nucleus"
+    if named := tuple(name for name in table if name != IGNORE):
+        return named
     raise DataError(
-        f"{root}: the classes are not named; give them in the order of their ids, as `classes: [{named}]` "
-        "or in a dataset.json in this folder"
+        f"{root}: the classes are not named; give them in the order of their ids, as `classes: [background, nucleus]` "
+        "or in a dataset.json in this folder, which `segbench init` writes"
     )
 
 
@@ -160,12 +172,12 @@ def _mask_reader(
     return MaskReader(class_ids(len(names), void, ignore_unlisted=ignore), table)
 
 
-def _mask_folder(root: Path, images: str, masks: str | None, mask_suffix: str) -> Path:
+def _mask_folder(root: Path, images: str, masks: str | None, mask_suffix: str) -> str:
     if masks is None:
         masks = images if mask_suffix else "masks"
     if root / masks == root / images and not mask_suffix:
         raise DataError(f"{root / images}: images and masks in one folder are told apart by mask_suffix; give it")
-    return root / masks
+    return masks
 
 
 def _list_files(
@@ -180,6 +192,25 @@ def _list_files(
         files_by_stem(images, IMAGE_ENDINGS, suffix=image_suffix, except_suffix=not_images),
         files_by_stem(masks, MASK_ENDINGS, suffix=mask_suffix),
     )
+
+
+def _pairs_by_folder(
+    root: Path, images: str, masks: str, image_suffix: str, mask_suffix: str, fractions: Mapping[str, float] | None
+) -> dict[str, list[Pair]]:
+    """Return the pairs of each split that has a folder of images and one of masks."""
+    from .pairing import pair_all
+
+    if fractions is not None or SPLIT not in images or SPLIT not in masks:
+        raise DataError(f"images: {images}, masks: {masks}; {SPLIT} stands in both, and then without fractions")
+    pairs = {}
+    for split, names in SPLIT_FOLDERS.items():
+        places = [(root / images.replace(SPLIT, name), root / masks.replace(SPLIT, name)) for name in names]
+        if found := next((place for place in places if place[0].is_dir() and place[1].is_dir()), None):
+            pairs[split] = pair_all(*_list_files(*found, image_suffix, mask_suffix), found[0])
+    if not pairs:
+        tried = ", ".join(name for names in SPLIT_FOLDERS.values() for name in names)
+        raise DataError(f"{root}: no split has folders {images} and {masks}; {SPLIT} is one of {tried}")
+    return pairs
 
 
 def _split_pairs(

@@ -10,8 +10,8 @@ from segbench.files import read_file
 from segbench.images import IMAGE_ENDINGS
 from segbench.images.files import files_in, same_name
 
-# What the layout itself puts beside images.
-UNRELATED_FILES = ("dataset.json",)
+# What is passed over beside images: notes and tables. `segbench plan` and `prepare` warn of them.
+TEXT_ENDINGS = ("", ".txt", ".md", ".csv", ".json", ".xml", ".yaml", ".yml", ".html", ".pdf", ".log")
 
 
 class Pair(NamedTuple):
@@ -28,14 +28,14 @@ def files_by_stem(
     """Return the files of a folder by stem, sorted, `suffix` cut off.
 
     Only stems that end in `suffix` count, and of them those that do not end in `except_suffix` (where it is not empty).
-    Raises DataError for a missing folder, a link without a target, an unknown extension and two files of one stem,
-    which may differ in how their accents are stored.
+    Texts are passed over. Raises DataError for a missing folder, a link without a target, an unknown extension and two
+    files of one stem, which may differ in how their accents are stored.
     """
     require_folder(folder)
     found: dict[str, Path] = {}
     names: dict[str, Path] = {}
     for path in files_in(folder):
-        if path.name.lower() in UNRELATED_FILES:
+        if path.suffix.lower() in TEXT_ENDINGS:
             continue
         if not path.stem.endswith(suffix) or (except_suffix and path.stem.endswith(except_suffix)):
             continue

@@ -44,7 +44,11 @@ Root = Annotated[str | None, typer.Option("--root", help="Folder of the dataset'
 
 DatasetOptions = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="KEY=VALUE", help="Option of the dataset; may be repeated."),
+    typer.Option(
+        "--option",
+        metavar="KEY=VALUE",
+        help="Option of the dataset, as 'classes=[road, car]'; repeatable.",
+    ),
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -58,7 +62,7 @@ def parse_options(given: list[str]) -> dict[str, Any]:
     for pair in given:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE")
+            raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE, such as 'classes=[road, car]'")
         options[key] = read_text(text, Place(f"--option {pair}", Path.cwd())).plain() if text else ""
     return options
 

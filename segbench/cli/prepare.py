@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from segbench.config.recipe import DatasetUse
     from segbench.contract import Dataset, Sample, Split
     from segbench.engine.data.cache import PackedSplit
     from segbench.plan.data import Unread
-    from segbench.registry import Offer
+    from segbench.registry import Offer, Registry
 
 
 # A smaller split is decoded before anybody could read the progress.
@@ -44,7 +45,12 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Full name (data/camvid) or short name.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET", help="Full name (data/camvid), short name, or a benchmark FILE.yaml: all its datasets."
+        ),
+    ],
     root: Root = None,
     option: DatasetOptions = None,
     json: Json = False,
@@ -53,28 +59,50 @@ def prepare(
 
     Its truth is then scored against itself, as predictions will be, and must score exactly 1.
     """
+    from segbench.config.benchmark import SUFFIXES
     from segbench.registry import load_registry
     from segbench.registry.output import send_output_to_stderr
 
-    offer = load_registry().find("dataset", dataset)
+    registry = load_registry()
+    is_file = dataset.endswith(SUFFIXES)
     with send_output_to_stderr():
-        content = _describe(_prepare(offer, root, parse_options(option or [])))
-    print_content(content, json, _as_text)
+        if is_file:
+            uses = _read_uses(dataset, root, option, registry)
+        else:
+            uses = {dataset: _make_use(registry.find("dataset", dataset), root, parse_options(option or []))}
+        contents = {name: _describe(_prepare(registry.find("dataset", use.use), use)) for name, use in uses.items()}
+    if is_file:
+        print_content(contents, json, lambda contents: "\n\n".join(map(_as_text, contents.values())))
+    else:
+        print_content(contents[dataset], json, _as_text)
 
 
-def _prepare(offer: Offer, root: str | None, options: Mapping[str, Any]) -> Prepared:
+def _read_uses(file: str, root: str | None, option: list[str] | None, registry: Registry) -> dict[str, DatasetUse]:
+    """Return the datasets of a benchmark file by their names in it."""
+    from segbench.config.benchmark import load_benchmark
+
+    if root is not None or option:
+        raise typer.BadParameter(f"{file} says how its datasets are read; leave out --root and --option")
+    return load_benchmark(file, registry).datasets
+
+
+def _make_use(offer: Offer, root: str | None, options: Mapping[str, Any]) -> DatasetUse:
     from segbench.config.recipe import DatasetUse
+    from segbench.registry.options import coerce_options
+
+    return DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=root)
+
+
+def _prepare(offer: Offer, use: DatasetUse) -> Prepared:
     from segbench.engine.data.cache import pack
     from segbench.engine.evaluation.self_test import self_test
     from segbench.plan.key import cache_key, fingerprint, required_versions, source_hash
     from segbench.registry.datasets import dataset_root, open_dataset
-    from segbench.registry.options import coerce_options
 
-    use = DatasetUse(use=offer.full_name, options=coerce_options(offer, options), root=root)
-    folder = dataset_root(offer, root)
+    folder = dataset_root(offer, use.root)
     if folder is not None:
         _fetch_if_missing(offer, folder, use.options)
-    dataset = open_dataset(offer, root, options)
+    dataset = open_dataset(offer, use.root, use.options)
     key = cache_key(use, fingerprint(dataset), source_hash(offer), required_versions(offer))
     splits = {}
     for name, split in dataset.splits.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from segbench.errors import SpecError, alternatives, unknown_value
+from segbench.errors import SpecError, alternatives, how_to_write, unknown_value
 from segbench.shown import quote
 
 from .yaml import unknown_key
@@ -126,7 +126,7 @@ def _describe_mistake(model: type[BaseModel], node: Node, detail: ErrorDetails) 
         )
     if kind == "too_long":
         return f"must have {detail['ctx']['max_length']} items, not {detail['ctx']['actual_length']}"
-    return f"{_reword(detail['msg'])}, not {node.kind()}"
+    return f"{_reword(detail['msg'])}, not {node.kind()}{how_to_write(kind, node.value)}"
 
 
 def _reword(message: str) -> str:

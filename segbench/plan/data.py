@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # So many pairs of identical images are named in a warning.
 _MOST_NAMED = 3
 
+# What a dataset of files may hold beside them to describe itself.
+DESCRIPTION = "dataset.json"
+
 
 class Unread(NamedTuple):
     """Files in the folders of a dataset that it does not read.
@@ -63,6 +66,10 @@ def usage_warnings(dataset: Dataset, unread: Unread) -> list[str]:
             f"{sum(unread.deeper.values())} image files lie in deeper folders and are not read: {places}; move "
             "them up, or remove them"
         )
+    if notes := [path for path in unread.other if path.name != DESCRIPTION]:
+        named = ", ".join(str(path) for path in notes[:_MOST_NAMED])
+        more = f" and {len(notes) - _MOST_NAMED} more" if len(notes) > _MOST_NAMED else ""
+        warnings.append(f"{named}{more} beside the images: neither image nor mask, and not read")
     return warnings
 
 

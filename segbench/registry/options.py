@@ -11,7 +11,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from segbench.contract import RESERVED_OPTIONS, VOCABULARY
-from segbench.errors import ComponentError, OptionError, PluginError, SegbenchError, alternatives, unknown_value
+from segbench.errors import (
+    ComponentError,
+    OptionError,
+    PluginError,
+    SegbenchError,
+    alternatives,
+    how_to_write,
+    unknown_value,
+)
 from segbench.shown import quote
 
 from .plugin_files import import_hint
@@ -237,7 +245,8 @@ def _coerce(offer: Offer, option: Option, adapter: TypeAdapter[Any], given: Mapp
         if found["type"] == "literal_error" and isinstance(value, str) and not by_default:
             reason = unknown_value(value, found["ctx"]["expected"])
             raise OptionError(f"{_label(offer, option.name)}: {reason}", option=option.name) from error
-        raise _wrong_value(offer, option, value, found["msg"], by_default) from error
+        reason = found["msg"] + how_to_write(found["type"], value)
+        raise _wrong_value(offer, option, value, reason, by_default) from error
     except SegbenchError as error:
         raise OptionError(f"{_label(offer, option.name)}: {error}", option=option.name) from error
     if isinstance(value, bool) and isinstance(coerced, int | float) and not isinstance(coerced, bool):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import typer
 
+from segbench.cli import main
 from segbench.cli.options import parse_folds, parse_options, parse_seeds
 from segbench.errors import SpecError
 
@@ -39,5 +40,15 @@ def test_options_are_read_as_yaml_as_in_settings():
 def test_an_option_that_is_no_yaml_is_named():
     with pytest.raises(SpecError, match=r"--option classes=\[a: not valid YAML"):
         parse_options(["classes=[a"])
-    with pytest.raises(typer.BadParameter, match="not of the form KEY=VALUE"):
+    with pytest.raises(typer.BadParameter, match="not of the form KEY=VALUE, such as 'classes=\\[road, car\\]'"):
         parse_options(["classes"])
+
+
+def test_options_and_settings_say_alike_how_lists_and_mappings_are_written(capsys):
+    option = ["prepare", "data/folder", "--root", "."]
+    assert main([*option, "--option", "classes=a,b"]) == 2
+    assert "Input should be a valid list; a list is written [a, b]" in capsys.readouterr().err
+    assert main([*option, "--option", "values={a:0}"]) == 2
+    assert "a mapping is written {a: 1, b: 2}, with a space behind each colon" in capsys.readouterr().err
+    assert main(["plan", "quickstart", "--set", "protocol.crop=64,64"]) == 2
+    assert "must be a list, not the text '64,64'; a list is written [a, b]" in capsys.readouterr().err

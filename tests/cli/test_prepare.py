@@ -99,6 +99,30 @@ def test_the_text_has_the_same_facts(tmp_path, capsys):
     assert ["(ignored)", "5.26"] in lines
 
 
+def test_the_datasets_of_a_benchmark_are_prepared(tmp_path, capsys):
+    write_folder(tmp_path / "mine", {"train": {"a": (1, [[5, 9]])}})
+    file = tmp_path / "file.yaml"
+    file.write_text(
+        "name: mine\ndatasets: {mine: {use: data/folder, root: mine, values: {ground: 5, thing: 9}}}\n"
+        "protocol: {budget: {steps: 1}}\nseeds: [0]\n"
+        "methods: {plain: {generator: basic/fcn, losses: [losses/cross_entropy]}}\n"
+    )
+    found = prepared(capsys, str(file))
+    assert list(found) == ["mine"]
+    assert (found["mine"]["root"], found["mine"]["classes"]) == (str(tmp_path / "mine"), ["ground", "thing"])
+    assert main(["prepare", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("data/folder: 1 images")
+    assert main(["prepare", str(file), "--root", "elsewhere"]) == 2
+    assert "leave out --root and --option" in capsys.readouterr().err
+
+
+def test_a_text_among_the_images_is_a_warning(tmp_path, capsys):
+    write_folder(tmp_path, {"train": {"a": (1, [[0, 1, 2]])}})
+    (tmp_path / "images" / "notes.txt").write_text("taken in May")
+    (warning,) = prepared(capsys, "data/folder", "--root", str(tmp_path), CLASSES)["warnings"]
+    assert warning == f"{tmp_path}/images/notes.txt beside the images: neither image nor mask, and not read"
+
+
 def test_the_cache_is_filled_where_it_says(tmp_path, capsys):
     write_folder(tmp_path, {"train": {"a": (1, [[0, 1], [2, 255]])}})
     found = prepared(capsys, "data/folder", "--root", str(tmp_path), CLASSES)

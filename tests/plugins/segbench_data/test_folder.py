@@ -130,6 +130,66 @@ def test_colours_may_stand_for_classes_and_are_the_palette(tmp_path, save):
     assert dataset.palette == ((128, 64, 128), (0, 0, 142))
 
 
+@pytest.mark.parametrize(
+    ("option", "table", "mask"),
+    [
+        ("colours", {"thing": [0, 0, 142], "ignore": [0, 0, 0], "ground": [128, 64, 128]}, [[[0, 0, 142], [0, 0, 0]]]),
+        ("values", {"thing": 5, "ignore": 0, "ground": 7}, [[5, 0]]),
+    ],
+)
+def test_classes_follow_from_the_table_that_names_them(tmp_path, save, option, table, mask):
+    save(tmp_path / "images" / "a.png", np.zeros((1, 2, 3), dtype=np.uint8))
+    save(tmp_path / "masks" / "a.png", mask)
+    dataset = open_folder(tmp_path, fractions={"train": 1}, **{option: table})
+    assert dataset.classes == ("thing", "ground")
+    assert labels(dataset) == {"a": [[0, 255]]}
+
+
+def test_names_of_the_description_win_over_those_of_a_table(tmp_path, save_pair):
+    save_pair(tmp_path, "a", [[5, 7]])
+    (tmp_path / "dataset.json").write_text(json.dumps({"classes": ["ground", "thing"]}))
+    dataset = open_folder(tmp_path, fractions={"train": 1}, values={"thing": 5, "ground": 7})
+    assert labels(dataset) == {"a": [[1, 0]]}
+
+
+@pytest.mark.parametrize(("train", "val", "test"), [("train", "val", "test"), ("training", "valid", "testing")])
+def test_splits_may_have_folders_of_their_own(tmp_path, save_pair, train, val, test):
+    for folder, stem in ((train, "a"), (val, "b"), (test, "c")):
+        save_pair(tmp_path / folder, stem)
+    dataset = open_folder(tmp_path, classes=CLASSES, images="{split}/images", masks="{split}/masks")
+    assert {split: samples.ids for split, samples in dataset.splits.items()} == {
+        "train": ("a",),
+        "val": ("b",),
+        "test": ("c",),
+    }
+
+
+def test_masks_may_lie_beside_the_images_of_each_split_and_a_split_without_masks_is_left_out(tmp_path, save):
+    for folder in ("images/train", "labels/train", "images/test"):
+        save(tmp_path / folder / "a.png", [[0, 1]])
+    dataset = open_folder(tmp_path, classes=CLASSES, images="images/{split}", masks="labels/{split}")
+    assert [*dataset.splits] == ["train"]
+    save(tmp_path / "train" / "b.jpg", np.zeros((1, 2, 3), dtype=np.uint8))
+    save(tmp_path / "train" / "b_mask.png", [[0, 1]])
+    assert labels(open_folder(tmp_path, classes=CLASSES, images="{split}", mask_suffix="_mask")) == {"b": [[0, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"images": "{split}/images"}, r"images: \{split\}/images, masks: masks; \{split\} stands in both"),
+        (
+            {"images": "{split}", "masks": "{split}", "mask_suffix": "_m", "fractions": {"train": 1}},
+            "without fractions",
+        ),
+        ({"images": "i/{split}", "masks": "m/{split}"}, "no split has folders"),
+    ],
+)
+def test_folders_of_splits_that_do_not_fit_are_refused(tmp_path, options, message):
+    with pytest.raises(DataError, match=message):
+        open_folder(tmp_path, classes=CLASSES, **options)
+
+
 def test_masks_in_colour_are_read_by_the_palette_of_the_description(tmp_path, save):
     save(tmp_path / "images" / "a.png", np.zeros((1, 3, 3), dtype=np.uint8))
     save(tmp_path / "masks" / "a.png", [[[9, 9, 9], [4, 5, 6], [1, 2, 3]]])
@@ -201,8 +261,8 @@ def test_missing_and_empty_folders_are_refused(tmp_path, made):
 
 def test_classes_must_be_named_somewhere(tmp_path, save_pair):
     save_pair(tmp_path, "a")
-    with pytest.raises(DataError, match=r"`classes: \[sky, sea\]` or in a dataset\.json"):
-        open_folder(tmp_path, values={"sky": 0, "sea": 1, "ignore": 2})
+    with pytest.raises(DataError, match=r"`classes: \[background, nucleus\]` or in a dataset\.json"):
+        open_folder(tmp_path, values={"ignore": 2})
 
 
 @pytest.mark.parametrize(

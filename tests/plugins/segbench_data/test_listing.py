@@ -31,6 +31,11 @@ def test_suffixes_choose_files_and_are_cut_off(tmp_path):
     assert list(files_by_stem(tmp_path, MASK_ENDINGS, suffix="_mask")) == ["a", "b"]
 
 
+def test_texts_beside_images_are_passed_over(tmp_path):
+    touch(tmp_path, "a.png", "notes.txt", "README", "_classes.csv", "a.json")
+    assert list(files_by_stem(tmp_path, IMAGE_ENDINGS)) == ["a"]
+
+
 def test_an_unknown_extension_is_refused_with_those_allowed(tmp_path):
     touch(tmp_path, "a.webp")
     with pytest.raises(DataError, match=r"a\.webp: unknown extension '\.webp'; allowed are \.png, \.jpg"):
