@@ -36,6 +36,7 @@ from . import (
     report,
     rescore,
     run,
+    schema,
     score,
     show,
     submit,
@@ -108,6 +109,7 @@ add_command(leaderboard.leaderboard, "Write a folder of pages over benchmarks an
 add_command(check.check, "Check that components keep to their contract.")
 add_command(list_command.list_components, "List the components that plugins offer.", "list")
 add_command(show.show, "Show a component and its options.")
+add_command(schema.schema, "Print the JSON Schema of benchmark files, for editors.")
 add_command(new.new, "Write a package for a component of your own.")
 add_command(prepare.prepare, "Download, check and decode a dataset.")
 add_command(predict.predict, "Write the label maps that a recorded cell predicts.")

@@ -11,6 +11,7 @@ import typer
 
 from .options import parse_kind
 from .output import say
+from .schema import MODELINE, SCHEMA_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 TEMPLATES = "segbench_template"
+BENCHMARK_FILE = "benchmark.yaml"
 
 
 class Template(NamedTuple):
@@ -143,7 +145,10 @@ def write(kind: Kind, name: str, folder: Path) -> None:
         target = folder / rename(path, names)
         target.parent.mkdir(parents=True, exist_ok=True)
         content = source.read_bytes()
-        target.write_bytes(content if target.suffix == ".png" else rename(content.decode(), names).encode())
+        if target.suffix != ".png":
+            first = MODELINE if path == BENCHMARK_FILE else ""
+            content = (first + rename(content.decode(), names)).encode()
+        target.write_bytes(content)
 
 
 def template_files(folder: Traversable, place: str = "") -> Iterator[tuple[str, Traversable]]:
@@ -165,7 +170,8 @@ def rename(text: str, names: dict[str, str]) -> str:
 def next_steps(kind: Kind, name: str, folder: Path) -> str:
     """Say what was written and what to do next."""
     place = shlex.quote(str(folder))
-    benchmark = shlex.quote(str(folder / "benchmark.yaml"))
+    benchmark = shlex.quote(str(folder / BENCHMARK_FILE))
+    schema = shlex.quote(str(folder / SCHEMA_FILE))
     return "\n".join(
         [
             f"wrote {folder}/, a package with the {kind} {name}. It works as it is:",
@@ -174,6 +180,7 @@ def next_steps(kind: Kind, name: str, folder: Path) -> str:
             f"    segbench check {name}",
             f"    segbench run {benchmark}",
             "",
-            f"Then put yours into {folder / package_name(name) / TEMPLATES_BY_KIND[kind].module}.",
+            f"Then put yours into {folder / package_name(name) / TEMPLATES_BY_KIND[kind].module}. An editor with",
+            f"yaml-language-server completes {BENCHMARK_FILE} after: segbench schema -o {schema}",
         ]
     )

@@ -45,9 +45,13 @@ Address = Annotated[str, AfterValidator(_check_address)]
 
 
 class Attribution(Frozen):
-    """Authors, and paper, code and licence; `paper` and `code` are addresses of the web or DOIs."""
+    """The `authors`, one or a list, and `paper`, `code` and `licence`; paper and code are web addresses or DOIs."""
 
-    authors: Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(max_length=_MOST_AUTHORS)] = ()
+    authors: Annotated[
+        tuple[Text, ...],
+        Field(max_length=_MOST_AUTHORS),
+        BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
+    ] = ()
     paper: Address | None = None
     code: Address | None = None
     licence: Text | None = None

@@ -41,12 +41,15 @@ class Augment(Frozen):
     - blur: by a Gaussian of a standard deviation of up to so many pixels
     - noise: normal, of a standard deviation of up to this share of white
 
-    cutmix is the share of images that get a rectangle, with its labels, of another image of the batch (S. Yun et al.,
+    `cutmix` is the share of images that get a rectangle, with its labels, of another image of the batch (S. Yun et al.,
     ICCV 2019).
     """
 
     scale: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
-    flip: Annotated[bool | Literal["vertical", "both"], BeforeValidator(_read_flip)] = False
+    flip: Annotated[
+        bool | Literal["vertical", "both"],
+        BeforeValidator(_read_flip, json_schema_input_type=bool | Literal["horizontal", "vertical", "both"]),
+    ] = False
     jitter: Annotated[float, Field(ge=0, lt=1)] = 0.0
     rotate: float = added(0.0, ge=0, le=180)
     rotate90: bool = added(False)

@@ -85,15 +85,16 @@ def _names_class_weights(node: Node, registry: Registry) -> bool:
     offer = _find_offer("loss", _read_entries("loss", node)["use"], registry)
     if takes_option(offer, "class_weights", written.value):
         return False
-    if not _takes_class_weights(offer):
-        takers = [one.full_name for one in registry.offers("loss") if _takes_class_weights(one)]
+    if not takes_class_weights(offer):
+        takers = [one.full_name for one in registry.offers("loss") if takes_class_weights(one)]
         raise written.error(
             f"loss {offer.full_name} has no class weights; losses that take them: {', '.join(takers) or 'none'}"
         )
     return True
 
 
-def _takes_class_weights(offer: Offer) -> bool:
+def takes_class_weights(offer: Offer) -> bool:
+    """Tell whether a loss takes class weights as numbers, so that the engine can make them."""
     return takes_option(offer, "class_weights", [1.0])
 
 

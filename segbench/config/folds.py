@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from segbench.contract import SPLITS
 
-from .frozen import Frozen, added
+from .frozen import Frozen, added, may_be_bare
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,9 +28,11 @@ def _sort_pool(pool: tuple[str, ...] | None) -> tuple[str, ...] | None:
 class Folds(Frozen):
     """Cross-validation, which may be written as the bare number of folds: each image of the pool is tested once.
 
-    `pool` are the splits whose images are divided, None for all that the dataset has. With `val` the fold after the
-    tested one is left out of training too, and takes the place of the val split.
+    `count` is the number of folds, `pool` are the splits whose images are divided, None for all that the dataset has.
+    With `val` the fold after the tested one is left out of training too, and takes the place of the val split.
     """
+
+    model_config = may_be_bare("count")
 
     count: Annotated[int, Field(ge=2, le=1000)]
     pool: Annotated[tuple[Literal["train", "val", "test"], ...] | None, AfterValidator(_sort_pool)] = None

@@ -17,8 +17,21 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def may_be_bare(key: str) -> ConfigDict:
+    """Return the configuration of a value object that may also be written as the bare value of one of its keys."""
+
+    def allow_bare(schema: dict[str, Any]) -> None:
+        mapping = dict(schema)
+        schema.clear()
+        schema["anyOf"] = [mapping["properties"][key], mapping]
+
+    return ConfigDict(json_schema_extra=allow_bare)
+
+
 class Shorthand(Frozen):
     """A value object that may be written as the bare name of what it uses: `poly` for `{use: poly}`."""
+
+    model_config = may_be_bare("use")
 
     @model_validator(mode="before")
     @classmethod

@@ -42,14 +42,20 @@ def _none_if_empty(value: Any) -> Any:
 class Optimizer(Shorthand):
     """The optimiser and its settings; those a given optimiser does not know are refused.
 
-    `use` may also be `timm/NAME`, an optimiser of timm, which takes further settings as `options`. Patterns are globs
-    over names of parameters (segbench/engine/model/parameters.py), in which * stands for dots too. `multipliers` are
-    factors on the learning rate by pattern; of several that match, the longest counts, as in mmseg's `paramwise_cfg`.
-    What `freeze` matches is not trained, and running statistics that it matches stay as they are. `no_decay` exempts
-    biases and vectors, such as the weights of normalisation layers, from weight decay.
+    - `use`: the optimiser; `timm/NAME` is one of timm
+    - `lr`: the learning rate
+    - `weight_decay`: how strongly weights are drawn to 0
+    - `betas`, `momentum`: how much running averages keep of what they were
+    - `options`: further settings of an optimiser of timm
+    - `multipliers`: factors on the learning rate by pattern; of several that match, the longest counts, as in mmseg's
+      `paramwise_cfg`
+    - `no_decay`: exempts biases and vectors, such as the weights of normalisation layers, from weight decay
+    - `freeze`: patterns of what is not trained; running statistics that match stay as they are
+
+    Patterns are globs over names of parameters (segbench/engine/model/parameters.py), in which * stands for dots too.
     """
 
-    use: str = "adamw"
+    use: str = Field("adamw", json_schema_extra={"anyOf": [{"enum": [*OWN_OPTIMIZERS]}, {"pattern": f"^{TIMM}."}]})
     lr: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat | None = None
     betas: tuple[Beta, Beta] | None = None
@@ -57,7 +63,11 @@ class Optimizer(Shorthand):
     options: Annotated[dict[str, Any] | None, BeforeValidator(_none_if_empty)] = added(None)
     multipliers: Annotated[dict[str, PositiveFloat] | None, BeforeValidator(_none_if_empty)] = added(None)
     no_decay: Literal["norms_and_biases"] | None = added(None)
-    freeze: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(_sort)] = added(())
+    freeze: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
+        AfterValidator(_sort),
+    ] = added(())
 
     @field_validator("use")
     @classmethod
@@ -84,9 +94,9 @@ class Optimizer(Shorthand):
 class Schedule(Shorthand):
     """The learning rate over training: after `warmup_steps` of linear rise, poly or cosine decay, or constant.
 
-    `cosine` may begin anew `restarts` times, each time at the full rate, in cycles of equal length (Loshchilov and
-    Hutter 2017). `one_cycle` rises over the first 30 % from a 25th of the rate and falls to a 250 000th (Smith and
-    Topin 2018). Warm-up multiplies each of them.
+    `use` is the curve, `power` that of poly. `cosine` may begin anew `restarts` times, each time at the full rate, in
+    cycles of equal length (Loshchilov and Hutter 2017). `one_cycle` rises over the first 30 % from a 25th of the rate
+    and falls to a 250 000th (Smith and Topin 2018). Warm-up multiplies each of them.
     """
 
     use: Literal["poly", "cosine", "constant", "one_cycle"] = "poly"

@@ -6,13 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from .augment import Augment
 from .frozen import Frozen, Shorthand, added
 from .optimizer import Optimizer, Schedule
 from .resize import Resize, Resolution
-from .timing import BUDGETS, Timing, find_budget
+from .timing import BUDGETS, BudgetName, Timing, find_budget
 from .validation import validate
 from .views import Views
 
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 MOST_THREADS = 4096
 
 
+def _add_unit(schema: dict[str, Any]) -> None:
+    schema["properties"]["in"] = {"const": "seconds", "description": "The unit of like."}
+
+
 class Budget(Frozen):
-    """How long to train: exactly one of epochs, optimiser steps, seconds of training, or as long as another method.
+    """How long to train: exactly one of `epochs`, optimiser `steps`, `seconds` of training, or `like` another method.
 
     `{like: METHOD, in: seconds}` trains for as many seconds as that method's cell of the same dataset, subset and seed
     was measured to train. There is no other unit, so `in` is not kept.
     """
+
+    model_config = ConfigDict(json_schema_extra=_add_unit)
 
     epochs: PositiveFloat | None = None
     steps: PositiveInt | None = None
@@ -64,7 +70,11 @@ class Budget(Frozen):
 
 
 class Window(Frozen):
-    """Sliding-window evaluation: window height and width, and the step between windows, in pixels."""
+    """Sliding-window evaluation, in pixels.
+
+    - `size`: height and width of a window
+    - `stride`: the step between windows, down and to the right
+    """
 
     size: tuple[PositiveInt, PositiveInt]
     stride: tuple[PositiveInt, PositiveInt]
@@ -97,7 +107,7 @@ class SurfaceDistances(Frozen):
 
 
 class Keep(Frozen):
-    """What to keep beside a record."""
+    """What to keep beside a record: of the `model` its last weights, and pictures of so many images, `samples`."""
 
     model: Literal["none", "last"] = "last"
     samples: NonNegativeInt = 4
@@ -108,7 +118,11 @@ PIXEL_STATISTICS = "pixel_statistics"
 
 
 class Features(Shorthand):
-    """By what generated images are compared with real ones: pixel statistics, or a timm model with its weights file."""
+    """By what generated images are compared with real ones.
+
+    - `use`: pixel_statistics, or a model of timm
+    - `weights`: the file of the model's weights
+    """
 
     use: str = PIXEL_STATISTICS
     weights: str | None = None
@@ -124,7 +138,37 @@ class Features(Shorthand):
 
 
 class TrainingProtocol(Frozen):
-    """What is the same for all methods; a method may override keys, and the report marks such rows."""
+    """What is the same for all methods; a method may override keys, and the report marks such rows.
+
+    - `budget`: how long to train
+    - `batch_size`: images of a step, or of a micro-batch
+    - `accumulate`: micro-batches of a step
+    - `resize`: the size of images and training labels, once and for all; as they are if not given
+    - `score_at`: where predictions meet the truth, at its own resolution or at that of the resized images
+    - `crop`: height and width of a training crop; whole images if not given
+    - `augment`: random changes of training crops
+    - `optimizer`: the optimiser and its settings
+    - `schedule`: the learning rate over training
+    - `auxiliary_weight`: trains every auxiliary output with the losses of the method, each at this weight
+    - `clip_gradient`: the largest norm of a gradient
+    - `ema`: the decay of averaged weights, which are scored in place of the last ones
+    - `precision`: fp32, or autocast to bf16 or fp16
+    - `channels_last`: the memory format of images and weights
+    - `compile`: whether torch.compile takes the network
+    - `tf32`: whether a GPU may multiply in TF32
+    - `threads`: CPU threads of a cell, all that there are if not given
+    - `evaluate`: the split that is scored
+    - `window`: evaluation by sliding windows
+    - `tta`: test-time augmentation, the mean over views of each image
+    - `boundaries`: how wide boundaries are for boundary scores
+    - `surface_distances`: also computes HD95 and normalised surface distance
+    - `validations`: how often val is scored during training
+    - `select`: which weights are scored, the last ones or the best on val
+    - `absent_classes`: what to do with classes that never occur in the training labels
+    - `timing`: how long inference is measured
+    - `keep`: what to keep beside a record
+    - `features`: by what generated images are compared with real ones
+    """
 
     budget: Budget
     batch_size: PositiveInt = 8
@@ -151,7 +195,9 @@ class TrainingProtocol(Frozen):
     validations: NonNegativeInt = 0
     select: Literal["last", "best"] = "last"
     absent_classes: Literal["refuse", "allow"] = "refuse"
-    timing: Annotated[Timing | None, BeforeValidator(find_budget)] = BUDGETS["adaptive"]
+    timing: Annotated[
+        Timing | None, BeforeValidator(find_budget, json_schema_input_type=BudgetName | Timing | None)
+    ] = BUDGETS["adaptive"]
     keep: Keep = Keep()
     features: Features = Features()
 

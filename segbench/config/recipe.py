@@ -20,7 +20,7 @@ from segbench.contract import SEGMENTING_MAPS
 
 from .attribution import Attribution
 from .folds import Folds
-from .frozen import Frozen, Shorthand, added
+from .frozen import Frozen, Shorthand, added, may_be_bare
 from .optimizer import Optimizer
 from .protocol import TrainingProtocol
 from .yaml import LARGEST_INTEGER
@@ -77,7 +77,7 @@ class ComponentUse(Frozen):
 
 
 class WeightedLoss(ComponentUse):
-    """A loss and its weight in the sum.
+    """A loss and its `weight` in the sum.
 
     `class_weights` is how the loss's option of that name is made from the labels that a cell is trained with.
     """
@@ -105,7 +105,7 @@ class DatasetUse(ComponentUse):
 class Encoding(Shorthand):
     """How label fields reach the discriminator (segbench/engine/adversarial/pairing.py).
 
-    `smoothing` and `tau` belong to one encoding each.
+    `use` is the encoding; `smoothing` and `tau` belong to one encoding each.
     """
 
     use: Literal["one_hot", "smoothed", "product", "scaled", "confidence_matched", "straight_through"] = (
@@ -163,13 +163,21 @@ def _read_weight(value: Any) -> Any:
 class Adversarial(ComponentUse):
     """The adversarial loss and how the discriminator is trained.
 
-    `weight` multiplies the generator's term, rising linearly over the first `warmup_steps`. A generator step comes
-    after `d_steps` discriminator steps; with `alternate: k`, k generator steps come after k discriminator steps instead
-    (Luc 2016). `clip` bounds the discriminator's weights (WGAN). `placebo` breaks one link of adversarial training on
-    purpose.
+    - `weight`: multiplies the generator's term; a number, or set anew at each step
+    - `penalty`: a penalty on the discriminator
+    - `clip`: bounds the discriminator's weights (WGAN)
+    - `d_steps`: so many discriminator steps come before a generator step
+    - `alternate`: so many discriminator steps come before as many generator steps (Luc 2016)
+    - `optimizer`: that of the discriminator
+    - `warmup_steps`: over so many steps the weight rises linearly
+    - `encoding`: how label fields reach the discriminator
+    - `conditional`: whether the discriminator also sees what the generator saw
+    - `placebo`: breaks one link of adversarial training on purpose
     """
 
-    weight: Annotated[float | MovingWeight, BeforeValidator(_read_weight)] = 1.0
+    weight: Annotated[
+        float | MovingWeight, BeforeValidator(_read_weight, json_schema_input_type=NonNegativeFloat | MovingWeight)
+    ] = 1.0
     penalty: Penalty | None = None
     clip: PositiveFloat | None = None
     d_steps: PositiveInt = 1
@@ -209,14 +217,16 @@ class Adversarial(ComponentUse):
 
 
 class Refines(Frozen):
-    """The method whose predictions a refiner improves; a trained refiner learns from out-of-fold predictions."""
+    """What a refiner improves: the predictions of a `method`; it is trained on those of so many inner `folds`."""
+
+    model_config = may_be_bare("method")
 
     method: str
     folds: Annotated[int, Field(ge=2, le=1000)] = 5
 
 
 class TrainsOn(Frozen):
-    """The method whose generated samples take a `share` of every batch."""
+    """The method whose `synthetic` samples take a `share` of every batch."""
 
     synthetic: str
     share: Share = 0.5
@@ -236,7 +246,7 @@ class UnlabelledTerm(Frozen):
 
 
 class Tune(Frozen):
-    """How every tuned method of a benchmark is tuned: by so many trials, trained with `seed` and scored on val."""
+    """How every tuned method of a benchmark is tuned: by so many `trials`, trained with `seed` and scored on val."""
 
     trials: PositiveInt
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)]
@@ -255,12 +265,24 @@ class Tuning(Frozen):
 class Method(Frozen):
     """A named recipe: generator, losses and perhaps a discriminator under a protocol.
 
+    - `generator`: the network that is trained and scored
+    - `losses`: what it is trained by on labelled images
+    - `discriminator`: the network that judges its outputs
+    - `adversarial`: the adversarial loss, and how the discriminator is trained
+    - `latent_channels`: the length of a noise vector, for generators that take noise
+    - `protocol`: what holds instead of keys of the benchmark's protocol
+    - `extends`: the method of the file whose recipe this one changes; it is its twin
+    - `start_from`: the method of the same seed whose weights it starts from
+    - `refines`: the method whose predictions it improves
+    - `trains_on`: the method whose samples it is trained with
+    - `labels`: the fractions of the training labels it is trained with
+    - `unlabelled`: what is done with the images outside that fraction
+    - `tune`: keys of the recipe, and the values that its trials choose from
+
     `maps` is what the generator maps; `twin` is the method it extends; `against` are the other methods that claims
     compare it with; `placebo_of` is the method of which this is the placebo, `dose_of` that which this is at another
-    dose; `overrides` are the dotted protocol keys
-    that differ from the benchmark's; `start_from` is the method of the same seed whose weights it starts from; `labels`
-    are the fractions of the training labels it is trained with. A tuned method runs with the recipe of its best trial;
-    `trial_of` is the method of which this is a trial, `attribution` says whose it is.
+    dose; `overrides` are the dotted protocol keys that differ from the benchmark's. A tuned method runs with the recipe
+    of its best trial; `trial_of` is the method of which this is a trial, `attribution` says whose it is.
     """
 
     name: str
@@ -345,7 +367,7 @@ class Method(Frozen):
 
 
 class Claim(Frozen):
-    """What a benchmark claims: that `claim` beats `against`, and not only as much as its placebos do.
+    """What a benchmark claims: that `claim` beats `against`, and not only as much as each `placebo` of it does.
 
     It is claimed of the method at each other `dose` too: with that adversarial weight, or with that ratio of gradients
     if a ratio sets its weight.
@@ -375,6 +397,13 @@ class Origin(Frozen):
 
 class Benchmark(Frozen):
     """A resolved benchmark file: datasets x methods x seeds, what is claimed of the methods, and how they are tuned.
+
+    - `name`: names the folder of its records
+    - `datasets`, `methods`: what is trained on, and what is trained, under names of the author's
+    - `protocol`: what is the same for all methods
+    - `seeds`: with each of which every method is trained
+    - `compare`: what is claimed of methods
+    - `tune`: how methods are tuned that say what of them is
 
     The trials of tuned methods are methods too, though nobody asks for their cells but the tuned ones. `notices` tell
     which keys of the file have a new name.

@@ -70,6 +70,8 @@ BUDGETS = {
     "full": Timing(),
     "none": None,
 }
+# Its name, as editors are told it.
+BudgetName = Annotated[str, Field(json_schema_extra={"enum": [*BUDGETS]})]
 
 
 def find_budget(value: Any) -> Any:

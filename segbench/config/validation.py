@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 _MOST_MISTAKES = 10  # that are described of one mapping
 
 # Names become names of folders, columns of tables and parts of dotted paths.
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def check_name(name: str, place: Place) -> None:
     """Raise SpecError if a name could not be the name of a folder."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise place.error(f"{quote(name)} cannot be a name: use letters, digits and . _ + -, a letter or digit first")
 
 

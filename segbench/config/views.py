@@ -22,7 +22,7 @@ class View(NamedTuple):
 
 
 class Views(Frozen):
-    """Test-time augmentation: the image at each of the scales and, with `flip`, mirrored left and right at each too."""
+    """Test-time augmentation: the image at each of the `scales`, and with `flip` mirrored left and right as well."""
 
     flip: bool = False
     scales: Annotated[tuple[Scale, ...], Field(min_length=1, max_length=16)] = (1.0,)

@@ -186,7 +186,7 @@ def takes_option(offer: Offer, name: str, value: Any) -> bool:
     if option is None:
         return False
     try:
-        _coerce(offer, option, _make_adapter(offer, option), {name: value})
+        _coerce(offer, option, make_adapter(offer, option), {name: value})
     except OptionError:
         return False
     return True
@@ -201,7 +201,7 @@ def _coerce_all(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeA
                 f"{_label(offer, option.name)} is missing; it is required and of type {option.type}.",
                 option=option.name,
             )
-        adapter = _make_adapter(offer, option)
+        adapter = make_adapter(offer, option)
         coerced[option.name] = (adapter, _coerce(offer, option, adapter, given))
     return coerced
 
@@ -220,7 +220,8 @@ def _label(offer: Offer, name: str) -> str:
     return f"option {name!r} of {offer.kind} {offer.full_name}"
 
 
-def _make_adapter(offer: Offer, option: Option) -> TypeAdapter[Any]:
+def make_adapter(offer: Offer, option: Option) -> TypeAdapter[Any]:
+    """Return what knows the type of an option; PluginError for a type that no benchmark file can hold."""
     from pydantic import PydanticUserError, TypeAdapter
 
     try:
