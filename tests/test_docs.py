@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from contextlib import chdir
+from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from segbench.config.benchmark import load_benchmark
 from segbench.contract import HOOKS, MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
 from segbench.registry import load_registry
 from segbench.registry.plugins import make_file_source, read_offers
+from segbench.report.formats.long import CELL_COLUMNS, IMAGE_COLUMNS
+from segbench.store.counts import Counts
 from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
@@ -322,6 +325,18 @@ def test_every_attribute_of_what_build_returns_is_described(protocol):
 def test_every_argument_of_a_loss_is_described():
     arguments = contract.ADVERSARIAL_ARGUMENTS | contract.UNLABELLED_ARGUMENTS
     assert {name for name in arguments if not re.search(rf"\b{name}\b", section("segbench_losses"))} == set()
+
+
+@pytest.mark.parametrize(
+    ("title", "columns"),
+    [
+        ("Columns of counts.parquet", ["image", *(field.name for field in fields(Counts) if field.name != "ids")]),
+        ("Scores of every image and class", [*CELL_COLUMNS, *IMAGE_COLUMNS]),
+    ],
+)
+def test_every_column_is_described(title, columns):
+    described = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section(title), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(described))) == set(columns)
 
 
 def test_every_environment_variable_is_named_that_is_for_users():

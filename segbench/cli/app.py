@@ -33,6 +33,8 @@ from . import (
     predict,
     prepare,
     probe,
+    records,
+    remove,
     report,
     rescore,
     run,
@@ -100,6 +102,8 @@ add_command(run.run, "Run a benchmark and print the first screen of its report."
 add_command(watch_command.watch, "Follow a running benchmark, from any terminal or machine.")
 add_command(plan.plan, "Show the cells of a benchmark and their keys.")
 add_command(report.report, "Print what the records hold: scores, verdicts, failures.")
+add_command(records.records, "List the recorded cells: key, status, date, code, size.")
+add_command(remove.remove, "Remove recorded cells, with all that belongs to them.")
 add_command(compare.compare, "Ask whether one method is better than another, and where.")
 add_command(judge.judge, "Let people compare label maps blind, and rank methods by their votes.")
 add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")

@@ -61,7 +61,12 @@ def print_document(document: Document, output: Path | None = None, format: str =
 
 
 def write(output: Path, text: str) -> None:
-    """Write a text into the file that was named with -o, whole or not at all; RecordError if that cannot be done.
+    """Write a text into the file that was named with -o, as `write_bytes` does."""
+    write_bytes(output, clean(text).encode("utf-8", "backslashreplace"))  # a path in it may not be UTF-8
+
+
+def write_bytes(output: Path, content: bytes) -> None:
+    """Write into the file that was named with -o, whole or not at all; RecordError if that cannot be done.
 
     A link stays and its target is replaced, with the permissions it had. What is no file (a pipe, /dev/stdout), or lies
     in a folder that cannot be written, is written in place.
@@ -69,7 +74,6 @@ def write(output: Path, text: str) -> None:
     from segbench.errors import RecordError
     from segbench.store.atomic import write_atomically
 
-    content = clean(text).encode("utf-8", "backslashreplace")  # a path in it may not be UTF-8
     try:
         if not output.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

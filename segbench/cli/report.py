@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import Output  # noqa: TC001 - typer reads it when it runs
-from .output import print_document, print_or_write, say
+from .output import print_document, print_or_write, say, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -25,11 +25,15 @@ class ReportFormat(StrEnum):
     TABLE = "table"
     MARKDOWN = "markdown"
     CSV = "csv"
+    LONG_CSV = "long-csv"
+    PARQUET = "parquet"
     LATEX = "latex"
     JSON = "json"
     HTML = "html"
 
 
+# A line for each image and class of each cell.
+_LONG = (ReportFormat.LONG_CSV, ReportFormat.PARQUET)
 _TEXT = (ReportFormat.TABLE, ReportFormat.MARKDOWN, ReportFormat.LATEX)
 # The options that are not for all formats, and the formats that they are for.
 _FORMATS = {
@@ -96,15 +100,19 @@ def report(
     _check_options(given, format)
     if format is ReportFormat.HTML and output is None and sys.stdout.isatty():
         raise typer.BadParameter("a page is for a browser: write it into a file with -o report.html")
+    if format is ReportFormat.PARQUET and output is None:
+        raise typer.BadParameter("parquet is no text: write it into a file with -o scores.parquet")
     found = _load(sources or [], benchmark, format)
     if format in _TEXT:
         print_document(_lay_out(found, format, given, names), output, format)
     elif format is ReportFormat.HTML:
         print_or_write(_page(found, pictures_mb, private), output)
+    elif format in _LONG:
+        _write_long(found, format, output)
     else:
         print_or_write(_data(found, format, given, names), output)
-    if format is ReportFormat.CSV:
-        _print_what_csv_leaves_out(found)
+    if format is ReportFormat.CSV or format in _LONG:
+        _print_what_is_left_out(found, "CSV" if format is ReportFormat.CSV else format)
     if figures is not None:
         _write_figures(found, figures)
 
@@ -144,6 +152,19 @@ def _page(found: Report, pictures_mb: int | None, private: bool) -> str:
     return to_html(found, allowance=Allowance(most, private))
 
 
+def _write_long(found: Report, format: ReportFormat, output: Path | None) -> None:
+    """Write every image and class of every cell, and say on stderr which cells have no counts."""
+    from segbench.report.formats.long import read_images, to_long_csv, to_parquet
+
+    images = read_images(found)
+    for problem in images.problems:
+        say(f"not in the {format}: {problem}", err=True)
+    if output is not None and format is ReportFormat.PARQUET:
+        write_bytes(output, to_parquet(images.frame))
+    else:
+        print_or_write(to_long_csv(images.frame), output)
+
+
 def _data(found: Report, format: ReportFormat, given: Collection[str], names: Sequence[str]) -> str:
     from segbench.report import CLASS_FORMATS, DATA_FORMATS, PAIR_FORMATS
     from segbench.report.formats.as_csv import choose_csv_columns
@@ -178,9 +199,9 @@ def _write_figures(found: Report, folder: Path) -> None:
     say(f"{number} figures written to {folder}" if number else "no figure written: there is nothing to draw", err=True)
 
 
-def _print_what_csv_leaves_out(found: Report) -> None:
-    """Print on stderr what has no line in the CSV."""
+def _print_what_is_left_out(found: Report, format: str) -> None:
+    """Print on stderr what has no line in a format for programs."""
     from segbench.report.formats.layout import list_failures
 
     for line in [*list_failures(found), *(f"not read: {problem}" for problem in found.problems)]:
-        say(f"not in the CSV: {line}", err=True)
+        say(f"not in the {format}: {line}", err=True)

@@ -6,6 +6,7 @@ no method. Whatever is missing reads as None or as empty.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -305,6 +306,17 @@ def start_text(record: Record) -> str | None:
     """Return the day and minute at which the record's cell was begun; None if it does not tell."""
     started = str(record.environment.get("started") or "")
     return started[:16].replace("T", " ") if start_time(record) else None
+
+
+def code(record: Record) -> str:
+    """Return which code made the record: the version of segbench, and a hash of the sources of its components."""
+    version, sources = str(record.environment.get("segbench") or "?"), record.spec.get("sources")
+    return f"{version}-{hashlib.sha256(canonical(sources).encode()).hexdigest()[:8]}" if sources else version
+
+
+def upstream(record: Record) -> tuple[str, ...]:
+    """Return the keys of the cells that the record's cell builds on."""
+    return tuple(key for key in _part(record.spec, "upstream").values() if isinstance(key, str))
 
 
 def distance(one: Record, other: Record) -> int:

@@ -120,6 +120,20 @@ def read_sources(
     Raises RecordError if a directory is missing, if there are no records, or none of the named benchmark:
     NothingRecordedError where a run has begun, or records cannot be read.
     """
+    found, problems = read_records(directories, benchmark, is_wanted)
+    used = dict.fromkeys(folder for folder, _ in found)
+    kept = merge(found)
+    folders_of = {identity(record): folder / record.key for folder, record in kept if record.status == "ok"}
+    return Sources(tuple(record for _, record in kept), tuple(used), tuple(problems), folders_of)
+
+
+def read_records(
+    directories: Sequence[Path], benchmark: str | None = None, is_wanted: Choice = lambda content: True
+) -> tuple[list[tuple[Path, Record]], list[RecordProblem]]:
+    """Return all records of results folders, each with the folder it lies in, and the files that cannot be read.
+
+    Arguments and errors are those of `read_sources`.
+    """
     folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
     problems: list[RecordProblem] = []
     with without_collecting():
@@ -132,11 +146,7 @@ def read_sources(
         raise _nothing_found(directories, problems)
     if benchmark is not None:
         _check_is_there(benchmark, [record for _, record in found], directories)
-    wanted = [(folder, record) for folder, record in found if benchmark in (None, record.benchmark)]
-    used = dict.fromkeys(folder for folder, _ in wanted)
-    kept = merge(wanted)
-    folders_of = {identity(record): folder / record.key for folder, record in kept if record.status == "ok"}
-    return Sources(tuple(record for _, record in kept), tuple(used), tuple(problems), folders_of)
+    return [(folder, record) for folder, record in found if benchmark in (None, record.benchmark)], problems
 
 
 def count_records(directories: Sequence[Path]) -> int:

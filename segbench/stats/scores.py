@@ -84,7 +84,7 @@ def _surface_scores(counts: Counts) -> dict[str, float | None]:
 
 def iou(confusion: Confusion) -> PerClassArray:
     """Return the IoU of each class (iou/union), shape (K,)."""
-    hits, union = _hits_and_union(_check(confusion))
+    hits, union = hits_and_union(_check(confusion))
     return ratio(hits, union)
 
 
@@ -100,12 +100,12 @@ def per_image_miou(confusion: Confusion) -> float | None:
 
 def image_miou(confusion: Confusion) -> NDArray[np.float64]:
     """Return the mIoU of each image over the classes with a non-empty union in it, shape (n,); NaN without any."""
-    return means(ratio(*_hits_and_union(confusion)), axis=1)
+    return means(ratio(*hits_and_union(confusion)), axis=1)
 
 
 def dice(confusion: Confusion) -> PerClassArray:
     """Return the Dice coefficient of each class (dice/union), shape (K,); it is 2 IoU / (1 + IoU)."""
-    hits, union = _hits_and_union(_check(confusion))
+    hits, union = hits_and_union(_check(confusion))
     return ratio(2 * hits, union + hits)
 
 
@@ -140,7 +140,7 @@ def _check(confusion: Confusion) -> Confusion:
     return confusion
 
 
-def _hits_and_union(confusion: Confusion) -> tuple[Confusion, Confusion]:
+def hits_and_union(confusion: Confusion) -> tuple[Confusion, Confusion]:
     """Return the right pixels of each class and those that are of it in truth or prediction, (..., K)."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     return hits, confusion.sum(axis=-2) + confusion.sum(axis=-1) - hits

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from segbench.cli import main
+from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
-from segbench.store.record import Failure, PerClass, Record, Scores
+from segbench.store.record import Evaluated, Failure, PerClass, Record, Scores
 
 KEY = "0123456789abcdef"
 
@@ -112,6 +115,31 @@ def test_csv_says_on_stderr_what_it_leaves_out(results, capsys):
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 2
     assert captured.err.startswith("not in the CSV: failed: tiny / shapes / unet / seed 0")
+
+
+def test_every_image_and_class_is_a_line_of_the_long_formats(results, capsys):
+    folder = ResultsFolder(results, "tiny")
+    measured = {"evaluated": Evaluated(split="test", images=1), "per_class": PerClass(iou=[0.5, 0.5])}
+    folder.write(folder.read(KEY).model_copy(update=measured))
+    write_counts(folder.cell_folder(KEY), Counts(("a",), "test", np.array([[[2, 2], [0, 2]]])))
+    assert main(["report", "--format", "long-csv"]) == 0
+    captured = capsys.readouterr()
+    assert [line.split(",")[-5:] for line in captured.out.splitlines()[1:]] == [
+        ["a", "0", "2", "4", "0.5"],
+        ["a", "1", "2", "4", "0.5"],
+    ]
+    assert captured.err.startswith("not in the long-csv: failed: tiny / shapes / unet / seed 0")
+    assert main(["report", "--format", "parquet", "-o", "scores.parquet"]) == 0
+    assert pd.read_parquet(results.with_name("scores.parquet")).iou.tolist() == [0.5, 0.5]
+
+
+def test_parquet_needs_a_file_and_cells_without_counts_are_named(results, capsys):
+    assert main(["report", "--format", "parquet"]) == 2
+    assert "-o scores.parquet" in capsys.readouterr().err
+    assert main(["report", "--format", "long-csv"]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert f"not in the long-csv: no counts at results/tiny/{KEY}/counts.parquet" in captured.err
 
 
 @pytest.mark.parametrize("format", ["table", "markdown", "csv", "latex", "json"])
