@@ -26,6 +26,7 @@ from . import (
     check,
     compare,
     doctor,
+    init,
     judge,
     leaderboard,
     new,
@@ -98,6 +99,7 @@ def add_command(function: Callable[..., None], summary: str, name: str | None = 
     app.command(name, short_help=summary, epilog=ANYWHERE)(function)
 
 
+add_command(init.init, "Write a benchmark file for a folder of images and masks.")
 add_command(run.run, "Run a benchmark and print the first screen of its report.")
 add_command(watch_command.watch, "Follow a running benchmark, from any terminal or machine.")
 add_command(plan.plan, "Show the cells of a benchmark and their keys.")

@@ -56,15 +56,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def parse_options(given: list[str]) -> dict[str, Any]:
     """Read KEY=VALUE pairs; a value is YAML as for `--set` (3, true, [a, b]), and nothing is an empty text."""
-    from segbench.config.yaml import Place, read_text
-
     options: dict[str, Any] = {}
     for pair in given:
         key, equals, text = pair.partition("=")
         if not equals:
             raise typer.BadParameter(f"{pair!r} is not of the form KEY=VALUE, such as 'classes=[road, car]'")
-        options[key] = read_text(text, Place(f"--option {pair}", Path.cwd())).plain() if text else ""
+        options[key] = read_value(text, f"--option {pair}") if text else ""
     return options
+
+
+def read_value(text: str, given: str) -> Any:
+    """Return what a text is as YAML in a benchmark file; SpecError, with what was `given`, if it is none."""
+    from segbench.config.yaml import Place, read_text
+
+    return read_text(text, Place(given, Path.cwd())).plain()
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:

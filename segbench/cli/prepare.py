@@ -106,7 +106,7 @@ def _prepare(offer: Offer, use: DatasetUse) -> Prepared:
     key = cache_key(use, fingerprint(dataset), source_hash(offer), required_versions(offer))
     splits = {}
     for name, split in dataset.splits.items():
-        with _show_progress(name, len(split)) as advance:
+        with show_progress(name, len(split)) as advance:
             watched = replace(dataset, splits={name: WatchedSplit(split, advance)})
             splits[name] = pack(watched, name, key)
     guesses = {name: self_test(f"dataset {offer.full_name}", packed) for name, packed in splits.items()}
@@ -164,7 +164,7 @@ class WatchedSplit:
 
 
 @contextlib.contextmanager
-def _show_progress(split: str, images: int) -> Iterator[Callable[[], None]]:
+def show_progress(split: str, images: int) -> Iterator[Callable[[], None]]:
     """Show on stderr how many images of a split are decoded: a bar on a terminal, else a line; nothing if few."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -78,6 +78,22 @@ def opened(path: Path, reading: Reading) -> Iterator[ImageFile]:
         raise DataError(f"{path}: cannot be read as an image ({error.strerror or error}); replace the file") from error
     except Exception as error:  # each format fails in its own way on a damaged file
         raise DataError(f"{path}: cannot be read as an image ({error}); replace the file") from error
+
+
+class Header(NamedTuple):
+    """What the header of an image file says: width and height as stored, orientation tag (1: none), pages."""
+
+    width: int
+    height: int
+    orientation: int
+    pages: int
+
+
+def read_header(path: Path) -> Header:
+    """Return what the header of an image file says, without decoding pixels; DataError if it cannot be read."""
+    with opened(path, USUAL) as image:
+        pages = int(getattr(image, "n_frames", 1)) if image.format == "TIFF" else 1
+        return Header(image.width, image.height, orientation(image), pages)
 
 
 def pixel_count(path: Path) -> int:
