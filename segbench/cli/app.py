@@ -5,7 +5,9 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
+from collections import UserDict
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path  # noqa: TC003 - typer reads it when it runs
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,50 +15,75 @@ import typer
 from typer.core import TyperGroup
 
 from segbench.errors import SegbenchError
-from segbench.registry import plugin_files
-from segbench.registry.plugins import (
-    DISABLE_OPTION,
-    DISABLED_BY_OPTION_VARIABLE,
-    DISABLED_VARIABLE,
-    check_known,
-    disable_plugins,
-)
 
-from . import (
-    check,
-    compare,
-    doctor,
-    init,
-    judge,
-    leaderboard,
-    new,
-    plan,
-    predict,
-    prepare,
-    probe,
-    records,
-    remove,
-    report,
-    rescore,
-    run,
-    schema,
-    score,
-    show,
-    submit,
-    verify,
-)
-from . import list as list_command
-from . import time as time_command
-from . import watch as watch_command
 from .encoding import make_output_readable
 from .output import INTERRUPTED, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+
+
+ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
+# Each command's function and summary; it is in the module of the command's name.
+COMMANDS = {
+    "init": ("init", "Write a benchmark file for a folder of images and masks."),
+    "run": ("run", "Run a benchmark and print the first screen of its report."),
+    "watch": ("watch", "Follow a running benchmark, from any terminal or machine."),
+    "plan": ("plan", "Show the cells of a benchmark and their keys."),
+    "report": ("report", "Print what the records hold: scores, verdicts, failures."),
+    "records": ("records", "List the recorded cells: key, status, date, code, size."),
+    "remove": ("remove", "Remove recorded cells, with all that belongs to them."),
+    "compare": ("compare", "Ask whether one method is better than another, and where."),
+    "judge": ("judge", "Let people compare label maps blind, and rank methods by their votes."),
+    "rescore": ("rescore", "See what other conventions of mIoU make of recorded counts."),
+    "verify": ("verify", "Run recorded cells again and mark those that come out as recorded."),
+    "submit": ("submit", "Pack recorded cells for a leaderboard."),
+    "leaderboard": ("leaderboard", "Write a folder of pages over benchmarks and methods."),
+    "check": ("check", "Check that components keep to their contract."),
+    "list": ("list_components", "List the components that plugins offer."),
+    "show": ("show", "Show a component and its options."),
+    "schema": ("schema", "Print the JSON Schema of benchmark files, for editors."),
+    "new": ("new", "Write a package for a component of your own."),
+    "prepare": ("prepare", "Download, check and decode a dataset."),
+    "predict": ("predict", "Write the label maps that a recorded cell predicts."),
+    "probe": ("probe", "Ask whether a discriminator can win on how labels are encoded."),
+    "score": ("score", "Score and record the label maps of another tool."),
+    "time": ("time_methods", "Time methods without training them."),
+    "doctor": ("doctor", "Look at devices, versions, folders and plugins."),
+}
+
+
+class Loading(UserDict[str, Any]):
+    """The commands by name; the module of one is imported when it is asked for, so that each starts quickly."""
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a command."""
+        if self.data[name] is None:
+            function, summary = COMMANDS[name]
+            alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+            module = import_module(f".{name}", __package__)
+            alone.command(name, short_help=summary, epilog=ANYWHERE)(getattr(module, function))
+            self.data[name] = typer.main.get_command(alone)
+        return self.data[name]
 
 
 class Commands(TyperGroup):
     """The commands of the program; what is wrong with a value on the command line is told with the value."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Loading(dict.fromkeys(COMMANDS))
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options of the program; their values are left unread while a shell completes."""
+        return unread(super().get_params(ctx)) if ctx.resilient_parsing else super().get_params(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; the values of its parameters are left unread while a shell completes."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and ctx.resilient_parsing:
+            unread(command.get_params(ctx))
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; BadParameter says what was given and what is allowed."""
@@ -65,6 +92,13 @@ class Commands(TyperGroup):
         except typer.BadParameter as error:
             error.message = reword(error)
             raise
+
+
+def unread(params: list[Any]) -> list[Any]:
+    """Return parameters whose values stay as they are written: to read them, typer would load pydantic."""
+    for param in params:
+        param.process_value = lambda ctx, value: value
+    return params
 
 
 def reword(error: typer.BadParameter) -> str:
@@ -80,49 +114,11 @@ def reword(error: typer.BadParameter) -> str:
 
 
 app = typer.Typer(cls=Commands, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
-ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every command: see `segbench --help`."
 
 _NO_HOME = "Could not determine home directory"  # pathlib's text for ~ without HOME, and for ~nobody
 HINT = "--debug shows where"
 DEBUG = "--debug"
-WITH_VALUE = (DISABLE_OPTION, plugin_files.PLUGIN_OPTION)
-_VARIABLES = (
-    DISABLED_VARIABLE,
-    DISABLED_BY_OPTION_VARIABLE,
-    plugin_files.FILES_VARIABLE,
-    plugin_files.HASHES_VARIABLE,
-)
-
-
-def add_command(function: Callable[..., None], summary: str, name: str | None = None) -> None:
-    """Add a command to the program, under its function's name unless another is given."""
-    app.command(name, short_help=summary, epilog=ANYWHERE)(function)
-
-
-add_command(init.init, "Write a benchmark file for a folder of images and masks.")
-add_command(run.run, "Run a benchmark and print the first screen of its report.")
-add_command(watch_command.watch, "Follow a running benchmark, from any terminal or machine.")
-add_command(plan.plan, "Show the cells of a benchmark and their keys.")
-add_command(report.report, "Print what the records hold: scores, verdicts, failures.")
-add_command(records.records, "List the recorded cells: key, status, date, code, size.")
-add_command(remove.remove, "Remove recorded cells, with all that belongs to them.")
-add_command(compare.compare, "Ask whether one method is better than another, and where.")
-add_command(judge.judge, "Let people compare label maps blind, and rank methods by their votes.")
-add_command(rescore.rescore, "See what other conventions of mIoU make of recorded counts.")
-add_command(verify.verify, "Run recorded cells again and mark those that come out as recorded.")
-add_command(submit.submit, "Pack recorded cells for a leaderboard.")
-add_command(leaderboard.leaderboard, "Write a folder of pages over benchmarks and methods.")
-add_command(check.check, "Check that components keep to their contract.")
-add_command(list_command.list_components, "List the components that plugins offer.", "list")
-add_command(show.show, "Show a component and its options.")
-add_command(schema.schema, "Print the JSON Schema of benchmark files, for editors.")
-add_command(new.new, "Write a package for a component of your own.")
-add_command(prepare.prepare, "Download, check and decode a dataset.")
-add_command(predict.predict, "Write the label maps that a recorded cell predicts.")
-add_command(probe.probe, "Ask whether a discriminator can win on how labels are encoded.")
-add_command(score.score, "Score and record the label maps of another tool.")
-add_command(time_command.time_methods, "Time methods without training them.", "time")
-add_command(doctor.doctor, "Look at devices, versions, folders and plugins.")
+WITH_VALUE = ("--disable", "--plugin")
 
 
 def print_version(wanted: bool) -> None:
@@ -273,12 +269,13 @@ def global_options_first(arguments: Sequence[str]) -> tuple[list[str], bool]:
 
 def apply_plugin_options(disable: Sequence[str], files: Sequence[Path]) -> None:
     """Switch plugins off and give plugin files; PluginError for a plugin that does not exist and for a wrong file."""
-    if files or os.environ.get(plugin_files.FILES_VARIABLE):
+    if files or os.environ.get("SEGBENCH_PLUGIN_FILES"):
+        from segbench.registry import plugin_files
         from segbench.registry.plugins import installed_names
 
         plugin_files.add_files(files, installed_names())
     if disable:
-        from segbench.registry.plugins import find_sources
+        from segbench.registry.plugins import check_known, disable_plugins, find_sources
 
         check_known(disable, find_sources())
         disable_plugins(disable)
@@ -287,11 +284,14 @@ def apply_plugin_options(disable: Sequence[str], files: Sequence[Path]) -> None:
 @contextmanager
 def keep_environment() -> Iterator[None]:
     """Undo at the end what the options of one command changed in the environment."""
-    before = {name: os.environ.get(name) for name in _VARIABLES}
+    before = _own_variables()
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        for name in _own_variables():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _own_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("SEGBENCH_")}

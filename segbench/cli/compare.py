@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .completion import complete_recorded_benchmark, complete_recorded_method
 from .options import (
     Directories,  # noqa: TC001 - typer reads it when it runs
     Json,  # noqa: TC001 - typer reads it when it runs
@@ -28,11 +29,23 @@ class ComparisonFormat(StrEnum):
 
 def compare(
     one: Annotated[
-        str | None, typer.Argument(metavar="A", help="The method of which something is claimed.", show_default=False)
+    one: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="A",
+            help="The method of which something is claimed.",
+            autocompletion=complete_recorded_method,
+            show_default=False,
+        ),
     ] = None,
     other: Annotated[
         str | None,
-        typer.Argument(metavar="B", help="The method that it is compared with, such as its twin.", show_default=False),
+        typer.Argument(
+            metavar="B",
+            help="The method that it is compared with, such as its twin.",
+            autocompletion=complete_recorded_method,
+            show_default=False,
+        ),
     ] = None,
     directories: Directories = None,
     reference: Annotated[
@@ -42,7 +55,9 @@ def compare(
             help="Compare with published values: `--reference [FILE.yaml] [DIR]...`, without A and B.",
         ),
     ] = False,
-    benchmark: Annotated[str | None, typer.Option(help="Compare within this benchmark only.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Compare within this benchmark only.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Compare on this dataset of the benchmark only.")] = None,
     subset: Annotated[
         str | None, typer.Option(help='Compare with this share of the labels only: "all", or such as "labels 0.125".')

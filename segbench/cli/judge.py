@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .completion import complete_recorded_benchmark
 from .options import Output  # noqa: TC001 - typer reads it when it runs
 from .output import check_can_be_written, print_document, say, write
 
@@ -42,7 +43,9 @@ def judge(
         bool,
         typer.Option("--private", help="Show also images that may not be passed on; keep the page in your group."),
     ] = False,
-    benchmark: Annotated[str | None, typer.Option(help="Judge methods of this benchmark.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Judge methods of this benchmark.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Judge on this dataset of the benchmark.")] = None,
 ) -> None:
     """Make a page on which people compare label maps blind, or import the votes that such pages saved.

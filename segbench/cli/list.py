@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .completion import complete_kind
 from .options import PLURALS, Json, parse_kind
 from .output import columns, print_content, say
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 def list_components(
     kind: Annotated[
-        str | None, typer.Argument(help="generators, discriminators, losses or datasets; all if left out.")
+        str | None,
+        typer.Argument(
+            help="generators, discriminators, losses or datasets; all if left out.", autocompletion=complete_kind
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from .completion import complete_kind
 from .options import parse_kind
 from .output import say
 from .schema import MODELINE, SCHEMA_FILE
@@ -46,7 +47,10 @@ LEFT_OVER = ("__pycache__", ".egg-info")
 
 
 def new(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="generator, discriminator, loss or dataset.")],
+    kind: Annotated[
+        str,
+        typer.Argument(metavar="KIND", help="generator, discriminator, loss or dataset.", autocompletion=complete_kind),
+    ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the component and of its package, as my-net.")],
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder to write NAME/ into.")] = Path(),
 ) -> None:

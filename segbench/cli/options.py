@@ -10,6 +10,8 @@ import typer
 from segbench.contract import KINDS
 from segbench.errors import ComponentError, SpecError, nearest
 
+from .completion import complete_method
+
 if TYPE_CHECKING:
     from segbench.contract import Kind
 
@@ -21,7 +23,12 @@ Sets = Annotated[
 
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="METHOD", help="Only this method and what it needs; repeatable."),
+    typer.Option(
+        "--only",
+        metavar="METHOD",
+        help="Only this method and what it needs; repeatable.",
+        autocompletion=complete_method,
+    ),
 ]
 
 Seeds = Annotated[str | None, typer.Option("--seeds", metavar="0,1,2", help="These seeds instead of the file's.")]

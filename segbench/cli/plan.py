@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .completion import complete_benchmark
 from .options import Json, Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
 from .output import columns, print_content
 
@@ -32,7 +33,12 @@ RECORDED_TEXTS = {
 
 
 def plan(
-    benchmark: Annotated[str, typer.Argument(metavar="FILE", help="A benchmark file, or a packaged one by its name.")],
+    benchmark: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A benchmark file, or a packaged one by its name.", autocompletion=complete_benchmark
+        ),
+    ],
     sets: Sets = None,
     only: Only = None,
     seeds: Seeds = None,

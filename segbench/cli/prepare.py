@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .completion import complete_dataset
 from .options import DatasetOptions, Json, Root, parse_options
 from .output import columns, print_content, say
 
@@ -48,7 +49,9 @@ def prepare(
     dataset: Annotated[
         str,
         typer.Argument(
-            metavar="DATASET", help="Full name (data/camvid), short name, or a benchmark FILE.yaml: all its datasets."
+            metavar="DATASET",
+            help="Full name (data/camvid), short name, or a benchmark FILE.yaml: all its datasets.",
+            autocompletion=complete_dataset,
         ),
     ],
     root: Root = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .completion import complete_benchmark, complete_method
 from .options import (
     Json,  # noqa: TC001 - typer reads them when it runs
     Results,  # noqa: TC001 - typer reads them when it runs
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
 
 def probe(
-    benchmark: Annotated[str, typer.Argument(metavar="FILE", help="A benchmark file, or a packaged one by its name.")],
-    method: Annotated[str, typer.Argument(help="A method of it with a discriminator.")],
+    benchmark: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A benchmark file, or a packaged one by its name.", autocompletion=complete_benchmark
+        ),
+    ],
+    method: Annotated[str, typer.Argument(help="A method of it with a discriminator.", autocompletion=complete_method)],
     cell: Annotated[
         str | None,
         typer.Option("--cell", metavar="KEY", help="Also probe the network of a finished cell: its record or key."),

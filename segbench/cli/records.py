@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .completion import complete_recorded_benchmark
 from .options import (
     Directories,  # noqa: TC001 - typer reads it when it runs
     Json,  # noqa: TC001 - typer reads it when it runs
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 def records(
     directories: Directories = None,
-    benchmark: Annotated[str | None, typer.Option(help="Cells of this benchmark only.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     json: Json = False,
 ) -> None:
     """List the recorded cells: key, what each is, status, when it began (UTC), code, and its size on the disk.

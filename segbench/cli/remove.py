@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .completion import complete_recorded_benchmark, complete_recorded_method
 from .options import Results  # noqa: TC001 - typer reads it when it runs
 from .output import SOME_FAILED, say
 
@@ -23,9 +24,13 @@ def remove(
     keys: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys of cells, or the beginnings of keys.")
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Cells of this method only.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Cells of this method only.", autocompletion=complete_recorded_method)
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Cells on this dataset only.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Cells of this benchmark only.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     status: Annotated[
         Literal["ok", "failed", "skipped", "interrupted"] | None, typer.Option(help="Cells with this status only.")
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .completion import complete_recorded_benchmark
 from .options import Output  # noqa: TC001 - typer reads it when it runs
 from .output import print_document, print_or_write, say, write_bytes
 
@@ -56,7 +57,9 @@ def report(
             "METHOD@latest, METHOD@KEY and METHOD=DIR show one recipe of a method only.",
         ),
     ] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Report this benchmark only.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Report this benchmark only.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.TABLE,
     full: Annotated[
         bool, typer.Option("--full", help="Print all tables and notes (markdown and latex always do).")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .completion import complete_recorded_benchmark
 from .options import (
     Directories,  # noqa: TC001 - typer reads it when it runs
     Json,  # noqa: TC001 - typer reads it when it runs
@@ -27,7 +28,9 @@ def rescore(
             help="reference, present-in-truth, absent-as-one or per-image; repeatable. [default: all]",
         ),
     ] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Rescore this benchmark only.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Rescore this benchmark only.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Recompute mIoU from the counts of records in the conventions of other tools, without networks or a GPU."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .completion import complete_benchmark
 from .options import Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
 from .output import INTERRUPTED, SOME_FAILED, print_document, say
 
@@ -23,7 +24,12 @@ PAGE = "report.html"
 
 def run(
     benchmark: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A packaged benchmark by its name, or a file by its path.")
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A packaged benchmark by its name, or a file by its path.",
+            autocompletion=complete_benchmark,
+        ),
     ],
     sets: Sets = None,
     only: Only = None,

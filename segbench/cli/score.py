@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .completion import complete_benchmark, complete_dataset
 from .options import DatasetOptions, Results, Root, parse_options
 from .output import say
 
@@ -29,10 +30,17 @@ DEFAULT_SPLIT = "test"
 
 def score(
     predictions: Annotated[Path, typer.Argument(help="Folder of label maps: PNGs of class ids, named by image id.")],
-    dataset: Annotated[str, typer.Option(help="A dataset component, or a dataset of the benchmark.")],
+    dataset: Annotated[
+        str, typer.Option(help="A dataset component, or a dataset of the benchmark.", autocompletion=complete_dataset)
+    ],
     name: Annotated[str, typer.Option(help="The method's name in the table.")],
     benchmark: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="The benchmark to whose table the scores are added.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="The benchmark to whose table the scores are added.",
+            autocompletion=complete_benchmark,
+        ),
     ] = None,
     root: Root = None,
     option: DatasetOptions = None,

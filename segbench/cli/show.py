@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .completion import complete_component, complete_kind
 from .list import describe
 from .options import DatasetOptions, Json, Root, parse_kind, parse_options
 from .output import columns, print_content
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 
 
 def show(
-    kind: Annotated[str, typer.Argument(help="generator, discriminator, loss or dataset.")],
-    name: Annotated[str, typer.Argument(help="Full name (smp/unet), or short name if only one component has it.")],
+    kind: Annotated[
+        str, typer.Argument(help="generator, discriminator, loss or dataset.", autocompletion=complete_kind)
+    ],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Full name (smp/unet), or short name if only one component has it.", autocompletion=complete_component
+        ),
+    ],
     root: Root = None,
     option: DatasetOptions = None,
     json: Json = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .completion import complete_recorded_benchmark
 from .options import Results  # noqa: TC001 - typer reads it when it runs
 from .output import say
 
@@ -22,7 +23,9 @@ def submit(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder that is written.")],
     results: Results = Path("results"),
-    benchmark: Annotated[str | None, typer.Option(help="Cells of this benchmark only.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     recipe: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The benchmark file. [default: one that is made of the records]"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from .completion import complete_dataset, complete_generator
 from .options import DatasetOptions, Json, Root, parse_options
 from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, say, terminal_width, write
 
@@ -63,9 +64,15 @@ def time_methods(
             metavar="METHOD...",
             help="A generator (smp/unet), one with options ('{use: smp/unet, encoder: resnet18}'), or a method of a "
             "benchmark (quickstart:unet, FILE:METHOD). The others are compared with the first one.",
+            autocompletion=complete_generator,
         ),
     ],
-    dataset: Annotated[str, typer.Option(metavar="D", help="A dataset: its classes, channels and image size count.")],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="D", help="A dataset: its classes, channels and image size count.", autocompletion=complete_dataset
+        ),
+    ],
     root: Root = None,
     option: DatasetOptions = None,
     size: Annotated[

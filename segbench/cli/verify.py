@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .completion import complete_recorded_benchmark, complete_recorded_method
 from .options import (
     Directories,  # noqa: TC001 - typer reads it when it runs
     Json,  # noqa: TC001 - typer reads it when it runs
@@ -33,8 +34,12 @@ def verify(
         int | None,
         typer.Option(min=1, help="How many cells to draw. [default: 3, or all of --method]"),
     ] = None,
-    method: Annotated[str | None, typer.Option(help="Cells of this method only.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="Cells of this benchmark only.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Cells of this method only.", autocompletion=complete_recorded_method)
+    ] = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw: the same one draws the same cells.")] = 0,
     root: Root = None,
     results: Annotated[

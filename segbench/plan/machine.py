@@ -8,7 +8,6 @@ import platform
 import subprocess
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import distribution
 from pathlib import Path
 
 from segbench.errors import SegbenchError
@@ -53,6 +52,8 @@ def source_commit() -> str | None:
 
     "-dirty" stands behind that of a checkout whose files have been changed since.
     """
+    from importlib.metadata import distribution
+
     installed = json.loads(distribution("segbench").read_text("direct_url.json") or "{}")
     if commit := installed.get("vcs_info", {}).get("commit_id"):
         return str(commit)
