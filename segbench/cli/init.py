@@ -40,7 +40,8 @@ def init(
     """Look at a folder of images and masks, and write its dataset.json and a benchmark file that runs as it is.
 
     It says what it saw and what it guessed. Layouts: folders side by side, masks beside images, folders of splits,
-    split files, VOC, Cityscapes, exports of CVAT and Roboflow; masks of values, palettes and colours.
+    split files, VOC, Cityscapes, exports of CVAT, Label Studio and Roboflow; masks of values, palettes and colours.
+    Polygons (COCO, LabelMe) become masks where there are none.
     """
     from segbench.errors import SegbenchError
     from segbench.registry import load_registry
@@ -52,7 +53,7 @@ def init(
     if file.exists():
         raise SegbenchError(f"{file} exists already: remove it, or name another file with -o")
     survey = survey_folder(root, load_registry(), watch_masks, images, masks)
-    say(f"{root}: {survey.layout}")
+    say("\n".join([f"{root}: {survey.layout}", *survey.remarks]))
     asks = is_terminal() and not yes
     found = None if survey.masks is None else choose_classes(survey, classes, ignore, asks=asks)
     write_files(root, name, file, survey, found)
@@ -131,7 +132,7 @@ def describe_classes(survey: Survey, found: Classes) -> str:
     from segbench.errors import list_some
 
     rows = [(name, _code_text(code)) for name, code in zip(found.names, found.codes, strict=True)]
-    given = f"as {survey.names_in} names them" if survey.names_in else "named by nothing in the folder"
+    given = f"as {survey.names_in} names them" if survey.names_in else "by what masks hold"
     void = " and ".join(map(_code_text, found.void))
     guesses = [f"guessed: {void} is void" if void else "guessed: no pixel is void"]
     if found.made_up:

@@ -43,6 +43,8 @@ _SPLIT_NAME = re.compile(
     rf"(?P<before>|.*[_-])(?:training|train|validation|valid|val|testing|test)(?P<after>|[_-].*|{'|'.join(MASK_WORDS)})"
 )
 _SEPARATORS = "_-. "
+# Of task-7-annotation-3-by-1-tag-car-0.png, which Label Studio exports without images.
+LABEL_STUDIO = "task-"
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,10 @@ def _explain_nothing(root: Path, folders: Mapping[str, Mapping[str, Sequence[Pat
     if not counts:
         return f"{root}: no image files ({', '.join(IMAGE_ENDINGS)}); give the folder that holds images and masks"
     where = f"{root}: image files are there ({listed}), but"
+    if any(
+        path.name.startswith(LABEL_STUDIO) for files in folders.values() for paths in files.values() for path in paths
+    ):
+        return f"{where} Label Studio's PNG masks name tasks, not images: export as COCO with images instead"
     as_masks = [name for name in counts if rank_as_mask(name) is not None]
     if len(as_masks) == len(counts):
         return f"{where} all seem to be masks; put the images into images/, each with the stem of its mask"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from segbench.errors import DataError
@@ -12,6 +12,7 @@ from segbench.registry.datasets import open_dataset
 from .layout import SPLIT, find_layout
 from .masks import MaskSurvey, survey_mask
 from .names import find_names
+from .polygons import draw_masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from segbench.images.opening import Header
     from segbench.registry import Registry
 
+    from .layout import Layout
     from .names import NamedClass
+    from .polygons import DrawnMasks
 
     Pair = tuple[Path, Path]
 
@@ -41,7 +44,7 @@ class Survey:
     `use` with `options` is the component that reads it; `layout` says where images and masks lie, in words; `is_split`
     whether the folder itself says which image is of which split; `splits` are the numbers of images, `sizes` heights
     and widths. Where classes are not known yet, `masks` are all masks and `learnt` those of train; `named` are the
-    classes that the file `names_in` names.
+    classes that the file `names_in` names, or the polygons of which masks were drawn; `remarks` are to be told.
     """
 
     use: str
@@ -54,6 +57,7 @@ class Survey:
     learnt: MaskSurvey | None = None
     named: Sequence[NamedClass] = ()
     names_in: Path | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def survey_folder(
@@ -72,14 +76,26 @@ def survey_folder(
         if all((root / folder).is_dir() for folder in folders):
             dataset = open_dataset(registry.find("dataset", name), str(root), {})
             return _describe(dataset, name, {}, f"the folders of {name}", is_split=True)
-    layout = find_layout(root, images, masks)
+    layout, drawn = _find_or_draw(root, images, masks)
     is_described = (root / DESCRIPTION).is_file()
     unknown = {} if is_described else {"classes": ["unknown"]}
     dataset = open_dataset(registry.find("dataset", FOLDER), str(root), {**layout.options, **unknown})
     where = layout.describe() + (f", split files in {layout.splits}/" if layout.splits else "")
     is_split = layout.splits is not None or SPLIT in layout.images
     found = _describe(dataset, FOLDER, layout.options, where, is_split=is_split)
-    return found if is_described else _with_masks(found, root, dataset, watch)
+    if drawn is not None:
+        found = replace(found, remarks=tuple(drawn.remarks))
+    return found if is_described else _with_masks(found, root, dataset, watch, drawn)
+
+
+def _find_or_draw(root: Path, images: str | None, masks: str | None) -> tuple[Layout, DrawnMasks | None]:
+    """Return the layout of a folder, after masks were drawn of its polygons where it has none."""
+    try:
+        return find_layout(root, images, masks), None
+    except DataError:
+        if masks is not None or not root.is_dir() or (drawn := draw_masks(root)) is None:
+            raise
+    return find_layout(root, images), drawn
 
 
 def _describe(dataset: Dataset, use: str, options: Mapping[str, Any], layout: str, *, is_split: bool) -> Survey:
@@ -119,7 +135,13 @@ def _reading_options(headers: Sequence[tuple[Header, Header]]) -> dict[str, Any]
     return orientation | ({"channels": pages} if pages > 1 else {})
 
 
-def _with_masks(found: Survey, root: Path, dataset: Dataset, watch: Callable[[list[Path]], Iterable[Path]]) -> Survey:
+def _with_masks(
+    found: Survey,
+    root: Path,
+    dataset: Dataset,
+    watch: Callable[[list[Path]], Iterable[Path]],
+    drawn: DrawnMasks | None,
+) -> Survey:
     whole, learnt = MaskSurvey(), MaskSurvey()
     train = {mask for _, mask in _pairs(dataset, "train")} if "train" in dataset.splits else set()
     for path in watch([mask for name in dataset.splits for _, mask in _pairs(dataset, name)]):
@@ -127,5 +149,5 @@ def _with_masks(found: Survey, root: Path, dataset: Dataset, watch: Callable[[li
         whole.include(one, path)
         if path in train:
             learnt.include(one, path)
-    file, named = find_names(root)
-    return Survey(**{**found.__dict__, "masks": whole, "learnt": learnt, "named": named, "names_in": file})
+    file, named = find_names(root) if drawn is None else (None, drawn.named)
+    return replace(found, masks=whole, learnt=learnt, named=named, names_in=file)

@@ -170,3 +170,33 @@ def test_images_or_masks_alone_are_refused(folder, capsys, kept, message):
     (root / {"images": "masks", "masks": "images"}[kept]).rename(root.parent / "elsewhere")
     assert main(["init", "my data"]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_cvat_export_of_masks_is_named_by_its_label_map(folder, capsys):
+    root = folder({f"SegmentationClass/{stem}": [[[0, 0, 0], [250, 50, 83]]] for stem in "abcde"}, images="JPEGImages")
+    (root / "SegmentationObject").mkdir()
+    for stem in "abcde":
+        Image.new("RGB", (2, 1)).save(root / "SegmentationObject" / f"{stem}.png")
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    (root / "ImageSets" / "Segmentation" / "default.txt").write_text("a\nb\nc\nd\ne\n")
+    (root / "labelmap.txt").write_text(
+        "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:250,50,83::\nbus:1,2,3::\n"
+    )
+    assert main(["init", "my data"]) == 0
+    assert "images in JPEGImages/, masks in SegmentationClass/" in capsys.readouterr().out
+    dataset = opened()
+    assert (dataset.classes, dataset.palette) == (("background", "car"), ((0, 0, 0), (250, 50, 83)))
+    assert labels(dataset)["a"] == [[0, 1]]
+
+
+def test_polygons_become_masks_and_the_rest_is_as_with_masks(folder, capsys):
+    root = folder({f"masks/{stem}": [[0, 0], [0, 0]] for stem in "abcde"})
+    for stem in "abcde":
+        (root / "masks" / f"{stem}.png").unlink()
+        shape = {"label": "tree", "points": [[1, 0], [1, 1]], "shape_type": "rectangle"}
+        content = {"shapes": [shape], "imagePath": f"{stem}.jpg", "imageHeight": 2, "imageWidth": 2}
+        (root / "images" / f"{stem}.json").write_text(json.dumps(content))
+    assert main(["init", "my data"]) == 0
+    assert "drew 5 masks of polygons into" in capsys.readouterr().out
+    dataset = opened()
+    assert (dataset.classes, labels(dataset)["a"]) == (("background", "tree"), [[0, 1], [0, 1]])

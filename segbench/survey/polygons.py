@@ -1,0 +1,282 @@
+"""Masks made of the polygons that labelling tools export: COCO's JSON, and LabelMe's beside each image.
+
+Each is drawn by what its own tool draws with: COCO's polygons and run lengths by pycocotools, LabelMe's by Pillow.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+from warnings import catch_warnings
+
+import numpy as np
+from PIL import Image, ImageDraw
+from pydantic_core import from_json
+
+from segbench.errors import DataError, SegbenchError, list_some
+from segbench.images.files import image_files, is_litter, same_name
+
+from .layout import split_pattern
+from .names import NamedClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+MASKS = "masks"
+BACKGROUND = ("background", "_background_")
+VOID = 255
+# Forms of LabelMe that cover an area.
+AREAS = ("polygon", "rectangle", "circle")
+
+
+class Shape(NamedTuple):
+    """An area of a class; `draw` gives the pixels (H, W) that it covers, `is_cut` says that it leaves the image."""
+
+    name: str
+    area: float
+    is_cut: bool
+    draw: Callable[[], NDArray[np.bool_]]
+
+
+class Drawing(NamedTuple):
+    """The shapes of an image, and its height and width as the tool showed it."""
+
+    size: tuple[int, int]
+    shapes: list[Shape]
+
+
+class DrawnMasks(NamedTuple):
+    """What was made of polygons: the classes with their values in the masks, and what is to be said of it."""
+
+    named: list[NamedClass]
+    remarks: list[str]
+
+
+def draw_masks(root: Path) -> DrawnMasks | None:
+    """Write a mask for each image that files of polygons below `root` describe, into `root/masks`; None without such.
+
+    Pixels of no shape are background, and where shapes overlap the smaller is on top. Raises DataError for files that
+    are cut off or name images that are not there, and where `masks` holds something.
+    """
+    drawings: dict[Path, Drawing] = {}
+    names: list[str] = []
+    images = _images_by_name(root)
+    for file in _json_files(root):
+        content = _read(file)
+        reader = _coco if _is_coco(content) else _labelme if _is_labelme(content) else None
+        if reader is None:
+            continue
+        try:
+            found, named = reader(file, content, images)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise DataError(f"{file}: not as COCO or LabelMe write it ({error!r:.100}); export it again") from error
+        names += named
+        for image, drawing in found.items():
+            drawings.setdefault(image, Drawing(drawing.size, [])).shapes.extend(drawing.shapes)
+    if not drawings:
+        return None
+    classes = ["background", *(name for name in dict.fromkeys(names) if _is_class(name))]
+    if len(classes) > VOID:
+        raise DataError(f"{root}: {len(classes)} classes; masks of polygons hold at most {VOID}")
+    _write(root, drawings, {name: place for place, name in enumerate(classes)})
+    return DrawnMasks(
+        [NamedClass(name, place) for place, name in enumerate(classes)] + [NamedClass("void", VOID)],
+        _remarks(root, drawings),
+    )
+
+
+def _is_class(name: str) -> bool:
+    return name not in BACKGROUND and not NamedClass(name).is_void
+
+
+def _json_files(root: Path) -> list[Path]:
+    return [path for path in sorted(root.rglob("*.json")) if path.name != "dataset.json" and not is_litter(path)]
+
+
+def _images_by_name(root: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in image_files(root, deep=True):
+        found.setdefault(same_name(path.name), []).append(path)
+    return found
+
+
+def _read(file: Path) -> Any:
+    try:
+        return from_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: cut off, or no JSON ({error}); export it again, or move it elsewhere") from error
+
+
+def _find_image(name: str, file: Path, images: Mapping[str, Sequence[Path]]) -> Path:
+    """Return the image that a file of polygons names, by its path as far as it is needed."""
+    written = PurePosixPath(same_name(name.replace("\\", "/")))
+    found = images.get(written.name, ())
+    beside = [path for path in found if path.parent == file.parent]
+    by_path = [path for path in found if path.as_posix().endswith(f"/{written}")]
+    found = found if len(found) == 1 else beside or by_path
+    if len(found) != 1:
+        held = "is not there" if not found else f"there are {len(found)} of"
+        raise DataError(f"{file}: names the image {name!r}, which {held}; put the images beside the file as exported")
+    return found[0]
+
+
+# COCO.
+
+
+def _is_coco(content: Any) -> bool:
+    return isinstance(content, dict) and all(key in content for key in ("images", "annotations", "categories"))
+
+
+def _coco(file: Path, content: Any, images: Mapping[str, Sequence[Path]]) -> tuple[dict[Path, Drawing], list[str]]:
+    if find_spec("pycocotools") is None:
+        raise SegbenchError(
+            f"{file}: COCO's polygons need pycocotools, not installed here: pip install 'segbench[coco]'"
+        )
+    categories = sorted(content["categories"], key=lambda one: int(one["id"]))
+    names = {int(one["id"]): str(one["name"]) for one in categories}
+    drawings: dict[int, Drawing] = {}
+    places: dict[Path, int] = {}
+    for entry in content["images"]:
+        drawings[entry["id"]] = Drawing((int(entry["height"]), int(entry["width"])), [])
+        places[_find_image(str(entry["file_name"]), file, images)] = entry["id"]
+    for entry in content["annotations"]:
+        drawing = drawings[entry["image_id"]]
+        if entry.get("segmentation"):
+            drawing.shapes.append(_coco_shape(file, names[entry["category_id"]], entry, drawing.size))
+    if content["annotations"] and not any(drawing.shapes for drawing in drawings.values()):
+        raise DataError(f"{file}: holds boxes alone, no polygons and no masks; export these")
+    return {image: drawings[number] for image, number in places.items()}, list(names.values())
+
+
+def _coco_shape(file: Path, name: str, entry: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+    """Return the area of an annotation: polygons, or run lengths as numbers or packed into a text."""
+    from pycocotools import mask as coco_masks
+
+    segmentation, (height, width) = entry["segmentation"], size
+    if isinstance(segmentation, list):
+        polygons = [[float(part) for part in polygon] for polygon in segmentation if len(polygon) >= 6]
+        is_cut = any(_reaches_out(polygon[::2], polygon[1::2], size) for polygon in polygons)
+        area = sum(_polygon_area(polygon[::2], polygon[1::2]) for polygon in polygons)
+
+        def draw() -> NDArray[np.bool_]:
+            if not polygons:
+                return np.zeros(size, dtype=bool)
+            return _decode(coco_masks.merge(coco_masks.frPyObjects(polygons, height, width)))
+
+        return Shape(name, area, is_cut, draw)
+    if list(segmentation["size"]) != [height, width]:
+        raise DataError(f"{file}: a mask of {segmentation['size']} for an image of {[height, width]} (height, width)")
+    packed = segmentation
+    if isinstance(segmentation["counts"], list):
+        packed = coco_masks.frPyObjects(segmentation, height, width)
+    return Shape(name, float(coco_masks.area(packed)), False, lambda: _decode(packed))
+
+
+def _decode(runs: Any) -> NDArray[np.bool_]:
+    from pycocotools import mask as coco_masks
+
+    with catch_warnings(action="ignore", category=DeprecationWarning):  # of pycocotools under numpy 2
+        decoded: NDArray[np.bool_] = coco_masks.decode(runs).astype(bool)
+    return decoded
+
+
+# LabelMe.
+
+
+def _is_labelme(content: Any) -> bool:
+    return isinstance(content, dict) and "shapes" in content and "imagePath" in content
+
+
+def _labelme(file: Path, content: Any, images: Mapping[str, Sequence[Path]]) -> tuple[dict[Path, Drawing], list[str]]:
+    image = _find_image(str(content["imagePath"]), file, images)
+    size = int(content["imageHeight"]), int(content["imageWidth"])
+    areas = [one for one in content["shapes"] if one.get("shape_type", "polygon") in AREAS]
+    shapes = [_labelme_shape(one, size) for one in areas]
+    return {image: Drawing(size, shapes)}, sorted(shape.name for shape in shapes)
+
+
+def _labelme_shape(entry: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+    points = [(float(x), float(y)) for x, y in entry["points"]]
+    form = entry.get("shape_type", "polygon")
+    if form == "circle":
+        (x, y), edge = points
+        radius = float(np.hypot(edge[0] - x, edge[1] - y))
+        points = [(x - radius, y - radius), (x + radius, y + radius)]
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    corners = [(min(xs), min(ys)), (max(xs), max(ys))]
+
+    def draw() -> NDArray[np.bool_]:
+        canvas = Image.new("1", size[::-1])
+        pen = ImageDraw.Draw(canvas)
+        if form == "polygon":
+            pen.polygon(points, fill=1, outline=1)
+        else:
+            (pen.ellipse if form == "circle" else pen.rectangle)(corners, fill=1, outline=1)
+        return np.asarray(canvas)
+
+    area = _polygon_area(xs, ys) if form == "polygon" else float(np.ptp(xs) * np.ptp(ys))
+    return Shape(str(entry["label"]), area, _reaches_out(xs, ys, size), draw)
+
+
+# Both.
+
+
+def _polygon_area(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Return the area within a polygon, by the shoelace formula.
+
+    >>> _polygon_area([0, 3, 3, 0], [0, 0, 2, 2])
+    6.0
+    """
+    return float(abs(np.dot(xs, np.roll(ys, 1)) - np.dot(ys, np.roll(xs, 1))) / 2)
+
+
+def _reaches_out(xs: Sequence[float], ys: Sequence[float], size: tuple[int, int]) -> bool:
+    """Whether a point lies outside an image by more than the pixel that tools are often off by."""
+    height, width = size
+    return min(*xs, *ys) < -1 or max(xs) > width + 1 or max(ys) > height + 1
+
+
+def _write(root: Path, drawings: Mapping[Path, Drawing], ids: Mapping[str, int]) -> None:
+    """Write all masks, or none if that fails."""
+    folder, partial = root / MASKS, root / f"{MASKS}.part"
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder} holds something already, so no masks can be drawn there; remove it, or move it away")
+    targets = {image: partial / split_pattern(image.parent.relative_to(root).as_posix())[1] for image in drawings}
+    shutil.rmtree(partial, ignore_errors=True)
+    for image, target in targets.items():
+        target.mkdir(parents=True, exist_ok=True)
+        file = target / f"{image.stem}.png"
+        if file.exists():
+            raise DataError(f"{image}: another image has the stem {image.stem!r}; their masks would be one file")
+        _draw(drawings[image], ids).save(file)
+    if folder.exists():
+        folder.rmdir()
+    partial.rename(folder)
+
+
+def _draw(drawing: Drawing, ids: Mapping[str, int]) -> Image.Image:
+    labels = np.zeros(drawing.size, dtype=np.uint8)
+    for shape in sorted(drawing.shapes, key=lambda shape: -shape.area):
+        label = ids.get(shape.name, VOID if NamedClass(shape.name).is_void else 0)
+        try:
+            labels[shape.draw()] = label
+        except ValueError as error:
+            raise DataError(
+                f"a mask of {shape.name!r} cannot be drawn: {error}; export the annotations again"
+            ) from error
+    return Image.fromarray(labels)
+
+
+def _remarks(root: Path, drawings: Mapping[Path, Drawing]) -> list[str]:
+    cut = [image.name for image, drawing in drawings.items() if any(shape.is_cut for shape in drawing.shapes)]
+    empty = [image.name for image, drawing in drawings.items() if not drawing.shapes]
+    remarks = [f"drew {len(drawings)} masks of polygons into {root / MASKS}/; pixels of none are background"]
+    if cut:
+        remarks.append(f"polygons of {len(cut)} images reach outside them and were cut off there: {list_some(cut)}")
+    if empty:
+        remarks.append(f"{len(empty)} images have no polygon, so they are background alone: {list_some(empty)}")
+    return remarks
