@@ -54,8 +54,12 @@ def init(
         raise SegbenchError(f"{file} exists already: remove it, or name another file with -o")
     survey = survey_folder(root, load_registry(), watch_masks, images, masks)
     say("\n".join([f"{root}: {survey.layout}", *survey.remarks]))
-    asks = is_terminal() and not yes
-    found = None if survey.masks is None else choose_classes(survey, classes, ignore, asks=asks)
+    if survey.masks is None or survey.described:
+        if classes is not None or ignore is not None:
+            raise SegbenchError(f"{root}: its classes are known already, so --classes and --ignore change nothing")
+        found = read_described(survey)
+    else:
+        found = choose_classes(survey, classes, ignore, asks=is_terminal() and not yes)
     write_files(root, name, file, survey, found)
 
 
@@ -79,6 +83,19 @@ def watch_masks(masks: list[Path]) -> Iterator[Path]:
         for mask in masks:
             yield mask
             advance()
+
+
+def read_described(survey: Survey) -> Classes | None:
+    """Return how masks hold the classes of a dataset.json that is there; None where that is for the dataset to say."""
+    from segbench.survey.classes import UnclearVoid, settle_classes
+
+    if survey.masks is None:
+        return None
+    try:
+        found = settle_classes(survey.masks, survey.named)
+    except UnclearVoid:
+        return None
+    return found.renamed(list(survey.described)) if len(found.names) == len(survey.described) else None
 
 
 def choose_classes(survey: Survey, names: str | None, ignore: str | None, *, asks: bool) -> Classes:
@@ -112,6 +129,7 @@ def read_void(text: str) -> list[Any]:
 def write_files(root: Path, name: str, file: Path, survey: Survey, found: Classes | None) -> None:
     """Write dataset.json, where there is none, and the benchmark file; say what they are made of."""
     from segbench.survey.benchmark import describe_images, describe_splits, write_benchmark
+    from segbench.survey.survey import DESCRIPTION
 
     say(f"  {describe_images(survey)}: {describe_splits(survey)}")
     options = dict(survey.options)
@@ -120,7 +138,8 @@ def write_files(root: Path, name: str, file: Path, survey: Survey, found: Classe
         say(describe_classes(survey, found))
         options |= found.options
         absent = find_scarce(survey, found)
-        write(root / "dataset.json", json.dumps(found.description, indent=1, ensure_ascii=False) + "\n")
+        if not survey.described:
+            write(root / DESCRIPTION, json.dumps(found.description, indent=1, ensure_ascii=False) + "\n")
     text = write_benchmark(name, place_beside(root, file), survey, options, absent)
     write(file, MODELINE + text)
     shown = shlex.quote(str(file))
@@ -130,9 +149,11 @@ def write_files(root: Path, name: str, file: Path, survey: Survey, found: Classe
 def describe_classes(survey: Survey, found: Classes) -> str:
     """Say what the classes are, by what they are told in masks, and what of it was guessed."""
     from segbench.errors import list_some
+    from segbench.survey.survey import DESCRIPTION
 
     rows = [(name, _code_text(code)) for name, code in zip(found.names, found.codes, strict=True)]
-    given = f"as {survey.names_in} names them" if survey.names_in else "by what masks hold"
+    named_in = DESCRIPTION if survey.described else survey.names_in
+    given = f"as {named_in} names them" if named_in else "by what masks hold"
     void = " and ".join(map(_code_text, found.void))
     guesses = [f"guessed: {void} is void" if void else "guessed: no pixel is void"]
     if found.made_up:

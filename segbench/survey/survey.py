@@ -43,8 +43,9 @@ class Survey:
 
     `use` with `options` is the component that reads it; `layout` says where images and masks lie, in words; `is_split`
     whether the folder itself says which image is of which split; `splits` are the numbers of images, `sizes` heights
-    and widths. Where classes are not known yet, `masks` are all masks and `learnt` those of train; `named` are the
+    and widths. Unless the component knows classes, `masks` are all masks and `learnt` those of train; `named` are the
     classes that the file `names_in` names, or the polygons of which masks were drawn; `remarks` are to be told.
+    `described` are the classes of a dataset.json.
     """
 
     use: str
@@ -58,6 +59,7 @@ class Survey:
     named: Sequence[NamedClass] = ()
     names_in: Path | None = None
     remarks: tuple[str, ...] = ()
+    described: tuple[str, ...] = ()
 
 
 def survey_folder(
@@ -67,7 +69,7 @@ def survey_folder(
     images: str | None = None,
     masks: str | None = None,
 ) -> Survey:
-    """Look at the header of each image and, where nothing says the classes, at the pixels of each mask.
+    """Look at the header of each image and at the pixels of each mask.
 
     `images` and `masks` are folders that are not to be guessed; `watch` passes masks on and shows how far it is. Raises
     DataError for what no dataset can be made of.
@@ -85,7 +87,9 @@ def survey_folder(
     found = _describe(dataset, FOLDER, layout.options, where, is_split=is_split)
     if drawn is not None:
         found = replace(found, remarks=tuple(drawn.remarks))
-    return found if is_described else _with_masks(found, root, dataset, watch, drawn)
+    if is_described:
+        found = replace(found, described=tuple(dataset.classes))
+    return _with_masks(found, root, dataset, watch, drawn)
 
 
 def _find_or_draw(root: Path, images: str | None, masks: str | None) -> tuple[Layout, DrawnMasks | None]:

@@ -103,6 +103,17 @@ def test_a_description_that_is_there_is_kept(folder, capsys):
     assert opened().classes == ("gap", "cell")
 
 
+def test_what_init_wrote_is_read_again_when_names_were_changed_in_it(folder):
+    root = folder({f"masks/{stem}": [[0, 255]] for stem in "abcde"})
+    assert main(["init", "my data"]) == 0
+    text = (root / "dataset.json").read_text()
+    (root / "dataset.json").write_text(text.replace("foreground", "cell"))
+    assert main(["init", "my data", "-o", "again.yaml"]) == 0
+    dataset = opened("again.yaml")
+    assert (dataset.classes, labels(dataset)["a"]) == (("background", "cell"), [[0, 1]])
+    assert main(["init", "my data", "-o", "more.yaml", "--classes", "[a, b]"]) == 2
+
+
 def test_a_file_that_is_there_is_kept(folder, capsys):
     folder({"masks/a": [[0, 1]]})
     open("my-data.yaml", "w").close()
