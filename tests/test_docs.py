@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 import typer.main
+from PIL import Image
 
 import segbench
 import segbench.images
@@ -186,6 +187,28 @@ def test_the_tutorial_shows_what_is_written_and_printed(tmp_path, capsys):
     assert printed in TEXTS["tutorial"]
     module = (tmp_path / "my-net" / "my_net" / "__init__.py").read_text()
     assert module in TEXTS["tutorial"]
+
+
+def test_the_tutorial_shows_what_init_says_and_writes_of_plain_photos(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for number in range(1, 41):
+        for folder, image, ending in (
+            ("images", Image.new("RGB", (256, 256)), "jpg"),
+            ("masks", black_and_white(), "png"),
+        ):
+            Path("photos", folder).mkdir(parents=True, exist_ok=True)
+            image.save(f"photos/{folder}/{number:04}.{ending}")
+    assert main(["init", "photos", "--classes", "[background, nucleus]"]) == 0
+    assert capsys.readouterr().out in TEXTS["tutorial"]
+    written = Path("photos.yaml").read_text()
+    shown = [block.text for block in blocks("text", page="tutorial") if block.text.startswith("datasets:")]
+    assert all(text in written for text in shown)
+
+
+def black_and_white():
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, (0, 0, 99, 99))
+    return mask
 
 
 @pytest.mark.slow
