@@ -17,7 +17,7 @@ A message says what was given, where, what is allowed and what to do. The comman
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from .shown import quote, shorten
 
@@ -34,24 +34,41 @@ _TELLING = 3  # fewer letters at the beginning of a name say nothing
 class SegbenchError(Exception):
     """Base class of all errors a user or a plugin can cause; `plugin` is the plugin to blame, where one is known.
 
-    A message that quotes something endless is cut.
+    A message that quotes something endless is cut. For programs: `code` names the class of the error, `file` and `line`
+    say where the mistake is, `allowed` what could stand there.
     """
+
+    code: ClassVar[str] = "other"
+    file: str | None = None
+    line: int | None = None
+    allowed: tuple[str, ...] = ()
 
     def __init__(self, message: str = "", *, plugin: str | None = None) -> None:
         super().__init__(shorten(message))
         self.plugin = plugin
 
+    def among(self, allowed: Iterable[str]) -> Self:
+        """Return this error, which now says what is allowed instead."""
+        self.allowed = tuple(allowed)
+        return self
+
 
 class PluginError(SegbenchError):
     """A plugin cannot be loaded or breaks the contract."""
+
+    code = "plugin"
 
 
 class ComponentError(SegbenchError):
     """A component is unknown or its short name is ambiguous."""
 
+    code = "component"
+
 
 class OptionError(ComponentError):
     """An option of a component is unknown, missing or has a wrong value; `option` is its name, where one is known."""
+
+    code = "option"
 
     def __init__(self, message: str = "", *, plugin: str | None = None, option: str | None = None) -> None:
         super().__init__(message, plugin=plugin)
@@ -61,29 +78,43 @@ class OptionError(ComponentError):
 class SpecError(SegbenchError):
     """A benchmark file is wrong; the message carries file, line and dotted path."""
 
+    code = "benchmark"
+
 
 class DataError(SegbenchError):
     """A dataset is missing, incomplete or malformed."""
+
+    code = "data"
 
 
 class WeightsError(SegbenchError):
     """A weights file cannot be read or does not fit the network."""
 
+    code = "weights"
+
 
 class RecordError(SegbenchError):
     """A record, its counts or a checkpoint cannot be read or written."""
+
+    code = "record"
 
 
 class CellError(SegbenchError):
     """One cell could not be trained or evaluated; the message is the cause its record carries."""
 
+    code = "cell"
+
 
 class OutOfMemoryError(CellError):
     """A cell needs more memory than there is."""
 
+    code = "memory"
+
 
 class StatisticsError(SegbenchError):
     """Counts cannot be compared, or are too few for an interval; the message says what differs or is missing."""
+
+    code = "statistics"
 
 
 def alternatives(name: str, known: Iterable[str]) -> str:
@@ -105,8 +136,16 @@ def unknown_value(value: str, expected: str) -> str:
     >>> unknown_value("ploy", "'poly', 'cosine' or 'constant'")
     "unknown value 'ploy'. Did you mean 'poly'? Available: poly, cosine, constant."
     """
-    choices = expected.split("'")[1::2]
-    return f"unknown value {quote(value)}.{alternatives(value, choices)}"
+    return f"unknown value {quote(value)}.{alternatives(value, quoted_choices(expected))}"
+
+
+def quoted_choices(expected: str) -> list[str]:
+    """Return the quoted choices that pydantic expected.
+
+    >>> quoted_choices("'poly', 'cosine' or 'constant'")
+    ['poly', 'cosine', 'constant']
+    """
+    return expected.split("'")[1::2]
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -6,6 +6,9 @@ import re
 import reprlib
 from typing import Any
 
+# Of the names in what commands print as JSON; it rises when one goes or changes its meaning, not when one is added.
+JSON_VERSION = 1
+
 _MOST_LINES = 30
 _MOST_CHARACTERS, _START = 2000, 1400  # of a line, and of these the ones before the cut
 

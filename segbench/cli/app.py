@@ -9,7 +9,7 @@ from collections import UserDict
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path  # noqa: TC003 - typer reads it when it runs
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from segbench.errors import SegbenchError
 
 from .encoding import make_output_readable
-from .output import INTERRUPTED, say
+from .output import BUG, INTERRUPTED, MISTAKE, say, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -166,7 +166,7 @@ def check_working_folder() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 2 for a mistake of the user, 1 for a bug, 130 for Ctrl-C."""
+    """Run the command line and return the exit code: 2 for a mistake of the user, 70 for a bug, 130 for Ctrl-C."""
     ordered, debug = global_options_first(sys.argv[1:] if arguments is None else arguments)
     enable_crash_stacks()
     make_output_readable()
@@ -176,8 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_guarded(arguments: Sequence[str], debug: bool) -> int:
     """Run the command and return the exit code, also where an error ends it."""
+    as_json = asks_for_json(arguments)
     try:
-        code = call(arguments, debug)
+        code = call(arguments, debug, tell=not as_json)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -185,17 +186,41 @@ def run_guarded(arguments: Sequence[str], debug: bool) -> int:
         silence_stdout()
         return 1
     except Exception as error:
-        return report_failure(error, debug)
+        failure = explain(error)
+        report_failure(failure, error, debug)
+        if as_json:
+            say(to_json({"error": failure._asdict()}))
+        return BUG if failure.code == "bug" else MISTAKE
     return code
 
 
-def call(arguments: Sequence[str], debug: bool) -> int:
-    """Run the command and return its exit code."""
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Tell whether the output shall be JSON, an error too.
+
+    >>> asks_for_json(["report", "--format", "json"]), asks_for_json(["run", "--", "--json"])
+    (True, False)
+    """
+    words = " ".join(arguments[: arguments.index("--") if "--" in arguments else None])
+    return not {"--json", "--format=json"}.isdisjoint(words.split()) or "--format json" in words
+
+
+def call(arguments: Sequence[str], debug: bool, tell: bool) -> int:
+    """Run the command and return its exit code; mistakes on the command line are told here, or raised."""
     try:
-        app(args=arguments, prog_name="segbench", default_map={"run": {"debug": debug}})
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+        end = app(args=arguments, prog_name="segbench", default_map={"run": {"debug": debug}}, standalone_mode=tell)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return end if isinstance(end, int) else 0
+
+
+class Failure(NamedTuple):
+    """An error as programs are told it."""
+
+    code: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    allowed: Sequence[str] = ()
 
 
 def enable_crash_stacks() -> None:
@@ -209,30 +234,32 @@ def silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def report_failure(error: Exception, debug: bool) -> int:
-    """Print the error to stderr, with its traceback if debugging, and return the exit code."""
+def report_failure(failure: Failure, error: Exception, debug: bool) -> None:
+    """Print the error to stderr, with its traceback if debugging."""
     if debug:
         import traceback
 
         say("".join(traceback.format_exception(error)), err=True, nl=False)
-    message, code = explain(error)
-    say(f"error: {message}", err=True)
-    return code
+    say(f"error: {failure.message}", err=True)
 
 
-def explain(error: Exception) -> tuple[str, int]:
-    """Return the message for an error and its exit code: 2 for a mistake of the user, 1 for a bug."""
+def explain(error: Exception) -> Failure:
+    """Return what is told of an error; all but those with the code "bug" are mistakes of the user or of a plugin."""
     if isinstance(error, SegbenchError):
-        return str(error), 2
+        return Failure(error.code, str(error), error.file, error.line, error.allowed)
+    if (usage := getattr(error, "format_message", None)) is not None:  # of a class that typer keeps to itself
+        return Failure("usage", usage())
     if isinstance(error, RuntimeError) and str(error).startswith(_NO_HOME):
-        return "a path begins with ~, and there is no such home folder; write the whole path, or set HOME", 2
+        message = "a path begins with ~, and there is no such home folder; write the whole path, or set HOME"
+        return Failure("file", message)
     what = f"{type(error).__name__}: {error}"
     plugin = blamed_plugin(error)
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{error}{f', in {plugin}' if plugin else ''} ({HINT})", 2
+        message = f"{error}{f', in {plugin}' if plugin else ''} ({HINT})"
+        return Failure("file", message, None if error.filename is None else str(error.filename))
     if plugin:
-        return f"{plugin} failed with {what} ({HINT})", 1
-    return f"a bug in segbench: {what} ({HINT}; please report it with that)", 1
+        return Failure("plugin", f"{plugin} failed with {what} ({HINT})")
+    return Failure("bug", f"a bug in segbench: {what} ({HINT}; please report it with that)")
 
 
 def blamed_plugin(error: Exception) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,10 @@ from .options import (
     Json,  # noqa: TC001 - typer reads it when it runs
     Output,  # noqa: TC001 - typer reads it when it runs
 )
-from .output import print_document, print_or_write
+from .output import UNDECIDED, print_document, print_or_write
+
+if TYPE_CHECKING:
+    from segbench.report.comparison.compare import Comparisons
 
 
 class ComparisonFormat(StrEnum):
@@ -70,6 +73,9 @@ def compare(
     ] = 0.95,
     images: Annotated[int, typer.Option(min=0, help="How many of the largest gains and of the losses to name.")] = 5,
     format: Annotated[ComparisonFormat | None, typer.Option(help="How to write it.", show_default="table")] = None,
+    require_verdict: Annotated[
+        bool, typer.Option("--require-verdict", help="End with 3 unless every verdict is better, equivalent or worse.")
+    ] = False,
     json: Json = False,
     output: Output = None,
 ) -> None:
@@ -109,6 +115,14 @@ def compare(
         print_or_write(to_csv(found), output)
     else:
         print_document(lay_out_comparisons(found), output, format or "table")
+    if require_verdict and not is_decided(found):
+        raise typer.Exit(UNDECIDED)
+
+
+def is_decided(comparisons: Comparisons) -> bool:
+    """Tell whether there are comparisons, and a verdict on each."""
+    verdicts = [found.claim.judgement.verdict for found in comparisons.found]
+    return bool(verdicts) and "undecided" not in verdicts
 
 
 def _compare_with_published(

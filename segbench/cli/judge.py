@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Output  # noqa: TC001 - typer reads it when it runs
-from .output import check_can_be_written, print_document, say, write
+from .options import Json, Output  # noqa: TC001 - typer reads it when it runs
+from .output import check_can_be_written, print_document, print_or_write, say, to_json, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from segbench.report.judging.material import Material
     from segbench.report.judging.page import Page
+    from segbench.report.ranking.people import HumanRanking
 
 
 def judge(
@@ -47,6 +48,7 @@ def judge(
         str | None, typer.Option(help="Judge methods of this benchmark.", autocompletion=complete_recorded_benchmark)
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Judge on this dataset of the benchmark.")] = None,
+    json: Json = False,
 ) -> None:
     """Make a page on which people compare label maps blind, or import the votes that such pages saved.
 
@@ -56,8 +58,11 @@ def judge(
     if votes:
         given = places or []
         folders = [place for place in given if place.is_dir()]
-        _import([*votes, *(place for place in given if not place.is_dir())], folders or [Path("results")], output)
+        files = [*votes, *(place for place in given if not place.is_dir())]
+        _print_people(*_import(files, folders or [Path("results")]), json, output)
         return
+    if json:
+        raise typer.BadParameter("--json is for --import; a page is no JSON")
     if methods is None or output is None:
         raise typer.BadParameter("give --methods A,B and -o judge.html to make a page, or --import FILE to read votes")
     names = [name.strip() for name in methods.split(",")]
@@ -79,9 +84,8 @@ def judge(
     say(_describe(material, page, kept, max_mb))
 
 
-def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) -> None:
-    """Keep votes beside the records that they are about, and print what people prefer."""
-    from segbench.report.formats.layout import Document, lay_out_people
+def _import(votes: Sequence[Path], places: Sequence[Path]) -> tuple[list[HumanRanking], Sequence[str]]:
+    """Keep votes beside the records that they are about; return what people prefer, and what was not read."""
     from segbench.report.judging.votes import import_votes
     from segbench.report.ranking.groups import rank_records
     from segbench.report.ranking.people import read_people
@@ -91,9 +95,19 @@ def _import(votes: Sequence[Path], places: Sequence[Path], output: Path | None) 
     sources = pool_folds(read_sources(places))
     wanted = {plan.hash for _, plan in import_votes(sources.folders, votes)}
     people, unread = read_people(sources.folders, rank_records(sources))
-    found = [one for one in people if one.plan.hash in wanted]
-    document = Document(tuple(map(lay_out_people, found)), (), tuple(f"Not read: {problem}" for problem in unread))
-    print_document(document, output)
+    return [one for one in people if one.plan.hash in wanted], [str(problem) for problem in unread]
+
+
+def _print_people(people: Sequence[HumanRanking], unread: Sequence[str], json: bool, output: Path | None) -> None:
+    from segbench.report.formats.layout import Document, lay_out_people
+    from segbench.report.formats.people_data import people_data
+
+    if json:
+        found = [people_data(one).model_dump(mode="json", by_alias=True) for one in people]
+        print_or_write(to_json({"people": found, "problems": [*unread]}) + "\n", output)
+    else:
+        document = Document(tuple(map(lay_out_people, people)), (), tuple(f"Not read: {problem}" for problem in unread))
+        print_document(document, output)
 
 
 def _check_may_be_shown(material: Material, private: bool) -> None:

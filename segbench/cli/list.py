@@ -32,7 +32,7 @@ def list_components(
     registry = load_registry()
     offers = {kind: registry.offers(kind) for kind in kinds}
     described = [describe(offer) for found in offers.values() for offer in found]
-    print_content(described, json, lambda _: _as_text(offers))
+    print_content({"components": described}, json, lambda _: _as_text(offers))
     for remark in (*registry.problems, *registry.notices, *registry.disabled):
         say(remark, err=True)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from segbench.shown import clean
+from segbench.shown import JSON_VERSION, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 
     from segbench.report.formats.layout import Document
 
-Content = TypeVar("Content")
+Content = TypeVar("Content", bound=Mapping[str, Any])
 
-# Exit codes; that for a mistake of the user is 2.
+# Exit codes, as the reference has them.
 SOME_FAILED = 1
+MISTAKE = 2
+UNDECIDED = 3
+BUG = 70
 INTERRUPTED = 130
 
 
@@ -30,9 +34,14 @@ def say(text: object, *, err: bool = False, nl: bool = True) -> None:
 
 def print_content(content: Content, as_json: bool, as_text: Callable[[Content], str]) -> None:
     """Print content as JSON, values without a JSON type as text, or as the text that a function makes of it."""
+    say(to_json(content) if as_json else as_text(content))
+
+
+def to_json(content: Mapping[str, Any]) -> str:
+    """Return a mapping as JSON with the version of its names, values without a JSON type as text."""
     import json
 
-    say(json.dumps(content, indent=2, default=str) if as_json else as_text(content))
+    return json.dumps({"schema": JSON_VERSION, **content}, indent=2, default=str)
 
 
 def terminal_width(output: Path | None = None) -> int | None:

@@ -34,7 +34,7 @@ def records(
     cells, problems = list_cells(directories or [Path("results")], benchmark)
     for problem in problems:
         say(f"warning: not read: {problem}", err=True)
-    print_content([describe_cell(cell) for cell in cells], json, as_text)
+    print_content({"cells": [describe_cell(cell) for cell in cells]}, json, lambda found: as_text(found["cells"]))
 
 
 def as_text(cells: Sequence[dict[str, Any]]) -> str:

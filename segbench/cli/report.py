@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Output  # noqa: TC001 - typer reads it when it runs
+from .options import Json, Output  # noqa: TC001 - typer reads it when it runs
 from .output import print_document, print_or_write, say, write_bytes
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def report(
     benchmark: Annotated[
         str | None, typer.Option(help="Report this benchmark only.", autocompletion=complete_recorded_benchmark)
     ] = None,
-    format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.TABLE,
+    format: Annotated[ReportFormat | None, typer.Option(help="How to write it.", show_default="table")] = None,
+    json: Json = False,
     full: Annotated[
         bool, typer.Option("--full", help="Print all tables and notes (markdown and latex always do).")
     ] = False,
@@ -97,6 +98,9 @@ def report(
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
     from segbench.report.formats.columns import split_names
 
+    if json and format not in (None, ReportFormat.JSON):
+        raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
+    format = ReportFormat.JSON if json else format or ReportFormat.TABLE
     names = split_names(columns)
     are_given = (full, explain, per_class, pairs, columns is not None, pictures_mb is not None, private)
     given = [option for option, is_given in zip(_FORMATS, are_given, strict=True) if is_given]

@@ -86,7 +86,7 @@ def verify(
         answers = run_again(
             asked, repeats, device=device, results=results, jobs=jobs, timeout=timeout, listener=listener
         )
-    print_content([_as_data(answer) for answer in answers], json, lambda _: as_text(answers))
+    print_content({"cells": [_as_data(answer) for answer in answers]}, json, lambda _: as_text(answers))
     for answer in answers:
         if answer.mark is not None:
             write_verification(answer.asked.folder, answer.mark)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segbench.errors import RecordError
 
-from .output import SOME_FAILED, say, terminal_width
+from .options import Json  # noqa: TC001 - typer reads it when it runs
+from .output import SOME_FAILED, say, terminal_width, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,7 @@ def watch(
         bool, typer.Option("--until-done", help="End when nothing runs any more; exit code 1 if a cell has no result.")
     ] = False,
     every: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How often to look at the folder.")] = 2.0,
+    json: Json = False,
 ) -> None:
     """Show which cells are done, run, failed and are to do, with curves, the time left and warnings; changes nothing.
 
@@ -50,11 +52,13 @@ def watch(
 
     snapshots = look()
     try:
-        if not once and (until_done or _is_terminal()):
+        if not once and (until_done or (_is_terminal() and not json)):
             snapshots = _follow(look, every, until_done)
     except KeyboardInterrupt:
         return
-    if once or not _is_terminal():
+    if json:
+        say(to_json({"benchmarks": [_as_data(found) for found in snapshots]}))
+    elif once or not _is_terminal():
         say(as_text(snapshots, terminal_width()), nl=False)
     if until_done and any(cell.status != "ok" for found in snapshots for cell in found.cells.values()):
         raise typer.Exit(SOME_FAILED)
@@ -84,6 +88,23 @@ def _follow(look: Callable[[], list[Snapshot]], every: float, until_done: bool) 
 
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
+
+
+def _as_data(found: Snapshot) -> dict[str, Any]:
+    """Return what is known of a benchmark, ready for JSON."""
+    cells = {
+        key: {
+            "label": cell.label,
+            "status": cell.status,
+            "cause": cell.cause or None,
+            "stage": (cell.course.stage or None) if cell.course else None,
+            "seconds_left": cell.seconds_left,
+            "trouble": cell.trouble or None,
+        }
+        for key, cell in found.cells.items()
+    }
+    facts = ("benchmark", "plan_known", "is_over", "seconds_left")
+    return {**{name: getattr(found, name) for name in facts}, "cells": cells}
 
 
 def as_text(snapshots: Sequence[Snapshot], width: int | None = None) -> str:

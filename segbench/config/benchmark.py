@@ -158,7 +158,7 @@ def find_benchmark(name_or_path: str) -> Path:
         return packaged[name_or_path]
     if path.is_file():
         return path
-    raise SpecError(_explain_unknown(name_or_path, sorted(packaged)))
+    raise SpecError(_explain_unknown(name_or_path, sorted(packaged))).among(sorted(packaged))
 
 
 def _find_packaged() -> dict[str, Path]:

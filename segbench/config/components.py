@@ -223,7 +223,7 @@ def _find_offer(kind: Kind, node: Node, registry: Registry) -> Offer:
         offer = registry.find(kind, str(node.value))
         check_requirements(offer)
     except ComponentError as error:
-        raise node.error(str(error)) from error
+        raise node.error(str(error)).among(error.allowed) from error
     return offer
 
 
@@ -233,7 +233,7 @@ def _coerce_options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys:
         options: dict[str, object] = coerce_options(offer, given, keys)
     except OptionError as error:
         where = nodes[error.option].place if error.option and error.option in nodes else place
-        raise where.error(str(error)) from error
+        raise where.error(str(error)).among(error.allowed) from error
     for name, node in nodes.items():
         options[name] = _resolve_file(options[name], node.place)
         if offer.kind != "dataset":  # whose folders lie below its root

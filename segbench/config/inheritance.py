@@ -83,7 +83,7 @@ def _split_path(entries: dict[str, Node], keys: list[str], place: Place) -> tupl
         if key in entries:
             return key, keys[length:]
     if place.path in NAMED_MAPPINGS:
-        raise place.error(f"there is no {keys[0]!r}.{alternatives(keys[0], entries)}")
+        raise place.error(f"there is no {keys[0]!r}.{alternatives(keys[0], entries)}").among(entries)
     return keys[0], keys[1:]
 
 

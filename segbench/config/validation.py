@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from segbench.errors import SpecError, alternatives, how_to_write, unknown_value
+from segbench.errors import SpecError, alternatives, how_to_write, quoted_choices, unknown_value
 from segbench.shown import quote
 
 from .yaml import unknown_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -57,7 +57,8 @@ def check_exists(reference: Reference, what: str, known: Iterable[str]) -> None:
     """Raise SpecError with the nearest name if what the reference names does not exist."""
     names = list(known)
     if reference.to not in names:
-        raise reference.place.error(f"there is no {what} {quote(reference.to)}.{alternatives(reference.to, names)}")
+        missing = f"there is no {what} {quote(reference.to)}.{alternatives(reference.to, names)}"
+        raise reference.place.error(missing).among(names)
 
 
 def sort_by_reference(references: Mapping[str, Iterable[Reference]]) -> list[str]:
@@ -87,7 +88,7 @@ def validate(model: type[Model], node: Node) -> Model:
     try:
         return model.model_validate(_without_places(node), strict=True)
     except ValidationError as error:
-        raise SpecError("\n".join(_describe_mistakes(model, node, error.errors()))) from error
+        raise _join(list(_describe_mistakes(model, node, error.errors()))) from error
 
 
 def _without_places(node: Node) -> Any:
@@ -99,15 +100,27 @@ def _without_places(node: Node) -> Any:
     return node.value
 
 
-def _describe_mistakes(model: type[BaseModel], root: Node, details: list[ErrorDetails]) -> list[str]:
+def _join(mistakes: list[SpecError]) -> SpecError:
+    """Return the mistakes as one error, which is where the first one is."""
+    more = len(mistakes) - _MOST_MISTAKES
+    told = [str(one) for one in mistakes[:_MOST_MISTAKES]] + ([f"and {more} more mistakes"] if more > 0 else [])
+    error = SpecError("\n".join(told)).among(mistakes[0].allowed)
+    error.file, error.line = mistakes[0].file, mistakes[0].line
+    return error
+
+
+def _describe_mistakes(model: type[BaseModel], root: Node, details: list[ErrorDetails]) -> Iterator[SpecError]:
     """Describe what is wrong, in the order of the lines."""
     found = [(*_find(root, detail["loc"]), detail) for detail in details]
-    found.sort(key=lambda entry: entry[1].line or 0)
-    described = [
-        str(place.error(_describe_mistake(model, node, detail))) for node, place, detail in found[:_MOST_MISTAKES]
-    ]
-    more = len(found) - len(described)
-    return [*described, f"and {more} more mistakes"] if more else described
+    for node, place, detail in sorted(found, key=lambda entry: entry[1].line or 0):
+        yield place.error(_describe_mistake(model, node, detail)).among(_allowed(model, detail))
+
+
+def _allowed(model: type[BaseModel], detail: ErrorDetails) -> list[str]:
+    """Return what could stand in place of an unknown key or value."""
+    if detail["type"] == "extra_forbidden":
+        return list(_find_model(model, detail["loc"][:-1]).model_fields)
+    return quoted_choices(detail["ctx"]["expected"]) if detail["type"] == "literal_error" else []
 
 
 def _describe_mistake(model: type[BaseModel], node: Node, detail: ErrorDetails) -> str:

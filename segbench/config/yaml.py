@@ -77,7 +77,10 @@ class Place:
 
     def error(self, message: str) -> SpecError:
         """Return an error that starts with this place."""
-        return SpecError(f"{self}: {message}")
+        error = SpecError(f"{self}: {message}")
+        if self.line is not None:
+            error.file, error.line = self.source, self.line
+        return error
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def check_keys(node: Node, what: str, allowed: Iterable[str]) -> dict[str, Node]
     known = list(allowed)
     for key, entry in entries.items():
         if key not in known:
-            raise entry.error(unknown_key(key, known))
+            raise entry.error(unknown_key(key, known)).among(known)
     return entries
 
 

@@ -18,6 +18,7 @@ from segbench.errors import (
     SegbenchError,
     alternatives,
     how_to_write,
+    quoted_choices,
     unknown_value,
 )
 from segbench.shown import quote
@@ -208,12 +209,11 @@ def _coerce_all(offer: Offer, given: Mapping[str, Any]) -> dict[str, tuple[TypeA
 
 def _check_known(offer: Offer, given: Mapping[str, Any], beside: Sequence[str] = ()) -> None:
     options = [option.name for option in offer.signature.options]
+    known = [*options, *beside]
     for name in given:
         if name not in options:
-            raise OptionError(
-                f"{offer.kind} {offer.full_name} has no option {quote(name)}.{alternatives(name, [*options, *beside])}",
-                option=name,
-            )
+            unknown = f"{offer.kind} {offer.full_name} has no option {quote(name)}.{alternatives(name, known)}"
+            raise OptionError(unknown, option=name).among(known)
 
 
 def _label(offer: Offer, name: str) -> str:
@@ -244,8 +244,9 @@ def _coerce(offer: Offer, option: Option, adapter: TypeAdapter[Any], given: Mapp
         if found["type"] == "value_error":  # of a check that the plugin has put into the type, as the next
             raise OptionError(f"{_label(offer, option.name)}: {found['ctx']['error']}", option=option.name) from error
         if found["type"] == "literal_error" and isinstance(value, str) and not by_default:
-            reason = unknown_value(value, found["ctx"]["expected"])
-            raise OptionError(f"{_label(offer, option.name)}: {reason}", option=option.name) from error
+            expected = found["ctx"]["expected"]
+            unknown = f"{_label(offer, option.name)}: {unknown_value(value, expected)}"
+            raise OptionError(unknown, option=option.name).among(quoted_choices(expected)) from error
         reason = found["msg"] + how_to_write(found["type"], value)
         raise _wrong_value(offer, option, value, reason, by_default) from error
     except SegbenchError as error:

@@ -117,11 +117,12 @@ class Registry:
         found = [offer for offer in self.offers(kind) if name in (offer.full_name, offer.component.name)]
         if len(found) > 1:
             names = ", ".join(offer.full_name for offer in found)
-            raise ComponentError(f"{kind} {name!r} is ambiguous: write one of {names}.")
+            raise ComponentError(f"{kind} {name!r} is ambiguous: write one of {names}.").among(names.split(", "))
         if not found:
             plugin = self._plugin_named_in(name)
             is_broken = plugin in {problem.plugin for problem in self.problems}
-            raise ComponentError(self._explain_unknown(kind, name), plugin=plugin if is_broken else None)
+            unknown = ComponentError(self._explain_unknown(kind, name), plugin=plugin if is_broken else None)
+            raise unknown.among(offer.full_name for offer in self.offers(kind))
         return found[0]
 
     @property

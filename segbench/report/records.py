@@ -256,4 +256,5 @@ def _check_is_there(benchmark: str, records: Sequence[Record], directories: Sequ
     names = sorted({record.benchmark for record in records})
     if benchmark not in names:
         where = ", ".join(str(directory) for directory in directories)
-        raise RecordError(f"no records of benchmark {benchmark!r} in {where}.{alternatives(benchmark, names)}")
+        missing = f"no records of benchmark {benchmark!r} in {where}.{alternatives(benchmark, names)}"
+        raise RecordError(missing).among(names)

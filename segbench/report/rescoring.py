@@ -13,6 +13,7 @@ from segbench.report.formats.terminal import to_terminal
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.pooling import pool_folds
+from segbench.shown import JSON_VERSION
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
@@ -151,6 +152,7 @@ def to_json(rescoring: Rescoring) -> str:
     """Return the same as data; scores and shifts are fractions of 1, missing numbers null."""
     used = {name: CONVENTIONS[name] for name in rescoring.conventions}
     content = {
+        "schema": JSON_VERSION,
         "conventions": {name: {"rule": one.rule, "tools": one.tools} for name, one in used.items()},
         "rankings": [_json_ranking(ranking) for ranking in rescoring.rankings],
         "largest_shift": _json_move(rescoring.largest_shift),

@@ -154,7 +154,8 @@ def _find_named(text: str, sources: Sources) -> frozenset[Identity]:
     found = [record for record in finished if record.method == text]
     found = found or [record for record in finished if record.key.startswith(key)]
     if not found:
-        raise RecordError(f"{text!r} is no method and begins no key of a finished cell.{alternatives(text, methods)}")
+        unknown = f"{text!r} is no method and begins no key of a finished cell.{alternatives(text, methods)}"
+        raise RecordError(unknown).among(sorted(methods))
     if found[0].method != text and len({record.key for record in found}) > 1:
         raise RecordError(f"{text!r} begins several keys: {_list_cells(found)}; write more of one")
     return frozenset(map(identity, found))
@@ -171,7 +172,8 @@ def _records_of(sources: Sources, selector: Selector) -> list[Record]:
     named = [record for record in finished if record.method == selector.method]
     if not named:
         names = sorted({record.method for record in finished})
-        raise RecordError(f"no finished cell of a method {selector.method!r}.{alternatives(selector.method, names)}")
+        unknown = f"no finished cell of a method {selector.method!r}.{alternatives(selector.method, names)}"
+        raise RecordError(unknown).among(names)
     if selector.folder is None:
         return named
     folder = selector.folder.resolve()

@@ -39,7 +39,7 @@ def choose_records(sources: Sources, cells: int | None, method: str | None, seed
         if method is None:
             raise RecordError("there is no finished cell that was trained, so nothing can be verified")
         names = sorted({record.method for record in trained})
-        raise RecordError(f"no finished cell of a method {method!r}.{alternatives(method, names)}")
+        raise RecordError(f"no finished cell of a method {method!r}.{alternatives(method, names)}").among(names)
     in_order = sorted(found, key=lambda record: repr(identity(record)))
     drawn = _spread_over_methods(random.Random(seed).sample(in_order, len(in_order)))
     chosen = set(map(identity, drawn[:cells]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -103,7 +104,7 @@ def test_a_value_that_an_option_does_not_take_is_told_with_what_it_takes(given, 
 
 def test_a_bug_in_a_plugin_names_the_plugin(install_plugin, capsys):
     install_plugin("my-dist", {"mine": "my_plugin"}, {"my_plugin.py": DATASET.format(body="return {}['key']")})
-    assert main(["show", "dataset", "mine/data"]) == 1
+    assert main(["show", "dataset", "mine/data"]) == 2
     err = capsys.readouterr().err
     assert err == "error: plugin 'mine' (my-dist 1.0) failed with KeyError: 'key' (--debug shows where)\n"
 
@@ -113,11 +114,45 @@ def test_a_bug_in_segbench_says_so(monkeypatch, capsys):
         raise KeyError("key")
 
     monkeypatch.setattr("segbench.registry.load_registry", fail)
-    assert main(["list"]) == 1
+    assert main(["list"]) == 70
     err = capsys.readouterr().err
     assert err.startswith("error: a bug in segbench: KeyError: 'key'")
     assert "--debug" in err
     assert len(err.splitlines()) == 1
+
+
+def failure(capsys, *arguments, code=2):
+    """The error that a command prints as JSON; on stderr it says the same to people."""
+    assert main([*arguments]) == code
+    printed = capsys.readouterr()
+    content = json.loads(printed.out)
+    assert content["schema"] == 1
+    assert content["error"]["message"].splitlines()[0] in printed.err
+    return content["error"]
+
+
+def test_under_json_an_error_is_json_with_its_place_and_what_is_allowed(tmp_path, capsys):
+    path = tmp_path / "bench.yaml"
+    path.write_text(
+        "name: x\ndatasets: {n: data/nuclei}\nprotocol:\n  budget: {steps: 1}\n  schedule: {use: ploy}\n"
+        "seeds: [0]\nmethods: {m: {generator: basic/fcn, losses: [losses/dice]}}\n"
+    )
+    error = failure(capsys, "plan", str(path), "--json")
+    assert (error["code"], error["file"], error["line"]) == ("benchmark", str(path), 5)
+    assert error["allowed"] == ["poly", "cosine", "constant", "one_cycle"]
+
+    path.write_text(path.read_text().replace("ploy", "poly").replace("losses/dice", "losses/dise"))
+    error = failure(capsys, "plan", str(path), "--json")
+    assert (error["line"], "losses/dice" in error["allowed"]) == (7, True)
+
+
+def test_under_json_other_errors_are_json_too(tmp_path, capsys, monkeypatch):
+    assert failure(capsys, "show", "loss", "no/such", "--json")["code"] == "component"
+    assert failure(capsys, "report", str(tmp_path / "none"), "--format", "json")["code"] == "record"
+    assert failure(capsys, "list", "--json", "--jbos", "2")["code"] == "usage"
+    assert failure(capsys, "compare", "a", "--json")["allowed"] == []
+    monkeypatch.setattr("segbench.registry.load_registry", lambda: {}["key"])
+    assert failure(capsys, "list", "--json", code=70)["code"] == "bug"
 
 
 def test_a_file_that_cannot_be_had_is_no_bug(install_plugin, capsys):

@@ -219,3 +219,16 @@ def test_a_reference_is_the_packaged_file_or_one_of_ones_own(capsys, tmp_path):
 def test_a_mistake_with_a_reference_is_one_clear_message(capsys, arguments, message):
     assert main(["compare", *arguments]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_required_verdict_is_one_of_three(capsys):
+    assert main(["compare", "better", "plain", "--require-verdict"]) == 0
+    assert main(["compare", "better", "plain", "--require-verdict", "--margin", "100"]) == 0
+    for seed in range(3):
+        write("odd", seed, counted(18 + 6 * seed, seed))
+    capsys.readouterr()
+    assert main(["compare", "odd", "plain", "--require-verdict", "--json"]) == 3
+    content = json.loads(capsys.readouterr().out)
+    assert content["schema"] == 1
+    assert content["comparisons"][0]["contrasts"][0]["verdict"] == "undecided"
+    assert main(["compare", "odd", "plain"]) == 0

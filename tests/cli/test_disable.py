@@ -48,7 +48,7 @@ def test_the_variable_does_the_same(capsys, monkeypatch):
     monkeypatch.setenv(DISABLED_VARIABLE, "mine")
     assert main(["list", "losses", "--json"]) == 0
     captured = capsys.readouterr()
-    assert "mine/good" not in {component["name"] for component in json.loads(captured.out)}
+    assert "mine/good" not in {component["name"] for component in json.loads(captured.out)["components"]}
     assert captured.err == "plugin 'mine' (my-dist 1.0) is disabled by SEGBENCH_DISABLED_PLUGINS\n"
 
 

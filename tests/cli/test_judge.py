@@ -32,6 +32,9 @@ def test_a_page_is_made_voted_on_and_its_votes_are_imported(kept, tmp_path, caps
     table = capsys.readouterr().out
     assert "camvid / camvid: what people prefer" in table
     assert "2 of 2 voters used" in table
+    assert main(["judge", "--import", str(tmp_path / "votes0.json"), str(root), "--json"]) == 0
+    imported = json.loads(capsys.readouterr().out)
+    assert (imported["schema"], imported["people"][0]["benchmark"], imported["problems"]) == (1, "camvid", [])
     assert main(["report", str(root), "--format", "json"]) == 0
     (people,) = json.loads(capsys.readouterr().out)["people"]
     assert [one["wins"] for one in people["methods"]][2] == 0

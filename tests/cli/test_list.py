@@ -48,7 +48,7 @@ def test_without_a_kind_everything_is_listed(mine, capsys):
 def test_broken_plugins_are_named_on_stderr_and_stdout_stays_pure(mine, capsys):
     assert main(["list", "--json"]) == 0
     captured = capsys.readouterr()
-    listed = {component["name"]: component for component in json.loads(captured.out)}
+    listed = {component["name"]: component for component in json.loads(captured.out)["components"]}
     assert listed["mine/focus"] == {
         "kind": "loss",
         "name": "mine/focus",

@@ -94,7 +94,9 @@ def test_a_file_is_listed_and_shown_with_where_it_lies(tmp_path, capsys):
     file = write_net(tmp_path)
     digest = hashlib.sha256(NET.encode()).hexdigest()
     assert main(["list", "generators", "--json", "--plugin", str(file)]) == 0
-    listed = {component["name"]: component for component in json.loads(capsys.readouterr().out)}["net/plain"]
+    listed = {component["name"]: component for component in json.loads(capsys.readouterr().out)["components"]}[
+        "net/plain"
+    ]
     assert (listed["distribution"], listed["version"], listed["file"]) == ("net.py", digest[:12], str(file))
     assert main(["--plugin", str(file), "show", "generator", "net/plain"]) == 0
     assert ["file", str(file)] in [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -115,7 +117,7 @@ def test_a_bug_in_a_file_names_it(tmp_path, capsys):
     source = "from segbench import Component, hookimpl\ndef build():\n    return {}['key']\n"
     source += "@hookimpl\ndef segbench_datasets():\n    yield Component('data', build, 'Broken')\n"
     file = write_net(tmp_path, source)
-    assert main(["show", "dataset", "net/data", "--plugin", str(file)]) == 1
+    assert main(["show", "dataset", "net/data", "--plugin", str(file)]) == 2
     assert capsys.readouterr().err == (
         f"error: plugin 'net' (net.py {hashlib.sha256(source.encode()).hexdigest()[:12]}) failed with KeyError: 'key' "
         "(--debug shows where)\n"

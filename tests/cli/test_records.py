@@ -53,7 +53,7 @@ def test_every_cell_has_a_line_with_what_it_is_and_takes(folder, capsys):
 
 def test_json_has_cause_code_size_scores_and_what_a_cell_builds_on(folder, capsys):
     assert main(["records", "results", "--json"]) == 0
-    base, broken, following = json.loads(capsys.readouterr().out)
+    base, broken, following = json.loads(capsys.readouterr().out)["cells"]
     assert (base["key"], base["fold"], base["miou"], base["train_seconds"]) == (KEYS["base"], None, 0.5, 1.5)
     assert (broken["cause"], broken["miou"], base["cause"]) == ("out of memory", None, None)
     assert following["builds_on"] == [KEYS["base"]]
@@ -64,7 +64,7 @@ def test_code_is_the_same_where_version_and_sources_are(folder, capsys):
     record = folder.read(KEYS["next"])
     folder.write(record.model_copy(update={"spec": {"sources": {"generator x": "2"}}}))
     main(["records", "--json"])
-    code = {cell["method"]: cell["code"] for cell in json.loads(capsys.readouterr().out)}
+    code = {cell["method"]: cell["code"] for cell in json.loads(capsys.readouterr().out)["cells"]}
     assert code["base"] == code["broken"] != code["next"]
 
 

@@ -79,7 +79,7 @@ def test_what_is_run_lies_apart_from_what_is_verified(capsys):
 def test_what_cannot_be_run_says_why_and_the_exit_code_tells(recorded_cell, capsys):
     change(recorded_cell, lambda content: content["spec"].update(fingerprint="0" * 32))
     assert main(["verify", "--json"]) == 1
-    (found,) = json.loads(capsys.readouterr().out)
+    (found,) = json.loads(capsys.readouterr().out)["cells"]
     assert found["outcome"] == "not run"
     assert "is not what it was" in found["cause"]
     assert not (recorded_cell.with_suffix("") / "verified.json").exists()
@@ -121,7 +121,7 @@ def test_cells_that_build_on_others_are_run_again_with_what_is_recorded_of_these
                 weights.unlink()
         capsys.readouterr()
         main(["verify", "again", "--cells", "9", "--json"])
-        outcomes[kept] = {found["method"]: found["outcome"] for found in json.loads(capsys.readouterr().out)}
+        outcomes[kept] = {found["method"]: found["outcome"] for found in json.loads(capsys.readouterr().out)["cells"]}
     # with one seed there is no interval for what trains for seconds
     expected = {"base": "same bits", "next": "same bits", "tuned": "same bits"}
     for found in outcomes.values():

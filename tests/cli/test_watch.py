@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 
@@ -49,6 +50,20 @@ def test_a_pipe_gets_one_snapshot(running, capsys):
         "data / m2 / seed 0  starting     -  -     -                -\n"
         "failed: data / m1 / seed 0: the loss is NaN at step 17\n"
     )
+
+
+def test_json_has_the_cells_by_key(running, capsys):
+    assert main(["watch", str(running.root), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    (found,) = content["benchmarks"]
+    assert (content["schema"], found["benchmark"], found["plan_known"], found["is_over"]) == (1, "bench", True, False)
+    statuses = {key[0]: (cell["status"], cell["cause"]) for key, cell in found["cells"].items()}
+    assert statuses == {
+        "0": ("ok", None),
+        "1": ("failed", "the loss is NaN at step 17"),
+        "2": ("running", None),
+        "3": ("to do", None),
+    }
 
 
 def test_a_running_cell_has_its_curves_and_warnings_in_every_width():

@@ -27,7 +27,7 @@ SAID = ["print", "buffer", "first stdout", "native", "c library", "child"]
 
 def test_stdout_stays_pure_whatever_prints_and_stderr_says_who_it_was(installed):
     done = run(installed(LOUD), "list", "losses", "--json")
-    assert "mine/good" in {component["name"] for component in json.loads(done.stdout)}
+    assert "mine/good" in {component["name"] for component in json.loads(done.stdout)["components"]}
     title, *lines = done.stderr.splitlines()
     assert title == "plugin 'mine' (mine-dist 1.0) printed while it was loaded:"
     assert sorted(lines) == sorted(f"  {line}" for line in SAID)

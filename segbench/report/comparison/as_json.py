@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from segbench.shown import JSON_VERSION
 from segbench.stats.definitions import METRIC_DEFINITIONS, RESIZED
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.score_differences import LOWER_IS_BETTER
@@ -27,7 +28,7 @@ ROLES: dict[Relation, str] = {"claim": "claim", "opponent": "opponent", "placebo
 
 
 def to_json(comparisons: Comparisons) -> str:
-    """Return `{"comparisons": [...], "refused": [...], "records": [...]}`, a comparison for each ranking.
+    """Return `{"schema": 1, "comparisons": [...], "refused": [...], "records": [...]}`, a comparison for each ranking.
 
     Scores and differences are fractions of 1 (`nll` nats a pixel), an interval `[low, high]`, what is missing null. Of
     each comparison:
@@ -53,6 +54,7 @@ def to_json(comparisons: Comparisons) -> str:
       `ratio`, `interval` of images a second.
     """
     content = {
+        "schema": JSON_VERSION,
         "comparisons": [comparison_data(found) for found in comparisons.found],
         "refused": list(comparisons.refused),
         "records": [str(folder) for folder in comparisons.folders],

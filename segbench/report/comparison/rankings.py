@@ -129,7 +129,7 @@ def _check_has_result(sources: Sources, groups: Sequence[Group], name: str) -> N
         )
     names = sorted({record.method for record in sources.records})
     folders = ", ".join(str(folder) for folder in sources.folders)
-    raise RecordError(f"no record of a method {name!r} in {folders}.{alternatives(name, names)}")
+    raise RecordError(f"no record of a method {name!r} in {folders}.{alternatives(name, names)}").among(names)
 
 
 def _causes(lost: Sequence[Record]) -> list[str]:
@@ -145,4 +145,4 @@ def _causes(lost: Sequence[Record]) -> list[str]:
 
 def _check_is_there(what: str, wanted: str | None, known: list[str]) -> None:
     if wanted is not None and wanted not in known:
-        raise RecordError(f"no record of {what} {wanted!r}.{alternatives(wanted, known)}")
+        raise RecordError(f"no record of {what} {wanted!r}.{alternatives(wanted, known)}").among(known)

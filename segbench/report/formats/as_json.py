@@ -9,6 +9,7 @@ from pydantic import Field
 
 from segbench.report.ranking.differences import Relation  # noqa: TC001 - pydantic reads it when it runs
 from segbench.report.ranking.doses import find_doses
+from segbench.shown import JSON_VERSION
 from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydantic reads it when it runs
 from segbench.stats.verdict import Verdict  # noqa: TC001 - pydantic reads it when it runs
 
@@ -39,7 +40,7 @@ def to_json(report: Report) -> str:
 
 def write_json(content: ReportData) -> str:
     """Return the content of a report as JSON."""
-    dumped = content.model_dump(mode="json", by_alias=True)
+    dumped = {"schema": JSON_VERSION, **content.model_dump(mode="json", by_alias=True)}
     return json.dumps(dumped, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -62,6 +62,7 @@ ROW = {
 def test_json_has_the_stable_keys(two_rankings):
     report = read_json(two_rankings)
     assert set(report) == {
+        "schema",
         "rows",
         "label_efficiency",
         "across_datasets",
