@@ -112,7 +112,7 @@ class Tracker:
     def planned(self, cells: Sequence[Cell], recorded: int) -> None:
         """Remember the cells, and write how many there are to run."""
         self.cells = {cell.key: CellProgress(cell) for cell in cells}
-        self._write(f"{len(cells)} cells to run, {recorded} already recorded")
+        self._write(f"{len(cells)} cell{'s' * (len(cells) != 1)} to run, {recorded} already recorded")
 
     def started(self, activity: Activity, cell: Cell) -> None:
         """Note when a cell began, or what else is being done."""

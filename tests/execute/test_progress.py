@@ -60,6 +60,12 @@ def test_plain_lines_tell_where_a_cell_starts_and_how_it_ends(lines, clock):
     ]
 
 
+def test_one_cell_is_no_cells(lines):
+    display, written = lines
+    display.planned([make_cell("unet")], 0)
+    assert written() == ["1 cell to run, 0 already recorded"]
+
+
 def test_steps_are_written_at_most_every_ten_seconds(lines, clock):
     display, written = lines
     cell = make_cell("unet")
