@@ -43,8 +43,8 @@ _SPLIT_NAME = re.compile(
     rf"(?P<before>|.*[_-])(?:training|train|validation|valid|val|testing|test)(?P<after>|[_-].*|{'|'.join(MASK_WORDS)})"
 )
 _SEPARATORS = "_-. "
-# Of task-7-annotation-3-by-1-tag-car-0.png, which Label Studio exports without images.
-LABEL_STUDIO = "task-"
+# task-7-annotation-3-by-1-tag-car-0.png, which Label Studio exports without images.
+LABEL_STUDIO = re.compile(r"task-\d+-annotation-\d+-.*")
 
 
 @dataclass(frozen=True)
@@ -164,10 +164,11 @@ def _pair_up(
 ) -> _Candidate | None:
     """Return the layout that takes images and masks out of two folders, which may be one; None if they do not pair.
 
-    Unless the folder of masks was `named`, it or the ending of masks must be called one of masks.
+    Unless the folder of masks was `named`, it must be called one of masks, or their ending where they lie with images.
     """
     splits = [split for split in folders[images] if split in folders[masks]]
-    if images != masks and (rank_as_mask(images) is not None or not splits):
+    are_masks = named or rank_as_mask(masks) is not None
+    if images != masks and (rank_as_mask(images) is not None or not splits or not are_masks):
         return None
     image_stems = _stems(folders[images], splits, IMAGE_ENDINGS)
     mask_stems = _stems(folders[masks], splits, MASK_ENDINGS)
@@ -225,9 +226,7 @@ def _explain_nothing(root: Path, folders: Mapping[str, Mapping[str, Sequence[Pat
     if not counts:
         return f"{root}: no image files ({', '.join(IMAGE_ENDINGS)}); give the folder that holds images and masks"
     where = f"{root}: image files are there ({listed}), but"
-    if any(
-        path.name.startswith(LABEL_STUDIO) for files in folders.values() for paths in files.values() for path in paths
-    ):
+    if any(LABEL_STUDIO.match(path.name) for files in folders.values() for paths in files.values() for path in paths):
         return f"{where} Label Studio's PNG masks name tasks, not images: export as COCO with images instead"
     as_masks = [name for name in counts if rank_as_mask(name) is not None]
     if len(as_masks) == len(counts):
