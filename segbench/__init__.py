@@ -1,11 +1,13 @@
 """segbench: benchmark semantic segmentation methods under one protocol.
 
-These names are what a plugin needs; everything else is internal.
+These names are what a plugin needs, and `run`, `load` and `Results` what a script or a notebook calls; everything else
+is internal.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 # Only `python -m segbench` has "-m" here, and it puts the working folder first: a random.py or copy.py there would be
 # taken for the standard library's by all that follows, and by the workers, which take over this path.
@@ -15,4 +17,31 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and "segbench" in sys.orig
 from .contract import Component, Dataset, Sample, hookimpl
 from .errors import DataError, SegbenchError, WeightsError
 
-__all__ = ["Component", "DataError", "Dataset", "Sample", "SegbenchError", "WeightsError", "hookimpl"]
+if TYPE_CHECKING:
+    from .interactive import Results, load, run
+
+__all__ = [
+    "Component",
+    "DataError",
+    "Dataset",
+    "Results",
+    "Sample",
+    "SegbenchError",
+    "WeightsError",
+    "hookimpl",
+    "load",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what scripts call once it is asked for: plugins, which every command imports, do without."""
+    if name in ("Results", "load", "run"):
+        from . import interactive
+
+        return getattr(interactive, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

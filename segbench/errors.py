@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from .shown import quote, shorten
+from .shown import clean, quote, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,6 +51,10 @@ class SegbenchError(Exception):
         """Return this error, which now says what is allowed instead."""
         self.allowed = tuple(allowed)
         return self
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows of the error, which is the message alone, as on the command line."""
+        return [f"{type(self).__name__}: {clean(str(self))}"]
 
 
 class PluginError(SegbenchError):

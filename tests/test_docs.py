@@ -24,10 +24,15 @@ from segbench.cli import main
 from segbench.cli.app import app, global_options_first
 from segbench.config.benchmark import load_benchmark
 from segbench.contract import HOOKS, MAPS, RESERVED_OPTIONS, ROLES, VOCABULARY
+from segbench.interactive.frames import CLASS_COLUMNS, CURVE_COLUMNS
 from segbench.registry import load_registry
 from segbench.registry.plugins import make_file_source, read_offers
+from segbench.report.cells import RecordedCell, describe_cell
+from segbench.report.formats.as_csv import COLUMNS
 from segbench.report.formats.long import CELL_COLUMNS, IMAGE_COLUMNS
 from segbench.store.counts import Counts
+from segbench.store.folder import ResultsFolder
+from segbench.store.record import Record, Scores
 from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
@@ -45,6 +50,13 @@ PUBLIC = {
     for module in (segbench, segbench.testing, segbench.images, segbench.weights)
     for name in module.__all__
 }
+
+CELL = Record(
+    **{"key": "0" * 16, "benchmark": "b", "dataset": "d", "subset": "all", "method": "m", "seed": 0, "status": "ok"},
+    spec={},
+    environment={},
+)
+CELL_COLUMNS_OF_RECORDS = list(describe_cell(RecordedCell(CELL, ResultsFolder(Path("nowhere"), "b"))))
 
 ALL_CHECKS = [
     check
@@ -355,11 +367,27 @@ def test_every_argument_of_a_loss_is_described():
     [
         ("Columns of counts.parquet", ["image", *(field.name for field in fields(Counts) if field.name != "ids")]),
         ("Scores of every image and class", [*CELL_COLUMNS, *IMAGE_COLUMNS]),
+        ("Columns of `cells()`", CELL_COLUMNS_OF_RECORDS),
+        ("Columns of `per_class()`", CLASS_COLUMNS),
+        ("Columns of `curves()`", CURVE_COLUMNS),
     ],
 )
 def test_every_column_is_described(title, columns):
-    described = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", section(title), re.MULTILINE)
+    text = (
+        section("segbench.Results").partition(title)[2].partition("\nColumns of")[0]
+        if "()" in title
+        else section(title)
+    )
+    described = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", text, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", " ".join(described))) == set(columns)
+
+
+def test_every_column_of_csv_is_described():
+    text = section("segbench.Results").partition("Columns of `table()`")[2].partition("\nColumns of")[0]
+    described = re.findall(r"`([\w*]+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)))
+    scores = {f"{name}_{part}" for name in Scores.model_fields for part in ("mean", "sd")}
+    patterns = [re.compile(re.sub("KIND", r"\\w+", name).replace("*", r"\w*")) for name in described]
+    assert [name for name in {*COLUMNS} - scores if not any(one.fullmatch(name) for one in patterns)] == []
 
 
 def test_every_environment_variable_is_named_that_is_for_users():

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _FUNCTION = "segbench.testing.run:run_checks"
 
-# Any optimiser imports torch._dynamo, which takes seconds; the command line is what a worker's __main__ imports.
-_SHARED = ("torch", "torch._dynamo", "segbench.cli", "segbench.testing.catalogue")
+# Any optimiser imports torch._dynamo, which takes seconds.
+_SHARED = ("torch", "torch._dynamo", "segbench.testing.catalogue")
 
 # Reported as failed where a process ends before its first check begins.
 _START = Check("checks_can_begin", lambda offer: None, "Look at the message; `segbench doctor` may say more.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it when it runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -139,10 +139,9 @@ def _load(sources: Sequence[str], benchmark: str | None, format: ReportFormat) -
     from segbench.report import load
     from segbench.report.build import build_report
     from segbench.report.records import NothingRecordedError
-    from segbench.report.selection import is_selector, parse_selector
+    from segbench.report.selection import split_sources
 
-    selectors = [parse_selector(text) for text in sources if is_selector(text)]
-    directories = [Path(text) for text in sources if not is_selector(text)] or [Path("results")]
+    directories, selectors = split_sources(sources)
     try:
         return load(directories, benchmark=benchmark, selectors=selectors)
     except NothingRecordedError as error:

@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 
 
 PRELOAD_VARIABLE = "SEGBENCH_PRELOAD"
-# Any optimiser imports torch._dynamo, which takes seconds; pandas and pyarrow write the counts at a cell's end; the
-# command line is what a worker's __main__ imports.
+# Any optimiser imports torch._dynamo, which takes seconds; pandas and pyarrow write the counts at a cell's end.
 ALWAYS_PRELOADED = (
     "torch",
     "torch._dynamo",
     "pandas",
     "pyarrow.parquet",
     "safetensors.torch",
-    "segbench.cli",
     "segbench.engine.cell",
     "segbench.engine.device",
     "segbench.engine.timing.session",

@@ -13,6 +13,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench import errors
@@ -148,7 +149,8 @@ class Workers:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=work, args=(task, theirs), name=f"segbench {task.function}")
         try:
-            process.start()
+            with _main_hidden():
+                process.start()
         except BaseException:
             ours.close()
             raise
@@ -373,6 +375,17 @@ def _signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Hide what this process runs from a worker that starts, which would run it again: a script, or a notebook."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

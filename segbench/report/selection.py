@@ -62,6 +62,13 @@ def parse_selector(text: str) -> Selector:
     return Selector(found["method"], found["key"], Path(folder).expanduser() if folder else None)
 
 
+def split_sources(texts: Sequence[str]) -> tuple[list[Path], list[Selector]]:
+    """Return the folders and the selectors among some texts; without a folder it is `results`."""
+    selectors = [parse_selector(text) for text in texts if is_selector(text)]
+    folders = [Path(text).expanduser() for text in texts if not is_selector(text)]
+    return folders or [Path("results")], selectors
+
+
 def select(sources: Sources, selector: Selector) -> frozenset[Identity]:
     """Return the finished records that a selector means; RecordError if there are none, or its key is ambiguous."""
     named = _records_of(sources, selector)

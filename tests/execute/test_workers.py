@@ -156,6 +156,26 @@ def test_a_module_that_kills_the_server_only_ends_the_preloading(tmp_path):
     assert run_program(tmp_path, "modules", "preloaded_fine", "preloaded_fatal") == ["[]"] * 2
 
 
+def test_a_worker_does_not_run_its_parent_s_script_again(tmp_path):
+    program = tmp_path / "script.py"
+    program.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from segbench.execute.workers import Limits, Workers\n"
+        "print('begun', flush=True)\n"
+        "worker = Workers().start('os.path:exists', None, Path(sys.argv[1]), Limits(60))\n"
+        "worker._process.join(60)\n"
+        "list(worker.events())\n"
+        "print(worker.outcome().failure.cause)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program, tmp_path / "work"], capture_output=True, text=True, check=True, timeout=240
+    )
+    begun, cause = done.stdout.splitlines()
+    assert begun == "begun"
+    assert "TypeError" in cause  # the function of this worker takes no job
+
+
 @pytest.mark.slow
 def test_workers_compute_with_all_libraries_preloaded(tmp_path):
     preload = modules_to_preload(["segmentation-models-pytorch", "timm", "torchvision"])

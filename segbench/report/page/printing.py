@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Millimetres; journals differ by a few.
 WIDTHS = {"single": 85, "double": 178}
+ENDINGS = (".svg", ".pdf")
 _PIXELS_AN_INCH = 96
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 
@@ -31,22 +32,15 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     The names of the charts of several benchmarks begin with that of the benchmark. Raises RecordError if the folder
     cannot be written.
     """
-    import vl_convert
-
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, chart in _name_charts(report):
+        for name, chart in name_charts(report):
             for columns, width in WIDTHS.items():
-                spec = _set_width(chart, width)
-                svg = vl_convert.vegalite_to_svg(spec, config=PRINT, allowed_base_urls=[])
-                files = {
-                    folder / f"{name}-{columns}.svg": _measure(svg, 25.4 / _PIXELS_AN_INCH, "mm").encode(),
-                    # a PDF has as many points as the SVG has pixels
-                    folder / f"{name}-{columns}.pdf": vl_convert.svg_to_pdf(_measure(svg, 72 / _PIXELS_AN_INCH, "")),
-                }
-                for path, content in files.items():
-                    path.write_bytes(content)
+                svg = draw(chart, width)
+                for ending in ENDINGS:
+                    path = folder / f"{name}-{columns}{ending}"
+                    path.write_bytes(encode(svg, ending))
                     written.append(path)
     except OSError as error:
         raise RecordError(
@@ -55,7 +49,26 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     return written
 
 
-def _name_charts(report: Report) -> Iterator[tuple[str, Chart]]:
+def draw(chart: Chart, millimetres: float) -> str:
+    """Return a chart of some width as SVG, which measures it in pixels."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(_set_width(chart, millimetres), config=PRINT, allowed_base_urls=[]))
+
+
+def encode(svg: str, ending: str) -> bytes:
+    """Return what a file with one of ENDINGS holds of a chart, for print; RecordError for another ending."""
+    if ending == ".svg":
+        return _measure(svg, 25.4 / _PIXELS_AN_INCH, "mm").encode()
+    if ending == ".pdf":
+        import vl_convert
+
+        # a PDF has as many points as the SVG has pixels
+        return bytes(vl_convert.svg_to_pdf(_measure(svg, 72 / _PIXELS_AN_INCH, "")))
+    raise RecordError(f"a chart cannot be written as {ending or 'a file without an ending'!r}; use .svg or .pdf")
+
+
+def name_charts(report: Report) -> Iterator[tuple[str, Chart]]:
     """Return the charts with the names of their files: small letters, digits and dashes."""
     parts = list(split_by_benchmark(report))
     for number, part in enumerate(parts, 1):

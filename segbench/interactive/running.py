@@ -1,0 +1,75 @@
+"""A benchmark run from a script or a notebook."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .progress import show_progress
+from .results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from segbench.execute.run import Summary
+    from segbench.store.folder import ResultsFolder
+
+
+def run(
+    benchmark: str | Path,
+    *,
+    methods: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    folds: Sequence[int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    results: str | Path = "results",
+    device: str = "auto",
+    jobs: int = 1,
+    timeout: float | None = None,
+    memory_limit: float | None = None,
+    checkpoint_every: float = 120.0,
+) -> Results:
+    """Run a benchmark as `segbench run` does, and return what is recorded of it.
+
+    Cells are trained in worker processes, which run nothing of the caller's script. Arguments are the options of the
+    command: `methods` are those of `--only`, `settings` those of `--set` by their paths; `timeout` and
+    `checkpoint_every` are in seconds, `memory_limit` in GB (10^9 bytes). Cells that fail have their cause in `cells()`.
+    Raises SegbenchError for whatever is wrong before anything trains, and KeyboardInterrupt once Ctrl-C has stopped the
+    cells: what was finished is kept, and the same call goes on from there.
+    """
+    from segbench.execute.run import run as run_cells
+    from segbench.plan.plan import open_plan
+    from segbench.plan.warnings import plan_warnings
+    from segbench.store.folder import ResultsFolder
+
+    sets = [f"{path}={json.dumps(value, default=str)}" for path, value in (settings or {}).items()]
+    only = [methods] if isinstance(methods, str) else methods or ()
+    plan = open_plan(str(benchmark), sets=sets, only=only, seeds=seeds, folds=folds)
+    plan.check_data()
+    folder = ResultsFolder(Path(results).expanduser(), plan.benchmark.name)
+    with show_progress() as listener:
+        for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
+            listener.notice(f"warning: {warning}")
+        summary = run_cells(
+            plan.cells,
+            folder,
+            datasets=plan.datasets,
+            device=device,
+            jobs=jobs,
+            timeout=timeout,
+            memory_limit=None if memory_limit is None else int(memory_limit * 10**9),
+            checkpoint_seconds=checkpoint_every,
+            listener=listener,
+        )
+        for problem in _problems(summary, folder):
+            listener.notice(f"warning: {problem}")
+    if summary.interrupted:
+        raise KeyboardInterrupt("stopped; what was finished is kept, and the same call resumes where it was")
+    return Results(folder.path, plan.benchmark.name)
+
+
+def _problems(summary: Summary, folder: ResultsFolder) -> Iterator[str]:
+    yield from map(str, folder.problems)
+    for label, failure in summary.untimed.items():
+        yield f"the method of {label} was not timed: {failure.cause}"
