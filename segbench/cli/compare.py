@@ -32,7 +32,6 @@ class ComparisonFormat(StrEnum):
 
 def compare(
     one: Annotated[
-    one: Annotated[
         str | None,
         typer.Argument(
             metavar="A",
@@ -87,6 +86,8 @@ def compare(
         raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
     format = ComparisonFormat.JSON if json else format
     if reference:
+        if require_verdict:
+            raise typer.BadParameter("--reference gives no verdict; name the two methods of the one that is required")
         words = [word for word in (one, other, *map(str, directories or [])) if word is not None]
         _compare_with_published(words, benchmark, dataset, subset, format, output)
         return

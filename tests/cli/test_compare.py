@@ -214,6 +214,7 @@ def test_a_reference_is_the_packaged_file_or_one_of_ones_own(capsys, tmp_path):
         (["--reference", "none.yaml"], "none.yaml:1: cannot be read: No such file"),
         (["--reference", "none"], "no results folder at none"),
         (["--reference", "--format", "csv"], "--reference has no CSV"),
+        (["--reference", "--require-verdict"], "--reference gives no verdict"),
     ],
 )
 def test_a_mistake_with_a_reference_is_one_clear_message(capsys, arguments, message):

@@ -46,7 +46,7 @@ def test_a_planted_wrong_score_is_found_by_bits_and_elsewhere_by_the_interval_of
     plant(recorded_cell, measured + 0.01)
     call = ["verify", "results", "--cells", "9", "--results", "again", "--json"]
     assert main([*call, "--device", "cpu"]) == 1
-    (found,) = json.loads(capsys.readouterr().out)
+    (found,) = json.loads(capsys.readouterr().out)["cells"]
     assert (found["outcome"], found["mark"]["before"], found["mark"]["after"]) == (
         "not reproduced",
         pytest.approx(measured + 0.01),
@@ -64,7 +64,7 @@ def test_a_planted_wrong_score_is_found_by_bits_and_elsewhere_by_the_interval_of
     for miou in (measured + 0.002, measured + 0.05):
         plant(recorded_cell, miou, environment={"device": "cpu", "cpu": "another", "torch": "0.1"})
         main(call)
-        (found,) = [one for one in json.loads(capsys.readouterr().out) if one["seed"] == 0]
+        (found,) = [one for one in json.loads(capsys.readouterr().out)["cells"] if one["seed"] == 0]
         outcomes.append((found["outcome"], found["mark"]["seeds"], found["mark"]["differences"][0]))
     assert [outcome for outcome, *_ in outcomes] == ["within seeds", "not reproduced"]
     assert all(seeds == 6 and told.endswith("was another") for _, seeds, told in outcomes)

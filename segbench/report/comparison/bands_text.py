@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.report.formats.layout import Document, Section
 from segbench.report.numbers import MISSING, Column, build_table
+from segbench.shown import JSON_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,7 @@ def lay_out_bands(bands: Bands) -> Document:
 
 
 def bands_to_json(bands: Bands) -> str:
-    """Return `{"published": FILE, "rankings": [...], "not_recorded": [...], "records": [...]}`.
+    """Return `{"schema": 1, "published": FILE, "rankings": [...], "not_recorded": [...], "records": [...]}`.
 
     Values, gains, bands and intervals are in points. Of each ranking: `benchmark`, `dataset`, `fingerprint`, `subset`,
     `split`, `values` and `gains`. Of each value and gain: `table`, `source`, `url`, `published` and `here` (names, of a
@@ -47,6 +48,7 @@ def bands_to_json(bands: Bands) -> str:
     "equivalent", "undecided").
     """
     content = {
+        "schema": JSON_VERSION,
         "published": str(bands.file),
         "rankings": list(map(_ranking_data, bands.rankings)),
         "not_recorded": [{"table": table, "method": method} for table, method in bands.unmatched],

@@ -179,6 +179,7 @@ def test_json_has_the_figures_in_points(compared, trained):
     data = json.loads(bands_to_json(compared(PLAIN + UNET, of_three_classes(trained(miou=0.5)))))
     (ranking,) = data["rankings"]
     (value,) = ranking["values"]
+    assert data["schema"] == 1
     assert (value["published"], value["here"], value["value"], value["measured"]) == (["U-Net"], ["unet"], 55, 50)
     assert (value["standing"], value["why"], ranking["gains"]) == ("inside", [], [])
 
