@@ -123,6 +123,7 @@ def _describe_cell(cell: Cell, folder: ResultsFolder) -> dict[str, Any]:
 
 def _as_text(content: dict[str, Any]) -> str:
     from segbench.config.tuning import format_settings
+    from segbench.report.numbers import plural
 
     cells = content["cells"]
     count = sum(cell["recorded"] == "ok" for cell in cells)
@@ -131,7 +132,7 @@ def _as_text(content: dict[str, Any]) -> str:
         [
             f"{content['benchmark']} ({content['source']})",
             _table(cells),
-            f"{len(cells)} cells, {count} of them recorded in {content['results']}",
+            f"{plural(len(cells), 'cell')}, {count} of them recorded in {content['results']}",
             *(f"trial {name}: {format_settings(settings)}" for name, settings in content["trials"].items()),
             *(f"key unknown without the data of {name}: {problem}" for name, problem in problems.items()),
             *_design_lines(content["design"]),

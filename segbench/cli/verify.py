@@ -106,13 +106,15 @@ def _check_is_apart(results: Path | None, directories: Sequence[Path]) -> None:
 
 def as_text(answers: Sequence[Answer]) -> str:
     """Return a table of the cells, below it what is to be said of some, and how many came out as recorded."""
+    from segbench.report.numbers import plural
+
     outcomes = [answer.mark.outcome if answer.mark else "not run" for answer in answers]
     reproduced = sum(answer.mark is not None and answer.mark.is_reproduced for answer in answers)
     told = ("not reproduced", "not"), ("undecided", "undecided"), ("not run", "could not be run")
     rest = ", ".join(f"{outcomes.count(outcome)} {word}" for outcome, word in told)
     table = columns([_HEADERS, *map(_row, answers)])
     reasons = [line for answer in answers for line in _explain(answer)]
-    return "\n".join([table, *reasons, f"{reproduced} of {len(answers)} cells reproduced, {rest}"])
+    return "\n".join([table, *reasons, f"{reproduced} of {plural(len(answers), 'cell')} reproduced, {rest}"])
 
 
 _HEADERS = ("mark", "cell", "score", "recorded", "now", "a repeat lies in")

@@ -155,8 +155,10 @@ def _count(found: Snapshot) -> str:
     """Say how many cells have which status: "3 of 12 cells done, 2 running, 1 failed, 6 to do"."""
     from collections import Counter
 
+    from segbench.report.numbers import plural
+
     numbers = Counter(cell.status for cell in found.cells.values())
-    done = f"{numbers.pop('ok', 0)} of {len(found.cells)} cells done"
+    done = f"{numbers.pop('ok', 0)} of {plural(len(found.cells), 'cell')} done"
     order = ["running", "abandoned", "failed", "skipped", "interrupted", "to do"]
     return ", ".join([done, *(f"{numbers[status]} {status}" for status in order if numbers[status])])
 

@@ -112,7 +112,7 @@ class Tracker:
     def planned(self, cells: Sequence[Cell], recorded: int) -> None:
         """Remember the cells, and write how many there are to run."""
         self.cells = {cell.key: CellProgress(cell) for cell in cells}
-        self._write(f"{len(cells)} cell{'s' * (len(cells) != 1)} to run, {recorded} already recorded")
+        self._write(f"{_count_cells(len(cells))} to run, {recorded} already recorded")
 
     def started(self, activity: Activity, cell: Cell) -> None:
         """Note when a cell began, or what else is being done."""
@@ -135,7 +135,9 @@ class Tracker:
         if activity != "cell":
             return
         progress = self.cells[cell.key]
-        if event.name == "stage":
+        if event.name == "resumed":
+            self.notice(f"{cell.label}: resumed at step {event.fields.get('step')}")
+        elif event.name == "stage":
             progress.state = str(event.fields.get("name", progress.state))
         elif event.name in ("step", "validation"):
             progress.latest |= event.fields
@@ -255,7 +257,7 @@ class LiveProgress(Tracker):
 
     def _show_whole(self) -> None:
         left = self.seconds_left()
-        facts = [f"{self.done} of {len(self.cells)} cells done"]
+        facts = [f"{self.done} of {_count_cells(len(self.cells))} done"]
         facts += [f"about {format_duration(left)} left"] if left is not None else []
         facts += [self.doing] if self.doing else []
         self.display.update(self._whole, completed=self.part, state=", ".join(facts))
@@ -298,6 +300,10 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _count_cells(number: int) -> str:
+    return f"{number} cell{'s' * (number != 1)}"
 
 
 def _describe(failure: Failure) -> str:

@@ -18,6 +18,7 @@ from segbench.store.verification import VERIFIED
 from segbench.store.whole_folder import replacing_folder, write_file
 
 from . import cell_spec
+from .numbers import plural
 from .ranking.comparable import read_own_counts
 from .recipe import find_strangers, write_recipe
 from .records import identity
@@ -185,7 +186,7 @@ def _check_recipe(path: Path, cells: Sequence[Cell], registry: Registry) -> list
         return [f"{RECIPE} could not be checked here: {str(error).replace(str(path), RECIPE)}"]
     if strangers:
         raise RecordError(
-            f"the benchmark file does not have {len(strangers)} of these {len(cells)} cells as they are recorded, such "
-            f"as {strangers[0].label}; name the file that they come from with --recipe"
+            f"the benchmark file lacks {len(strangers)} of {plural(len(cells), 'cell')} as recorded, such as "
+            f"{strangers[0].label}; name the file that they come from with --recipe"
         )
     return []

@@ -56,7 +56,7 @@ def test_a_submission_is_replaced_and_what_is_none_is_not(recorded_cell, tmp_pat
 
 def test_a_benchmark_file_without_the_cells_is_refused_and_nothing_is_written(tmp_path, capsys):
     assert main(["submit", "fcn", "-o", "entry", "--recipe", str(_packaged("shapes-smoke"))]) == 2
-    assert "does not have 1 of these 1 cells as they are recorded" in capsys.readouterr().err
+    assert "the benchmark file lacks 1 of 1 cell as recorded, such as" in capsys.readouterr().err
     assert not (tmp_path / "entry").exists()
 
 

@@ -19,7 +19,7 @@ def test_a_trained_cell_is_run_again_marked_and_the_report_shows_it(recorded_cel
     before = recorded_cell.read_bytes()
     assert main(["verify", "--device", "cpu"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "1 of 1 cells reproduced, 0 not, 0 undecided, 0 could not be run"
+        "1 of 1 cell reproduced, 0 not, 0 undecided, 0 could not be run"
     )
     mark = json.loads((recorded_cell.with_suffix("") / "verified.json").read_text())
     assert mark["outcome"] == "same bits"

@@ -102,7 +102,7 @@ def test_a_run_that_tries_or_times_methods_is_told_to_go_on(folder, capsys):
     with announce_run(folder, PLAN[:1]):
         assert main(["watch", str(folder.root), "--once"]) == 0
     assert capsys.readouterr().out == (
-        "bench · 0 of 1 cells done, 1 to do · the run goes on: it tries or times methods\n"
+        "bench · 0 of 1 cell done, 1 to do · the run goes on: it tries or times methods\n"
     )
 
 

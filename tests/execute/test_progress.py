@@ -66,6 +66,14 @@ def test_one_cell_is_no_cells(lines):
     assert written() == ["1 cell to run, 0 already recorded"]
 
 
+def test_a_cell_that_is_resumed_says_where(lines):
+    display, written = lines
+    cell = make_cell("unet")
+    display.planned([cell], 0)
+    display.reported("cell", cell, Event("resumed", {"step": 5}))
+    assert written()[1:] == ["data / unet / seed 0: resumed at step 5"]
+
+
 def test_steps_are_written_at_most_every_ten_seconds(lines, clock):
     display, written = lines
     cell = make_cell("unet")
