@@ -69,6 +69,18 @@ class Augment(Frozen):
             raise ValueError(f"scale goes from {self.scale[0]} to {self.scale[1]}; the smaller factor comes first")
         return self
 
+    def refuse_turns(self, size: tuple[int, int]) -> str | None:
+        """Return why crops of a (height, width) cannot be turned by quarters as asked; None if they can.
+
+        What is not square would reach beyond the images.
+        """
+        if not self.rotate90 or size[0] == size[1]:
+            return None
+        return (
+            f"augment.rotate90 turns crops by a quarter, and {list(size)} (height, width) is not square; set "
+            f"crop to [{min(size)}, {min(size)}], or use rotate"
+        )
+
     @property
     def mirrors_columns(self) -> bool:
         """Whether images are mirrored left and right."""

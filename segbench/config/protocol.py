@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from segbench.registry.extras import install_command
+
 from .augment import Augment
 from .frozen import Frozen, Shorthand, added
 from .optimizer import Optimizer, Schedule
@@ -216,11 +218,8 @@ class TrainingProtocol(Frozen):
     @model_validator(mode="after")
     def check_crop_turns(self) -> Self:
         """Refuse quarter turns of a crop that is not square: they would reach beyond the images."""
-        if self.augment.rotate90 and self.crop and self.crop[0] != self.crop[1]:
-            raise ValueError(
-                f"augment.rotate90 turns crops by a quarter, and {list(self.crop)} (height, width) is not square; set "
-                f"crop to [{min(self.crop)}, {min(self.crop)}], or use rotate"
-            )
+        if self.crop and (refusal := self.augment.refuse_turns(self.crop)):
+            raise ValueError(refusal)
         return self
 
     def seen_size(self, size: Size) -> Size:
@@ -250,7 +249,7 @@ def read_protocol(node: Node) -> TrainingProtocol:
         raise node.mapping()["score_at"].error("resized is the resolution of resized images; add resize:, or remove it")
     if protocol.surface_distances is not None and find_spec("monai") is None:
         written = node.mapping()["surface_distances"]
-        raise written.error("needs the library monai, not installed here: pip install 'segbench[medical]'")
+        raise written.error(f"needs the library monai, not installed here: {install_command('medical')}")
     return protocol if protocol.features.weights is None else _find_weights(protocol, node)
 
 

@@ -39,7 +39,7 @@ def installed(monkeypatch):
             def read_text(self, name):
                 return content if name == "direct_url.json" else None
 
-        monkeypatch.setattr(machine, "distribution", lambda name: Distribution())
+        monkeypatch.setattr("importlib.metadata.distribution", lambda name: Distribution())
         source_commit.cache_clear()
 
     yield installed

@@ -86,8 +86,8 @@ class TrainingBatches:
             _check_crop(split, crop, augment.scale[1])
         elif batch_size > 1:
             _check_one_size(split)
-        if augment.rotate90:
-            _check_square(crop or split.packed.index.sizes[0])
+        if refusal := augment.refuse_turns(crop or split.packed.index.sizes[0]):
+            raise DataError(refusal)
         self.split = split
         self.batch_size = batch_size
         self.crop = crop
@@ -215,15 +215,6 @@ def _check_one_size(split: ResidentSplit) -> None:
             f"split {split.packed.split!r} has images of several sizes ({split.ids[0]!r} is {list(sizes[0])}, "
             f"{split.ids[other]!r} is {list(sizes[other])}; height, width), which cannot share a batch; "
             "set protocol.crop"
-        )
-
-
-def _check_square(size: tuple[int, int]) -> None:
-    """Refuse quarter turns of what is not square: they would reach beyond the images."""
-    if size[0] != size[1]:
-        raise DataError(
-            f"augment.rotate90 turns crops by a quarter, and those of {list(size)} (height, width) are not square; set "
-            f"protocol.crop to [{min(size)}, {min(size)}], or use rotate"
         )
 
 

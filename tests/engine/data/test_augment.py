@@ -117,9 +117,7 @@ def test_changes_of_colour_are_refused_for_other_images_than_rgb(name):
 
 
 def test_quarter_turns_are_refused_where_crops_are_not_square():
-    with pytest.raises(
-        DataError, match=r"those of \[8, 6\] \(height, width\) are not square; set protocol.crop to \[6, 6\]"
-    ):
+    with pytest.raises(DataError, match=r"\[8, 6\] \(height, width\) is not square; set crop to \[6, 6\]"):
         batches_of(random_split(), crop=(8, 6), augment=Augment(rotate90=True))
 
 
