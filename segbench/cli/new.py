@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from segbench.contract import Kind
 
+
+Role = Literal["supervised", "adversarial", "penalty", "unlabelled"]
 
 TEMPLATES = "segbench_template"
 BENCHMARK_FILE = "benchmark.yaml"
@@ -52,18 +54,21 @@ def new(
         typer.Argument(metavar="KIND", help="generator, discriminator, loss or dataset.", autocompletion=complete_kind),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the component and of its package, as my-net.")],
+    role: Annotated[Role | None, typer.Option(help="What a loss is for. [default: supervised]")] = None,
     into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Folder to write NAME/ into.")] = Path(),
 ) -> None:
     """Write a package with a component that works: its code, its test, and a benchmark that compares it."""
     from segbench.errors import SegbenchError
 
     parsed = parse_kind(kind)
+    if role is not None and parsed != "loss":
+        raise typer.BadParameter(f"--role says what a loss is for; leave it out for a {parsed}")
     check_name(name)
     check_free(parsed, name)
     folder = into.expanduser() / name
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise SegbenchError(f"{folder} exists already: remove it, choose another name, or another folder with --into")
-    write(parsed, name, folder)
+    write(parsed, name, folder, role or "supervised")
     say(next_steps(parsed, name, folder))
 
 
@@ -139,13 +144,15 @@ def package_name(name: str) -> str:
     return name.replace("-", "_")
 
 
-def write(kind: Kind, name: str, folder: Path) -> None:
-    """Copy the template of a kind into the folder, under the new name."""
+def write(kind: Kind, name: str, folder: Path, role: Role = "supervised") -> None:
+    """Copy the template of a kind into the folder, under the new name; `role` is that of a loss."""
     from importlib.resources import files
 
     given = TEMPLATES_BY_KIND[kind].name
     names = {given: name, package_name(given): package_name(name)}
-    for path, source in template_files(files(TEMPLATES) / kind):
+    layers = [kind] if role == "supervised" else [kind, role]
+    sources = dict(file for layer in layers for file in template_files(files(TEMPLATES) / layer))
+    for path, source in sources.items():
         target = folder / rename(path, names)
         target.parent.mkdir(parents=True, exist_ok=True)
         content = source.read_bytes()

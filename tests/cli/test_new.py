@@ -3,17 +3,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
 from segbench.cli import main
-from segbench.cli.new import TEMPLATES_BY_KIND, template_files
+from segbench.cli.new import TEMPLATES_BY_KIND, Role, template_files
 from segbench.config.benchmark import load_benchmark
+from segbench.contract import ROLES
 from segbench.registry import load_registry
 from segbench.registry.datasets import open_dataset
 from segbench.registry.options import build
+from segbench.testing import check_component
 
-KINDS = list(TEMPLATES_BY_KIND)
+# Each kind, and the losses of other roles.
+KINDS = [*TEMPLATES_BY_KIND, *(f"loss --role {role}" for role in ROLES[1:])]
 VOCABULARY = {"in_channels": 3, "num_classes": 2, "ignore_index": 255, "size": (16, 16)}
 
 
@@ -26,7 +30,7 @@ def new(tmp_path):
     """Writes a component of the name spare-part (package spare_part) of a kind."""
 
     def write(kind):
-        assert main(["new", kind, "spare-part", "--into", str(tmp_path)]) == 0
+        assert main(["new", *kind.split(), "spare-part", "--into", str(tmp_path)]) == 0
         return tmp_path / "spare-part"
 
     return write
@@ -48,7 +52,7 @@ def installed(new, install_plugin):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_package_has_all_that_it_needs(new, kind):
-    module = f"spare_part/{TEMPLATES_BY_KIND[kind].module}"
+    module = f"spare_part/{TEMPLATES_BY_KIND[kind.split()[0]].module}"
     files = {path for path in files_below(new(kind)) if not path.endswith(".png")}
     assert files == {
         "README.md",
@@ -73,8 +77,9 @@ def test_nothing_is_left_of_the_template_s_name(new, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_component_is_found_under_its_name_and_builds(installed, kind):
     installed(kind)
-    offer = load_registry().find(kind, "spare-part")
+    offer = load_registry().find(kind.split()[0], "spare-part")
     assert (offer.plugin, offer.full_name) == ("spare-part", "spare-part/spare-part")
+    assert offer.component.role == (kind.split()[-1] if "--role" in kind else "supervised")
     if kind == "dataset":
         assert {name: len(split) for name, split in open_dataset(offer, None, {}).splits.items()} == {
             "train": 8,
@@ -109,6 +114,20 @@ def test_what_to_do_next_is_printed(tmp_path, capsys, monkeypatch):
     assert "    segbench check spare-part\n" in out
     assert "    segbench run 'my work/spare-part/benchmark.yaml'\n" in out
     assert "my work/spare-part/spare_part/loss.py" in out
+
+
+def test_a_role_is_one_of_those_of_losses(tmp_path, capsys):
+    assert get_args(Role) == ROLES
+    assert main(["new", "generator", "spare-part", "--role", "penalty", "--into", str(tmp_path)]) == 2
+    assert "--role says what a loss is for; leave it out for a generator" in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("role", ROLES[1:])
+def test_a_loss_of_each_role_passes_its_checks(installed, role):
+    installed(f"loss --role {role}")
+    results = list(check_component("loss", "spare-part"))
+    assert {result.outcome for result in results} <= {"passed", "skipped"}, results
 
 
 def test_a_kind_may_be_written_in_plural(tmp_path):
