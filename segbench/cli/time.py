@@ -205,10 +205,12 @@ def measure(
 
     Raises RecordError before anything is timed if the former run was taken under other conditions.
     """
-    from segbench.execute.progress import PlainProgress
+    from segbench.execute.progress import PlainProgress, format_duration
     from segbench.execute.speed_test import time_untrained
     from segbench.report.speed_test import check_same_conditions, put_side_by_side
 
+    least, most = (len(given) * seconds for seconds in seconds_a_method(protocol, reads=data.reads))
+    say(f"timing takes {format_duration(least)} to {format_duration(most)}, and warming up and the sweep", err=True)
     environment: dict[str, Any] = {}
 
     def accept(found: Mapping[str, Any]) -> None:
@@ -224,6 +226,16 @@ def measure(
         raise typer.Exit(INTERRUPTED)
     found = build_speeds(timed, given, data, protocol, environment)
     return found if former is None else found.model_copy(update={"against": put_side_by_side(former[1], found)})
+
+
+def seconds_a_method(protocol: TrainingProtocol, *, reads: bool) -> tuple[float, float]:
+    """Return how long the rows of a method are measured at least and at most; warming up and the sweep come on top."""
+    from segbench.engine.timing.parts import STAGES
+
+    assert protocol.timing is not None, "this command times"
+    budgets = [protocol.timing, *[protocol.timing.beside_the_forward_pass] * (len(STAGES) - 1 - (not reads))]
+    rows = len({1, protocol.batch_size})
+    return rows * sum(one.seconds for one in budgets), rows * sum(one.max_seconds for one in budgets)
 
 
 def plan_timed_cells(

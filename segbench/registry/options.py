@@ -23,6 +23,7 @@ from segbench.errors import (
 )
 from segbench.shown import quote
 
+from .extras import install_command
 from .plugin_files import import_hint
 from .process_state import restore_after_build
 
@@ -328,9 +329,11 @@ def check_requirements(offer: Offer) -> None:
     missing = [name for name, found in installed_versions(offer).items() if found is None]
     if missing:
         extra = offer.component.extra
-        wanted = f"'{offer.distribution}[{extra}]'" if extra and offer.file is None else " ".join(missing)
+        command = f"pip install {' '.join(missing)}"
+        if extra and offer.file is None:
+            command = install_command(extra, offer.distribution)
         raise ComponentError(
-            f"{offer.kind} {offer.full_name} needs {', '.join(missing)}, not installed here: pip install {wanted}"
+            f"{offer.kind} {offer.full_name} needs {', '.join(missing)}, not installed here: {command}"
         )
 
 

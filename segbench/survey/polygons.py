@@ -17,6 +17,7 @@ from pydantic_core import from_json
 
 from segbench.errors import DataError, SegbenchError, list_some
 from segbench.images.files import image_files, is_litter, same_name
+from segbench.registry.extras import install_command
 
 from .layout import split_pattern
 from .names import NamedClass
@@ -133,9 +134,7 @@ def _is_coco(content: Any) -> bool:
 
 def _coco(file: Path, content: Any, images: Mapping[str, Sequence[Path]]) -> tuple[dict[Path, Drawing], list[str]]:
     if find_spec("pycocotools") is None:
-        raise SegbenchError(
-            f"{file}: COCO's polygons need pycocotools, not installed here: pip install 'segbench[coco]'"
-        )
+        raise SegbenchError(f"{file}: COCO's polygons need pycocotools, not installed here: {install_command('coco')}")
     categories = sorted(content["categories"], key=lambda one: int(one["id"]))
     names = {int(one["id"]): str(one["name"]) for one in categories}
     drawings: dict[int, Drawing] = {}

@@ -10,6 +10,7 @@ import pytest
 
 from segbench.cli import main
 from segbench.config.benchmark import packaged_benchmarks
+from segbench.registry.extras import install_command
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Record
 
@@ -240,7 +241,7 @@ def test_every_packaged_benchmark_can_be_planned(capsys, name):
     whole = ["plan", name, "--json"]
     if name == "adversarial-refinement" and find_spec("pydensecrf") is None:
         assert main(whole) == 2
-        assert "pip install 'segbench[crf]'" in capsys.readouterr().err
+        assert install_command("crf") in capsys.readouterr().err
         whole += ["--only", "deeplab+refiner+critic"]
     assert main(whole) == 0
     assert json.loads(capsys.readouterr().out)["benchmark"] == name

@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import gmean
 
 from segbench.cli import main
-from segbench.cli.time import parse_size
-from segbench.config.protocol import MOST_THREADS
+from segbench.cli.time import parse_size, seconds_a_method
+from segbench.config.protocol import MOST_THREADS, Budget, TrainingProtocol
+from segbench.config.timing import Timing
 from segbench.errors import SpecError
 from segbench.stats.timing import ratio, throughput_interval
 
@@ -110,7 +111,8 @@ def test_the_best_batch_comes_from_the_sweep(run):
 def test_with_a_size_nothing_is_read_and_a_former_run_stands_beside(run, tmp_path, capsys):
     fcn_alone = ["basic/fcn", *SHAPES, *BRIEF, "--size=24x32"]
     assert main(["time", *fcn_alone, "--against", str(run[0])]) == 0
-    text = capsys.readouterr().out
+    text, told = capsys.readouterr()
+    assert told.startswith("timing takes 0 s to 0 s, and warming up and the sweep\n")
     assert "Reading and decoding images was not timed" in text
     assert "loading\n" not in text
     _, beside = text.split("beside the former run: do the intervals overlap?")
@@ -179,6 +181,19 @@ def test_a_file_that_cannot_be_written_is_an_error_before_anything_is_timed(tmp_
     assert missing.endswith(f"there is no folder {tmp_path / 'no'}")
     folder = failure(capsys, "basic/fcn", *SHAPES, *BRIEF, "-o", str(tmp_path))
     assert folder.endswith("it cannot be written; name another file")
+
+
+@pytest.mark.parametrize(
+    ("timing", "reads", "seconds"),
+    [
+        (Timing(), True, (180, 720)),  # 3 stages at 2 batch sizes, of 30 to 120 s
+        (Timing(), False, (120, 480)),
+        (Timing(seconds=4, max_seconds=16), True, (12, 48)),  # reduced: a quarter for each stage but the first
+    ],
+)
+def test_how_long_it_takes_follows_from_the_budget(timing, reads, seconds):
+    protocol = TrainingProtocol(budget=Budget(steps=1), batch_size=8, timing=timing)
+    assert seconds_a_method(protocol, reads=reads) == seconds
 
 
 def test_sizes_are_height_and_width():

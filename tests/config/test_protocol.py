@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from segbench.config.protocol import Budget, Features, SurfaceDistances, TrainingProtocol
 from segbench.config.resize import Resize
 from segbench.errors import SpecError
+from segbench.registry.extras import install_command
 
 from .conftest import METHODS, START
 
@@ -97,7 +98,7 @@ def test_surface_distances_need_monai(workshop, monkeypatch):
         workshop.load(text)
     assert str(refusal.value).endswith(
         "bench.yaml:7: protocol.surface_distances: needs the library monai, not installed here: "
-        "pip install 'segbench[medical]'"
+        + install_command("medical")
     )
     assert workshop.load(METHODS_ONLY).methods["net"].protocol.surface_distances is None
 
