@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from segbench.errors import CellError, OutOfMemoryError
+from segbench.plan.cell import Subset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from segbench.config.protocol import TrainingProtocol
+    from segbench.plan.cell import Cell
 
 
 # Parameters of glibc's mallopt(3).
@@ -102,6 +104,15 @@ def name_norm_errors() -> Iterator[None]:
             if str(error).startswith(text):
                 raise CellError(f"{cure} ({error})") from error
         raise
+
+
+def training_seed(cell: Cell) -> int:
+    """Return what all random draws of a cell's training derive from: its seed, and its test fold where it has one.
+
+    So the networks of a cross-validated seed start independently, and those of its methods in one fold alike.
+    """
+    fold = Subset.parse(cell.subset).test_fold
+    return cell.seed if fold is None else derive(cell.seed, "test fold", fold)
 
 
 def derive(seed: int, purpose: str, step: int = 0) -> int:

@@ -5,7 +5,8 @@ A finished cell never runs twice and a changed one always does, so the key cover
 - the method: its name, what it maps, its components and all about them (full names, coerced options, weights, how the
   discriminator is trained, the placebo), the share of synthetic samples, the folds, and its protocol with the thread
   count;
-- the dataset: name, component, options and fingerprint of the content; subset and seed;
+- the dataset: name, component, options and fingerprint of the content; subset and seed, and under cross-validation that
+  a seed starts anew in every test fold;
 - files that options name, such as pretrained weights: their content, not where they lie;
 - the code: source hash of each component's package, versions of what they require, the engine's version;
 - the keys of the upstream cells, and so all that those depend on: the trials of a tuned method and the cell whose
@@ -47,6 +48,7 @@ from segbench.registry.plugin_files import content_of
 from segbench.store.atomic import write_atomically
 from segbench.store.json_file import read_json, sealed_json
 
+from .cell import Subset
 from .machine import cache_folder
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ def ingredients(cell: Cell) -> dict[str, Any]:
         "versions": cell.versions,
         "upstream": cell.upstream,
         **({"for_tuning": True} if cell.for_tuning else {}),
+        **({"starts": "by test fold"} if Subset.parse(cell.subset).is_cross_validated else {}),
     }
     return {name: _with_content(value, cell.files) for name, value in made_of.items()}
 

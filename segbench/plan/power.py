@@ -169,9 +169,10 @@ def _pairs(methods: Mapping[str, Method]) -> Iterable[Pair]:
 
 
 def _sensitivity(noise: Noise, seeds: int, level: float) -> Sensitivity:
-    smallest = smallest_effect(seed_components(seeds, noise.difference_sd), level) if seeds > 1 else None
+    sd, networks = noise.difference_sd, noise.networks
+    smallest = smallest_effect(seed_components(seeds, sd, networks), level) if seeds > 1 else None
     return Sensitivity(
-        noise, smallest, {effect: seeds_for(effect, noise.difference_sd, level) for effect in CLAIMED_DIFFERENCES}
+        noise, smallest, {effect: seeds_for(effect, sd, level, networks) for effect in CLAIMED_DIFFERENCES}
     )
 
 

@@ -67,6 +67,6 @@ def _smallest(images: int, folds: int, noise: Noise, design: DesignPower) -> flo
     """Return the smallest difference that is detected if a seed's networks differ as those that the noise is of."""
     of_seed = noise.difference_sd**2 * noise.networks / folds
     components = Components(
-        design.seeds, images - 1.0, of_seed / design.seeds, ASSUMED_IMAGE_SD**2 / images, interaction=0.0
+        design.seeds, images - 1.0, of_seed / design.seeds, ASSUMED_IMAGE_SD**2 / images, 0.0, folds
     )
     return smallest_effect(components, design.level)

@@ -43,6 +43,9 @@ class Draws:
     - `seed_shares` (resamples, seeds): how often each seed was drawn, divided by the number of seeds; rows sum to 1.
     - `weights` (methods, units): the share of each image (or cluster) in a class's whole, averaged over classes and
       seeds; rows sum to 1. It shows how much a single image matters.
+    - `exchanged` (methods, folds, seeds, seeds): scores on the images as they are of each seed, the images of one test
+      fold as the network of each seed has them; NaN without any class. Without cross-validation there are no folds.
+    - `folds` (units,): the test fold of each unit, counted from 0, the same of all without cross-validation.
 
     `images` is the number of all images; units are those of them, or their clusters, that hold anything to be scored.
     Resamples without anything to be scored are left out.
@@ -55,6 +58,8 @@ class Draws:
     scores: NDArray[np.float64]
     seed_shares: NDArray[np.float64]
     weights: NDArray[np.float64]
+    exchanged: NDArray[np.float64]
+    folds: NDArray[np.int64]
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -87,11 +92,13 @@ def by_cluster(evidence: Evidence) -> Evidence:
     """Return the evidence with the counts of each cluster added up, as if each were one image."""
     if evidence.clusters is None:
         return evidence
-    names, groups = np.unique(np.array(evidence.clusters), return_inverse=True)
+    names, first, groups = np.unique(np.array(evidence.clusters), return_index=True, return_inverse=True)
     membership = np.zeros((len(names), len(groups)), dtype=np.int64)
     membership[groups, np.arange(len(groups))] = 1
     hits, whole = (np.einsum("gi,msik->msgk", membership, counts) for counts in (evidence.hits, evidence.whole))
-    return replace(evidence, images=tuple(names.tolist()), hits=hits, whole=whole, clusters=None)
+    # Images of one cluster lie in one fold.
+    folds = None if evidence.folds is None else tuple(evidence.folds[place] for place in first)
+    return replace(evidence, images=tuple(names.tolist()), hits=hits, whole=whole, clusters=None, folds=folds)
 
 
 def resample(units: int, seeds: int, resamples: int = RESAMPLES, seed: int = 0) -> Resampling:
@@ -107,19 +114,45 @@ def score(evidence: Evidence, resampling: Resampling, images: int) -> Draws:
 
 def _observe(evidence: Evidence, images: int) -> Draws:
     """Return the scores on the images as they are, without any resample."""
-    weights = _weights(evidence)
-    if weights.shape[1] < 2:
+    scored = np.any([(whole > 0).any(axis=(0, 2)) for whole in evidence.whole], axis=0)
+    if scored.sum() < 2:
         raise StatisticsError(
-            f"{weights.shape[1]} of {len(evidence.images)} images or clusters hold anything to be scored; "
+            f"{scored.sum()} of {len(evidence.images)} images or clusters hold anything to be scored; "
             "an interval needs at least 2"
         )
+    weights = np.stack([_weights_of_one(whole[:, scored]) for whole in evidence.whole])
     (observed,) = _scores(evidence, np.ones((1, len(evidence.images)), dtype=np.int64))
     if np.isnan(observed).any():
         raise StatisticsError(
             "a method has no class to be scored with one of its seeds, so there is nothing to compare"
         )
     nothing = np.empty((0, *observed.shape)), np.empty((0, len(evidence.seeds)))
-    return Draws(evidence.methods, evidence.seeds, images, observed, *nothing, weights)
+    folds = _number_folds(evidence)
+    return Draws(
+        evidence.methods, evidence.seeds, images, observed, *nothing, weights, _exchange(evidence, folds), folds[scored]
+    )
+
+
+def _number_folds(evidence: Evidence) -> NDArray[np.int64]:
+    """Return the test fold of each unit, counted from 0."""
+    if evidence.folds is None:
+        return np.zeros(len(evidence.images), dtype=np.int64)
+    return np.unique(np.array(evidence.folds), return_inverse=True)[1]
+
+
+def _exchange(evidence: Evidence, folds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what `Draws.exchanged` is."""
+    seeds = len(evidence.seeds)
+    if evidence.folds is None:
+        return np.empty((len(evidence.methods), 0, seeds, seeds))
+    membership = np.eye(folds.max() + 1, dtype=np.int64)[folds]
+    found = []
+    for counts in zip(evidence.hits, evidence.whole, strict=True):
+        within = np.einsum("xsic,if->xcfs", np.stack(counts), membership)
+        without = within.sum(axis=2, keepdims=True) - within
+        hits, whole = (without[..., :, None] + within[..., None, :]).astype(np.float64)
+        found.append(_mean_share(hits, whole))
+    return np.stack(found)
 
 
 def _score(observed: Draws, evidence: Evidence, resampling: Resampling) -> Draws:
@@ -129,12 +162,6 @@ def _score(observed: Draws, evidence: Evidence, resampling: Resampling) -> Draws
     if undefined.any():
         scores, shares = scores[~undefined], shares[~undefined]
     return replace(observed, scores=scores, seed_shares=shares)
-
-
-def _weights(evidence: Evidence) -> NDArray[np.float64]:
-    """Return the mean share of each unit in the wholes, (methods, units), of the units that hold anything."""
-    scored = np.any([(whole > 0).any(axis=(0, 2)) for whole in evidence.whole], axis=0)
-    return np.stack([_weights_of_one(whole[:, scored]) for whole in evidence.whole])
 
 
 def _weights_of_one(whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -6,7 +6,9 @@ crossed, so the variance of a mean over n seeds is
     SE^2 = V_seed + V_image - V_interaction
 
 where V_seed is the sample variance of the seeds' values divided by n, V_image the variance of the mean over seeds when
-images alone are drawn, and V_interaction what both hold: that a seed is good at some images and not at others. This is
+images alone are drawn, and V_interaction what both hold: that a seed is good at some images and not at others. A
+cross-validated seed is a network for each test fold, all of them started independently, so that V_seed is estimated
+within folds and pooled; what V_image has of how networks of different folds differ, V_interaction has too. This is
 the analysis of variance of a two-way layout with random effects (S. R. Searle, G. Casella and C. E. McCulloch,
 "Variance Components", 1992), with the part of images taken from the bootstrap, since a mean IoU is no mean over images.
 Intervals are the estimate ± t SE with the t of segbench/stats/variance.py. Percentiles of the crossed draws are not
@@ -25,7 +27,7 @@ import numpy as np
 
 from .bootstrap import RESAMPLES, by_cluster, crossed_draws, resample, score
 from .summary import CONFIDENCE_LEVEL, Interval
-from .variance import Components, Spread, apart, components_from_spread, mean_squares
+from .variance import Components, Exchanged, Spread, apart, components_from_spread, mean_squares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -44,7 +46,8 @@ class Estimate:
     images alone. Of its square, `seed_variance` is what differs between seeds (None with one), `image_variance` what
     differs between images; `interaction_variance` is in both and counted once. `images` is the number of all images,
     `units` the images or clusters that hold anything to be scored, `image_freedom` how many of them, less one, would
-    decide as much if all were alike; `by_seed` is the value of each seed.
+    decide as much if all were alike; `by_seed` is the value of each seed, and `networks` how many test folds, 1 without
+    cross-validation, would decide as much if all were alike.
     """
 
     estimate: float
@@ -58,6 +61,7 @@ class Estimate:
     interaction_variance: float
     image_freedom: float
     by_seed: Mapping[int, float]
+    networks: float = 1.0
 
     def interval(self, level: float = CONFIDENCE_LEVEL) -> Interval:
         """Return the interval that holds the truth with this probability; level in (0, 1)."""
@@ -68,7 +72,12 @@ class Estimate:
     def components(self) -> Components:
         """The variances as one, to ask what another number of seeds would make of them."""
         return Components(
-            self.seeds, self.image_freedom, self.seed_variance, self.image_variance, self.interaction_variance
+            self.seeds,
+            self.image_freedom,
+            self.seed_variance,
+            self.image_variance,
+            self.interaction_variance,
+            self.networks,
         )
 
 
@@ -168,7 +177,8 @@ def mean_difference(draws: Draws, pair: tuple[str, str], spread: Spread) -> Mean
     """Return the mean difference of a pair from its spread; of `draws` only what was observed is used."""
     one, other = (draws.methods.index(method) for method in pair)
     observed = draws.observed[one] - draws.observed[other]
-    found = components_from_spread(observed, spread, _weights(draws, [one, other]))
+    exchanged = draws.exchanged[one] - draws.exchanged[other]
+    found = _components(draws, observed, exchanged, spread, [one, other])
     return MeanDifference(**_summary(draws, found, observed), p=found.p(float(observed.mean())))
 
 
@@ -194,13 +204,21 @@ def estimate_from_spread(draws: Draws, method: str, spread: Spread) -> Estimate:
     """Return the score of a method from its spread; of `draws` only what was observed is used."""
     index = draws.methods.index(method)
     observed = draws.observed[index]
-    return Estimate(**_summary(draws, components_from_spread(observed, spread, _weights(draws, [index])), observed))
+    return Estimate(**_summary(draws, _components(draws, observed, draws.exchanged[index], spread, [index]), observed))
 
 
-def _weights(draws: Draws, indices: list[int]) -> NDArray[np.float64]:
-    """Return the weights of the images in what is made of some methods, without those that hold nothing of it."""
+def _components(
+    draws: Draws,
+    observed: NDArray[np.float64],
+    exchanged: NDArray[np.float64],
+    spread: Spread,
+    indices: list[int],
+) -> Components:
+    """Return the components of what is made of some methods; images that hold nothing of it have no weight."""
     weights: NDArray[np.float64] = draws.weights[indices].mean(axis=0)
-    return weights[weights > 0]
+    shares = np.bincount(draws.folds, weights).astype(np.float64)
+    folds = Exchanged(exchanged, shares) if len(exchanged) else None
+    return components_from_spread(observed, spread, weights[weights > 0], folds)
 
 
 def _summary(draws: Draws, found: Components, observed: NDArray[np.float64]) -> dict[str, Any]:
@@ -217,6 +235,7 @@ def _summary(draws: Draws, found: Components, observed: NDArray[np.float64]) -> 
         "interaction_variance": found.interaction,
         "image_freedom": found.image_freedom,
         "by_seed": dict(zip(draws.seeds, observed.tolist(), strict=True)),
+        "networks": found.networks,
     }
 
 

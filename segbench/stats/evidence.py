@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 Part = Literal["all", "band", "interior"]
+Value = TypeVar("Value")
 Objects = Literal["small", "large"]
 # Of BoundaryCount, what Boundary IoU is made of.
 _BANDS = ("intersection", "truth", "prediction")
@@ -33,7 +34,8 @@ class Evidence:
 
     The score of a method with one seed is the mean, over the classes with a whole above 0, of the sum of hits over the
     images divided by the sum of wholes: with unions as wholes that is mIoU, with pixels of the truth mean recall.
-    `clusters`, if given, names the group of each image; images of one group are drawn together.
+    `clusters`, if given, names the group of each image; images of one group are drawn together. `folds`, if given, is
+    the test fold of each image: a seed is then a network for each fold, and all of these start independently.
     """
 
     methods: tuple[str, ...]
@@ -42,6 +44,7 @@ class Evidence:
     hits: NDArray[np.int64]
     whole: NDArray[np.int64]
     clusters: tuple[str, ...] | None = None
+    folds: tuple[int, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -126,7 +129,7 @@ def _evidence(
         found.append(np.stack(share)[:, np.argsort(cell.ids)])
     assert first is not None  # there is a seed, so there is a cell
     array = np.stack(found).reshape(len(counts), len(seeds), *found[0].shape)
-    evidence = Evidence(tuple(counts), seeds, first.images, array[:, :, 0], array[:, :, 1], first.clusters)
+    evidence = Evidence(tuple(counts), seeds, first.images, array[:, :, 0], array[:, :, 1], first.clusters, first.folds)
     return evidence if classes is None else evidence.of_classes(classes)
 
 
@@ -139,10 +142,12 @@ class _Layout:
     split: str
     num_classes: int
     clusters: tuple[str, ...] | None
+    folds: tuple[int, ...] | None
 
     @classmethod
     def of(cls, name: str, cell: Counts) -> _Layout:
-        return cls(name, tuple(sorted(cell.ids)), cell.split, cell.num_classes, _sorted_clusters(cell))
+        images, clusters, folds = tuple(sorted(cell.ids)), _sort(cell.clusters, cell), _sort(cell.folds, cell)
+        return cls(name, images, cell.split, cell.num_classes, clusters, folds)
 
     def check(self, name: str, cell: Counts) -> None:
         """Raise StatisticsError, saying what differs, if a cell cannot be compared with the first."""
@@ -152,10 +157,11 @@ class _Layout:
             raise self._differ(name, "classes", str(self.num_classes), str(cell.num_classes))
         if tuple(sorted(cell.ids)) != self.images:
             raise self._other_images(name, cell)
-        if _sorted_clusters(cell) != self.clusters:
-            raise StatisticsError(
-                f"{self.name} and {name} group the images differently into clusters; run both with the same dataset"
-            )
+        for what in ("clusters", "folds"):
+            if _sort(getattr(cell, what), cell) != getattr(self, what):
+                raise StatisticsError(
+                    f"{self.name} and {name} group the images differently into {what}; run both with the same dataset"
+                )
 
     def _differ(self, name: str, what: str, own: str, other: str) -> StatisticsError:
         return StatisticsError(
@@ -168,9 +174,9 @@ class _Layout:
         return self._differ(name, "images", str(len(self.images)), f"{len(cell.ids)}{example}")
 
 
-def _sorted_clusters(cell: Counts) -> tuple[str, ...] | None:
-    """Return the clusters in the order of the sorted images."""
-    return None if cell.clusters is None else tuple(cell.clusters[i] for i in np.argsort(cell.ids))
+def _sort(values: tuple[Value, ...] | None, cell: Counts) -> tuple[Value, ...] | None:
+    """Return what each image of a cell has in the order of the sorted images."""
+    return None if values is None else tuple(values[i] for i in np.argsort(cell.ids))
 
 
 def _part_of_the_image(cell: Counts, part: Part) -> NDArray[np.int64] | None:

@@ -22,8 +22,6 @@ from .summary import Summary, summarize
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from .bootstrap import Draws
     from .difference import Difference
     from .evidence import Evidence
@@ -114,7 +112,9 @@ def with_part_of(counts: Counts, donor: Counts, part: CountedPart) -> Counts:
     theirs = theirs[[position[image] for image in counts.ids]]
     if not np.array_equal(own.sum(axis=2), theirs.sum(axis=2)):
         raise StatisticsError(f"part {part!r} does not hold the same pixels of the truth for both methods")
-    return Counts(counts.ids, counts.split, counts.confusion - own + theirs, clusters=counts.clusters)
+    return Counts(
+        counts.ids, counts.split, counts.confusion - own + theirs, clusters=counts.clusters, folds=counts.folds
+    )
 
 
 def seed_scores(evidence: Evidence, method: str) -> dict[int, float | None]:
@@ -173,17 +173,12 @@ def _differences_on(
 
 def _contribution(draws: Draws, alone: str, rest: str) -> Difference:
     """Return what a part adds, from the predictions that are `one`'s in it alone, and everywhere but in it."""
-    (observed, scores), (without_observed, without) = _mean_of(draws, alone, "one"), _mean_of(draws, "other", rest)
+    means = [[draws.methods.index(method) for method in pair] for pair in ((alone, "one"), ("other", rest))]
     two = replace(
         draws,
         methods=("with", "without"),
-        observed=np.stack([observed, without_observed]),
-        scores=np.stack([scores, without], axis=1),
+        observed=np.stack([draws.observed[pair].mean(axis=0) for pair in means]),
+        scores=np.stack([draws.scores[:, pair].mean(axis=1) for pair in means], axis=1),
+        exchanged=np.stack([draws.exchanged[pair].mean(axis=0) for pair in means]),
     )
     return difference_from_draws(two, "with", "without")
-
-
-def _mean_of(draws: Draws, *methods: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean over some methods of the observed scores and of those of each draw."""
-    indices = [draws.methods.index(method) for method in methods]
-    return draws.observed[indices].mean(axis=0), draws.scores[:, indices].mean(axis=1)

@@ -94,6 +94,7 @@ def _select_methods(draws: Draws, methods: Sequence[str]) -> Draws:
         observed=draws.observed[indices],
         scores=draws.scores[:, indices],
         weights=draws.weights[indices],
+        exchanged=draws.exchanged[indices],
     )
 
 
@@ -145,6 +146,7 @@ def _combine(draws: Draws, factors: Series) -> Draws:
         observed=factors @ draws.observed,
         scores=np.einsum("pm,rms->rps", factors, draws.scores),
         weights=sizes @ draws.weights / sizes.sum(axis=1, keepdims=True),
+        exchanged=np.einsum("pm,mfst->pfst", factors, draws.exchanged),
     )
 
 

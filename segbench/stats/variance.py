@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, hypot, log, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +27,8 @@ class Components:
     """What chance adds to a mean over `seeds` seeds on some images, as variances.
 
     `seed` is None with one seed: what differs between seeds is then unknown. `seed` and `image` both hold
-    `interaction`. `image_freedom` are the degrees of freedom of `image`.
+    `interaction`. `image_freedom` are the degrees of freedom of `image`. A cross-validated seed is so many equally
+    important `networks` that start independently, 1 where it is a single one.
     """
 
     seeds: int
@@ -35,6 +36,12 @@ class Components:
     seed: float | None
     image: float
     interaction: float
+    networks: float = 1.0
+
+    @property
+    def seed_freedom(self) -> float:
+        """The degrees of freedom of `seed`: seeds differ in each of their networks."""
+        return (self.seeds - 1) * self.networks
 
     @property
     def total(self) -> float:
@@ -60,7 +67,7 @@ class Components:
             return -quantile(tail, self.image_freedom)
         share = self.seed / self.total if self.total > 0 else 1.0
         weight = share**2 * (3 - 2 * share)
-        of_seeds, of_images = quantile(tail, self.seeds - 1), quantile(tail, self.image_freedom)
+        of_seeds, of_images = quantile(tail, self.seed_freedom), quantile(tail, self.image_freedom)
         return hypot(sqrt(weight) * of_seeds, sqrt(1 - weight) * of_images)  # the squares of some are too large
 
     @property
@@ -72,7 +79,7 @@ class Components:
         """Return the degrees of freedom of the t that is exceeded as `critical` is with this probability."""
         if self.seed is None:
             return self.image_freedom
-        least, most = sorted([self.seeds - 1.0, self.image_freedom])
+        least, most = sorted([self.seed_freedom, self.image_freedom])
         return min(max(freedom_for(self.critical(tail), 1 - tail), least), most)
 
     def p(self, value: float) -> float:
@@ -82,7 +89,7 @@ class Components:
         """
         if self.seed is None or self.standard_error == 0:
             return two_sided_p(value, self.standard_error, self.image_freedom)
-        freedoms = self.seeds - 1, self.image_freedom
+        freedoms = self.seed_freedom, self.image_freedom
         least, most = sorted(two_sided_p(value, self.standard_error, freedom) for freedom in freedoms)
         if most < SMALLEST_P or least > LARGEST_P:
             return most
@@ -112,8 +119,12 @@ class Components:
         if self.seed is None:
             return self
         interaction = self.interaction * self.seeds / seeds
-        return Components(
-            seeds, self.image_freedom, self.seed * self.seeds / seeds, self._image_alone + interaction, interaction
+        return replace(
+            self,
+            seeds=seeds,
+            seed=self.seed * self.seeds / seeds,
+            image=self._image_alone + interaction,
+            interaction=interaction,
         )
 
 
@@ -154,15 +165,42 @@ def mean_squares(moves: NDArray[np.float64]) -> NDArray[np.float64]:
     return squares
 
 
-def components_from_spread(observed: NDArray[np.float64], spread: Spread, weights: NDArray[np.float64]) -> Components:
+class Exchanged(NamedTuple):
+    """The values of cross-validated seeds, each with the images of one test fold as another seed's network has them.
+
+    `values` (folds, seeds, seeds): of each seed with one fold of each seed, its own on the diagonal. `shares` (folds,)
+    are those of the folds' images in what decides the values.
+    """
+
+    values: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+    def variance(self) -> float:
+        """Return the variance of the value of one of 2 or more seeds, whose networks start independently.
+
+        Half the mean square of what an exchange changes, summed over the folds: with values linear in the networks the
+        variance within each fold, pooled, else a little more (B. Efron and C. Stein, "The jackknife estimate of
+        variance", Annals of Statistics 1981). So nothing is linearised, not even where classes come and go.
+        """
+        own = np.diagonal(self.values, axis1=1, axis2=2)[..., None]
+        changed = np.nan_to_num(self.values - own)  # no value: nothing is left to be scored
+        seeds = self.values.shape[-1]
+        return float(np.square(changed).sum() / (2 * seeds * (seeds - 1)))
+
+
+def components_from_spread(
+    observed: NDArray[np.float64], spread: Spread, weights: NDArray[np.float64], exchanged: Exchanged | None = None
+) -> Components:
     """Return the components from the values of each seed (seeds,) and their spread; `weights` as for `components`.
 
     A bootstrap of n images makes variances too small by (n - 1) / n, which is put right.
     """
     seeds, units = len(observed), len(weights)
     image, interaction = (variance * (units / (units - 1)) for variance in spread)
-    seed = float(observed.var(ddof=1)) / seeds if seeds > 1 else None
-    return Components(seeds, image_freedom(weights), seed, image, interaction / seeds)
+    seed, networks = None, effective_number(exchanged.shares) if exchanged else 1.0
+    if seeds > 1:
+        seed = (exchanged.variance() if exchanged else float(observed.var(ddof=1))) / seeds
+    return Components(seeds, image_freedom(weights), seed, image, interaction / seeds, networks)
 
 
 def image_freedom(weights: NDArray[np.float64]) -> float:
@@ -175,8 +213,17 @@ def image_freedom(weights: NDArray[np.float64]) -> float:
     >>> image_freedom(np.array([0.25, 0.25, 0.25, 0.25])), round(image_freedom(np.array([0.9, 0.05, 0.05])), 2)
     (3.0, 1.01)
     """
+    return min(len(weights) - 1.0, effective_number(weights))
+
+
+def effective_number(weights: NDArray[np.float64]) -> float:
+    """Return how many equal weights would make as sure of a variance to which each adds in proportion to its square.
+
+    >>> effective_number(np.array([0.5, 0.5])), round(effective_number(np.array([0.9, 0.1])), 2)
+    (2.0, 1.02)
+    """
     squares = weights**2
-    return min(len(weights) - 1.0, float(squares.sum() ** 2 / np.dot(squares, squares)))
+    return float(squares.sum() ** 2 / np.dot(squares, squares))
 
 
 def quantile(probability: float, freedom: float) -> float:

@@ -240,20 +240,21 @@ def _is_decided(question: Question, found: Components) -> bool:
     return reach < abs(question.estimate)
 
 
-def seeds_for(effect: float, difference_sd: float, level: float, power: float = WANTED_POWER) -> int | None:
+def seeds_for(effect: float, difference_sd: float, level: float, networks: int = 1) -> int | None:
     """Return the fewest seeds with which an effect is seen if only the seeds differ; None if 100 do not suffice.
 
-    `difference_sd` is the standard deviation of one seed's paired difference, in the unit of the effect.
+    `difference_sd` is the standard deviation of one seed's paired difference, in the unit of the effect, and a seed is
+    the mean of so many networks.
 
     >>> seeds_for(1.0, 0.5 * 2**0.5, 0.95), seeds_for(0.5, 2**0.5, 0.95)
     (7, 65)
     """
     for seeds in range(LEAST_SEEDS_FOR_A_VERDICT, MOST_SEEDS_SUGGESTED + 1):
-        if smallest_effect(seed_components(seeds, difference_sd), level, power) <= effect:
+        if smallest_effect(seed_components(seeds, difference_sd, networks), level) <= effect:
             return seeds
     return None
 
 
-def seed_components(seeds: int, difference_sd: float) -> Components:
-    """Return the components of a mean over seeds, 2 or more, that all images show alike."""
-    return Components(seeds, 1.0, difference_sd**2 / seeds, 0.0, 0.0)
+def seed_components(seeds: int, difference_sd: float, networks: float = 1.0) -> Components:
+    """Return the components of a mean over seeds, 2 or more, that all images show alike; `networks` are of each."""
+    return Components(seeds, 1.0, difference_sd**2 / seeds, 0.0, 0.0, networks)

@@ -62,6 +62,7 @@ class Counts:
     - `calibration` (n, CALIBRATION_BINS, 3) float64 by bin of the top probability: pixels, sum of top probabilities,
       pixels that are right; `likelihood` (n, 2) float64: sums over pixels of -log p(truth) [nats] and of Brier scores.
     - `surface` (n, K, 2) float64: HD95 in pixels and normalised surface distance; NaN where undefined.
+    - `folds`, the place of the cell that each image's counts are from, of several that were joined; it is not written.
     """
 
     ids: tuple[str, ...]
@@ -76,6 +77,7 @@ class Counts:
     calibration: NDArray[np.float64] | None = None
     likelihood: NDArray[np.float64] | None = None
     surface: NDArray[np.float64] | None = None
+    folds: tuple[int, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -198,7 +200,7 @@ _MAY_BE_UNDEFINED = frozenset({"surface"})
 
 
 def join_counts(parts: Sequence[Counts]) -> Counts:
-    """Return the counts of the images of several cells as those of one; what one of them did not count is None.
+    """Return the counts of the images of several test folds as those of one; what one of them did not count is None.
 
     Raises RecordError if they are of several splits or numbers of classes, or if an image is in several.
     """
@@ -217,7 +219,8 @@ def join_counts(parts: Sequence[Counts]) -> Counts:
             joined[name] = None
         else:
             joined[name] = tuple(chain(*values)) if name == "clusters" else np.concatenate(values)
-    return replace(first, ids=ids, **joined)
+    folds = tuple(place for place, part in enumerate(parts) for _ in part.ids)
+    return replace(first, ids=ids, folds=folds, **joined)
 
 
 def _check_form(counts: Counts) -> None:
@@ -294,7 +297,7 @@ def _from_table(table: pa.Table) -> Counts:
     splits = set(table["split"].to_pylist())
     if n == 0 or num_classes == 0 or len(splits) != 1:
         raise ValueError("its rows do not hold one square matrix an image, all of one split")
-    arrays = {
+    arrays: dict[str, Any] = {
         name: _array(table, name, (n, *shape))
         for name, shape in _shapes(num_classes).items()
         if name in table.column_names

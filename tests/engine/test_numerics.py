@@ -9,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.engine.numerics import derive, name_memory_errors, name_norm_errors, random_generator
+from segbench.engine.numerics import derive, name_memory_errors, name_norm_errors, random_generator, training_seed
 from segbench.errors import CellError
+from segbench.plan.cell import Cell
 
 CPU = torch.device("cpu")
 
@@ -77,3 +78,14 @@ def test_purposes_and_steps_have_seeds_of_their_own(seed, step, other_step):
 def test_equal_seeds_give_equal_draws():
     draws = [torch.rand(3, generator=random_generator(5, "augmentation", 2)) for _ in range(2)]
     assert torch.equal(*draws)
+
+
+def test_what_training_draws_derives_from_the_seed_and_from_the_test_fold_alone():
+    def derived(seed, subset="all"):
+        return training_seed(Cell.model_construct(seed=seed, subset=subset))
+
+    assert [derived(7), derived(7, "labels 0.5, fold 2/3")] == [7, 7]
+    assert derived(7, "test fold 2/5, labels 0.5, fold 2/3") == derived(7, "test fold 2/5")
+    folds = {derived(seed, f"test fold {fold}/5") for seed in range(3) for fold in range(1, 6)}
+    assert len(folds) == 15
+    assert all(0 <= one < 2**63 for one in folds)

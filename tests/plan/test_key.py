@@ -40,6 +40,7 @@ from segbench.plan.key import (
     cell_key,
     file_hashes,
     fingerprint,
+    ingredients,
     required_versions,
     source_hash,
 )
@@ -298,6 +299,11 @@ FULL_CELL = {
     "files": {WEIGHTS: "c" * 64},
     "upstream": {"trains_on": "d" * 16},
 }
+
+
+def test_the_key_of_a_cell_with_a_test_fold_tells_that_a_seed_starts_anew_in_it():
+    assert ingredients(cell(subset="test fold 1/5, fold 2/3"))["starts"] == "by test fold"
+    assert "starts" not in ingredients(cell(subset="labels 0.5, fold 2/3"))
 
 
 def test_keys_of_this_engine_version_never_change():

@@ -48,7 +48,10 @@ def test_noise_between_seeds_is_the_same_by_whichever_design_it_was_measured():
     by_split, by_folds = designs_of(plan(), scores), designs_of(plan(folds=5), scores)
     # What one network a seed moved by so much moves less as a mean of five; what a mean of five did, one moves more.
     assert by_split[1].smallest < by_folds[1].smallest < by_folds[0].smallest
-    assert by_split[0].smallest == pytest.approx(by_folds[1].smallest, rel=0.2)
+    # Three seeds of sd 3, and images of sd 3: the t of 2 degrees takes 5.7 errors where seeds alone matter, of 10 3.1.
+    fixed, folds = (100 * one.smallest[0] for one in (by_split[0], by_folds[1]))
+    assert fixed == pytest.approx(5.6 * (9 / 3 + 9 / 16) ** 0.5, rel=0.05)
+    assert folds == pytest.approx(3.1 * (9 / 3 + 9 / 60) ** 0.5, rel=0.03)
 
 
 def test_one_seed_detects_nothing():

@@ -29,9 +29,9 @@ class World:
     first collapses in a seed with probability `collapses`, which costs it `drop`; in
     all other seeds it is better by what makes its expectation the same.
 
-    With `folds` the images are cross-validated: a seed is a network for each fold, which moves by itself (`network`)
-    and by what each of its training images, those of the other folds, does to networks of its method (`teaching` in
-    all). An image that is hard for a method teaches it more.
+    With `folds` the images are cross-validated: a seed is a network for each fold, which starts and moves by itself
+    (`network`), so that what all of a seed share (`seed`) is 0, and by what each of its training images, those of the
+    other folds, does to networks of its method (`teaching` in all). An image that is hard for a method teaches it more.
     """
 
     seeds: int = 6
@@ -106,6 +106,7 @@ def leaderboard(world: World, generator: np.random.Generator) -> Leaderboard:
         hits,
         whole,
         None if world.cluster == 1 else tuple(f"{i // world.cluster:04}" for i in range(world.images)),
+        None if world.folds == 1 else tuple(i % world.folds for i in range(world.images)),
     )
     return Leaderboard(evidence, (0.5 + np.array(world.gains) + taught) / (1 + EXCESS), collapsed)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -117,6 +118,22 @@ def test_images_of_a_cluster_are_drawn_together():
     draws = crossed_draws(found, 200)
     assert (draws.images, draws.weights.shape) == (12, (3, 3))
     assert len(np.unique(draws.scores[:, 0, 0].round(12))) <= 10  # three clusters drawn three times: 10 multisets
+
+
+def test_what_is_exchanged_is_scored_as_if_it_were_so():
+    found = replace(simulate(images=12, seeds=3), folds=(7, 8, 9) * 4)
+    exchanged = crossed_draws(found, 1).exchanged
+    for place, fold in enumerate((7, 8, 9)):
+        within = np.array(found.folds) == fold
+        for seed, other in product(range(3), repeat=2):
+            pairs = ((counts[:, other], counts[:, seed]) for counts in (found.hits, found.whole))
+            hits, whole = (np.where(within[:, None], *pair).sum(axis=1) for pair in pairs)
+            expected = np.divide(hits, whole, out=np.full(hits.shape, np.nan), where=whole > 0)
+            assert exchanged[:, place, seed, other] == pytest.approx(np.nanmean(expected, axis=1))
+
+
+def test_without_test_folds_nothing_is_exchanged():
+    assert crossed_draws(simulate(images=12), 1).exchanged.shape[1] == 0
 
 
 def test_clusters_of_one_image_each_are_no_clusters():

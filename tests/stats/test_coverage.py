@@ -107,15 +107,16 @@ def test_intervals_cover_what_they_say_and_verdicts_do_not_mislead(world):
 
 # Three seeds, each of a network for every fold.
 FOLDS = World(
-    **{"seeds": 3, "images": 60, "folds": 5, "network": 0.02, "seed": 0.005, "difficulty": 0.08},
+    **{"seeds": 3, "images": 60, "folds": 5, "network": 0.02, "seed": 0.0, "difficulty": 0.08},
     **{"image": 0.03, "both": 0.03, "classes": 2, "presence": 0.95},
 )
 CROSS_VALIDATED = {
     "5 folds": FOLDS,
     "what they were trained on matters as much as chance": replace(FOLDS, teaching=0.02),
     "networks matter most": replace(FOLDS, network=0.05, difficulty=0.05, image=0.01, both=0.01, teaching=0.01),
-    "images matter most": replace(FOLDS, network=0.002, seed=0.001, difficulty=0.06, image=0.06, teaching=0.005),
-    "what all folds of a seed share matters most": replace(FOLDS, seed=0.03, difficulty=0.06, teaching=0.01),
+    "images matter most": replace(FOLDS, network=0.002, difficulty=0.06, image=0.06, teaching=0.005),
+    "2 seeds": replace(FOLDS, seeds=2, teaching=0.01),
+    "2 folds": replace(FOLDS, folds=2, teaching=0.01),
     "10 folds": replace(FOLDS, folds=10, teaching=0.01),
     "20 images": replace(FOLDS, images=20, teaching=0.01),
     "methods differ": replace(FOLDS, gains=(0.0, 0.0, 0.0, 0.0, 0.01, 0.02, 0.04, 0.06), teaching=0.01),
@@ -135,7 +136,7 @@ def test_intervals_of_cross_validated_seeds_cover_what_they_say_and_verdicts_do_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("teaching", "covered"), [(0.005, 0.96), (0.02, 0.87)])
+@pytest.mark.parametrize(("teaching", "covered"), [(0.005, 0.953), (0.02, 0.775)])
 def test_what_training_images_do_to_a_method_is_in_no_interval_of_folds(teaching, covered):
     # The truth here: methods are equally good on average over all pools of images that might have been gathered.
     world, generator = replace(FOLDS, teaching=teaching), np.random.default_rng(0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test, t, ttest_1samp
 
 from segbench.errors import StatisticsError
-from segbench.stats.bootstrap import crossed_draws
+from segbench.stats.bootstrap import by_cluster, crossed_draws
 from segbench.stats.difference import (
     LEAST_SEEDS_FOR_SIGN_FLIPS,
     MOST_EXACT_SIGN_FLIPS,
@@ -106,6 +106,56 @@ def test_hits_added_in_proportion_to_both_methods_leave_their_difference(seed, a
     assert (one.estimate, *one.interval(), one.p) == pytest.approx((other.estimate, *other.interval(), other.p))
 
 
+def cross_validated(generator, seeds=3, folds=5, images=60, **spreads):
+    """Return IoU in thousandths, (seeds, images), of images, of a network for each fold, and of both together."""
+    spread = {"image": 40, "network": 60, "both": 30} | spreads
+    fold = np.arange(images) % folds
+    networks = generator.normal(0, spread["network"], (seeds, folds))[:, fold]
+    of_images = generator.normal(0, spread["image"], images)
+    return np.rint(500 + of_images + networks + generator.normal(0, spread["both"], (seeds, images))), tuple(fold)
+
+
+def test_the_error_of_cross_validated_seeds_pools_what_seeds_differ_by_within_folds():
+    generator = np.random.default_rng(0)
+    (one, folds), (other, _) = (cross_validated(generator) for _ in range(2))
+    hits = np.stack([one, other])[..., None]
+    found = difference(replace(evidence_of(hits, np.full(hits.shape, 1000)), folds=folds), "a", "b")
+    table = (one - other) / 1000
+    by_fold = np.stack([table[:, np.array(folds) == fold].mean(axis=1) for fold in range(5)], axis=1)
+    # An analysis of variance by hand: images, networks within their fold, and the rest, of which images hold a part.
+    of_networks = (by_fold.var(axis=0, ddof=1) / 5**2).sum() / 3
+    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    of_images = table.mean(axis=0).var(ddof=1) / 60
+    both = (rest**2).sum() / (59 * 2) / (3 * 60)
+    assert found.seed_variance == pytest.approx(of_networks)
+    assert found.standard_error**2 == pytest.approx(of_networks + of_images - both, rel=0.03)
+    assert (found.networks, found.components.seed_freedom) == (pytest.approx(5), pytest.approx(10))
+    assert found.sign_flip_p == sign_flip_p(table.mean(axis=1))
+
+
+def test_the_squared_error_of_cross_validated_seeds_is_on_average_that_of_their_mean():
+    generator, errors = np.random.default_rng(1), []
+    for _ in range(150):
+        table, folds = cross_validated(generator)
+        found = replace(evidence_of(table[None, ..., None], np.full((1, *table.shape, 1), 1000)), folds=folds)
+        errors.append(estimate(found, "a", resamples=300).standard_error ** 2)
+    expected = (40**2 / 60 + 60**2 / 15 + 30**2 / 180) / 1000**2
+    assert np.mean(errors) == pytest.approx(expected, rel=0.1)  # its own error is 3 %
+
+
+def test_a_class_that_a_network_predicts_where_there_is_none_counts_between_seeds():
+    # The second class is nowhere in truth; a network that predicts it halves the score of its seed.
+    hits, whole = np.zeros((2, 1, 3, 4, 2)), np.zeros((2, 1, 3, 4, 2))
+    hits[..., 0], whole[..., 0] = 50, 100
+    whole[1, 0, 1, 0, 1] = 7
+    never, once = (
+        estimate(replace(evidence_of(*pair), folds=(0, 0, 1, 1)), "a", resamples=50)
+        for pair in zip(hits, whole, strict=True)
+    )
+    assert never.seed_variance == 0
+    assert once.seed_variance == pytest.approx(np.var([0.5, 0.25, 0.5], ddof=1) / 3)
+
+
 def test_draws_made_once_give_what_each_pair_gives_by_itself():
     found = simulate()
     draws = crossed_draws(found, 300)
@@ -113,6 +163,15 @@ def test_draws_made_once_give_what_each_pair_gives_by_itself():
         found, "method 2", "method 0", resamples=300
     )
     assert estimate_from_draws(draws, "method 1") == estimate(found, "method 1", resamples=300)
+
+
+def test_the_folds_of_clusters_are_those_of_their_images():
+    found = simulate(folds=2)
+    pairs = tuple(f"{i % 2} {i // 4}" for i in range(20))
+    grouped = by_cluster(replace(found, clusters=pairs))
+    assert grouped.folds == tuple(int(name[0]) for name in grouped.images)
+    one, other = (crossed_draws(some, 10) for some in (replace(found, clusters=pairs), found))
+    assert np.array_equal(one.exchanged, other.exchanged)
 
 
 def test_the_interval_of_a_score_is_that_of_its_seeds_where_images_are_equal():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,6 +105,20 @@ def test_what_the_parts_add_is_the_whole_difference(seed):
     pair = {0: counted(truth, one, band)}, {0: counted(truth, other, band)}
     inside, outside = part_contributions(*pair, "small", resamples=10)
     assert inside.estimate + outside.estimate == pytest.approx(gain(*pair))
+
+
+def test_what_the_only_part_adds_is_as_sure_as_the_whole_difference_under_cross_validation():
+    folds, everything = (0, 0, 1, 1, 2, 2), np.ones((6, 40), dtype=bool)
+    truth, *_ = drawn(0)
+    pair = [
+        {seed: replace(counted(truth, drawn(seed)[which], everything), folds=folds) for seed in range(3)}
+        for which in (1, 2)
+    ]
+    inside, outside = part_contributions(*pair, "band", resamples=RESAMPLES)
+    whole = difference(iou_evidence({"one": pair[0], "other": pair[1]}), "one", "other", resamples=RESAMPLES)
+    assert inside.seed_variance == pytest.approx(whole.seed_variance)
+    assert inside.networks == whole.networks == pytest.approx(3, rel=0.05)
+    assert outside.seed_variance == 0
 
 
 def test_what_a_part_adds_is_the_mean_of_both_orders_of_exchange():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log2
 
 import numpy as np
@@ -127,6 +128,20 @@ def test_an_end_that_the_curve_does_not_reach_is_open():
     method, *curve = (mean + random.normal(0, 0.15, (3, 6)) for mean in [0.58, 0.5, 0.55, 0.6, 0.65])
     found = rate(method, curve, 0.25)
     assert (found.low, found.high) == (None, None)
+
+
+def test_seeds_that_start_anew_in_each_fold_tell_more_of_a_rate():
+    folds = np.arange(30) % 5
+    networks = np.random.default_rng(0).normal(0, 0.02, (5, 3, 5))[:, :, folds]
+    method, *curve = (mean + moved for mean, moved in zip([0.6, *map(line, FRACTIONS)], networks, strict=True))
+    names = {one: f"twin {one}" for one in FRACTIONS}
+    found = evidence({"method": method, **dict(zip(names.values(), curve, strict=True))}, images=30)
+    anew, alike = (
+        exchange_rate(crossed_draws(replace(found, folds=of), 200), "method", 0.25, names)
+        for of in (tuple(folds), None)
+    )
+    assert anew.estimate == alike.estimate
+    assert alike.low < anew.low < anew.estimate < anew.high < alike.high
 
 
 def test_intervals_cover_the_true_rate():

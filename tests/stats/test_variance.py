@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import chi2, norm, t
 
-from segbench.stats.variance import Components, components, image_freedom
+from segbench.stats.variance import Components, Exchanged, Spread, components, components_from_spread, image_freedom
 
 parts = st.floats(0, 1).map(lambda part: round(part, 6))
 # Estimates of the variances that a coverage is averaged over.
@@ -69,6 +69,33 @@ def test_where_seeds_do_not_matter_it_is_the_t_interval_of_the_images():
     found = equal_images(values.repeat(4, axis=0))
     assert found.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(20), rel=0.03)
     assert found.freedom == pytest.approx(19)
+
+
+def exchanged(by_fold, shares):
+    """Return what seeds give that are the sum of what their networks give, (seeds, folds)."""
+    own, others = by_fold.T[:, None, :], (by_fold.sum(axis=1)[:, None] - by_fold).T[:, :, None]
+    return Exchanged(own + others, np.array(shares))
+
+
+def test_where_networks_add_up_the_variance_is_pooled_within_folds():
+    by_fold = np.random.default_rng(4).normal(size=(3, 5))
+    found = exchanged(by_fold, [0.2] * 5)
+    assert found.variance() == pytest.approx(by_fold.var(axis=0, ddof=1).sum())
+
+
+def test_an_exchange_that_leaves_nothing_to_be_scored_counts_as_none():
+    values = np.array([[[0.5, np.nan], [0.7, 0.7]]])
+    assert Exchanged(values, np.ones(1)).variance() == 0
+
+
+@pytest.mark.parametrize(("shares", "freedom"), [([0.2] * 5, 10), ([0.5, 0.5], 4), ([1.0, 0.0], 2)])
+def test_seeds_have_their_degrees_of_freedom_in_every_fold_that_decides(shares, freedom):
+    found = exchanged(np.random.default_rng(5).normal(size=(3, len(shares))), shares)
+    weights, nothing = np.full(20, 0.05), Spread(0.0, 0.0)
+    of_three = components_from_spread(np.zeros(3), nothing, weights, found)
+    assert of_three.seed_freedom == pytest.approx(freedom)
+    assert of_three.critical(0.025) == pytest.approx(t.ppf(0.975, freedom))
+    assert of_three.with_seeds(6).freedom == pytest.approx(5 * freedom / 2)
 
 
 def test_the_critical_value_weighs_the_squares_of_both_quantiles():

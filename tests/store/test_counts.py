@@ -211,6 +211,7 @@ def test_counts_of_several_cells_are_joined_image_by_image():
     joined = join_counts([one, replace(other, clusters=("y", "y", "z"), likelihood=None)])
     assert joined.ids == ("a", "b", "c", "d", "e")
     assert joined.clusters == ("x", "x", "y", "y", "z")
+    assert joined.folds == (0, 0, 1, 1, 1)
     assert np.array_equal(joined.boundary, np.concatenate([one.boundary, other.boundary]))
     assert joined.likelihood is None  # one of them did not count it
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segbench.engine.model.build import check_module, mapping_of
-from segbench.engine.numerics import derive, memory_format
+from segbench.engine.numerics import derive, memory_format, training_seed
 from segbench.errors import SpecError
 from segbench.registry.options import build
 
@@ -34,7 +34,7 @@ def build_discriminator(
         "num_classes": data.num_classes,
         "size": size,
     }
-    torch.manual_seed(derive(cell.seed, "critic weights"))
+    torch.manual_seed(derive(training_seed(cell), "critic weights"))
     offer = registry.find("discriminator", use.use)
     discriminator: torch.nn.Module = build(offer, vocabulary, use.options)
     check_module(discriminator, offer)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.engine.numerics import derive, memory_format
+from segbench.engine.numerics import derive, memory_format, training_seed
 from segbench.errors import PluginError
 from segbench.registry.options import build
 
@@ -39,7 +39,7 @@ def build_network(
 ) -> Segmenter | Synthesizer:
     """Build the cell's generator for images of `size` (height, width), its weights drawn from the cell's seed."""
     offer, use = registry.find("generator", cell.method.generator.use), cell.method.generator
-    torch.manual_seed(derive(cell.seed, "weights"))
+    torch.manual_seed(derive(training_seed(cell), "weights"))
     network = build_generator(offer, use.options, mapping_of(cell, data), data.dataset.channels, size)
     return network.to(device).to(memory_format=memory_format(cell.method.protocol.channels_last))
 

@@ -22,7 +22,7 @@ from segbench.engine.data.subset import split_places
 from segbench.engine.evaluation.evaluate import validation_miou
 from segbench.engine.evaluation.self_test import find_confused_classes
 from segbench.engine.model.build import as_segmenter, build_loss, build_losses, build_network, mapping_of
-from segbench.engine.numerics import memory_format
+from segbench.engine.numerics import memory_format, training_seed
 from segbench.errors import DataError, SpecError, list_some
 from segbench.plan.cell import Subset
 from segbench.store.pictures import SAMPLES, grid_name
@@ -84,7 +84,7 @@ def prepare_training(
         batches=build_batches(cell, data, places, upstream),
         validate=build_validation(cell, data, mapping, upstream, folder),
         protocol=cell.method.protocol,
-        seed=cell.seed,
+        seed=training_seed(cell),
         device=device,
         adversary=adversary,
         unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
@@ -257,7 +257,7 @@ def crops(
         crop=protocol.crop,
         augment=protocol.augment if split == "train" else Augment(),
         ignore_index=data.dataset.ignore_index,
-        seed=cell.seed,
+        seed=training_seed(cell),
         memory_format=memory_format(protocol.channels_last),
         places=places,
         fields=fields,

@@ -19,7 +19,7 @@ from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.job import ADVERSARIAL_WEIGHTS, MODEL, PROBABILITIES
 from segbench.engine.model.checkpoint import load_kept
 from segbench.engine.model.mapping import one_hot
-from segbench.engine.numerics import memory_format, random_generator
+from segbench.engine.numerics import memory_format, random_generator, training_seed
 from segbench.engine.recorded import load_network
 from segbench.errors import RecordError, SpecError
 from segbench.plan.cell import Subset
@@ -69,7 +69,7 @@ def load_upstream(cell: Cell, folders: Mapping[str, str], data: CellData, device
         start=load_kept(Path(start) / MODEL) if start else None,
         base=load_segmenter(folders["refines"], device) if "refines" in folders else None,
         fields=_open_fields(fold_folders, cell, data, device) if fold_folders else None,
-        synthesise=make_synthesiser(_load_recorded(synthetic, device), cell.seed) if synthetic else None,
+        synthesise=make_synthesiser(_load_recorded(synthetic, device), training_seed(cell)) if synthetic else None,
         labeller=load_segmenter(folders["pseudo_labels_from"], device) if "pseudo_labels_from" in folders else None,
         weights=_load_weights(folders["weight"], device) if "weight" in folders else None,
     )

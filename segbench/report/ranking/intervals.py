@@ -212,7 +212,7 @@ def _scored_on_other_images(cells: Cells) -> list[str]:
 
 
 def _scored_on(cell: Evidence) -> Hashable:
-    return cell.images, cell.clusters, cell.num_classes
+    return cell.images, cell.clusters, cell.folds, cell.num_classes
 
 
 def _most_frequent(found: Iterable[Choice]) -> Choice | None:
@@ -248,7 +248,7 @@ def join(cells: Cells) -> Evidence:
 
 
 def _check_fits(first_name: str, first: Evidence, name: str, cell: Evidence) -> None:
-    for what in ("images", "clusters", "num_classes"):
+    for what in ("images", "clusters", "folds", "num_classes"):
         if getattr(cell, what) != getattr(first, what):
             raise StatisticsError(f"{first_name} and {name} were scored on different {what.removeprefix('num_')}")
 

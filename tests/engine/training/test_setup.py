@@ -77,6 +77,20 @@ def test_a_supervised_cell_has_no_discriminator(prepared):
     assert drawn(training.batches) == set(range(8))
 
 
+def test_a_seed_starts_anew_in_every_test_fold_and_its_methods_start_alike_there(prepared):
+    first, second = (prepared(f"critic test fold {fold}/2", "datasets.shapes.folds=2") for fold in (1, 2))
+    twin = prepared("base test fold 1/2", "datasets.shapes.folds=2")
+    for network in (lambda made: made.network, lambda made: made.adversary.discriminator):
+        assert not torch.equal(first_weight(network(first)), first_weight(network(second)))
+    assert torch.equal(first_weight(first.network), first_weight(twin.network))
+    assert torch.equal(first.batches.at(0).images, twin.batches.at(0).images)
+    assert len({first.seed, second.seed, first.batches.seed, second.adversary.batches.seed}) == 2
+
+
+def first_weight(network):
+    return next(network.parameters())
+
+
 def test_extra_discriminator_steps_and_unseen_reals_have_streams_of_their_own(prepared):
     training = prepared("critic")
     adversary = training.adversary

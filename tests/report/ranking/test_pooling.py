@@ -56,6 +56,14 @@ def test_a_seed_is_scored_by_the_images_of_all_its_folds(fold, counted, trained,
     assert [one.subset for one in folds_of(record)] == ["test fold 1/3", "test fold 2/3", "test fold 3/3"]
 
 
+def test_each_fold_of_the_seeds_tells_how_seeds_differ(fold, results):
+    shares = {(seed, number): (0.9 - 0.1 * seed * number, 0.8) for seed in (0, 1) for number in (1, 2, 3)}
+    cells = [fold(number, seed=seed, right=right) for (seed, number), right in shares.items()]
+    (row,) = load([results(*cells)]).groups[0].rows
+    found = row.statistics.estimate.components
+    assert (found.seeds, found.seed_freedom) == (2, pytest.approx(3, rel=0.05))
+
+
 def test_the_order_of_folders_changes_nothing(fold, results):
     one, two, three = seed_of(fold)
     apart = results(three, root="b"), results(one, two, root="a")
