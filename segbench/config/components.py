@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from segbench.errors import ComponentError, OptionError
 from segbench.registry.datasets import dataset_root
 from segbench.registry.options import check_requirements, coerce_options, takes_option
+from segbench.weights import SUFFIXES as WEIGHTS_SUFFIXES
 
 from .inheritance import expand_name, lay_over
 from .recipe import Adversarial, ComponentUse, DatasetUse, Penalty, Refines, UnlabelledTerm, WeightedLoss
@@ -242,11 +243,19 @@ def _coerce_options(offer: Offer, place: Place, nodes: Mapping[str, Node], keys:
 
 
 def _resolve_file(value: object, place: Place) -> object:
-    """Make the path of an existing file absolute; it is relative to the folder of the file it is written in."""
+    """Make the path of an existing file absolute; it is relative to the folder of the file it is written in.
+
+    A file of weights must exist: the key of a cell is made of its content.
+    """
     if not isinstance(value, str) or not Path(value).suffix:
         return value
     path = place.folder / os.path.expanduser(value)
-    return str(path.resolve()) if path.is_file() else value
+    if path.is_file():
+        return str(path.resolve())
+    if path.suffix.lower() in WEIGHTS_SUFFIXES:
+        where = "" if os.path.isabs(value) else "; a relative path begins at the folder of the file it is written in"
+        raise place.error(f"there is no file {path.absolute()}{where}")
+    return value
 
 
 def _resolve_folder(value: object, place: Place) -> object:
