@@ -436,11 +436,16 @@ def test_the_path_of_a_file_is_relative_to_the_benchmark_file(workshop):
     assert method.methods["net"].generator.options == {"weights": str(weights.resolve())}
 
 
-def test_a_file_of_weights_must_be_there(workshop):
-    told = workshop.methods_refusal("net: {generator: {use: pretrained, weights: gone/w.safetensors}, losses: [entropy]}")
-    assert "there is no file gone/w.safetensors; a relative path begins at the folder of the file it is written in" in told
-    absolute = workshop.methods_refusal("net: {generator: {use: pretrained, weights: /gone.pth}, losses: [entropy]}")
-    assert absolute.endswith("there is no file /gone.pth")
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("gone/w.pth", "gone/w.pth; a relative path begins at the folder of the file it is written in"),
+        ("/gone.safetensors", "/gone.safetensors"),
+    ],
+)
+def test_a_file_of_weights_must_be_there(workshop, written, told):
+    method = f"net: {{generator: {{use: pretrained, weights: {written}}}, losses: [entropy]}}"
+    assert workshop.methods_refusal(method).endswith(f"weights: there is no file {told}")
 
 
 def test_a_path_of_a_folder_starts_where_its_file_lies_if_it_is_written_as_a_path(workshop):
