@@ -75,7 +75,7 @@ def prepare(
             uses = {dataset: _make_use(registry.find("dataset", dataset), root, parse_options(option or []))}
         contents = {name: _describe(_prepare(registry.find("dataset", use.use), use)) for name, use in uses.items()}
     if is_file:
-        print_content(contents, json, lambda contents: "\n\n".join(map(_as_text, contents.values())))
+        print_content({"datasets": contents}, json, lambda _: "\n\n".join(map(_as_text, contents.values())))
     else:
         print_content(contents[dataset], json, _as_text)
 

@@ -185,8 +185,9 @@ def _claims(methods: dict[str, Method]) -> list[dict[str, Any]]:
     claims: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for method in methods.values():
         made_of, adversarial = method.placebo_of or method.dose_of, method.adversarial
-        if not made_of and method.twin in methods:
-            claims.setdefault((method.name, method.twin), {})
+        twin = methods.get(method.twin or "")
+        if not made_of and twin and set(method.labels) & set(twin.labels):  # else they cannot be compared
+            claims.setdefault((method.name, twin.name), {})
         if not made_of:
             continue
         if made_of not in methods or method.twin not in methods or adversarial is None:

@@ -212,7 +212,7 @@ def may_be_record(path: Path) -> bool:
         content = read_json(path)
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and bool(content.keys() & {"key", "schema", "status"})
+    return isinstance(content, dict) and bool(content.keys() & {"key", "status"})
 
 
 def read_record(path: Path) -> Record:

@@ -22,7 +22,7 @@ def test_content_is_printed_as_text_or_as_json_with_paths_as_text(capsys):
     print_content(content, False, lambda given: f"{given['cells']} cells")
     assert capsys.readouterr().out == "2 cells\n"
     print_content(content, True, str)
-    assert json.loads(capsys.readouterr().out) == {"folder": "results", "cells": 2}
+    assert json.loads(capsys.readouterr().out) == {"schema": 1, "folder": "results", "cells": 2}
 
 
 def test_a_named_file_gets_the_text_and_stderr_says_so(tmp_path, capsys):

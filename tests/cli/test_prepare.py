@@ -107,7 +107,7 @@ def test_the_datasets_of_a_benchmark_are_prepared(tmp_path, capsys):
         "protocol: {budget: {steps: 1}}\nseeds: [0]\n"
         "methods: {plain: {generator: basic/fcn, losses: [losses/cross_entropy]}}\n"
     )
-    found = prepared(capsys, str(file))
+    found = prepared(capsys, str(file))["datasets"]
     assert list(found) == ["mine"]
     assert (found["mine"]["root"], found["mine"]["classes"]) == (str(tmp_path / "mine"), ["ground", "thing"])
     assert main(["prepare", str(file)]) == 0

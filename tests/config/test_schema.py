@@ -98,7 +98,7 @@ ACCEPTED = {
     "folds as a number": ("toy/shapes", "{use: toy/shapes, folds: 3}"),
     "a short name": ("toy/net", "net"),
     "options": ("toy/net", "{use: net, width: 8, encoder: small}"),
-    "a text as long as another option": ("toy/net", "{use: toy/pretrained, weights: x.pth}"),
+    "a text as long as another option": ("toy/net", "{use: toy/pretrained, weights: imagenet}"),
     "options of what is inherited": (NET, "{extends: net2, generator: {width: 8}, start_from: net2}"),
     "class weights by name": ("[toy/entropy]", "[{use: toy/weighed, class_weights: median_frequency, weight: 2}]"),
     "class weights as numbers": ("[toy/entropy]", "[{use: toy/weighed, class_weights: [1.0, 2.0]}]"),

@@ -227,7 +227,8 @@ def test_a_method_that_is_not_there_is_refused():
         difference(by_seed([0.5, 0.5], [0.5, 0.5]), "a", "c")
 
 
-differences = st.lists(st.integers(-1000, 1000).map(lambda points: points / 1000), min_size=2, max_size=8)
+# Sums of such fractions are exact, so that scipy and segbench find the same of them equal.
+differences = st.lists(st.integers(-1024, 1024).map(lambda points: points / 1024), min_size=2, max_size=8)
 
 
 @given(differences)

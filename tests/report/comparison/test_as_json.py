@@ -19,7 +19,7 @@ def content(two_methods, tmp_path):
 
 
 def test_the_names_are_stable(content, tmp_path):
-    assert list(content) == ["comparisons", "refused", "records"]
+    assert list(content) == ["schema", "comparisons", "refused", "records"]
     assert content["records"] == [str(tmp_path / "results" / "camvid")]
     (comparison,) = content["comparisons"]
     assert list(comparison) == [
