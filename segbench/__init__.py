@@ -1,7 +1,7 @@
 """segbench: benchmark semantic segmentation methods under one protocol.
 
-These names are what a plugin needs, and `run`, `load` and `Results` what a script or a notebook calls; everything else
-is internal.
+These names are what a plugin needs, and `run`, `load`, `load_model` and `Results` what a script or a notebook calls;
+everything else is internal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .contract import Component, Dataset, Sample, hookimpl
 from .errors import DataError, SegbenchError, WeightsError
 
 if TYPE_CHECKING:
-    from .interactive import Results, load, run
+    from .interactive import Results, load, load_model, run
 
 __all__ = [
     "Component",
@@ -31,13 +31,14 @@ __all__ = [
     "WeightsError",
     "hookimpl",
     "load",
+    "load_model",
     "run",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import what scripts call once it is asked for: plugins, which every command imports, do without."""
-    if name in ("Results", "load", "run"):
+    if name in ("Results", "load", "load_model", "run"):
         from . import interactive
 
         return getattr(interactive, name)

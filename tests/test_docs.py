@@ -163,6 +163,16 @@ def test_every_other_block_of_python_does_what_it_is_shown_for(block):
     assert PROOFS[block.path](left)
 
 
+def test_an_exported_network_is_used_as_shown(recorded_cell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(recorded_cell), "-o", "unet.pt"]) == 0
+    Image.new("RGB", (50, 40)).save("photo.jpg")
+    [block] = blocks("py")
+    exec(compile(block.text, named(block), "exec"), {"__name__": "documented"})
+    with Image.open("labels.png") as labels:
+        assert labels.size == (50, 40)
+
+
 @pytest.mark.usefixtures("my_components")
 @pytest.mark.parametrize("block", blocks("yaml"), ids=named)
 def test_every_benchmark_can_be_loaded(block, tmp_path):

@@ -46,6 +46,7 @@ COMMANDS = {
     "new": ("new", "Write a package for a component of your own."),
     "prepare": ("prepare", "Download, check and decode a dataset."),
     "predict": ("predict", "Write the label maps that a recorded cell predicts."),
+    "export": ("export", "Write a recorded network as a file that needs no segbench."),
     "probe": ("probe", "Ask whether a discriminator can win on how labels are encoded."),
     "score": ("score", "Score and record the label maps of another tool."),
     "time": ("time_methods", "Time methods without training them."),

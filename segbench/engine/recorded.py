@@ -232,6 +232,19 @@ def _read_finished(path: Path) -> Record:
     return record
 
 
+def load_segmenter(path: Path, device: torch.device) -> RecordedNetwork:
+    """Build the network of a record as `load_network` does; RecordError too if it makes images and no label maps."""
+    recorded = load_network(path, device)
+    if not recorded.mapping.predicts_labels:
+        raise RecordError(f"{path}: its network maps {recorded.mapping.maps}, so it predicts no label maps of images")
+    return recorded
+
+
+def read_cell(path: Path) -> Cell:
+    """Return the cell of a record as its network was trained; RecordError if it is not that of a finished cell."""
+    return _cell_as_trained(_read_finished(path), path)
+
+
 def _cell_as_trained(record: Record, path: Path) -> Cell:
     """Return the cell of a record; a tuned one has the recipe of its best trial, whose record lies beside its own."""
     cell = _parse_cell(record, path)

@@ -5,7 +5,7 @@ The contract is `segbench.contract.Generator`; these wrappers check that a netwo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 from torch import nn
@@ -236,7 +236,8 @@ def padded_length(length: int, minimum: int, multiple: int) -> int:
     >>> padded_length(30, 32, 16), padded_length(33, 32, 16)
     (32, 48)
     """
-    return -(-max(length, minimum) // multiple) * multiple
+    longest = cast("int", torch.sym_max(length, minimum))  # `max` would ask for the length that a trace leaves open
+    return -(-longest // multiple) * multiple
 
 
 def plugin_of(component: str | None) -> str | None:

@@ -16,8 +16,8 @@ from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import apply_numeric_settings, name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
-from segbench.engine.recorded import find_record, load_network
-from segbench.errors import DataError, OptionError, RecordError
+from segbench.engine.recorded import find_record, load_segmenter
+from segbench.errors import DataError, OptionError
 from segbench.images import Reading, read_image
 from segbench.store.pictures import shorten_name
 
@@ -49,10 +49,7 @@ def load_cell(
     `orientation` and within the `max_pixels` that are given. Unless its dataset applied orientation tags, images with
     one are refused. Raises RecordError if there is no such cell, or if it makes images and no label maps.
     """
-    path = find_record(cell, results)
-    recorded = load_network(path, resolve_device(device))
-    if not recorded.mapping.predicts_labels:
-        raise RecordError(f"{path}: its network maps {recorded.mapping.maps}, so it predicts no label maps of images")
+    recorded = load_segmenter(find_record(cell, results), resolve_device(device))
     apply_numeric_settings(recorded.protocol)
     trained = recorded.dataset.reading
     reading = Reading(

@@ -1,0 +1,48 @@
+"""`segbench export`: write the network of a recorded cell as a file that needs no segbench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Results, Root  # noqa: TC001 - typer reads them when it runs
+from .output import check_can_be_written, say, write_bytes
+
+
+def export(
+    cell: Annotated[
+        str,
+        typer.Argument(
+            help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="A program of torch (.pt), or weights (.safetensors)."),
+    ],
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Height and width of images. [default: any size]")
+    ] = None,
+    root: Root = None,
+    results: Results = Path("results"),
+) -> None:
+    """Write a model that takes images of 8 or 16 bits (N, C, H, W) and gives labels (N, H, W), whatever is in between.
+
+    It is checked on the split that the cell was scored on, and not written if it gives other labels there.
+    """
+    from segbench.engine.prediction.export import SUFFIXES, export_model
+    from segbench.engine.recorded import find_record
+    from segbench.report.selection import find_one_record, is_selector
+
+    from .time import parse_size
+
+    if output.suffix not in SUFFIXES:
+        raise typer.BadParameter(f"-o {output}: the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    check_can_be_written(output)
+    record = find_one_record(cell, results) if is_selector(cell) else find_record(cell, results)
+    content, parity = export_model(record, output.suffix, None if size is None else parse_size(size), root)
+    write_bytes(output, content)
+    if parity is not None:
+        say(parity, err=True)

@@ -1,0 +1,30 @@
+"""The network of a recorded cell as a module of torch."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segbench.engine.prediction.model import LabelModel
+
+
+def load_model(cell: str | Path, *, results: str | Path = "results", device: str = "cpu") -> LabelModel:
+    """Return the network of a recorded cell as a torch.nn.Module that takes images and gives labels.
+
+    `cell` is what `segbench predict` takes: a key, the beginning of one, a record's path, or such as "unet@latest". The
+    module takes (N, C, H, W), uint8 or uint16, and returns int64 (N, H, W), ids of its `classes`. Warns of what has
+    changed since the cell was trained; raises RecordError if there is no such network.
+    """
+    from segbench.engine.device import resolve_device
+    from segbench.engine.prediction.model import LabelModel
+    from segbench.engine.recorded import find_record, load_segmenter
+    from segbench.report.selection import find_one_record, is_selector
+
+    named, folder = str(cell), Path(results)
+    path = find_one_record(named, folder) if is_selector(named) else find_record(named, folder)
+    recorded = load_segmenter(path, resolve_device(device))
+    for warning in recorded.warnings:
+        warnings.warn(warning, stacklevel=2)
+    return LabelModel(recorded)
