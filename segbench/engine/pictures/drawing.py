@@ -27,6 +27,8 @@ _WHITE, _BLACK = 255, 0
 _OPACITY = 0.5  # of labels over their image
 _LARGEST_PALETTE = 256  # colours that a palette PNG can hold
 
+_PANEL_TITLES = ("image", "truth", "prediction", "overlay")
+
 # White pixels between images of a grid, between parts of a panel, and between and around tiles.
 _GRID_GAP, _PANEL_GAP, _TILE_GAP = 2, 4, 8
 _FONT_SIZE, _LINE = 13, 20  # height of the letters, and of a line of text, in pixels
@@ -70,15 +72,22 @@ def overlay(image: NDArray[Any], labels: Labels, palette: Palette) -> Picture:
 
 
 def panel(image: NDArray[Any], truth: Labels, prediction: Labels, palette: Palette) -> Picture:
-    """Return image, truth, prediction and the prediction over the image, from left to right, as (H, W', 3)."""
+    """Return image, truth, prediction and the prediction over the image, from left to right below their titles."""
     labels = [colour_labels(truth, palette), colour_labels(prediction, palette)]
-    return _arrange([as_rgb(image), *labels, overlay(image, prediction, palette)], 4, _PANEL_GAP)
+    parts = _arrange([as_rgb(image), *labels, overlay(image, prediction, palette)], 4, _PANEL_GAP)
+    width = image.shape[2]
+    titles = [((i * (width + _PANEL_GAP), 0), _cut(title, width)) for i, title in enumerate(_PANEL_TITLES)]
+    return np.concatenate([_write(_blank(_LINE, parts.shape[1]), titles), parts])
 
 
-def split_panel(picture: Picture) -> tuple[Picture, Picture]:
-    """Return from what `panel` made the image and the colours of the truth, (H, W, 3) both."""
-    width = (picture.shape[1] - 3 * _PANEL_GAP) // 4
-    return picture[:, :width], picture[:, width + _PANEL_GAP :][:, :width]
+def split_panel(picture: Picture, height: int) -> tuple[Picture, Picture]:
+    """Return from what `panel` made the image, of this height, and the colours of the truth, (H, W, 3) both.
+
+    Panels of older versions have no titles, so they are as high as their image.
+    """
+    parts = picture[-height:]
+    width = (parts.shape[1] - 3 * _PANEL_GAP) // 4
+    return parts[:, :width], parts[:, width + _PANEL_GAP :][:, :width]
 
 
 def labels_of_colours(picture: Picture, palette: Palette, ignore_index: int) -> Labels:

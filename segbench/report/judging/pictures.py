@@ -38,7 +38,8 @@ def image_address(view: View) -> str:
     from segbench.engine.pictures.drawing import split_panel
 
     panel = next(path for cell in view.cells if (path := cell.picture(view.image, ".panel")).is_file())
-    image, _ = split_panel(read_kept_picture(panel))
+    height = len(read_kept_labels(view.cells[0].picture(view.image)))
+    image, _ = split_panel(read_kept_picture(panel), height)
     return jpeg(shrink(Image.fromarray(image), _LONGEST))
 
 

@@ -228,11 +228,13 @@ def _read_input(cell: ShownCell, image: str, description: DatasetDescription) ->
 
     from segbench.engine.pictures.drawing import labels_of_colours, split_panel
 
-    pixels, colours = split_panel(read_kept_picture(cell.picture(image, ".panel")))
+    panel = read_kept_picture(cell.picture(image, ".panel"))
     path = cell.picture(image, ".truth")
     if path.is_file():
         truth = read_kept_labels(path)
+        pixels, _ = split_panel(panel, len(truth))
     else:
+        pixels, colours = split_panel(panel, len(panel))
         truth = labels_of_colours(colours, description.palette, description.ignore_index)
     if truth.shape != pixels.shape[:2]:
         raise DataError(f"{path}: it is not as large as its image")

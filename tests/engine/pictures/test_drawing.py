@@ -26,6 +26,8 @@ from segbench.engine.pictures.drawing import (
     tile_size,
 )
 
+TITLE = 20  # height of the line of titles above a panel
+
 
 def filled(height, width, value):
     return np.full((height, width, 3), value, dtype=np.uint8)
@@ -121,15 +123,24 @@ def test_a_panel_shows_image_truth_prediction_and_overlay_side_by_side():
     image = np.full((1, 2, 3), 50, dtype=np.uint8)
     truth, prediction = np.zeros((2, 3), dtype=np.uint8), np.ones((2, 3), dtype=np.uint8)
     picture = panel(image, truth, prediction, PALETTE)
-    assert picture.shape == (2, 4 * 3 + 3 * 4, 3)
+    assert picture.shape == (TITLE + 2, 4 * 3 + 3 * 4, 3)
     starts = [0, 7, 14, 21]
-    assert [picture[0, start].tolist() for start in starts] == [
+    assert [picture[TITLE, start].tolist() for start in starts] == [
         [50, 50, 50],
         [10, 20, 30],
         [200, 100, 0],
         [125, 75, 25],
     ]
     assert picture[:, 3:7].min() == 255
+
+
+def test_each_part_of_a_panel_has_a_title_above_it():
+    white = np.full((3, 2, 80), 255, dtype=np.uint8)
+    labels = np.zeros((2, 80), dtype=np.uint8)
+    titles = panel(white, labels, labels, PALETTE)[:TITLE]
+    inked = (titles < 255).any(axis=(0, 2))
+    assert [inked[start : start + 80].any() for start in (0, 84, 168, 252)] == [True] * 4
+    assert not inked[[81, 165, 249]].any()  # between them
 
 
 def test_borders_of_regions_are_black_inside_and_white_outside():
@@ -191,9 +202,11 @@ def test_image_and_truth_are_found_again_in_a_panel():
     image = rng.integers(0, 256, (3, 5, 7), dtype=np.uint8)
     truth = rng.choice(np.array([0, 1, 255], dtype=np.uint8), (5, 7))
     palette = [(10, 20, 30), (0, 0, 0)]
-    pixels, colours = split_panel(panel(image, truth, truth, palette))
-    np.testing.assert_array_equal(pixels, image.transpose(1, 2, 0))
-    np.testing.assert_array_equal(labels_of_colours(colours, palette, 255), truth)
+    titled = panel(image, truth, truth, palette)
+    for picture in (titled, titled[TITLE:]):  # older versions wrote no titles
+        pixels, colours = split_panel(picture, 5)
+        np.testing.assert_array_equal(pixels, image.transpose(1, 2, 0))
+        np.testing.assert_array_equal(labels_of_colours(colours, palette, 255), truth)
 
 
 def test_of_classes_of_one_colour_the_first_is_found_in_a_picture():
