@@ -120,17 +120,25 @@ def name_apart(sources: Sources, one: Selector, other: Selector) -> tuple[Source
     return replace(sources, records=tuple(records)), Selector(name)
 
 
-def find_one_record(text: str, results: Path) -> Path:
-    """Return the file of the one finished record that a selector means; RecordError if there is none or several."""
+def find_one_record(text: str, results: Path, seed: int | None = None) -> Path:
+    """Return the file of the one finished record that a selector means; RecordError if there is none or several.
+
+    With a seed it means the record of that seed of its recipe.
+    """
     selector = parse_selector(text)
     sources = read_sources([selector.folder or results])
     named = _records_of(sources, selector)
-    found = [record for record in named if _has_key(record, selector)]
-    if selector.key == LATEST:
-        found = [max(found, key=cell_spec.start_time)]
+    if seed is not None:
+        meant = select(sources, selector)
+        found = [record for record in named if identity(record) in meant and record.seed == seed]
+    elif selector.key == LATEST:
+        found = [max(named, key=cell_spec.start_time)]
+    else:
+        found = [record for record in named if _has_key(record, selector)]
     if len(found) != 1:
+        of_seed = "" if seed is None else f" with seed {seed}"
         raise RecordError(
-            f"{text!r} means {len(found) or 'none'} of these cells: {_list_cells(found or named)}; "
+            f"{text!r}{of_seed} means {len(found) or 'none'} of these cells: {_list_cells(found or named)}; "
             f"write one of them, or {selector.method}@{LATEST}"
         )
     return sources.cell_folders[identity(found[0])].with_name(f"{found[0].key}.json")
@@ -191,7 +199,7 @@ def _records_of(sources: Sources, selector: Selector) -> list[Record]:
 
 
 def _has_key(record: Record, selector: Selector) -> bool:
-    return selector.key in (None, LATEST) or any(one.key.startswith(str(selector.key)) for one in folds_of(record))
+    return selector.key is None or any(one.key.startswith(str(selector.key)) for one in folds_of(record))
 
 
 def _recipe_of_key(selector: Selector, named: Iterable[Record]) -> str:

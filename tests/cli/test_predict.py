@@ -68,6 +68,20 @@ def test_a_cell_is_found_by_its_method_and_a_folder_or_as_the_latest(recorded_ce
     assert f"no finished cell of a method '{method}x'. Did you mean '{method}'?" in capsys.readouterr().err
 
 
+def test_a_cell_is_found_by_its_method_and_seed(recorded_cell, image, tmp_path, capsys):
+    results, method = recorded_cell.parent.parent, json.loads(recorded_cell.read_text())["method"]
+    arguments = ["predict", str(image), "-o", str(tmp_path / "out"), "--results", str(results), "--method", method]
+    assert main([*arguments, "--seed", "0"]) == 0
+    assert (tmp_path / "out" / "my photo.png").is_file()
+    assert main([*arguments, "--seed", "5"]) == 2
+    assert f"'{method}' with seed 5 means none of these cells" in capsys.readouterr().err
+
+
+def test_a_cell_without_images_is_an_error(recorded_cell, tmp_path, capsys):
+    assert main(["predict", str(recorded_cell), "-o", str(tmp_path / "out")]) == 2
+    assert "give image files, or folders of them, behind the cell" in capsys.readouterr().err
+
+
 def test_an_unreadable_image_is_an_error(recorded_cell, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"nothing")
     assert main(["predict", str(recorded_cell), str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]) == 2
@@ -120,6 +134,7 @@ def test_too_high_a_threshold_is_an_error_that_names_the_highest_probability(rec
     ("given", "message"),
     [
         (["--layer", "x"], "--layer is for --explain"),
+        (["--seed", "0"], "--seed is for --method M"),
         (["--truth", "x"], "--truth is for --pseudo-labels"),
         (["--explain", "--pseudo-labels", "0.5"], "--explain goes with label maps"),
         (["--pseudo-labels", "1.5"], "a probability from 0 to 1"),

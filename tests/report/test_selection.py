@@ -133,6 +133,17 @@ def test_one_cell_is_found_by_its_key_as_the_latest_or_as_the_only_one(folder, o
         found("unet@x")
 
 
+def test_a_method_and_a_seed_mean_one_cell_of_a_recipe(folder, old, new):
+    apart = folder.with_name("apart")
+    assert find_one_record("unet", apart, 1).stem == new[1].key
+    assert find_one_record(f"unet@{old[0].key[:6]}", folder, 1).stem == old[1].key
+    assert find_one_record("unet@latest", folder, 0).stem == new[0].key
+    with pytest.raises(RecordError, match=r"'unet' with seed 1 means 2 of these cells: unet@"):
+        find_one_record("unet", folder, 1)
+    with pytest.raises(RecordError, match=r"'unet' with seed 7 means none of these cells: .*seed 0.*seed 1"):
+        find_one_record("unet", apart, 7)
+
+
 def test_of_a_recipe_that_ran_on_two_machines_only_the_named_folder_is_kept(trained, results):
     other = {"device": "cpu", "device_name": "Xeon", "threads": 4}
     here = results(trained("unet", environment=begun(20)), trained("fpn", environment=begun(20)), root="here")
