@@ -29,7 +29,10 @@ DEFAULT_SPLIT = "test"
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="Folder of label maps: PNGs of class ids, named by image id.")],
+    predictions: Annotated[
+        Path,
+        typer.Argument(help="Folder of label maps, PNGs of class ids or of the dataset's colours, named by image id."),
+    ],
     dataset: Annotated[
         str, typer.Option(help="A dataset component, or a dataset of the benchmark.", autocompletion=complete_dataset)
     ],

@@ -71,22 +71,53 @@ def find_label_maps(folder: Path, ids: Sequence[str]) -> list[Path]:
 
 
 def read_label_map(
-    path: Path, truth: NDArray[Any], num_classes: int, ignore_index: int, reading: Reading | None = None
+    path: Path,
+    truth: NDArray[Any],
+    palette: Sequence[tuple[int, int, int]],
+    ignore_index: int,
+    reading: Reading | None = None,
 ) -> NDArray[np.integer[Any]]:
-    """Return the class ids (H, W) of a file of grey values or palette indices of any depth.
+    """Return the class ids (H, W) of a file of grey values or palette indices of any depth, or of colours of classes.
 
     `ignore_index` is allowed only where `truth` has it too: a labelled pixel needs a class. Raises DataError for a
-    file that cannot be read, colours, a size other than that of `truth`, and values that are no class.
+    file that cannot be read, a size other than that of `truth`, and values and colours that are no class.
     """
     labels = read_mask(path, *(() if reading is None else (reading,)))
     if labels.ndim != 2:
-        raise DataError(f"{path}: a label map holds one class id a pixel, as grey values or a palette, not colours")
+        labels = _classes_of_colours(labels, palette, path)
     if labels.shape != truth.shape:
         raise DataError(
             f"{path}: it is {_size(labels)} pixels, its image is {_size(truth)}; label maps are never resized"
         )
-    _check_values(labels, truth, num_classes, ignore_index, path)
+    _check_values(labels, truth, len(palette), ignore_index, path)
     return labels.astype(np.int64)
+
+
+def _classes_of_colours(
+    colours: NDArray[Any], palette: Sequence[tuple[int, int, int]], path: Path
+) -> NDArray[np.integer[Any]]:
+    """Return the classes (H, W) whose colours pixels (H, W, 3) have."""
+    found, places = np.unique(_join_channels(colours), return_inverse=True)
+    known = _join_channels(np.array(palette)).tolist()
+    twice = [palette[place] for place, colour in enumerate(known) if colour in known[:place]]
+    if twice:
+        raise DataError(f"{path}: several classes have the colour {list(twice[0])}; save class ids as grey values")
+    classes = {colour: label for label, colour in enumerate(known)}
+    labels = np.array([classes.get(colour, -1) for colour in found.tolist()])[places].reshape(colours.shape[:2])
+    if (unknown := labels < 0).any():
+        row, column = np.unravel_index(unknown.argmax(), unknown.shape)
+        listed = list_some([str(list(colour)) for colour in palette])
+        raise DataError(
+            f"{path}: the colour {colours[row, column].tolist()} at row {row}, column {column} is no class's; those of "
+            f"the dataset are {listed}, in the order of the class ids, which may be saved as grey values instead"
+        )
+    return labels
+
+
+def _join_channels(colours: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a number for each colour (..., 3) of up to 16 bits a channel."""
+    joined: NDArray[np.int64] = colours.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
+    return joined
 
 
 def _check_values(labels: NDArray[Any], truth: NDArray[Any], num_classes: int, ignore_index: int, path: Path) -> None:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from segbench.config.protocol import Boundaries
     from segbench.config.recipe import DatasetUse
+    from segbench.contract import Dataset
     from segbench.engine.data.cache import PackedSplit
-    from segbench.images import Reading
     from segbench.registry import Registry
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import PluginFile
@@ -67,7 +67,7 @@ def score_predictions(
     content = read_content(dataset)
     mark = content.fingerprint
     packed = pack(dataset, entry.split, cache_key(use, mark, source_hash(offer), required_versions(offer)))
-    counts, digest = count_predictions(folder, packed, boundaries, dataset.reading)
+    counts, digest = count_predictions(folder, packed, dataset, boundaries)
     counts = replace(counts, clusters=clusters_of(dataset, packed.ids))
     spec = {
         "scored": True,
@@ -87,14 +87,14 @@ def score_predictions(
 
 
 def count_predictions(
-    folder: Path, packed: PackedSplit, boundaries: Boundaries, reading: Reading | None = None
+    folder: Path, packed: PackedSplit, dataset: Dataset, boundaries: Boundaries
 ) -> tuple[Counts, str]:
     """Return all counts that label maps allow, and a hash of all ids and predicted classes."""
     digest, rules = hashlib.sha256(), Rules(packed.num_classes, packed.ignore_index, boundaries)
     parts = []
     for index, path in enumerate(find_label_maps(folder, packed.ids)):
         truth = packed.labels(index)
-        prediction = read_label_map(path, truth, packed.num_classes, packed.ignore_index, reading)
+        prediction = read_label_map(path, truth, dataset.palette, packed.ignore_index, dataset.reading)
         digest.update(f"{packed.ids[index]} {prediction.shape} ".encode())
         digest.update(prediction.astype("<u2").tobytes())
         counted = np.where(truth == packed.ignore_index, 0, prediction)

@@ -170,7 +170,7 @@ def label_image(
     known = (
         unknown
         if truth is None
-        else read_label_map(truth, unknown, num_classes, ignore_index, recorded.dataset.reading)
+        else read_label_map(truth, unknown, recorded.dataset.palette, ignore_index, recorded.dataset.reading)
     )
     counts = ImageCounts(
         predicted=np.bincount(labels.ravel(), minlength=num_classes),

@@ -60,6 +60,7 @@ def test_a_missing_image_and_an_empty_folder_are_errors(tmp_path):
 
 TRUTH = np.array([[0, 1, 2], [255, 1, 0]], dtype=np.uint8)
 LABELS = np.array([[0, 1, 1], [2, 0, 0]], dtype=np.uint8)
+PALETTE = ((0, 0, 0), (128, 64, 128), (0, 0, 142))
 
 
 def saved(path, labels, **options):
@@ -68,7 +69,7 @@ def saved(path, labels, **options):
 
 
 def read(path):
-    return read_label_map(path, TRUTH, num_classes=3, ignore_index=255)
+    return read_label_map(path, TRUTH, PALETTE, ignore_index=255)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -112,11 +113,31 @@ def test_ignore_index_is_allowed_only_where_the_truth_is_ignored(tmp_path):
         read(saved(tmp_path / "b.png", elsewhere))
 
 
-@pytest.mark.parametrize("labels", [np.zeros((2, 3, 3), dtype=np.uint8), np.zeros((2, 3), dtype=np.float32)])
-def test_colours_and_fractions_are_refused(tmp_path, labels):
-    path = tmp_path / ("a.png" if labels.ndim == 3 else "a.tif")
-    with pytest.raises(DataError, match=r"a label map holds one class id a pixel|a mask holds whole numbers"):
-        read(saved(path, labels))
+def test_fractions_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"a mask holds whole numbers"):
+        read(saved(tmp_path / "a.tif", np.zeros((2, 3), dtype=np.float32)))
+
+
+def test_colours_are_the_classes_that_have_them_in_the_dataset(tmp_path):
+    colours = np.array(PALETTE, dtype=np.uint8)[LABELS]
+    np.testing.assert_array_equal(read(saved(tmp_path / "a.png", colours)), LABELS)
+
+
+def test_a_colour_that_is_no_class_s_is_named_with_its_place(tmp_path):
+    colours = np.array(PALETTE, dtype=np.uint8)[LABELS]
+    colours[1, 2] = 7
+    with pytest.raises(
+        DataError,
+        match=r"a\.png: the colour \[7, 7, 7\] at row 1, column 2 is no class's; those of the dataset are "
+        r"\[0, 0, 0\], \[128, 64, 128\], \[0, 0, 142\], in the order",
+    ):
+        read(saved(tmp_path / "a.png", colours))
+
+
+def test_a_colour_of_two_classes_is_refused(tmp_path):
+    path = saved(tmp_path / "a.png", np.zeros((2, 3, 3), dtype=np.uint8))
+    with pytest.raises(DataError, match=r"a\.png: several classes have the colour \[0, 0, 0\]; save class ids"):
+        read_label_map(path, TRUTH, (*PALETTE, PALETTE[0]), ignore_index=255)
 
 
 def test_a_truncated_file_is_an_error_that_names_it(tmp_path):
@@ -124,7 +145,7 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path):
     path = saved(tmp_path / "a.png", noise)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"a\.png: cannot be read as an image"):
-        read_label_map(path, noise, 3, 255)
+        read_label_map(path, noise, PALETTE, 255)
 
 
 def test_label_maps_are_found_by_id_in_the_order_of_the_split(tmp_path):

@@ -74,6 +74,14 @@ def test_the_truth_itself_scores_one(truth, tmp_path):
     assert record.per_class.model_dump() == {name: [1.0, 1.0] for name in ("iou", "boundary_iou", "boundary_f1")}
 
 
+def test_label_maps_in_the_colours_of_the_dataset_score_as_those_of_ids(truth, tmp_path):
+    ids, _ = score(tmp_path, predictions_in(tmp_path / "ids", truth, lambda labels: 1 - labels))
+    colours = np.array([[0, 0, 0], [9, 9, 9]], dtype=np.uint8)
+    coloured, _ = score(tmp_path, predictions_in(tmp_path / "colours", truth, lambda labels: colours[1 - labels]))
+    assert coloured.key == ids.key
+    assert coloured.scores == ids.scores
+
+
 def test_ignore_index_where_the_truth_is_ignored_changes_nothing(truth, tmp_path):
     record, results = score(tmp_path, predictions_in(tmp_path / "theirs", truth, lambda labels: labels))
     for name, mask in truth.items():
