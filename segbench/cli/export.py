@@ -20,7 +20,9 @@ def export(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="A program of torch (.pt), or weights (.safetensors)."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A program of torch (.pt), ONNX, or weights (.safetensors)."
+        ),
     ],
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Height and width of images. [default: any size]")

@@ -15,7 +15,7 @@ from .options import DatasetOptions, Json, Root, parse_options
 from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, say, terminal_width, write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from segbench.config.method_argument import MethodArgument
     from segbench.config.protocol import TrainingProtocol
@@ -98,6 +98,9 @@ def time_methods(
         float | None, typer.Option(min=0.001, help="How long at most. [default: four times --seconds]")
     ] = None,
     sweep: Annotated[int, typer.Option(min=0, help="Largest batch tried for the best one; 0 tries none.")] = 1024,
+    runtime: Annotated[
+        str, typer.Option(metavar="R,...", help="torch, onnxruntime, openvino: the network alone from an ONNX file.")
+    ] = "torch",
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Compare with a former run (its -o FILE): do intervals overlap?")
     ] = None,
@@ -109,9 +112,9 @@ def time_methods(
     Nothing but classes, channels and the size of images counts. Where the data of D is not at hand,
     `--dataset data/shapes --option classes=11 --size 360x480` does as well.
     """
-    from segbench.config.method_argument import label_arguments, read_method_argument
+    from segbench.config.method_argument import in_runtimes, label_arguments, read_method_argument
     from segbench.config.protocol import Budget, TrainingProtocol
-    from segbench.config.timing import Timing
+    from segbench.config.timing import Timing, read_runtimes
     from segbench.plan.machine import usable_cores
     from segbench.registry import load_registry
     from segbench.report.speed_test import as_text, read_speeds
@@ -129,7 +132,9 @@ def time_methods(
             iterations=iterations, seconds=seconds, max_seconds=max_seconds or PATIENCE * seconds, sweep=sweep
         ),
     )
-    given = label_arguments([read_method_argument(text, registry, protocol) for text in methods])
+    runtimes = read_runtimes(runtime)
+    check_runtimes(runtimes, protocol)
+    given = label_arguments(in_runtimes([read_method_argument(text, registry, protocol) for text in methods], runtimes))
     former = None if against is None else (against, read_speeds(against))
     asked = None if size is None else parse_size(size)
     data = open_data(registry.find("dataset", dataset), root, parse_options(option or []), asked)
@@ -142,6 +147,18 @@ def time_methods(
         write(output, f"{text}\n")
     if found.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def check_runtimes(runtimes: Sequence[str], protocol: TrainingProtocol) -> None:
+    """Raise an error for what runtimes other than torch do not do, or lack."""
+    from segbench.registry.extras import require
+
+    others = [runtime for runtime in runtimes if runtime != "torch"]
+    if not others:
+        return
+    if protocol.precision != "fp32" or protocol.compile:
+        raise typer.BadParameter(f"--runtime {others[0]} runs fp32 alone; leave out --precision and --compile")
+    require("onnx", "onnx", "onnxscript", *others)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -205,6 +222,7 @@ def measure(
 
     Raises RecordError before anything is timed if the former run was taken under other conditions.
     """
+    from segbench.errors import SpecError
     from segbench.execute.progress import PlainProgress, format_duration
     from segbench.execute.speed_test import time_untrained
     from segbench.report.speed_test import check_same_conditions, put_side_by_side
@@ -212,15 +230,19 @@ def measure(
     least, most = (len(given) * seconds for seconds in seconds_a_method(protocol, reads=data.reads))
     say(f"timing takes {format_duration(least)} to {format_duration(most)}, and warming up and the sweep", err=True)
     environment: dict[str, Any] = {}
+    runtimes = {label: one.runtime for label, one in given.items() if one.runtime != "torch"}
 
     def accept(found: Mapping[str, Any]) -> None:
         environment.update(found)
+        if runtimes and not str(found["device"]).startswith("cpu"):
+            raise SpecError(f"--runtime: {', '.join(set(runtimes.values()))} runs on the CPU; give --device cpu")
         if former is not None:
             check_same_conditions(former[1].conditions, describe_conditions(data, protocol, found), former[0])
 
     cells = plan_timed_cells(given, data, protocol, registry)
     size = None if data.reads else data.size
-    timed = time_untrained(cells, device=device, size=size, listener=PlainProgress(sys.stderr), accept=accept)
+    listener = PlainProgress(sys.stderr)
+    timed = time_untrained(cells, device=device, size=size, listener=listener, accept=accept, runtimes=runtimes)
     if timed is None:
         say("stopped; incomplete measurements are not reported", err=True)
         raise typer.Exit(INTERRUPTED)
@@ -297,7 +319,13 @@ def build_speeds(
         conditions=describe_conditions(data, protocol, environment),
         budget=SpeedBudget(**protocol.timing.model_dump(include=set(SpeedBudget.model_fields))),
         methods=[
-            build_timed_method(one, methods[0], given[one.method].generator, results[one.method].inference_peak_bytes)
+            build_timed_method(
+                one,
+                methods[0],
+                given[one.method].generator,
+                results[one.method].inference_peak_bytes,
+                given[one.method].runtime,
+            )
             for one in methods
         ],
         failures={label: failure.cause for label, failure in timed.failures.items()},

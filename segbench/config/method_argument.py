@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .protocol import TrainingProtocol
     from .recipe import ComponentUse
+    from .timing import Runtime
     from .yaml import Node
 
 
@@ -29,8 +30,8 @@ SPEED_KEYS = ("precision", "channels_last", "compile", "tf32", "threads", "windo
 class MethodArgument(NamedTuple):
     """What is built and run of a method: its generator, what that maps, the channels of its noise.
 
-    `label` is how it was given, in short; `disregarded` are the protocol keys of its benchmark that would change its
-    speed and do not count here.
+    `label` is how it was given, in short, with its `runtime` unless that is torch; `disregarded` are the protocol keys
+    of its benchmark that would change its speed and do not count here.
     """
 
     label: str
@@ -38,6 +39,7 @@ class MethodArgument(NamedTuple):
     maps: str
     latent_channels: int | None = None
     disregarded: tuple[str, ...] = ()
+    runtime: Runtime = "torch"
 
     def method(self, name: str, protocol: TrainingProtocol) -> Method:
         """Return the recipe to be built, under a protocol."""
@@ -71,6 +73,15 @@ def label_arguments(given: Sequence[MethodArgument]) -> dict[str, MethodArgument
         equal = sum(other.label == one.label for other in found.values())
         found[f"{one.label} #{equal + 1}" if equal else one.label] = one
     return found
+
+
+def in_runtimes(given: Sequence[MethodArgument], runtimes: Sequence[Runtime]) -> list[MethodArgument]:
+    """Return each argument in each runtime, in the order of the arguments."""
+    return [
+        one if runtime == "torch" else one._replace(label=f"{one.label} in {runtime}", runtime=runtime)
+        for one in given
+        for runtime in runtimes
+    ]
 
 
 def _read_generator(text: str, registry: Registry) -> MethodArgument:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from segbench.errors import alternatives
+from segbench.errors import SpecError, alternatives
 from segbench.shown import quote
 
 from .frozen import Frozen
+
+# What runs a network that is timed; all but torch read it from an ONNX file.
+Runtime = Literal["torch", "onnxruntime", "openvino"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 
 
 class Timing(Frozen):
@@ -81,3 +85,15 @@ def find_budget(value: Any) -> Any:
     if value not in BUDGETS:
         raise ValueError(f"there is no timing budget {quote(value)}.{alternatives(value, BUDGETS)} Or give its fields.")
     return BUDGETS[value]
+
+
+def read_runtimes(text: str) -> tuple[Runtime, ...]:
+    """Return the runtimes of `--runtime torch,onnxruntime`, each once; SpecError for one that there is not.
+
+    >>> read_runtimes("torch, openvino")
+    ('torch', 'openvino')
+    """
+    given = [part.strip() for part in text.split(",")]
+    if unknown := [name for name in given if name not in RUNTIMES]:
+        raise SpecError(f"--runtime: there is no {unknown[0]!r}; write one or more of {', '.join(RUNTIMES)}")
+    return tuple(runtime for runtime in RUNTIMES if runtime in given)

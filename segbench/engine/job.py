@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from segbench.config.frozen import Frozen
+from segbench.config.timing import Runtime
 from segbench.plan.cell import Cell
 from segbench.store.record import Inference, Measurements, Timing
 
@@ -44,10 +45,12 @@ class TimingJob(CellJob):
     """A cell whose method is to be timed, with the weights in its folder where there are any.
 
     `size` is the [height, width] of images, by default that of most images of the evaluated split. Where it is given,
-    the stage "loading" is left out, since files have sizes of their own.
+    the stage "loading" is left out, since files have sizes of their own. A `runtime` other than torch runs the network
+    alone, from an ONNX file on the CPU.
     """
 
     size: tuple[int, int] | None = None
+    runtime: Runtime = "torch"
 
 
 class TimingResult(Frozen):

@@ -18,6 +18,7 @@ from .workers import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from segbench.config.timing import Runtime
     from segbench.plan.cell import Cell
 
     from .jobs import Functions
@@ -32,13 +33,15 @@ def time_untrained(
     size: tuple[int, int] | None,
     listener: Listener,
     accept: Callable[[Mapping[str, Any]], None],
+    runtimes: Mapping[str, Runtime] | None = None,
     functions: Functions = ENGINE,
 ) -> Timed | None:
     """Time the methods of cells of one protocol interleaved, alone on the device; None if it was interrupted.
 
-    `device` is auto, cpu, cuda or cuda:N; `size` the [height, width] of images, None for that of the data. `accept`
-    is called with the environment before anything is timed, and may raise. Raises the SegbenchError for a device that
-    does not exist. Waits while another process of segbench times on the device.
+    `device` is auto, cpu, cuda or cuda:N; `size` the [height, width] of images, None for that of the data; `runtimes`
+    are those of methods by name that do not run in torch. `accept` is called with the environment before anything is
+    timed, and may raise. Raises the SegbenchError for a device that does not exist. Waits while another process of
+    segbench times on the device.
     """
     workers = start_workers(cells)
     with Interrupt() as interrupt:
@@ -52,7 +55,7 @@ def time_untrained(
             if not locked:
                 return None
             timed = time_interleaved(
-                _make_jobs(cells, Path(folder), found, size),
+                _make_jobs(cells, Path(folder), found, size, runtimes or {}),
                 workers=workers,
                 limits=limits,
                 interrupt=interrupt,
@@ -62,9 +65,13 @@ def time_untrained(
         return None if interrupt.requested else timed
 
 
-def _make_jobs(cells: Sequence[Cell], folder: Path, device: str, size: tuple[int, int] | None) -> dict[str, TimingJob]:
+def _make_jobs(
+    cells: Sequence[Cell], folder: Path, device: str, size: tuple[int, int] | None, runtimes: Mapping[str, Runtime]
+) -> dict[str, TimingJob]:
     """Return the job of each method by its name, each with a folder of its own."""
     return {
-        cell.method.name: TimingJob(cell=cell, folder=str(folder / str(i)), device=device, size=size)
+        (name := cell.method.name): TimingJob(
+            cell=cell, folder=str(folder / str(i)), device=device, size=size, runtime=runtimes.get(name, "torch")
+        )
         for i, cell in enumerate(cells)
     }

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from importlib.util import find_spec
 from typing import Any
+
+from segbench.errors import SegbenchError
+
+
+def require(extra: str, *libraries: str) -> None:
+    """Raise SegbenchError if one of these libraries, which an extra installs, is missing."""
+    if missing := [name for name in libraries if find_spec(name) is None]:
+        raise SegbenchError(f"{' and '.join(missing)}: not installed here; {install_command(extra)}")
 
 
 def install_command(extra: str, distribution: str = "segbench") -> str:

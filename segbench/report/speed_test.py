@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from segbench.config.timing import Runtime
 from segbench.errors import RecordError
 from segbench.report.formats.terminal import terminal_lines, terminal_table
 from segbench.report.ranking.timings import (
@@ -60,6 +61,7 @@ class TimedMethod(Part):
     timing: Timing
     best_batch: SweepPoint | None
     inference_peak_bytes: int | None
+    runtime: Runtime = "torch"
 
 
 class SpeedConditions(Part):
@@ -145,7 +147,11 @@ def check_same_conditions(former: SpeedConditions, now: SpeedConditions, path: P
 
 
 def build_timed_method(
-    one: MethodSpeed, first: MethodSpeed, generator: ComponentUse, peak_bytes: int | None
+    one: MethodSpeed,
+    first: MethodSpeed,
+    generator: ComponentUse,
+    peak_bytes: int | None,
+    runtime: Runtime = "torch",
 ) -> TimedMethod:
     """Return a method with the intervals of its speeds and their ratios to the first one's."""
     assert one.timing is not None, "a method of this session has its timing"
@@ -156,6 +162,7 @@ def build_timed_method(
         timing=one.timing,
         best_batch=best_batch(one),
         inference_peak_bytes=peak_bytes,
+        runtime=runtime,
     )
 
 

@@ -17,7 +17,7 @@ def test_a_cell_becomes_a_program_of_torch_and_its_check_is_told(recorded_cell, 
 
 def test_another_ending_is_refused_with_those_there_are(recorded_cell, tmp_path, capsys):
     assert main(["export", str(recorded_cell), "-o", str(tmp_path / "m.h5")]) == 2
-    assert "must end in .pt, .pt2 or .safetensors" in capsys.readouterr().err
+    assert "must end in .pt, .pt2, .onnx or .safetensors" in capsys.readouterr().err
 
 
 def test_a_size_that_no_image_has_is_refused_and_nothing_is_written(recorded_cell, tmp_path, capsys):

@@ -211,3 +211,27 @@ def test_threads_are_bounded_as_in_a_protocol(capsys):
     message = capsys.readouterr().err
     assert "--threads" in message
     assert str(MOST_THREADS) in message.replace(str(MOST_THREADS + 1), "")
+
+
+def test_a_runtime_stands_beside_torch_under_its_own_name(capsys):
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(library)
+    arguments = ["time", NARROW, *SHAPES, *BRIEF, "--sweep=0", "--runtime=torch,onnxruntime", "--json"]
+    assert main(arguments) == 0
+    torch, other = json.loads(capsys.readouterr().out)["methods"]
+    assert (torch["runtime"], other["runtime"]) == ("torch", "onnxruntime")
+    assert other["method"] == "basic/fcn width=4 in onnxruntime"
+    assert [row["stage"] for row in other["inference"]] == ["forward", "forward"]
+    assert other["inference"][0]["ratio"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--runtime=tensorrt"], "there is no 'tensorrt'; write one or more of torch, onnxruntime, openvino"),
+        (["--runtime=torch,onnxruntime", "--precision=bf16"], "--runtime onnxruntime runs fp32 alone"),
+    ],
+)
+def test_what_no_runtime_does_is_refused(options, message, capsys):
+    assert main(["time", NARROW, *SHAPES, *BRIEF, *options]) == 2
+    assert message in capsys.readouterr().err

@@ -1,12 +1,10 @@
-"""Files of a recorded cell's network that need no segbench: a traced program of torch, or its weights."""
+"""Files of a recorded cell's network that need no segbench: a traced program of torch, ONNX, or its weights."""
 
 from __future__ import annotations
 
 import io
 import json
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +13,16 @@ from safetensors.torch import save
 
 from segbench.engine.model.network import Decoded, Segmenter
 from segbench.engine.recorded import load_segmenter, read_cell
-from segbench.errors import RecordError
+from segbench.plan.machine import usable_cores
+from segbench.registry.extras import require
 
 from .model import LabelModel
-from .parity import measure_parity, of_size, open_scored_split, require_parity
+from .parity import measure_parity, of_size, open_scored_split, require_any_size, require_parity
+from .runtimes import open_onnxruntime, to_onnx
+from .tracing import trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
@@ -30,49 +31,63 @@ if TYPE_CHECKING:
     from segbench.engine.recorded import RecordedNetwork
     from segbench.plan.cell import Cell
 
-    from .parity import Parity
+    from .parity import Label, Parity
 
     Size = tuple[int, int]
 
 
 PROGRAMS = (".pt", ".pt2")
+ONNX = ".onnx"
 WEIGHTS = ".safetensors"
-SUFFIXES = (*PROGRAMS, WEIGHTS)
+SUFFIXES = (*PROGRAMS, ONNX, WEIGHTS)
 FACTS = "segbench.json"  # in a program
-
-# More than one, or torch takes the number for a constant; odd, so that no rule for some sizes is taken for all.
-_TRACED_IMAGES = 2
-_TRACED_BEYOND = (1, 3)  # pixels
 
 
 def export_model(path: Path, suffix: str, size: Size | None, root: str | None) -> tuple[bytes, Parity | None]:
     """Return the content of a file of one of the SUFFIXES for the network of a record, and how well it was checked.
 
-    A program takes what `LabelModel` takes, in fp32 on the CPU, of any size or of (height, width) alone; it is checked
-    on the split that the cell was scored on, of the dataset in the folder `root`. Weights are not checked. Raises
-    RecordError as `load_network` does and for a network that cannot be traced or is another one then, DataError if the
-    data is not at hand.
+    A program, or ONNX, takes what `LabelModel` takes, in fp32 on the CPU, of any size or of (height, width) alone; it
+    is checked on the split that the cell was scored on, of the dataset in the folder `root`. Weights are not checked.
+    Raises RecordError as `load_network` does and for a network that cannot be traced or is another one then, DataError
+    if the data is not at hand, SegbenchError without what ONNX needs.
     """
     cell, recorded = read_cell(path), load_segmenter(path, torch.device("cpu"))
     facts = describe(cell, recorded)
     if suffix == WEIGHTS:
         return save(weights_of(recorded.network), facts), None
+    if suffix == ONNX:
+        require("onnx", "onnx", "onnxscript", "onnxruntime")
     packed = open_scored_split(cell, root)
     indices = of_size(packed, size)
     recorded = replace(recorded, protocol=recorded.protocol.model_copy(update={"precision": "fp32"}))
-    program = trace(LabelModel(recorded), torch.from_numpy(packed.image(indices[0])), size is not None)
-    content = io.BytesIO()
-    torch.export.save(program, content, extra_files={FACTS: json.dumps(facts)})
-    content.seek(0)
-    module = torch.export.load(content).module()
+    first = packed.image(indices[0])
+    program = trace(LabelModel(recorded), torch.from_numpy(first), size is not None)
+    content, label = _as_onnx(program, facts) if suffix == ONNX else _as_program(program, facts)
+    parity = measure_parity(label, recorded, packed, indices)
+    require_parity(parity)
+    if size is None:
+        require_any_size(label, recorded, first)
+    return content, parity
+
+
+def _as_program(program: torch.export.ExportedProgram, facts: Mapping[str, str]) -> tuple[bytes, Label]:
+    """Return the file of a program of torch, and what runs it."""
+    file = io.BytesIO()
+    torch.export.save(program, file, extra_files={FACTS: json.dumps(facts)})
+    file.seek(0)
+    module = torch.export.load(file).module()
 
     def label(images: NDArray[Any]) -> NDArray[np.int64]:
         labels: NDArray[np.int64] = module(torch.from_numpy(images)).numpy()
         return labels
 
-    parity = measure_parity(label, recorded, packed, indices)
-    require_parity(parity)
-    return content.getvalue(), parity
+    return file.getvalue(), label
+
+
+def _as_onnx(program: torch.export.ExportedProgram, facts: Mapping[str, str]) -> tuple[bytes, Label]:
+    """Return the ONNX file of a program, and what runs it."""
+    content = to_onnx(program, facts)
+    return content, open_onnxruntime(content, usable_cores())
 
 
 def describe(cell: Cell, recorded: RecordedNetwork) -> dict[str, str]:
@@ -99,49 +114,3 @@ def weights_of(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     segmenter = network.generator if isinstance(network, Decoded) else network
     plain = segmenter.network if isinstance(segmenter, Segmenter) else segmenter
     return {name: tensor.contiguous().clone() for name, tensor in plain.state_dict().items()}
-
-
-def trace(model: LabelModel, image: torch.Tensor, fixed: bool) -> torch.export.ExportedProgram:
-    """Return a model as a program of torch for any number of images like one (C, H, W), of any size unless `fixed`.
-
-    Raises RecordError that names the layer at which that fails.
-    """
-    height, width = image.shape[1:]
-    beyond = (0, 0) if fixed else _TRACED_BEYOND
-    images = image.new_zeros(_TRACED_IMAGES, len(image), height + beyond[0], width + beyond[1])
-    free = torch.export.Dim.DYNAMIC
-    dimensions = {0: free} if fixed else {0: free, 2: free, 3: free}
-    with name_layer(model, fixed):
-        return torch.export.export(
-            model, (images,), dynamic_shapes=(dimensions,), prefer_deferred_runtime_asserts_over_guards=True
-        )
-
-
-@contextmanager
-def name_layer(model: LabelModel, fixed: bool) -> Iterator[None]:
-    """Turn any error into a RecordError that names the layer that ran then."""
-    running: list[str] = []
-    hooks = []
-    for name, module in model.named_modules():
-        hooks.append(module.register_forward_pre_hook(partial(_enter, running, name)))
-        hooks.append(module.register_forward_hook(partial(_leave, running)))
-    try:
-        yield
-    except Exception as error:
-        where = f" in layer {running[-1]!r}" if running and running[-1] else ""
-        first = (str(error).strip() or "no further details").splitlines()[0]
-        raise RecordError(
-            f"the network cannot be traced{where}: {type(error).__name__}: {first}"
-            + ("" if fixed else "; try it for images of one size, with --size HxW")
-        ) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _enter(running: list[str], name: str, *_: Any) -> None:
-    running.append(name)
-
-
-def _leave(running: list[str], *_: Any) -> None:
-    running.pop()

@@ -78,19 +78,43 @@ def of_size(packed: PackedSplit, size: tuple[int, int] | None) -> Sequence[int]:
 
 
 def measure_parity(label: Label, recorded: RecordedNetwork, packed: PackedSplit, indices: Sequence[int]) -> Parity:
-    """Compare the labels of a model with those of the network in fp32, for images of a split as they are."""
-    protocol = recorded.protocol.model_copy(update={"precision": "fp32"})
+    """Compare the labels of a model with those of the network for images of a split; RecordError if it cannot run."""
     equal, pixels = 0, 0
     counts = np.zeros((2, packed.num_classes, packed.num_classes), dtype=np.int64)
     for image, truth in ((packed.image(index), packed.labels(index)) for index in indices):
-        white = int(np.iinfo(image.dtype).max)
-        expected = predict_image(recorded.network, torch.from_numpy(image), white, protocol).labels
-        found = label(image[None])[0]
+        expected, found = _label_both(label, recorded, image)
         equal, pixels = equal + int((found == expected).sum()), pixels + truth.size
         both = torch.from_numpy(np.stack([expected, found]).astype(np.int64))
         truths = torch.from_numpy(np.stack([truth, truth]).astype(np.int64))
         counts += confusion_matrices(both, truths, packed.num_classes, packed.ignore_index).numpy()
     return Parity(len(indices), equal / pixels, *map(miou, counts))
+
+
+def require_any_size(label: Label, recorded: RecordedNetwork, image: NDArray[Any]) -> None:
+    """Raise RecordError if a model gives other labels than the network for a part of an image (C, H, W)."""
+    _, height, width = image.shape
+    part = np.ascontiguousarray(image[:, : -(-3 * height // 4), : -(-2 * width // 3)])
+    expected, found = _label_both(label, recorded, part)
+    if found.shape != expected.shape or np.mean(found == expected) < FEWEST_EQUAL:
+        raise RecordError(
+            f"the model gives other labels than the network for an image of {part.shape[1]}x{part.shape[2]}; write one "
+            f"for images of one size, such as --size {height}x{width}"
+        )
+
+
+def _label_both(label: Label, recorded: RecordedNetwork, image: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the labels (H, W) that a network and a model give an image; RecordError if the model does not run."""
+    white = int(np.iinfo(image.dtype).max)
+    expected = predict_image(recorded.network, torch.from_numpy(image), white, recorded.protocol).labels
+    try:
+        return expected, label(image[None])[0]
+    except Exception as error:
+        _, height, width = image.shape
+        first = (str(error).strip() or "no further details").splitlines()[0]
+        raise RecordError(
+            f"the model does not run for an image of {height}x{width}: {type(error).__name__}: {first}; write one for "
+            "images of one size, with --size HxW"
+        ) from error
 
 
 def require_parity(parity: Parity) -> None:

@@ -27,6 +27,8 @@ from segbench.engine.model.checkpoint import load_weights
 from segbench.engine.model.mapping import inference_inputs
 from segbench.engine.model.network import Decoded, Refined, Segmenter
 from segbench.engine.numerics import apply_numeric_settings, autocast, memory_format
+from segbench.engine.prediction.runtimes import OPENERS, to_onnx
+from segbench.engine.prediction.tracing import trace_alone
 from segbench.engine.training.setup import inference_size, training_size
 from segbench.engine.training.upstream import load_segmenter
 from segbench.registry import load_registry
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.config.resize import Size
+    from segbench.config.timing import Runtime
     from segbench.contract import Split
     from segbench.engine.data.dataset import CellData
     from segbench.engine.job import TimingJob
@@ -69,8 +72,9 @@ class TimedNetwork:
         self._mapping = mapping_of(job.cell, self._data)
         self._network = load_trained_network(job, registry, self._data, self.device)
         self.size = job.size or inference_size(job.cell, self._data, self._mapping)
+        self._runtime = job.runtime
         self.stages: tuple[Stage, ...] = ("forward",)
-        if self._mapping.predicts_labels:
+        if self._mapping.predicts_labels and job.runtime == "torch":
             self.stages = ("forward", "argmax") if job.size else ("forward", "argmax", "loading")
         self._batch = 0
         self._compiled: dict[str, Callable[..., torch.Tensor]] = {}
@@ -95,6 +99,8 @@ class TimedNetwork:
             return loading_step(self._whole(), self._images(), batch, self.protocol)
         seen = self._method.input_size(self.size)
         inputs = inference_inputs(self._mapping, self._data.dataset.channels, batch, seen, self.device)
+        if self._runtime != "torch":
+            return runtime_step(self._runtime, network_alone(self._network), inputs)
         if stage == "argmax":
             return argmax_step(self._whole(), inputs[0], self.protocol, self.protocol.scored_size(self.size))
         # What makes images has neither windows nor views.
@@ -176,6 +182,14 @@ def forward_step(network: Network, inputs: Sequence[torch.Tensor], protocol: Tra
             return output
 
     return step
+
+
+def runtime_step(runtime: Runtime, network: nn.Module, inputs: tuple[torch.Tensor, ...]) -> Step:
+    """Return the stage "forward" of a network alone in another runtime than torch, for images of this shape."""
+    [images] = inputs
+    run = OPENERS[runtime](to_onnx(trace_alone(network, inputs), {}), torch.get_num_threads())
+    pixels = np.ascontiguousarray(images.numpy())
+    return lambda: torch.from_numpy(run(pixels))
 
 
 def _views(images: torch.Tensor, protocol: TrainingProtocol) -> list[torch.Tensor]:

@@ -10,10 +10,11 @@ from safetensors.torch import load
 from torch import nn
 
 from segbench.engine.model.network import Segmenter
-from segbench.engine.prediction.export import FACTS, export_model, trace
+from segbench.engine.prediction.export import FACTS, export_model
 from segbench.engine.prediction.model import LabelModel
+from segbench.engine.prediction.tracing import trace
 from segbench.engine.recorded import load_segmenter
-from segbench.errors import RecordError
+from segbench.errors import RecordError, SegbenchError
 
 CPU = torch.device("cpu")
 
@@ -101,3 +102,24 @@ def test_a_network_that_looks_at_its_data_is_refused_with_the_layer_that_does(tr
     recorded = replace(load_segmenter(trained_cell, CPU), network=Segmenter(Branching(), 3).eval())
     with pytest.raises(RecordError, match=r"cannot be traced in layer 'network\.network\.choice': .*; try it for imag"):
         trace(LabelModel(recorded), random_images(1, 16, 16)[0], fixed=False)
+
+
+def test_an_onnx_file_gives_the_labels_of_the_network_for_any_number_and_size_of_images(trained_cell):
+    for library in ("onnx", "onnxscript"):
+        pytest.importorskip(library)
+    runtime = pytest.importorskip("onnxruntime")
+    content, parity = export_model(trained_cell, ".onnx", None, None)
+    session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    model = LabelModel(load_segmenter(trained_cell, CPU))
+    for images in (random_images(1, 32, 64), random_images(3, 41, 50)):
+        [labels] = session.run(None, {"images": images.numpy()})
+        assert (labels == model(images).numpy()).mean() > 0.999
+    assert parity.equal > 0.999
+    told = session.get_modelmeta().custom_metadata_map
+    assert (told["key"], json.loads(told["classes"])) == (model.key, list(model.classes))
+
+
+def test_without_what_onnx_needs_the_command_that_installs_it_is_told(trained_cell, monkeypatch):
+    monkeypatch.setattr("segbench.registry.extras.find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(SegbenchError, match=r"^onnxscript: not installed here; pip install .*\[onnx\]"):
+        export_model(trained_cell, ".onnx", None, None)

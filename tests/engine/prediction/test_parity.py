@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.engine.prediction.parity import Parity, measure_parity, of_size, open_scored_split, require_parity
+from segbench.engine.prediction.parity import (
+    Parity,
+    measure_parity,
+    of_size,
+    open_scored_split,
+    require_any_size,
+    require_parity,
+)
 from segbench.engine.recorded import load_segmenter, read_cell
 from segbench.errors import DataError, RecordError
 
@@ -65,3 +72,23 @@ def test_a_size_that_no_image_has_is_an_error(packed):
     assert len(of_size(packed, None)) == len(packed)
     with pytest.raises(DataError, match="no image of split test is of size 7x9, but of "):
         of_size(packed, (7, 9))
+
+
+def test_a_model_for_one_size_alone_is_found_out(recorded, packed):
+    image = packed.image(0)
+
+    def label(images):
+        labels = network_labels(recorded, images)
+        return labels if images.shape[1:] == image.shape else 2 - labels
+
+    require_any_size(lambda images: network_labels(recorded, images), recorded, image)
+    with pytest.raises(RecordError, match=r"other labels than the network for an image of .* such as --size "):
+        require_any_size(label, recorded, image)
+
+
+def test_a_model_that_does_not_run_is_refused_with_the_cause(recorded, packed):
+    def label(images):
+        raise RuntimeError("expected 32\nat line 7")
+
+    with pytest.raises(RecordError, match=r"does not run for an image of \d+x\d+: RuntimeError: expected 32; write"):
+        measure_parity(label, recorded, packed, [0])

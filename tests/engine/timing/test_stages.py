@@ -10,7 +10,14 @@ from segbench.config.resize import Resize
 from segbench.config.views import Views
 from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.model.network import Decoded, Refined, Segmenter
-from segbench.engine.timing.stages import ImageReader, argmax_step, forward_step, loading_step, network_alone
+from segbench.engine.timing.stages import (
+    ImageReader,
+    argmax_step,
+    forward_step,
+    loading_step,
+    network_alone,
+    runtime_step,
+)
 
 CPU = torch.device("cpu")
 
@@ -167,3 +174,12 @@ def test_loading_resizes_images_and_gives_labels_of_their_own_size():
     assert labels.shape == (1, 8, 6)
     assert labels[0, 0, 0] == 0
     assert labels[0, 7, 0] == 1
+
+
+def test_another_runtime_does_what_the_network_alone_does():
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(library)
+    network, images = network_alone(halving()), torch.rand(2, 1, 4, 6)
+    torch.testing.assert_close(
+        runtime_step("onnxruntime", network, (images,))(), forward_step(network, (images,), protocol())()
+    )
