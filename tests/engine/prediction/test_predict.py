@@ -128,6 +128,6 @@ def test_a_network_without_a_layer_to_look_at_is_an_error(recorded, tmp_path):
 def test_a_cell_that_makes_images_is_refused(recorded_cell, monkeypatch):
     recorded = load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
     maker = replace(recorded, mapping=replace(recorded.mapping, maps="noise -> image"))
-    monkeypatch.setattr("segbench.engine.prediction.predict.load_network", lambda path, device: maker)
+    monkeypatch.setattr("segbench.engine.recorded.load_network", lambda path, device: maker)
     with pytest.raises(RecordError, match="its network maps noise -> image, so it predicts no label maps"):
         load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
