@@ -20,7 +20,7 @@ import torch
 from interleaving import print_facts, ratios, spread
 from unet_job import BATCH, CLASSES, open_camvid, protocol_of, resident, unet
 
-from segbench.engine.data.batches import evaluation_batches
+from segbench.engine.data.batches import runs_of_one_size, whole_batch
 from segbench.engine.evaluation.evaluate import confusion_counts, evaluate
 from segbench.engine.evaluation.inference import class_scores
 from segbench.engine.evaluation.small_objects import find_small_objects
@@ -71,8 +71,8 @@ def jobs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     split, network = resident(dataset, "test"), Segmenter(unet(), CLASSES).eval().to(memory_format=layout)
 
     def forward() -> None:
-        for batch in evaluation_batches(split, BATCH, layout):
-            class_scores(network, batch.images, precision="fp32", window=None)
+        for places in runs_of_one_size(split, BATCH):
+            class_scores(network, whole_batch(split, places, layout).images, precision="fp32", window=None)
 
     return {
         "all counts": lambda: evaluate(network, split, protocol, dataset),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from segbench.config.protocol import Budget
-from segbench.engine.data.batches import evaluation_batches
+from segbench.engine.data.batches import normalise
 from segbench.engine.data.dataset import open_data
 from segbench.engine.data.samples import clusters_of
 from segbench.engine.data.subset import split_places
@@ -261,12 +261,13 @@ def _one_step(protocol: TrainingProtocol) -> TrainingProtocol:
 
 
 def run_once(network: torch.nn.Module, training: Training, data: CellData) -> None:
-    """Run a network on the first image to be scored, whole, or a generator of images on one batch."""
+    """Run a network on the first image to be scored, or its first window, or a generator of images on one batch."""
     protocol = training.protocol
     split = data.scored(protocol.evaluate)
     if training.mapping.predicts_labels:
-        batch = next(iter(evaluation_batches(split, 1, memory_format(protocol.channels_last))))
-        inputs: tuple[torch.Tensor, ...] = (batch.images,)
+        height, width = protocol.window.size if protocol.window else split.seen.index.sizes[0]
+        image = split.image(0)[None, :, :height, :width]
+        inputs: tuple[torch.Tensor, ...] = (normalise(image, split.white, memory_format(protocol.channels_last)),)
     else:
         inputs = training.mapping.inputs(training.batches.at(0), training.seed, 0)
     network.eval()

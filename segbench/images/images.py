@@ -10,9 +10,10 @@ from PIL import Image
 
 from segbench.errors import DataError
 
-from .notes import ALPHA_DROPPED, FIRST_PICTURE, FileNote, note
+from .notes import ALPHA_DROPPED, FIRST_PICTURE, MAP_IGNORED, FileNote, note
 from .opening import USUAL, opened, read_page
-from .pixels import describe_depth, row_bands, shown_samples
+from .pixels import describe_depth, is_large, row_bands, shown_samples
+from .tiles import is_read_by_tile, read_by_tile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 # Rec. 601 luma in thousandths, as for every grey version of a colour image.
 LUMA = (299, 587, 114)
+# Scale and place on the earth, the map's projection, and the value of pixels without data.
+GEOTIFF_TAGS = (33550, 33922, 34264, 34735, 42113)
+# Files of more channels than this are rather stacks of slices.
+MOST_BANDS = 16
 _SAME_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
 
 
@@ -43,7 +48,8 @@ def read_image(path: Path, channels: int, reading: Reading = USUAL) -> NDArray[A
     depth = noted.depth if noted.pages == 1 else f"{noted.depth}, {noted.pages} pages"
     note(FileNote("image", noted.format, depth, noted.remark))
     pixels = _with_channels(pixels, channels, path)
-    return np.ascontiguousarray(pixels if reading.bits is None else _stretched(pixels, reading.bits, path))
+    pixels = pixels if reading.bits is None else _stretched(pixels, reading.bits, path)
+    return pixels if is_large(*pixels.shape[:2]) else np.ascontiguousarray(pixels)
 
 
 class _Noted(NamedTuple):
@@ -59,8 +65,9 @@ def _read_pages(path: Path, channels: int, reading: Reading) -> tuple[NDArray[An
     """Return all pages of a file side by side, (H, W, C)."""
     with opened(path, reading) as image:
         count = _count_pages(image, path, channels)
-        remark = FIRST_PICTURE if image.format == "MPO" else ALPHA_DROPPED if "transparency" in image.info else ""
-        noted = _Noted(describe_format(image, path), describe_depth(image), count, remark)
+        noted = _Noted(describe_format(image, path), describe_depth(image), count, _remark(image))
+        if is_read_by_tile(image):
+            return read_by_tile(image, path), noted
         pages = []
         for page in range(count):
             image.seek(page)
@@ -68,6 +75,14 @@ def _read_pages(path: Path, channels: int, reading: Reading) -> tuple[NDArray[An
     if len({page.shape[:2] for page in pages}) > 1:
         raise DataError(f"{path}: its {len(pages)} pages differ in size; save pages of one size, a channel each")
     return np.concatenate(pages, axis=2) if len(pages) > 1 else pages[0], noted
+
+
+def _remark(image: ImageFile) -> str:
+    if image.format == "MPO":
+        return FIRST_PICTURE
+    if "transparency" in image.info:
+        return ALPHA_DROPPED
+    return MAP_IGNORED if any(tag in getattr(image, "tag_v2", {}) for tag in GEOTIFF_TAGS) else ""
 
 
 def describe_format(image: ImageFile, path: Path) -> str:
@@ -96,14 +111,15 @@ def _with_channels(pixels: NDArray[Any], channels: int, path: Path) -> NDArray[A
     if held == channels:
         return pixels
     if channels == 3 and held == 1:
-        return np.repeat(pixels, 3, axis=2)
+        return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
     if channels == 1 and held == 3:
         return _luma(pixels)
     raise DataError(_channels_message(path, held, channels))
 
 
 def _channels_message(path: Path, held: int, channels: int) -> str:
-    return f"{path}: the image has {held} channels, {channels} were asked for; set channels: {held}"
+    pages = "; a 3-D volume cannot be segmented, save each of its slices as an image" if held > MOST_BANDS else ""
+    return f"{path}: the image has {held} channels, {channels} were asked for; set channels: {held}{pages}"
 
 
 def _luma(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from segbench.errors import DataError
 
 from .images import count_frames, describe_format
 from .notes import ALPHA_ALONE, FileNote, note
-from .opening import USUAL, opened, read_page
+from .opening import LOSSLESS_TIFF, USUAL, opened, read_page
 from .pixels import describe_depth, is_packed_colour, shown_samples, shows_0_as_white, stored_samples
 
 if TYPE_CHECKING:
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
     from .opening import Reading, Samples
-
-# What Pillow calls the compressions of a TIFF that change no pixel.
-LOSSLESS_TIFF = frozenset(
-    {
-        *("raw", "tiff_ccitt", "group3", "group4", "tiff_lzw", "tiff_adobe_deflate", "tiff_raw_16", "packbits"),
-        *("tiff_thunderscan", "tiff_deflate", "lzma", "zstd"),
-    }
-)
 
 
 def read_mask(path: Path, reading: Reading = USUAL) -> NDArray[Any]:

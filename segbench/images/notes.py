@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 ALPHA_ALONE = "the alpha channel differs and the colours do not; are the classes in the alpha channel?"
 ALPHA_DROPPED = "the alpha channel is not opaque everywhere, and is left out"
+MAP_IGNORED = "GeoTIFF tags (place, scale, value without data) are ignored"
 FIRST_PICTURE = "the first of several pictures in a file is taken (MPO)"
 
 

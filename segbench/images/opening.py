@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 # Formats whose pixels Pillow decodes as they are stored. Others (PDF, PostScript, ...) would be drawn.
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "GIF", "WEBP")
+# What Pillow calls the compressions of a TIFF that change no pixel.
+LOSSLESS_TIFF = frozenset(
+    {
+        *("raw", "tiff_ccitt", "group3", "group4", "tiff_lzw", "tiff_adobe_deflate", "tiff_raw_16", "packbits"),
+        *("tiff_thunderscan", "tiff_deflate", "lzma", "zstd"),
+    }
+)
 MAX_PIXELS = 180_000_000
 ORIENTATION = 274  # the tag of Exif and TIFF
 _SHOWN = {

@@ -34,6 +34,15 @@ BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLES_PER_PIXEL, PLANES, SAMPLE_FORMAT = 258, 26
 _NAMES = {"1": "black and white", "L": "grey", "P": "palette", "LA": "grey and alpha", "PA": "palette and alpha"}
 
 
+# Images of more pixels than this, 16 million, are large: see `is_large`.
+LARGE_PIXELS = 4096**2
+
+
+def is_large(height: int, width: int) -> bool:
+    """Whether an image is decoded, evaluated and counted some rows at a time where that can be."""
+    return height * width > LARGE_PIXELS
+
+
 def row_bands(height: int, width: int) -> Iterator[slice]:
     """Yield the rows of an image in bands of about BAND_PIXELS."""
     rows = max(1, BAND_PIXELS // max(1, width))
@@ -60,7 +69,7 @@ def stored_samples(image: ImageFile, path: Path, reading: Reading) -> NDArray[An
 
     Black and white are 0 and 1. Raises DataError where Pillow would change or drop something.
     """
-    _require_every_sample(image, path)
+    require_every_sample(image, path)
     bits = stored_bits(image)  # Pillow forgets it when it decodes
     if _has_sixteen_bit_colours(image):
         return _sixteen_bit_colours(image, path, reading)
@@ -77,7 +86,7 @@ def shown_samples(image: ImageFile, path: Path, reading: Reading) -> NDArray[Any
 
     Palettes become colours, and grey of less than 8 bits goes from 0 to 255. Raises DataError as `stored_samples`.
     """
-    _require_every_sample(image, path)
+    require_every_sample(image, path)
     if image.mode in ("P", "PA"):
         # By way of RGBA, or Pillow warns of transparent palettes.
         return as_array(image, lambda band: band.convert("RGBA").convert("RGB"))
@@ -135,7 +144,7 @@ def shows_0_as_white(image: ImageFile) -> bool:
     return tags.get(PHOTOMETRIC) == 0 and stored_bits(image) > 1
 
 
-def _require_every_sample(image: ImageFile, path: Path) -> None:
+def require_every_sample(image: ImageFile, path: Path) -> None:
     """Refuse a TIFF of which Pillow would silently drop or misread samples."""
     tags = getattr(image, "tag_v2", {})
     stored, bands = tags.get(SAMPLES_PER_PIXEL, 1), len(image.getbands())

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from segbench.config.recipe import ComponentUse
 from segbench.engine.cell import preflight, run_cell
+from segbench.engine.data.batches import normalise
 from segbench.engine.data.resizing import resize_labels
 from segbench.errors import DataError, SegbenchError, SpecError
 from segbench.store.counts import read_counts
@@ -137,6 +138,18 @@ def test_preflight_names_the_window_that_no_resized_image_fills(jobs, recorder):
     job = jobs("protocol.resize.short_side=16", "protocol.window={size: [24, 16], stride: [8, 8]}")["base"]
     with pytest.raises(DataError, match=r"protocol.window.size \[24, 16\] .* split 'test'.* is \[16, 21\]"):
         preflight(job, recorder())
+
+
+def test_preflight_gives_the_network_no_more_of_an_image_than_a_window(jobs, recorder, monkeypatch):
+    shapes = []
+
+    def record(images, white, layout):
+        shapes.append(tuple(images.shape[2:]))
+        return normalise(images, white, layout)
+
+    monkeypatch.setattr("segbench.engine.cell.normalise", record)
+    preflight(jobs("protocol.window={size: [8, 10], stride: [8, 8]}")["base"], recorder())
+    assert shapes == [(8, 10)]
 
 
 def test_preflight_takes_one_step_and_leaves_nothing(jobs, recorder):

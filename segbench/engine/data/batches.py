@@ -153,13 +153,12 @@ class TrainingBatches:
         return normalise_probabilities(interpolate(windows, placement)).contiguous(memory_format=self.memory_format)
 
 
-def evaluation_batches(
-    split: ResidentSplit, batch_size: int, memory_format: torch.memory_format = torch.contiguous_format
-) -> Iterator[Batch]:
-    """Yield whole images in order, in batches of up to `batch_size` neighbours of one size, labels at their own."""
-    for indices in _runs_of_one_size(split, batch_size):
-        images, labels = split.whole(indices)
-        yield Batch(normalise(images, split.white, memory_format), labels.long(), indices)
+def whole_batch(
+    split: ResidentSplit, indices: tuple[int, ...], memory_format: torch.memory_format = torch.contiguous_format
+) -> Batch:
+    """Return whole images of one size, their labels at their own."""
+    images, labels = split.whole(indices)
+    return Batch(normalise(images, split.white, memory_format), labels.long(), indices)
 
 
 def normalise(images: Tensor, white: int, memory_format: torch.memory_format) -> Tensor:
@@ -176,7 +175,7 @@ def epoch_order(seed: int, epoch: int, length: int, purpose: str = "order") -> t
     return tuple(torch.randperm(length, generator=random_generator(seed, purpose, epoch)).tolist())
 
 
-def _runs_of_one_size(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
+def runs_of_one_size(split: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
     """Yield runs of consecutive images of one size, at most `batch_size` long."""
     sizes = split.packed.index.sizes
     run: tuple[int, ...] = ()

@@ -346,16 +346,13 @@ def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex
     contents = ContentsCounter()
     with _synced_file(folder / IMAGES) as images, _synced_file(folder / LABELS) as labels:
         for sample, notes in read_with_notes(dataset, split):
-            channels = [np.ascontiguousarray(sample.image[..., place]) for place in range(dataset.channels)]
-            for channel in channels:
-                images.write(channel.data)
             labels.write(np.ascontiguousarray(sample.labels, dtype=label_dtype).data)
             ids.append(sample.id)
             sizes.append(sample.labels.shape)
             counted = count_labels(sample.labels)[: len(class_pixels)]
             class_pixels[: len(counted)] += counted
             image_dtype = sample.image.dtype.name
-            contents.add(sample.id, channels, notes)
+            contents.add(sample.id, _write_channels(sample.image, images), notes)
         for file in (images, labels):
             file.write(UNSEALED.encode())
             seal(file)
@@ -371,6 +368,14 @@ def _write_flat_files(dataset: Dataset, split: str, folder: Path) -> PackedIndex
         class_pixels=tuple(class_pixels.tolist()),
         contents=contents.contents(),
     )
+
+
+def _write_channels(image: NDArray[Any], file: BinaryIO) -> Iterator[NDArray[Any]]:
+    """Write the channels of an image (H, W, C) one after the other, and yield each: memory holds one at a time."""
+    for place in range(image.shape[2]):
+        channel = np.ascontiguousarray(image[..., place])
+        file.write(channel.data)
+        yield channel
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from segbench.checksum import sha256_of_array
 from segbench.config.frozen import Frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,10 +61,12 @@ class ContentsCounter:
         self._files: Counter[tuple[str, str, str]] = Counter()
         self._remarks: dict[tuple[str, str], list[str]] = {}
 
-    def add(self, sample_id: str, channels: Sequence[NDArray[Any]], notes: Sequence[FileNote]) -> None:
-        """Count an image, a list of its channels (H, W), and what its files were noted for."""
-        self._ranges.append((min(int(one.min()) for one in channels), max(int(one.max()) for one in channels)))
-        digest = hashlib.sha256("".join(map(sha256_of_array, channels)).encode())
+    def add(self, sample_id: str, channels: Iterable[NDArray[Any]], notes: Sequence[FileNote]) -> None:
+        """Count an image, one by one its channels (H, W), and what its files were noted for."""
+        digest = hashlib.sha256()
+        for channel in channels:
+            self._ranges.append((int(channel.min()), int(channel.max())))
+            digest.update(sha256_of_array(channel).encode())
         self._digests.append(digest.hexdigest()[:32])
         for note in notes:
             self._files[note.kind, note.format, note.depth] += 1

@@ -10,12 +10,13 @@ without groups differ by one image at most, in all and in each stratum.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from segbench.contract import Sample
 from segbench.errors import DataError
+from segbench.images.on_disk import array_on_disk
 from segbench.plan.cell import Subset
 
 from .cache import PackedSplit, refuse_absent
@@ -26,9 +27,15 @@ from .subset import hash_of, rarest_classes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from segbench.config.folds import Folds
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
+
+
+# More bytes of a fold than this are copied on to a disk instead of into memory.
+MOST_BYTES_COPIED = 2**30
 
 
 class Folded(NamedTuple):
@@ -160,8 +167,20 @@ class Pool:
                 ),
             }
         )
-        pixels = np.concatenate([split.image(place).ravel() for split, place in origins])
-        return PackedSplit(index, pixels, np.concatenate([split.labels(place).ravel() for split, place in origins]))
+        pixels = _join([split.image(place).ravel() for split, place in origins])
+        return PackedSplit(index, pixels, _join([split.labels(place).ravel() for split, place in origins]))
+
+
+def _join(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return flat arrays one after the other: copied into memory, or on to a disk where they are many bytes."""
+    length = sum(len(part) for part in parts)
+    if length * parts[0].itemsize <= MOST_BYTES_COPIED:
+        return np.concatenate(parts)
+    joined, start = array_on_disk([length], parts[0].dtype), 0
+    for part in parts:
+        joined[start : start + len(part)] = part
+        start += len(part)
+    return joined
 
 
 class _ChosenSamples:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # The share of a CUDA device's free memory that the pixels of one split may take; the rest is for the network.
 RESIDENT_SHARE = 0.4
 
-
 Range = tuple[int, int]  # half-open, of rows or columns
 
 
@@ -69,17 +68,21 @@ class ResidentSplit:
 
         h and w are those of the largest window; smaller ones lie in the upper left corner, and beyond them is 0.
         """
-        images, labels = self._cut(indices)
-        return self._gather(images, rows, columns), self._gather(labels, rows, columns)
+        return self.image_windows(indices, rows, columns), self.label_windows(indices, rows, columns)
+
+    def image_windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> Tensor:
+        """Return a window of each given image as `windows` does, without the labels."""
+        return self._gather([self.seen.cut_image(self._pixels, index) for index in indices], rows, columns)
+
+    def label_windows(self, indices: Sequence[int], rows: Sequence[Range], columns: Sequence[Range]) -> Tensor:
+        """Return a window of the labels of each given image as `windows` does, without the images."""
+        return self._gather([self.packed.cut_labels(self._label_pixels, index) for index in indices], rows, columns)
 
     def whole(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return images of one size and their labels on the device, (N, C, h, w) and (N, H, W)."""
-        images, labels = self._cut(indices)
-        return self._gather(images, *_all_of(images)), self._gather(labels, *_all_of(labels))
-
-    def _cut(self, indices: Sequence[int]) -> tuple[list[Tensor], list[Tensor]]:
-        images = [self.seen.cut_image(self._pixels, index) for index in indices]
-        return images, [self.packed.cut_labels(self._label_pixels, index) for index in indices]
+        seen, size = self.seen.index.sizes[indices[0]], self.packed.index.sizes[indices[0]]
+        images = self.image_windows(indices, *_all_of(seen, len(indices)))
+        return images, self.label_windows(indices, *_all_of(size, len(indices)))
 
     def _gather(self, maps: Sequence[Tensor], rows: Sequence[Range], columns: Sequence[Range]) -> Tensor:
         return gather_windows(maps, rows, columns, pinned=self._pinned).to(self.device, non_blocking=True)
@@ -100,10 +103,9 @@ def gather_windows(maps: Sequence[Tensor], rows: Sequence[Range], columns: Seque
     return windows
 
 
-def _all_of(maps: Sequence[Tensor]) -> tuple[list[Range], list[Range]]:
-    """Return all rows and all columns of maps (..., H, W) of one size."""
-    height, width = maps[0].shape[-2:]
-    return [(0, height)] * len(maps), [(0, width)] * len(maps)
+def _all_of(size: tuple[int, int], number: int) -> tuple[list[Range], list[Range]]:
+    """Return all rows and all columns of so many maps of one (height, width)."""
+    return [(0, size[0])] * number, [(0, size[1])] * number
 
 
 def _fits(nbytes: int, device: torch.device) -> bool:

@@ -26,11 +26,18 @@ _WORD = _BITS[torch.int64]
 
 
 class Encoded(NamedTuple):
-    """Label maps by code, (N, H, W) integers of one type: class id + 1, and 0 where the truth is ignored."""
+    """Label maps by code, (N, H, W) integers of one type: class id + 1, and 0 where the truth is ignored.
+
+    They may be rows of larger images, which have so many rows `above` and `below` them; of these rows those `counted`
+    are counted, the others tell what is near.
+    """
 
     truth: torch.Tensor
     prediction: torch.Tensor
     num_classes: int
+    above: int = 0
+    below: int = 0
+    counted: slice = slice(None)
 
 
 def encode(prediction: torch.Tensor, truth: torch.Tensor, num_classes: int, ignore_index: int) -> Encoded:
@@ -68,8 +75,8 @@ def boundary_counts(maps: Encoded, bands: torch.Tensor, depth: int, tolerance: i
     BMVC 2013), both in pixels.
     """
     both = torch.cat([maps.truth, maps.prediction])
-    truth_band, band = ((bands | near_border(both, depth)) & (both != 0)).chunk(2)
-    lines = (near_another_class(both, maps.num_classes, 1) | near_border(both, 1)) & (both != 0)
+    truth_band, band = ((bands | _near_border(maps, depth)) & (both != 0)).chunk(2)
+    lines = (near_another_class(both, maps.num_classes, 1) | _near_border(maps, 1)) & (both != 0)
     matched = match_in_other_map(lines, both, maps.num_classes, tolerance)
     true, predicted = lines.chunk(2)
     true_matched, predicted_matched = matched.chunk(2)
@@ -82,7 +89,8 @@ def boundary_counts(maps: Encoded, bands: torch.Tensor, depth: int, tolerance: i
         (maps.truth, true_matched),
         (maps.truth, true),
     ]
-    return torch.stack([count_class_pixels(codes * chosen, maps.num_classes) for codes, chosen in counted], dim=2)
+    pixels = ((codes[:, maps.counted] * chosen[:, maps.counted]) for codes, chosen in counted)
+    return torch.stack([count_class_pixels(codes, maps.num_classes) for codes in pixels], dim=2)
 
 
 def bands_between_classes(maps: Encoded, depth: int) -> torch.Tensor:
@@ -95,11 +103,12 @@ def count_class_pixels(codes: torch.Tensor, num_classes: int) -> torch.Tensor:
     return count_bins(codes.flatten(1), num_classes + 1)[:, 1:]
 
 
-def near_border(maps: torch.Tensor, depth: int) -> torch.Tensor:
-    """Tell which pixels of an image lie in its outermost `depth` rows and columns; bool (H, W)."""
-    height, width = maps.shape[-2:]
-    border = torch.ones(height, width, dtype=torch.bool, device=maps.device)
-    border[depth : height - depth, depth : width - depth] = False
+def _near_border(maps: Encoded, depth: int) -> torch.Tensor:
+    """Tell which pixels lie in the outermost `depth` rows and columns of their image; bool (H, W)."""
+    height, width = maps.truth.shape[-2:]
+    border = torch.ones(height, width, dtype=torch.bool, device=maps.truth.device)
+    first, last = max(0, depth - maps.above), height - max(0, depth - maps.below)
+    border[first : max(0, last), depth : width - depth] = False
     return border
 
 

@@ -62,11 +62,47 @@ def calibration_counts(
     `class_scores` (N, K, H, W) are the logits or probabilities that `measure` takes, `prediction` and `truth` are label
     maps (N, H, W). A bin of the top probability holds its upper edge and not its lower one (C. Guo et al., ICML 2017).
     """
-    pixels = Pixels(class_scores.flatten(2), prediction.flatten(1), truth.flatten(1))
-    if class_scores.device.type != "cpu":
-        return _count(pixels, ignore_index, measure)
-    images = [_count_in_blocks(image, ignore_index, measure) for image in pixels.split(1, dim=0)]
-    return torch.cat([bins for bins, _ in images]), torch.cat([sums for _, sums in images])
+    counter = CalibrationCounter(ignore_index, measure)
+    counter.add(class_scores, prediction, truth)
+    return counter.counts()
+
+
+class CalibrationCounter:
+    """Counts images as `calibration_counts` does, of which it is given some rows at a time, from top to bottom.
+
+    On the CPU it counts a block of pixels at a time, wherever the rows end, so the sums do not depend on that.
+    """
+
+    def __init__(self, ignore_index: int, measure: Measure) -> None:
+        self._ignore_index, self._measure = ignore_index, measure
+        self._counted: list[list[tuple[torch.Tensor, torch.Tensor]]] = []  # by block, of each image
+        self._rest: Pixels | None = None
+
+    def add(self, class_scores: torch.Tensor, prediction: torch.Tensor, truth: torch.Tensor) -> None:
+        """Count rows of all images: scores (N, K, h, W), label maps (N, h, W)."""
+        pixels = Pixels(class_scores.flatten(2), prediction.flatten(1), truth.flatten(1))
+        if class_scores.device.type != "cpu":
+            self._counted.append([_count(pixels, self._ignore_index, self._measure)])
+            return
+        *blocks, rest = (pixels if self._rest is None else self._rest.followed_by(pixels)).split(_BLOCK, dim=-1)
+        for block in blocks:
+            self._count_block(block)
+        self._rest = rest.copied()
+
+    def _count_block(self, block: Pixels) -> None:
+        """Count a block copied with each class contiguous: it then fits into the CPU's cache."""
+        images = block.copied().split(1, dim=0)
+        self._counted.append([_count(image, self._ignore_index, self._measure) for image in images])
+
+    def counts(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the counts of all that was added."""
+        if self._rest is not None:
+            self._count_block(self._rest)
+        images = list(zip(*self._counted, strict=True))
+        bins, sums = (
+            torch.cat([torch.stack([block[part] for block in image]).sum(dim=0) for image in images]) for part in (0, 1)
+        )
+        return bins, sums
 
 
 class Pixels(NamedTuple):
@@ -81,12 +117,13 @@ class Pixels(NamedTuple):
         parts = (torch.split(values, length, dim) for values in self)
         return (Pixels(*part) for part in zip(*parts, strict=True))
 
+    def followed_by(self, others: Pixels) -> Pixels:
+        """Return these pixels and those that come after them."""
+        return Pixels(*(torch.cat(pair, dim=-1) for pair in zip(self, others, strict=True)))
 
-def _count_in_blocks(image: Pixels, ignore_index: int, measure: Measure) -> tuple[torch.Tensor, torch.Tensor]:
-    """Count a block of pixels at a time, copied with each class contiguous: it then fits into the CPU's cache."""
-    blocks = (block._replace(class_scores=block.class_scores.contiguous()) for block in image.split(_BLOCK, dim=-1))
-    counts = [_count(block, ignore_index, measure) for block in blocks]
-    return torch.stack([bins for bins, _ in counts]).sum(dim=0), torch.stack([sums for _, sums in counts]).sum(dim=0)
+    def copied(self) -> Pixels:
+        """Return a copy with each class contiguous."""
+        return Pixels(*(values.clone(memory_format=torch.contiguous_format) for values in self))
 
 
 def _count(pixels: Pixels, ignore_index: int, measure: Measure) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,7 @@
 """Score a network on a split: per-image counts of its predictions against ground truth.
 
 Labels are compared at their own resolution, to which what is predicted for resized images is resized; a batch at a
-time, so no more pixels than those of one batch are held.
+time, so no more pixels than those of one batch are held, and of large images evaluated with a window only some rows.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.engine.data.batches import evaluation_batches
+from segbench.engine.data.batches import runs_of_one_size
 from segbench.engine.data.samples import clusters_of
-from segbench.engine.numerics import memory_format
 from segbench.stats.scores import miou
 from segbench.store.counts import Counts
 from segbench.store.record import Refinement
 
-from .calibration import calibration_counts, measure_logits, measure_probabilities
+from .calibration import CalibrationCounter, measure_logits, measure_probabilities
 from .confusion import classify, confusion_matrices
 from .finite import check_scores, find_nan_images
-from .inference import score_pixels
+from .inference import score_bands
 from .label_counts import Rules, concatenate, label_counts
 from .small_objects import find_small_objects
 
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from segbench.config.protocol import TrainingProtocol
-    from segbench.config.resize import Size
     from segbench.contract import Dataset
-    from segbench.engine.data.batches import Batch
     from segbench.engine.data.resident import ResidentSplit
     from segbench.engine.model.network import Refined
+
+    from .inference import Band
 
 
 def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> Counts:
@@ -48,11 +47,12 @@ def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProt
     rules = Rules(len(dataset.classes), dataset.ignore_index, protocol.boundaries, protocol.surface_distances)
     measure = measure_probabilities if protocol.averages else measure_logits
     parts = []
-    for batch, scores in _score_batches(network, resident, protocol):
-        prediction = classify(scores)
-        small = find_small_objects(resident.packed, batch.indices, batch.labels.device)
-        counts = label_counts(prediction, batch.labels, small, rules)
-        calibration, likelihood = calibration_counts(scores, prediction, batch.labels, dataset.ignore_index, measure)
+    for indices, bands in _score_batches(network, resident, protocol):
+        counter = CalibrationCounter(dataset.ignore_index, measure)
+        prediction, labels = _predict_labels(bands, counter)
+        small = find_small_objects(resident.packed, indices, labels.device)
+        calibration, likelihood = counter.counts()
+        counts = label_counts(prediction, labels, small, rules)
         parts.append({**counts, "calibration": calibration, "likelihood": likelihood})
     return Counts(
         ids=resident.ids,
@@ -63,14 +63,28 @@ def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProt
     )
 
 
+def _predict_labels(bands: Iterator[Band], counter: CalibrationCounter) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the predicted and the true label maps (N, H, W) of all bands, whose scores are given to the counter."""
+    maps = []
+    for band in bands:
+        prediction = classify(band.scores)
+        counter.add(band.scores, prediction, band.labels.long())
+        maps.append((prediction, band.labels))
+    predictions, labels = zip(*maps, strict=True)
+    return (predictions[0], labels[0]) if len(maps) == 1 else (torch.cat(predictions, dim=1), torch.cat(labels, dim=1))
+
+
 def confusion_counts(
     network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset
 ) -> NDArray[np.int64]:
     """Return the confusion counts alone of every image of a split, (n, K, K); otherwise as `evaluate`."""
-    matrices = [
-        confusion_matrices(classify(scores), batch.labels, len(dataset.classes), dataset.ignore_index)
-        for batch, scores in _score_batches(network, resident, protocol)
-    ]
+    matrices = []
+    for _, bands in _score_batches(network, resident, protocol):
+        counted = [
+            confusion_matrices(classify(band.scores), band.labels.long(), len(dataset.classes), dataset.ignore_index)
+            for band in bands
+        ]
+        matrices.append(torch.stack(counted).sum(dim=0))
     counts: NDArray[np.int64] = torch.cat(matrices).cpu().numpy()
     return counts
 
@@ -83,23 +97,24 @@ def validation_miou(network: nn.Module, resident: ResidentSplit, protocol: Train
 
 def _score_batches(
     network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol
-) -> Iterator[tuple[Batch, torch.Tensor]]:
-    """Yield the images of a split in order, a batch at a time, with the score of each class at each pixel.
+) -> Iterator[tuple[tuple[int, ...], Iterator[Band]]]:
+    """Yield the places of the images of a split in order, a batch at a time, and their bands; these are all to be used.
 
     Raises CellError after the last one if a score is NaN, since then no class has the largest.
     """
     network.eval()
     nan = []
-    for batch in evaluation_batches(resident, protocol.batch_size, memory_format(protocol.channels_last)):
-        scores = score_pixels(network, batch.images, protocol, label_size(batch))
-        nan.append(find_nan_images(scores))
-        yield batch, scores
+
+    def watch(indices: tuple[int, ...]) -> Iterator[Band]:
+        found = []
+        for band in score_bands(network, resident, indices, protocol):
+            found.append(find_nan_images(band.scores))
+            yield band
+        nan.append(torch.stack(found).any(dim=0))
+
+    for indices in runs_of_one_size(resident, protocol.batch_size):
+        yield indices, watch(indices)
     check_scores(torch.cat(nan), resident.ids, resident.packed.split, network)
-
-
-def label_size(batch: Batch) -> Size:
-    """Return the (height, width) of a batch's labels."""
-    return batch.labels.shape[1], batch.labels.shape[2]
 
 
 def measure_refinement(
@@ -108,12 +123,11 @@ def measure_refinement(
     """Return the shares of labelled pixels that a refiner changed, and of these corrected and spoilt."""
     refined.eval()
     totals = torch.zeros(4, dtype=torch.int64)
-    for batch in evaluation_batches(resident, protocol.batch_size, memory_format(protocol.channels_last)):
-        before, after = (
-            classify(score_pixels(network, batch.images, protocol, label_size(batch)))
-            for network in (refined.base, refined)
-        )
-        totals += pixel_changes(before, after, batch.labels, dataset.ignore_index).cpu()
+    for indices in runs_of_one_size(resident, protocol.batch_size):
+        both = (score_bands(network, resident, indices, protocol) for network in (refined.base, refined))
+        for band, refined_band in zip(*both, strict=True):
+            before, after = classify(band.scores), classify(refined_band.scores)
+            totals += pixel_changes(before, after, band.labels.long(), dataset.ignore_index).cpu()
     return change_shares(totals)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.nn.functional import interpolate
 
-from segbench.engine.data.batches import normalise
+from segbench.engine.data.batches import normalise, whole_batch
 from segbench.engine.data.resizing import resize_image
 from segbench.engine.numerics import autocast, memory_format
+from segbench.images.pixels import is_large
 
 from .confusion import classify
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol, Window
     from segbench.config.resize import Size
     from segbench.config.views import View, Views
+    from segbench.engine.data.resident import Range, ResidentSplit
 
     Network = Callable[[torch.Tensor], torch.Tensor]
+    Reader = Callable[[slice, slice], torch.Tensor]
 
 
 def score_pixels(network: Network, images: Tensor, protocol: TrainingProtocol, size: Size) -> Tensor:
@@ -47,6 +50,42 @@ def score_pixels(network: Network, images: Tensor, protocol: TrainingProtocol, s
             total = probabilities if total is None else total.add_(probabilities)
         assert total is not None, "there is at least one view"
         return total.div_(len(protocol.tta.views))
+
+
+class Band(NamedTuple):
+    """Rows of images of one size: their labels (N, h, W) and the score of each class at each pixel, (N, K, h, W).
+
+    The labels are int64, or as they are stored where the rows are not the whole image.
+    """
+
+    rows: slice
+    labels: Tensor
+    scores: Tensor
+
+
+def score_bands(
+    network: Network, split: ResidentSplit, indices: tuple[int, ...], protocol: TrainingProtocol
+) -> Iterator[Band]:
+    """Yield equally large images of a split from top to bottom, with what `score_pixels` gives of each.
+
+    Large images that the protocol evaluates with a window are read, scored and yielded some rows at a time, others
+    whole.
+    """
+    size, layout = split.packed.index.sizes[indices[0]], memory_format(protocol.channels_last)
+    window, is_resized = protocol.window, split.seen.index.sizes[indices[0]] != size
+    if window is None or protocol.tta is not None or is_resized or not is_large(*size):
+        batch = whole_batch(split, indices, layout)
+        yield Band(slice(0, size[0]), batch.labels, score_pixels(network, batch.images, protocol, size))
+        return
+
+    def cut(rows: slice, columns: slice) -> tuple[list[Range], list[Range]]:
+        return [(rows.start, rows.stop)] * len(indices), [(columns.start, columns.stop)] * len(indices)
+
+    def read(rows: slice, columns: slice) -> Tensor:
+        return normalise(split.image_windows(indices, *cut(rows, columns)), split.white, layout)
+
+    for rows, scores in window_probabilities(network, read, size, window, split.device, protocol.precision):
+        yield Band(rows, split.label_windows(indices, *cut(rows, slice(0, size[1]))), scores)
 
 
 def see_views(images: Tensor, views: Views) -> Iterator[tuple[View, Tensor]]:
@@ -75,21 +114,50 @@ def class_scores(network: Network, images: torch.Tensor, *, precision: str, wind
     with torch.inference_mode(), autocast(images.device, precision):
         if window is None:
             return network(images).float()
-        return _windowed_probabilities(network, images, window)
+        number, _, height, width = images.shape
+
+        def read(rows: slice, columns: slice) -> Tensor:
+            return images[:, :, rows, columns]
+
+        total = None
+        for rows, part in window_probabilities(network, read, (height, width), window, images.device, precision):
+            if total is None:
+                total = part.new_empty(number, part.shape[1], height, width)
+            total[:, :, rows] = part
+        assert total is not None, "there is at least one window"
+        return total
 
 
-def _windowed_probabilities(network: Network, images: torch.Tensor, window: Window) -> torch.Tensor:
-    number, _, height, width = images.shape
-    windows_at = images.new_zeros(height, width)
-    total = None
-    for rows, columns in window_slices((height, width), window):
-        probabilities = network(images[:, :, rows, columns]).float().softmax(dim=1)
-        if total is None:
-            total = probabilities.new_zeros(number, probabilities.shape[1], height, width)
-        total[:, :, rows, columns] += probabilities
-        windows_at[rows, columns] += 1
-    assert total is not None, "there is at least one window"
-    return total.div_(windows_at)
+def window_probabilities(
+    network: Network, read: Reader, size: Size, window: Window, device: torch.device, precision: str
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield rows of images of a (height, width), from top to bottom, and their class probabilities (N, K, h, W).
+
+    `read` returns the images (N, C, ...) at some rows and columns. Memory holds as many rows as a window has.
+    """
+    tops, lefts = (_starts(*axis) for axis in zip(size, window.size, window.stride, strict=True))
+    height = min(window.size[0], size[0])
+    windows_at = torch.zeros(height, size[1], device=device)
+    sums = None
+    for top, bottom in zip(tops, [*tops[1:], size[0]], strict=True):
+        rows = slice(top, top + height)
+        with torch.inference_mode(), autocast(device, precision):
+            for left in lefts:
+                columns = slice(left, min(left + window.size[1], size[1]))
+                probabilities = network(read(rows, columns)).float().softmax(dim=1)
+                if sums is None:
+                    sums = probabilities.new_zeros(*probabilities.shape[:2], height, size[1])
+                sums[..., columns] += probabilities
+                windows_at[:, columns] += 1
+            assert sums is not None, "there is at least one window"
+            finished = sums[:, :, : bottom - top].div_(windows_at[: bottom - top])
+            sums, windows_at = _move_up(sums, bottom - top), _move_up(windows_at, bottom - top)
+        yield slice(top, bottom), finished
+
+
+def _move_up(sums: Tensor, rows: int) -> Tensor:
+    """Return sums (..., h, W) without their first rows, with rows of zeros after the last."""
+    return torch.cat([sums[..., rows:, :], torch.zeros_like(sums[..., :rows, :])], dim=-2)
 
 
 def window_slices(size: tuple[int, int], window: Window) -> Iterator[tuple[slice, slice]]:

@@ -12,7 +12,10 @@ from scipy import ndimage
 
 from segbench.checksum import UNSEALED, check_seal, seal
 from segbench.errors import RecordError
+from segbench.images.pixels import is_large
 from segbench.store.atomic import replacing
+
+from .joined_objects import EIGHT_NEIGHBOURS, label_codes, mark_in_bands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +31,6 @@ SMALL_OBJECTS = "small-objects-1.bin"
 
 # COCO calls objects below 32 x 32 pixels small (T.-Y. Lin et al., ECCV 2014), in images of mostly 640 x 480.
 SMALL_SHARE = 32**2 / (640 * 480)
-
-# With the side neighbours alone a thin slanted object, such as a pole, would fall into pieces that count as small.
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 
 def find_small_objects(packed: PackedSplit, indices: Sequence[int], device: torch.device) -> torch.Tensor:
@@ -49,7 +49,7 @@ def small_objects(packed: PackedSplit, index: int) -> NDArray[np.bool_]:
         return _mark(packed, index)
     start = _byte_offsets(packed)[index]
     unpacked = np.unpackbits(bits[start : start + _byte_count(height, width)], count=height * width)
-    return unpacked.astype(bool).reshape(height, width)
+    return unpacked.view(bool).reshape(height, width)
 
 
 @lru_cache(maxsize=8)
@@ -110,8 +110,10 @@ def mark_small_objects(truth: NDArray[np.integer[Any]], num_classes: int, ignore
     >>> np.argwhere(mark_small_objects(truth, 2, 255)).tolist()
     [[3, 4], [3, 5]]
     """
+    if is_large(*truth.shape):
+        return mark_in_bands(truth, num_classes, ignore_index, SMALL_SHARE * truth.size)
     small = np.zeros(truth.shape, dtype=bool)
-    codes = np.where(truth == ignore_index, 0, truth.astype(np.int32) + 1)
+    codes = label_codes(truth, ignore_index)
     for index, box in enumerate(ndimage.find_objects(codes, num_classes)):
         if box is not None:
             small[box] |= _small_components(codes[box] == index + 1, SMALL_SHARE * truth.size)
@@ -120,7 +122,7 @@ def mark_small_objects(truth: NDArray[np.integer[Any]], num_classes: int, ignore
 
 def _small_components(mask: NDArray[np.bool_], limit: float) -> NDArray[np.bool_]:
     """Tell which pixels of a mask lie in components of fewer than `limit` pixels."""
-    components, _ = ndimage.label(mask, _EIGHT_NEIGHBOURS)
+    components, _ = ndimage.label(mask, EIGHT_NEIGHBOURS)
     is_small = np.bincount(components.ravel()) < limit
     is_small[0] = False  # what is not in the mask
     found: NDArray[np.bool_] = is_small[components]

@@ -14,6 +14,7 @@ from segbench.engine.data.dataset import choose_evenly
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.numerics import name_memory_errors
 from segbench.errors import SegbenchError
+from segbench.images.pixels import is_large
 from segbench.store.pictures import picture_path
 
 from .drawing import label_map, panel, save_picture
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
     from torch import nn
 
     from segbench.config.protocol import TrainingProtocol
+    from segbench.config.resize import Size
     from segbench.contract import Dataset
     from segbench.engine.data.cache import PackedSplit
     from segbench.engine.recorded import ScoreMap
 
     from .drawing import Picture
+
+
+# Height and width, in pixels, that pictures show of large images.
+LARGEST_SIDE = 2048
 
 
 def write_samples(
@@ -48,14 +54,15 @@ def write_samples(
     <id>.png is the label map, a palette PNG, and <id>.truth.png the true one; <id>.panel.png shows image, truth,
     prediction and the prediction over the image; <id>.evidence.png the evidence for each class, if the network has a
     layer to take it from; <id>.critic.png the discriminator's scores of the prediction, if there is a `score_map` that
-    takes whole images. All methods of a benchmark show the same images, not resized. A picture that cannot be drawn or
-    written is named on stderr, and the others follow.
+    takes whole images. Of large images the middle is shown. All methods of a benchmark show the same images, not
+    resized. A picture that cannot be drawn or written is named on stderr, and the others follow.
     Leaves the network in evaluation mode.
     """
     network.eval()
     white = int(np.iinfo(packed.image_dtype).max)
     for index in choose_evenly(len(packed), protocol.keep.samples):
-        pixels, truth = packed.image(index), packed.labels(index)
+        rows, columns = _shown_part(packed.index.sizes[index], protocol)
+        pixels, truth = packed.image(index)[:, rows, columns], packed.labels(index)[rows, columns]
         prediction = predict_image(network, torch.from_numpy(pixels).to(device), white, protocol)
         labels = prediction.labels
         classes, palette = dataset.classes, dataset.palette
@@ -69,6 +76,15 @@ def write_samples(
             pictures[".critic"] = partial(discriminator_picture, score_map, score_boundary, prediction, pixels, palette)
         for kind, draw in pictures.items():
             _save_if_possible(picture_path(folder, packed.ids[index], kind), draw, device)
+
+
+def _shown_part(size: Size, protocol: TrainingProtocol) -> tuple[slice, slice]:
+    """Return the rows and columns of an image that are shown: all, or the middle of large ones that are not resized."""
+    if not is_large(*size) or protocol.resize is not None:
+        return slice(0, size[0]), slice(0, size[1])
+    height, width = (min(length, LARGEST_SIDE) for length in size)
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return slice(top, top + height), slice(left, left + width)
 
 
 def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | None], device: torch.device) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from segbench import DataError, Dataset, Sample
 from segbench.config.augment import Augment
 from segbench.engine.data import resident
-from segbench.engine.data.batches import TrainingBatches, evaluation_batches
+from segbench.engine.data.batches import TrainingBatches, runs_of_one_size, whole_batch
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
 
@@ -146,7 +146,7 @@ def find(labels, part):
 def test_black_grey_and_white_become_minus_one_zero_and_one():
     for dtype, grey in [(np.uint8, 51), (np.uint16, 13107)]:
         values = np.array([0, grey, np.iinfo(dtype).max], dtype).reshape(1, 3, 1)
-        batch = next(evaluation_batches(split_of((values, np.zeros((1, 3), np.uint8))), 1))
+        batch = whole_batch(split_of((values, np.zeros((1, 3), np.uint8))), (0,))
         assert batch.images.flatten().tolist() == pytest.approx([-1, -0.6, 1], abs=1e-7)
 
 
@@ -406,7 +406,7 @@ def test_probabilities_change_nothing_else():
 
 def test_evaluation_goes_through_whole_images_in_order():
     split = random_split(count=5)
-    batches = list(evaluation_batches(split, 2, torch.channels_last))
+    batches = [whole_batch(split, places, torch.channels_last) for places in runs_of_one_size(split, 2)]
     assert [batch.indices for batch in batches] == [(0, 1), (2, 3), (4,)]
     assert all(batch.images.is_contiguous(memory_format=torch.channels_last) for batch in batches)
     np.testing.assert_allclose(batches[1].images[1].numpy(), split.packed.image(3) / 127.5 - 1, rtol=0, atol=1e-6)
@@ -415,7 +415,7 @@ def test_evaluation_goes_through_whole_images_in_order():
 
 def test_evaluation_batches_hold_images_of_one_size():
     split = split_of(*(random_pair(0, size) for size in [(4, 5), (4, 5), (5, 4), (4, 5), (4, 5), (4, 5)]))
-    assert [batch.indices for batch in evaluation_batches(split, 2)] == [(0, 1), (2,), (3, 4), (5,)]
+    assert list(runs_of_one_size(split, 2)) == [(0, 1), (2,), (3, 4), (5,)]
 
 
 def test_camvid_trains_on_what_its_files_hold(camvid):

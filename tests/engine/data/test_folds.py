@@ -144,7 +144,9 @@ def test_images_of_two_depths_are_not_pooled():
         pool_of(split_of({"1": [0]}), split_of({"2": [0]}, "test", "uint16"))
 
 
-def test_chosen_images_have_the_pixels_labels_and_counts_that_they_had():
+@pytest.mark.parametrize("most", [0, 2**30])
+def test_chosen_images_have_the_pixels_labels_and_counts_that_they_had(monkeypatch, most):
+    monkeypatch.setattr("segbench.engine.data.folds.MOST_BYTES_COPIED", most)
     train, test = split_of({"1": [0, 1], "2": [1, 1, 1]}), split_of({"3": [2], "4": [0, IGNORED]}, "test")
     chosen = pool_of(train, test).choose("val", [3, 1])
     assert (chosen.split, chosen.ids, chosen.index.sizes) == ("val", ("4", "2"), ((1, 2), (1, 3)))

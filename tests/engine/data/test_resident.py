@@ -68,7 +68,7 @@ import sys
 import numpy as np
 import torch
 from segbench import Dataset, Sample
-from segbench.engine.data.batches import TrainingBatches, evaluation_batches
+from segbench.engine.data.batches import TrainingBatches, whole_batch
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
 from segbench.config.augment import Augment
@@ -97,8 +97,8 @@ def use(length):
                               ignore_index=255, seed=0)
     for step in range(length // 4):
         batches.at(step)
-    for batch in evaluation_batches(split, 1):
-        batch.images.sum()
+    for place in range(length):
+        whole_batch(split, (place,)).images.sum()
     return packed.nbytes
 
 torch.set_num_threads(1)

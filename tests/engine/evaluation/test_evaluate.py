@@ -336,3 +336,69 @@ def test_a_group_without_a_name_is_an_error_of_the_dataset():
     dataset = replace(dataset_of(list(pairs_at_random()), 4), cluster=int)
     with pytest.raises(DataError, match=r"the dataset's cluster function returned 0 for the image '0'"):
         counts_of(dataset)
+
+
+class Filter(nn.Module):
+    """A convolution of random weights that are the same each time."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        torch.manual_seed(0)
+        self.convolution = nn.Conv2d(1, num_classes, 3, padding=1)
+
+    def forward(self, images):
+        return self.convolution(images * 20)
+
+
+def large_pairs(sizes, num_classes=4):
+    """Images of noise whose truth has objects of many sizes, some of them through the whole image, and void."""
+    generator = np.random.default_rng(1)
+    for height, width in sizes:
+        coarse = generator.integers(0, num_classes + 1, (height // 9 + 1, width // 7 + 1))
+        truth = coarse.repeat(9, axis=0).repeat(7, axis=1)[:height, :width]
+        truth[:, 3] = 1
+        yield generator.integers(0, 256, (height, width)), np.where(truth == num_classes, 255, truth)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_large_images_scored_in_bands_have_bit_by_bit_the_counts_of_whole_ones(monkeypatch, precision, channels_last):
+    """Blocks of pixels, bands of rows and rows of windows end at different places."""
+    dataset = dataset_of(list(large_pairs([(200, 190), (200, 190), (61, 333)])), 4)
+    network, window = Filter(4), Window(size=(48, 64), stride=(31, 40))
+    boundaries = Boundaries(iou_width=0.02, f1_tolerance=0.03)
+
+    def count():
+        protocol = {"window": window, "boundaries": boundaries, "precision": precision, "channels_last": channels_last}
+        return counts_of(dataset, network, **protocol)
+
+    whole = count()
+    monkeypatch.setattr("segbench.images.pixels.LARGE_PIXELS", 1000)
+    monkeypatch.setattr("segbench.images.pixels.BAND_PIXELS", 190 * 17)
+    monkeypatch.setattr(ResidentSplit, "whole", None)
+    in_bands = count()
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(in_bands, name), getattr(whole, name), err_msg=name)
+    assert whole.small.any()
+    assert whole.band.any()
+
+
+def test_a_large_image_without_a_window_is_scored_whole_and_counted_in_bands(monkeypatch):
+    dataset = dataset_of(list(large_pairs([(61, 333)])), 4)
+    whole = counts_of(dataset, Filter(4))
+    monkeypatch.setattr("segbench.images.pixels.LARGE_PIXELS", 1000)
+    monkeypatch.setattr("segbench.images.pixels.BAND_PIXELS", 333 * 5)
+    in_bands = counts_of(dataset, Filter(4))
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(in_bands, name), getattr(whole, name), err_msg=name)
+
+
+def test_what_refinement_changes_is_the_same_in_bands(monkeypatch):
+    dataset = dataset_of(list(large_pairs([(61, 333)])), 4)
+    split, protocol = resident_test_split(dataset), protocol_of(window=Window(size=(32, 64), stride=(20, 40)))
+    refined = Refined(LabelsInTheImage(256), Filter(4))
+    refined.base, refined.forward = Filter(4), lambda images: Filter(4)(images * 0.5 + 0.01)
+    whole = measure_refinement(refined, split, protocol, dataset)
+    monkeypatch.setattr("segbench.images.pixels.LARGE_PIXELS", 1000)
+    assert measure_refinement(refined, split, protocol, dataset) == whole
+    assert 0 < whole.changed < 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+from scipy import ndimage
 
 from segbench.checksum import check_seal
 from segbench.contract import Dataset, Sample
 from segbench.engine.data.cache import open_packed, write_packed
+from segbench.engine.evaluation.joined_objects import mark_in_bands
 from segbench.engine.evaluation.small_objects import (
     SMALL_OBJECTS,
     SMALL_SHARE,
     find_small_objects,
     mark_small_objects,
 )
+from segbench.images import pixels
 
 VOID = 255
 CPU = torch.device("cpu")
@@ -121,3 +126,18 @@ def packed(tmp_path):
     dataset = Dataset(("a", "b", "c"), ((0, 0, 0), (1, 1, 1), (2, 2, 2)), {"test": samples}, ignore_index=VOID)
     write_packed(dataset, "test", tmp_path)
     return lambda: open_packed(tmp_path)
+
+
+@settings(max_examples=50)
+@given(
+    truth=arrays.arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 12)), elements=st.integers(0, 2)),
+    limit=st.integers(0, 40),
+    band=st.integers(1, 40),
+)
+def test_objects_that_lie_in_several_bands_of_a_large_image_are_whole(truth, limit, band):
+    whole = np.zeros(truth.shape, dtype=bool)
+    for class_id in (0, 1):
+        components, _ = ndimage.label(truth == class_id, np.ones((3, 3)))
+        whole |= (components > 0) & (np.bincount(components.ravel())[components] < limit)
+    with mock.patch.object(pixels, "BAND_PIXELS", band):
+        np.testing.assert_array_equal(mark_in_bands(truth, 2, 2, limit), whole)

@@ -48,6 +48,18 @@ def test_the_label_map_is_what_the_network_predicts_at_native_size(tmp_path, dat
         np.testing.assert_array_equal(np.asarray(picture), packed.image(0)[0] > 127)
 
 
+def test_of_a_large_image_the_middle_is_shown(tmp_path, dataset, monkeypatch):
+    monkeypatch.setattr("segbench.images.pixels.LARGE_PIXELS", 10)
+    monkeypatch.setattr("segbench.engine.pictures.samples.LARGEST_SIDE", 4)
+    packed = write(tmp_path, dataset, 1)
+    height, width = packed.index.sizes[0]
+    assert min(height, width) > 4
+    middle = np.s_[(height - 4) // 2 :, (width - 4) // 2 :]
+    for ending, whole in (("", packed.image(0)[0] > 127), (".truth", packed.labels(0))):
+        with Image.open(tmp_path / f"image 0{ending}.png") as picture:
+            np.testing.assert_array_equal(np.asarray(picture), whole[middle][:4, :4])
+
+
 def test_the_truth_is_kept_as_the_labels_are_ignored_ones_among_them(tmp_path, dataset):
     first = dataset.splits["train"][0]
     first.labels[0, 0] = dataset.ignore_index
