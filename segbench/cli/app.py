@@ -33,6 +33,7 @@ COMMANDS = {
     "report": ("report", "Print what the records hold: scores, verdicts, failures."),
     "records": ("records", "List the recorded cells: key, status, date, code, size."),
     "remove": ("remove", "Remove recorded cells, with all that belongs to them."),
+    "track": ("track", "Mirror recorded cells in TensorBoard or MLflow."),
     "compare": ("compare", "Ask whether one method is better than another, and where."),
     "judge": ("judge", "Let people compare label maps blind, and rank methods by their votes."),
     "rescore": ("rescore", "See what other conventions of mIoU make of recorded counts."),

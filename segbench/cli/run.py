@@ -50,6 +50,10 @@ def run(
     checkpoint_every: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="How often a cell saves what it can resume from.")
     ] = 120.0,
+    track: Annotated[
+        str | None,
+        typer.Option(metavar="TOOL[=PLACE]", help="Mirror cells while they run, as `segbench track --to` does."),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of failed cells.")] = False,
 ) -> None:
     """Run a benchmark, print the first screen of its report, and write the report as a page (report.html).
@@ -63,6 +67,7 @@ def run(
     from segbench.report import load
     from segbench.report.formats.first_screen import lay_out_first_screen
     from segbench.store.folder import ResultsFolder
+    from segbench.tracking.mirror import mirroring
 
     plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
     plan.check_data()
@@ -70,7 +75,7 @@ def run(
     folder.check_writable()
     for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
         say(f"warning: {warning}", err=True)
-    with progress_on(sys.stderr) as listener:
+    with progress_on(sys.stderr) as listener, mirroring(track, folder, plan.cells, listener.notice):
         summary = run_cells(
             plan.cells,
             folder,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
-from segbench.files import open_file
-from segbench.store.folder import EVENTS, KEY, ResultsFolder, check_results, read_content, record_files
+from segbench.store.events import is_number, read_events
+from segbench.store.folder import KEY, ResultsFolder, check_results, read_content, record_files
 from segbench.store.leases import see_leases
 from segbench.store.run_file import RUN_FILE, is_over, read_run_file
 
 from .progress import estimate_seconds_left, part_done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from segbench.store.leases import LeaseSeen
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 300.0  # without an event, after which a running cell is said to be silent
 MOST_WARNINGS = 3
-_LARGEST = 1e300  # what is not finite is not below it
 _FACTS = ("dataset", "subset", "method", "seed", "status", "error", "train")  # what is kept of a record
 TO_DO, RUNNING, ABANDONED = "to do", "running", "abandoned"
 
@@ -46,10 +45,10 @@ class Course:
             self.stage = str(event.get("name"))
         elif name == "warning":
             self.warnings = [*self.warnings, str(event.get("message"))][-MOST_WARNINGS:]
-        elif isinstance(step, int) and abs(step) < _LARGEST:
+        elif is_number(step) and isinstance(step, int):
             if name == "resumed" or step < (self.latest.get("step") or 0):
                 self._go_back_to(step)
-            self.latest |= {key: event[key] for key in ("step", "steps", "seconds") if _is_number(event.get(key))}
+            self.latest |= {key: event[key] for key in ("step", "steps", "seconds") if is_number(event.get(key))}
             _note(self.losses, step, event.get("loss"))
             _note(self.mious, step, event.get("miou"))
             if name == "step" and self.first is None and self.time is not None:
@@ -152,17 +151,12 @@ class Watcher:
     def _follow(self, key: str, budget: float | None) -> Course:
         """Return the course of a cell, with the events that were written since it was asked for last."""
         start, course = self._events.get(key, (0, Course()))
-        try:
-            with open(open_file(self.folder.cell_folder(key) / EVENTS), "rb") as file:
-                if file.seek(0, 2) < start:  # it was begun anew
-                    start, course = 0, Course()
-                file.seek(start)
-                whole, _, _ = file.read().rpartition(b"\n")  # the last line may still be being written
-        except OSError:
-            return course
-        for event in _parse(whole):
+        events, end = read_events(self.folder.cell_folder(key), start)
+        if end < start:  # the file was begun anew
+            course = Course()
+        for event in events:
             course.take(event, budget)
-        self._events[key] = start + len(whole) + bool(whole), course
+        self._events[key] = end, course
         return course
 
 
@@ -190,7 +184,7 @@ def _whole_left(
 ) -> float | None:
     """Return the seconds of training left, if each cell takes as long as the recorded ones do on the mean."""
     trained = [_part(record, "train").get("seconds") for record in records.values()]
-    seconds = [one for one in trained if _is_number(one)]
+    seconds = [one for one in trained if is_number(one)]
     to_do = sum(cell.status in (TO_DO, ABANDONED, "interrupted") for cell in cells.values())
     known = [cell.seconds_left for cell in running if cell.seconds_left is not None]
     if not running or len(known) < len(running) or (to_do and not seconds):
@@ -216,25 +210,9 @@ def _describe_silence(course: Course, now: float) -> str:
     return f"no event for {silent / 60:.0f} min" if silent > SILENT_SECONDS else ""
 
 
-def _parse(lines: bytes) -> Iterable[dict[str, Any]]:
-    from pydantic_core import from_json
-
-    for line in lines.splitlines():
-        try:
-            event = from_json(line, allow_inf_nan=False)
-        except ValueError:  # cut short when its process was killed
-            continue
-        if isinstance(event, dict) and _is_number(event.get("time")):
-            yield event
-
-
 def _note(curve: dict[int, float], step: int, value: Any) -> None:
-    if _is_number(value):
+    if is_number(value):
         curve[step] = float(value)
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float) and -_LARGEST < value < _LARGEST
 
 
 def _part(record: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ def run(
     timeout: float | None = None,
     memory_limit: float | None = None,
     checkpoint_every: float = 120.0,
+    track: str | None = None,
 ) -> Results:
     """Run a benchmark as `segbench run` does, and return what is recorded of it.
 
@@ -42,13 +43,14 @@ def run(
     from segbench.plan.plan import open_plan
     from segbench.plan.warnings import plan_warnings
     from segbench.store.folder import ResultsFolder
+    from segbench.tracking.mirror import mirroring
 
     sets = [f"{path}={json.dumps(value, default=str)}" for path, value in (settings or {}).items()]
     only = [methods] if isinstance(methods, str) else methods or ()
     plan = open_plan(str(benchmark), sets=sets, only=only, seeds=seeds, folds=folds)
     plan.check_data()
     folder = ResultsFolder(Path(results).expanduser(), plan.benchmark.name)
-    with show_progress() as listener:
+    with show_progress() as listener, mirroring(track, folder, plan.cells, listener.notice):
         for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
             listener.notice(f"warning: {warning}")
         summary = run_cells(

@@ -93,7 +93,7 @@ def shared_protocol(record: Record) -> dict[str, Any]:
     own = {key.partition(".")[0] for key in overrides(record)} & _WRITTEN_IN_WAYS | {*overrides(record)} | NEUTRAL_KEYS
     found = {key: value for key, value in protocol(record).items() if key not in own}
     whole = {key: found.pop(key) for key in _WRITTEN_IN_WAYS - {"budget"} if key in found}
-    leaves = {leaf: value for leaf, value in _flatten(found).items() if not _lies_below(leaf, own)}
+    leaves = {leaf: value for leaf, value in flatten(found).items() if not _lies_below(leaf, own)}
     return leaves | whole
 
 
@@ -321,7 +321,7 @@ def upstream(record: Record) -> tuple[str, ...]:
 
 def distance(one: Record, other: Record) -> int:
     """Return in how many of the keys that both recipes have they differ: code, versions, protocol, networks, losses."""
-    ours, theirs = _flatten(recipe(one)), _flatten(recipe(other))
+    ours, theirs = flatten(recipe(one)), flatten(recipe(other))
     return sum(canonical(ours[key]) != canonical(theirs[key]) for key in ours.keys() & theirs.keys())
 
 
@@ -336,7 +336,7 @@ def differences(values: list[dict[str, Any]]) -> list[str]:
     >>> differences([{"budget": {"epochs": 3}}, {"budget": {"steps": 9}}])
     ['budget.epochs=3', 'budget.steps=9']
     """
-    flat = [_flatten(value) for value in values]
+    flat = [flatten(value) for value in values]
     keys = sorted({key for leaves in flat for key in leaves})
     differing = [key for key in keys if len({canonical(leaves.get(key)) for leaves in flat}) > 1]
     return [
@@ -359,11 +359,12 @@ def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values inside mappings by their dotted keys."""
     leaves: dict[str, Any] = {}
     for key, inner in value.items():
         if isinstance(inner, dict):
-            leaves |= _flatten(inner, f"{prefix}{key}.")
+            leaves |= flatten(inner, f"{prefix}{key}.")
         else:
             leaves[f"{prefix}{key}"] = inner
     return leaves

@@ -1,0 +1,1 @@
+"""Mirrors of records and events in experiment trackers; nothing is read back from them."""
