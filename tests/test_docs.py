@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shlex
@@ -37,8 +38,16 @@ from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("tutorial", "how-to", "reference", "explanation", "measuring", "recipes")
-TEXTS = {page: (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in PAGES}
+DOCS = ("tutorial", "how-to", "reference", "explanation", "measuring", "recipes")
+PATHS = {
+    path.stem: path
+    for path in [
+        *(ROOT / "docs" / f"{name}.md" for name in DOCS),
+        *(ROOT / "segbench" / name for name in ("SKILL.md", "llms.txt")),
+    ]
+}
+PAGES = tuple(PATHS)
+TEXTS = {page: path.read_text(encoding="utf-8") for page, path in PATHS.items()}
 REFERENCE = TEXTS["reference"]
 
 # Commands that take a moment; those that train or check are run with `-m slow`.
@@ -215,6 +224,25 @@ def test_a_page_s_quick_commands_do_what_it_says(page, tmp_path, install_plugin,
             assert main(arguments) == 0, (arguments, capsys.readouterr().err)
 
     follow(page, tmp_path, install_plugin, run)
+
+
+def test_every_command_of_the_skill_succeeds_and_prints_what_it_says(tmp_path, install_plugin, capsys):
+    printed = {}
+
+    def run(arguments):
+        assert main(arguments) == 0, (arguments, capsys.readouterr().err)
+        printed[arguments[0]] = capsys.readouterr().out
+
+    follow("SKILL", tmp_path, install_plugin, run)
+    claim = json.loads(printed["compare"])["comparisons"][0]["contrasts"][0]
+    assert {"verdict", "difference", "interval", "level", "seeds_needed", "smallest_effect"} <= claim.keys()
+    assert (claim["one"], claim["verdict"]) == ("wide", "undecided")
+    assert "wide" in printed["report"]
+
+
+def test_the_skill_says_in_its_head_what_it_is_for():
+    _, head, _ = TEXTS["SKILL"].split("---\n", 2)
+    assert re.fullmatch(r"name: segbench\ndescription: .{100,1024}\n", head)
 
 
 def test_the_tutorial_shows_what_is_written_and_printed(tmp_path, capsys):
@@ -424,7 +452,7 @@ def test_every_environment_variable_is_named_that_is_for_users():
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", TEXTS[page]):
-        assert not target or target.startswith("http") or (ROOT / "docs" / target).exists(), target
+        assert not target or target.startswith("http") or (PATHS[page].parent / target).exists(), target
 
 
 def test_links_into_a_page_lead_to_its_headings():
