@@ -237,7 +237,7 @@ def padded_length(length: int, minimum: int, multiple: int) -> int:
     (32, 48)
     """
     longest = cast("int", torch.sym_max(length, minimum))  # `max` would ask for the length that a trace leaves open
-    return -(-longest // multiple) * multiple
+    return (longest + multiple - 1) // multiple * multiple  # nothing below 0, which ONNX divides otherwise
 
 
 def plugin_of(component: str | None) -> str | None:

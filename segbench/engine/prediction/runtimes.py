@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 def to_onnx(program: torch.export.ExportedProgram, facts: Mapping[str, str]) -> bytes:
     """Return a traced network of images as an ONNX file that holds `facts`; RecordError for what ONNX does not have."""
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # its warnings are for whoever writes an exporter
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -12,6 +12,7 @@ from torch import nn
 from segbench.engine.model.network import Segmenter
 from segbench.engine.prediction.export import FACTS, export_model
 from segbench.engine.prediction.model import LabelModel
+from segbench.engine.prediction.runtimes import open_onnxruntime, to_onnx
 from segbench.engine.prediction.tracing import trace
 from segbench.engine.recorded import load_segmenter
 from segbench.errors import RecordError, SegbenchError
@@ -117,6 +118,17 @@ def test_an_onnx_file_gives_the_labels_of_the_network_for_any_number_and_size_of
     assert parity.equal > 0.999
     told = session.get_modelmeta().custom_metadata_map
     assert (told["key"], json.loads(told["classes"])) == (model.key, list(model.classes))
+
+
+def test_a_network_that_pads_is_written_as_onnx_for_any_size(trained_cell):
+    for library in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(library)
+    recorded = replace(load_segmenter(trained_cell, CPU), network=Segmenter(Padded(), 3).eval())
+    model = LabelModel(recorded)
+    run = open_onnxruntime(to_onnx(trace(model, random_images(1, 30, 30)[0], fixed=False), {}), 1)
+    for size in ((32, 40), (37, 43)):
+        images = random_images(1, *size)
+        assert (run(images.numpy()) == model(images).numpy()).mean() > 0.999
 
 
 def test_without_what_onnx_needs_the_command_that_installs_it_is_told(trained_cell, monkeypatch):
