@@ -95,7 +95,8 @@ def test_the_names_in_the_file_are_stable(file):
         *("precision", "tf32", "channels_last", "compile", "threads"),
     }
     [method] = content["methods"]
-    assert method.keys() == {"method", "generator", "inference", "timing", "best_batch", "inference_peak_bytes"}
+    parts = {"inference", "timing", "best_batch", "inference_peak_bytes"}
+    assert method.keys() == {"method", "generator", "runtime", *parts}
     [speed] = method["inference"]
     assert speed.keys() == {
         *("stage", "batch", "size", "images_per_second", "latency_ms", "budget", "blocks", "interval", "ratio"),
