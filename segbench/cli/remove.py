@@ -103,6 +103,8 @@ def _remove(cells: Sequence[RecordedCell], chosen: Sequence[RecordedCell]) -> in
         busy = busy_keys(cell.folder)
         if any(other.record.key in busy for other in builders(cells, [cell])):
             say(f"kept     {key} ({cell.name}): a process works on a cell that builds on it", err=True)
+        elif busy.difference(other.record.key for other in cells if other.folder.path == cell.folder.path):
+            say(f"kept     {key} ({cell.name}): a process works on a new cell, which may build on it", err=True)
         elif not remove_cell(cell.folder, key):
             say(f"kept     {key} ({cell.name}): another process works on it", err=True)
         else:

@@ -86,10 +86,10 @@ def verify(
         answers = run_again(
             asked, repeats, device=device, results=results, jobs=jobs, timeout=timeout, listener=listener
         )
-    print_content({"cells": [_as_data(answer) for answer in answers]}, json, lambda _: as_text(answers))
     for answer in answers:
         if answer.mark is not None:
             write_verification(answer.asked.folder, answer.mark)
+    print_content({"cells": [_as_data(answer) for answer in answers]}, json, lambda _: as_text(answers))
     raise typer.Exit(_exit_code(answers))
 
 

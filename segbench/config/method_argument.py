@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import SpecError
 
 from .benchmark import load_benchmark, packaged_benchmarks
@@ -76,7 +77,16 @@ def label_arguments(given: Sequence[MethodArgument]) -> dict[str, MethodArgument
 
 
 def in_runtimes(given: Sequence[MethodArgument], runtimes: Sequence[Runtime]) -> list[MethodArgument]:
-    """Return each argument in each runtime, in the order of the arguments."""
+    """Return each argument in each runtime, in the order of the arguments.
+
+    Raises SpecError for what other runtimes do not take: an ONNX file of segbench maps images to labels.
+    """
+    for one in given:
+        if set(runtimes) != {"torch"} and one.maps not in SEGMENTING_MAPS:
+            raise SpecError(
+                f"{one.generator.use} maps {one.maps!r}; runtimes other than torch time networks that segment images: "
+                "leave out --runtime, or this method"
+            )
     return [
         one if runtime == "torch" else one._replace(label=f"{one.label} in {runtime}", runtime=runtime)
         for one in given

@@ -32,12 +32,13 @@ class Results:
 
     def __init__(self, sources: str | Path | Sequence[str | Path] = "results", benchmark: str | None = None) -> None:
         from segbench.report import load as load_report
-        from segbench.report.selection import split_sources
+        from segbench.report.selection import is_selector, parse_selector, split_sources
 
-        given = [sources] if isinstance(sources, str | Path) else sources
-        self._directories, self._selectors = split_sources(list(map(str, given)))
+        given = list(map(str, [sources] if isinstance(sources, str | Path) else sources))
+        self._directories, selectors = split_sources(given)
+        self._chosen = {parse_selector(text).method: text for text in given if is_selector(text)}
         self._benchmark = benchmark
-        self._report = load_report(self._directories, benchmark=benchmark, selectors=self._selectors)
+        self._report = load_report(self._directories, benchmark=benchmark, selectors=selectors)
 
     def table(self) -> pd.DataFrame:
         """Return a line for each row of each ranking, with the columns of `segbench report --format csv`."""
@@ -92,8 +93,9 @@ class Results:
         from segbench.report.comparison.compare import compare_methods
         from segbench.report.comparison.family import Settings
 
+        one, other = (self._chosen.get(name, name) for name in (one, other))
         found = compare_methods(
-            self._directories,
+            [] if "=" in one and "=" in other else self._directories,
             (one, other),
             benchmark=self._benchmark,
             dataset=dataset,

@@ -93,7 +93,7 @@ def check_name(field: str, name: str | None, cells: Iterable[RecordedCell]) -> N
     """Raise RecordError if a field of no record, such as `method`, holds a name that was given."""
     names = sorted({getattr(cell.record, field) for cell in cells})
     if name is not None and name not in names:
-        raise RecordError(f"no recorded cell of the {field} {name!r}.{alternatives(name, names)}")
+        raise RecordError(f"no recorded cell of the {field} {name!r}.{alternatives(name, names)}").among(names)
 
 
 def builders(cells: Iterable[RecordedCell], chosen: Collection[RecordedCell]) -> list[RecordedCell]:

@@ -91,7 +91,7 @@ def draw_masks(root: Path) -> DrawnMasks | None:
 
 
 def _is_class(name: str) -> bool:
-    return name not in BACKGROUND and not NamedClass(name).is_void
+    return name.casefold() not in BACKGROUND and not NamedClass(name).is_void
 
 
 def _json_files(root: Path) -> list[Path]:

@@ -121,6 +121,14 @@ def test_cells_are_kept_that_a_process_works_on_or_builds_on(folder, capsys):
     lease.release()
 
 
+def test_cells_are_kept_while_a_process_works_on_one_without_a_record_that_may_build_on_them(folder, capsys):
+    lease = acquire(folder, "f" * 16)
+    assert main(["remove", "--method", "base", "--yes"]) == 1
+    assert "a process works on a new cell, which may build on it" in capsys.readouterr().err
+    lease.release()
+    assert main(["remove", "--method", "base", "--yes"]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

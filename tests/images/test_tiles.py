@@ -116,3 +116,10 @@ def test_an_array_on_a_disk_leaves_no_file(tmp_path, monkeypatch):
     array[1] = 7
     assert array.sum() == 28
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_for_an_array_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    with pytest.raises(DataError, match=rf"^{tmp_path}: no temporary file of 1000000.0 GB .* set TMPDIR to a folder"):
+        array_on_disk((10**15,), np.uint8)

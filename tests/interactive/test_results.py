@@ -112,6 +112,13 @@ def test_a_comparison_is_that_of_the_command(loaded, folder, capsys):
         loaded.compare("unet+critic", "unett")
 
 
+def test_a_comparison_takes_the_recipes_that_were_loaded(loaded, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = segbench.load([f"unet+critic={folder}", f"unet={folder}"])
+    expected = loaded.compare("unet+critic", "unet").data["comparisons"]
+    assert chosen.compare("unet+critic", "unet").data["comparisons"] == expected
+
+
 def test_it_is_shown_as_the_first_screen_and_names_are_escaped(loaded, folder, capsys):
     assert main(["report", str(folder)]) == 0
     assert f"{loaded!r}\n" == capsys.readouterr().out

@@ -58,7 +58,6 @@ class Band(NamedTuple):
     The labels are int64, or as they are stored where the rows are not the whole image.
     """
 
-    rows: slice
     labels: Tensor
     scores: Tensor
 
@@ -75,7 +74,7 @@ def score_bands(
     window, is_resized = protocol.window, split.seen.index.sizes[indices[0]] != size
     if window is None or protocol.tta is not None or is_resized or not is_large(*size):
         batch = whole_batch(split, indices, layout)
-        yield Band(slice(0, size[0]), batch.labels, score_pixels(network, batch.images, protocol, size))
+        yield Band(batch.labels, score_pixels(network, batch.images, protocol, size))
         return
 
     def cut(rows: slice, columns: slice) -> tuple[list[Range], list[Range]]:
@@ -85,7 +84,7 @@ def score_bands(
         return normalise(split.image_windows(indices, *cut(rows, columns)), split.white, layout)
 
     for rows, scores in window_probabilities(network, read, size, window, split.device, protocol.precision):
-        yield Band(rows, split.label_windows(indices, *cut(rows, slice(0, size[1]))), scores)
+        yield Band(split.label_windows(indices, *cut(rows, slice(0, size[1]))), scores)
 
 
 def see_views(images: Tensor, views: Views) -> Iterator[tuple[View, Tensor]]:
