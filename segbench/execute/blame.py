@@ -104,7 +104,7 @@ def _module(point: EntryPoint) -> str:
     """Return the module of an entry point; an empty text for one that is malformed."""
     try:
         return point.module
-    except AttributeError:
+    except (AttributeError, ValueError):  # the latter where importlib_metadata, as MLflow does, has taken its place
         return ""
 
 
