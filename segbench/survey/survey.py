@@ -97,7 +97,8 @@ def _find_or_draw(root: Path, images: str | None, masks: str | None) -> tuple[La
     try:
         return find_layout(root, images, masks), None
     except DataError:
-        if masks is not None or not root.is_dir() or (drawn := draw_masks(root)) is None:
+        is_wrong = images is not None and not (root / images).is_dir()
+        if masks is not None or is_wrong or not root.is_dir() or (drawn := draw_masks(root)) is None:
             raise
     return find_layout(root, images), drawn
 

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from segbench.errors import DataError
+from segbench.registry import load_registry
 from segbench.survey.polygons import draw_masks
+from segbench.survey.survey import survey_folder
 
 SQUARE = [1, 1, 4, 1, 4, 3, 1, 3]  # columns 1 to 3 of rows 1 and 2, by pycocotools
 
@@ -136,6 +138,14 @@ def test_masks_that_are_there_are_not_written_over(tmp_path):
     write_labelme(tmp_path / "a.json", [("tree", [[0, 0], [2, 0], [2, 1]], "polygon")])
     with pytest.raises(DataError, match="masks holds something already"):
         draw_masks(tmp_path)
+
+
+def test_a_wrong_folder_of_images_is_told_before_masks_are_drawn(tmp_path):
+    write_images(tmp_path, "a.png")
+    write_labelme(tmp_path / "a.json", [("tree", [[0, 0], [2, 0], [2, 1]], "polygon")])
+    with pytest.raises(DataError, match="no image files in imgs/"):
+        survey_folder(tmp_path, load_registry(), iter, images="imgs")
+    assert not (tmp_path / "masks").exists()
 
 
 def test_a_folder_without_polygons_gives_nothing(tmp_path):
