@@ -20,7 +20,7 @@ from segbench.images.files import image_files, is_litter, same_name
 from segbench.registry.extras import install_command
 
 from .layout import split_pattern
-from .names import NamedClass
+from .names import NamedClass, find_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,8 +60,9 @@ class DrawnMasks(NamedTuple):
 def draw_masks(root: Path) -> DrawnMasks | None:
     """Write a mask for each image that files of polygons below `root` describe, into `root/masks`; None without such.
 
-    Pixels of no shape are background, and where shapes overlap the smaller is on top. Raises DataError for files that
-    are cut off or name images that are not there, and where `masks` holds something.
+    The names of classes are written into `root/classes.txt` where no file has any. Pixels of no shape are background,
+    and where shapes overlap the smaller is on top. Raises DataError for files that are cut off or name images that are
+    not there, and where `masks` holds something.
     """
     drawings: dict[Path, Drawing] = {}
     names: list[str] = []
@@ -84,10 +85,10 @@ def draw_masks(root: Path) -> DrawnMasks | None:
     if len(classes) > VOID:
         raise DataError(f"{root}: {len(classes)} classes; masks of polygons hold at most {VOID}")
     _write(root, drawings, {name: place for place, name in enumerate(classes)})
-    return DrawnMasks(
-        [NamedClass(name, place) for place, name in enumerate(classes)] + [NamedClass("void", VOID)],
-        _remarks(root, drawings),
-    )
+    legend = [NamedClass(name, place) for place, name in enumerate(classes)] + [NamedClass("void", VOID)]
+    if find_names(root)[0] is None:
+        (root / "classes.txt").write_text("".join(f"{one.value} {one.name}\n" for one in legend), encoding="utf-8")
+    return DrawnMasks(legend, _remarks(root, drawings))
 
 
 def _is_class(name: str) -> bool:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from segbench.errors import DataError
 from segbench.registry import load_registry
+from segbench.survey.names import find_names
 from segbench.survey.polygons import draw_masks
 from segbench.survey.survey import survey_folder
 
@@ -131,6 +132,7 @@ def test_shapes_of_labelme_become_masks_with_their_edges(tmp_path):
     drawn = draw_masks(tmp_path)
     assert mask(tmp_path) == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 0], [0] * 4 + [255] * 2, [0] * 4 + [255] * 2]
     assert [one.name for one in drawn.named] == ["background", "tree", "void"]
+    assert find_names(tmp_path) == (tmp_path / "classes.txt", drawn.named)
 
 
 def test_masks_that_are_there_are_not_written_over(tmp_path):
