@@ -121,6 +121,15 @@ class StatisticsError(SegbenchError):
     code = "statistics"
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; libraries write whole reports.
+
+    >>> first_line(ValueError("no such layer\\nStack trace ...")), first_line(ValueError())
+    ('no such layer', 'no further details')
+    """
+    return (str(error).strip() or "no further details").splitlines()[0]
+
+
 def alternatives(name: str, known: Iterable[str]) -> str:
     """Return what may be written instead of an unknown name: the nearest known one, then all of them.
 

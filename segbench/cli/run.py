@@ -113,12 +113,11 @@ def write_page(report: Report, path: Path) -> None:
 
 def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:
     """Say on stderr what the report does not: records set aside, methods not timed, and tracebacks if debugging."""
+    from segbench.execute.run import describe_problems
     from segbench.plan.cell import cell_label
 
-    for problem in folder.problems:
+    for problem in describe_problems(summary, folder):
         say(f"warning: {problem}", err=True)
-    for label, failure in summary.untimed.items():
-        say(f"warning: the method of {label} was not timed: {failure.cause}", err=True)
     failures = [(record, record.error) for record in summary.unfinished if record.error]
     for record, failure in failures:
         if debug and failure.traceback:

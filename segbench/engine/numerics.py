@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.errors import CellError, OutOfMemoryError
+from segbench.errors import CellError, OutOfMemoryError, first_line
 from segbench.plan.cell import Subset
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def name_memory_errors(device: torch.device) -> Iterator[None]:
 
 
 def _out_of_memory(device: torch.device, error: Exception) -> OutOfMemoryError:
-    first_line = (str(error).strip() or "no further details").splitlines()[0]
-    return OutOfMemoryError(f"out of memory on {device}: {first_line}; lower batch_size or crop")
+    return OutOfMemoryError(f"out of memory on {device}: {first_line(error)}; lower batch_size or crop")
 
 
 # What torch says of a norm layer that sees too little in training, and what to do about it.

@@ -54,6 +54,12 @@ class Summary:
         return tuple(record for record in self.records if record.status != "ok")
 
 
+def describe_problems(summary: Summary, folder: ResultsFolder) -> list[str]:
+    """Return what no report of a run tells: records that were set aside, and why methods were not timed."""
+    untimed = (f"the method of {label} was not timed: {failure.cause}" for label, failure in summary.untimed.items())
+    return [*map(str, folder.problems), *untimed]
+
+
 def run(
     cells: Sequence[Cell],
     folder: ResultsFolder,

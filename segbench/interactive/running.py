@@ -10,10 +10,7 @@ from .progress import show_progress
 from .results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from segbench.execute.run import Summary
-    from segbench.store.folder import ResultsFolder
+    from collections.abc import Mapping, Sequence
 
 
 def run(
@@ -39,6 +36,7 @@ def run(
     Raises SegbenchError for whatever is wrong before anything trains, and KeyboardInterrupt once Ctrl-C has stopped the
     cells: what was finished is kept, and the same call goes on from there.
     """
+    from segbench.execute.run import describe_problems
     from segbench.execute.run import run as run_cells
     from segbench.plan.plan import open_plan
     from segbench.plan.warnings import plan_warnings
@@ -64,14 +62,8 @@ def run(
             checkpoint_seconds=checkpoint_every,
             listener=listener,
         )
-        for problem in _problems(summary, folder):
+        for problem in describe_problems(summary, folder):
             listener.notice(f"warning: {problem}")
     if summary.interrupted:
         raise KeyboardInterrupt("stopped; what was finished is kept, and the same call resumes where it was")
     return Results(folder.path, plan.benchmark.name)
-
-
-def _problems(summary: Summary, folder: ResultsFolder) -> Iterator[str]:
-    yield from map(str, folder.problems)
-    for label, failure in summary.untimed.items():
-        yield f"the method of {label} was not timed: {failure.cause}"

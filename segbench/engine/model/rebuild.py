@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import torch
 
-from segbench.errors import RecordError, SegbenchError
+from segbench.errors import RecordError, SegbenchError, first_line
 from segbench.weights import misfit, reading_nothing
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def _build(build: Build, device: torch.device) -> torch.nn.Module:
     except SegbenchError:
         raise
     except Exception as error:
-        first_line = (str(error).strip() or "no further details").splitlines()[0]
-        raise RecordError(f"belongs to a network that cannot be built: {type(error).__name__}: {first_line}") from error
+        raise RecordError(
+            f"belongs to a network that cannot be built: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 @contextmanager

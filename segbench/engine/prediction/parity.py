@@ -11,7 +11,7 @@ import torch
 from segbench.engine.data.dataset import open_data
 from segbench.engine.evaluation.confusion import confusion_matrices
 from segbench.engine.evaluation.inference import predict_image
-from segbench.errors import DataError, RecordError
+from segbench.errors import DataError, RecordError, first_line
 from segbench.registry import load_registry
 from segbench.stats.scores import miou
 
@@ -110,10 +110,9 @@ def _label_both(label: Label, recorded: RecordedNetwork, image: NDArray[Any]) ->
         return expected, label(image[None])[0]
     except Exception as error:
         _, height, width = image.shape
-        first = (str(error).strip() or "no further details").splitlines()[0]
         raise RecordError(
-            f"the model does not run for an image of {height}x{width}: {type(error).__name__}: {first}; write one for "
-            "images of one size, with --size HxW"
+            f"the model does not run for an image of {height}x{width}: {type(error).__name__}: {first_line(error)}; "
+            "write one for images of one size, with --size HxW"
         ) from error
 
 

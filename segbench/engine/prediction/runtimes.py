@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.errors import RecordError
+from segbench.errors import RecordError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ def _innermost(error: BaseException) -> str:
     """Return the first line of the error that others were raised from: these tell how to report it to torch."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return f"{type(error).__name__}: {(str(error).strip() or 'no further details').splitlines()[0]}"
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def open_onnxruntime(content: bytes, threads: int) -> Run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.errors import RecordError
+from segbench.errors import RecordError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +57,8 @@ def name_layer(model: nn.Module, fixed: bool) -> Iterator[None]:
         yield
     except Exception as error:
         where = f" in layer {running[-1]!r}" if running and running[-1] else ""
-        first = (str(error).strip() or "no further details").splitlines()[0]
         raise RecordError(
-            f"the network cannot be traced{where}: {type(error).__name__}: {first}"
+            f"the network cannot be traced{where}: {type(error).__name__}: {first_line(error)}"
             + ("" if fixed else "; try it for images of one size, with --size HxW")
         ) from error
     finally:
