@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-_MOST_NAMED = 8  # longer lists help nobody
 # Shares of two names that are the same letters in the same order.
 _ALMOST, _SIMILAR = 0.85, 0.6
 _TELLING = 3  # fewer letters at the beginning of a name say nothing
@@ -199,10 +198,11 @@ def how_to_write(kind: str, value: object) -> str:
     return _MAPPING if kind == "dict_type" or colons else _FORMS.get(kind, "")
 
 
-def list_some(names: Sequence[str]) -> str:
-    """Return names separated by commas, at most eight of them; ", ..." stands for the others.
+def list_some(names: Sequence[str], most: int = 8) -> str:
+    """Return names separated by commas, at most so many of them, and how many more there are.
 
     >>> list_some(["a", "b"]), list_some("abcdefghij")
-    ('a, b', 'a, b, c, d, e, f, g, h, ...')
+    ('a, b', 'a, b, c, d, e, f, g, h and 2 more')
     """
-    return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+    more = f" and {len(names) - most} more" if len(names) > most else ""  # longer lists help nobody
+    return ", ".join(names[:most]) + more

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .checksum import sha256_of_file
-from .errors import WeightsError
+from .errors import WeightsError, list_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -178,5 +178,4 @@ def download_provenance(weights: str, url: str) -> dict[str, str]:
 
 
 def _list_names(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return list_some(names, _SHOWN)

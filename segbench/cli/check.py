@@ -120,7 +120,7 @@ def _select_plugin(
         raise ComponentError(
             f"unknown plugin {name!r}.{alternatives(name, known)} "
             "For a single component write its kind and its name: segbench check generator smp/unet."
-        )
+        ).among(known)
     return offers, broken
 
 

@@ -81,7 +81,8 @@ def choose_cell(benchmark: Benchmark, registry: Registry, method: str, dataset: 
     names = list(benchmark.datasets)
     chosen = names[0] if dataset is None else dataset
     if chosen not in names:
-        raise SpecError(f"--dataset {chosen}: the benchmark has no such dataset.{alternatives(chosen, names)}")
+        unknown = f"--dataset {chosen}: the benchmark has no such dataset.{alternatives(chosen, names)}"
+        raise SpecError(unknown).among(names)
     one = benchmark.model_copy(update={"datasets": {chosen: benchmark.datasets[chosen]}})
     opened = plan_benchmark(one, registry)
     opened.check_data()

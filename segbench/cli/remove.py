@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from segbench.report.cells import RecordedCell
 
-_MOST_NAMED = 5  # of the cells that build on others
-
 
 def remove(
     keys: Annotated[
@@ -72,15 +70,15 @@ def _choose(cells: Sequence[RecordedCell], keys: Sequence[str], named: Mapping[s
 
 def _show(cells: Sequence[RecordedCell], chosen: Sequence[RecordedCell]) -> None:
     """Print what would be removed, and which cells build on it."""
+    from segbench.errors import list_some
     from segbench.report.cells import builders, describe_cell
 
     from .records import as_text
 
     say(as_text([describe_cell(cell) for cell in chosen]))
     if others := builders(cells, chosen):
-        named = [f"{cell.name} ({cell.record.key})" for cell in others[:_MOST_NAMED]]
-        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        say(f"warning: other cells build on these: {'; '.join(named)}{more}", err=True)
+        named = list_some([f"{cell.name} ({cell.record.key})" for cell in others])
+        say(f"warning: other cells build on these: {named}", err=True)
         say("they stay; whatever of them is run again trains these anew", err=True)
 
 

@@ -110,6 +110,8 @@ def report(
     if format is ReportFormat.PARQUET and output is None:
         raise typer.BadParameter("parquet is no text: write it into a file with -o scores.parquet")
     found = _load(sources or [], benchmark, format)
+    if figures is not None:
+        _write_figures(found, figures)  # first: where that fails, the error alone is printed
     if format in _TEXT:
         print_document(_lay_out(found, format, given, names), output, format)
     elif format is ReportFormat.HTML:
@@ -120,8 +122,6 @@ def report(
         print_or_write(_data(found, format, given, names), output)
     if format is ReportFormat.CSV or format in _LONG:
         _print_what_is_left_out(found, "CSV" if format is ReportFormat.CSV else format)
-    if figures is not None:
-        _write_figures(found, figures)
 
 
 def _check_options(given: Collection[str], format: ReportFormat) -> None:

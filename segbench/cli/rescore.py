@@ -44,10 +44,9 @@ def rescore(
 
 
 def _check_known(names: Sequence[str], known: list[str]) -> None:
-    from segbench.errors import alternatives
+    from segbench.errors import SegbenchError, alternatives
 
     for name in names:
         if name not in known:
-            raise typer.BadParameter(
-                f"there is no convention {name!r}.{alternatives(name, known)}", param_hint="'--convention'"
-            )
+            unknown = f"--convention: there is no convention {name!r}.{alternatives(name, known)}"
+            raise SegbenchError(unknown).among(known)

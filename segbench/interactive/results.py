@@ -111,7 +111,7 @@ class Results:
 
         charts = dict(name_charts(self._report))
         if name not in charts:
-            raise RecordError(f"these records make no chart {name!r}.{alternatives(name, charts)}")
+            raise RecordError(f"these records make no chart {name!r}.{alternatives(name, charts)}").among(charts)
         return Figure(charts[name])
 
     def report(self, path: str | Path, *, pictures_mb: int = 8, private: bool = False) -> Path:

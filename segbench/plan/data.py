@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from segbench.errors import list_some
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -67,9 +69,8 @@ def usage_warnings(dataset: Dataset, unread: Unread) -> list[str]:
             "them up, or remove them"
         )
     if notes := [path for path in unread.other if path.name != DESCRIPTION]:
-        named = ", ".join(str(path) for path in notes[:_MOST_NAMED])
-        more = f" and {len(notes) - _MOST_NAMED} more" if len(notes) > _MOST_NAMED else ""
-        warnings.append(f"{named}{more} beside the images: neither image nor mask, and not read")
+        named = list_some([str(path) for path in notes], _MOST_NAMED)
+        warnings.append(f"{named} beside the images: neither image nor mask, and not read")
     return warnings
 
 
@@ -85,10 +86,9 @@ def equal_images(one: Iterable[tuple[str, str]], other: Iterable[tuple[str, str]
 
 def describe_equal_images(first: str, second: str, pairs: list[tuple[str, str]]) -> str:
     """Say which images two splits share; `pairs` are their ids."""
-    named = ", ".join(f"{one} = {other}" for one, other in pairs[:_MOST_NAMED])
-    more = f" and {len(pairs) - _MOST_NAMED} more" if len(pairs) > _MOST_NAMED else ""
+    named = list_some([f"{one} = {other}" for one, other in pairs], _MOST_NAMED)
     count = "1 image is" if len(pairs) == 1 else f"{len(pairs)} images are"
-    return f"{count} identical in {first} and {second}, so scores look too good: {named}{more}"
+    return f"{count} identical in {first} and {second}, so scores look too good: {named}"
 
 
 def find_unread(dataset: Dataset) -> Unread:

@@ -358,7 +358,8 @@ def check_known(names: Iterable[str], known: Iterable[str]) -> None:
     plugins = sorted(known)
     for name in names:
         if name not in plugins:
-            raise PluginError(f"{DISABLE_OPTION} {name}: there is no plugin of that name.{alternatives(name, plugins)}")
+            unknown = f"{DISABLE_OPTION} {name}: there is no plugin of that name.{alternatives(name, plugins)}"
+            raise PluginError(unknown).among(plugins)
 
 
 def _read_names(variable: str) -> list[str]:

@@ -64,7 +64,8 @@ class Evidence:
     def index_of(self, method: str) -> int:
         """Return the index of a method on the first axis; StatisticsError if it is not there."""
         if method not in self.methods:
-            raise StatisticsError(f"nothing was counted of {method!r}.{alternatives(method, self.methods)}")
+            unknown = f"nothing was counted of {method!r}.{alternatives(method, self.methods)}"
+            raise StatisticsError(unknown).among(self.methods)
         return self.methods.index(method)
 
 

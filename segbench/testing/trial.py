@@ -13,6 +13,7 @@ from segbench.contract import SEGMENTING_MAPS
 from segbench.engine.data.batches import Batch
 from segbench.engine.model.build import build_generator
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
+from segbench.errors import list_some
 
 from .check import CheckSkipped
 from .examples import IMAGE_CHANNELS, NUM_CLASSES
@@ -131,8 +132,7 @@ def skip_if_untrained(trial: Trial) -> None:
 
 def join_names(names: list[str]) -> str:
     """Return the first few names of parameters, buffers or modules, as the author knows them."""
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(name.removeprefix("network.") for name in names[:_NAMES_SHOWN]) + more
+    return list_some([name.removeprefix("network.") for name in names], _NAMES_SHOWN)
 
 
 # Images whose classes are decided by colour: four quadrants each, of one class and colour apiece.

@@ -115,7 +115,7 @@ def _open(given: str) -> Tracker:
         from .mlflow import MLflow
 
         return MLflow(place)
-    raise SegbenchError(f"unknown tracker {tool!r}.{alternatives(tool, TRACKERS)}")
+    raise SegbenchError(f"unknown tracker {tool!r}.{alternatives(tool, TRACKERS)}").among(TRACKERS)
 
 
 @contextmanager

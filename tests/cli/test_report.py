@@ -234,6 +234,12 @@ def test_figures_are_written_beside_what_is_printed(results, capsys):
     assert (results.parent / "figures" / "seeds-single.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_under_json_figures_that_cannot_be_written_are_one_error(results, capsys):
+    (results.parent / "figures").touch()
+    assert main(["report", "--json", "--figures", "figures"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "record"
+
+
 def test_a_report_without_results_has_no_figures(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     error = Failure(cause="out of memory", plugin="smp")

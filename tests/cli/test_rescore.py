@@ -47,6 +47,11 @@ def test_a_mistake_is_one_clear_message_and_exit_code_2(capsys, arguments, messa
     assert "Traceback" not in error
 
 
+def test_under_json_an_unknown_convention_is_told_with_all_there_are(capsys):
+    assert main(["rescore", "--json", "--convention", "per-imag"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["allowed"] == list(CONVENTIONS)
+
+
 def test_torch_is_not_needed():
     script = "import sys; from segbench.cli import main; main(['rescore']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -66,7 +66,8 @@ def read_with_notes(dataset: Dataset, split: str) -> Iterator[tuple[Sample, Sequ
 
 def _find_split(dataset: Dataset, split: str) -> Split:
     if split not in dataset.splits:
-        raise DataError(f"the dataset has no split {split!r}.{alternatives(split, dataset.splits)}")
+        missing = f"the dataset has no split {split!r}.{alternatives(split, dataset.splits)}"
+        raise DataError(missing).among(dataset.splits)
     samples = dataset.splits[split]
     if len(samples) == 0:
         raise DataError(f"split {split!r} is empty; it needs at least one image with its labels")

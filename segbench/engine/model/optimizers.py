@@ -60,7 +60,7 @@ def _build_of_timm(settings: Optimizer, trained: Any) -> torch.optim.Optimizer:
     usable = [f"{TIMM}{one}" for one, reason in refused.items() if reason is None]
     if settings.use not in usable:
         reason = f"{settings.use} {refused[name]}" if name in refused else f"timm has no optimiser {quote(name)}"
-        raise SpecError(f"use: {reason}.{alternatives(settings.use, usable)}")
+        raise SpecError(f"use: {reason}.{alternatives(settings.use, usable)}").among(usable)
     info = library.get_optimizer_info(name)
     takes = sorted(set(inspect.signature(info.opt_class).parameters) - _NO_SETTINGS)
     decay = {"weight_decay": settings.weight_decay} if settings.weight_decay else {}
@@ -68,7 +68,8 @@ def _build_of_timm(settings: Optimizer, trained: Any) -> torch.optim.Optimizer:
     given = {**decay, **momentum, **_betas(settings), **(settings.options or {})}
     for key in given:
         if key not in takes:
-            raise SpecError(f"use: {settings.use} has no setting {quote(key)}.{alternatives(key, takes)}")
+            unknown = f"use: {settings.use} has no setting {quote(key)}.{alternatives(key, takes)}"
+            raise SpecError(unknown).among(takes)
     if settings.betas is not None and info.num_betas != len(settings.betas):
         raise SpecError(f"use: {settings.use} has {info.num_betas} betas; give them as options: {{betas: [...]}}")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from segbench.errors import list_some
 from segbench.report import cell_spec
 from segbench.report.formats.across_datasets import summarize_across
 from segbench.report.formats.definitions import ONE_SEED_ONLY
@@ -189,8 +190,7 @@ def _best_sentence(best: Row, group: Group) -> str:
     if not alike:
         unsure = "" if len(pairs) == len(others) else " with a tier"
         return f"{first} It is significantly better than every other method{unsure}."
-    listed = ", ".join(alike[:5]) + (f" and {len(alike) - 5} more" if len(alike) > 5 else "")
-    return f"{first} Not significantly worse: {listed}."
+    return f"{first} Not significantly worse: {list_some(alike, 5)}."
 
 
 def _why_no_tier(best: Row) -> str:
