@@ -41,7 +41,7 @@ def init(
 
     It says what it saw and what it guessed. Layouts: folders side by side, masks beside images, folders of splits,
     split files, VOC, Cityscapes, exports of CVAT, Label Studio and Roboflow; masks of values, palettes and colours.
-    Polygons (COCO, LabelMe) become masks where there are none.
+    Polygons (COCO, LabelMe) and brushes (Label Studio) become masks where there are none.
     """
     from segbench.errors import SegbenchError
     from segbench.registry import load_registry

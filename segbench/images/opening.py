@@ -95,6 +95,11 @@ class Header(NamedTuple):
     orientation: int
     pages: int
 
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Width and height as the orientation tag shows the image."""
+        return (self.height, self.width) if self.orientation >= 5 else (self.width, self.height)
+
 
 def read_header(path: Path) -> Header:
     """Return what the header of an image file says, without decoding pixels; DataError if it cannot be read."""

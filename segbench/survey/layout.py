@@ -40,11 +40,12 @@ SECOND_CHOICE = (
     "vis",
 )
 _SPLIT_NAME = re.compile(
-    rf"(?P<before>|.*[_-])(?:training|train|validation|valid|val|testing|test)(?P<after>|[_-].*|{'|'.join(MASK_WORDS)})"
+    r"(?P<before>|.*[_-])(?:training|train|validation|valid|val|testing|test)"
+    rf"(?P<after>|[_-].*|[0-9]{{4}}|{'|'.join(MASK_WORDS)})"
 )
 _SEPARATORS = "_-. "
-# task-7-annotation-3-by-1-tag-car-0.png, which Label Studio exports without images.
-LABEL_STUDIO = re.compile(r"task-\d+-annotation-\d+-.*")
+# A mask of Label Studio, which says of which task it is, not of which image.
+MASK_OF_TASK = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-(.+)-\d+\.png")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _find_folders(root: Path) -> dict[str, dict[str, list[Path]]]:
     """Return the image files by folder below root, those of splits under one pattern by the name of the split."""
     found: dict[str, dict[str, list[Path]]] = {}
     for folder, _ in _walk(root):
-        if files := image_files(folder):
+        if files := [path for path in image_files(folder) if not MASK_OF_TASK.fullmatch(path.name)]:
             pattern, split = split_pattern(folder.relative_to(root).as_posix())
             found.setdefault(pattern, {})[split] = files
     return found
@@ -135,8 +136,8 @@ def _find_folders(root: Path) -> dict[str, dict[str, list[Path]]]:
 def split_pattern(path: str) -> tuple[str, str]:
     """Return a path with `{split}` for the name of a split in it, and that name; the path and "" where there is none.
 
-    >>> split_pattern("data/train/images"), split_pattern("valid_masks"), split_pattern("trains/a")
-    (('data/{split}/images', 'train'), ('{split}_masks', 'valid'), ('trains/a', ''))
+    >>> split_pattern("data/Train/images"), split_pattern("valid_masks"), split_pattern("val2017"), split_pattern("a")
+    (('data/{split}/images', 'Train'), ('{split}_masks', 'valid'), ('{split}2017', 'val'), ('a', ''))
     """
     parts = path.split("/")
     for place, part in enumerate(parts):
@@ -226,8 +227,6 @@ def _explain_nothing(root: Path, folders: Mapping[str, Mapping[str, Sequence[Pat
     if not counts:
         return f"{root}: no image files ({', '.join(IMAGE_ENDINGS)}); give the folder that holds images and masks"
     where = f"{root}: image files are there ({listed}), but"
-    if any(LABEL_STUDIO.match(path.name) for files in folders.values() for paths in files.values() for path in paths):
-        return f"{where} Label Studio's PNG masks name tasks, not images: export as COCO with images instead"
     as_masks = [name for name in counts if rank_as_mask(name) is not None]
     if len(as_masks) == len(counts):
         return f"{where} all seem to be masks; put the images into images/, each with the stem of its mask"

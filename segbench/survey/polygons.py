@@ -1,11 +1,13 @@
-"""Masks made of the polygons that labelling tools export: COCO's JSON, and LabelMe's beside each image.
+"""Masks made of what labelling tools export: COCO's JSON, LabelMe's beside each image, Label Studio's of brushes.
 
-Each is drawn by what its own tool draws with: COCO's polygons and run lengths by pycocotools, LabelMe's by Pillow.
+Polygons are drawn by what their own tool draws with: COCO's, and run lengths, by pycocotools, LabelMe's by Pillow.
 """
 
 from __future__ import annotations
 
+import posixpath
 import shutil
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,76 +21,69 @@ from segbench.errors import DataError, SegbenchError, list_some
 from segbench.images.files import image_files, is_litter, same_name
 from segbench.registry.extras import install_command
 
-from .layout import split_pattern
+from .label_studio import is_label_studio, read_label_studio
+from .layout import MASK_OF_TASK, SPLIT, split_pattern
+from .links import link
 from .names import NamedClass, find_names
+from .shapes import Drawing, Shape, find_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 MASKS = "masks"
+# Where links to the images of several folders lie.
+IMAGES = "all_images"
 BACKGROUND = ("background", "_background_")
 VOID = 255
 # Forms of LabelMe that cover an area.
 AREAS = ("polygon", "rectangle", "circle")
 
 
-class Shape(NamedTuple):
-    """An area of a class; `draw` gives the pixels (H, W) that it covers, `is_cut` says that it leaves the image."""
-
-    name: str
-    area: float
-    is_cut: bool
-    draw: Callable[[], NDArray[np.bool_]]
-
-
-class Drawing(NamedTuple):
-    """The shapes of an image, and its height and width as the tool showed it."""
-
-    size: tuple[int, int]
-    shapes: list[Shape]
-
-
 class DrawnMasks(NamedTuple):
-    """What was made of polygons: the classes with their values in the masks, and what is to be said of it."""
+    """What was made of shapes: the classes with their values in the masks, and what is to be said of it."""
 
     named: list[NamedClass]
     remarks: list[str]
 
 
-def draw_masks(root: Path) -> DrawnMasks | None:
-    """Write a mask for each image that files of polygons below `root` describe, into `root/masks`; None without such.
+def draw_masks(root: Path, chosen: str | None = None) -> DrawnMasks | None:
+    """Write a mask for each image that files of shapes below `root` describe, into `root/masks`; None without such.
 
-    The names of classes are written into `root/classes.txt` where no file has any. Pixels of no shape are background,
-    and where shapes overlap the smaller is on top. Raises DataError for files that are cut off or name images that are
-    not there, and where `masks` holds something.
+    `chosen` is the folder of the images that count, None for all. The names of classes are written into
+    `root/classes.txt` where no file has any. Pixels of no shape are background, and where shapes overlap the smaller is
+    on top. Raises DataError for files that are cut off or name images that are not there, and where `masks` holds
+    something.
     """
     drawings: dict[Path, Drawing] = {}
     names: list[str] = []
     images = _images_by_name(root)
     for file in _json_files(root):
         content = _read(file)
-        reader = _coco if _is_coco(content) else _labelme if _is_labelme(content) else None
+        reader = next((read for fits, read in READERS if fits(content)), None)
         if reader is None:
             continue
         try:
             found, named = reader(file, content, images)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise DataError(f"{file}: not as COCO or LabelMe write it ({error!r:.100}); export it again") from error
+            raise DataError(f"{file}: not as its tool writes it ({error!r:.100}); export it again") from error
         names += named
         for image, drawing in found.items():
-            drawings.setdefault(image, Drawing(drawing.size, [])).shapes.extend(drawing.shapes)
+            if chosen is None or _pattern(root, image) == split_pattern(chosen.rstrip("/"))[0]:
+                drawings.setdefault(image, Drawing(drawing.size, [])).shapes.extend(drawing.shapes)
     if not drawings:
+        if exported := next((paths[0] for name, paths in images.items() if MASK_OF_TASK.fullmatch(name)), None):
+            raise DataError(f"{exported} names a task, not an image; export the project as JSON too, and put it beside")
         return None
     classes = ["background", *(name for name in dict.fromkeys(names) if _is_class(name))]
     if len(classes) > VOID:
-        raise DataError(f"{root}: {len(classes)} classes; masks of polygons hold at most {VOID}")
-    _write(root, drawings, {name: place for place, name in enumerate(classes)})
+        raise DataError(f"{root}: {len(classes)} classes; masks of shapes hold at most {VOID}")
+    remarks = _write(root, drawings, {name: place for place, name in enumerate(classes)})
     legend = [NamedClass(name, place) for place, name in enumerate(classes)] + [NamedClass("void", VOID)]
     if find_names(root)[0] is None:
         (root / "classes.txt").write_text("".join(f"{one.value} {one.name}\n" for one in legend), encoding="utf-8")
-    return DrawnMasks(legend, _remarks(root, drawings))
+    return DrawnMasks(legend, remarks)
 
 
 def _is_class(name: str) -> bool:
@@ -113,19 +108,6 @@ def _read(file: Path) -> Any:
         raise DataError(f"{file}: cut off, or no JSON ({error}); export it again, or move it elsewhere") from error
 
 
-def _find_image(name: str, file: Path, images: Mapping[str, Sequence[Path]]) -> Path:
-    """Return the image that a file of polygons names, by its path as far as it is needed."""
-    written = PurePosixPath(same_name(name.replace("\\", "/")))
-    found = images.get(written.name, ())
-    beside = [path for path in found if path.parent == file.parent]
-    by_path = [path for path in found if path.as_posix().endswith(f"/{written}")]
-    found = found if len(found) == 1 else beside or by_path
-    if len(found) != 1:
-        held = "is not there" if not found else f"there are {len(found)} of"
-        raise DataError(f"{file}: names the image {name!r}, which {held}; put the images beside the file as exported")
-    return found[0]
-
-
 # COCO.
 
 
@@ -142,7 +124,7 @@ def _coco(file: Path, content: Any, images: Mapping[str, Sequence[Path]]) -> tup
     places: dict[Path, int] = {}
     for entry in content["images"]:
         drawings[entry["id"]] = Drawing((int(entry["height"]), int(entry["width"])), [])
-        places[_find_image(str(entry["file_name"]), file, images)] = entry["id"]
+        places[find_image(str(entry["file_name"]), file, images)] = entry["id"]
     for entry in content["annotations"]:
         drawing = drawings[entry["image_id"]]
         if entry.get("segmentation"):
@@ -192,7 +174,7 @@ def _is_labelme(content: Any) -> bool:
 
 
 def _labelme(file: Path, content: Any, images: Mapping[str, Sequence[Path]]) -> tuple[dict[Path, Drawing], list[str]]:
-    image = _find_image(str(content["imagePath"]), file, images)
+    image = find_image(str(content["imagePath"]), file, images)
     size = int(content["imageHeight"]), int(content["imageWidth"])
     areas = [one for one in content["shapes"] if one.get("shape_type", "polygon") in AREAS]
     shapes = [_labelme_shape(one, size) for one in areas]
@@ -222,7 +204,11 @@ def _labelme_shape(entry: Mapping[str, Any], size: tuple[int, int]) -> Shape:
     return Shape(str(entry["label"]), area, _reaches_out(xs, ys, size), draw)
 
 
-# Both.
+# How files are told, and what reads them.
+READERS = ((_is_coco, _coco), (_is_labelme, _labelme), (is_label_studio, read_label_studio))
+
+
+# All.
 
 
 def _polygon_area(xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -240,43 +226,109 @@ def _reaches_out(xs: Sequence[float], ys: Sequence[float], size: tuple[int, int]
     return min(*xs, *ys) < -1 or max(xs) > width + 1 or max(ys) > height + 1
 
 
-def _write(root: Path, drawings: Mapping[Path, Drawing], ids: Mapping[str, int]) -> None:
-    """Write all masks, or none if that fails."""
-    folder, partial = root / MASKS, root / f"{MASKS}.part"
-    if folder.exists() and any(folder.iterdir()):
-        raise DataError(f"{folder} holds something already, so no masks can be drawn there; remove it, or move it away")
-    targets = {image: partial / split_pattern(image.parent.relative_to(root).as_posix())[1] for image in drawings}
-    shutil.rmtree(partial, ignore_errors=True)
-    for image, target in targets.items():
-        target.mkdir(parents=True, exist_ok=True)
-        file = target / f"{image.stem}.png"
+def _write(root: Path, drawings: Mapping[Path, Drawing], ids: Mapping[str, int]) -> list[str]:
+    """Write all masks, or none if that fails, and return what is to be said of them."""
+    places, is_scattered = _place(root, drawings)
+    with _writing(root / MASKS) as folder:
+        overlapping = _save(folder, places, drawings, ids)
+        if is_scattered:
+            _link_images(root / IMAGES, places)
+    remarks = _remarks(root, drawings)
+    if overlapping:
+        named = list_some(overlapping)
+        remarks.append(f"shapes of different classes overlap in {len(overlapping)} images, the smaller on top: {named}")
+    if is_scattered:
+        remarks.append(f"images of several folders are linked in {root / IMAGES}/, each by folder and name")
+    return remarks
+
+
+def _save(
+    folder: Path, places: Mapping[Path, str], drawings: Mapping[Path, Drawing], ids: Mapping[str, int]
+) -> list[str]:
+    """Save masks, and return the names of the images on which shapes of different classes overlap."""
+    overlapping = []
+    for image, place in places.items():
+        file = folder / f"{place}.png"
         if file.exists():
             raise DataError(f"{image}: another image has the stem {image.stem!r}; their masks would be one file")
-        _draw(drawings[image], ids).save(file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        mask, overlaps = _draw(drawings[image], ids)
+        mask.save(file)
+        if overlaps:
+            overlapping.append(image.name)
+    return overlapping
+
+
+def _link_images(folder: Path, places: Mapping[Path, str]) -> None:
+    with _writing(folder) as links:
+        for image, place in places.items():
+            (links / place).parent.mkdir(parents=True, exist_ok=True)
+            link(links / f"{place}{image.suffix}", image)
+
+
+def _pattern(root: Path, image: Path) -> str:
+    return split_pattern(image.parent.relative_to(root).as_posix())[0]
+
+
+def _place(root: Path, images: Iterable[Path]) -> tuple[dict[Path, str], bool]:
+    """Return where the mask of each image lies, without its ending, and whether images lie in several folders."""
+    folders = {image: image.parent.relative_to(root).as_posix() for image in images}
+    patterns = {image: split_pattern(folder) for image, folder in folders.items()}
+    if not all(split for _, split in patterns.values()):
+        patterns = {image: (folder, "") for image, folder in folders.items()}
+    if len({pattern for pattern, _ in patterns.values()}) == 1:
+        return {image: f"{split}/{image.stem}".lstrip("/") for image, (_, split) in patterns.items()}, False
+    shared = posixpath.commonpath([pattern for pattern, _ in patterns.values()])
+    places = {}
+    for image, (pattern, split) in patterns.items():
+        parts = PurePosixPath(pattern).relative_to(shared).parts
+        name = "_".join([*(part for part in parts if SPLIT not in part), image.stem])
+        places[image] = f"{split}/{name}".lstrip("/")
+    return places, True
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[Path]:
+    """Give a folder that takes the place of a missing or empty one if nothing fails."""
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder} holds something already, so nothing can be drawn there; remove it, or move it away")
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
     if folder.exists():
         folder.rmdir()
     partial.rename(folder)
 
 
-def _draw(drawing: Drawing, ids: Mapping[str, int]) -> Image.Image:
+def _draw(drawing: Drawing, ids: Mapping[str, int]) -> tuple[Image.Image, bool]:
+    """Return the label map of an image, and whether shapes of different classes overlap in it."""
     labels = np.zeros(drawing.size, dtype=np.uint8)
+    overlaps = False
     for shape in sorted(drawing.shapes, key=lambda shape: -shape.area):
         label = ids.get(shape.name, VOID if NamedClass(shape.name).is_void else 0)
         try:
-            labels[shape.draw()] = label
+            area = shape.draw()
+            below = labels[area]
         except ValueError as error:
             raise DataError(
                 f"a mask of {shape.name!r} cannot be drawn: {error}; export the annotations again"
             ) from error
-    return Image.fromarray(labels)
+        overlaps |= bool(((below != 0) & (below != label)).any())
+        labels[area] = label
+    return Image.fromarray(labels), overlaps
 
 
 def _remarks(root: Path, drawings: Mapping[Path, Drawing]) -> list[str]:
     cut = [image.name for image, drawing in drawings.items() if any(shape.is_cut for shape in drawing.shapes)]
     empty = [image.name for image, drawing in drawings.items() if not drawing.shapes]
-    remarks = [f"drew {len(drawings)} masks of polygons into {root / MASKS}/; pixels of none are background"]
+    remarks = [f"drew {len(drawings)} masks of shapes into {root / MASKS}/; pixels of none are background"]
     if cut:
-        remarks.append(f"polygons of {len(cut)} images reach outside them and were cut off there: {list_some(cut)}")
+        remarks.append(f"shapes of {len(cut)} images reach outside them and were cut off there: {list_some(cut)}")
     if empty:
-        remarks.append(f"{len(empty)} images have no polygon, so they are background alone: {list_some(empty)}")
+        remarks.append(f"{len(empty)} images have no shape, so they are background alone: {list_some(empty)}")
     return remarks

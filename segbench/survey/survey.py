@@ -10,6 +10,7 @@ from segbench.images.opening import read_header
 from segbench.registry.datasets import open_dataset
 
 from .layout import SPLIT, find_layout
+from .links import link_splits
 from .masks import MaskSurvey, survey_mask
 from .names import find_names
 from .polygons import draw_masks
@@ -79,14 +80,14 @@ def survey_folder(
             dataset = open_dataset(registry.find("dataset", name), str(root), {})
             return _describe(dataset, name, {}, f"the folders of {name}", is_split=True)
     layout, drawn = _find_or_draw(root, images, masks)
+    linked = link_splits(root, layout)
     is_described = (root / DESCRIPTION).is_file()
     unknown = {} if is_described else {"classes": ["unknown"]}
     dataset = open_dataset(registry.find("dataset", FOLDER), str(root), {**layout.options, **unknown})
     where = layout.describe() + (f", split files in {layout.splits}/" if layout.splits else "")
     is_split = layout.splits is not None or SPLIT in layout.images
     found = _describe(dataset, FOLDER, layout.options, where, is_split=is_split)
-    if drawn is not None:
-        found = replace(found, remarks=tuple(drawn.remarks))
+    found = replace(found, remarks=(*(drawn.remarks if drawn is not None else ()), *linked))
     if is_described:
         found = replace(found, described=tuple(dataset.classes))
     return _with_masks(found, root, dataset, watch, drawn)
@@ -98,7 +99,7 @@ def _find_or_draw(root: Path, images: str | None, masks: str | None) -> tuple[La
         return find_layout(root, images, masks), None
     except DataError:
         is_wrong = images is not None and not (root / images).is_dir()
-        if masks is not None or is_wrong or not root.is_dir() or (drawn := draw_masks(root)) is None:
+        if masks is not None or is_wrong or not root.is_dir() or (drawn := draw_masks(root, images)) is None:
             raise
     return find_layout(root, images), drawn
 
@@ -107,7 +108,7 @@ def _describe(dataset: Dataset, use: str, options: Mapping[str, Any], layout: st
     pairs = [pair for name in dataset.splits for pair in _pairs(dataset, name)]
     headers = [(read_header(image), read_header(mask)) for image, mask in pairs]
     for (image, mask), (shot, drawn) in zip(pairs, headers, strict=True):
-        if (drawn.width, drawn.height) not in ((shot.width, shot.height), _as_shown(shot)):
+        if (drawn.width, drawn.height) not in ((shot.width, shot.height), shot.shown):
             raise DataError(
                 f"{image} is {shot.width}x{shot.height} pixels, its mask {mask} {drawn.width}x{drawn.height}; give "
                 "both one size"
@@ -126,16 +127,11 @@ def _pairs(dataset: Dataset, split: str) -> Sequence[Pair]:
     return cast("Sequence[Pair]", cast("FileSplit", dataset.splits[split]).files)
 
 
-def _as_shown(header: Header) -> tuple[int, int]:
-    """Return width and height as the orientation tag shows an image."""
-    return (header.height, header.width) if header.orientation >= 5 else (header.width, header.height)
-
-
 def _reading_options(headers: Sequence[tuple[Header, Header]]) -> dict[str, Any]:
     """Return the options for images with orientation tags and of several pages."""
     turned = [(shot, drawn) for shot, drawn in headers if shot.orientation != 1]
     pages = max(shot.pages for shot, _ in headers)
-    fits = all((drawn.width, drawn.height) == _as_shown(shot) for shot, drawn in turned)
+    fits = all((drawn.width, drawn.height) == shot.shown for shot, drawn in turned)
     orientation = {"orientation": "apply" if fits else "stored"} if turned else {}
     return orientation | ({"channels": pages} if pages > 1 else {})
 

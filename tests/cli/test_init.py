@@ -208,6 +208,6 @@ def test_polygons_become_masks_and_the_rest_is_as_with_masks(folder, capsys):
         content = {"shapes": [shape], "imagePath": f"{stem}.jpg", "imageHeight": 2, "imageWidth": 2}
         (root / "images" / f"{stem}.json").write_text(json.dumps(content))
     assert main(["init", "my data"]) == 0
-    assert "drew 5 masks of polygons into" in capsys.readouterr().out
+    assert "drew 5 masks of shapes into" in capsys.readouterr().out
     dataset = opened()
     assert (dataset.classes, labels(dataset)["a"]) == (("background", "tree"), [[0, 1], [0, 1]])

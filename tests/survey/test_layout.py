@@ -41,6 +41,10 @@ def touch(root, *names):
         ),
         (["train/a.png", "trainannot/a.png", "val/b.png", "valannot/b.png"], Layout("{split}", "{split}annot")),
         (["images/training/a.jpg", "annotations/training/a.png"], Layout("images/training", "annotations/training")),
+        (
+            ["train2017/a.jpg", "val2017/b.jpg", "masks/train/a.png", "masks/val/b.png"],
+            Layout("{split}2017", "masks/{split}"),
+        ),
     ],
 )
 def test_layouts_are_found(tmp_path, files, layout):
@@ -61,7 +65,6 @@ def test_what_other_systems_leave_is_not_looked_at(tmp_path):
         (["images/a.jpg", "masks/b.png"], "no image has a mask of its name"),
         (["images/a.jpg", "masks/a.jpg"], "no image has a mask of its name.* is PNG, BMP or TIFF"),
         (["notes.txt"], "no image files"),
-        (["task-7-annotation-3-by-1-tag-car-0.png", "images/a.jpg"], "Label Studio's PNG masks name tasks, not images"),
     ],
 )
 def test_what_is_missing_is_said(tmp_path, files, message):

@@ -54,7 +54,10 @@ def test_polygons_of_coco_become_masks_the_smaller_on_top(tmp_path):
     assert mask(tmp_path) == [[2, 2, 2, 2, 2, 2], [2, 1, 1, 1, 2, 2], [2, 1, 1, 1, 2, 2], [2, 2, 2, 2, 2, 2]]
     assert mask(tmp_path, "b") == [[0] * 6] * 4
     assert [(one.name, one.value) for one in drawn.named] == [("background", 0), ("car", 1), ("road", 2), ("void", 255)]
-    assert drawn.remarks[1:] == ["1 images have no polygon, so they are background alone: b.png"]
+    assert drawn.remarks[1:] == [
+        "1 images have no shape, so they are background alone: b.png",
+        "shapes of different classes overlap in 1 images, the smaller on top: a.png",
+    ]
 
 
 @pytest.mark.usefixtures("coco")
@@ -85,12 +88,55 @@ def test_masks_of_splits_lie_in_folders_of_theirs(tmp_path):
 
 
 @pytest.mark.usefixtures("coco")
+@pytest.mark.parametrize(
+    ("names", "linked", "splits"),
+    [
+        (["site/a/0.png", "site/b/0.png", "site/0.png"], ["0", "a_0", "b_0"], None),
+        (
+            ["train/ulm/0.png", "val/ulm/0.png", "train/bonn/0.png"],
+            ["train/bonn_0", "train/ulm_0", "val/ulm_0"],
+            {"train": 2, "val": 1},
+        ),
+    ],
+)
+def test_images_of_several_folders_are_linked_into_one_or_one_a_split(tmp_path, names, linked, splits):
+    write_images(tmp_path, *names)
+    write_coco(tmp_path / "all.json", [(place, 1 + place % 2, [SQUARE]) for place in range(3)], names)
+    found = survey_folder(tmp_path, load_registry(), iter)
+    below = [path.relative_to(tmp_path / "all_images") for path in (tmp_path / "all_images").rglob("*.png")]
+    assert sorted(path.with_suffix("").as_posix() for path in below) == linked
+    assert found.layout.startswith("images in all_images")
+    assert splits is None or found.splits == splits
+    assert (
+        f"images of several folders are linked in {tmp_path / 'all_images'}/, each by folder and name" in found.remarks
+    )
+    assert survey_folder(tmp_path, load_registry(), iter).layout == found.layout
+
+
+@pytest.mark.usefixtures("coco")
+def test_of_several_folders_the_chosen_one_alone_counts(tmp_path):
+    write_images(tmp_path, "a/0.png", "b/1.png", "a/2.png", "a/3.png")
+    write_coco(tmp_path / "all.json", [(0, 1, [SQUARE])], ["0.png", "1.png", "2.png", "3.png"])
+    found = survey_folder(tmp_path, load_registry(), iter, images="a/")
+    assert (found.layout, sum(found.splits.values())) == ("images in a/, masks in masks/", 3)
+
+
+@pytest.mark.usefixtures("coco")
+def test_images_that_cannot_be_linked_are_refused_and_no_masks_are_left(tmp_path):
+    write_images(tmp_path, "a/0.png", "b/0.png", "all_images/x.png")
+    write_coco(tmp_path / "all.json", [(0, 1, [SQUARE])], ["a/0.png", "b/0.png"])
+    with pytest.raises(DataError, match="all_images holds something already"):
+        draw_masks(tmp_path)
+    assert not list(tmp_path.glob("masks*"))
+
+
+@pytest.mark.usefixtures("coco")
 def test_polygons_outside_the_image_are_cut_off_and_told(tmp_path):
     write_images(tmp_path, "a.png")
     write_coco(tmp_path / "a.json", [(0, 1, [[3, 1, 40, 1, 40, 3, 3, 3]]), (0, 2, [[60, 1, 70, 1, 70, 3, 60, 3]])])
     drawn = draw_masks(tmp_path)
     assert mask(tmp_path) == [[0] * 6, [0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1], [0] * 6]
-    assert "polygons of 1 images reach outside them and were cut off there: a.png" in drawn.remarks
+    assert "shapes of 1 images reach outside them and were cut off there: a.png" in drawn.remarks
 
 
 def test_a_file_that_is_cut_off_is_named(tmp_path):
@@ -106,7 +152,7 @@ def test_a_file_that_is_cut_off_is_named(tmp_path):
     ("annotations", "images", "message"),
     [
         ([(0, 1, [SQUARE])], ["b.png"], "names the image 'b.png', which is not there"),
-        ([(7, 1, [SQUARE])], ["a.png"], "not as COCO or LabelMe write it"),
+        ([(7, 1, [SQUARE])], ["a.png"], "not as its tool writes it"),
         ([(0, 1, [])], ["a.png"], "holds boxes alone"),
         ([(0, 1, {"size": [4, 6], "counts": [3, 50]})], ["a.png"], "cannot be drawn|Invalid RLE"),
         ([(0, 1, {"size": [9, 9], "counts": [81]})], ["a.png"], r"a mask of \[9, 9\] for an image of \[4, 6\]"),
