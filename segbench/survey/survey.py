@@ -45,7 +45,7 @@ class Survey:
     `use` with `options` is the component that reads it; `layout` says where images and masks lie, in words; `is_split`
     whether the folder itself says which image is of which split; `splits` are the numbers of images, `sizes` heights
     and widths. Unless the component knows classes, `masks` are all masks and `learnt` those of train; `named` are the
-    classes that the file `names_in` names, or the polygons of which masks were drawn; `remarks` are to be told.
+    classes that the file `names_in` names, or the shapes of which masks were drawn; `remarks` are to be told.
     `described` are the classes of a dataset.json.
     """
 
