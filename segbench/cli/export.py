@@ -7,23 +7,26 @@ from typing import Annotated
 
 import typer
 
-from .options import Results, Root  # noqa: TC001 - typer reads them when it runs
+from .options import CellMethod, CellSeed, Results, Root, find_cell
 from .output import check_can_be_written, say, write_bytes
 
 
 def export(
-    cell: Annotated[
-        str,
-        typer.Argument(
-            help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR."
-        ),
-    ],
     output: Annotated[
         Path,
         typer.Option(
             "--output", "-o", metavar="FILE", help="A program of torch (.pt), ONNX, or weights (.safetensors)."
         ),
     ],
+    cell: Annotated[
+        str | None,
+        typer.Argument(
+            help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR. "
+            "Left out with --method."
+        ),
+    ] = None,
+    method: CellMethod = None,
+    seed: CellSeed = None,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Height and width of images. [default: any size]")
     ] = None,
@@ -35,15 +38,13 @@ def export(
     It is checked on the split that the cell was scored on, and not written if it gives other labels there.
     """
     from segbench.engine.prediction.export import SUFFIXES, export_model
-    from segbench.engine.recorded import find_record
-    from segbench.report.selection import find_one_record, is_selector
 
     from .time import parse_size
 
     if output.suffix not in SUFFIXES:
         raise typer.BadParameter(f"-o {output}: the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     check_can_be_written(output)
-    record = find_one_record(cell, results) if is_selector(cell) else find_record(cell, results)
+    record = find_cell(cell, method, seed, results)
     content, parity = export_model(record, output.suffix, None if size is None else parse_size(size), root)
     write_bytes(output, content)
     if parity is not None:

@@ -47,6 +47,14 @@ Directories = Annotated[
 ]
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+CellMethod = Annotated[
+    str | None,
+    typer.Option("--method", metavar="M", help="The cell of this method, which may have @KEY, @latest or =DIR."),
+]
+CellSeed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="The cell of --method with this seed.")
+]
+
 Root = Annotated[str | None, typer.Option("--root", help="Folder of the dataset's files; else $SEGBENCH_DATA/NAME.")]
 
 DatasetOptions = Annotated[
@@ -59,6 +67,19 @@ DatasetOptions = Annotated[
 ]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def find_cell(cell: str | None, method: str | None, seed: int | None, results: Path) -> Path:
+    """Return the record of the cell that `--method M --seed N` name, or else a path, a key or a selector."""
+    from segbench.report.selection import find_cell_record, find_one_record
+
+    if seed is not None and method is None:
+        raise typer.BadParameter("--seed is for --method M; give that too, or the key of a cell alone")
+    if method is not None and cell is None:
+        return find_one_record(method, results, seed)
+    if cell is not None and method is None:
+        return find_cell_record(cell, results)
+    raise typer.BadParameter("give a cell, or else --method M and its --seed N")
 
 
 def parse_options(given: list[str]) -> dict[str, Any]:

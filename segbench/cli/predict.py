@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from .options import CellMethod, CellSeed, find_cell
 from .output import columns, say
 
 if TYPE_CHECKING:
@@ -26,10 +27,8 @@ def predict(
     images: Annotated[
         list[Path] | None, typer.Argument(metavar="IMAGES...", help="Image files, or folders of image files.")
     ] = None,
-    method: Annotated[
-        str | None, typer.Option(metavar="M", help="The cell of this method, which may have @KEY, @latest or =DIR.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="The cell of --method with this seed.")] = None,
+    method: CellMethod = None,
+    seed: CellSeed = None,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where keys are looked up.")] = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     explain: Annotated[bool, typer.Option("--explain", help="Also write the evidence for each prediction.")] = False,
@@ -62,24 +61,14 @@ def predict(
     images = [*([Path(cell)] if method else []), *(images or [])]
     if not images:
         raise typer.BadParameter("give image files, or folders of them, behind the cell")
-    recorded = load_cell(_find_cell(cell, method, seed, results), results, device, orientation, max_pixels)
+    record = find_cell(None if method else cell, method, seed, results)
+    recorded = load_cell(str(record), results, device, orientation, max_pixels)
     for warning in recorded.warnings:
         say(f"warning: {warning}", err=True)
     if pseudo_labels is not None:
         _write_pseudo_labels(recorded, images, output, pseudo_labels, truth)
     else:
         _predict(recorded, images, output, explain, layer)
-
-
-def _find_cell(cell: str, method: str | None, seed: int | None, results: Path) -> str:
-    """Return the path of the record that a method and a seed, or a selector, name; else what was given."""
-    from segbench.report.selection import find_one_record, is_selector
-
-    if seed is not None and method is None:
-        raise typer.BadParameter("--seed is for --method M; give that too, or the key of a cell alone")
-    if method is not None:
-        return str(find_one_record(method, results, seed))
-    return str(find_one_record(cell, results)) if is_selector(cell) else cell
 
 
 def _check_options(explain: bool, layer: str | None, pseudo_labels: float | None, truth: Path | None) -> None:

@@ -19,12 +19,10 @@ def load_model(cell: str | Path, *, results: str | Path = "results", device: str
     """
     from segbench.engine.device import resolve_device
     from segbench.engine.prediction.model import LabelModel
-    from segbench.engine.recorded import find_record, load_segmenter
-    from segbench.report.selection import find_one_record, is_selector
+    from segbench.engine.recorded import load_segmenter
+    from segbench.report.selection import find_cell_record
 
-    named, folder = str(cell), Path(results)
-    path = find_one_record(named, folder) if is_selector(named) else find_record(named, folder)
-    recorded = load_segmenter(path, resolve_device(device))
+    recorded = load_segmenter(find_cell_record(str(cell), Path(results)), resolve_device(device))
     for warning in recorded.warnings:
         warnings.warn(warning, stacklevel=2)
     return LabelModel(recorded)

@@ -120,6 +120,13 @@ def name_apart(sources: Sources, one: Selector, other: Selector) -> tuple[Source
     return replace(sources, records=tuple(records)), Selector(name)
 
 
+def find_cell_record(text: str, results: Path) -> Path:
+    """Return the record file of a path, a key, the beginning of one, or a selector; RecordError if it means no cell."""
+    from segbench.engine.recorded import find_record
+
+    return find_one_record(text, results) if is_selector(text) else find_record(text, results)
+
+
 def find_one_record(text: str, results: Path, seed: int | None = None) -> Path:
     """Return the file of the one finished record that a selector means; RecordError if there is none or several.
 
