@@ -54,33 +54,35 @@ def write_samples(
     <id>.png is the label map, a palette PNG, and <id>.truth.png the true one; <id>.panel.png shows image, truth,
     prediction and the prediction over the image; <id>.evidence.png the evidence for each class, if the network has a
     layer to take it from; <id>.critic.png the discriminator's scores of the prediction, if there is a `score_map` that
-    takes whole images. Of large images the middle is shown. All methods of a benchmark show the same images, not
-    resized. A picture that cannot be drawn or written is named on stderr, and the others follow.
+    takes whole images. Of large images the middle is shown; where images are resized, which is done to whole ones,
+    evidence and scores show all of it. All methods of a benchmark show the same images, not resized. A picture that
+    cannot be drawn or written is named on stderr, and the others follow.
     Leaves the network in evaluation mode.
     """
     network.eval()
     white = int(np.iinfo(packed.image_dtype).max)
     for index in choose_evenly(len(packed), protocol.keep.samples):
-        rows, columns = _shown_part(packed.index.sizes[index], protocol)
-        pixels, truth = packed.image(index)[:, rows, columns], packed.labels(index)[rows, columns]
-        prediction = predict_image(network, torch.from_numpy(pixels).to(device), white, protocol)
-        labels = prediction.labels
+        image, shown = packed.image(index), _shown_part(packed.index.sizes[index])
+        pixels, truth = image[:, *shown], packed.labels(index)[shown]
+        given = pixels if protocol.resize is None else image
+        prediction = predict_image(network, torch.from_numpy(given).to(device), white, protocol)
+        labels = prediction.labels if protocol.resize is None else prediction.labels[shown]
         classes, palette = dataset.classes, dataset.palette
         pictures: dict[str, Callable[[], Image.Image | Picture | None]] = {
             "": partial(label_map, labels, palette, dataset.ignore_index),
             ".truth": partial(label_map, truth, palette, dataset.ignore_index),
             ".panel": partial(panel, pixels, truth, labels, palette),
-            ".evidence": partial(evidence_picture, network, prediction, pixels, classes, palette),
+            ".evidence": partial(evidence_picture, network, prediction, given, classes, palette),
         }
         if score_map is not None:
-            pictures[".critic"] = partial(discriminator_picture, score_map, score_boundary, prediction, pixels, palette)
+            pictures[".critic"] = partial(discriminator_picture, score_map, score_boundary, prediction, given, palette)
         for kind, draw in pictures.items():
             _save_if_possible(picture_path(folder, packed.ids[index], kind), draw, device)
 
 
-def _shown_part(size: Size, protocol: TrainingProtocol) -> tuple[slice, slice]:
-    """Return the rows and columns of an image that are shown: all, or the middle of large ones that are not resized."""
-    if not is_large(*size) or protocol.resize is not None:
+def _shown_part(size: Size) -> tuple[slice, slice]:
+    """Return the rows and columns of an image that are shown: all, or the middle of large ones."""
+    if not is_large(*size):
         return slice(0, size[0]), slice(0, size[1])
     height, width = (min(length, LARGEST_SIDE) for length in size)
     top, left = (size[0] - height) // 2, (size[1] - width) // 2

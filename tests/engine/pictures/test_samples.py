@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from segbench.config.protocol import Budget, Keep, TrainingProtocol
+from segbench.config.resize import Resize
 from segbench.engine.data.cache import pack
 from segbench.engine.pictures.samples import write_samples
 
@@ -58,6 +59,20 @@ def test_of_a_large_image_the_middle_is_shown(tmp_path, dataset, monkeypatch):
     for ending, whole in (("", packed.image(0)[0] > 127), (".truth", packed.labels(0))):
         with Image.open(tmp_path / f"image 0{ending}.png") as picture:
             np.testing.assert_array_equal(np.asarray(picture), whole[middle][:4, :4])
+
+
+def test_of_a_large_image_the_same_middle_is_shown_where_images_are_resized(tmp_path, dataset, monkeypatch):
+    resize = Resize(factor=0.5)
+    packed = write(tmp_path / "whole", dataset, 1, resize=resize)
+    monkeypatch.setattr("segbench.images.pixels.LARGE_PIXELS", 10)
+    monkeypatch.setattr("segbench.engine.pictures.samples.LARGEST_SIDE", 4)
+    write(tmp_path / "middle", dataset, 1, resize=resize)
+    height, width = packed.index.sizes[0]
+    middle = np.s_[(height - 4) // 2 :, (width - 4) // 2 :]
+    for ending in ("", ".truth"):
+        whole, part = (np.asarray(Image.open(tmp_path / name / f"image 0{ending}.png")) for name in ("whole", "middle"))
+        assert whole.shape == (height, width)
+        np.testing.assert_array_equal(part, whole[middle][:4, :4])
 
 
 def test_the_truth_is_kept_as_the_labels_are_ignored_ones_among_them(tmp_path, dataset):
