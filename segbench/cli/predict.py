@@ -84,8 +84,14 @@ def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explai
     from segbench.engine.prediction.predict import explain_files, predict_files
 
     written = explain_files(recorded, images, output, layer) if explain else predict_files(recorded, images, output)
-    for path in written:
-        say(path)
+    count = 0
+    try:
+        for path in written:
+            say(path)
+            count += 1
+    except KeyboardInterrupt:
+        say(f"stopped; label maps written: {count}", err=True)
+        raise
 
 
 def _write_pseudo_labels(

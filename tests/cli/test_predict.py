@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from segbench.cli import main
+from segbench.images import read_image
 
 
 @pytest.fixture
@@ -86,6 +87,22 @@ def test_an_unreadable_image_is_an_error(recorded_cell, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"nothing")
     assert main(["predict", str(recorded_cell), str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]) == 2
     assert "a.png: cannot be read as an image" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_many_label_maps_are_written(recorded_cell, image, tmp_path, capsys, monkeypatch):
+    def read(path, *arguments):
+        if path.name == "b.jpg":
+            raise KeyboardInterrupt
+        return original(path, *arguments)
+
+    original = read_image
+    monkeypatch.setattr("segbench.engine.prediction.predict.read_image", read)
+    other = tmp_path / "b.jpg"
+    other.write_bytes(image.read_bytes())
+    assert main(["predict", str(recorded_cell), str(image), str(other), "-o", str(tmp_path / "out")]) == 130
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [str(tmp_path / "out" / "my photo.png")]
+    assert captured.err == "stopped; label maps written: 1\n"
 
 
 def test_the_output_folder_has_to_be_given(recorded_cell, image, capsys):

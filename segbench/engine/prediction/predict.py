@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +18,13 @@ from segbench.engine.numerics import apply_numeric_settings, name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
 from segbench.engine.recorded import find_record, load_segmenter
-from segbench.errors import DataError, OptionError
+from segbench.errors import DataError, OptionError, RecordError
 from segbench.images import Reading, read_image
+from segbench.store.atomic import replacing
 from segbench.store.pictures import shorten_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import Any, Literal
 
@@ -63,13 +65,12 @@ def load_cell(
 def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Path) -> Iterator[Path]:
     """Write for each image <stem>.png, a palette PNG of class ids, and <stem>.overlay.png; yield each label map's path.
 
-    `images` are files and folders of files. Both pictures have the size of the image. Raises DataError, before anything
-    is written, if an image is missing, two have one stem, or a label map would replace an image; later for an image
-    that cannot be read.
+    `images` are files and folders of files. Both pictures have the size of the image. One image is read, predicted and
+    written before the next is read. Raises DataError, before anything is written, if an image is missing, two have one
+    stem, or a label map would replace an image, and after all others are written for images that cannot be read;
+    RecordError for a picture that cannot be written.
     """
-    for target, pixels, prediction in _predict_all(recorded, images, output):
-        save_prediction(recorded.dataset, pixels, prediction, target)
-        yield target
+    return _write_each(images, output, partial(_write_prediction, recorded))
 
 
 def explain_files(
@@ -81,20 +82,35 @@ def explain_files(
     `explain.default_layer`), and the discriminator's scores of the prediction where a discriminator was kept. Raises
     OptionError for a layer that does not fit, or if there is neither; otherwise as `predict_files` does.
     """
-    for target, pixels, prediction in _predict_all(recorded, images, output):
-        with name_memory_errors(prediction.images.device):
-            explanation = explain(recorded, prediction, pixels, layer)
-        save_prediction(recorded.dataset, pixels, prediction, target)
-        _save(Image.fromarray(explanation), explanation_path(target))
-        yield target
+    return _write_each(images, output, partial(_write_explanation, recorded, layer))
 
 
-def _predict_all(
-    recorded: RecordedNetwork, images: Sequence[Path], output: Path
-) -> Iterator[tuple[Path, NDArray[Any], Prediction]]:
-    """Yield where each label map goes, the image's pixels (C, H, W) and the prediction."""
-    for path, target in label_map_paths(find_images(images), output).items():
-        yield target, *read_and_predict(recorded, path)
+def _write_each(images: Sequence[Path], output: Path, write: Callable[[Path, Path], None]) -> Iterator[Path]:
+    """Have each image and the path of its label map written; yield the latter, at last raise the DataErrors as one."""
+    targets, failed = label_map_paths(find_images(images), output), []
+    for path, target in targets.items():
+        try:
+            write(path, target)
+        except DataError as error:
+            failed.append(error)
+        else:
+            yield target
+    if failed:
+        causes = "".join(f"\n  {error}" for error in failed)
+        unread = DataError(f"{len(failed)} of {len(targets)} images were not predicted:{causes}")
+        raise failed[0] if len(targets) == 1 else unread
+
+
+def _write_prediction(recorded: RecordedNetwork, path: Path, target: Path) -> None:
+    save_prediction(recorded.dataset, *read_and_predict(recorded, path), target)
+
+
+def _write_explanation(recorded: RecordedNetwork, layer: str | None, path: Path, target: Path) -> None:
+    pixels, prediction = read_and_predict(recorded, path)
+    with name_memory_errors(prediction.images.device):
+        explanation = explain(recorded, prediction, pixels, layer)
+    save_prediction(recorded.dataset, pixels, prediction, target)
+    _save(Image.fromarray(explanation), explanation_path(target))
 
 
 def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
@@ -145,16 +161,18 @@ def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any
 def save_prediction(dataset: DatasetDescription, image: NDArray[Any], prediction: Prediction, target: Path) -> None:
     """Write the label map and the overlay of one image."""
     labels = prediction.labels
-    target.parent.mkdir(parents=True, exist_ok=True)
     _save(label_map(labels, dataset.palette, dataset.ignore_index), target)
     _save(Image.fromarray(overlay(image, labels, dataset.palette)), overlay_path(target))
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    """Write a picture; a link that has its name is replaced, and its target is left alone."""
-    if path.is_symlink():
-        path.unlink()
-    picture.save(path)
+    """Write a PNG, whole or not at all; a link that has its name is replaced, and its target is left alone."""
+    try:
+        with replacing(path) as file:
+            picture.save(file, "PNG")
+    except RecordError as error:
+        cause = getattr(error.__cause__, "strerror", None) or error.__cause__
+        raise RecordError(f"cannot write {path}: {cause}; choose another folder with -o") from error
 
 
 def explain(recorded: RecordedNetwork, prediction: Prediction, image: NDArray[Any], layer: str | None) -> Picture:

@@ -52,12 +52,32 @@ def test_an_image_of_16_bits_is_predicted_like_its_8_bit_version(recorded, tmp_p
     np.testing.assert_array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(other)))
 
 
-def test_what_was_predicted_before_an_unreadable_image_remains(recorded, tmp_path):
-    good = save(tmp_path / "a.png", 8, 8, 3)
-    (tmp_path / "b.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"b\.png: cannot be read as an image"):
-        list(predict_files(recorded, [good, tmp_path / "b.png"], tmp_path / "out"))
-    assert (tmp_path / "out" / "a.png").is_file()
+def test_images_that_cannot_be_read_are_named_when_all_others_are_written(recorded, tmp_path):
+    for name in ("a.png", "c.png", "e.png"):
+        save(tmp_path / "in" / name, 8, 8, 3)
+    for name in ("b.png", "d.png"):
+        (tmp_path / "in" / name).write_bytes(b"no image")
+    written = predict_files(recorded, [tmp_path / "in"], tmp_path / "out")
+    assert [next(written).name for _ in range(3)] == ["a.png", "c.png", "e.png"]
+    broken = r"b\.png: cannot be read as an image.*\n  .*d\.png: cannot be read"
+    with pytest.raises(DataError, match=rf"^2 of 5 images were not predicted:\n  .*{broken}"):
+        next(written)
+
+
+def test_each_label_map_is_written_before_the_next_image_is_read(recorded, tmp_path):
+    paths = [save(tmp_path / f"{name}.png", 8, 8, 3) for name in "ab"]
+    written = predict_files(recorded, paths, tmp_path / "out")
+    assert next(written).is_file()
+    save(paths[1], 5, 6, 3)
+    with Image.open(next(written)) as labels:
+        assert labels.size == (6, 5)
+
+
+def test_a_picture_that_cannot_be_written_ends_it(recorded, tmp_path):
+    paths = [save(tmp_path / f"{name}.png", 8, 8, 3) for name in "ab"]
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(RecordError, match=r"cannot write .*out.a\.png: .*; choose another folder with -o"):
+        list(predict_files(recorded, paths, tmp_path / "out"))
 
 
 def test_two_images_of_one_stem_are_an_error_before_anything_is_written(recorded, tmp_path):
