@@ -14,8 +14,9 @@ def load_model(cell: str | Path, *, results: str | Path = "results", device: str
     """Return the network of a recorded cell as a torch.nn.Module that takes images and gives labels.
 
     `cell` is what `segbench predict` takes: a key, the beginning of one, a record's path, or such as "unet@latest". The
-    module takes (N, C, H, W), uint8 or uint16, and returns int64 (N, H, W), ids of its `classes`. Warns of what has
-    changed since the cell was trained; raises RecordError if there is no such network.
+    module takes (N, C, H, W), uint8 or uint16, and returns int64 (N, H, W), ids of its `classes`. The process keeps its
+    settings: on a GPU torch lets convolutions round to TF32, a cell only where its protocol says so. Warns of what
+    has changed since the cell was trained; raises RecordError if there is no such network.
     """
     from segbench.engine.device import resolve_device
     from segbench.engine.prediction.model import LabelModel
