@@ -25,7 +25,7 @@ def predict(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for what is written.")],
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="IMAGES...", help="Image files, or folders of image files.")
+        list[Path] | None, typer.Argument(metavar="IMAGES...", help="Image files, arrays of zarr, or folders of them.")
     ] = None,
     method: CellMethod = None,
     seed: CellSeed = None,
@@ -53,6 +53,7 @@ def predict(
 ) -> None:
     """Write the label map of each image as a palette PNG of its size, and the image with its labels over it.
 
+    Of an array of zarr the label map is such an array, and alone.
     --explain adds the evidence for each class (Grad-CAM) and the discriminator's scores, if one was kept.
     """
     from segbench.engine.prediction.predict import load_cell

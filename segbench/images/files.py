@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+ZARR_METADATA = ("zarr.json", ".zarray", ".zgroup")  # of version 3, and of arrays and groups of version 2
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 # JPEG blurs class ids, so a mask stored as one is refused.
 MASK_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
@@ -24,6 +26,11 @@ def is_litter(path: Path) -> bool:
     """Whether another system left this file or folder, and not a person."""
     name = path.name.lower()
     return name.startswith(".") or name in LITTER or name.endswith(MARK_OF_DOWNLOAD)
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is an array of zarr, or a group of some."""
+    return any(os.path.isfile(path / name) for name in ZARR_METADATA)  # False too where it may not be looked into
 
 
 def files_in(folder: Path) -> Iterator[Path]:

@@ -48,7 +48,7 @@ def read_image(path: Path, channels: int, reading: Reading = USUAL) -> NDArray[A
     depth = noted.depth if noted.pages == 1 else f"{noted.depth}, {noted.pages} pages"
     note(FileNote("image", noted.format, depth, noted.remark))
     pixels = _with_channels(pixels, channels, path)
-    pixels = pixels if reading.bits is None else _stretched(pixels, reading.bits, path)
+    pixels = pixels if reading.bits is None else stretched(pixels, reading.bits, path)
     return pixels if is_large(*pixels.shape[:2]) else np.ascontiguousarray(pixels)
 
 
@@ -130,7 +130,7 @@ def _luma(pixels: NDArray[Any]) -> NDArray[Any]:
     return grey
 
 
-def _stretched(pixels: NDArray[Any], bits: int, path: Path) -> NDArray[Any]:
+def stretched(pixels: NDArray[Any], bits: int, path: Path) -> NDArray[Any]:
     """Return 16-bit samples of which only so many bits hold data, as samples of the whole range."""
     highest = 2**bits - 1
     if pixels.dtype != np.uint16 or pixels.max() > highest:

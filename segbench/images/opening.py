@@ -75,7 +75,7 @@ def opened(path: Path, reading: Reading) -> Iterator[ImageFile]:
     try:
         # given a path, Pillow maps plain pixels into memory, and forgets that a TIFF may be stored on its side
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            _check_size(image, path, reading)
+            check_pixels(image.height, image.width, path, reading)
             yield image
     except (SegbenchError, MemoryError):
         raise
@@ -117,11 +117,12 @@ def pixel_count(path: Path) -> int:
         return 0
 
 
-def _check_size(image: Image.Image, path: Path, reading: Reading) -> None:
-    pixels = image.width * image.height
+def check_pixels(height: int, width: int, path: Path, reading: Reading) -> None:
+    """Raise DataError for an image of more pixels than `reading` allows."""
+    pixels = width * height
     if pixels > reading.max_pixels:
         raise DataError(
-            f"{path}: {image.width} x {image.height} = {pixels} pixels, more than the limit of {reading.max_pixels}; "
+            f"{path}: {width} x {height} = {pixels} pixels, more than the limit of {reading.max_pixels}; "
             f"if the file is meant to be so large, set max_pixels: {pixels}"
         )
 

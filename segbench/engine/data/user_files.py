@@ -11,7 +11,7 @@ import numpy as np
 
 from segbench.errors import DataError, list_some
 from segbench.images import IMAGE_ENDINGS, MASK_ENDINGS, image_files, read_mask
-from segbench.images.files import same_name
+from segbench.images.files import is_litter, is_zarr, same_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def find_images(given: Sequence[Path]) -> list[Path]:
-    """Return the image files that are given or lie in the folders that are given, folders sorted by name.
+    """Return the image files and zarr arrays that are given or lie in the folders that are given, sorted by name there.
 
     Raises DataError for a path that does not exist and for a folder without images.
     """
@@ -37,9 +37,12 @@ def _existing(path: Path) -> Path:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    found = image_files(folder)
+    if is_zarr(folder):
+        return [folder]
+    arrays = [path for path in folder.iterdir() if is_zarr(path) and not is_litter(path)]
+    found = sorted([*image_files(folder), *arrays])
     if not found:
-        raise DataError(f"there is no image in {folder}; images end in {', '.join(sorted(IMAGE_ENDINGS))}")
+        raise DataError(f"there is no image in {folder}; images end in {', '.join(sorted(IMAGE_ENDINGS))}, or are zarr")
     return found
 
 

@@ -71,8 +71,8 @@ def score_bands(
     whole.
     """
     size, layout = split.packed.index.sizes[indices[0]], memory_format(protocol.channels_last)
-    window, is_resized = protocol.window, split.seen.index.sizes[indices[0]] != size
-    if window is None or protocol.tta is not None or is_resized or not is_large(*size):
+    window = band_window(protocol, size, split.seen.index.sizes[indices[0]])
+    if window is None:
         batch = whole_batch(split, indices, layout)
         yield Band(batch.labels, score_pixels(network, batch.images, protocol, size))
         return
@@ -85,6 +85,14 @@ def score_bands(
 
     for rows, scores in window_probabilities(network, read, size, window, split.device, protocol.precision):
         yield Band(split.label_windows(indices, *cut(rows, slice(0, size[1]))), scores)
+
+
+def band_window(protocol: TrainingProtocol, size: Size, seen: Size) -> Window | None:
+    """Return the window by which images of a size, which the network sees at another, are scored some rows at a time.
+
+    None for those that are scored whole: small or resized ones, and where there is no window, or several views.
+    """
+    return protocol.window if protocol.tta is None and seen == size and is_large(*size) else None
 
 
 def see_views(images: Tensor, views: Views) -> Iterator[tuple[View, Tensor]]:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from segbench.files import make_own_folder
+from segbench.images.pixels import row_bands
 from segbench.store.atomic import replacing
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ def overlay(image: NDArray[Any], labels: Labels, palette: Palette) -> Picture:
 
     Ignored pixels are not covered.
     """
-    picture = as_rgb(image).astype(np.float32)
-    share = np.where(labels < len(palette), np.float32(_OPACITY), np.float32(0))[..., None]
-    blended: Picture = np.rint(picture + share * (colour_labels(labels, palette) - picture)).astype(np.uint8)
+    blended = as_rgb(image)
+    for rows in row_bands(*labels.shape):
+        picture, shown = blended[rows].astype(np.float32), labels[rows]
+        share = np.where(shown < len(palette), np.float32(_OPACITY), np.float32(0))[..., None]
+        blended[rows] = np.rint(picture + share * (colour_labels(shown, palette) - picture)).astype(np.uint8)
     return blended
 
 

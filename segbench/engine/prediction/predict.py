@@ -10,18 +10,23 @@ import numpy as np
 import torch
 from PIL import Image
 
+from segbench.engine.data.batches import normalise
 from segbench.engine.data.resizing import check_size
 from segbench.engine.data.user_files import find_images
 from segbench.engine.device import resolve_device
-from segbench.engine.evaluation.inference import predict_image
-from segbench.engine.numerics import apply_numeric_settings, name_memory_errors
+from segbench.engine.evaluation.confusion import classify
+from segbench.engine.evaluation.inference import band_window, predict_image, window_probabilities
+from segbench.engine.numerics import apply_numeric_settings, memory_format, name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
 from segbench.engine.recorded import find_record, load_segmenter
 from segbench.errors import DataError, OptionError, RecordError
 from segbench.images import Reading, read_image
+from segbench.images.files import is_zarr
 from segbench.store.atomic import replacing
 from segbench.store.pictures import shorten_name
+
+from .arrays import ImageArray, open_zarr, writing_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from segbench.engine.evaluation.inference import Prediction
-    from segbench.engine.pictures.drawing import Picture
+    from segbench.engine.pictures.drawing import Labels, Picture
     from segbench.engine.recorded import RecordedNetwork
     from segbench.store.description import DatasetDescription
 
@@ -65,10 +70,10 @@ def load_cell(
 def predict_files(recorded: RecordedNetwork, images: Sequence[Path], output: Path) -> Iterator[Path]:
     """Write for each image <stem>.png, a palette PNG of class ids, and <stem>.overlay.png; yield each label map's path.
 
-    `images` are files and folders of files. Both pictures have the size of the image. One image is read, predicted and
-    written before the next is read. Raises DataError, before anything is written, if an image is missing, two have one
-    stem, or a label map would replace an image, and after all others are written for images that cannot be read;
-    RecordError for a picture that cannot be written.
+    `images` are files, zarr arrays, and folders of these. Both pictures have the size of the image; of a zarr array the
+    label map alone is written, <stem>.zarr. One image is read, predicted and written before the next is read. Raises
+    DataError, before anything is written, if an image is missing, two have one stem, or a label map would replace an
+    image, and after all others are written for images that cannot be read; RecordError for what cannot be written.
     """
     return _write_each(images, output, partial(_write_prediction, recorded))
 
@@ -87,29 +92,38 @@ def explain_files(
 
 def _write_each(images: Sequence[Path], output: Path, write: Callable[[Path, Path], None]) -> Iterator[Path]:
     """Have each image and the path of its label map written; yield the latter, at last raise the DataErrors as one."""
-    targets, failed = label_map_paths(find_images(images), output), []
+    targets = label_map_paths(find_images(images), output)
+    failed: list[str] = []  # errors themselves would hold the pixels of their images
     for path, target in targets.items():
         try:
             write(path, target)
         except DataError as error:
-            failed.append(error)
+            failed.append(str(error))
         else:
             yield target
     if failed:
-        causes = "".join(f"\n  {error}" for error in failed)
-        unread = DataError(f"{len(failed)} of {len(targets)} images were not predicted:{causes}")
-        raise failed[0] if len(targets) == 1 else unread
+        several = "\n  ".join([f"{len(failed)} of {len(targets)} images were not predicted:", *failed])
+        raise DataError(failed[0] if len(targets) == 1 else several)
 
 
 def _write_prediction(recorded: RecordedNetwork, path: Path, target: Path) -> None:
-    save_prediction(recorded.dataset, *read_and_predict(recorded, path), target)
+    dataset = recorded.dataset
+    if is_zarr(path):
+        array = open_zarr(path, dataset.channels, dataset.reading)
+        with writing_labels(target, array, recorded) as written:
+            for rows, labels in predict_bands(recorded, array):
+                written[rows] = labels
+    else:
+        image = read_array(dataset, path)
+        labels = np.concatenate([labels for _, labels in predict_bands(recorded, image)])
+        save_prediction(dataset, np.moveaxis(image.array, 2, 0), labels, target)
 
 
 def _write_explanation(recorded: RecordedNetwork, layer: str | None, path: Path, target: Path) -> None:
     pixels, prediction = read_and_predict(recorded, path)
     with name_memory_errors(prediction.images.device):
         explanation = explain(recorded, prediction, pixels, layer)
-    save_prediction(recorded.dataset, pixels, prediction, target)
+    save_prediction(recorded.dataset, pixels, prediction.labels, target)
     _save(Image.fromarray(explanation), explanation_path(target))
 
 
@@ -117,7 +131,7 @@ def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
     """Return where the label map of each image goes."""
     by_target: dict[Path, Path] = {}
     for path in images:
-        target = output / f"{path.stem}.png"
+        target = output / f"{path.stem}{'.zarr' if is_zarr(path) else '.png'}"
         other = by_target.setdefault(target, path)
         if other != path:
             raise DataError(f"{other} and {path} would both be written to {target}; predict them into two folders")
@@ -146,21 +160,49 @@ def _beside(target: Path, ending: str) -> Path:
 
 
 def read_and_predict(recorded: RecordedNetwork, path: Path) -> tuple[NDArray[Any], Prediction]:
-    """Return the pixels (C, H, W) of an image file, and the network's prediction for it."""
-    image = np.ascontiguousarray(
-        read_image(path, recorded.dataset.channels, recorded.dataset.reading).transpose(2, 0, 1)
-    )
+    """Return the pixels (C, H, W) of an image file, and the network's prediction for it; DataError as `read_array`."""
+    return predict_whole(recorded, read_array(recorded.dataset, path))
+
+
+def read_array(dataset: DatasetDescription, path: Path) -> ImageArray:
+    """Return an image file as images of a dataset are read; DataError if it cannot be read, or is a zarr array."""
+    if is_zarr(path):
+        raise DataError(f"{path}: of a zarr array label maps alone are written; save it as TIFF for anything else")
+    return ImageArray(path, read_image(path, dataset.channels, dataset.reading))
+
+
+def predict_whole(recorded: RecordedNetwork, image: ImageArray) -> tuple[NDArray[Any], Prediction]:
+    """Return the pixels (C, H, W) of an image, and the network's prediction for it."""
     if recorded.protocol.resize is not None:
-        check_size(str(path), image.shape[1:], recorded.protocol.resize, recorded.dataset.reading.max_pixels)
-    device = next(recorded.network.parameters()).device
+        check_size(str(image.path), image.size, recorded.protocol.resize, recorded.dataset.reading.max_pixels)
+    pixels, device = image.read(slice(None), slice(None)), next(recorded.network.parameters()).device
     with name_memory_errors(device):
-        pixels = torch.from_numpy(image).to(device)
-        return image, predict_image(recorded.network, pixels, int(np.iinfo(image.dtype).max), recorded.protocol)
+        given = torch.from_numpy(pixels).to(device)
+        return pixels, predict_image(recorded.network, given, image.white, recorded.protocol)
 
 
-def save_prediction(dataset: DatasetDescription, image: NDArray[Any], prediction: Prediction, target: Path) -> None:
-    """Write the label map and the overlay of one image."""
-    labels = prediction.labels
+def predict_bands(recorded: RecordedNetwork, image: ImageArray) -> Iterator[tuple[slice, Labels]]:
+    """Yield rows of an image from top to bottom, and their labels (h, W).
+
+    Large images that the protocol evaluates with a window are read and predicted some rows at a time, others whole.
+    """
+    protocol, size = recorded.protocol, image.size
+    window, layout = band_window(protocol, size, protocol.seen_size(size)), memory_format(protocol.channels_last)
+    if window is None:
+        yield slice(0, size[0]), predict_whole(recorded, image)[1].labels
+        return
+    device = next(recorded.network.parameters()).device
+
+    def read(rows: slice, columns: slice) -> torch.Tensor:
+        return normalise(torch.from_numpy(image.read(rows, columns)[None]).to(device), image.white, layout)
+
+    with name_memory_errors(device):
+        for rows, scores in window_probabilities(recorded.network, read, size, window, device, protocol.precision):
+            yield rows, classify(scores)[0].cpu().numpy()
+
+
+def save_prediction(dataset: DatasetDescription, image: NDArray[Any], labels: Labels, target: Path) -> None:
+    """Write the label map and the overlay of one image (C, H, W)."""
     _save(label_map(labels, dataset.palette, dataset.ignore_index), target)
     _save(Image.fromarray(overlay(image, labels, dataset.palette)), overlay_path(target))
 

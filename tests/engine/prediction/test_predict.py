@@ -7,8 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from segbench.config.protocol import Window
+from segbench.engine.evaluation.inference import predict_image
+from segbench.engine.prediction.arrays import ImageArray, open_zarr
 from segbench.engine.prediction.predict import explain_files, label_map_paths, load_cell, predict_files
 from segbench.errors import DataError, OptionError, RecordError, SegbenchError
+from segbench.images import Reading
 
 
 @pytest.fixture
@@ -151,3 +155,74 @@ def test_a_cell_that_makes_images_is_refused(recorded_cell, monkeypatch):
     monkeypatch.setattr("segbench.engine.recorded.load_network", lambda path, device: maker)
     with pytest.raises(RecordError, match="its network maps noise -> image, so it predicts no label maps"):
         load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
+
+
+def by_window(recorded, monkeypatch):
+    """Let a cell be evaluated with a window of 16 pixels, all images be large, and list the sizes that are read."""
+    monkeypatch.setattr("segbench.images.pixels.LARGE_PIXELS", 10)
+    read, sizes = ImageArray.read, []
+
+    def note(image, rows, columns):
+        part = read(image, rows, columns)
+        sizes.append(part.shape[1:])
+        return part
+
+    monkeypatch.setattr(ImageArray, "read", note)
+    window = Window(size=(16, 16), stride=(10, 10))
+    return replace(recorded, protocol=recorded.protocol.model_copy(update={"window": window})), sizes
+
+
+def whole_labels(recorded, path):
+    """The labels of the class probabilities of a whole image."""
+    pixels = torch.from_numpy(np.asarray(Image.open(path)).transpose(2, 0, 1).copy())
+    return predict_image(recorded.network, pixels, 255, recorded.protocol).labels
+
+
+def test_a_large_image_is_read_by_window_and_has_the_labels_of_the_whole(recorded, tmp_path, monkeypatch):
+    path = save(tmp_path / "a.png", 50, 60, 3)
+    recorded, sizes = by_window(recorded, monkeypatch)
+    [written] = predict_files(recorded, [path], tmp_path / "out")
+    assert set(sizes) == {(16, 16)}
+    np.testing.assert_array_equal(np.asarray(Image.open(written)), whole_labels(recorded, path))
+    assert (tmp_path / "out" / "a.overlay.png").is_file()
+
+
+def save_zarr(path, pixels):
+    zarr = pytest.importorskip("zarr", reason="needs the extra large")
+    zarr.create_array(path, shape=pixels.shape, chunks=(16, 16, 3), dtype="uint8")[:] = pixels
+    return path
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_a_zarr_array_has_the_label_map_of_its_image_as_zarr(recorded, tmp_path, monkeypatch, large):
+    path = save(tmp_path / "a.png", 50, 60, 3)
+    save_zarr(tmp_path / "in" / "a.zarr", np.asarray(Image.open(path)))
+    sizes = None
+    if large:
+        recorded, sizes = by_window(recorded, monkeypatch)
+    for _ in range(2):  # the second time it replaces its own
+        [written] = predict_files(recorded, [tmp_path / "in"], tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == [written]
+    assert written.name == "a.zarr"
+    labels = open_zarr(written, 1, Reading())
+    assert labels.array.attrs["segbench"]["classes"] == list(recorded.dataset.classes)
+    assert sizes is None or set(sizes) == {(16, 16)}
+    np.testing.assert_array_equal(labels.array[:], whole_labels(recorded, path))
+
+
+def test_a_zarr_label_map_replaces_nothing_else_and_a_broken_array_leaves_none(recorded, tmp_path):
+    path = save_zarr(tmp_path / "a.zarr", np.ones((50, 60, 3), np.uint8))
+    (tmp_path / "out" / "a.zarr").mkdir(parents=True)
+    (tmp_path / "out" / "a.zarr" / "mine").write_text("not yours")
+    with pytest.raises(RecordError, match=r"a\.zarr: this folder holds something else"):
+        list(predict_files(recorded, [path], tmp_path / "out"))
+    (path / "c" / "0" / "0" / "0").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"a\.zarr: it cannot be decoded"):
+        list(predict_files(recorded, [path], tmp_path / "new"))
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_zarr_array_is_not_explained(recorded, tmp_path):
+    path = save_zarr(tmp_path / "a.zarr", np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(DataError, match=r"a\.zarr: of a zarr array label maps alone are written"):
+        list(explain_files(recorded, [path], tmp_path / "out"))
