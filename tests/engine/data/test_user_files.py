@@ -51,6 +51,16 @@ def test_label_maps_of_any_depth_hold_the_ids_that_are_stored(tmp_path, bits):
     np.testing.assert_array_equal(read(tmp_path / "a.png"), LABELS)
 
 
+@pytest.mark.parametrize("metadata", ["zarr.json", ".zarray", ".zgroup"])
+def test_a_folder_that_is_zarr_is_an_image_alone_and_among_files(tmp_path, metadata):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / metadata).touch()
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).touch()
+    assert find_images([tmp_path / "b"]) == [tmp_path / "b"]
+    assert [path.name for path in find_images([tmp_path])] == ["a.png", "b", "c.png"]
+
+
 def test_a_missing_image_and_an_empty_folder_are_errors(tmp_path):
     with pytest.raises(DataError, match=r"there is no image .*gone\.png; give an image file"):
         find_images([tmp_path / "gone.png"])
