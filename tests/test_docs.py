@@ -38,7 +38,7 @@ from segbench.testing import catalogue, check_component
 from segbench.testing.check import FAULTS
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("tutorial", "how-to", "reference", "explanation", "measuring", "recipes")
+DOCS = ("tutorial", "how-to", "reference", "explanation", "measuring", "recipes", "findings")
 PATHS = {
     path.stem: path
     for path in [
@@ -273,6 +273,17 @@ def black_and_white():
     mask = Image.new("L", (256, 256))
     mask.paste(255, (0, 0, 99, 99))
     return mask
+
+
+@pytest.mark.parametrize("block", blocks("console", page="findings"), ids=named)
+def test_the_published_records_say_what_findings_show(block, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    for exchange in filter(None, re.split(r"^\$ segbench ", block.text, flags=re.MULTILINE)):
+        command, *shown = exchange.splitlines()
+        assert main(shlex.split(command)) == 0
+        printed = iter(capsys.readouterr().out.splitlines())
+        # "..." stands for what is left out, and `in` goes on behind the line that it finds
+        assert [line for line in shown if line not in ("", "...") and line not in printed] == []
 
 
 @pytest.mark.slow

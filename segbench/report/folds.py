@@ -105,11 +105,16 @@ def _largest(found: Sequence[Cost]) -> Cost | None:
 
 
 def _worst(folds: Sequence[Record]) -> Health | None:
-    """Return the worst health of the folds; its reason says which fold it is, and how many are as bad."""
+    """Return the worst health of the folds; its reason says which fold it is, and how many are as bad.
+
+    Inert are most folds or none: a critic that had a say in most networks had one in the score of them all.
+    """
     judged = [(fold.subset.partition(",")[0], fold.health) for fold in folds if fold.health]
     if not judged:
         return None
-    where, worst = max(judged, key=lambda one: _FROM_FINE_TO_BAD.index(one[1].verdict))
+    inert = [one for one in judged if one[1].verdict == "inert"]
+    counted = judged if 2 * len(inert) > len(judged) else [one for one in judged if one not in inert]
+    where, worst = max(counted, key=lambda one: _FROM_FINE_TO_BAD.index(one[1].verdict))
     same = sum(health.verdict == worst.verdict for _, health in judged)
     return worst.model_copy(
         update={"reason": f"{where}: {worst.reason} ({same} of {len(judged)} folds {worst.verdict})"}

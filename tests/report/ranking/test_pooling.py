@@ -145,18 +145,37 @@ def test_seconds_of_several_machines_are_not_averaged(fold, results):
     assert record.train is None
 
 
-def test_seconds_are_the_mean_and_health_is_that_of_the_worst_fold(fold, adversarial, results):
-    def cell(number, verdict, seconds):
+@pytest.fixture
+def judged_fold(fold, adversarial):
+    """The cell of a fold with a verdict on its critic."""
+
+    def cell(number, verdict, seconds=1.0):
         health = Health(verdict=verdict, reason="why", numbers={"ratio": float(number)}, curve=[])
         fields = {"health": health, "train": Train(steps=90, seconds=seconds, images_per_second=None)}
         return fold(number, "unet+critic", make=adversarial, fields=fields)
 
-    folder = results(cell(1, "healthy", 10.0), cell(2, "collapsed", 20.0), cell(3, "inert", 60.0))
+    return cell
+
+
+def test_seconds_are_the_mean_and_health_is_that_of_the_worst_fold(judged_fold, results):
+    folder = results(judged_fold(1, "healthy", 10.0), judged_fold(2, "collapsed", 20.0), judged_fold(3, "inert", 60.0))
     (record,) = pooled(folder).records
     assert (record.train.steps, record.train.seconds) == (90, 30.0)
     assert record.health.verdict == "collapsed"
     assert record.health.reason == "test fold 2/3: why (1 of 3 folds collapsed)"
     assert record.health.numbers == {"ratio": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "reason"),
+    [
+        (("inert", "inert", "healthy"), "test fold 1/3: why (2 of 3 folds inert)"),
+        (("healthy", "healthy", "inert"), "test fold 1/3: why (2 of 3 folds healthy)"),
+    ],
+)
+def test_a_critic_has_no_say_in_a_seed_if_it_has_none_in_most_folds(judged_fold, results, verdicts, reason):
+    (record,) = pooled(results(*(judged_fold(*one) for one in enumerate(verdicts, start=1)))).records
+    assert record.health.reason == reason
 
 
 def test_a_key_of_any_fold_selects_the_recipe(fold, results):
