@@ -120,7 +120,7 @@ def _describe(content: Any) -> str:
     if not isinstance(content, dict):
         return f"a {type(content).__name__}"
     entries = [f"{str(name)[:40]} ({type(value).__name__})" for name, value in content.items()]
-    return _list_names(entries) or "nothing"
+    return list_some(entries, _SHOWN) or "nothing"
 
 
 def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
@@ -141,7 +141,7 @@ def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
             if name in given and given[name].shape != value.shape
         ],
     }
-    return "; ".join(f"{title}: {_list_names(names)}" for title, names in found.items() if names)
+    return "; ".join(f"{title}: {list_some(names, _SHOWN)}" for title, names in found.items() if names)
 
 
 def file_provenance(path: Path) -> dict[str, str]:
@@ -175,7 +175,3 @@ def download_provenance(weights: str, url: str) -> dict[str, str]:
     cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     known = file_provenance(cached) if cached.is_file() else {}
     return {**known, "weights": weights}
-
-
-def _list_names(names: list[str]) -> str:
-    return list_some(names, _SHOWN)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 AnyPart = TypeVar("AnyPart", bound=Part)
 
 # Of the verdicts on the folds of a seed that of the worst counts.
-_FROM_FINE_TO_BAD = ("healthy", "unknown", "inert", "saturated", "oscillating", "collapsed", "diverged")
+_RUINED = ("collapsed", "diverged")
+_FROM_FINE_TO_BAD = ("healthy", "unknown", "inert", "saturated", "oscillating", *_RUINED)
 
 
 class PooledRecord(Record):
@@ -107,14 +108,16 @@ def _largest(found: Sequence[Cost]) -> Cost | None:
 def _worst(folds: Sequence[Record]) -> Health | None:
     """Return the worst health of the folds; its reason says which fold it is, and how many are as bad.
 
-    Inert are most folds or none: a critic that had a say in most networks had one in the score of them all.
+    Inert are most folds or none: a critic that had a say in most networks had one in the score of them all. Networks
+    that collapsed or diverged are worse.
     """
     judged = [(fold.subset.partition(",")[0], fold.health) for fold in folds if fold.health]
     if not judged:
         return None
     inert = [one for one in judged if one[1].verdict == "inert"]
-    counted = judged if 2 * len(inert) > len(judged) else [one for one in judged if one not in inert]
-    where, worst = max(counted, key=lambda one: _FROM_FINE_TO_BAD.index(one[1].verdict))
+    others = [one for one in judged if one not in inert]
+    is_inert = 2 * len(inert) > len(judged) and not any(health.verdict in _RUINED for _, health in others)
+    where, worst = max(inert if is_inert else others, key=lambda one: _FROM_FINE_TO_BAD.index(one[1].verdict))
     same = sum(health.verdict == worst.verdict for _, health in judged)
     return worst.model_copy(
         update={"reason": f"{where}: {worst.reason} ({same} of {len(judged)} folds {worst.verdict})"}

@@ -60,6 +60,8 @@ def read_label_studio(
             continue
         newest = max(kept, key=lambda one: str(one.get("created_at", "")))
         image = find_image(_image_name(file, task), file, images)
+        if image in drawings:
+            raise DataError(f"{file}: {image} is the image of several tasks; delete all but one and export anew")
         drawings[image] = _draw(file, image, newest, masks.get((int(task["id"]), int(newest["id"])), []))
         names += [shape.name for shape in drawings[image].shapes]
     return drawings, sorted(names)
@@ -95,8 +97,8 @@ def _draw(file: Path, image: Path, annotation: Mapping[str, Any], masks: Masks) 
     if beside := [path for _, path, _ in painted if path.parent == image.parent]:
         raise DataError(f"{beside[0]} lies among the images; move Label Studio's masks into a folder of their own")
     width, height = read_header(image).shown
-    size = painted[0][2].shape if painted else (height, width)
-    return Drawing((size[0], size[1]), [_shape(where, name, path, mask, size) for name, path, mask in painted])
+    shapes = [_shape(where, name, path, mask, (height, width)) for name, path, mask in painted]
+    return Drawing((height, width), shapes)
 
 
 def _labels(where: str, regions: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -120,5 +122,5 @@ def _read(path: Path) -> NDArray[np.bool_]:
 
 def _shape(where: str, name: str, path: Path, mask: NDArray[np.bool_], size: Sequence[int]) -> Shape:
     if mask.shape != tuple(size):
-        raise DataError(f"{where}: {path.name} is {mask.shape}, another mask of it {tuple(size)}; export anew")
+        raise DataError(f"{where}: {path.name} is {mask.shape}, the image {tuple(size)} (height, width); export anew")
     return Shape(name, float(np.count_nonzero(mask)), False, lambda: _read(path))

@@ -58,6 +58,7 @@ def draw_masks(root: Path, chosen: str | None = None) -> DrawnMasks | None:
     """
     drawings: dict[Path, Drawing] = {}
     names: list[str] = []
+    knows_tasks = False
     images = _images_by_name(root)
     for file in _json_files(root):
         content = _read(file)
@@ -69,10 +70,13 @@ def draw_masks(root: Path, chosen: str | None = None) -> DrawnMasks | None:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise DataError(f"{file}: not as its tool writes it ({error!r:.100}); export it again") from error
         names += named
+        knows_tasks |= reader is read_label_studio and bool(content)
         for image, drawing in found.items():
             if chosen is None or _pattern(root, image) == split_pattern(chosen.rstrip("/"))[0]:
                 drawings.setdefault(image, Drawing(drawing.size, [])).shapes.extend(drawing.shapes)
     if not drawings:
+        if knows_tasks:
+            raise DataError(f"{root}: no task of Label Studio's JSON has an annotation of these images that counts")
         if exported := next((paths[0] for name, paths in images.items() if MASK_OF_TASK.fullmatch(name)), None):
             raise DataError(f"{exported} names a task, not an image; export the project as JSON too, and put it beside")
         return None
@@ -124,7 +128,9 @@ def _coco(file: Path, content: Any, images: Mapping[str, Sequence[Path]]) -> tup
     places: dict[Path, int] = {}
     for entry in content["images"]:
         drawings[entry["id"]] = Drawing((int(entry["height"]), int(entry["width"])), [])
-        places[find_image(str(entry["file_name"]), file, images)] = entry["id"]
+        image = find_image(str(entry["file_name"]), file, images)
+        if places.setdefault(image, entry["id"]) != entry["id"]:
+            raise DataError(f"{file}: {image} is the image of {places[image]} and of {entry['id']}; export it once")
     for entry in content["annotations"]:
         drawing = drawings[entry["image_id"]]
         if entry.get("segmentation"):
@@ -228,18 +234,16 @@ def _reaches_out(xs: Sequence[float], ys: Sequence[float], size: tuple[int, int]
 
 def _write(root: Path, drawings: Mapping[Path, Drawing], ids: Mapping[str, int]) -> list[str]:
     """Write all masks, or none if that fails, and return what is to be said of them."""
-    places, is_scattered = _place(root, drawings)
+    places, about_folders = _place(root, drawings)
     with _writing(root / MASKS) as folder:
         overlapping = _save(folder, places, drawings, ids)
-        if is_scattered:
+        if about_folders:
             _link_images(root / IMAGES, places)
     remarks = _remarks(root, drawings)
     if overlapping:
         named = list_some(overlapping)
         remarks.append(f"shapes of different classes overlap in {len(overlapping)} images, the smaller on top: {named}")
-    if is_scattered:
-        remarks.append(f"images of several folders are linked in {root / IMAGES}/, each by folder and name")
-    return remarks
+    return remarks + about_folders
 
 
 def _save(
@@ -270,21 +274,26 @@ def _pattern(root: Path, image: Path) -> str:
     return split_pattern(image.parent.relative_to(root).as_posix())[0]
 
 
-def _place(root: Path, images: Iterable[Path]) -> tuple[dict[Path, str], bool]:
-    """Return where the mask of each image lies, without its ending, and whether images lie in several folders."""
+def _place(root: Path, images: Iterable[Path]) -> tuple[dict[Path, str], list[str]]:
+    """Return where the mask of each image lies, without its ending, and what is to be said of several folders."""
     folders = {image: image.parent.relative_to(root).as_posix() for image in images}
     patterns = {image: split_pattern(folder) for image, folder in folders.items()}
-    if not all(split for _, split in patterns.values()):
+    without = [image for image, (_, split) in patterns.items() if not split]
+    if without:
         patterns = {image: (folder, "") for image, folder in folders.items()}
     if len({pattern for pattern, _ in patterns.values()}) == 1:
-        return {image: f"{split}/{image.stem}".lstrip("/") for image, (_, split) in patterns.items()}, False
+        return {image: f"{split}/{image.stem}".lstrip("/") for image, (_, split) in patterns.items()}, []
     shared = posixpath.commonpath([pattern for pattern, _ in patterns.values()])
     places = {}
     for image, (pattern, split) in patterns.items():
         parts = PurePosixPath(pattern).relative_to(shared).parts
-        name = "_".join([*(part for part in parts if SPLIT not in part), image.stem])
+        name = "_".join([*filter(None, (part.replace(SPLIT, "").strip("_-") for part in parts)), image.stem])
         places[image] = f"{split}/{name}".lstrip("/")
-    return places, True
+    remarks = [f"images of several folders are linked in {root / IMAGES}/, each by folder and name"]
+    if 0 < len(without) < len(folders):
+        outside = list_some([image.name for image in without])
+        remarks.append(f"folders are not taken for splits, as some images lie in none: {outside}")
+    return places, remarks
 
 
 @contextmanager

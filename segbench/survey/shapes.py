@@ -42,9 +42,10 @@ def find_image(name: str, file: Path, images: Mapping[str, Sequence[Path]]) -> P
     """
     written = PurePosixPath(same_name(name.replace("\\", "/")))
     found = images.get(written.name) or images.get(_UPLOADED.sub("", written.name, count=1), ())
+    exact = [path for path in found if path == file.parent / written]
     beside = [path for path in found if path.parent == file.parent]
     by_path = [path for path in found if path.as_posix().endswith(f"/{written}")]
-    found = found if len(found) == 1 else beside or by_path
+    found = found if len(found) == 1 else exact or by_path or beside
     if len(found) != 1:
         held = "is not there" if not found else f"there are {len(found)} of"
         raise DataError(f"{file}: names the image {name!r}, which {held}; put the images beside the file as exported")

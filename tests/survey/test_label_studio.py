@@ -71,6 +71,23 @@ def test_the_newest_annotation_that_was_not_cancelled_counts(tmp_path):
     assert [one.name for one in draw_masks(tmp_path).named] == ["background", "tree", "void"]
 
 
+def test_an_image_of_two_tasks_is_refused(tmp_path):
+    write_image(tmp_path)
+    tasks = [task(number, "a.jpg", (number, [region("car")])) for number in (1, 2)]
+    write_export(tmp_path, tasks, {f"{number}-annotation-{number}-by-1-tag-car-0": WHOLE for number in (1, 2)})
+    with pytest.raises(DataError, match=r"a\.jpg is the image of several tasks"):
+        draw_masks(tmp_path)
+
+
+def test_where_all_annotations_were_cancelled_this_is_told(tmp_path):
+    write_image(tmp_path)
+    found = task(1, "a.jpg", (1, [region("car")]))
+    found["annotations"][0]["was_cancelled"] = True
+    write_export(tmp_path, [found], {"1-annotation-1-by-1-tag-car-0": WHOLE})
+    with pytest.raises(DataError, match="no task of Label Studio's JSON has an annotation of these images that counts"):
+        draw_masks(tmp_path)
+
+
 def test_tasks_without_regions_are_background_and_regions_without_a_label_void(tmp_path):
     for name in ("a", "b", "c"):
         write_image(tmp_path, f"images/{name}.jpg")
@@ -117,7 +134,7 @@ def test_images_are_found_by_the_addresses_of_tasks(tmp_path, address):
         (
             [region("car"), region("car")],
             {"1-annotation-1-by-1-tag-car-0": WHOLE, "1-annotation-1-by-1-tag-car-1": [[255]]},
-            r"tag-car-1.png is \(1, 1\), another mask of it \(2, 4\)",
+            r"tag-car-1.png is \(1, 1\), the image \(2, 4\)",
         ),
     ],
 )

@@ -97,6 +97,11 @@ def test_masks_of_splits_lie_in_folders_of_theirs(tmp_path):
             ["train/bonn_0", "train/ulm_0", "val/ulm_0"],
             {"train": 2, "val": 1},
         ),
+        (
+            ["train_a/0.png", "train_b/0.png", "val_a/0.png"],
+            ["train/a_0", "train/b_0", "val/a_0"],
+            {"train": 2, "val": 1},
+        ),
     ],
 )
 def test_images_of_several_folders_are_linked_into_one_or_one_a_split(tmp_path, names, linked, splits):
@@ -111,6 +116,29 @@ def test_images_of_several_folders_are_linked_into_one_or_one_a_split(tmp_path, 
         f"images of several folders are linked in {tmp_path / 'all_images'}/, each by folder and name" in found.remarks
     )
     assert survey_folder(tmp_path, load_registry(), iter).layout == found.layout
+
+
+@pytest.mark.usefixtures("coco")
+def test_an_image_is_that_of_the_path_beside_the_file_before_any_other(tmp_path):
+    write_images(tmp_path, "b/x.png", "x.png")
+    write_coco(tmp_path / "all.json", [(0, 1, [SQUARE]), (1, 2, [SQUARE])], ["b/x.png", "x.png"])
+    draw_masks(tmp_path)
+    assert {path.stem for path in (tmp_path / "masks").iterdir()} == {"b_x", "x"}
+
+
+@pytest.mark.usefixtures("coco")
+def test_an_image_of_two_entries_is_refused(tmp_path):
+    write_images(tmp_path, "x.png")
+    write_coco(tmp_path / "all.json", [(0, 1, [SQUARE])], ["x.png", "old/x.png"])
+    with pytest.raises(DataError, match=r"x\.png is the image of 0 and of 1; export it once"):
+        draw_masks(tmp_path)
+
+
+@pytest.mark.usefixtures("coco")
+def test_folders_are_not_taken_for_splits_where_an_image_lies_outside(tmp_path):
+    write_images(tmp_path, "train/a.png", "val/b.png", "c.png")
+    write_coco(tmp_path / "all.json", [(0, 1, [SQUARE])], ["train/a.png", "val/b.png", "c.png"])
+    assert draw_masks(tmp_path).remarks[-1] == "folders are not taken for splits, as some images lie in none: c.png"
 
 
 @pytest.mark.usefixtures("coco")

@@ -131,7 +131,7 @@ def writing_labels(target: Path, image: ImageArray, recorded: RecordedNetwork) -
     dataset, window = recorded.dataset, recorded.protocol.window
     rows = window.stride[0] if window else _CHUNK
     target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing_folder(target, _is_label_map) as folder:
+    with replacing_folder(target, is_label_map) as folder:
         yield zarr.create_array(
             folder,
             shape=image.size,
@@ -142,7 +142,8 @@ def writing_labels(target: Path, image: ImageArray, recorded: RecordedNetwork) -
         )
 
 
-def _is_label_map(folder: Path) -> bool:
+def is_label_map(folder: Path) -> bool:
+    """Tell whether a folder is a label map that segbench wrote as zarr."""
     import zarr
 
     try:

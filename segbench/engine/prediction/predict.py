@@ -25,8 +25,9 @@ from segbench.images import Reading, read_image
 from segbench.images.files import is_zarr
 from segbench.store.atomic import replacing
 from segbench.store.pictures import shorten_name
+from segbench.store.whole_folder import check_replaceable
 
-from .arrays import ImageArray, open_zarr, writing_labels
+from .arrays import ImageArray, is_label_map, open_zarr, writing_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -93,6 +94,9 @@ def explain_files(
 def _write_each(images: Sequence[Path], output: Path, write: Callable[[Path, Path], None]) -> Iterator[Path]:
     """Have each image and the path of its label map written; yield the latter, at last raise the DataErrors as one."""
     targets = label_map_paths(find_images(images), output)
+    for path, target in targets.items():
+        if is_zarr(path) and target.exists():
+            check_replaceable(target, is_label_map)
     failed: list[str] = []  # errors themselves would hold the pixels of their images
     for path, target in targets.items():
         try:

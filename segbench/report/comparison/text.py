@@ -105,7 +105,7 @@ def headline(claim: Contrast, margin: float) -> str:
     """Return the verdict on A - B in a sentence or two, and what limits it; `margin` is as in `judge`."""
     collapses = (f"{words}; with other seeds it may or may not." for words in collapse_words(claim))
     inert = (
-        f"{words}, so {'this' if seeds == claim.seeds else 'that'} is no test of it."
+        f"{words}, {'so this is' if seeds == claim.seeds else 'which is'} no test of it."
         for words, seeds in zip(inert_words(claim), claim.inert.values(), strict=True)
     )
     return " ".join([_verdict(claim, margin), *collapses, *inert])

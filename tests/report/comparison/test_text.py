@@ -109,7 +109,7 @@ def test_the_verdict_names_what_collapsed_and_in_which_seeds(store, trained, adv
 
 
 @pytest.mark.parametrize(
-    ("inert", "where", "which"), [(SEEDS, "", "this"), (SEEDS[:1], f" in seed {SEEDS[0]}", "that")]
+    ("inert", "where", "which"), [(SEEDS, "", "so this"), (SEEDS[:1], f" in seed {SEEDS[0]}", "which")]
 )
 def test_the_verdict_says_that_a_critic_had_no_say(store, trained, adversarial, text, inert, where, which):
     for seed in SEEDS:
@@ -117,7 +117,7 @@ def test_the_verdict_says_that_a_critic_had_no_say(store, trained, adversarial, 
         verdict = "inert" if seed in inert else "healthy"
         store(adversarial(seed=seed, verdict=verdict), counted(76, seed=seed + 3))
     said = " ".join(text().split())
-    assert f"unet+critic: its critic had no say{where}, so {which} is no test of it." in said
+    assert f"unet+critic: its critic had no say{where}, {which} is no test of it." in said
     assert f"verdict better; unet+critic: its critic had no say{where}" in said
 
 

@@ -170,6 +170,8 @@ def test_seconds_are_the_mean_and_health_is_that_of_the_worst_fold(judged_fold, 
     ("verdicts", "reason"),
     [
         (("inert", "inert", "healthy"), "test fold 1/3: why (2 of 3 folds inert)"),
+        (("inert", "inert", "oscillating"), "test fold 1/3: why (2 of 3 folds inert)"),
+        (("inert", "inert", "collapsed"), "test fold 3/3: why (1 of 3 folds collapsed)"),
         (("healthy", "healthy", "inert"), "test fold 1/3: why (2 of 3 folds healthy)"),
     ],
 )
