@@ -214,8 +214,10 @@ def test_a_zarr_label_map_replaces_nothing_else_and_a_broken_array_leaves_none(r
     path = save_zarr(tmp_path / "a.zarr", np.ones((50, 60, 3), np.uint8))
     (tmp_path / "out" / "a.zarr").mkdir(parents=True)
     (tmp_path / "out" / "a.zarr" / "mine").write_text("not yours")
+    before = save(tmp_path / "0.png", 8, 8, 3)
     with pytest.raises(RecordError, match=r"a\.zarr: this folder holds something else"):
-        list(predict_files(recorded, [path], tmp_path / "out"))
+        list(predict_files(recorded, [before, path], tmp_path / "out"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.zarr"]  # told before anything is predicted
     (path / "c" / "0" / "0" / "0").write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"a\.zarr: it cannot be decoded"):
         list(predict_files(recorded, [path], tmp_path / "new"))
