@@ -94,9 +94,6 @@ def explain_files(
 def _write_each(images: Sequence[Path], output: Path, write: Callable[[Path, Path], None]) -> Iterator[Path]:
     """Have each image and the path of its label map written; yield the latter, at last raise the DataErrors as one."""
     targets = label_map_paths(find_images(images), output)
-    for path, target in targets.items():
-        if is_zarr(path) and target.exists():
-            check_replaceable(target, is_label_map)
     failed: list[str] = []  # errors themselves would hold the pixels of their images
     for path, target in targets.items():
         try:
@@ -132,7 +129,7 @@ def _write_explanation(recorded: RecordedNetwork, layer: str | None, path: Path,
 
 
 def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
-    """Return where the label map of each image goes."""
+    """Return where the label map of each image goes; DataError or RecordError if it would replace something else."""
     by_target: dict[Path, Path] = {}
     for path in images:
         target = output / f"{path.stem}{'.zarr' if is_zarr(path) else '.png'}"
@@ -145,6 +142,9 @@ def label_map_paths(images: Sequence[Path], output: Path) -> dict[Path, Path]:
     for path in images:
         if path.absolute() in written:
             raise DataError(f"the image {path} would be overwritten; choose another folder with -o")
+    for target, path in by_target.items():
+        if is_zarr(path) and target.exists():
+            check_replaceable(target, is_label_map)
     return {path: target for target, path in by_target.items()}
 
 
