@@ -63,7 +63,7 @@ def predict(
     if not images:
         raise typer.BadParameter("give image files, or folders of them, behind the cell")
     record = find_cell(None if method else cell, method, seed, results)
-    recorded = load_cell(str(record), results, device, orientation, max_pixels)
+    recorded = load_cell(record, device, orientation, max_pixels)
     for warning in recorded.warnings:
         say(f"warning: {warning}", err=True)
     if pseudo_labels is not None:

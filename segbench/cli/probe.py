@@ -102,7 +102,7 @@ def load_trained(given: str, results: Path, probed: Cell, device: str) -> Record
 
     method = probed.method
     path = find_record(given, results)
-    trained = load_cell(str(path), results, device)
+    trained = load_cell(path, device)
     related = [name for name in (method.name, method.twin, method.placebo_of) if name]
     if (name := read_record(path).method) not in related:
         raise RecordError(f"{path}: it is a cell of method {name!r}; give a cell of {' or '.join(map(repr, related))}")

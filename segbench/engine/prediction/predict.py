@@ -19,7 +19,7 @@ from segbench.engine.evaluation.inference import band_window, predict_image, win
 from segbench.engine.numerics import apply_numeric_settings, memory_format, name_memory_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
-from segbench.engine.recorded import find_record, load_segmenter
+from segbench.engine.recorded import load_segmenter
 from segbench.errors import DataError, OptionError, RecordError
 from segbench.images import Reading, read_image
 from segbench.images.files import is_zarr
@@ -49,15 +49,15 @@ LONGEST_NAME = 255
 
 
 def load_cell(
-    cell: str, results: Path, device: str, orientation: Orientation | None = None, max_pixels: int | None = None
+    record: Path, device: str, orientation: Orientation | None = None, max_pixels: int | None = None
 ) -> RecordedNetwork:
-    """Return the network of the recorded cell with this key, beginning of a key, or record path.
+    """Return the network of a recorded cell, from the path of its record.
 
     The process gets the cell's threads and precision. Images are read as those that it was trained on, but with the
     `orientation` and within the `max_pixels` that are given. Unless its dataset applied orientation tags, images with
-    one are refused. Raises RecordError if there is no such cell, or if it makes images and no label maps.
+    one are refused. Raises RecordError if there is no such network, or if it makes images and no label maps.
     """
-    recorded = load_segmenter(find_record(cell, results), resolve_device(device))
+    recorded = load_segmenter(record, resolve_device(device))
     apply_numeric_settings(recorded.protocol)
     trained = recorded.dataset.reading
     reading = Reading(

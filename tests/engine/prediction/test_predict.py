@@ -11,6 +11,7 @@ from segbench.config.protocol import Window
 from segbench.engine.evaluation.inference import predict_image
 from segbench.engine.prediction.arrays import ImageArray, open_zarr
 from segbench.engine.prediction.predict import explain_files, label_map_paths, load_cell, predict_files
+from segbench.engine.recorded import find_record
 from segbench.errors import DataError, OptionError, RecordError, SegbenchError
 from segbench.images import Reading
 
@@ -18,7 +19,7 @@ from segbench.images import Reading
 @pytest.fixture
 def recorded(recorded_cell):
     """The network of a recorded cell, found by the beginning of its key."""
-    return load_cell(recorded_cell.stem[:8], recorded_cell.parent.parent, "cpu")
+    return load_cell(find_record(recorded_cell.stem[:8], recorded_cell.parent.parent), "cpu")
 
 
 def save(path, *shape, dtype=np.uint8):
@@ -105,7 +106,7 @@ def test_the_same_image_given_twice_is_predicted_once(tmp_path):
 
 def test_an_unknown_device_is_an_error(recorded_cell):
     with pytest.raises(SegbenchError, match="unknown device 'tpu'"):
-        load_cell(str(recorded_cell), recorded_cell.parent, "tpu")
+        load_cell(recorded_cell, "tpu")
 
 
 def test_an_explanation_is_written_beside_the_same_label_map(recorded, tmp_path):
@@ -150,11 +151,11 @@ def test_a_network_without_a_layer_to_look_at_is_an_error(recorded, tmp_path):
 
 
 def test_a_cell_that_makes_images_is_refused(recorded_cell, monkeypatch):
-    recorded = load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
+    recorded = load_cell(recorded_cell, "cpu")
     maker = replace(recorded, mapping=replace(recorded.mapping, maps="noise -> image"))
     monkeypatch.setattr("segbench.engine.recorded.load_network", lambda path, device: maker)
     with pytest.raises(RecordError, match="its network maps noise -> image, so it predicts no label maps"):
-        load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
+        load_cell(recorded_cell, "cpu")
 
 
 def by_window(recorded, monkeypatch):

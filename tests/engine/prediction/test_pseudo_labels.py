@@ -88,7 +88,7 @@ def test_a_network_is_trained_on_the_folder_of_another(recorded_cell, recorder, 
     from segbench.engine.job import CellJob
     from segbench.plan.plan import open_plan
 
-    teacher = load_cell(str(recorded_cell), recorded_cell.parent, "cpu")
+    teacher = load_cell(recorded_cell, "cpu")
     for index in range(3):
         save(tmp_path / "in" / f"{index}.png", np.random.default_rng(index).integers(0, 256, (32, 40, 3)))
     write_pseudo_labels(teacher, [tmp_path / "in"], tmp_path / "out", 0.0)
