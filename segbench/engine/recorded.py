@@ -29,7 +29,7 @@ from segbench.registry import load_registry
 from segbench.registry.plugin_files import given_files, sha256_of
 from segbench.shown import quote
 from segbench.store.description import DATASET, DatasetDescription, read_description
-from segbench.store.folder import KEY, read_record, record_files
+from segbench.store.folder import KEY, files_of, read_record, record_files
 from segbench.store.json_file import describe_error
 from segbench.store.plugin_copies import describe_copy, explain_not_given, shorten_hash
 
@@ -121,7 +121,8 @@ def load_network(path: Path, device: torch.device, above: tuple[Path, ...] = ())
     loaded for. Raises RecordError if the record is not of a finished cell, is none that a run could have written, or
     its files are missing or damaged.
     """
-    record, folder = _read_finished(path), path.with_suffix("")
+    record = _read_finished(path)
+    folder = files_of(path.parent, record)
     model = _find_weights(path, folder)
     cell = _cell_as_trained(record, path)
     base = _load_base(cell, path, device, above)
@@ -286,7 +287,7 @@ def _warn_of_changed_source(cell: Cell, registry: Registry) -> list[str]:
 def check_files_given(record: Record, cell: Cell, folder: Path, registry: Registry) -> None:
     """Raise RecordError if a plugin file that the cell's network needs is not given.
 
-    `folder` is that of the cell, beside its record.
+    `folder` is that of the record's files.
     """
     method = cell.method
     uses = [use.use for use in (method.generator, method.discriminator, method.adversarial) if use is not None]

@@ -127,7 +127,7 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
     needed: set[str] = set()
     for cell in reversed(cells):  # upstream cells come before those that need them
         key = key_of(cell)
-        if key in recorded and folder.set_aside_if_damaged(key, "*" if key in needed else COUNTS):
+        if key in recorded and folder.set_aside_if_damaged(recorded[key], "*" if key in needed else COUNTS):
             del recorded[key]
         if key in needed or key not in recorded:
             needed.update(upstream_of(cell).values())
@@ -223,9 +223,11 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
 def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
     run.listener.started("preflight", cell)
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
-    trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
+    key, upstream = key_of(cell), read_upstream(run, cell)
+    trained, _ = resolve_upstream(cell, run.cells, upstream)
+    job = cell_job(run, trained, run.folder.cell_folder(key), upstream)
     # Not in the cell's own folder: another run may be at work there.
-    pool.start(key_of(cell), run.functions.preflight, cell_job(run, trained), folder / key_of(cell), limits)
+    pool.start(key, run.functions.preflight, job, folder / key, limits)
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:

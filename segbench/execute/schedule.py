@@ -177,11 +177,11 @@ class Schedule:
         else:
             cell, self._from_upstream[key] = resolve_upstream(cell, run.cells, upstream)
             run.listener.started("cell", cell)
-            self._start_worker(key, cell, pool)
+            self._start_worker(key, cell, upstream, pool)
 
-    def _start_worker(self, key: str, cell: Cell, pool: Pool) -> None:
+    def _start_worker(self, key: str, cell: Cell, upstream: Mapping[str, Record | None], pool: Pool) -> None:
         run, lease, cell_folder = self._run, self.shared.leases[key], self._run.folder.cell_folder(key)
-        job = cell_job(run, cell, make_output_folder(run.folder, key, lease))
+        job = cell_job(run, cell, cell_folder, upstream, make_output_folder(run.folder, key, lease))
         pool.start(key, run.functions.cell, job, cell_folder, run.limits, lease)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:

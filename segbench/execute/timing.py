@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, get_args
 
 from segbench.engine.job import TimingJob, TimingResult
+from segbench.store.folder import files_of
 from segbench.store.leases import publishing
 from segbench.store.record import TimingBudget
 
@@ -137,15 +138,16 @@ def group_into_sessions(groups: Iterable[Group]) -> list[dict[str, Group]]:
     return [session for of_dataset in by_dataset.values() for session in of_dataset]
 
 
-def _timing_job(run: Run, cell: Cell) -> TimingJob:
-    trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
-    return TimingJob(**dict(cell_job(run, trained)))
+def _timing_job(run: Run, cell: Cell, record: Record) -> TimingJob:
+    upstream = read_upstream(run, cell)
+    trained, _ = resolve_upstream(cell, run.cells, upstream)
+    return TimingJob(**dict(cell_job(run, trained, files_of(run.folder.path, record), upstream)))
 
 
 def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
     """Time the methods of a session and complete their records; return failures by the cell's label."""
     timed = time_interleaved(
-        {name: _timing_job(run, group[0][0]) for name, group in session.items()},
+        {name: _timing_job(run, *group[0]) for name, group in session.items()},
         workers=run.workers,
         limits=run.limits,
         interrupt=run.interrupt,

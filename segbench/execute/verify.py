@@ -17,7 +17,7 @@ from segbench.plan.repeat import describe_changes, read_cell, with_key
 from segbench.shown import quote
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, interval_of_repeat
 from segbench.store.counts import COUNTS, read_counts
-from segbench.store.folder import KEY, ResultsFolder, read_record
+from segbench.store.folder import KEY, ResultsFolder, files_of, read_record, record_of
 from segbench.store.verification import Verification
 
 from .jobs import ENGINE, key_of, upstream_of
@@ -117,7 +117,7 @@ def verify(
 
 
 class Needed(NamedTuple):
-    """A cell of a verification, and the folder from which its record is taken; None if it is to be run."""
+    """A cell of a verification, and the folder of the files of its record if that is taken; None if it is to be run."""
 
     cell: Cell
     taken_from: Path | None
@@ -133,7 +133,7 @@ class _Group(NamedTuple):
 
 def _find_group(asked: Asked, needed: Sequence[Needed], device: str) -> _Group:
     """Return the group of a cell; one that takes anything of other records is alone, as others may run their cells."""
-    place = asked.folder.resolve().parent
+    place = record_of(asked.folder).parent.resolve()
     if device == "auto":
         device = "cuda" if str(asked.record.environment.get("device")).startswith("cuda") else "cpu"
     is_alone = any(one.taken_from for one in needed)
@@ -155,11 +155,12 @@ def _add_upstream(cell: Cell, folder: Path, repeats: Repeats, found: dict[str, N
     """Add what a cell builds on, and return the cell as it builds on that: other code gives other keys."""
     upstream = dict(cell.upstream)
     for reason, key in upstream_of(cell).items():
-        record, place = _read_upstream(reason, key, folder), folder.with_name(key)
-        if _has_what_is_needed(reason, place):
-            found[key] = Needed(_to_be_run(read_cell(record)), place)
+        record = _read_upstream(reason, key, folder)
+        files = files_of(record_of(folder).parent, record)
+        if _has_what_is_needed(reason, files):
+            found[key] = Needed(_to_be_run(read_cell(record)), files)
         else:
-            needed = _add_upstream(repeats.cell(record, place), place, repeats, found)
+            needed = _add_upstream(repeats.cell(record, files), files, repeats, found)
             upstream[reason] = key_of(needed)
             found.setdefault(key_of(needed), Needed(_to_be_run(needed), None))
     return cell if upstream == cell.upstream else with_key(cell.model_copy(update={"upstream": upstream}))
@@ -168,7 +169,7 @@ def _add_upstream(cell: Cell, folder: Path, repeats: Repeats, found: dict[str, N
 def _read_upstream(reason: str, key: str, folder: Path) -> Record:
     if not KEY.fullmatch(key):
         raise RecordError(f"{quote(key)} is not the key of the cell that {quote(reason)} needs")
-    path = folder.with_name(f"{key}.json")
+    path = record_of(folder).with_name(f"{key}.json")
     try:
         record = read_record(path)
     except (OSError, RecordError) as error:
@@ -202,9 +203,9 @@ def _run_group(
     needed = {key_of(one.cell): one for found in cells.values() for one in found}
     datasets = {one.cell.dataset_name: repeats.dataset(one.cell) for one in needed.values() if one.taken_from is None}
     try:
-        for key, one in needed.items():
+        for one in needed.values():
             if one.taken_from is not None:
-                _copy_record(one.taken_from, folder.cell_folder(key))
+                _copy_record(one.taken_from, folder.path)
         summary = start([one.cell for one in needed.values()], folder, datasets=datasets)
     except SegbenchError as error:
         return {one: Answer(one, cause=str(error)) for one in cells}
@@ -213,9 +214,10 @@ def _run_group(
     return {one: _answer(one, cell, again.get(key_of(cell)), folder, together) for one, cell in run.items()}
 
 
-def _copy_record(source: Path, target: Path) -> None:
-    """Copy a record and its files, unless they have been copied before; RecordError if another record is there."""
-    record, copy = source.with_suffix(".json"), target.with_suffix(".json")
+def _copy_record(source: Path, place: Path) -> None:
+    """Copy the record to which some files belong, and these, unless they have been; RecordError if another is there."""
+    record = record_of(source)
+    copy, target = place / record.name, place / source.relative_to(record.parent)
     try:
         if copy.exists():
             if copy.read_bytes() != record.read_bytes():
@@ -235,7 +237,7 @@ def _answer(asked: Asked, cell: Cell, again: Record | None, folder: ResultsFolde
     if again.status != "ok":
         return Answer(asked, cause=f"it {again.status} this time: {again.error.cause if again.error else 'unknown'}")
     try:
-        return Answer(asked, mark=judge(asked, cell, again, folder.cell_folder(again.key), together))
+        return Answer(asked, mark=judge(asked, cell, again, files_of(folder.path, again), together))
     except RecordError as error:
         return Answer(asked, cause=str(error))
 

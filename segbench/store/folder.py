@@ -16,7 +16,7 @@ from segbench.files import set_aside
 
 from .atomic import remove_abandoned, replacing, write_atomically
 from .json_file import describe_error, read_json
-from .record import SCHEMA, Record
+from .record import ATTEMPT, SCHEMA, Record
 from .spec import check_parts
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class RecordProblem:
 class ResultsFolder:
     """The records of one benchmark: `root`/`benchmark`/<key>.json, and a folder <key>/ beside each.
 
-    Nothing inside a record names a folder, so records of several machines merge by copying. `problems` lists what the
-    reading methods could not use, each file once.
+    `files_of` tells where in that folder the files of a record are. A record names no place outside it, so records of
+    several machines merge by copying. `problems` lists what the reading methods could not use, each file once.
 
         folder = ResultsFolder(Path("results"), "camvid")
         folder.check_writable()
@@ -68,7 +68,7 @@ class ResultsFolder:
         return self.path / f"{key}.json"
 
     def cell_folder(self, key: str) -> Path:
-        """Return the folder of a cell's other files, such as counts; it need not exist."""
+        """Return the folder in which the attempts at a cell lie; it need not exist."""
         return self.path / key
 
     @property
@@ -124,19 +124,19 @@ class ResultsFolder:
         with without_collecting():
             return [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
 
-    def set_aside_if_damaged(self, key: str, files: str = "*") -> bool:
-        """Set the record of a cell aside, so that it runs again, if a file beside it has changed since it was written.
+    def set_aside_if_damaged(self, record: Record, files: str = "*") -> bool:
+        """Set a record aside, so that its cell runs again, if a file beside it has changed since it was written.
 
         `files` is a pattern of their names. Returns whether one has changed.
         """
-        for path in sorted(self.cell_folder(key).glob(files)):
+        for path in sorted(files_of(self.path, record).glob(files)):
             try:
                 check_seal(path)
             except OSError:  # what cannot be read is named when it is needed
                 continue
             except ValueError as error:
-                record = self.record_path(key)
-                self.problems.append(RecordProblem(record, f"{path} is damaged: {error}", _set_aside(record)))
+                place = self.record_path(record.key)
+                self.problems.append(RecordProblem(place, f"{path} is damaged: {error}", _set_aside(place)))
                 return True
         return False
 
@@ -184,9 +184,20 @@ def check_results(path: Path) -> None:
     )
 
 
-def how_to_redo(cell_folder: Path) -> str:
-    """Say how a finished cell is run again, for a message about one of its files."""
-    return f"move {cell_folder}.json away and run its benchmark again: the cell is then run anew"
+def files_of(place: Path, record: Record) -> Path:
+    """Return the folder of what belongs to a record that lies in `place`, such as its counts; it need not exist."""
+    return place / record.key / (record.attempt or "")
+
+
+def record_of(files: Path) -> Path:
+    """Return the path of the record to which the files in a folder belong."""
+    cell = files.parent if re.fullmatch(ATTEMPT, files.name) else files
+    return cell.with_name(f"{cell.name}.json")
+
+
+def how_to_redo(files: Path) -> str:
+    """Say how a finished cell is run again, for a message about one of its files, which lie in the folder `files`."""
+    return f"move {record_of(files)} away and run its benchmark again: the cell is then run anew"
 
 
 def record_files(folder: Path) -> list[Path]:
