@@ -39,7 +39,7 @@ def main() -> None:
         run_cells(Path(name), parser.parse_args().cells)
         folder = Path(name) / "results" / "shapes-smoke"
         # The weights are the last that a cell writes; its record is written again by the timing.
-        cells = sorted((cell for cell in folder.iterdir() if (cell / "events.jsonl").exists()), key=training_began)
+        cells = sorted((events.parent for events in folder.glob("*/*/events.jsonl")), key=training_began)
         ended = [max(path.stat().st_mtime for path in cell.rglob("*.safetensors")) for cell in cells]
         gaps = [training_began(after) - end for after, end in zip(cells[1:], ended[:-1], strict=True)]
     print(f"hand-over: median {statistics.median(gaps):.3f} s, largest {max(gaps):.3f} s over {len(gaps)}")

@@ -37,12 +37,13 @@ from segbench.stats.scores import per_class, scores
 from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
 from segbench.store.description import DATASET, description_of
+from segbench.store.folder import CHECKPOINT
 from segbench.store.json_file import sealed_json
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
 from .device import environment, resolve_device
-from .job import ADVERSARIAL_WEIGHTS, CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
+from .job import ADVERSARIAL_WEIGHTS, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
 from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ def run_cell(job: CellJob, channel: Channel) -> CellResult:
 
 def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     cell, folder = job.cell, Path(job.folder)
-    output = Path(job.output or job.folder)
     facts = environment(device, torch.get_num_threads())
     registry = load_registry()
     data = open_data(cell, registry, device)
@@ -86,11 +86,11 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
         health=outcome.health,
         provenance=training.network.provenance,
         environment=facts,
-        **measure(segmenter, training, cell, data, output),
+        **measure(segmenter, training, cell, data, folder),
     )
-    write_files(output, training, cell, data)
+    write_files(folder, training, cell, data)
     if outcome.weights is not None:
-        save_tensors(output / ADVERSARIAL_WEIGHTS, {"weights": outcome.weights}, {"key": cell.key})
+        save_tensors(folder / ADVERSARIAL_WEIGHTS, {"weights": outcome.weights}, {"key": cell.key})
     return result
 
 

@@ -12,7 +12,6 @@ from segbench.plan.cell import Cell
 from segbench.store.record import Inference, Measurements, Timing
 
 # Files that a cell leaves in its folder for later cells and commands.
-CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 DISCRIMINATOR = "critic.safetensors"
 PROBABILITIES = "probabilities"
@@ -20,10 +19,10 @@ ADVERSARIAL_WEIGHTS = "adversarial_weights.safetensors"
 
 
 class CellJob(Frozen):
-    """One cell to run: where its files go, on which device, and the folders of the cells it needs.
+    """One cell to run: where its files go, on which device, and where those of the cells lie that it needs.
 
-    `folder` is the cell's own folder (results/<benchmark>/<key>), `output` the one for what belongs to its record, by
-    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell.
+    `folder` is that of the attempt (results/<benchmark>/<key>/<attempt>); `upstream` maps the reason ("start_from") to
+    the folder of what belongs to the record of the finished cell.
     """
 
     cell: Cell
@@ -31,7 +30,6 @@ class CellJob(Frozen):
     device: str
     upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
-    output: str | None = None
 
 
 class CellResult(Measurements):

@@ -88,9 +88,7 @@ def upstream_of(cell: Cell) -> dict[str, str]:
     return {reason: key for reason, key in cell.upstream.items() if key is not None}
 
 
-def cell_job(
-    run: Run, cell: Cell, folder: Path, upstream: Mapping[str, Record | None], output: Path | None = None
-) -> CellJob:
+def cell_job(run: Run, cell: Cell, folder: Path, upstream: Mapping[str, Record | None]) -> CellJob:
     """Return the job of a cell as it is to be trained; paths are absolute, as a worker has its own working folder."""
     path = run.folder.path.absolute()
     return CellJob(
@@ -99,7 +97,6 @@ def cell_job(
         device=run.device,
         upstream={reason: str(files_of(path, record)) for reason, record in upstream.items() if record is not None},
         checkpoint_seconds=run.checkpoint_seconds,
-        output=None if output is None else str(output.absolute()),
     )
 
 

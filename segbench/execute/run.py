@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, PluginError, RecordError
+from segbench.store.attempt import sweep
 from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
+from segbench.store.leases import refuse_older_runs
 from segbench.store.run_file import PlannedCell, announce_run
 
 from .forkserver import modules_to_preload
@@ -79,11 +81,13 @@ def run(
     `datasets`, by their names in the benchmark, are decoded before cells start; cells decode those that are not given.
     `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
     its share of 90 % of the machine's memory; a checkpoint is written every `checkpoint_seconds`. A cell that fails
-    leaves a record that says why, and the others go on.
+    leaves a record that says why, and the others go on. Ctrl-C and SIGTERM end it early; the next run resumes.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
-    is full or read-only. Ctrl-C and SIGTERM end it early; the next run resumes.
+    is full or read-only, or in which a run of an older version works.
     """
     folder.check_writable()
+    refuse_older_runs(folder)
+    sweep(folder)
     recorded = _read_ok_records(cells, folder)
     _set_damaged_aside(cells, recorded, folder)
     todo = [cell for cell in cells if cell.key not in recorded]
@@ -146,7 +150,7 @@ def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, R
 
 def _check_kept(folder: ResultsFolder, records: Mapping[str, Record]) -> None:
     """Raise RecordError if records of this run have been removed since they were written."""
-    gone = [key for key in records if not folder.record_path(key).is_file()]
+    gone = [key for key in records if not folder.existing_path(key).is_file()]
     if gone:
         raise RecordError(
             f"{len(gone)} of the {len(records)} records of this run are no longer in {folder.path}, so they were "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from segbench.engine.job import CHECKPOINT
-from segbench.store.leases import acquire
-from segbench.store.publication import discard_output, make_output_folder, output_folder, publish
+from segbench.errors import RecordError
+from segbench.store.attempt import attempt_folder, begin_attempt, sweep, tidy
+from segbench.store.folder import files_of
+from segbench.store.leases import Leases
+from segbench.store.publication import publish
 from segbench.store.record import Failure
+from segbench.store.verification import write_verification
 
 from .jobs import (
     cell_job,
@@ -21,6 +25,7 @@ from .jobs import (
     unfinished_record,
     upstream_of,
 )
+from .judge import Asked, compared_score, judge, read_score
 from .pool import Pool, SecondChance
 from .workers import Finished, Outcome
 
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from .workers import Event
 
 _RENEW_SECONDS = 5.0  # between two renewals of the leases of this run
-_ASK_AGAIN_SECONDS = 1.0  # before the lease of a cell that another run has is asked for again
+_ASK_AGAIN_SECONDS = 1.0  # before the lease of a cell that another run has is asked for again, at least; at most twice
 
 
 def run_cells(
@@ -95,9 +100,11 @@ class Schedule:
                 return
             if not self.shared.is_due(key):
                 continue
-            leased = self.shared.lease(key)
-            # Read after the lease is taken: another run may have recorded the cell before releasing it.
-            if (record := self.shared.new_record(key)) is not None:
+            record = self.shared.new_record(key)
+            leased = record is None and self.shared.lease(key)
+            if leased:  # once more: another run may have recorded the cell before releasing it
+                record = self.shared.new_record(key)
+            if record is not None:
                 self._waiting.remove(key)
                 self.shared.release(key)
                 self._keep(key, record)
@@ -113,7 +120,7 @@ class Schedule:
             self._waiting.append(key)
             self.shared.release(key)
         elif self._has_lost_output(key, outcome):
-            cause = f"its folder {self._run.folder.cell_folder(key)} was removed while it ran"
+            cause = f"its folder {attempt_folder(self._run.folder, self.shared.leases[key])} was removed while it ran"
             self._record_unfinished(key, "failed", Failure(cause=cause))
         elif isinstance(outcome, Finished):
             result, from_upstream = outcome.result, self._from_upstream[key]
@@ -141,21 +148,19 @@ class Schedule:
 
     def _give_up(self, key: str) -> None:
         """Wait for a cell whose lease is lost as for one that another run has had from the beginning."""
-        lease = self.shared.forget(key)
-        discard_output(self._run.folder, key, lease)
-        recorded = self.shared.new_record(key)
-        if recorded is not None and recorded.status == "ok":
-            self._remove_checkpoint(key)  # the worker may have saved one after the other run had removed it
-        taken_over = lease.path.exists() or recorded is not None
-        how = "was taken over by another run" if taken_over else f"begins anew, as its lease {lease.path} was removed"
+        lease = self.shared.leases[key]
+        taken_over = lease.is_taken_over or self.shared.new_record(key) is not None
+        self.shared.release(key)
+        tidy(self._run.folder, key)  # the worker may have written after the other run had done so
+        removed = f"begins anew, as its lease {lease.path} or {lease.marker} was removed"
+        how = "was taken over by another run" if taken_over else removed
         self._waiting.append(key)
         self._run.listener.notice(f"{self._cells[key].label} {how}")
 
     def _has_lost_output(self, key: str, outcome: Outcome) -> bool:
         """Return whether what the worker of a finished cell has written is no longer there."""
         finished = isinstance(outcome, Finished) and outcome.result.status == "ok"
-        lease = self.shared.leases[key]
-        return finished and not lease.is_lost and not output_folder(self._run.folder, key, lease).is_dir()
+        return finished and not attempt_folder(self._run.folder, self.shared.leases[key]).is_dir()
 
     def _notify_once(self, message: str) -> None:
         if message not in self._notices_given:
@@ -180,9 +185,9 @@ class Schedule:
             self._start_worker(key, cell, upstream, pool)
 
     def _start_worker(self, key: str, cell: Cell, upstream: Mapping[str, Record | None], pool: Pool) -> None:
-        run, lease, cell_folder = self._run, self.shared.leases[key], self._run.folder.cell_folder(key)
-        job = cell_job(run, cell, cell_folder, upstream, make_output_folder(run.folder, key, lease))
-        pool.start(key, run.functions.cell, job, cell_folder, run.limits, lease)
+        run, lease = self._run, self.shared.leases[key]
+        folder = begin_attempt(run.folder, lease)
+        pool.start(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
         protocol = self._cells[key].method.protocol
@@ -191,18 +196,31 @@ class Schedule:
         self._record(key, unfinished_record(self._cells[key], status, failure, environment))
 
     def _record(self, key: str, record: Record) -> None:
-        folder, components = self._run.folder, self._cells[key].component_names
-        if not publish(folder, self.shared.leases[key], record, components):
+        folder, lease, components = self._run.folder, self.shared.leases[key], self._cells[key].component_names
+        recorded = publish(folder, lease, record, components)
+        if recorded is None:
             self._give_up(key)
             return
-        if record.status == "ok":
-            self._remove_checkpoint(key)
+        if record.status == "ok" and recorded.attempt != lease.attempt:
+            self._check_again(key, recorded, record)
+        if recorded.status == "ok":
+            tidy(folder, key)
         self.shared.release(key)
-        self._keep(key, record)
+        self._keep(key, recorded)
 
-    def _remove_checkpoint(self, key: str) -> None:
-        with suppress(OSError):
-            (self._run.folder.cell_folder(key) / CHECKPOINT).unlink()
+    def _check_again(self, key: str, record: Record, again: Record) -> None:
+        """Mark a record that another run was first to write with how the cell came out here, as verifying it does."""
+        folder, name = self._run.folder, compared_score(record)
+        others = [read_score(one, name) for one in self.records.values() if _is_other_seed(one, record)]
+        asked = Asked(record, files_of(folder.path, record), [[score for score in others if score is not None]])
+        try:
+            mark = judge(asked, self._cells[key], again, attempt_folder(folder, self.shared.leases[key]))
+            write_verification(asked.folder, mark)
+        except RecordError as error:
+            told = f"cannot be compared with its record: {error}"
+        else:
+            told = f"came out here too, {mark.outcome}" if mark.is_reproduced else f"came out here too: {mark.outcome}"
+        self._run.listener.notice(f"{self._cells[key].label} was recorded by another run, and {told}")
 
     def _keep(self, key: str, record: Record) -> None:
         self.records[key] = record
@@ -220,6 +238,12 @@ def _describe_missing(cell: Cell, upstream: Mapping[str, Record | None]) -> str 
     return None
 
 
+def _is_other_seed(one: Record, record: Record) -> bool:
+    """Tell whether a record is a finished one of another one's recipe and data with another seed."""
+    same = (one.dataset, one.subset, one.method) == (record.dataset, record.subset, record.method)
+    return same and one.status == "ok" and one.seed != record.seed
+
+
 class SharedCells:
     """The cells that other runs may work on too, and this run's leases by key, all released when the context ends.
 
@@ -227,7 +251,7 @@ class SharedCells:
     """
 
     def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
-        self._folder = folder
+        self._folder, self._own = folder, Leases(folder)
         self.leases: dict[str, Lease] = {}
         self._modified_before = {key: self._modified(key) for key in keys}
         self._ask_again: dict[str, float] = {}
@@ -239,16 +263,19 @@ class SharedCells:
     def __exit__(self, *error: object) -> None:
         for key in list(self.leases):
             self.release(key)
+        with suppress(OSError, RecordError):  # the folder may be gone
+            sweep(self._folder)
 
     def is_due(self, key: str) -> bool:
-        """Return whether to ask for a cell's lease; not within a second of finding that another run has it."""
+        """Return whether to ask for a cell's lease; not within some seconds of finding that another run has it."""
         return time.monotonic() >= self._ask_again.get(key, 0.0)
 
     def lease(self, key: str) -> bool:
         """Take the lease of a cell and return whether it was free."""
-        lease = acquire(self._folder, key)
+        lease = self._own.acquire(key)
         if lease is None:
-            self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS
+            # Not all runs at the same moment again and again.
+            self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS * random.uniform(1, 2)
             return False
         self.leases[key] = lease
         return True
@@ -268,11 +295,8 @@ class SharedCells:
         if time.monotonic() - self._renewed < _RENEW_SECONDS:
             return []
         self._renewed = time.monotonic()
-        return [key for key, lease in self.leases.items() if not lease.renew()]
-
-    def forget(self, key: str) -> Lease:
-        """Return a lease that is lost, which is this run's no longer."""
-        return self.leases.pop(key)
+        self._own.renew()
+        return [key for key, lease in self.leases.items() if lease.is_lost]
 
     def release(self, key: str) -> None:
         """Release the lease of a cell if this run has it."""
@@ -281,6 +305,6 @@ class SharedCells:
 
     def _modified(self, key: str) -> int | None:
         try:
-            return self._folder.record_path(key).stat().st_mtime_ns
+            return self._folder.existing_path(key).stat().st_mtime_ns
         except FileNotFoundError:
             return None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from segbench.engine.job import TimingJob, TimingResult
 from segbench.store.folder import files_of
-from segbench.store.leases import publishing
 from segbench.store.record import TimingBudget
 
 from .jobs import add_timing, cell_job, read_upstream, resolve_upstream
@@ -161,10 +160,11 @@ def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
 
 def _complete(run: Run, group: Group, result: TimingResult) -> None:
     """Add a timing to the records as they are now, but those that another run has timed or replaced meanwhile."""
-    with publishing(run.folder):
+    with run.folder.locked():
         for cell, record in group:
             now = run.folder.read(record.key)
-            if now is not None and speed_key(now) == speed_key(record) and lacks_timing(cell, now):
+            same = now is not None and (now.attempt, speed_key(now)) == (record.attempt, speed_key(record))
+            if now is not None and same and lacks_timing(cell, now):
                 run.folder.write(add_timing(now, result))
             else:
                 run.listener.notice(f"{cell.label} keeps its record, which has changed while its method was timed")

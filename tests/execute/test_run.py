@@ -19,7 +19,7 @@ from segbench.execute import schedule
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import run
 from segbench.store.counts import COUNTS, Counts, write_counts
-from segbench.store.folder import ResultsFolder
+from segbench.store.folder import ResultsFolder, files_of
 from segbench.store.json_file import sealed_json
 
 from .conftest import is_alive
@@ -220,11 +220,20 @@ def test_a_results_folder_that_is_replaced_by_a_file_ends_the_run_in_a_line_that
     assert f"the results folder {tmp_path}/bench is no folder any more" in run_vandalised.notices[0]
 
 
-def test_a_cell_whose_folder_is_removed_fails_with_that_cause_and_the_others_go_on(run_vandalised, tmp_path):
+def test_a_cell_whose_folder_is_removed_begins_anew(run_vandalised):
     key = make_cell("waiting").key
     summary = run_vandalised(lambda folder: shutil.rmtree(folder / key))
+    assert statuses(summary) == {"plain": "ok", "waiting": "ok"}
+    assert "data / waiting / seed 0 begins anew, as its lease " in run_vandalised.notices[0]
+
+
+def test_a_cell_whose_attempt_is_removed_fails_with_that_cause_and_the_others_go_on(run_vandalised, tmp_path):
+    key = make_cell("waiting").key
+    summary = run_vandalised(lambda folder: [shutil.rmtree(path) for path in (folder / key).glob("1-*")])
     assert statuses(summary) == {"plain": "ok", "waiting": "failed"}
-    assert summary.records[1].error.cause == f"its folder {tmp_path}/bench/{key} was removed while it ran"
+    cause = summary.records[1].error.cause
+    assert cause.startswith(f"its folder {tmp_path}/bench/{key}/1-")
+    assert cause.endswith(" was removed while it ran")
 
 
 def test_folders_in_the_place_of_files_and_files_in_the_place_of_folders_cost_no_cell(tmp_path, workers):
@@ -239,9 +248,10 @@ def test_folders_in_the_place_of_files_and_files_in_the_place_of_folders_cost_no
     folder.cell_folder(second).touch()
     assert statuses(run_all(cells, tmp_path, workers=workers)) == {"counting": "ok"}
     for key in (first, second):
-        assert (folder.cell_folder(key) / "counts.parquet").is_file()
-        assert (folder.cell_folder(key) / "samples" / "last.png").is_file()
-        assert (folder.cell_folder(key) / "events.jsonl").is_file()
+        files = files_of(folder.path, folder.read(key))
+        assert (files / "counts.parquet").is_file()
+        assert (files / "samples" / "last.png").is_file()
+        assert (files / "events.jsonl").is_file()
 
 
 def test_a_corrupt_record_is_set_aside_and_redone(tmp_path, workers):
@@ -257,10 +267,10 @@ def test_a_recorded_cell_whose_files_are_damaged_runs_again_only_before_one_that
     first, other = make_cells(["plain", "other"])
     run_all([first, other], tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
-    weights = {cell.key: folder.cell_folder(cell.key) / "model.safetensors" for cell in (first, other)}
+    weights = {key: files_of(folder.path, folder.read(key)) / "model.safetensors" for key in (first.key, other.key)}
     for path in weights.values():
         path.write_bytes(sealed_json({"weight": 1}).replace(b"1}", b"2}"))
-    (folder.cell_folder(first.key) / "events").mkdir()  # neither what is no file nor what has no seal is in the way
+    (weights[first.key].parent / "events").mkdir()  # neither what is no file nor what has no seal is in the way
 
     cells = [first, other, make_cell("child", upstream=first)]
     again = ResultsFolder(tmp_path, "bench")
@@ -279,9 +289,10 @@ def test_a_recorded_cell_whose_counts_are_damaged_runs_again(tmp_path, workers, 
     cells = make_cells(["plain", "other"])
     run_all(cells, tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
-    for cell in cells:
-        write_counts(folder.cell_folder(cell.key), Counts(("a",), "test", np.array([[[1, 2], [3, 4]]])))
-    flip_bit(folder.cell_folder(cells[0].key) / COUNTS, 1)
+    places = [files_of(folder.path, folder.read(cell.key)) for cell in cells]
+    for place in places:
+        write_counts(place, Counts(("a",), "test", np.array([[[1, 2], [3, 4]]])))
+    flip_bit(places[0] / COUNTS, 1)
     assert statuses(run_all(cells, tmp_path, workers=workers)) == {"plain": "ok", "other": "ok"}
     assert sorted(ran(tmp_path)) == sorted([cells[0].key] * 2 + [cells[1].key])
 

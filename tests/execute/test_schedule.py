@@ -10,14 +10,14 @@ import time
 import pytest
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
-from segbench.engine.job import CHECKPOINT
 from segbench.execute import schedule
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.progress import NoProgress
 from segbench.execute.schedule import SharedCells
-from segbench.store.folder import ResultsFolder
+from segbench.store.folder import CHECKPOINT, ResultsFolder, files_of
 from segbench.store.leases import acquire
 from segbench.store.record import Failure
+from segbench.store.verification import read_verification
 
 CELL = make_cell("unet")
 KEY = CELL.key
@@ -72,40 +72,51 @@ def test_a_lease_that_another_run_took_over_is_lost_and_not_released(folder, mon
     mine = SharedCells(folder, [KEY])
     mine.lease(KEY)
     assert mine.renew() == []
-    path = folder.lease_folder / f"{KEY}.json"
-    path.unlink()
-    acquire(folder, KEY)
+    mine.leases[KEY].path.unlink()
+    other = acquire(folder, KEY)
     assert mine.renew() == [KEY]
     mine.release(KEY)
-    assert path.exists()
+    assert other.path.exists()
+    assert not other.is_lost
 
 
-def seem_abandoned(folder, key):
+def lease_of(folder):
+    """Return the one lease file there is."""
+    (path,) = folder.lease_folder.glob("*.json")
+    return path
+
+
+def seem_abandoned(folder):
     """Let a lease be of another machine, and not renewed for minutes."""
-    path = folder.lease_folder / f"{key}.json"
+    path = lease_of(folder)
     path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "elsewhere"}))
     then = time.time() - 200
     os.utime(path, (then, then))
 
 
 def published_by(folder, key):
-    """Return which processes made the record and each file of a cell, and the names of what else lies there."""
-    files = {path.relative_to(folder.cell_folder(key)) for path in folder.cell_folder(key).rglob("*") if path.is_file()}
+    """Return which processes made the record and each file of a cell, and what else lies in the folder of its attempt.
+
+    Nothing may lie beside that.
+    """
+    record = folder.read(key)
+    place = files_of(folder.path, record)
+    files = {path.relative_to(place) for path in folder.cell_folder(key).rglob("*") if path.is_file()}
     logs = {file for file in files if file.name in ("worker.log", "events.jsonl")}
-    makers = {(folder.cell_folder(key) / file).read_text() for file in files - logs}
-    return makers | {str(folder.read(key).environment["process"])}, {str(file) for file in files - logs}
+    makers = {(place / file).read_text() for file in files - logs}
+    return makers | {str(record.environment["process"])}, {str(file) for file in files - logs}
 
 
-def test_counts_and_pictures_join_the_cell_folder_with_the_record(tmp_path, workers, folder):
+def test_what_an_attempt_has_written_stays_alone_beside_its_record(tmp_path, workers, folder):
     cell = make_cell("counting")
-    left = folder.cell_folder(cell.key) / f".{'0' * 16}"
-    left.mkdir(parents=True)
-    (left / "counts.parquet").write_text("of a run that was killed")
+    for name in (f".{'0' * 16}", f"1-{'0' * 16}"):
+        left = folder.cell_folder(cell.key) / name
+        left.mkdir(parents=True)
+        (left / "counts.parquet").write_text("of a run that was killed")
     run_all([cell], tmp_path, workers=workers)
     makers, files = published_by(folder, cell.key)
     assert len(makers) == 1
     assert files == {"counts.parquet", "samples/last.png"}
-    assert not left.exists()
 
 
 def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing(
@@ -115,7 +126,7 @@ def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing
     stale = program("counting")
     until(lambda: list(folder.lease_folder.glob("*.json")))
     stale.send_signal(signal.SIGSTOP)
-    seem_abandoned(folder, cell.key)
+    seem_abandoned(folder)
     run_all([cell], tmp_path, workers=workers)
     mine = folder.read(cell.key)
     stale.send_signal(signal.SIGCONT)
@@ -127,6 +138,27 @@ def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing
         {str(mine.environment["process"])},
         {"counts.parquet", "samples/last.png"},
     )
+
+
+@pytest.mark.parametrize(("miou", "outcome"), [(0.5, "same bits"), (0.25, "not reproduced")])
+def test_what_comes_out_after_another_run_has_recorded_the_cell_is_a_check_of_its_record(
+    tmp_path, workers, folder, miou, outcome, monkeypatch
+):
+    cell = make_cell("plain", timing=None)
+    monkeypatch.setattr("segbench.execute.judge.read_cell", lambda record: cell)
+    (recorded,) = run_all([cell], tmp_path / "other", workers=workers).records
+    theirs = recorded.model_copy(update={"scores": recorded.scores.model_copy(update={"miou": miou})})
+
+    def record_first(key):
+        folder.write(theirs)
+        files_of(folder.path, theirs).mkdir()
+
+    watcher = Intruder(record_first)
+    assert run_all([cell], tmp_path, workers=workers, listener=watcher).records == (theirs,)
+    assert folder.read(cell.key) == theirs
+    assert read_verification(files_of(folder.path, theirs), theirs).outcome == outcome
+    assert len(list(folder.cell_folder(cell.key).glob("*-*"))) == 1
+    assert watcher.notices[0].startswith("data / plain / seed 0 was recorded by another run, and came out here too")
 
 
 class Intruder(NoProgress):
@@ -146,24 +178,24 @@ class Intruder(NoProgress):
 def test_a_checkpoint_saved_after_another_run_has_recorded_the_cell_is_removed(tmp_path, workers, folder):
     cell = make_cell("counting")
     (recorded,) = run_all([cell], tmp_path / "other", workers=workers).records
-    checkpoint = folder.cell_folder(cell.key) / CHECKPOINT
 
     def take_over(key):
         folder.write(recorded)
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.touch()
-        (folder.lease_folder / f"{key}.json").unlink()
+        for attempt in folder.cell_folder(key).glob("1-*"):
+            (attempt / CHECKPOINT).touch()
+        lease_of(folder).unlink()
 
     assert run_all([cell], tmp_path, workers=workers, listener=Intruder(take_over)).records == (recorded,)
-    assert not checkpoint.exists()
+    assert list(folder.cell_folder(cell.key).rglob(CHECKPOINT)) == []
 
 
 def test_a_cell_whose_lease_was_removed_begins_anew(tmp_path, workers, folder):
     cell = make_cell("counting")
-    lease = folder.lease_folder / f"{cell.key}.json"
-    watcher = Intruder(lambda key: lease.unlink())
+    watcher = Intruder(lambda key: lease_of(folder).unlink())
     assert statuses(run_all([cell], tmp_path, workers=workers, listener=watcher)) == {"counting": "ok"}
-    assert watcher.notices == [f"data / counting / seed 0 begins anew, as its lease {lease} was removed"]
+    (notice,) = watcher.notices
+    assert notice.startswith("data / counting / seed 0 begins anew, as its lease ")
+    assert notice.endswith(f"{folder.cell_folder(cell.key)}/.1.lease was removed")
     assert len(published_by(folder, cell.key)[0]) == 1
 
 

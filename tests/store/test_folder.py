@@ -69,6 +69,27 @@ def test_folders_of_two_machines_merge_by_copying(folder, make_record, tmp_path)
     assert [record.key for record in folder.records()] == [KEY, OTHER]
 
 
+def test_a_cell_that_did_not_finish_has_a_record_of_another_name_until_it_does(folder, make_record):
+    folder.path.mkdir(parents=True)
+    failed = make_record(status="failed")
+    folder.unfinished_path(KEY).write_text(failed.model_dump_json())
+    assert folder.read(KEY) == failed
+    assert folder.records() == [failed]
+    assert folder.existing_path(KEY) == folder.unfinished_path(KEY)
+    folder.write(make_record())
+    assert folder.read(KEY) == make_record()
+    assert folder.records() == [make_record()]
+    assert folder.existing_path(KEY) == folder.record_path(KEY)
+    assert folder.problems == []
+
+
+def test_a_finished_record_under_the_name_of_an_unfinished_one_is_set_aside(folder, make_record):
+    folder.path.mkdir(parents=True)
+    folder.unfinished_path(KEY).write_text(make_record().model_dump_json())
+    assert folder.read(KEY) is None
+    assert f"it is of a finished cell, whose record is called {KEY}.json" in str(folder.problems[0])
+
+
 @pytest.mark.parametrize("attempt", [None, "3-00000000000000aa"])
 def test_the_files_of_a_record_lie_in_its_attempt_or_for_older_versions_beside_it(folder, make_record, attempt):
     record = make_record().model_copy(update={"attempt": attempt})

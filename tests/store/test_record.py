@@ -230,9 +230,7 @@ def test_a_record_of_an_older_version_has_no_attempt_and_gets_none():
     assert "attempt" not in json.loads(full_record(attempt=None).model_dump_json())
 
 
-@pytest.mark.parametrize(
-    "name", ["", "..", "../1-0123456789abcdef", "1-0123456789abcdef/", "0123456789abcdef"]
-)
+@pytest.mark.parametrize("name", ["", "..", "../1-0123456789abcdef", "1-0123456789abcdef/", "0123456789abcdef"])
 def test_an_attempt_is_never_a_way_out_of_the_folder_of_its_cell(name):
     with pytest.raises(ValidationError, match="attempt"):
         full_record(attempt=name)

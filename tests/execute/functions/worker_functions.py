@@ -13,6 +13,7 @@ from segbench.engine.job import CellResult
 from segbench.engine.timing.parts import Measured, Work, row_part
 from segbench.errors import CellError, DataError, OutOfMemoryError, PluginError
 from segbench.execute.worker import TURN
+from segbench.store.folder import record_of
 from segbench.store.record import Cost, Inference, Latency, Scores, Train
 
 HERE = {"machine": "here", "device": "cpu"}
@@ -228,8 +229,13 @@ def die_once(mark):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def cell_folder(job):
+    """Return the folder of the cell of a job, in which the folders of its attempts lie."""
+    return record_of(Path(job.folder)).with_suffix("")
+
+
 def accept(job, channel):
-    (Path(job.folder).parent / "preflights").open("a").write(f"{job.cell.method.name}\n")
+    (cell_folder(job).parent / "preflights").open("a").write(f"{job.cell.method.name}\n")
 
 
 def preflight(job, channel):
@@ -241,13 +247,12 @@ def preflight(job, channel):
     if job.cell.method.name == "crash":
         segfaults(job, channel)
     if job.cell.method.name == "killed-once":
-        die_once(Path(job.folder).parent / "killed")
+        die_once(cell_folder(job).parent / "killed")
 
 
 def train(job, channel):
     """Do what the method's name says, and note that this cell was run."""
-    folder = Path(job.folder)
-    with (folder.parent / "ran").open("a") as ran:
+    with (cell_folder(job).parent / "ran").open("a") as ran:
         ran.write(f"{job.cell.key} {os.getpid()}\n")
     return {
         "segfault": segfaults,
@@ -277,7 +282,7 @@ def finish(job, channel):
 def counting(job, channel):
     """Leave counts that name this process, as the record does."""
     for name in ("counts.parquet", "samples/last.png"):
-        file = Path(job.output) / name
+        file = Path(job.folder) / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(str(os.getpid()))
     result = finish(job, channel)
@@ -287,7 +292,7 @@ def counting(job, channel):
 def waiting(job, channel):
     """Wait for a file beside the results folder."""
     channel.emit("stage", name="train")
-    while not (Path(job.folder).parents[1] / "go on").exists():
+    while not (cell_folder(job).parents[1] / "go on").exists():
         time.sleep(0.01)
     return finish(job, channel)
 
@@ -298,7 +303,7 @@ def slow(job, channel):
 
 
 def fails_once(job, channel):
-    mark = Path(job.folder) / "failed"
+    mark = cell_folder(job) / "failed"
     if mark.exists():
         return finish(job, channel)
     mark.touch()
@@ -307,7 +312,7 @@ def fails_once(job, channel):
 
 def patient(job, channel):
     """Train until told to stop; the next time, go on and finish."""
-    checkpoint = Path(job.folder) / "checkpoint"
+    checkpoint = cell_folder(job) / "checkpoint"
     if checkpoint.exists():
         return finish(job, channel)
     checkpoint.touch()
@@ -319,7 +324,7 @@ def patient(job, channel):
 
 def stubborn(job, channel):
     """Train without ever asking whether to stop; the next time, finish."""
-    checkpoint = Path(job.folder) / "checkpoint"
+    checkpoint = cell_folder(job) / "checkpoint"
     if checkpoint.exists():
         return finish(job, channel)
     checkpoint.touch()
@@ -340,7 +345,7 @@ def time_method(job, channel):
         raise CellError("the images have no pixels")
     if not channel.wait_for_turn(row_part("forward", 1, Work.BLOCK), None).methods:
         return None
-    with (Path(job.folder).parent / "timed").open("a") as timed:
+    with (cell_folder(job).parent / "timed").open("a") as timed:
         timed.write(f"{method.name}\n")
     mark = Path(job.folder) / "timing"
     if method.name == "unhurried" and not mark.exists():
