@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from segbench.checksum import check_seal
 from segbench.files import check_file, read_file
 
-from .atomic import link_or_copy, storage_error
+from .atomic import link_or_copy, remove_abandoned, storage_error
 from .folder import CHECKPOINT, EVENTS, files_of
 from .leases import find_abandoned, has_ended, is_marker, newest_attempt
 from .pictures import SAMPLES, step_grids
@@ -73,6 +73,7 @@ def tidy(folder: ResultsFolder, key: str) -> None:
     for path in listed:
         if path.name != record.attempt and (_is_attempt(path) or _LEFT_BEHIND.fullmatch(path.name)):
             _remove(path)
+    remove_abandoned(files_of(folder.path, record))
     markers = [path for path in listed if is_marker(path)]
     checkpoints = [place / CHECKPOINT for place in (cell, files_of(folder.path, record))]
     for path in [*markers, *checkpoints, folder.unfinished_path(key)]:
