@@ -87,6 +87,8 @@ def create(path: Path, content: bytes, place: Path) -> bool:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+            if sys.platform == "win32":  # where an open file keeps its name
+                file.close()
             made = link_or_copy(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:

@@ -124,7 +124,7 @@ def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing
 ):
     cell = make_cell("counting")
     stale = program("counting")
-    until(lambda: list(folder.lease_folder.glob("*.json")))
+    until(lambda: list(folder.cell_folder(cell.key).glob("1-*")))
     stale.send_signal(signal.SIGSTOP)
     seem_abandoned(folder)
     run_all([cell], tmp_path, workers=workers)
