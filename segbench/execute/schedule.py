@@ -11,6 +11,7 @@ from segbench.errors import RecordError
 from segbench.store.attempt import attempt_folder, begin_attempt, sweep, tidy
 from segbench.store.folder import files_of
 from segbench.store.leases import Leases
+from segbench.store.plugin_copies import keep_copies
 from segbench.store.publication import publish
 from segbench.store.record import Failure
 from segbench.store.verification import write_verification
@@ -187,17 +188,19 @@ class Schedule:
     def _start_worker(self, key: str, cell: Cell, upstream: Mapping[str, Record | None], pool: Pool) -> None:
         run, lease = self._run, self.shared.leases[key]
         folder = begin_attempt(run.folder, lease)
+        keep_copies(cell.component_names, folder)
         pool.start(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
         protocol = self._cells[key].method.protocol
+        keep_copies(self._cells[key].component_names, attempt_folder(self._run.folder, self.shared.leases[key]))
         chosen = {"threads": protocol.threads, "tf32": protocol.tf32}
         environment = {**self._run.environment, **chosen, **self._run.run_settings}
         self._record(key, unfinished_record(self._cells[key], status, failure, environment))
 
     def _record(self, key: str, record: Record) -> None:
-        folder, lease, components = self._run.folder, self.shared.leases[key], self._cells[key].component_names
-        recorded = publish(folder, lease, record, components)
+        folder, lease = self._run.folder, self.shared.leases[key]
+        recorded = publish(folder, lease, record)
         if recorded is None:
             self._give_up(key)
             return

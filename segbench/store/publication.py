@@ -24,11 +24,8 @@ from segbench.errors import RecordError
 
 from .atomic import create, storage_error, write_atomically
 from .attempt import attempt_folder
-from .plugin_copies import keep_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .folder import ResultsFolder
     from .leases import Lease
     from .record import Record
@@ -36,28 +33,28 @@ if TYPE_CHECKING:
 _TRIES = 5
 
 
-def publish(folder: ResultsFolder, lease: Lease, record: Record, components: Iterable[str]) -> Record | None:
-    """Publish how an attempt ended, with the plugin files of `components`, and return the record that the cell has now.
+def publish(folder: ResultsFolder, lease: Lease, record: Record) -> Record | None:
+    """Publish how an attempt ended, and return the record that the cell has now.
 
     That is the given one with its attempt, or an ok one that another attempt was first to publish; None, with nothing
-    published, if the given one is not ok and the lease is lost. Raises RecordError if the folder is full or read-only.
+    published, if the given one is not ok and the lease is lost. Raises RecordError if the folder is full or read-only,
+    or if that of an attempt that finished is gone.
     """
     record = record.model_copy(update={"attempt": lease.attempt})
     if record.status == "ok":
-        return _publish_finished(folder, lease, record, components)
+        return _publish_finished(folder, lease, record)
     if (other := _read_finished(folder, record.key)) is not None:
         return other
     if lease.is_lost:
         return None
-    keep_copies(components, attempt_folder(folder, lease))
     if os.path.lexists(folder.record_path(record.key)):
         folder.make_room(record.key)
     write_atomically(folder.unfinished_path(record.key), _as_file(record))
     return record
 
 
-def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record, components: Iterable[str]) -> Record:
-    path, files = folder.record_path(record.key), attempt_folder(folder, lease)
+def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record) -> Record:
+    path = folder.record_path(record.key)
     for _ in range(_TRIES):
         if (other := _read_finished(folder, record.key)) is not None:
             return other
@@ -66,8 +63,13 @@ def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record, compo
                 folder.make_room(record.key)
         except OSError as error:
             raise storage_error(folder.path, error) from error
-        keep_copies(components, files)
-        if create(path, _as_file(record), files):
+        try:
+            made = create(path, _as_file(record), attempt_folder(folder, lease))
+        except RecordError:
+            if (other := _read_finished(folder, record.key)) is None:
+                raise
+            return other  # whose process has removed what other attempts had left
+        if made:
             with suppress(OSError):
                 folder.unfinished_path(record.key).unlink(missing_ok=True)
             return record

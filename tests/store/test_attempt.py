@@ -110,7 +110,7 @@ def test_an_attempt_that_has_told_its_end_is_removed_by_the_next_and_one_that_ma
     first = acquire(folder, KEY)
     place = begin_attempt(folder, first)
     second, ended = begin_after(folder, first)
-    publish(folder, second, make_record(status="failed"), [])
+    publish(folder, second, make_record(status="failed"))
     begin_after(folder, second)
     assert (place.exists(), ended.exists()) == (True, False)
 
@@ -119,7 +119,7 @@ def test_the_attempt_of_a_dead_process_is_removed_unless_it_was_published(folder
     first = acquire(folder, KEY)
     place = begin_attempt(folder, first)
     second, other = begin_after(folder, first)
-    publish(folder, second, make_record(), [])
+    publish(folder, second, make_record())
     monkeypatch.setattr("segbench.store.leases.is_alive", lambda pid, started: False)
     third, _ = begin_after(folder, second)
     assert (place.exists(), other.exists()) == (True, True)
@@ -136,7 +136,7 @@ def test_beside_a_finished_record_nothing_stays_but_its_own_attempt(folder, make
     (place / "counts").write_text("counts")
     tidy(folder, KEY)
     assert attempt_folder(folder, first).exists()
-    publish(folder, second, make_record(), [])
+    publish(folder, second, make_record())
     tidy(folder, KEY)
     assert content(folder.cell_folder(KEY)) == {f"{second.attempt}/counts": "counts"}
 
@@ -147,7 +147,7 @@ def test_what_a_killed_process_left_is_removed_once_nobody_needs_it(folder, make
     monkeypatch.setattr("segbench.store.leases.is_alive", lambda pid, started: False)
     sweep(folder)
     assert lease.path.exists()  # who watches is told of the cell that was abandoned
-    publish(folder, lease, make_record(), [])
+    publish(folder, lease, make_record())
     sweep(folder)
     assert not lease.path.exists()
     assert content(folder.cell_folder(KEY)) == {}
@@ -185,7 +185,7 @@ def test_whoever_was_killed_wherever_the_next_leaves_one_record_and_what_belongs
         lease = acquire(folder, KEY)
         if folder.read(KEY) is None:
             (begin_attempt(folder, lease) / "counts").write_text("counts")
-            publish(folder, lease, make_record(), [])
+            publish(folder, lease, make_record())
         tidy(folder, KEY)
         lease.release()
 
