@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .completion import complete_benchmark
-from .options import Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
+from .options import (
+    BYTES_PER_GB,
+    Benchmark,
+    CheckpointEvery,
+    Device,
+    Jobs,
+    MemoryLimit,
+    Only,
+    Results,
+    Seeds,
+    Sets,
+    TestFolds,
+    Timeout,
+    open_selected,
+)
 from .output import INTERRUPTED, SOME_FAILED, print_document, say
 
 if TYPE_CHECKING:
@@ -18,38 +31,21 @@ if TYPE_CHECKING:
     from segbench.store.folder import ResultsFolder
 
 
-BYTES_PER_GB = 10**9
 PAGE = "report.html"
 
 
 def run(
-    benchmark: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME|FILE",
-            help="A packaged benchmark by its name, or a file by its path.",
-            autocompletion=complete_benchmark,
-        ),
-    ],
+    benchmark: Benchmark,
     sets: Sets = None,
     only: Only = None,
     seeds: Seeds = None,
     folds: TestFolds = None,
     results: Results = Path("results"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    jobs: Annotated[int, typer.Option(min=1, help="How many cells run at once.")] = 1,
-    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds after which a cell is killed.")] = None,
-    memory_limit: Annotated[
-        float | None,
-        typer.Option(
-            metavar="GB",
-            min=0.1,
-            help="Memory beyond which a cell is killed. [default: its share of 90 % of the machine's]",
-        ),
-    ] = None,
-    checkpoint_every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How often a cell saves what it can resume from.")
-    ] = 120.0,
+    device: Device = "auto",
+    jobs: Jobs = 1,
+    timeout: Timeout = None,
+    memory_limit: MemoryLimit = None,
+    checkpoint_every: CheckpointEvery = 120.0,
     track: Annotated[
         str | None,
         typer.Option(metavar="TOOL[=PLACE]", help="Mirror cells while they run, as `segbench track --to` does."),
@@ -62,15 +58,13 @@ def run(
     """
     from segbench.execute.progress import progress_on
     from segbench.execute.run import run as run_cells
-    from segbench.plan.plan import open_plan
     from segbench.plan.warnings import plan_warnings
     from segbench.report import load
     from segbench.report.formats.first_screen import lay_out_first_screen
     from segbench.store.folder import ResultsFolder
     from segbench.tracking.mirror import mirroring
 
-    plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
-    plan.check_data()
+    plan = open_selected(benchmark, sets, only, seeds, folds)
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
     for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):

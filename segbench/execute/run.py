@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from .jobs import Functions
     from .progress import Listener
+    from .pull import Pull
     from .workers import Event
 
 # For trying a method, unless --timeout is given: it is one step, but building may download pretrained weights.
@@ -75,13 +77,15 @@ def run(
     listener: Listener,
     workers: Workers | None = None,
     functions: Functions = ENGINE,
+    pull: Pull | None = None,
 ) -> Summary:
     """Run the cells of a plan that have no ok record in a folder yet, `jobs` at a time, and return how it went.
 
     `datasets`, by their names in the benchmark, are decoded before cells start; cells decode those that are not given.
     `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
     its share of 90 % of the machine's memory; a checkpoint is written every `checkpoint_seconds`. A cell that fails
-    leaves a record that says why, and the others go on. Ctrl-C and SIGTERM end it early; the next run resumes.
+    leaves a record that says why, and the others go on. Ctrl-C and SIGTERM end it early; the next run resumes. With
+    `pull` this is one of many workers of a run elsewhere.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
     is full or read-only, or in which a run of an older version works.
     """
@@ -90,12 +94,15 @@ def run(
     sweep(folder)
     recorded = _read_ok_records(cells, folder)
     _set_damaged_aside(cells, recorded, folder)
+    if pull is not None:
+        recorded |= pull.read_failed(cells, folder)
     todo = [cell for cell in cells if cell.key not in recorded]
     listener.planned(todo, len(recorded))
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
         return Summary(tuple(recorded.values()))
     workers = workers or start_workers(cells)
-    with announce_run(folder, list(map(_planned, cells))), Interrupt() as interrupt:
+    announced = announce_run(folder, *describe_cells(cells)) if pull is None else nullcontext()
+    with announced, Interrupt() if pull is None else pull.limit as interrupt:
         decode_splits(todo, datasets or {}, listener.notice)
         limits = Limits(timeout, memory_limit or fair_share(jobs))
         environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
@@ -105,7 +112,15 @@ def run(
         started = Run(
             by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
         )
-        return _try_train_and_time(started, todo, recorded)
+        to_try = todo if pull is None else pull.choose_to_try(cells, todo, folder)
+        return _try_train_and_time(started, to_try, todo, recorded)
+
+
+def describe_cells(cells: Sequence[Cell]) -> tuple[list[PlannedCell], dict[str, dict[str, Any]]]:
+    """Return what a run says of its cells: each in short, and by key the spec of one of each method on each dataset."""
+    examples = {method_of(cell): cell for cell in reversed(cells)}.values()
+    specs = {key_of(cell): cell.model_dump(mode="json", exclude={"dataset": {"root"}}) for cell in examples}
+    return list(map(_planned, cells)), specs
 
 
 def _planned(cell: Cell) -> PlannedCell:
@@ -137,9 +152,11 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
             needed.update(upstream_of(cell).values())
 
 
-def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, Record]) -> Summary:
-    """Try each method once, run the cells and time the methods; each step only while no early end is asked for."""
-    refused = preflight(run, todo)
+def _try_train_and_time(
+    run: Run, to_try: Sequence[Cell], todo: Sequence[Cell], recorded: Mapping[str, Record]
+) -> Summary:
+    """Try the methods of `to_try`, run the cells and time the methods; each only while no early end is asked for."""
+    refused = preflight(run, to_try)
     records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
     untimed = {} if run.interrupt.requested else time_methods(run, records)
     in_order = tuple(records[key] for key in run.cells if key in records)

@@ -81,6 +81,7 @@ class Schedule:
         self._cells = {key_of(cell): cell for cell in cells}
         self._waiting = list(self._cells)
         self._from_upstream: dict[str, FromUpstream | None] = {}
+        self._began: dict[str, float] = {}
         self._notices_given: set[str] = set()
         self._second_chance = SecondChance(run.interrupt, run.listener)
         self.shared = SharedCells(run.folder, self._waiting)
@@ -189,6 +190,7 @@ class Schedule:
         run, lease = self._run, self.shared.leases[key]
         folder = begin_attempt(run.folder, lease)
         keep_copies(cell.component_names, folder)
+        self._began[key] = time.monotonic()
         pool.start(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
@@ -200,6 +202,8 @@ class Schedule:
 
     def _record(self, key: str, record: Record) -> None:
         folder, lease = self._run.folder, self.shared.leases[key]
+        if record.status == "interrupted":
+            record = self._run.interrupt.judge(record, folder.read(key), self._began[key])
         recorded = publish(folder, lease, record)
         if recorded is None:
             self._give_up(key)

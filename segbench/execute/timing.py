@@ -47,9 +47,9 @@ def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
 
 
 def lacks_timing(cell: Cell, record: Record) -> bool:
-    """Return whether a record needs a timing, or one with a larger budget; False where only tuning needs the cell."""
+    """Return whether an ok record needs a timing, or one of a larger budget; False where only tuning needs the cell."""
     timing = cell.method.protocol.timing
-    if cell.for_tuning or timing is None:
+    if cell.for_tuning or timing is None or record.status != "ok":
         return False
     if record.timing is None or not record.inference:
         return True
@@ -91,8 +91,7 @@ def _find_untimed(run: Run, records: Mapping[str, Record]) -> dict[str, Group]:
 
 
 def _was_run_here(run: Run, record: Record) -> bool:
-    here = all(record.environment.get(name) == run.environment.get(name) for name in ("machine", "device"))
-    return here and record.status == "ok"
+    return all(record.environment.get(name) == run.environment.get(name) for name in ("machine", "device"))
 
 
 def _time_all(run: Run) -> dict[str, Failure]:
