@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segbench.store.leases import LeaseSeen
-    from segbench.store.run_file import PlannedCell
+    from segbench.store.run_file import PlannedCell, RunFile
 
 SILENT_SECONDS = 300.0  # without an event, after which a running cell is said to be silent
 MOST_WARNINGS = 3
@@ -79,7 +79,8 @@ class WatchedCell:
 class Snapshot:
     """All cells of a benchmark by key at one time; `seconds_left` is of training, None if not known.
 
-    `plan_known` tells whether a run said which cells there are; `is_over` whether nothing runs any more.
+    `plan_known` tells whether a run said which cells there are; `is_over` whether nothing runs any more. Workers of
+    `elsewhere` may wait in a queue, so while they have cells to do it is not over.
     """
 
     benchmark: str
@@ -87,6 +88,7 @@ class Snapshot:
     plan_known: bool
     is_over: bool
     seconds_left: float | None
+    elsewhere: str | None = None
 
     def with_status(self, *statuses: str) -> list[WatchedCell]:
         """Return the cells of some statuses."""
@@ -112,8 +114,13 @@ class Watcher:
         }
         running = [cell for cell in cells.values() if cell.status == RUNNING]
         left = _whole_left(cells, running, records)
-        over = not running and (run is None or is_over(self.folder, run, now))
-        return Snapshot(self.folder.benchmark, cells, run is not None, over, left)
+        over = not running and (run is None or self._is_over(run, cells, now))
+        return Snapshot(self.folder.benchmark, cells, run is not None, over, left, run.elsewhere if run else None)
+
+    def _is_over(self, run: RunFile, cells: Mapping[str, WatchedCell], now: float) -> bool:
+        if run.elsewhere is None:
+            return is_over(self.folder, run, now)
+        return all(cells[planned.key].status in ("ok", "failed", "skipped") for planned in run.cells)
 
     def _read_records(self) -> dict[str, dict[str, Any]]:
         there = record_files(self.folder.path)
