@@ -190,13 +190,15 @@ def tried(tmp_path, make_record, monkeypatch):
     return tried
 
 
+# Of two processes one is halted at any step, while the other goes to its end, and then continues.
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("statuses", [(OK, OK), (OK, FAILED)])
 def test_no_order_of_two_publishers_steps_loses_or_replaces_a_finished_record(tried, statuses, before):
-    assert tried(statuses, before, switches=2) > 10
+    assert tried(statuses, before, switches=1) > 5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", BEFORE)
-def test_nor_does_any_order_with_more_switches(tried, before):
-    assert tried((OK, OK), before, switches=4) > 100
+@pytest.mark.parametrize("statuses", [(OK, OK), (OK, FAILED)])
+def test_nor_does_any_order_with_more_switches(tried, statuses, before):
+    assert tried(statuses, before, switches=3) > 100
