@@ -109,6 +109,8 @@ class Schedule:
             if record is not None:
                 self._waiting.remove(key)
                 self.shared.release(key)
+                if leased:
+                    tidy(self._run.folder, key)  # the mark of an attempt that did not begin
                 self._keep(key, record)
             elif leased:
                 self._waiting.remove(key)

@@ -301,7 +301,7 @@ def test_ctrl_c_leaves_an_interrupted_record_and_the_next_run_resumes(tmp_path, 
     run = program("patient,plain")
     until(lambda: ran(tmp_path))
     run.send_signal(signal.SIGINT)
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=300)
     assert output == "interrupted 1\n"
     assert ResultsFolder(tmp_path, "bench").records()[0].status == "interrupted"
     assert list((tmp_path / "bench" / "claims").glob("*.json")) == []
@@ -313,7 +313,7 @@ def test_a_second_ctrl_c_kills_what_does_not_stop(tmp_path, program, until):
     until(lambda: ran(tmp_path))
     run.send_signal(signal.SIGTERM)
     run.send_signal(signal.SIGINT)
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=300)
     assert output == "interrupted 1\n"
     assert ResultsFolder(tmp_path, "bench").records()[0].status == "interrupted"
 

@@ -130,7 +130,7 @@ def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing
     run_all([cell], tmp_path, workers=workers)
     mine = folder.read(cell.key)
     stale.send_signal(signal.SIGCONT)
-    output, errors = stale.communicate(timeout=60)
+    output, errors = stale.communicate(timeout=300)
     assert output == "done 1\n"
     assert "was taken over by another run" in errors
     assert folder.read(cell.key) == mine
@@ -227,7 +227,7 @@ def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(
 
 def test_two_runs_at_once_share_the_cells(tmp_path, program):
     runs = [program("slow,plain", seeds=3) for _ in range(2)]
-    outputs = [process.communicate(timeout=60) for process in runs]
+    outputs = [process.communicate(timeout=300) for process in runs]
     assert [output for output, _ in outputs] == ["done 6\n"] * 2
     assert sorted(ran(tmp_path)) == sorted(cell.key for cell in make_cells(["slow", "plain"], seeds=3))
     assert sorted(timed(tmp_path)) == ["plain", "slow"]

@@ -76,7 +76,7 @@ def test_a_run_in_another_process_is_followed_to_its_end(tmp_path, folder, progr
     assert [(cell.label, cell.course.stage) for cell in waiting] == [("data / waiting / seed 0", "train")]
     assert not watcher.look(0.0).is_over
     (tmp_path / "go on").touch()
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
     end = watcher.look(0.0)
     assert (statuses(), end.is_over, end.plan_known) == (["failed", "ok", "ok"], True, True)
 
@@ -87,7 +87,7 @@ def test_a_cell_whose_run_was_killed_is_abandoned(folder, program, until):
     # Not as soon as there is a lease: it may still be empty, and whose it was would never be known.
     until(lambda: [cell for cell in watcher.look(0.0).with_status("running") if cell.course.stage])
     running.send_signal(signal.SIGKILL)
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
     end = watcher.look(0.0)
     assert [cell.status for cell in end.cells.values()] == ["abandoned", "to do"]
     assert f"process {running.pid} on " in end.with_status("abandoned")[0].trouble

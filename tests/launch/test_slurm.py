@@ -74,7 +74,7 @@ def run_script(place, worker, *arguments, resubmit=2):
 
 def test_a_worker_that_is_done_leaves_its_exit_code(place, programs):
     calls = programs(sbatch='echo "$@" >> $calls')
-    assert run_script(place, "true && exit 1").wait(30) == 1
+    assert run_script(place, "true && exit 1").wait(300) == 1
     assert (place / "7_4.end").read_text() == "1\n"
     assert not calls.exists()
 
@@ -85,13 +85,13 @@ def test_a_worker_whose_time_is_up_hears_of_it_and_goes_on_in_a_new_job(place, p
         f"cd {place} && exec sh -c 'trap \"touch heard; exit 75\" USR1; touch ready; while true; do sleep 0.01; done'"
     )
     process = run_script(place, waits, "1")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not (place / "heard").exists():
         assert time.monotonic() < deadline
         if (place / "ready").exists():  # again and again, as the shell may not know yet what it has started
             process.send_signal(signal.SIGUSR1)
         time.sleep(0.1)
-    assert process.wait(30) == 75
+    assert process.wait(300) == 75
     assert calls.read_text() == "--parsable --array=4 job.sh 2\n"
     assert (place / "jobs").read_text() == "8\n"
     assert (place / "7_4.end").read_text() == "75\n"
@@ -100,7 +100,7 @@ def test_a_worker_whose_time_is_up_hears_of_it_and_goes_on_in_a_new_job(place, p
 def test_a_worker_goes_on_only_so_often(place, programs):
     calls = programs(sbatch='echo "$@" >> $calls')
     process = run_script(place, "exit 75", "2")
-    assert process.wait(30) == 75
+    assert process.wait(300) == 75
     assert not calls.exists()
     assert "went on in a new job 2 times, as --resubmit says" in (place / "7_4.log").read_text()
 
