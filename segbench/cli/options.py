@@ -51,7 +51,9 @@ TestFolds = Annotated[
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-Jobs = Annotated[int, typer.Option("--jobs", min=1, help="How many cells run at once.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "--jobs-per-device", min=1, help="How many cells run at once, on each device.")
+]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=1, help="Seconds after which a cell is killed.")]
 MemoryLimit = Annotated[
     float | None,

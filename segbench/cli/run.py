@@ -104,8 +104,11 @@ def run(
     check_options(on, {**asked, "track": track, "devices": devices, "command": command, "wait": wait or None})
     if devices and (track or device != "auto"):
         raise typer.BadParameter(f"--devices {devices} goes neither with --device nor with --track")
-    if devices and memory_limit is None:
-        memory_limit = (fair_share(jobs * len(devices.split(","))) or 0) / BYTES_PER_GB or None
+    each = [name.strip() for name in devices.split(",")] if devices else []
+    if len(set(each)) < len(each):
+        raise typer.BadParameter(f"--devices {devices}: name each once; --jobs-per-device N lets cells share one")
+    if each and memory_limit is None:
+        memory_limit = (fair_share(jobs * len(each)) or 0) / BYTES_PER_GB or None
     slurm = read_slurm(asked) if on == "slurm" else None
     threads = max(1, slurm.cpus // jobs) if slurm and slurm.cpus else usable_cores()
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
@@ -113,15 +116,15 @@ def run(
     folder.check_writable()
     for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
         say(f"warning: {warning}", err=True)
-    if on != "local" or devices:
+    if on != "local" or each:
         options: dict[str, Option] = {"set": tuple(sets or ()), "only": tuple(only or ()), "seeds": seeds}
         options |= {"folds": folds, "results": str(results), "device": device, "jobs": jobs, "timeout": timeout}
         options |= {"memory-limit": memory_limit, "checkpoint-every": checkpoint_every, "threads": threads}
         order = Order(benchmark, options, plan.cells, folder)
         if slurm is not None:
             run_in_slurm(order, slurm.for_cells(plan.cells, jobs), wait)
-        elif devices:
-            run_on_devices(order, devices.split(","))
+        elif each:
+            run_on_devices(order, each)
         else:
             run_by_command(order, str(command), workers or 1)
         return

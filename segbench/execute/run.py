@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
-from segbench.errors import CellError, PluginError, RecordError
+from segbench.errors import CellError, PluginError, RecordError, SpecError
 from segbench.store.attempt import sweep
 from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
 from segbench.store.leases import refuse_older_runs
 from segbench.store.run_file import PlannedCell, announce_run
+from segbench.store.sharing import shares_gpu
 
 from .forkserver import modules_to_preload
 from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream, upstream_of
@@ -108,6 +109,7 @@ def run(
         environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
         if environment is None:
             return Summary(tuple(recorded.values()), interrupted=True)
+        _refuse_shared_seconds(todo, {**environment, "jobs": jobs})
         by_key = {key_of(cell): cell for cell in cells}
         started = Run(
             by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
@@ -150,6 +152,17 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
             del recorded[key]
         if key in needed or key not in recorded:
             needed.update(upstream_of(cell).values())
+
+
+def _refuse_shared_seconds(cells: Sequence[Cell], environment: Mapping[str, Any]) -> None:
+    """Raise SpecError for budgets in seconds where each of several cells gets a part of the same GPU."""
+    budgets = {cell.method.name: cell.method.protocol.budget for cell in cells}
+    names = [name for name, budget in budgets.items() if budget.seconds is not None or budget.like is not None]
+    if names and shares_gpu(environment):
+        raise SpecError(
+            f"{', '.join(names)}: the budget is in seconds, and {environment['jobs']} cells at once slow each other "
+            f"down on {environment['device']}; run these with --jobs 1, or give the budget in steps or epochs"
+        )
 
 
 def _try_train_and_time(

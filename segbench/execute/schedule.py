@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from segbench.errors import RecordError
 from segbench.store.attempt import attempt_folder, begin_attempt, sweep, tidy
@@ -14,6 +14,7 @@ from segbench.store.leases import Leases
 from segbench.store.plugin_copies import keep_copies
 from segbench.store.publication import publish
 from segbench.store.record import Failure
+from segbench.store.sharing import note_jobs, read_jobs, shares_gpu
 from segbench.store.verification import write_verification
 
 from .jobs import (
@@ -128,7 +129,7 @@ class Schedule:
             self._record_unfinished(key, "failed", Failure(cause=cause))
         elif isinstance(outcome, Finished):
             result, from_upstream = outcome.result, self._from_upstream[key]
-            self._record(key, finished_record(self._cells[key], result, self._run.run_settings, from_upstream))
+            self._record(key, finished_record(self._cells[key], result, self._settings_of(key), from_upstream))
         elif self._run.interrupt.requested:
             self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
         else:
@@ -192,8 +193,15 @@ class Schedule:
         run, lease = self._run, self.shared.leases[key]
         folder = begin_attempt(run.folder, lease)
         keep_copies(cell.component_names, folder)
+        if shares_gpu({**run.environment, **run.run_settings}):
+            note_jobs(folder, run.jobs)
         self._began[key] = time.monotonic()
         pool.start(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
+
+    def _settings_of(self, key: str) -> dict[str, Any]:
+        """Return the settings of the run for the record of a cell, whose earlier attempts may have had more company."""
+        folder = attempt_folder(self._run.folder, self.shared.leases[key])
+        return {**self._run.run_settings, "jobs": max(self._run.jobs, read_jobs(folder))}
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
         protocol = self._cells[key].method.protocol
@@ -237,13 +245,18 @@ class Schedule:
 
 
 def _describe_missing(cell: Cell, upstream: Mapping[str, Record | None]) -> str | None:
-    """Say which cell that a cell needs has no ok record, or None if all have."""
+    """Say which cell that a cell needs has no ok record, or one that it cannot use; None if all have."""
     for reason, record in upstream.items():
         if record is None:
             return f"{reason} needs the cell {cell.upstream[reason]}, which has no record"
         if record.status != "ok":
             cause = f": {record.error.cause}" if record.error else ""
             return f"{reason} needs {record.method!r} with seed {record.seed}, which is {record.status}{cause}"
+        if reason == "budget" and shares_gpu(record.environment):
+            return (
+                f"its budget is the time that {record.method!r} with seed {record.seed} took beside others on one GPU; "
+                f"move {record.key}.json away and run with --jobs 1"
+            )
     return None
 
 

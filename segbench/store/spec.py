@@ -87,6 +87,7 @@ class _Environment(_Part):
     device_name: str | None = None
     cpu: str | None = None
     threads: int | None = None
+    jobs: int | None = None
     machine: str | None = None
     started: str | None = None
     segbench: str | None = None

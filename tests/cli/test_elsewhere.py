@@ -72,9 +72,11 @@ def test_workers_that_a_command_starts_share_the_cells(folder, segbench):
 
 @pytest.mark.slow
 def test_a_machine_with_several_devices_has_a_worker_on_each(folder, segbench):
-    done = segbench(folder, "run", "tiny.yaml", "--devices", "cpu,cpu")
+    done = segbench(folder, "run", "tiny.yaml", "--devices", "cpu, cuda:99")
     assert done.returncode == 0, done.stderr
-    assert "worker 1, worker 2 ended with 0 (nothing was left to take)" in done.stderr
+    assert "worker 1 ended with 0 (nothing was left to take)" in done.stderr
+    assert "worker 2 ended with 2; the last lines of worker 2:\n" in done.stderr
+    assert "cuda:99" in done.stderr.partition("worker 2 ended")[2]
     assert "mIoU" in done.stdout
 
 
@@ -127,6 +129,7 @@ def test_a_job_that_slurm_refuses_is_an_error(folder, segbench, sbatch):
         (["--on", "command"], "--on command needs --command TEMPLATE: {worker} in it stands for"),
         (["--on", "moon"], "moon"),
         (["--on", "command", "--devices", "cpu,cpu"], "--devices is for --on local, not for --on command"),
+        (["--devices", "cpu, cpu"], "--devices cpu, cpu: name each once; --jobs-per-device N lets cells share one"),
         (["--devices", "cpu,cpu", "--device", "cpu"], "--devices cpu,cpu goes neither with --device nor with --track"),
     ],
 )

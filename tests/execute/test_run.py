@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, statuses
 
-from segbench.errors import CellError, DataError, RecordError
+from segbench.config.protocol import Budget
+from segbench.errors import CellError, DataError, RecordError, SpecError
 from segbench.execute import run as runs
 from segbench.execute import schedule
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import run
 from segbench.store.counts import COUNTS, Counts, write_counts
-from segbench.store.folder import ResultsFolder, files_of
+from segbench.store.folder import CHECKPOINT, ResultsFolder, files_of
 from segbench.store.json_file import sealed_json
+from segbench.store.sharing import note_jobs, read_jobs
 
 from .conftest import is_alive
 
@@ -327,3 +329,26 @@ def test_a_killed_run_leaves_no_worker_and_the_next_one_goes_on(tmp_path, progra
     until(lambda: not is_alive(worker))
     assert ResultsFolder(tmp_path, "bench").records() == []
     assert statuses(run_all(make_cells(["stubborn"]), tmp_path, workers=workers)) == {"stubborn": "ok"}
+
+
+ON_A_GPU = replace(FUNCTIONS, probe="worker_functions:probe_gpu")
+
+
+@pytest.mark.parametrize("budget", [Budget(seconds=5.0), Budget(like="plain")])
+def test_a_budget_in_seconds_is_refused_where_cells_share_a_gpu(tmp_path, workers, budget):
+    cells = [make_cell("timed", budget=budget), make_cell("plain")]
+    with pytest.raises(SpecError, match=r"^timed: the budget is in seconds, and 2 cells at once .* cuda:0; run these"):
+        run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU, jobs=2)
+    assert ran(tmp_path) == []
+
+
+def test_cells_that_share_a_gpu_say_so_also_if_they_go_on_alone(tmp_path, workers):
+    cells, folder = make_cells(["plain", "other"]), ResultsFolder(tmp_path, "bench")
+    first = run_all(cells[:1], tmp_path, workers=workers, functions=ON_A_GPU, jobs=3).records[0]
+    assert read_jobs(files_of(folder.path, first)) == 3
+    stopped = folder.cell_folder(cells[1].key) / f"1-{'0' * 16}"
+    stopped.mkdir(parents=True)
+    (stopped / CHECKPOINT).touch()
+    note_jobs(stopped, 3)
+    alone = run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU)
+    assert [record.environment["jobs"] for record in alone.records] == [3, 3]

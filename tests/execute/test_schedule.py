@@ -10,6 +10,7 @@ import time
 import pytest
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
+from segbench.config.protocol import Budget
 from segbench.execute import schedule
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.progress import NoProgress
@@ -214,6 +215,19 @@ def test_what_needs_a_failed_cell_is_skipped_and_tried_again_later(tmp_path, wor
     expected = "start_from needs 'fails-once' with seed 0, which is failed: RuntimeError: the first time"
     assert summary.records[1].error.cause == expected
     assert set(statuses(run_all(cells, tmp_path, workers=workers)).values()) == {"ok"}
+
+
+def test_seconds_that_were_measured_on_a_shared_gpu_are_no_budget(tmp_path, workers, folder):
+    first = make_cell("plain")
+    cell = make_cell("timed", budget=Budget(like="plain")).model_copy(update={"upstream": {"budget": first.key}})
+    (recorded,) = run_all([first], tmp_path, workers=workers).records
+    folder.write(recorded.model_copy(update={"environment": {"device": "cuda:0", "jobs": 2}}))
+    summary = run_all([first, cell], tmp_path, workers=workers)
+    assert statuses(summary) == {"plain": "ok", "timed": "skipped"}
+    assert summary.records[1].error.cause == (
+        "its budget is the time that 'plain' with seed 0 took beside others on one GPU; "
+        f"move {first.key}.json away and run with --jobs 1"
+    )
 
 
 def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(tmp_path, workers, program):

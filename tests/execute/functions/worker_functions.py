@@ -217,6 +217,10 @@ def probe(job, channel):
     return dict(HERE)
 
 
+def probe_gpu(job, channel):
+    return {**HERE, "device": "cuda:0"}
+
+
 def probe_killed_once(job, channel):
     """Die the first time; the device is called as the file that marks it."""
     die_once(Path(job))
