@@ -29,6 +29,7 @@ from .jobs import (
 )
 from .judge import Asked, compared_score, judge, read_score
 from .pool import Pool, SecondChance
+from .stragglers import Stragglers
 from .workers import Finished, Outcome
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Schedule:
         self._began: dict[str, float] = {}
         self._notices_given: set[str] = set()
         self._second_chance = SecondChance(run.interrupt, run.listener)
+        self._stragglers = Stragglers(run.folder, self._cells)
         self.shared = SharedCells(run.folder, self._waiting)
 
     @property
@@ -118,6 +120,8 @@ class Schedule:
                 self._start(key, pool)
             else:
                 self._notify_once("another run works on some of these cells; their records will count here")
+        if pool.has_room:
+            self._overtake(pool)
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
@@ -151,16 +155,32 @@ class Schedule:
         if self._run.interrupt.requested and pool.is_busy:
             self._notify_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
 
+    def _overtake(self, pool: Pool) -> None:
+        """Begin a second attempt at a cell, where others work on all that is left and one of them is slow."""
+        key = self._stragglers.find_slowest(filter(self._has_upstream, self._waiting), self.records)
+        if key is not None and self.shared.join(key):
+            self._waiting.remove(key)
+            label = self._cells[key].label
+            self._run.listener.notice(f"{label} is slow elsewhere and begun here too; the first to finish is recorded")
+            self._start(key, pool)
+
     def _give_up(self, key: str) -> None:
         """Wait for a cell whose lease is lost as for one that another run has had from the beginning."""
-        lease = self.shared.leases[key]
-        taken_over = lease.is_taken_over or self.shared.new_record(key) is not None
+        what = f"{self._cells[key].label} {self._describe_loss(self.shared.leases[key])}"
         self.shared.release(key)
         tidy(self._run.folder, key)  # the worker may have written after the other run had done so
-        removed = f"begins anew, as its lease {lease.path} or {lease.marker} was removed"
-        how = "was taken over by another run" if taken_over else removed
         self._waiting.append(key)
-        self._run.listener.notice(f"{self._cells[key].label} {how}")
+        self._run.listener.notice(what)
+
+    def _describe_loss(self, lease: Lease) -> str:
+        is_recorded = self.shared.new_record(lease.key) is not None
+        if lease.is_second:
+            return (
+                "was recorded by the other run first" if is_recorded else "came to no end here; the other run goes on"
+            )
+        if is_recorded or lease.is_taken_over:
+            return "was taken over by another run"
+        return f"begins anew, as its lease {lease.path} or {lease.marker} was removed"
 
     def _has_lost_output(self, key: str, outcome: Outcome) -> bool:
         """Return whether what the worker of a finished cell has written is no longer there."""
@@ -301,6 +321,13 @@ class SharedCells:
             return False
         self.leases[key] = lease
         return True
+
+    def join(self, key: str) -> bool:
+        """Take the lease of a second attempt at a cell, and return whether another machine has the first."""
+        lease = self._own.join(key)
+        if lease is not None:
+            self.leases[key] = lease
+        return lease is not None
 
     def new_record(self, key: str) -> Record | None:
         """Return the record that another run has written of a cell since this run began, unless it was interrupted.

@@ -34,14 +34,16 @@ def attempt_folder(folder: ResultsFolder, lease: Lease) -> Path:
 def begin_attempt(folder: ResultsFolder, lease: Lease) -> Path:
     """Make the folder of an attempt, which continues from the newest whole checkpoint of earlier ones if there is one.
 
-    Their folders are not written to; those of attempts that are certainly over are removed. For the process that holds
-    the lease. Raises RecordError if the folder is full or read-only.
+    A second attempt beside another begins anew, so that its seconds are of one machine. The folders of others are not
+    written to; those of attempts that are certainly over are removed. For the process that holds the lease. Raises
+    RecordError if the folder is full or read-only.
     """
     fresh, cell = attempt_folder(folder, lease), folder.cell_folder(lease.key)
     try:
         earlier = sorted(filter(_is_attempt, cell.iterdir()), key=_number_of, reverse=True)
         fresh.mkdir()
-        if (checkpoint := _find_newest([path / CHECKPOINT for path in (*earlier, cell)])) is not None:
+        checkpoint = _find_newest([path / CHECKPOINT for path in (*earlier, cell)])
+        if checkpoint is not None and not lease.is_second:
             _continue(checkpoint, fresh)
     except OSError as error:
         raise storage_error(cell, error) from error

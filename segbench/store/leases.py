@@ -73,7 +73,8 @@ _CELLS = TypeAdapter(dict[Annotated[str, Field(pattern="^[0-9a-f]{16}$")], Annot
 class Lease:
     """An attempt at a cell that this process has for itself until `release`; `number` counts the attempts.
 
-    `path` is the lease file of the process, `cell` the folder of the cell.
+    `path` is the lease file of the process, `cell` the folder of the cell. `holder` is whoever has the cell: another
+    process during a second attempt, which is lost together with the first.
     """
 
     key: str
@@ -82,6 +83,12 @@ class Lease:
     path: Path
     cell: Path
     leases: Leases
+    holder: Owner
+
+    @property
+    def is_second(self) -> bool:
+        """Whether another process has the cell."""
+        return self.holder != self.owner
 
     @property
     def attempt(self) -> str:
@@ -103,8 +110,9 @@ class Lease:
         """Whether another process has taken the cell over, or somebody has removed the lease."""
         if self.is_taken_over:
             return True
+        owners = {self.path: self.owner, self.marker: self.holder}
         try:
-            return any(_OWNER.validate_python(read_json(path)) != self.owner for path in (self.path, self.marker))
+            return any(_OWNER.validate_python(read_json(path)) != owner for path, owner in owners.items())
         except ValueError:
             return True
         except OSError as error:
@@ -151,6 +159,19 @@ class Leases:
         except OSError as error:
             raise storage_error(self._folder.lease_folder, error) from error
 
+    def join(self, key: str) -> Lease | None:
+        """Return the lease of a second attempt at a cell that a process of another machine has; None if none has it.
+
+        Raises RecordError if the folder is full or read-only.
+        """
+        cell = self._folder.cell_folder(key).absolute()
+        number = newest_attempt(cell)
+        holder = _read_owner(marker_path(cell, number))
+        if holder is None or holder.machine == machine():
+            return None
+        self._name(key, number)
+        return Lease(key, number, self._owner, self._path, cell, self, holder)
+
     def renew(self) -> None:
         """Show other processes for another minute that this one goes on."""
         with suppress(OSError):
@@ -175,11 +196,9 @@ class Leases:
 
     def _take(self, key: str, cell: Path, number: int) -> Lease | None:
         """Begin an attempt; None if another process has been faster."""
-        if self._numbers and not self._path.exists():
-            self._begin()  # somebody has removed the file: what it named is lost
         # Named first: who finds the attempt while its process does not name the cell takes it for ended.
-        self._write({**self._numbers, key: number})
-        lease = Lease(key, number, self._owner, self._path, cell, self)
+        self._name(key, number)
+        lease = Lease(key, number, self._owner, self._path, cell, self, self._owner)
         try:
             # Halted for a minute before it was written, this process would have lost the empty file to another.
             if _create(lease.marker, self._owner) and not lease.is_lost:
@@ -189,6 +208,11 @@ class Leases:
             raise
         lease.release()
         return None
+
+    def _name(self, key: str, number: int) -> None:
+        if self._numbers and not self._path.exists():
+            self._begin()  # somebody has removed the file: what it named is lost
+        self._write({**self._numbers, key: number})
 
     def _write(self, numbers: dict[str, int]) -> None:
         if numbers:

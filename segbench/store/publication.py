@@ -37,15 +37,15 @@ def publish(folder: ResultsFolder, lease: Lease, record: Record) -> Record | Non
     """Publish how an attempt ended, and return the record that the cell has now.
 
     That is the given one with its attempt, or an ok one that another attempt was first to publish; None, with nothing
-    published, if the given one is not ok and the lease is lost. Raises RecordError if the folder is full or read-only,
-    or if that of an attempt that finished is gone.
+    published, if the given one is not ok and the lease is lost or that of a second attempt. Raises RecordError if the
+    folder is full or read-only, or if that of an attempt that finished is gone.
     """
     record = record.model_copy(update={"attempt": lease.attempt})
     if record.status == "ok":
         return _publish_finished(folder, lease, record)
     if (other := _read_finished(folder, record.key)) is not None:
         return other
-    if lease.is_lost:
+    if lease.is_lost or lease.is_second:
         return None
     if os.path.lexists(folder.record_path(record.key)):
         folder.make_room(record.key)

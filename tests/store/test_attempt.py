@@ -70,6 +70,13 @@ def test_an_attempt_continues_from_the_newest_checkpoint_and_writes_to_none_of_t
     assert (content(place), content(other)) == before
 
 
+def test_a_second_attempt_beside_another_begins_anew(folder, beside):
+    first = acquire(folder, KEY)
+    save_checkpoint(begin_attempt(folder, first), "first", at=100)
+    assert content(begin_attempt(folder, beside(folder, first))) == {}
+    assert ends(attempt_folder(folder, first)) == "first"
+
+
 def test_a_damaged_checkpoint_is_passed_over_for_an_older_whole_one(folder):
     first = acquire(folder, KEY)
     save_checkpoint(begin_attempt(folder, first), "whole", at=100)

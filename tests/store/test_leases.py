@@ -265,6 +265,40 @@ def test_what_was_leased_before_the_file_was_removed_stays_lost(folder):
     assert not kept.is_lost
 
 
+def test_a_second_attempt_is_made_beside_one_of_another_machine_and_lost_with_it(folder):
+    own = Leases(folder)
+    first = own.acquire(KEY)
+    assert Leases(folder).join(KEY) is None  # the first is on this machine
+    rewrite(folder, host="elsewhere", machine="elsewhere")
+    leases = Leases(folder)
+    second = leases.join(KEY)
+    assert (second.is_second, second.is_lost) == (True, False)
+    assert second.number == first.number
+    assert second.attempt != first.attempt
+    assert acquire(folder, KEY) is None
+    age(first.path, STALE_SECONDS + 30)
+    third = acquire(folder, KEY)
+    assert (third.number, third.is_second, third.is_lost) == (2, False, False)
+    assert second.is_lost
+    second.release()
+    assert not third.is_lost
+
+
+def test_a_second_attempt_is_lost_when_the_cell_is_finished_or_its_own_file_is_gone(folder):
+    acquire(folder, KEY)
+    rewrite(folder, host="elsewhere", machine="elsewhere")
+    seconds = [Leases(folder).join(KEY) for _ in range(2)]
+    seconds[0].path.unlink()
+    assert [one.is_lost for one in seconds] == [True, False]
+    seconds[1].marker.unlink()  # as once there is a record
+    assert seconds[1].is_lost
+
+
+def test_a_cell_that_nobody_has_is_not_joined(folder):
+    assert Leases(folder).join(KEY) is None
+    assert list(folder.lease_folder.glob("*.json")) == []
+
+
 def test_releasing_twice_is_harmless(folder):
     lease = acquire(folder, KEY)
     lease.release()

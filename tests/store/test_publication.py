@@ -64,6 +64,18 @@ def test_a_failure_counts_only_with_the_newest_lease_and_never_beside_a_finished
     assert not folder.unfinished_path(KEY).exists()
 
 
+def test_a_second_attempt_is_recorded_if_it_finishes_first_and_not_if_it_fails(folder, make_record, beside):
+    first = acquire(folder, KEY)
+    begin_attempt(folder, first)
+    second = beside(folder, first)
+    begin_attempt(folder, second)
+    assert publish(folder, second, make_record(status="failed")) is None
+    assert folder.read(KEY) is None
+    record = publish(folder, second, make_record(miou=0.6))
+    assert record.attempt == second.attempt
+    assert publish(folder, first, make_record(miou=0.4)) == record == folder.read(KEY)
+
+
 def test_a_failure_that_an_older_version_recorded_under_the_name_of_a_finished_cell_is_replaced(folder, make_record):
     folder.write(make_record(status="failed"))
     lease = acquire(folder, KEY)
