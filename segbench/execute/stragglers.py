@@ -16,7 +16,7 @@ from segbench.store.leases import see_leases
 from segbench.store.process import machine
 
 from .jobs import method_of, upstream_of
-from .progress import estimate_seconds_left, part_done
+from .progress import part_done
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -79,8 +79,8 @@ class Stragglers:
         usual = self._usual_seconds(key, records)
         if now - began < _WATCH_SECONDS or not usual or part == 1:
             return 0.0
-        left = estimate_seconds_left((began, before), now, part)
-        return math.inf if left is None else left / usual
+        done = part - before
+        return (now - began) * (1 - part) / done / usual if done > 0 else math.inf
 
     def _part_done(self, key: str, attempt: str) -> float:
         events, _ = read_events(self._folder.cell_folder(key) / attempt)

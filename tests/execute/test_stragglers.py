@@ -62,14 +62,14 @@ def elsewhere(folder):
     return Elsewhere(folder)
 
 
-def watch(folder, clock, elsewhere, cells, **steps):
-    """Return what is found of cells that are so far at 0 s and at 300 s, where such a cell took 200 s in all."""
+def watch(folder, clock, elsewhere, cells, usual=200.0, **steps):
+    """Return what is found of cells that are so far at 0 s and at 300 s, where a whole one took `usual` seconds."""
     found = Stragglers(folder, {cell.key: cell for cell in [DONE, *cells]})
     keys, told = [cell.key for cell in cells], []
     for clock[0], stage in ((0.0, 0), (300.0, 1)):
         for cell in cells:
             elsewhere.step(cell, steps[f"seed{cell.seed}"][stage])
-        told.append(found.find_slowest(keys, record(200.0)))
+        told.append(found.find_slowest(keys, record(usual)))
     assert told[0] is None
     return told[1]
 
@@ -79,6 +79,12 @@ def watch(folder, clock, elsewhere, cells, **steps):
 def test_a_cell_is_slow_if_it_will_last_by_far_longer_than_a_whole_one(folder, clock, elsewhere, then, is_slow):
     elsewhere.begin(SLOW)
     assert (watch(folder, clock, elsewhere, [SLOW], seed1=(0, then)) == SLOW.key) is is_slow
+
+
+@pytest.mark.parametrize(("usual", "is_slow"), [(19_800.0, True), (19_801.0, False)])
+def test_of_cells_that_take_hours_minutes_tell_it_too(folder, clock, elsewhere, usual, is_slow):
+    elsewhere.begin(SLOW)
+    assert (watch(folder, clock, elsewhere, [SLOW], usual, seed1=(0, 1)) == SLOW.key) is is_slow  # 29,700 s are left
 
 
 def test_the_slowest_comes_first_and_each_once(folder, clock, elsewhere):
