@@ -340,9 +340,12 @@ class SharedCells:
         return record if record.status == "ok" or self._modified(key) != self._modified_before[key] else None
 
     def renew(self) -> list[str]:
-        """Keep the leases alive; return the keys of those that are lost."""
+        """Keep the leases alive; return the keys of those that are lost.
+
+        Those of second attempts are looked at each time: once the other one is recorded, methods may be timed here.
+        """
         if time.monotonic() - self._renewed < _RENEW_SECONDS:
-            return []
+            return [key for key, lease in self.leases.items() if lease.is_second and lease.is_lost]
         self._renewed = time.monotonic()
         self._own.renew()
         return [key for key, lease in self.leases.items() if lease.is_lost]

@@ -15,6 +15,7 @@ from segbench.execute import schedule
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.progress import NoProgress
 from segbench.execute.schedule import SharedCells
+from segbench.store.attempt import tidy
 from segbench.store.folder import CHECKPOINT, ResultsFolder, files_of
 from segbench.store.leases import acquire
 from segbench.store.record import Failure
@@ -79,6 +80,18 @@ def test_a_lease_that_another_run_took_over_is_lost_and_not_released(folder, mon
     mine.release(KEY)
     assert other.path.exists()
     assert not other.is_lost
+
+
+def test_a_second_attempt_is_given_up_at_once_when_the_first_is_recorded(folder):
+    first = acquire(folder, KEY)
+    for path in (first.path, first.marker):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "elsewhere"}))
+    mine = SharedCells(folder, [KEY])
+    assert mine.join(KEY)
+    assert mine.renew() == []
+    folder.write(record("failed").model_copy(update={"status": "ok"}))
+    tidy(folder, KEY)
+    assert mine.renew() == [KEY]
 
 
 def lease_of(folder):
