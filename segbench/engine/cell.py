@@ -41,7 +41,7 @@ from segbench.store.json_file import sealed_json
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
-from .device import environment, resolve_device
+from .device import enter_device, environment
 from .job import ADVERSARIAL_WEIGHTS, CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
 from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 def run_cell(job: CellJob, channel: Channel) -> CellResult:
     """Run one cell in this process; raise CellError or the plugin's own exception if it fails."""
     apply_numeric_settings(job.cell.method.protocol)
-    device = resolve_device(job.device)
+    device = enter_device(job.device)
     with name_memory_errors(device):
         return _run(job, channel, device)
 
@@ -216,7 +216,7 @@ def preflight(job: CellJob, channel: Channel) -> None:
 
     Upstream cells have not run yet, so placeholders take the place of their results.
     """
-    device = resolve_device(job.device)
+    device = enter_device(job.device)
     protocol = job.cell.method.protocol
     apply_numeric_settings(protocol)
     with name_memory_errors(device):

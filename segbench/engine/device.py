@@ -36,7 +36,23 @@ def resolve_device(name: str) -> torch.device:
     return _cuda_device(name, int(index or 0))
 
 
+def enter_device(name: str) -> torch.device:
+    """Return what `resolve_device` does, and make it the current device of this process.
+
+    What names no other CUDA device, such as a plugin's `.cuda()` and the events of a clock, is then on this one.
+    """
+    device = resolve_device(name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
 def _cuda_device(name: str, index: int) -> torch.device:
+    if torch.cuda._is_in_bad_fork():
+        raise SegbenchError(
+            f"device {name!r} cannot be used: a library that this benchmark's plugins need has started CUDA on being "
+            "imported, before this process was forked. Leave its plugin out (--disable), or use --device cpu"
+        )
     if not torch.cuda.is_available():
         raise SegbenchError(f"device {name!r} is not available: {_why_no_cuda()}; use --device cpu or auto")
     count = torch.cuda.device_count()

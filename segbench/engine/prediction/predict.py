@@ -13,7 +13,7 @@ from PIL import Image
 from segbench.engine.data.batches import normalise
 from segbench.engine.data.resizing import check_size
 from segbench.engine.data.user_files import find_images
-from segbench.engine.device import resolve_device
+from segbench.engine.device import enter_device
 from segbench.engine.evaluation.confusion import classify
 from segbench.engine.evaluation.inference import band_window, predict_image, window_probabilities
 from segbench.engine.numerics import apply_numeric_settings, memory_format, name_memory_errors
@@ -57,7 +57,7 @@ def load_cell(
     `orientation` and within the `max_pixels` that are given. Unless its dataset applied orientation tags, images with
     one are refused. Raises RecordError if there is no such network, or if it makes images and no label maps.
     """
-    recorded = load_segmenter(record, resolve_device(device))
+    recorded = load_segmenter(record, enter_device(device))
     apply_numeric_settings(recorded.protocol)
     trained = recorded.dataset.reading
     reading = Reading(

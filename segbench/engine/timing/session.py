@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.engine.device import resolve_device
+from segbench.engine.device import enter_device
 from segbench.engine.model.cost import PeakMemory
 from segbench.engine.numerics import name_memory_errors
 from segbench.errors import DataError, OutOfMemoryError
@@ -37,7 +37,7 @@ def time_cell(job: TimingJob, channel: TurnChannel) -> Measured | None:
     full budget where the device counts it, energy at the protocol's batch. Beside other methods, running out of memory
     is an error; alone, a batch that does not fit has no row. The peak is that of the rows.
     """
-    device = resolve_device(job.device)
+    device = enter_device(job.device)
     with name_memory_errors(device):
         network = TimedNetwork(job)
         return MethodTimer(network, channel, open_nvml(device)).run()
