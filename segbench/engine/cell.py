@@ -43,7 +43,7 @@ from segbench.store.record import Cost, Evaluated, Train
 
 from .device import enter_device, environment
 from .job import ADVERSARIAL_WEIGHTS, CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
-from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
+from .numerics import apply_numeric_settings, autocast, memory_format, name_device_errors, wait_for_each_kernel
 
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
@@ -59,7 +59,7 @@ def run_cell(job: CellJob, channel: Channel) -> CellResult:
     """Run one cell in this process; raise CellError or the plugin's own exception if it fails."""
     apply_numeric_settings(job.cell.method.protocol)
     device = enter_device(job.device)
-    with name_memory_errors(device):
+    with name_device_errors(device):
         return _run(job, channel, device)
 
 
@@ -216,10 +216,12 @@ def preflight(job: CellJob, channel: Channel) -> None:
 
     Upstream cells have not run yet, so placeholders take the place of their results.
     """
+    if job.traced:
+        wait_for_each_kernel()
     device = enter_device(job.device)
     protocol = job.cell.method.protocol
     apply_numeric_settings(protocol)
-    with name_memory_errors(device):
+    with name_device_errors(device):
         registry = load_registry()
         data = open_data(job.cell, registry, device)
         check_folds(job.cell.method, data)

@@ -23,7 +23,8 @@ class CellJob(Frozen):
     """One cell to run: where its files go, on which device, and the folders of the cells it needs.
 
     `folder` is the cell's own folder (results/<benchmark>/<key>), `output` the one for what belongs to its record, by
-    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell.
+    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell. `traced` has each
+    kernel waited for, so that a device's error comes up where it is made.
     """
 
     cell: Cell
@@ -32,6 +33,7 @@ class CellJob(Frozen):
     upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
     output: str | None = None
+    traced: bool = False
 
 
 class CellResult(Measurements):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import platform
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.errors import CellError, OutOfMemoryError, first_line
+from segbench.errors import CellError, DeviceError, OutOfMemoryError, first_line
 from segbench.plan.cell import Subset
 
 if TYPE_CHECKING:
@@ -63,18 +64,43 @@ def keep_freed_memory() -> None:
     library.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
+# What is said where memory is out, beside torch's own type of error.
+_MEMORY_TEXTS = (
+    "can't allocate memory",  # the CPU's allocator
+    "CUDA error: out of memory",  # the driver, such as for a context
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",  # cuDNN, where no algorithm's workspace fits
+)
+
+_BLOCKING = "CUDA_LAUNCH_BLOCKING"  # read by the driver when CUDA starts
+
+
 @contextmanager
-def name_memory_errors(device: torch.device) -> Iterator[None]:
-    """Turn every error that means running out of memory into OutOfMemoryError."""
+def name_device_errors(device: torch.device) -> Iterator[None]:
+    """Turn every error that means running out of memory into OutOfMemoryError, and those that come late to DeviceError.
+
+    A CUDA device reports the failure of a kernel at some later call, whose code is not to blame; unless the process
+    waits for each kernel (`wait_for_each_kernel`), when the error is left as it is.
+    """
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(device, error) from error
     except RuntimeError as error:
-        # The CPU allocator raises a plain RuntimeError.
-        if "can't allocate memory" not in str(error):
+        if any(text in str(error) for text in _MEMORY_TEXTS):
+            raise _out_of_memory(device, error) from error
+        if not isinstance(error, torch.AcceleratorError) or os.environ.get(_BLOCKING) == "1":
             raise
-        raise _out_of_memory(device, error) from error
+        raise DeviceError(
+            f"{device} failed: {first_line(error)}; devices report errors late, so the line that met it need not be at "
+            f"fault. {_BLOCKING}=1 in the environment shows which is"
+        ) from error
+
+
+def wait_for_each_kernel() -> None:
+    """Have this process wait for each kernel, so that an error comes up where it is made; before CUDA starts."""
+    os.environ[_BLOCKING] = "1"
 
 
 def _out_of_memory(device: torch.device, error: Exception) -> OutOfMemoryError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
-from segbench.errors import CellError, PluginError, RecordError
+from segbench.errors import CellError, DeviceError, PluginError, RecordError
 from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
 from segbench.store.run_file import PlannedCell, announce_run
@@ -195,11 +195,13 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     """Build each (dataset, method) of the cells once and train one step; return the failures by (dataset, method).
 
     Raises the SegbenchError that shows a user's mistake. A plugin error or a lack of memory fails its methods only.
+    Where a device reports an error late, the method is tried again with each kernel waited for, to name the plugin.
     """
     first = {method_of(cell): cell for cell in reversed(cells)}
     by_key = {key_of(cell): cell for cell in cells if first[method_of(cell)] is cell}
     waiting = list(by_key)
     failures: dict[tuple[str, str], Failure] = {}
+    traced: set[str] = set()
     second_chance = SecondChance(run.interrupt, run.listener)
 
     def report(key: str, event: Event) -> None:
@@ -211,21 +213,30 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:
             while waiting and pool.has_room:
-                _try_method(run, pool, by_key[waiting.pop(0)], Path(folder))
+                _try_method(run, pool, by_key[key := waiting.pop(0)], Path(folder), traced=key in traced)
             for key, outcome in pool.advance():
                 if second_chance.give(f"trying {by_key[key].label}", outcome):
+                    waiting.append(key)
+                elif _came_late(outcome) and key not in traced:
+                    traced.add(key)
                     waiting.append(key)
                 elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
                     failures[method_of(by_key[key])] = failure
     return failures
 
 
-def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
+def _came_late(outcome: Outcome) -> bool:
+    """Return whether a device has reported an error that some earlier line has caused."""
+    return isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError)
+
+
+def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool) -> None:
     run.listener.started("preflight", cell)
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
     trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
+    job = cell_job(run, trained).model_copy(update={"traced": traced})
     # Not in the cell's own folder: another run may be at work there.
-    pool.start(key_of(cell), run.functions.preflight, cell_job(run, trained), folder / key_of(cell), limits)
+    pool.start(key_of(cell), run.functions.preflight, job, folder / key_of(cell), limits)
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:

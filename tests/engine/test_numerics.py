@@ -9,20 +9,61 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.engine.numerics import derive, name_memory_errors, name_norm_errors, random_generator, training_seed
-from segbench.errors import CellError
+from segbench.engine.numerics import (
+    derive,
+    name_device_errors,
+    name_norm_errors,
+    random_generator,
+    training_seed,
+    wait_for_each_kernel,
+)
+from segbench.errors import CellError, DeviceError, OutOfMemoryError
 from segbench.plan.cell import Cell
 
 CPU = torch.device("cpu")
 
 
 def test_a_tensor_too_large_for_the_machine_is_out_of_memory():
-    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), name_memory_errors(CPU):
+    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), name_device_errors(CPU):
         torch.empty(2**55)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        torch.AcceleratorError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("FIND was unable to find an engine to execute this computation"),
+    ],
+)
+def test_what_a_device_says_where_memory_is_out_is_out_of_memory(error):
+    told = r"out of memory on cuda:1: .*lower batch_size or crop"
+    with pytest.raises(OutOfMemoryError, match=told), name_device_errors(torch.device("cuda:1")):
+        raise error
+
+
+ASSERTED = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported"
+
+
+def test_an_error_that_a_device_reports_late_is_told_as_such(monkeypatch):
+    monkeypatch.delenv("CUDA_LAUNCH_BLOCKING", raising=False)
+    told = r"cuda:1 failed: CUDA error: device-side assert triggered; .* late"
+    with pytest.raises(DeviceError, match=told), name_device_errors(torch.device("cuda:1")):
+        raise torch.AcceleratorError(ASSERTED)
+
+
+def test_where_each_kernel_is_waited_for_the_line_that_met_an_error_has_made_it(monkeypatch):
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "0")
+    wait_for_each_kernel()
+    with pytest.raises(torch.AcceleratorError), name_device_errors(torch.device("cuda:1")):
+        raise torch.AcceleratorError(ASSERTED)
+
+
 def test_other_errors_pass_unchanged():
-    with pytest.raises(RuntimeError, match="must match"), name_memory_errors(CPU):
+    with pytest.raises(RuntimeError, match="must match"), name_device_errors(CPU):
         torch.zeros(2) + torch.zeros(3)
 
 

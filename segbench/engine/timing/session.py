@@ -12,7 +12,7 @@ import torch
 
 from segbench.engine.device import enter_device
 from segbench.engine.model.cost import PeakMemory
-from segbench.engine.numerics import name_memory_errors
+from segbench.engine.numerics import name_device_errors
 from segbench.errors import DataError, OutOfMemoryError
 from segbench.store.record import DeviceState
 
@@ -38,7 +38,7 @@ def time_cell(job: TimingJob, channel: TurnChannel) -> Measured | None:
     is an error; alone, a batch that does not fit has no row. The peak is that of the rows.
     """
     device = enter_device(job.device)
-    with name_memory_errors(device):
+    with name_device_errors(device):
         network = TimedNetwork(job)
         return MethodTimer(network, channel, open_nvml(device)).run()
 
@@ -93,7 +93,7 @@ class MethodTimer:
         """Return the row of a stage, or none where the images cannot be read."""
         self._turn(row_part(stage, batch, Work.WARM_UP))
         try:
-            with name_memory_errors(self._network.device):
+            with name_device_errors(self._network.device):
                 measurement = self._measure(stage, batch)
         except DataError as error:  # training needed only the cache, so the files may be gone
             self._channel.emit("warning", message=f"the stage {stage!r} was not timed: {error}")
@@ -147,7 +147,7 @@ class MethodTimer:
         if self._spent > (self._timing.method_seconds or math.inf):
             return None
         try:
-            with name_memory_errors(self._network.device):
+            with name_device_errors(self._network.device):
                 return short_throughput(self._network.stopwatch("forward", batch), batch, self._timing)
         except OutOfMemoryError:
             return None
