@@ -23,8 +23,9 @@ class CellJob(Frozen):
     """One cell to run: where its files go, on which device, and the folders of the cells it needs.
 
     `folder` is the cell's own folder (results/<benchmark>/<key>), `output` the one for what belongs to its record, by
-    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell. `traced` has each
-    kernel waited for, so that a device's error comes up where it is made.
+    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell. `share` is that of
+    the device which is the cell's own. `traced` has each kernel waited for, so that a device's error comes up where it
+    is made.
     """
 
     cell: Cell
@@ -33,6 +34,7 @@ class CellJob(Frozen):
     upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
     output: str | None = None
+    share: float = 1.0
     traced: bool = False
 
 

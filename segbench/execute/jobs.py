@@ -97,6 +97,7 @@ def cell_job(run: Run, cell: Cell, output: Path | None = None) -> CellJob:
         upstream={reason: str(path / key) for reason, key in upstream_of(cell).items()},
         checkpoint_seconds=run.checkpoint_seconds,
         output=None if output is None else str(output.absolute()),
+        share=1 / run.jobs,
     )
 
 

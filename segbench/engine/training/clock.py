@@ -46,6 +46,11 @@ class TrainingClock:
             self._measured_from = (self._images, self.seconds())
         return self.seconds()
 
+    @property
+    def is_just_warm(self) -> bool:
+        """Whether the last step was the last of the warm-up."""
+        return self._steps == WARM_UP_STEPS
+
     def seconds(self) -> float:
         """Return the seconds of training so far, pauses left out."""
         return self._seconds + self._now() - self._started

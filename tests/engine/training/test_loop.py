@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from segbench.config.protocol import Budget
+from segbench.engine.model.cost import PeakMemory
 from segbench.engine.numerics import derive
 from segbench.engine.training.loop import steps_in, train
 from segbench.engine.training.setup import Unlabelled, deep_supervision
@@ -36,6 +37,17 @@ def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_pa
     assert outcome.steps == 8
     for name, tensor in plain.network.state_dict().items():
         torch.testing.assert_close(ours.network.state_dict()[name], tensor)
+
+
+def test_the_peak_of_memory_begins_anew_once_the_warm_up_is_over(training, recorder, tmp_path, monkeypatch):
+    steps, forgotten = [], []
+    monkeypatch.setattr(PeakMemory, "forget", lambda self: forgotten.append(len(steps)))
+    made = training(budget={"steps": 13})
+    source = made.batches.at
+    monkeypatch.setattr(made.batches, "at", lambda step: (steps.append(step), source(step))[1])
+    outcome = train(made, tmp_path / "checkpoint", NEVER, recorder())
+    assert forgotten == [10]
+    assert outcome.reserved_bytes is None
 
 
 class Deep(torch.nn.Module):
