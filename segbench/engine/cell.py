@@ -43,7 +43,14 @@ from segbench.store.record import Cost, Evaluated, Train
 
 from .device import enter_device, environment
 from .job import ADVERSARIAL_WEIGHTS, CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
-from .numerics import apply_numeric_settings, autocast, memory_format, name_device_errors, wait_for_each_kernel
+from .numerics import (
+    apply_numeric_settings,
+    autocast,
+    memory_format,
+    name_device_errors,
+    tell_of_no_fixed_order,
+    wait_for_each_kernel,
+)
 
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
@@ -59,7 +66,7 @@ def run_cell(job: CellJob, channel: Channel) -> CellResult:
     """Run one cell in this process; raise CellError or the plugin's own exception if it fails."""
     apply_numeric_settings(job.cell.method.protocol)
     device = enter_device(job.device)
-    with name_device_errors(device):
+    with name_device_errors(device), tell_of_no_fixed_order(channel):
         return _run(job, channel, device)
 
 

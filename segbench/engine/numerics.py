@@ -6,8 +6,9 @@ import ctypes
 import hashlib
 import os
 import platform
+import warnings
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.plan.cell import Cell
+
+    from .job import Channel
 
 
 # Parameters of glibc's mallopt(3).
@@ -41,14 +44,47 @@ def memory_format(channels_last: bool) -> torch.memory_format:
 
 
 def apply_numeric_settings(protocol: TrainingProtocol) -> None:
-    """Apply the settings that are global to the process: threads, TF32, cuDNN's search for kernels, freed memory."""
+    """Apply the settings that are global to the process: threads, TF32, how kernels are chosen, freed memory."""
     keep_freed_memory()
     if protocol.threads is not None:
         torch.set_num_threads(protocol.threads)
     torch.backends.cuda.matmul.allow_tf32 = protocol.tf32
     torch.backends.cudnn.allow_tf32 = protocol.tf32
-    # Training crops have one shape, so the search pays off after the first step.
-    torch.backends.cudnn.benchmark = True
+    # Training crops have one shape, so the search pays off after the first step; but it may end otherwise each time.
+    torch.backends.cudnn.benchmark = not protocol.deterministic
+    torch.backends.cudnn.deterministic = protocol.deterministic
+    if protocol.deterministic != torch.are_deterministic_algorithms_enabled():
+        _set_fixed_order(protocol.deterministic)
+
+
+def _set_fixed_order(on: bool) -> None:
+    """Have each operation add in a fixed order, as far as torch can; it warns of one that cannot."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
+    torch.use_deterministic_algorithms(on, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a fill for each tensor, none of which is read unset
+
+
+_NO_FIXED_ORDER = "does not have a deterministic implementation"
+
+
+@contextmanager
+def tell_of_no_fixed_order(channel: Channel) -> Iterator[None]:
+    """Emit a warning for each operation of which torch says that it adds in no fixed order, once."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, *place: Any, **more: Any) -> None:
+            operation, found, _ = str(message).partition(f" {_NO_FIXED_ORDER}")
+            if not found:
+                show(message, *place, **more)
+            elif operation not in told:
+                told.add(operation)
+                channel.emit("warning", message=f"deterministic: torch has no form of {operation} with a fixed order")
+
+        warnings.filterwarnings("default", message=f".*{_NO_FIXED_ORDER}")
+        warnings.showwarning = tell
+        yield
 
 
 def keep_freed_memory() -> None:

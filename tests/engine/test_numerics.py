@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.engine.numerics import (
+    apply_numeric_settings,
     derive,
     name_device_errors,
     name_norm_errors,
     random_generator,
+    tell_of_no_fixed_order,
     training_seed,
     wait_for_each_kernel,
 )
@@ -82,6 +87,44 @@ def test_a_norm_layer_that_sees_a_single_value_is_told_in_plain_words(layer, cur
         layer.train()(torch.zeros(1, 3, 1, 1))
     with pytest.raises(ValueError, match=r"^other$"), name_norm_errors():
         raise ValueError("other")
+
+
+@pytest.fixture
+def usual_numerics(monkeypatch):
+    """Put back what a protocol sets for the whole process."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    yield
+    apply_numeric_settings(PROTOCOL)
+
+
+PROTOCOL = TrainingProtocol(budget=Budget(steps=1))
+
+
+def test_a_deterministic_protocol_fixes_kernels_and_the_order_of_sums_and_the_next_one_does_not(usual_numerics):
+    def found():
+        cudnn = torch.backends.cudnn
+        return cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
+
+    apply_numeric_settings(PROTOCOL.model_copy(update={"deterministic": True}))
+    assert found() == (False, True, True)
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    apply_numeric_settings(PROTOCOL)
+    assert found() == (True, False, False)
+
+
+def test_an_operation_that_has_no_fixed_order_is_told_once_and_other_warnings_stay(recorder):
+    channel = recorder()
+    with warnings.catch_warnings(record=True) as others, tell_of_no_fixed_order(channel):
+        for operation in ("nll_loss2d", "adaptive_max_pool2d", "nll_loss2d"):
+            warnings.warn(f"{operation} does not have a deterministic implementation, but you set", stacklevel=1)
+        warnings.simplefilter("always")
+        warnings.warn("something else", stacklevel=1)
+    assert channel.of("warning") == [
+        {"message": f"deterministic: torch has no form of {operation} with a fixed order"}
+        for operation in ("nll_loss2d", "adaptive_max_pool2d")
+    ]
+    assert [str(one.message) for one in others] == ["something else"]
 
 
 COUNT_MAPPED_BLOCKS = """
