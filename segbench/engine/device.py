@@ -73,8 +73,9 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
     `machine` is the same for all runs on one machine and kind of device. `memory` says what peak memory means there:
     bytes "allocated on device" by torch, or "resident" bytes of the process. `bf16` tells whether the device multiplies
     bfloat16 numbers in hardware. `commit` is that of segbench, null where nothing tells. `started` is the current time
-    (UTC).
+    (UTC). Of a CUDA device `uuid` tells it from others of its model, whichever number it has for a process.
     """
+    uuid = {"uuid": str(torch.cuda.get_device_properties(device).uuid)} if device.type == "cuda" else {}
     host, cpu, name = platform.node(), cpu_name(), device_name(device)
     return {
         "device": str(device),
@@ -95,6 +96,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "memory": "allocated on device" if device.type == "cuda" else "resident",
         "bf16": bf16_support(device),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        **uuid,
     }
 
 

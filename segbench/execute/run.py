@@ -19,6 +19,7 @@ from .processes import fair_share
 from .schedule import run_cells
 from .temporary import temporary_folder
 from .timing import lacks_timing, time_methods
+from .timing_session import training_lock
 from .workers import Failed, Finished, Limits, Outcome, TimedOut, Workers
 
 if TYPE_CHECKING:
@@ -135,8 +136,9 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
 
 def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, Record]) -> Summary:
     """Try each method once, run the cells and time the methods; each step only while no early end is asked for."""
-    refused = preflight(run, todo)
-    records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
+    with training_lock(run.environment, run.listener, run.interrupt):
+        refused = preflight(run, todo)
+        records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
     untimed = {} if run.interrupt.requested else time_methods(run, records)
     in_order = tuple(records[key] for key in run.cells if key in records)
     if not run.interrupt.requested:

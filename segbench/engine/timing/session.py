@@ -150,7 +150,11 @@ class MethodTimer:
             with name_device_errors(self._network.device):
                 return short_throughput(self._network.stopwatch("forward", batch), batch, self._timing)
         except OutOfMemoryError:
+            if (others := self._methods - 1) > 0:
+                self._channel.emit("warning", message=f"batches of {batch} do not fit beside {others} other methods")
             return None
+        finally:
+            self._network.clear()  # or the best batches of others would depend on this method
 
     def _expected_seconds(self, batch: int) -> float:
         """Return about how long `short_throughput` takes: a first iteration, one to estimate by, and a block."""
