@@ -64,6 +64,17 @@ def _set_fixed_order(on: bool) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # a fill for each tensor, none of which is read unset
 
 
+@contextmanager
+def searching_for_kernels(worthwhile: bool) -> Iterator[None]:
+    """Have cuDNN search for the fastest kernels inside the block only if that is worthwhile, and otherwise choose."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before and worthwhile
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 _NO_FIXED_ORDER = "does not have a deterministic implementation"
 
 

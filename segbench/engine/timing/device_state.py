@@ -74,10 +74,7 @@ class Nvml:
     def _read(self, ask: Callable[[Any, Any], Reading]) -> Reading | None:
         try:
             return ask(self._library, self._handle)
-        except (
-            self._library.NVMLError,
-            AttributeError,
-        ):  # the device does not support or permit it, or its name is gone
+        except (self._library.NVMLError, AttributeError):  # it is not supported, not permitted, or gone
             return None
 
 
