@@ -1,6 +1,6 @@
 """From the end of one cell to the first training step of the next, model building apart.
 
-    python benchmarks/harness/hand_over.py [--cells 6]
+    python benchmarks/harness/hand_over.py [--cells 6] [--device cuda]
 
 Runs a benchmark of so many short cells with `segbench run` in a temporary folder and reads their events.jsonl and
 weights. A cell ends when it has written its weights; the next one's training begins at its "train" stage event. What
@@ -18,11 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def run_cells(folder: Path, cells: int) -> None:
+def run_cells(folder: Path, cells: int, device: str) -> None:
     """Run `cells` seeds of one small method."""
     seeds = ",".join(map(str, range(cells)))
     command = [sys.executable, "-m", "segbench", "run", "shapes-smoke", "--only", "fcn", "--seeds", seeds]
-    subprocess.run([*command, "--device", "cpu"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--device", device], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
 def training_began(cell: Path) -> float:
@@ -35,8 +35,10 @@ def main() -> None:
     """Measure and print the hand-overs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=6)
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
+    options = parser.parse_args()
     with TemporaryDirectory() as name:
-        run_cells(Path(name), parser.parse_args().cells)
+        run_cells(Path(name), options.cells, options.device)
         folder = Path(name) / "results" / "shapes-smoke"
         # The weights are the last that a cell writes; its record is written again by the timing.
         cells = sorted((cell for cell in folder.iterdir() if (cell / "events.jsonl").exists()), key=training_began)

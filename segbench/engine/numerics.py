@@ -48,6 +48,11 @@ def apply_numeric_settings(protocol: TrainingProtocol) -> None:
     keep_freed_memory()
     if protocol.threads is not None:
         torch.set_num_threads(protocol.threads)
+    choose_kernels(protocol)
+
+
+def choose_kernels(protocol: TrainingProtocol) -> None:
+    """Say how a GPU may multiply and add: TF32, the search for kernels, a fixed order."""
     torch.backends.cuda.matmul.allow_tf32 = protocol.tf32
     torch.backends.cudnn.allow_tf32 = protocol.tf32
     # Training crops have one shape, so the search pays off after the first step; but it may end otherwise each time.
