@@ -39,6 +39,26 @@ def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_pa
         torch.testing.assert_close(ours.network.state_dict()[name], tensor)
 
 
+def test_fp16_scaled_at_the_cut_equals_plain_mixed_precision(training, recorder, tmp_path):
+    settings = {"precision": "fp16", "schedule": "constant", "optimizer": {"use": "sgd", "lr": 0.1}}
+    ours, _ = trained(training, recorder, tmp_path / "checkpoint", **settings)
+    plain = training(**settings)
+    network, scaler = plain.network.train(), torch.amp.GradScaler("cpu")
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for step in range(8):
+        batch = plain.batches.at(step)
+        torch.manual_seed(derive(plain.seed, "noise", step))
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.float16):
+            logits = network(batch.images)
+        loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels, ignore_index=255)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(ours.network.state_dict()[name], tensor)
+
+
 def test_the_peak_of_memory_begins_anew_once_the_warm_up_is_over(training, recorder, tmp_path, monkeypatch):
     steps, forgotten = [], []
     monkeypatch.setattr(PeakMemory, "forget", lambda self: forgotten.append(len(steps)))
