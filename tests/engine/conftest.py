@@ -118,9 +118,11 @@ def small_discriminator(in_channels: int) -> torch.nn.Module:
     )
 
 
-def crops(settings: TrainingProtocol, split: str = "train", stream: str = "") -> TrainingBatches:
+def crops(
+    settings: TrainingProtocol, split: str = "train", stream: str = "", device: torch.device = CPU
+) -> TrainingBatches:
     """Return batches of the images of two colours."""
-    resident = ResidentSplit(pack(two_colours(), split, "two colours"), CPU)
+    resident = ResidentSplit(pack(two_colours(), split, "two colours"), device)
     return TrainingBatches(
         resident,
         batch_size=settings.images_per_step if split == "train" else min(settings.batch_size, len(resident)),
@@ -134,7 +136,12 @@ def crops(settings: TrainingProtocol, split: str = "train", stream: str = "") ->
 
 
 def make_adversary(
-    settings: TrainingProtocol, discriminator: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
+    settings: TrainingProtocol,
+    discriminator: torch.nn.Module | None = None,
+    loss=None,
+    penalty=None,
+    device: torch.device = CPU,
+    **recipe,
 ) -> Adversary:
     """Return an adversary of a segmenter of two colours."""
     adversarial = Adversarial(use="test/loss", **recipe)
@@ -142,14 +149,14 @@ def make_adversary(
     channels = discriminator_channels("image -> labels", 3, form)
     network = (discriminator or small_discriminator(channels)).to(memory_format=memory_format(settings.channels_last))
     return Adversary(
-        discriminator=network.train(),
+        discriminator=network.train().to(device),
         loss=loss or NonSaturating(),
         penalty=penalty,
         recipe=adversarial,
         mapping=GeneratorMapping("image -> labels", form, 1),
-        batches=crops(settings, stream="critic"),
-        validation=crops(settings, "val", stream="validation"),
-        device=CPU,
+        batches=crops(settings, stream="critic", device=device),
+        validation=crops(settings, "val", stream="validation", device=device),
+        device=device,
         precision=settings.precision,
     )
 
@@ -160,6 +167,7 @@ def make_training(
     validate=None,
     adversary: dict[str, Any] | None = None,
     seed: int = 0,
+    device: torch.device = CPU,
     **protocol: Any,
 ) -> Training:
     """Return a training of 6 images in batches of 2, 8x8 crops, as a new and equal one at every call.
@@ -170,15 +178,15 @@ def make_training(
     torch.manual_seed(seed)
     segmenter = Segmenter(network or small_network(), 2).to(memory_format=memory_format(settings.channels_last))
     return Training(
-        network=segmenter,
+        network=segmenter.to(device),
         mapping=GeneratorMapping("image -> labels", FieldForm(2, 255, two_colours().palette), 1),
         losses=[(1.0, loss)],
-        batches=crops(settings),
+        batches=crops(settings, device=device),
         validate=validate or (lambda network, step: 0.5),
         protocol=settings,
         seed=3 + seed,
-        device=CPU,
-        adversary=None if adversary is None else make_adversary(settings, **adversary),
+        device=device,
+        adversary=None if adversary is None else make_adversary(settings, device=device, **adversary),
     )
 
 

@@ -124,7 +124,7 @@ def _score_batches(
     for indices in choose_batches(resident, protocol.batch_size):
         order += indices
         yield indices, watch(indices)
-    check_scores(torch.cat(nan).cpu()[np.argsort(order)], resident.ids, resident.packed.split, network)
+    check_scores(torch.cat(nan).cpu()[torch.tensor(order).argsort()], resident.ids, resident.packed.split, network)
 
 
 def choose_batches(resident: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
