@@ -68,13 +68,13 @@ class Audit(TorchDispatchMode):
         result = function(*arguments, **keywords)
         self.operations += 1
         name = str(function)
-        copies = name.startswith(("aten._to_copy", "aten.copy_"))
+        copies = name.startswith(("aten._to_copy", "aten.copy_", "aten.to."))  # the last in inference mode
         tensors = [one for one in tree_leaves((arguments, keywords, result)) if isinstance(one, torch.Tensor)]
         # A number on the host, such as that of a scalar tensor, travels with the kernel.
         devices = {one.device.type for one in tensors if copies or one.ndim or one.device.type != "cpu"}
-        does_not_wait = copies and (keywords.get("non_blocking") or arguments[2:3] == (True,))
-        if len(devices) > 1 and not does_not_wait:
-            self.waits.append(name)
+        given = {argument.name: value for argument, value in zip(function._schema.arguments, arguments, strict=False)}
+        if len(devices) > 1 and not (copies and {**given, **keywords}.get("non_blocking")):
+            self.waits.append("a copy" if copies else name)
         return result
 
 
@@ -103,7 +103,7 @@ def offers(kind, **left_out):
 
 
 # Those of classic/unet mirror an image's border by lists of rows and columns that are sent in each pass.
-WAITING_GENERATORS = {"classic/unet": ["aten._to_copy.default"] * 2}
+WAITING_GENERATORS = {"classic/unet": ["a copy"] * 2}
 
 
 @pytest.mark.parametrize("offer", offers("generator", refine_dense_crf="runs on the host"))
