@@ -145,7 +145,7 @@ def call_adversarial(loss):
         mean_loss(method, real, fake, labels, mask.bool()).backward()
 
 
-def call_loss(offer, loss):
+def call_loss(offer, loss, output, target):
     match offer.component.role:
         case "adversarial":
             call_adversarial(loss)
@@ -157,16 +157,17 @@ def call_loss(offer, loss):
             names = parameter_names(loss.forward if isinstance(loss, nn.Module) else loss)
             loss(**{name: value for name, value in given.items() if name in names}).backward()
         case _:
-            compared = make_comparison(offer)
-            loss(on_device(compared.output(0)).requires_grad_(), on_device(compared.target)).backward()
+            loss(output.requires_grad_(), target).backward()
 
 
 @pytest.mark.parametrize("offer", offers("loss"))
 def test_losses_do_not_wait(offer):
     loss = build_example(offer, LOSS_VOCABULARY)
     loss = on_device(loss) if isinstance(loss, nn.Module) else loss
+    compared = make_comparison(offer)
+    output, target = on_device((compared.output(0), compared.target))
     with Audit() as audit:
-        call_loss(offer, loss)
+        call_loss(offer, loss, output, target)
     assert audit.waits == []
 
 
