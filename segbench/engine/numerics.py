@@ -66,7 +66,7 @@ def _set_fixed_order(on: bool) -> None:
     """Have each operation add in a fixed order, as far as torch can; it warns of one that cannot."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
     torch.use_deterministic_algorithms(on, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a fill for each tensor, none of which is read unset
+    torch._C._set_deterministic_fill_uninitialized_memory(False)  # a fill for each tensor, none of which is read unset
 
 
 @contextmanager

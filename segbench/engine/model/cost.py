@@ -80,7 +80,7 @@ class PeakMemory:
     def __init__(self, device: torch.device) -> None:
         self._device, self._before = device, 0
         if device.type == "cuda":
-            torch.cuda.init()  # it keeps no peak before
+            torch.cuda.init()  # type: ignore[no-untyped-call]  # no peak is kept before
             self.forget()
         else:
             _reset_resident_peak()

@@ -44,7 +44,7 @@ class WeightAverage(AveragedModel):
         """Average all at once: they are many and small."""
         before, after = (torch.cat([one.flatten() for one in all_]) for all_ in (averaged, following))
         means = (before * self._decay + after * (1 - self._decay)).to(before.dtype)
-        parts = means.split([one.numel() for one in averaged])
+        parts = torch.split(means, [one.numel() for one in averaged])
         torch._foreach_copy_(averaged, [part.view_as(one) for part, one in zip(parts, averaged, strict=True)])
 
 

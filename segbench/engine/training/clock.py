@@ -101,7 +101,7 @@ class PartTimer:
         self._steps += 1
         if self._steps > WARM_UP_STEPS:
             self._start = self._mark()
-        while self._queued and self._queued[0][2].query():
+        while self._queued and self._queued[0][2].query():  # type: ignore[no-untyped-call]
             self._count_first()
 
     def end(self, part: TrainingPart) -> None:
