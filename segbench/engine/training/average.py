@@ -9,8 +9,6 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor, nn
 
 
@@ -40,7 +38,7 @@ class WeightAverage(AveragedModel):
                     self._average_whole_numbers(averaged, following)
         self.n_averaged += 1
 
-    def _average_whole_numbers(self, averaged: Sequence[Tensor], following: Sequence[Tensor]) -> None:
+    def _average_whole_numbers(self, averaged: list[Tensor], following: list[Tensor]) -> None:
         """Average all at once: they are many and small."""
         before, after = (torch.cat([one.flatten() for one in all_]) for all_ in (averaged, following))
         means = (before * self._decay + after * (1 - self._decay)).to(before.dtype)
