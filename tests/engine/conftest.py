@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from segbench import Dataset, Sample
-from segbench.config.protocol import TrainingProtocol
+from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import Adversarial
 from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.pairing import discriminator_channels
@@ -23,7 +23,7 @@ from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.job import CellJob
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.model.network import Segmenter
-from segbench.engine.numerics import memory_format
+from segbench.engine.numerics import choose_kernels, memory_format, tell_of_no_fixed_order
 from segbench.engine.timing.parts import Turn
 from segbench.engine.training.loop import Training
 from segbench.execute.jobs import finished_record
@@ -31,6 +31,7 @@ from segbench.plan.plan import open_plan
 from segbench.store.folder import ResultsFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from segbench.engine.timing.parts import Measured, Part, RowSoFar
@@ -191,9 +192,25 @@ def make_training(
 
 
 @pytest.fixture
-def training():
-    """The maker of small trainings."""
-    return make_training
+def device(request) -> Iterator[torch.device]:
+    """The device of a test: that of ON_CPU_AND_GPU, else the CPU. A GPU adds in a fixed order, as the CPU does."""
+    chosen = torch.device(getattr(request, "param", "cpu"))
+    protocol = TrainingProtocol(budget=Budget(steps=1))
+    if chosen.type == "cpu":
+        yield chosen
+        return
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    choose_kernels(protocol.model_copy(update={"deterministic": True}))
+    with tell_of_no_fixed_order(Recorder()):
+        yield chosen
+    choose_kernels(protocol)
+
+
+@pytest.fixture
+def training(device):
+    """The maker of small trainings, on the test's device."""
+    return partial(make_training, device=device)
 
 
 @pytest.fixture
