@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from interleaving import add_flags, measure_interleaved, now, print_facts, ratios, spread
+from interleaving import Variant, add_flags, measure_interleaved, now, print_facts, ratios, spread
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 from unet_job import (
     BATCH,
@@ -59,6 +59,7 @@ from segbench.registry.options import build
 
 if TYPE_CHECKING:
     from segbench.engine.data.batches import BatchSource
+    from segbench.engine.training.loop import Outcome
 
 RECIPE = Adversarial(use="gan/non_saturating")
 
@@ -115,7 +116,11 @@ class Supervised:
 
     def block(self, steps: int) -> float:
         """Return the seconds of a step."""
-        return BATCH / train_a_block(self.network, self.batches, self.options, steps, self.adversary)
+        return BATCH / self.train(steps).images_per_second
+
+    def train(self, steps: int) -> Outcome:
+        """Train for so many steps after the warm-up."""
+        return train_a_block(self.network, self.batches, self.options, steps, self.adversary)
 
     def result(self) -> None:
         """Return nothing: only the time counts."""
@@ -211,17 +216,10 @@ class TwoPass:
         """Return nothing: only the time counts."""
 
 
-class TwoPassFp32(TwoPass):
-    """The same at torch's defaults of precision and layout."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        super().__init__(argparse.Namespace(**{**vars(options), "precision": "fp32", "channels_last": False}))
-
-
 CANDIDATES = {
     "segbench": Ours,
     "two-pass": TwoPass,
-    "two-pass fp32": TwoPassFp32,
+    "two-pass fp32": Variant(TwoPass, {"precision": "fp32", "channels_last": False}),
     "supervised": Supervised,
     "unobserved": Unobserved,
     "observed": Observed,

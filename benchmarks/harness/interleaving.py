@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import platform
 import statistics
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -17,7 +19,6 @@ from segbench.engine.numerics import choose_kernels
 from segbench.engine.training.clock import synchronize
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
@@ -30,6 +31,20 @@ class Candidate(Protocol):
 
     def result(self) -> object:
         """Return what is reported at the end."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A candidate under other options than those that all are given."""
+
+    make: Callable[[argparse.Namespace], Candidate]
+    changes: Mapping[str, Any]
+
+    def __call__(self, options: argparse.Namespace) -> Candidate:
+        """Make the candidate."""
+        changed = argparse.Namespace(**{**vars(options), **self.changes})
+        prepare(changed)
+        return self.make(changed)
 
 
 def measure_interleaved(

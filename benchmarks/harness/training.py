@@ -162,7 +162,7 @@ class Ours:
         """Return images/s."""
         batches = crops(self.split, self.options, self.blocks, Augment(scale=(0.75, 1.5), flip=True))
         self.blocks += 1
-        return train_a_block(self.network, batches, self.options, steps)
+        return train_a_block(self.network, batches, self.options, steps).images_per_second
 
     def result(self) -> float:
         """Return the mIoU on the test split."""
