@@ -215,7 +215,8 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:
             while waiting and pool.has_room:
-                _try_method(run, pool, by_key[key := waiting.pop(0)], Path(folder), traced=key in traced)
+                key = waiting.pop(0)
+                _try_method(run, pool, by_key[key], Path(folder), traced=key in traced)
             for key, outcome in pool.advance():
                 if second_chance.give(f"trying {by_key[key].label}", outcome):
                     waiting.append(key)

@@ -191,7 +191,9 @@ class Adversary:
     def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
         """Return the adversarial loss of the generator, whose gradient reaches it through pair.fake only."""
         names = parameter_names(self.loss.generator)
-        with nullcontext() if self.compiled is None else without_own_gradients(self.discriminator):
+        # On the CPU a compiled pass stays as it is: another one might round otherwise.
+        spares = self.compiled is not None and self.device.type != "cpu"
+        with without_own_gradients(self.discriminator) if spares else nullcontext():
             fake = self.discriminate(pair.condition, pair.fake, names & {"fake", "fake_features"})
         with torch.no_grad():
             real = self.discriminate(pair.condition, pair.real, names & {"real", "real_features"})

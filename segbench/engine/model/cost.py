@@ -93,11 +93,14 @@ class PeakMemory:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out what is allocated on a CUDA device inside the block."""
-        before = self.bytes() or 0
+        """Leave out what is allocated on a CUDA device inside the block; what stays there counts as if always held."""
+        if self._device.type != "cuda":
+            yield
+            return
+        before, held = self.bytes() or 0, torch.cuda.memory_allocated(self._device)
         yield
         self.forget()
-        self._before = before
+        self._before = before + torch.cuda.memory_allocated(self._device) - held
 
     def bytes(self) -> int | None:
         """Return the peak so far, or None where the system does not report it."""

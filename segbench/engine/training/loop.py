@@ -118,6 +118,8 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             state.save(checkpoint)
             return build_outcome(state, clock, timer, memory, finished=False)
 
+        if clock.is_just_warm:
+            memory.forget()
         timer.begin()
         factor = learning_rate_factor(protocol.schedule, progress.step, done)
         set_learning_rate(generator.optimizer, protocol.optimizer.lr * factor)
@@ -181,8 +183,6 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         progress.step += 1
         unreported_loss += loss.detach()
         progress.seconds = clock.step(len(batch.indices))
-        if clock.is_just_warm:
-            memory.forget()
 
         now = time.monotonic()
         last = fraction_spent(protocol.budget, total_steps, state) >= 1

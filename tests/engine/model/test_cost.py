@@ -99,6 +99,9 @@ class Allocator:
     def max_memory_allocated(self, device):
         return self.peak
 
+    def memory_allocated(self, device):
+        return self.held
+
     def use(self, size):
         self.peak = max(self.peak, self.held + size)
 
@@ -106,7 +109,7 @@ class Allocator:
 @pytest.fixture
 def allocator(monkeypatch):
     made = Allocator()
-    for name in ("init", "reset_peak_memory_stats", "max_memory_allocated"):
+    for name in ("init", "reset_peak_memory_stats", "max_memory_allocated", "memory_allocated"):
         monkeypatch.setattr(torch.cuda, name, getattr(made, name))
     return made
 
@@ -123,6 +126,16 @@ def test_a_peak_begins_anew_after_the_warm_up_and_leaves_out_what_pauses_take(al
     assert memory.bytes() == 300
     allocator.use(400)
     assert memory.bytes() == 400
+
+
+def test_what_a_pause_leaves_on_the_device_counts_as_if_it_had_always_been_there(allocator):
+    memory = PeakMemory(torch.device("cuda", 0))
+    allocator.use(300)
+    with memory.paused():
+        allocator.held = 50  # such as the pixels of the split that is validated on
+    assert memory.bytes() == 350
+    allocator.use(400)
+    assert memory.bytes() == 450
 
 
 @pytest.mark.gpu
