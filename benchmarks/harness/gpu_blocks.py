@@ -6,7 +6,6 @@ A figure is a number, a text, several of them by name, or a ratio of each round 
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import multiprocessing
 import re
@@ -36,9 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from training import Limit, Ours, Plain
 from unet_job import CLASSES, IGNORE, WARM_UP, crops, open_camvid
 
-from segbench.cli.run import run
 from segbench.config.augment import Augment
-from segbench.config.protocol import TrainingProtocol
 from segbench.engine.data.cache import pack
 from segbench.engine.device import bf16_support, environment, resolve_device
 from segbench.engine.evaluation import confusion
@@ -52,10 +49,6 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MEGABYTE = 10**6
-
-
-class NotBuilt(Exception):
-    """The subject of a block does not exist yet; the message names it."""
 
 
 def settings(options: argparse.Namespace, **changes: Any) -> argparse.Namespace:
@@ -353,33 +346,16 @@ def compile_twice(options: argparse.Namespace) -> Figures:
     for which in ("first", "second"):
         seconds, _ = measure_interleaved({which: Variant(WholeBlock, compiled)}, settings(options, rounds=1, steps=1))
         yield f"seconds of the {which} process", seconds[which][0]
-    yield from compare_protocols(options, {"compiled": {"compile": True}, "eager": {}})
-
-
-def compare_protocols(options: argparse.Namespace, protocols: dict[str, dict[str, Any]]) -> Figures:
-    """Compare segbench's training of the first protocol with that of the second."""
-    candidates = {name: Variant(Ours, {"protocol": changes}) for name, changes in protocols.items()}
-    rates, _ = measure_interleaved(candidates, settings(options))
-    one, other = rates
+    rates, _ = measure_interleaved({"compiled": Variant(Ours, compiled), "eager": Ours}, settings(options))
     yield "images/s", medians(rates)
-    yield f"{one} / {other}", of_rounds(ratios(rates[one], rates[other]))
-
-
-def try_capture(options: argparse.Namespace) -> Figures:
-    """Compare captured steps with eager ones."""
-    if "capture" not in TrainingProtocol.model_fields:
-        raise NotBuilt("protocol.capture")
-    yield from compare_protocols(options, {"captured": {"capture": "auto"}, "eager": {"capture": "off"}})
+    yield "compiled / eager", of_rounds(ratios(rates["compiled"], rates["eager"]))
 
 
 def run_cells_at_once(options: argparse.Namespace) -> Figures:
     """Compare small cells that share a device with the same one after another, from the first to the last step."""
-    if "jobs_per_device" not in inspect.signature(run).parameters:
-        raise NotBuilt("segbench run --jobs-per-device")
     number = "2" if options.dry_run else "8"
-    together = ["--jobs", number, "--jobs-per-device", number]
     seconds = {}
-    for name, flags in (("one after another", []), ("at once", together)):
+    for name, flags in (("one after another", []), ("at once", ["--jobs", number])):
         with tempfile.TemporaryDirectory() as folder:
             cells = hand_over.run_cells(Path(folder), int(number), options.device, *flags)
             seconds[name] = max(map(hand_over.ended, cells)) - hand_over.training_began(cells[0])
@@ -453,7 +429,6 @@ BLOCKS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "memory": measure_memory,
     "run": run_end_to_end,
     "compile": compile_twice,
-    "capture": try_capture,
     "cells at once": run_cells_at_once,
     "failures": provoke_failures,
 }
