@@ -9,7 +9,8 @@
     ├── WeightsError       a weights file does not fit the network
     ├── RecordError        a record, its counts or a checkpoint cannot be read or written
     ├── CellError          one cell could not be trained or evaluated
-    │   └── OutOfMemoryError   it needs more memory than there is
+    │   ├── OutOfMemoryError   it needs more memory than there is
+    │   └── DeviceError        a device reports an error of work that was queued earlier
     └── StatisticsError    counts that cannot be compared, or too few for an interval
 
 A message says what was given, where, what is allowed and what to do. The command line prints it without a traceback.
@@ -112,6 +113,12 @@ class OutOfMemoryError(CellError):
     """A cell needs more memory than there is."""
 
     code = "memory"
+
+
+class DeviceError(CellError):
+    """A device reports an error of work that was queued earlier, so the line that met it need not have caused it."""
+
+    code = "device"
 
 
 class StatisticsError(SegbenchError):

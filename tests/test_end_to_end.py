@@ -26,12 +26,11 @@ TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2, sweep: 2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
 UNTIMED = ["--set", "protocol.timing=none"]
 LONG = [*FCN, *UNTIMED, "--set", "protocol.budget.steps=80", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
-ADVERSARIAL = [
-    *LONG,
-    *("--set", "protocol.budget.steps=30"),
+WITH_A_DISCRIMINATOR = [
     *("--set", "methods.fcn.discriminator={use: gan/patchgan, receptive_field: 16, width: 4}"),
     *("--set", "methods.fcn.adversarial={use: gan/non_saturating, weight: 0.5, d_steps: 2, warmup_steps: 20}"),
 ]
+ADVERSARIAL = [*LONG, "--set", "protocol.budget.steps=30", *WITH_A_DISCRIMINATOR]
 
 
 def only_record(folder: Path) -> dict:
@@ -69,6 +68,21 @@ def test_a_run_leaves_a_record_and_what_lies_beside_it(finished):
     names = {path.name for path in cell.iterdir()}
     assert {"counts.parquet", "events.jsonl", "model.safetensors", "samples"} <= names
     assert "checkpoint.safetensors" not in names
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])
+def test_a_worker_trains_evaluates_and_times_on_the_gpu_that_it_is_given(tmp_path, segbench, device):
+    import torch
+
+    if torch.cuda.device_count() <= torch.device(device).index:
+        pytest.skip(f"there is no {device}")
+    result = segbench(tmp_path, "run", *FCN, *WITH_A_DISCRIMINATOR, "--device", device)
+    assert result.returncode == 0, result.stderr
+    record = only_record(tmp_path)
+    assert record["environment"]["device"] == device
+    assert record["train"]["shares"]["critic"] > 0
+    assert len(record["inference"]) == 6
 
 
 def test_a_finished_cell_never_runs_twice(finished, segbench):

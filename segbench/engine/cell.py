@@ -42,9 +42,16 @@ from segbench.store.json_file import sealed_json
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
-from .device import environment, resolve_device
+from .device import enter_device, environment
 from .job import ADVERSARIAL_WEIGHTS, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
-from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
+from .numerics import (
+    apply_numeric_settings,
+    autocast,
+    memory_format,
+    name_device_errors,
+    tell_of_no_fixed_order,
+    wait_for_each_kernel,
+)
 
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
@@ -59,8 +66,8 @@ if TYPE_CHECKING:
 def run_cell(job: CellJob, channel: Channel) -> CellResult:
     """Run one cell in this process; raise CellError or the plugin's own exception if it fails."""
     apply_numeric_settings(job.cell.method.protocol)
-    device = resolve_device(job.device)
-    with name_memory_errors(device):
+    device = enter_device(job.device)
+    with name_device_errors(device), tell_of_no_fixed_order(channel):
         return _run(job, channel, device)
 
 
@@ -68,21 +75,19 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     cell, folder = job.cell, Path(job.folder)
     facts = environment(device, torch.get_num_threads())
     registry = load_registry()
-    data = open_data(cell, registry, device)
+    data = open_data(cell, registry, device, job.share)
     upstream = load_upstream(cell, job.upstream, data, device)
     training = prepare_training(cell, registry, data, device, upstream, folder)
-    memory = PeakMemory(device)
     outcome = train_method(training, job, channel)
     if not outcome.finished:
         return CellResult(status="interrupted", train=describe_training(outcome, training), environment=facts)
-    peak = memory.bytes()
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
     measure = score_segmenter if training.mapping.predicts_labels else compare_images
     result = CellResult(
         status="ok",
         train=describe_training(outcome, training),
-        cost=measure_cost(segmenter, training, cell, data, peak),
+        cost=measure_cost(segmenter, training, cell, data, outcome),
         health=outcome.health,
         provenance=training.network.provenance,
         environment=facts,
@@ -97,7 +102,8 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
 def train_method(training: Training, job: CellJob, channel: Channel) -> Outcome:
     """Train a method; one without a loss, such as a classical refiner, stays as it is."""
     if not job.cell.method.is_trained:
-        return Outcome(finished=True, steps=0, seconds=0.0, images_per_second=None)
+        peak = PeakMemory(training.device).bytes()
+        return Outcome(finished=True, steps=0, seconds=0.0, images_per_second=None, peak_bytes=peak)
     channel.emit("stage", name="train")
     return train(training, Path(job.folder) / CHECKPOINT, job.checkpoint_seconds, channel)
 
@@ -177,10 +183,11 @@ def compare_images(
     }
 
 
-def measure_cost(
-    network: torch.nn.Module, training: Training, cell: Cell, data: CellData, train_peak_bytes: int | None
-) -> Cost:
-    """Return what the method costs; the peak memory of inference is measured later, when the method is timed."""
+def measure_cost(network: torch.nn.Module, training: Training, cell: Cell, data: CellData, outcome: Outcome) -> Cost:
+    """Return what the method costs; the peak memory of inference is measured later, when the method is timed.
+
+    The pixels that a CUDA device holds are the dataset's, and no cost of the method.
+    """
     size = inference_size(cell, data, training.mapping)
     seen = cell.method.input_size(size)
     inputs = inference_inputs(training.mapping, data.dataset.channels, 1, seen, training.device)
@@ -188,8 +195,10 @@ def measure_cost(
         parameters=count_parameters(network, inputs),
         flops=_flops_of_views(network, inputs, training),
         flops_size=size,
-        train_peak_bytes=train_peak_bytes,
+        train_peak_bytes=None if outcome.peak_bytes is None else outcome.peak_bytes - (data.resident_bytes or 0),
         inference_peak_bytes=None,
+        train_reserved_bytes=outcome.reserved_bytes,
+        resident_bytes=data.resident_bytes,
     )
 
 
@@ -216,12 +225,14 @@ def preflight(job: CellJob, channel: Channel) -> None:
 
     Upstream cells have not run yet, so placeholders take the place of their results.
     """
-    device = resolve_device(job.device)
+    if job.traced:
+        wait_for_each_kernel()
+    device = enter_device(job.device)
     protocol = job.cell.method.protocol
     apply_numeric_settings(protocol)
-    with name_memory_errors(device):
+    with name_device_errors(device):
         registry = load_registry()
-        data = open_data(job.cell, registry, device)
+        data = open_data(job.cell, registry, device, share=0)  # one step needs a few images of the splits
         check_folds(job.cell.method, data)
         clusters_of(data.dataset, data.packed(protocol.evaluate).ids)
         upstream = make_stand_ins(job.cell, data, device)

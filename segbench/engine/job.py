@@ -22,7 +22,8 @@ class CellJob(Frozen):
     """One cell to run: where its files go, on which device, and where those of the cells lie that it needs.
 
     `folder` is that of the attempt (results/<benchmark>/<key>/<attempt>); `upstream` maps the reason ("start_from") to
-    the folder of what belongs to the record of the finished cell.
+    the folder of what belongs to the record of the finished cell. `share` is that of the device which is the cell's
+    own. `traced` has each kernel waited for, so that a device's error comes up where it is made.
     """
 
     cell: Cell
@@ -30,6 +31,8 @@ class CellJob(Frozen):
     device: str
     upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
+    share: float = 1.0
+    traced: bool = False
 
 
 class CellResult(Measurements):

@@ -97,6 +97,7 @@ def cell_job(run: Run, cell: Cell, folder: Path, upstream: Mapping[str, Record |
         device=run.device,
         upstream={reason: str(files_of(path, record)) for reason, record in upstream.items() if record is not None},
         checkpoint_seconds=run.checkpoint_seconds,
+        share=1 / run.jobs,
     )
 
 

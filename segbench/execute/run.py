@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
-from segbench.errors import CellError, PluginError, RecordError, SpecError
+from segbench.errors import CellError, DeviceError, PluginError, RecordError, SpecError
 from segbench.store.attempt import sweep
 from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
@@ -23,6 +23,7 @@ from .processes import fair_share
 from .schedule import run_cells
 from .temporary import temporary_folder
 from .timing import lacks_timing, time_methods
+from .timing_session import training_lock
 from .workers import Failed, Finished, Limits, Outcome, TimedOut, Workers
 
 if TYPE_CHECKING:
@@ -169,8 +170,9 @@ def _try_train_and_time(
     run: Run, to_try: Sequence[Cell], todo: Sequence[Cell], recorded: Mapping[str, Record]
 ) -> Summary:
     """Try the methods of `to_try`, run the cells and time the methods; each only while no early end is asked for."""
-    refused = preflight(run, to_try)
-    records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
+    with training_lock(run.environment, run.listener, run.interrupt):
+        refused = preflight(run, to_try)
+        records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
     untimed = {} if run.interrupt.requested else time_methods(run, records)
     in_order = tuple(records[key] for key in run.cells if key in records)
     if not run.interrupt.requested:
@@ -229,11 +231,13 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     """Build each (dataset, method) of the cells once and train one step; return the failures by (dataset, method).
 
     Raises the SegbenchError that shows a user's mistake. A plugin error or a lack of memory fails its methods only.
+    Where a device reports an error late, the method is tried again with each kernel waited for, to name the plugin.
     """
     first = {method_of(cell): cell for cell in reversed(cells)}
     by_key = {key_of(cell): cell for cell in cells if first[method_of(cell)] is cell}
     waiting = list(by_key)
     failures: dict[tuple[str, str], Failure] = {}
+    traced: set[str] = set()
     second_chance = SecondChance(run.interrupt, run.listener)
 
     def report(key: str, event: Event) -> None:
@@ -245,21 +249,30 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:
             while waiting and pool.has_room:
-                _try_method(run, pool, by_key[waiting.pop(0)], Path(folder))
+                key = waiting.pop(0)
+                _try_method(run, pool, by_key[key], Path(folder), traced=key in traced)
             for key, outcome in pool.advance():
                 if second_chance.give(f"trying {by_key[key].label}", outcome):
+                    waiting.append(key)
+                elif _came_late(outcome) and key not in traced:
+                    traced.add(key)
                     waiting.append(key)
                 elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
                     failures[method_of(by_key[key])] = failure
     return failures
 
 
-def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
+def _came_late(outcome: Outcome) -> bool:
+    """Return whether a device has reported an error that some earlier line has caused."""
+    return isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError)
+
+
+def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool) -> None:
     run.listener.started("preflight", cell)
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
     key, upstream = key_of(cell), read_upstream(run, cell)
     trained, _ = resolve_upstream(cell, run.cells, upstream)
-    job = cell_job(run, trained, run.folder.cell_folder(key), upstream)
+    job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": traced})
     # Not in the cell's own folder: another run may be at work there.
     pool.start(key, run.functions.preflight, job, folder / key, limits)
 

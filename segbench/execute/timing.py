@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # What may differ between records of one method whose networks run equally fast: in spec and environment, in the spec's
 # method, and in its protocol.
-_IGNORED = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method"})
+_IGNORED = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method", "uuid"})
 _IGNORED_IN_METHOD = frozenset({"twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "protocol"})
 _IGNORED_IN_PROTOCOL = frozenset({"timing", "keep"})
 
@@ -42,7 +42,7 @@ def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
     """
     if not _find_untimed(run, records):
         return {}
-    with device_lock(run.device, run.listener, run.interrupt) as locked:
+    with device_lock(run.environment, run.listener, run.interrupt) as locked:
         return _time_all(run) if locked else {}
 
 

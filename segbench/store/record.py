@@ -175,7 +175,9 @@ class Timing(Part):
 class Cost(Part):
     """What a method costs: FLOPs of one image of `flops_size` [height, width], bytes at the peak; null if unknown.
 
-    The size is that before `protocol.resize`, where the network makes labels.
+    The size is that before `protocol.resize`, where the network makes labels. Of a CUDA device, without a trace on the
+    CPU: the most that torch reserved there in training, and what the dataset's pixels took, which counts in no peak; 0
+    where they stayed on the host.
     """
 
     parameters: int | None
@@ -183,6 +185,8 @@ class Cost(Part):
     flops_size: tuple[int, int] | None
     train_peak_bytes: int | None
     inference_peak_bytes: int | None
+    train_reserved_bytes: int | None = Field(None, exclude_if=lambda value: value is None)
+    resident_bytes: int | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class HealthPoint(Part):

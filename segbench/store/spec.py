@@ -35,6 +35,7 @@ class _Protocol(_Part):
     precision: str | None = None
     tf32: bool | None = None
     compile: bool | None = None
+    deterministic: bool | None = None
     threads: int | None = None
     evaluate: str | None = None
     window: _Window | None = None

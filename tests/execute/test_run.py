@@ -95,6 +95,12 @@ def test_a_method_that_breaks_in_preflight_fails_and_the_others_go_on(tmp_path, 
     assert len(ran(tmp_path)) == 2
 
 
+def test_a_method_whose_device_fails_late_is_tried_again_with_each_kernel_waited_for(tmp_path, workers):
+    summary = run_all(make_cells(["asserts", "plain"]), tmp_path, workers=workers)
+    assert statuses(summary) == {"asserts": "failed", "plain": "ok"}
+    assert summary.records[0].error.cause == "a label out of range"
+
+
 class ServerKiller(NoProgress):
     """Kills the server of all workers once something of an activity is reported, if one is given."""
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from segbench.engine.data.batches import runs_of_one_size
+from segbench.engine.data.batches import groups_of_one_size, runs_of_one_size
 from segbench.engine.data.samples import clusters_of
+from segbench.engine.numerics import searching_for_kernels
 from segbench.stats.scores import miou
 from segbench.store.counts import Counts
 from segbench.store.record import Refinement
@@ -26,7 +28,6 @@ from .small_objects import find_small_objects
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from .inference import Band
 
 
+MOST_SEARCHED_SIZES = 4
+
+
 def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> Counts:
     """Return all counts of every image of a split.
 
@@ -46,12 +50,14 @@ def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProt
     """
     rules = Rules(len(dataset.classes), dataset.ignore_index, protocol.boundaries, protocol.surface_distances)
     measure = measure_probabilities if protocol.averages else measure_logits
+    order: list[int] = []
     parts = []
     for indices, bands in _score_batches(network, resident, protocol):
         counter = CalibrationCounter(dataset.ignore_index, measure)
         prediction, labels = _predict_labels(bands, counter)
         small = find_small_objects(resident.packed, indices, labels.device)
         calibration, likelihood = counter.counts()
+        order += indices
         counts = label_counts(prediction, labels, small, rules)
         parts.append({**counts, "calibration": calibration, "likelihood": likelihood})
     return Counts(
@@ -59,7 +65,7 @@ def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProt
         split=resident.packed.split,
         sizes=resident.sizes,
         clusters=clusters_of(dataset, resident.ids),
-        **concatenate(parts),
+        **{name: values[np.argsort(order)] for name, values in concatenate(parts).items()},
     )
 
 
@@ -78,15 +84,17 @@ def confusion_counts(
     network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset
 ) -> NDArray[np.int64]:
     """Return the confusion counts alone of every image of a split, (n, K, K); otherwise as `evaluate`."""
+    order: list[int] = []
     matrices = []
-    for _, bands in _score_batches(network, resident, protocol):
+    for indices, bands in _score_batches(network, resident, protocol):
         counted = [
             confusion_matrices(classify(band.scores), band.labels.long(), len(dataset.classes), dataset.ignore_index)
             for band in bands
         ]
         matrices.append(torch.stack(counted).sum(dim=0))
+        order += indices
     counts: NDArray[np.int64] = torch.cat(matrices).cpu().numpy()
-    return counts
+    return counts[np.argsort(order)]
 
 
 def validation_miou(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> float:
@@ -98,11 +106,12 @@ def validation_miou(network: nn.Module, resident: ResidentSplit, protocol: Train
 def _score_batches(
     network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol
 ) -> Iterator[tuple[tuple[int, ...], Iterator[Band]]]:
-    """Yield the places of the images of a split in order, a batch at a time, and their bands; these are all to be used.
+    """Yield the places of the images of a split, a batch at a time, and their bands; these are all to be used.
 
     Raises CellError after the last one if a score is NaN, since then no class has the largest.
     """
     network.eval()
+    order: list[int] = []
     nan = []
 
     def watch(indices: tuple[int, ...]) -> Iterator[Band]:
@@ -112,9 +121,23 @@ def _score_batches(
             yield band
         nan.append(torch.stack(found).any(dim=0))
 
-    for indices in runs_of_one_size(resident, protocol.batch_size):
+    for indices in choose_batches(resident, protocol.batch_size):
+        order += indices
         yield indices, watch(indices)
-    check_scores(torch.cat(nan), resident.ids, resident.packed.split, network)
+    check_scores(torch.cat(nan).cpu()[torch.tensor(order).argsort()], resident.ids, resident.packed.split, network)
+
+
+def choose_batches(resident: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
+    """Yield the places of the images of a split in batches of one size, at most `batch_size` in each.
+
+    On the CPU they are in order. On another device all of one size come together, since each new shape costs time,
+    most of all a search for kernels, which is left out where there are many.
+    """
+    if resident.device.type == "cpu":
+        yield from runs_of_one_size(resident, batch_size)
+        return
+    with searching_for_kernels(len(set(resident.packed.index.sizes)) <= MOST_SEARCHED_SIZES):
+        yield from groups_of_one_size(resident, batch_size, resident.packed.num_classes)
 
 
 def measure_refinement(
@@ -123,7 +146,7 @@ def measure_refinement(
     """Return the shares of labelled pixels that a refiner changed, and of these corrected and spoilt."""
     refined.eval()
     totals = torch.zeros(4, dtype=torch.int64)
-    for indices in runs_of_one_size(resident, protocol.batch_size):
+    for indices in choose_batches(resident, protocol.batch_size):
         both = (score_bands(network, resident, indices, protocol) for network in (refined.base, refined))
         for band, refined_band in zip(*both, strict=True):
             before, after = classify(band.scores), classify(refined_band.scores)

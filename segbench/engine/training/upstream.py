@@ -185,7 +185,8 @@ def make_synthesiser(recorded: RecordedNetwork, seed: int) -> Synthesise:
 
     def synthesise(batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         shape = (len(batch.images), mapping.latent_channels)
-        noise = torch.randn(shape, generator=random_generator(seed, "synthetic", step)).to(batch.images.device)
+        noise = torch.randn(shape, generator=random_generator(seed, "synthetic", step))
+        noise = noise.to(batch.images.device, non_blocking=True)
         with torch.no_grad():
             if mapping.maps == "labels -> image":
                 return generator(one_hot(batch.labels, mapping.form), noise), batch.labels

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from segbench.engine.job import CellResult
 from segbench.engine.timing.parts import Measured, Work, row_part
-from segbench.errors import CellError, DataError, OutOfMemoryError, PluginError
+from segbench.errors import CellError, DataError, DeviceError, OutOfMemoryError, PluginError
 from segbench.execute.worker import TURN
 from segbench.store.folder import record_of
 from segbench.store.record import Cost, Inference, Latency, Scores, Train
@@ -252,6 +252,8 @@ def preflight(job, channel):
         segfaults(job, channel)
     if job.cell.method.name == "killed-once":
         die_once(cell_folder(job).parent / "killed")
+    if job.cell.method.name == "asserts":
+        raise PluginError("a label out of range") if job.traced else DeviceError("cuda:0 failed")
 
 
 def train(job, channel):
