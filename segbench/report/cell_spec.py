@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,12 @@ def protocol(record: Record) -> Mapping[str, Any]:
     return with_added(TrainingProtocol, found) if found else found
 
 
+def protocol_value(record: Record, key: str) -> Any:
+    """Return what `protocol` has under one key, None if it has nothing, without laying out all of it."""
+    found, default = _part(_part(record.spec, "method"), "protocol"), defaults_of_added(TrainingProtocol).get(key)
+    return found.get(key, None if isinstance(default, dict) else default) if found else None
+
+
 def overrides(record: Record) -> tuple[str, ...]:
     """Return the dotted protocol keys in which the method differs from its benchmark."""
     return tuple(_part(record.spec, "method").get("overrides") or ())
@@ -93,7 +100,8 @@ def shared_protocol(record: Record) -> dict[str, Any]:
     own = {key.partition(".")[0] for key in overrides(record)} & _WRITTEN_IN_WAYS | {*overrides(record)} | NEUTRAL_KEYS
     found = {key: value for key, value in protocol(record).items() if key not in own}
     whole = {key: found.pop(key) for key in _WRITTEN_IN_WAYS - {"budget"} if key in found}
-    leaves = {leaf: value for leaf, value in flatten(found).items() if not _lies_below(leaf, own)}
+    inner = [key for key in own if "." in key]
+    leaves = {leaf: value for leaf, value in flatten(found).items() if not _lies_below(leaf, inner)}
     return leaves | whole
 
 
@@ -348,6 +356,7 @@ def _id(definition: str) -> str:
     return definition.rpartition("@")[0]
 
 
+@cache
 def _parse(text: str) -> Subset | None:
     try:
         return Subset.parse(text)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import cell_spec
@@ -128,21 +129,24 @@ class Conditions:
 
 def read_conditions(record: Record) -> Conditions:
     """Return the conditions of one record, without what only its timing tells."""
-    protocol, environment = cell_spec.protocol(record), record.environment
+    environment, read = record.environment, partial(cell_spec.protocol_value, record)
     # "cuda:0" and "cuda:1" are one kind of device; its model distinguishes different ones
     device = str(environment["device"]).partition(":")[0] if environment.get("device") else None
-    return Conditions(
+    return _shared(
         device=device,
         device_name=environment.get("device_name") or (environment.get("cpu") if device == "cpu" else None),
-        precision=protocol.get("precision"),
-        tf32=bool(protocol.get("tf32")),
-        batch_size=protocol.get("batch_size"),
-        threads=environment.get("threads") or protocol.get("threads"),
-        compile=bool(protocol.get("compile")),
-        window=_window(protocol.get("window")),
+        precision=read("precision"),
+        tf32=bool(read("tf32")),
+        batch_size=read("batch_size"),
+        threads=environment.get("threads") or read("threads"),
+        compile=bool(read("compile")),
+        window=_window(read("window")),
         torch=environment.get("torch"),
         batch_is_own="batch_size" in cell_spec.overrides(record),
     )
+
+
+_shared = cache(Conditions)  # thousands of records came about under a few
 
 
 def fill_in_missing(found: Mapping[Conditions, int]) -> dict[Conditions, Conditions]:
