@@ -26,7 +26,7 @@ from segbench.plan.key import UNSCORED
 from segbench.stats.definitions import definitions as current_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from segbench.store.record import Record
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 NEUTRAL_KEYS = UNSCORED | {"threads", "compile"}
 # Keys that are written in one of several ways, or not at all, so that only the whole of them can be compared.
 _WRITTEN_IN_WAYS = {"budget", *(key for key, value in defaults_of_added(TrainingProtocol).items() if value is None)}
+# What keys that leave no trace in records have there; parts of what is a mapping are not among them.
+_ADDED = {key: value for key, value in defaults_of_added(TrainingProtocol).items() if not isinstance(value, dict)}
 # Of what a component requires; its version changes rounding, and is a condition.
 NEUTRAL_REQUIREMENT = "torch"
 
@@ -76,10 +78,10 @@ def protocol(record: Record) -> Mapping[str, Any]:
     return with_added(TrainingProtocol, found) if found else found
 
 
-def protocol_value(record: Record, key: str) -> Any:
-    """Return what `protocol` has under one key, None if it has nothing, without laying out all of it."""
-    found, default = _part(_part(record.spec, "method"), "protocol"), defaults_of_added(TrainingProtocol).get(key)
-    return found.get(key, None if isinstance(default, dict) else default) if found else None
+def protocol_values(record: Record, keys: Iterable[str]) -> list[Any]:
+    """Return what `protocol` has under some keys, None where it has nothing, without laying out all of it."""
+    found = _part(_part(record.spec, "method"), "protocol")
+    return [found.get(key, _ADDED.get(key)) if found else None for key in keys]
 
 
 def overrides(record: Record) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import cell_spec
@@ -129,23 +129,25 @@ class Conditions:
 
 def read_conditions(record: Record) -> Conditions:
     """Return the conditions of one record, without what only its timing tells."""
-    environment, read = record.environment, partial(cell_spec.protocol_value, record)
+    environment = record.environment
+    precision, tf32, batch_size, threads, compiled, window = cell_spec.protocol_values(record, _CONDITIONS)
     # "cuda:0" and "cuda:1" are one kind of device; its model distinguishes different ones
     device = str(environment["device"]).partition(":")[0] if environment.get("device") else None
     return _shared(
         device=device,
         device_name=environment.get("device_name") or (environment.get("cpu") if device == "cpu" else None),
-        precision=read("precision"),
-        tf32=bool(read("tf32")),
-        batch_size=read("batch_size"),
-        threads=environment.get("threads") or read("threads"),
-        compile=bool(read("compile")),
-        window=_window(read("window")),
+        precision=precision,
+        tf32=bool(tf32),
+        batch_size=batch_size,
+        threads=environment.get("threads") or threads,
+        compile=bool(compiled),
+        window=_window(window),
         torch=environment.get("torch"),
         batch_is_own="batch_size" in cell_spec.overrides(record),
     )
 
 
+_CONDITIONS = ("precision", "tf32", "batch_size", "threads", "compile", "window")  # of a protocol
 _shared = cache(Conditions)  # thousands of records came about under a few
 
 
