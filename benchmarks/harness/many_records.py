@@ -1,12 +1,13 @@
-"""CPU seconds and peak memory of the commands that read many records.
+"""Seconds and peak memory of the commands that read many records.
 
-    python benchmarks/harness/many_records.py make FOLDER [--methods 40] [--seeds 50] [--images 12]   # trains one cell
-    python benchmarks/harness/many_records.py measure FOLDER [--keep OUTPUTS]
+    python benchmarks/harness/many_records.py make FOLDER [--datasets 1] [--methods 40] [--seeds 50] [--images 12]
+    python benchmarks/harness/many_records.py measure FOLDER [--keep OUTPUTS] [--only COMMAND]
 
-`make` plans a benchmark of so many methods and seeds, trains its first cell, and copies that cell's record and counts
-for all others: hits are moved to other classes at random, by method, seed and image, and the scores follow from the
-counts. `measure` runs the commands on them, each in a process of its own; `--keep` keeps what they print, to be
-compared with what another version prints.
+`make` plans a benchmark of so many datasets, methods and seeds, trains its first cells, and copies their records and
+counts for all others: hits are moved to other classes at random, by method, seed and image, and the scores follow from
+the counts. `measure` runs the commands on them, each in a process of its own; `compact` is the first, so that the rest
+read segments, and `--only report` before it reads loose records. `--keep` keeps what they print, to be compared with
+what another version prints.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +30,7 @@ if TYPE_CHECKING:
 BENCHMARK = """\
 name: many
 datasets:
-  shapes: {{use: data/shapes, classes: 3, size: [48, 64], train: 24, val: 8, test: {images}}}
-protocol:
+{datasets}protocol:
   budget: {{steps: 10}}
   batch_size: 4
   crop: [32, 48]
@@ -37,11 +39,16 @@ protocol:
 seeds: [{seeds}]
 methods:
 """
+DATASET = "  shapes{0}: {{use: data/shapes, classes: 3, size: [48, 64], train: 24, val: 8, test: {1}}}\n"
 METHOD = (
     "  method{0}: {{generator: {{use: basic/fcn, width: 8}}, losses: [{{use: losses/cross_entropy, weight: 1.{0}}}]}}\n"
 )
 RECORDS = "results/many"
 COMMANDS = {
+    "compact": ["compact", RECORDS],
+    "plan": ["plan", "many.yaml"],
+    "records": ["records", RECORDS],
+    "watch --once": ["watch", RECORDS, "--once"],
     "report": ["report", RECORDS],
     "report --full": ["report", RECORDS, "--full"],
     "report --format json": ["report", RECORDS, "--format", "json"],
@@ -57,28 +64,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["make", "measure"])
     parser.add_argument("folder", type=Path)
-    for name, size in {"methods": 40, "seeds": 50, "images": 12}.items():
+    for name, size in {"datasets": 1, "methods": 40, "seeds": 50, "images": 12}.items():
         parser.add_argument(f"--{name}", type=int, default=size)
     parser.add_argument("--keep", type=Path, help="a folder for what the commands print")
     parser.add_argument("--only", action="append", choices=list(COMMANDS), help="this command only; repeatable")
     given = parser.parse_args()
     if given.step == "make":
-        make(given.folder, given.methods, given.seeds, given.images)
+        make(given.folder, given.datasets, given.methods, given.seeds, given.images)
     else:
         measure(given.folder, given.only or list(COMMANDS), given.keep)
 
 
-def make(folder: Path, methods: int, seeds: int, images: int) -> None:
-    """Write the benchmark file, train its first cell, and write a record with counts for every other one."""
+def make(folder: Path, datasets: int, methods: int, seeds: int, images: int) -> None:
+    """Write the benchmark file, train its first cells, and write a record with counts for every other one."""
+    from segbench.store.counts import read_counts
+    from segbench.store.folder import files_of, read_record
+
     folder.mkdir(parents=True)
-    file = BENCHMARK.format(images=images, seeds=", ".join(map(str, range(seeds))))
+    file = BENCHMARK.format(
+        datasets="".join(DATASET.format(i, images) for i in range(datasets)), seeds=", ".join(map(str, range(seeds)))
+    )
     (folder / "many.yaml").write_text(file + "".join(METHOD.format(f"{i:03}") for i in range(methods)))
     segbench(folder, "run", "many.yaml", "--only", "method000", "--seeds", "0")
     planned = json.loads(segbench(folder, "plan", "many.yaml", "--json"))["cells"]
-    (record,) = (folder / RECORDS).glob("*.json")
-    for cell in planned:
-        if cell["key"] != record.stem:
-            write_copy(record, cell)
+    trained = {json.loads(path.read_text())["dataset"]: path for path in (folder / RECORDS).glob("*.json")}
+    first = min(trained.values())
+    counts = read_counts(files_of(first.parent, read_record(first)))
+    contents = {dataset: json.loads(path.read_text()) for dataset, path in trained.items()}
+    done = {path.stem for path in trained.values()}
+    for (method, seed), cells in groupby(sorted(planned, key=_draw), key=_draw):
+        drawn = spoil(counts, int(method.removeprefix("method")), seed)
+        for cell in cells:
+            if cell["key"] not in done:
+                write_copy(folder / RECORDS, contents[cell["dataset"]], drawn, cell)
+
+
+def _draw(cell: dict) -> tuple[str, int]:
+    return cell["method"], cell["seed"]
 
 
 def segbench(folder: Path, *arguments: str) -> str:
@@ -89,21 +111,17 @@ def segbench(folder: Path, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-def write_copy(original: Path, cell: dict) -> None:
+def write_copy(place: Path, trained: dict, counts: Counts, cell: dict) -> None:
     """Write the record and the counts of a planned cell, as those of the trained one but for the predictions."""
     from segbench.stats.scores import per_class, scores
-    from segbench.store.counts import read_counts, write_counts
+    from segbench.store.counts import write_counts
 
-    content = json.loads(original.read_text())
-    counts = read_counts(original.with_suffix("") / content["attempt"])
-    counts = spoil(counts, int(cell["method"].removeprefix("method")), cell["seed"])
-    content |= {name: cell[name] for name in ("key", "method", "seed")}
-    content["spec"] |= {"seed": cell["seed"], "method": content["spec"]["method"] | {"name": cell["method"]}}
+    content = trained | {name: cell[name] for name in ("key", "method", "seed")}
+    method = content["spec"]["method"] | {"name": cell["method"]}
+    content["spec"] = content["spec"] | {"seed": cell["seed"], "key": cell["key"], "method": method}
     content |= {"scores": scores(counts).model_dump(), "per_class": per_class(counts).model_dump()}
-    folder = original.with_name(cell["key"]) / content["attempt"]
-    folder.mkdir(parents=True)
-    write_counts(folder, counts)
-    original.with_stem(cell["key"]).write_text(json.dumps(content, indent=1) + "\n")
+    write_counts(place / cell["key"] / (content.get("attempt") or ""), counts)
+    (place / f"{cell['key']}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def spoil(counts: Counts, method: int, seed: int) -> Counts:
@@ -129,9 +147,11 @@ def measure(folder: Path, commands: list[str], kept: Path | None) -> None:
     for name in commands:
         output = Path(os.devnull) if kept is None else kept / f"{name}.txt"
         output.parent.mkdir(parents=True, exist_ok=True)
+        began = time.perf_counter()
         seconds, megabytes, status = cost(folder, COMMANDS[name], output)
         print(
-            f"{name:22} {seconds:7.2f} s of CPU  peak {megabytes:5.0f} MB{'' if status == 0 else '  FAILED'}",
+            f"{name:22} {time.perf_counter() - began:7.2f} s, {seconds:7.2f} s of CPU  peak {megabytes:5.0f} MB"
+            f"{'' if status == 0 else '  FAILED'}",
             flush=True,
         )
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "plan": ("plan", "Show the cells of a benchmark and their keys."),
     "report": ("report", "Print what the records hold: scores, verdicts, failures."),
     "records": ("records", "List the recorded cells: key, status, date, code, size."),
+    "compact": ("compact", "Put finished records and their counts into a few files."),
     "remove": ("remove", "Remove recorded cells, with all that belongs to them."),
     "track": ("track", "Mirror recorded cells in TensorBoard or MLflow."),
     "compare": ("compare", "Ask whether one method is better than another, and where."),

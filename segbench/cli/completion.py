@@ -95,13 +95,34 @@ def _benchmark_folders(ctx: typer.Context) -> Iterator[Path]:
     unparsed = [word for word in ctx.args if os.path.isdir(word)]  # before an option without its value
     given = next(filter(None, [*named, unparsed]), "results")
     for place in map(Path, given if isinstance(given, list | tuple) else [given]):
-        yield from (folder for folder in (place, *sorted(place.glob("*/"))) if any(folder.glob("*.json")))
+        yield from (folder for folder in (place, *sorted(place.glob("*/"))) if _has_records(folder))
+
+
+def _has_records(folder: Path) -> bool:
+    return any(folder.glob("*.json")) or _has_segments(folder)
+
+
+def _has_segments(folder: Path) -> bool:
+    return (folder / "segments" / "manifest.json").is_file()
 
 
 def _record_heads(folder: Path) -> Iterator[str]:
     for path in islice(folder.glob("*.json"), _MOST_RECORDS):
         with suppress(OSError), path.open("rb") as file:
             yield file.read(_HEAD_BYTES).decode("utf-8", "replace")
+    if _has_segments(folder):
+        yield from _packed_heads(folder)
+
+
+def _packed_heads(folder: Path) -> Iterator[str]:
+    """Yield the beginnings of records in segments, evenly spread, as they are sorted by method."""
+    from segbench.errors import SegbenchError
+    from segbench.store.segments import packed_keys, packed_record
+
+    with suppress(SegbenchError):
+        keys = list(packed_keys(folder))
+        for key in keys[:: len(keys) // _MOST_RECORDS + 1]:
+            yield (packed_record(folder / f"{key}.json") or b"")[:_HEAD_BYTES].decode("utf-8", "replace")
 
 
 # Components. Loading all plugins takes longer than a person waits for a completion.

@@ -70,8 +70,13 @@ def read_status(folder: ResultsFolder, key: str | None) -> str | None:
     """Return the status of a cell's record, "corrupt" if it cannot be read, None if there is none; changes nothing."""
     from segbench.errors import RecordError
     from segbench.store.folder import read_record
+    from segbench.store.segments import is_packed
 
-    if key is None or not folder.existing_path(key).is_file():
+    if key is None:
+        return None
+    if is_packed(folder.record_path(key)):  # as only finished cells are
+        return "ok"
+    if not folder.existing_path(key).is_file():
         return None
     try:
         return read_record(folder.existing_path(key)).status

@@ -29,7 +29,7 @@ from segbench.registry import load_registry
 from segbench.registry.plugin_files import given_files, sha256_of
 from segbench.shown import quote
 from segbench.store.description import DATASET, DatasetDescription, read_description
-from segbench.store.folder import KEY, files_of, key_in, read_record, record_files
+from segbench.store.folder import KEY, files_of, is_recorded, key_in, read_record, record_files
 from segbench.store.json_file import describe_error
 from segbench.store.plugin_copies import describe_copy, explain_not_given, shorten_hash
 
@@ -77,7 +77,7 @@ def find_record(cell: str, results: Path) -> Path:
     """
     path = Path(cell)
     if path.suffix == ".json" or len(path.parts) > 1:
-        if not path.is_file():
+        if not is_recorded(path):
             raise RecordError(f"there is no record {path}")
         return path
     folders = sorted(folder for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []

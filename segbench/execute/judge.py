@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from segbench.plan.repeat import describe_changes, read_cell
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, interval_of_repeat
-from segbench.store.counts import COUNTS, read_counts
+from segbench.store.counts import has_counts, read_counts
 from segbench.store.verification import Verification
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _find_differences(asked: Asked, again: Record, folder: Path) -> list[str]:
 def _find_other_counts(one: Path, other: Path) -> list[str]:
     import numpy as np
 
-    if not (one / COUNTS).exists() and not (other / COUNTS).exists():
+    if not has_counts(one) and not has_counts(other):
         return []
     before, after = read_counts(one), read_counts(other)
     if before.ids != after.ids or before.confusion.shape != after.confusion.shape:

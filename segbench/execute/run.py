@@ -11,7 +11,7 @@ from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, DeviceError, PluginError, RecordError, SpecError
 from segbench.store.attempt import sweep
 from segbench.store.counts import COUNTS
-from segbench.store.folder import without_collecting
+from segbench.store.folder import is_recorded, without_collecting
 from segbench.store.leases import refuse_older_runs
 from segbench.store.run_file import PlannedCell, announce_run
 from segbench.store.sharing import shares_gpu
@@ -140,8 +140,9 @@ def _planned(cell: Cell) -> PlannedCell:
 def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
     """Return the ok records of cells by key, in the order of the cells."""
     with without_collecting():
-        found = {key: folder.read(key) for key in map(key_of, cells)}
-    return {key: record for key, record in found.items() if record is not None and record.status == "ok"}
+        found = {key: folder.read(key) for key in folder.in_reading_order(map(key_of, cells))}
+    in_order = ((key, found[key]) for key in map(key_of, cells))
+    return {key: record for key, record in in_order if record is not None and record.status == "ok"}
 
 
 def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folder: ResultsFolder) -> None:
@@ -182,7 +183,7 @@ def _try_train_and_time(
 
 def _check_kept(folder: ResultsFolder, records: Mapping[str, Record]) -> None:
     """Raise RecordError if records of this run have been removed since they were written."""
-    gone = [key for key in records if not folder.existing_path(key).is_file()]
+    gone = [key for key in records if not is_recorded(folder.existing_path(key))]
     if gone:
         raise RecordError(
             f"{len(gone)} of the {len(records)} records of this run are no longer in {folder.path}, so they were "

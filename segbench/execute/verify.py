@@ -14,7 +14,9 @@ from segbench.engine.job import ADVERSARIAL_WEIGHTS, MODEL, PROBABILITIES
 from segbench.errors import RecordError, SegbenchError
 from segbench.plan.repeat import read_cell, with_key
 from segbench.shown import quote
-from segbench.store.folder import KEY, ResultsFolder, files_of, read_record, record_of
+from segbench.store.atomic import write_atomically
+from segbench.store.folder import KEY, ResultsFolder, files_of, read_bytes, read_record, record_of
+from segbench.store.segments import packed_files
 
 from .jobs import ENGINE, key_of, upstream_of
 from .judge import judge
@@ -188,17 +190,20 @@ def _run_group(
 
 def _copy_record(source: Path, place: Path) -> None:
     """Copy the record to which some files belong, and these, unless they have been; RecordError if another is there."""
-    record = record_of(source)
+    record, packed = record_of(source), packed_files(record_of(source))
     copy, target = place / record.name, place / source.relative_to(record.parent)
     try:
         if copy.exists():
-            if copy.read_bytes() != record.read_bytes():
+            if copy.read_bytes() != read_bytes(record):
                 raise RecordError(f"{copy} is not that of {record}; name another folder with --results")
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, dirs_exist_ok=True)
-        shutil.copyfile(record, copy)  # last, so that a copy that was stopped begins anew
+        for file, content in packed.items():
+            write_atomically(place / file.relative_to(record.parent), content)
+        if not packed:
+            shutil.copyfile(record, copy)  # last, so that a copy that was stopped begins anew
     except (OSError, shutil.Error) as error:
         raise RecordError(f"{source} cannot be copied: {error}") from error
 

@@ -10,6 +10,7 @@ from segbench.store.events import is_number, read_events
 from segbench.store.folder import KEY, ResultsFolder, check_results, key_in, read_content, record_files
 from segbench.store.leases import see_leases
 from segbench.store.run_file import RUN_FILE, is_over, read_run_file
+from segbench.store.segments import is_packed
 
 from .progress import estimate_seconds_left, part_done
 
@@ -130,8 +131,7 @@ class Watcher:
             if not KEY.fullmatch(key_in(path)):
                 continue
             try:
-                found = path.stat()
-                version = found.st_mtime_ns, found.st_size
+                version = _version(path)
                 if self._records.get(path, (None,))[0] != version:
                     content = read_content(path)
                     self._records[path] = version, {name: content.get(name) for name in _FACTS}
@@ -188,6 +188,14 @@ def _is_results(path: Path) -> bool:
     folder = ResultsFolder(path.parent, path.name)
     has_records = any(KEY.fullmatch(key_in(file)) for file in record_files(path))
     return has_records or folder.lease_folder.is_dir() or (path / RUN_FILE).is_file()
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """Return what changes with a record; of one in a segment nothing does."""
+    if is_packed(path):
+        return 0, 0
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def _whole_left(

@@ -45,8 +45,9 @@ class Order:
 
     def unfinished(self) -> list[Cell]:
         """Return the cells without an ok record."""
-        records = ((cell, self.folder.read(key_of(cell))) for cell in self.cells)
-        return [cell for cell, record in records if record is None or record.status != "ok"]
+        found = {key: self.folder.read(key) for key in self.folder.in_reading_order(map(key_of, self.cells))}
+        done = {key for key, record in found.items() if record is not None and record.status == "ok"}
+        return [cell for cell in self.cells if key_of(cell) not in done]
 
     def make_place(self) -> Path:
         """Make the folder of a launch, with what is planned in it, and return its absolute path.

@@ -83,14 +83,22 @@ SCORED: dict[str, Any] = {
 UNSCORED = frozenset({"keep", "timing"})
 
 
-def cell_key(cell: Cell, engine: int | None = None) -> str | None:
+def cell_key(cell: Cell, engine: int | None = None, shared: Mapping[str, str] | None = None) -> str | None:
     """Return the key of a cell with an engine, by default this one.
 
-    None while its data or that of an upstream cell cannot be read.
+    None while its data or that of an upstream cell cannot be read. `shared` is what `write_shared` returns of it, or of
+    another cell of its method on its dataset.
     """
     if cell.fingerprint is None or None in cell.upstream.values():
         return None
-    return key_digest({"engine": engine or ENGINE_VERSION, **ingredients(cell)})
+    own = {name: _canonical(value) for name, value in _own_ingredients(cell).items()}
+    parts = {**(shared or write_shared(cell)), **own, "engine": _canonical(engine or ENGINE_VERSION)}
+    return _digest("{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}")
+
+
+def write_shared(cell: Cell) -> dict[str, str]:
+    """Return as JSON those of a cell's `ingredients` that all cells of its method on its dataset share."""
+    return {name: _canonical(value) for name, value in _shared_ingredients(cell).items()}
 
 
 def engine_of(cell: Cell) -> int | None:
@@ -100,22 +108,31 @@ def engine_of(cell: Cell) -> int | None:
 
 def ingredients(cell: Cell) -> dict[str, Any]:
     """Return what the key of a cell is made of, beside the engine's version, as JSON-able values."""
+    return {**_shared_ingredients(cell), **_own_ingredients(cell)}
+
+
+def _shared_ingredients(cell: Cell) -> dict[str, Any]:
     made_of = {
         "dataset": {
             "name": cell.dataset_name,
             **cell.dataset.scored(),
             "fingerprint": cell.fingerprint,
         },
-        "subset": cell.subset,
-        "seed": cell.seed,
         "method": _recipe(cell.method),
         "sources": cell.sources,
         "versions": cell.versions,
+    }
+    return {name: _with_content(value, cell.files) for name, value in made_of.items()}
+
+
+def _own_ingredients(cell: Cell) -> dict[str, Any]:
+    return {
+        "subset": cell.subset,
+        "seed": cell.seed,
         "upstream": cell.upstream,
         **({"for_tuning": True} if cell.for_tuning else {}),
         **({"starts": "by test fold"} if Subset.parse(cell.subset).is_cross_validated else {}),
     }
-    return {name: _with_content(value, cell.files) for name, value in made_of.items()}
 
 
 def _recipe(method: Method) -> dict[str, Any]:
@@ -154,7 +171,14 @@ def cache_key(dataset: DatasetUse, fingerprint: str, source: str, versions: Mapp
 
 def key_digest(content: Mapping[str, Any]) -> str:
     """Return 16 hexadecimal digits that stand for JSON-able content, whatever the order of its keys."""
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _digest(_canonical(content))
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(canonical: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

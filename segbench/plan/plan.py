@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -17,7 +17,16 @@ from segbench.registry.output import send_output_to_stderr
 from .cell import Cell, Identity, sort_upstream_first
 from .data import data_warnings
 from .folds import check_folds, fold_warnings, keep_folds
-from .key import cache_key, cell_key, file_hashes, folder_hash, read_content, required_versions, source_hash
+from .key import (
+    cache_key,
+    cell_key,
+    file_hashes,
+    folder_hash,
+    read_content,
+    required_versions,
+    source_hash,
+    write_shared,
+)
 from .machine import usable_cores
 
 if TYPE_CHECKING:
@@ -152,24 +161,34 @@ def plan_cells(
     uses |= {("dataset", dataset.use) for dataset in benchmark.datasets.values()}
     code = read_code(uses, registry)
     cells: dict[Identity, Cell] = {}
+
+    @cache
+    def share(dataset: str, method: str) -> tuple[Cell, dict[str, str]]:
+        bare = _bare_cell(dataset, method, benchmark, fingerprints.get(dataset), threads)
+        made = bare.model_copy(update={**describe_code(bare, code), "files": _option_files(bare)})
+        return made, write_shared(made)
+
     for identity, needed in sort_upstream_first(benchmark).items():
-        bare = _bare_cell(identity, benchmark, fingerprints.get(identity.dataset), threads)
-        upstream = {reason: cells[other].key for reason, other in needed.items()}
-        made_of = {"upstream": upstream, **describe_code(bare, code), "files": _option_files(bare)}
-        cell = bare.model_copy(update=made_of)
-        cells[identity] = cell.model_copy(update={"key": cell_key(cell)})
+        made, shared = share(identity.dataset, identity.method)
+        own = {
+            "subset": str(identity.subset),
+            "seed": identity.seed,
+            "for_tuning": benchmark.tune is not None and identity.seed == benchmark.tune.seed,
+            "upstream": {reason: cells[other].key for reason, other in needed.items()},
+        }
+        cell = made.model_copy(update=own)
+        cells[identity] = cell.model_copy(update={"key": cell_key(cell, shared=shared)})
     return tuple(cells.values())
 
 
-def _bare_cell(identity: Identity, benchmark: Benchmark, fingerprint: str | None, threads: int) -> Cell:
+def _bare_cell(dataset: str, method: str, benchmark: Benchmark, fingerprint: str | None, threads: int) -> Cell:
+    """Return what all cells of a method on a dataset share."""
     return Cell(
         benchmark=benchmark.name,
-        dataset_name=identity.dataset,
-        dataset=benchmark.datasets[identity.dataset],
-        subset=str(identity.subset),
-        method=_with_threads(benchmark.methods[identity.method], threads),
-        seed=identity.seed,
-        for_tuning=benchmark.tune is not None and identity.seed == benchmark.tune.seed,
+        dataset_name=dataset,
+        dataset=benchmark.datasets[dataset],
+        method=_with_threads(benchmark.methods[method], threads),
+        seed=0,
         attribution=benchmark.attribution,
         origin=benchmark.origin,
         fingerprint=fingerprint,

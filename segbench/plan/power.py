@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from math import sqrt
 from statistics import fmean, variance
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from segbench.contract import SEGMENTING_MAPS
 from segbench.errors import RecordError
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.summary import CONFIDENCE_LEVEL
 from segbench.stats.verdict import WANTED_POWER, seed_components, seeds_for, smallest_effect
-from segbench.store.folder import read_record
+from segbench.store.folder import is_recorded, read_bytes, read_record
+from segbench.store.json_file import parse_json
+from segbench.store.segments import is_packed
 
 from .cell import Subset
 
@@ -135,10 +137,11 @@ def read_recorded_scores(cells: Iterable[Cell], folder: ResultsFolder) -> Scores
     """
     found: dict[tuple[str, str, str], dict[int, list[float]]] = {}
     folds: dict[str, int] = {}
-    for cell in cells:
+    keyed = {cell.key: cell for cell in cells if cell.key is not None}
+    for key in folder.in_reading_order(keyed):
+        cell, miou = keyed[key], _read_miou(key, folder)
         subset = Subset.parse(cell.subset)
-        miou = None if subset.is_fold else _read_miou(cell, folder)
-        if miou is not None:
+        if miou is not None and not subset.is_fold:
             folds[cell.dataset_name] = subset.test_folds or 1
             by_seed = found.setdefault((cell.dataset_name, str(subset.pooled()), cell.method.name), {})
             by_seed.setdefault(cell.seed, []).append(miou)
@@ -148,11 +151,15 @@ def read_recorded_scores(cells: Iterable[Cell], folder: ResultsFolder) -> Scores
     }
 
 
-def _read_miou(cell: Cell, folder: ResultsFolder) -> float | None:
-    if cell.key is None or not folder.record_path(cell.key).is_file():
+def _read_miou(key: str, folder: ResultsFolder) -> float | None:
+    path = folder.record_path(key)
+    if not is_recorded(path):
         return None
     try:
-        scores = read_record(folder.record_path(cell.key)).scores
+        if is_packed(path):  # where every record has been checked
+            content: dict[str, Any] = parse_json(read_bytes(path))
+            return (content["scores"] or {}).get("miou")
+        scores = read_record(path).scores
     except RecordError:
         return None
     return scores.miou if scores else None

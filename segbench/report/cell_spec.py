@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from segbench.plan.key import UNSCORED
 from segbench.stats.definitions import definitions as current_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from segbench.store.record import Record
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 NEUTRAL_KEYS = UNSCORED | {"threads", "compile"}
 # Keys that are written in one of several ways, or not at all, so that only the whole of them can be compared.
 _WRITTEN_IN_WAYS = {"budget", *(key for key, value in defaults_of_added(TrainingProtocol).items() if value is None)}
+# What keys that leave no trace in records have there; parts of what is a mapping are not among them.
+_ADDED = {key: value for key, value in defaults_of_added(TrainingProtocol).items() if not isinstance(value, dict)}
 # Of what a component requires; its version changes rounding, and is a condition.
 NEUTRAL_REQUIREMENT = "torch"
 
@@ -75,6 +78,12 @@ def protocol(record: Record) -> Mapping[str, Any]:
     return with_added(TrainingProtocol, found) if found else found
 
 
+def protocol_values(record: Record, keys: Iterable[str]) -> list[Any]:
+    """Return what `protocol` has under some keys, None where it has nothing, without laying out all of it."""
+    found = _part(_part(record.spec, "method"), "protocol")
+    return [found.get(key, _ADDED.get(key)) if found else None for key in keys]
+
+
 def overrides(record: Record) -> tuple[str, ...]:
     """Return the dotted protocol keys in which the method differs from its benchmark."""
     return tuple(_part(record.spec, "method").get("overrides") or ())
@@ -93,7 +102,8 @@ def shared_protocol(record: Record) -> dict[str, Any]:
     own = {key.partition(".")[0] for key in overrides(record)} & _WRITTEN_IN_WAYS | {*overrides(record)} | NEUTRAL_KEYS
     found = {key: value for key, value in protocol(record).items() if key not in own}
     whole = {key: found.pop(key) for key in _WRITTEN_IN_WAYS - {"budget"} if key in found}
-    leaves = {leaf: value for leaf, value in flatten(found).items() if not _lies_below(leaf, own)}
+    inner = [key for key in own if "." in key]
+    leaves = {leaf: value for leaf, value in flatten(found).items() if not _lies_below(leaf, inner)}
     return leaves | whole
 
 
@@ -348,6 +358,7 @@ def _id(definition: str) -> str:
     return definition.rpartition("@")[0]
 
 
+@cache
 def _parse(text: str) -> Subset | None:
     try:
         return Subset.parse(text)

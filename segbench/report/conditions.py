@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import cell_spec
@@ -131,22 +132,29 @@ class Conditions:
 
 def read_conditions(record: Record) -> Conditions:
     """Return the conditions of one record, without what only its timing tells."""
-    protocol, environment = cell_spec.protocol(record), record.environment
+    environment = record.environment
+    precision, tf32, batch_size, threads, compiled, deterministic, window = cell_spec.protocol_values(
+        record, _CONDITIONS
+    )
     # "cuda:0" and "cuda:1" are one kind of device; its model distinguishes different ones
     device = str(environment["device"]).partition(":")[0] if environment.get("device") else None
-    return Conditions(
+    return _shared(
         device=device,
         device_name=environment.get("device_name") or (environment.get("cpu") if device == "cpu" else None),
-        precision=protocol.get("precision"),
-        tf32=bool(protocol.get("tf32")),
-        batch_size=protocol.get("batch_size"),
-        threads=environment.get("threads") or protocol.get("threads"),
-        compile=bool(protocol.get("compile")),
-        window=_window(protocol.get("window")),
+        precision=precision,
+        tf32=bool(tf32),
+        batch_size=batch_size,
+        threads=environment.get("threads") or threads,
+        compile=bool(compiled),
+        window=_window(window),
         torch=environment.get("torch"),
-        deterministic=bool(protocol.get("deterministic")),
+        deterministic=bool(deterministic),
         batch_is_own="batch_size" in cell_spec.overrides(record),
     )
+
+
+_CONDITIONS = ("precision", "tf32", "batch_size", "threads", "compile", "deterministic", "window")  # of a protocol
+_shared = cache(Conditions)  # thousands of records came about under a few
 
 
 def fill_in_missing(found: Mapping[Conditions, int]) -> dict[Conditions, Conditions]:

@@ -135,12 +135,11 @@ def read_records(
 
     Arguments and errors are those of `read_sources`.
     """
-    folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
     problems: list[RecordProblem] = []
     with without_collecting():
         found = [
             (folder, record)
-            for folder in dict.fromkeys(folders)
+            for folder in find_benchmark_folders(directories)
             for record in _read_folder(folder, is_wanted, problems)
         ]
     if not found:
@@ -152,8 +151,12 @@ def read_records(
 
 def count_records(directories: Sequence[Path]) -> int:
     """Return how many files in results folders may be records; RecordError if a directory is missing."""
-    folders = [folder for directory in directories for folder in _benchmark_folders(directory)]
-    return sum(len(record_files(folder)) for folder in dict.fromkeys(folders))
+    return sum(len(record_files(folder)) for folder in find_benchmark_folders(directories))
+
+
+def find_benchmark_folders(directories: Iterable[Path]) -> list[Path]:
+    """Return the folders in results folders that hold records, each once; RecordError if a directory is missing."""
+    return list(dict.fromkeys(folder for directory in directories for folder in _benchmark_folders(directory)))
 
 
 def merge(found: Sequence[tuple[Path, Record]]) -> list[tuple[Path, Record]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, alternatives
-from segbench.store.folder import record_of
+from segbench.store.folder import is_recorded, record_of
 
 from . import cell_spec
 from .folds import folds_of
@@ -158,7 +158,7 @@ def find_records(texts: Sequence[str], results: Path, benchmark: str | None = No
     A text is a method or a selector, which means all seeds of a recipe, a key or the beginning of one, or the path of a
     record. Raises RecordError for what means nothing.
     """
-    paths = [Path(text) for text in texts if Path(text).suffix == ".json" and Path(text).is_file()]
+    paths = [Path(text) for text in texts if Path(text).suffix == ".json" and is_recorded(Path(text))]
     selectors = {text: parse_selector(text) for text in texts if is_selector(text)}
     folders = [path.parent for path in paths] + [one.folder for one in selectors.values() if one.folder]
     named = [text for text in texts if Path(text) not in paths and not (text in selectors and selectors[text].folder)]

@@ -10,10 +10,11 @@ from segbench.errors import RecordError, SegbenchError
 from segbench.files import open_file, read_file
 from segbench.plan.repeat import read_cell
 from segbench.store.counts import COUNTS, read_counts
-from segbench.store.folder import EVENTS, files_of, read_record, record_of
+from segbench.store.folder import EVENTS, files_of, is_recorded, read_bytes, read_record, record_of
 from segbench.store.json_file import read_model, sealed_json
 from segbench.store.pictures import SAMPLES, file_name
 from segbench.store.record import Part
+from segbench.store.segments import packed_files
 from segbench.store.verification import VERIFIED
 from segbench.store.whole_folder import replacing_folder, write_file
 
@@ -143,7 +144,7 @@ def _folder_of(record: Record, sources: Sources) -> Path:
     if identity(record) in sources.cell_folders:
         return sources.cell_folders[identity(record)]
     places = {record_of(folder).parent for folder in sources.cell_folders.values()}
-    return next(files_of(place, record) for place in sorted(places) if (place / f"{record.key}.json").is_file())
+    return next(files_of(place, record) for place in sorted(places) if is_recorded(place / f"{record.key}.json"))
 
 
 def _files_of(record: Record, folder: Path) -> list[str]:
@@ -159,13 +160,14 @@ def _hash(path: Path) -> str:
 
 
 def _pack_record(record: Record, source: Path, target: Path) -> None:
-    write_file(target / f"{record.key}.json", read_file(record_of(source)))
+    packed = packed_files(record_of(source))
+    write_file(target / f"{record.key}.json", read_bytes(record_of(source)))
     for name in _files_of(record, source):
         path = source / name
         if not path.resolve().is_relative_to(source.resolve()):
             raise RecordError(f"{record_of(source)} names a file outside its folder: {name}")
-        if path.is_file():
-            write_file(files_of(target, record) / name, read_file(path))
+        if path in packed or path.is_file():
+            write_file(files_of(target, record) / name, packed.get(path) or read_file(path))
 
 
 def _tail(cells: Sequence[Cell]) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from io import BytesIO
+from functools import partial
 from itertools import accumulate, chain
 from math import isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segbench.checksum import UNSEALED, check_sealed, seal
 from segbench.errors import RecordError
 from segbench.files import read_file
 
-from .atomic import replacing
+from .atomic import write_atomically
+from .segments import COUNTS as COUNTS
+from .segments import has_packed_counts, packed_counts, read_packed_or_loose
+from .table import from_parquet, to_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,10 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-COUNTS = "counts.parquet"
 # Equal bins of the top probability in [0, 1].
 CALIBRATION_BINS = 15
-_SMALL = 2**17  # bytes of a table
 _TOGETHER = 32  # files that are read together
 
 
@@ -92,15 +93,13 @@ def write_counts(folder: Path, counts: Counts) -> None:
     others those that were counted: clusters (string), each array as a row-major list an image.
     Raises RecordError if the folder is full or read-only.
     """
-    from pyarrow import parquet
-
     _check_form(counts)
-    table = _table(counts)
-    # zstd makes large tables smaller, and takes longer to begin than small ones take to be read
-    compression = "zstd" if table.nbytes > _SMALL else "lz4"
-    with replacing(folder / COUNTS) as file:
-        parquet.write_table(table, file, compression=compression, use_dictionary=False)
-        seal(file)
+    write_atomically(folder / COUNTS, to_parquet(_table(counts)))
+
+
+def has_counts(folder: Path) -> bool:
+    """Tell whether there are counts of a cell, by its folder."""
+    return (folder / COUNTS).is_file() or has_packed_counts(folder)
 
 
 def read_counts(folder: Path) -> Counts:
@@ -133,12 +132,12 @@ def _read_together(folders: Sequence[Path]) -> list[Counts]:
     import pyarrow as pa
 
     try:
-        tables = [_read_table(folder / COUNTS, _OF_CONFUSION) for folder in folders]
+        tables = [read_table(folder, _OF_CONFUSION) for folder in folders]
         if not all(map(len, tables)):
             return []
         together = _from_table(pa.concat_tables(tables))
         _check_sums(together)
-    except (pa.ArrowException, OSError, KeyError, ValueError):
+    except (pa.ArrowException, OSError, KeyError, ValueError, RecordError):
         return []
     ends = list(accumulate(len(table) for table in tables))
     return [_part(together, slice(end - len(table), end)) for table, end in zip(tables, ends, strict=True)]
@@ -153,29 +152,58 @@ def _part(counts: Counts, images: slice) -> Counts:
 
 def _read(folder: Path, columns: list[str] | None) -> Counts:
     """Read some columns of counts.parquet, or all of them."""
+    with _telling(folder):
+        counts = _from_table(read_table(folder, columns))
+        _check_sums(counts)
+    return counts
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """Raise RecordError for whatever makes the counts of a cell unreadable."""
     import pyarrow as pa
 
     path = folder / COUNTS
-    if not path.is_file():
+    if not has_counts(folder):
         raise RecordError(f"no counts at {path}; delete the record of that cell and run it again to have them")
     try:
-        counts = _from_table(_read_table(path, columns))
-        _check_sums(counts)
+        yield
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise RecordError(
             f"cannot read the counts in {path}: {error}; delete the cell's record and run it again"
         ) from error
-    return counts
 
 
-def _read_table(path: Path, columns: list[str] | None) -> pa.Table:
+def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return some columns of the counts of a cell, or all that there are, from counts.parquet or a segment.
+
+    Raises OSError if there are none, ValueError or ArrowException if they are damaged, RecordError if a segment is.
+    """
+
+    def read_loose() -> pa.Table:
+        return from_parquet(read_file(folder / COUNTS), columns)
+
+    return read_packed_or_loose(partial(packed_counts, folder, columns), read_loose)
+
+
+def read_whole_table(folder: Path) -> pa.Table:
+    """Return the table of a cell's counts if `Counts` holds all of it; RecordError as `read_counts`, and if not."""
     import pyarrow as pa
-    from pyarrow import parquet
 
-    content = read_file(path)
-    check_sealed(BytesIO(content))
-    # parquet.read_table would import pandas, which takes longer than some hundred files
-    return parquet.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False)
+    with _telling(folder):
+        table = read_table(folder)
+        _check_sums(_from_table(table))
+    known = {"image", "split", "clusters", *_shapes(0)}
+    if unknown := [name for name in table.column_names if name not in known]:
+        raise RecordError(f"its counts have columns that this segbench does not know: {', '.join(map(str, unknown))}")
+    return table.cast(pa.schema([(field.name, _type_in_files(field.type)) for field in table.schema]))
+
+
+def _type_in_files(type: pa.DataType) -> pa.DataType:
+    """Return the type of a column as it comes out of a file, whatever a version of Arrow calls the parts of a list."""
+    import pyarrow as pa
+
+    return pa.list_(pa.field("element", type.value_type)) if pa.types.is_list(type) else type
 
 
 def _shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
@@ -276,7 +304,7 @@ def _table(counts: Counts) -> pa.Table:
     for name in _shapes(counts.num_classes):
         if (array := getattr(counts, name)) is not None:
             columns[name] = _column(array)
-    return pa.table(columns, metadata={"seal": UNSEALED})
+    return pa.table(columns)
 
 
 def _column(array: NDArray[Any]) -> pa.Array:

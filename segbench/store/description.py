@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
@@ -11,16 +12,16 @@ from segbench.images import Reading
 from segbench.registry.datasets import LARGEST_LABEL
 
 from .folder import how_to_redo
-from .json_file import describe_error, read_json
+from .json_file import describe_error, parse_json, read_within
 from .record import Part
+from .segments import DATASET as DATASET
+from .segments import packed_description, read_packed_or_loose
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from segbench.contract import Dataset
 
-
-DATASET = "dataset.json"
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -63,7 +64,8 @@ def description_of(dataset: Dataset) -> DatasetDescription:
 def read_description(path: Path) -> DatasetDescription:
     """Read the description of a cell's dataset from a file; raise RecordError if it is missing or damaged."""
     try:
-        return DatasetDescription.model_validate(read_json(path))
+        content = read_packed_or_loose(partial(packed_description, path), partial(read_within, path))
+        return DatasetDescription.model_validate(parse_json(content))
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

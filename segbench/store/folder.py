@@ -6,22 +6,26 @@ import gc
 import os
 import re
 import reprlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json, to_json
 
 from segbench.checksum import check_seal
 from segbench.errors import RecordError, nearest
 from segbench.files import make_way_for_folder, set_aside
 
 from .atomic import link_or_copy, remove_abandoned, replacing, storage_error, write_atomically
-from .json_file import describe_error, read_json
+from .json_file import describe_error, parse_json, read_json, read_within
 from .lock import lock, open_lock
 from .record import ATTEMPT, SCHEMA, Record
+from .segments import check_packed_counts, is_packed, packed_keys, packed_record, read_packed_or_loose, unpack
 from .spec import check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -53,8 +57,9 @@ class ResultsFolder:
 
     A cell that failed, was skipped or interrupted has <key>.unfinished.json, so that its record can be replaced while
     that of a finished cell never is; older versions called it <key>.json as well.
-    `files_of` tells where in that folder the files of a record are. A record names no place outside it, so records of
-    several machines merge by copying. `problems` lists what the reading methods could not use, each file once.
+    `files_of` tells where in that folder the files of a record are. A record names no place outside it, so loose
+    records of several machines merge by copying; finished ones may be in segments (segments.py), and are read the same.
+    `problems` lists what the reading methods could not use, each file once.
 
         folder = ResultsFolder(Path("results"), "camvid")
         folder.check_writable()
@@ -80,7 +85,7 @@ class ResultsFolder:
     def existing_path(self, key: str) -> Path:
         """Return the path of the record that a cell has; that of a finished one if there is none."""
         path, unfinished = self.record_path(key), self.unfinished_path(key)
-        return unfinished if not path.exists() and unfinished.is_file() else path
+        return unfinished if not is_recorded(path) and unfinished.is_file() else path
 
     def cell_folder(self, key: str) -> Path:
         """Return the folder in which the attempts at a cell lie; it need not exist."""
@@ -165,20 +170,31 @@ class ResultsFolder:
         before = self.read(record.key)  # which sets aside what is none
         if record.status != "ok" and before is not None and before.status == "ok":
             return
-        text = record.model_dump_json(indent=1) + "\n"
-        write_atomically(self.record_path(record.key), text.encode())
+        text, path = record.model_dump_json(indent=1) + "\n", self.record_path(record.key)
+        with self.locked() if is_packed(path) else nullcontext():
+            unpack(path)
+            write_atomically(path, text.encode())
 
     def records(self) -> list[Record]:
         """Return all records in the order of their keys; corrupt ones are set aside and listed in `problems`."""
-        paths = sorted(path for path in record_files(self.path) if may_be_record(path))
+        paths = [path for path in record_files(self.path) if may_be_record(path)]
         with without_collecting():
-            return [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
+            found = [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
+        return sorted(found, key=lambda record: record.key)
+
+    def in_reading_order(self, keys: Iterable[str]) -> list[str]:
+        """Return keys of cells, each once, in the order in which their records are read fastest."""
+        wanted = dict.fromkeys(keys)
+        packed = [key for key in packed_keys(self.path) if key in wanted]
+        return list(dict.fromkeys([*packed, *wanted]))
 
     def set_aside_if_damaged(self, record: Record, files: str = "*") -> bool:
         """Set a record aside, so that its cell runs again, if a file beside it has changed since it was written.
 
-        `files` is a pattern of their names. Returns whether one has changed.
+        `files` is a pattern of their names. Returns whether one has changed. Raises RecordError if the counts in a
+        segment have, as many cells would run again.
         """
+        check_packed_counts(self.record_path(record.key))
         for path in sorted(files_of(self.path, record).glob(files)):
             try:
                 check_seal(path)
@@ -204,13 +220,14 @@ class ResultsFolder:
             if isinstance(found, str):
                 moved = _move_unless_finished(path, lambda: set_aside(path))
             elif found is not None and found.attempt == attempt:
+                unpack(path)
                 moved = set_aside(path)
         self.problems.append(RecordProblem(path, cause, moved))
 
 
 def _inspect(path: Path) -> Record | str | None:
     """Return the record that is a file, why it is none, or None if there is no file; RecordError if unreadable."""
-    if not path.is_file() and not path.is_dir():
+    if not is_recorded(path) and not path.is_dir():
         return None
     try:
         return read_record(path)
@@ -285,14 +302,27 @@ def how_to_redo(files: Path) -> str:
 def record_files(folder: Path) -> list[Path]:
     """Return the visible *.json files that lie in a folder itself, in the order of their names; one of each cell.
 
-    A folder that has the name of a record is listed too, so that whoever reads it says so.
+    Those of cells in segments come last, in the order in which they are read fastest, though there is no file. A folder
+    that has the name of a record is listed too, so that whoever reads it says so.
     """
     names: list[str] = []
     with suppress(OSError):
         names = [name for name in sorted(os.listdir(folder)) if name.endswith(".json") and not name.startswith(".")]
-    there = set(names)
-    paths = [folder / name for name in names if not is_superseded(name, there)]
-    return [path for path in paths if KEY.fullmatch(key_in(path)) or path.is_file()]
+    packed = {f"{key}.json": None for key in packed_keys(folder)}
+    there = packed.keys() | set(names)
+    paths = [folder / name for name in names if name not in packed and not is_superseded(name, there)]
+    loose = [path for path in paths if KEY.fullmatch(key_in(path)) or path.is_file()]
+    return [*loose, *(folder / name for name in packed)]
+
+
+def is_recorded(path: Path) -> bool:
+    """Tell whether there is a record at a path, as a file or in a segment."""
+    return is_packed(path) or path.is_file() or is_packed(path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a record, from its file or a segment; OSError if it cannot be read, ValueError if large."""
+    return read_packed_or_loose(partial(packed_record, path), partial(read_within, path))
 
 
 def is_superseded(name: str, names: Collection[str]) -> bool:
@@ -331,14 +361,22 @@ def read_record(path: Path) -> Record:
 def read_content(path: Path) -> dict[str, Any]:
     """Read what the file of a record holds, of which nothing but the schema is checked; errors as `read_record`."""
     try:
-        content = read_json(path)
+        content = parse_json(read_bytes(path))
     except ValueError as error:
         raise RecordError(f"it is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise RecordError(f"it holds a {type(content).__name__}, not an object")
     if content.get("schema") != SCHEMA:
         raise RecordError(f"its schema is {reprlib.repr(content.get('schema'))}; this segbench reads {SCHEMA}")
+    if isinstance(spec := content.get("spec"), dict):
+        spec |= {name: _share(to_json(part)) for name, part in spec.items() if isinstance(part, dict)}
     return content
+
+
+@lru_cache(maxsize=256)
+def _share(part: bytes) -> Any:
+    """Return a part of a spec as one object for all records that have it, which nobody changes."""
+    return from_json(part)
 
 
 def to_record(content: Mapping[str, Any], path: Path) -> Record:

@@ -33,14 +33,23 @@ def read_json(path: Path, at_most: int | None = LARGEST, *, needs_seal: bool = F
     bytes than `at_most`, is no JSON, is nested too deeply, or holds NaN or a number of thousands of digits; also for
     one without the seal that it needs.
     """
-    from pydantic_core import from_json
+    return parse_json(read_within(path, at_most), needs_seal=needs_seal)
 
+
+def read_within(path: Path, at_most: int | None = LARGEST) -> bytes:
+    """Return the content of a file; OSError if it cannot be read, ValueError if it has more bytes than `at_most`."""
     try:
-        text = read_file(path, at_most)
+        return read_file(path, at_most)
     except OSError as error:
         if error.errno == errno.EFBIG:
             raise ValueError(error.strerror) from error
         raise
+
+
+def parse_json(text: bytes, *, needs_seal: bool = False) -> Any:
+    """Return what the content of a JSON file holds, without its seal if it has one; ValueError as `read_json`."""
+    from pydantic_core import from_json
+
     check_sealed(BytesIO(text))
     content = from_json(text, allow_inf_nan=False)
     mark = str(content.pop("seal", "")) if isinstance(content, dict) else ""

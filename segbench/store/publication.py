@@ -10,7 +10,9 @@ What lies at <key>.json and is none (of an older version, or damaged) is moved a
 The kernel keeps that lock for a halted process and drops it with a dead one, nobody moves anything without it, and a
 record comes only where the name is free: so what is moved is what was looked at. Timing completes a finished record
 under the same lock, and only that of the attempt it was taken of. Where there are no locks, what was moved is looked at
-again and put back. Where a file has one name only, <key>.json is made with O_EXCL and then filled, and made again if
+again and put back. A record in a segment (segments.py) counts whatever has its loose name: compaction takes a finished
+record from its name only after the manifest of the segments holds its key, and who comes after that finds it there and
+withdraws. Where a file has one name only, <key>.json is made with O_EXCL and then filled, and made again if
 somebody has taken the beginning of it for a damaged file.
 """
 
@@ -24,6 +26,7 @@ from segbench.errors import RecordError
 
 from .atomic import create, storage_error, write_atomically
 from .attempt import attempt_folder
+from .segments import is_packed
 
 if TYPE_CHECKING:
     from .folder import ResultsFolder
@@ -69,11 +72,20 @@ def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record) -> Re
             if (other := _read_finished(folder, record.key)) is None:
                 raise
             return other  # whose process has removed what other attempts had left
-        if made:
+        if made and is_packed(path):  # the name was free as the record that was first has been compacted since
+            _withdraw(folder, record)
+        elif made:
             with suppress(OSError):
                 folder.unfinished_path(record.key).unlink(missing_ok=True)
             return record
     raise RecordError(f"{path} is no record of a finished cell and cannot be moved; move it away and run again")
+
+
+def _withdraw(folder: ResultsFolder, record: Record) -> None:
+    path = folder.record_path(record.key)
+    with folder.locked(), suppress(OSError):
+        if is_packed(path) and path.read_bytes() == _as_file(record):
+            path.unlink()
 
 
 def _read_finished(folder: ResultsFolder, key: str) -> Record | None:

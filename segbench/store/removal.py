@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING
 
 from .atomic import storage_error
 from .leases import acquire
+from .segments import bytes_of_cell, take_out
 
 if TYPE_CHECKING:
     from .folder import ResultsFolder
 
 
 def size_of_cell(folder: ResultsFolder, key: str) -> int:
-    """Return the bytes of a cell's record and of the files in its folder; links count by themselves."""
+    """Return the bytes of a cell's record and of the files in its folder; links count by themselves.
+
+    Of a segment it is an equal share.
+    """
     places = () if folder.cell_folder(key).is_symlink() else os.walk(folder.cell_folder(key))
     paths = [Path(place) / name for place, _, names in places for name in names]
-    return sum(map(_size, [folder.record_path(key), folder.unfinished_path(key), *paths]))
+    loose = sum(map(_size, [folder.record_path(key), folder.unfinished_path(key), *paths]))
+    return loose + bytes_of_cell(folder.record_path(key))
 
 
 def remove_cell(folder: ResultsFolder, key: str) -> bool:
@@ -34,6 +39,7 @@ def remove_cell(folder: ResultsFolder, key: str) -> bool:
         with folder.locked():
             if lease.is_lost:
                 return False
+            take_out(folder.path, [key])
             for path in (folder.record_path(key), folder.unfinished_path(key), folder.cell_folder(key)):
                 _remove(path)
     except OSError as error:

@@ -73,7 +73,7 @@ def test_methods_and_benchmarks_of_records_are_offered(complete, tmp_path):
 
 def test_options_and_commands_are_offered(complete):
     assert complete("segbench run --ti") == ["--timeout"]
-    assert complete("segbench comp") == ["compare"]
+    assert complete("segbench comp") == ["compact", "compare"]
 
 
 def test_names_are_kept_until_a_plugin_changes(install_plugin, monkeypatch):

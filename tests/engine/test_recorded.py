@@ -7,7 +7,8 @@ import torch
 
 from segbench.engine.recorded import find_record, load_network
 from segbench.errors import RecordError, SegbenchError
-from segbench.store.folder import read_record
+from segbench.store.compaction import compact
+from segbench.store.folder import ResultsFolder, read_record
 
 CPU = torch.device("cpu")
 
@@ -253,3 +254,15 @@ def test_a_description_of_a_dataset_that_cannot_be_is_refused(recorded_cell, nam
     change(recorded_cell.with_suffix("") / "dataset.json", **{name: value})
     with pytest.raises(RecordError, match=r"dataset\.json does not describe a dataset: "):
         load_network(recorded_cell, CPU)
+
+
+def test_a_cell_in_a_segment_is_found_and_loaded_with_the_weights_that_lie_loose(recorded_cell):
+    results = recorded_cell.parent.parent
+    weights = load_network(recorded_cell, CPU).network.state_dict()
+    compact(ResultsFolder(results, recorded_cell.parent.name))
+    assert not recorded_cell.exists()
+    for cell in (str(recorded_cell), recorded_cell.stem[:5]):
+        assert find_record(cell, results) == recorded_cell
+    loaded = load_network(recorded_cell, CPU)
+    assert loaded.key == recorded_cell.stem
+    assert all(torch.equal(weights[name], tensor) for name, tensor in loaded.network.state_dict().items())

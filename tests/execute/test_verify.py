@@ -13,6 +13,7 @@ from segbench.execute.judge import Asked, compared_score, judge
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import Summary
 from segbench.execute.verify import verify
+from segbench.store.compaction import compact
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder, files_of, record_of
 from segbench.store.record import Generation
@@ -248,3 +249,18 @@ def test_a_mark_counts_only_for_the_record_that_it_was_made_of(recorded, tmp_pat
     write_verification(asked.folder, mark)
     assert read_verification(asked.folder, asked.record) == mark
     assert read_verification(asked.folder, changed(asked, miou=0.7).record) is None
+
+
+def test_cells_in_segments_are_verified_and_no_run_runs_them_again(recorded, tmp_path, workers):
+    base = make_cell("plain")
+    cells = [base, make_cell("child", upstream=base)]
+    asked, repeats = recorded(*cells), Repeats()
+    repeats.upstream = {"child": base}
+    compact(ResultsFolder(tmp_path, "bench"))
+    assert not list((tmp_path / "bench").glob("*.json"))
+    assert [record.key for record in run_all(cells, tmp_path, workers=workers).records] == [
+        one.record.key for one in asked
+    ]
+    assert len(ran(tmp_path)) == 2
+    (answer,) = verify_all(asked[1:], workers, repeats)
+    assert answer.mark.outcome == "same bits"

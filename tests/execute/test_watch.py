@@ -14,6 +14,7 @@ from segbench.execute.jobs import unfinished_record
 from segbench.execute.run import _planned
 from segbench.execute.watch import Course, Watcher, find_folders
 from segbench.execute.worker import PipeChannel
+from segbench.store.compaction import compact
 from segbench.store.folder import EVENTS, ResultsFolder
 from segbench.store.leases import acquire, see_leases
 from segbench.store.record import Failure
@@ -211,3 +212,13 @@ def test_folders_are_found_in_a_results_folder_or_named_themselves(tmp_path):
         find_folders(tmp_path / "notes")
     with pytest.raises(RecordError, match=r"no results folder at .*/thre"):
         find_folders(tmp_path / "thre")
+
+
+def test_cells_in_segments_are_seen_as_finished_before_and_after(folder):
+    ended = unfinished_record(CELL, "failed", Failure(cause="it broke"), {})
+    folder.write(ended.model_copy(update={"status": "ok", "error": None}))
+    watcher = Watcher(folder)
+    assert seen(watcher)[1].status == "ok"
+    compact(folder)
+    assert seen(watcher)[1].status == seen(Watcher(folder))[1].status == "ok"
+    assert [one.benchmark for one in find_folders(folder.root)] == ["bench"]

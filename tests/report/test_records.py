@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from segbench.errors import RecordError
+from segbench.report import render
 from segbench.report.records import NothingRecordedError, read_sources
+from segbench.store.compaction import compact
 from segbench.store.counts import Counts, write_counts
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
@@ -184,3 +186,27 @@ def test_a_benchmark_named_like_the_claims_folder_is_read_as_any_other(trained, 
     for named in (tmp_path, folder.path):
         assert len(read_sources([named]).records) == 1
         assert read_sources([named]).folders == (folder.path,)
+
+
+def test_reports_of_records_in_segments_are_those_of_loose_ones(trained, adversarial, failed, counted, results):
+    cells = [
+        counted(make(method, seed), [0.5 + share * seed, 0.9])
+        for make, method, share in ((trained, "unet", 0.01), (adversarial, "critic", 0.02))
+        for seed in range(3)
+    ]
+    root = results(*cells, failed("fpn"))
+    before = [render([root], format=format) for format in ("table", "markdown", "csv", "json")]
+    sources = read_sources([root])
+    compact(ResultsFolder(root, "camvid"))
+    assert [render([root], format=format) for format in ("table", "markdown", "csv", "json")] == before
+    assert read_sources([root]) == sources
+
+
+def test_a_part_that_is_written_otherwise_in_the_next_record_is_not_shared(trained, results):
+    numbers = [1, 1.0, True]
+    records = [
+        record.model_copy(update={"spec": {**record.spec, "versions": {}, "extra": {"number": number}}})
+        for number, record in ((number, trained("unet", seed)) for seed, number in enumerate(numbers))
+    ]
+    found = [record.spec["extra"]["number"] for record in read_sources([results(*records)]).records]
+    assert [repr(number) for number in found] == [repr(number) for number in numbers]

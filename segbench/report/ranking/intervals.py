@@ -18,7 +18,7 @@ from segbench.stats.health import find_constant_class
 from segbench.stats.measured import measure
 from segbench.stats.summary import CONFIDENCE_LEVEL
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, decide_pairs, find_tiers
-from segbench.store.counts import COUNTS
+from segbench.store.counts import has_counts
 from segbench.store.folder import RecordProblem, record_of
 
 from .comparable import check_own
@@ -92,7 +92,7 @@ def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
 
 
 def _has_counts(folder: Path | None) -> bool:
-    return folder is not None and (folder / COUNTS).is_file()
+    return folder is not None and has_counts(folder)
 
 
 class RankingDraws:

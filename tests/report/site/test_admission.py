@@ -16,7 +16,9 @@ from segbench.report.records import identity, read_sources
 from segbench.report.site.admission import admit
 from segbench.report.submission import list_submitted, pack
 from segbench.stats.scores import per_class, scores
+from segbench.store.compaction import compact
 from segbench.store.counts import read_counts, write_counts
+from segbench.store.folder import ResultsFolder
 from segbench.store.json_file import read_json
 
 
@@ -194,3 +196,16 @@ def test_where_nothing_is_left_the_reasons_are_told(submit):
     (folder / "entry.json").write_text("{}")
     with pytest.raises(RecordError, match=r"nothing is left to be shown\n  refused: entry: "):
         admit([folder])
+
+
+def test_a_cell_in_a_segment_is_packed_as_a_loose_one(results, submit):
+    loose = submit(name="loose", told=False)
+    compact(ResultsFolder(results, "shapes-smoke"))
+    packed = submit(name="packed", told=False)
+    files = [{path.relative_to(folder) for path in folder.rglob("*")} for folder in (loose, packed)]
+    assert files[0] == files[1]
+    (record,) = (packed / "shapes-smoke").glob("*.json")
+    assert record.read_bytes() == (loose / "shapes-smoke" / record.name).read_bytes()
+    one, other = (read_sources([folder]) for folder in (loose, packed))
+    (record,) = other.ranked
+    assert (one.counts(record).confusion == other.counts(record).confusion).all()
