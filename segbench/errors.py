@@ -9,7 +9,8 @@
     ├── WeightsError       a weights file does not fit the network
     ├── RecordError        a record, its counts or a checkpoint cannot be read or written
     ├── CellError          one cell could not be trained or evaluated
-    │   └── OutOfMemoryError   it needs more memory than there is
+    │   ├── OutOfMemoryError   it needs more memory than there is
+    │   └── LostProcessError   another of its processes has ended
     └── StatisticsError    counts that cannot be compared, or too few for an interval
 
 A message says what was given, where, what is allowed and what to do. The command line prints it without a traceback.
@@ -112,6 +113,10 @@ class OutOfMemoryError(CellError):
     """A cell needs more memory than there is."""
 
     code = "memory"
+
+
+class LostProcessError(CellError):
+    """Another of the processes that train a cell together has ended, and its end tells why."""
 
 
 class StatisticsError(SegbenchError):
