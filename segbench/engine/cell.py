@@ -41,9 +41,10 @@ from segbench.store.json_file import sealed_json
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
-from .device import environment, resolve_device
+from .device import environment, resolve_device, share_devices
 from .job import ADVERSARIAL_WEIGHTS, CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
 from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
+from .ranks import join, name_lost_processes
 
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
@@ -56,10 +57,13 @@ if TYPE_CHECKING:
 
 
 def run_cell(job: CellJob, channel: Channel) -> CellResult:
-    """Run one cell in this process; raise CellError or the plugin's own exception if it fails."""
+    """Run one cell in this process; raise CellError or the plugin's own exception if it fails.
+
+    Of several processes that train the cell the first one writes all files and returns the result.
+    """
     apply_numeric_settings(job.cell.method.protocol)
-    device = resolve_device(job.device)
-    with name_memory_errors(device):
+    device = share_devices(resolve_device(job.device), job.rank, job.processes)
+    with name_memory_errors(device), name_lost_processes():
         return _run(job, channel, device)
 
 
@@ -67,18 +71,22 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     cell, folder = job.cell, Path(job.folder)
     output = Path(job.output or job.folder)
     facts = environment(device, torch.get_num_threads())
+    ranks = join(job.rank, job.processes, job.meeting, device)
     registry = load_registry()
     data = open_data(cell, registry, device)
     upstream = load_upstream(cell, job.upstream, data, device)
-    training = prepare_training(cell, registry, data, device, upstream, folder)
+    training = prepare_training(cell, registry, data, device, upstream, folder, ranks)
     memory = PeakMemory(device)
     outcome = train_method(training, job, channel)
     if not outcome.finished:
         return CellResult(status="interrupted", train=describe_training(outcome, training), environment=facts)
-    peak = memory.bytes()
+    peak = ranks.largest(memory.bytes())
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
     measure = score_segmenter if training.mapping.predicts_labels else compare_images
+    measured = measure(segmenter, training, cell, data, output)
+    if not ranks.leads:
+        return CellResult(status="ok")
     result = CellResult(
         status="ok",
         train=describe_training(outcome, training),
@@ -86,7 +94,7 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
         health=outcome.health,
         provenance=training.network.provenance,
         environment=facts,
-        **measure(segmenter, training, cell, data, output),
+        **measured,
     )
     write_files(output, training, cell, data)
     if outcome.weights is not None:
@@ -117,18 +125,23 @@ def describe_training(outcome: Outcome, training: Training) -> Train:
 def score_segmenter(
     segmenter: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
-    """Score a segmenter and return fields of `CellResult`; write counts, pictures and a fold's predictions."""
-    protocol = cell.method.protocol
+    """Score a segmenter and return fields of `CellResult`; write counts, pictures and a fold's predictions.
+
+    Several processes count together, and the first one does the rest.
+    """
+    protocol, ranks = cell.method.protocol, training.ranks
     split = data.scored(protocol.evaluate)
-    counts = evaluate(segmenter, split, protocol, data.dataset)
+    counts = evaluate(segmenter, split, protocol, data.dataset, ranks)
+    refinement = None
+    if isinstance(segmenter, Refined):
+        refinement = measure_refinement(segmenter, split, protocol, data.dataset, ranks)
+    if not ranks.leads:
+        return {}
     write_counts(folder, counts)
     _write_pictures(folder / SAMPLES, segmenter, training, data)
     if Subset.parse(cell.subset).is_fold:
         write_fold_predictions(folder / PROBABILITIES, segmenter, cell, data)
     found = scores(counts)
-    refinement = None
-    if isinstance(segmenter, Refined):
-        refinement = measure_refinement(segmenter, split, protocol, data.dataset)
     return {
         "scores": found,
         "per_class": per_class(counts),
@@ -167,7 +180,12 @@ def _write_pictures(folder: Path, segmenter: torch.nn.Module, training: Training
 def compare_images(
     generator: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
-    """Compare generated images with real ones and return fields of `CellResult`; write sample grids."""
+    """Compare generated images with real ones and return fields of `CellResult`; write sample grids.
+
+    Of several processes the first one does it.
+    """
+    if not training.ranks.leads:
+        return {}
     write_grid(folder / SAMPLES / LAST_GRID, generator, cell, data, training.mapping)
     write_nearest(folder / SAMPLES / NEAREST_GRID, generator, cell, data, training.mapping)
     generation = score_generator(generator, cell, data, training.mapping)
@@ -216,17 +234,18 @@ def preflight(job: CellJob, channel: Channel) -> None:
 
     Upstream cells have not run yet, so placeholders take the place of their results.
     """
-    device = resolve_device(job.device)
+    device = share_devices(resolve_device(job.device), job.rank, job.processes)
     protocol = job.cell.method.protocol
     apply_numeric_settings(protocol)
-    with name_memory_errors(device):
+    with name_memory_errors(device), name_lost_processes():
+        ranks = join(job.rank, job.processes, job.meeting, device)
         registry = load_registry()
         data = open_data(job.cell, registry, device)
         check_folds(job.cell.method, data)
         clusters_of(data.dataset, data.packed(protocol.evaluate).ids)
         upstream = make_stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
-            training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
+            training = prepare_training(job.cell, registry, data, device, upstream, Path(folder), ranks)
             if job.cell.method.is_trained:
                 # Without compiling, which takes far longer than the step.
                 one_step = replace(training, protocol=_one_step(protocol))

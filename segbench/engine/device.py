@@ -45,6 +45,22 @@ def _cuda_device(name: str, index: int) -> torch.device:
     return torch.device("cuda", index)
 
 
+def share_devices(first: torch.device, rank: int, processes: int) -> torch.device:
+    """Return the device of one of several processes: the CPU, or one of as many CUDA devices from the first one on.
+
+    Raises SegbenchError where there are too few.
+    """
+    if first.type == "cpu" or processes == 1:
+        return first
+    begin, there = first.index or 0, torch.cuda.device_count()
+    if begin + processes > there:
+        raise SegbenchError(
+            f"protocol.processes is {processes}, which takes the devices cuda:{begin} to cuda:{begin + processes - 1}, "
+            f"but the last one here is cuda:{there - 1}; set it to at most {there - begin}"
+        )
+    return torch.device("cuda", begin + rank)
+
+
 def _why_no_cuda() -> str:
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is built without CUDA"

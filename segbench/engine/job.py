@@ -23,7 +23,8 @@ class CellJob(Frozen):
     """One cell to run: where its files go, on which device, and the folders of the cells it needs.
 
     `folder` is the cell's own folder (results/<benchmark>/<key>), `output` the one for what belongs to its record, by
-    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell.
+    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell. Of several processes
+    that train the cell each has its `rank`, from 0, and all the folder of their `meeting`.
     """
 
     cell: Cell
@@ -32,6 +33,13 @@ class CellJob(Frozen):
     upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
     output: str | None = None
+    rank: int = 0
+    meeting: str | None = None
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that train the cell together."""
+        return self.cell.method.protocol.processes if self.meeting is not None else 1
 
 
 class CellResult(Measurements):

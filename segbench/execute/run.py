@@ -225,7 +225,7 @@ def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
     trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
     # Not in the cell's own folder: another run may be at work there.
-    pool.start(key_of(cell), run.functions.preflight, cell_job(run, trained), folder / key_of(cell), limits)
+    pool.start_cell(key_of(cell), run.functions.preflight, cell_job(run, trained), folder / key_of(cell), limits)
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:

@@ -182,7 +182,7 @@ class Schedule:
     def _start_worker(self, key: str, cell: Cell, pool: Pool) -> None:
         run, lease, cell_folder = self._run, self.shared.leases[key], self._run.folder.cell_folder(key)
         job = cell_job(run, cell, make_output_folder(run.folder, key, lease))
-        pool.start(key, run.functions.cell, job, cell_folder, run.limits, lease)
+        pool.start_cell(key, run.functions.cell, job, cell_folder, run.limits, lease)
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
         protocol = self._cells[key].method.protocol

@@ -62,6 +62,7 @@ class Conditions:
     compile: bool
     window: str | None
     torch: str | None = None
+    processes: int = 1
     sizes: Sizes | None = None
     timing_budget: str | None = None
     batch_is_own: bool = False
@@ -81,12 +82,13 @@ class Conditions:
 
     @property
     def essentials(self) -> list[str]:
-        """Device, precision, batch size and threads, each in words."""
+        """Device, precision, batch size, and threads and processes, each in words."""
+        together = f" in {self.processes} processes" if self.processes > 1 else ""
         return [
             f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
             self.scoring.arithmetic,
             f"batch {'unknown' if self.batch_size is None else self.batch_size}",
-            plural(self.threads, "thread"),
+            f"{plural(self.threads, 'thread')}{together}",
         ]
 
     @property
@@ -141,6 +143,7 @@ def read_conditions(record: Record) -> Conditions:
         compile=bool(protocol.get("compile")),
         window=_window(protocol.get("window")),
         torch=environment.get("torch"),
+        processes=protocol.get("processes") or 1,
         batch_is_own="batch_size" in cell_spec.overrides(record),
     )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import torch
 
-from segbench.engine.device import cpu_name, environment, list_devices, probe, resolve_device
+from segbench.engine.device import cpu_name, environment, list_devices, probe, resolve_device, share_devices
 from segbench.errors import SegbenchError
 
 
@@ -24,6 +24,16 @@ def test_every_cuda_device_is_tried():
 
 
 CPU = torch.device("cpu")
+
+
+def test_each_process_takes_a_device_from_the_given_one_on(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    cuda = torch.device("cuda", 1)
+    assert [share_devices(cuda, rank, 3) for rank in range(3)] == [torch.device("cuda", index) for index in (1, 2, 3)]
+    assert share_devices(cuda, 0, 1) is cuda
+    assert share_devices(CPU, 5, 8) is CPU
+    with pytest.raises(SegbenchError, match="cuda:1 to cuda:4, but the last one here is cuda:3; set it to at most 3"):
+        share_devices(cuda, 0, 4)
 
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
