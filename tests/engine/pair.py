@@ -61,6 +61,7 @@ class Relativistic:
 # What is trained, as in test_micro_batches.py.
 CASES = {
     **WHAT,
+    "weight 0": {"adversary": {"weight": 0.0, "d_steps": 2}},
     "batch norm": {"network": Normed},
     "micro-batches": {"network": Normed, "batch_size": 2, "accumulate": 2},
     "relativistic": {"adversary": {"loss": Relativistic(), "discriminator": Normed}},

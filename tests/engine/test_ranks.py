@@ -49,6 +49,11 @@ def test_two_processes_train_as_one_does(found, tmp_path, name):
         assert_equal(first[network], second[network])
 
 
+def test_at_weight_0_a_discriminator_leaves_the_bits_of_its_twin(found):
+    for one in found:
+        assert_equal(one["learnt"]["weight 0"]["network"], one["learnt"]["supervised"]["network"])
+
+
 @pytest.mark.parametrize("images", ["train", "val"])  # of the second there is one batch for two processes
 def test_two_processes_count_as_one_does(found, images):
     expected, miou = evaluated(images=images)
