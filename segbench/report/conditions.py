@@ -85,11 +85,17 @@ class Conditions:
         """Device, precision, batch size, and threads and processes, each in words."""
         together = f" in {self.processes} processes" if self.processes > 1 else ""
         return [
-            f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
+            f"{self.device or 'unknown device'}: {self.models or 'not named'}",
             self.scoring.arithmetic,
             f"batch {'unknown' if self.batch_size is None else self.batch_size}",
             f"{plural(self.threads, 'thread')}{together}",
         ]
+
+    @property
+    def models(self) -> str | None:
+        """The model of the device and, of several, their number; None if it is not named."""
+        several = self.device_name and self.device == "cuda" and self.processes > 1
+        return f"{self.processes} × {self.device_name}" if several else self.device_name
 
     @property
     def scoring(self) -> Scoring:
@@ -133,6 +139,7 @@ def read_conditions(record: Record) -> Conditions:
     protocol, environment = cell_spec.protocol(record), record.environment
     # "cuda:0" and "cuda:1" are one kind of device; its model distinguishes different ones
     device = str(environment["device"]).partition(":")[0] if environment.get("device") else None
+    processes = protocol.get("processes")
     return Conditions(
         device=device,
         device_name=environment.get("device_name") or (environment.get("cpu") if device == "cpu" else None),
@@ -143,7 +150,7 @@ def read_conditions(record: Record) -> Conditions:
         compile=bool(protocol.get("compile")),
         window=_window(protocol.get("window")),
         torch=environment.get("torch"),
-        processes=protocol.get("processes") or 1,
+        processes=processes if isinstance(processes, int) else 1,
         batch_is_own="batch_size" in cell_spec.overrides(record),
     )
 
