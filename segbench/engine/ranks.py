@@ -15,7 +15,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain, islice, zip_longest
+from itertools import chain, compress, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,13 +24,15 @@ import torch.distributed as dist
 
 from segbench.errors import CellError, LostProcessError, first_line
 
-from .batch_norm import NormaliseTogether
+from .batch_norm import NormaliseTogether, batch_norm_together
 from .numerics import derive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from torch import Tensor, nn
+
+    from .batch_norm import BatchNorm
 
     Network = Callable[..., Any]
 
@@ -58,23 +60,31 @@ class Ranks:
         """Whether this process decides, reports and writes files."""
         return self.rank == 0
 
-    def spread(self, network: Network) -> Network:
+    def spread(self, network: Network, batch_norm: BatchNorm = batch_norm_together) -> Network:
         """Return a function that takes and returns whole batches, of which each process passes its share.
 
-        What cannot be divided evenly each passes whole.
+        What cannot be divided evenly each passes whole, if only to look at it; CellError if it would learn from that.
         """
         if self.count == 1:
             return network
 
         def passed(*inputs: Tensor) -> Any:
             if len(inputs[0]) % self.count:
-                return network(*inputs)
+                return self._pass_whole(network, inputs)
             shares = [_share(whole, self) for whole in inputs]
-            with draws_of_its_own(self.rank, inputs[0].device), NormaliseTogether(self.count):
+            with draws_of_its_own(self.rank, inputs[0].device), NormaliseTogether(self.count, batch_norm):
                 output = network(*shares)
             return self._join(output, len(shares[0]))
 
         return passed
+
+    def _pass_whole(self, network: Network, inputs: Sequence[Tensor]) -> Any:
+        if torch.is_grad_enabled():
+            raise CellError(
+                f"a network is to learn from {len(inputs[0])} images, which {self.count} processes cannot divide into "
+                "equal shares; set protocol.processes to 1"
+            )
+        return network(*inputs)
 
     def _join(self, output: Any, number: int) -> Any:
         """Return an output for `number` images, one tensor or several, as that of the whole batch."""
@@ -101,10 +111,26 @@ class Ranks:
         dist.all_gather(parts, share)
         return torch.cat(parts)
 
+    def repeated(self, whole: Tensor) -> Tensor:
+        """Return a gathered output for a loss that has weights of its own, of which each process has all gradients.
+
+        That loss is to begin its way back with a gradient of 1 / count, so that the sum is once what it is.
+        """
+        repeated: Tensor = whole if self.count == 1 else _repeated(whole, self)
+        return repeated
+
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace the gradients of parameters by the sums of those of all processes."""
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if self.count == 1 or not gradients:
+        """Replace the gradients of parameters by the sums of those of all processes.
+
+        A process whose share passed by a layer, which some networks leave out at random, adds 0 to its gradients.
+        """
+        if self.count == 1:
+            return
+        learning = [parameter for parameter in parameters if parameter.requires_grad]
+        used = torch.tensor([parameter.grad is not None for parameter in learning], dtype=torch.int32)
+        dist.all_reduce(used)
+        gradients = [_gradient(parameter) for parameter in compress(learning, used.tolist())]
+        if not gradients:
             return
         sums = self.add(torch.cat([gradient.flatten() for gradient in gradients]))
         for gradient, total in zip(gradients, sums.split([one.numel() for one in gradients]), strict=True):
@@ -206,9 +232,23 @@ class _Gather(torch.autograd.Function):
         return _share(*gradients, ctx.ranks), None
 
 
+class _Repeated(torch.autograd.Function):
+    """What it is given; on the way back, as many times the gradient as there are processes."""
+
+    @staticmethod
+    def forward(ctx: Any, whole: Tensor, ranks: Ranks) -> Tensor:
+        ctx.count = ranks.count
+        return whole.view_as(whole)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
+        return gradients[0] * ctx.count, None
+
+
 # torch does not type them.
 _share: Any = _Share.apply
 _gather: Any = _Gather.apply
+_repeated: Any = _Repeated.apply
 
 
 @contextmanager
@@ -264,6 +304,12 @@ def name_lost_processes() -> Iterator[None]:
         raise LostProcessError(
             f"another process of the cell has ended, or was not heard of for {PATIENCE.seconds} s: {first_line(error)}"
         ) from error
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -17,7 +17,7 @@ from segbench.engine.training.loop import train
 
 from .conftest import CPU, Recorder, make_training, two_colours
 from .training.short import NEVER, weights
-from .training.test_micro_batches import WHAT, Plain, make
+from .training.test_micro_batches import WHAT, Auxiliary, Plain, make
 
 STEPS = 20
 TOGETHER = 2
@@ -45,6 +45,17 @@ class Dropped(Plain):
         return torch.nn.functional.dropout(super().forward(x), 0.5, self.training)
 
 
+class Uncertain(Auxiliary):
+    """One whose own auxiliary loss learns its weight (Kendall et al. 2018)."""
+
+    def __init__(self, channels: int, made: int, dtype: torch.dtype) -> None:
+        super().__init__(channels, made, dtype)
+        self.log_variance = torch.nn.Parameter(torch.zeros((), dtype=dtype))
+
+    def auxiliary_loss(self, auxiliary: tuple[torch.Tensor, ...], target: torch.Tensor) -> torch.Tensor:
+        return (-self.log_variance).exp() * super().auxiliary_loss(auxiliary, target) + self.log_variance
+
+
 class Relativistic:
     """The relativistic average loss (Jolicoeur-Martineau 2019), whose means are over the batch."""
 
@@ -64,6 +75,8 @@ CASES = {
     "weight 0": {"adversary": {"weight": 0.0, "d_steps": 2}},
     "batch norm": {"network": Normed},
     "micro-batches": {"network": Normed, "batch_size": 2, "accumulate": 2},
+    "auxiliary loss with a weight of its own": {"network": Uncertain},
+    "penalty through batch norm": {"adversary": {"discriminator": Normed}, "penalised": True},
     "relativistic": {"adversary": {"loss": Relativistic(), "discriminator": Normed}},
 }
 
@@ -129,6 +142,15 @@ def train_for_a_while(folder: Path, ranks: Ranks) -> tuple[int, float]:
     return outcome.steps, outcome.seconds
 
 
+def add_gradients(ranks: Ranks) -> list[torch.Tensor | None]:
+    """Add up gradients of a layer that all use, one that the second process alone does, and one that learns nothing."""
+    parameters = [torch.nn.Parameter(torch.zeros(2), requires_grad=learns) for learns in (True, True, False)]
+    for parameter in parameters[: ranks.rank + 1]:
+        parameter.grad = torch.full((2,), ranks.rank + 1.0)
+    ranks.add_gradients(parameters)
+    return [parameter.grad for parameter in parameters]
+
+
 def listening() -> set[str]:
     """Return the addresses on which this process listens, as /proc writes them."""
     own = {os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink() and file.exists()}
@@ -152,5 +174,6 @@ def main(rank: int, folder: Path) -> None:
     dropped = with_ranks(make(make_training, torch.float32, network=Dropped, batch_size=4), ranks)
     torch.manual_seed(0)
     output = ranks.spread(dropped.network.train())(torch.ones(4, 3, 8, 8))
+    found["gradients"] = add_gradients(ranks)
     found["dropped"] = output.detach(), torch.rand(())
     torch.save(found, folder / f"{rank}.pt")

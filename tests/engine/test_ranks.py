@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.engine.ranks import ALONE, draws_of_its_own
+from segbench.engine.ranks import ALONE, Ranks, draws_of_its_own
 from segbench.engine.training.loop import train
+from segbench.errors import CellError
 
 from .conftest import CPU, Recorder
 from .pair import CASES, TOGETHER, evaluated, learnt, make_case
@@ -45,8 +46,14 @@ def test_two_processes_train_as_one_does(found, tmp_path, name):
     train(alone, tmp_path / "checkpoint", NEVER, Recorder())
     first, second = (one["learnt"][name] for one in found)
     for network, expected in learnt(alone).items():
-        torch.testing.assert_close(first[network], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(first[network], expected, rtol=0, atol=1e-5)
         assert_equal(first[network], second[network])
+
+
+def test_a_layer_that_the_share_of_one_passed_by_learns_from_the_others(found):
+    for one in found:
+        used_by_all, used_by_one, frozen = one["gradients"]
+        assert (used_by_all.tolist(), used_by_one.tolist(), frozen) == ([3, 3], [2, 2], None)
 
 
 def test_at_weight_0_a_discriminator_leaves_the_bits_of_its_twin(found):
@@ -104,6 +111,14 @@ def test_draws_of_its_own_leave_what_follows_unless_there_were_any():
     untouched = torch.rand(2).tolist()
     assert draws(0) == untouched
     assert draws(1) != untouched
+
+
+def test_what_cannot_be_divided_is_passed_whole_and_never_learnt_from():
+    spread, images = Ranks(0, 2).spread(torch.nn.Identity()), torch.ones(3, 1)
+    with torch.no_grad():
+        assert spread(images) is images
+    with pytest.raises(CellError, match="to learn from 3 images, which 2 processes cannot divide"):
+        spread(images)
 
 
 def test_alone_everything_is_returned_as_it_was_given():

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from segbench.contract import AdversarialLoss, Discriminator
+from segbench.engine.batch_norm import batch_norm_by_formula
 from segbench.engine.numerics import autocast
 from segbench.engine.ranks import ALONE, Ranks
 from segbench.errors import PluginError, SpecError
@@ -182,7 +183,7 @@ class Adversary:
         """Return the unweighted penalty, in float32 whatever the precision: it takes a gradient's gradient."""
         assert self.penalty is not None
         condition = None if pair.condition is None else pair.condition.float()
-        score = self.ranks.spread(self.discriminator)
+        score = self.ranks.spread(self.discriminator, batch_norm_by_formula)
         with torch.autocast(self.device.type, enabled=False):
             return self.penalty(
                 lambda field: score(join_condition(condition, field)),
