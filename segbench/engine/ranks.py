@@ -302,7 +302,8 @@ def name_lost_processes() -> Iterator[None]:
         if not any(name in str(error).lower() for name in ("gloo", "nccl", "filestore")):
             raise
         raise LostProcessError(
-            f"another process of the cell has ended, or was not heard of for {PATIENCE.seconds} s: {first_line(error)}"
+            f"the processes of the cell cannot exchange, as where one has ended or is silent for {PATIENCE.seconds} s: "
+            f"{first_line(error)}"
         ) from error
 
 
