@@ -187,9 +187,9 @@ def test_a_larger_timing_budget_is_not_reduced():
     [("cpu", 0, "exceed the 2 usable cores"), ("cuda:0", 2, "only 2 can be seen"), ("cuda", 4, ""), ("cuda", 0, "")],
 )
 def test_more_processes_than_there_is_room_for_are_warned_of(device, gpus, said):
-    found = on_machine(methods(a={"processes": 4}), device=device, gpus=gpus)
+    found = on_machine(methods(a={"processes": 4, "tf32": True}), device=device, gpus=gpus)
     assert [said in warning for warning in found] == [True] * bool(said)
-    assert on_machine(methods(a={}), device=device, gpus=gpus, cores=1) == ()
+    assert on_machine(methods(a={"tf32": True}), device=device, gpus=gpus, cores=1) == ()
 
 
 def test_warnings_of_the_benchmark_come_before_those_of_the_machine():
