@@ -10,6 +10,7 @@
     ├── RecordError        a record, its counts or a checkpoint cannot be read or written
     ├── CellError          one cell could not be trained or evaluated
     │   ├── OutOfMemoryError   it needs more memory than there is
+    │   ├── DeviceError        a device reports an error of work that was queued earlier
     │   └── LostProcessError   another of its processes has ended
     └── StatisticsError    counts that cannot be compared, or too few for an interval
 
@@ -113,6 +114,12 @@ class OutOfMemoryError(CellError):
     """A cell needs more memory than there is."""
 
     code = "memory"
+
+
+class DeviceError(CellError):
+    """A device reports an error of work that was queued earlier, so the line that met it need not have caused it."""
+
+    code = "device"
 
 
 class LostProcessError(CellError):

@@ -26,12 +26,11 @@ TIMING = "{iterations: 3, seconds: 0.05, max_seconds: 0.2, sweep: 2}"
 FCN = ["shapes-smoke", "--only", "fcn", "--seeds", "0", "--device", "cpu", "--set", f"protocol.timing={TIMING}"]
 UNTIMED = ["--set", "protocol.timing=none"]
 LONG = [*FCN, *UNTIMED, "--set", "protocol.budget.steps=80", "--set", "protocol.ema=0.9", "--checkpoint-every", "0.01"]
-ADVERSARIAL = [
-    *LONG,
-    *("--set", "protocol.budget.steps=30"),
+WITH_A_DISCRIMINATOR = [
     *("--set", "methods.fcn.discriminator={use: gan/patchgan, receptive_field: 16, width: 4}"),
     *("--set", "methods.fcn.adversarial={use: gan/non_saturating, weight: 0.5, d_steps: 2, warmup_steps: 20}"),
 ]
+ADVERSARIAL = [*LONG, "--set", "protocol.budget.steps=30", *WITH_A_DISCRIMINATOR]
 
 
 def only_record(folder: Path) -> dict:
@@ -65,10 +64,25 @@ def test_a_run_leaves_a_record_and_what_lies_beside_it(finished):
     rows = {(row["stage"], row["batch"]) for row in record["inference"]}
     assert rows == {(stage, batch) for stage in stages for batch in (1, 4)}
     assert record["train"]["steps"] == 12
-    cell = finished / "results" / "shapes-smoke" / record["key"]
+    cell = finished / "results" / "shapes-smoke" / record["key"] / record["attempt"]
     names = {path.name for path in cell.iterdir()}
     assert {"counts.parquet", "events.jsonl", "model.safetensors", "samples"} <= names
     assert "checkpoint.safetensors" not in names
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])
+def test_a_worker_trains_evaluates_and_times_on_the_gpu_that_it_is_given(tmp_path, segbench, device):
+    import torch
+
+    if torch.cuda.device_count() <= torch.device(device).index:
+        pytest.skip(f"there is no {device}")
+    result = segbench(tmp_path, "run", *FCN, *WITH_A_DISCRIMINATOR, "--device", device)
+    assert result.returncode == 0, result.stderr
+    record = only_record(tmp_path)
+    assert record["environment"]["device"] == device
+    assert record["train"]["shares"]["critic"] > 0
+    assert len(record["inference"]) == 6
 
 
 def test_a_finished_cell_never_runs_twice(finished, segbench):
@@ -113,7 +127,7 @@ def test_two_methods_of_one_seed_start_from_the_same_weights(tmp_path, segbench)
     twins = ["shapes-smoke", "--seeds", "0", "--device", "cpu", "--set", "protocol.optimizer.lr=1e-30"]
     result = segbench(tmp_path, "run", *twins, *UNTIMED)
     assert result.returncode == 0, result.stderr
-    first, second = (load_file(path) for path in tmp_path.glob("results/*/*/model.safetensors"))
+    first, second = (load_file(path) for path in tmp_path.glob("results/*/*/*/model.safetensors"))
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
@@ -136,7 +150,8 @@ def assert_same_result(folder: Path, expected: Path) -> None:
     assert record["scores"] == reference["scores"]
     assert record["health"] == reference["health"]
     kept = [
-        {path.name: load_file(path) for path in where.glob("results/*/*/*.safetensors")} for where in (folder, expected)
+        {path.name: load_file(path) for path in where.glob("results/*/*/*/*.safetensors")}
+        for where in (folder, expected)
     ]
     assert kept[0].keys() == kept[1].keys()
     for name, theirs in kept[1].items():
@@ -144,16 +159,16 @@ def assert_same_result(folder: Path, expected: Path) -> None:
 
 
 def has_checkpoint(folder: Path) -> bool:
-    return any(folder.glob("results/*/*/checkpoint.safetensors"))
+    return any(folder.glob("results/*/*/*/checkpoint.safetensors"))
 
 
 def has_event(folder: Path, event: str) -> bool:
-    logs = folder.glob("results/*/*/events.jsonl")
+    logs = folder.glob("results/*/*/*/events.jsonl")
     return any(f'"event": "{event}"' in log.read_text() for log in logs)
 
 
 def is_evaluating(folder: Path) -> bool:
-    return any('"name": "evaluate"' in log.read_text() for log in folder.glob("results/*/*/events.jsonl"))
+    return any('"name": "evaluate"' in log.read_text() for log in folder.glob("results/*/*/*/events.jsonl"))
 
 
 MOMENTS = {
@@ -205,7 +220,7 @@ def test_an_adversarial_cell_that_was_killed_ends_with_the_same_weights_of_both_
     result = segbench(whole, "run", *ADVERSARIAL)
     assert result.returncode == 0, result.stderr
     assert [point["step"] for point in only_record(whole)["health"]["curve"]] == [0, 10, 20, 29]
-    assert any(whole.glob("results/*/*/critic.safetensors"))
+    assert any(whole.glob("results/*/*/*/critic.safetensors"))
 
     with killed_worker(lambda: has_checkpoint(parts)):
         assert segbench(parts, "run", *ADVERSARIAL).returncode == 1

@@ -49,7 +49,8 @@ def attempt(folder: Path, rng) -> None:
     copy = copy_of(recorded(), folder / "copy")
     records = sorted((copy / "results" / "small").glob("*.json"))
     record = rng.choice(records)
-    path = record if rng.random() < 0.85 else record.with_suffix("") / "dataset.json"
+    files = record.with_suffix("") / json.loads(record.read_text())["attempt"]
+    path = record if rng.random() < 0.85 else files / "dataset.json"
     path.write_bytes(as_json(damage_tree(json.loads(path.read_text()), rng)))
     for command in rng.sample(COMMANDS, 3):
         answer = call(copy, *(part.replace("KEY", record.stem) for part in command), **environment(copy))

@@ -53,8 +53,9 @@ def places(copy: Path, key: str) -> list[Path]:
     benchmark = copy / "results" / "small"
     template = undisturbed().folder
     found = [copy / path.relative_to(template) for name in ("results", "cache") for path in files_of(template / name)]
-    found += [benchmark / key / CHECKPOINT, benchmark / ".writable", benchmark / "claims" / f"{key}.json"]
-    found += [benchmark / "claims" / ".lock", benchmark / "claims", benchmark / key / "samples"]
+    found += [benchmark / key, benchmark / key / CHECKPOINT, benchmark / key / ".1.lease", benchmark / ".writable"]
+    found += [benchmark / f"{key}.unfinished.json", benchmark / "claims" / f"{key}.json"]
+    found += [benchmark / "claims" / ".lock", benchmark / "claims"]
     return [*found, copy / "out" / "photo.png", copy / "out" / "photo.overlay.png"]
 
 

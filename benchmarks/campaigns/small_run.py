@@ -69,8 +69,9 @@ def interrupted() -> Path:
     """Return the folder of a run that was killed when it had saved a checkpoint."""
     key = undisturbed().key
     folder = new_folder(Path(tempfile.mkdtemp()))
+    cell = folder / "results" / "small" / key
     with process(folder) as run:
-        wait_for(lambda: (folder / "results" / "small" / key / CHECKPOINT).exists() or run.poll() is not None)
+        wait_for(lambda: any(cell.glob(f"*/{CHECKPOINT}")) or run.poll() is not None)
         kill_tree(run)
     require(not (folder / "results" / "small" / f"{key}.json").exists(), "the run ended before it was killed")
     return folder
@@ -148,7 +149,8 @@ def outcome(folder: Path, key: str) -> dict[str, object]:
     record = json.loads((results / f"{key}.json").read_text())
     found: dict[str, object] = {name: record[name] for name in ("status", "scores", "per_class", "health")}
     kept = ("counts.parquet", "model.safetensors", "critic.safetensors", "samples/test_00000.png")
-    return found | {name: read(results / key / name) for name in kept}
+    place = results / key / (record.get("attempt") or "")
+    return found | {name: read(place / name) for name in kept}
 
 
 def read(path: Path) -> bytes | None:
@@ -165,9 +167,16 @@ def require_outcome(folder: Path, key: str, said: object, besides: str = "") -> 
 
 
 def require_clean(folder: Path, said: object) -> None:
-    """Raise Fault if a finished run has left leases, files that it was writing, or temporary files."""
+    """Raise Fault if a finished run has left leases, other attempts, files that it was writing, or temporary files."""
+    benchmark = folder / "results" / "small"
     left = [path for path in files_of(folder / "results") if path.name.endswith(".tmp") or path.name == CHECKPOINT]
-    left += (folder / "results" / "small" / "claims").glob("*.json")
+    left += [
+        *(benchmark / "claims").glob("*.json"),
+        *benchmark.glob("*.unfinished.json"),
+        *benchmark.glob("*/.*.lease"),
+    ]
+    attempts = sorted(benchmark.glob("*/*-*/"))
+    left += attempts if len(attempts) > 1 else []
     left += [path for path in (folder / "temporary").iterdir() if not path.name.startswith("torchinductor_")]
     require(not left, f"left behind: {left}\n{said}")
 

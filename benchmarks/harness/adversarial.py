@@ -1,6 +1,6 @@
 """Seconds of segbench's adversarial step against the two-pass form of the tutorials, as ratios; below 1, it is faster.
 
-    python benchmarks/harness/adversarial.py [--camvid DIR] [--precision bf16 --channels-last] [--rounds 3] [--steps 20]
+    python benchmarks/harness/adversarial.py [--camvid DIR] [--device cuda] [--precision bf16] [--rounds 3] [--steps 20]
 
 Same job for all: U-Net ResNet-18 against PatchGAN-70 on image and label field, crops 192x256, batch 8, AdamW 1e-3 and
 Adam 2e-4, cross-entropy plus the non-saturating loss. DIR holds images/, masks/ and splits/ of CamVid; without it all
@@ -22,17 +22,15 @@ the counted steps `segbench` observes the first, every tenth and the last, so ta
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from interleaving import add_flags, measure_interleaved, print_facts, ratios, spread
+from interleaving import Variant, add_flags, measure_interleaved, now, print_facts, ratios, spread
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
 from unet_job import (
     BATCH,
     CLASSES,
-    CPU,
     CROP,
     IGNORE,
     MAPPING,
@@ -52,6 +50,7 @@ from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.monitor import STEPS_PER_OBSERVATION, HealthLog
 from segbench.engine.adversarial.pairing import discriminator_channels
 from segbench.engine.data.batches import Batch
+from segbench.engine.device import resolve_device
 from segbench.engine.model.network import Segmenter
 from segbench.engine.model.optimizers import build_optimizer
 from segbench.engine.numerics import autocast, keep_freed_memory, memory_format
@@ -60,6 +59,7 @@ from segbench.registry.options import build
 
 if TYPE_CHECKING:
     from segbench.engine.data.batches import BatchSource
+    from segbench.engine.training.loop import Outcome
 
 RECIPE = Adversarial(use="gan/non_saturating")
 
@@ -73,7 +73,9 @@ class Noise:
         torch.manual_seed(0)
         images = torch.randn(BATCH, 3, *CROP).contiguous(memory_format=memory_format(options.channels_last))
         labels = torch.randint(CLASSES, (BATCH, *CROP))
-        self.batch = Batch(images, labels.masked_fill(torch.rand(labels.shape) < 0.1, IGNORE), tuple(range(BATCH)))
+        labels = labels.masked_fill(torch.rand(labels.shape) < 0.1, IGNORE)
+        device = resolve_device(options.device)
+        self.batch = Batch(images.to(device), labels.to(device), tuple(range(BATCH)))
 
     def at(self, step: int) -> Batch:
         """Return the batch."""
@@ -87,8 +89,8 @@ def batches(options: argparse.Namespace) -> tuple[BatchSource, BatchSource]:
     dataset = open_camvid(options.camvid)
     augment = Augment(scale=(0.75, 1.5), flip=True)
     return (
-        crops(resident(dataset, "train"), options, 0, augment),
-        crops(resident(dataset, "val"), options, 0, Augment()),
+        crops(resident(dataset, "train", options), options, 0, augment),
+        crops(resident(dataset, "val", options), options, 0, Augment()),
     )
 
 
@@ -97,7 +99,7 @@ def patchgan(options: argparse.Namespace) -> torch.nn.Module:
     torch.manual_seed(1)
     vocabulary = {**VOCABULARY, "in_channels": discriminator_channels(MAPPING.maps, 3, MAPPING.form), "size": CROP}
     discriminator = build(load_registry().find("discriminator", "gan/patchgan"), vocabulary, {"receptive_field": 70})
-    return discriminator.train().to(memory_format=memory_format(options.channels_last))
+    return discriminator.train().to(resolve_device(options.device), memory_format=memory_format(options.channels_last))
 
 
 class Supervised:
@@ -109,11 +111,16 @@ class Supervised:
         keep_freed_memory()
         self.options = options
         self.batches, self.unseen = batches(options)
-        self.network = Segmenter(unet(), CLASSES).to(memory_format=memory_format(options.channels_last))
+        self.device = resolve_device(options.device)
+        self.network = Segmenter(unet(), CLASSES).to(self.device).to(memory_format=memory_format(options.channels_last))
 
     def block(self, steps: int) -> float:
         """Return the seconds of a step."""
-        return BATCH / train_a_block(self.network, self.batches, self.options, steps, self.adversary)
+        return BATCH / self.train(steps).images_per_second
+
+    def train(self, steps: int) -> Outcome:
+        """Train for so many steps after the warm-up."""
+        return train_a_block(self.network, self.batches, self.options, steps, self.adversary)
 
     def result(self) -> None:
         """Return nothing: only the time counts."""
@@ -130,7 +137,7 @@ class Ours(Supervised):
             penalty=None,
             recipe=RECIPE,
             mapping=MAPPING,
-            device=CPU,
+            device=self.device,
             precision=options.precision,
             validation=self.unseen,
         )
@@ -159,9 +166,9 @@ class TwoPass:
 
     def __init__(self, options: argparse.Namespace) -> None:
         keep_freed_memory()
-        self.precision = options.precision
+        self.precision, self.device = options.precision, resolve_device(options.device)
         self.batches, _ = batches(options)
-        self.generator = unet().train().to(memory_format=memory_format(options.channels_last))
+        self.generator = unet().train().to(self.device, memory_format=memory_format(options.channels_last))
         self.discriminator = patchgan(options)
         self.generator_optimizer = build_optimizer(Optimizer(), self.generator)
         self.discriminator_optimizer = build_optimizer(RECIPE.optimizer, self.discriminator)
@@ -171,18 +178,18 @@ class TwoPass:
         """Return the seconds of a step."""
         for step in range(WARM_UP + steps):
             if step == WARM_UP:
-                started = time.perf_counter()
+                started = now(self.device)
             batch = self.batches.at(self.done)
             self.done += 1
             self.train_discriminator(batch)
             self.train_generator(batch)
-        return (time.perf_counter() - started) / steps
+        return (now(self.device) - started) / steps
 
     def train_discriminator(self, batch: Batch) -> None:
         """Take the discriminator's step."""
         valid = batch.labels != IGNORE
         real = one_hot(batch.labels * valid, CLASSES).permute(0, 3, 1, 2).float() * valid[:, None]
-        with autocast(CPU, self.precision):
+        with autocast(self.device, self.precision):
             with torch.no_grad():
                 fake = self.generator(batch.images).softmax(1) * valid[:, None]
             on_real = self.discriminator(torch.cat([batch.images, real], 1)).float()
@@ -195,7 +202,7 @@ class TwoPass:
 
     def train_generator(self, batch: Batch) -> None:
         """Take the generator's step."""
-        with autocast(CPU, self.precision):
+        with autocast(self.device, self.precision):
             logits = self.generator(batch.images)
             fake = logits.softmax(1) * (batch.labels != IGNORE)[:, None]
             on_fake = self.discriminator(torch.cat([batch.images, fake], 1)).float()
@@ -209,17 +216,10 @@ class TwoPass:
         """Return nothing: only the time counts."""
 
 
-class TwoPassFp32(TwoPass):
-    """The same at torch's defaults of precision and layout."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        super().__init__(argparse.Namespace(**{**vars(options), "precision": "fp32", "channels_last": False}))
-
-
 CANDIDATES = {
     "segbench": Ours,
     "two-pass": TwoPass,
-    "two-pass fp32": TwoPassFp32,
+    "two-pass fp32": Variant(TwoPass, {"precision": "fp32", "channels_last": False}),
     "supervised": Supervised,
     "unobserved": Unobserved,
     "observed": Observed,

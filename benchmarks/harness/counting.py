@@ -1,9 +1,9 @@
 """How fast counting is beside torchmetrics: label maps to confusion matrix, and logits to confusion matrix.
 
-Both count one 360x480 image with 11 classes and void on the CPU, in one process, in interleaved blocks (A B A B), so
+Both count one 360x480 image with 11 classes and void in one process, in interleaved blocks (A B A B), so
 that what disturbs the machine disturbs both. A ratio is the median over the rounds; below 1, segbench is faster.
 
-    python benchmarks/harness/counting.py [--rounds 30] [--threads N]
+    python benchmarks/harness/counting.py [--device cuda] [--rounds 30] [--threads N]
 
 The bars: label maps at most 1/5, logits at most 1/2.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torchmetrics
+from interleaving import add_device, now, prepare
 from torch.nn import functional
 from torchmetrics.classification import MulticlassJaccardIndex
 
@@ -46,26 +47,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="blocks of each side")
     parser.add_argument("--threads", type=int, help="torch threads; by default torch's own choice")
+    add_device(parser)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    print_facts()
-    for contest in contests():
-        compete(contest, arguments.rounds)
+    device = prepare(arguments)
+    print_facts(device)
+    for contest in contests(device):
+        compete(contest, arguments.rounds, device)
 
 
-def print_facts() -> None:
+def print_facts(device: torch.device) -> None:
     """Print what the figures depend on."""
-    facts = environment(torch.device("cpu"), torch.get_num_threads())
-    for name in ("cpu", "cores", "threads", "torch", "python", "platform"):
+    facts = environment(device, torch.get_num_threads())
+    for name in ("device_name", "cpu", "cores", "threads", "torch", "python", "platform"):
         print(f"{name}: {facts[name]}")
     print(f"torchmetrics: {torchmetrics.__version__}")
     print(f"instructions: {torch.backends.cpu.get_cpu_capability()}\n")
 
 
-def contests() -> list[Contest]:
+def contests(device: torch.device) -> list[Contest]:
     """Build the contests: the same tensors go to both sides, int64 as loaders and argmax give them."""
-    truth, logits = scene()
+    truth, logits = (one.to(device) for one in scene())
     channels_last = logits.contiguous(memory_format=torch.channels_last)
     prediction = logits.argmax(dim=1)
     return [
@@ -97,17 +100,17 @@ def count(prediction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 def update(prediction: torch.Tensor, truth: torch.Tensor) -> Callable[[], object]:
     """Return the same done by torchmetrics, having checked that it counts the same."""
-    metric = MulticlassJaccardIndex(num_classes=NUM_CLASSES, ignore_index=IGNORE_INDEX)
+    metric = MulticlassJaccardIndex(num_classes=NUM_CLASSES, ignore_index=IGNORE_INDEX).to(truth.device)
     metric.update(prediction, truth)
     labels = classify(prediction) if prediction.ndim == 4 else prediction
     assert torch.equal(metric.confmat, count(labels, truth)[0])
     return lambda: metric.update(prediction, truth)
 
 
-def compete(contest: Contest, rounds: int) -> None:
+def compete(contest: Contest, rounds: int, device: torch.device) -> None:
     """Run blocks of both sides interleaved and print the medians."""
-    block(contest.ours), block(contest.theirs)  # warm-up
-    pairs = [(block(contest.ours), block(contest.theirs)) for _ in range(rounds)]
+    block(contest.ours, device), block(contest.theirs, device)  # warm-up
+    pairs = [(block(contest.ours, device), block(contest.theirs, device)) for _ in range(rounds)]
     ratios = sorted(ours / theirs for ours, theirs in pairs)
     ours, theirs = (1000 * median(side) for side in zip(*pairs, strict=True))
     verdict = "kept" if median(ratios) <= contest.bar else "missed"
@@ -117,13 +120,13 @@ def compete(contest: Contest, rounds: int) -> None:
     )
 
 
-def block(job: Callable[[], object]) -> float:
-    """Return the mean seconds of a job over a block of time."""
-    started, done = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - started) < BLOCK_SECONDS:
+def block(job: Callable[[], object], device: torch.device) -> float:
+    """Return the mean seconds of a job over a block of time; a device has then done all that was queued."""
+    started, done = now(device), 0
+    while time.perf_counter() - started < BLOCK_SECONDS:
         job()
         done += 1
-    return elapsed / done
+    return (now(device) - started) / done
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Images/s of every generator that segments: the forward pass at batch 1 and at the best batch, at two sizes of images.
 
-    python benchmarks/harness/generators.py -o generators.json [--only smp/unet basic/fcn] [--seconds 12] [--threads 2]
+    python benchmarks/harness/generators.py -o generators.json [--device cuda] [--only smp/unet] [--seconds 12]
     python benchmarks/harness/generators.py --table generators.json
 
 What `segbench time` does, for more networks than fit into memory together: sessions of a few, interleaved block by
@@ -66,14 +66,16 @@ def write_argument(name):
 def time_sessions(registry, arguments, options):
     """Yield what each session measures."""
     timing = BUDGETS["adaptive"].model_copy(update={"sweep": options.sweep, "method_seconds": options.seconds})
-    protocol = TrainingProtocol(budget=Budget(steps=1), batch_size=1, threads=options.threads, timing=timing)
+    protocol = TrainingProtocol(
+        budget=Budget(steps=1), batch_size=1, threads=options.threads, tf32=options.tf32, timing=timing
+    )
     first, *others = arguments
     for size in SIZES:
         data = open_data(registry.find("dataset", "data/shapes"), None, {"classes": CLASSES}, size)
         for start in range(0, len(others), options.together):
             group = (first, *others[start : start + options.together])
             given = [read_method_argument(text, registry, protocol) for text in group]
-            yield measure(label_arguments(given), data, protocol, registry, "cpu", None)
+            yield measure(label_arguments(given), data, protocol, registry, options.device, None)
 
 
 def write_table(sessions):
@@ -130,6 +132,8 @@ def main():
     parser.add_argument("--together", type=int, default=4, help="networks in a session, beside the first")
     parser.add_argument("--sweep", type=int, default=16, help="the largest batch that is tried")
     parser.add_argument("--threads", type=int, default=usable_cores())
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--tf32", action="store_true", help="let a GPU multiply in TF32")
     options = parser.parse_args()
     if options.table:
         print(write_table([Speeds.model_validate(one) for one in json.loads(options.table.read_text())]))

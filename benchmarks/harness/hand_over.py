@@ -1,6 +1,6 @@
 """From the end of one cell to the first training step of the next, model building apart.
 
-    python benchmarks/harness/hand_over.py [--cells 6]
+    python benchmarks/harness/hand_over.py [--cells 6] [--device cuda]
 
 Runs a benchmark of so many short cells with `segbench run` in a temporary folder and reads their events.jsonl and
 weights. A cell ends when it has written its weights; the next one's training begins at its "train" stage event. What
@@ -14,15 +14,18 @@ import json
 import statistics
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def run_cells(folder: Path, cells: int) -> None:
-    """Run `cells` seeds of one small method."""
+def run_cells(folder: Path, cells: int, device: str, *options: str) -> list[Path]:
+    """Run `cells` seeds of one small method; return the folders of the cells in the order in which training began."""
     seeds = ",".join(map(str, range(cells)))
     command = [sys.executable, "-m", "segbench", "run", "shapes-smoke", "--only", "fcn", "--seeds", seeds]
-    subprocess.run([*command, "--device", "cpu"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "--device", device, *options], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    made = (folder / "results" / "shapes-smoke").glob("*/*/events.jsonl")
+    return sorted((events.parent for events in made), key=training_began)
 
 
 def training_began(cell: Path) -> float:
@@ -31,17 +34,20 @@ def training_began(cell: Path) -> float:
     return next(event["time"] for event in events if event["event"] == "stage" and event["name"] == "train")
 
 
+def ended(cell: Path) -> float:
+    """Return when a cell ended: its weights are the last that it writes, its record is written again by the timing."""
+    return max(path.stat().st_mtime for path in cell.rglob("*.safetensors"))
+
+
 def main() -> None:
     """Measure and print the hand-overs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=6)
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
+    options = parser.parse_args()
     with TemporaryDirectory() as name:
-        run_cells(Path(name), parser.parse_args().cells)
-        folder = Path(name) / "results" / "shapes-smoke"
-        # The weights are the last that a cell writes; its record is written again by the timing.
-        cells = sorted((cell for cell in folder.iterdir() if (cell / "events.jsonl").exists()), key=training_began)
-        ended = [max(path.stat().st_mtime for path in cell.rglob("*.safetensors")) for cell in cells]
-        gaps = [training_began(after) - end for after, end in zip(cells[1:], ended[:-1], strict=True)]
+        cells = run_cells(Path(name), options.cells, options.device)
+        gaps = [training_began(after) - ended(before) for before, after in pairwise(cells)]
     print(f"hand-over: median {statistics.median(gaps):.3f} s, largest {max(gaps):.3f} s over {len(gaps)}")
 
 

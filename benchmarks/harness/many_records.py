@@ -94,15 +94,16 @@ def write_copy(original: Path, cell: dict) -> None:
     from segbench.stats.scores import per_class, scores
     from segbench.store.counts import read_counts, write_counts
 
-    counts = spoil(read_counts(original.with_suffix("")), int(cell["method"].removeprefix("method")), cell["seed"])
     content = json.loads(original.read_text())
+    counts = read_counts(original.with_suffix("") / content["attempt"])
+    counts = spoil(counts, int(cell["method"].removeprefix("method")), cell["seed"])
     content |= {name: cell[name] for name in ("key", "method", "seed")}
     content["spec"] |= {"seed": cell["seed"], "method": content["spec"]["method"] | {"name": cell["method"]}}
     content |= {"scores": scores(counts).model_dump(), "per_class": per_class(counts).model_dump()}
-    folder = original.with_name(cell["key"])
-    folder.mkdir()
+    folder = original.with_name(cell["key"]) / content["attempt"]
+    folder.mkdir(parents=True)
     write_counts(folder, counts)
-    folder.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n")
+    original.with_stem(cell["key"]).write_text(json.dumps(content, indent=1) + "\n")
 
 
 def spoil(counts: Counts, method: int, seed: int) -> Counts:

@@ -1,9 +1,9 @@
 """What all the counts of an evaluation cost, beside an evaluation that counts confusion alone and a bare forward pass.
 
-    python benchmarks/harness/scoring.py --camvid DIR [--images 8] [--rounds 5] [--threads N] [--channels-last]
+    python benchmarks/harness/scoring.py --camvid DIR [--device cuda] [--images 8] [--rounds 5] [--threads N]
 
 The network is a U-Net ResNet-18 on whole images of 360x480 with 11 classes. All three run in one process, an evaluation
-of the same images each, interleaved. What is compared are CPU seconds, which other processes disturb least, and a
+of the same images each, interleaved. What is compared are CPU seconds, on a GPU those of the clock, and a
 ratio is the median over the rounds. The bar: all counts at most 1.15 times confusion alone. What the small objects of
 the truth cost, which is the same for every network, is printed beside.
 """
@@ -11,13 +11,12 @@ the truth cost, which is the same for every network, is printed beside.
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from interleaving import print_facts, ratios, spread
+from interleaving import add_device, prepare, print_facts, ratios, spread, work_seconds
 from unet_job import BATCH, CLASSES, open_camvid, protocol_of, resident, unet
 
 from segbench.engine.data.batches import runs_of_one_size, whole_batch
@@ -43,15 +42,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="torch threads; by default torch's own choice")
     parser.add_argument("--channels-last", action="store_true")
+    add_device(parser)
     options = parser.parse_args()
     options.precision = "fp32"
     if options.threads:
         torch.set_num_threads(options.threads)
     print_facts(options)
     keep_freed_memory()
-    seconds = measured(jobs(options), options.rounds)
+    device = prepare(options)
+    seconds = measured(jobs(options), options.rounds, device)
     for name, of_rounds in seconds.items():
-        print(f"{name:16} {1000 * min(of_rounds) / options.images:8.2f} CPU ms an image in the fastest round")
+        print(f"{name:16} {1000 * min(of_rounds) / options.images:8.2f} ms an image in the fastest round")
     found = ratios(seconds["all counts"], seconds["confusion alone"])
     print(f"all counts / confusion alone: {spread(found)}; bar {BAR}")
     print(f"all counts / forward: {spread(ratios(seconds['all counts'], seconds['forward']))}")
@@ -68,7 +69,8 @@ def some_images(options: argparse.Namespace) -> Dataset:
 def jobs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     """Return what is measured, by name."""
     dataset, protocol, layout = some_images(options), protocol_of(options), memory_format(options.channels_last)
-    split, network = resident(dataset, "test"), Segmenter(unet(), CLASSES).eval().to(memory_format=layout)
+    split = resident(dataset, "test", options)
+    network = Segmenter(unet(), CLASSES).eval().to(split.device).to(memory_format=layout)
 
     def forward() -> None:
         for places in runs_of_one_size(split, BATCH):
@@ -82,14 +84,14 @@ def jobs(options: argparse.Namespace) -> dict[str, Callable[[], object]]:
     }
 
 
-def measured(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of each candidate in each round, after one that is not counted."""
+def measured(candidates: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Return the seconds of each candidate in each round, after one that is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(1 + rounds):
         for name, job in candidates.items():
-            started = time.process_time()
+            started = work_seconds(device)
             job()
-            seconds[name].append(time.process_time() - started)
+            seconds[name].append(work_seconds(device) - started)
     return {name: of_rounds[1:] for name, of_rounds in seconds.items()}
 
 

@@ -1,10 +1,11 @@
 """Training images/s of segbench against the bare model (`limit`) and a hand-written loop (`plain`), and mIoU.
 
-    python benchmarks/harness/training.py --camvid DIR [--precision bf16] [--rounds 3] [--steps 20]
+    python benchmarks/harness/training.py --camvid DIR [--device cuda] [--precision bf16] [--rounds 3] [--steps 20]
 
 Same job for all: U-Net ResNet-18, CamVid, crops 192x256, batch 8, AdamW 1e-3. DIR holds images/, masks/ and splits/.
 `limit` shares segbench's precision, memory format and allocator setting and steps on fixed tensors; `plain` is what one
 writes in an afternoon: DataLoader with two workers, PIL, torchvision v2, fp32, torchmetrics on training predictions.
+On a GPU all have the same rules of TF32 and of the search for kernels, and the clock is read when its work is done.
 Each candidate has a process of its own; blocks are interleaved, and the first 10 steps of a block are not counted.
 """
 
@@ -12,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from interleaving import add_flags, measure_interleaved, print_facts, ratios, spread
+from interleaving import add_flags, measure_interleaved, now, print_facts, ratios, spread
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
@@ -27,7 +27,6 @@ from torchvision.transforms import v2
 from unet_job import (
     BATCH,
     CLASSES,
-    CPU,
     CROP,
     IGNORE,
     WARM_UP,
@@ -40,6 +39,7 @@ from unet_job import (
 )
 
 from segbench.config.augment import Augment
+from segbench.engine.device import resolve_device
 from segbench.engine.evaluation.evaluate import validation_miou
 from segbench.engine.model.network import Segmenter
 from segbench.engine.numerics import autocast, keep_freed_memory, memory_format
@@ -51,23 +51,23 @@ class Limit:
     def __init__(self, options: argparse.Namespace) -> None:
         keep_freed_memory()
         layout = memory_format(options.channels_last)
-        self.precision = options.precision
-        self.network = unet().to(memory_format=layout)
+        self.precision, self.device = options.precision, resolve_device(options.device)
+        self.network = unet().to(self.device, memory_format=layout)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3, fused=True)
-        self.images = torch.randn(BATCH, 3, *CROP).contiguous(memory_format=layout)
-        self.labels = torch.randint(0, CLASSES, (BATCH, *CROP))
+        self.images = torch.randn(BATCH, 3, *CROP).to(self.device).contiguous(memory_format=layout)
+        self.labels = torch.randint(0, CLASSES, (BATCH, *CROP)).to(self.device)
 
     def block(self, steps: int) -> float:
         """Return images/s."""
         for step in range(WARM_UP + steps):
             if step == WARM_UP:
-                started = time.perf_counter()
+                started = now(self.device)
             self.optimizer.zero_grad(set_to_none=True)
-            with autocast(CPU, self.precision):
+            with autocast(self.device, self.precision):
                 logits = self.network(self.images)
             cross_entropy(logits.float(), self.labels).backward()
             self.optimizer.step()
-        return steps * BATCH / (time.perf_counter() - started)
+        return steps * BATCH / (now(self.device) - started)
 
     def result(self) -> float:
         """Return nothing of interest: noise was learnt."""
@@ -107,9 +107,10 @@ class Plain:
         train_set = PlainCamVid(options.camvid, "train", v2.Compose([*augment, *to_float]))
         self.loader = DataLoader(train_set, BATCH, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True)
         self.test = DataLoader(PlainCamVid(options.camvid, "test", v2.Compose(to_float)), BATCH, num_workers=2)
-        self.network = unet()
+        self.device = resolve_device(options.device)
+        self.network = unet().to(self.device)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3)
-        self.metric = MulticlassJaccardIndex(CLASSES, ignore_index=IGNORE)
+        self.metric = MulticlassJaccardIndex(CLASSES, ignore_index=IGNORE).to(self.device)
         self.stream = self.endless()
         self.speed_only = options.speed_only
 
@@ -123,15 +124,15 @@ class Plain:
         self.network.train()
         for step in range(WARM_UP + steps):
             if step == WARM_UP:
-                started = time.perf_counter()
-            images, labels = next(self.stream)
+                started = now(self.device)
+            images, labels = (one.to(self.device) for one in next(self.stream))
             self.optimizer.zero_grad()
             logits = self.network(images)
             loss = cross_entropy(logits, labels, ignore_index=IGNORE)
             loss.backward()
             self.optimizer.step()
             self.metric.update(logits.detach(), labels)
-        return steps * BATCH / (time.perf_counter() - started)
+        return steps * BATCH / (now(self.device) - started)
 
     def result(self) -> float:
         """Return the mIoU on the test split."""
@@ -141,7 +142,7 @@ class Plain:
         self.network.eval()
         with torch.inference_mode():
             for images, labels in self.test:
-                self.metric.update(self.network(images), labels)
+                self.metric.update(self.network(images.to(self.device)), labels.to(self.device))
         return float(self.metric.compute())
 
 
@@ -153,21 +154,22 @@ class Ours:
         self.options = options
         self.layout = memory_format(options.channels_last)
         self.dataset = open_camvid(options.camvid)
-        self.split = resident(self.dataset, "train")
-        self.network = Segmenter(unet(), CLASSES).to(memory_format=self.layout)
+        self.split = resident(self.dataset, "train", options)
+        self.network = Segmenter(unet(), CLASSES).to(self.split.device).to(memory_format=self.layout)
         self.blocks = 0
 
     def block(self, steps: int) -> float:
         """Return images/s."""
         batches = crops(self.split, self.options, self.blocks, Augment(scale=(0.75, 1.5), flip=True))
         self.blocks += 1
-        return train_a_block(self.network, batches, self.options, steps)
+        return train_a_block(self.network, batches, self.options, steps).images_per_second
 
     def result(self) -> float:
         """Return the mIoU on the test split."""
         if self.options.speed_only:
             return float("nan")
-        return validation_miou(self.network, resident(self.dataset, "test"), protocol_of(self.options), self.dataset)
+        test = resident(self.dataset, "test", self.options)
+        return validation_miou(self.network, test, protocol_of(self.options), self.dataset)
 
 
 CANDIDATES = {"limit": Limit, "plain": Plain, "segbench": Ours}

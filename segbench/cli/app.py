@@ -28,6 +28,7 @@ ANYWHERE = "--plugin FILE, --disable PLUGIN and --debug may stand in every comma
 COMMANDS = {
     "init": ("init", "Write a benchmark file for a folder of images and masks."),
     "run": ("run", "Run a benchmark and print the first screen of its report."),
+    "worker": ("worker", "Take cells of a run that was started elsewhere."),
     "watch": ("watch", "Follow a running benchmark, from any terminal or machine."),
     "plan": ("plan", "Show the cells of a benchmark and their keys."),
     "report": ("report", "Print what the records hold: scores, verdicts, failures."),

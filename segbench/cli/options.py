@@ -10,11 +10,23 @@ import typer
 from segbench.contract import KINDS
 from segbench.errors import ComponentError, SpecError, nearest
 
-from .completion import complete_method
+from .completion import complete_benchmark, complete_method
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
+    from segbench.plan.plan import Plan
 
+
+BYTES_PER_GB = 10**9
+
+Benchmark = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="A packaged benchmark by its name, or a file by its path.",
+        autocompletion=complete_benchmark,
+    ),
+]
 
 Sets = Annotated[
     list[str] | None,
@@ -37,6 +49,27 @@ TestFolds = Annotated[
     typer.Option("--folds", metavar="1,2", help="Only these test folds of datasets that are cross-validated."),
 ]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
+
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "--jobs-per-device", min=1, help="How many cells run at once, on each device.")
+]
+Timeout = Annotated[float | None, typer.Option("--timeout", min=1, help="Seconds after which a cell is killed.")]
+MemoryLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="GB",
+        min=0.1,
+        help="Memory beyond which a cell is killed. [default: its share of 90 % of the machine's]",
+    ),
+]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(
+        "--checkpoint-every", metavar="SECONDS", min=0, help="How often a cell saves what it can resume from."
+    ),
+]
 
 Directories = Annotated[
     list[Path] | None,
@@ -80,6 +113,29 @@ def find_cell(cell: str | None, method: str | None, seed: int | None, results: P
     if cell is not None and method is None:
         return find_cell_record(cell, results)
     raise typer.BadParameter("give a cell, or else --method M and its --seed N")
+
+
+def open_selected(
+    benchmark: str,
+    sets: list[str] | None,
+    only: list[str] | None,
+    seeds: str | None,
+    folds: str | None,
+    threads: int | None = None,
+) -> Plan:
+    """Return the plan of what options select of a benchmark, whose data can be read; errors as `open_plan`."""
+    from segbench.plan.plan import open_plan
+
+    plan = open_plan(
+        benchmark,
+        sets=sets or (),
+        only=only or (),
+        seeds=parse_seeds(seeds),
+        folds=parse_folds(folds),
+        threads=threads,
+    )
+    plan.check_data()
+    return plan
 
 
 def parse_options(given: list[str]) -> dict[str, Any]:

@@ -71,10 +71,10 @@ def read_status(folder: ResultsFolder, key: str | None) -> str | None:
     from segbench.errors import RecordError
     from segbench.store.folder import read_record
 
-    if key is None or not folder.record_path(key).is_file():
+    if key is None or not folder.existing_path(key).is_file():
         return None
     try:
-        return read_record(folder.record_path(key)).status
+        return read_record(folder.existing_path(key)).status
     except RecordError:
         return "corrupt"
 

@@ -53,14 +53,14 @@ def probe(
     from rich.console import Console
 
     from segbench.config.benchmark import load_benchmark
-    from segbench.engine.device import resolve_device
+    from segbench.engine.device import enter_device
     from segbench.engine.encoding_leak import check_can_be_probed, probe_leak
     from segbench.registry import load_registry
 
     registry = load_registry()
     loaded = load_benchmark(benchmark, registry, sets=sets or (), only=[method], seeds=[seed])
     check_can_be_probed(loaded.methods[method])
-    where = resolve_device(device)
+    where = enter_device(device)
     probed = choose_cell(loaded, registry, method, dataset)
     trained = None if cell is None else load_trained(cell, results, probed, device)
     with Console(stderr=True).status(f"training discriminators, {steps} steps each"):

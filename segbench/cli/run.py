@@ -4,77 +4,130 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .completion import complete_benchmark
-from .options import Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
+from .options import (
+    BYTES_PER_GB,
+    Benchmark,
+    CheckpointEvery,
+    Device,
+    Jobs,
+    MemoryLimit,
+    Only,
+    Results,
+    Seeds,
+    Sets,
+    TestFolds,
+    Timeout,
+    open_selected,
+)
 from .output import INTERRUPTED, SOME_FAILED, print_document, say
 
 if TYPE_CHECKING:
     from segbench.execute.run import Summary
+    from segbench.launch.order import Option
     from segbench.report.ranking.groups import Report
     from segbench.store.folder import ResultsFolder
 
 
-BYTES_PER_GB = 10**9
 PAGE = "report.html"
 
 
 def run(
-    benchmark: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME|FILE",
-            help="A packaged benchmark by its name, or a file by its path.",
-            autocompletion=complete_benchmark,
-        ),
-    ],
+    benchmark: Benchmark,
     sets: Sets = None,
     only: Only = None,
     seeds: Seeds = None,
     folds: TestFolds = None,
     results: Results = Path("results"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    jobs: Annotated[int, typer.Option(min=1, help="How many cells run at once.")] = 1,
-    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds after which a cell is killed.")] = None,
-    memory_limit: Annotated[
-        float | None,
-        typer.Option(
-            metavar="GB",
-            min=0.1,
-            help="Memory beyond which a cell is killed. [default: its share of 90 % of the machine's]",
-        ),
-    ] = None,
-    checkpoint_every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0, help="How often a cell saves what it can resume from.")
-    ] = 120.0,
+    device: Device = "auto",
+    jobs: Jobs = 1,
+    timeout: Timeout = None,
+    memory_limit: MemoryLimit = None,
+    checkpoint_every: CheckpointEvery = 120.0,
     track: Annotated[
         str | None,
         typer.Option(metavar="TOOL[=PLACE]", help="Mirror cells while they run, as `segbench track --to` does."),
     ] = None,
+    on: Annotated[
+        Literal["local", "command", "slurm"], typer.Option("--on", help="Run here, by a command, or in SLURM.")
+    ] = "local",
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="cuda:0,cuda:1", help="--on local: a worker on each of these, for --jobs cells at once."),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(metavar="TEMPLATE", help="--on command: starts a worker, as 'ssh node{number} {worker}' does."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="--on command, slurm: how many workers. [default: 1]")
+    ] = None,
+    partition: Annotated[str | None, typer.Option(metavar="NAME", help="--on slurm: of nodes.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="LIMIT", help="--on slurm: of a worker, as 4:00:00.")] = None,
+    gres: Annotated[str | None, typer.Option(metavar="GRES", help="--on slurm: of a worker, as gpu:1.")] = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="--on slurm: of a worker. [default: the threads of its cells]")
+    ] = None,
+    mem: Annotated[str | None, typer.Option(metavar="SIZE", help="--on slurm: of a worker, as 32G.")] = None,
+    sbatch_line: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OPTION", help="--on slurm: another option of sbatch, as --account=vision; repeatable."),
+    ] = None,
+    resubmit: Annotated[
+        int | None,
+        typer.Option(min=0, help="--on slurm: how often a worker goes on in a new job. [default: 10]"),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="--on slurm: stay to the end, and report.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the tracebacks of failed cells.")] = False,
 ) -> None:
     """Run a benchmark, print the first screen of its report, and write the report as a page (report.html).
 
     Recorded cells are not run again, failed ones are tried again, interrupted ones go on.
     """
+    from segbench.execute.processes import fair_share
     from segbench.execute.progress import progress_on
     from segbench.execute.run import run as run_cells
-    from segbench.plan.plan import open_plan
+    from segbench.launch.order import Order
+    from segbench.launch.settings import check_options, read_slurm
+    from segbench.plan.machine import usable_cores
     from segbench.plan.warnings import plan_warnings
-    from segbench.report import load
-    from segbench.report.formats.first_screen import lay_out_first_screen
     from segbench.store.folder import ResultsFolder
     from segbench.tracking.mirror import mirroring
 
-    plan = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
-    plan.check_data()
+    from .elsewhere import run_by_command, run_in_slurm, run_on_devices
+
+    asked: dict[str, Any] = {"workers": workers, "partition": partition, "time": time, "gres": gres, "cpus": cpus}
+    asked |= {"mem": mem, "sbatch-line": sbatch_line or None, "resubmit": resubmit}
+    check_options(on, {**asked, "track": track, "devices": devices, "command": command, "wait": wait or None})
+    if devices and (track or device != "auto"):
+        raise typer.BadParameter(f"--devices {devices} goes neither with --device nor with --track")
+    each = [name.strip() for name in devices.split(",")] if devices else []
+    if len(set(each)) < len(each):
+        raise typer.BadParameter(f"--devices {devices}: name each once; --jobs-per-device N lets cells share one")
+    if each and memory_limit is None:
+        memory_limit = (fair_share(jobs * len(each)) or 0) / BYTES_PER_GB or None
+    slurm = read_slurm(asked) if on == "slurm" else None
+    threads = max(1, slurm.cpus // jobs) if slurm and slurm.cpus else usable_cores()
+    plan = open_selected(benchmark, sets, only, seeds, folds, threads)
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
     for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
         say(f"warning: {warning}", err=True)
+    if on != "local" or each:
+        options: dict[str, Option] = {"set": tuple(sets or ()), "only": tuple(only or ()), "seeds": seeds}
+        options |= {"folds": folds, "results": str(results), "device": device, "jobs": jobs, "timeout": timeout}
+        options |= {"memory-limit": memory_limit, "checkpoint-every": checkpoint_every, "threads": threads}
+        order = Order(benchmark, options, plan.cells, folder)
+        if slurm is not None:
+            run_in_slurm(order, slurm.for_cells(plan.cells, jobs), wait)
+        elif each:
+            run_on_devices(order, each)
+        else:
+            run_by_command(order, str(command), workers or 1)
+        return
     with progress_on(sys.stderr) as listener, mirroring(track, folder, plan.cells, listener.notice):
         summary = run_cells(
             plan.cells,
@@ -91,11 +144,19 @@ def run(
     if summary.interrupted:
         say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
-    report = load([folder.path], benchmark=plan.benchmark.name)
-    print_document(lay_out_first_screen(report))
-    write_page(report, folder.path / PAGE)
+    print_report(folder)
     if summary.unfinished or summary.untimed:
         raise typer.Exit(SOME_FAILED)
+
+
+def print_report(folder: ResultsFolder) -> None:
+    """Print the first screen of the report of a benchmark, and write the page."""
+    from segbench.report import load
+    from segbench.report.formats.first_screen import lay_out_first_screen
+
+    report = load([folder.path], benchmark=folder.benchmark)
+    print_document(lay_out_first_screen(report))
+    write_page(report, folder.path / PAGE)
 
 
 def write_page(report: Report, path: Path) -> None:

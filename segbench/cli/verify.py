@@ -63,8 +63,8 @@ def verify(
     verified.json beside the cell's other files, and reports show it. The exit code is 1 if a cell was not reproduced,
     or if none could be run.
     """
+    from segbench.execute.judge import Asked, compared_score, read_score
     from segbench.execute.progress import progress_on
-    from segbench.execute.verify import Asked, compared_score, read_score
     from segbench.execute.verify import verify as run_again
     from segbench.plan.repeat import Repeats
     from segbench.registry import load_registry

@@ -53,7 +53,7 @@ def watch(
     snapshots = look()
     try:
         if not once and (until_done or (_is_terminal() and not json)):
-            snapshots = _follow(look, every, until_done)
+            snapshots = follow(look, every, lambda found: until_done and all(one.is_over for one in found))
     except KeyboardInterrupt:
         return
     if json:
@@ -64,8 +64,10 @@ def watch(
         raise typer.Exit(SOME_FAILED)
 
 
-def _follow(look: Callable[[], list[Snapshot]], every: float, until_done: bool) -> list[Snapshot]:
-    """Look again and again, and show it on a terminal; returns what there was at the end."""
+def follow(
+    look: Callable[[], list[Snapshot]], every: float, is_done: Callable[[list[Snapshot]], bool]
+) -> list[Snapshot]:
+    """Look again and again until it is done, and show it on a terminal; returns what there was at the end."""
     from contextlib import nullcontext
 
     from rich.console import Console
@@ -81,7 +83,7 @@ def _follow(look: Callable[[], list[Snapshot]], every: float, until_done: bool) 
             snapshots = look()
             if isinstance(live, Live):
                 live.update(Text(clean(as_text(snapshots, console.width)).rstrip()), refresh=True)
-            if until_done and all(found.is_over for found in snapshots):
+            if is_done(snapshots):
                 return snapshots
             time.sleep(every)
 
@@ -103,7 +105,7 @@ def _as_data(found: Snapshot) -> dict[str, Any]:
         }
         for key, cell in found.cells.items()
     }
-    facts = ("benchmark", "plan_known", "is_over", "seconds_left")
+    facts = ("benchmark", "plan_known", "is_over", "elsewhere", "seconds_left")
     return {**{name: getattr(found, name) for name in facts}, "cells": cells}
 
 
@@ -119,7 +121,7 @@ def _describe(found: Snapshot, width: int | None) -> Iterable[str]:
     from segbench.report.formats.text_table import draw_table
 
     shown = found.with_status(RUNNING, ABANDONED)
-    yield wrap(_how_far(found), width)
+    yield wrap(how_far(found), width)
     if not found.plan_known and not found.is_over:
         yield wrap("Which cells are still to do is not known: no run has said so here.", width)
     if shown:
@@ -131,7 +133,8 @@ def _describe(found: Snapshot, width: int | None) -> Iterable[str]:
         yield f"and {len(failures) - _MOST_FAILURES} more: see segbench report"
 
 
-def _how_far(found: Snapshot) -> str:
+def how_far(found: Snapshot) -> str:
+    """Return how many cells of a benchmark are done, the time left, and whether anything runs, in a line."""
     from segbench.execute.progress import format_duration
     from segbench.execute.watch import RUNNING
 
@@ -141,7 +144,8 @@ def _how_far(found: Snapshot) -> str:
     if found.is_over:
         parts.append("nothing runs")
     elif not found.with_status(RUNNING):
-        parts.append("the run goes on: it tries or times methods")
+        waits = f"{found.elsewhere} goes on: it waits, or" if found.elsewhere else "the run goes on: it"
+        parts.append(f"{waits} tries or times methods")
     return " · ".join(parts)
 
 

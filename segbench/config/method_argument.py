@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .yaml import Node
 
 
-# Protocol keys that decide how fast a network runs and are chosen on the command line for all methods.
-SPEED_KEYS = ("precision", "channels_last", "compile", "tf32", "threads", "window")
+# Protocol keys that decide how fast a network runs; those that are timed together untrained have one setting.
+SPEED_KEYS = ("precision", "channels_last", "compile", "tf32", "deterministic", "threads", "window")
 
 
 class MethodArgument(NamedTuple):

@@ -160,6 +160,7 @@ class TrainingProtocol(Frozen):
     - `channels_last`: the memory format of images and weights
     - `compile`: whether torch.compile takes the network
     - `tf32`: whether a GPU may multiply in TF32
+    - `deterministic`: whether a GPU must give the same bits every time, which costs time
     - `threads`: CPU threads of a cell, all that there are if not given
     - `evaluate`: the split that is scored
     - `window`: evaluation by sliding windows
@@ -191,6 +192,7 @@ class TrainingProtocol(Frozen):
     channels_last: bool = False
     compile: bool = False
     tf32: bool = False
+    deterministic: bool = added(False)
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
     evaluate: Literal["train", "val", "test"] = "test"
     window: Window | None = None

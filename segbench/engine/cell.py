@@ -37,13 +37,21 @@ from segbench.stats.scores import per_class, scores
 from segbench.store.atomic import write_atomically
 from segbench.store.counts import write_counts
 from segbench.store.description import DATASET, description_of
+from segbench.store.folder import CHECKPOINT
 from segbench.store.json_file import sealed_json
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES
 from segbench.store.record import Cost, Evaluated, Train
 
-from .device import environment, resolve_device, share_devices
-from .job import ADVERSARIAL_WEIGHTS, CHECKPOINT, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
-from .numerics import apply_numeric_settings, autocast, memory_format, name_memory_errors
+from .device import enter_device, environment
+from .job import ADVERSARIAL_WEIGHTS, DISCRIMINATOR, MODEL, PROBABILITIES, CellResult
+from .numerics import (
+    apply_numeric_settings,
+    autocast,
+    memory_format,
+    name_device_errors,
+    tell_of_no_fixed_order,
+    wait_for_each_kernel,
+)
 from .ranks import join, name_lost_processes
 
 if TYPE_CHECKING:
@@ -62,50 +70,50 @@ def run_cell(job: CellJob, channel: Channel) -> CellResult:
     Of several processes that train the cell the first one writes all files and returns the result.
     """
     apply_numeric_settings(job.cell.method.protocol)
-    device = share_devices(resolve_device(job.device), job.rank, job.processes)
-    with name_memory_errors(device), name_lost_processes():
+    device = enter_device(job.device, job.rank, job.processes)
+    with name_device_errors(device), name_lost_processes(), tell_of_no_fixed_order(channel):
         return _run(job, channel, device)
 
 
 def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     cell, folder = job.cell, Path(job.folder)
-    output = Path(job.output or job.folder)
     facts = environment(device, torch.get_num_threads())
     ranks = join(job.rank, job.processes, job.meeting, device)
     registry = load_registry()
-    data = open_data(cell, registry, device)
+    data = open_data(cell, registry, device, job.share)
     upstream = load_upstream(cell, job.upstream, data, device)
     training = prepare_training(cell, registry, data, device, upstream, folder, ranks)
-    memory = PeakMemory(device)
     outcome = train_method(training, job, channel)
     if not outcome.finished:
         return CellResult(status="interrupted", train=describe_training(outcome, training), environment=facts)
-    peak = ranks.largest(memory.bytes())
+    peaks = ranks.largest(outcome.peak_bytes), ranks.largest(outcome.reserved_bytes)
+    outcome = replace(outcome, peak_bytes=peaks[0], reserved_bytes=peaks[1])
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
     measure = score_segmenter if training.mapping.predicts_labels else compare_images
-    measured = measure(segmenter, training, cell, data, output)
+    measured = measure(segmenter, training, cell, data, folder)
     if not ranks.leads:
         return CellResult(status="ok")
     result = CellResult(
         status="ok",
         train=describe_training(outcome, training),
-        cost=measure_cost(segmenter, training, cell, data, peak),
+        cost=measure_cost(segmenter, training, cell, data, outcome),
         health=outcome.health,
         provenance=training.network.provenance,
         environment=facts,
         **measured,
     )
-    write_files(output, training, cell, data)
+    write_files(folder, training, cell, data)
     if outcome.weights is not None:
-        save_tensors(output / ADVERSARIAL_WEIGHTS, {"weights": outcome.weights}, {"key": cell.key})
+        save_tensors(folder / ADVERSARIAL_WEIGHTS, {"weights": outcome.weights}, {"key": cell.key})
     return result
 
 
 def train_method(training: Training, job: CellJob, channel: Channel) -> Outcome:
     """Train a method; one without a loss, such as a classical refiner, stays as it is."""
     if not job.cell.method.is_trained:
-        return Outcome(finished=True, steps=0, seconds=0.0, images_per_second=None)
+        peak = PeakMemory(training.device).bytes()
+        return Outcome(finished=True, steps=0, seconds=0.0, images_per_second=None, peak_bytes=peak)
     channel.emit("stage", name="train")
     return train(training, Path(job.folder) / CHECKPOINT, job.checkpoint_seconds, channel)
 
@@ -195,10 +203,11 @@ def compare_images(
     }
 
 
-def measure_cost(
-    network: torch.nn.Module, training: Training, cell: Cell, data: CellData, train_peak_bytes: int | None
-) -> Cost:
-    """Return what the method costs; the peak memory of inference is measured later, when the method is timed."""
+def measure_cost(network: torch.nn.Module, training: Training, cell: Cell, data: CellData, outcome: Outcome) -> Cost:
+    """Return what the method costs; the peak memory of inference is measured later, when the method is timed.
+
+    The pixels that a CUDA device holds are the dataset's, and no cost of the method.
+    """
     size = inference_size(cell, data, training.mapping)
     seen = cell.method.input_size(size)
     inputs = inference_inputs(training.mapping, data.dataset.channels, 1, seen, training.device)
@@ -206,8 +215,10 @@ def measure_cost(
         parameters=count_parameters(network, inputs),
         flops=_flops_of_views(network, inputs, training),
         flops_size=size,
-        train_peak_bytes=train_peak_bytes,
+        train_peak_bytes=None if outcome.peak_bytes is None else outcome.peak_bytes - (data.resident_bytes or 0),
         inference_peak_bytes=None,
+        train_reserved_bytes=outcome.reserved_bytes,
+        resident_bytes=data.resident_bytes,
     )
 
 
@@ -234,13 +245,15 @@ def preflight(job: CellJob, channel: Channel) -> None:
 
     Upstream cells have not run yet, so placeholders take the place of their results.
     """
-    device = share_devices(resolve_device(job.device), job.rank, job.processes)
+    if job.traced:
+        wait_for_each_kernel()
+    device = enter_device(job.device, job.rank, job.processes)
     protocol = job.cell.method.protocol
     apply_numeric_settings(protocol)
-    with name_memory_errors(device), name_lost_processes():
+    with name_device_errors(device), name_lost_processes():
         ranks = join(job.rank, job.processes, job.meeting, device)
         registry = load_registry()
-        data = open_data(job.cell, registry, device)
+        data = open_data(job.cell, registry, device, share=0)  # one step needs a few images of the splits
         check_folds(job.cell.method, data)
         clusters_of(data.dataset, data.packed(protocol.evaluate).ids)
         upstream = make_stand_ins(job.cell, data, device)

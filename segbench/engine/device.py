@@ -36,7 +36,23 @@ def resolve_device(name: str) -> torch.device:
     return _cuda_device(name, int(index or 0))
 
 
+def enter_device(name: str, rank: int = 0, processes: int = 1) -> torch.device:
+    """Return what `resolve_device` does, or the share of one of several processes, and make it the current device.
+
+    What names no other CUDA device, such as a plugin's `.cuda()` and the events of a clock, is then on this one.
+    """
+    device = share_devices(resolve_device(name), rank, processes)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
 def _cuda_device(name: str, index: int) -> torch.device:
+    if torch.cuda._is_in_bad_fork():
+        raise SegbenchError(
+            f"device {name!r} cannot be used: a library that this benchmark's plugins need has started CUDA on being "
+            "imported, before this process was forked. Leave its plugin out (--disable), or use --device cpu"
+        )
     if not torch.cuda.is_available():
         raise SegbenchError(f"device {name!r} is not available: {_why_no_cuda()}; use --device cpu or auto")
     count = torch.cuda.device_count()
@@ -73,8 +89,9 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
     `machine` is the same for all runs on one machine and kind of device. `memory` says what peak memory means there:
     bytes "allocated on device" by torch, or "resident" bytes of the process. `bf16` tells whether the device multiplies
     bfloat16 numbers in hardware. `commit` is that of segbench, null where nothing tells. `started` is the current time
-    (UTC).
+    (UTC). Of a CUDA device `uuid` tells it from others of its model, whichever number it has for a process.
     """
+    uuid = {"uuid": str(torch.cuda.get_device_properties(device).uuid)} if device.type == "cuda" else {}
     host, cpu, name = platform.node(), cpu_name(), device_name(device)
     return {
         "device": str(device),
@@ -95,6 +112,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "memory": "allocated on device" if device.type == "cuda" else "resident",
         "bf16": bf16_support(device),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        **uuid,
     }
 
 

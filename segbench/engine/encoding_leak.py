@@ -50,7 +50,7 @@ from segbench.errors import CellError, DataError, RecordError, SpecError
 from segbench.plan.cell import Subset
 from segbench.registry import load_registry
 
-from .numerics import apply_numeric_settings, autocast, derive, name_memory_errors, random_generator
+from .numerics import apply_numeric_settings, autocast, derive, name_device_errors, random_generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +162,7 @@ def probe_leak(
     check_can_be_probed(cell.method)
     cell, registry = without_placebo(cell), load_registry()
     apply_numeric_settings(cell.method.protocol)
-    with name_memory_errors(device):
+    with name_device_errors(device):
         data = open_data(cell, registry, device)
         mapping = mapping_of(cell, data)
         sources = [

@@ -12,7 +12,6 @@ from segbench.plan.cell import Cell
 from segbench.store.record import Inference, Measurements, Timing
 
 # Files that a cell leaves in its folder for later cells and commands.
-CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 DISCRIMINATOR = "critic.safetensors"
 PROBABILITIES = "probabilities"
@@ -20,11 +19,12 @@ ADVERSARIAL_WEIGHTS = "adversarial_weights.safetensors"
 
 
 class CellJob(Frozen):
-    """One cell to run: where its files go, on which device, and the folders of the cells it needs.
+    """One cell to run: where its files go, on which device, and where those of the cells lie that it needs.
 
-    `folder` is the cell's own folder (results/<benchmark>/<key>), `output` the one for what belongs to its record, by
-    default the same; `upstream` maps the reason ("start_from") to the folder of the finished cell. Of several processes
-    that train the cell each has its `rank`, from 0, and all the folder of their `meeting`.
+    `folder` is that of the attempt (results/<benchmark>/<key>/<attempt>); `upstream` maps the reason ("start_from") to
+    the folder of what belongs to the record of the finished cell. `share` is that of the device which is the cell's
+    own. `traced` has each kernel waited for, so that a device's error comes up where it is made. Of several processes
+    that train the cell each has its `rank`, from 0, and all have the folder of their `meeting`.
     """
 
     cell: Cell
@@ -32,7 +32,8 @@ class CellJob(Frozen):
     device: str
     upstream: dict[str, str] = Field(default_factory=dict)
     checkpoint_seconds: float = 120.0
-    output: str | None = None
+    share: float = 1.0
+    traced: bool = False
     rank: int = 0
     meeting: str | None = None
 

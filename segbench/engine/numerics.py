@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import platform
+import warnings
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from segbench.errors import CellError, OutOfMemoryError, first_line
+from segbench.errors import CellError, DeviceError, OutOfMemoryError, first_line
 from segbench.plan.cell import Subset
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
     from segbench.config.protocol import TrainingProtocol
     from segbench.plan.cell import Cell
+
+    from .job import Channel
 
 
 # Parameters of glibc's mallopt(3).
@@ -40,14 +44,63 @@ def memory_format(channels_last: bool) -> torch.memory_format:
 
 
 def apply_numeric_settings(protocol: TrainingProtocol) -> None:
-    """Apply the settings that are global to the process: threads, TF32, cuDNN's search for kernels, freed memory."""
+    """Apply the settings that are global to the process: threads, TF32, how kernels are chosen, freed memory."""
     keep_freed_memory()
     if protocol.threads is not None:
         torch.set_num_threads(protocol.threads)
+    choose_kernels(protocol)
+
+
+def choose_kernels(protocol: TrainingProtocol) -> None:
+    """Say how a GPU may multiply and add: TF32, the search for kernels, a fixed order."""
     torch.backends.cuda.matmul.allow_tf32 = protocol.tf32
     torch.backends.cudnn.allow_tf32 = protocol.tf32
-    # Training crops have one shape, so the search pays off after the first step.
-    torch.backends.cudnn.benchmark = True
+    # Training crops have one shape, so the search pays off after the first step; but it may end otherwise each time.
+    torch.backends.cudnn.benchmark = not protocol.deterministic
+    torch.backends.cudnn.deterministic = protocol.deterministic
+    if protocol.deterministic != torch.are_deterministic_algorithms_enabled():
+        _set_fixed_order(protocol.deterministic)
+
+
+def _set_fixed_order(on: bool) -> None:
+    """Have each operation add in a fixed order, as far as torch can; it warns of one that cannot."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read by cuBLAS when it starts
+    torch.use_deterministic_algorithms(on, warn_only=True)
+    torch._C._set_deterministic_fill_uninitialized_memory(False)  # a fill for each tensor, none of which is read unset
+
+
+@contextmanager
+def searching_for_kernels(worthwhile: bool) -> Iterator[None]:
+    """Have cuDNN search for the fastest kernels inside the block only if that is worthwhile, and otherwise choose."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before and worthwhile
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+_NO_FIXED_ORDER = "does not have a deterministic implementation"
+
+
+@contextmanager
+def tell_of_no_fixed_order(channel: Channel) -> Iterator[None]:
+    """Emit a warning for each operation of which torch says that it adds in no fixed order, once."""
+    told: set[str] = set()
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, *place: Any, **more: Any) -> None:
+            operation, found, _ = str(message).partition(f" {_NO_FIXED_ORDER}")
+            if not found:
+                show(message, *place, **more)
+            elif operation not in told:
+                told.add(operation)
+                channel.emit("warning", message=f"deterministic: torch has no form of {operation} with a fixed order")
+
+        warnings.filterwarnings("default", message=f".*{_NO_FIXED_ORDER}")
+        warnings.showwarning = tell
+        yield
 
 
 def keep_freed_memory() -> None:
@@ -63,18 +116,43 @@ def keep_freed_memory() -> None:
     library.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
+# What is said where memory is out, beside torch's own type of error.
+_MEMORY_TEXTS = (
+    "can't allocate memory",  # the CPU's allocator
+    "CUDA error: out of memory",  # the driver, such as for a context
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",  # cuDNN, where no algorithm's workspace fits
+)
+
+_BLOCKING = "CUDA_LAUNCH_BLOCKING"  # read by the driver when CUDA starts
+
+
 @contextmanager
-def name_memory_errors(device: torch.device) -> Iterator[None]:
-    """Turn every error that means running out of memory into OutOfMemoryError."""
+def name_device_errors(device: torch.device) -> Iterator[None]:
+    """Turn every error that means running out of memory into OutOfMemoryError, and those that come late to DeviceError.
+
+    A CUDA device reports the failure of a kernel at some later call, whose code is not to blame; unless the process
+    waits for each kernel (`wait_for_each_kernel`), when the error is left as it is.
+    """
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(device, error) from error
     except RuntimeError as error:
-        # The CPU allocator raises a plain RuntimeError.
-        if "can't allocate memory" not in str(error):
+        if any(text in str(error) for text in _MEMORY_TEXTS):
+            raise _out_of_memory(device, error) from error
+        if not isinstance(error, torch.AcceleratorError) or os.environ.get(_BLOCKING) == "1":
             raise
-        raise _out_of_memory(device, error) from error
+        raise DeviceError(
+            f"{device} failed: {first_line(error)}; devices report errors late, so the line that met it need not be at "
+            f"fault. {_BLOCKING}=1 in the environment shows which is"
+        ) from error
+
+
+def wait_for_each_kernel() -> None:
+    """Have this process wait for each kernel, so that an error comes up where it is made; before CUDA starts."""
+    os.environ[_BLOCKING] = "1"
 
 
 def _out_of_memory(device: torch.device, error: Exception) -> OutOfMemoryError:

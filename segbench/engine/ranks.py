@@ -15,7 +15,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain, compress, islice, zip_longest
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,8 +41,6 @@ Thing = TypeVar("Thing")
 
 # For what one process does alone meanwhile, such as to write a checkpoint. The parent ends all once one has died.
 PATIENCE = timedelta(minutes=10)
-
-_NOBODY = object()
 
 
 @dataclass(frozen=True)
@@ -172,13 +170,12 @@ class Ranks:
         return islice(things, self.rank, None, self.count)
 
     def collect(self, parts: Sequence[dict[str, Tensor]]) -> Sequence[dict[str, Tensor]]:
-        """Return the parts that all processes made of what was dealt, in the order of that."""
+        """Return the parts that all processes made of what was dealt, those of one process after those of another."""
         if self.count == 1:
             return parts
         hands: list[Any] = [None] * self.count
         dist.all_gather_object(hands, [{name: tensor.cpu() for name, tensor in part.items()} for part in parts])
-        dealt = chain.from_iterable(zip_longest(*hands, fillvalue=_NOBODY))
-        return [part for part in dealt if part is not _NOBODY]
+        return list(chain.from_iterable(hands))
 
     def start_alike(self, network: nn.Module) -> None:
         """Give a network the leader's weights and buffers."""
@@ -284,7 +281,6 @@ def join(rank: int, count: int, meeting: str | None, device: torch.device) -> Ra
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = loopback
     backend = "gloo"
     if device.type == "cuda":
-        torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
     store = dist.FileStore(str(Path(meeting) / "store"), count)
     with name_lost_processes():

@@ -29,7 +29,7 @@ from segbench.registry import load_registry
 from segbench.registry.plugin_files import given_files, sha256_of
 from segbench.shown import quote
 from segbench.store.description import DATASET, DatasetDescription, read_description
-from segbench.store.folder import KEY, read_record, record_files
+from segbench.store.folder import KEY, files_of, key_in, read_record, record_files
 from segbench.store.json_file import describe_error
 from segbench.store.plugin_copies import describe_copy, explain_not_given, shorten_hash
 
@@ -82,7 +82,7 @@ def find_record(cell: str, results: Path) -> Path:
         return path
     folders = sorted(folder for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
     records = [record for folder in folders for record in record_files(folder)]
-    found = [record for record in records if record.stem.startswith(cell)]
+    found = [record for record in records if key_in(record).startswith(cell)]
     if not found:
         raise RecordError(
             f"no key in {results} begins with {cell!r} ({len(records)} records there); "
@@ -93,14 +93,14 @@ def find_record(cell: str, results: Path) -> Path:
 
 def _choose_finished(cell: str, found: Sequence[Path]) -> Path:
     """Return the one record of a finished cell among those of one key; RecordError if there is not exactly one."""
-    if len({record.stem for record in found}) > 1:
+    if len({key_in(record) for record in found}) > 1:
         raise RecordError(
             f"{cell!r} is the beginning of more than one key: {', '.join(map(str, found))}; write more of it"
         )
     finished = [record for record in found if _is_finished(record)]
     if len(finished) != 1:
         raise RecordError(
-            f"the key {found[0].stem} stands in {len(found)} benchmarks, and {len(finished) or 'none'} of its cells "
+            f"the key {key_in(found[0])} stands in {len(found)} benchmarks, and {len(finished) or 'none'} of its cells "
             f"are finished; give the path of one: {', '.join(map(str, finished or found))}"
         )
     return finished[0]
@@ -121,7 +121,8 @@ def load_network(path: Path, device: torch.device, above: tuple[Path, ...] = ())
     loaded for. Raises RecordError if the record is not of a finished cell, is none that a run could have written, or
     its files are missing or damaged.
     """
-    record, folder = _read_finished(path), path.with_suffix("")
+    record = _read_finished(path)
+    folder = files_of(path.parent, record)
     model = _find_weights(path, folder)
     cell = _cell_as_trained(record, path)
     base = _load_base(cell, path, device, above)
@@ -286,7 +287,7 @@ def _warn_of_changed_source(cell: Cell, registry: Registry) -> list[str]:
 def check_files_given(record: Record, cell: Cell, folder: Path, registry: Registry) -> None:
     """Raise RecordError if a plugin file that the cell's network needs is not given.
 
-    `folder` is that of the cell, beside its record.
+    `folder` is that of the record's files.
     """
     method = cell.method
     uses = [use.use for use in (method.generator, method.discriminator, method.adversarial) if use is not None]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.config.protocol import Budget
 from segbench.engine.job import CellJob
+from segbench.store.folder import files_of
 from segbench.store.plugin_copies import plugin_files
 from segbench.store.record import Cost, FromUpstream, Record, Trial
 
@@ -87,16 +88,16 @@ def upstream_of(cell: Cell) -> dict[str, str]:
     return {reason: key for reason, key in cell.upstream.items() if key is not None}
 
 
-def cell_job(run: Run, cell: Cell, output: Path | None = None) -> CellJob:
+def cell_job(run: Run, cell: Cell, folder: Path, upstream: Mapping[str, Record | None]) -> CellJob:
     """Return the job of a cell as it is to be trained; paths are absolute, as a worker has its own working folder."""
     path = run.folder.path.absolute()
     return CellJob(
         cell=cell,
-        folder=str(path / key_of(cell)),
+        folder=str(folder.absolute()),
         device=run.device,
-        upstream={reason: str(path / key) for reason, key in upstream_of(cell).items()},
+        upstream={reason: str(files_of(path, record)) for reason, record in upstream.items() if record is not None},
         checkpoint_seconds=run.checkpoint_seconds,
-        output=None if output is None else str(output.absolute()),
+        share=1 / run.jobs,
     )
 
 

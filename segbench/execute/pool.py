@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from segbench.engine.job import CellJob
     from segbench.store.leases import Lease
+    from segbench.store.record import Record
 
     from .progress import Listener
     from .workers import Limits, Outcome, Worker, Workers
@@ -136,6 +137,10 @@ class Interrupt:
     def requested(self) -> bool:
         """Whether an early end is asked for."""
         return self._count > 0
+
+    def judge(self, record: Record, before: Record | None, began: float) -> Record:
+        """Return the record of a cell that was stopped, as it is to be published; see `TimeLimit.judge`."""
+        return record
 
     @property
     def insisted(self) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.engine.data.cache import decode_splits
-from segbench.errors import CellError, PluginError, RecordError
+from segbench.errors import CellError, DeviceError, PluginError, RecordError, SpecError
+from segbench.store.attempt import sweep
 from segbench.store.counts import COUNTS
 from segbench.store.folder import without_collecting
+from segbench.store.leases import refuse_older_runs
 from segbench.store.run_file import PlannedCell, announce_run
+from segbench.store.sharing import shares_gpu
 
 from .forkserver import modules_to_preload
 from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream, upstream_of
@@ -19,6 +23,7 @@ from .processes import fair_share
 from .schedule import run_cells
 from .temporary import temporary_folder
 from .timing import lacks_timing, time_methods
+from .timing_session import training_lock
 from .workers import Failed, Finished, Limits, Outcome, TimedOut, Workers
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 
     from .jobs import Functions
     from .progress import Listener
+    from .pull import Pull
     from .workers import Event
 
 # For trying a method, unless --timeout is given: it is one step, but building may download pretrained weights.
@@ -73,35 +79,51 @@ def run(
     listener: Listener,
     workers: Workers | None = None,
     functions: Functions = ENGINE,
+    pull: Pull | None = None,
 ) -> Summary:
     """Run the cells of a plan that have no ok record in a folder yet, `jobs` at a time, and return how it went.
 
     `datasets`, by their names in the benchmark, are decoded before cells start; cells decode those that are not given.
     `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
     its share of 90 % of the machine's memory; a checkpoint is written every `checkpoint_seconds`. A cell that fails
-    leaves a record that says why, and the others go on.
+    leaves a record that says why, and the others go on. Ctrl-C and SIGTERM end it early; the next run resumes. With
+    `pull` this is one of many workers of a run elsewhere.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
-    is full or read-only. Ctrl-C and SIGTERM end it early; the next run resumes.
+    is full or read-only, or in which a run of an older version works.
     """
     folder.check_writable()
+    refuse_older_runs(folder)
+    sweep(folder)
     recorded = _read_ok_records(cells, folder)
     _set_damaged_aside(cells, recorded, folder)
+    if pull is not None:
+        recorded |= pull.read_failed(cells, folder)
     todo = [cell for cell in cells if cell.key not in recorded]
     listener.planned(todo, len(recorded))
     if not todo and not any(lacks_timing(cell, recorded[key_of(cell)]) for cell in cells):
         return Summary(tuple(recorded.values()))
     workers = workers or start_workers(cells)
-    with announce_run(folder, list(map(_planned, cells))), Interrupt() as interrupt:
+    announced = announce_run(folder, *describe_cells(cells)) if pull is None else nullcontext()
+    with announced, Interrupt() if pull is None else pull.limit as interrupt:
         decode_splits(todo, datasets or {}, listener.notice)
         limits = Limits(timeout, memory_limit or fair_share(jobs))
         environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
         if environment is None:
             return Summary(tuple(recorded.values()), interrupted=True)
+        _refuse_shared_seconds(todo, {**environment, "jobs": jobs})
         by_key = {key_of(cell): cell for cell in cells}
         started = Run(
             by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
         )
-        return _try_train_and_time(started, todo, recorded)
+        to_try = todo if pull is None else pull.choose_to_try(cells, todo, folder)
+        return _try_train_and_time(started, to_try, todo, recorded)
+
+
+def describe_cells(cells: Sequence[Cell]) -> tuple[list[PlannedCell], dict[str, dict[str, Any]]]:
+    """Return what a run says of its cells: each in short, and by key the spec of one of each method on each dataset."""
+    examples = {method_of(cell): cell for cell in reversed(cells)}.values()
+    specs = {key_of(cell): cell.model_dump(mode="json", exclude={"dataset": {"root"}}) for cell in examples}
+    return list(map(_planned, cells)), specs
 
 
 def _planned(cell: Cell) -> PlannedCell:
@@ -127,16 +149,30 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
     needed: set[str] = set()
     for cell in reversed(cells):  # upstream cells come before those that need them
         key = key_of(cell)
-        if key in recorded and folder.set_aside_if_damaged(key, "*" if key in needed else COUNTS):
+        if key in recorded and folder.set_aside_if_damaged(recorded[key], "*" if key in needed else COUNTS):
             del recorded[key]
         if key in needed or key not in recorded:
             needed.update(upstream_of(cell).values())
 
 
-def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, Record]) -> Summary:
-    """Try each method once, run the cells and time the methods; each step only while no early end is asked for."""
-    refused = preflight(run, todo)
-    records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
+def _refuse_shared_seconds(cells: Sequence[Cell], environment: Mapping[str, Any]) -> None:
+    """Raise SpecError for budgets in seconds where each of several cells gets a part of the same GPU."""
+    budgets = {cell.method.name: cell.method.protocol.budget for cell in cells}
+    names = [name for name, budget in budgets.items() if budget.seconds is not None or budget.like is not None]
+    if names and shares_gpu(environment):
+        raise SpecError(
+            f"{', '.join(names)}: the budget is in seconds, and {environment['jobs']} cells at once slow each other "
+            f"down on {environment['device']}; run these with --jobs 1, or give the budget in steps or epochs"
+        )
+
+
+def _try_train_and_time(
+    run: Run, to_try: Sequence[Cell], todo: Sequence[Cell], recorded: Mapping[str, Record]
+) -> Summary:
+    """Try the methods of `to_try`, run the cells and time the methods; each only while no early end is asked for."""
+    with training_lock(run.environment, run.listener, run.interrupt):
+        refused = preflight(run, to_try)
+        records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
     untimed = {} if run.interrupt.requested else time_methods(run, records)
     in_order = tuple(records[key] for key in run.cells if key in records)
     if not run.interrupt.requested:
@@ -146,7 +182,7 @@ def _try_train_and_time(run: Run, todo: Sequence[Cell], recorded: Mapping[str, R
 
 def _check_kept(folder: ResultsFolder, records: Mapping[str, Record]) -> None:
     """Raise RecordError if records of this run have been removed since they were written."""
-    gone = [key for key in records if not folder.record_path(key).is_file()]
+    gone = [key for key in records if not folder.existing_path(key).is_file()]
     if gone:
         raise RecordError(
             f"{len(gone)} of the {len(records)} records of this run are no longer in {folder.path}, so they were "
@@ -195,11 +231,13 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     """Build each (dataset, method) of the cells once and train one step; return the failures by (dataset, method).
 
     Raises the SegbenchError that shows a user's mistake. A plugin error or a lack of memory fails its methods only.
+    Where a device reports an error late, the method is tried again with each kernel waited for, to name the plugin.
     """
     first = {method_of(cell): cell for cell in reversed(cells)}
     by_key = {key_of(cell): cell for cell in cells if first[method_of(cell)] is cell}
     waiting = list(by_key)
     failures: dict[tuple[str, str], Failure] = {}
+    traced: set[str] = set()
     second_chance = SecondChance(run.interrupt, run.listener)
 
     def report(key: str, event: Event) -> None:
@@ -211,21 +249,32 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:
             while waiting and pool.has_room:
-                _try_method(run, pool, by_key[waiting.pop(0)], Path(folder))
+                key = waiting.pop(0)
+                _try_method(run, pool, by_key[key], Path(folder), traced=key in traced)
             for key, outcome in pool.advance():
                 if second_chance.give(f"trying {by_key[key].label}", outcome):
+                    waiting.append(key)
+                elif _came_late(outcome) and key not in traced:
+                    traced.add(key)
                     waiting.append(key)
                 elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
                     failures[method_of(by_key[key])] = failure
     return failures
 
 
-def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path) -> None:
+def _came_late(outcome: Outcome) -> bool:
+    """Return whether a device has reported an error that some earlier line has caused."""
+    return isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError)
+
+
+def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool) -> None:
     run.listener.started("preflight", cell)
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
-    trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
+    key, upstream = key_of(cell), read_upstream(run, cell)
+    trained, _ = resolve_upstream(cell, run.cells, upstream)
+    job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": traced})
     # Not in the cell's own folder: another run may be at work there.
-    pool.start_cell(key_of(cell), run.functions.preflight, cell_job(run, trained), folder / key_of(cell), limits)
+    pool.start_cell(key, run.functions.preflight, job, folder / key, limits)
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from segbench.engine.job import CHECKPOINT
-from segbench.store.leases import acquire
-from segbench.store.publication import discard_output, make_output_folder, output_folder, publish
+from segbench.errors import RecordError
+from segbench.store.attempt import attempt_folder, begin_attempt, sweep, tidy
+from segbench.store.folder import files_of
+from segbench.store.leases import Leases
+from segbench.store.plugin_copies import keep_copies
+from segbench.store.publication import publish
 from segbench.store.record import Failure
+from segbench.store.sharing import note_jobs, read_jobs, shares_gpu
+from segbench.store.verification import write_verification
 
 from .jobs import (
     cell_job,
@@ -21,7 +27,9 @@ from .jobs import (
     unfinished_record,
     upstream_of,
 )
+from .judge import Asked, compared_score, judge, read_score
 from .pool import Pool, SecondChance
+from .stragglers import Stragglers
 from .workers import Finished, Outcome
 
 if TYPE_CHECKING:
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
     from .workers import Event
 
 _RENEW_SECONDS = 5.0  # between two renewals of the leases of this run
-_ASK_AGAIN_SECONDS = 1.0  # before the lease of a cell that another run has is asked for again
+_ASK_AGAIN_SECONDS = 1.0  # before the lease of a cell that another run has is asked for again, at least; at most twice
 
 
 def run_cells(
@@ -75,8 +83,10 @@ class Schedule:
         self._cells = {key_of(cell): cell for cell in cells}
         self._waiting = list(self._cells)
         self._from_upstream: dict[str, FromUpstream | None] = {}
+        self._began: dict[str, float] = {}
         self._notices_given: set[str] = set()
         self._second_chance = SecondChance(run.interrupt, run.listener)
+        self._stragglers = Stragglers(run.folder, self._cells)
         self.shared = SharedCells(run.folder, self._waiting)
 
     @property
@@ -95,17 +105,23 @@ class Schedule:
                 return
             if not self.shared.is_due(key):
                 continue
-            leased = self.shared.lease(key)
-            # Read after the lease is taken: another run may have recorded the cell before releasing it.
-            if (record := self.shared.new_record(key)) is not None:
+            record = self.shared.new_record(key)
+            leased = record is None and self.shared.lease(key)
+            if leased:  # once more: another run may have recorded the cell before releasing it
+                record = self.shared.new_record(key)
+            if record is not None:
                 self._waiting.remove(key)
                 self.shared.release(key)
+                if leased:
+                    tidy(self._run.folder, key)  # the mark of an attempt that did not begin
                 self._keep(key, record)
             elif leased:
                 self._waiting.remove(key)
                 self._start(key, pool)
             else:
                 self._notify_once("another run works on some of these cells; their records will count here")
+        if pool.has_room:
+            self._overtake(pool)
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
@@ -113,11 +129,11 @@ class Schedule:
             self._waiting.append(key)
             self.shared.release(key)
         elif self._has_lost_output(key, outcome):
-            cause = f"its folder {self._run.folder.cell_folder(key)} was removed while it ran"
+            cause = f"its folder {attempt_folder(self._run.folder, self.shared.leases[key])} was removed while it ran"
             self._record_unfinished(key, "failed", Failure(cause=cause))
         elif isinstance(outcome, Finished):
             result, from_upstream = outcome.result, self._from_upstream[key]
-            self._record(key, finished_record(self._cells[key], result, self._run.run_settings, from_upstream))
+            self._record(key, finished_record(self._cells[key], result, self._settings_of(key), from_upstream))
         elif self._run.interrupt.requested:
             self._record_unfinished(key, "interrupted", Failure(cause="the run was stopped before the cell was done"))
         else:
@@ -139,23 +155,37 @@ class Schedule:
         if self._run.interrupt.requested and pool.is_busy:
             self._notify_once("stopping: running cells save a checkpoint first (Ctrl-C again kills them)")
 
+    def _overtake(self, pool: Pool) -> None:
+        """Begin a second attempt at a cell, where others work on all that is left and one of them is slow."""
+        key = self._stragglers.find_slowest(filter(self._has_upstream, self._waiting), self.records)
+        if key is not None and self.shared.join(key):
+            self._waiting.remove(key)
+            label = self._cells[key].label
+            self._run.listener.notice(f"{label} is slow elsewhere and begun here too; the first to finish is recorded")
+            self._start(key, pool)
+
     def _give_up(self, key: str) -> None:
         """Wait for a cell whose lease is lost as for one that another run has had from the beginning."""
-        lease = self.shared.forget(key)
-        discard_output(self._run.folder, key, lease)
-        recorded = self.shared.new_record(key)
-        if recorded is not None and recorded.status == "ok":
-            self._remove_checkpoint(key)  # the worker may have saved one after the other run had removed it
-        taken_over = lease.path.exists() or recorded is not None
-        how = "was taken over by another run" if taken_over else f"begins anew, as its lease {lease.path} was removed"
+        what = f"{self._cells[key].label} {self._describe_loss(self.shared.leases[key])}"
+        self.shared.release(key)
+        tidy(self._run.folder, key)  # the worker may have written after the other run had done so
         self._waiting.append(key)
-        self._run.listener.notice(f"{self._cells[key].label} {how}")
+        self._run.listener.notice(what)
+
+    def _describe_loss(self, lease: Lease) -> str:
+        is_recorded = self.shared.new_record(lease.key) is not None
+        if lease.is_second:
+            return (
+                "was recorded by the other run first" if is_recorded else "came to no end here; the other run goes on"
+            )
+        if is_recorded or lease.is_taken_over:
+            return "was taken over by another run"
+        return f"begins anew, as its lease {lease.path} or {lease.marker} was removed"
 
     def _has_lost_output(self, key: str, outcome: Outcome) -> bool:
         """Return whether what the worker of a finished cell has written is no longer there."""
         finished = isinstance(outcome, Finished) and outcome.result.status == "ok"
-        lease = self.shared.leases[key]
-        return finished and not lease.is_lost and not output_folder(self._run.folder, key, lease).is_dir()
+        return finished and not attempt_folder(self._run.folder, self.shared.leases[key]).is_dir()
 
     def _notify_once(self, message: str) -> None:
         if message not in self._notices_given:
@@ -177,32 +207,57 @@ class Schedule:
         else:
             cell, self._from_upstream[key] = resolve_upstream(cell, run.cells, upstream)
             run.listener.started("cell", cell)
-            self._start_worker(key, cell, pool)
+            self._start_worker(key, cell, upstream, pool)
 
-    def _start_worker(self, key: str, cell: Cell, pool: Pool) -> None:
-        run, lease, cell_folder = self._run, self.shared.leases[key], self._run.folder.cell_folder(key)
-        job = cell_job(run, cell, make_output_folder(run.folder, key, lease))
-        pool.start_cell(key, run.functions.cell, job, cell_folder, run.limits, lease)
+    def _start_worker(self, key: str, cell: Cell, upstream: Mapping[str, Record | None], pool: Pool) -> None:
+        run, lease = self._run, self.shared.leases[key]
+        folder = begin_attempt(run.folder, lease)
+        keep_copies(cell.component_names, folder)
+        if shares_gpu({**run.environment, **run.run_settings}):
+            note_jobs(folder, run.jobs)
+        self._began[key] = time.monotonic()
+        pool.start_cell(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
+
+    def _settings_of(self, key: str) -> dict[str, Any]:
+        """Return the settings of the run for the record of a cell, whose earlier attempts may have had more company."""
+        folder = attempt_folder(self._run.folder, self.shared.leases[key])
+        return {**self._run.run_settings, "jobs": max(self._run.jobs, read_jobs(folder))}
 
     def _record_unfinished(self, key: str, status: Status, failure: Failure) -> None:
         protocol = self._cells[key].method.protocol
+        keep_copies(self._cells[key].component_names, attempt_folder(self._run.folder, self.shared.leases[key]))
         chosen = {"threads": protocol.threads, "tf32": protocol.tf32}
         environment = {**self._run.environment, **chosen, **self._run.run_settings}
         self._record(key, unfinished_record(self._cells[key], status, failure, environment))
 
     def _record(self, key: str, record: Record) -> None:
-        folder, components = self._run.folder, self._cells[key].component_names
-        if not publish(folder, self.shared.leases[key], record, components):
+        folder, lease = self._run.folder, self.shared.leases[key]
+        if record.status == "interrupted":
+            record = self._run.interrupt.judge(record, folder.read(key), self._began[key])
+        recorded = publish(folder, lease, record)
+        if recorded is None:
             self._give_up(key)
             return
-        if record.status == "ok":
-            self._remove_checkpoint(key)
+        if record.status == "ok" and recorded.attempt != lease.attempt:
+            self._check_again(key, recorded, record)
+        if recorded.status == "ok":
+            tidy(folder, key)
         self.shared.release(key)
-        self._keep(key, record)
+        self._keep(key, recorded)
 
-    def _remove_checkpoint(self, key: str) -> None:
-        with suppress(OSError):
-            (self._run.folder.cell_folder(key) / CHECKPOINT).unlink()
+    def _check_again(self, key: str, record: Record, again: Record) -> None:
+        """Mark a record that another run was first to write with how the cell came out here, as verifying it does."""
+        folder, name = self._run.folder, compared_score(record)
+        others = [read_score(one, name) for one in self.records.values() if _is_other_seed(one, record)]
+        asked = Asked(record, files_of(folder.path, record), [[score for score in others if score is not None]])
+        try:
+            mark = judge(asked, self._cells[key], again, attempt_folder(folder, self.shared.leases[key]))
+            write_verification(asked.folder, mark)
+        except RecordError as error:
+            told = f"cannot be compared with its record: {error}"
+        else:
+            told = f"came out here too, {mark.outcome}" if mark.is_reproduced else f"came out here too: {mark.outcome}"
+        self._run.listener.notice(f"{self._cells[key].label} was recorded by another run, and {told}")
 
     def _keep(self, key: str, record: Record) -> None:
         self.records[key] = record
@@ -210,14 +265,25 @@ class Schedule:
 
 
 def _describe_missing(cell: Cell, upstream: Mapping[str, Record | None]) -> str | None:
-    """Say which cell that a cell needs has no ok record, or None if all have."""
+    """Say which cell that a cell needs has no ok record, or one that it cannot use; None if all have."""
     for reason, record in upstream.items():
         if record is None:
             return f"{reason} needs the cell {cell.upstream[reason]}, which has no record"
         if record.status != "ok":
             cause = f": {record.error.cause}" if record.error else ""
             return f"{reason} needs {record.method!r} with seed {record.seed}, which is {record.status}{cause}"
+        if reason == "budget" and shares_gpu(record.environment):
+            return (
+                f"its budget is the time that {record.method!r} with seed {record.seed} took beside others on one GPU; "
+                f"move {record.key}.json away and run with --jobs 1"
+            )
     return None
+
+
+def _is_other_seed(one: Record, record: Record) -> bool:
+    """Tell whether a record is a finished one of another one's recipe and data with another seed."""
+    same = (one.dataset, one.subset, one.method) == (record.dataset, record.subset, record.method)
+    return same and one.status == "ok" and one.seed != record.seed
 
 
 class SharedCells:
@@ -227,7 +293,7 @@ class SharedCells:
     """
 
     def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
-        self._folder = folder
+        self._folder, self._own = folder, Leases(folder)
         self.leases: dict[str, Lease] = {}
         self._modified_before = {key: self._modified(key) for key in keys}
         self._ask_again: dict[str, float] = {}
@@ -239,19 +305,29 @@ class SharedCells:
     def __exit__(self, *error: object) -> None:
         for key in list(self.leases):
             self.release(key)
+        with suppress(OSError, RecordError):  # the folder may be gone
+            sweep(self._folder)
 
     def is_due(self, key: str) -> bool:
-        """Return whether to ask for a cell's lease; not within a second of finding that another run has it."""
+        """Return whether to ask for a cell's lease; not within some seconds of finding that another run has it."""
         return time.monotonic() >= self._ask_again.get(key, 0.0)
 
     def lease(self, key: str) -> bool:
         """Take the lease of a cell and return whether it was free."""
-        lease = acquire(self._folder, key)
+        lease = self._own.acquire(key)
         if lease is None:
-            self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS
+            # Not all runs at the same moment again and again.
+            self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS * random.uniform(1, 2)
             return False
         self.leases[key] = lease
         return True
+
+    def join(self, key: str) -> bool:
+        """Take the lease of a second attempt at a cell, and return whether another machine has the first."""
+        lease = self._own.join(key)
+        if lease is not None:
+            self.leases[key] = lease
+        return lease is not None
 
     def new_record(self, key: str) -> Record | None:
         """Return the record that another run has written of a cell since this run began, unless it was interrupted.
@@ -264,15 +340,15 @@ class SharedCells:
         return record if record.status == "ok" or self._modified(key) != self._modified_before[key] else None
 
     def renew(self) -> list[str]:
-        """Keep the leases alive; return the keys of those that are lost."""
-        if time.monotonic() - self._renewed < _RENEW_SECONDS:
-            return []
-        self._renewed = time.monotonic()
-        return [key for key, lease in self.leases.items() if not lease.renew()]
+        """Keep the leases alive; return the keys of those that are lost.
 
-    def forget(self, key: str) -> Lease:
-        """Return a lease that is lost, which is this run's no longer."""
-        return self.leases.pop(key)
+        Those of second attempts are looked at each time: once the other one is recorded, methods may be timed here.
+        """
+        if time.monotonic() - self._renewed < _RENEW_SECONDS:
+            return [key for key, lease in self.leases.items() if lease.is_second and lease.is_lost]
+        self._renewed = time.monotonic()
+        self._own.renew()
+        return [key for key, lease in self.leases.items() if lease.is_lost]
 
     def release(self, key: str) -> None:
         """Release the lease of a cell if this run has it."""
@@ -281,6 +357,6 @@ class SharedCells:
 
     def _modified(self, key: str) -> int | None:
         try:
-            return self._folder.record_path(key).stat().st_mtime_ns
+            return self._folder.existing_path(key).stat().st_mtime_ns
         except FileNotFoundError:
             return None

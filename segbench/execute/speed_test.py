@@ -51,7 +51,7 @@ def time_untrained(
             return None
         accept(environment)
         found = str(environment["device"])
-        with temporary_folder() as folder, device_lock(found, listener, interrupt) as locked:
+        with temporary_folder() as folder, device_lock(environment, listener, interrupt) as locked:
             if not locked:
                 return None
             timed = time_interleaved(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, get_args
 
 from segbench.engine.job import TimingJob, TimingResult
-from segbench.store.leases import publishing
+from segbench.store.folder import files_of
 from segbench.store.record import TimingBudget
 
 from .jobs import add_timing, cell_job, read_upstream, resolve_upstream
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # What may differ between records of one method whose networks run equally fast: in spec and environment, in the spec's
 # method, and in its protocol.
-_IGNORED = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method"})
+_IGNORED = frozenset({"seed", "subset", "key", "upstream", "started", "jobs", "checkpoint_seconds", "method", "uuid"})
 _IGNORED_IN_METHOD = frozenset({"twin", "against", "placebo_of", "trial_of", "tuning", "overrides", "protocol"})
 _IGNORED_IN_PROTOCOL = frozenset({"timing", "keep"})
 
@@ -42,14 +42,14 @@ def time_methods(run: Run, records: Mapping[str, Record]) -> dict[str, Failure]:
     """
     if not _find_untimed(run, records):
         return {}
-    with device_lock(run.device, run.listener, run.interrupt) as locked:
+    with device_lock(run.environment, run.listener, run.interrupt) as locked:
         return _time_all(run) if locked else {}
 
 
 def lacks_timing(cell: Cell, record: Record) -> bool:
-    """Return whether a record needs a timing, or one with a larger budget; False where only tuning needs the cell."""
+    """Return whether an ok record needs a timing, or one of a larger budget; False where only tuning needs the cell."""
     timing = cell.method.protocol.timing
-    if cell.for_tuning or timing is None:
+    if cell.for_tuning or timing is None or record.status != "ok":
         return False
     if record.timing is None or not record.inference:
         return True
@@ -91,8 +91,7 @@ def _find_untimed(run: Run, records: Mapping[str, Record]) -> dict[str, Group]:
 
 
 def _was_run_here(run: Run, record: Record) -> bool:
-    here = all(record.environment.get(name) == run.environment.get(name) for name in ("machine", "device"))
-    return here and record.status == "ok"
+    return all(record.environment.get(name) == run.environment.get(name) for name in ("machine", "device"))
 
 
 def _time_all(run: Run) -> dict[str, Failure]:
@@ -137,15 +136,16 @@ def group_into_sessions(groups: Iterable[Group]) -> list[dict[str, Group]]:
     return [session for of_dataset in by_dataset.values() for session in of_dataset]
 
 
-def _timing_job(run: Run, cell: Cell) -> TimingJob:
-    trained, _ = resolve_upstream(cell, run.cells, read_upstream(run, cell))
-    return TimingJob(**dict(cell_job(run, trained)))
+def _timing_job(run: Run, cell: Cell, record: Record) -> TimingJob:
+    upstream = read_upstream(run, cell)
+    trained, _ = resolve_upstream(cell, run.cells, upstream)
+    return TimingJob(**dict(cell_job(run, trained, files_of(run.folder.path, record), upstream)))
 
 
 def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
     """Time the methods of a session and complete their records; return failures by the cell's label."""
     timed = time_interleaved(
-        {name: _timing_job(run, group[0][0]) for name, group in session.items()},
+        {name: _timing_job(run, *group[0]) for name, group in session.items()},
         workers=run.workers,
         limits=run.limits,
         interrupt=run.interrupt,
@@ -159,10 +159,11 @@ def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
 
 def _complete(run: Run, group: Group, result: TimingResult) -> None:
     """Add a timing to the records as they are now, but those that another run has timed or replaced meanwhile."""
-    with publishing(run.folder):
+    with run.folder.locked():
         for cell, record in group:
             now = run.folder.read(record.key)
-            if now is not None and speed_key(now) == speed_key(record) and lacks_timing(cell, now):
+            same = now is not None and (now.attempt, speed_key(now)) == (record.attempt, speed_key(record))
+            if now is not None and same and lacks_timing(cell, now):
                 run.folder.write(add_timing(now, result))
             else:
                 run.listener.notice(f"{cell.label} keeps its record, which has changed while its method was timed")

@@ -11,14 +11,14 @@ from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segbench.engine.job import TimingResult
 from segbench.engine.timing.parts import STAGES, Turn
 from segbench.errors import OutOfMemoryError, RecordError
 from segbench.files import make_private_folder
 from segbench.stats.timing import is_known
-from segbench.store.lock import open_lock, try_lock
+from segbench.store.lock import open_lock, try_lock, try_share
 from segbench.store.record import Failure, Timing
 
 from .jobs import ENGINE
@@ -41,28 +41,54 @@ if TYPE_CHECKING:
     from .workers import Event, Outcome, Workers
 
 _LOCK_WAIT_SECONDS = 0.5
+GPU_LOCKS = Path("/tmp")
 
 
 @contextmanager
-def device_lock(device: str, listener: Listener, interrupt: Interrupt) -> Iterator[bool]:
-    """Hold the lock of a device; yields whether it is held.
+def device_lock(environment: Mapping[str, Any], listener: Listener, interrupt: Interrupt) -> Iterator[bool]:
+    """Have the device of an environment alone, for timing; yields whether it is had.
 
     While another process has it, the listener is told once, and the lock is waited for until Ctrl-C.
     """
-    with open_lock(lock_path(device)) as lock:
-        locked = try_lock(lock)
-        if not locked:
-            listener.notice(f"waiting for another run that is timing on {device}")
-        while not locked and not interrupt.requested:
-            time.sleep(_LOCK_WAIT_SECONDS)
-            locked = try_lock(lock)
+    with _waiting_for(try_lock, environment, listener, interrupt) as locked:
         yield locked
 
 
-def lock_path(device: str) -> Path:
-    """Return the lock file of a device, in a folder of this user's; RecordError if somebody else has taken its name."""
+@contextmanager
+def training_lock(environment: Mapping[str, Any], listener: Listener, interrupt: Interrupt) -> Iterator[bool]:
+    """Share a GPU with other runs that train on it, but with none that is timing; yields whether it is shared.
+
+    The CPU, on which trainings and timings of many programs meet, is not locked for it.
+    """
+    if "uuid" not in environment:
+        yield True
+        return
+    with _waiting_for(try_share, environment, listener, interrupt) as locked:
+        yield locked
+
+
+@contextmanager
+def _waiting_for(
+    take: Callable[[int], bool], environment: Mapping[str, Any], listener: Listener, interrupt: Interrupt
+) -> Iterator[bool]:
+    with open_lock(lock_path(environment)) as lock:
+        locked = take(lock)
+        if not locked:
+            listener.notice(f"waiting for another run on {environment['device']}")
+        while not locked and not interrupt.requested:
+            time.sleep(_LOCK_WAIT_SECONDS)
+            locked = take(lock)
+        yield locked
+
+
+def lock_path(environment: Mapping[str, Any]) -> Path:
+    """Return the lock file of a device, in a folder of this user's; RecordError if somebody else has taken its name.
+
+    A GPU has the same one for all processes: whichever number it has for them, wherever their temporary folders are.
+    """
     user = "" if sys.platform == "win32" else f"-{os.getuid()}"
-    folder = Path(tempfile.gettempdir()) / f"segbench{user}"
+    uuid = environment.get("uuid")
+    folder = (GPU_LOCKS if uuid and GPU_LOCKS.is_dir() else Path(tempfile.gettempdir())) / f"segbench{user}"
     try:
         make_private_folder(folder)
     except OSError as error:
@@ -70,7 +96,7 @@ def lock_path(device: str) -> Path:
             f"cannot use {folder} for the locks of devices: {error.strerror}; remove it, or set TMPDIR to a folder of "
             "your own"
         ) from error
-    return folder / f"{device.replace(':', '-')}.lock"
+    return folder / f"{uuid or str(environment['device']).replace(':', '-')}.lock"
 
 
 @dataclass(frozen=True)

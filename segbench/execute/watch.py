@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
 from segbench.store.events import is_number, read_events
-from segbench.store.folder import KEY, ResultsFolder, check_results, read_content, record_files
+from segbench.store.folder import KEY, ResultsFolder, check_results, key_in, read_content, record_files
 from segbench.store.leases import see_leases
 from segbench.store.run_file import RUN_FILE, is_over, read_run_file
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from segbench.store.leases import LeaseSeen
-    from segbench.store.run_file import PlannedCell
+    from segbench.store.run_file import PlannedCell, RunFile
 
 SILENT_SECONDS = 300.0  # without an event, after which a running cell is said to be silent
 MOST_WARNINGS = 3
@@ -79,7 +79,8 @@ class WatchedCell:
 class Snapshot:
     """All cells of a benchmark by key at one time; `seconds_left` is of training, None if not known.
 
-    `plan_known` tells whether a run said which cells there are; `is_over` whether nothing runs any more.
+    `plan_known` tells whether a run said which cells there are; `is_over` whether nothing runs any more. Workers of
+    `elsewhere` may wait in a queue, so while they have cells to do it is not over.
     """
 
     benchmark: str
@@ -87,6 +88,7 @@ class Snapshot:
     plan_known: bool
     is_over: bool
     seconds_left: float | None
+    elsewhere: str | None = None
 
     def with_status(self, *statuses: str) -> list[WatchedCell]:
         """Return the cells of some statuses."""
@@ -99,7 +101,7 @@ class Watcher:
     def __init__(self, folder: ResultsFolder) -> None:
         self.folder = folder
         self._records: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
-        self._events: dict[str, tuple[int, Course]] = {}
+        self._events: dict[Path, tuple[int, Course]] = {}
 
     def look(self, now: float) -> Snapshot:
         """Return what there is at a time, in seconds since 1970."""
@@ -112,12 +114,20 @@ class Watcher:
         }
         running = [cell for cell in cells.values() if cell.status == RUNNING]
         left = _whole_left(cells, running, records)
-        over = not running and (run is None or is_over(self.folder, run, now))
-        return Snapshot(self.folder.benchmark, cells, run is not None, over, left)
+        over = not running and (run is None or self._is_over(run, cells, now))
+        return Snapshot(self.folder.benchmark, cells, run is not None, over, left, run.elsewhere if run else None)
+
+    def _is_over(self, run: RunFile, cells: Mapping[str, WatchedCell], now: float) -> bool:
+        if run.elsewhere is None:
+            return is_over(self.folder, run, now)
+        return all(cells[planned.key].status in ("ok", "failed", "skipped") for planned in run.cells)
 
     def _read_records(self) -> dict[str, dict[str, Any]]:
-        for path in record_files(self.folder.path):
-            if not KEY.fullmatch(path.stem):
+        there = record_files(self.folder.path)
+        for gone in self._records.keys() - set(there):  # such as that of a cell which has been finished since
+            del self._records[gone]
+        for path in there:
+            if not KEY.fullmatch(key_in(path)):
                 continue
             try:
                 found = path.stat()
@@ -127,7 +137,7 @@ class Watcher:
                     self._records[path] = version, {name: content.get(name) for name in _FACTS}
             except (OSError, RecordError):  # being replaced, or none; a run sets it aside
                 self._records.pop(path, None)
-        return {path.stem: content for path, (_, content) in self._records.items()}
+        return {key_in(path): content for path, (_, content) in self._records.items()}
 
     def _cell(
         self,
@@ -141,22 +151,23 @@ class Watcher:
         label = _label(record or (planned.model_dump() if planned else {}), key)
         if status == "ok" or lease is None:
             return WatchedCell(label, status, str(_part(record, "error").get("cause", "")))
-        course = self._follow(key, planned.budget_seconds if planned else None)
+        course = self._follow(lease, planned.budget_seconds if planned else None)
         if lease.is_abandoned:
             return WatchedCell(label, ABANDONED, course=course, trouble=_describe_abandoned(lease))
         part = part_done(course.latest, planned.budget_seconds if planned else None)
         left = estimate_seconds_left(course.first, now, part)
         return WatchedCell(label, RUNNING, course=course, seconds_left=left, trouble=_describe_silence(course, now))
 
-    def _follow(self, key: str, budget: float | None) -> Course:
-        """Return the course of a cell, with the events that were written since it was asked for last."""
-        start, course = self._events.get(key, (0, Course()))
-        events, end = read_events(self.folder.cell_folder(key), start)
+    def _follow(self, lease: LeaseSeen, budget: float | None) -> Course:
+        """Return the course of an attempt, with the events that were written since it was asked for last."""
+        folder = self.folder.cell_folder(lease.key) / (lease.attempt or "")
+        start, course = self._events.get(folder, (0, Course()))
+        events, end = read_events(folder, start)
         if end < start:  # the file was begun anew
             course = Course()
         for event in events:
             course.take(event, budget)
-        self._events[key] = end, course
+        self._events[folder] = end, course
         return course
 
 
@@ -175,7 +186,7 @@ def find_folders(path: Path) -> list[ResultsFolder]:
 
 def _is_results(path: Path) -> bool:
     folder = ResultsFolder(path.parent, path.name)
-    has_records = any(KEY.fullmatch(file.stem) for file in record_files(path))
+    has_records = any(KEY.fullmatch(key_in(file)) for file in record_files(path))
     return has_records or folder.lease_folder.is_dir() or (path / RUN_FILE).is_file()
 
 

@@ -339,9 +339,12 @@ def _server() -> Process | None:
 def _environment() -> dict[str, str]:
     """Return this process's environment; the cache folder is made absolute, as a worker has its own working folder.
 
-    It holds the hashes of plugin files too, so that a worker refuses a file that was changed meanwhile.
+    What torch.compile has made is kept there too, where torch would put it into the worker's temporary folder. The
+    environment holds the hashes of plugin files, so that a worker refuses a file that was changed meanwhile.
     """
-    return {**os.environ, "SEGBENCH_CACHE": str(cache_folder()), **expected_hashes()}
+    cache = cache_folder()
+    compiled = {"TORCHINDUCTOR_CACHE_DIR": str(cache / "compiled")}
+    return {**compiled, **os.environ, "SEGBENCH_CACHE": str(cache), **expected_hashes()}
 
 
 def _read_answer(kind: str, *content: Any) -> Outcome:

@@ -62,6 +62,7 @@ class Conditions:
     compile: bool
     window: str | None
     torch: str | None = None
+    deterministic: bool = False
     processes: int = 1
     sizes: Sizes | None = None
     timing_budget: str | None = None
@@ -73,6 +74,7 @@ class Conditions:
         parts = [
             *self.essentials,
             "compiled" if self.compile else "not compiled",
+            *(["deterministic"] if self.deterministic else []),
             *([f"sliding {self.window}"] if self.window else []),
             f"timed at {sizes_text(self.sizes)}" if self.timing_budget else "inference not timed",
         ]
@@ -120,6 +122,7 @@ class Conditions:
         return [
             self.essentials[-1],
             "compiled" if self.compile else "not compiled",
+            "deterministic" if self.deterministic else "not deterministic",
             f"torch {self.torch or 'of an unknown version'}",
             f"timed at {sizes_text(self.sizes)}" if self.timing_budget else "inference not timed",
             f"{self.timing_budget or 'no'} timing budget",
@@ -150,6 +153,7 @@ def read_conditions(record: Record) -> Conditions:
         compile=bool(protocol.get("compile")),
         window=_window(protocol.get("window")),
         torch=environment.get("torch"),
+        deterministic=bool(protocol.get("deterministic")),
         processes=processes if isinstance(processes, int) else 1,
         batch_is_own="batch_size" in cell_spec.overrides(record),
     )

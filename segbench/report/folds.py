@@ -100,7 +100,7 @@ def _largest(found: Sequence[Cost]) -> Cost | None:
     """Return the largest of each cost; FLOPs are of the first fold, as is the size they were counted at."""
     if not found:
         return None
-    names = ("parameters", "train_peak_bytes", "inference_peak_bytes")
+    names = ("parameters", "train_peak_bytes", "inference_peak_bytes", "train_reserved_bytes", "resident_bytes")
     known = {name: [value for one in found if (value := getattr(one, name)) is not None] for name in names}
     return found[0].model_copy(update={name: max(values, default=None) for name, values in known.items()})
 

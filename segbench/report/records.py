@@ -12,6 +12,7 @@ from segbench.store.folder import (
     LEASES,
     RecordProblem,
     check_results,
+    files_of,
     may_be_record,
     read_content,
     read_record,
@@ -123,7 +124,7 @@ def read_sources(
     found, problems = read_records(directories, benchmark, is_wanted)
     used = dict.fromkeys(folder for folder, _ in found)
     kept = merge(found)
-    folders_of = {identity(record): folder / record.key for folder, record in kept if record.status == "ok"}
+    folders_of = {identity(record): files_of(folder, record) for folder, record in kept if record.status == "ok"}
     return Sources(tuple(record for _, record in kept), tuple(used), tuple(problems), folders_of)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, alternatives
+from segbench.store.folder import record_of
 
 from . import cell_spec
 from .folds import folds_of
@@ -148,7 +149,7 @@ def find_one_record(text: str, results: Path, seed: int | None = None) -> Path:
             f"{text!r}{of_seed} means {len(found) or 'none'} of these cells: {_list_cells(found or named)}; "
             f"write one of them, or {selector.method}@{LATEST}"
         )
-    return sources.cell_folders[identity(found[0])].with_name(f"{found[0].key}.json")
+    return record_of(sources.cell_folders[identity(found[0])])
 
 
 def find_records(texts: Sequence[str], results: Path, benchmark: str | None = None) -> tuple[Sources, list[Record]]:

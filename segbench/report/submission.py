@@ -10,7 +10,7 @@ from segbench.errors import RecordError, SegbenchError
 from segbench.files import open_file, read_file
 from segbench.plan.repeat import read_cell
 from segbench.store.counts import COUNTS, read_counts
-from segbench.store.folder import EVENTS, read_record
+from segbench.store.folder import EVENTS, files_of, read_record, record_of
 from segbench.store.json_file import read_model, sealed_json
 from segbench.store.pictures import SAMPLES, file_name
 from segbench.store.record import Part
@@ -72,12 +72,12 @@ def list_submitted(sources: Sources, chosen: Iterable[Record]) -> list[Record]:
         if cell_spec.is_scored_only(record):
             raise RecordError(f"{record.method} ({record.key}) was scored only, so nobody could repeat it")
         for reason, key in read_cell(record).upstream.items():
-            path = folder.with_name(f"{key}.json")
+            path = record_of(folder).with_name(f"{key}.json")
             try:
                 upstream = read_record(path)
             except (OSError, RecordError) as error:
                 raise RecordError(f"{record.key} builds on {path} ({reason}), which cannot be read: {error}") from error
-            add(upstream, path.with_suffix(""))
+            add(upstream, files_of(path.parent, upstream))
         found.setdefault((record.benchmark, record.key), record)
 
     for record in chosen:
@@ -99,7 +99,7 @@ def pack(
         for benchmark in dict.fromkeys(record.benchmark for record in records):
             own = [(record, _folder_of(record, sources)) for record in records if record.benchmark == benchmark]
             cells = [read_cell(record) for record, _ in own]
-            place = folder / own[0][1].parent.name
+            place = folder / record_of(own[0][1]).parent.name
             text = _read_text(recipe) if recipe else write_recipe(cells) + _tail(cells)
             write_file(place / RECIPE, text.encode())
             warnings += _check_recipe(place / RECIPE, cells, registry)
@@ -121,19 +121,20 @@ def find_altered(folder: Path, entry: Entry, record: Record, cell_folder: Path) 
 
     A mark of `segbench verify` may stand beside them. Raises RecordError if the counts cannot be read.
     """
-    own = cell_folder.relative_to(folder).as_posix()
-    found = [path for path in cell_folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    there = {f"{own}.json", *(path.relative_to(folder).as_posix() for path in found)} - {f"{own}/{VERIFIED}"}
-    packed = {name for name in entry.files if name.startswith((f"{own}.json", f"{own}/"))}
+    file = record_of(cell_folder)
+    own, name, cell = (path.relative_to(folder).as_posix() for path in (cell_folder, file, file.with_suffix("")))
+    found = [path for path in file.with_suffix("").rglob("*") if path.is_symlink() or not path.is_dir()]
+    there = {name, *(path.relative_to(folder).as_posix() for path in found)} - {f"{own}/{VERIFIED}"}
+    packed = {one for one in entry.files if one.startswith((name, f"{cell}/"))}
     if missing := packed - there:
         return f"{min(missing)} is missing"
-    for name in sorted(there):
+    for one in sorted(there):
         try:
-            if _hash(folder / name) != entry.files.get(name):
-                return f"{name} is not what was packed"
+            if _hash(folder / one) != entry.files.get(one):
+                return f"{one} is not what was packed"
         except OSError as error:
-            return f"{name} cannot be read: {error.strerror or error}"
-    strange = there - {f"{own}.json", *(f"{own}/{name}" for name in _files_of(record, cell_folder))}
+            return f"{one} cannot be read: {error.strerror or error}"
+    strange = there - {name, *(f"{own}/{one}" for one in _files_of(record, cell_folder))}
     return f"{min(strange)} does not belong into a submission" if strange else None
 
 
@@ -141,8 +142,8 @@ def _folder_of(record: Record, sources: Sources) -> Path:
     """Return the folder of a record's files: upstream records lie in the same folder as one of a benchmark's."""
     if identity(record) in sources.cell_folders:
         return sources.cell_folders[identity(record)]
-    places = {folder.parent for (key, _), folder in sources.cell_folders.items()}
-    return next(place / record.key for place in sorted(places) if (place / f"{record.key}.json").is_file())
+    places = {record_of(folder).parent for folder in sources.cell_folders.values()}
+    return next(files_of(place, record) for place in sorted(places) if (place / f"{record.key}.json").is_file())
 
 
 def _files_of(record: Record, folder: Path) -> list[str]:
@@ -158,13 +159,13 @@ def _hash(path: Path) -> str:
 
 
 def _pack_record(record: Record, source: Path, target: Path) -> None:
-    write_file(target / f"{record.key}.json", read_file(source.with_suffix(".json")))
+    write_file(target / f"{record.key}.json", read_file(record_of(source)))
     for name in _files_of(record, source):
         path = source / name
         if not path.resolve().is_relative_to(source.resolve()):
-            raise RecordError(f"{source.with_suffix('.json')} names a file outside its folder: {name}")
+            raise RecordError(f"{record_of(source)} names a file outside its folder: {name}")
         if path.is_file():
-            write_file(target / record.key / name, read_file(path))
+            write_file(files_of(target, record) / name, read_file(path))
 
 
 def _tail(cells: Sequence[Cell]) -> str:

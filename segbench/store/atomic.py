@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+# Causes for which a file cannot have a second name, by the file system.
+_ONE_NAME = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 
 
@@ -71,6 +74,59 @@ def _removing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def create(path: Path, content: bytes, place: Path) -> bool:
+    """Write a whole file unless there is one; returns whether it was written.
+
+    It is written in the folder `place`, which must be there, and then gets its name.
+    Raises RecordError if the folder is full, read-only or missing.
+    """
+    try:
+        with _open_temporary(place) as file, _removing(Path(file.name)) as temporary:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            if sys.platform == "win32":  # where an open file keeps its name
+                file.close()
+            made = link_or_copy(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise storage_error(path.parent, error) from error
+    return made
+
+
+def link_or_copy(source: Path, path: Path) -> bool:
+    """Give a file a second name unless that is taken, or copy it where there is one name a file; False if it is taken.
+
+    A copy is not whole at once. Who takes what there is of it for a damaged file moves it away, and it is made again.
+    """
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        # A file server that was not heard the first time finds the name that it has given.
+        with suppress(FileNotFoundError):
+            return source.samefile(path)
+        return False
+    except OSError as error:
+        if error.errno not in _ONE_NAME:
+            raise
+        return _copy(source, path)
+    return True
+
+
+def _copy(source: Path, path: Path) -> bool:
+    try:
+        with path.open("xb") as file:
+            with source.open("rb") as content:
+                shutil.copyfileobj(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+            with suppress(FileNotFoundError):
+                return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileExistsError:
+        pass
+    return False
 
 
 def write_atomically(path: Path, content: bytes) -> None:

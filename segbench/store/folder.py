@@ -12,21 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.checksum import check_seal
 from segbench.errors import RecordError, nearest
-from segbench.files import set_aside
+from segbench.files import make_way_for_folder, set_aside
 
-from .atomic import remove_abandoned, replacing, write_atomically
+from .atomic import link_or_copy, remove_abandoned, replacing, storage_error, write_atomically
 from .json_file import describe_error, read_json
-from .record import SCHEMA, Record
+from .lock import lock, open_lock
+from .record import ATTEMPT, SCHEMA, Record
 from .spec import check_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
 
 # Enough for a record and the counts of a small split, so that a disk with less room is found before training.
 PROBE_BYTES = 64 * 1024
-EVENTS = "events.jsonl"  # in the folder of a cell: what its worker told while it ran, an event a line
+EVENTS = "events.jsonl"  # of an attempt: what its worker told while it ran, an event a line
+CHECKPOINT = "checkpoint.safetensors"
+UNFINISHED = ".unfinished.json"  # ends the name of a record that is not ok
 LEASES = "claims"  # the folder of leases, in each benchmark's, called as in older versions
 KEY = re.compile("[0-9a-f]{16}")
 
@@ -48,8 +51,10 @@ class RecordProblem:
 class ResultsFolder:
     """The records of one benchmark: `root`/`benchmark`/<key>.json, and a folder <key>/ beside each.
 
-    Nothing inside a record names a folder, so records of several machines merge by copying. `problems` lists what the
-    reading methods could not use, each file once.
+    A cell that failed, was skipped or interrupted has <key>.unfinished.json, so that its record can be replaced while
+    that of a finished cell never is; older versions called it <key>.json as well.
+    `files_of` tells where in that folder the files of a record are. A record names no place outside it, so records of
+    several machines merge by copying. `problems` lists what the reading methods could not use, each file once.
 
         folder = ResultsFolder(Path("results"), "camvid")
         folder.check_writable()
@@ -62,13 +67,23 @@ class ResultsFolder:
         self.benchmark = benchmark
         self.path = root / benchmark
         self.problems: list[RecordProblem] = []
+        self._is_locked = False
 
     def record_path(self, key: str) -> Path:
-        """Return the path of the record of a cell."""
+        """Return the path of the record of a finished cell."""
         return self.path / f"{key}.json"
 
+    def unfinished_path(self, key: str) -> Path:
+        """Return the path of the record of a cell that failed, was skipped or interrupted."""
+        return self.path / f"{key}{UNFINISHED}"
+
+    def existing_path(self, key: str) -> Path:
+        """Return the path of the record that a cell has; that of a finished one if there is none."""
+        path, unfinished = self.record_path(key), self.unfinished_path(key)
+        return unfinished if not path.exists() and unfinished.is_file() else path
+
     def cell_folder(self, key: str) -> Path:
-        """Return the folder of a cell's other files, such as counts; it need not exist."""
+        """Return the folder in which the attempts at a cell lie; it need not exist."""
         return self.path / key
 
     @property
@@ -104,8 +119,43 @@ class ResultsFolder:
 
         Raises RecordError if it cannot be read.
         """
+        found = self._read_or_set_aside(self.record_path(key))
+        if found is not None and found.status == "ok":
+            return found
+        return self._read_or_set_aside(self.unfinished_path(key)) or found
+
+    def make_room(self, key: str) -> None:
+        """Move what is no record of a finished cell out of its place; see publication.py."""
         path = self.record_path(key)
-        return self._read_or_set_aside(path) if path.is_file() or path.is_dir() else None
+        self._read_or_set_aside(path)
+        with self.locked():
+            found = _inspect(path)
+            if isinstance(found, Record) and found.status != "ok":  # by an older version
+                _move_unless_finished(path, lambda: path.replace(self.unfinished_path(key)))
+            elif found is None and os.path.lexists(path):  # a link to nowhere, or a pipe
+                set_aside(path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let nobody else move or complete a record while the block runs, where the file system has locks.
+
+        Raises RecordError if the folder is read-only.
+        """
+        if self._is_locked:
+            yield
+            return
+        try:
+            make_way_for_folder(self.lease_folder)
+        except OSError as error:
+            raise storage_error(self.lease_folder, error) from error
+        with open_lock(self.lease_folder / ".lock") as descriptor:
+            with suppress(OSError):  # there are no locks
+                lock(descriptor)
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
 
     def write(self, record: Record) -> None:
         """Write a record, whole or not at all; one that is not ok never replaces one that is.
@@ -124,35 +174,67 @@ class ResultsFolder:
         with without_collecting():
             return [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
 
-    def set_aside_if_damaged(self, key: str, files: str = "*") -> bool:
-        """Set the record of a cell aside, so that it runs again, if a file beside it has changed since it was written.
+    def set_aside_if_damaged(self, record: Record, files: str = "*") -> bool:
+        """Set a record aside, so that its cell runs again, if a file beside it has changed since it was written.
 
         `files` is a pattern of their names. Returns whether one has changed.
         """
-        for path in sorted(self.cell_folder(key).glob(files)):
+        for path in sorted(files_of(self.path, record).glob(files)):
             try:
                 check_seal(path)
             except OSError:  # what cannot be read is named when it is needed
                 continue
             except ValueError as error:
-                record = self.record_path(key)
-                self.problems.append(RecordProblem(record, f"{path} is damaged: {error}", _set_aside(record)))
+                self._set_aside(self.record_path(record.key), f"{path} is damaged: {error}", record.attempt)
                 return True
         return False
 
     def _read_or_set_aside(self, path: Path) -> Record | None:
-        try:
-            return read_record(path)
-        except FileNotFoundError:  # another process set it aside or removed it in between
+        found = _inspect(path)
+        if isinstance(found, str):
+            self._set_aside(path, found)
             return None
-        except OSError as error:
-            if not path.is_dir():
-                raise RecordError(f"cannot read {path}: {error.strerror}") from error
-            cause = "it is a folder, not a record"
-        except RecordError as error:
-            cause = str(error)
-        self.problems.append(RecordProblem(path, cause, _set_aside(path)))
+        return found
+
+    def _set_aside(self, path: Path, cause: str, attempt: str | None = "") -> None:
+        """Rename what is no record, or that of an attempt, so that its cell runs again; not in a read-only folder."""
+        moved = None
+        with suppress(OSError, RecordError), self.locked():
+            found = _inspect(path)  # once more: another process may have made room for a record meanwhile
+            if isinstance(found, str):
+                moved = _move_unless_finished(path, lambda: set_aside(path))
+            elif found is not None and found.attempt == attempt:
+                moved = set_aside(path)
+        self.problems.append(RecordProblem(path, cause, moved))
+
+
+def _inspect(path: Path) -> Record | str | None:
+    """Return the record that is a file, why it is none, or None if there is no file; RecordError if unreadable."""
+    if not path.is_file() and not path.is_dir():
         return None
+    try:
+        return read_record(path)
+    except FileNotFoundError:  # another process set it aside or removed it in between
+        return None
+    except OSError as error:
+        if not path.is_dir():
+            raise RecordError(f"cannot read {path}: {error.strerror}") from error
+        return "it is a folder, not a record"
+    except RecordError as error:
+        return str(error)
+
+
+def _move_unless_finished(path: Path, move: Callable[[], Path]) -> Path | None:
+    """Move what was just found to be no record of a finished cell, and return where it is.
+
+    Only where there are no locks may a finished one have taken its place at this moment: that is put back.
+    """
+    moved = move()
+    with suppress(OSError, RecordError):
+        if to_record(read_content(moved), path).status == "ok" and link_or_copy(moved, path):
+            moved.unlink()
+            return None
+    return moved
 
 
 @contextmanager
@@ -184,21 +266,43 @@ def check_results(path: Path) -> None:
     )
 
 
-def how_to_redo(cell_folder: Path) -> str:
-    """Say how a finished cell is run again, for a message about one of its files."""
-    return f"move {cell_folder}.json away and run its benchmark again: the cell is then run anew"
+def files_of(place: Path, record: Record) -> Path:
+    """Return the folder of what belongs to a record that lies in `place`, such as its counts; it need not exist."""
+    return place / record.key / (record.attempt or "")
+
+
+def record_of(files: Path) -> Path:
+    """Return the path of the record to which the files in a folder belong."""
+    cell = files.parent if re.fullmatch(ATTEMPT, files.name) else files
+    return cell.with_name(f"{cell.name}.json")
+
+
+def how_to_redo(files: Path) -> str:
+    """Say how a finished cell is run again, for a message about one of its files, which lie in the folder `files`."""
+    return f"move {record_of(files)} away and run its benchmark again: the cell is then run anew"
 
 
 def record_files(folder: Path) -> list[Path]:
-    """Return the visible *.json files that lie in a folder itself, in the order of their names.
+    """Return the visible *.json files that lie in a folder itself, in the order of their names; one of each cell.
 
     A folder that has the name of a record is listed too, so that whoever reads it says so.
     """
     names: list[str] = []
     with suppress(OSError):
-        names = sorted(os.listdir(folder))
-    paths = [folder / name for name in names if name.endswith(".json") and not name.startswith(".")]
-    return [path for path in paths if KEY.fullmatch(path.stem) or path.is_file()]
+        names = [name for name in sorted(os.listdir(folder)) if name.endswith(".json") and not name.startswith(".")]
+    there = set(names)
+    paths = [folder / name for name in names if not is_superseded(name, there)]
+    return [path for path in paths if KEY.fullmatch(key_in(path)) or path.is_file()]
+
+
+def is_superseded(name: str, names: Collection[str]) -> bool:
+    """Tell whether a file is the record of a cell from before it was finished."""
+    return name.endswith(UNFINISHED) and f"{name.removesuffix(UNFINISHED)}.json" in names
+
+
+def key_in(path: Path) -> str:
+    """Return the key in the name of the file of a record."""
+    return path.name.removesuffix(UNFINISHED).removesuffix(".json")
 
 
 def may_be_record(path: Path) -> bool:
@@ -206,7 +310,7 @@ def may_be_record(path: Path) -> bool:
 
     Without the name of a record, what cannot be read as JSON is none: it is somebody's own file.
     """
-    if KEY.fullmatch(path.stem):
+    if KEY.fullmatch(key_in(path)):
         return True
     try:
         content = read_json(path)
@@ -247,7 +351,9 @@ def to_record(content: Mapping[str, Any], path: Path) -> Record:
     except ValidationError as error:
         raise RecordError(f"it is not a record: {describe_error(error)}") from error
     _check_classes(record)
-    if record.key != path.stem:
+    if record.status == "ok" and path.name.endswith(UNFINISHED):
+        raise RecordError(f"it is of a finished cell, whose record is called {record.key}.json")
+    if record.key != key_in(path):
         raise RecordError(f"its key is {reprlib.repr(record.key)}, which is not its file name")
     return record
 
@@ -260,11 +366,3 @@ def _check_classes(record: Record) -> None:
         lengths.add(len(record.evaluated.classes))
     if len(lengths) > 1:
         raise RecordError(f"its classes and their scores differ in number: {', '.join(map(str, sorted(lengths)))}")
-
-
-def _set_aside(path: Path) -> Path | None:
-    """Rename what is no record so that its cell runs again; return the new path, None where the folder is read-only."""
-    try:
-        return set_aside(path)
-    except OSError:
-        return None

@@ -61,9 +61,16 @@ def lock(descriptor: int) -> None:
 
 def try_lock(descriptor: int) -> bool:
     """Take the lock if no other process holds it, and return whether it was taken; on Windows always True."""
-    if sys.platform == "win32":
-        return True
+    return sys.platform == "win32" or _try(descriptor, fcntl.LOCK_EX)
+
+
+def try_share(descriptor: int) -> bool:
+    """Share the lock unless a process has it alone, and return whether it is shared; on Windows always True."""
+    return sys.platform == "win32" or _try(descriptor, fcntl.LOCK_SH)
+
+
+def _try(descriptor: int, operation: int) -> bool:
     with suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
         return True
     return False

@@ -8,6 +8,7 @@ from segbench.files import make_way_for_folder
 from segbench.registry.plugin_files import PLUGIN_OPTION, content_of, given_files, sha256_of
 
 from .atomic import remove_abandoned, write_atomically
+from .folder import record_of
 from .record import PluginFile
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def keep_copies(names: Iterable[str], folder: Path) -> None:
 
 
 def explain_not_given(file: PluginFile, folder: Path) -> str:
-    """Say that a plugin file which a cell needs was not given, and where its copy is; `folder` is the cell's."""
+    """Say that a plugin file which a cell needs was not given, and where its copy is; `folder` is that of its files."""
     return (
-        f"{folder.with_suffix('.json')}: this cell was made with a plugin that is a single file, {file.plugin}.py "
+        f"{record_of(folder)}: this cell was made with a plugin that is a single file, {file.plugin}.py "
         f"(SHA-256 {shorten_hash(file.sha256)}), which was not given. Reading a record runs no code, so give it "
         f"yourself: {PLUGIN_OPTION} {file.plugin}.py. {describe_copy(file, folder)}"
     )

@@ -1,89 +1,85 @@
-"""Publication of a cell: what its worker has written joins the cell's folder together with the record, or not at all.
+"""Publication of a cell: how the record of one attempt becomes that of the cell, whoever else works on it.
 
-A worker writes what belongs to the record (counts, weights, pictures) into a folder that no other process uses. So
-the worker of a run that has lost the cell changes nothing that the record of another run goes with.
+An attempt writes into its own folder only, and what counts is decided by one step: its record, written whole beside its
+other files, gets <key>.json as a second name (a hard link), which fails if the name is taken. No publisher renames onto
+that name or removes it while a finished record has it. So the first to finish wins, and one that was halted anywhere
+before this step, for whatever time, finds the name taken. What is not ok has a name of its own, <key>.unfinished.json,
+which the holder of the newest lease replaces at will: that cannot hit a finished record.
+
+What lies at <key>.json and is none (of an older version, or damaged) is moved away under a lock, after a second look.
+The kernel keeps that lock for a halted process and drops it with a dead one, nobody moves anything without it, and a
+record comes only where the name is free: so what is moved is what was looked at. Timing completes a finished record
+under the same lock, and only that of the attempt it was taken of. Where there are no locks, what was moved is looked at
+again and put back. Where a file has one name only, <key>.json is made with O_EXCL and then filled, and made again if
+somebody has taken the beginning of it for a damaged file.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from segbench.files import make_way_for_folder, set_aside
+from segbench.errors import RecordError
 
-from .atomic import storage_error
-from .plugin_copies import keep_copies
+from .atomic import create, storage_error, write_atomically
+from .attempt import attempt_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
     from .folder import ResultsFolder
     from .leases import Lease
     from .record import Record
 
-
-# What processes that were killed leave in a cell's folder: output folders, and files that `replacing` was writing.
-_LEFT_BEHIND = re.compile(r"\.[0-9a-f]{16}(\.tmp)?")
+_TRIES = 5
 
 
-def output_folder(folder: ResultsFolder, key: str, lease: Lease) -> Path:
-    """Return the folder that the worker of a leased cell writes to; it need not exist."""
-    return folder.cell_folder(key) / f".{lease.owner.token}"
+def publish(folder: ResultsFolder, lease: Lease, record: Record) -> Record | None:
+    """Publish how an attempt ended, and return the record that the cell has now.
 
-
-def make_output_folder(folder: ResultsFolder, key: str, lease: Lease) -> Path:
-    """Make that folder, and remove what killed processes have left beside it; for the run that holds the lease.
-
-    Raises RecordError if the folder is full or read-only.
+    That is the given one with its attempt, or an ok one that another attempt was first to publish; None, with nothing
+    published, if the given one is not ok and the lease is lost or that of a second attempt. Raises RecordError if the
+    folder is full or read-only, or if that of an attempt that finished is gone.
     """
-    output, cell_folder = output_folder(folder, key, lease), folder.cell_folder(key)
-    try:
-        make_way_for_folder(cell_folder)
-        for path in [path for path in cell_folder.iterdir() if _LEFT_BEHIND.fullmatch(path.name)]:
-            _remove(path)
-        output.mkdir()
-    except OSError as error:
-        raise storage_error(cell_folder, error) from error
-    return output
+    record = record.model_copy(update={"attempt": lease.attempt})
+    if record.status == "ok":
+        return _publish_finished(folder, lease, record)
+    if (other := _read_finished(folder, record.key)) is not None:
+        return other
+    if lease.is_lost or lease.is_second:
+        return None
+    if os.path.lexists(folder.record_path(record.key)):
+        folder.make_room(record.key)
+    write_atomically(folder.unfinished_path(record.key), _as_file(record))
+    return record
 
 
-def publish(folder: ResultsFolder, lease: Lease, record: Record, components: Iterable[str]) -> bool:
-    """Write a cell's record, with the output that an ok record goes with and the plugin files of `components`.
-
-    Returns False, with nothing published, if the lease is lost. Raises RecordError if the folder is full or read-only.
-    """
-    cell_folder = folder.cell_folder(record.key)
-    with lease.held() as held:
-        if held:
-            if record.status == "ok":
-                _move_files(output_folder(folder, record.key, lease), cell_folder)
-            keep_copies(components, cell_folder)
-            folder.write(record)
-    discard_output(folder, record.key, lease)
-    return held
-
-
-def discard_output(folder: ResultsFolder, key: str, lease: Lease) -> None:
-    """Remove what the worker of a cell has written and what is not published."""
-    _remove(output_folder(folder, key, lease))
-
-
-def _move_files(source: Path, target: Path) -> None:
-    """Move the files of a folder and those below it, each in the place of an older one; what is none is set aside."""
-    try:
-        for path in sorted(path for path in source.rglob("*") if path.is_file()):
-            moved = target / path.relative_to(source)
-            make_way_for_folder(moved.parent)
-            if moved.is_dir() and not moved.is_symlink():
-                set_aside(moved)
-            path.replace(moved)
-    except OSError as error:
-        raise storage_error(target, error) from error
+def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record) -> Record:
+    path = folder.record_path(record.key)
+    for _ in range(_TRIES):
+        if (other := _read_finished(folder, record.key)) is not None:
+            return other
+        try:
+            if os.path.lexists(path):
+                folder.make_room(record.key)
+        except OSError as error:
+            raise storage_error(folder.path, error) from error
+        try:
+            made = create(path, _as_file(record), attempt_folder(folder, lease))
+        except RecordError:
+            if (other := _read_finished(folder, record.key)) is None:
+                raise
+            return other  # whose process has removed what other attempts had left
+        if made:
+            with suppress(OSError):
+                folder.unfinished_path(record.key).unlink(missing_ok=True)
+            return record
+    raise RecordError(f"{path} is no record of a finished cell and cannot be moved; move it away and run again")
 
 
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
+def _read_finished(folder: ResultsFolder, key: str) -> Record | None:
+    found = folder.read(key)
+    return found if found is not None and found.status == "ok" else None
+
+
+def _as_file(record: Record) -> bytes:
+    return f"{record.model_dump_json(indent=1)}\n".encode()

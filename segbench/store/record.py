@@ -15,6 +15,8 @@ from pydantic import (
 )
 
 SCHEMA = 1
+# What names an attempt at a cell: its number among those in the folder, and what no other one anywhere has.
+ATTEMPT = "[0-9]{1,9}-[0-9a-f]{16}"
 Stage = Literal["forward", "argmax", "loading"]
 
 
@@ -173,7 +175,9 @@ class Timing(Part):
 class Cost(Part):
     """What a method costs: FLOPs of one image of `flops_size` [height, width], bytes at the peak; null if unknown.
 
-    The size is that before `protocol.resize`, where the network makes labels.
+    The size is that before `protocol.resize`, where the network makes labels. Of a CUDA device, without a trace on the
+    CPU: the most that torch reserved there in training, and what the dataset's pixels took, which counts in no peak; 0
+    where they stayed on the host.
     """
 
     parameters: int | None
@@ -181,6 +185,8 @@ class Cost(Part):
     flops_size: tuple[int, int] | None
     train_peak_bytes: int | None
     inference_peak_bytes: int | None
+    train_reserved_bytes: int | None = Field(None, exclude_if=lambda value: value is None)
+    resident_bytes: int | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class HealthPoint(Part):
@@ -318,14 +324,18 @@ class Measurements(Part):
 
 # The order of fields in the file of a record; any others follow as they are declared.
 _FIRST_FIELDS = (
-    *("schema", "key", "benchmark", "dataset", "subset", "method", "seed", "status"),
+    *("schema", "key", "benchmark", "dataset", "subset", "method", "seed", "status", "attempt"),
     *("scores", "per_class", "definitions", "evaluated", "settled", "train", "inference", "timing", "cost", "health"),
     *("generation", "refinement", "spec", "environment", "plugin_files", "provenance", "error"),
 )
 
 
 class Record(Measurements):
-    """The record of one cell that has ended, with any status."""
+    """The record of one cell that has ended, with any status.
+
+    `attempt` names the folder, within that of the cell, of what belongs to the record; without a trace in records of
+    older versions, whose files lie in the folder of the cell itself.
+    """
 
     schema_: int = SCHEMA
     key: str
@@ -335,6 +345,7 @@ class Record(Measurements):
     method: str
     seed: int
     status: Status
+    attempt: str | None = Field(None, pattern=f"^{ATTEMPT}$", exclude_if=lambda value: value is None)
     settled: FromUpstream | None = None
     inference: list[Inference] = []
     timing: Timing | None = None

@@ -19,27 +19,28 @@ def size_of_cell(folder: ResultsFolder, key: str) -> int:
     """Return the bytes of a cell's record and of the files in its folder; links count by themselves."""
     places = () if folder.cell_folder(key).is_symlink() else os.walk(folder.cell_folder(key))
     paths = [Path(place) / name for place, _, names in places for name in names]
-    return sum(map(_size, [folder.record_path(key), *paths]))
+    return sum(map(_size, [folder.record_path(key), folder.unfinished_path(key), *paths]))
 
 
 def remove_cell(folder: ResultsFolder, key: str) -> bool:
     """Remove a cell's record and all that lies in its folder; False, with nothing removed, if another process has it.
 
-    What links lead to stays. Raises RecordError if the folder is read-only, or where locks do not work.
+    What links lead to stays. Raises RecordError if the folder is read-only.
     """
     lease = acquire(folder, key)
     if lease is None:
         return False
     try:
-        with lease.held() as held:
-            if held:
-                _remove(folder.record_path(key))
-                _remove(folder.cell_folder(key))
+        with folder.locked():
+            if lease.is_lost:
+                return False
+            for path in (folder.record_path(key), folder.unfinished_path(key), folder.cell_folder(key)):
+                _remove(path)
     except OSError as error:
         raise storage_error(folder.path, error) from error
     finally:
         lease.release()
-    return held
+    return True
 
 
 def _remove(path: Path) -> None:

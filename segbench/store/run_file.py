@@ -1,4 +1,4 @@
-"""The file that says which cells a run is to work on, for those who watch it; runs themselves never read it."""
+"""The file that says which cells a run is to work on, for those who watch it and for its workers elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from segbench.errors import RecordError
 
@@ -19,7 +20,7 @@ from .process import is_alive, machine
 from .record import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .folder import ResultsFolder
@@ -40,19 +41,43 @@ class PlannedCell(Part):
 
 
 class RunFile(Part):
-    """The latest run on a results folder: its cells, its process, and when it ended, in seconds since 1970."""
+    """The latest run on a results folder: its cells, its process, and when it ended, in seconds since 1970.
+
+    `specs` are those of one cell of each method on each dataset, by key, and `segbench` is the version that planned
+    them: they tell why another plan has other keys. `elsewhere` names what its workers belong to where they outlive its
+    process, such as "SLURM job 12".
+    """
 
     cells: tuple[PlannedCell, ...]
     owner: Owner
     began: float
     ended: float | None = None
+    specs: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    segbench: str | None = None
+    elsewhere: str | None = None
+
+
+def describe_run(
+    cells: Sequence[PlannedCell], specs: Mapping[str, dict[str, Any]], elsewhere: str | None = None
+) -> RunFile:
+    """Return what a run that begins now in this process says of itself."""
+    return RunFile(
+        cells=tuple(cells),
+        owner=this_process(),
+        began=time.time(),
+        specs=dict(specs),
+        segbench=version("segbench"),
+        elsewhere=elsewhere,
+    )
 
 
 @contextmanager
-def announce_run(folder: ResultsFolder, cells: Sequence[PlannedCell]) -> Iterator[None]:
+def announce_run(
+    folder: ResultsFolder, cells: Sequence[PlannedCell], specs: Mapping[str, dict[str, Any]] | None = None
+) -> Iterator[None]:
     """Say that this process runs cells while the block lasts; of several runs on a folder the latest is told."""
-    found = RunFile(cells=tuple(cells), owner=this_process(), began=time.time())
-    _write(folder, found)
+    found = describe_run(cells, specs or {})
+    tell_run(folder, found)
     ended = threading.Event()
     threading.Thread(target=_renew, args=(folder.path.absolute() / RUN_FILE, ended), daemon=True).start()
     try:
@@ -60,13 +85,29 @@ def announce_run(folder: ResultsFolder, cells: Sequence[PlannedCell]) -> Iterato
     finally:
         ended.set()
         if (told := read_run_file(folder)) is not None and told.owner == found.owner:
-            _write(folder, found.model_copy(update={"ended": time.time()}))
+            tell_run(folder, found.model_copy(update={"ended": time.time()}))
+
+
+def tell_run(folder: ResultsFolder, content: RunFile) -> None:
+    """Say in a results folder what the latest run is; no run fails for this."""
+    with suppress(RecordError):
+        write_run_file(folder.path / RUN_FILE, content)
+
+
+def write_run_file(path: Path, content: RunFile) -> None:
+    """Write what a run says of itself; RecordError if the folder cannot be written to."""
+    write_atomically(path, content.model_dump_json().encode())
 
 
 def read_run_file(folder: ResultsFolder) -> RunFile | None:
     """Return what the latest run said of itself; None if nothing that can be read."""
+    return read_run(folder.path / RUN_FILE)
+
+
+def read_run(path: Path) -> RunFile | None:
+    """Return what a file says of a run; None if nothing that can be read."""
     try:
-        return RunFile.model_validate(read_json(folder.path / RUN_FILE))
+        return RunFile.model_validate(read_json(path))
     except (OSError, ValueError, ValidationError):
         return None
 
@@ -88,8 +129,3 @@ def _renew(path: Path, ended: threading.Event) -> None:
     while not ended.wait(_RENEW_SECONDS):
         with suppress(OSError):
             os.utime(path)
-
-
-def _write(folder: ResultsFolder, content: RunFile) -> None:
-    with suppress(RecordError):  # no run fails for this
-        write_atomically(folder.path / RUN_FILE, content.model_dump_json().encode())

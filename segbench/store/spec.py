@@ -35,6 +35,7 @@ class _Protocol(_Part):
     precision: str | None = None
     tf32: bool | None = None
     compile: bool | None = None
+    deterministic: bool | None = None
     threads: int | None = None
     evaluate: str | None = None
     window: _Window | None = None
@@ -87,6 +88,7 @@ class _Environment(_Part):
     device_name: str | None = None
     cpu: str | None = None
     threads: int | None = None
+    jobs: int | None = None
     machine: str | None = None
     started: str | None = None
     segbench: str | None = None

@@ -12,6 +12,7 @@ from segbench.report import cell_spec
 from segbench.report.records import describe_cause
 from segbench.shown import clean_line
 from segbench.store.events import is_number, read_events
+from segbench.store.folder import files_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -81,7 +82,7 @@ def _name(key: str, benchmark: str, label: str) -> TrackedCell:
 def read_content(cell: RecordedCell) -> Content:
     """Return what a record and the events beside it hold."""
     record = cell.record
-    events, _ = read_events(cell.folder.cell_folder(record.key))
+    events, _ = read_events(files_of(cell.folder.path, record))
     curves = _last_courses(points_of(events))
     began = cell_spec.start_time(record)
     ended = max([began, *(point.time for point in curves)])

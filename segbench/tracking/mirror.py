@@ -66,7 +66,7 @@ class Mirror:
         self._given = given
         with self._telling("it cannot be opened"):
             self.tracker = _open(given)
-        self._read: dict[TrackedCell, int] = {}
+        self._read: dict[tuple[TrackedCell, str], int] = {}
 
     def replay(self, cell: RecordedCell) -> bool:
         """Mirror a recorded cell, and return whether it was not there as it is."""
@@ -79,16 +79,16 @@ class Mirror:
             self.tracker.finish(name, content)
         return True
 
-    def follow(self, folder: ResultsFolder, cell: Cell) -> None:
-        """Add what a running cell has told since the last call."""
+    def follow(self, folder: ResultsFolder, cell: Cell, attempt: str) -> None:
+        """Add what an attempt at a running cell has told since the last call."""
         name = name_planned(folder.benchmark, cell)
-        events, end = read_events(folder.cell_folder(str(cell.key)), self._read.get(name, 0))
+        events, end = read_events(folder.cell_folder(str(cell.key)) / attempt, self._read.get((name, attempt), 0))
         if points := list(points_of(events)):
             with self._telling(f"{name.label} cannot be mirrored"):
-                if name not in self._read:
+                if (name, attempt) not in self._read:
                     self.tracker.begin(name, points[0].time)
                 self.tracker.add(name, points)
-            self._read[name] = end
+            self._read[name, attempt] = end
 
     @contextmanager
     def _telling(self, failure: str) -> Iterator[None]:
@@ -147,7 +147,7 @@ class _Live(threading.Thread):
         super().__init__(name="segbench-mirror", daemon=True)
         self._mirror, self._folder = mirror, folder
         self._cells = {str(cell.key): cell for cell in cells}
-        self._running: set[str] = set()
+        self._running: dict[str, str] = {}
         self._over = threading.Event()
         self.trouble: Exception | None = None
 
@@ -170,19 +170,23 @@ class _Live(threading.Thread):
     def look(self, over: bool = False) -> None:
         """Follow the cells that run, and replay those that have ended since the last look; at the end all."""
         before, self._running = self._running, self._own()
-        for key in self._running:
-            self._mirror.follow(self._folder, self._cells[key])
-        for key in self._cells if over else before - self._running:
+        for key, attempt in self._running.items():
+            self._mirror.follow(self._folder, self._cells[key], attempt)
+        for key in self._cells if over else before.keys() - self._running:
             if (record := self._record(key)) is not None:
                 self._mirror.replay(RecordedCell(record, self._folder))
 
     def _record(self, key: str) -> Record | None:
         with suppress(OSError, RecordError):  # there is none yet
-            return read_record(self._folder.record_path(key))
+            return read_record(self._folder.existing_path(key))
         return None
 
-    def _own(self) -> set[str]:
-        """Return the keys of the cells that this process works on."""
+    def _own(self) -> dict[str, str]:
+        """Return the attempts of this process by the keys of their cells."""
         here = os.getpid(), machine()
-        owners = {lease.key: lease.owner for lease in see_leases(self._folder, time.time())}
-        return {key for key in self._cells if (owner := owners.get(key)) and (owner.pid, owner.machine) == here}
+        leases = {lease.key: lease for lease in see_leases(self._folder, time.time()) if lease.key in self._cells}
+        return {
+            key: lease.attempt
+            for key, lease in leases.items()
+            if lease.attempt and lease.owner and (lease.owner.pid, lease.owner.machine) == here
+        }

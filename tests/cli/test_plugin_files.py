@@ -124,14 +124,18 @@ def test_a_bug_in_a_file_names_it(tmp_path, capsys):
     )
 
 
+def place_of(record):
+    """Return where the files of a record lie in the folder of its benchmark."""
+    return f"{record['key']}/{record['attempt']}"
+
+
 def test_the_records_name_the_file_and_copies_lie_beside_them(finished):
     found = records(finished)
     assert {method: record["status"] for method, record in found.items()} == {"plain": "ok", "crash": "failed"}
     expected = {"plugin": "net", "sha256": hashlib.sha256(NET.encode()).hexdigest(), "copy_path": "plugins/net.py"}
     for method in ("plain", "crash"):
         assert found[method]["plugin_files"] == [expected]
-        copy = finished / "results" / "filed" / found[method]["key"] / "plugins" / "net.py"
-        assert copy.read_text() == NET
+        assert (finished / "results" / "filed" / place_of(found[method]) / "plugins" / "net.py").read_text() == NET
 
 
 def test_a_crash_in_a_file_is_blamed_on_it(finished):
@@ -152,20 +156,21 @@ def test_a_benchmark_that_needs_a_file_says_how_to_give_it(finished, capsys):
 
 
 def test_predicting_without_the_file_runs_no_code_and_says_where_the_copy_lies(results, finished, image, capsys):
-    key = records(finished)["plain"]["key"]
-    copy = results / key / "plugins" / "net.py"
+    record = records(finished)["plain"]
+    key, copy = record["key"], results / place_of(record) / "plugins" / "net.py"
     copy.write_text(f"open({str(results / 'ran')!r}, 'w')")
     assert main(["predict", key, str(image), "-o", "out"]) == 2
     assert not (results / "ran").exists()
     err = " ".join(capsys.readouterr().err.split())
     assert "this cell was made with a plugin that is a single file, net.py" in err
     assert hashlib.sha256(NET.encode()).hexdigest()[:12] in err
-    assert f"--plugin results/filed/{key}/plugins/net.py uses that" in err
+    assert f"--plugin results/filed/{place_of(record)}/plugins/net.py uses that" in err
 
 
 def test_predicting_with_the_copy_is_predicting_with_the_file(results, finished, image, capsys):
-    key = records(finished)["plain"]["key"]
-    assert main(["predict", key, str(image), "-o", "out", "--plugin", f"results/filed/{key}/plugins/net.py"]) == 0
+    record = records(finished)["plain"]
+    copy = f"results/filed/{place_of(record)}/plugins/net.py"
+    assert main(["predict", record["key"], str(image), "-o", "out", "--plugin", copy]) == 0
     captured = capsys.readouterr()
     assert captured.out.strip() == "out/image.png"
     assert captured.err == ""
@@ -187,7 +192,7 @@ def test_a_copy_that_is_gone_or_lies_elsewhere_is_not_named(results, finished, i
     (results / f"{key}.json").write_text(json.dumps(record))
     assert main(["predict", key, str(image), "-o", "out"]) == 2
     err = capsys.readouterr().err
-    assert f"There is no copy of it in results/filed/{key}." in err
+    assert f"There is no copy of it in results/filed/{place_of(record)}." in err
     assert "image.png uses" not in err
 
 
@@ -198,11 +203,11 @@ def test_a_file_that_changes_under_a_run_fails_the_cell(tmp_path, segbench):
     assert done.returncode == 1, done.stderr
     found = records(tmp_path)
     assert (found["fcn"]["status"], found["fcn"]["plugin_files"]) == ("ok", [])
-    assert not (tmp_path / "results" / "filed" / found["fcn"]["key"] / "plugins").exists()
+    assert not (tmp_path / "results" / "filed" / place_of(found["fcn"]) / "plugins").exists()
     error = found["edits"]["error"]
     assert "net.py has changed since this run began" in error["cause"]
     assert error["plugin"] == "net"
-    copy = tmp_path / "results" / "filed" / found["edits"]["key"] / "plugins" / "net.py"
+    copy = tmp_path / "results" / "filed" / place_of(found["edits"]) / "plugins" / "net.py"
     assert copy.read_text() == NET
 
 

@@ -158,4 +158,6 @@ def test_a_run_that_was_stopped_and_then_killed_ends_with_the_scores_of_one_that
     whole, broken = (records(tmp_path / name)["plain"] for name in ("whole", "results"))
     assert broken["scores"] == whole["scores"]
     assert broken["train"]["steps"] == whole["train"]["steps"] == 800
-    assert '"resumed"' in (tmp_path / "results" / "tiny" / whole["key"] / "events.jsonl").read_text()
+    assert (
+        '"resumed"' in (tmp_path / "results" / "tiny" / whole["key"] / broken["attempt"] / "events.jsonl").read_text()
+    )

@@ -9,7 +9,7 @@ import pytest
 from segbench.cli import main
 from segbench.config.benchmark import load_benchmark
 from segbench.registry import load_registry
-from segbench.report.records import read_sources
+from segbench.report.records import identity, read_sources
 from segbench.report.submission import find_altered, read_entry
 
 
@@ -35,6 +35,22 @@ def test_a_submission_is_a_results_folder_with_benchmark_file_and_no_images(reco
     assert record.key == key
     recipe = load_benchmark(str(tmp_path / "entry" / expected[2]), load_registry())
     assert (recipe.name, list(recipe.methods), recipe.seeds) == ("shapes-smoke", ["fcn"], (0,))
+
+
+def test_the_files_of_an_attempt_are_packed_where_the_record_says_that_they_are(recorded_cell, tmp_path):
+    files, attempt = recorded_cell.with_suffix(""), "1-0123456789abcdef"
+    moved = files.rename(files.with_name("moved"))
+    files.mkdir()
+    moved.rename(files / attempt)
+    recorded_cell.write_text(json.dumps({**json.loads(recorded_cell.read_text()), "attempt": attempt}))
+    assert main(["submit", "fcn", "-o", "entry"]) == 0
+    entry, sources = read_entry(tmp_path / "entry"), read_sources([tmp_path / "entry"])
+    assert f"shapes-smoke/{recorded_cell.stem}/{attempt}/counts.parquet" in entry.files
+    (record,) = sources.ranked
+    folder = sources.cell_folders[identity(record)]
+    assert find_altered(tmp_path / "entry", entry, record, folder) is None
+    (folder.parent / "more").touch()
+    assert find_altered(tmp_path / "entry", entry, record, folder).endswith("/more is not what was packed")
 
 
 @pytest.mark.parametrize("form", ["{key}", "{short}", "fcn@{short}", "fcn@latest", "fcn=results", "{path}"])

@@ -117,7 +117,7 @@ def test_cells_that_build_on_others_are_run_again_with_what_is_recorded_of_these
     outcomes = {}
     for kept in (True, False):
         if not kept:
-            for weights in (tmp_path / "again" / "up").glob("*/model.safetensors"):
+            for weights in (tmp_path / "again" / "up").rglob("model.safetensors"):
                 weights.unlink()
         capsys.readouterr()
         main(["verify", "again", "--cells", "9", "--json"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from segbench import Dataset, Sample
-from segbench.config.protocol import TrainingProtocol
+from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import Adversarial
 from segbench.engine.adversarial.adversary import Adversary
 from segbench.engine.adversarial.pairing import discriminator_channels
@@ -23,7 +23,7 @@ from segbench.engine.data.resident import ResidentSplit
 from segbench.engine.job import CellJob
 from segbench.engine.model.mapping import FieldForm, GeneratorMapping
 from segbench.engine.model.network import Segmenter
-from segbench.engine.numerics import memory_format
+from segbench.engine.numerics import choose_kernels, memory_format, tell_of_no_fixed_order
 from segbench.engine.timing.parts import Turn
 from segbench.engine.training.loop import Training
 from segbench.execute.jobs import finished_record
@@ -31,6 +31,7 @@ from segbench.plan.plan import open_plan
 from segbench.store.folder import ResultsFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from segbench.engine.timing.parts import Measured, Part, RowSoFar
@@ -118,9 +119,11 @@ def small_discriminator(in_channels: int) -> torch.nn.Module:
     )
 
 
-def crops(settings: TrainingProtocol, split: str = "train", stream: str = "") -> TrainingBatches:
+def crops(
+    settings: TrainingProtocol, split: str = "train", stream: str = "", device: torch.device = CPU
+) -> TrainingBatches:
     """Return batches of the images of two colours."""
-    resident = ResidentSplit(pack(two_colours(), split, "two colours"), CPU)
+    resident = ResidentSplit(pack(two_colours(), split, "two colours"), device)
     return TrainingBatches(
         resident,
         batch_size=settings.images_per_step if split == "train" else min(settings.batch_size, len(resident)),
@@ -134,7 +137,12 @@ def crops(settings: TrainingProtocol, split: str = "train", stream: str = "") ->
 
 
 def make_adversary(
-    settings: TrainingProtocol, discriminator: torch.nn.Module | None = None, loss=None, penalty=None, **recipe
+    settings: TrainingProtocol,
+    discriminator: torch.nn.Module | None = None,
+    loss=None,
+    penalty=None,
+    device: torch.device = CPU,
+    **recipe,
 ) -> Adversary:
     """Return an adversary of a segmenter of two colours."""
     adversarial = Adversarial(use="test/loss", **recipe)
@@ -142,14 +150,14 @@ def make_adversary(
     channels = discriminator_channels("image -> labels", 3, form)
     network = (discriminator or small_discriminator(channels)).to(memory_format=memory_format(settings.channels_last))
     return Adversary(
-        discriminator=network.train(),
+        discriminator=network.train().to(device),
         loss=loss or NonSaturating(),
         penalty=penalty,
         recipe=adversarial,
         mapping=GeneratorMapping("image -> labels", form, 1),
-        batches=crops(settings, stream="critic"),
-        validation=crops(settings, "val", stream="validation"),
-        device=CPU,
+        batches=crops(settings, stream="critic", device=device),
+        validation=crops(settings, "val", stream="validation", device=device),
+        device=device,
         precision=settings.precision,
     )
 
@@ -160,6 +168,7 @@ def make_training(
     validate=None,
     adversary: dict[str, Any] | None = None,
     seed: int = 0,
+    device: torch.device = CPU,
     **protocol: Any,
 ) -> Training:
     """Return a training of 6 images in batches of 2, 8x8 crops, as a new and equal one at every call.
@@ -170,22 +179,38 @@ def make_training(
     torch.manual_seed(seed)
     segmenter = Segmenter(network or small_network(), 2).to(memory_format=memory_format(settings.channels_last))
     return Training(
-        network=segmenter,
+        network=segmenter.to(device),
         mapping=GeneratorMapping("image -> labels", FieldForm(2, 255, two_colours().palette), 1),
         losses=[(1.0, loss)],
-        batches=crops(settings),
+        batches=crops(settings, device=device),
         validate=validate or (lambda network, step: 0.5),
         protocol=settings,
         seed=3 + seed,
-        device=CPU,
-        adversary=None if adversary is None else make_adversary(settings, **adversary),
+        device=device,
+        adversary=None if adversary is None else make_adversary(settings, device=device, **adversary),
     )
 
 
 @pytest.fixture
-def training():
-    """The maker of small trainings."""
-    return make_training
+def device(request) -> Iterator[torch.device]:
+    """The device of a test: that of ON_CPU_AND_GPU, else the CPU. A GPU adds in a fixed order, as the CPU does."""
+    chosen = torch.device(getattr(request, "param", "cpu"))
+    protocol = TrainingProtocol(budget=Budget(steps=1))
+    if chosen.type == "cpu":
+        yield chosen
+        return
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    choose_kernels(protocol.model_copy(update={"deterministic": True}))
+    with tell_of_no_fixed_order(Recorder()):
+        yield chosen
+    choose_kernels(protocol)
+
+
+@pytest.fixture
+def training(device):
+    """The maker of small trainings, on the test's device."""
+    return partial(make_training, device=device)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from segbench.engine.data.resizing import resize_labels
 from segbench.errors import DataError, SegbenchError, SpecError
 from segbench.store.counts import read_counts
 
+from ..devices import ON_CPU_AND_GPU  # noqa: TID252 - tests have no absolute name
+
 FILE = """
 name: test
 datasets: {shapes: {use: data/shapes, size: [24, 32], classes: 3, train: 6, val: 2, test: 3}}
@@ -39,8 +41,9 @@ def jobs(planned):
     return make
 
 
-def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder):
-    job = jobs()["base"]
+@ON_CPU_AND_GPU
+def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder, device):
+    job = jobs()["base"].model_copy(update={"device": str(device)})
     result, folder = run_cell(job, recorder()), Path(job.folder)
     counts = read_counts(folder)
     total = counts.confusion.sum(axis=0)
@@ -53,7 +56,7 @@ def test_a_cell_leaves_the_counts_that_its_scores_come_from(jobs, recorder):
     assert {"per_image_miou", "boundary_iou", "boundary_f1", "ece", "nll", "brier"} <= result.definitions.keys()
     assert total.sum() == 3 * 24 * 32
     assert result.cost.parameters == 9 * 4 * (3 + 4 + 3) + 2 * 4 + 3
-    assert result.environment["device"] == "cpu"
+    assert result.environment["device"] == str(device)
     assert json.loads((folder / "dataset.json").read_text())["channels"] == 3
 
 

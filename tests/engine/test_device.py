@@ -2,11 +2,24 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from segbench.engine.device import cpu_name, environment, list_devices, probe, resolve_device, share_devices
+from segbench.config.protocol import Budget, TrainingProtocol
+from segbench.engine.cell import preflight, run_cell
+from segbench.engine.device import (
+    cpu_name,
+    enter_device,
+    environment,
+    list_devices,
+    probe,
+    resolve_device,
+    share_devices,
+)
+from segbench.engine.job import TimingJob
+from segbench.engine.timing.session import time_cell
 from segbench.errors import SegbenchError
 
 
@@ -80,6 +93,40 @@ def test_an_unknown_device_is_an_error_that_names_the_known_ones(name):
 def test_a_missing_cuda_device_is_an_error_that_says_why_and_what_to_do(name):
     with pytest.raises(SegbenchError, match=rf"{name}.* is not available: torch .*; use --device cpu or auto"):
         resolve_device(name)
+
+
+class Entered(Exception):
+    """A device was made the current one."""
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """Stand for a machine with two CUDA devices."""
+
+    def enter(device):
+        raise Entered(str(device))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", enter)
+
+
+@pytest.mark.parametrize("function", [run_cell, preflight, time_cell])
+def test_a_cell_makes_its_device_the_current_one_before_all_else(two_gpus, recorder, function):
+    method = SimpleNamespace(protocol=TrainingProtocol(budget=Budget(steps=1)))
+    job = TimingJob.model_construct(cell=SimpleNamespace(method=method), device="cuda:1")
+    with pytest.raises(Entered, match="cuda:1"):
+        function(job, recorder())
+
+
+def test_the_cpu_is_no_device_to_be_made_current(two_gpus):
+    assert enter_device("cpu") == CPU
+
+
+def test_a_process_in_which_cuda_cannot_start_says_why_and_what_to_do(two_gpus, monkeypatch, recorder):
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: True)
+    with pytest.raises(SegbenchError, match=r"'cuda:0' cannot be used: .* before this process was forked.*--disable"):
+        probe("cuda:0", recorder())
 
 
 @pytest.mark.gpu

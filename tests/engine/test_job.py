@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from segbench.engine import job
 from segbench.engine.job import CellJob, TimingJob
+from segbench.store import folder
 
 FILE = """
 name: test
@@ -22,7 +23,7 @@ methods:
 
 
 def test_the_files_of_a_cell_keep_the_names_that_finished_cells_have_on_disk():
-    assert job.CHECKPOINT == "checkpoint.safetensors"
+    assert folder.CHECKPOINT == "checkpoint.safetensors"
     assert job.MODEL == "model.safetensors"
     assert job.DISCRIMINATOR == "critic.safetensors"
     assert job.PROBABILITIES == "probabilities"

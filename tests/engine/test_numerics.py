@@ -1,28 +1,74 @@
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.engine.numerics import derive, name_memory_errors, name_norm_errors, random_generator, training_seed
-from segbench.errors import CellError
+from segbench.config.protocol import Budget, TrainingProtocol
+from segbench.engine.numerics import (
+    apply_numeric_settings,
+    derive,
+    name_device_errors,
+    name_norm_errors,
+    random_generator,
+    tell_of_no_fixed_order,
+    training_seed,
+    wait_for_each_kernel,
+)
+from segbench.errors import CellError, DeviceError, OutOfMemoryError
 from segbench.plan.cell import Cell
 
 CPU = torch.device("cpu")
 
 
 def test_a_tensor_too_large_for_the_machine_is_out_of_memory():
-    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), name_memory_errors(CPU):
+    with pytest.raises(CellError, match=r"out of memory on cpu: .*lower batch_size or crop"), name_device_errors(CPU):
         torch.empty(2**55)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        torch.AcceleratorError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("FIND was unable to find an engine to execute this computation"),
+    ],
+)
+def test_what_a_device_says_where_memory_is_out_is_out_of_memory(error):
+    told = r"out of memory on cuda:1: .*lower batch_size or crop"
+    with pytest.raises(OutOfMemoryError, match=told), name_device_errors(torch.device("cuda:1")):
+        raise error
+
+
+ASSERTED = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported"
+
+
+def test_an_error_that_a_device_reports_late_is_told_as_such(monkeypatch):
+    monkeypatch.delenv("CUDA_LAUNCH_BLOCKING", raising=False)
+    told = r"cuda:1 failed: CUDA error: device-side assert triggered; .* late"
+    with pytest.raises(DeviceError, match=told), name_device_errors(torch.device("cuda:1")):
+        raise torch.AcceleratorError(ASSERTED)
+
+
+def test_where_each_kernel_is_waited_for_the_line_that_met_an_error_has_made_it(monkeypatch):
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "0")
+    wait_for_each_kernel()
+    with pytest.raises(torch.AcceleratorError), name_device_errors(torch.device("cuda:1")):
+        raise torch.AcceleratorError(ASSERTED)
+
+
 def test_other_errors_pass_unchanged():
-    with pytest.raises(RuntimeError, match="must match"), name_memory_errors(CPU):
+    with pytest.raises(RuntimeError, match="must match"), name_device_errors(CPU):
         torch.zeros(2) + torch.zeros(3)
 
 
@@ -41,6 +87,44 @@ def test_a_norm_layer_that_sees_a_single_value_is_told_in_plain_words(layer, cur
         layer.train()(torch.zeros(1, 3, 1, 1))
     with pytest.raises(ValueError, match=r"^other$"), name_norm_errors():
         raise ValueError("other")
+
+
+@pytest.fixture
+def usual_numerics(monkeypatch):
+    """Put back what a protocol sets for the whole process."""
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    yield
+    apply_numeric_settings(PROTOCOL)
+
+
+PROTOCOL = TrainingProtocol(budget=Budget(steps=1))
+
+
+def test_a_deterministic_protocol_fixes_kernels_and_the_order_of_sums_and_the_next_one_does_not(usual_numerics):
+    def found():
+        cudnn = torch.backends.cudnn
+        return cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
+
+    apply_numeric_settings(PROTOCOL.model_copy(update={"deterministic": True}))
+    assert found() == (False, True, True)
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    apply_numeric_settings(PROTOCOL)
+    assert found() == (True, False, False)
+
+
+def test_an_operation_that_has_no_fixed_order_is_told_once_and_other_warnings_stay(recorder):
+    channel = recorder()
+    with warnings.catch_warnings(record=True) as others, tell_of_no_fixed_order(channel):
+        for operation in ("nll_loss2d", "adaptive_max_pool2d", "nll_loss2d"):
+            warnings.warn(f"{operation} does not have a deterministic implementation, but you set", stacklevel=1)
+        warnings.simplefilter("always")
+        warnings.warn("something else", stacklevel=1)
+    assert channel.of("warning") == [
+        {"message": f"deterministic: torch has no form of {operation} with a fixed order"}
+        for operation in ("nll_loss2d", "adaptive_max_pool2d")
+    ]
+    assert [str(one.message) for one in others] == ["something else"]
 
 
 COUNT_MAPPED_BLOCKS = """

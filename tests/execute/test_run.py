@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, statuses
 
-from segbench.errors import CellError, DataError, RecordError
+from segbench.config.protocol import Budget
+from segbench.errors import CellError, DataError, RecordError, SpecError
 from segbench.execute import run as runs
 from segbench.execute import schedule
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import run
 from segbench.store.counts import COUNTS, Counts, write_counts
-from segbench.store.folder import ResultsFolder
+from segbench.store.folder import CHECKPOINT, ResultsFolder, files_of
 from segbench.store.json_file import sealed_json
+from segbench.store.sharing import note_jobs, read_jobs
 
 from .conftest import is_alive
 
@@ -91,6 +93,12 @@ def test_a_method_that_breaks_in_preflight_fails_and_the_others_go_on(tmp_path, 
     assert statuses(summary) == {"plugin": "failed", "crash": "failed", "plain": "ok"}
     assert summary.records[0].error.cause == "the network returns 2 channels for 3 classes"
     assert len(ran(tmp_path)) == 2
+
+
+def test_a_method_whose_device_fails_late_is_tried_again_with_each_kernel_waited_for(tmp_path, workers):
+    summary = run_all(make_cells(["asserts", "plain"]), tmp_path, workers=workers)
+    assert statuses(summary) == {"asserts": "failed", "plain": "ok"}
+    assert summary.records[0].error.cause == "a label out of range"
 
 
 class ServerKiller(NoProgress):
@@ -220,11 +228,20 @@ def test_a_results_folder_that_is_replaced_by_a_file_ends_the_run_in_a_line_that
     assert f"the results folder {tmp_path}/bench is no folder any more" in run_vandalised.notices[0]
 
 
-def test_a_cell_whose_folder_is_removed_fails_with_that_cause_and_the_others_go_on(run_vandalised, tmp_path):
+def test_a_cell_whose_folder_is_removed_begins_anew(run_vandalised):
     key = make_cell("waiting").key
     summary = run_vandalised(lambda folder: shutil.rmtree(folder / key))
+    assert statuses(summary) == {"plain": "ok", "waiting": "ok"}
+    assert "data / waiting / seed 0 begins anew, as its lease " in run_vandalised.notices[0]
+
+
+def test_a_cell_whose_attempt_is_removed_fails_with_that_cause_and_the_others_go_on(run_vandalised, tmp_path):
+    key = make_cell("waiting").key
+    summary = run_vandalised(lambda folder: [shutil.rmtree(path) for path in (folder / key).glob("1-*")])
     assert statuses(summary) == {"plain": "ok", "waiting": "failed"}
-    assert summary.records[1].error.cause == f"its folder {tmp_path}/bench/{key} was removed while it ran"
+    cause = summary.records[1].error.cause
+    assert cause.startswith(f"its folder {tmp_path}/bench/{key}/1-")
+    assert cause.endswith(" was removed while it ran")
 
 
 def test_folders_in_the_place_of_files_and_files_in_the_place_of_folders_cost_no_cell(tmp_path, workers):
@@ -239,9 +256,10 @@ def test_folders_in_the_place_of_files_and_files_in_the_place_of_folders_cost_no
     folder.cell_folder(second).touch()
     assert statuses(run_all(cells, tmp_path, workers=workers)) == {"counting": "ok"}
     for key in (first, second):
-        assert (folder.cell_folder(key) / "counts.parquet").is_file()
-        assert (folder.cell_folder(key) / "samples" / "last.png").is_file()
-        assert (folder.cell_folder(key) / "events.jsonl").is_file()
+        files = files_of(folder.path, folder.read(key))
+        assert (files / "counts.parquet").is_file()
+        assert (files / "samples" / "last.png").is_file()
+        assert (files / "events.jsonl").is_file()
 
 
 def test_a_corrupt_record_is_set_aside_and_redone(tmp_path, workers):
@@ -257,10 +275,10 @@ def test_a_recorded_cell_whose_files_are_damaged_runs_again_only_before_one_that
     first, other = make_cells(["plain", "other"])
     run_all([first, other], tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
-    weights = {cell.key: folder.cell_folder(cell.key) / "model.safetensors" for cell in (first, other)}
+    weights = {key: files_of(folder.path, folder.read(key)) / "model.safetensors" for key in (first.key, other.key)}
     for path in weights.values():
         path.write_bytes(sealed_json({"weight": 1}).replace(b"1}", b"2}"))
-    (folder.cell_folder(first.key) / "events").mkdir()  # neither what is no file nor what has no seal is in the way
+    (weights[first.key].parent / "events").mkdir()  # neither what is no file nor what has no seal is in the way
 
     cells = [first, other, make_cell("child", upstream=first)]
     again = ResultsFolder(tmp_path, "bench")
@@ -279,9 +297,10 @@ def test_a_recorded_cell_whose_counts_are_damaged_runs_again(tmp_path, workers, 
     cells = make_cells(["plain", "other"])
     run_all(cells, tmp_path, workers=workers)
     folder = ResultsFolder(tmp_path, "bench")
-    for cell in cells:
-        write_counts(folder.cell_folder(cell.key), Counts(("a",), "test", np.array([[[1, 2], [3, 4]]])))
-    flip_bit(folder.cell_folder(cells[0].key) / COUNTS, 1)
+    places = [files_of(folder.path, folder.read(cell.key)) for cell in cells]
+    for place in places:
+        write_counts(place, Counts(("a",), "test", np.array([[[1, 2], [3, 4]]])))
+    flip_bit(places[0] / COUNTS, 1)
     assert statuses(run_all(cells, tmp_path, workers=workers)) == {"plain": "ok", "other": "ok"}
     assert sorted(ran(tmp_path)) == sorted([cells[0].key] * 2 + [cells[1].key])
 
@@ -290,7 +309,7 @@ def test_ctrl_c_leaves_an_interrupted_record_and_the_next_run_resumes(tmp_path, 
     run = program("patient,plain")
     until(lambda: ran(tmp_path))
     run.send_signal(signal.SIGINT)
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=300)
     assert output == "interrupted 1\n"
     assert ResultsFolder(tmp_path, "bench").records()[0].status == "interrupted"
     assert list((tmp_path / "bench" / "claims").glob("*.json")) == []
@@ -302,7 +321,7 @@ def test_a_second_ctrl_c_kills_what_does_not_stop(tmp_path, program, until):
     until(lambda: ran(tmp_path))
     run.send_signal(signal.SIGTERM)
     run.send_signal(signal.SIGINT)
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=300)
     assert output == "interrupted 1\n"
     assert ResultsFolder(tmp_path, "bench").records()[0].status == "interrupted"
 
@@ -316,3 +335,26 @@ def test_a_killed_run_leaves_no_worker_and_the_next_one_goes_on(tmp_path, progra
     until(lambda: not is_alive(worker))
     assert ResultsFolder(tmp_path, "bench").records() == []
     assert statuses(run_all(make_cells(["stubborn"]), tmp_path, workers=workers)) == {"stubborn": "ok"}
+
+
+ON_A_GPU = replace(FUNCTIONS, probe="worker_functions:probe_gpu")
+
+
+@pytest.mark.parametrize("budget", [Budget(seconds=5.0), Budget(like="plain")])
+def test_a_budget_in_seconds_is_refused_where_cells_share_a_gpu(tmp_path, workers, budget):
+    cells = [make_cell("timed", budget=budget), make_cell("plain")]
+    with pytest.raises(SpecError, match=r"^timed: the budget is in seconds, and 2 cells at once .* cuda:0; run these"):
+        run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU, jobs=2)
+    assert ran(tmp_path) == []
+
+
+def test_cells_that_share_a_gpu_say_so_also_if_they_go_on_alone(tmp_path, workers):
+    cells, folder = make_cells(["plain", "other"]), ResultsFolder(tmp_path, "bench")
+    first = run_all(cells[:1], tmp_path, workers=workers, functions=ON_A_GPU, jobs=3).records[0]
+    assert read_jobs(files_of(folder.path, first)) == 3
+    stopped = folder.cell_folder(cells[1].key) / f"1-{'0' * 16}"
+    stopped.mkdir(parents=True)
+    (stopped / CHECKPOINT).touch()
+    note_jobs(stopped, 3)
+    alone = run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU)
+    assert [record.environment["jobs"] for record in alone.records] == [3, 3]

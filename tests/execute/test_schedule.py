@@ -10,14 +10,16 @@ import time
 import pytest
 from run_functions import make_cell, make_cells, ran, run_all, statuses, timed
 
-from segbench.engine.job import CHECKPOINT
+from segbench.config.protocol import Budget
 from segbench.execute import schedule
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.progress import NoProgress
 from segbench.execute.schedule import SharedCells
-from segbench.store.folder import ResultsFolder
+from segbench.store.attempt import tidy
+from segbench.store.folder import CHECKPOINT, ResultsFolder, files_of
 from segbench.store.leases import acquire
 from segbench.store.record import Failure
+from segbench.store.verification import read_verification
 
 CELL = make_cell("unet")
 KEY = CELL.key
@@ -72,40 +74,63 @@ def test_a_lease_that_another_run_took_over_is_lost_and_not_released(folder, mon
     mine = SharedCells(folder, [KEY])
     mine.lease(KEY)
     assert mine.renew() == []
-    path = folder.lease_folder / f"{KEY}.json"
-    path.unlink()
-    acquire(folder, KEY)
+    mine.leases[KEY].path.unlink()
+    other = acquire(folder, KEY)
     assert mine.renew() == [KEY]
     mine.release(KEY)
-    assert path.exists()
+    assert other.path.exists()
+    assert not other.is_lost
 
 
-def seem_abandoned(folder, key):
+def test_a_second_attempt_is_given_up_at_once_when_the_first_is_recorded(folder):
+    first = acquire(folder, KEY)
+    for path in (first.path, first.marker):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "elsewhere"}))
+    mine = SharedCells(folder, [KEY])
+    assert mine.join(KEY)
+    assert mine.renew() == []
+    folder.write(record("failed").model_copy(update={"status": "ok"}))
+    tidy(folder, KEY)
+    assert mine.renew() == [KEY]
+
+
+def lease_of(folder):
+    """Return the one lease file there is."""
+    (path,) = folder.lease_folder.glob("*.json")
+    return path
+
+
+def seem_abandoned(folder):
     """Let a lease be of another machine, and not renewed for minutes."""
-    path = folder.lease_folder / f"{key}.json"
+    path = lease_of(folder)
     path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "elsewhere"}))
     then = time.time() - 200
     os.utime(path, (then, then))
 
 
 def published_by(folder, key):
-    """Return which processes made the record and each file of a cell, and the names of what else lies there."""
-    files = {path.relative_to(folder.cell_folder(key)) for path in folder.cell_folder(key).rglob("*") if path.is_file()}
+    """Return which processes made the record and each file of a cell, and what else lies in the folder of its attempt.
+
+    Nothing may lie beside that.
+    """
+    record = folder.read(key)
+    place = files_of(folder.path, record)
+    files = {path.relative_to(place) for path in folder.cell_folder(key).rglob("*") if path.is_file()}
     logs = {file for file in files if file.name in ("worker.log", "events.jsonl")}
-    makers = {(folder.cell_folder(key) / file).read_text() for file in files - logs}
-    return makers | {str(folder.read(key).environment["process"])}, {str(file) for file in files - logs}
+    makers = {(place / file).read_text() for file in files - logs}
+    return makers | {str(record.environment["process"])}, {str(file) for file in files - logs}
 
 
-def test_counts_and_pictures_join_the_cell_folder_with_the_record(tmp_path, workers, folder):
+def test_what_an_attempt_has_written_stays_alone_beside_its_record(tmp_path, workers, folder):
     cell = make_cell("counting")
-    left = folder.cell_folder(cell.key) / f".{'0' * 16}"
-    left.mkdir(parents=True)
-    (left / "counts.parquet").write_text("of a run that was killed")
+    for name in (f".{'0' * 16}", f"1-{'0' * 16}"):
+        left = folder.cell_folder(cell.key) / name
+        left.mkdir(parents=True)
+        (left / "counts.parquet").write_text("of a run that was killed")
     run_all([cell], tmp_path, workers=workers)
     makers, files = published_by(folder, cell.key)
     assert len(makers) == 1
     assert files == {"counts.parquet", "samples/last.png"}
-    assert not left.exists()
 
 
 def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing(
@@ -113,13 +138,13 @@ def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing
 ):
     cell = make_cell("counting")
     stale = program("counting")
-    until(lambda: list(folder.lease_folder.glob("*.json")))
+    until(lambda: list(folder.cell_folder(cell.key).glob("1-*")))
     stale.send_signal(signal.SIGSTOP)
-    seem_abandoned(folder, cell.key)
+    seem_abandoned(folder)
     run_all([cell], tmp_path, workers=workers)
     mine = folder.read(cell.key)
     stale.send_signal(signal.SIGCONT)
-    output, errors = stale.communicate(timeout=60)
+    output, errors = stale.communicate(timeout=300)
     assert output == "done 1\n"
     assert "was taken over by another run" in errors
     assert folder.read(cell.key) == mine
@@ -127,6 +152,27 @@ def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing
         {str(mine.environment["process"])},
         {"counts.parquet", "samples/last.png"},
     )
+
+
+@pytest.mark.parametrize(("miou", "outcome"), [(0.5, "same bits"), (0.25, "not reproduced")])
+def test_what_comes_out_after_another_run_has_recorded_the_cell_is_a_check_of_its_record(
+    tmp_path, workers, folder, miou, outcome, monkeypatch
+):
+    cell = make_cell("plain", timing=None)
+    monkeypatch.setattr("segbench.execute.judge.read_cell", lambda record: cell)
+    (recorded,) = run_all([cell], tmp_path / "other", workers=workers).records
+    theirs = recorded.model_copy(update={"scores": recorded.scores.model_copy(update={"miou": miou})})
+
+    def record_first(key):
+        folder.write(theirs)
+        files_of(folder.path, theirs).mkdir()
+
+    watcher = Intruder(record_first)
+    assert run_all([cell], tmp_path, workers=workers, listener=watcher).records == (theirs,)
+    assert folder.read(cell.key) == theirs
+    assert read_verification(files_of(folder.path, theirs), theirs).outcome == outcome
+    assert len(list(folder.cell_folder(cell.key).glob("*-*"))) == 1
+    assert watcher.notices[0].startswith("data / plain / seed 0 was recorded by another run, and came out here too")
 
 
 class Intruder(NoProgress):
@@ -146,24 +192,24 @@ class Intruder(NoProgress):
 def test_a_checkpoint_saved_after_another_run_has_recorded_the_cell_is_removed(tmp_path, workers, folder):
     cell = make_cell("counting")
     (recorded,) = run_all([cell], tmp_path / "other", workers=workers).records
-    checkpoint = folder.cell_folder(cell.key) / CHECKPOINT
 
     def take_over(key):
         folder.write(recorded)
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.touch()
-        (folder.lease_folder / f"{key}.json").unlink()
+        for attempt in folder.cell_folder(key).glob("1-*"):
+            (attempt / CHECKPOINT).touch()
+        lease_of(folder).unlink()
 
     assert run_all([cell], tmp_path, workers=workers, listener=Intruder(take_over)).records == (recorded,)
-    assert not checkpoint.exists()
+    assert list(folder.cell_folder(cell.key).rglob(CHECKPOINT)) == []
 
 
 def test_a_cell_whose_lease_was_removed_begins_anew(tmp_path, workers, folder):
     cell = make_cell("counting")
-    lease = folder.lease_folder / f"{cell.key}.json"
-    watcher = Intruder(lambda key: lease.unlink())
+    watcher = Intruder(lambda key: lease_of(folder).unlink())
     assert statuses(run_all([cell], tmp_path, workers=workers, listener=watcher)) == {"counting": "ok"}
-    assert watcher.notices == [f"data / counting / seed 0 begins anew, as its lease {lease} was removed"]
+    (notice,) = watcher.notices
+    assert notice.startswith("data / counting / seed 0 begins anew, as its lease ")
+    assert notice.endswith(f"{folder.cell_folder(cell.key)}/.1.lease was removed")
     assert len(published_by(folder, cell.key)[0]) == 1
 
 
@@ -184,6 +230,19 @@ def test_what_needs_a_failed_cell_is_skipped_and_tried_again_later(tmp_path, wor
     assert set(statuses(run_all(cells, tmp_path, workers=workers)).values()) == {"ok"}
 
 
+def test_seconds_that_were_measured_on_a_shared_gpu_are_no_budget(tmp_path, workers, folder):
+    first = make_cell("plain")
+    cell = make_cell("timed", budget=Budget(like="plain")).model_copy(update={"upstream": {"budget": first.key}})
+    (recorded,) = run_all([first], tmp_path, workers=workers).records
+    folder.write(recorded.model_copy(update={"environment": {"device": "cuda:0", "jobs": 2}}))
+    summary = run_all([first, cell], tmp_path, workers=workers)
+    assert statuses(summary) == {"plain": "ok", "timed": "skipped"}
+    assert summary.records[1].error.cause == (
+        "its budget is the time that 'plain' with seed 0 took beside others on one GPU; "
+        f"move {first.key}.json away and run with --jobs 1"
+    )
+
+
 def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(tmp_path, workers, program):
     other = program("slow")
     while not ran(tmp_path):
@@ -195,7 +254,7 @@ def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(
 
 def test_two_runs_at_once_share_the_cells(tmp_path, program):
     runs = [program("slow,plain", seeds=3) for _ in range(2)]
-    outputs = [process.communicate(timeout=60) for process in runs]
+    outputs = [process.communicate(timeout=300) for process in runs]
     assert [output for output, _ in outputs] == ["done 6\n"] * 2
     assert sorted(ran(tmp_path)) == sorted(cell.key for cell in make_cells(["slow", "plain"], seeds=3))
     assert sorted(timed(tmp_path)) == ["plain", "slow"]

@@ -13,9 +13,10 @@ from segbench.config.timing import BUDGETS, Timing
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.parts import Work, row_part, sweep_part
 from segbench.errors import RecordError
+from segbench.execute import timing_session
 from segbench.execute.pool import Interrupt
 from segbench.execute.progress import NoProgress
-from segbench.execute.timing_session import device_lock, interleave, lock_path, time_interleaved
+from segbench.execute.timing_session import device_lock, interleave, lock_path, time_interleaved, training_lock
 from segbench.execute.workers import Limits
 
 
@@ -43,7 +44,7 @@ class Recorder(NoProgress):
 @contextmanager
 def locking(device, listener=None, interrupt=None):
     listener = listener or Recorder()
-    with device_lock(device, listener, interrupt or Interrupt()) as locked:
+    with device_lock({"device": device}, listener, interrupt or Interrupt()) as locked:
         yield locked
         assert locked == (listener.notices == [])
 
@@ -58,7 +59,7 @@ def test_a_device_in_use_is_waited_for_until_an_early_end_is_asked_for():
     listener = Recorder(interrupt)
     with locking("cpu"), locking("cpu", listener, interrupt) as locked:
         assert not locked
-        assert listener.notices == ["waiting for another run that is timing on cpu"]
+        assert listener.notices == ["waiting for another run on cpu"]
 
 
 def test_another_device_is_free():
@@ -75,14 +76,53 @@ def test_a_device_is_free_again_after_an_error():
 
 def test_locks_lie_in_a_folder_of_the_users_own(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert stat.S_IMODE(lock_path("cuda:0").parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(lock_path({"device": "cpu"}).parent.stat().st_mode) == 0o700
 
 
 def test_a_folder_that_others_can_enter_holds_no_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    lock_path("cpu").parent.chmod(0o777)
+    lock_path({"device": "cpu"}).parent.chmod(0o777)
     with pytest.raises(RecordError, match="no folder that only this user can enter; remove it, or set TMPDIR"):
-        lock_path("cpu")
+        lock_path({"device": "cpu"})
+
+
+@pytest.fixture
+def gpu(tmp_path, monkeypatch):
+    """The environment in which a GPU has the number 0; its locks lie apart from those of real runs."""
+    monkeypatch.setattr(timing_session, "GPU_LOCKS", tmp_path)
+    return {"device": "cuda:0", "uuid": "1234"}
+
+
+def test_a_gpu_has_one_lock_whatever_its_number_and_wherever_temporary_files_lie(gpu, tmp_path, monkeypatch):
+    before = lock_path(gpu)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    assert lock_path({**gpu, "device": "cuda:3"}) == before
+    assert lock_path({**gpu, "uuid": "5678"}) != before
+
+
+def test_runs_share_a_gpu_to_train_and_wait_for_it_to_time(gpu):
+    interrupt = Interrupt()
+    listener = Recorder(interrupt)
+    with training_lock(gpu, listener, interrupt) as first, training_lock(gpu, listener, interrupt) as second:
+        assert first
+        assert second
+        assert listener.notices == []
+        with device_lock(gpu, listener, interrupt) as locked:
+            assert not locked
+    assert listener.notices == ["waiting for another run on cuda:0"]
+
+
+def test_no_run_trains_on_a_gpu_while_another_is_timing_there(gpu):
+    interrupt = Interrupt()
+    listener = Recorder(interrupt)
+    with device_lock(gpu, Recorder(), Interrupt()), training_lock(gpu, listener, interrupt) as shared:
+        assert not shared
+    assert listener.notices == ["waiting for another run on cuda:0"]
+
+
+def test_on_the_cpu_runs_train_while_others_are_timing():
+    with locking("cpu"), training_lock({"device": "cpu"}, Recorder(), Interrupt()) as shared:
+        assert shared
 
 
 WARM_UP, BLOCK = (row_part("forward", 1, work) for work in Work)

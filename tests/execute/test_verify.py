@@ -9,11 +9,12 @@ import pytest
 from run_functions import FUNCTIONS, make_cell, ran, run_all
 
 from segbench.errors import DataError
+from segbench.execute.judge import Asked, compared_score, judge
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import Summary
-from segbench.execute.verify import Asked, compared_score, judge, verify
+from segbench.execute.verify import verify
 from segbench.store.counts import Counts, write_counts
-from segbench.store.folder import ResultsFolder
+from segbench.store.folder import ResultsFolder, files_of, record_of
 from segbench.store.record import Generation
 from segbench.store.verification import read_verification, write_verification
 
@@ -36,12 +37,14 @@ class Repeats:
 @pytest.fixture
 def recorded(tmp_path, workers, monkeypatch):
     """Run cells and return what is asked of them."""
-    monkeypatch.setattr("segbench.execute.verify.read_cell", lambda record: make_cell(record.method, record.seed))
+    for module in ("verify", "judge"):
+        name = f"segbench.execute.{module}.read_cell"
+        monkeypatch.setattr(name, lambda record: make_cell(record.method, record.seed))
     monkeypatch.setattr("segbench.execute.run.decode_splits", lambda *arguments: None)
 
     def recorded(*cells, others=((0.4, 0.6),)):
         records = run_all(cells, tmp_path, workers=workers).records
-        return [Asked(record, tmp_path / "bench" / record.key, others) for record in records]
+        return [Asked(record, files_of(tmp_path / "bench", record), others) for record in records]
 
     return recorded
 
@@ -82,15 +85,14 @@ def test_what_a_cell_builds_on_is_taken_from_its_record_or_trained_again(recorde
     asked = recorded(base, make_cell("child", upstream=base))
     repeats = Repeats()
     repeats.upstream = {"child": base}
-    monkeypatch.setattr(
-        "segbench.execute.verify.read_cell",
-        lambda record: make_cell(record.method, 0, repeats.upstream.get(record.method)),
-    )
+    for module in ("verify", "judge"):
+        name = f"segbench.execute.{module}.read_cell"
+        monkeypatch.setattr(name, lambda record: make_cell(record.method, 0, repeats.upstream.get(record.method)))
     assert verify_all(asked[1:], workers, repeats)[0].mark.outcome == "same bits"  # no weights are there
     (asked[0].folder).mkdir(exist_ok=True)
     (asked[0].folder / "model.safetensors").touch()
     assert [answer.mark.outcome for answer in verify_all(asked, workers, repeats)] == ["same bits"] * 2
-    asked[0].folder.with_suffix(".json").unlink()
+    record_of(asked[0].folder).unlink()
     (answer,) = verify_all(asked[1:], workers, repeats)
     assert answer.cause.startswith(f"start_from needs the cell {base.key}, whose record cannot be read")
 
@@ -111,7 +113,7 @@ def test_a_kept_copy_of_another_record_is_not_built_on(recorded, tmp_path, worke
     for _ in range(2):
         (answer,) = verify_all(asked[1:], workers, repeats, results=tmp_path / "again")
         assert answer.mark.outcome == "same bits"
-    record = asked[0].folder.with_suffix(".json")
+    record = record_of(asked[0].folder)
     record.write_text(record.read_text() + " ")
     (answer,) = verify_all(asked[1:], workers, repeats, results=tmp_path / "again")
     assert answer.cause.endswith(f"is not that of {record}; name another folder with --results")
@@ -204,7 +206,7 @@ def test_with_other_libraries_or_sources_other_bits_are_to_be_expected(
 ):
     (asked,) = recorded(make_cell("plain"), others=((0.38, 0.4, 0.42),))
     monkeypatch.setattr(
-        "segbench.execute.verify.read_cell", lambda record: make_cell("plain").model_copy(update={"versions": versions})
+        "segbench.execute.judge.read_cell", lambda record: make_cell("plain").model_copy(update={"versions": versions})
     )
     now = make_cell("plain").model_copy(update={"key": "c" * 16, "sources": sources})
     mark = judge(changed(asked, miou=0.4), now, asked.record, tmp_path)

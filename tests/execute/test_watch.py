@@ -15,7 +15,7 @@ from segbench.execute.run import _planned
 from segbench.execute.watch import Course, Watcher, find_folders
 from segbench.execute.worker import PipeChannel
 from segbench.store.folder import EVENTS, ResultsFolder
-from segbench.store.leases import acquire
+from segbench.store.leases import acquire, see_leases
 from segbench.store.record import Failure
 from segbench.store.run_file import announce_run
 
@@ -26,6 +26,14 @@ LABEL = "data / unet / seed 0"
 @pytest.fixture
 def folder(tmp_path):
     return ResultsFolder(tmp_path, "bench")
+
+
+def events_of(folder):
+    """Return the file of events of the one attempt there is."""
+    (lease,) = see_leases(folder, 0.0)
+    place = folder.cell_folder(lease.key) / lease.attempt
+    place.mkdir(exist_ok=True)
+    return place / EVENTS
 
 
 class NoConnection:
@@ -39,10 +47,9 @@ class NoConnection:
 def emit(folder, monkeypatch):
     """Write an event of the cell at a time, as a worker does."""
 
-    def write(event, at, key=CELL.key, **fields):
-        folder.cell_folder(key).mkdir(parents=True, exist_ok=True)
+    def write(event, at, **fields):
         monkeypatch.setattr("segbench.execute.worker.time.time", lambda: at)
-        with (folder.cell_folder(key) / EVENTS).open("a") as file:
+        with events_of(folder).open("a") as file:
             PipeChannel(NoConnection(), file).emit(event, **fields)
 
     return write
@@ -69,7 +76,7 @@ def test_a_run_in_another_process_is_followed_to_its_end(tmp_path, folder, progr
     assert [(cell.label, cell.course.stage) for cell in waiting] == [("data / waiting / seed 0", "train")]
     assert not watcher.look(0.0).is_over
     (tmp_path / "go on").touch()
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
     end = watcher.look(0.0)
     assert (statuses(), end.is_over, end.plan_known) == (["failed", "ok", "ok"], True, True)
 
@@ -80,7 +87,7 @@ def test_a_cell_whose_run_was_killed_is_abandoned(folder, program, until):
     # Not as soon as there is a lease: it may still be empty, and whose it was would never be known.
     until(lambda: [cell for cell in watcher.look(0.0).with_status("running") if cell.course.stage])
     running.send_signal(signal.SIGKILL)
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
     end = watcher.look(0.0)
     assert [cell.status for cell in end.cells.values()] == ["abandoned", "to do"]
     assert f"process {running.pid} on " in end.with_status("abandoned")[0].trouble
@@ -118,7 +125,7 @@ def test_a_line_that_is_still_being_written_is_read_when_it_is_whole(folder, emi
     acquire(folder, CELL.key)
     watcher = Watcher(folder)
     emit("step", 900.0, **step(1))
-    path = folder.cell_folder(CELL.key) / EVENTS
+    path = events_of(folder)
     whole = json.dumps({"time": 901.0, "event": "step", **step(2)}) + "\n"
     path.write_text(path.read_text() + whole[:20])
     assert seen(watcher)[1].course.latest["step"] == 1
@@ -130,8 +137,7 @@ def test_a_line_that_is_still_being_written_is_read_when_it_is_whole(folder, emi
 
 def test_what_is_no_event_and_no_record_of_ours_is_no_trouble(folder):
     acquire(folder, CELL.key)
-    path = folder.cell_folder(CELL.key) / EVENTS
-    path.parent.mkdir()
+    path = events_of(folder)
     lines = ['{"event": "step", "step": 1}', '{"time": "now"}', '{"time": 1, "event": "step", "step": 2, "steps": "x"}']
     path.write_text("\n".join([*lines, "[" * 10_000, '{"time": 2, "event": ["x"], "step": [3]}']) + "\n")
     other = {"schema": 1, "train": [1], "error": "x", "status": [], "seed": {}}
@@ -143,8 +149,7 @@ def test_what_is_no_event_and_no_record_of_ours_is_no_trouble(folder):
 
 def test_a_number_without_end_is_in_no_curve(folder):
     acquire(folder, CELL.key)
-    path = folder.cell_folder(CELL.key) / EVENTS
-    path.parent.mkdir()
+    path = events_of(folder)
     path.write_text('{"time": 1, "event": "step", "step": 1, "loss": 1e999}\n{"time": 1e999, "step": 2, "loss": 1}\n')
     _, cell = seen(Watcher(folder))
     assert (cell.course.latest, cell.course.losses) == ({"step": 1}, {})
@@ -152,8 +157,7 @@ def test_a_number_without_end_is_in_no_curve(folder):
 
 def test_a_pipe_in_the_place_of_events_is_not_waited_for(folder):
     acquire(folder, CELL.key)
-    folder.cell_folder(CELL.key).mkdir()
-    os.mkfifo(folder.cell_folder(CELL.key) / EVENTS)
+    os.mkfifo(events_of(folder))
     assert seen(Watcher(folder))[1].course.latest == {}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segbench.execute.forkserver import modules_to_preload
-from segbench.execute.workers import Died, Finished, Limits, TimedOut, cause_of_death
+from segbench.execute.workers import Died, Finished, Limits, TimedOut, _environment, cause_of_death
 
 from .conftest import is_alive
 
@@ -24,6 +24,14 @@ def test_a_crash_in_native_code_is_named_and_its_stack_kept(outcome_of):
     assert isinstance(outcome, Died)
     assert outcome.failure.cause == "killed by SIGSEGV (a crash in native code)"
     assert "in segfaults" in outcome.failure.traceback
+
+
+def test_what_torch_compiles_is_kept_in_the_cache_for_all_cells_unless_the_user_says_where(tmp_path, monkeypatch):
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path))
+    assert _environment()["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "compiled")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
+    assert _environment()["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"
 
 
 def test_a_kill_from_outside_is_named(outcome_of):

@@ -244,6 +244,7 @@ PROTOCOL_CHANGES = {
     "channels_last": True,
     "compile": True,
     "tf32": True,
+    "deterministic": True,
     "threads": 3,
     "evaluate": "val",
     "window": {"size": (8, 8), "stride": (4, 4)},

@@ -118,6 +118,13 @@ def test_fp16_is_warned_of_on_the_cpu():
     assert on_machine(made, "cuda") == ()
 
 
+def test_fp32_without_tf32_is_warned_of_on_a_gpu():
+    made = methods(a={}, b={"tf32": True}, c={"precision": "bf16"})
+    assert on_machine(made, flags={"avx512_bf16"}) == ()
+    (warning,) = on_machine(made, "cuda:0")
+    assert warning.startswith("a: fp32 without tf32 leaves the tensor cores of a GPU idle")
+
+
 @pytest.mark.parametrize(("threads", "jobs", "warned"), [(2, 2, False), (2, 3, True), (5, 1, True), (4, 1, False)])
 def test_more_threads_than_cores_are_warned_of(threads, jobs, warned):
     found = on_machine(methods(a={"threads": threads}), jobs=jobs, cores=4)

@@ -13,10 +13,10 @@ def test_the_heading_states_every_condition(trained):
 
 def test_the_heading_states_what_is_unusual(trained):
     window = {"size": (64, 64), "stride": (32, 32)}
-    unusual = trained(protocol={"tf32": True, "compile": True, "window": window})
+    unusual = trained(protocol={"tf32": True, "compile": True, "deterministic": True, "window": window})
     assert read_conditions(unusual).heading == (
-        "cuda: NVIDIA H200 · fp32 with TF32 · batch 8 · 8 threads · compiled · sliding windows 64×64 every 32×32 · "
-        "inference not timed"
+        "cuda: NVIDIA H200 · fp32 with TF32 · batch 8 · 8 threads · compiled · deterministic · "
+        "sliding windows 64×64 every 32×32 · inference not timed"
     )
 
 

@@ -37,6 +37,13 @@ def test_what_lies_beside_the_records_is_not_read(trained, results):
     assert read_sources([root]).problems == ()
 
 
+def test_counts_are_read_from_the_attempt_that_the_record_names(trained, results):
+    record = trained().model_copy(update={"attempt": "2-0123456789abcdef"})
+    root = results(record)
+    (folder,) = read_sources([root]).cell_folders.values()
+    assert folder == root / "camvid" / record.key / "2-0123456789abcdef"
+
+
 def test_health_that_an_earlier_version_judged_is_judged_by_the_rules_of_today(adversarial, results):
     earlier = adversarial()
     numbers = {**earlier.health.numbers, "ratio": 0.02}

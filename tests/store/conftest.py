@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from segbench.store.leases import Leases
 from segbench.store.record import Failure, Record, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from segbench.store.folder import ResultsFolder
+    from segbench.store.leases import Lease
 
 KEY = "0123456789abcdef"
 
@@ -71,3 +76,15 @@ def fill_up() -> Callable[[Path], None]:
                 filler.write(bytes(4096))
 
     return fill_up
+
+
+@pytest.fixture
+def beside() -> Callable[[ResultsFolder, Lease], Lease | None]:
+    """Return the lease of a second attempt beside one, which then is of another machine."""
+
+    def beside(folder: ResultsFolder, first: Lease) -> Lease | None:
+        for path in (first.path, first.marker):
+            path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "elsewhere"}))
+        return Leases(folder).join(first.key)
+
+    return beside

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from segbench.errors import RecordError
-from segbench.store.folder import ResultsFolder, without_collecting
+from segbench.store.folder import ResultsFolder, files_of, record_of, without_collecting
 
 KEY = "0123456789abcdef"
 OTHER = "fedcba9876543210"
@@ -67,6 +67,47 @@ def test_folders_of_two_machines_merge_by_copying(folder, make_record, tmp_path)
     other.write(make_record(OTHER))
     shutil.copytree(other.path, folder.path, dirs_exist_ok=True)
     assert [record.key for record in folder.records()] == [KEY, OTHER]
+
+
+def test_a_cell_that_did_not_finish_has_a_record_of_another_name_until_it_does(folder, make_record):
+    folder.path.mkdir(parents=True)
+    failed = make_record(status="failed")
+    folder.unfinished_path(KEY).write_text(failed.model_dump_json())
+    assert folder.read(KEY) == failed
+    assert folder.records() == [failed]
+    assert folder.existing_path(KEY) == folder.unfinished_path(KEY)
+    folder.write(make_record())
+    assert folder.read(KEY) == make_record()
+    assert folder.records() == [make_record()]
+    assert folder.existing_path(KEY) == folder.record_path(KEY)
+    assert folder.problems == []
+
+
+def test_a_finished_record_under_the_name_of_an_unfinished_one_is_set_aside(folder, make_record):
+    folder.path.mkdir(parents=True)
+    folder.unfinished_path(KEY).write_text(make_record().model_dump_json())
+    assert folder.read(KEY) is None
+    assert f"it is of a finished cell, whose record is called {KEY}.json" in str(folder.problems[0])
+
+
+@pytest.mark.parametrize("attempt", [None, "3-00000000000000aa"])
+def test_the_files_of_a_record_lie_in_its_attempt_or_for_older_versions_beside_it(folder, make_record, attempt):
+    record = make_record().model_copy(update={"attempt": attempt})
+    files = files_of(folder.path, record)
+    assert files == folder.path / KEY / attempt if attempt else files == folder.path / KEY
+    assert record_of(files) == folder.record_path(KEY)
+
+
+def test_two_attempts_at_one_cell_stay_apart_when_their_folders_are_copied_together(folder, make_record, tmp_path):
+    other = ResultsFolder(tmp_path / "elsewhere", "tiny")
+    for place, attempt in ((folder, "1-00000000000000aa"), (other, "1-00000000000000bb")):
+        record = make_record().model_copy(update={"attempt": attempt})
+        place.write(record)
+        files_of(place.path, record).mkdir(parents=True)
+        (files_of(place.path, record) / "counts").write_text(attempt)
+    shutil.copytree(other.path, folder.path, dirs_exist_ok=True)
+    record = folder.read(KEY)
+    assert (files_of(folder.path, record) / "counts").read_text() == record.attempt
 
 
 def test_a_record_cut_short_is_set_aside_and_reported(folder, make_record):

@@ -2,23 +2,23 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from segbench.errors import RecordError
 from segbench.store.folder import ResultsFolder
-from segbench.store.leases import STALE_SECONDS, Lease, acquire
+from segbench.store.leases import STALE_SECONDS, Leases, acquire, find_abandoned, refuse_older_runs, see_leases
 
 KEY = "0123456789abcdef"
+OTHER = "fedcba9876543210"
 
 # Asks for a lease at a line on stdin, says whether it got it, and lives until stdin ends.
 HOLDER = """
@@ -71,10 +71,24 @@ def leased_by_a_dead_process(folder):
         process.wait()
 
 
-def rewrite(folder, **changes):
-    path = folder.lease_folder / f"{KEY}.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+def lease_file(folder):
+    (path,) = folder.lease_folder.glob("*.json")
     return path
+
+
+def rewrite(folder, **changes):
+    """Change what the one lease file says of its process, and what the marks of its attempts say."""
+    for path in (lease_file(folder), *folder.cell_folder(KEY).glob(".*.lease")):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return lease_file(folder)
+
+
+def lease_of_an_older_version(folder, **changes):
+    """Let the lease file be what older versions write: called as its cell, without more."""
+    path, content = lease_file(folder), json.loads(lease_file(folder).read_text())
+    del content["cells"]
+    shutil.rmtree(folder.cell_folder(KEY))
+    return path.rename(path.with_stem(KEY)).write_text(json.dumps({**content, **changes}))
 
 
 def age(path, seconds):
@@ -91,16 +105,40 @@ def test_a_cell_is_leased_once_and_again_after_its_release(folder):
 
 
 def test_the_lease_file_names_host_and_process(folder):
-    acquire(folder, KEY)
-    written = json.loads((folder.path / "claims" / f"{KEY}.json").read_text())
+    lease = acquire(folder, KEY)
+    written = json.loads((folder.path / "claims" / f"{lease.owner.token}.json").read_text())
     assert written["pid"] == os.getpid()
     assert written["host"]
-    assert set(written) == {"host", "machine", "pid", "started", "token"}
+    assert set(written) == {"host", "machine", "pid", "started", "token", "cells"}
 
 
-def test_another_cell_may_be_leased(folder):
-    acquire(folder, KEY)
-    assert acquire(folder, "fedcba9876543210") is not None
+def test_a_process_has_one_file_for_all_its_cells_while_it_has_any(folder):
+    leases = Leases(folder)
+    one, other = leases.acquire(KEY), leases.acquire(OTHER)
+    assert json.loads(lease_file(folder).read_text())["cells"] == {KEY: 1, OTHER: 1}
+    one.release()
+    assert json.loads(lease_file(folder).read_text())["cells"] == {OTHER: 1}
+    assert not other.is_lost
+    other.release()
+    assert list(folder.lease_folder.glob("*.json")) == []
+
+
+def test_every_attempt_has_the_next_number_and_a_name_of_its_own(folder):
+    leases = Leases(folder)
+    names = []
+    for _ in range(3):
+        lease = leases.acquire(KEY)
+        names.append(lease.attempt)
+        lease.release()
+    assert names == [f"{number}-{lease.owner.token}" for number in (1, 2, 3)]
+
+
+def test_a_lease_may_be_looked_at_in_another_process(folder):
+    lease = acquire(folder, KEY)
+    copy = pickle.loads(pickle.dumps(lease))
+    assert not copy.is_lost
+    lease.release()
+    assert copy.is_lost
 
 
 def test_leases_are_no_records(folder):
@@ -123,7 +161,7 @@ def test_of_many_processes_one_takes_over_from_a_dead_one(folder):
 def test_a_living_process_keeps_its_lease_however_long_it_is_silent(folder):
     with holders(folder, 1) as processes:
         assert have_them_acquire(processes) == ["won"]
-        age(folder.lease_folder / f"{KEY}.json", 100 * STALE_SECONDS)
+        age(lease_file(folder), 100 * STALE_SECONDS)
         assert acquire(folder, KEY) is None
 
 
@@ -163,38 +201,40 @@ def test_a_lease_that_was_cut_short_or_is_none_counts_by_its_age(folder, content
     assert (acquire(folder, KEY) is not None) is taken
 
 
-def test_a_lease_is_renewed(folder):
-    lease = acquire(folder, KEY)
+@pytest.mark.parametrize("name", ["marker", "path"])
+@pytest.mark.parametrize(("silent", "taken"), [(0, False), (STALE_SECONDS + 30, True)])
+def test_so_does_the_file_of_an_attempt_or_of_its_process(folder, name, silent, taken):
+    path = getattr(acquire(folder, KEY), name)
+    path.write_text('{"host": "el')
+    age(path, silent)
+    assert (acquire(folder, KEY) is not None) is taken
+
+
+def test_leases_are_renewed_together(folder):
+    leases = Leases(folder)
+    lease = leases.acquire(KEY)
     age(lease.path, STALE_SECONDS)
-    assert lease.renew()
+    leases.renew()
     assert time.time() - lease.path.stat().st_mtime < STALE_SECONDS / 2
 
 
-def test_a_lease_that_was_taken_over_is_neither_renewed_nor_released_by_its_old_owner(folder):
-    old = acquire(folder, KEY)
-    age(rewrite(folder, host="elsewhere", machine="elsewhere"), STALE_SECONDS + 30)
-    new = acquire(folder, KEY)
-    assert not old.renew()
-    old.release()
-    assert new.renew()
+def test_silence_is_measured_by_the_clock_of_the_file_system(folder, monkeypatch):
+    acquire(folder, KEY)
+    rewrite(folder, host="elsewhere", machine="elsewhere")
+    monkeypatch.setattr(time, "time", lambda: 3600.0 + os.stat(folder.path).st_mtime)
     assert acquire(folder, KEY) is None
 
 
-def test_while_a_lease_is_held_nobody_takes_it_over(folder):
-    lease = acquire(folder, KEY)
+def test_a_lease_that_was_taken_over_is_lost_and_not_released_by_its_old_owner(folder):
+    old = acquire(folder, KEY)
     age(rewrite(folder, host="elsewhere", machine="elsewhere"), STALE_SECONDS + 30)
-    abandoned = Lease(lease.path, replace(lease.owner, host="elsewhere", machine="elsewhere"))
-    with abandoned.held() as held, holders(folder, 1) as (process,):
-        assert held
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        assert select.select([process.stdout], [], [], 0.2)[0] == []
-        assert not abandoned.is_lost
-    with abandoned.held() as held:
-        assert held
-    assert acquire(folder, KEY) is not None
-    with abandoned.held() as held:
-        assert not held
+    new = acquire(folder, KEY)
+    assert (old.number, new.number) == (1, 2)
+    assert old.is_lost
+    assert old.is_taken_over
+    old.release()
+    assert not new.is_lost
+    assert acquire(folder, KEY) is None
 
 
 @pytest.mark.parametrize(
@@ -211,17 +251,85 @@ def test_a_lease_that_was_removed_or_replaced_is_lost_and_released_without_a_wor
     lease = acquire(folder, KEY)
     change(lease.path)
     assert lease.is_lost
-    assert not lease.renew()
-    with lease.held() as held:
-        assert not held
+    assert not lease.is_taken_over
     lease.release()
+
+
+def test_what_was_leased_before_the_file_was_removed_stays_lost(folder):
+    leases = Leases(folder)
+    lost = leases.acquire(KEY)
+    lost.path.unlink()
+    kept = leases.acquire(OTHER)
+    assert (lost.is_lost, kept.is_lost) == (True, False)
+    lost.release()
+    assert not kept.is_lost
+
+
+def test_a_second_attempt_is_made_beside_one_of_another_machine_and_lost_with_it(folder):
+    own = Leases(folder)
+    first = own.acquire(KEY)
+    assert Leases(folder).join(KEY) is None  # the first is on this machine
+    rewrite(folder, host="elsewhere", machine="elsewhere")
+    leases = Leases(folder)
+    second = leases.join(KEY)
+    assert (second.is_second, second.is_lost) == (True, False)
+    assert second.number == first.number
+    assert second.attempt != first.attempt
+    assert acquire(folder, KEY) is None
+    age(first.path, STALE_SECONDS + 30)
+    third = acquire(folder, KEY)
+    assert (third.number, third.is_second, third.is_lost) == (2, False, False)
+    assert second.is_lost
+    second.release()
+    assert not third.is_lost
+
+
+def test_a_second_attempt_is_lost_when_the_cell_is_finished_or_its_own_file_is_gone(folder):
+    acquire(folder, KEY)
+    rewrite(folder, host="elsewhere", machine="elsewhere")
+    seconds = [Leases(folder).join(KEY) for _ in range(2)]
+    seconds[0].path.unlink()
+    assert [one.is_lost for one in seconds] == [True, False]
+    seconds[1].marker.unlink()  # as once there is a record
+    assert seconds[1].is_lost
+
+
+def test_a_cell_that_nobody_has_is_not_joined(folder):
+    assert Leases(folder).join(KEY) is None
+    assert list(folder.lease_folder.glob("*.json")) == []
 
 
 def test_releasing_twice_is_harmless(folder):
     lease = acquire(folder, KEY)
     lease.release()
     lease.release()
-    assert not lease.renew()
+    assert lease.is_lost
+
+
+def test_the_lease_of_an_older_version_is_respected_and_its_run_is_not_joined(folder):
+    acquire(folder, KEY)
+    lease_of_an_older_version(folder)
+    assert acquire(folder, KEY) is None
+    with pytest.raises(RecordError, match=rf"an older segbench works in .*tiny \(process {os.getpid()} on "):
+        refuse_older_runs(folder)
+    lease_file(folder).unlink()
+    refuse_older_runs(folder)
+
+
+def test_the_lease_of_an_older_version_whose_process_is_dead_is_taken_over(folder):
+    acquire(folder, KEY)
+    lease_of_an_older_version(folder, started=1)
+    refuse_older_runs(folder)
+    assert acquire(folder, KEY) is not None
+
+
+def test_of_a_cell_that_was_taken_over_the_latest_lease_is_seen_last(folder):
+    leased_by_a_dead_process(folder)
+    new = acquire(folder, KEY)
+    seen = see_leases(folder, 0.0)
+    assert [(lease.key, lease.is_abandoned) for lease in seen] == [(KEY, True), (KEY, False)]
+    assert seen[-1].attempt == new.attempt
+    assert [numbers for _, numbers in find_abandoned(folder)] == [{KEY: 1}]
 
 
 def test_a_folder_that_cannot_hold_leases_is_a_clear_error(tmp_path):
@@ -237,7 +345,7 @@ def test_a_full_disk_leaves_no_empty_lease(mount, fill_up):
     fill_up(root)
     with pytest.raises(RecordError, match="the disk or quota is full"):
         acquire(folder, KEY)
-    assert not (folder.lease_folder / f"{KEY}.json").exists()
+    assert list(folder.lease_folder.glob("*.json")) == []
 
 
 @pytest.mark.parametrize("plant", [os.mkfifo, lambda path: path.symlink_to("nowhere")])

@@ -44,6 +44,7 @@ STABLE = {
     "method": None,
     "seed": None,
     "status": None,
+    "attempt": None,
     "scores": {
         "miou": None,
         "pixel_accuracy": None,
@@ -158,6 +159,7 @@ def full_record(**changes):
         "method": "fcn",
         "seed": 0,
         "status": "ok",
+        "attempt": "1-0123456789abcdef",
         "scores": Scores(miou=0.5, pixel_accuracy=0.5, mean_accuracy=0.5, fwiou=0.5, dice=0.5),
         "per_class": PerClass(iou=[0.5, None]),
         "definitions": {"miou": "miou/union@1"},
@@ -222,6 +224,16 @@ def test_every_part_refuses_unknown_fields():
 def test_a_record_survives_being_written_and_read():
     record = full_record()
     assert Record.model_validate_json(record.model_dump_json()) == record
+
+
+def test_a_record_of_an_older_version_has_no_attempt_and_gets_none():
+    assert "attempt" not in json.loads(full_record(attempt=None).model_dump_json())
+
+
+@pytest.mark.parametrize("name", ["", "..", "../1-0123456789abcdef", "1-0123456789abcdef/", "0123456789abcdef"])
+def test_an_attempt_is_never_a_way_out_of_the_folder_of_its_cell(name):
+    with pytest.raises(ValidationError, match="attempt"):
+        full_record(attempt=name)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

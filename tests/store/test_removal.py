@@ -41,6 +41,13 @@ def test_a_cell_that_another_process_has_is_kept(folder):
     assert remove_cell(folder, KEY)
 
 
+def test_a_cell_that_failed_is_removed_too(folder, make_record):
+    folder.unfinished_path("f" * 16).write_text(make_record("f" * 16, status="failed").model_dump_json())
+    assert size_of_cell(folder, "f" * 16) > 3
+    assert remove_cell(folder, "f" * 16)
+    assert [record.key for record in folder.records()] == [KEY]
+
+
 def test_what_links_lead_to_stays(folder, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     folder.cell_folder(KEY).rename(elsewhere)

@@ -36,11 +36,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def write_events(folder):
-    """Append events of a cell, as its worker does."""
+    """Append events of a cell as its worker does, of an attempt if one is given."""
 
-    def write(*events, key=KEY):
-        folder.cell_folder(key).mkdir(parents=True, exist_ok=True)
-        with (folder.cell_folder(key) / EVENTS).open("a") as file:
+    def write(*events, key=KEY, attempt=""):
+        place = folder.cell_folder(key) / attempt
+        place.mkdir(parents=True, exist_ok=True)
+        with (place / EVENTS).open("a") as file:
             file.writelines(json.dumps(event) + "\n" for event in events)
 
     return write

@@ -58,18 +58,20 @@ def told(notes):
 
 def test_a_cell_is_followed_while_this_process_runs_it_and_replayed_when_it_has_ended(folder, write_events, notes):
     live = _Live(Mirror("notes"), folder, [CELL])
-    write_events(step(1, 0.9))
+    write_events(step(1, 0.1), attempt="1-0123456789abcdef")
     live.look()
-    assert told(notes) == []  # it may be what an earlier run left
     lease = acquire(folder, KEY)
     live.look()
+    assert told(notes) == []  # an earlier run has left that
+    write_events(step(1, 0.9), attempt=lease.attempt)
+    live.look()
     assert told(notes) == ["shapes / a / seed 3", (1, 0.9)]
-    write_events(step(2, 0.8))
+    write_events(step(2, 0.8), attempt=lease.attempt)
     live.look()
     live.look()
     assert told(notes) == [(2, 0.8)]
-    write_events(step(3, 0.7))
-    folder.write(make_record())
+    write_events(step(3, 0.7), attempt=lease.attempt)
+    folder.write(make_record(attempt=lease.attempt))
     lease.release()
     live.look()
     assert told(notes) == ["shapes / a / seed 3", (1, 0.9), (2, 0.8), (3, 0.7), "ok"]
@@ -101,8 +103,7 @@ def test_a_tracker_that_fails_is_a_warning_that_says_how_to_make_up_for_it(recor
 
 def test_what_failed_meanwhile_is_tried_again(folder, write_events, notes):
     live = _Live(Mirror("notes"), folder, [CELL])
-    write_events(step(1, 0.9))
-    acquire(folder, KEY)
+    write_events(step(1, 0.9), attempt=acquire(folder, KEY).attempt)
     notes.broken = True
     with pytest.raises(SegbenchError, match="no route to host"):
         live.look()

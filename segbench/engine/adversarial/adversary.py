@@ -9,6 +9,7 @@ the method costs but `frozen`, which saves the discriminator's steps; what they 
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +28,7 @@ from .balance import Balance
 from .pairing import encode_prediction, make_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from torch import Tensor
@@ -201,7 +202,10 @@ class Adversary:
     def generator_loss(self, pair: Pair, labels: Tensor) -> Tensor:
         """Return the adversarial loss of the generator, whose gradient reaches it through pair.fake only."""
         names = parameter_names(self.loss.generator)
-        fake = self.discriminate(pair.condition, pair.fake, names & {"fake", "fake_features"})
+        # On the CPU a compiled pass stays as it is: another one might round otherwise.
+        spares = self.compiled is not None and self.device.type != "cpu"
+        with without_own_gradients(self.discriminator) if spares else nullcontext():
+            fake = self.discriminate(pair.condition, pair.fake, names & {"fake", "fake_features"})
         with torch.no_grad():
             real = self.discriminate(pair.condition, pair.real, names & {"real", "real_features"})
         return mean_loss(self.loss.generator, real, fake, labels, pair.mask)
@@ -227,6 +231,22 @@ class Adversary:
         self.discriminator.eval()
         with torch.no_grad():
             return replace(self, ranks=ALONE).score_map(images, logits)
+
+
+@contextmanager
+def without_own_gradients(network: nn.Module) -> Iterator[None]:
+    """Have passes inside the block give gradients of their inputs, and none of the network's own weights.
+
+    A compiled pass has one backward pass for all gradients, where the usual one leaves out what nobody asks for.
+    """
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_()
 
 
 def join_condition(condition: Tensor | None, field: Tensor) -> Tensor:

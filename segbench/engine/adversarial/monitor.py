@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from segbench.engine.evaluation.confusion import sum_bins
 from segbench.engine.generation.metrics import diversity, nearest
 from segbench.engine.numerics import autocast
 from segbench.store.record import HealthPoint
@@ -339,9 +340,8 @@ def _share_above(scores: Tensor, boundary: Tensor, mask: Tensor | None) -> Tenso
 
 
 def _histogram(classes: Tensor, weights: Tensor, num_classes: int) -> Tensor:
-    """Return the share of each class (num_classes,) among weighted pixels; bincount would wait for the device."""
-    counts = torch.zeros(num_classes, dtype=torch.float64, device=classes.device)
-    counts.scatter_add_(0, classes, weights.double())
+    """Return the share of each class (num_classes,) among weighted pixels."""
+    counts = sum_bins(classes[None], weights[None], num_classes)[0]
     return counts / counts.sum().clamp_min(1)
 
 

@@ -98,7 +98,7 @@ def change_values(augment: Augment, images: Tensor, white: int, draws: Draws) ->
     """Return images (N, C, H, W) with their values changed: in float32, or as they are if nothing does."""
 
     def on_device(values: Tensor) -> Tensor:
-        return values.float().to(images.device)
+        return values.float().to(images.device, non_blocking=True)
 
     if augment.changes_values:
         images = images.float()
@@ -111,7 +111,7 @@ def change_values(augment: Augment, images: Tensor, white: int, draws: Draws) ->
         strength = draws.signed("gamma", 1.0)[0]
         images = apply_gamma(images, on_device((1 + augment.gamma) ** strength), white)
     if augment.grey:
-        images = turn_grey(images, (draws.uniform("grey", 1)[0] < augment.grey).to(images.device))
+        images = turn_grey(images, (draws.uniform("grey", 1)[0] < augment.grey).to(images.device, non_blocking=True))
     if augment.blur:
         images = blur(images, on_device(augment.blur * draws.uniform("blur", 1)[0]), augment.blur)
     if augment.noise:
@@ -130,7 +130,8 @@ def draw_patches(augment: Augment, size: tuple[int, int], draws: Draws, device: 
     for length, middle in zip(size, centre, strict=True):
         half = torch.where(chosen < augment.cutmix, length * area.sqrt() / 2, -1.0)
         places = torch.arange(length, dtype=torch.float64) + 0.5
-        inside.append(((places - length * middle[:, None]).abs() < half[:, None]).to(device))
+        reached = (places - length * middle[:, None]).abs() < half[:, None]
+        inside.append(reached.to(device, non_blocking=True))
     return inside[0][:, :, None] & inside[1][:, None, :]
 
 

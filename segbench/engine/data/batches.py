@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .sampling import Placement
 
 
+_MOST_NUMBERS = 2**31 - 1
+
+
 class Batch(NamedTuple):
     """Images float32 (N, C, h, w) in [-1, 1], labels int64 (N, h, w), and the images' places in their split.
 
@@ -186,6 +189,20 @@ def runs_of_one_size(split: ResidentSplit, batch_size: int) -> Iterator[tuple[in
         run += (index,)
     if run:
         yield run
+
+
+def groups_of_one_size(split: ResidentSplit, batch_size: int, channels: int) -> Iterator[tuple[int, ...]]:
+    """Yield the images of a split in batches of one size, one size after the other, at most `batch_size` in each.
+
+    There are no more than kernels can count whose numbers are of 32 bits, when each image has so many `channels`.
+    """
+    places: dict[tuple[int, int], list[int]] = {}
+    for index, size in enumerate(split.packed.index.sizes):
+        places.setdefault(size, []).append(index)
+    for (height, width), of_one_size in places.items():
+        length = max(1, min(batch_size, _MOST_NUMBERS // (channels * height * width)))
+        for start in range(0, len(of_one_size), length):
+            yield tuple(of_one_size[start : start + length])
 
 
 def _check_batch_size(split: ResidentSplit, batch_size: int) -> None:

@@ -48,7 +48,7 @@ def turn_hue(images: Tensor, turns: Tensor, white: int) -> Tensor:
     mean of the channels stays. HSV's hue, which costs several times as much, keeps the largest channel instead.
     """
     angle = (2 * math.pi * turns)[:, None, None]
-    axis = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=images.device) / math.sqrt(3)
+    axis = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]).to(images.device, non_blocking=True) / math.sqrt(3)
     along = torch.full((3, 3), 1 / 3, device=images.device)
     # Rodrigues' formula for a rotation about the unit vector (1, 1, 1) / sqrt(3).
     rotation = angle.cos() * torch.eye(3, device=images.device) + (1 - angle.cos()) * along + angle.sin() * axis

@@ -14,7 +14,7 @@ from segbench.registry.datasets import open_dataset
 
 from .cache import open_resized, open_split
 from .folds import fold_dataset
-from .resident import ResidentSplit
+from .resident import ResidentSplit, resident_budget
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class CellData:
     """A dataset and its splits, each brought to the device once, resized where the protocol asks for it.
 
-    The splits in `folded` are not in the cache.
+    The splits in `folded` are not in the cache. `share` is that of the device which is the cell's own.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class CellData:
         resize: Resize | None = None,
         score_at: Resolution = "native",
         folded: Folded | None = None,
+        share: float = 1.0,
     ) -> None:
         self.dataset = dataset
         self.num_classes = len(dataset.classes)
-        self._cache_key, self._device = cache_key, device
+        self._cache_key, self._device, self._share = cache_key, device, share
         self._resize, self._score_at = resize, score_at
         self._folded, self._folded_resized = (folded.packed, folded.resized) if folded else ({}, {})
         self._resident: dict[str, ResidentSplit] = {}
@@ -73,7 +74,7 @@ class CellData:
     def resident(self, split: str) -> ResidentSplit:
         """Return a resized split whose pixels lie on the device, or on the host where they do not fit."""
         if split not in self._resident:
-            self._resident[split] = ResidentSplit(self.resized(split), self._device)
+            self._resident[split] = ResidentSplit(self.resized(split), self._device, budget=self._budget())
         return self._resident[split]
 
     def scored(self, split: str) -> ResidentSplit:
@@ -81,12 +82,27 @@ class CellData:
         if self._resize is None or self._score_at == "resized":
             return self.resident(split)
         if (name := f"{split}, native labels") not in self._resident:
-            self._resident[name] = ResidentSplit(self.packed(split), self._device, self.resized(split))
+            native, seen = self.packed(split), self.resized(split)
+            self._resident[name] = ResidentSplit(native, self._device, seen, self._budget())
         return self._resident[name]
 
+    @property
+    def resident_bytes(self) -> int | None:
+        """The bytes of pixels that lie on the device; None on the CPU."""
+        return None if self._device.type == "cpu" else self._taken()
 
-def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
-    """Open the cell's dataset; raise DataError if its files are missing, or cannot be cross-validated as asked."""
+    def _taken(self) -> int:
+        return sum(split.device_bytes for split in self._resident.values())
+
+    def _budget(self) -> int | None:
+        return resident_budget(self._device, self._share, self._taken())
+
+
+def open_data(cell: Cell, registry: Registry, device: torch.device, share: float = 1.0) -> CellData:
+    """Open the cell's dataset; raise DataError if its files are missing, or cannot be cross-validated as asked.
+
+    `share` is that of the device which is the cell's own; at 0 all pixels stay on the host.
+    """
     offer = registry.find("dataset", cell.dataset.use)
     assert cell.cache_key is not None, "a cell runs only when its data is available"
     dataset = open_dataset(offer, cell.dataset.root, cell.dataset.options)
@@ -99,7 +115,7 @@ def open_data(cell: Cell, registry: Registry, device: torch.device) -> CellData:
         open_seen = partial(open_resized, dataset, cache_key=cell.cache_key, resize=resize) if resize else None
         folded = fold_dataset(dataset, cell.dataset.folds, cell, open_native, open_seen)
         dataset = folded.dataset
-    return CellData(dataset, cell.cache_key, device, resize, cell.method.protocol.score_at, folded)
+    return CellData(dataset, cell.cache_key, device, resize, cell.method.protocol.score_at, folded, share)
 
 
 def common_size(split: ResidentSplit | PackedSplit) -> tuple[int, int]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .cache import PackedSplit
 
 
-# The share of a CUDA device's free memory that the pixels of one split may take; the rest is for the network.
+# The share of a CUDA device's memory that the pixels of a cell's splits may take; the rest is for the network.
 RESIDENT_SHARE = 0.4
 
 Range = tuple[int, int]  # half-open, of rows or columns
@@ -25,18 +25,21 @@ Range = tuple[int, int]  # half-open, of rows or columns
 class ResidentSplit:
     """The pixels of a split for one device, as the uint8 or uint16 values of the dataset.
 
-    On the CPU they are memory-mapped without a copy. On a CUDA device they are copied there if they take at most
-    `RESIDENT_SHARE` of its free memory; otherwise they stay memory-mapped on the host, and what is asked for is sent
-    through pinned memory while the device computes. The labels, ids and sizes are those of `packed`, the images those
-    of `seen`, the same images at another size, where it is given.
+    On the CPU they are memory-mapped without a copy. On another device they are copied there if they take no more bytes
+    than the `budget`, where there is one; otherwise they stay memory-mapped on the host, and what is asked for is sent
+    through pinned memory while the device computes. `device_bytes` are those that were copied. The labels, ids and
+    sizes are those of `packed`, the images those of `seen`, the same images at another size, where it is given.
     """
 
-    def __init__(self, packed: PackedSplit, device: torch.device, seen: PackedSplit | None = None) -> None:
+    def __init__(
+        self, packed: PackedSplit, device: torch.device, seen: PackedSplit | None = None, budget: int | None = None
+    ) -> None:
         self.packed = packed
         self.seen = packed if seen is None else seen
         self.device = device
-        fits = _fits(self.seen.pixels.nbytes + packed.label_pixels.nbytes, device)
-        home = device if fits else torch.device("cpu")
+        size = self.seen.pixels.nbytes + packed.label_pixels.nbytes
+        home = device if budget is None or size <= budget else torch.device("cpu")
+        self.device_bytes = 0 if home.type == "cpu" else size
         self._pixels = torch.from_numpy(self.seen.pixels).to(home)
         self._label_pixels = torch.from_numpy(packed.label_pixels).to(home)
         self._pinned = device.type == "cuda" and home.type == "cpu"
@@ -108,9 +111,13 @@ def _all_of(size: tuple[int, int], number: int) -> tuple[list[Range], list[Range
     return [(0, size[0])] * number, [(0, size[1])] * number
 
 
-def _fits(nbytes: int, device: torch.device) -> bool:
-    """Tell whether the pixels of a split may be kept on the device."""
-    if device.type == "cpu":
-        return True
-    free: int = torch.cuda.mem_get_info(device)[0]
-    return nbytes <= RESIDENT_SHARE * free
+def resident_budget(device: torch.device, share: float, taken: int) -> int | None:
+    """Return how many bytes another split may take on a CUDA device beside those `taken` by others; None on the CPU.
+
+    `share` is that of the device which is the cell's own. Counted is all memory, since cells that start together would
+    all see the same of it free; but it is at most half of what is free.
+    """
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return min(int(RESIDENT_SHARE * share * total) - taken, free // 2)

@@ -126,7 +126,7 @@ class Upright(NamedTuple):
         """Return which output pixels lie outside their image; see `Placement`."""
         if self.vertical.inside.all() and self.horizontal.inside.all():
             return None
-        row, column = self.vertical.inside.to(device), self.horizontal.inside.to(device)
+        row, column = (axis.inside.to(device, non_blocking=True) for axis in (self.vertical, self.horizontal))
         return ~(row[:, :, None] & column[:, None, :])
 
 
@@ -170,15 +170,15 @@ class Turned(NamedTuple):
         """Return the grid for `grid_sample`; see `Placement`."""
         maps = self.maps.clone()
         maps[:, :, 2] -= self.first
-        last = (self.stop - self.first - 1).float().to(device)
+        last = (self.stop - self.first - 1).float().to(device, non_blocking=True)
         positions = torch.minimum(self._positions(maps, device).clamp_(min=0), last[:, None, None])
-        sizes = torch.tensor([height, width], dtype=torch.float32, device=device)
+        sizes = torch.tensor([height, width], dtype=torch.float32).to(device, non_blocking=True)
         return ((2 * positions + 1) / sizes - 1).flip(-1)
 
     def outside(self, device: torch.device) -> Tensor | None:
         """Return which output pixels lie outside their image; see `Placement`."""
         positions = self._positions(self.maps, device)
-        end = (self.extents - 0.5).float().to(device)[:, None, None]
+        end = (self.extents - 0.5).float().to(device, non_blocking=True)[:, None, None]
         return ((positions < -0.5 - _ROUNDING) | (positions > end + _ROUNDING)).any(dim=-1)
 
     def _positions(self, maps: Tensor, device: torch.device) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 _WIDE = 16
 _BLOCK = 32_768  # elements that stay in the CPU's cache, and that torch does not split among threads
 _WORD = 8  # bytes of an int64
+_COPIES = 128  # of each bin on a GPU
 
 
 def classify(logits: torch.Tensor) -> torch.Tensor:
@@ -123,10 +124,7 @@ def count_bins(bins: torch.Tensor, length: int) -> torch.Tensor:
     """
     if bins.device.type == "cpu":
         return torch.stack([torch.bincount(image, minlength=length) for image in bins])
-    # `bincount` would wait for the device to learn the largest value.
-    bins = bins.long()
-    counts = torch.zeros(len(bins), length, dtype=torch.int64, device=bins.device)
-    return counts.scatter_add_(1, bins, torch.ones_like(bins))
+    return add_to_bins(bins, torch.ones_like(bins, dtype=torch.int64), length)
 
 
 def sum_bins(bins: torch.Tensor, values: torch.Tensor, length: int) -> torch.Tensor:
@@ -139,5 +137,18 @@ def sum_bins(bins: torch.Tensor, values: torch.Tensor, length: int) -> torch.Ten
     if bins.device.type == "cpu":
         pairs = zip(bins, values, strict=True)
         return torch.stack([torch.bincount(image, weights, minlength=length) for image, weights in pairs])
-    sums = torch.zeros(len(bins), length, dtype=torch.float64, device=bins.device)
-    return sums.scatter_add_(1, bins.long(), values)
+    return add_to_bins(bins, values, length)
+
+
+def add_to_bins(bins: torch.Tensor, values: torch.Tensor, length: int) -> torch.Tensor:
+    """Return the sum of the values (N, P) of each bin, (N, length) of their type, as a GPU adds best.
+
+    It is not waited for, as `bincount` would, to learn the largest bin. Most pixels are of one or two bins, for which
+    additions would queue, so each has many copies, one beside the other for neighbours, that are added up at last.
+    """
+    images, pixels = bins.shape
+    numbers = torch.arange(max(images, pixels), device=bins.device)
+    places = bins.to(torch.int64, copy=True).add_(numbers[:images, None] * length)
+    places.mul_(_COPIES).add_(numbers[:pixels] % _COPIES)
+    sums = torch.zeros(images * length * _COPIES, dtype=values.dtype, device=bins.device)
+    return sums.scatter_add_(0, places.flatten(), values.flatten()).view(images, length, _COPIES).sum(dim=2)

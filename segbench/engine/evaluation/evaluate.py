@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from segbench.engine.data.batches import runs_of_one_size
+from segbench.engine.data.batches import groups_of_one_size, runs_of_one_size
 from segbench.engine.data.samples import clusters_of
+from segbench.engine.numerics import searching_for_kernels
 from segbench.engine.ranks import ALONE, Ranks
 from segbench.stats.scores import miou
 from segbench.store.counts import Counts
@@ -27,7 +29,6 @@ from .small_objects import find_small_objects
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from segbench.engine.model.network import Refined
 
     from .inference import Band
+
+
+MOST_SEARCHED_SIZES = 4
 
 
 def evaluate(
@@ -60,13 +64,16 @@ def evaluate(
         small = find_small_objects(resident.packed, indices, labels.device)
         calibration, likelihood = counter.counts()
         counts = label_counts(prediction, labels, small, rules)
-        parts.append({**counts, "calibration": calibration, "likelihood": likelihood})
+        place = torch.tensor(indices)
+        parts.append({"place": place, **counts, "calibration": calibration, "likelihood": likelihood})
+    found = concatenate(ranks.collect(parts))
+    order = np.argsort(found.pop("place"))
     return Counts(
         ids=resident.ids,
         split=resident.packed.split,
         sizes=resident.sizes,
         clusters=clusters_of(dataset, resident.ids),
-        **concatenate(ranks.collect(parts)),
+        **{name: values[order] for name, values in found.items()},
     )
 
 
@@ -93,15 +100,17 @@ def confusion_counts(
     Otherwise as `evaluate`.
     """
     classes = len(dataset.classes)
+    order: list[int] = []
     matrices = [torch.zeros(0, classes, classes, dtype=torch.int64, device=resident.device)]
-    for _, bands in _score_batches(network, resident, protocol, ranks):
+    for indices, bands in _score_batches(network, resident, protocol, ranks):
         counted = [
             confusion_matrices(classify(band.scores), band.labels.long(), classes, dataset.ignore_index)
             for band in bands
         ]
         matrices.append(torch.stack(counted).sum(dim=0))
+        order += indices
     counts: NDArray[np.int64] = torch.cat(matrices).cpu().numpy()
-    return counts
+    return counts[np.argsort(order)]
 
 
 def validation_miou(
@@ -120,24 +129,41 @@ def validation_miou(
 def _score_batches(
     network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, ranks: Ranks
 ) -> Iterator[tuple[tuple[int, ...], Iterator[Band]]]:
-    """Yield the places of the images of a split in order, a batch at a time, and their bands; these are all to be used.
+    """Yield the places of the images of a split, a batch at a time, and their bands; these are all to be used.
 
     Of several processes each has the batches that are dealt to it. Raises CellError after the last one if a score is
     NaN, since then no class has the largest.
     """
     network.eval()
-    nan = torch.zeros(len(resident), dtype=torch.bool, device=resident.device)
+    order: list[int] = []
+    found_nan = [torch.zeros(0, dtype=torch.bool, device=resident.device)]
 
     def watch(indices: tuple[int, ...]) -> Iterator[Band]:
         found = []
         for band in score_bands(network, resident, indices, protocol):
             found.append(find_nan_images(band.scores))
             yield band
-        nan[indices[0] : indices[-1] + 1] = torch.stack(found).any(dim=0)
+        found_nan.append(torch.stack(found).any(dim=0))
 
-    for indices in ranks.deal(runs_of_one_size(resident, protocol.batch_size)):
+    for indices in ranks.deal(choose_batches(resident, protocol.batch_size)):
+        order += indices
         yield indices, watch(indices)
+    nan = torch.zeros(len(resident), dtype=torch.bool)
+    nan[order] = torch.cat(found_nan).cpu()
     check_scores(nan, resident.ids, resident.packed.split, network)
+
+
+def choose_batches(resident: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
+    """Yield the places of the images of a split in batches of one size, at most `batch_size` in each.
+
+    On the CPU they are in order. On another device all of one size come together, since each new shape costs time,
+    most of all a search for kernels, which is left out where there are many.
+    """
+    if resident.device.type == "cpu":
+        yield from runs_of_one_size(resident, batch_size)
+        return
+    with searching_for_kernels(len(set(resident.packed.index.sizes)) <= MOST_SEARCHED_SIZES):
+        yield from groups_of_one_size(resident, batch_size, resident.packed.num_classes)
 
 
 def measure_refinement(
@@ -150,7 +176,7 @@ def measure_refinement(
     """Return the shares of labelled pixels that a refiner changed, and of these corrected and spoilt."""
     refined.eval()
     totals = torch.zeros(4, dtype=torch.int64)
-    for indices in ranks.deal(runs_of_one_size(resident, protocol.batch_size)):
+    for indices in ranks.deal(choose_batches(resident, protocol.batch_size)):
         both = (score_bands(network, resident, indices, protocol) for network in (refined.base, refined))
         for band, refined_band in zip(*both, strict=True):
             before, after = classify(band.scores), classify(refined_band.scores)

@@ -76,9 +76,9 @@ def draw_samples(
 
 
 def _training_crops(cell: Cell, data: CellData) -> Tensor:
-    """Return a crop of each image of the train split, (M, C, H, W) in [-1, 1]."""
+    """Return a crop of each image of the train split, (M, C, H, W) in [-1, 1], on the host: they may be many."""
     crops = _crops(data, cell.method.protocol, "train")
-    return torch.cat([crops.at(step).images for step in range(-(-len(crops.split) // crops.batch_size))])
+    return torch.cat([crops.at(step).images.cpu() for step in range(-(-len(crops.split) // crops.batch_size))])
 
 
 def _crops(data: CellData, protocol: TrainingProtocol, split: str) -> TrainingBatches:

@@ -60,11 +60,18 @@ def nearest(images: Tensor, training_images: Tensor) -> Tensor:
 
 
 def find_nearest(images: Tensor, training_images: Tensor) -> Tensor:
-    """Return for each image (N, C, H, W) its nearest training image, (N, C, H, W)."""
-    centre = images.mean(0)
+    """Return for each image (N, C, H, W) its nearest training image, (N, C, H, W).
+
+    Training images on another device, such as the host, are sent some at a time to that of the images.
+    """
+    centre, device = images.mean(0), images.device
     centred = (images - centre).flatten(1).float()
-    rows = [_distances(centred, (block - centre).flatten(1).float()) for block in torch.split(training_images, _BLOCK)]
-    return training_images[torch.cat(rows, dim=1).argmin(1)]
+    rows = [
+        _distances(centred, (block.to(device) - centre).flatten(1).float())
+        for block in torch.split(training_images, _BLOCK)
+    ]
+    places = torch.cat(rows, dim=1).argmin(1)
+    return training_images[places.to(training_images.device)].to(device)
 
 
 def _nearest(images: Tensor, training_images: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import nn
     from torch.autograd.graph import Node
@@ -72,21 +73,44 @@ class PeakMemory:
     """The peak of memory in use since this object was made.
 
     On a CUDA device it is what torch allocated there; on the CPU it is the resident memory of this process, code and
-    libraries included. Where the system keeps no peak that can be reset, it is the peak of the process's whole life.
+    libraries included, from which nothing can be left out. Where the system keeps no peak that can be reset, it is the
+    peak of the process's whole life.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self._device, self._before = device, 0
         if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
+            torch.cuda.init()  # type: ignore[no-untyped-call]  # no peak is kept before
+            self.forget()
         else:
             _reset_resident_peak()
+
+    def forget(self) -> None:
+        """Begin anew on a CUDA device, as after a warm-up: searches for kernels take memory that the others do not."""
+        self._before = 0
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out what is allocated on a CUDA device inside the block; what stays there counts as if always held."""
+        if self._device.type != "cuda":
+            yield
+            return
+        before, held = self.bytes() or 0, torch.cuda.memory_allocated(self._device)
+        yield
+        self.forget()
+        self._before = before + torch.cuda.memory_allocated(self._device) - held
 
     def bytes(self) -> int | None:
         """Return the peak so far, or None where the system does not report it."""
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device)
+            return max(self._before, torch.cuda.max_memory_allocated(self._device))
         return _resident_peak()
+
+    def reserved_bytes(self) -> int | None:
+        """Return the peak of what torch held on a CUDA device, what it kept for reuse included; None on the CPU."""
+        return torch.cuda.max_memory_reserved(self._device) if self._device.type == "cuda" else None
 
 
 def _reset_resident_peak() -> None:

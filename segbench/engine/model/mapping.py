@@ -123,4 +123,4 @@ def palette_image(labels: Tensor, form: FieldForm) -> Tensor:
 
 def palette_colours(palette: Sequence[tuple[int, int, int]], device: torch.device) -> Tensor:
     """Return a palette as (K, 3) in [-1, 1]."""
-    return torch.tensor(palette, dtype=torch.float32, device=device) / 127.5 - 1
+    return torch.tensor(palette, dtype=torch.float32).to(device, non_blocking=True) / 127.5 - 1

@@ -12,7 +12,7 @@ from PIL import Image
 
 from segbench.engine.data.dataset import choose_evenly
 from segbench.engine.evaluation.inference import predict_image
-from segbench.engine.numerics import name_memory_errors
+from segbench.engine.numerics import name_device_errors
 from segbench.errors import SegbenchError
 from segbench.images.pixels import is_large
 from segbench.store.pictures import picture_path
@@ -95,7 +95,7 @@ def _save_if_possible(path: Path, draw: Callable[[], Image.Image | Picture | Non
     A picture may need more memory than the evaluation did, a disk be full, and a discriminator take nothing but crops.
     """
     try:
-        with name_memory_errors(device):
+        with name_device_errors(device):
             picture = draw()
         if picture is not None:
             save_picture(picture if isinstance(picture, Image.Image) else Image.fromarray(picture), path)

@@ -13,10 +13,10 @@ from PIL import Image
 from segbench.engine.data.batches import normalise
 from segbench.engine.data.resizing import check_size
 from segbench.engine.data.user_files import find_images
-from segbench.engine.device import resolve_device
+from segbench.engine.device import enter_device
 from segbench.engine.evaluation.confusion import classify
 from segbench.engine.evaluation.inference import band_window, predict_image, window_probabilities
-from segbench.engine.numerics import apply_numeric_settings, memory_format, name_memory_errors
+from segbench.engine.numerics import apply_numeric_settings, memory_format, name_device_errors
 from segbench.engine.pictures.drawing import label_map, overlay, stack
 from segbench.engine.pictures.explain import discriminator_picture, evidence_picture
 from segbench.engine.recorded import load_segmenter
@@ -57,7 +57,7 @@ def load_cell(
     `orientation` and within the `max_pixels` that are given. Unless its dataset applied orientation tags, images with
     one are refused. Raises RecordError if there is no such network, or if it makes images and no label maps.
     """
-    recorded = load_segmenter(record, resolve_device(device))
+    recorded = load_segmenter(record, enter_device(device))
     apply_numeric_settings(recorded.protocol)
     trained = recorded.dataset.reading
     reading = Reading(
@@ -122,7 +122,7 @@ def _write_prediction(recorded: RecordedNetwork, path: Path, target: Path) -> No
 
 def _write_explanation(recorded: RecordedNetwork, layer: str | None, path: Path, target: Path) -> None:
     pixels, prediction = read_and_predict(recorded, path)
-    with name_memory_errors(prediction.images.device):
+    with name_device_errors(prediction.images.device):
         explanation = explain(recorded, prediction, pixels, layer)
     save_prediction(recorded.dataset, pixels, prediction.labels, target)
     _save(Image.fromarray(explanation), explanation_path(target))
@@ -180,7 +180,7 @@ def predict_whole(recorded: RecordedNetwork, image: ImageArray) -> tuple[NDArray
     if recorded.protocol.resize is not None:
         check_size(str(image.path), image.size, recorded.protocol.resize, recorded.dataset.reading.max_pixels)
     pixels, device = image.read(slice(None), slice(None)), next(recorded.network.parameters()).device
-    with name_memory_errors(device):
+    with name_device_errors(device):
         given = torch.from_numpy(pixels).to(device)
         return pixels, predict_image(recorded.network, given, image.white, recorded.protocol)
 
@@ -200,7 +200,7 @@ def predict_bands(recorded: RecordedNetwork, image: ImageArray) -> Iterator[tupl
     def read(rows: slice, columns: slice) -> torch.Tensor:
         return normalise(torch.from_numpy(image.read(rows, columns)[None]).to(device), image.white, layout)
 
-    with name_memory_errors(device):
+    with name_device_errors(device):
         for rows, scores in window_probabilities(recorded.network, read, size, window, device, protocol.precision):
             yield rows, classify(scores)[0].cpu().numpy()
 

@@ -58,7 +58,9 @@ class Nvml:
 
     def throttle_reasons(self) -> list[str] | None:
         """Return the names of the reasons why the clock is low now."""
-        bits = self._read(lambda nvml, device: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)))
+        bits = self._read(lambda nvml, device: int(nvml.nvmlDeviceGetCurrentClocksEventReasons(device)))
+        if bits is None:  # as drivers and libraries before 2023 call it
+            bits = self._read(lambda nvml, device: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)))
         return None if bits is None else [name for bit, name in THROTTLE_REASONS.items() if bits & bit]
 
     def processes(self) -> int | None:
@@ -72,7 +74,7 @@ class Nvml:
     def _read(self, ask: Callable[[Any, Any], Reading]) -> Reading | None:
         try:
             return ask(self._library, self._handle)
-        except self._library.NVMLError:  # this device does not support it, or does not permit it
+        except (self._library.NVMLError, AttributeError):  # it is not supported, not permitted, or gone
             return None
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from segbench.engine.device import resolve_device
+from segbench.engine.device import enter_device
 from segbench.engine.model.cost import PeakMemory
-from segbench.engine.numerics import name_memory_errors
+from segbench.engine.numerics import name_device_errors
 from segbench.errors import DataError, OutOfMemoryError
 from segbench.store.record import DeviceState
 
@@ -37,8 +37,8 @@ def time_cell(job: TimingJob, channel: TurnChannel) -> Measured | None:
     full budget where the device counts it, energy at the protocol's batch. Beside other methods, running out of memory
     is an error; alone, a batch that does not fit has no row. The peak is that of the rows.
     """
-    device = resolve_device(job.device)
-    with name_memory_errors(device):
+    device = enter_device(job.device)
+    with name_device_errors(device):
         network = TimedNetwork(job)
         return MethodTimer(network, channel, open_nvml(device)).run()
 
@@ -93,7 +93,7 @@ class MethodTimer:
         """Return the row of a stage, or none where the images cannot be read."""
         self._turn(row_part(stage, batch, Work.WARM_UP))
         try:
-            with name_memory_errors(self._network.device):
+            with name_device_errors(self._network.device):
                 measurement = self._measure(stage, batch)
         except DataError as error:  # training needed only the cache, so the files may be gone
             self._channel.emit("warning", message=f"the stage {stage!r} was not timed: {error}")
@@ -147,10 +147,14 @@ class MethodTimer:
         if self._spent > (self._timing.method_seconds or math.inf):
             return None
         try:
-            with name_memory_errors(self._network.device):
+            with name_device_errors(self._network.device):
                 return short_throughput(self._network.stopwatch("forward", batch), batch, self._timing)
         except OutOfMemoryError:
+            if (others := self._methods - 1) > 0:
+                self._channel.emit("warning", message=f"batches of {batch} do not fit beside {others} other methods")
             return None
+        finally:
+            self._network.clear()  # or the best batches of others would depend on this method
 
     def _expected_seconds(self, batch: int) -> float:
         """Return about how long `short_throughput` takes: a first iteration, one to estimate by, and a block."""

@@ -18,7 +18,7 @@ from torch import nn
 from segbench.engine.data.batches import normalise
 from segbench.engine.data.dataset import common_size, open_data
 from segbench.engine.data.resizing import resize_image
-from segbench.engine.device import resolve_device
+from segbench.engine.device import enter_device
 from segbench.engine.evaluation.confusion import classify
 from segbench.engine.evaluation.inference import score_pixels, see_views, window_slices
 from segbench.engine.job import MODEL
@@ -66,7 +66,7 @@ class TimedNetwork:
         self._method = job.cell.method
         self.protocol = self._method.protocol
         apply_numeric_settings(self.protocol)
-        self.device = resolve_device(job.device)
+        self.device = enter_device(job.device)
         registry = load_registry()
         self._data = open_data(job.cell, registry, self.device)
         self._mapping = mapping_of(job.cell, self._data)

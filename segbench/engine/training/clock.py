@@ -6,6 +6,7 @@ Pauses for validation and checkpoints are left out.
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 TrainingPart = Literal["data", "generator", "critic"]  # names in records; "critic" is the discriminator
 
 WARM_UP_STEPS = 10  # kernel searches, allocations and compilation happen in the first steps
-TIMED_STEPS = 8  # on a CUDA device every eighth step is timed; recording an event takes the host some microseconds
 
 
 class TrainingClock:
@@ -45,6 +45,11 @@ class TrainingClock:
             synchronize(self._device)
             self._measured_from = (self._images, self.seconds())
         return self.seconds()
+
+    @property
+    def is_just_warm(self) -> bool:
+        """Whether the last step was the last of the warm-up."""
+        return self._steps == WARM_UP_STEPS
 
     def seconds(self) -> float:
         """Return the seconds of training so far, pauses left out."""
@@ -79,32 +84,34 @@ class TrainingClock:
 class PartTimer:
     """Adds up the time of each part of a training step; the loop calls `end` after each part.
 
-    On the CPU it is the host's time. On a CUDA device the work is only queued, so events are queued with it, on one
-    step of eight, and read after the last step: no step is waited for.
+    On the CPU it is the host's time. On a CUDA device the work is only queued, so events are queued with it, some
+    microseconds each, and read when the device has passed them: no step is waited for. Every step counts, since what
+    happens at every tenth step, or at every second one, would be missed or counted alone by any other rhythm.
     """
 
     def __init__(self, device: torch.device, *, now: Callable[[], float] = time.perf_counter) -> None:
         self._on_cuda, self._now = device.type == "cuda", now
         self._steps = 0
-        self._timed = False
         self._start: float | torch.cuda.Event | None = None
         self._seconds: dict[TrainingPart, float] = {}
-        self._queued: list[tuple[TrainingPart, torch.cuda.Event, torch.cuda.Event]] = []
+        self._queued: deque[tuple[TrainingPart, torch.cuda.Event, torch.cuda.Event]] = deque()
 
     def begin(self) -> None:
         """Begin a step."""
         self._steps += 1
-        self._timed = self._steps > WARM_UP_STEPS and (not self._on_cuda or self._steps % TIMED_STEPS == 0)
-        if self._timed:
+        if self._steps > WARM_UP_STEPS:
             self._start = self._mark()
+        while self._queued and self._queued[0][2].query():  # type: ignore[no-untyped-call]
+            self._count_first()
 
     def end(self, part: TrainingPart) -> None:
         """Count the time since the last call for this part."""
-        if not self._timed:
+        began = self._start
+        if began is None:
             return
-        began, self._start = self._start, self._mark()
+        self._start = self._mark()
         if isinstance(began, float) and isinstance(self._start, float):
-            self._seconds[part] = self._seconds.get(part, 0.0) + self._start - began
+            self._add(part, self._start - began)
         elif isinstance(began, torch.cuda.Event) and isinstance(self._start, torch.cuda.Event):
             self._queued.append((part, began, self._start))
 
@@ -113,12 +120,19 @@ class PartTimer:
 
         Waits for a CUDA device.
         """
-        for part, began, ended in self._queued:
-            ended.synchronize()
-            self._seconds[part] = self._seconds.get(part, 0.0) + began.elapsed_time(ended) / 1000
-        self._queued.clear()
+        if self._queued:
+            self._queued[-1][2].synchronize()
+        while self._queued:
+            self._count_first()
         total = sum(self._seconds.values())
         return {part: seconds / total for part, seconds in sorted(self._seconds.items())} if total > 0 else None
+
+    def _count_first(self) -> None:
+        part, began, ended = self._queued.popleft()
+        self._add(part, began.elapsed_time(ended) / 1000)
+
+    def _add(self, part: TrainingPart, seconds: float) -> None:
+        self._seconds[part] = self._seconds.get(part, 0.0) + seconds
 
     def _mark(self) -> float | torch.cuda.Event:
         if not self._on_cuda:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from segbench.engine.adversarial.monitor import observe_gradient, observe_step
+from segbench.engine.model.cost import PeakMemory
 from segbench.engine.model.optimizers import learning_rate_factor, set_learning_rate
 from segbench.engine.numerics import autocast, derive, name_norm_errors
 from segbench.engine.ranks import ALONE, Ranks
@@ -79,6 +80,7 @@ class Outcome:
     - seconds_to_best: seconds of training until the best validation
     - health: that of adversarial training
     - weights: of the adversarial gradient at each step, (steps,), where a ratio set them
+    - peak_bytes, reserved_bytes: of memory; see `PeakMemory`
     """
 
     finished: bool
@@ -89,6 +91,8 @@ class Outcome:
     seconds_to_best: float | None = None
     health: Health | None = None
     weights: torch.Tensor | None = None
+    peak_bytes: int | None = None
+    reserved_bytes: int | None = None
 
 
 @name_norm_errors()
@@ -108,7 +112,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     forward = ranks.spread(torch.compile(network) if protocol.compile else network)
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
-    clock, timer = TrainingClock(device, already=progress.seconds), PartTimer(device)
+    clock, timer, memory = TrainingClock(device, already=progress.seconds), PartTimer(device), PeakMemory(device)
     finite = FiniteWatch(training.losses, adversary, network.component)
     saved_at = reported_at = time.monotonic()
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
@@ -117,8 +121,10 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         if ranks.agree(channel.stop_requested()):
             if ranks.leads:
                 state.save(checkpoint)
-            return build_outcome(state, clock, timer, finished=False)
+            return build_outcome(state, clock, timer, memory, finished=False)
 
+        if clock.is_just_warm:
+            memory.forget()
         timer.begin()
         factor = learning_rate_factor(protocol.schedule, progress.step, done)
         set_learning_rate(generator.optimizer, protocol.optimizer.lr * factor)
@@ -197,7 +203,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             unreported_loss.zero_()
         progress.seconds = ranks.agree(progress.seconds)
         if validation_is_due(protocol, total_steps, state):
-            with clock.paused():
+            with clock.paused(), memory.paused():
                 validate(training, state, channel)
         if ranks.leads and now - saved_at > checkpoint_seconds:
             with clock.paused():
@@ -207,7 +213,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     for learner in state.learners.values():
         ranks.check_alike(learner.network)
     network.load_state_dict(state.best or state.evaluated_network.state_dict())
-    return build_outcome(state, clock, timer, finished=True)
+    return build_outcome(state, clock, timer, memory, finished=True)
 
 
 def weigh(
@@ -262,7 +268,9 @@ def take_extra_discriminator_step(training: Training, adversary: Adversary, stat
     update_discriminator(adversary, state, adversary.pair(batch, output.float()), batch.labels)
 
 
-def build_outcome(state: TrainingState, clock: TrainingClock, timer: PartTimer, *, finished: bool) -> Outcome:
+def build_outcome(
+    state: TrainingState, clock: TrainingClock, timer: PartTimer, memory: PeakMemory, *, finished: bool
+) -> Outcome:
     """Return how training ended."""
     progress = state.progress
     health = None if state.discriminator is None else judge(state.health.points(), state.health.non_finite())
@@ -275,6 +283,8 @@ def build_outcome(state: TrainingState, clock: TrainingClock, timer: PartTimer, 
         seconds_to_best=progress.best_seconds,
         health=health,
         weights=None if state.balance is None else state.balance.course,
+        peak_bytes=memory.bytes(),
+        reserved_bytes=memory.reserved_bytes(),
     )
 
 

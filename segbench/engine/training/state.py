@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from segbench.engine.adversarial.monitor import HealthLog
 from segbench.engine.model.checkpoint import (
@@ -28,6 +27,8 @@ from segbench.engine.ranks import ALONE, Ranks
 from segbench.errors import RecordError, SpecError
 from segbench.store.json_file import describe_error
 from segbench.weights import misfit
+
+from .average import WeightAverage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +106,7 @@ class TrainingState:
 
     generator: Learner
     discriminator: Learner | None
-    average: AveragedModel | None
+    average: WeightAverage | None
     progress: Progress = field(default_factory=Progress)
     health: HealthLog = field(default_factory=HealthLog)
     best: Tensors = field(default_factory=dict)
@@ -122,10 +123,7 @@ class TrainingState:
     ) -> TrainingState:
         """Return the state before the first step."""
         ranks.start_alike(network)
-        average = None
-        if protocol.ema is not None:
-            update = get_ema_multi_avg_fn(protocol.ema)  # type: ignore[no-untyped-call]  # torch does not type it
-            average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+        average = None if protocol.ema is None else WeightAverage(network, protocol.ema)
 
         def learner(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Learner:
             scaler = torch.amp.GradScaler(device.type, enabled=protocol.precision == "fp16")

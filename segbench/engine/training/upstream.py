@@ -23,7 +23,7 @@ from segbench.engine.numerics import memory_format, random_generator, training_s
 from segbench.engine.recorded import load_network
 from segbench.errors import RecordError, SpecError
 from segbench.plan.cell import Subset
-from segbench.store.folder import how_to_redo
+from segbench.store.folder import how_to_redo, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ def load_segmenter(folder: str, device: torch.device) -> nn.Module:
 
 
 def _load_recorded(folder: str, device: torch.device) -> RecordedNetwork:
-    return load_network(Path(f"{folder}.json"), device)
+    return load_network(record_of(Path(folder)), device)
 
 
 def _open_fields(folders: list[Path], cell: Cell, data: CellData, device: torch.device) -> ProbabilityFields:
@@ -185,7 +185,8 @@ def make_synthesiser(recorded: RecordedNetwork, seed: int) -> Synthesise:
 
     def synthesise(batch: Batch, step: int) -> tuple[Tensor, Tensor]:
         shape = (len(batch.images), mapping.latent_channels)
-        noise = torch.randn(shape, generator=random_generator(seed, "synthetic", step)).to(batch.images.device)
+        noise = torch.randn(shape, generator=random_generator(seed, "synthetic", step))
+        noise = noise.to(batch.images.device, non_blocking=True)
         with torch.no_grad():
             if mapping.maps == "labels -> image":
                 return generator(one_hot(batch.labels, mapping.form), noise), batch.labels

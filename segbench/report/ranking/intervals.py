@@ -19,7 +19,7 @@ from segbench.stats.measured import measure
 from segbench.stats.summary import CONFIDENCE_LEVEL
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, decide_pairs, find_tiers
 from segbench.store.counts import COUNTS
-from segbench.store.folder import RecordProblem
+from segbench.store.folder import RecordProblem, record_of
 
 from .comparable import check_own
 from .rows import RowStatistics
@@ -86,7 +86,7 @@ def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
             if found := find_constant_class(counts.confusion.sum(axis=0)):
                 constant[identity(record)] = found
         except (RecordError, StatisticsError) as error:
-            path = _record_path(sources.cell_folders[identity(record)])
+            path = record_of(sources.cell_folders[identity(record)])
             damaged[identity(record)] = RecordProblem(path, f"ignored because of its counts: {error}")
     return CellEvidence(cells, damaged, constant)
 
@@ -251,7 +251,3 @@ def _check_fits(first_name: str, first: Evidence, name: str, cell: Evidence) -> 
     for what in ("images", "clusters", "folds", "num_classes"):
         if getattr(cell, what) != getattr(first, what):
             raise StatisticsError(f"{first_name} and {name} were scored on different {what.removeprefix('num_')}")
-
-
-def _record_path(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.json")

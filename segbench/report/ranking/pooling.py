@@ -10,7 +10,7 @@ from segbench.report import cell_spec
 from segbench.report.conditions import read_conditions
 from segbench.report.folds import pool
 from segbench.report.records import IncompleteSeed, identity, in_order
-from segbench.store.folder import RecordProblem
+from segbench.store.folder import RecordProblem, record_of
 
 from .comparable import read_own_counts
 
@@ -74,9 +74,7 @@ def _read_counts(
             found[identity(record)] = read_own_counts(record, sources) if record.scores else None
         except RecordError as error:
             path = sources.cell_folders[identity(record)]
-            problems.append(
-                RecordProblem(path.with_name(f"{path.name}.json"), f"ignored because of its counts: {error}")
-            )
+            problems.append(RecordProblem(record_of(path), f"ignored because of its counts: {error}"))
     return found
 
 

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from segbench.report import cell_spec
+from segbench.report.folds import folds_of
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, summarize
 from segbench.store.record import TimingBudget
+from segbench.store.sharing import shares_gpu
 
 from .timings import STAGES, MethodSpeed
 
@@ -84,6 +86,11 @@ class Row:
     def timed(self) -> tuple[Record, ...]:
         """The records under its conditions, from which speeds, seconds and memory are taken."""
         return self.runs.get(self.conditions, ()) if self.runs and self.conditions else self.records
+
+    @property
+    def trained_alone(self) -> tuple[Record, ...]:
+        """Those of `timed` that shared no GPU with other cells, from which seconds of training are taken."""
+        return tuple(record for record in self.timed if not shared_gpu(record))
 
     @property
     def scored_under(self) -> tuple[Conditions, ...]:
@@ -244,16 +251,18 @@ class Row:
 
     def training_share(self, part: str) -> Summary:
         """Return the share, in [0, 1], of the training time that went into one of TRAINING_PARTS."""
-        return summarize((record.train.shares or {}).get(part) if record.train else None for record in self.timed)
+        shares = ((record.train.shares or {}).get(part) if record.train else None for record in self.trained_alone)
+        return summarize(shares)
 
     def train(self, name: str) -> Summary:
         """Return steps, seconds, images_per_second or seconds_to_best over the seeds."""
-        return summarize(getattr(record.train, name) if record.train else None for record in self.timed)
+        records = self.timed if name == "steps" else self.trained_alone
+        return summarize(getattr(record.train, name) if record.train else None for record in records)
 
     @property
     def train_seconds(self) -> dict[int, float]:
         """The seconds of training of each seed."""
-        return {record.seed: record.train.seconds for record in self.timed if record.train}
+        return {record.seed: record.train.seconds for record in self.trained_alone if record.train}
 
     def cost(self, name: str) -> int | None:
         """Return one cost of the method: the largest among its seeds."""
@@ -294,6 +303,11 @@ class Row:
     def speed(self) -> MethodSpeed:
         """What is known of its speed; many rows are compared by it."""
         return MethodSpeed(self.name, tuple(one for stage in STAGES for one in self.stage(stage).values()), self.timing)
+
+
+def shared_gpu(record: Record) -> bool:
+    """Tell whether a record's cell, or that of any of its folds, was trained on a GPU beside others."""
+    return any(shares_gpu(one.environment) for one in folds_of(record))
 
 
 def where_both_ran(one: Row, other: Row) -> tuple[Row, Row] | None:

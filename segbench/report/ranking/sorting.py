@@ -11,7 +11,7 @@ from segbench.report.conditions import fill_in_missing, rank_conditions, read_co
 from segbench.report.numbers import letter, significant
 from segbench.report.selection import name_recipe
 
-from .rows import flops_size, timings
+from .rows import flops_size, shared_gpu, timings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -158,6 +158,8 @@ def _notes(record: Record, by_seed: dict[int, list[Record]]) -> Iterable[str]:
         yield f"{of} {'is' if shared == 1 else 'are'} in train too, so the score looks too good"
     if like := cell_spec.as_long_as(record):
         yield f"trained {_seconds_text(found[0] for found in by_seed.values())}, as long as {like}"
+    if any(shared_gpu(found[0]) for found in by_seed.values()):
+        yield "cells were trained on one GPU at once, so their seconds and speed of training are left out"
     yield from _name_ignored(by_seed)
 
 

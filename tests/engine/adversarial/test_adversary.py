@@ -242,6 +242,24 @@ def test_the_generators_loss_gives_its_gradient_through_the_fake_alone(adversary
     assert made.discriminator.weight.grad is None
 
 
+def test_compiled_for_a_gpu_a_discriminator_makes_no_gradients_of_its_weights_for_the_generators_loss(adversary):
+    made, pair, asked = adversary(SETTINGS, discriminator=Patches(), loss=Difference()), a_pair(), []
+    made.discriminator.register_parameter("frozen", nn.Parameter(torch.zeros(1), requires_grad=False))
+
+    def compiled(inputs):
+        asked.append(made.discriminator.weight.requires_grad)
+        return made.discriminator(inputs)
+
+    fast = replace(made, compiled=compiled, device=torch.device("cuda"))
+    pair.fake.requires_grad_()
+    gradients = [one.gradient(one.generator_loss(pair, LABELS), pair.fake) for one in (made, fast)]
+    fast.discriminator_loss(pair, LABELS, 0).loss.backward()
+    assert torch.equal(*gradients)
+    assert asked == [False, True, True]  # the generator's pass, and the discriminator's of real and fake
+    assert made.discriminator.weight.grad is not None
+    assert not made.discriminator.frozen.requires_grad
+
+
 def test_reals_are_shown_without_a_gradient_to_a_loss_that_asks_for_them(adversary):
     class Relative(Difference):
         def generator(self, real, fake):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -258,8 +259,10 @@ def test_nothing_waits_for_the_device_until_the_log_is_read():
     logits, labels = torch.randn(2, 3, 16, 16, device="cuda"), torch.randint(0, 3, (2, 16, 16), device="cuda")
     mask, layer, log = labels[:, None] != 2, torch.nn.Conv2d(1, 1, 3, device="cuda"), HealthLog()
     layer(scores).sum().backward()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
+            torch.cuda.set_sync_debug_mode("error")
         log.add(0, observe_scores(scores, scores, None, validation=scores, mask=mask, validation_mask=mask))
         log.add(0, {**compare_gradients(logits, logits), "critic_gradient": gradient_norm(layer.parameters())})
         log.add(0, {**observe_confidence(logits), **observe_classes(logits, labels, IGNORE)})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from segbench import DataError, Dataset, Sample
 from segbench.config.augment import Augment
 from segbench.engine.data import resident
-from segbench.engine.data.batches import TrainingBatches, runs_of_one_size, whole_batch
+from segbench.engine.data.batches import TrainingBatches, groups_of_one_size, runs_of_one_size, whole_batch
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
 
@@ -20,13 +21,13 @@ IGNORED = 255
 FULL = Augment(scale=(0.75, 1.5), flip=True, jitter=0.3)
 
 
-def split_of(*arrays, classes=200, ignore_index=IGNORED, device=CPU):
+def split_of(*arrays, classes=200, ignore_index=IGNORED, device=CPU, budget=None):
     """Make a split of (image, labels) pairs; the images' channels are last."""
     samples = [Sample(image, labels, f"s{index}") for index, (image, labels) in enumerate(arrays)]
     names = [f"c{index}" for index in range(classes)]
     dataset = Dataset(names, [(0, 0, 0)] * classes, {"train": samples}, ignore_index, arrays[0][0].shape[2])
     key = hash(tuple((image.tobytes(), image.shape, labels.tobytes()) for image, labels in arrays))
-    return ResidentSplit(pack(dataset, "train", f"{key} {classes} {ignore_index}"), device)
+    return ResidentSplit(pack(dataset, "train", f"{key} {classes} {ignore_index}"), device, budget=budget)
 
 
 def random_split(count=5, size=(12, 16), channels=3, dtype=np.uint8):
@@ -416,6 +417,16 @@ def test_evaluation_goes_through_whole_images_in_order():
 def test_evaluation_batches_hold_images_of_one_size():
     split = split_of(*(random_pair(0, size) for size in [(4, 5), (4, 5), (5, 4), (4, 5), (4, 5), (4, 5)]))
     assert list(runs_of_one_size(split, 2)) == [(0, 1), (2,), (3, 4), (5,)]
+    assert list(groups_of_one_size(split, 2, channels=3)) == [(0, 1), (3, 4), (5,), (2,)]
+
+
+def test_a_batch_of_evaluation_holds_no_more_numbers_than_kernels_can_count():
+    sizes = [(1024, 2048)] * 120
+    split = SimpleNamespace(packed=SimpleNamespace(index=SimpleNamespace(sizes=sizes)))
+    lengths = [len(batch) for batch in groups_of_one_size(split, 100, 19)]
+    assert lengths == [53, 53, 14]
+    assert 53 * 19 * 1024 * 2048 < 2**31 < 54 * 19 * 1024 * 2048
+    assert len(next(groups_of_one_size(split, 8, 10**6))) == 1
 
 
 def test_camvid_trains_on_what_its_files_hold(camvid):
@@ -428,11 +439,11 @@ def test_camvid_trains_on_what_its_files_hold(camvid):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_cuda_device_gets_the_batches_of_the_cpu(monkeypatch, share):
-    monkeypatch.setattr(resident, "RESIDENT_SHARE", share)
+@pytest.mark.parametrize("budget", [0, None])
+def test_a_cuda_device_gets_the_batches_of_the_cpu(budget):
+    pairs = random_pair(0, (20, 20)), random_pair(1, (20, 20))
     expected, given = (
-        batches_of(split_of(random_pair(0, (20, 20)), random_pair(1, (20, 20)), device=device), augment=FULL).at(0)
+        batches_of(split_of(*pairs, device=device, budget=budget), augment=FULL).at(0)
         for device in (CPU, torch.device("cuda"))
     )
     assert given.images.device.type == "cuda"

@@ -17,6 +17,16 @@ def test_a_split_is_decoded_and_brought_to_the_device_once(dataset):
     assert data.resident("val") is data.resident("val")
 
 
+def test_the_splits_of_a_cell_share_one_budget_on_a_device(dataset, monkeypatch):
+    image = 16 * 20 * (3 + 1)  # three channels and the labels, a byte each
+    monkeypatch.setattr("segbench.engine.data.dataset.resident_budget", lambda device, share, taken: 9 * image - taken)
+    data = CellData(dataset, "two colours", torch.device("meta"))
+    splits = [data.resident(split) for split in ("train", "test", "val")]  # of 6, 3 and 2 images
+    assert [split.device_bytes for split in splits] == [6 * image, 3 * image, 0]
+    assert data.resident_bytes == 9 * image
+    assert CellData(dataset, "two colours", CPU).resident_bytes is None
+
+
 @pytest.mark.parametrize(
     ("sizes", "expected"), [([(2, 3), (4, 1), (4, 1)], (4, 1)), ([(2, 3), (4, 1)], (2, 3)), ([(5, 6)], (5, 6))]
 )

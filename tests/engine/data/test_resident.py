@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from segbench import Dataset, Sample
-from segbench.engine.data import resident
 from segbench.engine.data.cache import pack
-from segbench.engine.data.resident import ResidentSplit
+from segbench.engine.data.resident import RESIDENT_SHARE, ResidentSplit, resident_budget
 
 CPU = torch.device("cpu")
 
@@ -115,12 +114,34 @@ def test_packing_training_and_evaluating_take_little_more_memory_than_the_pixels
     assert float(answer.stdout) <= 1.2
 
 
+def test_pixels_are_kept_on_a_device_within_their_budget_alone():
+    packed, device = packed_split(), torch.device("meta")
+    size = packed.pixels.nbytes + packed.label_pixels.nbytes
+    budgets = None, size, size - 1, 0
+    assert [ResidentSplit(packed, device, budget=one).device_bytes for one in budgets] == [size, size, 0, 0]
+    assert ResidentSplit(packed, CPU).device_bytes == 0
+
+
+def test_the_budget_is_a_share_of_all_memory_that_jobs_and_splits_have_in_common(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10_000))
+    device, free = torch.device("cuda", 0), 9000
+    assert RESIDENT_SHARE == 0.4
+    assert [resident_budget(device, *given) for given in ((1, 0), (1, 3000), (0.25, 0), (0, 500))] == [
+        4000,
+        1000,
+        1000,
+        -500,
+    ]
+    free = 1600  # another program has the rest
+    assert resident_budget(device, 1, 0) == 800
+    assert resident_budget(CPU, 1, 0) is None
+
+
 @pytest.mark.gpu
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_cuda_device_sees_the_same_pixels_whether_they_fit_or_not(monkeypatch, share):
-    monkeypatch.setattr(resident, "RESIDENT_SHARE", share)
+@pytest.mark.parametrize("budget", [0, None])
+def test_a_cuda_device_sees_the_same_pixels_whether_they_fit_or_not(budget):
     packed = packed_split(np.uint16)
-    host, device = ResidentSplit(packed, CPU), ResidentSplit(packed, torch.device("cuda"))
+    host, device = ResidentSplit(packed, CPU), ResidentSplit(packed, torch.device("cuda"), budget=budget)
     windows = [0, 1], [(0, 4), (1, 5)], [(0, 2), (1, 3)]
     for given, expected in zip(device.windows(*windows), host.windows(*windows), strict=True):
         assert given.device.type == "cuda"

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import confusion_matrix
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from segbench.engine.evaluation.confusion import classify, confusion_matrices
+from segbench.engine.evaluation.confusion import add_to_bins, classify, confusion_matrices
 from segbench.stats.scores import miou
 
 # Few distinct values, so that ties are the rule.
@@ -131,6 +131,23 @@ def test_counting_beyond_sixteen_million_pixels_stays_exact():
     pixels = 2**24 + 3  # where float32 stops counting
     label_map = torch.zeros(1, 1, pixels, dtype=torch.uint8)
     assert confusion_matrices(label_map, label_map, 2, 255)[0, 0, 0] == pixels
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64])
+@pytest.mark.parametrize("pixels", [1, 127, 5000])
+def test_bins_are_added_up_on_a_device_as_numpy_does(dtype, pixels):
+    generator = np.random.default_rng(0)
+    bins = generator.choice([0, 3, 3, 3, 3, 6], (3, pixels))  # one is hot, some are empty
+    values = generator.integers(0, 2**20, (3, pixels)) / 2**20  # whose sums are exact
+    placed = torch.from_numpy(bins).to(dtype)
+    kept = placed.clone()
+    counts = add_to_bins(placed, torch.ones_like(placed, dtype=torch.int64), 7)
+    sums = add_to_bins(placed, torch.from_numpy(values), 7)
+    assert torch.equal(placed, kept)
+    assert (counts.dtype, sums.dtype) == (torch.int64, torch.float64)
+    np.testing.assert_array_equal(counts.numpy(), [np.bincount(one, minlength=7) for one in bins])
+    expected = [np.bincount(one, own, minlength=7) for one, own in zip(bins, values, strict=True)]
+    np.testing.assert_array_equal(sums.numpy(), expected)
 
 
 @pytest.mark.gpu

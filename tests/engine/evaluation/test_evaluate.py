@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,13 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from segbench.config.protocol import Boundaries, Budget, SurfaceDistances, TrainingProtocol, Window
 from segbench.config.views import Views
 from segbench.contract import Dataset, Sample
+from segbench.engine.data.batches import groups_of_one_size
 from segbench.engine.data.cache import pack
 from segbench.engine.data.resident import ResidentSplit
+from segbench.engine.evaluation import evaluate as evaluation
 from segbench.engine.evaluation.evaluate import (
     change_shares,
+    choose_batches,
     confusion_counts,
     evaluate,
     measure_refinement,
@@ -112,6 +116,29 @@ def test_images_in_another_order_have_the_same_counts():
     forth, back = counts_of(dataset_of(pairs, 4)), counts_of(dataset_of(pairs[::-1], 4))
     for name in ARRAYS:
         np.testing.assert_array_equal(getattr(back, name)[::-1], getattr(forth, name), err_msg=name)
+
+
+def test_on_a_device_images_of_one_size_come_together_and_counts_are_of_the_images_in_their_order(monkeypatch):
+    dataset = dataset_of(list(pairs_at_random()), 4)
+    split, network = resident_test_split(dataset), LabelsInTheImage(4)
+    expected, visited = counts_of(dataset), []
+    grouped = list(groups_of_one_size(split, 2, 4))
+    monkeypatch.setattr(evaluation, "choose_batches", lambda *_: (visited.extend(one) or one for one in grouped))
+    found = counts_of(dataset)
+    assert visited == [0, 1, 3, 2]
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    confusion = confusion_counts(network, split, protocol_of(), dataset)
+    np.testing.assert_array_equal(confusion, expected.confusion)
+
+
+@pytest.mark.parametrize(("sizes", "searches"), [(4, True), (5, False)])
+def test_on_a_device_kernels_are_searched_for_only_where_images_have_few_sizes(sizes, searches):
+    index = SimpleNamespace(sizes=[(8, 8 + one) for one in range(sizes)])
+    split = SimpleNamespace(device=torch.device("cuda"), packed=SimpleNamespace(index=index, num_classes=2))
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        assert [torch.backends.cudnn.benchmark for _ in choose_batches(split, 8)] == [searches] * sizes
+        assert torch.backends.cudnn.benchmark
 
 
 def test_counts_of_two_splits_put_together_are_those_of_both():

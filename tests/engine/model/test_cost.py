@@ -83,6 +83,61 @@ def test_the_resident_peak_covers_what_was_given_back_meanwhile():
     assert memory.bytes() - before >= 32 * MIB
 
 
+class Allocator:
+    """The memory of a CUDA device as torch counts it, which knows no peak before CUDA has started."""
+
+    def __init__(self):
+        self.started, self.held, self.peak = False, 0, 0
+
+    def init(self):
+        self.started = True
+
+    def reset_peak_memory_stats(self, device):
+        assert self.started
+        self.peak = self.held
+
+    def max_memory_allocated(self, device):
+        return self.peak
+
+    def memory_allocated(self, device):
+        return self.held
+
+    def use(self, size):
+        self.peak = max(self.peak, self.held + size)
+
+
+@pytest.fixture
+def allocator(monkeypatch):
+    made = Allocator()
+    for name in ("init", "reset_peak_memory_stats", "max_memory_allocated", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, getattr(made, name))
+    return made
+
+
+def test_a_peak_begins_anew_after_the_warm_up_and_leaves_out_what_pauses_take(allocator):
+    memory = PeakMemory(torch.device("cuda", 0))
+    allocator.use(900)  # the search for kernels
+    memory.forget()
+    allocator.use(300)
+    with memory.paused():
+        allocator.use(700)  # a validation
+    assert memory.bytes() == 300
+    allocator.use(200)
+    assert memory.bytes() == 300
+    allocator.use(400)
+    assert memory.bytes() == 400
+
+
+def test_what_a_pause_leaves_on_the_device_counts_as_if_it_had_always_been_there(allocator):
+    memory = PeakMemory(torch.device("cuda", 0))
+    allocator.use(300)
+    with memory.paused():
+        allocator.held = 50  # such as the pixels of the split that is validated on
+    assert memory.bytes() == 350
+    allocator.use(400)
+    assert memory.bytes() == 450
+
+
 @pytest.mark.gpu
 def test_the_peak_on_a_cuda_device_is_what_torch_allocated_there():
     device = torch.device("cuda", 0)

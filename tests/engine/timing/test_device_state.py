@@ -41,7 +41,7 @@ class FakeNvml:
         assert sensor == self.NVML_TEMPERATURE_GPU
         return self._reading("temperature")
 
-    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle):
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle):
         return self._reading("reasons")
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):
@@ -57,6 +57,24 @@ class FakeNvml:
         if isinstance(reading, Exception):
             raise reading
         return reading
+
+
+class OldNvml(FakeNvml):
+    """The same by the name that it had before."""
+
+    nvmlDeviceGetCurrentClocksThrottleReasons = FakeNvml.nvmlDeviceGetCurrentClocksEventReasons
+    nvmlDeviceGetCurrentClocksEventReasons = property()
+
+
+class PoorNvml(FakeNvml):
+    """One that has neither name."""
+
+    nvmlDeviceGetCurrentClocksEventReasons = property()
+
+
+@pytest.mark.parametrize(("library", "reasons"), [(FakeNvml, ["gpu idle"]), (OldNvml, ["gpu idle"]), (PoorNvml, None)])
+def test_what_slows_the_clock_is_read_by_its_new_name_or_by_its_old_one(library, reasons):
+    assert find_device(library(reasons=1), "GPU-1").throttle_reasons() == reasons
 
 
 def state(methods=1, **readings):

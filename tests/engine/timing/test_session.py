@@ -264,10 +264,17 @@ class Counted:
         return None
 
 
-def test_memory_of_the_rows_is_given_back_before_the_sweep():
-    network = FakeNetwork(seconds=2)
-    run(network)
-    assert network.cleared == 1
+def test_memory_is_given_back_before_the_sweep_and_after_each_of_its_turns():
+    network = FakeNetwork(seconds=2, most=4)
+    assert [point.batch for point in run(network).sweep] == [1, 2, 4]
+    assert network.cleared == 1 + 4  # 8 did not fit
+
+
+def test_a_sweep_that_ends_for_want_of_memory_beside_other_methods_says_so():
+    channels = [FakeChannel(methods=methods) for methods in (1, 3)]
+    for channel in channels:
+        run(FakeNetwork(seconds=2, most=4), channel)
+    assert [channel.warnings for channel in channels] == [[], ["batches of 8 do not fit beside 2 other methods"]]
 
 
 class Unsteady(FakeStopwatch):

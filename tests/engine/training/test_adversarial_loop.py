@@ -12,6 +12,7 @@ from segbench.engine.numerics import derive
 from segbench.engine.training.loop import train
 from segbench.errors import SpecError
 
+from ...devices import ON_CPU_AND_GPU  # noqa: TID252 - tests have no absolute name
 from .short import NEVER, assert_equal, entropy, trained, weights
 
 RECIPES = {
@@ -71,6 +72,7 @@ def test_a_detached_discriminator_has_no_weight_whatever_ratio_is_asked_for(trai
     assert outcome.weights is None
 
 
+@ON_CPU_AND_GPU
 def test_the_loop_equals_two_plain_passes_written_by_hand(training, recorder, tmp_path):
     settings = {"schedule": "constant", "optimizer": {"use": "sgd", "lr": 0.1}}
     recipe = {"weight": 0.3, "encoding": "one_hot", "optimizer": {"use": "sgd", "lr": 0.05}}
@@ -241,6 +243,7 @@ def test_the_warm_up_raises_the_weight_linearly(training):
 
 
 @pytest.mark.slow
+@ON_CPU_AND_GPU
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's compiler looks at it
 def test_compiled_forwards_train_like_plain_ones(training, recorder, tmp_path):
     # No batch normalisation nor dropout in the discriminator, whose random numbers a compiled pass draws otherwise.

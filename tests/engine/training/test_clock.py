@@ -55,6 +55,61 @@ def test_the_warm_up_and_what_lies_between_steps_count_for_nothing():
     assert timer.shares() == pytest.approx({"data": 0.25, "generator": 0.75})
 
 
+class Device:
+    """A device that has done all that was queued up to some moment; an event is the moment at which it was queued."""
+
+    queued = done = 0.0
+
+
+class Event:
+    def __init__(self, enable_timing):
+        assert enable_timing
+
+    def record(self):
+        self.at = self.device.queued
+
+    def query(self):
+        return self.at <= self.device.done
+
+    def synchronize(self):
+        self.device.done = max(self.device.done, self.at)
+
+    def elapsed_time(self, other):
+        assert other.query(), "the device has not come there"
+        return 1000 * (other.at - self.at)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(Event, "device", Device(), raising=False)
+    return Event.device
+
+
+def queue_steps(timer, device, first, count):
+    """Queue steps of 1 s of data and 2 s of the generator; the discriminator has 10 s at each tenth."""
+    for step in range(first, first + count):
+        timer.begin()
+        for part, seconds in {"data": 1.0, "critic": 10.0 if step % 10 == 0 else 0.0, "generator": 2.0}.items():
+            device.queued += seconds
+            timer.end(part)
+
+
+def test_on_a_device_what_happens_at_every_tenth_step_has_its_share(device):
+    timer = PartTimer(torch.device("cuda"))
+    queue_steps(timer, device, 0, WARM_UP + 40)
+    assert timer.shares() == pytest.approx({"critic": 40 / 160, "data": 40 / 160, "generator": 80 / 160})
+
+
+def test_no_more_events_are_kept_than_the_device_has_yet_to_pass(device):
+    timer = PartTimer(torch.device("cuda"))
+    for step in range(100):
+        queue_steps(timer, device, step, 1)
+        device.done = device.queued - 3.0  # it is about a step behind
+        assert len(timer._queued) <= 6
+    assert timer.shares() == pytest.approx({"critic": 90 / 360, "data": 90 / 360, "generator": 180 / 360})
+
+
 @pytest.mark.gpu
 def test_on_a_gpu_the_time_is_that_of_the_queued_work():
     device = torch.device("cuda")

@@ -8,16 +8,19 @@ import pytest
 import torch
 
 from segbench.config.protocol import Budget
+from segbench.engine.model.cost import PeakMemory
 from segbench.engine.numerics import derive
 from segbench.engine.training.loop import steps_in, train
 from segbench.engine.training.setup import Unlabelled, deep_supervision
 from segbench.errors import CellError, SpecError
 
+from ...devices import ON_CPU_AND_GPU  # noqa: TID252 - tests have no absolute name
 from .short import NEVER, assert_equal, entropy, trained, weights
 
 GROUPS = {"multipliers": {"0.*": 0.5, "4.*": 2.0}, "weight_decay": 0.1, "no_decay": "norms_and_biases"}
 
 
+@ON_CPU_AND_GPU
 def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_path):
     ours = training(schedule="constant", optimizer={"use": "sgd", "lr": 0.1, "momentum": 0.9})
     outcome = train(ours, tmp_path / "checkpoint", NEVER, recorder())
@@ -36,6 +39,38 @@ def test_the_loop_equals_a_plain_loop_written_by_hand(training, recorder, tmp_pa
     assert outcome.steps == 8
     for name, tensor in plain.network.state_dict().items():
         torch.testing.assert_close(ours.network.state_dict()[name], tensor)
+
+
+@ON_CPU_AND_GPU
+def test_fp16_scaled_at_the_cut_equals_plain_mixed_precision(training, recorder, tmp_path, device):
+    settings = {"precision": "fp16", "schedule": "constant", "optimizer": {"use": "sgd", "lr": 0.1}}
+    ours, _ = trained(training, recorder, tmp_path / "checkpoint", **settings)
+    plain = training(**settings)
+    network, scaler = plain.network.train(), torch.amp.GradScaler(device.type)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for step in range(8):
+        batch = plain.batches.at(step)
+        torch.manual_seed(derive(plain.seed, "noise", step))
+        optimizer.zero_grad()
+        with torch.autocast(device.type, dtype=torch.float16):
+            logits = network(batch.images)
+        loss = torch.nn.functional.cross_entropy(logits.float(), batch.labels, ignore_index=255)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(ours.network.state_dict()[name], tensor)
+
+
+def test_the_peak_of_memory_begins_anew_once_the_warm_up_is_over(training, recorder, tmp_path, monkeypatch):
+    steps, forgotten = [], []
+    monkeypatch.setattr(PeakMemory, "forget", lambda self: forgotten.append(len(steps)))
+    made = training(budget={"steps": 13})
+    source = made.batches.at
+    monkeypatch.setattr(made.batches, "at", lambda step: (steps.append(step), source(step))[1])
+    outcome = train(made, tmp_path / "checkpoint", NEVER, recorder())
+    assert forgotten == [10]
+    assert outcome.reserved_bytes is None
 
 
 class Deep(torch.nn.Module):
@@ -122,6 +157,7 @@ def test_training_learns_classes_that_colour_decides(training, recorder, tmp_pat
     ids=["fp32", "channels_last", "ema", "bf16", "rmsprop with clipping", "best on val", "groups", "timm and freezing"],
 )
 @pytest.mark.parametrize("stopped_after", [1, 5])
+@ON_CPU_AND_GPU
 def test_a_stopped_training_resumes_bit_equal(training, recorder, tmp_path, protocol, stopped_after):
     scores = [0.1, 0.4, 0.2, 0.3]
 
@@ -328,6 +364,7 @@ def test_a_budget_in_seconds_ends_when_they_are_spent(training, recorder, tmp_pa
 
 
 @pytest.mark.trains
+@ON_CPU_AND_GPU
 def test_fp16_scales_the_loss_and_still_learns(training, recorder, tmp_path, training_seed, record_property):
     learnt = training(budget={"steps": 30}, precision="fp16", optimizer={"lr": 0.02}, seed=training_seed)
     channel = recorder()
@@ -384,6 +421,7 @@ def test_the_gradient_of_a_term_is_that_of_autograd(training, recorder, tmp_path
 
 
 @pytest.mark.parametrize("protocol", [{}, {"precision": "bf16", "channels_last": True}], ids=["fp32", "bf16"])
+@ON_CPU_AND_GPU
 def test_a_discriminator_of_weight_0_leaves_the_bits_of_the_twin_beside_an_unlabelled_term(
     training, recorder, tmp_path, protocol
 ):
@@ -393,6 +431,7 @@ def test_a_discriminator_of_weight_0_leaves_the_bits_of_the_twin_beside_an_unlab
     assert_equal(weights(twin.network), weights(other.network))
 
 
+@ON_CPU_AND_GPU
 def test_a_stopped_training_with_a_term_resumes_bit_equal(training, recorder, tmp_path):
     whole, _ = trained(training, recorder, tmp_path / "whole", entropy, adversary={})
     first = training(adversary={})

@@ -24,7 +24,7 @@ def make_cell(method, seed=0, upstream=None, dataset="data", **protocol):
         name=method,
         generator=ComponentUse(use="basic/fcn"),
         losses=(),
-        protocol=TrainingProtocol(budget=Budget(steps=1), threads=1, **protocol),
+        protocol=TrainingProtocol(**{"budget": Budget(steps=1), "threads": 1, **protocol}),
     )
     return Cell(
         benchmark="bench",

@@ -1,9 +1,8 @@
 """Cells that write down what they take over: mIoU is the learning rate, and seconds are ten times that."""
 
 import json
-from pathlib import Path
 
-from worker_functions import HERE, SCORES, time_method
+from worker_functions import HERE, SCORES, cell_folder, time_method
 
 from segbench.engine.job import CellResult
 from segbench.store.record import Train
@@ -12,7 +11,7 @@ __all__ = ["time_method", "train"]
 
 
 def train(job, channel):
-    method, folder = job.cell.method, Path(job.folder)
+    method, folder = job.cell.method, cell_folder(job)
     rate, budget = method.protocol.optimizer.lr, method.protocol.budget
     placebo = method.adversarial.placebo if method.adversarial else None
     with (folder.parent / "trained").open("a") as trained:

@@ -12,8 +12,9 @@ from pathlib import Path
 from segbench.config.frozen import Frozen
 from segbench.engine.job import CellResult
 from segbench.engine.timing.parts import Measured, Work, row_part
-from segbench.errors import CellError, DataError, LostProcessError, OutOfMemoryError, PluginError
+from segbench.errors import CellError, DataError, DeviceError, LostProcessError, OutOfMemoryError, PluginError
 from segbench.execute.worker import TURN
+from segbench.store.folder import record_of
 from segbench.store.record import Cost, Inference, Latency, Scores, Train
 
 HERE = {"machine": "here", "device": "cpu"}
@@ -217,6 +218,10 @@ def probe(job, channel):
     return dict(HERE)
 
 
+def probe_gpu(job, channel):
+    return {**HERE, "device": "cuda:0"}
+
+
 def probe_killed_once(job, channel):
     """Die the first time; the device is called as the file that marks it."""
     die_once(Path(job))
@@ -229,8 +234,13 @@ def die_once(mark):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def cell_folder(job):
+    """Return the folder of the cell of a job, in which the folders of its attempts lie."""
+    return record_of(Path(job.folder)).with_suffix("")
+
+
 def accept(job, channel):
-    (Path(job.folder).parent / "preflights").open("a").write(f"{job.cell.method.name}\n")
+    (cell_folder(job).parent / "preflights").open("a").write(f"{job.cell.method.name}\n")
 
 
 def preflight(job, channel):
@@ -242,13 +252,14 @@ def preflight(job, channel):
     if job.cell.method.name == "crash":
         segfaults(job, channel)
     if job.cell.method.name == "killed-once":
-        die_once(Path(job.folder).parent / "killed")
+        die_once(cell_folder(job).parent / "killed")
+    if job.cell.method.name == "asserts":
+        raise PluginError("a label out of range") if job.traced else DeviceError("cuda:0 failed")
 
 
 def train(job, channel):
     """Do what the method's name says, and note that this cell was run."""
-    folder = Path(job.folder)
-    with (folder.parent / "ran").open("a") as ran:
+    with (cell_folder(job).parent / "ran").open("a") as ran:
         ran.write(f"{job.cell.key} {os.getpid()}\n")
     return {
         "segfault": segfaults,
@@ -278,7 +289,7 @@ def finish(job, channel):
 def counting(job, channel):
     """Leave counts that name this process, as the record does."""
     for name in ("counts.parquet", "samples/last.png"):
-        file = Path(job.output) / name
+        file = Path(job.folder) / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(str(os.getpid()))
     result = finish(job, channel)
@@ -288,7 +299,7 @@ def counting(job, channel):
 def waiting(job, channel):
     """Wait for a file beside the results folder."""
     channel.emit("stage", name="train")
-    while not (Path(job.folder).parents[1] / "go on").exists():
+    while not (cell_folder(job).parents[1] / "go on").exists():
         time.sleep(0.01)
     return finish(job, channel)
 
@@ -299,7 +310,7 @@ def slow(job, channel):
 
 
 def fails_once(job, channel):
-    mark = Path(job.folder) / "failed"
+    mark = cell_folder(job) / "failed"
     if mark.exists():
         return finish(job, channel)
     mark.touch()
@@ -308,7 +319,7 @@ def fails_once(job, channel):
 
 def patient(job, channel):
     """Train until told to stop; the next time, go on and finish."""
-    checkpoint = Path(job.folder) / "checkpoint"
+    checkpoint = cell_folder(job) / "checkpoint"
     if checkpoint.exists():
         return finish(job, channel)
     checkpoint.touch()
@@ -320,7 +331,7 @@ def patient(job, channel):
 
 def stubborn(job, channel):
     """Train without ever asking whether to stop; the next time, finish."""
-    checkpoint = Path(job.folder) / "checkpoint"
+    checkpoint = cell_folder(job) / "checkpoint"
     if checkpoint.exists():
         return finish(job, channel)
     checkpoint.touch()
@@ -341,7 +352,7 @@ def time_method(job, channel):
         raise CellError("the images have no pixels")
     if not channel.wait_for_turn(row_part("forward", 1, Work.BLOCK), None).methods:
         return None
-    with (Path(job.folder).parent / "timed").open("a") as timed:
+    with (cell_folder(job).parent / "timed").open("a") as timed:
         timed.write(f"{method.name}\n")
     mark = Path(job.folder) / "timing"
     if method.name == "unhurried" and not mark.exists():

@@ -138,3 +138,13 @@ def test_the_verdicts_of_a_row_name_their_seeds_the_most_frequent_first(adversar
     given = ["saturated", "healthy", "healthy"]
     (row,) = rows(*(adversarial(seed=i, verdict=one) for i, one in enumerate(given)))
     assert list(row.verdicts.items()) == [("healthy", (1, 2)), ("saturated", (0,))]
+
+
+def test_seconds_of_cells_that_shared_a_gpu_are_left_out_and_their_steps_and_scores_are_not(trained):
+    alone, together = (trained(seed=seed, environment={**H200, "jobs": 1 + seed}) for seed in (0, 1))
+    (row,) = rows(alone, together)
+    assert row.train_seconds == {0: 812.4}
+    assert [row.train(name).n for name in ("steps", "seconds", "images_per_second")] == [2, 1, 1]
+    assert row.score("miou").n == 2
+    assert "cells were trained on one GPU at once, so their seconds and speed of training are left out" in row.notes
+    assert rows(trained(environment={"device": "cpu", "jobs": 2}))[0].train_seconds == {0: 812.4}

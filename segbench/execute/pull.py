@@ -1,0 +1,47 @@
+"""A pull worker: a run on one machine of many, which takes cells of a run that was started elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from segbench.store.tried import claim_try
+
+from .jobs import key_of, method_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segbench.plan.cell import Cell
+    from segbench.store.folder import ResultsFolder
+    from segbench.store.record import Record
+
+    from .time_limit import TimeLimit
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What sets a pull worker apart from a run of its own: its time, and when the run that it is for began.
+
+    `began` is in nanoseconds, by the clock of the file system that the records are on.
+    """
+
+    limit: TimeLimit
+    began: int
+
+    def read_failed(self, cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
+        """Return by key the records of cells that another worker of the run has failed, which is not tried again."""
+        found = {}
+        for key in map(key_of, cells):
+            path = folder.existing_path(key)
+            if path.is_file() and path.stat().st_mtime_ns >= self.began:
+                record = folder.read(key)
+                if record is not None and record.status in ("failed", "skipped"):
+                    found[key] = record
+        return found
+
+    def choose_to_try(self, cells: Sequence[Cell], todo: Sequence[Cell], folder: ResultsFolder) -> list[Cell]:
+        """Return the cells to do of methods that no other worker tries; those of a plan are `cells`."""
+        first = {method_of(cell): key_of(cell) for cell in reversed(cells)}
+        untried = {method for method in dict.fromkeys(map(method_of, todo)) if claim_try(folder, first[method])}
+        return [cell for cell in todo if method_of(cell) in untried]

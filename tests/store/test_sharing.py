@@ -1,0 +1,38 @@
+"""Cells that share a GPU."""
+
+from __future__ import annotations
+
+import pytest
+
+from segbench.errors import RecordError
+from segbench.store.folder import EVENTS
+from segbench.store.sharing import note_jobs, read_jobs, shares_gpu
+
+
+@pytest.mark.parametrize(
+    ("environment", "shared"),
+    [
+        ({"device": "cuda:1", "jobs": 2}, True),
+        ({"device": "cuda", "jobs": 8}, True),
+        ({"device": "cuda:1", "jobs": 1}, False),
+        ({"device": "cpu", "jobs": 2}, False),
+        ({"device": "cuda:0"}, False),
+        ({}, False),
+    ],
+)
+def test_only_cells_that_run_at_once_on_a_gpu_share_it(environment, shared):
+    assert shares_gpu(environment) == shared
+
+
+def test_the_most_cells_at_once_of_all_attempts_are_known(tmp_path):
+    assert read_jobs(tmp_path) == 1
+    note_jobs(tmp_path, 4)
+    note_jobs(tmp_path, 2)
+    with (tmp_path / EVENTS).open("a") as file:
+        file.write('{"time": 1, "event": "jobs", "jobs": "many"}\n{"time": 1}\n')
+    assert read_jobs(tmp_path) == 4
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    with pytest.raises(RecordError, match="gone"):
+        note_jobs(tmp_path / "gone", 2)
