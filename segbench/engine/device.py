@@ -91,7 +91,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
     bfloat16 numbers in hardware. `commit` is that of segbench, null where nothing tells. `started` is the current time
     (UTC). Of a CUDA device `uuid` tells it from others of its model, whichever number it has for a process.
     """
-    uuid = {"uuid": str(torch.cuda.get_device_properties(device).uuid)} if device.type == "cuda" else {}
+    uuid = {"uuid": _uuid(device.index)} if device.type == "cuda" else {}
     host, cpu, name = platform.node(), cpu_name(), device_name(device)
     return {
         "device": str(device),
@@ -119,9 +119,14 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
 def probe(device: str, channel: Channel) -> dict[str, Any]:
     """Return the environment of a run, for a parent process that does not import torch.
 
-    Its "device" is the one that auto, cpu, cuda or cuda:N means here. Raises SegbenchError as `resolve_device` does.
+    Its "device" is the one that auto, cpu, cuda or cuda:N means here. Of a GPU, "gpus" are the UUIDs of it and of those
+    behind it, which several processes take, by their names. Raises SegbenchError as `resolve_device` does.
     """
-    return environment(resolve_device(device), torch.get_num_threads())
+    first = resolve_device(device)
+    found = environment(first, torch.get_num_threads())
+    if first.type == "cuda":
+        found["gpus"] = {f"cuda:{index}": _uuid(index) for index in range(first.index, torch.cuda.device_count())}
+    return found
 
 
 def list_devices() -> list[dict[str, Any]]:
@@ -138,6 +143,10 @@ def _describe(device: torch.device) -> dict[str, Any]:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         return {"device": str(device), "name": None, "bf16": None, "error": first_line}
     return {"device": str(device), "name": name, "bf16": bf16, "error": None}
+
+
+def _uuid(index: int) -> str:
+    return str(torch.cuda.get_device_properties(index).uuid)
 
 
 def device_name(device: torch.device) -> str:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from segbench.config.protocol import Budget, TrainingProtocol
+from segbench.engine import device
 from segbench.engine.cell import preflight, run_cell
 from segbench.engine.device import (
     cpu_name,
@@ -75,6 +76,14 @@ def test_the_machine_is_the_same_at_another_time_with_other_threads():
 
 def test_a_probe_names_the_device_that_was_asked_for(recorder):
     assert probe("cpu", recorder())["device"] == "cpu"
+
+
+def test_a_probe_names_the_gpus_from_the_device_on(monkeypatch, recorder):
+    monkeypatch.setattr(device, "resolve_device", lambda name: torch.device(name))
+    monkeypatch.setattr(device, "environment", lambda device, threads: {"device": str(device)})
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=f"uuid {index}"))
+    assert probe("cuda:1", recorder()) == {"device": "cuda:1", "gpus": {"cuda:1": "uuid 1", "cuda:2": "uuid 2"}}
 
 
 def test_auto_is_a_device_that_is_there():
