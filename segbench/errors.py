@@ -10,7 +10,8 @@
     ├── RecordError        a record, its counts or a checkpoint cannot be read or written
     ├── CellError          one cell could not be trained or evaluated
     │   ├── OutOfMemoryError   it needs more memory than there is
-    │   └── DeviceError        a device reports an error of work that was queued earlier
+    │   ├── DeviceError        a device reports an error of work that was queued earlier
+    │   └── LostProcessError   another of its processes has ended
     └── StatisticsError    counts that cannot be compared, or too few for an interval
 
 A message says what was given, where, what is allowed and what to do. The command line prints it without a traceback.
@@ -119,6 +120,10 @@ class DeviceError(CellError):
     """A device reports an error of work that was queued earlier, so the line that met it need not have caused it."""
 
     code = "device"
+
+
+class LostProcessError(CellError):
+    """Another of the processes that train a cell together has ended, and its end tells why."""
 
 
 class StatisticsError(SegbenchError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Far more than machines have, and few enough to be started.
 MOST_THREADS = 4096
+MOST_PROCESSES = 64
 
 
 def _add_unit(schema: dict[str, Any]) -> None:
@@ -145,6 +146,7 @@ class TrainingProtocol(Frozen):
     - `budget`: how long to train
     - `batch_size`: images of a step, or of a micro-batch
     - `accumulate`: micro-batches of a step
+    - `processes`: processes that train together, each with a share of every batch and a GPU of its own
     - `resize`: the size of images and training labels, once and for all; as they are if not given
     - `score_at`: where predictions meet the truth, at its own resolution or at that of the resized images
     - `crop`: height and width of a training crop; whole images if not given
@@ -176,6 +178,7 @@ class TrainingProtocol(Frozen):
     budget: Budget
     batch_size: PositiveInt = 8
     accumulate: PositiveInt = added(1)
+    processes: int = added(1, ge=1, le=MOST_PROCESSES)
     resize: Resize | None = added(None)
     score_at: Resolution = added("native")
     crop: tuple[PositiveInt, PositiveInt] | None = None
@@ -215,6 +218,18 @@ class TrainingProtocol(Frozen):
         """Refuse cutmix where a batch has no other image to cut from."""
         if self.augment.cutmix and self.images_per_step == 1:
             raise ValueError("augment.cutmix takes patches of the other images of a batch; set batch_size to 2 or more")
+        return self
+
+    @model_validator(mode="after")
+    def check_processes_share(self) -> Self:
+        """Refuse a batch that processes cannot divide evenly, and compiling, which hides batch norm from them."""
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be divided into equal shares for processes: {self.processes}; "
+                "set batch_size to a multiple of it"
+            )
+        if self.processes > 1 and self.compile:
+            raise ValueError("compile: true works in one process only; remove it, or set processes to 1")
         return self
 
     @model_validator(mode="after")

@@ -52,6 +52,7 @@ from .numerics import (
     tell_of_no_fixed_order,
     wait_for_each_kernel,
 )
+from .ranks import join, name_lost_processes
 
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
@@ -64,26 +65,35 @@ if TYPE_CHECKING:
 
 
 def run_cell(job: CellJob, channel: Channel) -> CellResult:
-    """Run one cell in this process; raise CellError or the plugin's own exception if it fails."""
+    """Run one cell in this process; raise CellError or the plugin's own exception if it fails.
+
+    Of several processes that train the cell the first one writes all files and returns the result.
+    """
     apply_numeric_settings(job.cell.method.protocol)
-    device = enter_device(job.device)
-    with name_device_errors(device), tell_of_no_fixed_order(channel):
+    device = enter_device(job.device, job.rank, job.processes)
+    with name_device_errors(device), name_lost_processes(), tell_of_no_fixed_order(channel):
         return _run(job, channel, device)
 
 
 def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     cell, folder = job.cell, Path(job.folder)
     facts = environment(device, torch.get_num_threads())
+    ranks = join(job.rank, job.processes, job.meeting, device)
     registry = load_registry()
     data = open_data(cell, registry, device, job.share)
     upstream = load_upstream(cell, job.upstream, data, device)
-    training = prepare_training(cell, registry, data, device, upstream, folder)
+    training = prepare_training(cell, registry, data, device, upstream, folder, ranks)
     outcome = train_method(training, job, channel)
     if not outcome.finished:
         return CellResult(status="interrupted", train=describe_training(outcome, training), environment=facts)
+    peaks = ranks.largest(outcome.peak_bytes), ranks.largest(outcome.reserved_bytes)
+    outcome = replace(outcome, peak_bytes=peaks[0], reserved_bytes=peaks[1])
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
     measure = score_segmenter if training.mapping.predicts_labels else compare_images
+    measured = measure(segmenter, training, cell, data, folder)
+    if not ranks.leads:
+        return CellResult(status="ok")
     result = CellResult(
         status="ok",
         train=describe_training(outcome, training),
@@ -91,7 +101,7 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
         health=outcome.health,
         provenance=training.network.provenance,
         environment=facts,
-        **measure(segmenter, training, cell, data, folder),
+        **measured,
     )
     write_files(folder, training, cell, data)
     if outcome.weights is not None:
@@ -123,18 +133,23 @@ def describe_training(outcome: Outcome, training: Training) -> Train:
 def score_segmenter(
     segmenter: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
-    """Score a segmenter and return fields of `CellResult`; write counts, pictures and a fold's predictions."""
-    protocol = cell.method.protocol
+    """Score a segmenter and return fields of `CellResult`; write counts, pictures and a fold's predictions.
+
+    Several processes count together, and the first one does the rest.
+    """
+    protocol, ranks = cell.method.protocol, training.ranks
     split = data.scored(protocol.evaluate)
-    counts = evaluate(segmenter, split, protocol, data.dataset)
+    counts = evaluate(segmenter, split, protocol, data.dataset, ranks)
+    refinement = None
+    if isinstance(segmenter, Refined):
+        refinement = measure_refinement(segmenter, split, protocol, data.dataset, ranks)
+    if not ranks.leads:
+        return {}
     write_counts(folder, counts)
     _write_pictures(folder / SAMPLES, segmenter, training, data)
     if Subset.parse(cell.subset).is_fold:
         write_fold_predictions(folder / PROBABILITIES, segmenter, cell, data)
     found = scores(counts)
-    refinement = None
-    if isinstance(segmenter, Refined):
-        refinement = measure_refinement(segmenter, split, protocol, data.dataset)
     return {
         "scores": found,
         "per_class": per_class(counts),
@@ -173,7 +188,12 @@ def _write_pictures(folder: Path, segmenter: torch.nn.Module, training: Training
 def compare_images(
     generator: torch.nn.Module, training: Training, cell: Cell, data: CellData, folder: Path
 ) -> dict[str, Any]:
-    """Compare generated images with real ones and return fields of `CellResult`; write sample grids."""
+    """Compare generated images with real ones and return fields of `CellResult`; write sample grids.
+
+    Of several processes the first one does it.
+    """
+    if not training.ranks.leads:
+        return {}
     write_grid(folder / SAMPLES / LAST_GRID, generator, cell, data, training.mapping)
     write_nearest(folder / SAMPLES / NEAREST_GRID, generator, cell, data, training.mapping)
     generation = score_generator(generator, cell, data, training.mapping)
@@ -227,17 +247,18 @@ def preflight(job: CellJob, channel: Channel) -> None:
     """
     if job.traced:
         wait_for_each_kernel()
-    device = enter_device(job.device)
+    device = enter_device(job.device, job.rank, job.processes)
     protocol = job.cell.method.protocol
     apply_numeric_settings(protocol)
-    with name_device_errors(device):
+    with name_device_errors(device), name_lost_processes():
+        ranks = join(job.rank, job.processes, job.meeting, device)
         registry = load_registry()
         data = open_data(job.cell, registry, device, share=0)  # one step needs a few images of the splits
         check_folds(job.cell.method, data)
         clusters_of(data.dataset, data.packed(protocol.evaluate).ids)
         upstream = make_stand_ins(job.cell, data, device)
         with TemporaryDirectory() as folder:
-            training = prepare_training(job.cell, registry, data, device, upstream, Path(folder))
+            training = prepare_training(job.cell, registry, data, device, upstream, Path(folder), ranks)
             if job.cell.method.is_trained:
                 # Without compiling, which takes far longer than the step.
                 one_step = replace(training, protocol=_one_step(protocol))

@@ -36,12 +36,12 @@ def resolve_device(name: str) -> torch.device:
     return _cuda_device(name, int(index or 0))
 
 
-def enter_device(name: str) -> torch.device:
-    """Return what `resolve_device` does, and make it the current device of this process.
+def enter_device(name: str, rank: int = 0, processes: int = 1) -> torch.device:
+    """Return what `resolve_device` does, or the share of one of several processes, and make it the current device.
 
     What names no other CUDA device, such as a plugin's `.cuda()` and the events of a clock, is then on this one.
     """
-    device = resolve_device(name)
+    device = share_devices(resolve_device(name), rank, processes)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
@@ -61,6 +61,22 @@ def _cuda_device(name: str, index: int) -> torch.device:
     return torch.device("cuda", index)
 
 
+def share_devices(first: torch.device, rank: int, processes: int) -> torch.device:
+    """Return the device of one of several processes: the CPU, or one of as many CUDA devices from the first one on.
+
+    Raises SegbenchError where there are too few.
+    """
+    if first.type == "cpu" or processes == 1:
+        return first
+    begin, there = first.index or 0, torch.cuda.device_count()
+    if begin + processes > there:
+        raise SegbenchError(
+            f"protocol.processes is {processes}, which takes the devices cuda:{begin} to cuda:{begin + processes - 1}, "
+            f"but the last one here is cuda:{there - 1}; set it to at most {there - begin}"
+        )
+    return torch.device("cuda", begin + rank)
+
+
 def _why_no_cuda() -> str:
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is built without CUDA"
@@ -75,7 +91,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
     bfloat16 numbers in hardware. `commit` is that of segbench, null where nothing tells. `started` is the current time
     (UTC). Of a CUDA device `uuid` tells it from others of its model, whichever number it has for a process.
     """
-    uuid = {"uuid": str(torch.cuda.get_device_properties(device).uuid)} if device.type == "cuda" else {}
+    uuid = {"uuid": _uuid(device.index)} if device.type == "cuda" else {}
     host, cpu, name = platform.node(), cpu_name(), device_name(device)
     return {
         "device": str(device),
@@ -103,9 +119,14 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
 def probe(device: str, channel: Channel) -> dict[str, Any]:
     """Return the environment of a run, for a parent process that does not import torch.
 
-    Its "device" is the one that auto, cpu, cuda or cuda:N means here. Raises SegbenchError as `resolve_device` does.
+    Its "device" is the one that auto, cpu, cuda or cuda:N means here. Of a GPU, "gpus" are the UUIDs of it and of those
+    behind it, which several processes take, by their names. Raises SegbenchError as `resolve_device` does.
     """
-    return environment(resolve_device(device), torch.get_num_threads())
+    first = resolve_device(device)
+    found = environment(first, torch.get_num_threads())
+    if first.type == "cuda":
+        found["gpus"] = {f"cuda:{index}": _uuid(index) for index in range(first.index, torch.cuda.device_count())}
+    return found
 
 
 def list_devices() -> list[dict[str, Any]]:
@@ -122,6 +143,10 @@ def _describe(device: torch.device) -> dict[str, Any]:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         return {"device": str(device), "name": None, "bf16": None, "error": first_line}
     return {"device": str(device), "name": name, "bf16": bf16, "error": None}
+
+
+def _uuid(index: int) -> str:
+    return str(torch.cuda.get_device_properties(index).uuid)
 
 
 def device_name(device: torch.device) -> str:

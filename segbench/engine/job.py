@@ -23,7 +23,8 @@ class CellJob(Frozen):
 
     `folder` is that of the attempt (results/<benchmark>/<key>/<attempt>); `upstream` maps the reason ("start_from") to
     the folder of what belongs to the record of the finished cell. `share` is that of the device which is the cell's
-    own. `traced` has each kernel waited for, so that a device's error comes up where it is made.
+    own. `traced` has each kernel waited for, so that a device's error comes up where it is made. Of several processes
+    that train the cell each has its `rank`, from 0, and all have the folder of their `meeting`.
     """
 
     cell: Cell
@@ -33,6 +34,13 @@ class CellJob(Frozen):
     checkpoint_seconds: float = 120.0
     share: float = 1.0
     traced: bool = False
+    rank: int = 0
+    meeting: str | None = None
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that train the cell together."""
+        return self.cell.method.protocol.processes if self.meeting is not None else 1
 
 
 class CellResult(Measurements):

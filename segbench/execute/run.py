@@ -171,7 +171,8 @@ def _try_train_and_time(
     run: Run, to_try: Sequence[Cell], todo: Sequence[Cell], recorded: Mapping[str, Record]
 ) -> Summary:
     """Try the methods of `to_try`, run the cells and time the methods; each only while no early end is asked for."""
-    with training_lock(run.environment, run.listener, run.interrupt):
+    processes = max((cell.method.protocol.processes for cell in todo), default=1)
+    with training_lock(run.environment, processes, run.listener, run.interrupt):
         refused = preflight(run, to_try)
         records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
     untimed = {} if run.interrupt.requested else time_methods(run, records)
@@ -275,7 +276,7 @@ def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool)
     trained, _ = resolve_upstream(cell, run.cells, upstream)
     job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": traced})
     # Not in the cell's own folder: another run may be at work there.
-    pool.start(key, run.functions.preflight, job, folder / key, limits)
+    pool.start_cell(key, run.functions.preflight, job, folder / key, limits)
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:

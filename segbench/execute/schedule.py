@@ -216,7 +216,7 @@ class Schedule:
         if shares_gpu({**run.environment, **run.run_settings}):
             note_jobs(folder, run.jobs)
         self._began[key] = time.monotonic()
-        pool.start(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
+        pool.start_cell(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
 
     def _settings_of(self, key: str) -> dict[str, Any]:
         """Return the settings of the run for the record of a cell, whose earlier attempts may have had more company."""

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,16 +55,17 @@ def device_lock(environment: Mapping[str, Any], listener: Listener, interrupt: I
 
 
 @contextmanager
-def training_lock(environment: Mapping[str, Any], listener: Listener, interrupt: Interrupt) -> Iterator[bool]:
-    """Share a GPU with other runs that train on it, but with none that is timing; yields whether it is shared.
+def training_lock(
+    environment: Mapping[str, Any], processes: int, listener: Listener, interrupt: Interrupt
+) -> Iterator[bool]:
+    """Share the GPUs of so many processes with runs that train on them, but with none that is timing.
 
-    The CPU, on which trainings and timings of many programs meet, is not locked for it.
+    Yields whether they are shared. The CPU, on which trainings and timings of many programs meet, is not locked for it.
     """
-    if "uuid" not in environment:
-        yield True
-        return
-    with _waiting_for(try_share, environment, listener, interrupt) as locked:
-        yield locked
+    gpus = [{"device": name, "uuid": uuid} for name, uuid in environment.get("gpus", {}).items()]
+    with ExitStack() as held:
+        locks = (_waiting_for(try_share, gpu, listener, interrupt) for gpu in gpus[:processes])
+        yield all(held.enter_context(lock) for lock in locks)
 
 
 @contextmanager

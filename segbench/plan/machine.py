@@ -15,7 +15,8 @@ from segbench.errors import SegbenchError
 CPU_INFO = Path("/proc/cpuinfo")
 
 # Where the CUDA driver shows that it is loaded: on Linux, and in Windows' subsystem for Linux.
-NVIDIA = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+DEVICES = Path("/dev")
+NVIDIA = (DEVICES / "nvidiactl", DEVICES / "dxg")
 
 
 def usable_cores() -> int:
@@ -44,6 +45,13 @@ def parse_flags(cpu_info: str) -> frozenset[str] | None:
 def likely_device() -> str:
     """Return "cuda" where its driver shows, else "cpu": a guess, since only torch knows."""
     return "cuda" if any(path.exists() for path in NVIDIA) else "cpu"
+
+
+def likely_gpus() -> int:
+    """Return how many NVIDIA devices show and are visible to this process; 0 where that cannot be known."""
+    there = sum(path.name.removeprefix("nvidia").isdigit() for path in DEVICES.glob("nvidia*"))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return there if visible is None else min(there, len([name for name in visible.split(",") if name.strip()]))
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from segbench.config.recipe import ENCODED_MAPS
 from segbench.stats.verdict import LEAST_SEEDS_FOR_A_VERDICT
 
-from .machine import cpu_flags, likely_device, usable_cores
+from .machine import cpu_flags, likely_device, likely_gpus, usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ def plan_warnings(
     """
     methods = {cell.method.name: cell.method for cell in cells if cell.method.trial_of is None}
     chosen = likely_device() if device == AUTOMATIC else device
-    here = machine_warnings(methods, chosen, jobs, cores=usable_cores(), flags=cpu_flags())
+    here = machine_warnings(methods, chosen, jobs, cores=usable_cores(), flags=cpu_flags(), gpus=likely_gpus())
     return benchmark_warnings(benchmark) + here
 
 
@@ -75,9 +75,12 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def machine_warnings(
-    methods: Mapping[str, Method], device: str, jobs: int, *, cores: int, flags: AbstractSet[str] | None
+    methods: Mapping[str, Method], device: str, jobs: int, *, cores: int, flags: AbstractSet[str] | None, gpus: int
 ) -> tuple[str, ...]:
-    """Return what is to be warned of with this many cores and these CPU flags (None where they are not known)."""
+    """Return what is to be warned of with so many cores, these CPU flags (None where they are not known) and GPUs.
+
+    0 GPUs are any number.
+    """
     emulated = device == "cpu" and flags is not None and not NATIVE_BF16 & flags
     return (
         *_warn_where(
@@ -100,6 +103,16 @@ def machine_warnings(
             methods,
             lambda protocol: (protocol.threads or 1) * jobs > cores,
             f"the threads of a cell times {jobs} jobs exceed the {cores} usable cores, so cells slow each other down",
+        ),
+        *_warn_where(
+            methods,
+            lambda protocol: device == "cpu" and 1 < protocol.processes > cores,
+            f"processes of a cell exceed the {cores} usable cores, so they slow each other down",
+        ),
+        *_warn_where(
+            methods,
+            lambda protocol: device.startswith("cuda") and protocol.processes > gpus > 0,
+            f"each of the processes of a cell takes a GPU, and only {gpus} can be seen here; a run will refuse it",
         ),
         *_warn_where(
             methods,

@@ -64,6 +64,7 @@ class Conditions:
     window: str | None
     torch: str | None = None
     deterministic: bool = False
+    processes: int = 1
     sizes: Sizes | None = None
     timing_budget: str | None = None
     batch_is_own: bool = False
@@ -84,13 +85,20 @@ class Conditions:
 
     @property
     def essentials(self) -> list[str]:
-        """Device, precision, batch size and threads, each in words."""
+        """Device, precision, batch size, and threads and processes, each in words."""
+        together = f" in {self.processes} processes" if self.processes > 1 else ""
         return [
-            f"{self.device or 'unknown device'}: {self.device_name or 'not named'}",
+            f"{self.device or 'unknown device'}: {self.models or 'not named'}",
             self.scoring.arithmetic,
             f"batch {'unknown' if self.batch_size is None else self.batch_size}",
-            plural(self.threads, "thread"),
+            f"{plural(self.threads, 'thread')}{together}",
         ]
+
+    @property
+    def models(self) -> str | None:
+        """The model of the device and, of several, their number; None if it is not named."""
+        several = self.device_name and self.device == "cuda" and self.processes > 1
+        return f"{self.processes} × {self.device_name}" if several else self.device_name
 
     @property
     def scoring(self) -> Scoring:
@@ -133,9 +141,8 @@ class Conditions:
 def read_conditions(record: Record) -> Conditions:
     """Return the conditions of one record, without what only its timing tells."""
     environment = record.environment
-    precision, tf32, batch_size, threads, compiled, deterministic, window = cell_spec.protocol_values(
-        record, _CONDITIONS
-    )
+    values = cell_spec.protocol_values(record, _CONDITIONS)
+    precision, tf32, batch_size, threads, compiled, deterministic, processes, window = values
     # "cuda:0" and "cuda:1" are one kind of device; its model distinguishes different ones
     device = str(environment["device"]).partition(":")[0] if environment.get("device") else None
     return _shared(
@@ -149,11 +156,21 @@ def read_conditions(record: Record) -> Conditions:
         window=_window(window),
         torch=environment.get("torch"),
         deterministic=bool(deterministic),
+        processes=processes if isinstance(processes, int) else 1,
         batch_is_own="batch_size" in cell_spec.overrides(record),
     )
 
 
-_CONDITIONS = ("precision", "tf32", "batch_size", "threads", "compile", "deterministic", "window")  # of a protocol
+_CONDITIONS = (
+    "precision",
+    "tf32",
+    "batch_size",
+    "threads",
+    "compile",
+    "deterministic",
+    "processes",
+    "window",
+)  # of a protocol
 _shared = cache(Conditions)  # thousands of records came about under a few
 
 

@@ -44,6 +44,24 @@ def test_a_budget_is_like_another_in_nothing_else(given, message):
         Budget(**given)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"batch_size": 8, "processes": 3}, "batch_size 8 cannot be divided into equal shares for processes: 3; set"),
+        ({"processes": 2, "compile": True}, "compile: true works in one process only"),
+        ({"processes": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_processes_that_cannot_share_a_batch_are_refused(given, message):
+    with pytest.raises(ValidationError, match=message):
+        TrainingProtocol(budget=BUDGET, **given)
+
+
+def test_one_process_leaves_no_trace():
+    assert "processes" not in TrainingProtocol(budget=BUDGET).model_dump()
+    assert TrainingProtocol(budget=BUDGET, processes=2).model_dump()["processes"] == 2
+
+
 @pytest.mark.parametrize("schedule", ["poly", "cosine", "constant"])
 def test_a_protocol_survives_being_stored(schedule):
     protocol = TrainingProtocol(

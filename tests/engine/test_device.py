@@ -8,8 +8,17 @@ import pytest
 import torch
 
 from segbench.config.protocol import Budget, TrainingProtocol
+from segbench.engine import device
 from segbench.engine.cell import preflight, run_cell
-from segbench.engine.device import cpu_name, enter_device, environment, list_devices, probe, resolve_device
+from segbench.engine.device import (
+    cpu_name,
+    enter_device,
+    environment,
+    list_devices,
+    probe,
+    resolve_device,
+    share_devices,
+)
 from segbench.engine.job import TimingJob
 from segbench.engine.timing.session import time_cell
 from segbench.errors import SegbenchError
@@ -29,6 +38,16 @@ def test_every_cuda_device_is_tried():
 
 
 CPU = torch.device("cpu")
+
+
+def test_each_process_takes_a_device_from_the_given_one_on(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    cuda = torch.device("cuda", 1)
+    assert [share_devices(cuda, rank, 3) for rank in range(3)] == [torch.device("cuda", index) for index in (1, 2, 3)]
+    assert share_devices(cuda, 0, 1) is cuda
+    assert share_devices(CPU, 5, 8) is CPU
+    with pytest.raises(SegbenchError, match="cuda:1 to cuda:4, but the last one here is cuda:3; set it to at most 3"):
+        share_devices(cuda, 0, 4)
 
 
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without a GPU")
@@ -57,6 +76,14 @@ def test_the_machine_is_the_same_at_another_time_with_other_threads():
 
 def test_a_probe_names_the_device_that_was_asked_for(recorder):
     assert probe("cpu", recorder())["device"] == "cpu"
+
+
+def test_a_probe_names_the_gpus_from_the_device_on(monkeypatch, recorder):
+    monkeypatch.setattr(device, "resolve_device", lambda name: torch.device(name))
+    monkeypatch.setattr(device, "environment", lambda device, threads: {"device": str(device)})
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=f"uuid {index}"))
+    assert probe("cuda:1", recorder()) == {"device": "cuda:1", "gpus": {"cuda:1": "uuid 1", "cuda:2": "uuid 2"}}
 
 
 def test_auto_is_a_device_that_is_there():

@@ -90,7 +90,7 @@ def test_a_folder_that_others_can_enter_holds_no_locks(tmp_path, monkeypatch):
 def gpu(tmp_path, monkeypatch):
     """The environment in which a GPU has the number 0; its locks lie apart from those of real runs."""
     monkeypatch.setattr(timing_session, "GPU_LOCKS", tmp_path)
-    return {"device": "cuda:0", "uuid": "1234"}
+    return {"device": "cuda:0", "uuid": "1234", "gpus": {"cuda:0": "1234", "cuda:1": "5678"}}
 
 
 def test_a_gpu_has_one_lock_whatever_its_number_and_wherever_temporary_files_lie(gpu, tmp_path, monkeypatch):
@@ -103,7 +103,7 @@ def test_a_gpu_has_one_lock_whatever_its_number_and_wherever_temporary_files_lie
 def test_runs_share_a_gpu_to_train_and_wait_for_it_to_time(gpu):
     interrupt = Interrupt()
     listener = Recorder(interrupt)
-    with training_lock(gpu, listener, interrupt) as first, training_lock(gpu, listener, interrupt) as second:
+    with training_lock(gpu, 1, listener, interrupt) as first, training_lock(gpu, 2, listener, interrupt) as second:
         assert first
         assert second
         assert listener.notices == []
@@ -115,13 +115,24 @@ def test_runs_share_a_gpu_to_train_and_wait_for_it_to_time(gpu):
 def test_no_run_trains_on_a_gpu_while_another_is_timing_there(gpu):
     interrupt = Interrupt()
     listener = Recorder(interrupt)
-    with device_lock(gpu, Recorder(), Interrupt()), training_lock(gpu, listener, interrupt) as shared:
+    with device_lock(gpu, Recorder(), Interrupt()), training_lock(gpu, 1, listener, interrupt) as shared:
         assert not shared
     assert listener.notices == ["waiting for another run on cuda:0"]
 
 
+def test_cells_of_several_processes_share_a_gpu_for_each(gpu):
+    interrupt = Interrupt()
+    listener = Recorder(interrupt)
+    with device_lock({"device": "cuda:1", "uuid": "5678"}, Recorder(), Interrupt()):
+        with training_lock(gpu, 1, listener, interrupt) as shared:
+            assert shared
+        with training_lock(gpu, 2, listener, interrupt) as shared:
+            assert not shared
+    assert listener.notices == ["waiting for another run on cuda:1"]
+
+
 def test_on_the_cpu_runs_train_while_others_are_timing():
-    with locking("cpu"), training_lock({"device": "cpu"}, Recorder(), Interrupt()) as shared:
+    with locking("cpu"), training_lock({"device": "cpu"}, 2, Recorder(), Interrupt()) as shared:
         assert shared
 
 

@@ -230,6 +230,7 @@ PROTOCOL_CHANGES = {
     "budget": {"epochs": 10},
     "batch_size": 9,
     "accumulate": 2,
+    "processes": 2,
     "resize": {"factor": 0.5},
     "score_at": "resized",
     "crop": (8, 8),

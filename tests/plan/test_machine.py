@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from segbench.plan import machine
-from segbench.plan.machine import cache_folder, cpu_flags, likely_device, parse_flags, source_commit, usable_cores
+from segbench.plan.machine import (
+    cache_folder,
+    cpu_flags,
+    likely_device,
+    likely_gpus,
+    parse_flags,
+    source_commit,
+    usable_cores,
+)
 
 
 def test_usable_cores_are_those_this_process_may_run_on():
@@ -28,6 +36,17 @@ def test_this_machine_can_be_asked():
     flags = cpu_flags()
     assert flags is None or "fpu" in flags
     assert likely_device() in ("cpu", "cuda")
+
+
+@pytest.mark.parametrize(("visible", "number"), [(None, 2), ("1", 1), ("", 0), ("0,1,2", 2)])
+def test_gpus_are_those_that_show_and_are_visible(tmp_path, monkeypatch, visible, number):
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(machine, "DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert likely_gpus() == number
 
 
 @pytest.fixture

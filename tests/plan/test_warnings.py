@@ -31,8 +31,8 @@ def benchmark(*made, seeds=(0, 1, 2), compare=()):
     )
 
 
-def on_machine(made, device="cpu", jobs=1, cores=2, flags=frozenset()):
-    return machine_warnings(made, device, jobs, cores=cores, flags=flags)
+def on_machine(made, device="cpu", jobs=1, cores=2, flags=frozenset(), gpus=0):
+    return machine_warnings(made, device, jobs, cores=cores, flags=flags, gpus=gpus)
 
 
 CLAIMS = (Claim(claim="b", against="a"), Claim(claim="c", against="a"))
@@ -187,6 +187,16 @@ def test_a_reduced_timing_budget_is_warned_of(timing):
 
 def test_a_larger_timing_budget_is_not_reduced():
     assert warnings_of(a={"timing": {"iterations": 500, "seconds": 60, "max_seconds": 240}}) == ()
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "said"),
+    [("cpu", 0, "exceed the 2 usable cores"), ("cuda:0", 2, "only 2 can be seen"), ("cuda", 4, ""), ("cuda", 0, "")],
+)
+def test_more_processes_than_there_is_room_for_are_warned_of(device, gpus, said):
+    found = on_machine(methods(a={"processes": 4, "tf32": True}), device=device, gpus=gpus)
+    assert [said in warning for warning in found] == [True] * bool(said)
+    assert on_machine(methods(a={"tf32": True}), device=device, gpus=gpus, cores=1) == ()
 
 
 def test_warnings_of_the_benchmark_come_before_those_of_the_machine():

@@ -51,3 +51,10 @@ def test_what_was_not_timed_takes_the_size_of_the_most_frequent_conditions_that_
         large: large,
         apart: apart,
     }
+
+
+def test_processes_that_train_together_are_among_the_conditions(trained):
+    alone, together = (read_conditions(trained(protocol=protocol)) for protocol in ({}, {"processes": 2}))
+    heading = alone.heading.replace("8 threads", "8 threads in 2 processes")
+    assert together.heading == heading.replace("NVIDIA H200", "2 × NVIDIA H200")
+    assert together != alone

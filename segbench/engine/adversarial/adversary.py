@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -18,7 +19,9 @@ from torch import nn
 from torch.nn import functional
 
 from segbench.contract import AdversarialLoss, Discriminator
+from segbench.engine.batch_norm import batch_norm_by_formula
 from segbench.engine.numerics import autocast
+from segbench.engine.ranks import ALONE, Ranks
 from segbench.errors import PluginError, SpecError
 
 from .balance import Balance
@@ -66,6 +69,7 @@ class Adversary:
     - validation: real samples that are never trained on; None where there are none
     - weights: the weight at each step, (steps,), where it is taken over from another cell
     - compiled: the discriminator's compiled forward pass, where it is to be used
+    - ranks: the processes that share the discriminator's passes
     """
 
     discriminator: nn.Module
@@ -79,6 +83,7 @@ class Adversary:
     validation: TrainingBatches | None = None
     weights: Tensor | None = None
     compiled: Callable[[Tensor], Any] | None = None
+    ranks: Ranks = ALONE
 
     def compile(self) -> Adversary:
         """Return the same adversary with a compiled forward pass of its discriminator."""
@@ -150,11 +155,16 @@ class Adversary:
         inputs = join_condition(condition, field)
         with autocast(self.device, self.precision):
             scores = self._score(inputs) if SCORE_ARGUMENTS & names else []
-            features = compute_features(self.discriminator, inputs) if FEATURE_ARGUMENTS & names else []
+            features = self._features(inputs) if FEATURE_ARGUMENTS & names else []
         return DiscriminatorOutput([score.float() for score in scores], [feature.float() for feature in features])
 
     def _score(self, inputs: Tensor) -> list[Tensor]:
-        return check_score_maps((self.compiled or self.discriminator)(inputs), len(inputs), self.discriminator)
+        score = self.ranks.spread(self.compiled or self.discriminator)
+        return check_score_maps(score(inputs), len(inputs), self.discriminator)
+
+    def _features(self, inputs: Tensor) -> list[Tensor]:
+        features: list[Tensor] = self.ranks.spread(partial(compute_features, self.discriminator))(inputs)
+        return features
 
     def discriminator_loss(self, pair: Pair, labels: Tensor, discriminator_step: int) -> DiscriminatorUpdate:
         """Return the discriminator's loss at its own step (from 0); no gradient reaches the generator."""
@@ -174,9 +184,10 @@ class Adversary:
         """Return the unweighted penalty, in float32 whatever the precision: it takes a gradient's gradient."""
         assert self.penalty is not None
         condition = None if pair.condition is None else pair.condition.float()
+        score = self.ranks.spread(self.discriminator, batch_norm_by_formula)
         with torch.autocast(self.device.type, enabled=False):
             return self.penalty(
-                lambda field: self.discriminator(join_condition(condition, field)),
+                lambda field: score(join_condition(condition, field)),
                 pair.real.float(),
                 pair.fake.float(),
             )
@@ -216,10 +227,10 @@ class Adversary:
         return torch.stack(resized).mean(dim=0)
 
     def evaluate_score_map(self, images: Tensor, logits: Tensor) -> Tensor:
-        """Return the `score_map` of a finished discriminator, in evaluation mode and without gradients."""
+        """Return the `score_map` of a finished discriminator, in evaluation mode, without gradients and by itself."""
         self.discriminator.eval()
         with torch.no_grad():
-            return self.score_map(images, logits)
+            return replace(self, ranks=ALONE).score_map(images, logits)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 from segbench.engine.data.batches import groups_of_one_size, runs_of_one_size
 from segbench.engine.data.samples import clusters_of
 from segbench.engine.numerics import searching_for_kernels
+from segbench.engine.ranks import ALONE, Ranks
 from segbench.stats.scores import miou
 from segbench.store.counts import Counts
 from segbench.store.record import Refinement
@@ -42,30 +43,37 @@ if TYPE_CHECKING:
 MOST_SEARCHED_SIZES = 4
 
 
-def evaluate(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> Counts:
-    """Return all counts of every image of a split.
+def evaluate(
+    network: nn.Module,
+    resident: ResidentSplit,
+    protocol: TrainingProtocol,
+    dataset: Dataset,
+    ranks: Ranks = ALONE,
+) -> Counts:
+    """Return all counts of every image of a split, whose batches are dealt to processes.
 
     The network must return logits of the size of its images and is left in evaluation mode. Raises CellError if a score
     is NaN, DataError if the dataset's `cluster` does not return names of groups.
     """
     rules = Rules(len(dataset.classes), dataset.ignore_index, protocol.boundaries, protocol.surface_distances)
     measure = measure_probabilities if protocol.averages else measure_logits
-    order: list[int] = []
     parts = []
-    for indices, bands in _score_batches(network, resident, protocol):
+    for indices, bands in _score_batches(network, resident, protocol, ranks):
         counter = CalibrationCounter(dataset.ignore_index, measure)
         prediction, labels = _predict_labels(bands, counter)
         small = find_small_objects(resident.packed, indices, labels.device)
         calibration, likelihood = counter.counts()
-        order += indices
         counts = label_counts(prediction, labels, small, rules)
-        parts.append({**counts, "calibration": calibration, "likelihood": likelihood})
+        place = torch.tensor(indices)
+        parts.append({"place": place, **counts, "calibration": calibration, "likelihood": likelihood})
+    found = concatenate(ranks.collect(parts))
+    order = np.argsort(found.pop("place"))
     return Counts(
         ids=resident.ids,
         split=resident.packed.split,
         sizes=resident.sizes,
         clusters=clusters_of(dataset, resident.ids),
-        **{name: values[np.argsort(order)] for name, values in concatenate(parts).items()},
+        **{name: values[order] for name, values in found.items()},
     )
 
 
@@ -81,14 +89,22 @@ def _predict_labels(bands: Iterator[Band], counter: CalibrationCounter) -> tuple
 
 
 def confusion_counts(
-    network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset
+    network: nn.Module,
+    resident: ResidentSplit,
+    protocol: TrainingProtocol,
+    dataset: Dataset,
+    ranks: Ranks = ALONE,
 ) -> NDArray[np.int64]:
-    """Return the confusion counts alone of every image of a split, (n, K, K); otherwise as `evaluate`."""
+    """Return the confusion counts alone of every image that is dealt to this process, (n, K, K).
+
+    Otherwise as `evaluate`.
+    """
+    classes = len(dataset.classes)
     order: list[int] = []
-    matrices = []
-    for indices, bands in _score_batches(network, resident, protocol):
+    matrices = [torch.zeros(0, classes, classes, dtype=torch.int64, device=resident.device)]
+    for indices, bands in _score_batches(network, resident, protocol, ranks):
         counted = [
-            confusion_matrices(classify(band.scores), band.labels.long(), len(dataset.classes), dataset.ignore_index)
+            confusion_matrices(classify(band.scores), band.labels.long(), classes, dataset.ignore_index)
             for band in bands
         ]
         matrices.append(torch.stack(counted).sum(dim=0))
@@ -97,34 +113,44 @@ def confusion_counts(
     return counts[np.argsort(order)]
 
 
-def validation_miou(network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset) -> float:
+def validation_miou(
+    network: nn.Module,
+    resident: ResidentSplit,
+    protocol: TrainingProtocol,
+    dataset: Dataset,
+    ranks: Ranks = ALONE,
+) -> float:
     """Return the mIoU of a network on a split from one view of each image, in [0, 1]; 0 where it is undefined."""
     plain = protocol.model_copy(update={"tta": None})
-    return miou(confusion_counts(network, resident, plain, dataset).sum(axis=0)) or 0.0
+    counted = confusion_counts(network, resident, plain, dataset, ranks).sum(axis=0)
+    return miou(ranks.add(torch.from_numpy(counted)).numpy()) or 0.0
 
 
 def _score_batches(
-    network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol
+    network: nn.Module, resident: ResidentSplit, protocol: TrainingProtocol, ranks: Ranks
 ) -> Iterator[tuple[tuple[int, ...], Iterator[Band]]]:
     """Yield the places of the images of a split, a batch at a time, and their bands; these are all to be used.
 
-    Raises CellError after the last one if a score is NaN, since then no class has the largest.
+    Of several processes each has the batches that are dealt to it. Raises CellError after the last one if a score is
+    NaN, since then no class has the largest.
     """
     network.eval()
     order: list[int] = []
-    nan = []
+    found_nan = [torch.zeros(0, dtype=torch.bool, device=resident.device)]
 
     def watch(indices: tuple[int, ...]) -> Iterator[Band]:
         found = []
         for band in score_bands(network, resident, indices, protocol):
             found.append(find_nan_images(band.scores))
             yield band
-        nan.append(torch.stack(found).any(dim=0))
+        found_nan.append(torch.stack(found).any(dim=0))
 
-    for indices in choose_batches(resident, protocol.batch_size):
+    for indices in ranks.deal(choose_batches(resident, protocol.batch_size)):
         order += indices
         yield indices, watch(indices)
-    check_scores(torch.cat(nan).cpu()[torch.tensor(order).argsort()], resident.ids, resident.packed.split, network)
+    nan = torch.zeros(len(resident), dtype=torch.bool)
+    nan[order] = torch.cat(found_nan).cpu()
+    check_scores(nan, resident.ids, resident.packed.split, network)
 
 
 def choose_batches(resident: ResidentSplit, batch_size: int) -> Iterator[tuple[int, ...]]:
@@ -141,17 +167,21 @@ def choose_batches(resident: ResidentSplit, batch_size: int) -> Iterator[tuple[i
 
 
 def measure_refinement(
-    refined: Refined, resident: ResidentSplit, protocol: TrainingProtocol, dataset: Dataset
+    refined: Refined,
+    resident: ResidentSplit,
+    protocol: TrainingProtocol,
+    dataset: Dataset,
+    ranks: Ranks = ALONE,
 ) -> Refinement:
     """Return the shares of labelled pixels that a refiner changed, and of these corrected and spoilt."""
     refined.eval()
     totals = torch.zeros(4, dtype=torch.int64)
-    for indices in choose_batches(resident, protocol.batch_size):
+    for indices in ranks.deal(choose_batches(resident, protocol.batch_size)):
         both = (score_bands(network, resident, indices, protocol) for network in (refined.base, refined))
         for band, refined_band in zip(*both, strict=True):
             before, after = classify(band.scores), classify(refined_band.scores)
             totals += pixel_changes(before, after, band.labels.long(), dataset.ignore_index).cpu()
-    return change_shares(totals)
+    return change_shares(ranks.add(totals))
 
 
 def pixel_changes(before: torch.Tensor, after: torch.Tensor, truth: torch.Tensor, ignore_index: int) -> torch.Tensor:

@@ -13,6 +13,7 @@ from segbench.engine.adversarial.monitor import observe_gradient, observe_step
 from segbench.engine.model.cost import PeakMemory
 from segbench.engine.model.optimizers import learning_rate_factor, set_learning_rate
 from segbench.engine.numerics import autocast, derive, name_norm_errors
+from segbench.engine.ranks import ALONE, Ranks
 from segbench.errors import RecordError
 from segbench.files import set_aside
 from segbench.stats.health import judge
@@ -52,6 +53,7 @@ class Training:
     - validate: returns the mIoU of a network on val at a step, or None where it has none
     - class_weights: those of losses that have them by name, (K,) each
     - deep_supervision: the loss of auxiliary outputs (N, K, H, W) and labels (N, H, W), if it is not the network's own
+    - ranks: the processes that train it together
     """
 
     network: Segmenter | Synthesizer
@@ -66,6 +68,7 @@ class Training:
     unlabelled: Unlabelled | None = None
     class_weights: Mapping[str, list[float]] | None = None
     deep_supervision: Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor] | None = None
+    ranks: Ranks = ALONE
 
 
 @dataclass(frozen=True)
@@ -100,12 +103,13 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     longer finite, or a norm layer sees a single value.
     """
     protocol, network, mapping, device = training.protocol, training.network, training.mapping, training.device
-    adversary = training.adversary
-    state = TrainingState.start(network, adversary, protocol, device)
+    adversary, ranks = training.adversary, training.ranks
+    state = TrainingState.start(network, adversary, protocol, device, ranks)
     total_steps = steps_in(protocol.budget, training.batches.images_per_epoch, protocol.images_per_step)
-    resume(state, checkpoint, total_steps, channel)
+    with ranks.leader_first():
+        resume(state, checkpoint, total_steps, channel)
     progress, generator = state.progress, state.generator
-    forward = torch.compile(network) if protocol.compile else network
+    forward = ranks.spread(torch.compile(network) if protocol.compile else network)
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
     clock, timer, memory = TrainingClock(device, already=progress.seconds), PartTimer(device), PeakMemory(device)
@@ -114,8 +118,9 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     first_unreported, unreported_loss = progress.step, torch.zeros((), device=device)
     network.train()
     while (done := fraction_spent(protocol.budget, total_steps, state)) < 1:
-        if channel.stop_requested():
-            state.save(checkpoint)
+        if ranks.agree(channel.stop_requested()):
+            if ranks.leads:
+                state.save(checkpoint)
             return build_outcome(state, clock, timer, memory, finished=False)
 
         if clock.is_just_warm:
@@ -196,14 +201,17 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
             progress.seconds = clock.seconds()
             reported_at, first_unreported = now, progress.step
             unreported_loss.zero_()
+        progress.seconds = ranks.agree(progress.seconds)
         if validation_is_due(protocol, total_steps, state):
             with clock.paused(), memory.paused():
                 validate(training, state, channel)
-        if now - saved_at > checkpoint_seconds:
+        if ranks.leads and now - saved_at > checkpoint_seconds:
             with clock.paused():
                 state.save(checkpoint)
             saved_at = now
 
+    for learner in state.learners.values():
+        ranks.check_alike(learner.network)
     network.load_state_dict(state.best or state.evaluated_network.state_dict())
     return build_outcome(state, clock, timer, memory, finished=True)
 
@@ -254,7 +262,8 @@ def take_extra_discriminator_step(training: Training, adversary: Adversary, stat
     training.network.eval()
     with torch.no_grad(), autocast(training.device, training.protocol.precision):
         inputs = split_inputs(training.mapping.inputs(batch, seed, step), training.protocol.accumulate)
-        output = torch.cat([training.network(*part) for part in inputs])
+        forward = training.ranks.spread(training.network)
+        output = torch.cat([forward(*part) for part in inputs])
     training.network.train()
     update_discriminator(adversary, state, adversary.pair(batch, output.float()), batch.labels)
 

@@ -76,7 +76,7 @@ class GeneratorPass:
         roots = [(output, part.to(output.dtype)) for output, part in zip(outputs, parts, strict=False)]
         if auxiliary_loss is not None and self._learns_auxiliary:
             scaled = scaler.scale(auxiliary_loss if self._kept else self._share_of_labels(place) * auxiliary_loss)
-            roots.append((scaled, torch.ones_like(scaled)))
+            roots.append((scaled, torch.full_like(scaled, 1 / self._training.ranks.count)))
         return roots
 
     def _run_one(self, place: int) -> tuple[tuple[Tensor, ...], Tensor | None]:
@@ -90,6 +90,8 @@ class GeneratorPass:
             returned = self._forward(*self._inputs[place])
             if training.deep_supervision is not None and isinstance(training.network, Segmenter):
                 return training.network.outputs_of_one_size(returned, self._inputs[place][0]), None
+            if isinstance(returned, tuple):
+                returned = returned[0], *map(training.ranks.repeated, returned[1:])
             output, auxiliary_loss = training.network.split(returned, labels, training.mapping.form.ignore_index)
             return (output,), auxiliary_loss
 

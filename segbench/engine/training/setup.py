@@ -23,6 +23,7 @@ from segbench.engine.evaluation.evaluate import validation_miou
 from segbench.engine.evaluation.self_test import find_confused_classes
 from segbench.engine.model.build import as_segmenter, build_loss, build_losses, build_network, mapping_of
 from segbench.engine.numerics import memory_format, training_seed
+from segbench.engine.ranks import ALONE, Ranks
 from segbench.errors import DataError, SpecError, list_some
 from segbench.plan.cell import Subset
 from segbench.store.pictures import SAMPLES, grid_name
@@ -59,11 +60,17 @@ class Unlabelled:
 
 
 def prepare_training(
-    cell: Cell, registry: Registry, data: CellData, device: torch.device, upstream: Upstream, folder: Path
+    cell: Cell,
+    registry: Registry,
+    data: CellData,
+    device: torch.device,
+    upstream: Upstream,
+    folder: Path,
+    ranks: Ranks = ALONE,
 ) -> Training:
     """Build everything that training needs; raise DataError where the data does not suit the protocol.
 
-    Sample grids of generators of images go to `folder`.
+    Sample grids of generators of images go to `folder`; `ranks` are the processes that train together.
     """
     mapping = mapping_of(cell, data)
     check_data(cell.method, data)
@@ -76,20 +83,21 @@ def prepare_training(
     adversary = None
     if cell.method.adversarial is not None:
         built = build_adversary(cell, registry, data, device, mapping, places, upstream.fields)
-        adversary = replace(built, weights=upstream.weights)
+        adversary = replace(built, weights=upstream.weights, ranks=ranks)
     return Training(
         network=network,
         mapping=mapping,
         losses=losses,
         batches=build_batches(cell, data, places, upstream),
-        validate=build_validation(cell, data, mapping, upstream, folder),
+        validate=build_validation(cell, data, mapping, upstream, folder, ranks),
         protocol=cell.method.protocol,
         seed=training_seed(cell),
         device=device,
         adversary=adversary,
-        unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses),
+        unlabelled=build_unlabelled(cell, registry, data, places, upstream, adversary, losses, ranks),
         class_weights=class_weights or None,
         deep_supervision=deep_supervision(mapping, losses, cell.method.protocol.auxiliary_weight),
+        ranks=ranks,
     )
 
 
@@ -222,6 +230,7 @@ def build_unlabelled(
     upstream: Upstream,
     adversary: Adversary | None,
     losses: Sequence[tuple[float, Loss]],
+    ranks: Ranks,
 ) -> Unlabelled | None:
     """Build the term on unlabelled images; None where the recipe has none or all images have labels."""
     settings = cell.method.unlabelled
@@ -229,9 +238,9 @@ def build_unlabelled(
         return None
     batches = crops(cell, data, "train", places=places.unlabelled, stream="unlabelled", with_labels=False)
     if upstream.labeller is not None:
-        protocol = cell.method.protocol
+        protocol, labeller = cell.method.protocol, ranks.spread(upstream.labeller)
         labelled = PseudoLabelledBatches(
-            batches, upstream.labeller, settings.threshold, data.dataset.ignore_index, protocol.precision
+            batches, labeller, settings.threshold, data.dataset.ignore_index, protocol.precision
         )
         return Unlabelled(labelled, pseudo_label_term(mapping_of(cell, data), losses, settings.weight))
     assert settings.loss is not None
@@ -267,17 +276,18 @@ def crops(
 
 
 def build_validation(
-    cell: Cell, data: CellData, mapping: GeneratorMapping, upstream: Upstream, folder: Path
+    cell: Cell, data: CellData, mapping: GeneratorMapping, upstream: Upstream, folder: Path, ranks: Ranks
 ) -> Callable[[torch.nn.Module, int], float | None]:
     """Return a function of network and step that gives the mIoU on val, or writes a sample grid of generated images."""
     if mapping.predicts_labels:
         return lambda network, step: validation_miou(
-            as_segmenter(network, mapping, upstream.base), data.scored("val"), cell.method.protocol, data.dataset
+            as_segmenter(network, mapping, upstream.base), data.scored("val"), cell.method.protocol, data.dataset, ranks
         )
     from segbench.engine.generation.generated import write_grid
 
     def write(network: torch.nn.Module, step: int) -> None:
-        write_grid(folder / SAMPLES / grid_name(step), network, cell, data, mapping)
+        if ranks.leads:
+            write_grid(folder / SAMPLES / grid_name(step), network, cell, data, mapping)
 
     return write
 

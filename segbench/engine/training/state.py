@@ -23,6 +23,7 @@ from segbench.engine.model.checkpoint import (
 from segbench.engine.model.network import PluginNetwork
 from segbench.engine.model.optimizers import build_optimizer
 from segbench.engine.model.parameters import freeze
+from segbench.engine.ranks import ALONE, Ranks
 from segbench.errors import RecordError, SpecError
 from segbench.store.json_file import describe_error
 from segbench.weights import misfit
@@ -68,14 +69,16 @@ class Progress:
 
 @dataclass
 class Learner:
-    """A network with its optimiser and gradient scaler."""
+    """A network with its optimiser and gradient scaler, and the processes that train it."""
 
     network: torch.nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+    ranks: Ranks = ALONE
 
     def step(self, clip_gradient: float | None = None) -> None:
-        """Take one optimiser step with the gradients there are, their norm bounded by `clip_gradient`."""
+        """Take one optimiser step with the gradients of all processes, their norm bounded by `clip_gradient`."""
+        self.ranks.add_gradients(self.network.parameters())
         if clip_gradient is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip_gradient)
@@ -111,19 +114,26 @@ class TrainingState:
 
     @classmethod
     def start(
-        cls, network: torch.nn.Module, adversary: Adversary | None, protocol: TrainingProtocol, device: torch.device
+        cls,
+        network: torch.nn.Module,
+        adversary: Adversary | None,
+        protocol: TrainingProtocol,
+        device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> TrainingState:
         """Return the state before the first step."""
+        ranks.start_alike(network)
         average = None if protocol.ema is None else WeightAverage(network, protocol.ema)
 
         def learner(module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Learner:
             scaler = torch.amp.GradScaler(device.type, enabled=protocol.precision == "fp16")
-            return Learner(module, optimizer, scaler)
+            return Learner(module, optimizer, scaler, ranks)
 
         generator = learner(network, prepare_parameters(network, protocol.optimizer, "protocol.optimizer"))
         discriminator = None
         if adversary is not None:
             settings, critic = adversary.recipe.optimizer, adversary.discriminator
+            ranks.start_alike(critic)
             discriminator = learner(critic, prepare_parameters(critic, settings, "adversarial.optimizer"))
         return cls(generator, discriminator, average, balance=adversary.balance() if adversary else None)
 

@@ -180,7 +180,9 @@ _IDENTITY = (
     *("group", "benchmark", "dataset", "fingerprint", "subset", "split", "images", "protocol", "method", "twin"),
     *("placebo_of", "scored_only", "n"),
 )
-_CONDITIONS = ("device", "device_name", "precision", "tf32", "batch_size", "threads", "compile", "window")
+_CONDITIONS = (
+    *("device", "device_name", "precision", "tf32", "batch_size", "threads", "processes", "compile", "window"),
+)
 
 # Where each column is found in what `_parts` returns.
 COLUMNS: dict[str, str] = {

@@ -62,6 +62,7 @@ class ConditionsData(Data):
     tf32: bool
     batch_size: int | None
     threads: int | None
+    processes: int
     compile: bool
     window: str | None
     timing_budget: str | None

@@ -86,7 +86,7 @@ def _budget(group: Group) -> Iterator[str]:
 
 def _machine(where: Conditions) -> str:
     threads = f", {plural(where.threads, 'thread')}" if where.threads else ""
-    return f"{where.device_name or where.device or 'unknown device'}{threads}"
+    return f"{where.models or where.device or 'unknown device'}{threads}"
 
 
 def answer(report: Report) -> Iterator[str]:

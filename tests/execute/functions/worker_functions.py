@@ -9,9 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from segbench.config.frozen import Frozen
 from segbench.engine.job import CellResult
 from segbench.engine.timing.parts import Measured, Work, row_part
-from segbench.errors import CellError, DataError, DeviceError, OutOfMemoryError, PluginError
+from segbench.errors import CellError, DataError, DeviceError, LostProcessError, OutOfMemoryError, PluginError
 from segbench.execute.worker import TURN
 from segbench.store.folder import record_of
 from segbench.store.record import Cost, Inference, Latency, Scores, Train
@@ -370,3 +371,33 @@ def leaves_a_child_and_hangs(job, channel):
 
 def modules(job, channel):
     return sorted(name for name in sys.modules if name.startswith("preloaded_"))
+
+
+class Play(Frozen):
+    """The job of a team: what each of its processes does."""
+
+    parts: tuple[str, ...]
+    rank: int = 0
+    meeting: str | None = None
+
+
+def play(job, channel):
+    """Do what this process of a team is to do."""
+    match job.parts[job.rank]:
+        case "answers":
+            channel.emit("step", step=job.rank)
+            return job.rank, os.getcwd(), job.meeting
+        case "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "fails":
+            raise CellError("something is wrong")
+        case "loses":
+            raise LostProcessError("another process has ended")
+        case "stops":
+            while not channel.stop_requested():
+                time.sleep(0.01)
+            return "stopped"
+        case "waits":
+            Path(job.meeting, "waiting").write_text(str(os.getpid()))
+            time.sleep(600)
+    return None

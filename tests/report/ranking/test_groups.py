@@ -76,6 +76,7 @@ def test_where_every_row_has_a_batch_size_of_its_own_it_is_the_batch_size(traine
         {"environment": {**H200, "device": "cpu"}},
         {"environment": {**H200, "threads": 4}},
         {"environment": {**H200, "torch": "2.16.0"}},
+        {"protocol": {"processes": 2}},
         {"protocol": {"compile": True}},
         {"protocol": {"compile": True}, "overrides": ("compile",)},
     ],
