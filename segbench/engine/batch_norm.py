@@ -85,7 +85,7 @@ def batch_norm_by_formula(
         with torch.no_grad():
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
             running_var.lerp_((variance * number / (number - 1)).to(running_var.dtype), momentum)
-    normal = centred * (variance + eps).rsqrt().view(shape)
+    normal: Tensor = centred * (variance + eps).rsqrt().view(shape)
     scaled = normal if weight is None else normal * weight.view(shape)
     return (scaled if bias is None else scaled + bias.view(shape)).to(images.dtype)
 

@@ -131,7 +131,7 @@ class Ranks:
         if not gradients:
             return
         sums = self.add(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, total in zip(gradients, sums.split([one.numel() for one in gradients]), strict=True):
+        for gradient, total in zip(gradients, torch.split(sums, [one.numel() for one in gradients]), strict=True):
             gradient.copy_(total.view(gradient.shape))
 
     def add(self, numbers: Tensor) -> Tensor:
@@ -282,7 +282,7 @@ def join(rank: int, count: int, meeting: str | None, device: torch.device) -> Ra
     backend = "gloo"
     if device.type == "cuda":
         backend = "cpu:gloo,cuda:nccl"
-    store = dist.FileStore(str(Path(meeting) / "store"), count)
+    store = dist.FileStore(str(Path(meeting) / "store"), count)  # type: ignore[attr-defined] # not in its stubs
     with name_lost_processes():
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
