@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic_core import to_json
 
 from segbench.errors import RecordError, alternatives
 from segbench.stats.health import judge_again
@@ -30,7 +32,6 @@ from .numbers import join_with_and
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from typing import Any
 
     from segbench.store.counts import Counts
     from segbench.store.record import Record
@@ -225,18 +226,34 @@ def _is_record(path: Path) -> bool:
 
 def _read_folder(folder: Path, is_wanted: Choice, problems: list[RecordProblem]) -> list[Record]:
     records = []
+    parts: dict[str, tuple[bytes, Any]] = {}
     for path in record_files(folder):
         if not may_be_record(path):
             continue
         try:
             content = read_content(path)
             if is_wanted(content):
+                _share_parts(content, parts)
                 records.append(_with_health_of_today(to_record(content, path)))
         except RecordError as error:
             problems.append(RecordProblem(path, str(error)))
         except OSError as error:
             problems.append(RecordProblem(path, error.strerror or str(error)))
     return records
+
+
+def _share_parts(content: dict[str, Any], last: dict[str, tuple[bytes, Any]]) -> None:
+    """Let parts of a record's spec that are written as in the last record be the same objects, which saves memory.
+
+    In segments the records of one method come one after the other.
+    """
+    spec = content.get("spec")
+    for name, part in spec.items() if isinstance(spec, dict) else ():
+        if isinstance(part, dict):
+            text = to_json(part)
+            if name not in last or last[name][0] != text:
+                last[name] = text, part
+            content["spec"][name] = last[name][1]
 
 
 def _with_health_of_today(record: Record) -> Record:

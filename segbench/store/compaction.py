@@ -207,7 +207,8 @@ def _write_segment(place: Path, cells: Sequence[PackedCell]) -> str:
 
 def _group_ends(cells: Sequence[PackedCell]) -> list[int]:
     """Return where row groups end, as numbers of cells."""
-    ends, start, size = [], 0, 0
+    ends: list[int] = []
+    start = size = 0
     for end, cell in enumerate(cells, 1):
         size += _counts_bytes(cell)
         if end - start == _GROUP_CELLS or size > _GROUP_BYTES or end == len(cells):

@@ -8,10 +8,8 @@ import re
 import reprlib
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from pydantic_core import from_json, to_json
 
 from segbench.checksum import check_seal
 from segbench.errors import RecordError, nearest
@@ -368,15 +366,7 @@ def read_content(path: Path) -> dict[str, Any]:
         raise RecordError(f"it holds a {type(content).__name__}, not an object")
     if content.get("schema") != SCHEMA:
         raise RecordError(f"its schema is {reprlib.repr(content.get('schema'))}; this segbench reads {SCHEMA}")
-    if isinstance(spec := content.get("spec"), dict):
-        spec |= {name: _share(to_json(part)) for name, part in spec.items() if isinstance(part, dict)}
     return content
-
-
-@lru_cache(maxsize=256)
-def _share(part: bytes) -> Any:
-    """Return a part of a spec as one object for all records that have it, which nobody changes."""
-    return from_json(part)
 
 
 def to_record(content: Mapping[str, Any], path: Path) -> Record:

@@ -102,8 +102,9 @@ class Segment:
         if not (_are_all(_HEX, [*self.keys, name, counted or name]) and _are_all(ATTEMPT, self._attempts)):
             raise _damaged(path, "it holds what is no key or no attempt")
         self.name, self.counts_bytes = name, int(says[COUNTED_BYTES])
-        self.files: tuple[Path, ...] = (path, place / f"{counted}{COUNTED}") if counted else (path,)
-        self._counts = _open(self.files[-1]) if counted else None
+        counts_path = place / f"{counted}{COUNTED}"
+        self.files: tuple[Path, ...] = (path, counts_path) if counted else (path,)
+        self._counts = _open(counts_path) if counted else None
         self._counts_fault: str | None = None  # not known yet
 
     def attempt(self, row: int) -> str | None:
