@@ -6,7 +6,6 @@ A figure is a number, a text, several of them by name, or a ratio of each round 
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import re
 import subprocess
@@ -41,6 +40,7 @@ from segbench.engine.device import bf16_support, environment, resolve_device
 from segbench.engine.evaluation import confusion
 from segbench.engine.numerics import name_device_errors
 from segbench.plan.key import fingerprint
+from segbench.store.folder import ResultsFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -313,19 +313,18 @@ def run_end_to_end(options: argparse.Namespace) -> Figures:
     """Run a benchmark of short cells as a user does, its timing and report included."""
     with tempfile.TemporaryDirectory() as folder:
         began = now(torch.device("cpu"))
-        cells = hand_over.run_cells(Path(folder), 1 if options.dry_run else 2, options.device)
+        hand_over.run_cells(Path(folder), 1 if options.dry_run else 2, options.device)
         yield "seconds", now(torch.device("cpu")) - began
-        for cell in cells:
-            record = json.loads(cell.with_suffix(".json").read_text())
+        for record in ResultsFolder(Path(folder) / "results", "shapes-smoke").records():
             yield (
-                f"seed {record['seed']}",
+                f"seed {record.seed}",
                 {
-                    "status": record["status"],
-                    "device": record["environment"]["device_name"],
-                    "mIoU": record["scores"]["miou"],
-                    "images/s": record["train"]["images_per_second"],
-                    "peak MB": record["cost"]["train_peak_bytes"] / MEGABYTE,
-                    "timed": len(record["inference"] or []),
+                    "status": record.status,
+                    "device": record.environment["device_name"],
+                    "mIoU": record.scores.miou,
+                    "images/s": record.train.images_per_second,
+                    "peak MB": record.cost.train_peak_bytes / MEGABYTE,
+                    "timed": len(record.inference or []),
                 },
             )
 
