@@ -143,7 +143,9 @@ def test_a_placebo_costs_what_its_critic_costs_and_learns_nothing(ran):
     folder, _ = ran
     found = records(folder)
     trained, frozen = (
-        load_file(folder / "results" / "adversarial-run" / found[name]["key"] / "critic.safetensors")
+        load_file(
+            folder / "results/adversarial-run" / found[name]["key"] / found[name]["attempt"] / "critic.safetensors"
+        )
         for name in ("critic", "critic~frozen")
     )
     assert {name: tensor.shape for name, tensor in trained.items()} == {n: t.shape for n, t in frozen.items()}

@@ -91,13 +91,14 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     channel.emit("stage", name="evaluate")
     segmenter = as_segmenter(training.network, training.mapping, upstream.base)
     measure = score_segmenter if training.mapping.predicts_labels else compare_images
+    cost = measure_cost(segmenter, training, cell, data, outcome) if ranks.leads else None
     measured = measure(segmenter, training, cell, data, folder)
     if not ranks.leads:
         return CellResult(status="ok")
     result = CellResult(
         status="ok",
         train=describe_training(outcome, training),
-        cost=measure_cost(segmenter, training, cell, data, outcome),
+        cost=cost,
         health=outcome.health,
         provenance=training.network.provenance,
         environment=facts,

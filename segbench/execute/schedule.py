@@ -238,8 +238,10 @@ class Schedule:
         if recorded is None:
             self._give_up(key)
             return
-        if record.status == "ok" and recorded.attempt != lease.attempt:
+        if recorded.attempt != lease.attempt and record.status == "ok":
             self._check_again(key, recorded, record)
+        elif recorded.attempt != lease.attempt:
+            self._run.listener.notice(f"{self._cells[key].label} was recorded by another run")
         if recorded.status == "ok":
             tidy(folder, key)
         self.shared.release(key)

@@ -72,7 +72,7 @@ def test_methods_and_benchmarks_of_records_are_offered(complete, tmp_path):
 
 
 def test_options_and_commands_are_offered(complete):
-    assert complete("segbench run --ti") == ["--timeout"]
+    assert complete("segbench run --timeo") == ["--timeout"]
     assert complete("segbench comp") == ["compact", "compare"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -146,7 +147,7 @@ def test_a_run_that_was_stopped_while_another_took_its_cell_over_changes_nothing
     stale.send_signal(signal.SIGCONT)
     output, errors = stale.communicate(timeout=300)
     assert output == "done 1\n"
-    assert "was taken over by another run" in errors
+    assert re.search("was (taken over|recorded) by another run", errors)  # as far as it came before it was stopped
     assert folder.read(cell.key) == mine
     assert published_by(folder, cell.key) == (
         {str(mine.environment["process"])},
