@@ -115,13 +115,20 @@ def cards(report: Report) -> Iterator[Card]:
 
 
 def find_claims(group: Group) -> list[Contrast]:
-    """Return the judged differences to twins and other methods that claims name; the one to tell of comes first."""
+    """Return the judged differences to twins and other methods that claims name; the one to tell of comes first.
+
+    What an adversarial loss does is the question that segbench is for, so methods with one come before the others.
+    """
     found = [
         one
         for one in group.comparisons
         if isinstance(one, Contrast) and one.relation in ("twin", "claim") and not one.row.placebo_of
     ]
-    return sorted(found, key=lambda one: (_ORDER.index(one.judgement.verdict), -one.difference.estimate))
+
+    def order(one: Contrast) -> tuple[bool, int, float]:
+        return not one.row.verdicts, _ORDER.index(one.judgement.verdict), -one.difference.estimate
+
+    return sorted(found, key=order)
 
 
 def find_best(group: Group) -> Row | None:

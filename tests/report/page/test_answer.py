@@ -91,6 +91,24 @@ def test_several_claims_are_counted(trained, adversarial, counted, results):
     assert sentence.startswith("Not shown for 2 of 2 comparisons, first of all: ")
 
 
+def test_a_claim_of_an_adversarial_loss_is_told_before_a_larger_difference_of_another_kind(
+    trained, adversarial, counted, results
+):
+    cells = [
+        counted(cell, SHARES + gain)
+        for seed in range(3)
+        for cell, gain in [
+            (trained("unet", seed), 0.0),
+            (trained("unet+dice", seed, recipe={"twin": "unet"}), 0.1),
+            (adversarial(seed=seed), -0.1),
+        ]
+    ]
+    report = load([results(*cells)])
+    (sentence,) = answer(report)
+    assert sentence.startswith("The opposite is shown for 1 of 2 comparisons, first of all: unet+critic - unet = -")
+    assert "Claim: unet+critic" in [card.title for card in cards(report)]
+
+
 def test_each_ranking_has_its_answer_after_that_over_all_datasets(trained, results):
     sentences = list(answer(load([results(trained(), trained(dataset="voc", fingerprint="0123456789ab"))])))
     assert [sentence.partition(":")[0] for sentence in sentences] == [
