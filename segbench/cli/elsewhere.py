@@ -59,7 +59,10 @@ def _run_commands(order: Order, fill_in: Callable[[Path], list[str]]) -> None:
                 commands.stop(at_once=interrupt.insisted)
             return not commands.is_going
 
-        _follow(order, is_done)
+        try:
+            _follow(order, is_done)
+        finally:  # also where what they record cannot be read
+            commands.stop()
     if interrupt.requested:
         say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
