@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Pull:
     """What sets a pull worker apart from a run of its own: its time, and when the run that it is for began.
 
-    `began` is in nanoseconds, by the clock of the file system that the records are on.
+    `began` is in nanoseconds, by the clock of the file system that the records are on, or of the machine that began it.
     """
 
     limit: TimeLimit
@@ -41,7 +41,8 @@ class Pull:
         return found
 
     def choose_to_try(self, cells: Sequence[Cell], todo: Sequence[Cell], folder: ResultsFolder) -> list[Cell]:
-        """Return the cells to do of methods that no other worker tries; those of a plan are `cells`."""
+        """Return the cells to do of methods that no other worker of the run tries; those of a plan are `cells`."""
         first = {method_of(cell): key_of(cell) for cell in reversed(cells)}
-        untried = {method for method in dict.fromkeys(map(method_of, todo)) if claim_try(folder, first[method])}
+        methods = dict.fromkeys(map(method_of, todo))
+        untried = {method for method in methods if claim_try(folder, first[method], self.began)}
         return [cell for cell in todo if method_of(cell) in untried]

@@ -31,7 +31,7 @@ Option = str | int | float | tuple[str, ...] | None
 class Order:
     """The cells that workers are to run, and how each is told: the benchmark, and options of `segbench worker`.
 
-    Of options by their names, one with several values is repeated, and one that is None is left out.
+    Of options by their names, with _ for -, one with several values is repeated, and one that is None is left out.
     """
 
     benchmark: str
@@ -86,4 +86,4 @@ def _make_next_folder(parent: Path) -> Path:
 
 def _write(name: str, value: Option) -> list[str]:
     values = value if isinstance(value, tuple) else () if value is None else (value,)
-    return [f"--{name}={one}" for one in values]
+    return [f"--{name.replace('_', '-')}={one}" for one in values]

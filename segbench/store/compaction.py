@@ -59,10 +59,11 @@ _ZSTD_LEVEL = 12
 
 
 class Compacted(NamedTuple):
-    """How many cells are in segments, how many of them were loose before, and the finished ones that stay loose."""
+    """How many cells are in segments of so many bytes, how many of them were loose, and the finished that stay so."""
 
     packed: int
     added: int
+    size: int
     left: tuple[RecordProblem, ...]
 
 
@@ -83,7 +84,8 @@ def compact(folder: ResultsFolder) -> Compacted:
         with folder.locked():
             _clear(folder)
         now = set(open_segments(folder.path).cells)
-    return Compacted(len(now), len(now - before), tuple(left))
+        size = sum(file.stat().st_size for file in place.iterdir())
+    return Compacted(len(now), len(now - before), size, tuple(left))
 
 
 @contextmanager

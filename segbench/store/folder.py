@@ -6,7 +6,7 @@ import gc
 import os
 import re
 import reprlib
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -169,7 +169,7 @@ class ResultsFolder:
         if record.status != "ok" and before is not None and before.status == "ok":
             return
         text, path = record.model_dump_json(indent=1) + "\n", self.record_path(record.key)
-        with self.locked() if is_packed(path) else nullcontext():
+        with self.locked():  # else a compaction that has read what was there before would remove it
             unpack(path)
             write_atomically(path, text.encode())
 
