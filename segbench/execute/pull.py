@@ -41,8 +41,7 @@ class Pull:
         return found
 
     def choose_to_try(self, cells: Sequence[Cell], todo: Sequence[Cell], folder: ResultsFolder) -> list[Cell]:
-        """Return the cells to do of methods that no other worker of the run tries; those of a plan are `cells`."""
+        """Return the cells to do of methods that no other worker tries; those of a plan are `cells`."""
         first = {method_of(cell): key_of(cell) for cell in reversed(cells)}
-        methods = dict.fromkeys(map(method_of, todo))
-        untried = {method for method in methods if claim_try(folder, first[method], self.began)}
+        untried = {method for method in dict.fromkeys(map(method_of, todo)) if claim_try(folder, first[method])}
         return [cell for cell in todo if method_of(cell) in untried]

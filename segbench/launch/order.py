@@ -13,6 +13,7 @@ from segbench.execute.jobs import key_of
 from segbench.execute.run import describe_cells
 from segbench.store.atomic import storage_error
 from segbench.store.run_file import describe_run, tell_run, write_run_file
+from segbench.store.tried import forget_tries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,6 +56,7 @@ class Order:
         Raises RecordError if the results folder is full or read-only.
         """
         place = _make_next_folder(self.folder.path.absolute() / LAUNCHES)
+        forget_tries(self.folder)
         write_run_file(place / PLAN, describe_run(*describe_cells(self.cells)))
         return place
 

@@ -236,14 +236,24 @@ def _write_named(place: Path, ending: str, table: pa.Table, ends: Sequence[int])
 
 
 def _publish(folder: ResultsFolder, name: str, cells: Sequence[PackedCell]) -> None:
-    """Name a segment in the manifest, with the cells that are still as they were read, and remove their files."""
+    """Name a segment in the manifest, with the cells that are still as they were read, and remove their files.
+
+    RecordError, with nothing changed, if the segment is not on the disk as it was written.
+    """
+    place = folder.path / SEGMENTS
     with folder.locked():
+        try:
+            Segment(place, name).check_counts()
+        except FileNotFoundError as error:  # by a compaction elsewhere, where locks are those of one machine
+            raise RecordError(
+                f"a new file in {place} was removed by others; compact on one machine at a time"
+            ) from error
         segments = open_segments(folder.path)
         changed = {cell.key for cell in cells if not _is_as_read(folder, segments, cell)}
         taken = [cell for cell in cells if cell.key not in changed]
         if taken:
             manifest = without(segments, [cell.key for cell in taken])
-            write_manifest(folder.path / SEGMENTS, manifest.naming(name, sorted(changed)))
+            write_manifest(place, manifest.naming(name, sorted(changed)))
             _remove_loose(folder, [cell for cell in taken if cell.key not in segments.cells])
 
 

@@ -28,7 +28,7 @@ from segbench.store.leases import acquire
 from segbench.store.lock import lock
 from segbench.store.publication import publish
 from segbench.store.removal import remove_cell, size_of_cell
-from segbench.store.segments import MANIFEST, SEGMENTS, packed_files, packed_keys, unpack
+from segbench.store.segments import COUNTED, MANIFEST, RECORDS, SEGMENTS, packed_files, packed_keys, unpack
 
 KEYS = [f"{number:016x}" for number in range(5)]
 
@@ -257,6 +257,31 @@ def test_a_record_that_changes_while_it_is_packed_stays_loose(folder, monkeypatc
     assert compact(folder).packed == 3
     assert folder.read(KEYS[0]).provenance == {"tag": "timed"}
     assert folder.read(KEYS[1]) is None
+
+
+def change_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[8] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("ruin", "cause"), [(lambda path: path.unlink(), "was removed by others"), (change_a_byte, "has changed since")]
+)
+@pytest.mark.parametrize("ending", [RECORDS, COUNTED])
+def test_no_file_is_removed_for_a_segment_that_is_not_there_as_it_was_written(folder, monkeypatch, ruin, cause, ending):
+    before, write = loose_files(folder), compaction._write_segment
+
+    def write_and_ruin(place, cells):
+        name = write(place, cells)
+        ruin(*place.glob(f"*{ending}"))
+        return name
+
+    monkeypatch.setattr(compaction, "_write_segment", write_and_ruin)
+    with pytest.raises(RecordError, match=cause):
+        compact(folder)
+    assert loose_files(folder) == before
+    assert not packed_keys(folder.path)
 
 
 # Compacts each of the folders given in a process of its own, forked before Arrow has threads, which kills itself at a
