@@ -59,10 +59,7 @@ def _run_commands(order: Order, fill_in: Callable[[Path], list[str]]) -> None:
                 commands.stop(at_once=interrupt.insisted)
             return not commands.is_going
 
-        try:
-            _follow(order, is_done)
-        finally:  # also where what they record cannot be read
-            commands.stop()
+        _follow(order, is_done)
     if interrupt.requested:
         say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)

@@ -8,9 +8,7 @@ import os
 import pytest
 
 from segbench.cli import elsewhere
-from segbench.errors import RecordError
 from segbench.store.folder import ResultsFolder
-from segbench.store.process import find_process
 from segbench.store.run_file import read_run_file
 
 BENCHMARK = """
@@ -91,21 +89,6 @@ def test_where_no_command_starts_a_worker_their_last_words_are_shown(folder, seg
     assert "worker 1, worker 2 ended with 127 (the command was not found)" in done.stderr
     assert "no-such-ssh" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
-
-
-def test_an_error_while_workers_are_followed_ends_them(folder, segbench, until, monkeypatch):
-    running = []
-
-    def fail(look, every, is_over):
-        until((folder / "pid").exists)
-        running.append(find_process(int((folder / "pid").read_text())))
-        raise RecordError("the results cannot be read")
-
-    monkeypatch.setattr(elsewhere, "follow", fail)
-    template = "echo $$ > part; mv part pid; exec sleep 600; : {worker}"
-    done = segbench(folder, "run", "tiny.yaml", "--on", "command", "--command", template)
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "error: the results cannot be read")
-    until(lambda: not running[0].is_alive)
 
 
 def test_a_command_that_only_submits_is_told_from_one_that_works(folder, segbench):
