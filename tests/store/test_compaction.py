@@ -259,6 +259,23 @@ def test_a_record_that_changes_while_it_is_packed_stays_loose(folder, monkeypatc
     assert folder.read(KEYS[1]) is None
 
 
+def test_a_record_that_is_written_after_the_last_look_at_it_is_not_lost(folder, monkeypatch):
+    later = folder.read(KEYS[0]).model_copy(update={"provenance": {"tag": "later"}})
+    writer = threading.Thread(target=ResultsFolder(folder.root, "tiny").write, args=(later,))
+    look = compaction._is_as_read
+
+    def look_and_begin_to_write(folder, segments, cell):
+        found = look(folder, segments, cell)
+        if cell.key == KEYS[0]:
+            writer.start()
+        return found
+
+    monkeypatch.setattr(compaction, "_is_as_read", look_and_begin_to_write)
+    compact(folder)
+    writer.join()
+    assert folder.read(KEYS[0]) == later
+
+
 def change_a_byte(path):
     content = bytearray(path.read_bytes())
     content[8] ^= 1
