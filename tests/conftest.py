@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from .browser import Chromium
 
+PATIENCE = 900.0  # seconds after which a test gives up; no bound on the time that anything takes
+# How the program is started in a process of its own.
+SEGBENCH = ("-P", "-m", "segbench")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # Small tensors gain nothing from threads, which wait for one another on a busy machine. Set before torch is imported;
@@ -151,10 +155,55 @@ def segbench_program() -> Callable[..., subprocess.CompletedProcess[str]]:
     return segbench
 
 
-def records(folder: Path) -> dict[str, dict]:
-    """Return the records under results/ in a folder, by method."""
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], Any]:
+    """Wait until a condition holds, and return what it is; fail if it does not hold in good time."""
+
+    def until(condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + PATIENCE
+        while not (found := condition()):
+            assert time.monotonic() < deadline, "it never came to that"
+            time.sleep(0.01)
+        return found
+
+    return until
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start Python in a process of its own, which signals can reach alone; those still there at the end are killed.
+
+    Keywords are environment variables; `cwd` is the folder that it works in.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+        command, pipe = [sys.executable, *map(str, arguments)], subprocess.PIPE
+        own = {**os.environ, **environment}
+        started.append(subprocess.Popen(command, cwd=cwd, env=own, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Return exit code, stdout and stderr of a process."""
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def label(record: dict) -> str:
+    """Return the method of a record, with its subset if that is not everything."""
+    return record["method"] if record["subset"] == "all" else f"{record['method']} {record['subset']}"
+
+
+def records(folder: Path, name: Callable[[dict], Any] = label) -> dict[Any, dict]:
+    """Return the records under results/ in a folder by a name of each."""
     found = [json.loads(path.read_text()) for path in folder.glob("results/*/*.json")]
-    return {record["method"]: record for record in found}
+    return {name(record): record for record in found}
 
 
 class Installer:

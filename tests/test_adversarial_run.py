@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from safetensors.numpy import load_file
 
+from .conftest import records
+
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
@@ -72,15 +74,6 @@ methods:
   again: {extends: base, start_from: tuned}
   other: {generator: {use: basic/fcn, width: 4}, losses: [losses/cross_entropy]}
 """
-
-
-def records(folder: Path) -> dict[str, dict]:
-    """Return the records by method, and subset if it is not everything."""
-    found = [json.loads(path.read_text()) for path in folder.glob("results/*/*.json")]
-    return {
-        record["method"] if record["subset"] == "all" else f"{record['method']} {record['subset']}": record
-        for record in found
-    }
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
+
+from .conftest import records
 
 if TYPE_CHECKING:
     import subprocess
@@ -68,25 +69,21 @@ def ran(tmp_path_factory, segbench) -> tuple[Path, subprocess.CompletedProcess[s
     return folder, segbench(folder, "--plugin", "fragile.py", "run", "bench.yaml", "--device", "cpu")
 
 
-@pytest.fixture(scope="module")
-def records(ran) -> dict[str, dict]:
-    """The records by method, of cells of all images."""
-    found = [json.loads(path.read_text()) for path in ran[0].glob("results/*/*.json")]
-    return {record["method"]: record for record in found if record["subset"] == "all"}
-
-
-def test_every_kind_of_method_is_trained_by_two_processes(ran, records):
-    statuses = {name: record["status"] for name, record in records.items()}
+def test_every_kind_of_method_is_trained_by_two_processes(ran):
+    folder, result = ran
+    statuses = {name: record["status"] for name, record in records(folder).items()}
     assert statuses.pop("fragile") == "failed"
-    assert statuses == dict.fromkeys(("base", "alone", "critic", "refiner", "painter"), "ok"), ran[1].stderr
+    folds = ("base fold 1/2", "base fold 2/2")
+    assert statuses == dict.fromkeys(("base", *folds, "alone", "critic", "refiner", "painter"), "ok"), result.stderr
 
 
-def test_a_process_that_dies_ends_its_cell_with_the_cause(records):
-    assert records["fragile"]["error"]["cause"].startswith("process 2 of 2: killed by SIGKILL")
+def test_a_process_that_dies_ends_its_cell_with_the_cause(ran):
+    assert records(ran[0])["fragile"]["error"]["cause"].startswith("process 2 of 2: killed by SIGKILL")
 
 
-def test_two_processes_score_as_one_does_under_a_key_of_their_own(records):
-    base, alone = records["base"], records["alone"]
+def test_two_processes_score_as_one_does_under_a_key_of_their_own(ran):
+    found = records(ran[0])
+    base, alone = found["base"], found["alone"]
     assert base["scores"]["miou"] == pytest.approx(alone["scores"]["miou"], abs=0.05)
     assert base["evaluated"] == alone["evaluated"]
     assert base["key"] != alone["key"]
@@ -94,6 +91,9 @@ def test_two_processes_score_as_one_does_under_a_key_of_their_own(records):
     assert "processes" not in alone["spec"]["method"]["protocol"]
 
 
-def test_the_first_process_leaves_the_files_that_one_does(ran, records):
-    left = [{path.name for path in ran[0].glob(f"results/*/{records[name]['key']}/*")} for name in ("base", "alone")]
-    assert left[0] == left[1]
+def test_the_first_process_leaves_the_files_that_one_does(ran):
+    folder, _ = ran
+    found = [records(folder)[name] for name in ("base", "alone")]
+    places = [folder / "results" / "processes-run" / record["key"] / record["attempt"] for record in found]
+    base, alone = ({path.relative_to(place) for path in place.rglob("*")} for place in places)
+    assert base == alone

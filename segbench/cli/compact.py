@@ -22,7 +22,6 @@ def compact(directories: Directories = None) -> None:
     from segbench.report.records import find_benchmark_folders
     from segbench.store.compaction import compact as compact_folder
     from segbench.store.folder import ResultsFolder
-    from segbench.store.segments import SEGMENTS
 
     some_left, given = False, directories or [Path("results")]
     if not (folders := find_benchmark_folders(given)):
@@ -31,8 +30,7 @@ def compact(directories: Directories = None) -> None:
         done = compact_folder(ResultsFolder(path.parent, path.name))
         for problem in done.left:
             say(f"warning: {problem}", err=True)
-        size = sum(file.stat().st_size for file in (path / SEGMENTS).iterdir())
-        say(f"{path}: {plural(done.packed, 'cell')} in segments, {done.added} of them new, {format_bytes(size)}")
+        say(f"{path}: {plural(done.packed, 'cell')} in segments, {done.added} of them new, {format_bytes(done.size)}")
         some_left |= bool(done.left)
     if some_left:
         raise typer.Exit(SOME_FAILED)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from segbench.plan.plan import Plan
 
 
-BYTES_PER_GB = 10**9
-
 Benchmark = Annotated[
     str,
     typer.Argument(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .options import (
-    BYTES_PER_GB,
     Benchmark,
     CheckpointEvery,
     Device,
@@ -26,8 +25,10 @@ from .options import (
 from .output import INTERRUPTED, SOME_FAILED, print_document, say
 
 if TYPE_CHECKING:
+    from segbench.execute.jobs import RunOptions
     from segbench.execute.run import Summary
     from segbench.launch.order import Option
+    from segbench.plan.plan import Plan
     from segbench.report.ranking.groups import Report
     from segbench.store.folder import ResultsFolder
 
@@ -87,15 +88,12 @@ def run(
 
     Recorded cells are not run again, failed ones are tried again, interrupted ones go on.
     """
-    from segbench.execute.processes import fair_share
-    from segbench.execute.progress import progress_on
-    from segbench.execute.run import run as run_cells
+    from dataclasses import asdict
+
+    from segbench.execute.jobs import RunOptions
     from segbench.launch.order import Order
     from segbench.launch.settings import check_options, read_slurm
     from segbench.plan.machine import usable_cores
-    from segbench.plan.warnings import plan_warnings
-    from segbench.store.folder import ResultsFolder
-    from segbench.tracking.mirror import mirroring
 
     from .elsewhere import run_by_command, run_in_slurm, run_on_devices
 
@@ -104,42 +102,55 @@ def run(
     check_options(on, {**asked, "track": track, "devices": devices, "command": command, "wait": wait or None})
     if devices and (track or device != "auto"):
         raise typer.BadParameter(f"--devices {devices} goes neither with --device nor with --track")
-    each = [name.strip() for name in devices.split(",")] if devices else []
-    if len(set(each)) < len(each):
-        raise typer.BadParameter(f"--devices {devices}: name each once; --jobs-per-device N lets cells share one")
-    if each and memory_limit is None:
-        memory_limit = (fair_share(jobs * len(each)) or 0) / BYTES_PER_GB or None
+    each = _read_devices(devices)
+    options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
     slurm = read_slurm(asked) if on == "slurm" else None
     threads = max(1, slurm.cpus // jobs) if slurm and slurm.cpus else usable_cores()
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
+    folder = _open_folder(plan, results, options)
+    if on == "local" and not each:
+        _run_here(plan, folder, options, track, debug)
+        return
+    options = options.on_each_of(len(each)) if each else options
+    selected: dict[str, Option] = {"set": tuple(sets or ()), "only": tuple(only or ()), "seeds": seeds, "folds": folds}
+    told = {**selected, "results": str(results), **asdict(options), "threads": threads}
+    order = Order(benchmark, told, plan.cells, folder)
+    if slurm is not None:
+        run_in_slurm(order, slurm.for_cells(plan.cells, jobs), wait)
+    elif each:
+        run_on_devices(order, each)
+    else:
+        run_by_command(order, str(command), workers or 1)
+
+
+def _read_devices(text: str | None) -> list[str]:
+    each = [name.strip() for name in text.split(",")] if text else []
+    if len(set(each)) < len(each):
+        raise typer.BadParameter(f"--devices {text}: name each once; --jobs-per-device N lets cells share one")
+    return each
+
+
+def _open_folder(plan: Plan, results: Path, options: RunOptions) -> ResultsFolder:
+    """Return the results folder of a run, which can be written to, and say what its plan warns of."""
+    from segbench.plan.warnings import plan_warnings
+    from segbench.store.folder import ResultsFolder
+
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
-    for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
+    found = plan_warnings(plan.benchmark, plan.cells, device=options.device, jobs=options.jobs)
+    for warning in (*plan.data_warnings, *found):
         say(f"warning: {warning}", err=True)
-    if on != "local" or each:
-        options: dict[str, Option] = {"set": tuple(sets or ()), "only": tuple(only or ()), "seeds": seeds}
-        options |= {"folds": folds, "results": str(results), "device": device, "jobs": jobs, "timeout": timeout}
-        options |= {"memory-limit": memory_limit, "checkpoint-every": checkpoint_every, "threads": threads}
-        order = Order(benchmark, options, plan.cells, folder)
-        if slurm is not None:
-            run_in_slurm(order, slurm.for_cells(plan.cells, jobs), wait)
-        elif each:
-            run_on_devices(order, each)
-        else:
-            run_by_command(order, str(command), workers or 1)
-        return
+    return folder
+
+
+def _run_here(plan: Plan, folder: ResultsFolder, options: RunOptions, track: str | None, debug: bool) -> None:
+    """Run cells in workers of this process, and report."""
+    from segbench.execute.progress import progress_on
+    from segbench.execute.run import run as run_cells
+    from segbench.tracking.mirror import mirroring
+
     with progress_on(sys.stderr) as listener, mirroring(track, folder, plan.cells, listener.notice):
-        summary = run_cells(
-            plan.cells,
-            folder,
-            datasets=plan.datasets,
-            device=device,
-            jobs=jobs,
-            timeout=timeout,
-            memory_limit=None if memory_limit is None else int(memory_limit * BYTES_PER_GB),
-            checkpoint_seconds=checkpoint_every,
-            listener=listener,
-        )
+        summary = run_cells(plan.cells, folder, options, datasets=plan.datasets, listener=listener)
     print_problems(summary, folder, debug)
     if summary.interrupted:
         say("stopped; the same command resumes where it was", err=True)

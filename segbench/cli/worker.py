@@ -14,7 +14,6 @@ import typer
 from segbench.errors import SpecError
 
 from .options import (
-    BYTES_PER_GB,
     Benchmark,
     CheckpointEvery,
     Device,
@@ -68,6 +67,7 @@ def worker(
 
     SIGUSR1 says that the time is up: cells save a checkpoint, others take them over, and the exit code is 75.
     """
+    from segbench.execute.jobs import RunOptions
     from segbench.execute.progress import PlainProgress
     from segbench.execute.run import describe_problems
     from segbench.execute.run import run as run_cells
@@ -80,18 +80,9 @@ def worker(
         found = open_selected(benchmark, sets, only, seeds, folds, threads)
         folder = ResultsFolder(results, found.benchmark.name)
         pull = _join(plan, found.cells, folder, limit)
-        summary = run_cells(
-            found.cells,
-            folder,
-            datasets=found.datasets,
-            device=device,
-            jobs=jobs,
-            timeout=timeout,
-            memory_limit=None if memory_limit is None else int(memory_limit * BYTES_PER_GB),
-            checkpoint_seconds=checkpoint_every,
-            listener=PlainProgress(sys.stderr),
-            pull=pull,
-        )
+        options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
+        listener = PlainProgress(sys.stderr)
+        summary = run_cells(found.cells, folder, options, datasets=found.datasets, listener=listener, pull=pull)
     for problem in describe_problems(summary, folder):
         say(f"warning: {problem}", err=True)
     if summary.interrupted:

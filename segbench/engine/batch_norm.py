@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -15,8 +15,20 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    # As torch's `batch_norm`, after the number of processes.
-    BatchNorm = Callable[..., Tensor]
+    BatchNorm = Callable[[int, "Arguments"], Tensor]
+
+
+class Arguments(NamedTuple):
+    """What torch's `batch_norm` is called with, by its names; the input is (N, C, ...)."""
+
+    input: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    training: bool = False
+    momentum: float = 0.1
+    eps: float = 1e-5
 
 
 class NormaliseTogether(TorchFunctionMode):
@@ -35,59 +47,41 @@ class NormaliseTogether(TorchFunctionMode):
     ) -> Any:
         given = kwargs or {}
         if func is functional.batch_norm:
-            return self._batch_norm(self._count, *args, **given)
+            return self._batch_norm(self._count, Arguments(*args, **given))
         return func(*args, **given)
 
 
-def batch_norm_together(
-    count: int,
-    images: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Return what torch's `batch_norm` makes of this process's images (N, C, ...) among those of `count` processes.
+def batch_norm_together(count: int, given: Arguments) -> Tensor:
+    """Return what torch's `batch_norm` makes of this process's images among those of `count` processes.
 
     On CUDA devices it is torch's function of SyncBatchNorm, which is fast and differentiable once.
     """
-    if not (training and images.is_cuda):
-        return batch_norm_by_formula(count, images, running_mean, running_var, weight, bias, training, momentum, eps)
-    together = momentum, eps, dist.group.WORLD, count
-    normal: Tensor = _normalise_on_cuda(images, weight, bias, running_mean, running_var, *together)
+    if not (given.training and given.input.is_cuda):
+        return batch_norm_by_formula(count, given)
+    layer = given.input, given.weight, given.bias, given.running_mean, given.running_var, given.eps, given.momentum
+    normal: Tensor = _normalise_on_cuda(*layer, dist.group.WORLD, count)
     return normal
 
 
-def batch_norm_by_formula(
-    count: int,
-    images: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
+def batch_norm_by_formula(count: int, given: Arguments) -> Tensor:
     """Return the same as `batch_norm_together` on any device, differentiable as often as one likes."""
-    if not training:
-        return functional.batch_norm(images, running_mean, running_var, weight, bias, eps=eps)
+    if not given.training:
+        return functional.batch_norm(*given)
+    images = given.input
     axes, shape = [0, *range(2, images.ndim)], [1, -1, *[1] * (images.ndim - 2)]
     values = images.to(torch.promote_types(images.dtype, torch.float32))
     mean = _sum_over_processes(values.mean(axes)) / count
     centred = values - mean.view(shape)
     variance = _sum_over_processes(centred.square().mean(axes)) / count
-    if running_mean is not None and running_var is not None:
+    if given.running_mean is not None and given.running_var is not None:
         number = count * images.numel() // images.shape[1]
         with torch.no_grad():
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_((variance * number / (number - 1)).to(running_var.dtype), momentum)
-    normal: Tensor = centred * (variance + eps).rsqrt().view(shape)
-    scaled = normal if weight is None else normal * weight.view(shape)
-    return (scaled if bias is None else scaled + bias.view(shape)).to(images.dtype)
+            given.running_mean.lerp_(mean.to(given.running_mean.dtype), given.momentum)
+            unbiased = variance * number / (number - 1)
+            given.running_var.lerp_(unbiased.to(given.running_var.dtype), given.momentum)
+    normal: Tensor = centred * (variance + given.eps).rsqrt().view(shape)
+    scaled = normal if given.weight is None else normal * given.weight.view(shape)
+    return (scaled if given.bias is None else scaled + given.bias.view(shape)).to(images.dtype)
 
 
 class _Sum(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.protocol import Budget
@@ -10,6 +10,9 @@ from segbench.engine.job import CellJob
 from segbench.store.folder import files_of
 from segbench.store.plugin_copies import plugin_files
 from segbench.store.record import Cost, FromUpstream, Record, Trial
+
+from .processes import fair_share
+from .workers import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     from .pool import Interrupt
     from .progress import Listener
-    from .workers import Limits, Workers
+    from .workers import Workers
 
 # The shortest budget that a cell takes over: records round seconds to it, and a budget must be above 0.
 SHORTEST_SECONDS = 0.001
@@ -44,6 +47,37 @@ class Functions:
 
 
 ENGINE = Functions()
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How cells are run, by the names of the options of `segbench run`.
+
+    - device: auto, cpu, cuda or cuda:N
+    - jobs: how many cells at once
+    - timeout: seconds of a cell
+    - memory_limit: GB (10^9 bytes) of a worker, by default its share of 90 % of the machine's memory
+    - checkpoint_every: seconds between two checkpoints
+    """
+
+    device: str = "auto"
+    jobs: int = 1
+    timeout: float | None = None
+    memory_limit: float | None = None
+    checkpoint_every: float = 120.0
+
+    @property
+    def limits(self) -> Limits:
+        """What a worker may use."""
+        return Limits(
+            self.timeout, fair_share(self.jobs) if self.memory_limit is None else int(self.memory_limit * 1e9)
+        )
+
+    def on_each_of(self, devices: int) -> RunOptions:
+        """Return these options for a run on one of so many devices of this machine, which share its memory."""
+        if self.memory_limit is not None or (memory := fair_share(self.jobs * devices)) is None:
+            return self
+        return replace(self, memory_limit=memory / 1e9)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Pull:
     """What sets a pull worker apart from a run of its own: its time, and when the run that it is for began.
 
-    `began` is in nanoseconds, by the clock of the file system that the records are on.
+    `began` is in nanoseconds, by the clock of the file system that the records are on, or of the machine that began it.
     """
 
     limit: TimeLimit

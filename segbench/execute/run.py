@@ -19,12 +19,11 @@ from segbench.store.sharing import shares_gpu
 from .forkserver import modules_to_preload
 from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream, upstream_of
 from .pool import Interrupt, Pool, SecondChance
-from .processes import fair_share
 from .schedule import run_cells
 from .temporary import temporary_folder
 from .timing import lacks_timing, time_methods
 from .timing_session import training_lock
-from .workers import Failed, Finished, Limits, Outcome, TimedOut, Workers
+from .workers import Failed, Finished, Outcome, TimedOut, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,10 +33,10 @@ if TYPE_CHECKING:
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import Failure, Record
 
-    from .jobs import Functions
+    from .jobs import Functions, RunOptions
     from .progress import Listener
     from .pull import Pull
-    from .workers import Event
+    from .workers import Event, Limits
 
 # For trying a method, unless --timeout is given: it is one step, but building may download pretrained weights.
 PREFLIGHT_SECONDS = 600.0
@@ -69,25 +68,19 @@ def describe_problems(summary: Summary, folder: ResultsFolder) -> list[str]:
 def run(
     cells: Sequence[Cell],
     folder: ResultsFolder,
+    options: RunOptions,
     *,
     datasets: Mapping[str, Dataset] | None = None,
-    device: str,
-    jobs: int = 1,
-    timeout: float | None = None,
-    memory_limit: int | None = None,
-    checkpoint_seconds: float = 120.0,
     listener: Listener,
     workers: Workers | None = None,
     functions: Functions = ENGINE,
     pull: Pull | None = None,
 ) -> Summary:
-    """Run the cells of a plan that have no ok record in a folder yet, `jobs` at a time, and return how it went.
+    """Run the cells of a plan that have no ok record in a folder yet, and return how it went.
 
     `datasets`, by their names in the benchmark, are decoded before cells start; cells decode those that are not given.
-    `device` is auto, cpu, cuda or cuda:N; `timeout` is in seconds a cell; `memory_limit` in bytes a worker, by default
-    its share of 90 % of the machine's memory; a checkpoint is written every `checkpoint_seconds`. A cell that fails
-    leaves a record that says why, and the others go on. Ctrl-C and SIGTERM end it early; the next run resumes. With
-    `pull` this is one of many workers of a run elsewhere.
+    A cell that fails leaves a record that says why, and the others go on. Ctrl-C and SIGTERM end it early; the next run
+    resumes. With `pull` this is one of many workers of a run elsewhere.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
     is full or read-only, or in which a run of an older version works.
     """
@@ -106,14 +99,14 @@ def run(
     announced = announce_run(folder, *describe_cells(cells)) if pull is None else nullcontext()
     with announced, Interrupt() if pull is None else pull.limit as interrupt:
         decode_splits(todo, datasets or {}, listener.notice)
-        limits = Limits(timeout, memory_limit or fair_share(jobs))
-        environment = probe_device(workers, functions.probe, device, limits, interrupt, listener)
+        limits, jobs = options.limits, options.jobs
+        environment = probe_device(workers, functions.probe, options.device, limits, interrupt, listener)
         if environment is None:
             return Summary(tuple(recorded.values()), interrupted=True)
         _refuse_shared_seconds(todo, {**environment, "jobs": jobs})
         by_key = {key_of(cell): cell for cell in cells}
         started = Run(
-            by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, checkpoint_seconds
+            by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, options.checkpoint_every
         )
         to_try = todo if pull is None else pull.choose_to_try(cells, todo, folder)
         return _try_train_and_time(started, to_try, todo, recorded)

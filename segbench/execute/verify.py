@@ -18,7 +18,7 @@ from segbench.store.atomic import write_atomically
 from segbench.store.folder import KEY, ResultsFolder, files_of, read_bytes, read_record, record_of
 from segbench.store.segments import packed_files
 
-from .jobs import ENGINE, key_of, upstream_of
+from .jobs import ENGINE, RunOptions, key_of, upstream_of
 from .judge import judge
 from .run import run
 from .temporary import temporary_folder
@@ -79,13 +79,14 @@ def verify(
             answers[one] = Answer(one, cause=str(error))
         else:
             groups.setdefault(_find_group(one, needed, device), {})[one] = needed
-    start = partial(run, jobs=jobs, timeout=timeout, listener=listener, workers=workers, functions=functions)
+    start = partial(run, listener=listener, workers=workers, functions=functions)
     with temporary_folder() if results is None else nullcontext(results) as root:
         for group, cells in groups.items():
             if any(answer.interrupted for answer in answers.values()):
                 answers |= {one: _stopped(one) for one in cells}
                 continue
-            folder, begin = ResultsFolder(Path(root), group.folder), partial(start, device=group.device)
+            folder, options = ResultsFolder(Path(root), group.folder), RunOptions(group.device, jobs, timeout)
+            begin = partial(start, options=options)
             answers |= _run_group(cells, folder, repeats, begin, len(asked))
     return [answers[one] for one in asked]
 

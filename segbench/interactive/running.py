@@ -36,6 +36,7 @@ def run(
     Raises SegbenchError for whatever is wrong before anything trains, and KeyboardInterrupt once Ctrl-C has stopped the
     cells: what was finished is kept, and the same call goes on from there.
     """
+    from segbench.execute.jobs import RunOptions
     from segbench.execute.run import describe_problems
     from segbench.execute.run import run as run_cells
     from segbench.plan.plan import open_plan
@@ -51,17 +52,8 @@ def run(
     with show_progress() as listener, mirroring(track, folder, plan.cells, listener.notice):
         for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
             listener.notice(f"warning: {warning}")
-        summary = run_cells(
-            plan.cells,
-            folder,
-            datasets=plan.datasets,
-            device=device,
-            jobs=jobs,
-            timeout=timeout,
-            memory_limit=None if memory_limit is None else int(memory_limit * 10**9),
-            checkpoint_seconds=checkpoint_every,
-            listener=listener,
-        )
+        options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
+        summary = run_cells(plan.cells, folder, options, datasets=plan.datasets, listener=listener)
         for problem in describe_problems(summary, folder):
             listener.notice(f"warning: {problem}")
     if summary.interrupted:

@@ -51,13 +51,14 @@ def describe_ends(ends: Sequence[End]) -> list[str]:
 def _describe_group(code: int | None, ends: Sequence[End]) -> list[str]:
     names = ", ".join(end.name for end in ends)
     meaning = f" ({_MEANINGS[code]})" if code in _MEANINGS else ""
-    how = "was killed, by its system or machine" if code is None else f"ended with {code}{meaning}"
+    was = "was" if len(ends) == 1 else "were"
+    how = f"{was} killed, by system or machine" if code is None else f"ended with {code}{meaning}"
     words = [] if code in (DONE, TIME_IS_UP) else [f"  {line}" for line in ends[0].lines]
     return [f"{names} {how}{f'; the last lines of {ends[0].name}:' if words else ''}", *words]
 
 
 def check_ends(ends: Sequence[End], place: Path) -> None:
-    """Raise CellError if no worker could work."""
-    if ends and all(end.code not in (DONE, TIME_IS_UP) for end in ends):
+    """Raise CellError if no worker could work, as where a batch system has started none."""
+    if all(end.code not in (DONE, TIME_IS_UP) for end in ends):
         told = "\n".join(describe_ends(ends))
         raise CellError(f"no worker came to an end of its work; their output is in {place}\n{told}")

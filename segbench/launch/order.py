@@ -13,6 +13,7 @@ from segbench.execute.jobs import key_of
 from segbench.execute.run import describe_cells
 from segbench.store.atomic import storage_error
 from segbench.store.run_file import describe_run, tell_run, write_run_file
+from segbench.store.tried import forget_tries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ Option = str | int | float | tuple[str, ...] | None
 class Order:
     """The cells that workers are to run, and how each is told: the benchmark, and options of `segbench worker`.
 
-    Of options by their names, one with several values is repeated, and one that is None is left out.
+    Of options by their names, with _ for -, one with several values is repeated, and one that is None is left out.
     """
 
     benchmark: str
@@ -55,6 +56,7 @@ class Order:
         Raises RecordError if the results folder is full or read-only.
         """
         place = _make_next_folder(self.folder.path.absolute() / LAUNCHES)
+        forget_tries(self.folder)
         write_run_file(place / PLAN, describe_run(*describe_cells(self.cells)))
         return place
 
@@ -86,4 +88,4 @@ def _make_next_folder(parent: Path) -> Path:
 
 def _write(name: str, value: Option) -> list[str]:
     values = value if isinstance(value, tuple) else () if value is None else (value,)
-    return [f"--{name}={one}" for one in values]
+    return [f"--{name.replace('_', '-')}={one}" for one in values]

@@ -97,7 +97,7 @@ code=$?
 # 75: the time is up while cells are left.
 again=${{1:-0}}
 if [ $code = 75 ] && [ $again -lt {settings.resubmit} ]; then
-    sbatch --parsable --array=$SLURM_ARRAY_TASK_ID {SCRIPT} $((again + 1)) >> {_JOBS}
+    sbatch --parsable --array=$SLURM_ARRAY_TASK_ID {SCRIPT} $((again + 1)) >> {_JOBS} || code=$?
 elif [ $code = 75 ]; then
     echo "went on in a new job {settings.resubmit} times, as --resubmit says; the same segbench run goes on" >&2
 fi

@@ -41,7 +41,7 @@ def begin_attempt(folder: ResultsFolder, lease: Lease) -> Path:
     fresh, cell = attempt_folder(folder, lease), folder.cell_folder(lease.key)
     try:
         earlier = sorted(filter(_is_attempt, cell.iterdir()), key=_number_of, reverse=True)
-        fresh.mkdir()
+        fresh.mkdir(exist_ok=True)  # of this process before somebody removed the marker, and with it the number
         checkpoint = _find_newest([path / CHECKPOINT for path in (*earlier, cell)])
         if checkpoint is not None and not lease.is_second:
             _continue(checkpoint, fresh)

@@ -59,10 +59,11 @@ _ZSTD_LEVEL = 12
 
 
 class Compacted(NamedTuple):
-    """How many cells are in segments, how many of them were loose before, and the finished ones that stay loose."""
+    """How many cells are in segments of so many bytes, how many of them were loose, and the finished that stay so."""
 
     packed: int
     added: int
+    size: int
     left: tuple[RecordProblem, ...]
 
 
@@ -83,7 +84,8 @@ def compact(folder: ResultsFolder) -> Compacted:
         with folder.locked():
             _clear(folder)
         now = set(open_segments(folder.path).cells)
-    return Compacted(len(now), len(now - before), tuple(left))
+        size = sum(file.stat().st_size for file in place.iterdir())
+    return Compacted(len(now), len(now - before), size, tuple(left))
 
 
 @contextmanager
@@ -234,14 +236,24 @@ def _write_named(place: Path, ending: str, table: pa.Table, ends: Sequence[int])
 
 
 def _publish(folder: ResultsFolder, name: str, cells: Sequence[PackedCell]) -> None:
-    """Name a segment in the manifest, with the cells that are still as they were read, and remove their files."""
+    """Name a segment in the manifest, with the cells that are still as they were read, and remove their files.
+
+    RecordError, with nothing changed, if the segment is not on the disk as it was written.
+    """
+    place = folder.path / SEGMENTS
     with folder.locked():
+        try:
+            Segment(place, name).check_counts()
+        except FileNotFoundError as error:  # by a compaction elsewhere, where locks are those of one machine
+            raise RecordError(
+                f"a new file in {place} was removed by others; compact on one machine at a time"
+            ) from error
         segments = open_segments(folder.path)
         changed = {cell.key for cell in cells if not _is_as_read(folder, segments, cell)}
         taken = [cell for cell in cells if cell.key not in changed]
         if taken:
             manifest = without(segments, [cell.key for cell in taken])
-            write_manifest(folder.path / SEGMENTS, manifest.naming(name, sorted(changed)))
+            write_manifest(place, manifest.naming(name, sorted(changed)))
             _remove_loose(folder, [cell for cell in taken if cell.key not in segments.cells])
 
 

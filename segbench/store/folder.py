@@ -19,7 +19,7 @@ from .atomic import link_or_copy, remove_abandoned, replacing, storage_error, wr
 from .json_file import describe_error, parse_json, read_json, read_within
 from .lock import lock, open_lock
 from .record import ATTEMPT, SCHEMA, Record
-from .segments import check_packed_counts, is_packed, packed_keys, packed_record, read_packed_or_loose, unpack
+from .segments import SEGMENTS, check_packed_counts, is_packed, packed_keys, packed_record, read_packed_or_loose, unpack
 from .spec import check_parts
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ class ResultsFolder:
         if record.status != "ok" and before is not None and before.status == "ok":
             return
         text, path = record.model_dump_json(indent=1) + "\n", self.record_path(record.key)
-        with self.locked() if is_packed(path) else nullcontext():
+        # Else a compaction that has read what was there before would remove it.
+        with self.locked() if (self.path / SEGMENTS).is_dir() else nullcontext():
             unpack(path)
             write_atomically(path, text.encode())
 

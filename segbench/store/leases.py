@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 # A process elsewhere counts as gone when it has not touched its lease file for this long.
 STALE_SECONDS = 60.0
 # Causes for which a lease cannot be read now and then, as on a network; it is not lost for that.
-_PASSING = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE}
+_OF_A_NETWORK = {errno.EIO, errno.ESTALE}
+_PASSING = {errno.EACCES, errno.EPERM, *_OF_A_NETWORK}
 _MARKER = re.compile(r"\.([0-9]{1,9})\.lease")
 
 
@@ -189,9 +190,11 @@ class Leases:
 
     def _is_held(self, key: str, marker: Path) -> bool:
         """Return whether the process that has begun an attempt still works on it."""
-        owner = _read_owner(marker)
-        if owner is None:  # there is none, or it was not written to its end
-            return not _is_silent(marker, self._path.parent)
+        try:
+            owner = _OWNER.validate_python(read_json(marker))
+        except (OSError, ValueError) as error:  # a marker is as old as its attempt, and tells by its age only if empty
+            is_passing = isinstance(error, OSError) and error.errno in _OF_A_NETWORK
+            return is_passing or not _is_silent(marker, self._path.parent)
         return not _is_abandoned(self._path.with_stem(owner.token), key)
 
     def _take(self, key: str, cell: Path, number: int) -> Lease | None:
@@ -284,7 +287,9 @@ def refuse_older_runs(folder: ResultsFolder) -> None:
 
 def newest_attempt(cell: Path) -> int:
     """Return the number of the newest attempt at a cell, from its folder; 0 if there was none."""
-    names = os.listdir(cell) if cell.is_dir() else ()
+    names: list[str] = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        names = os.listdir(cell)
     return max((int(found[1]) for name in names if (found := _MARKER.fullmatch(name))), default=0)
 
 

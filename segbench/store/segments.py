@@ -15,6 +15,7 @@ compaction.py makes segments; other files of cells, such as weights and pictures
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from contextlib import suppress
@@ -50,6 +51,7 @@ COUNTED_IN, COUNTED_BYTES = "counts", "counts_bytes"
 NAME_DIGITS = 16
 _HEX = f"[0-9a-f]{{{NAME_DIGITS}}}"  # a name, and a key
 _TRIES = 5
+_UNKNOWN = {errno.EIO, errno.ESTALE, errno.EACCES}  # causes for which it is not known whether there is a file
 
 Found = TypeVar("Found")
 Name = Annotated[str, Field(pattern=f"^{_HEX}$")]
@@ -251,10 +253,13 @@ def write_manifest(place: Path, manifest: Manifest) -> None:
 
 
 def _version(path: str) -> Version | None:
+    """Return what changes with a file; None if there is none, RecordError if there may be one."""
     try:
         found = os.stat(path)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno not in _UNKNOWN or not os.access(os.path.dirname(os.path.dirname(path)), os.X_OK):
+            return None
+        raise RecordError(f"cannot read {path}: {error.strerror}") from error  # else all its cells would run again
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 

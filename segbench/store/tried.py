@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from segbench.files import make_way_for_folder
@@ -28,3 +29,8 @@ def claim_try(folder: ResultsFolder, key: str) -> bool:
     except OSError as error:
         raise storage_error(marks, error) from error
     return True
+
+
+def forget_tries(folder: ResultsFolder) -> None:
+    """Have all methods tried once more, as when a new run begins: who claimed to try one may have been killed."""
+    shutil.rmtree(folder.path / _MARKS, ignore_errors=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from segbench.cli import main
+
+from ..conftest import SEGBENCH, ended, records  # noqa: TID252 - tests have no absolute name
 
 BENCHMARK = """
 # Does it run?
@@ -28,24 +27,6 @@ methods:
 """
 
 
-def call(*arguments, **settings):
-    """Start `segbench run` in a process of its own, which signals can reach alone."""
-    program = "import sys; from segbench.cli import main; sys.exit(main(['run', *sys.argv[1:]]))"
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **settings,
-    )
-
-
-def ended(process):
-    """Return exit code, stdout and stderr of a process."""
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
 @pytest.fixture
 def benchmark(tmp_path):
     """Write the benchmark with so many steps a cell; returns its path."""
@@ -56,11 +37,6 @@ def benchmark(tmp_path):
         return file
 
     return benchmark
-
-
-def records(folder):
-    found = [json.loads(path.read_text()) for path in (folder / "tiny").glob("*.json")]
-    return {record["method"]: record for record in found}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +87,7 @@ def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_wh
     assert "2 cells to run, 0 already recorded" in lines
     assert "shapes / plain / seed 0: started" in lines
     assert [line for line in lines if line.startswith("shapes / diverges / seed 0: failed")]
-    found = records(tmp_path / "results")
+    found = records(tmp_path)
     assert (found["plain"]["status"], found["diverges"]["status"]) == ("ok", "failed")
     assert found["plain"]["environment"]["jobs"] == 1
     assert len(found["plain"]["inference"]) == 6  # three stages at two batch sizes
@@ -121,43 +97,41 @@ def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_wh
     assert "0 cells to run, 1 already recorded" in second.stderr
 
 
-def steps_reported(results):
+def steps_reported(folder):
     """Return the steps that the cells have reported, in order."""
-    entries = [json.loads(line) for file in results.rglob("events.jsonl") for line in file.read_text().splitlines()]
+    entries = [json.loads(line) for file in folder.rglob("events.jsonl") for line in file.read_text().splitlines()]
     return [entry["step"] for entry in entries if entry["event"] == "step"]
 
 
-def wait_for_steps(results, count):
-    deadline = time.monotonic() + 120
-    while len(steps_reported(results)) < count:
-        assert time.monotonic() < deadline, "training never came that far"
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
-def test_a_run_that_was_stopped_and_then_killed_ends_with_the_scores_of_one_that_was_not(tmp_path, benchmark):
-    command = [benchmark(steps=800), "--only", "plain", "--device", "cpu", "--results"]
-    code, *_ = ended(call(*command, tmp_path / "whole"))
+def test_a_run_that_was_stopped_and_then_killed_ends_with_the_scores_of_one_that_was_not(
+    tmp_path, benchmark, start, until
+):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = [*SEGBENCH, "run", benchmark(steps=800), "--only", "plain", "--device", "cpu"]
+    for folder in (whole, parts):
+        folder.mkdir()
+    code, *_ = ended(start(*command, cwd=whole))
     assert code == 0
 
-    process = call(*command, tmp_path / "results")
-    wait_for_steps(tmp_path / "results", 1)
+    process = start(*command, cwd=parts)
+    until(lambda: steps_reported(parts))
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)
     assert (code, out) == (130, "")
     assert "stopping: running cells save a checkpoint first" in err
     assert "stopped; the same command resumes where it was" in err
-    assert records(tmp_path / "results")["plain"]["status"] == "interrupted"
+    assert records(parts)["plain"]["status"] == "interrupted"
 
-    process = call(*command, tmp_path / "results")
-    wait_for_steps(tmp_path / "results", len(steps_reported(tmp_path / "results")) + 1)
+    before = len(steps_reported(parts))
+    process = start(*command, cwd=parts)
+    until(lambda: len(steps_reported(parts)) > before)
     process.kill()
     ended(process)
-    code, *_ = ended(call(*command, tmp_path / "results"))
+    code, *_ = ended(start(*command, cwd=parts))
     assert code == 0
-    whole, broken = (records(tmp_path / name)["plain"] for name in ("whole", "results"))
-    assert broken["scores"] == whole["scores"]
-    assert broken["train"]["steps"] == whole["train"]["steps"] == 800
-    assert (
-        '"resumed"' in (tmp_path / "results" / "tiny" / whole["key"] / broken["attempt"] / "events.jsonl").read_text()
-    )
+    one, other = (records(folder)["plain"] for folder in (whole, parts))
+    assert other["scores"] == one["scores"]
+    assert other["train"]["steps"] == one["train"]["steps"] == 800
+    events = parts / "results" / "tiny" / one["key"] / other["attempt"] / "events.jsonl"
+    assert '"resumed"' in events.read_text()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from segbench.execute.run import describe_cells
 from segbench.plan.plan import open_plan
 from segbench.store.run_file import describe_run, write_run_file
+
+from ..conftest import SEGBENCH, ended, records  # noqa: TID252 - tests have no absolute name
 
 BENCHMARK = """
 name: tiny
@@ -56,18 +54,13 @@ def test_a_worker_that_cannot_read_the_plan_says_so(folder, segbench):
 
 
 @pytest.mark.slow
-def test_a_worker_whose_time_is_up_ends_with_75_and_another_goes_on(tmp_path):
+def test_a_worker_whose_time_is_up_ends_with_75_and_another_goes_on(tmp_path, start, until):
     (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=800))
-    command = [sys.executable, "-P", "-m", "segbench", "worker", "tiny.yaml", "--device", "cpu"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 300
-    while not any('"step"' in file.read_text() for file in tmp_path.rglob("events.jsonl")):
-        assert time.monotonic() < deadline, "no cell ever trained"
-        time.sleep(0.05)
+    command = [*SEGBENCH, "worker", "tiny.yaml", "--device", "cpu"]
+    process = start(*command, cwd=tmp_path)
+    until(lambda: any('"step"' in file.read_text() for file in tmp_path.rglob("events.jsonl")))
     process.send_signal(signal.SIGUSR1)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 75
-    assert err.splitlines()[-1] == "the time is up while cells are left"
-    assert subprocess.run(command, cwd=tmp_path).returncode == 0
-    (path,) = (tmp_path / "results" / "tiny").glob("*.json")
-    assert json.loads(path.read_text())["train"]["steps"] == 800
+    code, _, err = ended(process)
+    assert (code, err.splitlines()[-1]) == (75, "the time is up while cells are left")
+    code, *_ = ended(start(*command, cwd=tmp_path))
+    assert (code, records(tmp_path)["plain"]["train"]["steps"]) == (0, 800)

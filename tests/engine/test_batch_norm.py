@@ -6,12 +6,13 @@ import inspect
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 from torch.nn.modules._functions import SyncBatchNorm
 
 from segbench.engine import batch_norm as batch_norm_module
-from segbench.engine.batch_norm import NormaliseTogether, batch_norm_by_formula, batch_norm_together
+from segbench.engine.batch_norm import Arguments, NormaliseTogether, batch_norm_by_formula, batch_norm_together
 
 
 def run(images, layer):
@@ -53,12 +54,26 @@ def test_a_gpu_takes_torchs_own_function_where_that_is_differentiable_enough(mon
     monkeypatch.setattr(batch_norm_module, "_normalise_on_cuda", lambda images, *_: taken.append(images) or images)
     with FakeTensorMode():
         images = torch.empty(4, 3, 8, 8, device="cuda")
-        assert batch_norm(2, images, None, None, training=True).device == images.device
+        assert batch_norm(2, Arguments(images, None, None, training=True)).device == images.device
     assert len(taken) == fast
 
 
-def test_torchs_own_function_for_gpus_takes_what_it_is_given():
+def test_torchs_own_function_for_gpus_is_given_everything_in_its_place(monkeypatch):
     _, *names = inspect.signature(SyncBatchNorm.forward).parameters
-    assert names == [
-        *("input", "weight", "bias", "running_mean", "running_var", "eps", "momentum", "process_group", "world_size"),
-    ]
+    taken = []
+    monkeypatch.setattr(batch_norm_module, "_normalise_on_cuda", lambda *given: taken.append(given) or given[0])
+    with FakeTensorMode():
+        images = torch.empty(4, 3, 8, 8, device="cuda")
+        layer = {"running_mean": "mean", "running_var": "variance", "weight": "scale", "bias": "shift"}
+        batch_norm_together(2, Arguments(images, **layer, training=True, momentum=0.5, eps=0.25))
+    found = dict(zip(names, *taken, strict=True))
+    assert found.pop("input") is images
+    assert found == {**layer, "momentum": 0.5, "eps": 0.25, "process_group": dist.group.WORLD, "world_size": 2}
+
+
+def test_a_layer_may_call_it_by_the_names_of_torch():
+    images = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    named = {"input": images, "running_mean": torch.zeros(3), "running_var": torch.ones(3)}
+    with NormaliseTogether(2, batch_norm_together):
+        found = functional.batch_norm(**named)
+    assert torch.equal(found, functional.batch_norm(**named))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,9 +14,10 @@ import pytest
 
 from segbench.execute.workers import Limits, Workers
 
+from ..conftest import PATIENCE  # noqa: TID252 - tests have no absolute name
+
 FUNCTIONS = Path(__file__).parent / "functions"
 PROGRAM = FUNCTIONS / "run_functions.py"
-PATIENCE = 300.0  # seconds after which a test gives up; no bound on the time that anything takes
 
 
 # Workers take over the import path of their parent.
@@ -86,20 +86,6 @@ def is_alive(pid):
 
 
 @pytest.fixture
-def until():
-    """Wait until a condition holds; fail if it does not in good time."""
-
-    def until(condition):
-        deadline = time.monotonic() + PATIENCE
-        while not (found := condition()):
-            assert time.monotonic() < deadline, "it never came to that"
-            time.sleep(0.01)
-        return found
-
-    return until
-
-
-@pytest.fixture
 def outcome_of(workers, tmp_path):
     """Run one function in a worker to its end; returns its outcome, its events are in `outcome_of.events`."""
 
@@ -119,22 +105,6 @@ def outcome_of(workers, tmp_path):
 
 
 @pytest.fixture
-def program(tmp_path):
-    """Start a run in a process of its own; those still there at the end are killed."""
-    started = []
-
-    def program(methods, seeds=1):
-        process = subprocess.Popen(
-            [sys.executable, PROGRAM, tmp_path, methods, str(seeds)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield program
-    for process in started:
-        process.kill()
-        process.communicate()
+def program(tmp_path, start):
+    """Start a run in a process of its own."""
+    return lambda methods, seeds=1: start(PROGRAM, tmp_path, methods, seeds, PYTHONPATH=os.pathsep.join(sys.path))

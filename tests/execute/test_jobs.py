@@ -11,7 +11,9 @@ from run_functions import FUNCTIONS, run_all
 from segbench.config.optimizer import Optimizer
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import Adversarial, ComponentUse, DatasetUse, Method, Tuning, WeightedLoss
-from segbench.execute.jobs import resolve_upstream
+from segbench.execute.jobs import RunOptions, resolve_upstream
+from segbench.execute.processes import fair_share
+from segbench.execute.workers import Limits
 from segbench.plan.cell import Cell
 from segbench.plan.key import cell_key
 from segbench.store.folder import ResultsFolder
@@ -19,6 +21,13 @@ from segbench.store.record import FromUpstream, Record, Scores, Train, Trial
 
 UPSTREAM = replace(FUNCTIONS, cell="upstream_functions:train")
 RATE = "protocol.optimizer.lr"
+
+
+def test_a_worker_may_use_its_share_of_the_machine_unless_it_is_said():
+    assert RunOptions(jobs=2).limits == Limits(None, fair_share(2))
+    assert RunOptions(timeout=3.0, memory_limit=0.5).limits == Limits(3.0, 500_000_000)
+    assert RunOptions(memory_limit=0.5).on_each_of(3) == RunOptions(memory_limit=0.5)
+    assert RunOptions(jobs=2).on_each_of(3).limits.memory == pytest.approx(fair_share(6), abs=1)
 
 
 def method(name, rate=0.5, budget=None, placebo=None, **changes):

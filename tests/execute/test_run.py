@@ -17,6 +17,7 @@ from segbench.config.protocol import Budget
 from segbench.errors import CellError, DataError, RecordError, SpecError
 from segbench.execute import run as runs
 from segbench.execute import schedule
+from segbench.execute.jobs import RunOptions
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import run
 from segbench.store.counts import COUNTS, Counts, write_counts
@@ -282,7 +283,7 @@ def test_a_recorded_cell_whose_files_are_damaged_runs_again_only_before_one_that
 
     cells = [first, other, make_cell("child", upstream=first)]
     again = ResultsFolder(tmp_path, "bench")
-    summary = run(cells, again, device="auto", listener=NoProgress(), functions=FUNCTIONS, workers=workers)
+    summary = run(cells, again, RunOptions(), listener=NoProgress(), functions=FUNCTIONS, workers=workers)
     assert statuses(summary) == {"plain": "ok", "other": "ok", "child": "ok"}
     assert [key for key in ran(tmp_path) if key == first.key] == [first.key] * 2
     assert [key for key in ran(tmp_path) if key == other.key] == [other.key]

@@ -204,9 +204,10 @@ def test_a_checkpoint_saved_after_another_run_has_recorded_the_cell_is_removed(t
     assert list(folder.cell_folder(cell.key).rglob(CHECKPOINT)) == []
 
 
-def test_a_cell_whose_lease_was_removed_begins_anew(tmp_path, workers, folder):
+@pytest.mark.parametrize("which", ["claims/*.json", "*/.1.lease"])
+def test_a_cell_whose_lease_was_removed_begins_anew(tmp_path, workers, folder, which):
     cell = make_cell("counting")
-    watcher = Intruder(lambda key: lease_of(folder).unlink())
+    watcher = Intruder(lambda key: [path.unlink() for path in folder.path.glob(which)])
     assert statuses(run_all([cell], tmp_path, workers=workers, listener=watcher)) == {"counting": "ok"}
     (notice,) = watcher.notices
     assert notice.startswith("data / counting / seed 0 begins anew, as its lease ")
@@ -244,12 +245,16 @@ def test_seconds_that_were_measured_on_a_shared_gpu_are_no_budget(tmp_path, work
     )
 
 
-def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(tmp_path, workers, program):
-    other = program("slow")
-    while not ran(tmp_path):
-        assert other.poll() is None
-    summary = run_all(make_cells(["slow", "plain"]), tmp_path, workers=workers)
-    assert statuses(summary) == {"slow": "ok", "plain": "ok"}
+def test_a_cell_that_another_run_has_leased_is_waited_for_and_its_record_counts(tmp_path, workers, program, until):
+    class Waits(NoProgress):
+        def notice(self, message):
+            assert message == "another run works on some of these cells; their records will count here"
+            (tmp_path / "go on").touch()
+
+    program("waiting")
+    until(lambda: ran(tmp_path))
+    summary = run_all(make_cells(["waiting", "plain"]), tmp_path, workers=workers, listener=Waits())
+    assert statuses(summary) == {"waiting": "ok", "plain": "ok"}
     assert len(ran(tmp_path)) == 2
 
 

@@ -14,7 +14,7 @@ from segbench.execute import team as teams
 from segbench.execute.team import start_team
 from segbench.execute.workers import Died, Failed, Finished, Limits, TimedOut
 
-from .conftest import PATIENCE
+from ..conftest import PATIENCE  # noqa: TID252 - tests have no absolute name
 
 
 @pytest.fixture

@@ -141,8 +141,8 @@ def test_a_cell_runs_on_the_kind_of_device_that_it_was_recorded_on_and_none_afte
     cuda = replace(cuda, record=cuda.record.model_copy(update={"environment": {"device": "cuda:3"}}))
     devices = []
 
-    def run(cells, folder, *, device, **settings):
-        devices.append(device)
+    def run(cells, folder, options, **settings):
+        devices.append(options.device)
         return Summary((), interrupted=True)
 
     monkeypatch.setattr("segbench.execute.verify.run", run)

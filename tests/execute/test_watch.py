@@ -11,7 +11,7 @@ from run_functions import make_cell, make_cells
 
 from segbench.errors import RecordError
 from segbench.execute.jobs import unfinished_record
-from segbench.execute.run import _planned
+from segbench.execute.run import describe_cells
 from segbench.execute.watch import Course, Watcher, find_folders
 from segbench.execute.worker import PipeChannel
 from segbench.store.compaction import compact
@@ -96,7 +96,7 @@ def test_a_cell_whose_run_was_killed_is_abandoned(folder, program, until):
 
 
 def test_the_time_left_follows_the_rate_of_steps(folder, emit):
-    with announce_run(folder, [_planned(CELL)]):
+    with announce_run(folder, *describe_cells([CELL])):
         acquire(folder, CELL.key)
         watcher = Watcher(folder)
         emit("stage", 900.0, name="train")
@@ -196,7 +196,7 @@ def test_records_are_seen_as_they_change_and_nothing_is_changed(folder):
 
 
 def test_a_run_between_two_cells_is_not_over(folder):
-    with announce_run(folder, [_planned(cell) for cell in make_cells(["unet", "fpn"])]):
+    with announce_run(folder, *describe_cells(make_cells(["unet", "fpn"]))):
         assert not Watcher(folder).look(0.0).is_over
     assert Watcher(folder).look(0.0).is_over
 

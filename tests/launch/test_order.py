@@ -11,6 +11,7 @@ from segbench.errors import RecordError
 from segbench.launch.order import Order
 from segbench.store.folder import ResultsFolder
 from segbench.store.run_file import read_run, read_run_file
+from segbench.store.tried import claim_try
 
 from .conftest import make_cell
 
@@ -27,6 +28,13 @@ def test_launches_are_counted_and_hold_what_is_planned(order):
     planned = read_run(second / "plan.json")
     assert [one.key for one in planned.cells] == [one.key for one in order.cells]
     assert list(planned.specs) == [order.cells[0].key]
+
+
+def test_the_workers_of_a_new_launch_try_methods_again(order):
+    assert claim_try(order.folder, "0" * 16)
+    order.make_place()
+    assert claim_try(order.folder, "0" * 16)
+    assert not claim_try(order.folder, "0" * 16)
 
 
 def test_a_results_folder_that_cannot_be_written_to_is_told(order):

@@ -105,6 +105,13 @@ def test_a_worker_goes_on_only_so_often(place, programs):
     assert "went on in a new job 2 times, as --resubmit says" in (place / "7_4.log").read_text()
 
 
+def test_a_worker_that_slurm_does_not_let_go_on_ends_with_the_reason(place, programs):
+    programs(sbatch="echo 'sbatch: error: the queue is closed' >&2; exit 3")
+    assert run_script(place, "exit 75").wait(300) == 3
+    assert (place / "7_4.end").read_text() == "3\n"
+    assert "the queue is closed" in (place / "7_4.log").read_text()
+
+
 def test_a_job_is_submitted_from_its_folder_and_its_number_is_kept(place, programs):
     calls = programs(sbatch='pwd > $calls; echo "$@" >> $calls; echo "12;cluster"')
     jobs = submit("the script", 3, place)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import time
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
+
+from ..conftest import SEGBENCH, ended, records  # noqa: TID252 - tests have no absolute name
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 BENCHMARK = """
@@ -53,54 +53,32 @@ def cluster():
 
 
 @pytest.fixture
-def launch(cluster, tmp_path):
+def launch(cluster, tmp_path, start):
     """Start the benchmark with so many steps in SLURM; returns the process, which waits for its end."""
-    started = []
 
     def launch(steps, *options):
         (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=steps))
-        command = [sys.executable, "-P", "-m", "segbench", "run", "tiny.yaml", "--on", "slurm", *options]
-        process = subprocess.Popen(
-            [*command, "--device", "cpu", "--wait"],
-            cwd=tmp_path,
-            env=cluster,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
+        command = [*SEGBENCH, "run", "tiny.yaml", "--on", "slurm", *options, "--device", "cpu", "--wait"]
+        return start(*command, cwd=tmp_path, **cluster)
 
-    yield launch
-    for process in started:
-        process.kill()
-        process.communicate()
+    return launch
 
 
-def ended(process):
-    out, err = process.communicate(timeout=1800)
-    return process.returncode, out, err
-
-
-def records(folder):
-    found = [json.loads(path.read_text()) for path in (folder / "results" / "tiny").glob("*.json")]
-    return {record["seed"]: record for record in found}
+def by_seed(folder):
+    return records(folder, itemgetter("seed"))
 
 
 def test_cells_run_on_both_nodes_and_are_reported(launch, tmp_path):
     code, out, err = ended(launch(3, "--workers", "2", "--cpus", "2"))  # all those of a node
-    assert (code, [records(tmp_path)[seed]["status"] for seed in (0, 1)]) == (0, ["ok", "ok"]), err
+    assert (code, [by_seed(tmp_path)[seed]["status"] for seed in (0, 1)]) == (0, ["ok", "ok"]), err
     assert "mIoU" in out
     assert "ended with 0 (nothing was left to take)" in err
     assert len(list((tmp_path / "results" / "tiny" / "launches" / "1").glob("*.end"))) == 2
 
 
-def test_a_worker_whose_time_is_up_goes_on_in_a_new_job(launch, cluster, tmp_path):
+def test_a_worker_whose_time_is_up_goes_on_in_a_new_job(launch, cluster, tmp_path, until):
     process = launch(2000, "--workers", "1", "--resubmit", "1")
-    deadline = time.monotonic() + 1800
-    while not any('"step"' in file.read_text() for file in tmp_path.rglob("events.jsonl")):
-        assert time.monotonic() < deadline, "no cell ever trained"
-        time.sleep(0.1)
+    until(lambda: any('"step"' in file.read_text() for file in tmp_path.rglob("events.jsonl")))
     place = tmp_path / "results" / "tiny" / "launches" / "1"
     (number,) = (place / "jobs").read_text().split()
     subprocess.run(["scancel", "--batch", "--signal=USR1", f"{number}_1"], check=True, env=cluster)
@@ -108,5 +86,5 @@ def test_a_worker_whose_time_is_up_goes_on_in_a_new_job(launch, cluster, tmp_pat
     assert code == 0, err
     assert len((place / "jobs").read_text().split()) == 2
     assert f"worker {number}_1 ended with 75 (its time was up)" in err
-    assert {record["train"]["steps"] for record in records(tmp_path).values()} == {2000}
+    assert {record["train"]["steps"] for record in by_seed(tmp_path).values()} == {2000}
     assert '"resumed"' in "".join(file.read_text() for file in tmp_path.rglob("events.jsonl"))

@@ -15,7 +15,7 @@ from segbench.store import leases
 from segbench.store.atomic import replacing
 from segbench.store.attempt import attempt_folder, begin_attempt, sweep, tidy
 from segbench.store.folder import CHECKPOINT, EVENTS, ResultsFolder
-from segbench.store.leases import acquire
+from segbench.store.leases import Leases, acquire
 from segbench.store.publication import publish
 
 KEY = "0123456789abcdef"
@@ -68,6 +68,18 @@ def test_an_attempt_continues_from_the_newest_checkpoint_and_writes_to_none_of_t
         events.write("more\n")
     save_checkpoint(fresh, "newer", at=300)
     assert (content(place), content(other)) == before
+
+
+def test_an_attempt_whose_mark_was_removed_goes_on_under_its_number(folder):
+    own = Leases(folder)
+    first = own.acquire(KEY)
+    save_checkpoint(begin_attempt(folder, first), "first", at=100)
+    first.marker.unlink()
+    assert first.is_lost
+    first.release()
+    again = own.acquire(KEY)
+    assert again.attempt == first.attempt
+    assert ends(begin_attempt(folder, again)) == "first"
 
 
 def test_a_second_attempt_beside_another_begins_anew(folder, beside):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import os
 import shutil
 import signal
 import subprocess
@@ -23,9 +25,10 @@ from segbench.store.description import DATASET, description_of, read_description
 from segbench.store.folder import ResultsFolder, files_of, is_recorded, read_bytes, record_files
 from segbench.store.json_file import sealed_json
 from segbench.store.leases import acquire
+from segbench.store.lock import lock
 from segbench.store.publication import publish
 from segbench.store.removal import remove_cell, size_of_cell
-from segbench.store.segments import MANIFEST, SEGMENTS, packed_files, packed_keys, unpack
+from segbench.store.segments import COUNTED, MANIFEST, RECORDS, SEGMENTS, packed_files, packed_keys, unpack
 
 KEYS = [f"{number:016x}" for number in range(5)]
 
@@ -256,6 +259,48 @@ def test_a_record_that_changes_while_it_is_packed_stays_loose(folder, monkeypatc
     assert folder.read(KEYS[1]) is None
 
 
+def test_a_record_that_is_written_after_the_last_look_at_it_is_not_lost(folder, monkeypatch):
+    later = folder.read(KEYS[0]).model_copy(update={"provenance": {"tag": "later"}})
+    writer = threading.Thread(target=ResultsFolder(folder.root, "tiny").write, args=(later,))
+    look = compaction._is_as_read
+
+    def look_and_begin_to_write(folder, segments, cell):
+        found = look(folder, segments, cell)
+        if cell.key == KEYS[0]:
+            writer.start()
+        return found
+
+    monkeypatch.setattr(compaction, "_is_as_read", look_and_begin_to_write)
+    compact(folder)
+    writer.join()
+    assert folder.read(KEYS[0]) == later
+
+
+def change_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[8] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("ruin", "cause"), [(lambda path: path.unlink(), "was removed by others"), (change_a_byte, "has changed since")]
+)
+@pytest.mark.parametrize("ending", [RECORDS, COUNTED])
+def test_no_file_is_removed_for_a_segment_that_is_not_there_as_it_was_written(folder, monkeypatch, ruin, cause, ending):
+    before, write = loose_files(folder), compaction._write_segment
+
+    def write_and_ruin(place, cells):
+        name = write(place, cells)
+        ruin(*place.glob(f"*{ending}"))
+        return name
+
+    monkeypatch.setattr(compaction, "_write_segment", write_and_ruin)
+    with pytest.raises(RecordError, match=cause):
+        compact(folder)
+    assert loose_files(folder) == before
+    assert not packed_keys(folder.path)
+
+
 # Compacts each of the folders given in a process of its own, forked before Arrow has threads, which kills itself at a
 # call of the functions that change files, by the number behind the folder: one after the other, or all at once with -1.
 CHILDREN = """
@@ -323,16 +368,24 @@ def test_three_compactions_at_once_leave_each_cell_once(folder):
     assert len(list((folder.path / SEGMENTS).iterdir())) == 3
 
 
-def test_a_compaction_waits_for_another_one(folder):
+def test_a_compaction_waits_for_another_one(folder, monkeypatch):
+    order, asked = [], threading.Event()
+
+    def note(descriptor):
+        asked.set()
+        lock(descriptor)
+        order.append("the second one has the lock")
+
+    monkeypatch.setattr(compaction, "lock", note)
     folder.lease_folder.mkdir(exist_ok=True)
+    waiting = threading.Thread(target=compact, args=(folder,), daemon=True)
     with (folder.lease_folder / ".compaction").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = threading.Thread(target=compact, args=(folder,), daemon=True)
         waiting.start()
-        waiting.join(0.01)
-        assert waiting.is_alive()
-        assert not packed_keys(folder.path)
+        assert asked.wait(300)
+        order.append("the first one ends")
     waiting.join()
+    assert order == ["the first one ends", "the second one has the lock"]
     assert sorted(packed_keys(folder.path)) == KEYS
 
 
@@ -359,6 +412,21 @@ def test_a_segment_that_has_changed_is_named_and_nothing_of_it_read(folder, flip
         record_files(copy)
     (copy / SEGMENTS / damaged.name).write_bytes(content)
     assert len(record_files(copy)) == 6
+
+
+@pytest.mark.parametrize("cause", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_segments_that_cannot_be_looked_for_are_not_taken_for_missing(folder, monkeypatch, cause):
+    compact(folder)
+    stat = os.stat
+
+    def fail(path, **options):
+        if str(path).endswith(MANIFEST):
+            raise OSError(cause, os.strerror(cause))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", fail)
+    with pytest.raises(RecordError, match=rf"cannot read {folder.path}/{SEGMENTS}/{MANIFEST}: "):
+        folder.read(KEYS[0])
 
 
 def test_changed_counts_of_a_segment_stop_a_run_and_are_no_counts_in_a_report(folder, flip_bit, tmp_path):

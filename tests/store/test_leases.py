@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from segbench.errors import RecordError
+from segbench.store import leases as leases_module
 from segbench.store.folder import ResultsFolder
+from segbench.store.json_file import read_json
 from segbench.store.leases import STALE_SECONDS, Leases, acquire, find_abandoned, refuse_older_runs, see_leases
 
 KEY = "0123456789abcdef"
@@ -208,6 +211,20 @@ def test_so_does_the_file_of_an_attempt_or_of_its_process(folder, name, silent, 
     path.write_text('{"host": "el')
     age(path, silent)
     assert (acquire(folder, KEY) is not None) is taken
+
+
+@pytest.mark.parametrize("cause", [errno.ESTALE, errno.EIO])
+def test_the_file_of_an_attempt_that_cannot_be_read_at_this_moment_is_not_abandoned(folder, monkeypatch, cause):
+    lease = acquire(folder, KEY)
+    age(lease.marker, 100 * STALE_SECONDS)
+
+    def fail(path):
+        if path == lease.marker:
+            raise OSError(cause, os.strerror(cause))
+        return read_json(path)
+
+    monkeypatch.setattr(leases_module, "read_json", fail)
+    assert acquire(folder, KEY) is None
 
 
 def test_leases_are_renewed_together(folder):

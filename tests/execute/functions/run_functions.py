@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from segbench.config.protocol import Budget, TrainingProtocol
 from segbench.config.recipe import ComponentUse, DatasetUse, Method
-from segbench.execute.jobs import Functions
+from segbench.execute.jobs import Functions, RunOptions
 from segbench.execute.progress import NoProgress, PlainProgress
 from segbench.execute.run import run
 from segbench.execute.workers import Workers
@@ -42,8 +43,10 @@ def make_cells(methods, seeds=1):
 
 
 def run_all(cells, results, **settings):
-    settings = {"device": "auto", "listener": NoProgress(), "functions": FUNCTIONS, **settings}
-    return run(cells, ResultsFolder(Path(results), "bench"), **settings)
+    """Run cells with what is given of `RunOptions` and of the arguments of `run`."""
+    options = {one.name: settings.pop(one.name) for one in fields(RunOptions) if one.name in settings}
+    settings = {"listener": NoProgress(), "functions": FUNCTIONS, **settings}
+    return run(cells, ResultsFolder(Path(results), "bench"), RunOptions(**options), **settings)
 
 
 def ran(results):
