@@ -350,6 +350,20 @@ def compile_twice(options: argparse.Namespace) -> Figures:
     yield "compiled / eager", of_rounds(ratios(rates["compiled"], rates["eager"]))
 
 
+def measure_capture(options: argparse.Namespace) -> Figures:
+    """Compare training whose generator's passes are CUDA graphs with the same as it is, in bf16 channels_last."""
+    fast = {"precision": "bf16", "channels_last": True}
+    rates, _ = measure_interleaved(
+        {
+            "captured": Variant(Ours, {"protocol": {**fast, "capture": "auto"}}),
+            "eager": Variant(Ours, {"protocol": fast}),
+        },
+        settings(options),
+    )
+    yield "images/s", medians(rates)
+    yield "captured / eager", of_rounds(ratios(rates["captured"], rates["eager"]))
+
+
 def run_cells_at_once(options: argparse.Namespace) -> Figures:
     """Compare small cells that share a device with the same one after another, from the first to the last step."""
     number = "2" if options.dry_run else "8"
@@ -428,6 +442,7 @@ BLOCKS: dict[str, Callable[[argparse.Namespace], Figures]] = {
     "memory": measure_memory,
     "run": run_end_to_end,
     "compile": compile_twice,
+    "capture": measure_capture,
     "cells at once": run_cells_at_once,
     "failures": provoke_failures,
 }

@@ -44,6 +44,7 @@ BLOCKS = {
     "memory": 30,
     "run": 60,
     "compile": 90,
+    "capture": 30,
     "cells at once": 75,
     "failures": 45,
 }
@@ -78,6 +79,7 @@ BARS = (
     Bar("training in bf16 channels_last, against the bare model", "training", "segbench / limit, bf16 nhwc", 0.97),
     Bar("the same against the loop by hand in fp32", "training", "segbench bf16 nhwc / plain fp32", 2),
     Bar("an adversarial step, against the two-pass form", "adversarial", "segbench / two-pass", most=0.85),
+    Bar("training with captured passes, against the same as it is", "capture", "captured / eager", 1.5),
     Bar("8 small cells at once, against one after another", "cells at once", "at once / one after another", 3),
 )
 

@@ -159,6 +159,7 @@ class TrainingProtocol(Frozen):
     - `precision`: fp32, or autocast to bf16 or fp16
     - `channels_last`: the memory format of images and weights
     - `compile`: whether torch.compile takes the network
+    - `capture`: whether a GPU replays the generator's passes as CUDA graphs, where that is possible
     - `tf32`: whether a GPU may multiply in TF32
     - `deterministic`: whether a GPU must give the same bits every time, which costs time
     - `threads`: CPU threads of a cell, all that there are if not given
@@ -191,6 +192,7 @@ class TrainingProtocol(Frozen):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = False
     compile: bool = False
+    capture: Literal["auto", "off"] = added("off")
     tf32: bool = False
     deterministic: bool = added(False)
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None

@@ -128,6 +128,7 @@ def describe_training(outcome: Outcome, training: Training) -> Train:
         shares=outcome.shares,
         seconds_to_best=outcome.seconds_to_best,
         class_weights=training.class_weights,
+        capture=outcome.capture,
     )
 
 

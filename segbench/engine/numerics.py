@@ -31,11 +31,14 @@ _M_MMAP_MAX = -4
 _HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the context in which a network's forward pass runs; for fp32 it does nothing."""
+def autocast(device: torch.device, precision: str, *, keeps_casts: bool = True) -> AbstractContextManager[object]:
+    """Return the context in which a network's forward pass runs; for fp32 it does nothing.
+
+    `keeps_casts` is whether a weight that is used twice is cast once.
+    """
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=_HALF_TYPES[precision])
+    return torch.autocast(device.type, dtype=_HALF_TYPES[precision], cache_enabled=keeps_casts)
 
 
 def memory_format(channels_last: bool) -> torch.memory_format:

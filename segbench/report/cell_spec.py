@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 # Keys of a protocol that change neither what is trained nor what is scored but for rounding; they are conditions.
-NEUTRAL_KEYS = UNSCORED | {"threads", "compile", "processes"}
+NEUTRAL_KEYS = UNSCORED | {"threads", "compile", "capture", "processes"}
 # Keys that are written in one of several ways, or not at all, so that only the whole of them can be compared.
 _WRITTEN_IN_WAYS = {"budget", *(key for key, value in defaults_of_added(TrainingProtocol).items() if value is None)}
 # What keys that leave no trace in records have there; parts of what is a mapping are not among them.

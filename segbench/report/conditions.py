@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from segbench.store.record import CAPTURED
+
 from . import cell_spec
 from .numbers import plural
 
@@ -63,6 +65,7 @@ class Conditions:
     compile: bool
     window: str | None
     torch: str | None = None
+    captured: bool = False
     deterministic: bool = False
     processes: int = 1
     sizes: Sizes | None = None
@@ -75,6 +78,7 @@ class Conditions:
         parts = [
             *self.essentials,
             "compiled" if self.compile else "not compiled",
+            *(["captured"] if self.captured else []),
             *(["deterministic"] if self.deterministic else []),
             *([f"sliding {self.window}"] if self.window else []),
             f"timed at {sizes_text(self.sizes)}" if self.timing_budget else "inference not timed",
@@ -123,6 +127,7 @@ class Conditions:
         return [
             self.essentials[-1],
             "compiled" if self.compile else "not compiled",
+            "captured" if self.captured else "not captured",
             "deterministic" if self.deterministic else "not deterministic",
             f"torch {self.torch or 'of an unknown version'}",
             f"timed at {sizes_text(self.sizes)}" if self.timing_budget else "inference not timed",
@@ -155,6 +160,7 @@ def read_conditions(record: Record) -> Conditions:
         compile=bool(compiled),
         window=_window(window),
         torch=environment.get("torch"),
+        captured=record.train is not None and record.train.capture == CAPTURED,
         deterministic=bool(deterministic),
         processes=processes if isinstance(processes, int) else 1,
         batch_is_own="batch_size" in cell_spec.overrides(record),

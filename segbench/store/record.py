@@ -83,12 +83,17 @@ class Evaluated(Part):
     also_in_train: int | None = None
 
 
+# Of `Train.capture`: the generator's passes were CUDA graphs.
+CAPTURED = "captured"
+
+
 class Train(Part):
     """Optimiser steps, seconds of training, and images a second after warm-up.
 
     `shares` are those of data, generator and discriminator in the time after warm-up; `seconds_to_best` the seconds of
     training until the best validation on val. Null where nothing was measured. `class_weights` are those that losses
-    have by name ("median_frequency"), in class order; null where none has.
+    have by name ("median_frequency"), in class order; null where none has. `capture` is "captured", or why the
+    generator's passes were no CUDA graphs where `protocol.capture` asked for these; null where it did not.
     """
 
     steps: int
@@ -97,6 +102,7 @@ class Train(Part):
     shares: dict[str, float] | None = None
     seconds_to_best: float | None = None
     class_weights: dict[str, list[float]] | None = None
+    capture: str | None = None
 
 
 class Latency(Part):

@@ -243,6 +243,7 @@ PROTOCOL_CHANGES = {
     "precision": "bf16",
     "channels_last": True,
     "compile": True,
+    "capture": "auto",
     "tf32": True,
     "deterministic": True,
     "threads": 3,

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segbench.report.conditions import fill_in_missing, rank_conditions, read_conditions
+from segbench.store.record import Train
 
 
 def test_the_heading_states_every_condition(trained):
@@ -51,6 +52,16 @@ def test_what_was_not_timed_takes_the_size_of_the_most_frequent_conditions_that_
         large: large,
         apart: apart,
     }
+
+
+def test_whether_passes_were_captured_is_among_the_conditions(trained):
+    def conditions(how):
+        train = Train(steps=9, seconds=1.0, images_per_second=9.0, capture=how)
+        return read_conditions(trained(protocol={"capture": "auto"}, fields={"train": train}))
+
+    eager, captured = conditions("the device is cpu"), conditions("captured")
+    assert captured != eager
+    assert captured.heading == eager.heading.replace("not compiled", "not compiled · captured")
 
 
 def test_processes_that_train_together_are_among_the_conditions(trained):

@@ -71,6 +71,7 @@ STABLE = {
         "shares": {"data": None},
         "seconds_to_best": None,
         "class_weights": {"median_frequency": None},
+        "capture": None,
     },
     "inference": [
         {

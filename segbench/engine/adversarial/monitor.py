@@ -119,13 +119,15 @@ def score_unseen_reals(
 
 
 @contextmanager
-def keep_buffers(discriminator: nn.Module) -> Iterator[None]:
+def keep_buffers(network: nn.Module) -> Iterator[None]:
     """Restore what a pass in training mode changes: running statistics, the vectors of a spectral norm."""
-    kept = [(buffer, buffer.clone()) for buffer in discriminator.buffers()]
-    yield
-    with torch.no_grad():
-        for buffer, value in kept:
-            buffer.copy_(value)
+    kept = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in kept:
+                buffer.copy_(value)
 
 
 def _discriminate(adversary: Adversary, pair: Pair, field: Tensor) -> DiscriminatorOutput:

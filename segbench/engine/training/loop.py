@@ -18,6 +18,7 @@ from segbench.errors import RecordError
 from segbench.files import set_aside
 from segbench.stats.health import judge
 
+from .capture import prepare_forward
 from .clock import PartTimer, TrainingClock
 from .finite import FiniteWatch
 from .micro_batches import GeneratorPass, carry_back, split_inputs
@@ -81,6 +82,7 @@ class Outcome:
     - health: that of adversarial training
     - weights: of the adversarial gradient at each step, (steps,), where a ratio set them
     - peak_bytes, reserved_bytes: of memory; see `PeakMemory`
+    - capture: "captured", or why the generator's passes were no CUDA graphs, where the protocol asks for these
     """
 
     finished: bool
@@ -93,6 +95,7 @@ class Outcome:
     weights: torch.Tensor | None = None
     peak_bytes: int | None = None
     reserved_bytes: int | None = None
+    capture: str | None = None
 
 
 @name_norm_errors()
@@ -109,7 +112,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     with ranks.leader_first():
         resume(state, checkpoint, total_steps, channel)
     progress, generator = state.progress, state.generator
-    forward = ranks.spread(torch.compile(network) if protocol.compile else network)
+    forward, capture = prepare_forward(training, progress.step)
     if adversary is not None and protocol.compile:
         adversary = adversary.compile()
     clock, timer, memory = TrainingClock(device, already=progress.seconds), PartTimer(device), PeakMemory(device)
@@ -121,7 +124,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
         if ranks.agree(channel.stop_requested()):
             if ranks.leads:
                 state.save(checkpoint)
-            return build_outcome(state, clock, timer, memory, finished=False)
+            return build_outcome(state, clock, timer, memory, capture, finished=False)
 
         if clock.is_just_warm:
             memory.forget()
@@ -213,7 +216,7 @@ def train(training: Training, checkpoint: Path, checkpoint_seconds: float, chann
     for learner in state.learners.values():
         ranks.check_alike(learner.network)
     network.load_state_dict(state.best or state.evaluated_network.state_dict())
-    return build_outcome(state, clock, timer, memory, finished=True)
+    return build_outcome(state, clock, timer, memory, capture, finished=True)
 
 
 def weigh(
@@ -269,7 +272,13 @@ def take_extra_discriminator_step(training: Training, adversary: Adversary, stat
 
 
 def build_outcome(
-    state: TrainingState, clock: TrainingClock, timer: PartTimer, memory: PeakMemory, *, finished: bool
+    state: TrainingState,
+    clock: TrainingClock,
+    timer: PartTimer,
+    memory: PeakMemory,
+    capture: str | None,
+    *,
+    finished: bool,
 ) -> Outcome:
     """Return how training ended."""
     progress = state.progress
@@ -285,6 +294,7 @@ def build_outcome(
         weights=None if state.balance is None else state.balance.course,
         peak_bytes=memory.bytes(),
         reserved_bytes=memory.reserved_bytes(),
+        capture=capture,
     )
 
 
