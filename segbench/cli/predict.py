@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .options import CellMethod, CellSeed, find_cell
-from .output import columns, say
+from .output import columns, read_notes, say
 
 if TYPE_CHECKING:
     from segbench.engine.prediction.pseudo_labels import ClassReport, PseudoLabelReport
@@ -90,8 +90,8 @@ def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explai
         for path in written:
             say(path)
             count += 1
-    except KeyboardInterrupt:
-        say(f"stopped; label maps written: {count}", err=True)
+    except KeyboardInterrupt as stop:
+        say("\n".join([f"stopped; label maps written: {count}", *read_notes(stop)]), err=True)
         raise
 
 
