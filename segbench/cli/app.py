@@ -254,7 +254,7 @@ def explain(error: Exception) -> Failure:
 
 
 def classify(error: Exception) -> Failure:
-    """Return what is told of an error itself; all but those with the code "bug" are mistakes of the user or a plugin."""
+    """Return what is told of an error itself; all but "bug" are mistakes of the user or of a plugin."""
     if isinstance(error, SegbenchError):
         return Failure(error.code, str(error), error.file, error.line, error.allowed)
     if (usage := getattr(error, "format_message", None)) is not None:  # of a class that typer keeps to itself
