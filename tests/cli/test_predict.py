@@ -81,6 +81,10 @@ def test_a_cell_is_found_by_its_method_and_seed(recorded_cell, image, tmp_path, 
 def test_a_cell_without_images_is_an_error(recorded_cell, tmp_path, capsys):
     assert main(["predict", str(recorded_cell), "-o", str(tmp_path / "out")]) == 2
     assert "give image files, or folders of them, behind the cell" in capsys.readouterr().err
+    assert main(["predict", "--method", "a", "-o", str(tmp_path / "out")]) == 2
+    assert "give image files, or folders of them\n" in capsys.readouterr().err
+    assert main(["predict", "-o", str(tmp_path / "out")]) == 2
+    assert "give image files, or folders of them, behind the cell" in capsys.readouterr().err
 
 
 def test_an_unreadable_image_is_an_error(recorded_cell, tmp_path, capsys):

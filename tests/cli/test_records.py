@@ -76,6 +76,15 @@ def test_a_record_that_cannot_be_read_is_named(folder, capsys):
     assert f"not read: results/tiny/{KEYS['base']}.json: it is not JSON" in captured.err
 
 
+def test_a_record_that_cannot_be_read_is_kept_and_named(folder, capsys):
+    folder.record_path(KEYS["base"]).write_text("{")
+    assert main(["remove", "--benchmark", "tiny", "--yes"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1].startswith("2 cells removed")
+    assert f"not read, and so kept: results/tiny/{KEYS['base']}.json: it is not JSON" in captured.err
+    assert folder.record_path(KEYS["base"]).exists()
+
+
 def test_cells_of_a_method_are_removed_with_their_size_once_that_is_confirmed(folder, capsys):
     assert main(["remove", "--method", "next", "--yes"]) == 0
     out = capsys.readouterr().out
