@@ -49,7 +49,7 @@ def remove(
         say(f"warning: not read, and so kept: {problem}", err=True)
     chosen = _choose(cells, keys or [], {"method": method, "dataset": dataset, "status": status})
     if not chosen:
-        say("nothing to remove: all of this together holds of no recorded cell", err=True)
+        say("nothing to remove: no recorded cell is what was asked for", err=True)
         return
     _show(cells, chosen)
     if not (yes or _confirm()):

@@ -157,5 +157,5 @@ def test_what_means_nothing_is_told(folder, capsys, arguments, message):
 
 def test_conditions_that_no_cell_meets_together_remove_nothing(folder, capsys):
     assert main(["remove", "--method", "base", "--status", "failed", "--yes"]) == 0
-    assert "nothing to remove" in capsys.readouterr().err
+    assert "nothing to remove: no recorded cell is what was asked for" in capsys.readouterr().err
     assert len(left(folder)) == 3

@@ -23,7 +23,7 @@ from segbench.engine.recorded import load_segmenter
 from segbench.errors import DataError, OptionError, RecordError
 from segbench.images import Reading, read_image
 from segbench.images.files import is_zarr
-from segbench.store.atomic import replacing
+from segbench.store.atomic import replacing, say_cause
 from segbench.store.pictures import shorten_name
 from segbench.store.whole_folder import check_replaceable
 
@@ -227,7 +227,7 @@ def _save(picture: Image.Image, path: Path) -> None:
         with replacing(path) as file:
             picture.save(file, "PNG")
     except RecordError as error:
-        cause = getattr(error.__cause__, "strerror", None) or error.__cause__
+        cause = say_cause(error.__cause__) if isinstance(error.__cause__, OSError) else error
         raise RecordError(f"cannot write {path}: {cause}; choose another folder with -o") from error
 
 
