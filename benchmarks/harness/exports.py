@@ -64,19 +64,21 @@ def share_equal(run, model, size):
 
 
 def try_formats(model):
-    """Return by format for which sizes it holds, "any" or "one", or why for none, and what an ONNX file is like."""
+    """Return by format for which sizes it holds, "any" or "one", or why for none, and what an ONNX file is like.
+
+    What holds for one size alone has with it why it does not for any.
+    """
     found = {}
     for sizes in ("any", "one"):
+        open_still = {form: tried for form, tried in FORMATS.items() if found.get(form) != "any"}
+        found |= {f"{form} at any size": found[form] for form in open_still if form in found}
         try:
-            program = trace(model, random_images(1, SIZE)[0], sizes == "one")
+            program = trace(model, random_images(1, SIZE)[0], sizes == "one") if open_still else None
         except Exception as error:
-            found = {"torch": str(error), "onnx": str(error)}
+            found |= dict.fromkeys(open_still, str(error))
             continue
-        for form, tried in {"torch": try_program, "onnx": try_onnx}.items():
-            if found.get(form) != "any":
-                found |= tried(program, model, sizes)
-        if {found["torch"], found["onnx"]} == {"any"}:
-            break
+        for tried in open_still.values():
+            found |= tried(program, model, sizes)
     return found
 
 
@@ -97,6 +99,9 @@ def try_onnx(program, model, sizes):
 
     found["onnx"] = try_sizes(write_and_open, model, sizes, lambda run: found.update(faster=time_pairs(run, model)))
     return found
+
+
+FORMATS = {"torch": try_program, "onnx": try_onnx}
 
 
 def try_sizes(make, model, sizes, look=None):
@@ -131,7 +136,8 @@ def write_table(lines):
     """Return a row for each generator."""
     heads = ("generator", "program of torch", "ONNX", "MB", "times as fast as torch")
     rows = [f"| {' | '.join(describe(one))} |" for one in lines]
-    return "\n".join([f"| {' | '.join(heads)} |", "|---|---|---|--:|--:|", *sorted(rows)])
+    reasons = [f"{one['generator']}, {key}: {one[key]}" for one in lines for key in one if key.endswith(" at any size")]
+    return "\n".join([f"| {' | '.join(heads)} |", "|---|---|---|--:|--:|", *sorted(rows), *sorted(reasons)])
 
 
 def describe(line):
