@@ -4,13 +4,17 @@
     python benchmarks/harness/exports.py --table exports.jsonl
 
 What `segbench export` does, for untrained networks and random images of two sizes; what is in the file already
-is left out. Speeds are for `segbench time --runtime`. The table is Markdown.
+is left out. An ONNX file is timed against the network it was made of, call by call in turn: CPU seconds of one thread,
+so that other work on the machine matters less. Speeds at real sizes are for `segbench time --runtime`. The table is
+Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
+import time
 from pathlib import Path
 
 import torch
@@ -29,6 +33,7 @@ from segbench.registry import load_registry
 from segbench.store.description import DatasetDescription
 
 SIZE, OTHER = (128, 160), (96, 107)
+PAIRS = 9
 PROTOCOL = TrainingProtocol(budget=Budget(steps=1))
 
 
@@ -59,51 +64,90 @@ def share_equal(run, model, size):
 
 
 def try_formats(model):
-    """Return by format for which sizes it holds, "any" or "one", or why for none."""
+    """Return by format for which sizes it holds, "any" or "one", or why for none, and what an ONNX file is like.
+
+    What holds for one size alone has with it why it does not for any.
+    """
     found = {}
     for sizes in ("any", "one"):
+        open_still = {form: tried for form, tried in FORMATS.items() if found.get(form) != "any"}
+        found |= {f"{form} at any size": found[form] for form in open_still if form in found}
         try:
-            program = trace(model, random_images(1, SIZE)[0], sizes == "one")
+            program = trace(model, random_images(1, SIZE)[0], sizes == "one") if open_still else None
         except Exception as error:
-            found = {"torch": str(error), "onnx": str(error)}
+            found |= dict.fromkeys(open_still, str(error))
             continue
-        for form, make in {"torch": as_program, "onnx": as_onnx}.items():
-            if found.get(form) != "any":
-                found[form] = try_sizes(make, program, model, sizes)
-        if set(found.values()) == {"any"}:
-            break
+        for tried in open_still.values():
+            found |= tried(program, model, sizes)
     return found
 
 
-def try_sizes(make, program, model, sizes):
-    """Return `sizes` if a file gives equal labels for these, else what it does."""
+def try_program(program, model, sizes):
+    """Return for which sizes a program of torch holds."""
+    return {"torch": try_sizes(program.module, model, sizes)}
+
+
+def try_onnx(program, model, sizes):
+    """Return for which sizes an ONNX file of a program holds, its megabytes and how many times as fast it is."""
+    found = {}
+
+    def write_and_open():
+        content = to_onnx(program, {})
+        found["megabytes"] = len(content) / 1e6
+        run = open_onnxruntime(content, 1)
+        return lambda images: torch.from_numpy(run(images.numpy()))
+
+    found["onnx"] = try_sizes(write_and_open, model, sizes, lambda run: found.update(faster=time_pairs(run, model)))
+    return found
+
+
+FORMATS = {"torch": try_program, "onnx": try_onnx}
+
+
+def try_sizes(make, model, sizes, look=None):
+    """Return `sizes` if what `make` returns gives equal labels for these, else what it does; have it looked at then."""
     try:
-        run = make(program)
+        run = make()
         shares = [share_equal(run, model, size) for size in ((SIZE, OTHER) if sizes == "any" else (SIZE,))]
+        if min(shares) < FEWEST_EQUAL:
+            return f"{100 * min(shares):.2f} % equal labels"
+        if look is not None:
+            look(run)
     except Exception as error:
         return " ".join(str(error).split())[:200]
-    return sizes if min(shares) >= FEWEST_EQUAL else f"{100 * min(shares):.2f} % equal labels"
+    return sizes
 
 
-def as_program(program):
-    """Return what runs a program of torch."""
-    return program.module()
+def time_pairs(run, model):
+    """Return how many times as fast a file is as the model it was made of: median, least and most of some pairs."""
+    images = random_images(1, SIZE)
+    pairs = [cpu_seconds(model, images) / cpu_seconds(run, images) for _ in range(PAIRS)]
+    return [statistics.median(pairs), min(pairs), max(pairs)]
 
 
-def as_onnx(program):
-    """Return what runs the ONNX file of a program."""
-    run = open_onnxruntime(to_onnx(program, {}), 1)
-    return lambda images: torch.from_numpy(run(images.numpy()))
+def cpu_seconds(run, images):
+    """Return the CPU seconds of one call."""
+    start = time.process_time()
+    run(images)
+    return time.process_time() - start
 
 
 def write_table(lines):
     """Return a row for each generator."""
+    heads = ("generator", "program of torch", "ONNX", "MB", "times as fast as torch")
+    rows = [f"| {' | '.join(describe(one))} |" for one in lines]
+    reasons = [f"{one['generator']}, {key}: {one[key]}" for one in lines for key in one if key.endswith(" at any size")]
+    return "\n".join([f"| {' | '.join(heads)} |", "|---|---|---|--:|--:|", *sorted(rows), *sorted(reasons)])
+
+
+def describe(line):
+    """Return the cells of a generator's row."""
     words = {"any": "any size", "one": "one size"}
-    rows = [
-        f"| {one['generator']} | {' | '.join(words.get(one[form], one[form]) for form in ('torch', 'onnx'))} |"
-        for one in lines
-    ]
-    return "\n".join(["| generator | program of torch | ONNX |", "|---|---|---|", *sorted(rows)])
+    exported = [words.get(line[form], line[form]) for form in ("torch", "onnx")]
+    if line["onnx"] not in words:
+        return [line["generator"], *exported, "-", "-"]
+    median, least, most = line["faster"]
+    return [line["generator"], *exported, f"{line['megabytes']:.3g}", f"{median:.2f} ({least:.2f} to {most:.2f})"]
 
 
 def main():
@@ -115,6 +159,7 @@ def main():
     file = options.table or options.output
     lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     registry = load_registry()
+    torch.set_num_threads(1)
     done = {one["argument"] for one in lines}
     for argument in [] if options.table else find_generators(registry, options.only):
         if argument not in done:

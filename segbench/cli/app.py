@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from segbench.errors import SegbenchError
 
 from .encoding import make_output_readable
-from .output import BUG, INTERRUPTED, MISTAKE, say, to_json
+from .output import BUG, INTERRUPTED, MISTAKE, read_notes, say, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -248,7 +248,13 @@ def report_failure(failure: Failure, error: Exception, debug: bool) -> None:
 
 
 def explain(error: Exception) -> Failure:
-    """Return what is told of an error; all but those with the code "bug" are mistakes of the user or of a plugin."""
+    """Return what is told of an error, with its notes."""
+    failure = classify(error)
+    return failure._replace(message="\n".join([failure.message, *read_notes(error)]))
+
+
+def classify(error: Exception) -> Failure:
+    """Return what is told of an error itself; all but "bug" are mistakes of the user or of a plugin."""
     if isinstance(error, SegbenchError):
         return Failure(error.code, str(error), error.file, error.line, error.allowed)
     if (usage := getattr(error, "format_message", None)) is not None:  # of a class that typer keeps to itself

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import Output, read_value
-from .output import columns, say, write
+from .output import check_can_be_written, columns, say, write
 from .prepare import show_progress
 from .schema import MODELINE
 
@@ -52,15 +52,28 @@ def init(
     file = Path(f"{name}.yaml") if output is None else output
     if file.exists():
         raise SegbenchError(f"{file} exists already: remove it, or name another file with -o")
+    check_can_be_written(file)
     survey = survey_folder(root, load_registry(), watch_masks, images, masks)
     say("\n".join([f"{root}: {survey.layout}", *survey.remarks]))
     if survey.masks is None or survey.described:
         if classes is not None or ignore is not None:
-            raise SegbenchError(f"{root}: its classes are known already, so --classes and --ignore change nothing")
+            raise SegbenchError(refuse_names(root, survey))
         found = read_described(survey)
     else:
         found = choose_classes(survey, classes, ignore, asks=is_terminal() and not yes)
     write_files(root, name, file, survey, found)
+
+
+def refuse_names(root: Path, survey: Survey) -> str:
+    """Return why --classes and --ignore change nothing, and what does."""
+    from segbench.survey.survey import DESCRIPTION
+
+    if not survey.described:
+        return f"{root}: {survey.use} knows its classes, so --classes and --ignore change nothing"
+    return (
+        f"{root / DESCRIPTION} names the classes already, so --classes and --ignore change nothing; change the names "
+        "there, or remove that file"
+    )
 
 
 def is_terminal() -> bool:
@@ -136,14 +149,30 @@ def write_files(root: Path, name: str, file: Path, survey: Survey, found: Classe
     absent: list[str] = []
     if found is not None:
         say(describe_classes(survey, found))
+        if len(found.names) == 1:
+            say("warning: with one class alone every label map is right; look whether the masks are whole", err=True)
         options |= found.options
         absent = find_scarce(survey, found)
         if not survey.described:
-            write(root / DESCRIPTION, json.dumps(found.description, indent=1, ensure_ascii=False) + "\n")
+            write_description(root / DESCRIPTION, found)
     text = write_benchmark(name, place_beside(root, file), survey, options, absent)
     write(file, MODELINE + text)
     shown = shlex.quote(str(file))
     say(f"\nNext: segbench plan {shown}    what it can show\n      segbench run {shown}")
+
+
+def write_description(file: Path, found: Classes) -> None:
+    """Write dataset.json; RecordError that says what else to do where the folder cannot be written."""
+    from segbench.errors import RecordError
+
+    try:
+        write(file, json.dumps(found.description, indent=1, ensure_ascii=False) + "\n")
+    except RecordError as error:
+        cause = getattr(error.__cause__, "strerror", None) or error.__cause__
+        raise RecordError(
+            f"cannot write {file}: {cause}; give a folder that you may write to, such as one with links to the images "
+            "and masks"
+        ) from error
 
 
 def describe_classes(survey: Survey, found: Classes) -> str:
@@ -154,11 +183,18 @@ def describe_classes(survey: Survey, found: Classes) -> str:
     rows = [(name, _code_text(code)) for name, code in zip(found.names, found.codes, strict=True)]
     named_in = DESCRIPTION if survey.described else survey.names_in
     given = f"as {named_in} names them" if named_in else "by what masks hold"
-    void = " and ".join(map(_code_text, found.void))
-    guesses = [f"guessed: {void} is void" if void else "guessed: no pixel is void"]
+    guesses = [f"{'guessed: ' * found.void_is_guessed}{describe_void(survey, found)}"]
     if found.made_up:
         guesses.append(f"guessed: the names {list_some(found.made_up)}; write better ones into dataset.json")
-    return "\n".join([f"  {len(rows)} classes, {given}:", columns(rows, "    "), *guesses])
+    return "\n".join([f"  {len(rows)} class{'es' * (len(rows) != 1)}, {given}:", columns(rows, "    "), *guesses])
+
+
+def describe_void(survey: Survey, found: Classes) -> str:
+    """Say what is void, and what of it no mask holds."""
+    assert survey.masks is not None, "masks were looked at to find classes"
+    void = " and ".join(map(_code_text, found.void)) or "no pixel"
+    absent = " and ".join(_code_text(code) for code in found.void if not survey.masks.count(code))
+    return f"{void} {'are' if len(found.void) > 1 else 'is'} void" + (f", but no mask holds {absent}" if absent else "")
 
 
 def find_scarce(survey: Survey, found: Classes) -> list[str]:

@@ -33,6 +33,11 @@ def say(text: object, *, err: bool = False, nl: bool = True) -> None:
     typer.echo(clean(str(text)), err=err, nl=nl)
 
 
+def read_notes(error: BaseException) -> list[str]:
+    """Return what was noted to an error where it passed by."""
+    return getattr(error, "__notes__", [])
+
+
 def print_content(content: Content, as_json: bool, as_text: Callable[[Content], str]) -> None:
     """Print content as JSON, values without a JSON type as text, or as the text that a function makes of it."""
     say(to_json(content) if as_json else as_text(content))

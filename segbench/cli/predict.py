@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .options import CellMethod, CellSeed, find_cell
-from .output import columns, say
+from .output import columns, read_notes, say
 
 if TYPE_CHECKING:
     from segbench.engine.prediction.pseudo_labels import ClassReport, PseudoLabelReport
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def predict(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for what is written.")],
     cell: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR. "
             "Left out with --method."
         ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for what is written.")],
+    ] = None,
     images: Annotated[
         list[Path] | None, typer.Argument(metavar="IMAGES...", help="Image files, arrays of zarr, or folders of them.")
     ] = None,
@@ -59,9 +59,9 @@ def predict(
     from segbench.engine.prediction.predict import load_cell
 
     _check_options(explain, layer, pseudo_labels, truth)
-    images = [*([Path(cell)] if method else []), *(images or [])]
+    images = [*([Path(cell)] if method and cell else []), *(images or [])]
     if not images:
-        raise typer.BadParameter("give image files, or folders of them, behind the cell")
+        raise typer.BadParameter(f"give image files, or folders of them{'' if method else ', behind the cell'}")
     record = find_cell(None if method else cell, method, seed, results)
     recorded = load_cell(record, device, orientation, max_pixels)
     for warning in recorded.warnings:
@@ -90,8 +90,8 @@ def _predict(recorded: RecordedNetwork, images: list[Path], output: Path, explai
         for path in written:
             say(path)
             count += 1
-    except KeyboardInterrupt:
-        say(f"stopped; label maps written: {count}", err=True)
+    except KeyboardInterrupt as stop:
+        say("\n".join([f"stopped; label maps written: {count}", *read_notes(stop)]), err=True)
         raise
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -15,7 +17,6 @@ from .output import columns, print_content, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from segbench.config.recipe import DatasetUse
     from segbench.contract import Dataset, Sample, Split
@@ -72,7 +73,7 @@ def prepare(
         if is_file:
             uses = _read_uses(dataset, root, option, registry)
         else:
-            uses = {dataset: _make_use(registry.find("dataset", dataset), root, parse_options(option or []))}
+            uses = {dataset: _make_use(_find(dataset, registry), root, parse_options(option or []))}
         contents = {name: _describe(_prepare(registry.find("dataset", use.use), use)) for name, use in uses.items()}
     if is_file:
         print_content({"datasets": contents}, json, lambda _: "\n\n".join(map(_as_text, contents.values())))
@@ -87,6 +88,19 @@ def _read_uses(file: str, root: str | None, option: list[str] | None, registry: 
     if root is not None or option:
         raise typer.BadParameter(f"{file} says how its datasets are read; leave out --root and --option")
     return load_benchmark(file, registry).datasets
+
+
+def _find(dataset: str, registry: Registry) -> Offer:
+    """Return a dataset by its name; ComponentError that says how a folder is given, if it is one."""
+    from segbench.errors import ComponentError
+
+    try:
+        return registry.find("dataset", dataset)
+    except ComponentError as error:
+        if not Path(dataset).is_dir():
+            raise
+        way = f"it is a folder here: segbench prepare data/folder --root {shlex.quote(dataset)}"
+        raise ComponentError(f"unknown dataset {dataset!r}; {way}").among(error.allowed) from error
 
 
 def _make_use(offer: Offer, root: str | None, options: Mapping[str, Any]) -> DatasetUse:

@@ -44,10 +44,12 @@ def remove(
 
     if not (keys or method or dataset or benchmark or status):
         raise typer.BadParameter("say what to remove: KEY, --method, --dataset, --benchmark or --status")
-    cells, _ = list_cells([results], benchmark)
+    cells, problems = list_cells([results], benchmark)
+    for problem in problems:
+        say(f"warning: not read, and so kept: {problem}", err=True)
     chosen = _choose(cells, keys or [], {"method": method, "dataset": dataset, "status": status})
     if not chosen:
-        say("nothing to remove: all of this together holds of no recorded cell", err=True)
+        say("nothing to remove: no recorded cell is what was asked for", err=True)
         return
     _show(cells, chosen)
     if not (yes or _confirm()):

@@ -156,7 +156,7 @@ def _benchmark(request: ScoreRequest, registry: Registry) -> tuple[str, Benchmar
 def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Registry) -> tuple[str, DatasetUse]:
     """Return the dataset's name in the table, and the dataset."""
     from segbench.config.recipe import DatasetUse
-    from segbench.errors import OptionError
+    from segbench.errors import ComponentError, OptionError
     from segbench.registry.options import coerce_options
 
     datasets = benchmark.datasets if benchmark else {}
@@ -165,7 +165,19 @@ def _dataset(request: ScoreRequest, benchmark: Benchmark | None, registry: Regis
             raise OptionError(f"the options of dataset {request.dataset!r} are those of the benchmark file; give none")
         use = datasets[request.dataset]
         return request.dataset, use.model_copy(update={"root": request.root or use.root})
-    offer = registry.find("dataset", request.dataset)
+    try:
+        offer = registry.find("dataset", request.dataset)
+    except ComponentError as error:
+        raise ComponentError(f"{error}{_datasets_of(request, benchmark)}").among(error.allowed) from error
     use = DatasetUse(use=offer.full_name, options=coerce_options(offer, request.options), root=request.root)
     same = [name for name, other in datasets.items() if (other.use, other.options) == (use.use, use.options)]
     return (same[0] if same else offer.component.name), use
+
+
+def _datasets_of(request: ScoreRequest, benchmark: Benchmark | None) -> str:
+    """Return which datasets a benchmark has, or that a folder of records does not say; empty without a benchmark."""
+    if benchmark:
+        return f" The benchmark has {', '.join(benchmark.datasets)}."
+    if request.benchmark is None:
+        return ""
+    return f" {request.benchmark} means records here; for its datasets name its file, as --benchmark FILE.yaml."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,10 +169,16 @@ def _find_packaged() -> dict[str, Path]:
 
 def _check_is_file(path: Path) -> Path:
     if path.is_dir():
-        raise SpecError(f"{path} is a folder, not a benchmark file{_list_files(path)}")
+        raise SpecError(f"{path} is a folder, not a benchmark file{_list_files(path)}{_offer_init(path)}")
     if not path.exists():
         raise SpecError(f"there is no benchmark file {path}{_list_files(path.parent, path.name)}")
     return path
+
+
+def _offer_init(folder: Path) -> str:
+    if any(path.suffix in SUFFIXES for path in folder.iterdir()):
+        return ""
+    return f"; of a folder of images and masks `segbench init {shlex.quote(str(folder))}` writes one"
 
 
 def _list_files(folder: Path, name: str = "") -> str:
@@ -186,6 +193,7 @@ def _list_files(folder: Path, name: str = "") -> str:
 def _explain_unknown(name: str, packaged: list[str]) -> str:
     here = [name + suffix for suffix in SUFFIXES if Path(name + suffix).is_file()]
     hint = f" If you mean the file {here[0]}, write it with its ending." if here else ""
+    hint = hint or (f" It is a folder here{_offer_init(Path(name))}." if Path(name).is_dir() else "")
     return (
         f"there is no packaged benchmark {name!r}.{hint}{alternatives(name, packaged)} "
         "A benchmark file of your own is given by its path."

@@ -77,9 +77,10 @@ def _explain_root(offer: Offer) -> str:
     name = offer.component.name
     shared = os.environ.get(DATA_VARIABLE)
     now = f"now {shared}" if shared else "not set now"
+    downloads = f" `segbench prepare {offer.full_name}` may download it." if offer.component.download else ""
     return (
         f"Give its place as `root:` in the benchmark file (`--root` on the command line), or set ${DATA_VARIABLE} "
-        f"({now}) to the folder that holds {name}/. `segbench prepare {offer.full_name}` may download it."
+        f"({now}) to the folder that holds {name}/.{downloads}"
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+A_FILE = "a part of that path is a file, not a folder"
 # Causes for which a file cannot have a second name, by the file system.
 _ONE_NAME = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
@@ -161,6 +162,11 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def say_cause(error: OSError) -> str:
+    """Return why something cannot be written; of a file where a folder belongs systems say that it exists."""
+    return A_FILE if error.errno in NOT_A_FOLDER else error.strerror or str(error)
+
+
 def storage_error(folder: Path, error: OSError) -> RecordError:
     """Return the RecordError that says which folder cannot be written to, why, and what to do."""
     if error.errno in FULL:
@@ -170,7 +176,7 @@ def storage_error(folder: Path, error: OSError) -> RecordError:
     elif error.errno == errno.EISDIR:
         cause, advice = f"{error.filename2 or error.filename} is a folder where a file belongs", "move that folder away"
     elif error.errno in NOT_A_FOLDER:
-        cause, advice = "a part of that path is a file, not a folder", "move that file away"
+        cause, advice = A_FILE, "move that file away"
     else:
         cause, advice = "the system refuses it", "remove that cause"
     return RecordError(

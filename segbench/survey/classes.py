@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Mapping, Sequence
 
     from .masks import MaskSurvey
@@ -29,7 +29,7 @@ class Classes:
     """The classes in the order of their ids, each with its value or colour in masks, and those that are void.
 
     `is_described` says that dataset.json alone tells how masks are read, without an option; `made_up` are names that
-    nothing gave; `palette` is None where masks have no colours.
+    nothing gave; `palette` is None where masks have no colours. `void_is_guessed` where nobody said what is void.
     """
 
     names: tuple[str, ...]
@@ -37,6 +37,7 @@ class Classes:
     void: tuple[Code, ...]
     palette: tuple[RGB, ...] | None
     is_described: bool
+    void_is_guessed: bool
     made_up: tuple[str, ...] = ()
 
     @property
@@ -59,11 +60,15 @@ class Classes:
         return {"colours" if isinstance(self.codes[0], tuple) else "values": table | ignored}
 
     def renamed(self, names: Any) -> Classes:
-        """Return it with other names; DataError for another number of them."""
+        """Return it with other names; DataError for another number of them, and for one that is there twice."""
         held = ", ".join(f"{name} ({_as_list(code)})" for name, code in zip(self.names, self.codes, strict=True))
-        if not isinstance(names, list) or len({str(name) for name in names}) != len(self.names):
-            raise DataError(f"{len(self.names)} classes were found, {held}: give a name for each, as --classes [a, b]")
-        return replace(self, names=tuple(map(str, names)), made_up=())
+        if not isinstance(names, list) or len(names) != len(self.names):
+            found = f"{len(self.names)} class{'es were' if len(self.names) > 1 else ' was'} found"
+            raise DataError(f"{found}, {held}: give a name for each, as --classes [a, b]")
+        given = tuple(map(str, names))
+        if twice := [name for name, count in Counter(given).items() if count > 1]:
+            raise DataError(f"the name {twice[0]} is given twice; give each class a name of its own: {held}")
+        return replace(self, names=given, made_up=())
 
 
 class UnclearVoid(DataError):
@@ -102,6 +107,7 @@ def settle_classes(survey: MaskSurvey, named: Sequence[NamedClass], ignore: Sequ
         void=tuple(void),
         palette=tuple(palette) if len(set(palette)) == len(ids) else None,
         is_described=ids == list(range(len(ids))) and set(void) <= {VOID},
+        void_is_guessed=ignore is None,
         made_up=made_up,
     )
 
@@ -157,6 +163,7 @@ def _by_colour(survey: MaskSurvey, named: Sequence[NamedClass], ignore: Sequence
         void=tuple(void),
         palette=tuple(colours) if is_eight_bit else None,
         is_described=is_eight_bit and len(void) < 2 and not (survey.values or survey.indices),
+        void_is_guessed=ignore is None,
         made_up=made_up,
     )
 

@@ -111,7 +111,52 @@ def test_what_init_wrote_is_read_again_when_names_were_changed_in_it(folder):
     assert main(["init", "my data", "-o", "again.yaml"]) == 0
     dataset = opened("again.yaml")
     assert (dataset.classes, labels(dataset)["a"]) == (("background", "cell"), [[0, 1]])
-    assert main(["init", "my data", "-o", "more.yaml", "--classes", "[a, b]"]) == 2
+
+
+def test_names_for_classes_that_are_named_already_are_refused_with_where_they_stand(folder, capsys):
+    root = folder({f"masks/{stem}": [[0, 255]] for stem in "abcde"})
+    (root / "dataset.json").write_text('{"classes": ["gap", "cell"]}')
+    assert main(["init", "my data", "--classes", "[a, b]"]) == 2
+    told = capsys.readouterr().err
+    assert "my data/dataset.json names the classes already" in told.replace("\\", "/")
+    assert "change the names there, or remove that file" in told
+
+
+def test_what_is_given_as_void_is_no_guess_and_is_looked_for(folder, capsys):
+    folder({f"masks/{stem}": [[0, 1, 255]] for stem in "abcde"})
+    assert main(["init", "my data", "--ignore", "[254, 255]"]) == 0
+    assert "\n254 and 255 are void, but no mask holds 254\n" in capsys.readouterr().out
+
+
+def test_masks_of_one_class_are_warned_of(folder, capsys):
+    folder({f"masks/{stem}": [[7]] for stem in "abcde"})
+    assert main(["init", "my data"]) == 0
+    told = capsys.readouterr()
+    assert "  1 class, by what masks hold:\n    class_7  7\n" in told.out
+    assert "warning: with one class alone every label map is right" in told.err
+
+
+def test_a_name_for_two_classes_is_refused(folder, capsys):
+    folder({f"masks/{stem}": [[0, 1]] for stem in "abcde"})
+    assert main(["init", "my data", "--classes", "[cell, cell]"]) == 2
+    assert "the name cell is given twice; give each class a name of its own" in capsys.readouterr().err
+    assert main(["init", "my data", "--classes", "[cell]"]) == 2
+    assert "2 classes were found, background (0), foreground (1): give a name for each" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is(folder, capsys):
+    root = folder({f"masks/{stem}": [[0, 1]] for stem in "abcde"})
+    assert main(["init", "my data", "-o", "nowhere/mine.yaml"]) == 2
+    assert capsys.readouterr() == ("", "error: -o nowhere/mine.yaml: there is no folder nowhere\n")
+    assert not (root / "dataset.json").exists()
+
+
+def test_a_folder_that_takes_no_description_is_told_with_a_way_out(folder, capsys):
+    root = folder({f"masks/{stem}": [[0, 1]] for stem in "abcde"})
+    (root / "dataset.json").mkdir()
+    assert main(["init", "my data"]) == 2
+    assert "dataset.json: Is a directory; give a folder that you may write to" in capsys.readouterr().err
+    assert not (root.parent / "my-data.yaml").exists()
 
 
 def test_a_file_that_is_there_is_kept(folder, capsys):

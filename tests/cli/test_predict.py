@@ -81,12 +81,29 @@ def test_a_cell_is_found_by_its_method_and_seed(recorded_cell, image, tmp_path, 
 def test_a_cell_without_images_is_an_error(recorded_cell, tmp_path, capsys):
     assert main(["predict", str(recorded_cell), "-o", str(tmp_path / "out")]) == 2
     assert "give image files, or folders of them, behind the cell" in capsys.readouterr().err
+    assert main(["predict", "--method", "a", "-o", str(tmp_path / "out")]) == 2
+    assert "give image files, or folders of them\n" in capsys.readouterr().err
+    assert main(["predict", "-o", str(tmp_path / "out")]) == 2
+    assert "give image files, or folders of them, behind the cell" in capsys.readouterr().err
 
 
 def test_an_unreadable_image_is_an_error(recorded_cell, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"nothing")
     assert main(["predict", str(recorded_cell), str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]) == 2
     assert "a.png: cannot be read as an image" in capsys.readouterr().err
+
+
+def test_unreadable_images_are_told_where_another_error_ends_the_run(recorded_cell, image, tmp_path, capsys):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"nothing")
+    out = tmp_path / "out"
+    (out / f"{image.stem}.overlay.png").mkdir(parents=True)  # no picture takes the place of a folder
+    given = [str(tmp_path / name) for name in ("a.png", "b.png", image.name)]
+    assert main(["predict", str(recorded_cell), *given, "-o", str(out)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("error: cannot write ")
+    assert lines[1] == "2 of the 2 images before were not predicted:"
+    assert [str(tmp_path / "a.png") in lines[2], str(tmp_path / "b.png") in lines[3]] == [True, True]
 
 
 def test_ctrl_c_says_how_many_label_maps_are_written(recorded_cell, image, tmp_path, capsys, monkeypatch):
@@ -97,12 +114,18 @@ def test_ctrl_c_says_how_many_label_maps_are_written(recorded_cell, image, tmp_p
 
     original = read_image
     monkeypatch.setattr("segbench.engine.prediction.predict.read_image", read)
-    other = tmp_path / "b.jpg"
+    broken, other = tmp_path / "a.png", tmp_path / "b.jpg"
     other.write_bytes(image.read_bytes())
-    assert main(["predict", str(recorded_cell), str(image), str(other), "-o", str(tmp_path / "out")]) == 130
+    broken.write_bytes(b"nothing")
+    given = [str(path) for path in (image, other, broken)]
+    assert main(["predict", str(recorded_cell), *given[:2], "-o", str(tmp_path / "out")]) == 130
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [str(tmp_path / "out" / "my photo.png")]
     assert captured.err == "stopped; label maps written: 1\n"
+    assert main(["predict", str(recorded_cell), *reversed(given), "-o", str(tmp_path / "out")]) == 130
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["stopped; label maps written: 0", "1 of the 1 images before were not predicted:"]
+    assert lines[2].strip().startswith(f"{broken}: cannot be read as an image")
 
 
 def test_the_output_folder_has_to_be_given(recorded_cell, image, capsys):

@@ -99,6 +99,13 @@ def test_the_text_has_the_same_facts(tmp_path, capsys):
     assert ["(ignored)", "5.26"] in lines
 
 
+def test_a_folder_in_place_of_a_dataset_is_answered_with_how_to_give_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert main(["prepare", "photos"]) == 2
+    assert "it is a folder here: segbench prepare data/folder --root photos\n" in capsys.readouterr().err
+
+
 def test_the_datasets_of_a_benchmark_are_prepared(tmp_path, capsys):
     write_folder(tmp_path / "mine", {"train": {"a": (1, [[5, 9]])}})
     file = tmp_path / "file.yaml"

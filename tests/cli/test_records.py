@@ -76,6 +76,15 @@ def test_a_record_that_cannot_be_read_is_named(folder, capsys):
     assert f"not read: results/tiny/{KEYS['base']}.json: it is not JSON" in captured.err
 
 
+def test_a_record_that_cannot_be_read_is_kept_and_named(folder, capsys):
+    folder.record_path(KEYS["base"]).write_text("{")
+    assert main(["remove", "--benchmark", "tiny", "--yes"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[-1].startswith("2 cells removed")
+    assert f"not read, and so kept: results/tiny/{KEYS['base']}.json: it is not JSON" in captured.err
+    assert folder.record_path(KEYS["base"]).exists()
+
+
 def test_cells_of_a_method_are_removed_with_their_size_once_that_is_confirmed(folder, capsys):
     assert main(["remove", "--method", "next", "--yes"]) == 0
     out = capsys.readouterr().out
@@ -148,5 +157,5 @@ def test_what_means_nothing_is_told(folder, capsys, arguments, message):
 
 def test_conditions_that_no_cell_meets_together_remove_nothing(folder, capsys):
     assert main(["remove", "--method", "base", "--status", "failed", "--yes"]) == 0
-    assert "nothing to remove" in capsys.readouterr().err
+    assert "nothing to remove: no recorded cell is what was asked for" in capsys.readouterr().err
     assert len(left(folder)) == 3

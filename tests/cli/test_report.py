@@ -237,7 +237,11 @@ def test_figures_are_written_beside_what_is_printed(results, capsys):
 def test_under_json_figures_that_cannot_be_written_are_one_error(results, capsys):
     (results.parent / "figures").touch()
     assert main(["report", "--json", "--figures", "figures"]) == 2
-    assert json.loads(capsys.readouterr().out)["error"]["code"] == "record"
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], "figures: a part of that path is a file, not a folder" in error["message"]) == (
+        "record",
+        True,
+    )
 
 
 def test_a_report_without_results_has_no_figures(tmp_path, monkeypatch, capsys):

@@ -166,6 +166,14 @@ def test_an_unknown_dataset_is_an_error(resolve):
         resolve(dataset="shaeps")
 
 
+def test_an_unknown_dataset_is_told_with_those_of_the_benchmark(resolve, tmp_path):
+    with pytest.raises(ComponentError, match=r"unknown dataset 'twon'\..* The benchmark has town"):
+        resolve(dataset="twon", benchmark=resolve.file)
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    with pytest.raises(ComponentError, match=r"mine means records here; .* as --benchmark FILE\.yaml\.$"):
+        resolve(dataset="town", benchmark="mine")
+
+
 def test_a_root_on_the_command_line_takes_the_place_of_the_files(resolve):
     assert resolve(dataset="town", benchmark=resolve.file, root="elsewhere").use.root == "elsewhere"
 

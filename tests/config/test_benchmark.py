@@ -201,5 +201,17 @@ def test_a_path_that_does_not_exist_says_so(tmp_path):
 
 
 def test_a_folder_is_no_benchmark(tmp_path):
-    with pytest.raises(SpecError, match=r"is a folder, not a benchmark file; in .* there is no .yaml file"):
+    with pytest.raises(
+        SpecError, match=r"is a folder, not a benchmark file; in .* there is no .yaml file; .* `segbench init"
+    ):
         find_benchmark(f"{tmp_path}/")
+
+
+def test_the_name_of_a_folder_is_answered_with_how_to_make_a_benchmark_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my photos").mkdir()
+    with pytest.raises(SpecError, match=r"It is a folder here; .* `segbench init 'my photos'` writes one"):
+        find_benchmark("my photos")
+    (tmp_path / "my photos" / "mine.yaml").touch()
+    with pytest.raises(SpecError, match=r"in my photos there are mine\.yaml$"):
+        find_benchmark("my photos/")

@@ -35,13 +35,17 @@ def build_rooted(root, *, year: int = 2012):
     return dataset(citation=f"{root.name} {year}")
 
 
+def download(root):
+    root.mkdir()
+
+
 def build_optional(root=None):
     return dataset(citation=str(root))
 
 
 @pytest.fixture
 def rooted(offer):
-    return offer("dataset", build_rooted, "streets")
+    return offer("dataset", build_rooted, "streets", download=download)
 
 
 def test_the_given_root_comes_before_the_shared_folder(rooted, tmp_path, monkeypatch):
@@ -60,6 +64,11 @@ def test_without_any_root_the_error_says_how_to_give_one(rooted):
         dataset_root(rooted, None)
     for text in ("mine/streets", "root:", "$SEGBENCH_DATA (not set now)", "segbench prepare mine/streets"):
         assert text in str(caught.value)
+
+
+def test_a_download_is_spoken_of_where_there_is_one_alone(offer):
+    with pytest.raises(DataError, match=r"to the folder that holds streets/\.$"):
+        dataset_root(offer("dataset", build_rooted, "streets"), None)
 
 
 def test_a_dataset_that_reads_no_folder_has_no_root(offer):

@@ -125,6 +125,8 @@ def test_300_colours_are_no_classes(look):
 def test_names_are_given_in_the_order_of_the_ids(look):
     found = settle_classes(look([[0, 255]]), [])
     assert found.renamed(["gap", "cell"]).options == {"values": {"gap": 0, "cell": 255}}
-    for names in (["a"], ["a", "a"], "a"):
+    for names in (["a"], ["a", "b", "c"], "a"):
         with pytest.raises(DataError, match=r"2 classes were found, background \(0\), foreground \(255\): give a name"):
             found.renamed(names)
+    with pytest.raises(DataError, match=r"the name a is given twice.*: background \(0\), foreground \(255\)"):
+        found.renamed(["a", "a"])

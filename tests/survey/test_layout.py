@@ -63,7 +63,8 @@ def test_what_other_systems_leave_is_not_looked_at(tmp_path):
         (["images/a.jpg"], r"1 in images/\), but no masks: put masks of the same stems"),
         (["masks/a.png"], r"1 in masks/\), but all seem to be masks; put the images into images/"),
         (["images/a.jpg", "masks/b.png"], "no image has a mask of its name"),
-        (["images/a.jpg", "masks/a.jpg"], "no image has a mask of its name.* is PNG, BMP or TIFF"),
+        (["images/a.jpg", "masks/a.jpg"], r"those in masks/ are no PNG, BMP or TIFF.*; save them as PNG"),
+        (["images/a.jpg", "masks/a.jpg", "masks/b.png"], "no image has a mask of its name.* is PNG, BMP or TIFF"),
         (["notes.txt"], "no image files"),
     ],
 )

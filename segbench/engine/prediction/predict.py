@@ -23,7 +23,7 @@ from segbench.engine.recorded import load_segmenter
 from segbench.errors import DataError, OptionError, RecordError
 from segbench.images import Reading, read_image
 from segbench.images.files import is_zarr
-from segbench.store.atomic import replacing
+from segbench.store.atomic import replacing, say_cause
 from segbench.store.pictures import shorten_name
 from segbench.store.whole_folder import check_replaceable
 
@@ -92,19 +92,29 @@ def explain_files(
 
 
 def _write_each(images: Sequence[Path], output: Path, write: Callable[[Path, Path], None]) -> Iterator[Path]:
-    """Have each image and the path of its label map written; yield the latter, at last raise the DataErrors as one."""
+    """Have each image and the path of its label map written; yield the latter, at last raise the DataErrors as one.
+
+    What ends it before has those that there were until then as a note.
+    """
     targets = label_map_paths(find_images(images), output)
     failed: list[str] = []  # errors themselves would hold the pixels of their images
-    for path, target in targets.items():
+    for number, (path, target) in enumerate(targets.items()):
         try:
             write(path, target)
         except DataError as error:
             failed.append(str(error))
+        except (Exception, KeyboardInterrupt) as end:
+            if failed:
+                end.add_note(_list_failed(failed, f"the {number} images before"))
+            raise
         else:
             yield target
     if failed:
-        several = "\n  ".join([f"{len(failed)} of {len(targets)} images were not predicted:", *failed])
-        raise DataError(failed[0] if len(targets) == 1 else several)
+        raise DataError(failed[0] if len(targets) == 1 else _list_failed(failed, f"{len(targets)} images"))
+
+
+def _list_failed(failed: Sequence[str], among: str) -> str:
+    return "\n  ".join([f"{len(failed)} of {among} were not predicted:", *failed])
 
 
 def _write_prediction(recorded: RecordedNetwork, path: Path, target: Path) -> None:
@@ -217,7 +227,7 @@ def _save(picture: Image.Image, path: Path) -> None:
         with replacing(path) as file:
             picture.save(file, "PNG")
     except RecordError as error:
-        cause = getattr(error.__cause__, "strerror", None) or error.__cause__
+        cause = say_cause(error.__cause__) if isinstance(error.__cause__, OSError) else error
         raise RecordError(f"cannot write {path}: {cause}; choose another folder with -o") from error
 
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
+from segbench.store.atomic import say_cause
 
 from .chart_rooms import curves, differences, gains, scores
 from .families import PRINT
@@ -44,7 +45,7 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
                     written.append(path)
     except OSError as error:
         raise RecordError(
-            f"the figures cannot be written into {folder}: {error.strerror or error}; name a folder that can be written"
+            f"the figures cannot be written into {folder}: {say_cause(error)}; name a folder that can be written"
         ) from error
     return written
 

@@ -81,7 +81,7 @@ def test_each_label_map_is_written_before_the_next_image_is_read(recorded, tmp_p
 def test_a_picture_that_cannot_be_written_ends_it(recorded, tmp_path):
     paths = [save(tmp_path / f"{name}.png", 8, 8, 3) for name in "ab"]
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(RecordError, match=r"cannot write .*out.a\.png: .*; choose another folder with -o"):
+    with pytest.raises(RecordError, match=r"cannot write .*out.a\.png: .* is a file, not a folder; choose another"):
         list(predict_files(recorded, paths, tmp_path / "out"))
 
 
