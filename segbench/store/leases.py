@@ -192,7 +192,11 @@ class Leases:
         owner = _read_owner(marker)
         if owner is None:  # there is none, or it was not written to its end
             return not _is_silent(marker, self._path.parent)
-        return not _is_abandoned(self._path.with_stem(owner.token), key)
+        path = self._path.with_stem(owner.token)
+        # A file that another machine has just made again may not be seen for a while, as on a network.
+        if owner.machine != machine() and not path.exists():
+            return not _is_silent(marker, self._path.parent)
+        return not _is_abandoned(path, key)
 
     def _take(self, key: str, cell: Path, number: int) -> Lease | None:
         """Begin an attempt; None if another process has been faster."""
@@ -346,7 +350,12 @@ def _is_silent(path: Path, leases: Path) -> bool:
         return True
     with open_lock(leases / ".lock") as clock:
         os.utime(clock)
-        return os.fstat(clock).st_mtime - found.st_mtime > STALE_SECONDS
+        return is_expired(os.fstat(clock).st_mtime, found.st_mtime)
+
+
+def is_expired(now: float, touched: float) -> bool:
+    """Tell whether a lease that was touched at a time lasts no longer, both by the clock of whoever keeps its file."""
+    return now - touched > STALE_SECONDS
 
 
 def _read(path: Path) -> tuple[Owner, dict[str, int]] | None:
