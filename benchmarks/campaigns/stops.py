@@ -27,7 +27,7 @@ from small_run import (
 from trial import files_of, require
 
 from segbench.store import leases
-from segbench.store.folder import KEY
+from segbench.store.folder import KEY, ResultsFolder
 from segbench.store.verification import VERIFIED
 
 FULL, SHORT, SECONDS = 16, 1, 900
@@ -87,20 +87,21 @@ def attempt_long(folder: Path, rng) -> Counter[str]:
             for number in range(RUNS)
         ]
         owner = rng.choice(runs)
-        wait_for(lambda: has_cell(results.lease_folder, owner.pid) or owner.poll() is not None, many_cells.PATIENCE)
+        wait_for(lambda: cells_of(results.lease_folder, owner.pid) or owner.poll() is not None, many_cells.PATIENCE)
         time.sleep(rng.uniform(0, 2))
         stopped = tree(owner) if rng.random() < 0.5 else tree(owner)[:1]
         for one in stopped:
             stop(one)
-        end = time.monotonic() + HALT_SECONDS
-        records.follow(lambda: time.monotonic() > end)
+        end, had = time.monotonic() + HALT_SECONDS, cells_of(results.lease_folder, owner.pid)
+        records.follow(lambda: time.monotonic() > end and (not had or is_taken_over(results, had)), many_cells.PATIENCE)
+        taken = bool(had) and is_taken_over(results, had)
         for one in stopped:
             stop(one, signal.SIGCONT)
-        records.follow(lambda: all(run.poll() is not None for run in runs))
+        records.follow(lambda: all(run.poll() is not None for run in runs), many_cells.PATIENCE)
         answers = [finish(run, many_cells.PATIENCE) for run in runs]
     records.look()
     said = "\n".join([f"{len(stopped)} processes halted", *map(str, answers)])
-    tally = Counter({"halted": int(bool(stopped)), "taken over": said.count("was taken over by another run")})
+    tally = Counter({"halted": int(bool(had)), "taken over": int(taken)})
     require(all(answer.code == 0 for answer in answers), said, tally)
     tally.update(many_cells.check(folder, said, len(records.changed)))
     return tally
@@ -123,9 +124,10 @@ class Recorded:
                 if self._first.setdefault(path, seen) != seen:
                     self.changed.add(path)
 
-    def follow(self, is_over) -> None:
-        """Look again and again until something is over."""
-        while not is_over():
+    def follow(self, is_over, seconds: float) -> None:
+        """Look again and again until something is over, or it has lasted too long."""
+        end = time.monotonic() + seconds
+        while not is_over() and time.monotonic() < end:
             self.look()
             time.sleep(0.2)
 
@@ -135,14 +137,20 @@ def is_record(path: Path) -> bool:
     return KEY.fullmatch(path.stem) is not None
 
 
-def has_cell(claims: Path, pid: int) -> bool:
-    """Tell whether a process has a cell."""
+def cells_of(claims: Path, pid: int) -> dict[str, int]:
+    """Return the numbers of the attempts that a process has begun, by cell."""
     for path in claims.glob("*.json"):
         with suppress(OSError, ValueError):
             found = json.loads(path.read_text())
-            if found["pid"] == pid and found["cells"]:
-                return True
-    return False
+            if found["pid"] == pid:
+                return found["cells"]
+    return {}
+
+
+def is_taken_over(results: ResultsFolder, cells: dict[str, int]) -> bool:
+    """Tell whether others have begun the next attempt at one of the cells, or have recorded it."""
+    markers = [leases.marker_path(results.cell_folder(key), number + 1) for key, number in cells.items()]
+    return any(path.exists() for path in [*markers, *map(results.record_path, cells)])
 
 
 def look_at(folder: Path, key: str) -> dict[str, bytes]:

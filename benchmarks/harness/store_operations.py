@@ -64,7 +64,7 @@ class Counting:
 def count_operations(folder: Path) -> dict[str, Counter[str]]:
     """Return for each step how many listings, reads, writes and look-ups of attributes it makes."""
     results, counting = ResultsFolder(folder, "b"), Counting(folder)
-    results.path.mkdir()
+    results.path.mkdir(parents=True, exist_ok=True)
     recorded, held, free, begun = keys = [f"{number:016x}" for number in range(4)]
     shared, own = SharedCells(results, keys), Leases(results)
     with mock.patch.object(leases, "machine", return_value="elsewhere"):
