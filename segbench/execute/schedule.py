@@ -116,7 +116,7 @@ class Schedule:
                 return
         if self._run.is_pulled:
             self._pass_over(self._search.list_finished())
-        if not self._search.is_spread_thin:
+        if self._search.has_asked_all:
             self._overtake(pool)
 
     def finish(self, key: str, outcome: Outcome) -> None:

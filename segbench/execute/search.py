@@ -47,7 +47,10 @@ class Shared(Protocol):
 
 
 class Search:
-    """The cells that this run waits for, in the order in which it asks for them."""
+    """The cells that this run waits for, in the order in which it asks for them.
+
+    `has_asked_all` tells whether the last look has come to the end of those that are ready.
+    """
 
     def __init__(
         self, waiting: MutableMapping[str, None], shared: Shared, clock: Callable[[], float] = time.monotonic
@@ -55,13 +58,8 @@ class Search:
         self.waiting = waiting
         self._shared, self._clock = shared, clock
         self._ask_again: dict[str, float] = {}
-        self._misses = 0
+        self._misses, self.has_asked_all = 0, False
         self.rests_until, self._listed = -math.inf, clock()
-
-    @property
-    def is_spread_thin(self) -> bool:
-        """Whether so many cells wait that a look does not ask for all of them."""
-        return len(self.waiting) > MOST_MISSES
 
     def look(self, is_ready: Callable[[str], bool]) -> Iterator[Found]:
         """Ask for those cells that are ready, and yield each that was asked for; nothing during a rest.
@@ -70,7 +68,7 @@ class Search:
         """
         if self._clock() < self.rests_until:
             return
-        self._misses = held = 0
+        self._misses, self.has_asked_all, held = 0, False, 0
         for key in filter(is_ready, self._in_order()):
             if self._clock() < self._ask_again.get(key, 0.0):
                 continue
@@ -83,6 +81,7 @@ class Search:
             yield found
             if self._misses == MOST_MISSES:
                 return
+        self.has_asked_all = True
 
     def list_finished(self) -> list[str]:
         """Return waiting cells that others have finished, where the last look has met too many; they wait no longer."""

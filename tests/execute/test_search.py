@@ -51,6 +51,7 @@ def test_a_cell_that_another_run_has_waits_behind_the_others_and_is_asked_for_ag
     search, clock = search_among("ab", others)
     assert look(search, "a".__contains__) == {"a": False}
     assert list(search.waiting) == ["b", "a"]
+    assert search.has_asked_all
     assert look(search, "a".__contains__) == {}
     clock.now = 2 * ASK_AGAIN_SECONDS
     others.working.clear()
@@ -83,7 +84,7 @@ def test_a_look_ends_after_some_cells_that_others_have_and_the_next_one_comes_af
     assert look(search) == {}
     clock.now = search.rests_until
     assert list(look(search)) == keys[MOST_MISSES : 2 * MOST_MISSES]
-    assert search.is_spread_thin
+    assert not search.has_asked_all
 
 
 def test_a_run_that_meets_what_others_have_recorded_lists_the_folder_but_seldom():
