@@ -1,13 +1,14 @@
 """Simulates many workers on the cells of one results folder: lost work, double records, listing and lease traffic.
 
-    python benchmarks/harness/many_workers.py                       1,000 workers, 1,000,000 cells: each case minutes
+    python benchmarks/harness/many_workers.py                       1,000 workers, 1,000,000 cells: minutes a case
     python benchmarks/harness/many_workers.py --workers 50 --cells 2000
-    python benchmarks/harness/many_workers.py --only outage         one case; repeatable
+    python benchmarks/harness/many_workers.py --only halts          one case; repeatable
 
-Events are simulated, rules are not: which cell a worker asks for and when, it gets from `segbench.execute.search`, and
-when a lease has expired and how often it is renewed from the program too. What each step costs is counted first, by
-doing it with the real store in a temporary folder. Each operation takes `latency` seconds on the mean. Names that were
-made or removed in the last `stale` seconds may not be seen yet, drawn anew at each look; what creates a name sees all.
+Which cell a worker asks for and when, it gets from `segbench.execute.search`, and when a lease has expired and how
+often it is renewed from the program too; taking a lease is written again, as there are no files. What each step costs is
+counted first, by doing it with the real store in a temporary folder. Each operation takes `latency` seconds on the
+mean. Names that were made or removed in the last `stale` seconds may not be seen yet, drawn anew at each look; what
+creates a name sees all.
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from own_order import OwnOrder, OwnSearch
 from store_operations import count_operations
 
-from segbench.execute.pool import _CHECK_SECONDS as LOOP_SECONDS
+from segbench.execute.pool import CHECK_SECONDS
 from segbench.execute.schedule import RENEW_SECONDS
-from segbench.execute.search import ASK_AGAIN_SECONDS, Search
+from segbench.execute.search import ASK_AGAIN_SECONDS
 from segbench.store.leases import is_expired
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ENTRIES_A_SECOND = 200_000  # of a listing, by a file server
 RESTART_SECONDS = 120.0  # until another worker takes the place of one that ended
@@ -59,62 +64,6 @@ CASES = (
     Case("halts", stale=30.0, halts=1 / (6 * HOUR), halt_seconds=90.0),
     Case("all", latency=0.05, stale=60.0, deaths=1 / DAY, halts=1 / DAY, halt_seconds=300.0, failing=1e-6),
 )
-
-
-class OwnOrder(MutableMapping[int, None]):
-    """The cells that a worker waits for, in an order of its own that takes no memory: a + b i modulo their number."""
-
-    def __init__(self, done: np.ndarray, known: float, rng: random.Random) -> None:
-        cells = len(done)
-        self._cells, self._done, self.known = cells, done, known
-        self._step, self._start, self._next = coprime(cells, rng), rng.randrange(cells), 0
-        self._behind: dict[int, None] = {}
-
-    def __iter__(self) -> Iterator[int]:
-        size = 16
-        while self._next < self._cells:
-            numbers = np.arange(self._next, min(self._next + size, self._cells))
-            cells = (self._start + self._step * numbers) % self._cells
-            for place in np.flatnonzero(self._done[cells] > self.known):
-                self._next = int(numbers[place])
-                yield int(cells[place])
-            self._next = int(numbers[-1]) + 1
-            size = min(2 * size, 65536)
-        yield from list(self._behind)
-
-    def __delitem__(self, cell: int) -> None:
-        if cell in self._behind:
-            del self._behind[cell]
-        else:
-            self._next += 1  # the one that was given last
-
-    def __setitem__(self, cell: int, value: None) -> None:
-        self._behind[cell] = None
-
-    def __getitem__(self, cell: int) -> None:
-        raise KeyError(cell)
-
-    def __len__(self) -> int:
-        return len(self._behind) + self._cells - self._next
-
-    def pass_over(self, known: float) -> list[int]:
-        """Pass over what was finished by a time; return those of it that were asked for before."""
-        self.known = known
-        return [cell for cell in self._behind if self._done[cell] <= known]
-
-
-def coprime(number: int, rng: random.Random) -> int:
-    """Return a factor that has no divisor in common with a number."""
-    while math.gcd(factor := rng.randrange(1, max(2, number)), number) != 1:
-        pass
-    return factor
-
-
-class OwnSearch(Search):
-    """The search of a worker; its cells are not copied for each look."""
-
-    def _in_order(self):
-        return self.waiting
 
 
 class Worker:
@@ -254,7 +203,7 @@ class Campaign:
         worker.search.list_finished()
         listing = self.listing_seconds() * (self.counts["folder listings"] - before)
         # The program looks in each round of its loop, but finds nothing that it may ask for before about a second.
-        wait = LOOP_SECONDS if worker.has_asked else ASK_AGAIN_SECONDS
+        wait = CHECK_SECONDS if worker.has_asked else ASK_AGAIN_SECONDS
         worker.has_asked = False
         self.at(max(self.now + wait + listing, worker.search.rests_until), "ask", worker)
 
@@ -284,7 +233,7 @@ class Campaign:
             self.counts["refused"] += 1
         self.count_renewals(worker)
         worker.cell, worker.named_at = None, NEVER
-        self.at(self.now + self.spend("publish") + LOOP_SECONDS / 2, "ask", worker)
+        self.at(self.now + self.spend("publish") + CHECK_SECONDS / 2, "ask", worker)
 
     def create_record(self, cell: int) -> bool:
         """Create the record of a cell exclusively, as a hard link is; False if there is one."""
