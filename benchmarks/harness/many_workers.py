@@ -5,10 +5,10 @@
     python benchmarks/harness/many_workers.py --only halts          one case; repeatable
 
 Which cell a worker asks for and when, it gets from `segbench.execute.search`, and when a lease has expired and how
-often it is renewed from the program too; taking a lease is written again, as there are no files. What each step costs is
-counted first, by doing it with the real store in a temporary folder. Each operation takes `latency` seconds on the
-mean. Names that were made or removed in the last `stale` seconds may not be seen yet, drawn anew at each look; what
-creates a name sees all.
+often it is renewed from the program too; taking a lease is written again, as there are no files. What each step
+costs is counted first, by doing it with the real store in a temporary folder. Each operation takes `latency` seconds
+on the mean. Names that were made or removed in the last `stale` seconds may not be seen yet, drawn anew at each look;
+what creates a name sees all.
 """
 
 from __future__ import annotations
