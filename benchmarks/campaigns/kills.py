@@ -2,57 +2,64 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from functools import cache
+from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
-from small_run import finish, new_folder, process, require_clean, require_outcome, tree, undisturbed
+import many_cells
+import small_run
+from small_run import finish, process, tree
 from trial import require
 
 FULL, SHORT, SECONDS = 40, 2, 900
-
-
-@cache
-def duration() -> float:
-    """Return the seconds that a run takes which nobody kills."""
-    folder = new_folder(Path(tempfile.mkdtemp()))
-    start = time.monotonic()
-    with process(folder) as run:
-        answer = finish(run)
-    require(answer.code == 0, answer)
-    require_outcome(folder, undisturbed().key, answer)
-    return time.monotonic() - start
+LONG, SECONDS_LONG = 100, 7200
 
 
 def prepare() -> None:
     """Run undisturbed, once for all trials."""
-    duration()
+    small_run.duration()
 
 
-def attempt(folder: Path, rng) -> None:
-    """Kill what runs once or twice and run to the end."""
-    new_folder(folder)
-    said = []
+def attempt(folder: Path, rng) -> Counter[str]:
+    """Kill what runs once or twice and run to the end; one cell."""
+    return kill_and_finish(folder, rng, small_run)
+
+
+def prepare_long() -> None:
+    """Run undisturbed, once for all trials of many cells."""
+    many_cells.duration()
+
+
+def attempt_long(folder: Path, rng) -> Counter[str]:
+    """Do the same with many cells."""
+    return kill_and_finish(folder, rng, many_cells)
+
+
+def kill_and_finish(folder: Path, rng, benchmark: ModuleType) -> Counter[str]:
+    """Kill the runs of a benchmark, run it to the end, and return what was killed and what is counted of the cells."""
+    benchmark.new_folder(folder)
+    said, tally = [], Counter()
     for _ in range(rng.choice([1, 1, 2])):
         victim = rng.choice(["run", "run", "all", "server", "worker"])
-        moment = rng.uniform(0, duration())
+        moment = rng.uniform(0, 0.8 * benchmark.duration())  # not every run takes as long
         said.append(f"{victim} killed after {moment:.2f} s")
-        with process(folder) as run:
+        with process(folder, *benchmark.RUN) as run:
             end = time.monotonic() + moment
             while run.poll() is None and time.monotonic() < end:
                 time.sleep(0.01)
-            kill(run, victim)
-            said.append(str(finish(run)))
-    with process(folder) as run:
-        answer = finish(run)
-    require(answer.code == 0, f"{said}\n{answer}")
-    require_outcome(folder, undisturbed().key, f"{said}\n{answer}")
-    require_clean(folder, f"{said}\n{answer}")
+            tally[f"killed: {victim}"] += kill(run, victim)
+            said.append(str(finish(run, benchmark.PATIENCE)))
+    with process(folder, *benchmark.RUN) as run:
+        answer = finish(run, benchmark.PATIENCE)
+    told = "\n".join([*said, str(answer)])
+    require(answer.code == 0, told, tally)
+    tally.update(benchmark.check(folder, told) or {})
+    return tally
 
 
-def kill(run, victim: str) -> None:
-    """Kill the run, all its processes, its fork server or the youngest of its processes."""
+def kill(run, victim: str) -> bool:
+    """Kill the run, all its processes, its fork server or the youngest of its processes; tell whether it still ran."""
     running = tree(run)
     if victim == "all":
         for one in running:
@@ -60,3 +67,4 @@ def kill(run, victim: str) -> None:
     elif running:
         servers = [one for one in running if "forkserver" in one.command] or running
         {"run": running[0], "server": servers[0], "worker": running[-1]}[victim].kill()
+    return bool(running)

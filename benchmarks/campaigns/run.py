@@ -4,9 +4,11 @@
     python benchmarks/campaigns/run.py --short                    at most 3 minutes, as continuous integration does
     python benchmarks/campaigns/run.py --seed 7 rot yaml_files    two kinds, other faults
     python benchmarks/campaigns/run.py rot --only 12              one trial again
+    python benchmarks/campaigns/run.py --long                     kills and stops with many cells, for hours
 
 Exits with 1 if a trial failed. A kind is a module with FULL and SHORT, how many trials it has, SECONDS, what one may
-take, and `attempt`, which makes one with an empty folder and a random.Random and raises trial.Fault.
+take, and `attempt`, which makes one with an empty folder and a random.Random, raises trial.Fault, and may return what
+it has counted. With LONG, SECONDS_LONG and `attempt_long` it has a long form too.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
 from pathlib import Path
@@ -37,6 +40,7 @@ KINDS = (
     "output_encodings",
     "names",
 )
+LONG = ("kills", "stops")
 PARTS = 6  # a kind is made in so many parts, so that both processes have work to the end and every kind gets its turn
 CHARACTERS = 3000  # shown of a failure
 
@@ -50,25 +54,26 @@ class Failure(NamedTuple):
 
 
 class Result(NamedTuple):
-    """How the trials of a part of a kind ended."""
+    """How the trials of a part of a kind ended, and what they have counted."""
 
     kind: str
     tried: int
     seconds: float
     failures: list[Failure]
+    tally: Counter[str]
 
 
 def main() -> int:
     """Run the campaigns and print failures and the table."""
     options = read_options()
-    minutes = options.minutes or (3 if options.short else 30)
+    minutes = options.minutes or (3 if options.short else 24 * 60 if options.long else 30)
     deadline = time.time() + 60 * minutes
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(options.processes, context, set_up, (folder,)) as pool:
-            parts = [pool.submit(try_part, *part, options.seed, deadline) for part in divide(options)]
-            results = [print_failures(part.result(), options.seed) for part in as_completed(parts)]
-    print(f"seed {options.seed}\n" + as_table(results, planned(options)))
+            parts = [pool.submit(try_part, *part, options.form, options.seed, deadline) for part in divide(options)]
+            results = [print_failures(part.result(), options.form, options.seed) for part in as_completed(parts)]
+    print(f"seed {options.seed}\n" + as_table(results, planned(options)) + describe_counts(results))
     return int(any(result.failures for result in results))
 
 
@@ -76,16 +81,23 @@ def read_options() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} [default: all]")
-    parser.add_argument("--short", action="store_true", help="few trials of each kind")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--short", action="store_true", help="few trials of each kind")
+    form.add_argument("--long", action="store_true", help=f"many cells a trial: {', '.join(LONG)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, metavar="NUMBER", help="this trial alone")
     parser.add_argument("--count", type=int, metavar="N", help="so many trials of each kind")
-    parser.add_argument("--minutes", type=float, help="begin no trial after so long [default: 30, with --short 3]")
+    parser.add_argument(
+        "--minutes", type=float, help="begin no trial after so long [default: 30, --short 3, --long a day]"
+    )
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     if unknown := set(options.kinds) - set(KINDS):
         parser.error(f"there is no kind {', '.join(sorted(unknown))}; the kinds are {', '.join(KINDS)}")
-    options.kinds = options.kinds or list(KINDS)
+    if options.long and (without := set(options.kinds) - set(LONG)):
+        parser.error(f"{', '.join(sorted(without))} has no long form; {', '.join(LONG)} have one")
+    options.kinds = options.kinds or list(LONG if options.long else KINDS)
+    options.form = "_long" if options.long else ""
     return options
 
 
@@ -94,7 +106,8 @@ def planned(options: argparse.Namespace) -> dict[str, range]:
     if options.only is not None:
         return dict.fromkeys(options.kinds, range(options.only, options.only + 1))
     modules = {kind: import_module(kind) for kind in options.kinds}
-    counts = {kind: module.SHORT if options.short else module.FULL for kind, module in modules.items()}
+    name = "SHORT" if options.short else "LONG" if options.long else "FULL"
+    counts = {kind: getattr(module, name) for kind, module in modules.items()}
     return {kind: range(options.count or count) for kind, count in counts.items()}
 
 
@@ -117,44 +130,46 @@ def set_up(folder: str) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries of image formats write there
 
 
-def try_part(kind: str, numbers: range, seed: int, deadline: float) -> Result:
-    """Make the trials of a part until the time is up."""
-    start, tried, failures = time.monotonic(), 0, []
+def try_part(kind: str, numbers: range, form: str, seed: int, deadline: float) -> Result:
+    """Make the trials of a part, in a form of their kind, until the time is up."""
+    start, tried, failures, tally = time.monotonic(), 0, [], Counter()
     module = import_module(kind)
     try:
-        getattr(module, "prepare", int)()
+        getattr(module, f"prepare{form}", int)()
     except Exception:  # each trial would fail by it
-        return Result(kind, 0, 0, [Failure(kind, numbers[0], traceback.format_exc())])
+        return Result(kind, 0, 0, [Failure(kind, numbers[0], traceback.format_exc())], tally)
     for number in numbers:
         if time.time() > deadline:
             break
         tried += 1
-        if (cause := try_once(module, f"{kind} {seed} {number}")) is not None:
+        cause, counted = try_once(module, form, f"{kind} {seed} {number}")
+        tally.update(counted)
+        if cause is not None:
             failures.append(Failure(kind, number, cause))
-    return Result(kind, tried, time.monotonic() - start, failures)
+    return Result(kind, tried, time.monotonic() - start, failures, tally)
 
 
-def try_once(module: ModuleType, seed: str) -> str | None:
-    """Make one trial and return what was wrong, if anything."""
+def try_once(module: ModuleType, form: str, seed: str) -> tuple[str | None, Mapping[str, int]]:
+    """Make one trial; return what was wrong, if anything, and what it has counted."""
     from trial import Fault, Late, time_limit
 
     with tempfile.TemporaryDirectory(prefix="trial-", ignore_cleanup_errors=True) as folder:
         try:
-            with time_limit(module.SECONDS):
-                module.attempt(Path(folder), random.Random(seed))
+            with time_limit(getattr(module, f"SECONDS{form.upper()}")):
+                return None, getattr(module, f"attempt{form}")(Path(folder), random.Random(seed)) or {}
         except Fault as fault:
-            return str(fault)
+            return str(fault), fault.tally
         except (Exception, Late):
-            return traceback.format_exc()
-    return None
+            return traceback.format_exc(), {}
 
 
-def print_failures(result: Result, seed: int) -> Result:
+def print_failures(result: Result, form: str, seed: int) -> Result:
     """Print the failures of a part, each with how to repeat it, and return the part."""
     for kind, number, cause in result.failures:
         cut = cause if len(cause) <= CHARACTERS else f"{cause[: CHARACTERS // 2]}\n...\n{cause[-CHARACTERS // 2 :]}"
         shown = cut.encode("ascii", "backslashreplace").decode().replace("\x1b", "\\x1b")
-        command = f"python benchmarks/campaigns/run.py {kind} --seed {seed} --only {number}"
+        option = form.replace("_", " --")
+        command = f"python benchmarks/campaigns/run.py{option} {kind} --seed {seed} --only {number}"
         print(f"FAILED {kind} {number}\n{shown.rstrip()}\nrepeat: {command}\n", flush=True)
     return result
 
@@ -170,6 +185,15 @@ def as_table(results: list[Result], trials: dict[str, range]) -> str:
     rows.append(("all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))
     lines = [("kind", "planned", "tried", "failed", "seconds"), *rows]
     return "\n".join(f"{kind:<16}" + "".join(f"{value:>9}" for value in rest) for kind, *rest in lines)
+
+
+def describe_counts(results: list[Result]) -> str:
+    """Return a line for each kind that has counted something."""
+    tallies: dict[str, Counter[str]] = {}
+    for result in results:
+        tallies.setdefault(result.kind, Counter()).update(result.tally)
+    counted = {kind: ", ".join(f"{number} {name}" for name, number in tally.items()) for kind, tally in tallies.items()}
+    return "".join(f"\n{kind}: {numbers}" for kind, numbers in counted.items() if numbers)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from PIL import Image
-from trial import Answer, Fault, call, files_of, judge, program, require
+from trial import Answer, Fault, call, files_of, judge, program, program_of, require
 
 from segbench.execute.processes import descendants
 from segbench.store.process import Process, find_process
@@ -77,11 +77,23 @@ def interrupted() -> Path:
     return folder
 
 
-def new_folder(folder: Path) -> Path:
-    """Fill a folder with the benchmark, an image, and places for cache and temporary files."""
+@cache
+def duration() -> float:
+    """Return the seconds that a run takes which nobody kills."""
+    folder = new_folder(Path(tempfile.mkdtemp()))
+    start = time.monotonic()
+    with process(folder) as run:
+        answer = finish(run)
+    require(answer.code == 0, answer)
+    require_outcome(folder, undisturbed().key, answer)
+    return time.monotonic() - start
+
+
+def new_folder(folder: Path, benchmark: str = BENCHMARK) -> Path:
+    """Fill a folder with a benchmark, an image, and places for cache and temporary files."""
     for name in ("cache", "temporary"):
         (folder / name).mkdir(parents=True)
-    (folder / "bench.yaml").write_text(BENCHMARK)
+    (folder / "bench.yaml").write_text(benchmark)
     Image.linear_gradient("L").resize((40, 32)).convert("RGB").save(folder / "photo.png")
     return folder
 
@@ -91,10 +103,10 @@ def environment(folder: Path) -> dict[str, str]:
     return {"SEGBENCH_CACHE": str(folder / "cache"), "TMPDIR": str(folder / "temporary")}
 
 
-def process(folder: Path, *command: str) -> subprocess.Popen[str]:
-    """Start segbench as a process of its own."""
+def process(folder: Path, *command: str, machine: str | None = None) -> subprocess.Popen[str]:
+    """Start segbench as a process of its own, which may take itself for one of another machine."""
     return subprocess.Popen(
-        [*program(), *(command or RUN)],
+        [*(program() if machine is None else program_of(machine)), *(command or RUN)],
         cwd=folder,
         env=os.environ | environment(folder),
         stdin=subprocess.DEVNULL,
@@ -104,13 +116,13 @@ def process(folder: Path, *command: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(run: subprocess.Popen[str]) -> Answer:
+def finish(run: subprocess.Popen[str], patience: float = PATIENCE) -> Answer:
     """Wait for a process and return its answer, judged; kill it if it does not end."""
     try:
-        out, err = run.communicate(timeout=PATIENCE)
+        out, err = run.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         kill_tree(run)
-        raise Fault(f"no end within {PATIENCE:g} s: {run.args}") from None
+        raise Fault(f"no end within {patience:g} s: {run.args}") from None
     answer = Answer(tuple(run.args[3:]), run.returncode, out, err, 0.0)
     judge(answer)
     return answer
@@ -143,9 +155,9 @@ def resume(folder: Path) -> Answer:
         return call(folder, *RUN, **environment(folder))
 
 
-def outcome(folder: Path, key: str) -> dict[str, object]:
+def outcome(folder: Path, key: str, benchmark: str = "small") -> dict[str, object]:
     """Return the scores of a recorded cell, and the bytes of counts and weights."""
-    results = folder / "results" / "small"
+    results = folder / "results" / benchmark
     record = json.loads((results / f"{key}.json").read_text())
     found: dict[str, object] = {name: record[name] for name in ("status", "scores", "per_class", "health")}
     kept = ("counts.parquet", "model.safetensors", "critic.safetensors", "samples/test_00000.png")
@@ -166,17 +178,23 @@ def require_outcome(folder: Path, key: str, said: object, besides: str = "") -> 
     require(not wrong, f"{shown}\n{said}")
 
 
-def require_clean(folder: Path, said: object) -> None:
+def check(folder: Path, said: object) -> None:
+    """Raise Fault unless a run that was disturbed has come to the end of an undisturbed one."""
+    require_outcome(folder, undisturbed().key, said)
+    require_clean(folder, said)
+
+
+def require_clean(folder: Path, said: object, name: str = "small") -> None:
     """Raise Fault if a finished run has left leases, other attempts, files that it was writing, or temporary files."""
-    benchmark = folder / "results" / "small"
+    benchmark = folder / "results" / name
     left = [path for path in files_of(folder / "results") if path.name.endswith(".tmp") or path.name == CHECKPOINT]
     left += [
         *(benchmark / "claims").glob("*.json"),
         *benchmark.glob("*.unfinished.json"),
         *benchmark.glob("*/.*.lease"),
     ]
-    attempts = sorted(benchmark.glob("*/*-*/"))
-    left += attempts if len(attempts) > 1 else []
+    attempts = [sorted(cell.glob("*-*/")) for cell in benchmark.glob("*/")]
+    left += [path for of_cell in attempts if len(of_cell) > 1 for path in of_cell]
     left += [path for path in (folder / "temporary").iterdir() if not path.name.startswith("torchinductor_")]
     require(not left, f"left behind: {left}\n{said}")
 

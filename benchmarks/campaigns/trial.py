@@ -11,6 +11,8 @@ import signal
 import sys
 import time
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,11 @@ BIDIRECTIONAL = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u206
 
 
 class Fault(Exception):
-    """What a trial found that should not be."""
+    """What a trial found that should not be, and what it has counted."""
+
+    def __init__(self, message: str, tally: Mapping[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.tally = Counter(tally or {})
 
 
 class Late(BaseException):
@@ -76,10 +82,10 @@ def judge(answer: Answer) -> None:
     require(not long, f"a message of {len(message)} characters: {answer}")
 
 
-def require(holds: bool, otherwise: object) -> None:
+def require(holds: bool, otherwise: object, tally: Mapping[str, int] | None = None) -> None:
     """Raise Fault unless something holds."""
     if not holds:
-        raise Fault(str(otherwise))
+        raise Fault(str(otherwise), tally)
 
 
 @contextmanager
@@ -180,3 +186,15 @@ def copy_of(template: Path, target: Path) -> Path:
 def program() -> list[str]:
     """Return the command line of segbench as a process of its own."""
     return [sys.executable, "-m", "segbench"]
+
+
+def program_of(machine: str) -> list[str]:
+    """Return the same of a process that knows nothing of others on this machine, as it takes it for another one."""
+    lines = [
+        "import sys",
+        "from segbench.store import process",
+        f"process.machine = lambda: {machine!r}",
+        "from segbench.cli import main",
+        "sys.exit(main(sys.argv[1:]))",
+    ]
+    return [sys.executable, "-c", "\n".join(lines)]

@@ -89,7 +89,7 @@ def worker(
         say("the time is up while cells are left" if limit.is_up else "stopped while cells are left", err=True)
         raise typer.Exit(TIME_IS_UP if limit.is_up else INTERRUPTED)
     failed = f", {len(summary.unfinished)} of them not ok" * bool(summary.unfinished)
-    say(f"nothing is left to take: {len(summary.records)} cells are recorded{failed}", err=True)
+    say(f"nothing is left to take: {len(found.cells)} cells are recorded{failed}", err=True)
 
 
 def _join(path: Path | None, cells: Sequence[Cell], folder: ResultsFolder, limit: TimeLimit) -> Pull:

@@ -82,7 +82,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything the phases of one run share; `cells` are by key, `environment` is where its workers run."""
+    """Everything the phases of one run share; `cells` are by key, `environment` is where its workers run.
+
+    `is_pulled` tells a pull worker from a run of its own.
+    """
 
     cells: Mapping[str, Cell]
     folder: ResultsFolder
@@ -94,6 +97,7 @@ class Run:
     interrupt: Interrupt
     environment: Mapping[str, Any]
     checkpoint_seconds: float
+    is_pulled: bool = False
 
     @property
     def device(self) -> str:

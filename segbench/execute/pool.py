@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .workers import Limits, Outcome, Worker, Workers
 
 
-_CHECK_SECONDS = 0.2  # between two checks of limits and signals
+CHECK_SECONDS = 0.2  # between two checks of limits and signals
 _STOP_SECONDS = 60.0  # for a step in progress and a checkpoint, once an early end is asked for
 # Training reports twice a second; evaluating, compiling and building may report nothing for this long.
 STALL_SECONDS = 120.0
@@ -95,7 +95,7 @@ class Pool:
 
     def advance(self) -> list[tuple[str, Outcome]]:
         """Wait until something happens, at most a moment; pass events on, and return the outcomes of what has ended."""
-        wait([waitable for worker in self._running.values() for waitable in worker.waitables], _CHECK_SECONDS)
+        wait([waitable for worker in self._running.values() for waitable in worker.waitables], CHECK_SECONDS)
         self._stop_if_asked()
         ended = []
         for key, worker in list(self._running.items()):

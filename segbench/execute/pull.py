@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from segbench.store.tried import claim_try
 
-from .jobs import key_of, method_of
+from .jobs import key_of, method_of, upstream_of
+from .search import in_own_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +32,8 @@ class Pull:
 
     def read_failed(self, cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
         """Return by key the records of cells that another worker of the run has failed, which is not tried again."""
-        found = {}
-        for key in map(key_of, cells):
+        found, listed = {}, folder.listed_keys()
+        for key in filter(listed.__contains__, map(key_of, cells)):
             path = folder.existing_path(key)
             if path.is_file() and path.stat().st_mtime_ns >= self.began:
                 record = folder.read(key)
@@ -45,3 +46,9 @@ class Pull:
         first = {method_of(cell): key_of(cell) for cell in reversed(cells)}
         untried = {method for method in dict.fromkeys(map(method_of, todo)) if claim_try(folder, first[method])}
         return [cell for cell in todo if method_of(cell) in untried]
+
+    def in_own_order(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Return cells in the order in which this worker asks for them; see `segbench.execute.search`."""
+        by_key = {key_of(cell): cell for cell in cells}
+        needed = {key for cell in cells for key in upstream_of(cell).values()}
+        return [by_key[key] for key in in_own_order(list(by_key), needed)]

@@ -46,7 +46,7 @@ PREFLIGHT_SECONDS = 600.0
 class Summary:
     """How a run ended: the records of its cells in plan order, and which methods could not be timed and why.
 
-    An interrupted run has no record of the cells it did not come to.
+    An interrupted run has no record of cells it did not come to, a pull worker not of all that others have finished.
     """
 
     records: tuple[Record, ...]
@@ -106,10 +106,21 @@ def run(
         _refuse_shared_seconds(todo, {**environment, "jobs": jobs})
         by_key = {key_of(cell): cell for cell in cells}
         started = Run(
-            by_key, folder, workers, jobs, limits, functions, listener, interrupt, environment, options.checkpoint_every
+            by_key,
+            folder,
+            workers,
+            jobs,
+            limits,
+            functions,
+            listener,
+            interrupt,
+            environment,
+            options.checkpoint_every,
+            is_pulled=pull is not None,
         )
         to_try = todo if pull is None else pull.choose_to_try(cells, todo, folder)
-        return _try_train_and_time(started, to_try, todo, recorded)
+        in_order = todo if pull is None else pull.in_own_order(todo)
+        return _try_train_and_time(started, to_try, in_order, recorded)
 
 
 def describe_cells(cells: Sequence[Cell]) -> tuple[list[PlannedCell], dict[str, dict[str, Any]]]:
@@ -132,9 +143,11 @@ def _planned(cell: Cell) -> PlannedCell:
 
 def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
     """Return the ok records of cells by key, in the order of the cells."""
+    listed = folder.listed_keys()
     with without_collecting():
-        found = {key: folder.read(key) for key in folder.in_reading_order(map(key_of, cells))}
-    in_order = ((key, found[key]) for key in map(key_of, cells))
+        keys = [key for key in map(key_of, cells) if key in listed]
+        found = {key: folder.read(key) for key in folder.in_reading_order(keys)}
+    in_order = ((key, found[key]) for key in keys)
     return {key: record for key, record in in_order if record is not None and record.status == "ok"}
 
 

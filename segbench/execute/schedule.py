@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from segbench.errors import RecordError
 from segbench.store.attempt import attempt_folder, begin_attempt, sweep, tidy
-from segbench.store.folder import files_of
+from segbench.store.folder import files_of, record_files
 from segbench.store.leases import Leases
 from segbench.store.plugin_copies import keep_copies
 from segbench.store.publication import publish
@@ -29,11 +28,12 @@ from .jobs import (
 )
 from .judge import Asked, compared_score, judge, read_score
 from .pool import Pool, SecondChance
+from .search import Search
 from .stragglers import Stragglers
 from .workers import Finished, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from segbench.plan.cell import Cell
     from segbench.store.folder import ResultsFolder
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from .jobs import Run
     from .workers import Event
 
-_RENEW_SECONDS = 5.0  # between two renewals of the leases of this run
-_ASK_AGAIN_SECONDS = 1.0  # before the lease of a cell that another run has is asked for again, at least; at most twice
+RENEW_SECONDS = 5.0  # between two renewals of the leases of this run
 
 
 def run_cells(
@@ -52,8 +51,8 @@ def run_cells(
 ) -> dict[str, Record]:
     """Run cells until each has its record or the run is interrupted; return the records by key.
 
-    `cells` are those to run, upstream first, `recorded` the records of the others. Cells of a (dataset, method) in
-    `refused` fail at once.
+    `cells` are those to run, in the order in which they are asked for, `recorded` the records of the others. Cells of a
+    (dataset, method) in `refused` fail at once. A pull worker does not read all that others have recorded.
     """
     schedule = Schedule(run, cells, recorded, refused)
     with schedule.shared, Pool(run.workers, run.jobs, run.interrupt, schedule.report) as pool:
@@ -81,18 +80,19 @@ class Schedule:
         self.records = dict(recorded)
         self._run, self._refused = run, refused
         self._cells = {key_of(cell): cell for cell in cells}
-        self._waiting = list(self._cells)
+        self._left = set(self._cells)
         self._from_upstream: dict[str, FromUpstream | None] = {}
         self._began: dict[str, float] = {}
         self._notices_given: set[str] = set()
         self._second_chance = SecondChance(run.interrupt, run.listener)
         self._stragglers = Stragglers(run.folder, self._cells)
-        self.shared = SharedCells(run.folder, self._waiting)
+        self.shared = SharedCells(run.folder, self._cells)
+        self._search = Search(dict.fromkeys(self._cells), self.shared)
 
     @property
     def is_done(self) -> bool:
         """Whether every cell has its record."""
-        return all(key in self.records for key in self._cells)
+        return not self._left
 
     def report(self, key: str, event: Event) -> None:
         """Pass on what a cell's worker emitted."""
@@ -100,33 +100,29 @@ class Schedule:
 
     def fill(self, pool: Pool) -> None:
         """Start the cells that can start, and record those that need no worker or that another run has recorded."""
-        for key in [key for key in self._waiting if self._has_upstream(key)]:
-            if not pool.has_room:
-                return
-            if not self.shared.is_due(key):
-                continue
-            record = self.shared.new_record(key)
-            leased = record is None and self.shared.lease(key)
-            if leased:  # once more: another run may have recorded the cell before releasing it
-                record = self.shared.new_record(key)
+        if not pool.has_room:
+            return
+        for key, record, is_leased in self._search.look(self._has_upstream):
             if record is not None:
-                self._waiting.remove(key)
                 self.shared.release(key)
-                if leased:
+                if is_leased:
                     tidy(self._run.folder, key)  # the mark of an attempt that did not begin
                 self._keep(key, record)
-            elif leased:
-                self._waiting.remove(key)
+            elif is_leased:
                 self._start(key, pool)
             else:
                 self._notify_once("another run works on some of these cells; their records will count here")
-        if pool.has_room:
+            if not pool.has_room:
+                return
+        if self._run.is_pulled:
+            self._pass_over(self._search.list_finished())
+        if self._search.has_asked_all:
             self._overtake(pool)
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
         if self._second_chance.give_for_server(self._cells[key].label, outcome):
-            self._waiting.append(key)
+            self._search.waiting[key] = None
             self.shared.release(key)
         elif self._has_lost_output(key, outcome):
             cause = f"its folder {attempt_folder(self._run.folder, self.shared.leases[key])} was removed while it ran"
@@ -157,9 +153,9 @@ class Schedule:
 
     def _overtake(self, pool: Pool) -> None:
         """Begin a second attempt at a cell, where others work on all that is left and one of them is slow."""
-        key = self._stragglers.find_slowest(filter(self._has_upstream, self._waiting), self.records)
+        key = self._stragglers.find_slowest(filter(self._has_upstream, self._search.waiting), self.records)
         if key is not None and self.shared.join(key):
-            self._waiting.remove(key)
+            del self._search.waiting[key]
             label = self._cells[key].label
             self._run.listener.notice(f"{label} is slow elsewhere and begun here too; the first to finish is recorded")
             self._start(key, pool)
@@ -169,7 +165,7 @@ class Schedule:
         what = f"{self._cells[key].label} {self._describe_loss(self.shared.leases[key])}"
         self.shared.release(key)
         tidy(self._run.folder, key)  # the worker may have written after the other run had done so
-        self._waiting.append(key)
+        self._search.waiting[key] = None
         self._run.listener.notice(what)
 
     def _describe_loss(self, lease: Lease) -> str:
@@ -195,7 +191,7 @@ class Schedule:
     def _has_upstream(self, key: str) -> bool:
         """Return whether the cells of this run that a cell needs have their records."""
         upstream = upstream_of(self._cells[key]).values()
-        return all(needed in self.records or needed not in self._cells for needed in upstream)
+        return self._left.isdisjoint(upstream)
 
     def _start(self, key: str, pool: Pool) -> None:
         cell, run = self._cells[key], self._run
@@ -261,7 +257,14 @@ class Schedule:
             told = f"came out here too, {mark.outcome}" if mark.is_reproduced else f"came out here too: {mark.outcome}"
         self._run.listener.notice(f"{self._cells[key].label} was recorded by another run, and {told}")
 
+    def _pass_over(self, finished: Iterable[str]) -> None:
+        """Count cells that others have finished as done without reading their records."""
+        for key in finished:
+            self._left.discard(key)
+            self._run.listener.ended("cell", self._cells[key], "ok", None)
+
     def _keep(self, key: str, record: Record) -> None:
+        self._left.discard(key)
         self.records[key] = record
         self._run.listener.ended("cell", self._cells[key], record.status, record.error)
 
@@ -297,8 +300,8 @@ class SharedCells:
     def __init__(self, folder: ResultsFolder, keys: Iterable[str]) -> None:
         self._folder, self._own = folder, Leases(folder)
         self.leases: dict[str, Lease] = {}
-        self._modified_before = {key: self._modified(key) for key in keys}
-        self._ask_again: dict[str, float] = {}
+        listed = folder.listed_keys()
+        self._modified_before = {key: self._modified(key) for key in keys if key in listed}
         self._renewed = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -310,19 +313,12 @@ class SharedCells:
         with suppress(OSError, RecordError):  # the folder may be gone
             sweep(self._folder)
 
-    def is_due(self, key: str) -> bool:
-        """Return whether to ask for a cell's lease; not within some seconds of finding that another run has it."""
-        return time.monotonic() >= self._ask_again.get(key, 0.0)
-
     def lease(self, key: str) -> bool:
         """Take the lease of a cell and return whether it was free."""
         lease = self._own.acquire(key)
-        if lease is None:
-            # Not all runs at the same moment again and again.
-            self._ask_again[key] = time.monotonic() + _ASK_AGAIN_SECONDS * random.uniform(1, 2)
-            return False
-        self.leases[key] = lease
-        return True
+        if lease is not None:
+            self.leases[key] = lease
+        return lease is not None
 
     def join(self, key: str) -> bool:
         """Take the lease of a second attempt at a cell, and return whether another machine has the first."""
@@ -339,14 +335,19 @@ class SharedCells:
         record = self._folder.read(key)
         if record is None or record.status == "interrupted":
             return None
-        return record if record.status == "ok" or self._modified(key) != self._modified_before[key] else None
+        return record if record.status == "ok" or self._modified(key) != self._modified_before.get(key) else None
+
+    def find_finished(self, keys: Collection[str]) -> list[str]:
+        """Return those of the cells that have the record of a finished cell by its name, and had none at the start."""
+        finished = {path.stem for path in record_files(self._folder.path)}  # others end with .unfinished
+        return [key for key in keys if key in finished and key not in self._modified_before]
 
     def renew(self) -> list[str]:
         """Keep the leases alive; return the keys of those that are lost.
 
         Those of second attempts are looked at each time: once the other one is recorded, methods may be timed here.
         """
-        if time.monotonic() - self._renewed < _RENEW_SECONDS:
+        if time.monotonic() - self._renewed < RENEW_SECONDS:
             return [key for key, lease in self.leases.items() if lease.is_second and lease.is_lost]
         self._renewed = time.monotonic()
         self._own.renew()

@@ -181,6 +181,10 @@ class ResultsFolder:
             found = [record for path in paths if (record := self._read_or_set_aside(path)) is not None]
         return sorted(found, key=lambda record: record.key)
 
+    def listed_keys(self) -> set[str]:
+        """Return the keys of the cells that have a record of any status, by their names alone."""
+        return set(map(key_in, record_files(self.path)))
+
     def in_reading_order(self, keys: Iterable[str]) -> list[str]:
         """Return keys of cells, each once, in the order in which their records are read fastest."""
         wanted = dict.fromkeys(keys)

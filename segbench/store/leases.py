@@ -195,7 +195,11 @@ class Leases:
         except (OSError, ValueError) as error:  # a marker is as old as its attempt, and tells by its age only if empty
             is_passing = isinstance(error, OSError) and error.errno in _OF_A_NETWORK
             return is_passing or not _is_silent(marker, self._path.parent)
-        return not _is_abandoned(self._path.with_stem(owner.token), key)
+        path = self._path.with_stem(owner.token)
+        # A file that another machine has just made again may not be seen for a while, as on a network.
+        if owner.machine != machine() and not path.exists():
+            return not _is_silent(marker, self._path.parent)
+        return not _is_abandoned(path, key)
 
     def _take(self, key: str, cell: Path, number: int) -> Lease | None:
         """Begin an attempt; None if another process has been faster."""
@@ -351,7 +355,12 @@ def _is_silent(path: Path, leases: Path) -> bool:
         return True
     with open_lock(leases / ".lock") as clock:
         os.utime(clock)
-        return os.fstat(clock).st_mtime - found.st_mtime > STALE_SECONDS
+        return is_expired(os.fstat(clock).st_mtime, found.st_mtime)
+
+
+def is_expired(now: float, touched: float) -> bool:
+    """Tell whether a lease that was touched at a time lasts no longer, both by the clock of whoever keeps its file."""
+    return now - touched > STALE_SECONDS
 
 
 def _read(path: Path) -> tuple[Owner, dict[str, int]] | None:

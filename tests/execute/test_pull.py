@@ -8,10 +8,13 @@ from dataclasses import replace
 
 from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, statuses, timed
 
+from segbench.execute import search
+from segbench.execute.jobs import unfinished_record
 from segbench.execute.progress import NoProgress
 from segbench.execute.pull import Pull
 from segbench.execute.time_limit import TimeLimit
 from segbench.store.folder import ResultsFolder
+from segbench.store.record import Failure
 from segbench.store.run_file import read_run_file
 
 ACCEPT = replace(FUNCTIONS, preflight="worker_functions:accept")
@@ -43,6 +46,35 @@ def test_what_another_worker_of_the_run_has_failed_is_not_tried_again(tmp_path, 
     assert len(ran(tmp_path)) == 1
     pull(cells, tmp_path, began=failed + 1, workers=workers)
     assert len(ran(tmp_path)) == 2
+
+
+class FinishingTheOthers(NoProgress):
+    """Records all other cells, as other workers, once the first one is begun here."""
+
+    def __init__(self, cells, folder):
+        self.cells, self.folder, self.ended_with = cells, folder, []
+
+    def started(self, activity, cell):
+        for other in self.cells if activity == "cell" else ():
+            if other.key != cell.key:
+                record = unfinished_record(other, "failed", Failure(cause="none"), {})
+                self.folder.write(record.model_copy(update={"status": "ok", "error": None}))
+
+    def ended(self, activity, cell, status, failure):
+        if activity == "cell":
+            self.ended_with.append(status)
+
+
+def test_of_many_cells_that_others_have_finished_a_worker_reads_few_and_ends(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr(search, "MOST_MISSES", 2)
+    monkeypatch.setattr(search, "LIST_SECONDS", 0.0)
+    cells = make_cells(["plain"], seeds=9)
+    listener = FinishingTheOthers(cells, ResultsFolder(tmp_path, "bench"))
+    summary = pull(cells, tmp_path, workers=workers, listener=listener)
+    assert len(ran(tmp_path)) == 1
+    assert listener.ended_with == ["ok"] * 9
+    assert len(summary.records) == 3
+    assert not summary.interrupted
 
 
 class TimeIsUp(NoProgress):

@@ -194,7 +194,7 @@ def test_a_record_that_cannot_be_written_ends_the_run_and_leaves_no_lease(tmp_pa
 @pytest.fixture
 def run_vandalised(tmp_path, workers, monkeypatch):
     """Run a short cell and one during which something is done to the results folder; its notices are in `notices`."""
-    monkeypatch.setattr(schedule, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(schedule, "RENEW_SECONDS", 0.0)
 
     class Vandal(NoProgress):
         def reported(self, activity, cell, event):

@@ -42,19 +42,6 @@ def test_a_leased_cell_cannot_be_leased_again_until_it_is_released(folder):
     assert acquire(folder, KEY) is not None
 
 
-def test_a_cell_that_another_run_has_is_looked_at_again_only_after_a_while(folder, monkeypatch):
-    other = acquire(folder, KEY)
-    mine = SharedCells(folder, [KEY])
-    assert mine.is_due(KEY)
-    assert not mine.lease(KEY)
-    assert not mine.is_due(KEY)
-    monkeypatch.setattr(schedule, "_ASK_AGAIN_SECONDS", 0.0)
-    assert not mine.lease(KEY)
-    other.release()
-    assert mine.is_due(KEY)
-    assert mine.lease(KEY)
-
-
 @pytest.mark.parametrize(("status", "counts"), [("failed", True), ("skipped", True), ("interrupted", False)])
 def test_what_was_recorded_since_the_start_counts_unless_it_was_interrupted(folder, status, counts):
     shares = SharedCells(folder, [KEY])
@@ -71,7 +58,7 @@ def test_a_failure_from_before_is_no_news_but_an_ok_record_is(folder):
 
 
 def test_a_lease_that_another_run_took_over_is_lost_and_not_released(folder, monkeypatch):
-    monkeypatch.setattr(schedule, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(schedule, "RENEW_SECONDS", 0.0)
     mine = SharedCells(folder, [KEY])
     mine.lease(KEY)
     assert mine.renew() == []

@@ -227,6 +227,14 @@ def test_the_file_of_an_attempt_that_cannot_be_read_at_this_moment_is_not_abando
     assert acquire(folder, KEY) is None
 
 
+def test_a_cell_is_held_elsewhere_though_the_file_of_its_process_is_not_seen_until_that_has_begun_a_minute_ago(folder):
+    marker = acquire(folder, KEY).marker
+    rewrite(folder, machine="elsewhere").unlink()
+    assert acquire(folder, KEY) is None
+    age(marker, STALE_SECONDS + 30)
+    assert acquire(folder, KEY) is not None
+
+
 def test_leases_are_renewed_together(folder):
     leases = Leases(folder)
     lease = leases.acquire(KEY)
