@@ -52,11 +52,16 @@ def run(
         typer.Option(metavar="TOOL[=PLACE]", help="Mirror cells while they run, as `segbench track --to` does."),
     ] = None,
     on: Annotated[
-        Literal["local", "command", "slurm"], typer.Option("--on", help="Run here, by a command, or in SLURM.")
+        Literal["local", "command", "slurm", "ray"],
+        typer.Option("--on", help="Run here, by a command, in SLURM, or on Ray."),
     ] = "local",
     devices: Annotated[
         str | None,
         typer.Option(metavar="cuda:0,cuda:1", help="--on local: a worker on each of these, for --jobs cells at once."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="--on ray: of a running cluster, or auto. [default: one is started here]"),
     ] = None,
     command: Annotated[
         str | None,
@@ -69,7 +74,7 @@ def run(
     time: Annotated[str | None, typer.Option(metavar="LIMIT", help="--on slurm: of a worker, as 4:00:00.")] = None,
     gres: Annotated[str | None, typer.Option(metavar="GRES", help="--on slurm: of a worker, as gpu:1.")] = None,
     cpus: Annotated[
-        int | None, typer.Option(min=1, help="--on slurm: of a worker. [default: the threads of its cells]")
+        int | None, typer.Option(min=1, help="--on slurm: of a worker; ray: of a cell. [default: its threads]")
     ] = None,
     mem: Annotated[str | None, typer.Option(metavar="SIZE", help="--on slurm: of a worker, as 32G.")] = None,
     sbatch_line: Annotated[
@@ -91,6 +96,7 @@ def run(
     from segbench.execute.progress import progress_on
     from segbench.execute.run import run as run_cells
     from segbench.launch.order import Order
+    from segbench.launch.ray import run_on_ray
     from segbench.launch.settings import check_options, read_slurm
     from segbench.plan.machine import usable_cores
     from segbench.plan.warnings import plan_warnings
@@ -101,7 +107,7 @@ def run(
 
     asked: dict[str, Any] = {"workers": workers, "partition": partition, "time": time, "gres": gres, "cpus": cpus}
     asked |= {"mem": mem, "sbatch-line": sbatch_line or None, "resubmit": resubmit}
-    check_options(on, {**asked, "track": track, "devices": devices, "command": command, "wait": wait or None})
+    check_options(on, {**asked, "track": track, "devices": devices, "address": address, "command": command, "wait": wait or None})
     if devices and (track or device != "auto"):
         raise typer.BadParameter(f"--devices {devices} goes neither with --device nor with --track")
     each = [name.strip() for name in devices.split(",")] if devices else []
@@ -110,13 +116,15 @@ def run(
     if each and memory_limit is None:
         memory_limit = (fair_share(jobs * len(each)) or 0) / BYTES_PER_GB or None
     slurm = read_slurm(asked) if on == "slurm" else None
-    threads = max(1, slurm.cpus // jobs) if slurm and slurm.cpus else usable_cores()
+    threads = usable_cores()
+    if cpus_given := slurm.cpus if slurm else cpus:
+        threads = max(1, cpus_given // jobs) if slurm else cpus_given
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
     for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
         say(f"warning: {warning}", err=True)
-    if on != "local" or each:
+    if on in ("command", "slurm") or each:
         options: dict[str, Option] = {"set": tuple(sets or ()), "only": tuple(only or ()), "seeds": seeds}
         options |= {"folds": folds, "results": str(results), "device": device, "jobs": jobs, "timeout": timeout}
         options |= {"memory-limit": memory_limit, "checkpoint-every": checkpoint_every, "threads": threads}
@@ -129,17 +137,13 @@ def run(
             run_by_command(order, str(command), workers or 1)
         return
     with progress_on(sys.stderr) as listener, mirroring(track, folder, plan.cells, listener.notice):
-        summary = run_cells(
-            plan.cells,
-            folder,
-            datasets=plan.datasets,
-            device=device,
-            jobs=jobs,
-            timeout=timeout,
-            memory_limit=None if memory_limit is None else int(memory_limit * BYTES_PER_GB),
-            checkpoint_seconds=checkpoint_every,
-            listener=listener,
-        )
+        memory = None if memory_limit is None else int(memory_limit * BYTES_PER_GB)
+        settings: dict[str, Any] = {"device": device, "jobs": jobs, "timeout": timeout, "memory_limit": memory}
+        settings |= {"checkpoint_seconds": checkpoint_every, "listener": listener}
+        if on == "ray":
+            summary = run_on_ray(plan.cells, folder, address=address, cpus=cpus, **settings)
+        else:
+            summary = run_cells(plan.cells, folder, datasets=plan.datasets, **settings)
     print_problems(summary, folder, debug)
     if summary.interrupted:
         say("stopped; the same command resumes where it was", err=True)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # The shortest budget that a cell takes over: records round seconds to it, and a budget must be above 0.
 SHORTEST_SECONDS = 0.001
+# The reasons for which a cell takes no more of another one than what its record tells.
+RECORD_IS_ENOUGH = ("budget", "trial")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ ENGINE = Functions()
 
 @dataclass(frozen=True)
 class Run:
-    """Everything the phases of one run share; `cells` are by key, `environment` is where its workers run."""
+    """Everything the phases of one run share; `cells` are by key, `environment` is where its workers run.
+
+    `jobs` cells share a device, `at_once` run at once on all devices.
+    """
 
     cells: Mapping[str, Cell]
     folder: ResultsFolder
@@ -60,6 +65,7 @@ class Run:
     interrupt: Interrupt
     environment: Mapping[str, Any]
     checkpoint_seconds: float
+    at_once: int
 
     @property
     def device(self) -> str:

@@ -95,15 +95,20 @@ def _was_run_here(run: Run, record: Record) -> bool:
 
 
 def _time_all(run: Run) -> dict[str, Failure]:
-    # Read again under the lock: the process that had it may have timed the same methods.
-    records = {record.key: record for record in run.folder.records()}
-    timed = [record for record in records.values() if record.inference]
-    groups = [group for key, group in _find_untimed(run, records).items() if not _copy_timing(run, key, group, timed)]
     failures: dict[str, Failure] = {}
-    for session in group_into_sessions(groups):
+    # Read again under the lock: the process that had it may have timed the same methods.
+    for session in group_into_sessions(find_groups(run)):
         if not run.interrupt.requested:
             failures |= _time_session(run, session)
     return failures
+
+
+def find_groups(run: Run) -> list[Group]:
+    """Return the groups that are to be timed here, and complete those whose methods another record has a timing of."""
+    records = {record.key: record for record in run.folder.records()}
+    timed = [record for record in records.values() if record.inference]
+    untimed = _find_untimed(run, records)
+    return [group for key, group in untimed.items() if not _copy_timing(run, key, group, timed)]
 
 
 def _copy_timing(run: Run, key: str, group: Group, timed: Iterable[Record]) -> bool:
@@ -112,11 +117,12 @@ def _copy_timing(run: Run, key: str, group: Group, timed: Iterable[Record]) -> b
     other = next((one for one in timed if speed_key(one) == key and not lacks_timing(cell, one)), None)
     if other is None:
         return False
-    _complete(run, group, _timing_in(other))
+    complete(run, group, timing_in(other))
     return True
 
 
-def _timing_in(record: Record) -> TimingResult:
+def timing_in(record: Record) -> TimingResult:
+    """Return the timing that a record holds."""
     assert record.timing is not None, "a record that lacks no timing has one"
     peak_bytes = record.cost.inference_peak_bytes if record.cost else None
     return TimingResult(inference=tuple(record.inference), inference_peak_bytes=peak_bytes, timing=record.timing)
@@ -153,11 +159,11 @@ def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
         function=run.functions.timing,
     )
     for name, result in timed.results.items():
-        _complete(run, session[name], result)
+        complete(run, session[name], result)
     return {session[name][0][0].label: failure for name, failure in timed.failures.items()}
 
 
-def _complete(run: Run, group: Group, result: TimingResult) -> None:
+def complete(run: Run, group: Group, result: TimingResult) -> None:
     """Add a timing to the records as they are now, but those that another run has timed or replaced meanwhile."""
     with run.folder.locked():
         for cell, record in group:

@@ -1,0 +1,80 @@
+"""A run on a cluster of Ray: its nodes are prepared, Ray places the cells, and the records are published from here."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from segbench.errors import SpecError
+from segbench.execute.run import Summary, run
+from segbench.execute.timing import lacks_timing
+
+from .ray_cluster import connect, find_nodes, list_nodes, need_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segbench.execute.progress import Listener
+    from segbench.plan.cell import Cell
+    from segbench.store.folder import ResultsFolder
+
+
+def run_on_ray(
+    cells: Sequence[Cell],
+    folder: ResultsFolder,
+    *,
+    address: str | None,
+    cpus: int | None,
+    device: str,
+    jobs: int,
+    timeout: float | None,
+    memory_limit: int | None,
+    checkpoint_seconds: float,
+    listener: Listener,
+) -> Summary:
+    """Run cells as `segbench.execute.run` does, but on a cluster of Ray: the one at an address, or one started here.
+
+    A cell is given `cpus`, by default as many as it has threads, the `jobs`-th part of a GPU unless the device is the
+    CPU, and the memory of its limit, if there is one. Raises SegbenchError as `run` does, and if there is no Ray, no
+    node has what a cell needs, or one lacks code or data.
+    """
+    todo = [cell for cell in cells if _is_left(cell, folder)]
+    if not todo:
+        return run(cells, folder, device=device, listener=listener)
+    share = 0.0 if device == "cpu" else 1 / jobs
+    wanted = {need_of(cell, cpus, share, memory_limit) for cell in todo}
+    with connect(address, max(need.cpus for need in wanted)):
+        from .ray_timing import time_on_nodes
+        from .ray_workers import RayWorkers
+
+        nodes = list_nodes()
+        if device == "auto":
+            device = "cuda" if any(node.gpus for node in nodes) else "cpu"
+            share *= device == "cuda"
+        if device not in ("cpu", "cuda"):
+            raise SpecError(f"--device {device}: with --on ray, Ray chooses the GPU; give cuda, cpu or auto")
+        if device == "cpu" and jobs > 1:
+            raise SpecError(f"--jobs {jobs}: with --on ray, as many cells run at once as the CPUs allow; see --cpus")
+        need = partial(need_of, cpus=cpus, share=share, memory=memory_limit)
+        needs = list({need(cell) for cell in todo})
+        fitting = find_nodes(nodes, needs)
+        workers = RayWorkers(folder.path, todo, need)
+        prepared = workers.prepare(todo, fitting, device, listener)
+        return run(
+            cells,
+            folder,
+            device=device,
+            jobs=jobs,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            checkpoint_seconds=checkpoint_seconds,
+            listener=listener,
+            workers=workers,
+            at_once=sum(max(node.count_fitting(one) for one in needs) for node in fitting),
+            time=partial(time_on_nodes, workers, prepared),
+        )
+
+
+def _is_left(cell: Cell, folder: ResultsFolder) -> bool:
+    record = folder.read(str(cell.key))
+    return record is None or record.status != "ok" or lacks_timing(cell, record)
