@@ -107,7 +107,9 @@ def run(
 
     asked: dict[str, Any] = {"workers": workers, "partition": partition, "time": time, "gres": gres, "cpus": cpus}
     asked |= {"mem": mem, "sbatch-line": sbatch_line or None, "resubmit": resubmit}
-    check_options(on, {**asked, "track": track, "devices": devices, "address": address, "command": command, "wait": wait or None})
+    check_options(
+        on, {**asked, "track": track, "devices": devices, "address": address, "command": command, "wait": wait or None}
+    )
     if devices and (track or device != "auto"):
         raise typer.BadParameter(f"--devices {devices} goes neither with --device nor with --track")
     each = [name.strip() for name in devices.split(",")] if devices else []
@@ -146,6 +148,8 @@ def run(
             summary = run_cells(plan.cells, folder, datasets=plan.datasets, **settings)
     print_problems(summary, folder, debug)
     if summary.interrupted:
+        done = sum(record.status == "ok" for record in summary.records)
+        say(f"{done} of {len(plan.cells)} cells are recorded", err=True)
         say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
     print_report(folder)

@@ -38,24 +38,21 @@ def run_on_ray(
     CPU, and the memory of its limit, if there is one. Raises SegbenchError as `run` does, and if there is no Ray, no
     node has what a cell needs, or one lacks code or data.
     """
+    if device not in ("auto", "cpu", "cuda"):
+        raise SpecError(f"--device {device}: with --on ray, Ray chooses the GPU; give cuda, cpu or auto")
     todo = [cell for cell in cells if _is_left(cell, folder)]
     if not todo:
         return run(cells, folder, device=device, listener=listener)
-    share = 0.0 if device == "cpu" else 1 / jobs
-    wanted = {need_of(cell, cpus, share, memory_limit) for cell in todo}
-    with connect(address, max(need.cpus for need in wanted)):
+    with connect(address, max(need_of(cell, cpus, 0, None).cpus for cell in todo)):
         from .ray_timing import time_on_nodes
         from .ray_workers import RayWorkers
 
         nodes = list_nodes()
         if device == "auto":
             device = "cuda" if any(node.gpus for node in nodes) else "cpu"
-            share *= device == "cuda"
-        if device not in ("cpu", "cuda"):
-            raise SpecError(f"--device {device}: with --on ray, Ray chooses the GPU; give cuda, cpu or auto")
         if device == "cpu" and jobs > 1:
             raise SpecError(f"--jobs {jobs}: with --on ray, as many cells run at once as the CPUs allow; see --cpus")
-        need = partial(need_of, cpus=cpus, share=share, memory=memory_limit)
+        need = partial(need_of, cpus=cpus, share=1 / jobs if device == "cuda" else 0, memory=memory_limit)
         needs = list({need(cell) for cell in todo})
         fitting = find_nodes(nodes, needs)
         workers = RayWorkers(folder.path, todo, need)

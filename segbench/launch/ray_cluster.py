@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # What Ray is told by its environment, of which it reads some on being imported. Its processes would run at niceness 15,
 # where a busy machine all but halts them, and a cluster of this machine alone would listen on all its addresses.
 _ALWAYS = {"RAY_USAGE_STATS_ENABLED": "0"}
-_HERE = {"RAY_worker_niceness": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+RAY_HERE = {"RAY_worker_niceness": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _SHORT_FOLDER = Path("/tmp")  # the paths of Ray's sockets have about 70 bytes more, and the system allows 107
 
 
@@ -84,7 +84,7 @@ def connect(address: str | None, cpus: int) -> Iterator[None]:
     Raises SegbenchError if Ray is not installed, and CellError if there is no cluster to be had.
     """
     check_ray()
-    for name, value in (_ALWAYS if address else {**_ALWAYS, **_HERE}).items():
+    for name, value in (_ALWAYS if address else {**_ALWAYS, **RAY_HERE}).items():
         os.environ.setdefault(name, value)
     import ray
 

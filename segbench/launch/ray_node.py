@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +20,7 @@ from segbench.engine.job import CellJob
 from segbench.errors import CellError
 from segbench.execute.pool import Interrupt, Pool
 from segbench.execute.temporary import make_temporary_folder, temporary_folder
-from segbench.execute.workers import Event, Limits, Outcome, Workers
+from segbench.execute.workers import Event, Finished, Limits, Outcome, Workers
 from segbench.registry.datasets import DATA_VARIABLE
 from segbench.registry.plugin_files import FILES_VARIABLE
 
@@ -30,20 +31,26 @@ if TYPE_CHECKING:
 
     from segbench.plan.cell import Cell
 
+PREPARE = "segbench.launch.preparation:prepare"
 _ANSWER_SECONDS = 60.0  # for the machine of the run to answer, or it is lost
 _OWN = (DATA_VARIABLE, "SEGBENCH_CACHE")  # places on this node, where it has any
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What processes of a run have in common: variables (None: unset), plugin files by name, modules to share."""
+    """What processes of a run have in common: variables (None: unset), plugin files by name, modules to share.
+
+    From the working folder of the run nothing is imported here, unless it is there; Ray would have it so.
+    """
 
     variables: Mapping[str, str | None]
     plugins: tuple[tuple[str, bytes], ...]
     preload: tuple[str, ...]
+    hidden: str | None
 
     def enter(self) -> None:
         """Make this process one of the run."""
+        sys.path[:] = [path for path in sys.path if path != self.hidden]
         for name, value in self.variables.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -57,7 +64,8 @@ class Setting:
 class Order:
     """One job: `function` is called as by `Workers.start`, with paths below the results folder `place` moved here.
 
-    `workplace` is relative to it, and None for a job whose files are not wanted.
+    `workplace` is relative to it, and None for a job whose files are not wanted. On a node that is not among those that
+    are `ready`, by their ids, as it has joined the cluster since, the `preparation` comes first.
     """
 
     name: str
@@ -67,6 +75,8 @@ class Order:
     place: Path
     workplace: str | None
     limits: Limits
+    preparation: Any = None
+    ready: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Reports(Interrupt):
         import ray
 
         self._get, self._name, self._mailbox = ray.get, name, mailbox
+        self.node = ray.get_runtime_context().get_node_id()
         address = ray.util.get_node_ip_address()
         self._holder = f"{address} {os.getpid()} {secrets.token_hex(4)}"
         self._events: list[Event] = []
@@ -112,15 +123,19 @@ def work(order: Order, mailbox: Any, *parcels: Parcel) -> Answer:
             unpack(parcel, place)
         workplace = place / (order.workplace or "work")
         reports = Reports(order.name, mailbox)
-        outcome = _run(order, move(order.job, order.place, place), workplace, reports)
+        outcome = None
+        if order.preparation is not None and reports.node not in order.ready:
+            outcome = _run(order, PREPARE, order.preparation, place / "preparation", reports)
+        if outcome is None or isinstance(outcome, Finished):
+            outcome = _run(order, order.function, move(order.job, order.place, place), workplace, reports)
         reports.exchange()
         return Answer(outcome, {} if order.workplace is None else pack(workplace))
 
 
-def _run(order: Order, job: Any, workplace: Path, reports: Reports) -> Outcome:
+def _run(order: Order, function: str, job: Any, workplace: Path, reports: Reports) -> Outcome:
     with Pool(local_workers(order.setting.preload), 1, reports, lambda _, event: reports.add(event)) as pool:
         start = pool.start_cell if isinstance(job, CellJob) else pool.start
-        start(order.name, order.function, job, workplace, order.limits)
+        start(order.name, function, job, workplace, order.limits)
         while True:
             for _, outcome in pool.advance():
                 return outcome

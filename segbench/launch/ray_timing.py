@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.execute.jobs import key_of, read_upstream, upstream_of
-from segbench.execute.progress import Listener
+from segbench.execute.progress import NoProgress
 from segbench.execute.run import run as run_cells
 from segbench.execute.temporary import temporary_folder
 from segbench.execute.timing import complete, find_groups, lacks_timing, timing_in
@@ -49,7 +49,7 @@ class Order:
     timeout: float | None
 
 
-class Relay(Listener):
+class Relay(NoProgress):
     """Passes on what a run on a node tells of timing."""
 
     def __init__(self, reports: Reports) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections import defaultdict
 from functools import partial
@@ -22,7 +23,8 @@ from segbench.store.record import Failure
 from .mailbox import Mailbox
 from .parcels import find_bases, pack, pack_cell, unpack
 from .preparation import Preparation
-from .ray_node import Answer, Order, Setting, work
+from .ray_cluster import list_nodes
+from .ray_node import PREPARE, Answer, Order, Setting, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from .parcels import Parcel
     from .ray_cluster import Need, Node
 
-_PREPARE = "segbench.launch.preparation:prepare"
 _COLLECT_SECONDS = 0.1  # between two questions for news of all tasks
 _LOSSES = 3  # after which a task that loses its node, or its process, is not begun again
 _THREADS = "OMP_NUM_THREADS"  # set by Ray, where the protocol of a cell states its threads
@@ -54,8 +55,10 @@ class Tasks:
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._collected = 0.0
 
-    def submit(self, function: Callable[..., Any], name: str, order: Any, need: Need, *given: Any, node: Node | None = None) -> Task:
-        """Let a node with what is needed, or a given one, call a function with an order, the mailbox and what is given."""
+    def submit(
+        self, function: Callable[..., Any], name: str, order: Any, need: Need, *given: Any, node: Node | None = None
+    ) -> Task:
+        """Let a node with what is needed, or a given one, call a function with order, mailbox and what is given."""
         self._ray.get(self.mailbox.open.remote(name))
         options = {**need.options(), "max_retries": _LOSSES, "name": f"segbench {name}"}
         if node is not None:
@@ -206,38 +209,49 @@ class RayWorkers(Workers):
         self.setting = make_setting(cells)
         self._place, self._need, self._example = place.absolute(), need, cells[0]
         self._kept: dict[Path, Any] = {}
+        self._preparation: Preparation | None = None
+        self._ready: frozenset[str] = frozenset()
 
     def warm_up(self) -> None:
         """Do nothing: each node has servers of its own."""
 
-    def start(
-        self, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None
-    ) -> Running:
+    def start(self, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None) -> Running:
         """Let a node do a job; see `Workers.start`. A lost lease ends it from here, as nodes may not see the folder."""
         need = self._need(job.cell if isinstance(job, CellJob) else self._example)
         return self._submit(function, job, workplace, limits, need)
 
     start_cell = start
 
-    def prepare(self, cells: Sequence[Cell], nodes: Sequence[Node], device: str, listener: Listener) -> dict[str, tuple[Node, dict[str, Any]]]:
+    def prepare(
+        self, cells: Sequence[Cell], nodes: Sequence[Node], device: str, listener: Listener
+    ) -> dict[str, tuple[Node, dict[str, Any]]]:
         """Prepare nodes for cells; return a node of each machine, with its environment, by the name of the machine.
 
         Raises SpecError if any cannot run them.
         """
         examples = {method_of(cell): cell for cell in reversed(cells)}
         job = Preparation(cells=tuple(reversed(examples.values())), device=device)
-        start = partial(self._submit, _PREPARE, job, self._place, Limits(), self._need(self._example))
+        start = partial(self._submit, PREPARE, job, self._place, Limits(), self._need(self._example))
         running = {node: start(node=node) for node in nodes}
         try:
             outcomes = {node: _wait_for(worker, partial(_tell, listener, node)) for node, worker in running.items()}
         finally:
             for worker in running.values():
                 worker.end()
-        bad = [f"{node.address}: {one.failure.cause}" for node, one in outcomes.items() if not isinstance(one, Finished)]
-        if bad:
-            told = "\n".join(dict.fromkeys(bad))
-            raise SpecError(f"{len(bad)} of {len(nodes)} nodes cannot run these cells:\n{told}")
+        alive = {node.id for node in list_nodes()}
+        bad = {
+            node.address: one.failure.cause
+            for node, one in outcomes.items()
+            if not isinstance(one, Finished) and node.id in alive
+        }
         found = {node: one.result for node, one in outcomes.items() if isinstance(one, Finished)}
+        if bad or not found:
+            told = "\n".join(f"{address}: {cause}" for address, cause in bad.items()) or "none is alive any more"
+            raise SpecError(
+                f"{len(outcomes) - len(found)} of {len(nodes)} nodes of the cluster cannot run these cells:\n{told}\n"
+                "every node needs the same versions, plugins, data and files as this machine"
+            )
+        self._preparation, self._ready = job, frozenset(node.id for node in found)
         return {environment["machine"]: (node, environment) for node, environment in found.items()}
 
     def parcels_of(self, job: CellJob) -> list[Any]:
@@ -257,7 +271,7 @@ class RayWorkers(Workers):
         parcels = self.parcels_of(job) if isinstance(job, CellJob) else []
         parcels += [pack(path, self._place)] if inside else []
         wanted = str(path.relative_to(self._place)) if inside else None
-        order = Order(name, self.setting, function, job, self._place, wanted, limits)
+        order = Order(name, self.setting, function, job, self._place, wanted, limits, self._preparation, self._ready)
         return RayWorker(self.tasks.submit(work, name, order, need, *parcels, node=node), path)
 
 
@@ -269,6 +283,7 @@ def make_setting(cells: Sequence[Cell]) -> Setting:
         {**shared, _THREADS: os.environ.get(_THREADS)},
         tuple((file.name, content_of(file)) for file in given_files()),
         modules_to_preload({name for cell in cells for name in cell.versions}),
+        None if os.getcwd() in sys.path else os.getcwd(),
     )
 
 
