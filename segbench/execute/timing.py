@@ -14,12 +14,13 @@ from .jobs import add_timing, cell_job, read_upstream, resolve_upstream
 from .timing_session import device_lock, time_interleaved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from segbench.plan.cell import Cell
     from segbench.store.record import Failure, Record
 
     from .jobs import Run
+    from .timing_session import Timed
 
     Group = list[tuple[Cell, Record]]  # the seeds of one recipe
 
@@ -99,7 +100,7 @@ def _time_all(run: Run) -> dict[str, Failure]:
     # Read again under the lock: the process that had it may have timed the same methods.
     for session in group_into_sessions(find_groups(run)):
         if not run.interrupt.requested:
-            failures |= _time_session(run, session)
+            failures |= time_session(run, session)
     return failures
 
 
@@ -117,12 +118,11 @@ def _copy_timing(run: Run, key: str, group: Group, timed: Iterable[Record]) -> b
     other = next((one for one in timed if speed_key(one) == key and not lacks_timing(cell, one)), None)
     if other is None:
         return False
-    complete(run, group, timing_in(other))
+    _complete(run, group, _timing_in(other))
     return True
 
 
-def timing_in(record: Record) -> TimingResult:
-    """Return the timing that a record holds."""
+def _timing_in(record: Record) -> TimingResult:
     assert record.timing is not None, "a record that lacks no timing has one"
     peak_bytes = record.cost.inference_peak_bytes if record.cost else None
     return TimingResult(inference=tuple(record.inference), inference_peak_bytes=peak_bytes, timing=record.timing)
@@ -148,9 +148,11 @@ def _timing_job(run: Run, cell: Cell, record: Record) -> TimingJob:
     return TimingJob(**dict(cell_job(run, trained, files_of(run.folder.path, record), upstream)))
 
 
-def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
+def time_session(
+    run: Run, session: dict[str, Group], time: Callable[..., Timed] = time_interleaved
+) -> dict[str, Failure]:
     """Time the methods of a session and complete their records; return failures by the cell's label."""
-    timed = time_interleaved(
+    timed = time(
         {name: _timing_job(run, *group[0]) for name, group in session.items()},
         workers=run.workers,
         limits=run.limits,
@@ -159,11 +161,11 @@ def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
         function=run.functions.timing,
     )
     for name, result in timed.results.items():
-        complete(run, session[name], result)
+        _complete(run, session[name], result)
     return {session[name][0][0].label: failure for name, failure in timed.failures.items()}
 
 
-def complete(run: Run, group: Group, result: TimingResult) -> None:
+def _complete(run: Run, group: Group, result: TimingResult) -> None:
     """Add a timing to the records as they are now, but those that another run has timed or replaced meanwhile."""
     with run.folder.locked():
         for cell, record in group:

@@ -112,14 +112,12 @@ Outcome = Finished | Failed | Died | TimedOut
 
 
 class Running(Protocol):
-    """What runs one job, wherever that is: one process here, several, or those of a task elsewhere.
-
-    See `Worker` for what each method does.
-    """
+    """What runs one job, be it one process here, several, or those of a task elsewhere; see `Worker`."""
 
     @property
     def waitables(self) -> list[Any]:
         """What `multiprocessing.connection.wait` waits for; it may be nothing."""
+        return []
 
     @property
     def running(self) -> bool:
@@ -146,6 +144,7 @@ class Running(Protocol):
 
     def stacks(self) -> str:
         """Return the stacks of its threads, as far as they are known."""
+        return ""
 
     def end(self) -> None:
         """Kill it without an outcome."""

@@ -44,7 +44,6 @@ def run_on_ray(
     if not todo:
         return run(cells, folder, device=device, listener=listener)
     with connect(address, max(need_of(cell, cpus, 0, None).cpus for cell in todo)):
-        from .ray_timing import time_on_nodes
         from .ray_workers import RayWorkers
 
         nodes = list_nodes()
@@ -56,7 +55,7 @@ def run_on_ray(
         needs = list({need(cell) for cell in todo})
         fitting = find_nodes(nodes, needs)
         workers = RayWorkers(folder.path, todo, need)
-        prepared = workers.prepare(todo, fitting, device, listener)
+        workers.prepare(todo, fitting, device, listener)
         return run(
             cells,
             folder,
@@ -68,7 +67,7 @@ def run_on_ray(
             listener=listener,
             workers=workers,
             at_once=sum(max(node.count_fitting(one) for one in needs) for node in fitting),
-            time=partial(time_on_nodes, workers, prepared),
+            time=workers.time_methods,
         )
 
 

@@ -100,6 +100,9 @@ def connect(address: str | None, cpus: int) -> Iterator[None]:
             raise CellError(f"{which}: {next(iter(str(error).strip().splitlines()), type(error).__name__)}") from error
         try:
             yield
+        except ray.exceptions.RayError as error:
+            what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise CellError(f"the cluster of Ray is lost: {what}; the same command resumes where it was") from error
         finally:
             ray.shutdown()
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from segbench.engine.job import CellJob
 from segbench.errors import CellError
 from segbench.execute.pool import Interrupt, Pool
+from segbench.execute.processes import fair_share
 from segbench.execute.temporary import make_temporary_folder, temporary_folder
+from segbench.execute.timing_session import device_lock, time_interleaved
 from segbench.execute.workers import Event, Finished, Limits, Outcome, Workers
 from segbench.registry.datasets import DATA_VARIABLE
 from segbench.registry.plugin_files import FILES_VARIABLE
@@ -27,11 +29,13 @@ from segbench.registry.plugin_files import FILES_VARIABLE
 from .parcels import Parcel, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from segbench.execute.progress import Listener
     from segbench.plan.cell import Cell
 
 PREPARE = "segbench.launch.preparation:prepare"
+CALL = "call"  # the event that stands for a call of the listener of the run
 _ANSWER_SECONDS = 60.0  # for the machine of the run to answer, or it is lost
 _OWN = (DATA_VARIABLE, "SEGBENCH_CACHE")  # places on this node, where it has any
 
@@ -130,6 +134,41 @@ def work(order: Order, mailbox: Any, *parcels: Parcel) -> Answer:
             outcome = _run(order, order.function, move(order.job, order.place, place), workplace, reports)
         reports.exchange()
         return Answer(outcome, {} if order.workplace is None else pack(workplace))
+
+
+def time_here(order: Order, mailbox: Any, *parcels: Parcel) -> Answer:
+    """Time methods on this node, whose environment and jobs are what the order is about; see `time_interleaved`."""
+    order.setting.enter()
+    environment, methods = order.job
+    reports = Reports(order.name, mailbox)
+    listener = cast("Listener", Relay(reports))
+    with temporary_folder() as root, device_lock(environment, listener, reports):
+        for parcel in parcels:
+            unpack(parcel, Path(root))
+        timed = time_interleaved(
+            {name: move(job, order.place, Path(root)) for name, job in methods.items()},
+            workers=local_workers(order.setting.preload),
+            limits=Limits(order.limits.seconds, fair_share(1)),
+            interrupt=reports,
+            listener=listener,
+        )
+    return Answer(Finished(timed))
+
+
+class Relay:
+    """A listener that lets the run call its own."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """Return what passes a call on."""
+
+        def call(*arguments: Any) -> None:
+            self._reports.add(Event(CALL, {"name": name, "arguments": arguments}))
+            self._reports.exchange()
+
+        return call
 
 
 def _run(order: Order, function: str, job: Any, workplace: Path, reports: Reports) -> Outcome:

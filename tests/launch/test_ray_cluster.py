@@ -33,21 +33,20 @@ seeds: [{seeds}]
 methods:
   plain: {{generator: {{use: basic/fcn, width: 2}}, losses: [losses/cross_entropy]}}
 """
-AFTER = """
-  after: {generator: {use: basic/fcn, width: 2}, start_from: plain, losses: [{use: own/halved}]}
+OWN = """
+  own: {generator: {use: own/net}, losses: [losses/cross_entropy]}
+  after: {generator: {use: own/net}, start_from: own, losses: [losses/cross_entropy]}
 """
 PLUGIN = """
-import segbench
+from segbench import Component, hookimpl
 
-@segbench.loss("halved")
-def build():
-    import torch
+def build(in_channels, num_classes):
+    from torch import nn
+    return nn.Conv2d(in_channels, num_classes, 3, padding=1)
 
-    class Halved(torch.nn.Module):
-        def forward(self, prediction, target):
-            return 0.5 * torch.nn.functional.cross_entropy(prediction, target, ignore_index=-100)
-
-    return Halved()
+@hookimpl
+def segbench_generators():
+    yield Component("net", build, "One convolution", requires=("torch",))
 """
 QUICK = "{iterations: 2, seconds: 0.01, max_seconds: 0.1, sweep: 1}"
 SECONDS = 1200  # in which all must have happened, on a busy machine too
@@ -161,7 +160,7 @@ def outcome_of(results):
 
 
 def test_a_cluster_started_here_gives_what_a_local_run_gives(launch, tmp_path, environment):
-    (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=3, timing=QUICK, seeds="0") + AFTER)
+    (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=3, timing=QUICK, seeds="0") + OWN)
     (tmp_path / "own.py").write_text(PLUGIN)
     process = launch("--plugin", "own.py", "--on", "ray", "--results", "ray")
     assert process.wait(SECONDS) == 0, (tmp_path / "err").read_text()
@@ -169,7 +168,7 @@ def test_a_cluster_started_here_gives_what_a_local_run_gives(launch, tmp_path, e
     assert process.wait(SECONDS) == 0, (tmp_path / "err").read_text()
     assert outcome_of(tmp_path / "ray") == outcome_of(tmp_path / "local")
     records = [json.loads(path.read_text()) for path in (tmp_path / "ray" / "tiny").glob("*.json")]
-    assert [(record["status"], bool(record["timing"])) for record in records] == [("ok", True)] * 2
+    assert [(record["status"], bool(record["timing"])) for record in records] == [("ok", True)] * 3
     assert not processes_of(environment["HOME"])
 
 
@@ -190,13 +189,13 @@ def test_ctrl_c_keeps_checkpoints_and_ends_all_processes(launch, tmp_path, envir
 
 def test_nodes_without_a_plugin_are_named(launch, cluster, install_plugin, tmp_path):
     install_plugin("lonely", {"own": "lonely"}, {"lonely.py": PLUGIN})
-    (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=3, timing="none", seeds="0") + AFTER)
+    (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=3, timing="none", seeds="0") + OWN)
     path = os.pathsep.join([str(install_plugin.folder), os.environ.get("PYTHONPATH", "")])
     process = launch("--on", "ray", "--address", cluster[0], PYTHONPATH=path)
     assert process.wait(SECONDS) == 2
     said = (tmp_path / "err").read_text()
     assert "error: 3 of 3 nodes of the cluster cannot run these cells:\n127.0.0.1: " in said
-    assert "own/halved" in said
+    assert "own/net" in said
     assert "Traceback" not in said
 
 
