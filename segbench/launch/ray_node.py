@@ -10,7 +10,7 @@ import os
 import secrets
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -174,11 +174,17 @@ class Relay:
 def _run(order: Order, function: str, job: Any, workplace: Path, reports: Reports) -> Outcome:
     with Pool(local_workers(order.setting.preload), 1, reports, lambda _, event: reports.add(event)) as pool:
         start = pool.start_cell if isinstance(job, CellJob) else pool.start
-        start(order.name, function, job, workplace, order.limits)
+        start(order.name, function, job, workplace, _limit_to_node(order.limits))
         while True:
             for _, outcome in pool.advance():
                 return outcome
             reports.exchange()
+
+
+def _limit_to_node(limits: Limits) -> Limits:
+    """Return limits with no more memory than this node has for one cell; those of a run may come of its own machine."""
+    known = [memory for memory in (limits.memory, fair_share(1)) if memory is not None]
+    return replace(limits, memory=min(known, default=None))
 
 
 @cache

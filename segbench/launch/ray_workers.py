@@ -123,7 +123,8 @@ class RayWorkers(Workers):
         self.mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._collected = 0.0
-        self._place, self._need, self._example = place.absolute(), need, cells[0]
+        self._place, self._need = place.absolute(), need
+        self._example = min(cells, key=lambda cell: need(cell).cpus)  # for what is done for no cell of its own
         self._setting = make_setting(cells)
         self._kept: dict[Path, Any] = {}
         self._preparation: Preparation | None = None

@@ -3,15 +3,18 @@ from __future__ import annotations
 import pytest
 
 from segbench.errors import ComponentError, DataError, SegbenchError, SpecError
+from segbench.execute.progress import NoProgress
 from segbench.execute.workers import Event
 from segbench.launch.mailbox import Mailbox
 from segbench.launch.parcels import find_bases, pack, pack_cell, unpack
 from segbench.launch.preparation import Preparation, prepare
+from segbench.launch.ray import run_on_ray
 from segbench.launch.ray_cluster import Need, Node, find_nodes, need_of
 from segbench.launch.ray_node import find_data
 from segbench.launch.settings import check_options
 from segbench.plan.plan import open_plan
 from segbench.registry import extras
+from segbench.store.folder import ResultsFolder
 
 from .conftest import make_cell
 
@@ -158,3 +161,18 @@ def test_a_node_without_the_plugin_or_the_data_says_so(cell, tmp_path):
     use = cell.dataset.model_copy(update={"use": "data/camvid", "options": {}, "root": str(tmp_path / "absent")})
     with pytest.raises(DataError, match="there is no folder"):
         prepare(Preparation(cells=(cell.model_copy(update={"dataset": use}),), device="cpu"), Warnings())
+
+
+def launch_ray(cells, folder, **settings):
+    settings = {"address": None, "cpus": None, "device": "cpu", "jobs": 1, **settings}
+    others = {"timeout": None, "memory_limit": None, "checkpoint_seconds": 120.0, "listener": NoProgress()}
+    return run_on_ray(cells, folder, **settings, **others)
+
+
+def test_a_run_with_nothing_left_starts_no_cluster(tmp_path):
+    assert launch_ray([], ResultsFolder(tmp_path, "bench")).records == ()
+
+
+def test_a_device_by_its_number_is_refused_as_ray_chooses_it(cell, tmp_path):
+    with pytest.raises(SpecError, match="--device cuda:1: with --on ray, Ray chooses the GPU"):
+        launch_ray([cell], ResultsFolder(tmp_path, "bench"), device="cuda:1")
