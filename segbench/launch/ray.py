@@ -54,7 +54,7 @@ def run_on_ray(
         need = partial(need_of, cpus=cpus, share=1 / jobs if device == "cuda" else 0, memory=memory_limit)
         needs = list({need(cell) for cell in todo})
         fitting = find_nodes(nodes, needs)
-        workers = RayWorkers(folder.path, todo, need)
+        workers = RayWorkers(folder.path, todo, need, memory_limit)
         workers.prepare(todo, fitting, device, listener)
         return run(
             cells,

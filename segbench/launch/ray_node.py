@@ -68,8 +68,9 @@ class Setting:
 class Order:
     """One job: `function` is called as by `Workers.start`, with paths below the results folder `place` moved here.
 
-    `workplace` is relative to it, and None for a job whose files are not wanted. On a node that is not among those that
-    are `ready`, by their ids, as it has joined the cluster since, the `preparation` comes first.
+    `workplace` is relative to it, and None for a job whose files are not wanted. Where `limits` state no memory, it may
+    hold what there is. On a node that is not among those that are `ready`, by their ids, as it has joined the cluster
+    since, the `preparation` comes first.
     """
 
     name: str
@@ -172,19 +173,14 @@ class Relay:
 
 
 def _run(order: Order, function: str, job: Any, workplace: Path, reports: Reports) -> Outcome:
+    limits = replace(order.limits, memory=order.limits.memory or fair_share(1))
     with Pool(local_workers(order.setting.preload), 1, reports, lambda _, event: reports.add(event)) as pool:
         start = pool.start_cell if isinstance(job, CellJob) else pool.start
-        start(order.name, function, job, workplace, _limit_to_node(order.limits))
+        start(order.name, function, job, workplace, limits)
         while True:
             for _, outcome in pool.advance():
                 return outcome
             reports.exchange()
-
-
-def _limit_to_node(limits: Limits) -> Limits:
-    """Return limits with no more memory than this node has for one cell; those of a run may come of its own machine."""
-    known = [memory for memory in (limits.memory, fair_share(1)) if memory is not None]
-    return replace(limits, memory=min(known, default=None))
 
 
 @cache

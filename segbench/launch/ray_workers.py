@@ -111,9 +111,13 @@ class RayWorker(Running):
 
 
 class RayWorkers(Workers):
-    """Starts jobs on the nodes of a cluster of Ray; `place` is the results folder, `need` says what a cell needs."""
+    """Starts jobs on the nodes of a cluster of Ray.
 
-    def __init__(self, place: Path, cells: Sequence[Cell], need: Callable[[Cell], Need]) -> None:
+    `place` is the results folder, `need` says what a cell needs, and `memory` how many bytes it may hold: None is what
+    its node has, whatever the machine of the run has.
+    """
+
+    def __init__(self, place: Path, cells: Sequence[Cell], need: Callable[[Cell], Need], memory: int | None) -> None:
         super().__init__()
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -123,7 +127,7 @@ class RayWorkers(Workers):
         self.mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
         self._events: dict[str, list[Event]] = defaultdict(list)
         self._collected = 0.0
-        self._place, self._need = place.absolute(), need
+        self._place, self._need, self._memory = place.absolute(), need, memory
         self._example = min(cells, key=lambda cell: need(cell).cpus)  # for what is done for no cell of its own
         self._setting = make_setting(cells)
         self._kept: dict[Path, Any] = {}
@@ -141,6 +145,7 @@ class RayWorkers(Workers):
         inside = path != self._place and path.is_relative_to(self._place)
         if inside:
             given.append(pack(path, self._place))
+        limits = replace(limits, memory=self._memory)
         order = self._order(function, job, limits, str(path.relative_to(self._place)) if inside else None)
         return self._submit(work, order, need, given, path)
 

@@ -61,8 +61,9 @@ CLUSTER = """
 import json, sys
 from ray.cluster_utils import Cluster
 
-each = {"num_cpus": 1, "object_store_memory": 80_000_000}
-cluster = Cluster(initialize_head=True, head_node_args={**each, "include_dashboard": False, "temp_dir": sys.argv[1]})
+each = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_log_monitor": False}
+head = {**each, "include_dashboard": False, "no_monitor": True, "temp_dir": sys.argv[1]}
+cluster = Cluster(initialize_head=True, head_node_args=head)
 nodes = [cluster.add_node(**each) for _ in range(2)]
 cluster.wait_for_nodes()
 print(json.dumps([cluster.address, [node.all_processes["raylet"][0].process.pid for node in nodes]]), flush=True)
