@@ -205,7 +205,7 @@ class RayWorkers(Workers):
     ) -> Timed:
         """Do what `time_interleaved` does on a node, in a task that takes all it has, so that Ray runs nothing else."""
         needed = {files: None for job in methods.values() for files in (Path(job.folder), *_find_needed(job))}
-        order = self._order("", (environment, dict(methods)), Limits(seconds=limits.seconds), None)
+        order = self._order(":timing", (environment, dict(methods)), Limits(seconds=limits.seconds), None)
         whole = Need(int(node.cpus), node.gpus)
         worker = self._submit(time_here, order, whole, [self._keep(files) for files in needed], self._place, node)
         while worker.running and not interrupt.requested:
