@@ -25,6 +25,8 @@ from .options import (
 from .output import INTERRUPTED, SOME_FAILED, print_document, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from segbench.execute.jobs import RunOptions
     from segbench.execute.run import Summary
     from segbench.launch.order import Option
@@ -53,11 +55,16 @@ def run(
         typer.Option(metavar="TOOL[=PLACE]", help="Mirror cells while they run, as `segbench track --to` does."),
     ] = None,
     on: Annotated[
-        Literal["local", "command", "slurm"], typer.Option("--on", help="Run here, by a command, or in SLURM.")
+        Literal["local", "command", "slurm", "ray"],
+        typer.Option("--on", help="Run here, by a command, in SLURM, or on Ray."),
     ] = "local",
     devices: Annotated[
         str | None,
         typer.Option(metavar="cuda:0,cuda:1", help="--on local: a worker on each of these, for --jobs cells at once."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="--on ray: of a running cluster, or auto. [default: one is started here]"),
     ] = None,
     command: Annotated[
         str | None,
@@ -70,7 +77,7 @@ def run(
     time: Annotated[str | None, typer.Option(metavar="LIMIT", help="--on slurm: of a worker, as 4:00:00.")] = None,
     gres: Annotated[str | None, typer.Option(metavar="GRES", help="--on slurm: of a worker, as gpu:1.")] = None,
     cpus: Annotated[
-        int | None, typer.Option(min=1, help="--on slurm: of a worker. [default: the threads of its cells]")
+        int | None, typer.Option(min=1, help="--on slurm: of a worker; ray: of a cell. [default: its threads]")
     ] = None,
     mem: Annotated[str | None, typer.Option(metavar="SIZE", help="--on slurm: of a worker, as 32G.")] = None,
     sbatch_line: Annotated[
@@ -89,9 +96,12 @@ def run(
     Recorded cells are not run again, failed ones are tried again, interrupted ones go on.
     """
     from dataclasses import asdict
+    from functools import partial
 
     from segbench.execute.jobs import RunOptions
+    from segbench.execute.run import run as run_here
     from segbench.launch.order import Order
+    from segbench.launch.ray import run_on_ray
     from segbench.launch.settings import check_options, read_slurm
     from segbench.plan.machine import usable_cores
 
@@ -99,17 +109,22 @@ def run(
 
     asked: dict[str, Any] = {"workers": workers, "partition": partition, "time": time, "gres": gres, "cpus": cpus}
     asked |= {"mem": mem, "sbatch-line": sbatch_line or None, "resubmit": resubmit}
-    check_options(on, {**asked, "track": track, "devices": devices, "command": command, "wait": wait or None})
+    check_options(
+        on, {**asked, "track": track, "devices": devices, "address": address, "command": command, "wait": wait or None}
+    )
     if devices and (track or device != "auto"):
         raise typer.BadParameter(f"--devices {devices} goes neither with --device nor with --track")
     each = _read_devices(devices)
     options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
     slurm = read_slurm(asked) if on == "slurm" else None
-    threads = max(1, slurm.cpus // jobs) if slurm and slurm.cpus else usable_cores()
+    threads = usable_cores()
+    if cpus_given := slurm.cpus if slurm else cpus:
+        threads = max(1, cpus_given // jobs) if slurm else cpus_given
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
     folder = _open_folder(plan, results, options)
-    if on == "local" and not each:
-        _run_here(plan, folder, options, track, debug)
+    if on in ("local", "ray") and not each:
+        on_ray, here = partial(run_on_ray, address=address, cpus=cpus), partial(run_here, datasets=plan.datasets)
+        _follow(plan, folder, options, on_ray if on == "ray" else here, track, debug)
         return
     options = options.on_each_of(len(each)) if each else options
     selected: dict[str, Option] = {"set": tuple(sets or ()), "only": tuple(only or ()), "seeds": seeds, "folds": folds}
@@ -143,16 +158,24 @@ def _open_folder(plan: Plan, results: Path, options: RunOptions) -> ResultsFolde
     return folder
 
 
-def _run_here(plan: Plan, folder: ResultsFolder, options: RunOptions, track: str | None, debug: bool) -> None:
-    """Run cells in workers of this process, and report."""
+def _follow(
+    plan: Plan,
+    folder: ResultsFolder,
+    options: RunOptions,
+    run_cells: Callable[..., Summary],
+    track: str | None,
+    debug: bool,
+) -> None:
+    """Show how `run_cells` runs cells from this process, and report."""
     from segbench.execute.progress import progress_on
-    from segbench.execute.run import run as run_cells
     from segbench.tracking.mirror import mirroring
 
     with progress_on(sys.stderr) as listener, mirroring(track, folder, plan.cells, listener.notice):
-        summary = run_cells(plan.cells, folder, options, datasets=plan.datasets, listener=listener)
+        summary = run_cells(plan.cells, folder, options, listener=listener)
     print_problems(summary, folder, debug)
     if summary.interrupted:
+        done = sum(record.status == "ok" for record in summary.records)
+        say(f"{done} of {len(plan.cells)} cells are recorded", err=True)
         say("stopped; the same command resumes where it was", err=True)
         raise typer.Exit(INTERRUPTED)
     print_report(folder)

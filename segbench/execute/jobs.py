@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # The shortest budget that a cell takes over: records round seconds to it, and a budget must be above 0.
 SHORTEST_SECONDS = 0.001
+# The reasons for which a cell takes no more of another one than what its record tells.
+RECORD_IS_ENOUGH = ("budget", "trial")
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class RunOptions:
 class Run:
     """Everything the phases of one run share; `cells` are by key, `environment` is where its workers run.
 
-    `is_pulled` tells a pull worker from a run of its own.
+    `jobs` cells share a device, `at_once` run at once on all devices; `is_pulled` tells a pull worker from a run of its
+    own.
     """
 
     cells: Mapping[str, Cell]
@@ -97,6 +100,7 @@ class Run:
     interrupt: Interrupt
     environment: Mapping[str, Any]
     checkpoint_seconds: float
+    at_once: int
     is_pulled: bool = False
 
     @property

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .blame import describe_place
 from .progress import format_duration
-from .team import Team, start_team
 from .workers import Died, Event
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from segbench.store.record import Record
 
     from .progress import Listener
-    from .workers import Limits, Outcome, Worker, Workers
+    from .workers import Limits, Outcome, Running, Workers
 
 
 CHECK_SECONDS = 0.2  # between two checks of limits and signals
@@ -41,7 +40,7 @@ class Pool:
 
     def __init__(self, workers: Workers, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
         self._workers, self._size, self._interrupt, self._report = workers, size, interrupt, report
-        self._running: dict[str, Worker | Team] = {}
+        self._running: dict[str, Running] = {}
         self._stalls = StallWatch()
         self._stop_asked: float | None = None
 
@@ -72,12 +71,8 @@ class Pool:
     def start_cell(
         self, key: str, function: str, job: CellJob, workplace: Path, limits: Limits, lease: Lease | None = None
     ) -> None:
-        """Start as many workers of a cell as its protocol asks for; they count as one."""
-        processes = job.cell.method.protocol.processes
-        if processes == 1:
-            self.start(key, function, job, workplace, limits, lease)
-        else:
-            self._running[key] = start_team(self._workers, function, job, processes, workplace, limits, lease)
+        """Start the workers of a cell, which count as one; see `Workers.start_cell`."""
+        self._running[key] = self._workers.start_cell(function, job, workplace, limits, lease)
 
     def send(self, key: str, message: Any) -> None:
         """Send a worker a message; see `Worker.send`."""
@@ -186,7 +181,7 @@ class StallWatch:
     def __init__(self) -> None:
         self._due: dict[str, float] = {}
 
-    def warning(self, name: str, worker: Worker | Team) -> str | None:
+    def warning(self, name: str, worker: Running) -> str | None:
         """Say how long a worker has been silent and which line it runs, if a warning is due."""
         seconds = worker.silent_seconds
         if seconds < STALL_SECONDS:

@@ -26,7 +26,7 @@ from .timing_session import training_lock
 from .workers import Failed, Finished, Outcome, TimedOut, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
@@ -75,12 +75,15 @@ def run(
     workers: Workers | None = None,
     functions: Functions = ENGINE,
     pull: Pull | None = None,
+    at_once: int | None = None,
+    time: Callable[[Run, Mapping[str, Record]], dict[str, Failure]] = time_methods,
 ) -> Summary:
     """Run the cells of a plan that have no ok record in a folder yet, and return how it went.
 
     `datasets`, by their names in the benchmark, are decoded before cells start; cells decode those that are not given.
     A cell that fails leaves a record that says why, and the others go on. Ctrl-C and SIGTERM end it early; the next run
-    resumes. With `pull` this is one of many workers of a run elsewhere.
+    resumes. With `pull` this is one of many workers of a run elsewhere. With workers on several devices, `options.jobs`
+    cells share each and `at_once` run in all; `time` is how methods are timed after training.
     Raises the SegbenchError of a mistake that shows before anything trains, and RecordError for a results folder that
     is full or read-only, or in which a run of an older version works.
     """
@@ -105,22 +108,11 @@ def run(
             return Summary(tuple(recorded.values()), interrupted=True)
         _refuse_shared_seconds(todo, {**environment, "jobs": jobs})
         by_key = {key_of(cell): cell for cell in cells}
-        started = Run(
-            by_key,
-            folder,
-            workers,
-            jobs,
-            limits,
-            functions,
-            listener,
-            interrupt,
-            environment,
-            options.checkpoint_every,
-            is_pulled=pull is not None,
-        )
+        settings = (functions, listener, interrupt, environment, options.checkpoint_every, at_once or jobs)
+        started = Run(by_key, folder, workers, jobs, limits, *settings, is_pulled=pull is not None)
         to_try = todo if pull is None else pull.choose_to_try(cells, todo, folder)
         in_order = todo if pull is None else pull.in_own_order(todo)
-        return _try_train_and_time(started, to_try, in_order, recorded)
+        return _try_train_and_time(started, to_try, in_order, recorded, time)
 
 
 def describe_cells(cells: Sequence[Cell]) -> tuple[list[PlannedCell], dict[str, dict[str, Any]]]:
@@ -174,14 +166,18 @@ def _refuse_shared_seconds(cells: Sequence[Cell], environment: Mapping[str, Any]
 
 
 def _try_train_and_time(
-    run: Run, to_try: Sequence[Cell], todo: Sequence[Cell], recorded: Mapping[str, Record]
+    run: Run,
+    to_try: Sequence[Cell],
+    todo: Sequence[Cell],
+    recorded: Mapping[str, Record],
+    time: Callable[[Run, Mapping[str, Record]], dict[str, Failure]],
 ) -> Summary:
     """Try the methods of `to_try`, run the cells and time the methods; each only while no early end is asked for."""
     processes = max((cell.method.protocol.processes for cell in todo), default=1)
     with training_lock(run.environment, processes, run.listener, run.interrupt):
         refused = preflight(run, to_try)
         records = dict(recorded) if run.interrupt.requested else run_cells(run, todo, recorded, refused)
-    untimed = {} if run.interrupt.requested else time_methods(run, records)
+    untimed = {} if run.interrupt.requested else time(run, records)
     in_order = tuple(records[key] for key in run.cells if key in records)
     if not run.interrupt.requested:
         _check_kept(run.folder, records)
@@ -253,7 +249,7 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
 
     with (
         temporary_folder() as folder,
-        Pool(run.workers, run.jobs, run.interrupt, report) as pool,
+        Pool(run.workers, run.at_once, run.interrupt, report) as pool,
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:
             while waiting and pool.has_room:

@@ -55,7 +55,7 @@ def run_cells(
     (dataset, method) in `refused` fail at once. A pull worker does not read all that others have recorded.
     """
     schedule = Schedule(run, cells, recorded, refused)
-    with schedule.shared, Pool(run.workers, run.jobs, run.interrupt, schedule.report) as pool:
+    with schedule.shared, Pool(run.workers, run.at_once, run.interrupt, schedule.report) as pool:
         while not schedule.is_done and (pool.is_busy or not run.interrupt.requested):
             if not run.interrupt.requested:
                 schedule.fill(pool)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from segbench.store.leases import Lease
 
-    from .workers import Event, Limits, Outcome, Worker, Workers
+    from .workers import Event, Limits, Outcome, Running, Workers
 
 
 # Once processes say that they have lost another one, the time until its own end is known.
@@ -36,7 +36,7 @@ def start_team(
     """
     meeting = temporary_folder()
     share = replace(limits, memory=None if limits.memory is None else limits.memory // processes)
-    members: list[Worker] = []
+    members: list[Running] = []
     try:
         for rank in range(processes):
             place = workplace if rank == 0 else Path(meeting.name) / str(rank)
@@ -56,7 +56,7 @@ class Team:
     Where one fails or dies the others are killed, and its end is that of the team.
     """
 
-    def __init__(self, members: Sequence[Worker], meeting: TemporaryDirectory[str]) -> None:
+    def __init__(self, members: Sequence[Running], meeting: TemporaryDirectory[str]) -> None:
         self._members, self._meeting = members, meeting
         self._outcomes: dict[int, Outcome] = {}
         self._cause: Outcome | None = None
@@ -87,7 +87,7 @@ class Team:
             if not running:
                 self._end(rank, member.outcome())
 
-    def _left(self) -> list[tuple[int, Worker]]:
+    def _left(self) -> list[tuple[int, Running]]:
         return [(rank, member) for rank, member in enumerate(self._members) if rank not in self._outcomes]
 
     def _end(self, rank: int, outcome: Outcome) -> None:

@@ -14,12 +14,13 @@ from .jobs import add_timing, cell_job, read_upstream, resolve_upstream
 from .timing_session import device_lock, time_interleaved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from segbench.plan.cell import Cell
     from segbench.store.record import Failure, Record
 
     from .jobs import Run
+    from .timing_session import Timed
 
     Group = list[tuple[Cell, Record]]  # the seeds of one recipe
 
@@ -95,15 +96,20 @@ def _was_run_here(run: Run, record: Record) -> bool:
 
 
 def _time_all(run: Run) -> dict[str, Failure]:
+    failures: dict[str, Failure] = {}
     # Read again under the lock: the process that had it may have timed the same methods.
+    for session in group_into_sessions(find_groups(run)):
+        if not run.interrupt.requested:
+            failures |= time_session(run, session)
+    return failures
+
+
+def find_groups(run: Run) -> list[Group]:
+    """Return the groups that are to be timed here, and complete those whose methods another record has a timing of."""
     records = {record.key: record for record in run.folder.records()}
     timed = [record for record in records.values() if record.inference]
-    groups = [group for key, group in _find_untimed(run, records).items() if not _copy_timing(run, key, group, timed)]
-    failures: dict[str, Failure] = {}
-    for session in group_into_sessions(groups):
-        if not run.interrupt.requested:
-            failures |= _time_session(run, session)
-    return failures
+    untimed = _find_untimed(run, records)
+    return [group for key, group in untimed.items() if not _copy_timing(run, key, group, timed)]
 
 
 def _copy_timing(run: Run, key: str, group: Group, timed: Iterable[Record]) -> bool:
@@ -142,9 +148,11 @@ def _timing_job(run: Run, cell: Cell, record: Record) -> TimingJob:
     return TimingJob(**dict(cell_job(run, trained, files_of(run.folder.path, record), upstream)))
 
 
-def _time_session(run: Run, session: dict[str, Group]) -> dict[str, Failure]:
+def time_session(
+    run: Run, session: dict[str, Group], time: Callable[..., Timed] = time_interleaved
+) -> dict[str, Failure]:
     """Time the methods of a session and complete their records; return failures by the cell's label."""
-    timed = time_interleaved(
+    timed = time(
         {name: _timing_job(run, *group[0]) for name, group in session.items()},
         workers=run.workers,
         limits=run.limits,

@@ -18,7 +18,7 @@ from segbench.store.atomic import write_atomically
 from segbench.store.folder import KEY, ResultsFolder, files_of, read_bytes, read_record, record_of
 from segbench.store.segments import packed_files
 
-from .jobs import ENGINE, RunOptions, key_of, upstream_of
+from .jobs import ENGINE, RECORD_IS_ENOUGH, RunOptions, key_of, upstream_of
 from .judge import judge
 from .run import run
 from .temporary import temporary_folder
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from .progress import Listener
     from .run import Summary
     from .workers import Workers
-
-# The reasons for which a cell takes no more of another one than what its record tells.
-_RECORD_IS_ENOUGH = ("budget", "trial")
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,7 @@ def _read_upstream(reason: str, key: str, folder: Path) -> Record:
 
 def _has_what_is_needed(reason: str, folder: Path) -> bool:
     """Tell whether the folder of an upstream cell holds what is taken over of it."""
-    if reason.startswith(_RECORD_IS_ENOUGH):
+    if reason.startswith(RECORD_IS_ENOUGH):
         return True
     file = ADVERSARIAL_WEIGHTS if reason == "weight" else PROBABILITIES if " fold " in reason else MODEL
     return (folder / file).exists()

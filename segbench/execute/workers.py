@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from segbench import errors
 from segbench.files import read_file
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, SpawnContext
     from multiprocessing.process import BaseProcess
 
+    from segbench.engine.job import CellJob
     from segbench.errors import SegbenchError
     from segbench.store.leases import Lease
     from segbench.store.process import Process
@@ -110,6 +111,48 @@ class TimedOut:
 Outcome = Finished | Failed | Died | TimedOut
 
 
+class Running(Protocol):
+    """What runs one job, be it one process here, several, or those of a task elsewhere; see `Worker`."""
+
+    @property
+    def waitables(self) -> list[Any]:
+        """What `multiprocessing.connection.wait` waits for; it may be nothing."""
+        return []
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long nothing was reported."""
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events that have arrived."""
+
+    def enforce_limits(self) -> None:
+        """Kill what has used more than allowed."""
+
+    def request_stop(self) -> None:
+        """Ask for an early end."""
+
+    def send(self, message: Any) -> None:
+        """Send something to wait for."""
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+
+    def stacks(self) -> str:
+        """Return the stacks of its threads, as far as they are known."""
+        return ""
+
+    def end(self) -> None:
+        """Kill it without an outcome."""
+
+    def outcome(self) -> Outcome:
+        """Return how it ended; to be called once."""
+
+
 class Workers:
     """Starts worker processes from a server that has imported the modules in `preload` already."""
 
@@ -129,7 +172,7 @@ class Workers:
             with _signals_blocked(), _variable(PRELOAD_VARIABLE, instructions), _variable("PYTHONSAFEPATH", "1"):
                 forkserver.ensure_running()
 
-    def start(self, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None) -> Worker:
+    def start(self, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None) -> Running:
         """Call `function` ("module:name") with (job, channel) in a new process that works in the folder `workplace`.
 
         The process ends when `lease` is lost, if one is given.
@@ -143,6 +186,17 @@ class Workers:
                 self._preload = ()
                 time.sleep(_SERVER_END_SECONDS)
         return self._start(task, limits)
+
+    def start_cell(
+        self, function: str, job: CellJob, workplace: Path, limits: Limits, lease: Lease | None = None
+    ) -> Running:
+        """Start as many processes of a cell as its protocol asks for; they count as one."""
+        from .team import start_team
+
+        processes = job.cell.method.protocol.processes
+        if processes == 1:
+            return self.start(function, job, workplace, limits, lease)
+        return start_team(self, function, job, processes, workplace, limits, lease)
 
     def _start(self, task: Task, limits: Limits) -> Worker:
         self.warm_up()

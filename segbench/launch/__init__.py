@@ -1,1 +1,1 @@
-"""Workers started elsewhere: by a command of the user's, or in a batch system."""
+"""Workers started elsewhere: by a command of the user's, in a batch system, or on a cluster of Ray."""

@@ -12,6 +12,7 @@ from segbench.files import read_file
 from segbench.store.json_file import describe_error
 
 from .commands import check_template
+from .ray_cluster import check_ray
 from .slurm import Slurm, check_slurm
 
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
 
 # The ways for which an option is; an option that is not here is for all.
 WAYS_OF: dict[str, tuple[str, ...]] = {
-    "track": ("local",),
+    "track": ("local", "ray"),
     "devices": ("local",),
+    "address": ("ray",),
     "command": ("command",),
     "workers": ("command", "slurm"),
     "partition": ("slurm",),
     "time": ("slurm",),
     "gres": ("slurm",),
-    "cpus": ("slurm",),
+    "cpus": ("slurm", "ray"),
     "mem": ("slurm",),
     "sbatch-line": ("slurm",),
     "resubmit": ("slurm",),
@@ -38,7 +40,7 @@ WAYS_OF: dict[str, tuple[str, ...]] = {
 def check_options(way: str, given: Mapping[str, Any]) -> None:
     """Raise SpecError for an option, of those by their names that are not None, that is for another way.
 
-    It also raises it for a way that cannot be gone: without a command that starts a worker, or without SLURM.
+    It also raises it for a way that cannot be gone: without a command that starts a worker, SLURM or Ray.
     """
     for name, value in given.items():
         if value is not None and way not in WAYS_OF[name]:
@@ -48,6 +50,8 @@ def check_options(way: str, given: Mapping[str, Any]) -> None:
         check_template(given.get("command"))
     if way == "slurm":
         check_slurm()
+    if way == "ray":
+        check_ray()
 
 
 def config_file() -> Path:

@@ -27,7 +27,7 @@ def check_agreement(cells: Sequence[Cell], run: RunFile) -> None:
     if not other:
         return
     theirs = {(cell.dataset_name, cell.method.name): cell for cell in _read_examples(run)}
-    found = (_describe_differences(cell, theirs.get((cell.dataset_name, cell.method.name))) for cell in other)
+    found = (describe_differences(cell, theirs.get((cell.dataset_name, cell.method.name))) for cell in other)
     here = version("segbench")
     versions = [] if run.segbench == here else [f"segbench is {here} here, {run.segbench} there"]
     reasons = dict.fromkeys([*versions, *(reason for differences in found for reason in differences)])
@@ -46,7 +46,7 @@ def _read_examples(run: RunFile) -> Iterator[Cell]:
             continue
 
 
-def _describe_differences(here: Cell, there: Cell | None) -> list[str]:
+def describe_differences(here: Cell, there: Cell | None) -> list[str]:
     """Say what tells a cell apart from one of a run with its dataset and method, None if there is none."""
     if there is None:
         return [f"the run has no method {here.method.name!r} on {here.dataset_name!r} that can be read here"]

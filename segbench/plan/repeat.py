@@ -50,7 +50,7 @@ class Repeats:
         """
         cell = read_cell(record)
         self._check_plugins(record, cell, folder)
-        _check_files(cell)
+        check_files(cell)
         data = self._open(cell.dataset)
         if data.fingerprint != cell.fingerprint:
             raise DataError(
@@ -139,7 +139,7 @@ def _key_error(record: Record) -> RecordError:
     )
 
 
-def _check_files(cell: Cell) -> None:
+def check_files(cell: Cell) -> None:
     """Raise SpecError unless the files and folders that options name are what they were."""
     now: Mapping[Path, str]
     for name, digest in cell.files.items():

@@ -21,8 +21,10 @@ def config(tmp_path, monkeypatch):
         ("local", {"partition": "gpu"}, "--partition is for --on slurm, not for --on local"),
         ("local", {"resubmit": 0}, "--resubmit is for --on slurm, not for --on local"),
         ("command", {"wait": True, "command": "{worker}"}, "--wait is for --on slurm, not for --on command"),
-        ("slurm", {"track": "mlflow"}, "--track is for --on local, not for --on slurm"),
+        ("slurm", {"track": "mlflow"}, "--track is for --on local and --on ray, not for --on slurm"),
         ("local", {"workers": 3}, "--workers is for --on command and --on slurm, not for --on local"),
+        ("local", {"address": "auto"}, "--address is for --on ray, not for --on local"),
+        ("ray", {"mem": "8G"}, "--mem is for --on slurm, not for --on ray"),
         ("command", {"command": None}, "--on command needs --command TEMPLATE"),
     ],
 )
