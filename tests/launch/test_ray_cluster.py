@@ -58,9 +58,10 @@ pytestmark = [
 
 
 CLUSTER = """
-import json, sys
+import json, pathlib, sys, tempfile
 from ray.cluster_utils import Cluster
 
+pathlib.Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # where Ray notes the address, without making it
 each = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_log_monitor": False}
 head = {**each, "include_dashboard": False, "no_monitor": True, "temp_dir": sys.argv[1]}
 cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -90,9 +91,11 @@ def cluster(environment):
     command = [sys.executable, "-c", CLUSTER, f"{environment['HOME']}/t"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen(command, env=environment, start_new_session=True, text=True, **pipes)
-    yield json.loads(process.stdout.readline())
-    process.kill()
-    process.communicate()
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
