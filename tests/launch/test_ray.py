@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from segbench.errors import ComponentError, DataError, SegbenchError, SpecError
+from segbench.execute.jobs import RunOptions
 from segbench.execute.progress import NoProgress
 from segbench.execute.workers import Event
 from segbench.launch.mailbox import Mailbox
@@ -164,9 +165,8 @@ def test_a_node_without_the_plugin_or_the_data_says_so(cell, tmp_path):
 
 
 def launch_ray(cells, folder, **settings):
-    settings = {"address": None, "cpus": None, "device": "cpu", "jobs": 1, **settings}
-    others = {"timeout": None, "memory_limit": None, "checkpoint_seconds": 120.0, "listener": NoProgress()}
-    return run_on_ray(cells, folder, **settings, **others)
+    options = RunOptions(**{"device": "cpu", **settings})
+    return run_on_ray(cells, folder, options, address=None, cpus=None, listener=NoProgress())
 
 
 def test_a_run_with_nothing_left_starts_no_cluster(tmp_path):
