@@ -117,9 +117,7 @@ def run(
     each = _read_devices(devices)
     options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
     slurm = read_slurm(asked) if on == "slurm" else None
-    threads = usable_cores()
-    if cpus_given := slurm.cpus if slurm else cpus:
-        threads = max(1, cpus_given // jobs) if slurm else cpus_given
+    threads = max(1, slurm.cpus // jobs) if slurm and slurm.cpus else cpus or usable_cores()
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
     folder = _open_folder(plan, results, options)
     if on in ("local", "ray") and not each:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench.config.frozen import Frozen
 from segbench.engine.data.cache import decode_splits
 from segbench.engine.device import probe
 from segbench.errors import SpecError
 from segbench.plan.agreement import describe_differences
-from segbench.plan.cell import Cell
 from segbench.plan.key import fingerprint
 from segbench.plan.plan import component_uses, describe_code, read_code
 from segbench.plan.repeat import check_files, with_key
@@ -21,14 +19,10 @@ from .ray_node import find_data
 if TYPE_CHECKING:
     from segbench.contract import Dataset
     from segbench.engine.job import Channel
+    from segbench.plan.cell import Cell
     from segbench.registry import Registry
 
-
-class Preparation(Frozen):
-    """The cells that a node is prepared for, one of each method on each dataset, and their device."""
-
-    cells: tuple[Cell, ...]
-    device: str
+    from .ray_node import Preparation
 
 
 def prepare(job: Preparation, channel: Channel) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from segbench.config.frozen import Frozen
 from segbench.engine.job import CellJob
 from segbench.errors import CellError
 from segbench.execute.pool import Interrupt, Pool
@@ -23,6 +24,7 @@ from segbench.execute.processes import fair_share
 from segbench.execute.temporary import make_temporary_folder, temporary_folder
 from segbench.execute.timing_session import device_lock, time_interleaved
 from segbench.execute.workers import Event, Finished, Limits, Outcome, Workers
+from segbench.plan.cell import Cell
 from segbench.registry.datasets import DATA_VARIABLE
 from segbench.registry.plugin_files import FILES_VARIABLE
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from segbench.execute.progress import Listener
-    from segbench.plan.cell import Cell
 
 PREPARE = "segbench.launch.preparation:prepare"
 CALL = "call"  # the event that stands for a call of the listener of the run
@@ -64,6 +65,16 @@ class Setting:
             os.environ[FILES_VARIABLE] = os.pathsep.join(map(str, _place_plugins(self.plugins)))
 
 
+class Preparation(Frozen):
+    """The cells that a node is prepared for, one of each method on each dataset, and their device.
+
+    It is no part of preparation.py, which a node alone imports, since that loads torch.
+    """
+
+    cells: tuple[Cell, ...]
+    device: str
+
+
 @dataclass(frozen=True)
 class Order:
     """One job: `function` is called as by `Workers.start`, with paths below the results folder `place` moved here.
@@ -80,7 +91,7 @@ class Order:
     place: Path
     workplace: str | None
     limits: Limits
-    preparation: Any = None
+    preparation: Preparation | None = None
     ready: frozenset[str] = frozenset()
 
 

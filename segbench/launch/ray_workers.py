@@ -25,9 +25,8 @@ from segbench.store.record import Failure
 
 from .mailbox import Mailbox
 from .parcels import find_bases, pack, pack_cell, unpack
-from .preparation import Preparation
 from .ray_cluster import Need, list_nodes
-from .ray_node import CALL, PREPARE, Answer, Order, Setting, time_here, work
+from .ray_node import CALL, PREPARE, Answer, Order, Preparation, Setting, time_here, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -8,10 +8,10 @@ from segbench.execute.progress import NoProgress
 from segbench.execute.workers import Event
 from segbench.launch.mailbox import Mailbox
 from segbench.launch.parcels import find_bases, pack, pack_cell, unpack
-from segbench.launch.preparation import Preparation, prepare
+from segbench.launch.preparation import prepare
 from segbench.launch.ray import run_on_ray
 from segbench.launch.ray_cluster import Need, Node, find_nodes, need_of
-from segbench.launch.ray_node import find_data
+from segbench.launch.ray_node import Preparation, find_data
 from segbench.launch.settings import check_options
 from segbench.plan.plan import open_plan
 from segbench.registry import extras

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -134,14 +133,6 @@ def processes_of(home):
     return found
 
 
-def wait_until(condition, process):
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.1)
-
-
 def trains_below(pid):
     """Tell whether a process below this one trains a cell."""
     for one in descendants(pid):
@@ -176,10 +167,11 @@ def test_a_cluster_started_here_gives_what_a_local_run_gives(launch, tmp_path, e
     assert not processes_of(environment["HOME"])
 
 
-def test_ctrl_c_keeps_checkpoints_and_ends_all_processes(launch, tmp_path, environment):
+def test_ctrl_c_keeps_checkpoints_and_ends_all_processes(launch, tmp_path, environment, until):
     (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=10**6, timing="none", seeds="0"))
     process = launch("--on", "ray")
-    wait_until(lambda: any(map(trains_below, processes_of(environment["HOME"]))), process)
+    until(lambda: process.poll() is not None or any(map(trains_below, processes_of(environment["HOME"]))))
+    assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(SECONDS) == 130
     said = (tmp_path / "err").read_text()
@@ -203,11 +195,12 @@ def test_nodes_without_a_plugin_are_named(launch, cluster, install_plugin, tmp_p
     assert "Traceback" not in said
 
 
-def test_the_cells_of_a_raylet_that_is_killed_run_again(launch, cluster, tmp_path):
+def test_the_cells_of_a_raylet_that_is_killed_run_again(launch, cluster, tmp_path, until):
     address, (raylet, _) = cluster
     (tmp_path / "tiny.yaml").write_text(BENCHMARK.format(steps=2000, timing="none", seeds="0, 1, 2, 3"))
     process = launch("--on", "ray", "--address", address, "--results", "ray")
-    wait_until(lambda: trains_below(raylet), process)
+    until(lambda: process.poll() is not None or trains_below(raylet))
+    assert process.poll() is None
     os.kill(raylet, signal.SIGKILL)
     assert process.wait(SECONDS) == 0, (tmp_path / "err").read_text()
     assert "the node 127.0.0.1 was lost" in (tmp_path / "err").read_text()
