@@ -54,23 +54,11 @@ def measure_probabilities(probabilities: torch.Tensor, truth: torch.Tensor) -> P
     return _clamp(probabilities.amax(dim=1), -true_share.log(), squares - 2 * true_share + 1)
 
 
-def calibration_counts(
-    class_scores: torch.Tensor, prediction: torch.Tensor, truth: torch.Tensor, ignore_index: int, measure: Measure
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return `Counts.calibration` (N, 15, 3) and `Counts.likelihood` (N, 2), float64, of labelled pixels.
-
-    `class_scores` (N, K, H, W) are the logits or probabilities that `measure` takes, `prediction` and `truth` are label
-    maps (N, H, W). A bin of the top probability holds its upper edge and not its lower one (C. Guo et al., ICML 2017).
-    """
-    counter = CalibrationCounter(ignore_index, measure)
-    counter.add(class_scores, prediction, truth)
-    return counter.counts()
-
-
 class CalibrationCounter:
-    """Counts images as `calibration_counts` does, of which it is given some rows at a time, from top to bottom.
+    """Counts the labelled pixels of images by their top probability; given some rows at a time, from top to bottom.
 
-    On the CPU it counts a block of pixels at a time, wherever the rows end, so the sums do not depend on that.
+    A bin of the top probability holds its upper edge and not its lower one (C. Guo et al., ICML 2017). On the CPU a
+    block of pixels is counted at a time, wherever the rows end, so the sums do not depend on that.
     """
 
     def __init__(self, ignore_index: int, measure: Measure) -> None:
@@ -79,7 +67,7 @@ class CalibrationCounter:
         self._rest: Pixels | None = None
 
     def add(self, class_scores: torch.Tensor, prediction: torch.Tensor, truth: torch.Tensor) -> None:
-        """Count rows of all images: scores (N, K, h, W), label maps (N, h, W)."""
+        """Count rows of all images: what `measure` takes (N, K, h, W), predicted and true label maps (N, h, W)."""
         pixels = Pixels(class_scores.flatten(2), prediction.flatten(1), truth.flatten(1))
         if class_scores.device.type != "cpu":
             self._counted.append([_count(pixels, self._ignore_index, self._measure)])
@@ -95,7 +83,7 @@ class CalibrationCounter:
         self._counted.append([_count(image, self._ignore_index, self._measure) for image in images])
 
     def counts(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the counts of all that was added."""
+        """Return `Counts.calibration` (N, 15, 3) and `Counts.likelihood` (N, 2), float64, of all that was added."""
         if self._rest is not None:
             self._count_block(self._rest)
         images = list(zip(*self._counted, strict=True))

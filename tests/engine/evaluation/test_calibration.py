@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 from torchmetrics.classification import MulticlassCalibrationError
 
-from segbench.engine.evaluation.calibration import calibration_counts, measure_logits, measure_probabilities
+from segbench.engine.evaluation.calibration import CalibrationCounter, measure_logits, measure_probabilities
 from segbench.engine.evaluation.confusion import classify
 from segbench.stats.scores import brier, expected_calibration_error, negative_log_likelihood
 
@@ -24,7 +24,9 @@ def scene(seed=0, num_classes=5, size=(3, 40, 50), spread=2.0):
 
 
 def counted(logits, labels, measure=measure_logits):
-    return [part.numpy() for part in calibration_counts(logits, classify(logits), labels, VOID, measure)]
+    counter = CalibrationCounter(VOID, measure)
+    counter.add(logits, classify(logits), labels)
+    return [part.cpu().numpy() for part in counter.counts()]
 
 
 def assert_alike(found, expected):
@@ -154,6 +156,6 @@ def test_an_image_without_labels_counts_nothing():
 def test_a_cuda_device_counts_as_the_cpu_does():
     logits, labels = scene()
     expected = counted(logits, labels)
-    found = calibration_counts(logits.cuda(), classify(logits.cuda()), labels.cuda(), VOID, measure_logits)
+    found = counted(logits.cuda(), labels.cuda())
     for ours, theirs in zip(expected, found, strict=True):
-        np.testing.assert_allclose(theirs.cpu().numpy(), ours, rtol=1e-5, atol=1.01)
+        np.testing.assert_allclose(theirs, ours, rtol=1e-5, atol=1.01)
