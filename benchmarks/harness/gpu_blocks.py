@@ -313,7 +313,7 @@ def run_end_to_end(options: argparse.Namespace) -> Figures:
     """Run a benchmark of short cells as a user does, its timing and report included."""
     with tempfile.TemporaryDirectory() as folder:
         began = now(torch.device("cpu"))
-        hand_over.run_cells(Path(folder), 1 if options.dry_run else 2, options.device)
+        hand_over.run_cells(Path(folder), 1 if options.dry_run else 2, ["--device", options.device])
         yield "seconds", now(torch.device("cpu")) - began
         for record in ResultsFolder(Path(folder) / "results", "shapes-smoke").records():
             yield (
@@ -370,8 +370,8 @@ def run_cells_at_once(options: argparse.Namespace) -> Figures:
     seconds = {}
     for name, flags in (("one after another", []), ("at once", ["--jobs", number])):
         with tempfile.TemporaryDirectory() as folder:
-            cells = hand_over.run_cells(Path(folder), int(number), options.device, *flags)
-            seconds[name] = max(map(hand_over.ended, cells)) - hand_over.training_began(cells[0])
+            cells = hand_over.run_cells(Path(folder), int(number), ["--device", options.device, *flags])
+            seconds[name] = max(cell["evaluate"] for cell in cells) - cells[0]["train"]
     yield "seconds", seconds
     yield "at once / one after another", seconds["one after another"] / seconds["at once"]
 

@@ -1,10 +1,11 @@
-"""From the end of one cell to the first training step of the next, model building apart.
+"""From the end of one cell's training to the first training step of the next, its evaluation included.
 
-    python benchmarks/harness/hand_over.py [--cells 6] [--device cuda]
+    python benchmarks/harness/hand_over.py [--cells 6] [OPTIONS OF segbench run]
 
-Runs a benchmark of so many short cells with `segbench run` in a temporary folder and reads their events.jsonl and
-weights. A cell ends when it has written its weights; the next one's training begins at its "train" stage event. What
-lies between is all of the hand-over, the record and building the model (here three convolutions) included.
+Runs a benchmark of so many short cells of three convolutions, evaluated on a few small images, with `segbench run` in a
+temporary folder, and reads their events.jsonl. What lies between the stage "evaluate" of a cell and the stage "train"
+of the next is all of the hand-over: the record, the process, the model. By default on the CPU; `--device cuda`,
+`--on ray --cpus N`, `--on slurm --workers 1 --wait` measure other ways to run, if one cell runs at a time there.
 """
 
 from __future__ import annotations
@@ -19,35 +20,29 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def run_cells(folder: Path, cells: int, device: str, *options: str) -> list[Path]:
-    """Run `cells` seeds of one small method; return the folders of the cells in the order in which training began."""
+def run_cells(folder: Path, cells: int, options: list[str]) -> list[dict[str, float]]:
+    """Run `cells` seeds of one small method; return when the stages of each began, the cell that began first, first."""
     seeds = ",".join(map(str, range(cells)))
     command = [sys.executable, "-m", "segbench", "run", "shapes-smoke", "--only", "fcn", "--seeds", seeds]
-    subprocess.run([*command, "--device", device, *options], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, *options], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     made = (folder / "results" / "shapes-smoke").glob("*/*/events.jsonl")
-    return sorted((events.parent for events in made), key=training_began)
+    return sorted(map(stages, made), key=lambda began: began["train"])
 
 
-def training_began(cell: Path) -> float:
-    """Return when a cell began to train, in seconds since the epoch."""
-    events = [json.loads(line) for line in (cell / "events.jsonl").read_text().splitlines()]
-    return next(event["time"] for event in events if event["event"] == "stage" and event["name"] == "train")
-
-
-def ended(cell: Path) -> float:
-    """Return when a cell ended: its weights are the last that it writes, its record is written again by the timing."""
-    return max(path.stat().st_mtime for path in cell.rglob("*.safetensors"))
+def stages(events: Path) -> dict[str, float]:
+    """Return when each stage of a cell began, in seconds since the epoch."""
+    every = map(json.loads, events.read_text().splitlines())
+    return {event["name"]: event["time"] for event in every if event["event"] == "stage"}
 
 
 def main() -> None:
     """Measure and print the hand-overs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=6)
-    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
-    options = parser.parse_args()
+    own, options = parser.parse_known_args()
     with TemporaryDirectory() as name:
-        cells = run_cells(Path(name), options.cells, options.device)
-        gaps = [training_began(after) - ended(before) for before, after in pairwise(cells)]
+        cells = run_cells(Path(name), own.cells, ["--device", "cpu", *options])
+        gaps = [after["train"] - before["evaluate"] for before, after in pairwise(cells)]
     print(f"hand-over: median {statistics.median(gaps):.3f} s, largest {max(gaps):.3f} s over {len(gaps)}")
 
 
