@@ -27,7 +27,6 @@ from .specs import (
     ZOOM_NOTE,
     begin_spec,
     describe,
-    find_domain,
     mark_place,
     round_to,
     zoom,
@@ -207,21 +206,19 @@ def _describe_intervals(claims: Sequence[Claim]) -> str:
 
 def _begin(title: str, claims: Sequence[Claim], values: Sequence[dict[str, Any]], number: int) -> Spec:
     """Return the specification of differences with intervals, one below the other, of the claim that is chosen."""
-    ends = [value for row in values for field in ("difference", "low", "high") for value in row[field]]
     spec = begin_spec(title, values, {"name": "claim", "value": "0"})
     flatten = {"flatten": ["part", "pixels", "difference", "low", "high"]}
     return spec | {
         "height": 24 * max(number, 1),
         "transform": [KEEP, {"filter": "datum.claim === claim"}, flatten],
-        "layer": _layers(claims, find_domain([0.0, *ends])),
+        "layer": _layers(claims),
     }
 
 
-def _layers(claims: Sequence[Claim], domain: list[float]) -> list[Spec]:
+def _layers(claims: Sequence[Claim]) -> list[Spec]:
     looks = encode_family(claim.contrast.row for claim in claims)
     axis = {"title": "A - B [points]", "grid": True, "orient": "top", **TICKS}
-    scale = {"domain": domain, "nice": False}
-    across: Spec = {"field": "difference", "type": "quantitative", "scale": scale, "axis": axis}
+    across: Spec = {"field": "difference", "type": "quantitative", "scale": {"zero": True}, "axis": axis}
     labels = {"labelLimit": 130, "domain": False, "ticks": False}
     down: Spec = {"y": {"field": "part", "type": "nominal", "sort": None, "title": None, "axis": labels}}
     said = describe(

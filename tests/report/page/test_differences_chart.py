@@ -52,6 +52,27 @@ def test_the_margin_of_equivalence_is_shaded_around_zero(folder):
     assert margin["x"] + margin["width"] / 2 == pytest.approx(zero["x"], abs=0.01)
 
 
+def test_the_scale_is_that_of_discriminators_and_what_lies_beyond_is_drawn_at_its_edge(
+    trained, adversarial, counted, results
+):
+    shares = np.random.default_rng(5).uniform(0.6, 0.8, size=20)
+    folder = results(
+        *(counted(trained("unet", seed), shares + 0.003 * seed) for seed in range(3)),
+        *(counted(adversarial("unet+critic", seed), shares + 0.01 + 0.002 * seed) for seed in range(3)),
+        *(counted(trained("fcn", seed, recipe={"twin": "unet"}), shares - 0.5 + 0.003 * seed) for seed in range(3)),
+    )
+    chart = draw_differences(load([folder]).groups[0])
+    critic, fcn = values(chart)
+    assert (critic["name"], fcn["name"]) == ("unet+critic - unet", "fcn - unet")
+    assert fcn["difference"] < -20
+    at_zero, *_ = (item["x"] for item in draw(chart)["rule"] if item.get("x2", item["x"]) == item["x"])
+    points = {round(item["y"]): item["x"] for item in draw(chart)["symbol"]}
+    of_critic, of_fcn = (points[place] for place in sorted(points))
+    assert of_fcn == 0 < at_zero < of_critic
+    assert (of_critic - at_zero) / at_zero > 0.1
+    assert "at its edge" in chart.note
+
+
 def test_the_filter_is_a_text_in_the_names_whatever_it_holds(folder):
     chart = draw_differences(load([folder]).groups[0])
     assert len(texts(chart, filter="CRITIC")) == 2
