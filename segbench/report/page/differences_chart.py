@@ -139,7 +139,7 @@ def _words() -> list[Spec]:
 def find_ends(judged: Sequence[Contrast]) -> tuple[float, float]:
     """Return the ends of the axis, in points: all intervals but for the parts of those that are far wider than most.
 
-    Methods with a discriminator decide where there are any: what they differ by is small beside what networks differ by.
+    Methods with a discriminator decide where there are any: they differ by little beside what networks differ by.
     """
     judged = [one for one in judged if family_of(one.row) in ("adversarial", "placebo")] or judged
     ends = [(100 * one.judgement.interval.low, 100 * one.judgement.interval.high) for one in judged]
