@@ -11,7 +11,7 @@ import json
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,10 +26,11 @@ from segbench.plan.key import UNSCORED
 from segbench.stats.definitions import definitions as current_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from segbench.store.record import Record
 
+Found = TypeVar("Found")
 
 # Keys of a protocol that change neither what is trained nor what is scored but for rounding; they are conditions.
 NEUTRAL_KEYS = UNSCORED | {"threads", "compile", "capture", "processes"}
@@ -128,6 +129,24 @@ def recipe(record: Record) -> dict[str, Any]:
         "sources": record.spec.get("sources"),
         "versions": {name: text for name, text in versions.items() if name != NEUTRAL_REQUIREMENT},
     }
+
+
+def read_once(read: Callable[[Record], Found], *parts: str) -> Callable[[Record], Found]:
+    """Return what reads the same of a record, once of all records whose parts of the spec are the same objects.
+
+    `parts` are the keys of all that `read` looks at. They are kept with what was read, so that nothing else can have
+    their ids; in segments the records of a method share them.
+    """
+    known: dict[tuple[int, ...], tuple[list[Any], Found]] = {}
+
+    def look_up(record: Record) -> Found:
+        own = [record.spec.get(part) for part in parts]
+        ids = tuple(map(id, own))
+        if ids not in known:
+            known[ids] = own, read(record)
+        return known[ids][1]
+
+    return look_up
 
 
 def method_attribution(record: Record) -> Attribution | None:

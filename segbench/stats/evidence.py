@@ -122,8 +122,10 @@ def _evidence(
     first: _Layout | None = None
     found = []
     for name, cell in cells:
-        first = first or _Layout.of(name, cell)
-        first.check(name, cell)
+        if first is None:
+            first = _Layout.of(name, cell)
+        else:
+            first.check(name, cell)
         share = shares(cell)
         if share is None:
             raise StatisticsError(f"{wanted} was not counted of {name}; run that cell again to have it counted")

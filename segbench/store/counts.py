@@ -99,7 +99,7 @@ def write_counts(folder: Path, counts: Counts) -> None:
 
 def has_counts(folder: Path) -> bool:
     """Tell whether there are counts of a cell, by its folder."""
-    return (folder / COUNTS).is_file() or has_packed_counts(folder)
+    return has_packed_counts(folder) or (folder / COUNTS).is_file() or has_packed_counts(folder)
 
 
 def read_counts(folder: Path) -> Counts:

@@ -393,8 +393,7 @@ def to_record(content: Mapping[str, Any], path: Path) -> Record:
 
 def _check_classes(record: Record) -> None:
     """Raise RecordError unless as many classes are named as have scores."""
-    scores = record.per_class.model_dump(exclude_none=True).values() if record.per_class else ()
-    lengths = {len(found) for found in scores}
+    lengths = {len(found) for _, found in record.per_class or () if found is not None}
     if record.evaluated and record.evaluated.classes and lengths:
         lengths.add(len(record.evaluated.classes))
     if len(lengths) > 1:

@@ -119,3 +119,31 @@ def test_a_network_sees_images_at_the_size_that_the_protocol_gives_them(trained,
     assert cell_spec.network_size(trained()) == (360, 480)
     assert cell_spec.network_size(trained(protocol={"resize": {"short_side": 90}})) == (90, 120)
     assert cell_spec.network_size(scored()) is None
+
+
+def test_what_records_share_is_read_once_and_what_each_has_of_its_own_is_read_of_each(trained):
+    one, other = trained(seed=0), trained(seed=1)
+    seeds = []
+
+    def read(record):
+        seeds.append(record.seed)
+        return record.spec["method"]["name"], record.spec["sources"]
+
+    read_once = cell_spec.read_once(read, "method", "sources")
+    for record in (one, other):
+        record.spec["sources"] = {"smp": "1"}
+    assert read_once(one) == read_once(other) == ("unet", {"smp": "1"})
+    assert seeds == [0, 1]  # they are equal, and not the same objects
+    other.spec["method"] = one.spec["method"]
+    other.spec["sources"] = one.spec["sources"]
+    assert read_once(other) == read_once(one)
+    assert seeds == [0, 1]
+    other.spec["sources"] = {"smp": "2"}
+    assert read_once(other) == ("unet", {"smp": "2"})
+    assert seeds == [0, 1, 1]
+
+
+def test_what_is_read_of_a_record_that_is_gone_is_never_taken_for_that_of_another(trained):
+    read_once = cell_spec.read_once(lambda record: record.spec["method"]["name"], "method")
+    names = [f"unet{i}" for i in range(50)]
+    assert [read_once(trained(name)) for name in names] == names  # each record is dropped at once

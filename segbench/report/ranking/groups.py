@@ -230,8 +230,9 @@ def _by_protocol(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[R
     the cell is the same under each and is in each.
     """
     protocols: list[tuple[dict[str, Any], list[Record]]] = []
+    read_protocol = cell_spec.read_once(cell_spec.shared_protocol, "method")
     for record in sorted(records, key=lambda record: (len(cell_spec.overrides(record)), record.key)):
-        shared = _shared(record)
+        shared = {**read_protocol(record), **_definitions(record)}
         matching = [entry for entry in protocols if agree(entry[0], shared)]
         if not matching:
             matching = [(dict(shared), [])]
@@ -244,8 +245,11 @@ def _by_protocol(records: Sequence[Record]) -> list[tuple[dict[str, Any], list[R
 
 def _shared(record: Record) -> dict[str, Any]:
     """Return what all records of one ranking have the same: values of the protocol and definitions of scores."""
-    definitions = {f"{_SCORES}{name}": definition for name, definition in cell_spec.definitions(record).items()}
-    return {**cell_spec.shared_protocol(record), **definitions}
+    return {**cell_spec.shared_protocol(record), **_definitions(record)}
+
+
+def _definitions(record: Record) -> dict[str, str]:
+    return {f"{_SCORES}{name}": definition for name, definition in cell_spec.definitions(record).items()}
 
 
 def _labels(shared: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -77,17 +77,18 @@ def read_evidence(sources: Sources, records: Iterable[Record]) -> CellEvidence:
     damaged: dict[Identity, RecordProblem] = {}
     constant: dict[Identity, ConstantClass] = {}
     images: dict[tuple[str, ...], tuple[str, ...]] = {}  # equal names are kept once for all records
-    counted = [record for record in records if _has_counts(sources.cell_folders.get(identity(record)))]
-    for record, found_counts in zip(counted, sources.confusions(counted), strict=True):
+    named = ((identity(record), record) for record in records)
+    counted = {own: record for own, record in named if _has_counts(sources.cell_folders.get(own))}
+    for (own, record), found_counts in zip(counted.items(), sources.confusions(counted.values()), strict=True):
         try:
             counts = check_own(record, found_counts)
             cell = iou_evidence({record.method: {record.seed: counts}})
-            cells[identity(record)] = replace(cell, images=images.setdefault(cell.images, cell.images))
+            cells[own] = replace(cell, images=images.setdefault(cell.images, cell.images))
             if found := find_constant_class(counts.confusion.sum(axis=0)):
-                constant[identity(record)] = found
+                constant[own] = found
         except (RecordError, StatisticsError) as error:
-            path = record_of(sources.cell_folders[identity(record)])
-            damaged[identity(record)] = RecordProblem(path, f"ignored because of its counts: {error}")
+            path = record_of(sources.cell_folders[own])
+            damaged[own] = RecordProblem(path, f"ignored because of its counts: {error}")
     return CellEvidence(cells, damaged, constant)
 
 

@@ -43,9 +43,12 @@ def sort_into_rows(records: Iterable[Record]) -> list[RowRecords]:
     so as many pairs as can be share a machine, and no score decides which one is shown.
     """
     found: dict[tuple[str, str], dict[Conditions | None, list[Record]]] = {}
+    read_recipe = cell_spec.read_once(_recipe, "method", "sources", "versions")
     for record in sorted(records, key=_latest_first):
-        where = None if cell_spec.is_scored_only(record) else read_conditions(record)
-        found.setdefault(_identity(record), {}).setdefault(where, []).append(record)
+        is_scored_only = cell_spec.is_scored_only(record)
+        what = cell_spec.canonical(cell_spec.definitions(record)) if is_scored_only else read_recipe(record)
+        where = None if is_scored_only else read_conditions(record)
+        found.setdefault((record.method, what), {}).setdefault(where, []).append(record)
     completed = [
         {where and _with_timing(where, run): run for where, run in by_conditions.items()}
         for by_conditions in found.values()
@@ -98,9 +101,8 @@ def _begun(records: Iterable[Record]) -> tuple[float, str]:
     return min((cell_spec.start_time(record), record.key) for record in records)
 
 
-def _identity(record: Record) -> tuple[str, str]:
-    what = cell_spec.definitions(record) if cell_spec.is_scored_only(record) else cell_spec.recipe(record)
-    return record.method, cell_spec.canonical(what)
+def _recipe(record: Record) -> str:
+    return cell_spec.canonical(cell_spec.recipe(record))
 
 
 def _rank(

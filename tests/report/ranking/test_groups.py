@@ -242,6 +242,15 @@ def test_scores_at_another_resolution_never_share_a_ranking_whose_title_says_so_
     ]
 
 
+def test_records_that_share_a_method_and_differ_in_definitions_never_share_a_ranking(trained):
+    one, other = (
+        trained(seed=seed, fields={"definitions": {"miou": definition}})
+        for seed, definition in enumerate(["miou/union@1", "miou/union@2"])
+    )
+    other.spec["method"] = one.spec["method"]
+    assert len(groups(one, other)) == 2
+
+
 def test_records_that_name_no_definitions_stand_with_the_first_version(trained):
     named = trained("fpn", miou=0.7, fields={"definitions": {"miou": "miou/union@1"}})
     assert methods(trained("unet", miou=0.6), named) == [["fpn", "unet"]]

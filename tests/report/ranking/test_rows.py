@@ -30,6 +30,15 @@ def test_two_recipes_under_one_name_are_two_rows_that_say_how_they_differ(traine
     }
 
 
+def test_records_that_share_a_method_and_differ_in_its_code_or_packages_are_rows_of_their_own(trained):
+    found = [trained("unet", seed) for seed in range(4)]
+    for record in found:
+        record.spec.update(method=found[0].spec["method"], sources={"smp": "1"}, versions={"smp": "0.5"})
+    found[1].spec["sources"] = {"smp": "2"}
+    found[2].spec["versions"] = {"smp": "0.6"}
+    assert sorted(row.seeds for row in rows(*found)) == [(0, 3), (1,), (2,)]
+
+
 def test_recipes_have_letters_from_the_oldest_on_and_say_when_they_were_begun_and_how_to_select_them(trained):
     def begun(day, encoder, seed):
         environment = {**H200, "started": f"2026-11-{day}T21:04:59+00:00"}
