@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from segbench.report import load
 from segbench.stats.summary import interval_of_repeat
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "results/reference"
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "results/reference"
 MOST_BYTES = 15e6
 
 
-def test_published_records_follow_from_their_counts_and_none_is_refused(tmp_path, segbench):
+def read_rows(site):
+    with (site / "leaderboard.csv").open() as file:
+        return {(row["group"], row["method"]): float(row["miou_mean"]) for row in csv.DictReader(file)}
+
+
+def test_published_records_follow_from_their_counts_none_is_refused_and_the_leaderboard_shows_all(tmp_path, segbench):
     done = segbench(tmp_path, "leaderboard", str(PUBLISHED), "--output", "site")
     assert done.returncode == 0, done.stderr
     site = json.loads((tmp_path / "site/leaderboard.json").read_text())
     assert {one["name"] for one in site["benchmarks"]} == {folder.name for folder in PUBLISHED.iterdir()}
+    assert read_rows(tmp_path / "site") == pytest.approx(read_rows(ROOT / "docs/leaderboard"))
 
 
 def test_published_records_stay_small():

@@ -99,6 +99,7 @@ def write_counts(folder: Path, counts: Counts) -> None:
 
 def has_counts(folder: Path) -> bool:
     """Tell whether there are counts of a cell, by its folder."""
+    # Segments first, as they are read already; and again, as counts may have been moved into one since.
     return has_packed_counts(folder) or (folder / COUNTS).is_file() or has_packed_counts(folder)
 
 
