@@ -63,11 +63,7 @@ def parse_jobs(given: str | int) -> int | Literal["auto"]:
 Jobs = Annotated[
     Any,  # int | Literal["auto"], which typer does not know
     typer.Option(
-        "--jobs",
-        "--jobs-per-device",
-        metavar="N|auto",
-        parser=parse_jobs,
-        help="How many cells run at once, on each device; auto: as many as it was measured to hold.",
+        *("--jobs", "--jobs-per-device"), metavar="N|auto", parser=parse_jobs, help="Cells at once, on each device."
     ),
 ]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=1, help="Seconds after which a cell is killed.")]

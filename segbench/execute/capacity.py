@@ -108,7 +108,7 @@ class Capacity:
         memory = f"{_size(usage.get('host_bytes'))} of {_size(self._memory)}"
         if not self._on_gpu:
             return f"{memory} and {_threads(cell)} of {self.most_cells} cores"
-        busy = f"{100 * usage['busy']:.0f} % busy" if "busy" in usage else "busy for a time that only NVML knows"
+        busy = f"{100 * usage['busy']:.0f} % busy" if "busy" in usage else "busy share unknown (extra nvml)"
         gpu_memory = f"{_size(usage.get('device_bytes'))} of {_size(usage.get('device_total_bytes'))}"
         return f"{gpu_memory}, {busy}, and {memory} of the host"
 

@@ -115,8 +115,8 @@ def test_a_line_says_what_was_measured_and_what_follows(machine):
     assert machine.told.messages == ["unet (data) on cpu: 2 GB of 100 GB and 3 of 16 cores alone, so 5 at once"]
     machine({"host_bytes": 2 * GB, "device_total_bytes": 100 * GB})
     assert machine.told.messages == [
-        "unet (data) on cuda:0: unknown memory of 100 GB, busy for a time that only NVML knows, and 2 GB of 100 GB of "
-        "the host alone, so 1 at once"
+        "unet (data) on cuda:0: unknown memory of 100 GB, busy share unknown (extra nvml), and 2 GB of 100 GB of the "
+        "host alone, so 1 at once"
     ]
 
 
