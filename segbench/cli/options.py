@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -49,8 +49,22 @@ TestFolds = Annotated[
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the records.")]
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+def parse_jobs(given: str | int) -> int | Literal["auto"]:
+    """Return the value of --jobs; ValueError if it is neither auto nor a number from 1 on."""
+    if given == "auto":
+        return "auto"
+    if not str(given).isdecimal() or int(given) < 1:
+        raise ValueError(f"must be a number from 1 on, or auto, not {given!r}")
+    return int(given)
+
+
 Jobs = Annotated[
-    int, typer.Option("--jobs", "--jobs-per-device", min=1, help="How many cells run at once, on each device.")
+    Any,  # int | Literal["auto"], which typer does not know
+    typer.Option(
+        *("--jobs", "--jobs-per-device"), metavar="N|auto", parser=parse_jobs, help="Cells at once, on each device."
+    ),
 ]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=1, help="Seconds after which a cell is killed.")]
 MemoryLimit = Annotated[

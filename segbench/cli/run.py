@@ -117,7 +117,7 @@ def run(
     each = _read_devices(devices)
     options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
     slurm = read_slurm(asked) if on == "slurm" else None
-    threads = max(1, slurm.cpus // jobs) if slurm and slurm.cpus else cpus or usable_cores()
+    threads = max(1, slurm.cpus // options.least_jobs) if slurm and slurm.cpus else cpus or usable_cores()
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
     folder = _open_folder(plan, results, options)
     if on in ("local", "ray") and not each:
@@ -129,7 +129,7 @@ def run(
     told = {**selected, "results": str(results), **asdict(options), "threads": threads}
     order = Order(benchmark, told, plan.cells, folder)
     if slurm is not None:
-        run_in_slurm(order, slurm.for_cells(plan.cells, jobs), wait)
+        run_in_slurm(order, slurm.for_cells(plan.cells, options.least_jobs), wait)
     elif each:
         run_on_devices(order, each)
     else:
@@ -150,7 +150,7 @@ def _open_folder(plan: Plan, results: Path, options: RunOptions) -> ResultsFolde
 
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
-    found = plan_warnings(plan.benchmark, plan.cells, device=options.device, jobs=options.jobs)
+    found = plan_warnings(plan.benchmark, plan.cells, device=options.device, jobs=options.least_jobs)
     for warning in (*plan.data_warnings, *found):
         say(f"warning: {warning}", err=True)
     return folder

@@ -53,6 +53,7 @@ from .numerics import (
     wait_for_each_kernel,
 )
 from .ranks import join, name_lost_processes
+from .usage import UsageMeter
 
 if TYPE_CHECKING:
     from segbench.config.protocol import TrainingProtocol
@@ -83,7 +84,8 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     data = open_data(cell, registry, device, job.share)
     upstream = load_upstream(cell, job.upstream, data, device)
     training = prepare_training(cell, registry, data, device, upstream, folder, ranks)
-    outcome = train_method(training, job, channel)
+    meter = UsageMeter(channel, device)
+    outcome = train_method(training, job, meter)
     if not outcome.finished:
         return CellResult(status="interrupted", train=describe_training(outcome, training), environment=facts)
     peaks = ranks.largest(outcome.peak_bytes), ranks.largest(outcome.reserved_bytes)
@@ -107,6 +109,7 @@ def _run(job: CellJob, channel: Channel, device: torch.device) -> CellResult:
     write_files(folder, training, cell, data)
     if outcome.weights is not None:
         save_tensors(folder / ADVERSARIAL_WEIGHTS, {"weights": outcome.weights}, {"key": cell.key})
+    meter.report()
     return result
 
 

@@ -77,7 +77,7 @@ class Channel(Protocol):
         """Report an event.
 
         stage(name), step(step, steps, seconds, loss, images_per_second), validation(step, miou), resumed(step),
-        warning(message).
+        warning(message), usage(host_bytes, device_bytes, device_total_bytes, busy).
         """
 
     def stop_requested(self) -> bool:

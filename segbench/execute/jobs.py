@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from segbench.config.protocol import Budget
 from segbench.engine.job import CellJob
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from segbench.store.folder import ResultsFolder
     from segbench.store.record import Failure, Status
 
+    from .capacity import Capacity
     from .pool import Interrupt
     from .progress import Listener
     from .workers import Workers
@@ -56,28 +57,32 @@ class RunOptions:
     """How cells are run, by the names of the options of `segbench run`.
 
     - device: auto, cpu, cuda or cuda:N
-    - jobs: how many cells at once
+    - jobs: how many cells at once on each device, or "auto", which begins with one and measures
     - timeout: seconds of a cell
     - memory_limit: GB (10^9 bytes) of a worker, by default its share of 90 % of the machine's memory
     - checkpoint_every: seconds between two checkpoints
     """
 
     device: str = "auto"
-    jobs: int = 1
+    jobs: int | Literal["auto"] = 1
     timeout: float | None = None
     memory_limit: float | None = None
     checkpoint_every: float = 120.0
 
     @property
+    def least_jobs(self) -> int:
+        """How many cells run at once at least, where there are so many."""
+        return 1 if self.jobs == "auto" else self.jobs
+
+    @property
     def limits(self) -> Limits:
         """What a worker may use."""
-        return Limits(
-            self.timeout, fair_share(self.jobs) if self.memory_limit is None else int(self.memory_limit * 1e9)
-        )
+        memory = fair_share(self.least_jobs) if self.memory_limit is None else int(self.memory_limit * 1e9)
+        return Limits(self.timeout, memory)
 
     def on_each_of(self, devices: int) -> RunOptions:
         """Return these options for a run on one of so many devices of this machine, which share its memory."""
-        if self.memory_limit is not None or (memory := fair_share(self.jobs * devices)) is None:
+        if self.memory_limit is not None or (memory := fair_share(self.least_jobs * devices)) is None:
             return self
         return replace(self, memory_limit=memory / 1e9)
 
@@ -86,8 +91,8 @@ class RunOptions:
 class Run:
     """Everything the phases of one run share; `cells` are by key, `environment` is where its workers run.
 
-    `jobs` cells share a device, `at_once` run at once on all devices; `is_pulled` tells a pull worker from a run of its
-    own.
+    `jobs` cells share a device, `at_once` run at once on all devices; with a `capacity`, which measures how many there
+    is room for, both are 1. `is_pulled` tells a pull worker from a run of its own.
     """
 
     cells: Mapping[str, Cell]
@@ -102,6 +107,7 @@ class Run:
     checkpoint_seconds: float
     at_once: int
     is_pulled: bool = False
+    capacity: Capacity | None = None
 
     @property
     def device(self) -> str:

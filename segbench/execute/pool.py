@@ -13,7 +13,7 @@ from .progress import format_duration
 from .workers import Died, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
 
@@ -77,6 +77,9 @@ class Pool:
     def send(self, key: str, message: Any) -> None:
         """Send a worker a message; see `Worker.send`."""
         self._running[key].send(message)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._running)
 
     def __contains__(self, key: str) -> bool:
         return key in self._running

@@ -68,6 +68,17 @@ def machine_bytes() -> int | None:
     return min(limits, default=None)
 
 
+def free_bytes() -> int | None:
+    """Return the bytes that further processes may hold: those available, at most 90 % of all; None if unknown."""
+    share = fair_share(1)
+    try:
+        lines = (PROC / "meminfo").read_text().splitlines()
+    except OSError:
+        return share
+    available = (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return min(share, *available) if share else None
+
+
 def format_bytes(size: float) -> str:
     """Write a number of bytes for people.
 

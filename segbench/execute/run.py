@@ -16,6 +16,7 @@ from segbench.store.leases import refuse_older_runs
 from segbench.store.run_file import PlannedCell, announce_run
 from segbench.store.sharing import shares_gpu
 
+from .capacity import Capacity
 from .forkserver import modules_to_preload
 from .jobs import ENGINE, Run, cell_job, key_of, method_of, read_upstream, resolve_upstream, upstream_of
 from .pool import Interrupt, Pool, SecondChance
@@ -102,14 +103,16 @@ def run(
     announced = announce_run(folder, *describe_cells(cells)) if pull is None else nullcontext()
     with announced, Interrupt() if pull is None else pull.limit as interrupt:
         decode_splits(todo, datasets or {}, listener.notice)
-        limits, jobs = options.limits, options.jobs
+        limits, jobs = options.limits, options.least_jobs
         environment = probe_device(workers, functions.probe, options.device, limits, interrupt, listener)
         if environment is None:
             return Summary(tuple(recorded.values()), interrupted=True)
-        _refuse_shared_seconds(todo, {**environment, "jobs": jobs})
+        _refuse_shared_seconds(todo, environment, options)
         by_key = {key_of(cell): cell for cell in cells}
         settings = (functions, listener, interrupt, environment, options.checkpoint_every, at_once or jobs)
-        started = Run(by_key, folder, workers, jobs, limits, *settings, is_pulled=pull is not None)
+        capacity = Capacity(environment, cells, folder, listener) if options.jobs == "auto" else None
+        is_pulled = pull is not None
+        started = Run(by_key, folder, workers, jobs, limits, *settings, is_pulled=is_pulled, capacity=capacity)
         to_try = todo if pull is None else pull.choose_to_try(cells, todo, folder)
         in_order = todo if pull is None else pull.in_own_order(todo)
         return _try_train_and_time(started, to_try, in_order, recorded, time)
@@ -154,13 +157,14 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
             needed.update(upstream_of(cell).values())
 
 
-def _refuse_shared_seconds(cells: Sequence[Cell], environment: Mapping[str, Any]) -> None:
+def _refuse_shared_seconds(cells: Sequence[Cell], environment: Mapping[str, Any], options: RunOptions) -> None:
     """Raise SpecError for budgets in seconds where each of several cells gets a part of the same GPU."""
+    jobs, many = (2, "several") if options.jobs == "auto" else (options.jobs, str(options.jobs))
     budgets = {cell.method.name: cell.method.protocol.budget for cell in cells}
     names = [name for name, budget in budgets.items() if budget.seconds is not None or budget.like is not None]
-    if names and shares_gpu(environment):
+    if names and shares_gpu({**environment, "jobs": jobs}):
         raise SpecError(
-            f"{', '.join(names)}: the budget is in seconds, and {environment['jobs']} cells at once slow each other "
+            f"{', '.join(names)}: the budget is in seconds, and {many} cells at once slow each other "
             f"down on {environment['device']}; run these with --jobs 1, or give the budget in steps or epochs"
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from segbench.errors import RecordError
@@ -30,6 +32,7 @@ from .judge import Asked, compared_score, judge, read_score
 from .pool import Pool, SecondChance
 from .search import Search
 from .stragglers import Stragglers
+from .timing_session import ran_out_of_memory
 from .workers import Finished, Outcome
 
 if TYPE_CHECKING:
@@ -55,7 +58,8 @@ def run_cells(
     (dataset, method) in `refused` fail at once. A pull worker does not read all that others have recorded.
     """
     schedule = Schedule(run, cells, recorded, refused)
-    with schedule.shared, Pool(run.workers, run.at_once, run.interrupt, schedule.report) as pool:
+    most = run.capacity.most_cells if run.capacity else run.at_once
+    with schedule.shared, Pool(run.workers, most, run.interrupt, schedule.report) as pool:
         while not schedule.is_done and (pool.is_busy or not run.interrupt.requested):
             if not run.interrupt.requested:
                 schedule.fill(pool)
@@ -88,6 +92,9 @@ class Schedule:
         self._stragglers = Stragglers(run.folder, self._cells)
         self.shared = SharedCells(run.folder, self._cells)
         self._search = Search(dict.fromkeys(self._cells), self.shared)
+        self._capacity = run.capacity
+        if self._capacity is not None:
+            self._capacity.learn(recorded.values())
 
     @property
     def is_done(self) -> bool:
@@ -100,9 +107,9 @@ class Schedule:
 
     def fill(self, pool: Pool) -> None:
         """Start the cells that can start, and record those that need no worker or that another run has recorded."""
-        if not pool.has_room:
+        if not self._has_room(pool):
             return
-        for key, record, is_leased in self._search.look(self._has_upstream):
+        for key, record, is_leased in self._search.look(partial(self._can_start, pool)):
             if record is not None:
                 self.shared.release(key)
                 if is_leased:
@@ -112,7 +119,7 @@ class Schedule:
                 self._start(key, pool)
             else:
                 self._notify_once("another run works on some of these cells; their records will count here")
-            if not pool.has_room:
+            if not self._has_room(pool):
                 return
         if self._run.is_pulled:
             self._pass_over(self._search.list_finished())
@@ -121,7 +128,8 @@ class Schedule:
 
     def finish(self, key: str, outcome: Outcome) -> None:
         """Record a cell whose worker ended."""
-        if self._second_chance.give_for_server(self._cells[key].label, outcome):
+        again = self._second_chance.give_for_server(self._cells[key].label, outcome)
+        if again or self._lacked_room(key, outcome):
             self._search.waiting[key] = None
             self.shared.release(key)
         elif self._has_lost_output(key, outcome):
@@ -153,7 +161,7 @@ class Schedule:
 
     def _overtake(self, pool: Pool) -> None:
         """Begin a second attempt at a cell, where others work on all that is left and one of them is slow."""
-        key = self._stragglers.find_slowest(filter(self._has_upstream, self._search.waiting), self.records)
+        key = self._stragglers.find_slowest(filter(partial(self._can_start, pool), self._search.waiting), self.records)
         if key is not None and self.shared.join(key):
             del self._search.waiting[key]
             label = self._cells[key].label
@@ -193,6 +201,26 @@ class Schedule:
         upstream = upstream_of(self._cells[key]).values()
         return self._left.isdisjoint(upstream)
 
+    def _has_room(self, pool: Pool) -> bool:
+        """Return whether another cell may start, if it is not too large."""
+        return pool.has_room and (self._capacity is None or not self._capacity.is_full(pool))
+
+    def _can_start(self, pool: Pool, key: str) -> bool:
+        """Return whether a cell has what it needs: the records of upstream cells, and room beside those that run."""
+        return self._has_upstream(key) and (self._capacity is None or self._capacity.fits(self._cells[key], pool))
+
+    def _lacked_room(self, key: str, outcome: Outcome) -> bool:
+        """Return whether a cell ran out of memory beside others, for the first time; its method now runs alone."""
+        if self._capacity is None or not ran_out_of_memory(outcome) or self._run.interrupt.requested:
+            return False
+        message = f"{self._cells[key].label} ran out of memory beside others and begins again alone"
+        is_first = message not in self._notices_given
+        if not is_first or read_jobs(attempt_folder(self._run.folder, self.shared.leases[key])) == 1:
+            return False
+        self._notify_once(message)
+        self._capacity.isolate(self._cells[key])
+        return True
+
     def _start(self, key: str, pool: Pool) -> None:
         cell, run = self._cells[key], self._run
         upstream = read_upstream(run, cell, self.records)
@@ -213,6 +241,10 @@ class Schedule:
             note_jobs(folder, run.jobs)
         self._began[key] = time.monotonic()
         pool.start_cell(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
+        if self._capacity is not None and len(pool) > 1:
+            together = (attempt_folder(run.folder, self.shared.leases[one]) for one in pool)
+            for attempt in filter(Path.is_dir, together):  # that of a running cell may have been removed
+                note_jobs(attempt, len(pool))
 
     def _settings_of(self, key: str) -> dict[str, Any]:
         """Return the settings of the run for the record of a cell, whose earlier attempts may have had more company."""
@@ -266,6 +298,8 @@ class Schedule:
     def _keep(self, key: str, record: Record) -> None:
         self._left.discard(key)
         self.records[key] = record
+        if self._capacity is not None:
+            self._capacity.learn([record])
         self._run.listener.ended("cell", self._cells[key], record.status, record.error)
 
 

@@ -272,7 +272,7 @@ class Session:
         if self._second_chance.give_for_server("timing", outcome):
             self.lost_server = True
         if not isinstance(outcome, Finished):
-            if _ran_out_of_memory(outcome) and name not in self._measured:
+            if ran_out_of_memory(outcome) and name not in self._measured:
                 self.out_of_memory.append(name)
             self._fail(name, outcome.failure)
         elif outcome.result is not None:
@@ -318,7 +318,7 @@ def _share(limits: Limits, methods: int) -> Limits:
     return Limits(limits.seconds, min(known, default=None))
 
 
-def _ran_out_of_memory(outcome: Outcome) -> bool:
+def ran_out_of_memory(outcome: Outcome) -> bool:
     """Return whether a worker ran out of memory, or was killed by SIGKILL, most likely for that reason."""
     if isinstance(outcome, Failed):
         return isinstance(outcome.error, OutOfMemoryError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .progress import show_progress
 from .results import Results
@@ -22,7 +22,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     results: str | Path = "results",
     device: str = "auto",
-    jobs: int = 1,
+    jobs: int | Literal["auto"] = 1,
     timeout: float | None = None,
     memory_limit: float | None = None,
     checkpoint_every: float = 120.0,
@@ -49,10 +49,11 @@ def run(
     plan = open_plan(str(benchmark), sets=sets, only=only, seeds=seeds, folds=folds)
     plan.check_data()
     folder = ResultsFolder(Path(results).expanduser(), plan.benchmark.name)
+    options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
     with show_progress() as listener, mirroring(track, folder, plan.cells, listener.notice):
-        for warning in (*plan.data_warnings, *plan_warnings(plan.benchmark, plan.cells, device=device, jobs=jobs)):
+        found = plan_warnings(plan.benchmark, plan.cells, device=device, jobs=options.least_jobs)
+        for warning in (*plan.data_warnings, *found):
             listener.notice(f"warning: {warning}")
-        options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
         summary = run_cells(plan.cells, folder, options, datasets=plan.datasets, listener=listener)
         for problem in describe_problems(summary, folder):
             listener.notice(f"warning: {problem}")

@@ -36,7 +36,9 @@ def run_on_ray(
     is the CPU, and the memory of its limit, if there is one. Raises SegbenchError as `run` does, and if there is no
     Ray, no node has what a cell needs, or one lacks code or data.
     """
-    device, jobs = options.device, options.jobs
+    device, jobs = options.device, options.least_jobs
+    if options.jobs == "auto":
+        raise SpecError("--jobs auto: with --on ray, a cell is given its part of a GPU before it runs; give a number")
     if device not in ("auto", "cpu", "cuda"):
         raise SpecError(f"--device {device}: with --on ray, Ray chooses the GPU; give cuda, cpu or auto")
     todo = [cell for cell in cells if _is_left(cell, folder)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.files import open_own_log
 
 from .atomic import storage_error
-from .events import read_events
+from .events import is_number, read_events
 from .folder import EVENTS
 
 if TYPE_CHECKING:
@@ -41,3 +41,9 @@ def read_jobs(files: Path) -> int:
     """Return the most cells that were trained at once with an attempt or those it continues; 1 where none noted it."""
     noted = (event.get("jobs") for event in read_events(files)[0] if event.get("event") == "jobs")
     return max((jobs for jobs in noted if isinstance(jobs, int)), default=1)
+
+
+def read_usage(files: Path) -> dict[str, float]:
+    """Return what the cell of an attempt took of its machine, as it told at its end; only what was known."""
+    told = (event for event in reversed(read_events(files)[0]) if event.get("event") == "usage")
+    return {name: value for name, value in next(told, {}).items() if is_number(value)}

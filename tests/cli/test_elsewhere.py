@@ -113,6 +113,14 @@ def test_an_array_job_is_submitted_and_followed_by_watch(folder, segbench, sbatc
     assert "2 to do · SLURM job 12 goes on: it waits, or tries or times methods" in shown
 
 
+def test_workers_measure_by_themselves_how_many_cells_fit(folder, segbench, sbatch):
+    sbatch("echo 12")
+    assert segbench(folder, "run", "tiny.yaml", "--on", "slurm", "--jobs", "auto").returncode == 0
+    script = (folder / "results" / "tiny" / "launches" / "1" / "job.sh").read_text()
+    assert "#SBATCH --cpus-per-task=3" in script
+    assert " --jobs=auto " in script
+
+
 def test_a_job_that_slurm_refuses_is_an_error(folder, segbench, sbatch):
     sbatch("echo 'sbatch: error: invalid partition specified: x' >&2; exit 1")
     done = segbench(folder, "run", "tiny.yaml", "--on", "slurm", "--partition", "x")

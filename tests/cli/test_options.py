@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from segbench.cli import main
-from segbench.cli.options import parse_folds, parse_options, parse_seeds
+from segbench.cli.options import parse_folds, parse_jobs, parse_options, parse_seeds
 from segbench.errors import SpecError
 
 
@@ -23,6 +23,16 @@ def test_folds_are_parsed_as_seeds_are():
     assert parse_folds("1,2") == (1, 2)
     with pytest.raises(SpecError, match="--folds 1-3: write whole numbers"):
         parse_folds("1-3")
+
+
+def test_jobs_are_a_number_or_auto():
+    assert [parse_jobs(given) for given in (1, "4", "auto")] == [1, 4, "auto"]
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "Auto"])
+def test_jobs_that_are_no_number_of_cells_are_refused(text):
+    with pytest.raises(ValueError, match="must be a number from 1 on, or auto"):
+        parse_jobs(text)
 
 
 def test_options_are_read_as_yaml_as_in_settings():

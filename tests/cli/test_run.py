@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 import pytest
 
 from segbench.cli import main
+from segbench.execute import capacity
 
 from ..conftest import SEGBENCH, ended, records  # noqa: TID252 - tests have no absolute name
 
@@ -95,6 +97,19 @@ def test_a_run_prints_the_table_and_the_failures_and_a_second_run_trains_only_wh
     second = segbench(tmp_path, *command, "--only", "plain")
     assert second.returncode == 0
     assert "0 cells to run, 1 already recorded" in second.stderr
+
+
+def test_as_many_cells_run_at_once_as_were_measured_to_fit(tmp_path, benchmark, segbench, monkeypatch):
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 2)
+    options = ["--device", "cpu", "--only", "plain", "--seeds", "0,1,2", "--set", "protocol.timing=none"]
+    done = segbench(tmp_path, "run", str(benchmark()), *options, "--jobs-per-device", "auto")
+    assert done.returncode == 0
+    told = r"plain \(shapes\) on cpu: [0-9.]+ [MG]B of [0-9.]+ GB and 1 of 2 cores alone, so 2 at once"
+    assert len([line for line in done.stderr.splitlines() if re.fullmatch(told, line)]) == 1
+    files = (tmp_path / "results" / "tiny").glob("*.json")
+    found = [json.loads(file.read_text()) for file in files]
+    jobs = {record["seed"]: record["environment"]["jobs"] for record in found if "seed" in record}
+    assert jobs == {0: 1, 1: 2, 2: 2}
 
 
 def steps_reported(folder):

@@ -65,6 +65,7 @@ def test_a_cell_reports_its_stages_steps_and_validations(jobs, recorder):
     run_cell(jobs()["base"], channel)
     assert [event["name"] for event in channel.of("stage")] == ["train", "evaluate"]
     assert channel.of("step")[-1]["step"] == 3
+    assert channel.of("usage")[0]["host_bytes"] > 0
     assert 0 <= channel.of("validation")[0]["miou"] <= 1
 
 

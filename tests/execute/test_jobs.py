@@ -27,6 +27,8 @@ def test_a_worker_may_use_its_share_of_the_machine_unless_it_is_said():
     assert RunOptions(jobs=2).limits == Limits(None, fair_share(2))
     assert RunOptions(timeout=3.0, memory_limit=0.5).limits == Limits(3.0, 500_000_000)
     assert RunOptions(memory_limit=0.5).on_each_of(3) == RunOptions(memory_limit=0.5)
+    assert RunOptions(jobs="auto").limits == RunOptions(jobs=1).limits
+    assert RunOptions(jobs="auto").on_each_of(3).limits.memory == pytest.approx(fair_share(3), abs=1)
     assert RunOptions(jobs=2).on_each_of(3).limits.memory == pytest.approx(fair_share(6), abs=1)
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.execute.processes import children, descendants, fair_share, machine_bytes, resident_bytes
+from segbench.execute import processes
+from segbench.execute.processes import children, descendants, fair_share, free_bytes, machine_bytes, resident_bytes
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 
@@ -76,3 +77,12 @@ def test_workers_share_nine_tenths_of_the_machine():
     total = int(Path("/proc/meminfo").read_text().split()[1]) * 1024
     assert 0 < machine_bytes() <= total
     assert fair_share(3) == int(machine_bytes() * 0.9 / 3)
+
+
+def test_what_is_free_is_what_the_system_says_is_available_within_a_limit(tmp_path, monkeypatch):
+    assert 0 < free_bytes() <= fair_share(1)
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:       4 kB\n")
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    assert free_bytes() == 4096
+    (tmp_path / "meminfo").unlink()
+    assert free_bytes() == fair_share(1)

@@ -15,8 +15,8 @@ from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, status
 
 from segbench.config.protocol import Budget
 from segbench.errors import CellError, DataError, RecordError, SpecError
+from segbench.execute import capacity, schedule
 from segbench.execute import run as runs
-from segbench.execute import schedule
 from segbench.execute.jobs import RunOptions
 from segbench.execute.progress import NoProgress
 from segbench.execute.run import run
@@ -342,10 +342,12 @@ ON_A_GPU = replace(FUNCTIONS, probe="worker_functions:probe_gpu")
 
 
 @pytest.mark.parametrize("budget", [Budget(seconds=5.0), Budget(like="plain")])
-def test_a_budget_in_seconds_is_refused_where_cells_share_a_gpu(tmp_path, workers, budget):
+@pytest.mark.parametrize(("jobs", "many"), [(2, "2"), ("auto", "several")])
+def test_a_budget_in_seconds_is_refused_where_cells_share_a_gpu(tmp_path, workers, budget, jobs, many):
     cells = [make_cell("timed", budget=budget), make_cell("plain")]
-    with pytest.raises(SpecError, match=r"^timed: the budget is in seconds, and 2 cells at once .* cuda:0; run these"):
-        run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU, jobs=2)
+    expected = rf"^timed: the budget is in seconds, and {many} cells at once .* cuda:0; run these"
+    with pytest.raises(SpecError, match=expected):
+        run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU, jobs=jobs)
     assert ran(tmp_path) == []
 
 
@@ -359,3 +361,52 @@ def test_cells_that_share_a_gpu_say_so_also_if_they_go_on_alone(tmp_path, worker
     note_jobs(stopped, 3)
     alone = run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU)
     assert [record.environment["jobs"] for record in alone.records] == [3, 3]
+
+
+class Notices(NoProgress):
+    """What the user is told."""
+
+    def __init__(self):
+        self.messages = []
+
+    def notice(self, message):
+        self.messages.append(message)
+
+
+@pytest.fixture
+def run_with_room(tmp_path, workers, monkeypatch):
+    """Run the cells of one method on a GPU of a machine with 8 cores; returns the summary and what was told."""
+    monkeypatch.setattr(capacity, "usable_cores", lambda: 8)
+    monkeypatch.setattr(capacity, "likely_gpus", lambda: 1)
+    monkeypatch.setattr(capacity, "free_bytes", lambda: 10**9)
+
+    def run_with_room(method, seeds):
+        told = Notices()
+        cells = make_cells([method], seeds)
+        summary = run_all(cells, tmp_path, workers=workers, functions=ON_A_GPU, jobs="auto", listener=told)
+        return summary, told.messages
+
+    return run_with_room
+
+
+PAIRED = "(data) on cuda:0: 3 GB of 10 GB, 40 % busy, and 1 MB of 1 GB of the host alone, so 2 at once"
+
+
+def test_the_first_cell_runs_alone_and_then_as_many_as_there_is_room_for_and_they_say_so(run_with_room):
+    summary, told = run_with_room("paired", seeds=3)
+    assert [record.environment["jobs"] for record in summary.records] == [1, 2, 2]
+    assert told == [f"paired {PAIRED}"]
+
+
+def test_what_an_earlier_run_has_measured_is_not_measured_again(run_with_room):
+    run_with_room("paired", seeds=1)
+    summary, told = run_with_room("paired", seeds=3)
+    assert [record.environment["jobs"] for record in summary.records] == [1, 2, 2]
+    assert told == [f"paired {PAIRED}"]
+
+
+def test_a_cell_that_runs_out_of_memory_beside_others_begins_again_alone(run_with_room):
+    summary, told = run_with_room("crowded", seeds=3)
+    assert [record.status for record in summary.records] == ["ok"] * 3
+    again = [f"data / crowded / seed {seed} ran out of memory beside others and begins again alone" for seed in (1, 2)]
+    assert sorted(told) == sorted([f"crowded {PAIRED}", *again])

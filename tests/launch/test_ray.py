@@ -173,6 +173,11 @@ def test_a_run_with_nothing_left_starts_no_cluster(tmp_path):
     assert launch_ray([], ResultsFolder(tmp_path, "bench")).records == ()
 
 
+def test_ray_cannot_place_cells_that_are_measured_only_when_they_run(cell, tmp_path):
+    with pytest.raises(SpecError, match=r"^--jobs auto: with --on ray, .* give a number$"):
+        launch_ray([cell], ResultsFolder(tmp_path, "bench"), device="cuda", jobs="auto")
+
+
 def test_a_device_by_its_number_is_refused_as_ray_chooses_it(cell, tmp_path):
     with pytest.raises(SpecError, match="--device cuda:1: with --on ray, Ray chooses the GPU"):
         launch_ray([cell], ResultsFolder(tmp_path, "bench"), device="cuda:1")

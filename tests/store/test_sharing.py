@@ -6,7 +6,7 @@ import pytest
 
 from segbench.errors import RecordError
 from segbench.store.folder import EVENTS
-from segbench.store.sharing import note_jobs, read_jobs, shares_gpu
+from segbench.store.sharing import note_jobs, read_jobs, read_usage, shares_gpu
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,13 @@ def test_the_most_cells_at_once_of_all_attempts_are_known(tmp_path):
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
     with pytest.raises(RecordError, match="gone"):
         note_jobs(tmp_path / "gone", 2)
+
+
+def test_what_a_cell_took_is_what_it_told_last_as_far_as_it_was_known(tmp_path):
+    assert read_usage(tmp_path) == {}
+    with (tmp_path / EVENTS).open("a") as file:
+        file.write('{"time": 1, "event": "usage", "host_bytes": 5}\n')
+        file.write(
+            '{"time": 2, "event": "usage", "host_bytes": 7, "busy": null, "device_bytes": "many"}\n{"time": 3}\n'
+        )
+    assert read_usage(tmp_path) == {"time": 2, "host_bytes": 7}

@@ -106,7 +106,7 @@ class PeakMemory:
         """Return the peak so far, or None where the system does not report it."""
         if self._device.type == "cuda":
             return max(self._before, torch.cuda.max_memory_allocated(self._device))
-        return _resident_peak()
+        return resident_peak()
 
     def reserved_bytes(self) -> int | None:
         """Return the peak of what torch held on a CUDA device, what it kept for reuse included; None on the CPU."""
@@ -120,7 +120,8 @@ def _reset_resident_peak() -> None:
         return
 
 
-def _resident_peak() -> int | None:
+def resident_peak() -> int | None:
+    """Return the peak of resident memory of this process, since it was reset last; None if not known."""
     try:
         lines = _STATUS.read_text().splitlines()
     except OSError:
