@@ -91,7 +91,7 @@ class Components:
             return two_sided_p(value, self.standard_error, self.image_freedom)
         freedoms = self.seed_freedom, self.image_freedom
         least, most = sorted(two_sided_p(value, self.standard_error, freedom) for freedom in freedoms)
-        if most < SMALLEST_P or least > LARGEST_P:
+        if most < SMALLEST_P or most > LARGEST_P:
             return most
         return self._p_between(abs(value) / self.standard_error, max(least, SMALLEST_P), most)
 
