@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # The smallest p that is computed: quantiles of t do not exist below it.
 SMALLEST_P = 1e-200
-# Above it a p is not told from 1: the quantiles of t there are rounding.
-LARGEST_P = 1 - 1e-9
+# Above it a p is not told from 1: the quantiles of t there, right to some 1e-8, are rounding.
+LARGEST_P = 1 - 1e-6
 # Above it the noncentral t is that of its limit to five digits, and inverting it takes ever longer.
 LARGE_T = 1000.0
 
