@@ -117,7 +117,8 @@ def cards(report: Report) -> Iterator[Card]:
 def find_claims(group: Group) -> list[Contrast]:
     """Return the judged differences to twins and other methods that claims name; the one to tell of comes first.
 
-    What an adversarial loss does is the question that segbench is for, so methods with one come before the others.
+    What an adversarial loss does is the question that segbench is for, so methods with one come before the others, and
+    of these those with seeds enough for a verdict.
     """
     found = [
         one
@@ -125,8 +126,9 @@ def find_claims(group: Group) -> list[Contrast]:
         if isinstance(one, Contrast) and one.relation in ("twin", "claim") and not one.row.placebo_of
     ]
 
-    def order(one: Contrast) -> tuple[bool, int, float]:
-        return not one.row.verdicts, _ORDER.index(one.judgement.verdict), -one.difference.estimate
+    def order(one: Contrast) -> tuple[bool, bool, int, float]:
+        verdict, few_seeds = one.judgement.verdict, one.judgement.obstacle == "few seeds"
+        return not one.row.verdicts, few_seeds, _ORDER.index(verdict), -one.difference.estimate
 
     return sorted(found, key=order)
 

@@ -139,9 +139,11 @@ def _words() -> list[Spec]:
 def find_ends(judged: Sequence[Contrast]) -> tuple[float, float]:
     """Return the ends of the axis, in points: all intervals but for the parts of those that are far wider than most.
 
-    Methods with a discriminator decide where there are any: they differ by little beside what networks differ by.
+    Methods with a discriminator decide where there are any: they differ by little beside what networks differ by. So do
+    differences with seeds enough for a verdict: the intervals of two seeds are wider than any scale of interest.
     """
     judged = [one for one in judged if family_of(one.row) in ("adversarial", "placebo")] or judged
+    judged = [one for one in judged if one.judgement.obstacle != "few seeds"] or judged
     ends = [(100 * one.judgement.interval.low, 100 * one.judgement.interval.high) for one in judged]
     reach = _FAR * median(max(abs(low), abs(high)) for low, high in ends)
     least = 2 * 100 * EQUIVALENCE_MARGIN

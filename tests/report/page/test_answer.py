@@ -109,6 +109,17 @@ def test_a_claim_of_an_adversarial_loss_is_told_before_a_larger_difference_of_an
     assert "Claim: unet+critic" in [card.title for card in cards(report)]
 
 
+def test_of_two_claims_the_one_with_seeds_enough_for_a_verdict_is_told_first(trained, adversarial, counted, results):
+    twin, few = {"recipe": {"twin": "unet"}}, 2
+    cells = [
+        *(counted(trained("unet", seed), SHARES) for seed in range(3)),
+        *(counted(adversarial("unet+one", seed, **twin), SHARES + 0.01 + 0.02 * seed) for seed in range(3)),
+        *(counted(adversarial("unet+two", seed, **twin), SHARES + 0.1 + 0.02 * seed) for seed in range(few)),
+    ]
+    (sentence,) = answer(load([results(*cells)]))
+    assert "first of all: unet+one - unet = +" in sentence
+
+
 def test_each_ranking_has_its_answer_after_that_over_all_datasets(trained, results):
     sentences = list(answer(load([results(trained(), trained(dataset="voc", fingerprint="0123456789ab"))])))
     assert [sentence.partition(":")[0] for sentence in sentences] == [

@@ -73,6 +73,23 @@ def test_the_scale_is_that_of_discriminators_and_what_lies_beyond_is_drawn_at_it
     assert "at its edge" in chart.note
 
 
+def test_intervals_of_two_seeds_do_not_set_the_scale(trained, adversarial, counted, results):
+    shares = np.random.default_rng(5).uniform(0.6, 0.8, size=20)
+    folder = results(
+        *(counted(trained("unet", seed), shares + 0.003 * seed) for seed in range(3)),
+        *(counted(adversarial("unet+critic", seed), shares + 0.01 + 0.002 * seed) for seed in range(3)),
+        *(
+            counted(adversarial(f"unet+{name}", seed, recipe={"twin": "unet"}), shares + 0.1 * seed)
+            for name in ("two", "other")
+            for seed in range(2)
+        ),
+    )
+    chart = draw_differences(load([folder]).groups[0])
+    reaches = {row["name"]: max(abs(row["low"]), abs(row["high"])) for row in values(chart)}
+    low, high = chart.spec["layer"][2]["encoding"]["x"]["scale"]["domain"]
+    assert max(abs(low), high) < 4 * reaches["unet+critic - unet"] + 1 < reaches["unet+two - unet"]
+
+
 def test_the_filter_is_a_text_in_the_names_whatever_it_holds(folder):
     chart = draw_differences(load([folder]).groups[0])
     assert len(texts(chart, filter="CRITIC")) == 2
