@@ -54,7 +54,9 @@ def encode_family(rows: Iterable[Row]) -> dict[str, Any]:
     """Return the channels of Vega-Lite that draw the field `family` of some rows as colour and shape, with a legend."""
     present = {family_of(row) for row in rows}
     families = [family for family in get_args(Family) if family in present]
-    legend = {"orient": "top", "title": None, "columns": {"expr": "width < 480 ? 2 : 6"}, "symbolOpacity": 1}
+    # By the width of the place, since that of the plot is not final when Vega makes room for the legend.
+    columns = {"expr": "(containerSize()[0] || width) < 480 ? 2 : 6"}
+    legend = {"orient": "top", "title": None, "columns": columns, "symbolOpacity": 1}
     shared = {"field": "family", "type": "nominal", "title": "family", "legend": legend}
     return {
         "color": {**shared, "scale": {"domain": families, "range": [LOOKS[family].colour for family in families]}},

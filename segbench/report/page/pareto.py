@@ -178,6 +178,8 @@ _TRANSFORM: list[Spec] = [
 # What is on the front lies above the others.
 _READ: Spec = {"description": {"field": "reads"}, "order": {"field": "any_first", "type": "quantitative"}}
 _ON = {"filter": "datum.front === 'on the front'"}
+# Names stand above and below the front in turn, so that those of neighbours do not overlap.
+_PLACE: Spec = {"window": [{"op": "row_number", "as": "place"}], "sort": [{"field": "vx", "order": "ascending"}]}
 _LEFT = "scale('x', datum.vx) > 0.6 * width"
 
 
@@ -197,7 +199,8 @@ def _layers(rows: Sequence[Row]) -> list[Spec]:
         *(("front", "Pareto"), ("seeds", "seeds")),
     )
     label = {
-        **{"type": "text", "style": "label", **SILENT, "dy": -11, "limit": {"expr": "width * 0.6"}},
+        **{"type": "text", "style": "label", **SILENT, "limit": {"expr": "width * 0.6"}},
+        **{"dy": {"expr": "datum.place % 2 ? -11 : 16"}},
         **{"align": {"expr": f"{_LEFT} ? 'right' : 'left'"}, "dx": {"expr": f"{_LEFT} ? -4 : 4"}},
     }
     whisker = {
@@ -226,7 +229,7 @@ def _layers(rows: Sequence[Row]) -> list[Spec]:
             "mark": {"type": "point", "filled": True, "opacity": 1, "clip": True},
             "encoding": {**looks, **_only_on_front(looks["color"]), "opacity": FADED, **said, **_READ},
         },
-        {"transform": [_ON], "mark": label, "encoding": {"text": {"field": "name"}, "opacity": FADED}},
+        {"transform": [_ON, _PLACE], "mark": label, "encoding": {"text": {"field": "name"}, "opacity": FADED}},
         {
             "transform": [{"filter": "datum.name === focus"}],
             "mark": {"type": "point", "style": "line", "filled": False, "size": 420, "strokeWidth": 2.5, **SILENT},

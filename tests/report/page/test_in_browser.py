@@ -122,6 +122,16 @@ def test_axe_finds_nothing_serious_and_the_page_fits_its_window(chromium, page, 
         assert visit.faults() == []
 
 
+@pytest.mark.parametrize("width", [PHONE, 1060])  # two rows, and where they become one
+def test_a_legend_has_room_for_its_rows(chromium, page, width):
+    with chromium.open(page, width=width) as visit:
+        drawing = figure(visit.page, "pareto").locator(".drawing svg")
+        top = drawing.bounding_box()["y"]
+        named = drawing.locator(".role-legend-label text")
+        assert named.count() >= 3
+        assert all(label.bounding_box()["y"] >= top for label in named.all())
+
+
 def test_a_header_sorts_by_mouse_and_by_key(opened):
     page = opened.page
     header = board(page).get_by_role("button", name="images/s")
