@@ -8,7 +8,7 @@ import sys
 from collections import UserDict
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from pathlib import Path  # noqa: TC003 - typer reads it when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from .options import Directories  # noqa: TC001 - typer reads it when it runs
+from .options import Directories
 from .output import SOME_FAILED, say
 
 

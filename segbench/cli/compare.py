@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .completion import complete_recorded_benchmark, complete_recorded_method
-from .options import (
-    Directories,  # noqa: TC001 - typer reads it when it runs
-    Json,  # noqa: TC001 - typer reads it when it runs
-    Output,  # noqa: TC001 - typer reads it when it runs
-)
+from .options import Directories, Json, Output
 from .output import UNDECIDED, print_document, print_or_write
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Json, Output  # noqa: TC001 - typer reads it when it runs
+from .options import Json, Output
 from .output import check_can_be_written, print_document, print_or_write, say, to_json, write
 
 if TYPE_CHECKING:

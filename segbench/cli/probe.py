@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .completion import complete_benchmark, complete_method
-from .options import (
-    Json,  # noqa: TC001 - typer reads them when it runs
-    Results,  # noqa: TC001 - typer reads them when it runs
-    Sets,  # noqa: TC001 - typer reads them when it runs
-)
+from .options import Json, Results, Sets
 from .output import columns, print_content, say
 
 if TYPE_CHECKING:

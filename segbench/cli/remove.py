@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .completion import complete_recorded_benchmark, complete_recorded_method
-from .options import Results  # noqa: TC001 - typer reads it when it runs
+from .options import Results
 from .output import SOME_FAILED, say
 
 if TYPE_CHECKING:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - typer reads it when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Json, Output  # noqa: TC001 - typer reads it when it runs
+from .options import Json, Output
 from .output import print_document, print_or_write, say, write_bytes
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Results  # noqa: TC001 - typer reads it when it runs
+from .options import Results
 from .output import say
 
 

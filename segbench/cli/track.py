@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Directories  # noqa: TC001 - typer reads it when it runs
+from .options import Directories
 from .output import say
 
 

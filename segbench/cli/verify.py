@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .completion import complete_recorded_benchmark, complete_recorded_method
-from .options import (
-    Directories,  # noqa: TC001 - typer reads it when it runs
-    Json,  # noqa: TC001 - typer reads it when it runs
-    Root,  # noqa: TC001 - typer reads it when it runs
-)
+from .options import Directories, Json, Root
 from .output import INTERRUPTED, SOME_FAILED, columns, print_content
 
 if TYPE_CHECKING:
