@@ -10,7 +10,12 @@ import typer
 from segbench.contract import KINDS
 from segbench.errors import ComponentError, SpecError, nearest
 
-from .completion import complete_benchmark, complete_method
+from .completion import (
+    complete_benchmark,
+    complete_method,
+    complete_recorded_benchmark,
+    complete_recorded_method,
+)
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
@@ -23,6 +28,13 @@ Benchmark = Annotated[
         metavar="NAME|FILE",
         help="A packaged benchmark by its name, or a file by its path.",
         autocompletion=complete_benchmark,
+    ),
+]
+
+BenchmarkFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="A benchmark file, or a packaged one by its name.", autocompletion=complete_benchmark
     ),
 ]
 
@@ -92,6 +104,24 @@ Directories = Annotated[
 ]
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder that is written.")]
+
+OnlyBenchmark = Annotated[
+    str | None,
+    typer.Option("--benchmark", help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark),
+]
+OnlyMethod = Annotated[
+    str | None,
+    typer.Option("--method", help="Cells of this method only.", autocompletion=complete_recorded_method),
+]
+
+CellArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR. "
+        "Left out with --method."
+    ),
+]
 CellMethod = Annotated[
     str | None,
     typer.Option("--method", metavar="M", help="The cell of this method, which may have @KEY, @latest or =DIR."),

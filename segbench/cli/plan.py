@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .completion import complete_benchmark
-from .options import Json, Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
+from .options import BenchmarkFile, Json, Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
 from .output import columns, print_content
 
 if TYPE_CHECKING:
@@ -33,12 +32,7 @@ RECORDED_TEXTS = {
 
 
 def plan(
-    benchmark: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE", help="A benchmark file, or a packaged one by its name.", autocompletion=complete_benchmark
-        ),
-    ],
+    benchmark: BenchmarkFile,
     sets: Sets = None,
     only: Only = None,
     seeds: Seeds = None,

@@ -22,7 +22,7 @@ from .options import (
     Timeout,
     open_selected,
 )
-from .output import INTERRUPTED, SOME_FAILED, print_document, say
+from .output import INTERRUPTED, SOME_FAILED, print_document, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,8 +151,7 @@ def _open_folder(plan: Plan, results: Path, options: RunOptions) -> ResultsFolde
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
     found = plan_warnings(plan.benchmark, plan.cells, device=options.device, jobs=options.least_jobs)
-    for warning in (*plan.data_warnings, *found):
-        say(f"warning: {warning}", err=True)
+    warn(*plan.data_warnings, *found)
     return folder
 
 
@@ -201,7 +200,7 @@ def write_page(report: Report, path: Path) -> None:
         write_atomically(path, to_html(report).encode("utf-8", "backslashreplace"))
         say(f"Page: {path}")
     except RecordError as error:
-        say(f"warning: {error}", err=True)
+        warn(error)
 
 
 def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:
@@ -209,8 +208,7 @@ def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None
     from segbench.execute.run import describe_problems
     from segbench.plan.cell import cell_label
 
-    for problem in describe_problems(summary, folder):
-        say(f"warning: {problem}", err=True)
+    warn(*describe_problems(summary, folder))
     failures = [(record, record.error) for record in summary.unfinished if record.error]
     for record, failure in failures:
         if debug and failure.traceback:

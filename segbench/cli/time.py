@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from .completion import complete_dataset, complete_generator
-from .options import DatasetOptions, Json, Root, parse_options
+from .options import DatasetOptions, Device, Json, Root, parse_options
 from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, say, terminal_width, write
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def time_methods(
     precision: Annotated[Precision, typer.Option(help="Number format of the forward pass.")] = Precision.FP32,
     channels_last: Annotated[bool, typer.Option("--channels-last", help="Keep channels innermost in memory.")] = False,
     tf32: Annotated[bool, typer.Option("--tf32", help="Let CUDA devices round fp32 factors to TF32.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[
         int | None,
         # as a protocol allows, which is not imported here: that would slow every command down
