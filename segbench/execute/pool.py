@@ -14,15 +14,12 @@ from .workers import Died, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from types import FrameType
 
-    from segbench.engine.job import CellJob
-    from segbench.store.leases import Lease
     from segbench.store.record import Record
 
     from .progress import Listener
-    from .workers import Limits, Outcome, Running, Workers
+    from .workers import Outcome, Running
 
 
 CHECK_SECONDS = 0.2  # between two checks of limits and signals
@@ -38,8 +35,8 @@ class Pool:
     `report` gets the events that they emit, and a "warning" of one that has reported nothing for long.
     """
 
-    def __init__(self, workers: Workers, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
-        self._workers, self._size, self._interrupt, self._report = workers, size, interrupt, report
+    def __init__(self, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
+        self._size, self._interrupt, self._report = size, interrupt, report
         self._running: dict[str, Running] = {}
         self._stalls = StallWatch()
         self._stop_asked: float | None = None
@@ -62,17 +59,9 @@ class Pool:
         """Whether any worker runs."""
         return bool(self._running)
 
-    def start(
-        self, key: str, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None
-    ) -> None:
-        """Start a worker; see `Workers.start`."""
-        self._running[key] = self._workers.start(function, job, workplace, limits, lease)
-
-    def start_cell(
-        self, key: str, function: str, job: CellJob, workplace: Path, limits: Limits, lease: Lease | None = None
-    ) -> None:
-        """Start the workers of a cell, which count as one; see `Workers.start_cell`."""
-        self._running[key] = self._workers.start_cell(function, job, workplace, limits, lease)
+    def add(self, key: str, worker: Running) -> None:
+        """Take a worker in that has just been started."""
+        self._running[key] = worker
 
     def send(self, key: str, message: Any) -> None:
         """Send a worker a message; see `Worker.send`."""

@@ -218,10 +218,10 @@ def probe_device(
             listener.notice(f"checking the device: {event.fields['message']}")
 
     second_chance = SecondChance(interrupt, listener)
-    with temporary_folder() as place, Pool(workers, 1, interrupt, report) as pool:
+    with temporary_folder() as place, Pool(1, interrupt, report) as pool:
         while not interrupt.requested:
             if pool.has_room:
-                pool.start("probe", function, device, Path(place), limits)
+                pool.add("probe", workers.start(function, device, Path(place), limits))
             for _, outcome in pool.advance():
                 if isinstance(outcome, Finished):
                     return dict(outcome.result)
@@ -253,7 +253,7 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
 
     with (
         temporary_folder() as folder,
-        Pool(run.workers, run.at_once, run.interrupt, report) as pool,
+        Pool(run.at_once, run.interrupt, report) as pool,
     ):
         while (waiting or pool.is_busy) and not run.interrupt.requested:
             while waiting and pool.has_room:
@@ -282,7 +282,7 @@ def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool)
     trained, _ = resolve_upstream(cell, run.cells, upstream)
     job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": traced})
     # Not in the cell's own folder: another run may be at work there.
-    pool.start_cell(key, run.functions.preflight, job, folder / key, limits)
+    pool.add(key, run.workers.start_cell(run.functions.preflight, job, folder / key, limits))
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
