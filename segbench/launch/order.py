@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 from segbench.execute.jobs import key_of
 from segbench.execute.run import describe_cells
-from segbench.store.atomic import storage_error
+from segbench.store.atomic import storing_in
 from segbench.store.run_file import describe_run, tell_run, write_run_file
 from segbench.store.tried import forget_tries
 
@@ -76,13 +77,9 @@ class Order:
 def _make_next_folder(parent: Path) -> Path:
     """Make the folder with the first number that is free."""
     for number in count(1):
-        try:
+        with storing_in(parent), suppress(FileExistsError):
             (parent / str(number)).mkdir(parents=True)
             break
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise storage_error(parent, error) from error
     return parent / str(number)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from segbench.checksum import check_seal
 from segbench.files import check_file, read_file
 
-from .atomic import link_or_copy, remove_abandoned, storage_error
+from .atomic import link_or_copy, remove_abandoned, storing_in
 from .folder import CHECKPOINT, EVENTS, files_of
 from .leases import find_abandoned, has_ended, is_marker, newest_attempt
 from .pictures import SAMPLES, step_grids
@@ -39,14 +39,12 @@ def begin_attempt(folder: ResultsFolder, lease: Lease) -> Path:
     RecordError if the folder is full or read-only.
     """
     fresh, cell = attempt_folder(folder, lease), folder.cell_folder(lease.key)
-    try:
+    with storing_in(cell):
         earlier = sorted(filter(_is_attempt, cell.iterdir()), key=_number_of, reverse=True)
         fresh.mkdir(exist_ok=True)  # of this process before somebody removed the marker, and with it the number
         checkpoint = _find_newest([path / CHECKPOINT for path in (*earlier, cell)])
         if checkpoint is not None and not lease.is_second:
             _continue(checkpoint, fresh)
-    except OSError as error:
-        raise storage_error(cell, error) from error
     for path in _find_ended(folder, lease.key, earlier):
         _remove(path)
     return fresh

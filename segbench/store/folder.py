@@ -15,7 +15,7 @@ from segbench.checksum import check_seal
 from segbench.errors import RecordError, nearest
 from segbench.files import make_way_for_folder, set_aside
 
-from .atomic import link_or_copy, remove_abandoned, replacing, storage_error, write_atomically
+from .atomic import link_or_copy, remove_abandoned, replacing, storing_in, write_atomically
 from .json_file import describe_error, parse_json, read_json, read_within
 from .lock import lock, open_lock
 from .record import ATTEMPT, SCHEMA, Record
@@ -147,10 +147,8 @@ class ResultsFolder:
         if self._is_locked:
             yield
             return
-        try:
+        with storing_in(self.lease_folder):
             make_way_for_folder(self.lease_folder)
-        except OSError as error:
-            raise storage_error(self.lease_folder, error) from error
         with open_lock(self.lease_folder / ".lock") as descriptor:
             with suppress(OSError):  # there are no locks
                 lock(descriptor)

@@ -26,7 +26,7 @@ from pydantic import Field, TypeAdapter
 from segbench.errors import RecordError
 from segbench.files import make_way_for_folder
 
-from .atomic import storage_error, write_atomically
+from .atomic import storing_in, write_atomically
 from .json_file import read_json
 from .lock import open_lock
 from .process import find_process, is_alive, machine
@@ -149,7 +149,7 @@ class Leases:
         that had the cell may have finished it. Raises RecordError if the folder is full or read-only.
         """
         cell = self._folder.cell_folder(key).absolute()
-        try:
+        with storing_in(self._folder.lease_folder):
             make_way_for_folder(self._folder.lease_folder)
             make_way_for_folder(cell)
             newest = newest_attempt(cell)
@@ -157,8 +157,6 @@ class Leases:
             if self._is_held(key, marker_path(cell, newest)) or not _is_abandoned(self._path.with_stem(key), key):
                 return None
             return self._take(key, cell, newest + 1)
-        except OSError as error:
-            raise storage_error(self._folder.lease_folder, error) from error
 
     def join(self, key: str) -> Lease | None:
         """Return the lease of a second attempt at a cell that a process of another machine has; None if none has it.

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError
 
-from .atomic import create, storage_error, write_atomically
+from .atomic import create, storing_in, write_atomically
 from .attempt import attempt_folder
 from .segments import is_packed
 
@@ -61,11 +61,9 @@ def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record) -> Re
     for _ in range(_TRIES):
         if (other := _read_finished(folder, record.key)) is not None:
             return other
-        try:
+        with storing_in(folder.path):
             if os.path.lexists(path):
                 folder.make_room(record.key)
-        except OSError as error:
-            raise storage_error(folder.path, error) from error
         try:
             made = create(path, _as_file(record), attempt_folder(folder, lease))
         except RecordError:

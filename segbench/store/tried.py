@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from segbench.files import make_way_for_folder
 
-from .atomic import storage_error
+from .atomic import storing_in
 
 if TYPE_CHECKING:
     from .folder import ResultsFolder
@@ -21,14 +22,11 @@ def claim_try(folder: ResultsFolder, key: str) -> bool:
     Raises RecordError if the folder is full or read-only.
     """
     marks = folder.path / _MARKS
-    try:
+    with storing_in(marks), suppress(FileExistsError):
         make_way_for_folder(marks)
         (marks / key).touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise storage_error(marks, error) from error
-    return True
+        return True
+    return False
 
 
 def forget_tries(folder: ResultsFolder) -> None:
