@@ -232,6 +232,7 @@ def _unknown_disabled(registry: Registry) -> list[str]:
 
 def _plugins(registry: Registry) -> Iterator[dict[str, Any]]:
     from segbench.contract import KINDS
+    from segbench.registry.options import installed_versions
 
     for plugin in sorted({offer.plugin for offer in registry.installed}):
         offers = [offer for offer in registry.installed if offer.plugin == plugin]
@@ -242,14 +243,10 @@ def _plugins(registry: Registry) -> Iterator[dict[str, Any]]:
             "file": None if offers[0].file is None else str(offers[0].file),
             "seconds": round(registry.seconds.get(plugin, 0.0), 3),
             "offers": {kind: sum(offer.kind == kind for offer in offers) for kind in KINDS},
-            "needs": sorted({library for offer in offers for library in _missing(offer)}),
+            "needs": sorted(
+                {name for offer in offers for name, found in installed_versions(offer).items() if found is None}
+            ),
         }
-
-
-def _missing(offer: Any) -> list[str]:
-    from segbench.registry.options import installed_versions
-
-    return [name for name, found in installed_versions(offer).items() if found is None]
 
 
 def import_errors() -> list[str]:

@@ -11,7 +11,7 @@ from .options import CellArgument, CellMethod, CellSeed, Device, find_cell
 from .output import columns, read_notes, say, warn
 
 if TYPE_CHECKING:
-    from segbench.engine.prediction.pseudo_labels import ClassReport, PseudoLabelReport
+    from segbench.engine.prediction.pseudo_labels import PseudoLabelReport
     from segbench.engine.recorded import RecordedNetwork
 
 
@@ -113,7 +113,8 @@ def _folder_options(recorded: RecordedNetwork) -> dict[str, object]:
 def table(report: PseudoLabelReport) -> str:
     """Return how many pixels of each class were kept and, where the truth is known, how many of them are right."""
     total = [f"all {report.images} images", _percent(report.coverage), _percent(1.0)]
-    rows = [["class", "coverage", "share"], *(_row(entry) for entry in report.classes), total]
+    found = [[entry.name, _percent(entry.coverage), _percent(entry.share)] for entry in report.classes]
+    rows = [["class", "coverage", "share"], *found, total]
     if report.judged:
         rows[0] += ["true share", "accuracy", "IoU"]
         for row, entry in zip(rows[1:], report.classes, strict=False):
@@ -122,10 +123,6 @@ def table(report: PseudoLabelReport) -> str:
     if report.drift is None:
         return columns(rows)
     return f"{columns(rows)}\ntotal variation distance between share and true share: {_percent(report.drift)}"
-
-
-def _row(entry: ClassReport) -> list[str]:
-    return [entry.name, _percent(entry.coverage), _percent(entry.share)]
 
 
 def _percent(share: float | None) -> str:

@@ -20,7 +20,7 @@ from segbench.contract import SEGMENTING_MAPS
 
 from .attribution import Attribution
 from .folds import Folds
-from .frozen import Frozen, Shorthand, added, may_be_bare
+from .frozen import Frozen, Share, Shorthand, added, may_be_bare
 from .optimizer import Optimizer
 from .protocol import TrainingProtocol
 from .yaml import LARGEST_INTEGER
@@ -56,7 +56,6 @@ TUNED_PARTS = (
     *("refines", "trains_on", "unlabelled"),
 )
 
-Share = Annotated[float, Field(ge=0, le=1)]
 # Adversarial training with one link broken on purpose, at the same cost.
 Placebo = Literal[
     "frozen",  # the discriminator is never trained

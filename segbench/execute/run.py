@@ -262,17 +262,12 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
             for key, outcome in pool.advance():
                 if second_chance.give(f"trying {by_key[key].label}", outcome):
                     waiting.append(key)
-                elif _came_late(outcome) and key not in traced:
+                elif isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError) and key not in traced:
                     traced.add(key)
                     waiting.append(key)
                 elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
                     failures[method_of(by_key[key])] = failure
     return failures
-
-
-def _came_late(outcome: Outcome) -> bool:
-    """Return whether a device has reported an error that some earlier line has caused."""
-    return isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError)
 
 
 def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool) -> None:

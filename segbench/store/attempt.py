@@ -40,7 +40,8 @@ def begin_attempt(folder: ResultsFolder, lease: Lease) -> Path:
     """
     fresh, cell = attempt_folder(folder, lease), folder.cell_folder(lease.key)
     with storing_in(cell):
-        earlier = sorted(filter(_is_attempt, cell.iterdir()), key=_number_of, reverse=True)
+        found = filter(_is_attempt, cell.iterdir())
+        earlier = sorted(found, key=lambda attempt: int(attempt.name.partition("-")[0]), reverse=True)
         fresh.mkdir(exist_ok=True)  # of this process before somebody removed the marker, and with it the number
         checkpoint = _find_newest([path / CHECKPOINT for path in (*earlier, cell)])
         if checkpoint is not None and not lease.is_second:
@@ -134,10 +135,6 @@ def _is_file(path: Path) -> bool:
     except OSError:
         return False
     return path.exists() and not path.is_symlink()
-
-
-def _number_of(attempt: Path) -> int:
-    return int(attempt.name.partition("-")[0])
 
 
 def _is_attempt(path: Path) -> bool:
