@@ -354,6 +354,10 @@ class Method(Frozen):
         """Return the method whose cell is needed for a reason, such as "refines fold 1/5"."""
         return self.trials.get(reason) or self.upstream[reason.split()[0]]
 
+    def with_protocol(self, **changes: Any) -> Method:
+        """Return this method with other values of some keys of its protocol."""
+        return self.model_copy(update={"protocol": self.protocol.model_copy(update=changes)})
+
     def with_recipe_of(self, trial: Method) -> Method:
         """Return this method with what its trial tried; budget, split, what is kept and placebo stay its own."""
         kept = {key: getattr(self.protocol, key) for key in ("budget", "evaluate", "keep")}

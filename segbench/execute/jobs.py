@@ -175,8 +175,7 @@ def resolve_upstream(
     if winner is not None:
         method = method.with_recipe_of(cells[winner].method)
     if seconds is not None:
-        protocol = method.protocol.model_copy(update={"budget": Budget(seconds=seconds)})
-        method = method.model_copy(update={"protocol": protocol})
+        method = method.with_protocol(budget=Budget(seconds=seconds))
     return cell.model_copy(update={"method": method}), FromUpstream(seconds=seconds, trials=trials, winner=winner)
 
 

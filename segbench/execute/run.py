@@ -11,7 +11,7 @@ from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, DeviceError, PluginError, RecordError, SpecError
 from segbench.store.attempt import sweep
 from segbench.store.counts import COUNTS
-from segbench.store.folder import is_recorded, without_collecting
+from segbench.store.folder import is_recorded
 from segbench.store.leases import refuse_older_runs
 from segbench.store.run_file import PlannedCell, announce_run
 from segbench.store.sharing import shares_gpu
@@ -91,7 +91,7 @@ def run(
     folder.check_writable()
     refuse_older_runs(folder)
     sweep(folder)
-    recorded = _read_ok_records(cells, folder)
+    recorded = folder.read_all_finished(map(key_of, cells))
     _set_damaged_aside(cells, recorded, folder)
     if pull is not None:
         recorded |= pull.read_failed(cells, folder)
@@ -136,16 +136,6 @@ def _planned(cell: Cell) -> PlannedCell:
     )
 
 
-def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
-    """Return the ok records of cells by key, in the order of the cells."""
-    listed = folder.listed_keys()
-    with without_collecting():
-        keys = [key for key in map(key_of, cells) if key in listed]
-        found = {key: folder.read(key) for key in folder.in_reading_order(keys)}
-    in_order = ((key, found[key]) for key in keys)
-    return {key: record for key, record in in_order if record is not None and record.status == "ok"}
-
-
 def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folder: ResultsFolder) -> None:
     """Take out of `recorded` the cells that must run again: with damaged counts, or other files if others need them."""
     needed: set[str] = set()
@@ -160,8 +150,7 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
 def _refuse_shared_seconds(cells: Sequence[Cell], environment: Mapping[str, Any], options: RunOptions) -> None:
     """Raise SpecError for budgets in seconds where each of several cells gets a part of the same GPU."""
     jobs, many = (2, "several") if options.jobs == "auto" else (options.jobs, str(options.jobs))
-    budgets = {cell.method.name: cell.method.protocol.budget for cell in cells}
-    names = [name for name, budget in budgets.items() if budget.seconds is not None or budget.like is not None]
+    names = list(dict.fromkeys(cell.method.name for cell in cells if cell.method.protocol.budget.is_time))
     if names and shares_gpu({**environment, "jobs": jobs}):
         raise SpecError(
             f"{', '.join(names)}: the budget is in seconds, and {many} cells at once slow each other "

@@ -47,8 +47,7 @@ class Order:
 
     def unfinished(self) -> list[Cell]:
         """Return the cells without an ok record."""
-        found = {key: self.folder.read(key) for key in self.folder.in_reading_order(map(key_of, self.cells))}
-        done = {key for key, record in found.items() if record is not None and record.status == "ok"}
+        done = self.folder.read_all_finished(map(key_of, self.cells))
         return [cell for cell in self.cells if key_of(cell) not in done]
 
     def make_place(self) -> Path:

@@ -52,7 +52,7 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
         *_leaking_encodings(methods),
         *_warn_where(
             methods,
-            lambda protocol: protocol.accumulate > 1 and (protocol.budget.seconds or protocol.budget.like) is not None,
+            lambda protocol: protocol.accumulate > 1 and protocol.budget.is_time,
             "the budget is seconds and each step takes several micro-batches (accumulate), so it has fewer steps, and "
             "their number depends on the machine",
         ),

@@ -68,8 +68,8 @@ def tidy(folder: ResultsFolder, key: str) -> None:
     """
     cell = folder.cell_folder(key)
     listed = list(cell.iterdir()) if cell.is_dir() else []
-    record = folder.read(key)
-    if record is None or record.status != "ok":
+    record = folder.read_finished(key)
+    if record is None:
         return
     for path in listed:
         if path.name != record.attempt and (_is_attempt(path) or _LEFT_BEHIND.fullmatch(path.name)):
@@ -93,8 +93,7 @@ def sweep(folder: ResultsFolder) -> None:
 def _is_settled(folder: ResultsFolder, key: str, number: int) -> bool:
     """Return whether nobody needs to know who began an attempt; a process that was killed may not have tidied."""
     tidy(folder, key)
-    record = folder.read(key)
-    return (record is not None and record.status == "ok") or newest_attempt(folder.cell_folder(key)) > number
+    return folder.read_finished(key) is not None or newest_attempt(folder.cell_folder(key)) > number
 
 
 def _find_newest(paths: list[Path]) -> Path | None:

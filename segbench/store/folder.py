@@ -127,6 +127,19 @@ class ResultsFolder:
             return found
         return self._read_or_set_aside(self.unfinished_path(key)) or found
 
+    def read_finished(self, key: str) -> Record | None:
+        """Return the record of a finished cell, as `read` does; None if the cell has another or none."""
+        found = self.read(key)
+        return found if found is not None and found.status == "ok" else None
+
+    def read_all_finished(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records of those cells that are finished, by key and in the order of the keys."""
+        listed = self.listed_keys()
+        there = [key for key in keys if key in listed]
+        with without_collecting():
+            found = {key: self.read_finished(key) for key in self.in_reading_order(there)}
+        return {key: record for key in there if (record := found[key]) is not None}
+
     def make_room(self, key: str) -> None:
         """Move what is no record of a finished cell out of its place; see publication.py."""
         path = self.record_path(key)

@@ -46,7 +46,7 @@ def publish(folder: ResultsFolder, lease: Lease, record: Record) -> Record | Non
     record = record.model_copy(update={"attempt": lease.attempt})
     if record.status == "ok":
         return _publish_finished(folder, lease, record)
-    if (other := _read_finished(folder, record.key)) is not None:
+    if (other := folder.read_finished(record.key)) is not None:
         return other
     if lease.is_lost or lease.is_second:
         return None
@@ -59,7 +59,7 @@ def publish(folder: ResultsFolder, lease: Lease, record: Record) -> Record | Non
 def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record) -> Record:
     path = folder.record_path(record.key)
     for _ in range(_TRIES):
-        if (other := _read_finished(folder, record.key)) is not None:
+        if (other := folder.read_finished(record.key)) is not None:
             return other
         with storing_in(folder.path):
             if os.path.lexists(path):
@@ -67,7 +67,7 @@ def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record) -> Re
         try:
             made = create(path, _as_file(record), attempt_folder(folder, lease))
         except RecordError:
-            if (other := _read_finished(folder, record.key)) is None:
+            if (other := folder.read_finished(record.key)) is None:
                 raise
             return other  # whose process has removed what other attempts had left
         if made and is_packed(path):  # the name was free as the record that was first has been compacted since
@@ -84,11 +84,6 @@ def _withdraw(folder: ResultsFolder, record: Record) -> None:
     with folder.locked(), suppress(OSError):
         if is_packed(path) and path.read_bytes() == _as_file(record):
             path.unlink()
-
-
-def _read_finished(folder: ResultsFolder, key: str) -> Record | None:
-    found = folder.read(key)
-    return found if found is not None and found.status == "ok" else None
 
 
 def _as_file(record: Record) -> bytes:
