@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import CellArgument, CellMethod, CellSeed, Results, Root, find_cell
+from .options import CellArgument, CellMethod, CellSeed, Results, Root, find_cell, parse_size
 from .output import check_can_be_written, say, write_bytes
 
 
@@ -32,8 +32,6 @@ def export(
     It is checked on the split that the cell was scored on, and not written if it gives other labels there.
     """
     from segbench.engine.prediction.export import SUFFIXES, export_model
-
-    from .time import parse_size
 
     if output.suffix not in SUFFIXES:
         raise typer.BadParameter(f"-o {output}: the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")

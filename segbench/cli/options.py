@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -196,6 +197,18 @@ def read_value(text: str, given: str) -> Any:
     from segbench.config.yaml import Place, read_text
 
     return read_text(text, Place(given, Path.cwd())).plain()
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Return the height and width of HEIGHTxWIDTH; SpecError if it is not that.
+
+    >>> parse_size("360x480")
+    (360, 480)
+    """
+    match = re.fullmatch(r"([1-9][0-9]*)[x×]([1-9][0-9]*)", text)
+    if match is None:
+        raise SpecError(f"--size {text}: write height and width in pixels, such as 360x480")
+    return int(match[1]), int(match[2])
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:

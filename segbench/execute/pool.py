@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .blame import describe_place
 from .progress import format_duration
+from .worker import STOP
 from .workers import Died, Event
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Pool:
         if self._stop_asked is None:
             self._stop_asked = time.monotonic()
             for worker in self._running.values():
-                worker.request_stop()
+                worker.send(STOP)
         if self._interrupt.insisted or time.monotonic() - self._stop_asked > _STOP_SECONDS:
             for worker in self._running.values():
                 worker.kill()

@@ -11,10 +11,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from segbench.execute.jobs import key_of
+from segbench.execute.pull import forget_tries
 from segbench.execute.run import describe_cells
 from segbench.store.atomic import storing_in
 from segbench.store.run_file import describe_run, tell_run, write_run_file
-from segbench.store.tried import forget_tries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
