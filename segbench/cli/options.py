@@ -166,19 +166,17 @@ def open_selected(
     folds: str | None,
     threads: int | None = None,
 ) -> Plan:
-    """Return the plan of what options select of a benchmark, whose data can be read; errors as `open_plan`."""
+    """Return the plan of what options select of a benchmark; errors as `open_plan`."""
     from segbench.plan.plan import open_plan
 
-    plan = open_plan(
+    return open_plan(
         benchmark,
         sets=sets or (),
         only=only or (),
-        seeds=parse_seeds(seeds),
-        folds=parse_folds(folds),
+        seeds=parse_numbers("--seeds", seeds),
+        folds=parse_numbers("--folds", folds),
         threads=threads,
     )
-    plan.check_data()
-    return plan
 
 
 def parse_options(given: list[str]) -> dict[str, Any]:
@@ -211,17 +209,12 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_seeds(text: str | None) -> tuple[int, ...] | None:
-    """Return the seeds of `--seeds 0,1,2`, None where it is not given; SpecError if they are not whole numbers."""
-    return _parse_numbers("--seeds", text)
+def parse_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Return the numbers of an option as `--seeds 0,1,2`, None where it is not given; SpecError if they are not whole.
 
-
-def parse_folds(text: str | None) -> tuple[int, ...] | None:
-    """Return the test folds of `--folds 1,2`, None where it is not given; SpecError if they are not whole numbers."""
-    return _parse_numbers("--folds", text)
-
-
-def _parse_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    >>> parse_numbers("--seeds", "0,1, 2")
+    (0, 1, 2)
+    """
     try:
         return None if text is None else tuple(int(part) for part in text.split(","))
     except ValueError as error:

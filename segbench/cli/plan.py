@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import BenchmarkFile, Json, Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
+from .options import BenchmarkFile, Json, Only, Results, Seeds, Sets, TestFolds, open_selected
 from .output import columns, print_content
 
 if TYPE_CHECKING:
@@ -42,13 +42,12 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show the cells of a benchmark, those that others need first, with keys, records and warnings."""
-    from segbench.plan.plan import open_plan
     from segbench.plan.power import compute_design_power, read_recorded_scores
     from segbench.plan.tested import compare_tested
     from segbench.plan.warnings import plan_warnings
     from segbench.store.folder import ResultsFolder
 
-    opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
+    opened = open_selected(benchmark, sets, only, seeds, folds)
     folder = ResultsFolder(results, opened.benchmark.name)
     design = compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))
     tested = compare_tested(opened.benchmark, opened.datasets, design) if design else []

@@ -119,6 +119,7 @@ def run(
     slurm = read_slurm(asked) if on == "slurm" else None
     threads = max(1, slurm.cpus // options.least_jobs) if slurm and slurm.cpus else cpus or usable_cores()
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
+    plan.check_data()
     folder = _open_folder(plan, results, options)
     if on in ("local", "ray") and not each:
         on_ray, here = partial(run_on_ray, address=address, cpus=cpus), partial(run_here, datasets=plan.datasets)

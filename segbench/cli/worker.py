@@ -78,6 +78,7 @@ def worker(
     with limit.listening():
         say(f"worker on {socket.gethostname()}, process {os.getpid()}", err=True)
         found = open_selected(benchmark, sets, only, seeds, folds, threads)
+        found.check_data()
         folder = ResultsFolder(results, found.benchmark.name)
         pull = _join(plan, found.cells, folder, limit)
         options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)

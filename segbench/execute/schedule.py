@@ -350,16 +350,15 @@ class SharedCells:
 
     def lease(self, key: str) -> bool:
         """Take the lease of a cell and return whether it was free."""
-        lease = self._own.acquire(key)
-        if lease is not None:
-            self.leases[key] = lease
-        return lease is not None
+        return self._keep(self._own.acquire(key))
 
     def join(self, key: str) -> bool:
         """Take the lease of a second attempt at a cell, and return whether another machine has the first."""
-        lease = self._own.join(key)
+        return self._keep(self._own.join(key))
+
+    def _keep(self, lease: Lease | None) -> bool:
         if lease is not None:
-            self.leases[key] = lease
+            self.leases[lease.key] = lease
         return lease is not None
 
     def new_record(self, key: str) -> Record | None:

@@ -29,15 +29,8 @@ MASK_WORDS = (
 )
 # Other forms of the same masks: colours to look at, instances.
 SECOND_CHOICE = (
-    "segmentationobject",
-    "object",
-    "instance",
-    "instances",
-    "color",
-    "colour",
-    "colored",
-    "overlay",
-    "vis",
+    *("segmentationobject", "object", "instance", "instances"),
+    *("color", "colour", "colored", "overlay", "vis"),
 )
 _SPLIT_NAME = re.compile(
     r"(?P<before>|.*[_-])(?:training|train|validation|valid|val|testing|test)"
