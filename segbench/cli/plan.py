@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from segbench.plan.cell import Cell
     from segbench.plan.plan import Plan
-    from segbench.plan.power import DesignPower, Sensitivity
-    from segbench.plan.tested import Tested
+    from segbench.plan.power import DesignPower, Sensitivity, Tested
     from segbench.store.folder import ResultsFolder
 
 
@@ -42,8 +41,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show the cells of a benchmark, those that others need first, with keys, records and warnings."""
-    from segbench.plan.power import compute_design_power, read_recorded_scores
-    from segbench.plan.tested import compare_tested
+    from segbench.plan.power import compare_tested, compute_design_power, read_recorded_scores
     from segbench.plan.warnings import plan_warnings
     from segbench.store.folder import ResultsFolder
 
@@ -205,7 +203,7 @@ def _design_lines(content: dict[str, Any] | None) -> list[str]:
 
 def _tested_lines(tested: list[dict[str, Any]]) -> list[str]:
     """Return what is detected with seeds and images, by a fixed split and by folds."""
-    from segbench.plan.tested import ASSUMED_IMAGE_SD
+    from segbench.plan.power import ASSUMED_IMAGE_SD
 
     if not tested:
         return []
