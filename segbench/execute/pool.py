@@ -64,6 +64,17 @@ class Pool:
         """Take a worker in that has just been started."""
         self._running[key] = worker
 
+    def run_all(self, waiting: list[str], start: Callable[[str], Running]) -> Iterator[tuple[str, Outcome]]:
+        """Start a worker for each key that waits, as there is room, and yield the outcomes until an early end.
+
+        Whoever is given an outcome may let its key wait again.
+        """
+        while (waiting or self.is_busy) and not self._interrupt.requested:
+            while waiting and self.has_room:
+                key = waiting.pop(0)
+                self.add(key, start(key))
+            yield from self.advance()
+
     def send(self, key: str, message: Any) -> None:
         """Send a worker a message; see `Worker.send`."""
         self._running[key].send(message)

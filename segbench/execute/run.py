@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from .timing_session import training_lock
 from .workers import Failed, Finished, Outcome, TimedOut, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from .jobs import Functions, RunOptions
     from .progress import Listener
     from .pull import Pull
-    from .workers import Event, Limits
+    from .workers import Event, Limits, Running
 
 # For trying a method, unless --timeout is given: it is one step, but building may download pretrained weights.
 PREFLIGHT_SECONDS = 600.0
@@ -208,16 +209,15 @@ def probe_device(
 
     second_chance = SecondChance(interrupt, listener)
     with temporary_folder() as place, Pool(1, interrupt, report) as pool:
-        while not interrupt.requested:
-            if pool.has_room:
-                pool.add("probe", workers.start(function, device, Path(place), limits))
-            for _, outcome in pool.advance():
-                if isinstance(outcome, Finished):
-                    return dict(outcome.result)
-                if second_chance.give("checking the device", outcome):
-                    continue
-                if isinstance(outcome, Failed) and outcome.error:
-                    raise outcome.error
+        waiting = ["probe"]
+        for key, outcome in pool.run_all(waiting, lambda _: workers.start(function, device, Path(place), limits)):
+            if isinstance(outcome, Finished):
+                return dict(outcome.result)
+            if second_chance.give("checking the device", outcome):
+                waiting.append(key)
+            elif isinstance(outcome, Failed) and outcome.error:
+                raise outcome.error
+            else:
                 raise CellError(
                     f"no worker process can run: {outcome.failure.cause}\n{outcome.failure.traceback or ''}"
                 )
@@ -240,33 +240,28 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     def report(key: str, event: Event) -> None:
         run.listener.reported("preflight", by_key[key], event)
 
-    with (
-        temporary_folder() as folder,
-        Pool(run.at_once, run.interrupt, report) as pool,
-    ):
-        while (waiting or pool.is_busy) and not run.interrupt.requested:
-            while waiting and pool.has_room:
-                key = waiting.pop(0)
-                _try_method(run, pool, by_key[key], Path(folder), traced=key in traced)
-            for key, outcome in pool.advance():
-                if second_chance.give(f"trying {by_key[key].label}", outcome):
-                    waiting.append(key)
-                elif isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError) and key not in traced:
-                    traced.add(key)
-                    waiting.append(key)
-                elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
-                    failures[method_of(by_key[key])] = failure
+    with temporary_folder() as folder, Pool(run.at_once, run.interrupt, report) as pool:
+        start = partial(_start_trial, run, by_key, Path(folder), traced)
+        for key, outcome in pool.run_all(waiting, start):
+            if second_chance.give(f"trying {by_key[key].label}", outcome):
+                waiting.append(key)
+            elif isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError) and key not in traced:
+                traced.add(key)
+                waiting.append(key)
+            elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
+                failures[method_of(by_key[key])] = failure
     return failures
 
 
-def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool) -> None:
+def _start_trial(run: Run, cells: Mapping[str, Cell], folder: Path, traced: Collection[str], key: str) -> Running:
+    cell = cells[key]
     run.listener.started("preflight", cell)
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
-    key, upstream = key_of(cell), read_upstream(run, cell)
+    upstream = read_upstream(run, cell)
     trained, _ = resolve_upstream(cell, run.cells, upstream)
-    job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": traced})
+    job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": key in traced})
     # Not in the cell's own folder: another run may be at work there.
-    pool.add(key, run.workers.start_cell(run.functions.preflight, job, folder / key, limits))
+    return run.workers.start_cell(run.functions.preflight, job, folder / key, limits)
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:
