@@ -72,7 +72,7 @@ class Loading(UserDict[str, Any]):
 
 
 class Commands(TyperGroup):
-    """The commands of the program; what is wrong with a value on the command line is told with the value."""
+    """The commands of the program; the message about a wrong value says what was given and what is allowed."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

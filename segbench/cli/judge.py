@@ -125,7 +125,7 @@ def _check_may_be_shown(material: Material, private: bool) -> None:
 
 
 def _describe(material: Material, page: Page, kept: Path, max_mb: float) -> str:
-    """Say what the page deals, how many images it may hold, and where it stands what is whose."""
+    """Return a summary of a page: its questions, its size, and which file says whose each label map is."""
     from segbench.report.judging.material import KEEP_MORE
     from segbench.report.judging.page import MEGABYTE
 

@@ -36,7 +36,7 @@ MOST_SKIPPED_NAMED = 3
 
 
 class Prepared(NamedTuple):
-    """A dataset whose splits lie in the cache and passed the self-test: `guesses`, the mIoU of class 0 everywhere."""
+    """A dataset whose splits are cached and passed the self-test; `guesses` are the mIoUs of class 0 everywhere."""
 
     offer: Offer
     root: Path | None

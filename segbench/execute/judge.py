@@ -1,4 +1,4 @@
-"""How a recorded cell came out that was run again, compared with its record."""
+"""A recorded cell that was run again, compared with its record: the same bits, or a score that is near enough."""
 
 from __future__ import annotations
 

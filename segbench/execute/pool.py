@@ -160,7 +160,7 @@ class Interrupt:
 
 
 class SecondChance:
-    """What is tried once more because a worker died, be it that somebody has killed it: each once."""
+    """One more try, and no more, for what a worker did that died, since somebody may have killed it."""
 
     def __init__(self, interrupt: Interrupt, listener: Listener) -> None:
         self._interrupt, self._listener = interrupt, listener

@@ -1,7 +1,7 @@
 """Stragglers: cells that others are so slow at that this process, without work of its own, would overtake them.
 
-A second attempt at such a cell begins anew, and the first of the two to finish is recorded. How fast a cell is tells a
-look at its events by this machine's clock, and a second one minutes later.
+A second attempt at such a cell begins anew, and the first of the two to finish is recorded. How fast a cell is follows
+from two looks at its events, minutes apart by this machine's clock.
 """
 
 from __future__ import annotations

@@ -201,9 +201,10 @@ def _pool(dataset: str, differences: Sequence[Sequence[float]]) -> Noise:
 
 
 class Tested(NamedTuple):
-    """The images of a dataset that a seed is tested on by so many networks, 1 of a fixed split; as planned, or instead.
+    """A way to test on a dataset, which is planned or shown beside that: the images and networks of a seed.
 
-    `smallest` are the smallest differences that are detected at the noises between seeds that are known of the dataset.
+    `folds` is the number of networks, 1 for a fixed split; `smallest` are the smallest differences that are detected at
+    the noises between seeds that are known of the dataset.
     """
 
     dataset: str
