@@ -8,7 +8,7 @@ import sys
 from collections import UserDict
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from pathlib import Path  # noqa: TC003 - typer reads it when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -72,7 +72,7 @@ class Loading(UserDict[str, Any]):
 
 
 class Commands(TyperGroup):
-    """The commands of the program; what is wrong with a value on the command line is told with the value."""
+    """The commands of the program; the message about a wrong value says what was given and what is allowed."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

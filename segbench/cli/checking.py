@@ -19,7 +19,7 @@ from segbench.testing.run import CHECK_BEGUN, CHECK_ENDED, CheckJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from segbench.execute.workers import Event, Outcome
+    from segbench.execute.workers import Event, Outcome, Running
     from segbench.registry import Offer
 
 
@@ -83,21 +83,21 @@ def check_all(request: Request, report: Callable[[Checked], None]) -> list[Check
     """
     every = {f"{offer.kind} {offer.full_name}": Checked(offer) for offer in request.offers}
     limits = Limits(request.seconds, fair_share(request.jobs))
-    waiting = list(every)
+    waiting, workers = list(every), _workers(request)
     with (
         Interrupt() as interrupt,
         temporary_folder() as folder,
-        Pool(_workers(request), request.jobs, interrupt, lambda key, event: every[key].receive(event)) as pool,
+        Pool(request.jobs, interrupt, lambda key, event: every[key].receive(event)) as pool,
     ):
-        while (waiting or pool.is_busy) and not interrupt.requested:
-            while waiting and pool.has_room:
-                key = waiting.pop(0)
-                pool.start(key, _FUNCTION, _job(every[key], request), Path(mkdtemp(dir=folder)), limits)
-            for key, outcome in pool.advance():
-                if every[key].end(outcome):
-                    waiting.insert(0, key)
-                else:
-                    report(every[key])
+
+        def start(key: str) -> Running:
+            return workers.start(_FUNCTION, _job(every[key], request), Path(mkdtemp(dir=folder)), limits)
+
+        for key, outcome in pool.run_all(waiting, start):
+            if every[key].end(outcome):
+                waiting.insert(0, key)
+            else:
+                report(every[key])
     return None if interrupt.requested else list(every.values())
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import typer
 
-from .options import Directories  # noqa: TC001 - typer reads it when it runs
-from .output import SOME_FAILED, say
+from .options import Directories
+from .output import SOME_FAILED, say, warn
 
 
 def compact(directories: Directories = None) -> None:
@@ -28,8 +28,7 @@ def compact(directories: Directories = None) -> None:
         raise RecordError(f"there are no records in {', '.join(map(str, given))}")
     for path in folders:
         done = compact_folder(ResultsFolder(path.parent, path.name))
-        for problem in done.left:
-            say(f"warning: {problem}", err=True)
+        warn(*done.left)
         say(f"{path}: {plural(done.packed, 'cell')} in segments, {done.added} of them new, {format_bytes(done.size)}")
         some_left |= bool(done.left)
     if some_left:

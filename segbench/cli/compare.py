@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .completion import complete_recorded_benchmark, complete_recorded_method
-from .options import (
-    Directories,  # noqa: TC001 - typer reads it when it runs
-    Json,  # noqa: TC001 - typer reads it when it runs
-    Output,  # noqa: TC001 - typer reads it when it runs
-)
+from .options import Directories, Json, Output
 from .output import UNDECIDED, print_document, print_or_write
 
 if TYPE_CHECKING:
     from segbench.report.comparison.compare import Comparisons
 
 
-class ComparisonFormat(StrEnum):
-    """The formats of a comparison."""
-
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    LATEX = "latex"
-    JSON = "json"
+Format = Literal["table", "markdown", "csv", "latex", "json"]
 
 
 def compare(
@@ -71,7 +59,7 @@ def compare(
         float, typer.Option(help="Confidence of the intervals, between 0.5 and 1, for all verdicts together.")
     ] = 0.95,
     images: Annotated[int, typer.Option(min=0, help="How many of the largest gains and of the losses to name.")] = 5,
-    format: Annotated[ComparisonFormat | None, typer.Option(help="How to write it.", show_default="table")] = None,
+    format: Annotated[Format | None, typer.Option(help="How to write it.", show_default="table")] = None,
     require_verdict: Annotated[
         bool, typer.Option("--require-verdict", help="End with 3 unless every verdict is better, equivalent or worse.")
     ] = False,
@@ -82,9 +70,9 @@ def compare(
 
     Where a name stands for several recipes, METHOD@KEY (the beginning of a key), METHOD@latest or METHOD=DIR is one.
     """
-    if json and format not in (None, ComparisonFormat.JSON):
+    if json and format not in (None, "json"):
         raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
-    format = ComparisonFormat.JSON if json else format
+    format = "json" if json else format
     if reference:
         if require_verdict:
             raise typer.BadParameter("--reference gives no verdict; name the two methods of the one that is required")
@@ -110,9 +98,9 @@ def compare(
         subset=subset,
         settings=Settings(margin=margin / 100, level=level, images=images),
     )
-    if format is ComparisonFormat.JSON:
+    if format == "json":
         print_or_write(to_json(found), output)
-    elif format is ComparisonFormat.CSV:
+    elif format == "csv":
         print_or_write(to_csv(found), output)
     else:
         print_document(lay_out_comparisons(found), output, format or "table")
@@ -131,11 +119,11 @@ def _compare_with_published(
     benchmark: str | None,
     dataset: str | None,
     subset: str | None,
-    format: ComparisonFormat | None,
+    format: Format | None,
     output: Path | None,
 ) -> None:
     """Print records beside published values; of `words`, a file of such values comes first, then folders."""
-    if format is ComparisonFormat.CSV:
+    if format == "csv":
         raise typer.BadParameter("--reference has no CSV; give --format markdown, latex or json")
     from segbench.config.benchmark import SUFFIXES
     from segbench.report.comparison.bands import compare_with_published
@@ -145,7 +133,7 @@ def _compare_with_published(
     file = Path(words[0]) if words and words[0].endswith(SUFFIXES) else None
     folders = list(map(Path, words[1:] if file else words)) or [Path("results")]
     found = compare_with_published(folders, file or PUBLISHED, benchmark=benchmark, dataset=dataset, subset=subset)
-    if format is ComparisonFormat.JSON:
+    if format == "json":
         print_or_write(bands_to_json(found), output)
     else:
         print_document(lay_out_bands(found), output, format or "table")

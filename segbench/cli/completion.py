@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer  # noqa: TC002 - typer itself reads it when it runs
+import typer
 
 from segbench.contract import KINDS
 

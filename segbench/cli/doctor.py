@@ -232,6 +232,7 @@ def _unknown_disabled(registry: Registry) -> list[str]:
 
 def _plugins(registry: Registry) -> Iterator[dict[str, Any]]:
     from segbench.contract import KINDS
+    from segbench.registry.options import installed_versions
 
     for plugin in sorted({offer.plugin for offer in registry.installed}):
         offers = [offer for offer in registry.installed if offer.plugin == plugin]
@@ -242,25 +243,19 @@ def _plugins(registry: Registry) -> Iterator[dict[str, Any]]:
             "file": None if offers[0].file is None else str(offers[0].file),
             "seconds": round(registry.seconds.get(plugin, 0.0), 3),
             "offers": {kind: sum(offer.kind == kind for offer in offers) for kind in KINDS},
-            "needs": sorted({library for offer in offers for library in _missing(offer)}),
+            "needs": sorted(
+                {name for offer in offers for name, found in installed_versions(offer).items() if found is None}
+            ),
         }
-
-
-def _missing(offer: Any) -> list[str]:
-    from segbench.registry.options import installed_versions
-
-    return [name for name, found in installed_versions(offer).items() if found is None]
 
 
 def import_errors() -> list[str]:
     """Import each library and say why one cannot be: torchvision built for another torch is the usual case."""
-    return [message for name in LIBRARIES if (message := _import_error(name)) is not None]
-
-
-def _import_error(name: str) -> str | None:
-    try:
-        import_module(name)
-    except Exception as error:  # whatever a broken library raises
-        first_line = (str(error).strip() or "no message").splitlines()[0]
-        return f"{name} cannot be imported: {type(error).__name__}: {first_line}"
-    return None
+    messages = []
+    for name in LIBRARIES:
+        try:
+            import_module(name)
+        except Exception as error:  # whatever a broken library raises
+            first_line = (str(error).strip() or "no message").splitlines()[0]
+            messages.append(f"{name} cannot be imported: {type(error).__name__}: {first_line}")
+    return messages

@@ -10,30 +10,12 @@ import unicodedata
 _ERRORS = "segbench-readable"
 _ASCII = "segbench_ascii"
 _PLAIN = {
-    "±": "+-",
-    "×": "x",
-    "·": "-",
-    "–": "-",
-    "—": "-",
-    "−": "-",
-    "≤": "<=",
-    "≥": ">=",
-    "≈": "~",
-    "→": "->",
-    "←": "<-",
-    "…": "...",
-    "μ": "u",
-    "µ": "u",
-    "Δ": "Delta ",
-    "√": "sqrt",
-    "∞": "inf",
-    "‘": "'",
-    "’": "'",
-    "“": '"',
-    "”": '"',
-    "─": "-",
-    "━": "-",
-    "│": "|",
+    **dict.fromkeys("·–—−─━", "-"),
+    **dict.fromkeys("‘’", "'"),
+    **dict.fromkeys("“”", '"'),
+    **dict.fromkeys("μµ", "u"),
+    **{"±": "+-", "×": "x", "≤": "<=", "≥": ">=", "≈": "~", "→": "->", "←": "<-", "…": "..."},
+    **{"Δ": "Delta ", "√": "sqrt", "∞": "inf", "│": "|"},
 }
 # How Python answers characters that an encoding lacks unless the user chose another way; each ends a program or shows
 # a code where a letter would do.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import CellMethod, CellSeed, Results, Root, find_cell
+from .options import CellArgument, CellMethod, CellSeed, Results, Root, find_cell, parse_size
 from .output import check_can_be_written, say, write_bytes
 
 
@@ -18,13 +18,7 @@ def export(
             "--output", "-o", metavar="FILE", help="A program of torch (.pt), ONNX, or weights (.safetensors)."
         ),
     ],
-    cell: Annotated[
-        str | None,
-        typer.Argument(
-            help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR. "
-            "Left out with --method."
-        ),
-    ] = None,
+    cell: CellArgument = None,
     method: CellMethod = None,
     seed: CellSeed = None,
     size: Annotated[
@@ -38,8 +32,6 @@ def export(
     It is checked on the split that the cell was scored on, and not written if it gives other labels there.
     """
     from segbench.engine.prediction.export import SUFFIXES, export_model
-
-    from .time import parse_size
 
     if output.suffix not in SUFFIXES:
         raise typer.BadParameter(f"-o {output}: the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")

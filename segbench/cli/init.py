@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import Output, read_value
-from .output import check_can_be_written, columns, say, write
+from .output import check_can_be_written, columns, say, warn, write
 from .prepare import show_progress
 from .schema import MODELINE
 
@@ -150,7 +150,7 @@ def write_files(root: Path, name: str, file: Path, survey: Survey, found: Classe
     if found is not None:
         say(describe_classes(survey, found))
         if len(found.names) == 1:
-            say("warning: with one class alone every label map is right; look whether the masks are whole", err=True)
+            warn("with one class alone every label map is right; look whether the masks are whole")
         options |= found.options
         absent = find_scarce(survey, found)
         if not survey.described:

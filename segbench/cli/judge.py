@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Json, Output  # noqa: TC001 - typer reads it when it runs
+from .options import Json, Output
 from .output import check_can_be_written, print_document, print_or_write, say, to_json, write
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _check_may_be_shown(material: Material, private: bool) -> None:
 
 
 def _describe(material: Material, page: Page, kept: Path, max_mb: float) -> str:
-    """Say what the page deals, how many images it may hold, and where it stands what is whose."""
+    """Return a summary of a page: its questions, its size, and which file says whose each label map is."""
     from segbench.report.judging.material import KEEP_MORE
     from segbench.report.judging.page import MEGABYTE
 

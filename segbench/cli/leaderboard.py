@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads it when it runs
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .options import OutputFolder
 from .output import SOME_FAILED, say
 
 
@@ -18,7 +19,7 @@ def leaderboard(
             help="Results folders, submissions that `segbench submit` made, and folders of these.",
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder that is written.")],
+    output: OutputFolder,
 ) -> None:
     """Write a leaderboard: an index, a page for each benchmark and each method, and the data as JSON and CSV.
 

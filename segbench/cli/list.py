@@ -57,10 +57,10 @@ def describe(offer: Offer) -> dict[str, Any]:
 
 def _as_text(offers: dict[Kind, list[Offer]]) -> str:
     header = ("KIND", "NAME", "FROM", "SUMMARY")
-    rows = [_row(offer) for found in offers.values() for offer in found]
+    rows = [
+        (offer.kind, offer.full_name, f"{offer.distribution} {offer.version}", offer.component.summary)
+        for found in offers.values()
+        for offer in found
+    ]
     none = [f"no {PLURALS[kind]} installed" for kind, found in offers.items() if not found]
     return "\n".join([*([columns([header, *rows])] if rows else []), *none])
-
-
-def _row(offer: Offer) -> tuple[str, str, str, str]:
-    return offer.kind, offer.full_name, f"{offer.distribution} {offer.version}", offer.component.summary

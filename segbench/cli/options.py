@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,7 +11,12 @@ import typer
 from segbench.contract import KINDS
 from segbench.errors import ComponentError, SpecError, nearest
 
-from .completion import complete_benchmark, complete_method
+from .completion import (
+    complete_benchmark,
+    complete_method,
+    complete_recorded_benchmark,
+    complete_recorded_method,
+)
 
 if TYPE_CHECKING:
     from segbench.contract import Kind
@@ -23,6 +29,13 @@ Benchmark = Annotated[
         metavar="NAME|FILE",
         help="A packaged benchmark by its name, or a file by its path.",
         autocompletion=complete_benchmark,
+    ),
+]
+
+BenchmarkFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="A benchmark file, or a packaged one by its name.", autocompletion=complete_benchmark
     ),
 ]
 
@@ -92,6 +105,24 @@ Directories = Annotated[
 ]
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder that is written.")]
+
+OnlyBenchmark = Annotated[
+    str | None,
+    typer.Option("--benchmark", help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark),
+]
+OnlyMethod = Annotated[
+    str | None,
+    typer.Option("--method", help="Cells of this method only.", autocompletion=complete_recorded_method),
+]
+
+CellArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR. "
+        "Left out with --method."
+    ),
+]
 CellMethod = Annotated[
     str | None,
     typer.Option("--method", metavar="M", help="The cell of this method, which may have @KEY, @latest or =DIR."),
@@ -135,19 +166,17 @@ def open_selected(
     folds: str | None,
     threads: int | None = None,
 ) -> Plan:
-    """Return the plan of what options select of a benchmark, whose data can be read; errors as `open_plan`."""
+    """Return the plan of what options select of a benchmark; errors as `open_plan`."""
     from segbench.plan.plan import open_plan
 
-    plan = open_plan(
+    return open_plan(
         benchmark,
         sets=sets or (),
         only=only or (),
-        seeds=parse_seeds(seeds),
-        folds=parse_folds(folds),
+        seeds=parse_numbers("--seeds", seeds),
+        folds=parse_numbers("--folds", folds),
         threads=threads,
     )
-    plan.check_data()
-    return plan
 
 
 def parse_options(given: list[str]) -> dict[str, Any]:
@@ -168,17 +197,24 @@ def read_value(text: str, given: str) -> Any:
     return read_text(text, Place(given, Path.cwd())).plain()
 
 
-def parse_seeds(text: str | None) -> tuple[int, ...] | None:
-    """Return the seeds of `--seeds 0,1,2`, None where it is not given; SpecError if they are not whole numbers."""
-    return _parse_numbers("--seeds", text)
+def parse_size(text: str) -> tuple[int, int]:
+    """Return the height and width of HEIGHTxWIDTH; SpecError if it is not that.
+
+    >>> parse_size("360x480")
+    (360, 480)
+    """
+    match = re.fullmatch(r"([1-9][0-9]*)[x×]([1-9][0-9]*)", text)
+    if match is None:
+        raise SpecError(f"--size {text}: write height and width in pixels, such as 360x480")
+    return int(match[1]), int(match[2])
 
 
-def parse_folds(text: str | None) -> tuple[int, ...] | None:
-    """Return the test folds of `--folds 1,2`, None where it is not given; SpecError if they are not whole numbers."""
-    return _parse_numbers("--folds", text)
+def parse_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Return the numbers of an option as `--seeds 0,1,2`, None where it is not given; SpecError if they are not whole.
 
-
-def _parse_numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    >>> parse_numbers("--seeds", "0,1, 2")
+    (0, 1, 2)
+    """
     try:
         return None if text is None else tuple(int(part) for part in text.split(","))
     except ValueError as error:

@@ -33,6 +33,12 @@ def say(text: object, *, err: bool = False, nl: bool = True) -> None:
     typer.echo(clean(str(text)), err=err, nl=nl)
 
 
+def warn(*messages: object) -> None:
+    """Print warnings on stderr."""
+    for message in messages:
+        say(f"warning: {message}", err=True)
+
+
 def read_notes(error: BaseException) -> list[str]:
     """Return what was noted to an error where it passed by."""
     return getattr(error, "__notes__", [])

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .completion import complete_benchmark
-from .options import Json, Only, Results, Seeds, Sets, TestFolds, parse_folds, parse_seeds
+from .options import BenchmarkFile, Json, Only, Results, Seeds, Sets, TestFolds, open_selected
 from .output import columns, print_content
 
 if TYPE_CHECKING:
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 
     from segbench.plan.cell import Cell
     from segbench.plan.plan import Plan
-    from segbench.plan.power import DesignPower, Sensitivity
-    from segbench.plan.tested import Tested
+    from segbench.plan.power import DesignPower, Sensitivity, Tested
     from segbench.store.folder import ResultsFolder
 
 
@@ -33,12 +31,7 @@ RECORDED_TEXTS = {
 
 
 def plan(
-    benchmark: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE", help="A benchmark file, or a packaged one by its name.", autocompletion=complete_benchmark
-        ),
-    ],
+    benchmark: BenchmarkFile,
     sets: Sets = None,
     only: Only = None,
     seeds: Seeds = None,
@@ -48,13 +41,11 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show the cells of a benchmark, those that others need first, with keys, records and warnings."""
-    from segbench.plan.plan import open_plan
-    from segbench.plan.power import compute_design_power, read_recorded_scores
-    from segbench.plan.tested import compare_tested
+    from segbench.plan.power import compare_tested, compute_design_power, read_recorded_scores
     from segbench.plan.warnings import plan_warnings
     from segbench.store.folder import ResultsFolder
 
-    opened = open_plan(benchmark, sets=sets or (), only=only or (), seeds=parse_seeds(seeds), folds=parse_folds(folds))
+    opened = open_selected(benchmark, sets, only, seeds, folds)
     folder = ResultsFolder(results, opened.benchmark.name)
     design = compute_design_power(opened.benchmark, read_recorded_scores(opened.cells, folder))
     tested = compare_tested(opened.benchmark, opened.datasets, design) if design else []
@@ -212,7 +203,7 @@ def _design_lines(content: dict[str, Any] | None) -> list[str]:
 
 def _tested_lines(tested: list[dict[str, Any]]) -> list[str]:
     """Return what is detected with seeds and images, by a fixed split and by folds."""
-    from segbench.plan.tested import ASSUMED_IMAGE_SD
+    from segbench.plan.power import ASSUMED_IMAGE_SD
 
     if not tested:
         return []

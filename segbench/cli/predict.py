@@ -7,30 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .options import CellMethod, CellSeed, find_cell
-from .output import columns, read_notes, say
+from .options import CellArgument, CellMethod, CellSeed, Device, find_cell
+from .output import columns, read_notes, say, warn
 
 if TYPE_CHECKING:
-    from segbench.engine.prediction.pseudo_labels import ClassReport, PseudoLabelReport
+    from segbench.engine.prediction.pseudo_labels import PseudoLabelReport
     from segbench.engine.recorded import RecordedNetwork
 
 
 def predict(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for what is written.")],
-    cell: Annotated[
-        str | None,
-        typer.Argument(
-            help="A record's path, its key or the beginning of it, or METHOD@KEY, METHOD@latest, METHOD=DIR. "
-            "Left out with --method."
-        ),
-    ] = None,
+    cell: CellArgument = None,
     images: Annotated[
         list[Path] | None, typer.Argument(metavar="IMAGES...", help="Image files, arrays of zarr, or folders of them.")
     ] = None,
     method: CellMethod = None,
     seed: CellSeed = None,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Where keys are looked up.")] = Path("results"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     explain: Annotated[bool, typer.Option("--explain", help="Also write the evidence for each prediction.")] = False,
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="The network's layer that --explain looks at.")
@@ -64,8 +58,7 @@ def predict(
         raise typer.BadParameter(f"give image files, or folders of them{'' if method else ', behind the cell'}")
     record = find_cell(None if method else cell, method, seed, results)
     recorded = load_cell(record, device, orientation, max_pixels)
-    for warning in recorded.warnings:
-        say(f"warning: {warning}", err=True)
+    warn(*recorded.warnings)
     if pseudo_labels is not None:
         _write_pseudo_labels(recorded, images, output, pseudo_labels, truth)
     else:
@@ -102,8 +95,8 @@ def _write_pseudo_labels(
 
     report = write_pseudo_labels(recorded, images, output, threshold, truth)
     say(table(report))
-    for name in (entry.name for entry in report.classes if not entry.kept):
-        say(f"warning: no pixel is labelled {name}; training needs `absent_classes: allow`", err=True)
+    missing = [entry.name for entry in report.classes if not entry.kept]
+    warn(*(f"no pixel is labelled {name}; training needs `absent_classes: allow`" for name in missing))
     options = "".join(f", {name}: {value}" for name, value in _folder_options(recorded).items())
     say(f"train on it with {{use: data/folder, root: {output}{options}}}")
     say("its only split is train; to score on true labels, add images and masks and name them in splits/test.txt")
@@ -120,7 +113,8 @@ def _folder_options(recorded: RecordedNetwork) -> dict[str, object]:
 def table(report: PseudoLabelReport) -> str:
     """Return how many pixels of each class were kept and, where the truth is known, how many of them are right."""
     total = [f"all {report.images} images", _percent(report.coverage), _percent(1.0)]
-    rows = [["class", "coverage", "share"], *(_row(entry) for entry in report.classes), total]
+    found = [[entry.name, _percent(entry.coverage), _percent(entry.share)] for entry in report.classes]
+    rows = [["class", "coverage", "share"], *found, total]
     if report.judged:
         rows[0] += ["true share", "accuracy", "IoU"]
         for row, entry in zip(rows[1:], report.classes, strict=False):
@@ -129,10 +123,6 @@ def table(report: PseudoLabelReport) -> str:
     if report.drift is None:
         return columns(rows)
     return f"{columns(rows)}\ntotal variation distance between share and true share: {_percent(report.drift)}"
-
-
-def _row(entry: ClassReport) -> list[str]:
-    return [entry.name, _percent(entry.coverage), _percent(entry.share)]
 
 
 def _percent(share: float | None) -> str:

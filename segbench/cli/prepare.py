@@ -36,7 +36,7 @@ MOST_SKIPPED_NAMED = 3
 
 
 class Prepared(NamedTuple):
-    """A dataset whose splits lie in the cache and passed the self-test: `guesses`, the mIoU of class 0 everywhere."""
+    """A dataset whose splits are cached and passed the self-test; `guesses` are the mIoUs of class 0 everywhere."""
 
     offer: Offer
     root: Path | None
@@ -218,7 +218,7 @@ def _describe(prepared: Prepared) -> dict[str, Any]:
         "self_test": {"class_0_miou": prepared.guesses},
         "warnings": [
             *usage_warnings(dataset, unread),
-            *_warn_of_what_is_left_out(splits),
+            *(f"{name}: {remark}" for name, packed in splits.items() for remark in packed.contents.remarks),
             *_warn_of_dark_images(prepared.offer, splits),
             *_warn_of_absent_classes(dataset, splits),
             *_warn_of_confused_colours(dataset),
@@ -273,22 +273,15 @@ def _warn_of_identical_images(splits: Mapping[str, PackedSplit]) -> list[str]:
     return [describe_equal_images(one, other, pairs) for one, other, pairs in found if pairs]
 
 
-def _warn_of_what_is_left_out(splits: Mapping[str, PackedSplit]) -> list[str]:
-    return [f"{name}: {remark}" for name, packed in splits.items() for remark in packed.contents.remarks]
-
-
 def _warn_of_dark_images(offer: Offer, splits: Mapping[str, PackedSplit]) -> list[str]:
     """Return a warning if all 16-bit images hold values of at most 14 bits."""
     highest = max(packed.contents.highest for packed in splits.values())
     bits = highest.bit_length()
     if bits > MOST_SPARE_BITS or any(packed.image_dtype != "uint16" for packed in splits.values()):
         return []
-    cure = f"; if they hold {bits} bits, set bits: {bits}" if _has_option(offer, "bits") else ""
+    may_be_set = any(option.name == "bits" for option in offer.signature.options)
+    cure = f"; if they hold {bits} bits, set bits: {bits}" if may_be_set else ""
     return [f"images have 16 bits, but no value above {highest} of 65535, so a network sees them nearly black{cure}"]
-
-
-def _has_option(offer: Offer, name: str) -> bool:
-    return any(option.name == name for option in offer.signature.options)
 
 
 def _describe_unread(unread: Unread) -> dict[str, list[str]]:

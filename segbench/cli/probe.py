@@ -7,13 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .completion import complete_benchmark, complete_method
-from .options import (
-    Json,  # noqa: TC001 - typer reads them when it runs
-    Results,  # noqa: TC001 - typer reads them when it runs
-    Sets,  # noqa: TC001 - typer reads them when it runs
-)
-from .output import columns, print_content, say
+from .completion import complete_method
+from .options import BenchmarkFile, Device, Json, Results, Sets
+from .output import columns, print_content, warn
 
 if TYPE_CHECKING:
     from segbench.config.recipe import Adversarial, Benchmark
@@ -24,12 +20,7 @@ if TYPE_CHECKING:
 
 
 def probe(
-    benchmark: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE", help="A benchmark file, or a packaged one by its name.", autocompletion=complete_benchmark
-        ),
-    ],
+    benchmark: BenchmarkFile,
     method: Annotated[str, typer.Argument(help="A method of it with a discriminator.", autocompletion=complete_method)],
     cell: Annotated[
         str | None,
@@ -42,7 +33,7 @@ def probe(
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, crops and predictions.")] = 0,
     sets: Sets = None,
     results: Results = Path("results"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Measure whether a method's discriminator can tell true labels from predictions that are correct everywhere.
@@ -106,8 +97,7 @@ def load_trained(given: str, results: Path, probed: Cell, device: str) -> Record
     related = [name for name in (method.name, method.twin, method.placebo_of) if name]
     if (name := read_record(path).method) not in related:
         raise RecordError(f"{path}: it is a cell of method {name!r}; give a cell of {' or '.join(map(repr, related))}")
-    for warning in trained.warnings:
-        say(f"warning: {warning}", err=True)
+    warn(*trained.warnings)
     return trained
 
 

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from .completion import complete_recorded_benchmark
-from .options import (
-    Directories,  # noqa: TC001 - typer reads it when it runs
-    Json,  # noqa: TC001 - typer reads it when it runs
-)
-from .output import columns, print_content, say
+from .options import Directories, Json, OnlyBenchmark
+from .output import columns, print_content, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +14,7 @@ if TYPE_CHECKING:
 
 def records(
     directories: Directories = None,
-    benchmark: Annotated[
-        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
-    ] = None,
+    benchmark: OnlyBenchmark = None,
     json: Json = False,
 ) -> None:
     """List the recorded cells: key, what each is, status, when it began (UTC), code, and its size on the disk.
@@ -32,8 +24,7 @@ def records(
     from segbench.report.cells import describe_cell, list_cells
 
     cells, problems = list_cells(directories or [Path("results")], benchmark)
-    for problem in problems:
-        say(f"warning: not read: {problem}", err=True)
+    warn(*(f"not read: {problem}" for problem in problems))
     print_content({"cells": [describe_cell(cell) for cell in cells]}, json, lambda found: as_text(found["cells"]))
 
 

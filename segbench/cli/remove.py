@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .completion import complete_recorded_benchmark, complete_recorded_method
-from .options import Results  # noqa: TC001 - typer reads it when it runs
-from .output import SOME_FAILED, say
+from .options import OnlyBenchmark, OnlyMethod, Results
+from .output import SOME_FAILED, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,13 +21,9 @@ def remove(
     keys: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY]...", help="Keys of cells, or the beginnings of keys.")
     ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Cells of this method only.", autocompletion=complete_recorded_method)
-    ] = None,
+    method: OnlyMethod = None,
     dataset: Annotated[str | None, typer.Option(help="Cells on this dataset only.")] = None,
-    benchmark: Annotated[
-        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
-    ] = None,
+    benchmark: OnlyBenchmark = None,
     status: Annotated[
         Literal["ok", "failed", "skipped", "interrupted"] | None, typer.Option(help="Cells with this status only.")
     ] = None,
@@ -45,8 +40,7 @@ def remove(
     if not (keys or method or dataset or benchmark or status):
         raise typer.BadParameter("say what to remove: KEY, --method, --dataset, --benchmark or --status")
     cells, problems = list_cells([results], benchmark)
-    for problem in problems:
-        say(f"warning: not read, and so kept: {problem}", err=True)
+    warn(*(f"not read, and so kept: {problem}" for problem in problems))
     chosen = _choose(cells, keys or [], {"method": method, "dataset": dataset, "status": status})
     if not chosen:
         say("nothing to remove: no recorded cell is what was asked for", err=True)
@@ -80,7 +74,7 @@ def _show(cells: Sequence[RecordedCell], chosen: Sequence[RecordedCell]) -> None
     say(as_text([describe_cell(cell) for cell in chosen]))
     if others := builders(cells, chosen):
         named = list_some([f"{cell.name} ({cell.record.key})" for cell in others])
-        say(f"warning: other cells build on these: {named}", err=True)
+        warn(f"other cells build on these: {named}")
         say("they stay; whatever of them is run again trains these anew", err=True)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - typer reads it when it runs
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import Json, Output  # noqa: TC001 - typer reads it when it runs
+from .options import Json, Output
 from .output import print_document, print_or_write, say, write_bytes
 
 if TYPE_CHECKING:
@@ -20,31 +19,19 @@ if TYPE_CHECKING:
     from segbench.report.ranking.groups import Report
 
 
-class ReportFormat(StrEnum):
-    """The formats of a report."""
-
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    LONG_CSV = "long-csv"
-    PARQUET = "parquet"
-    LATEX = "latex"
-    JSON = "json"
-    HTML = "html"
-
-
+Format = Literal["table", "markdown", "csv", "long-csv", "parquet", "latex", "json", "html"]
 # A line for each image and class of each cell.
-_LONG = (ReportFormat.LONG_CSV, ReportFormat.PARQUET)
-_TEXT = (ReportFormat.TABLE, ReportFormat.MARKDOWN, ReportFormat.LATEX)
+_LONG = ("long-csv", "parquet")
+_TEXT = ("table", "markdown", "latex")
 # The options that are not for all formats, and the formats that they are for.
 _FORMATS = {
     "--full": _TEXT,
     "--explain": _TEXT,
-    "--per-class": (*_TEXT, ReportFormat.CSV, ReportFormat.JSON),
-    "--pairs": (*_TEXT, ReportFormat.CSV, ReportFormat.JSON),
-    "--columns": (*_TEXT, ReportFormat.CSV),
-    "--pictures-mb": (ReportFormat.HTML,),
-    "--private": (ReportFormat.HTML,),
+    "--per-class": (*_TEXT, "csv", "json"),
+    "--pairs": (*_TEXT, "csv", "json"),
+    "--columns": (*_TEXT, "csv"),
+    "--pictures-mb": ("html",),
+    "--private": ("html",),
 }
 
 
@@ -60,7 +47,7 @@ def report(
     benchmark: Annotated[
         str | None, typer.Option(help="Report this benchmark only.", autocompletion=complete_recorded_benchmark)
     ] = None,
-    format: Annotated[ReportFormat | None, typer.Option(help="How to write it.", show_default="table")] = None,
+    format: Annotated[Format | None, typer.Option(help="How to write it.", show_default="table")] = None,
     json: Json = False,
     full: Annotated[
         bool, typer.Option("--full", help="Print all tables and notes (markdown and latex always do).")
@@ -98,33 +85,33 @@ def report(
     """Print what the records hold: scores with intervals, verdicts, and what failed; --full adds speed and cost."""
     from segbench.report.formats.columns import split_names
 
-    if json and format not in (None, ReportFormat.JSON):
+    if json and format not in (None, "json"):
         raise typer.BadParameter(f"--json and --format {format} are two formats; give one")
-    format = ReportFormat.JSON if json else format or ReportFormat.TABLE
+    format = "json" if json else format or "table"
     names = split_names(columns)
     are_given = (full, explain, per_class, pairs, columns is not None, pictures_mb is not None, private)
     given = [option for option, is_given in zip(_FORMATS, are_given, strict=True) if is_given]
     _check_options(given, format)
-    if format is ReportFormat.HTML and output is None and sys.stdout.isatty():
+    if format == "html" and output is None and sys.stdout.isatty():
         raise typer.BadParameter("a page is for a browser: write it into a file with -o report.html")
-    if format is ReportFormat.PARQUET and output is None:
+    if format == "parquet" and output is None:
         raise typer.BadParameter("parquet is no text: write it into a file with -o scores.parquet")
     found = _load(sources or [], benchmark, format)
     if figures is not None:
         _write_figures(found, figures)  # first: where that fails, the error alone is printed
     if format in _TEXT:
         print_document(_lay_out(found, format, given, names), output, format)
-    elif format is ReportFormat.HTML:
+    elif format == "html":
         print_or_write(_page(found, pictures_mb, private), output)
     elif format in _LONG:
         _write_long(found, format, output)
     else:
         print_or_write(_data(found, format, given, names), output)
-    if format is ReportFormat.CSV or format in _LONG:
-        _print_what_is_left_out(found, "CSV" if format is ReportFormat.CSV else format)
+    if format == "csv" or format in _LONG:
+        _print_what_is_left_out(found, "CSV" if format == "csv" else format)
 
 
-def _check_options(given: Collection[str], format: ReportFormat) -> None:
+def _check_options(given: Collection[str], format: Format) -> None:
     """Raise BadParameter for options that are not for this format, or not for one another."""
     refused = [option for option in given if format not in _FORMATS[option]]
     if refused:
@@ -135,7 +122,7 @@ def _check_options(given: Collection[str], format: ReportFormat) -> None:
         raise typer.BadParameter("--columns is one table; leave out --full and --explain")
 
 
-def _load(sources: Sequence[str], benchmark: str | None, format: ReportFormat) -> Report:
+def _load(sources: Sequence[str], benchmark: str | None, format: Format) -> Report:
     from segbench.report import load
     from segbench.report.build import build_report
     from segbench.report.records import NothingRecordedError
@@ -145,7 +132,7 @@ def _load(sources: Sequence[str], benchmark: str | None, format: ReportFormat) -
     try:
         return load(directories, benchmark=benchmark, selectors=selectors)
     except NothingRecordedError as error:
-        if format is not ReportFormat.HTML:
+        if format != "html":
             raise
         return build_report(error.sources)  # a page that says so, to be looked at again
 
@@ -158,20 +145,20 @@ def _page(found: Report, pictures_mb: int | None, private: bool) -> str:
     return to_html(found, allowance=Allowance(most, private))
 
 
-def _write_long(found: Report, format: ReportFormat, output: Path | None) -> None:
+def _write_long(found: Report, format: Format, output: Path | None) -> None:
     """Write every image and class of every cell, and say on stderr which cells have no counts."""
     from segbench.report.formats.long import read_images, to_long_csv, to_parquet
 
     images = read_images(found)
     for problem in images.problems:
         say(f"not in the {format}: {problem}", err=True)
-    if output is not None and format is ReportFormat.PARQUET:
+    if output is not None and format == "parquet":
         write_bytes(output, to_parquet(images.frame))
     else:
         print_or_write(to_long_csv(images.frame), output)
 
 
-def _data(found: Report, format: ReportFormat, given: Collection[str], names: Sequence[str]) -> str:
+def _data(found: Report, format: Format, given: Collection[str], names: Sequence[str]) -> str:
     from segbench.report import CLASS_FORMATS, DATA_FORMATS, PAIR_FORMATS
     from segbench.report.formats.as_csv import choose_csv_columns
 
@@ -180,7 +167,7 @@ def _data(found: Report, format: ReportFormat, given: Collection[str], names: Se
     return choose_csv_columns(text, names) if names else text
 
 
-def _lay_out(found: Report, format: ReportFormat, given: Collection[str], names: Sequence[str]) -> Document:
+def _lay_out(found: Report, format: Format, given: Collection[str], names: Sequence[str]) -> Document:
     """Lay out the text that was asked for; the whole report has the explanations in it."""
     from segbench.report.formats.first_screen import lay_out_first_screen
     from segbench.report.formats.layout import add_class_tables, lay_out_all, lay_out_columns, lay_out_definitions
@@ -190,7 +177,7 @@ def _lay_out(found: Report, format: ReportFormat, given: Collection[str], names:
         document = lay_out_columns(found, names)
     elif "--explain" in given and "--full" not in given:
         document = lay_out_definitions(found)
-    elif "--full" in given or format is not ReportFormat.TABLE:
+    elif "--full" in given or format != "table":
         document = lay_out_all(found)
     else:
         document = lay_out_first_screen(found)

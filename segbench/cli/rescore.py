@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .completion import complete_recorded_benchmark
-from .options import (
-    Directories,  # noqa: TC001 - typer reads it when it runs
-    Json,  # noqa: TC001 - typer reads it when it runs
-)
+from .options import Directories, Json
 from .output import say, terminal_width
 
 if TYPE_CHECKING:

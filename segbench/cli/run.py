@@ -22,7 +22,7 @@ from .options import (
     Timeout,
     open_selected,
 )
-from .output import INTERRUPTED, SOME_FAILED, print_document, say
+from .output import INTERRUPTED, SOME_FAILED, print_document, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +119,7 @@ def run(
     slurm = read_slurm(asked) if on == "slurm" else None
     threads = max(1, slurm.cpus // options.least_jobs) if slurm and slurm.cpus else cpus or usable_cores()
     plan = open_selected(benchmark, sets, only, seeds, folds, threads)
+    plan.check_data()
     folder = _open_folder(plan, results, options)
     if on in ("local", "ray") and not each:
         on_ray, here = partial(run_on_ray, address=address, cpus=cpus), partial(run_here, datasets=plan.datasets)
@@ -151,8 +152,7 @@ def _open_folder(plan: Plan, results: Path, options: RunOptions) -> ResultsFolde
     folder = ResultsFolder(results, plan.benchmark.name)
     folder.check_writable()
     found = plan_warnings(plan.benchmark, plan.cells, device=options.device, jobs=options.least_jobs)
-    for warning in (*plan.data_warnings, *found):
-        say(f"warning: {warning}", err=True)
+    warn(*plan.data_warnings, *found)
     return folder
 
 
@@ -201,7 +201,7 @@ def write_page(report: Report, path: Path) -> None:
         write_atomically(path, to_html(report).encode("utf-8", "backslashreplace"))
         say(f"Page: {path}")
     except RecordError as error:
-        say(f"warning: {error}", err=True)
+        warn(error)
 
 
 def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None:
@@ -209,8 +209,7 @@ def print_problems(summary: Summary, folder: ResultsFolder, debug: bool) -> None
     from segbench.execute.run import describe_problems
     from segbench.plan.cell import cell_label
 
-    for problem in describe_problems(summary, folder):
-        say(f"warning: {problem}", err=True)
+    warn(*describe_problems(summary, folder))
     failures = [(record, record.error) for record in summary.unfinished if record.error]
     for record, failure in failures:
         if debug and failure.traceback:

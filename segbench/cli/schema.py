@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .options import Output  # noqa: TC001 - typer reads it when it runs
+from .options import Output
 from .output import print_or_write, say
 
 # Where the modeline of a benchmark file says that its schema lies: beside it.

@@ -34,21 +34,16 @@ def show(
 ) -> None:
     """Show a component: its options with types and defaults, where it comes from, and what is in a dataset."""
     from segbench.registry import load_registry
+    from segbench.registry.options import installed_versions
 
     offer = load_registry().find(parse_kind(kind), name)
-    described = {**describe(offer), "requires": _versions(offer), "options": _options(offer)}
+    described = {**describe(offer), "requires": installed_versions(offer), "options": _options(offer)}
     described["documentation"] = _documentation(offer, [option["name"] for option in described["options"]])
     if offer.kind == "dataset":
         described["data"] = _data(offer, root, parse_options(option or []))
     elif root is not None or option:
         raise typer.BadParameter("--root and --option are for datasets only")
     print_content(described, json, _as_text)
-
-
-def _versions(offer: Offer) -> dict[str, str | None]:
-    from segbench.registry.options import installed_versions
-
-    return installed_versions(offer)
 
 
 def _options(offer: Offer) -> list[dict[str, Any]]:
@@ -104,10 +99,13 @@ def _as_text(described: dict[str, Any]) -> str:
         ("kind", described["kind"]),
         ("from", f"{described['distribution']} {described['version']}, plugin {described['plugin']!r}"),
         *((key, described[key]) for key in ("file", "maps", "role") if described[key]),
-        *(("requires", _requirement(name, version)) for name, version in described["requires"].items()),
+        *(("requires", f"{name} {version or '(not installed)'}") for name, version in described["requires"].items()),
         *_data_facts(described.get("data", {})),
     ]
-    options = [_option_row(option) for option in described["options"]]
+    options = [
+        (option["name"], option["type"], "(required)" if option["required"] else repr(option["default"]))
+        for option in described["options"]
+    ]
     return "\n".join(
         [
             f"{described['name']}: {described['summary']}",
@@ -117,14 +115,6 @@ def _as_text(described: dict[str, Any]) -> str:
             *(f"\n{text}" for text in described["documentation"]),
         ]
     )
-
-
-def _requirement(name: str, version: str | None) -> str:
-    return f"{name} {version or '(not installed)'}"
-
-
-def _option_row(option: dict[str, Any]) -> tuple[str, str, str]:
-    return option["name"], option["type"], "(required)" if option["required"] else repr(option["default"])
 
 
 def _data_facts(data: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .completion import complete_recorded_benchmark
-from .options import Results  # noqa: TC001 - typer reads it when it runs
-from .output import say
+from .options import OnlyBenchmark, OutputFolder, Results
+from .output import say, warn
 
 
 def submit(
@@ -21,11 +20,9 @@ def submit(
             "or the beginnings of keys; paths of records.",
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder that is written.")],
+    output: OutputFolder,
     results: Results = Path("results"),
-    benchmark: Annotated[
-        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
-    ] = None,
+    benchmark: OnlyBenchmark = None,
     recipe: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The benchmark file. [default: one that is made of the records]"),
@@ -42,7 +39,6 @@ def submit(
 
     sources, chosen = find_records(cells, results, benchmark)
     records = list_submitted(sources, chosen)
-    for warning in pack(sources, records, recipe, load_registry(), output):
-        say(f"warning: {warning}", err=True)
+    warn(*pack(sources, records, recipe, load_registry(), output))
     methods = ", ".join(dict.fromkeys(record.method for record in records))
     say(f"wrote {output}: {plural(len(records), 'record')} of {methods}")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - typer reads it when it runs
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from .completion import complete_dataset, complete_generator
-from .options import DatasetOptions, Json, Root, parse_options
+from .options import DatasetOptions, Device, Json, Root, parse_options, parse_size
 from .output import INTERRUPTED, SOME_FAILED, check_can_be_written, say, terminal_width, write
 
 if TYPE_CHECKING:
@@ -27,20 +25,11 @@ if TYPE_CHECKING:
     from segbench.report.speed_test import SpeedConditions, Speeds
 
 
-SIZE_PATTERN = re.compile(r"([1-9][0-9]*)[x×]([1-9][0-9]*)")
 # By how much a measurement may take longer than it should, as in a benchmark's own default.
 PATIENCE = 4
 LOADING_LEFT_OUT = (
     "Reading and decoding images was not timed: with --size nothing is read; without it, that is a stage of its own."
 )
-
-
-class Precision(StrEnum):
-    """The precisions of a protocol."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
 
 
 class TimedData(NamedTuple):
@@ -81,10 +70,12 @@ def time_methods(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at once, beside one at a time.")] = 8,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks.")] = False,
-    precision: Annotated[Precision, typer.Option(help="Number format of the forward pass.")] = Precision.FP32,
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], typer.Option(help="Number format of the forward pass.")
+    ] = "fp32",
     channels_last: Annotated[bool, typer.Option("--channels-last", help="Keep channels innermost in memory.")] = False,
     tf32: Annotated[bool, typer.Option("--tf32", help="Let CUDA devices round fp32 factors to TF32.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[
         int | None,
         # as a protocol allows, which is not imported here: that would slow every command down
@@ -123,7 +114,7 @@ def time_methods(
     protocol = TrainingProtocol(
         budget=Budget(steps=1),
         batch_size=batch,
-        precision=precision.value,
+        precision=precision,
         channels_last=channels_last,
         compile=compile,
         tf32=tf32,
@@ -159,20 +150,6 @@ def check_runtimes(runtimes: Sequence[str], protocol: TrainingProtocol) -> None:
     if protocol.precision != "fp32" or protocol.compile:
         raise typer.BadParameter(f"--runtime {others[0]} runs fp32 alone; leave out --precision and --compile")
     require("onnx", "onnx", "onnxscript", *others)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return the height and width of HEIGHTxWIDTH; SpecError if it is not that.
-
-    >>> parse_size("360x480")
-    (360, 480)
-    """
-    from segbench.errors import SpecError
-
-    match = SIZE_PATTERN.fullmatch(text)
-    if match is None:
-        raise SpecError(f"--size {text}: write height and width in pixels, such as 360x480")
-    return int(match[1]), int(match[2])
 
 
 def open_data(offer: Offer, root: str | None, options: Mapping[str, Any], size: tuple[int, int] | None) -> TimedData:

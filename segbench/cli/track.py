@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .completion import complete_recorded_benchmark
-from .options import Directories  # noqa: TC001 - typer reads it when it runs
-from .output import say
+from .options import Directories, OnlyBenchmark
+from .output import say, warn
 
 
 def track(
@@ -20,9 +19,7 @@ def track(
         ),
     ],
     directories: Directories = None,
-    benchmark: Annotated[
-        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
-    ] = None,
+    benchmark: OnlyBenchmark = None,
 ) -> None:
     """Mirror recorded cells in TensorBoard or MLflow: recipe, curves, scores, speed, cost and how each ended.
 
@@ -33,8 +30,7 @@ def track(
     from segbench.tracking.mirror import Mirror
 
     cells, problems = list_cells(directories or [Path("results")], benchmark)
-    for problem in problems:
-        say(f"warning: not read: {problem}", err=True)
+    warn(*(f"not read: {problem}" for problem in problems))
     mirror = Mirror(to)
     # Of a cell that is recorded in several folders one record, and rather one with a result.
     one_each = {cell.record.key: cell for cell in sorted(cells, key=lambda cell: cell.record.status == "ok")}

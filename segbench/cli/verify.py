@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .completion import complete_recorded_benchmark, complete_recorded_method
-from .options import (
-    Directories,  # noqa: TC001 - typer reads it when it runs
-    Json,  # noqa: TC001 - typer reads it when it runs
-    Root,  # noqa: TC001 - typer reads it when it runs
-)
+from .options import Directories, Json, OnlyBenchmark, OnlyMethod, Root, Timeout
 from .output import INTERRUPTED, SOME_FAILED, columns, print_content
 
 if TYPE_CHECKING:
@@ -34,12 +29,8 @@ def verify(
         int | None,
         typer.Option(min=1, help="How many cells to draw. [default: 3, or all of --method]"),
     ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="Cells of this method only.", autocompletion=complete_recorded_method)
-    ] = None,
-    benchmark: Annotated[
-        str | None, typer.Option(help="Cells of this benchmark only.", autocompletion=complete_recorded_benchmark)
-    ] = None,
+    method: OnlyMethod = None,
+    benchmark: OnlyBenchmark = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw: the same one draws the same cells.")] = 0,
     root: Root = None,
     results: Annotated[
@@ -53,7 +44,7 @@ def verify(
         str, typer.Option(help="cpu, cuda, cuda:N, or auto for the kind of device that a cell was recorded on.")
     ] = "auto",
     jobs: Annotated[int, typer.Option(min=1, help="How many cells run at once.")] = 1,
-    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds after which a cell is killed.")] = None,
+    timeout: Timeout = None,
     json: Json = False,
 ) -> None:
     """Run a random choice of recorded cells again, spread over methods, and mark each as reproduced or not.

@@ -11,7 +11,7 @@ import typer
 
 from segbench.errors import RecordError
 
-from .options import Json  # noqa: TC001 - typer reads it when it runs
+from .options import Json
 from .output import SOME_FAILED, say, terminal_width, to_json
 
 if TYPE_CHECKING:

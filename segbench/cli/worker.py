@@ -27,7 +27,7 @@ from .options import (
     Timeout,
     open_selected,
 )
-from .output import INTERRUPTED, TIME_IS_UP, say
+from .output import INTERRUPTED, TIME_IS_UP, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,13 +78,13 @@ def worker(
     with limit.listening():
         say(f"worker on {socket.gethostname()}, process {os.getpid()}", err=True)
         found = open_selected(benchmark, sets, only, seeds, folds, threads)
+        found.check_data()
         folder = ResultsFolder(results, found.benchmark.name)
         pull = _join(plan, found.cells, folder, limit)
         options = RunOptions(device, jobs, timeout, memory_limit, checkpoint_every)
         listener = PlainProgress(sys.stderr)
         summary = run_cells(found.cells, folder, options, datasets=found.datasets, listener=listener, pull=pull)
-    for problem in describe_problems(summary, folder):
-        say(f"warning: {problem}", err=True)
+    warn(*describe_problems(summary, folder))
     if summary.interrupted:
         say("the time is up while cells are left" if limit.is_up else "stopped while cells are left", err=True)
         raise typer.Exit(TIME_IS_UP if limit.is_up else INTERRUPTED)

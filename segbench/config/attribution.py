@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from segbench.shown import clean_line
 
-from .frozen import Frozen
+from .frozen import ONE_OR_SEVERAL, Frozen
 from .validation import validate
 from .yaml import Node
 
@@ -36,10 +36,6 @@ def _check_address(text: str) -> str:
     return _check_text(text)
 
 
-def _as_list(authors: Any) -> Any:
-    return (authors,) if isinstance(authors, str) else authors
-
-
 Text = Annotated[str, AfterValidator(_check_text)]
 Address = Annotated[str, AfterValidator(_check_address)]
 
@@ -47,11 +43,7 @@ Address = Annotated[str, AfterValidator(_check_address)]
 class Attribution(Frozen):
     """The `authors`, one or a list, and `paper`, `code` and `licence`; paper and code are web addresses or DOIs."""
 
-    authors: Annotated[
-        tuple[Text, ...],
-        Field(max_length=_MOST_AUTHORS),
-        BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
-    ] = ()
+    authors: Annotated[tuple[Text, ...], Field(max_length=_MOST_AUTHORS), ONE_OR_SEVERAL] = ()
     paper: Address | None = None
     code: Address | None = None
     licence: Text | None = None

@@ -8,9 +8,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from segbench.shown import quote
 
-from .frozen import Frozen, added
-
-Share = Annotated[float, Field(ge=0, le=1)]
+from .frozen import Frozen, Share, added
 
 
 def _read_flip(value: Any) -> Any:

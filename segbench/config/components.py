@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import ComponentError, OptionError
 from segbench.registry.datasets import dataset_root
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from segbench.registry import Offer, Registry
 
     from .yaml import Place
-
-Value = TypeVar("Value")
 
 # Keys that stand beside the options of a component and are no options.
 ADVERSARIAL_KEYS = tuple(key for key in Adversarial.model_fields if key not in ("use", "options"))
@@ -203,7 +201,8 @@ def resolve_component(kind: Kind, node: Node, registry: Registry, keys: Sequence
     entries = _read_entries(kind, node)
     offer = _find_offer(kind, entries["use"], registry)
     own = {key: entry for key, entry in entries.items() if key in keys}
-    options = _coerce_options(offer, node.place, _without(entries, "use", *keys), keys)
+    others = {key: entry for key, entry in entries.items() if key != "use" and key not in keys}
+    options = _coerce_options(offer, node.place, others, keys)
     name = Node(offer.full_name, entries["use"].place)
     settings = Node({"use": name, **own}, node.place)
     return ResolvedComponent(offer, ComponentUse(use=offer.full_name, options=options), settings, entries["use"].place)
@@ -264,7 +263,3 @@ def _resolve_folder(value: object, place: Place) -> object:
         return value
     path = place.folder / os.path.expanduser(value)
     return str(path.resolve()) if path.is_dir() else value
-
-
-def _without(mapping: Mapping[str, Value], *names: str) -> dict[str, Value]:
-    return {name: value for name, value in mapping.items() if name not in names}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Frozen(BaseModel):
@@ -26,6 +28,12 @@ def may_be_bare(key: str) -> ConfigDict:
         schema["anyOf"] = [mapping["properties"][key], mapping]
 
     return ConfigDict(json_schema_extra=allow_bare)
+
+
+# Lets a tuple of texts be written as a single one.
+ONE_OR_SEVERAL = BeforeValidator(
+    lambda value: (value,) if isinstance(value, str) else value, json_schema_input_type=str | tuple[str, ...]
+)
 
 
 class Shorthand(Frozen):

@@ -99,13 +99,10 @@ def _read_generator(text: str, registry: Registry) -> MethodArgument:
     try:
         use, maps = resolve_generator(node, registry)
     except SpecError as error:
-        raise SpecError(f"{error}{_hint_at_methods(text)}") from error
+        is_benchmark = text in packaged_benchmarks()
+        hint = f" The methods of the benchmark {text!r} are {text}:METHOD." if is_benchmark else ""
+        raise SpecError(f"{error}{hint}") from error
     return MethodArgument(_make_label(node, use), use, maps)
-
-
-def _hint_at_methods(text: str) -> str:
-    """Return a hint for a text that is the name of a benchmark without a method."""
-    return f" The methods of the benchmark {text!r} are {text}:METHOD." if text in packaged_benchmarks() else ""
 
 
 def _make_label(node: Node, use: ComponentUse) -> str:

@@ -17,17 +17,13 @@ from pydantic import (
 
 from segbench.errors import unknown_value
 
-from .frozen import Shorthand, added
+from .frozen import ONE_OR_SEVERAL, Shorthand, added
 
 # How much a running average keeps of what it was: the range that torch's optimisers accept.
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 OWN_OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 TIMM = "timm/"
-
-
-def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 def _sort(patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,11 +59,7 @@ class Optimizer(Shorthand):
     options: Annotated[dict[str, Any] | None, BeforeValidator(_none_if_empty)] = added(None)
     multipliers: Annotated[dict[str, PositiveFloat] | None, BeforeValidator(_none_if_empty)] = added(None)
     no_decay: Literal["norms_and_biases"] | None = added(None)
-    freeze: Annotated[
-        tuple[str, ...],
-        BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
-        AfterValidator(_sort),
-    ] = added(())
+    freeze: Annotated[tuple[str, ...], ONE_OR_SEVERAL, AfterValidator(_sort)] = added(())
 
     @field_validator("use")
     @classmethod

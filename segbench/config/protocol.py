@@ -46,6 +46,11 @@ class Budget(Frozen):
     seconds: PositiveFloat | None = None
     like: str | None = None
 
+    @property
+    def is_time(self) -> bool:
+        """Whether it is one of seconds, stated or measured."""
+        return self.seconds is not None or self.like is not None
+
     @model_validator(mode="before")
     @classmethod
     def check_unit(cls, value: Any) -> Any:

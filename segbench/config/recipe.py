@@ -20,7 +20,7 @@ from segbench.contract import SEGMENTING_MAPS
 
 from .attribution import Attribution
 from .folds import Folds
-from .frozen import Frozen, Shorthand, added, may_be_bare
+from .frozen import Frozen, Share, Shorthand, added, may_be_bare
 from .optimizer import Optimizer
 from .protocol import TrainingProtocol
 from .yaml import LARGEST_INTEGER
@@ -56,7 +56,6 @@ TUNED_PARTS = (
     *("refines", "trains_on", "unlabelled"),
 )
 
-Share = Annotated[float, Field(ge=0, le=1)]
 # Adversarial training with one link broken on purpose, at the same cost.
 Placebo = Literal[
     "frozen",  # the discriminator is never trained
@@ -354,6 +353,10 @@ class Method(Frozen):
     def needed_for(self, reason: str) -> str:
         """Return the method whose cell is needed for a reason, such as "refines fold 1/5"."""
         return self.trials.get(reason) or self.upstream[reason.split()[0]]
+
+    def with_protocol(self, **changes: Any) -> Method:
+        """Return this method with other values of some keys of its protocol."""
+        return self.model_copy(update={"protocol": self.protocol.model_copy(update=changes)})
 
     def with_recipe_of(self, trial: Method) -> Method:
         """Return this method with what its trial tried; budget, split, what is kept and placebo stay its own."""

@@ -164,8 +164,7 @@ def _resolve_trial(
         raise name_trial(mismatch, trial.name, trial.settings)
     measured = {"evaluate": "val", "keep": Keep(model="none", samples=0)}
     budget = Budget(like=like) if like else method.protocol.budget
-    own = method.protocol.model_copy(update={**measured, "budget": budget})
-    return method.model_copy(update={"protocol": own, "trial_of": owner})
+    return method.with_protocol(**measured, budget=budget).model_copy(update={"trial_of": owner})
 
 
 def _kind_of_weight(method: Method) -> str:

@@ -72,7 +72,7 @@ class Capacity:
         return bool(running) and not any(self._has_room(need, running) for need in self._needs.values())
 
     def learn(self, records: Iterable[Record]) -> None:
-        """Take over what recorded cells took that ran alone on this device; of a method's the last one tells."""
+        """Note what recorded cells took that ran alone on this device; the last one of each method counts."""
         for method, record in {(one.dataset, one.method): one for one in records if self._ran_alone(one)}.items():
             if method not in self._needs and (usage := read_usage(files_of(self._folder.path, record))):
                 cell = self._cells[record.key]

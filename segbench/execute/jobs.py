@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from segbench.config.recipe import Method
     from segbench.engine.job import CellResult, TimingResult
     from segbench.plan.cell import Cell
     from segbench.store.folder import ResultsFolder
@@ -176,7 +175,7 @@ def resolve_upstream(
     if winner is not None:
         method = method.with_recipe_of(cells[winner].method)
     if seconds is not None:
-        method = _with_budget(method, Budget(seconds=seconds))
+        method = method.with_protocol(budget=Budget(seconds=seconds))
     return cell.model_copy(update={"method": method}), FromUpstream(seconds=seconds, trials=trials, winner=winner)
 
 
@@ -202,10 +201,6 @@ def _budget_seconds(cell: Cell, records: Mapping[str, Record]) -> float | None:
         return None
     train = records["budget"].train
     return max(train.seconds if train else 0.0, SHORTEST_SECONDS)
-
-
-def _with_budget(method: Method, budget: Budget) -> Method:
-    return method.model_copy(update={"protocol": method.protocol.model_copy(update={"budget": budget})})
 
 
 def finished_record(

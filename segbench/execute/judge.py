@@ -1,4 +1,4 @@
-"""How a recorded cell came out that was run again, compared with its record."""
+"""A recorded cell that was run again, compared with its record: the same bits, or a score that is near enough."""
 
 from __future__ import annotations
 
@@ -103,8 +103,7 @@ def _find_unlike(record: Record, cell: Cell, again: Record) -> list[str]:
     ]
     changes = describe_changes(read_cell(record), cell)
     found += [change for change in changes if change not in found]  # torch is among what most components require
-    budget = cell.method.protocol.budget
-    found += ["its budget is in seconds"] if budget.seconds is not None or budget.like is not None else []
+    found += ["its budget is in seconds"] if cell.method.protocol.budget.is_time else []
     in_no_order = str(now.get("device")).startswith("cuda") and not cell.method.protocol.deterministic
     found += ["a GPU adds in no fixed order without `deterministic: true`"] if in_no_order else []
     return found

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .blame import describe_place
 from .progress import format_duration
+from .worker import STOP
 from .workers import Died, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
     from types import FrameType
 
-    from segbench.engine.job import CellJob
-    from segbench.store.leases import Lease
     from segbench.store.record import Record
 
     from .progress import Listener
-    from .workers import Limits, Outcome, Running, Workers
+    from .workers import Outcome, Running
 
 
 CHECK_SECONDS = 0.2  # between two checks of limits and signals
@@ -38,8 +36,8 @@ class Pool:
     `report` gets the events that they emit, and a "warning" of one that has reported nothing for long.
     """
 
-    def __init__(self, workers: Workers, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
-        self._workers, self._size, self._interrupt, self._report = workers, size, interrupt, report
+    def __init__(self, size: int, interrupt: Interrupt, report: Callable[[str, Event], None]) -> None:
+        self._size, self._interrupt, self._report = size, interrupt, report
         self._running: dict[str, Running] = {}
         self._stalls = StallWatch()
         self._stop_asked: float | None = None
@@ -62,17 +60,20 @@ class Pool:
         """Whether any worker runs."""
         return bool(self._running)
 
-    def start(
-        self, key: str, function: str, job: Any, workplace: Path, limits: Limits, lease: Lease | None = None
-    ) -> None:
-        """Start a worker; see `Workers.start`."""
-        self._running[key] = self._workers.start(function, job, workplace, limits, lease)
+    def add(self, key: str, worker: Running) -> None:
+        """Take a worker in that has just been started."""
+        self._running[key] = worker
 
-    def start_cell(
-        self, key: str, function: str, job: CellJob, workplace: Path, limits: Limits, lease: Lease | None = None
-    ) -> None:
-        """Start the workers of a cell, which count as one; see `Workers.start_cell`."""
-        self._running[key] = self._workers.start_cell(function, job, workplace, limits, lease)
+    def run_all(self, waiting: list[str], start: Callable[[str], Running]) -> Iterator[tuple[str, Outcome]]:
+        """Start a worker for each key that waits, as there is room, and yield the outcomes until an early end.
+
+        Whoever is given an outcome may let its key wait again.
+        """
+        while (waiting or self.is_busy) and not self._interrupt.requested:
+            while waiting and self.has_room:
+                key = waiting.pop(0)
+                self.add(key, start(key))
+            yield from self.advance()
 
     def send(self, key: str, message: Any) -> None:
         """Send a worker a message; see `Worker.send`."""
@@ -115,7 +116,7 @@ class Pool:
         if self._stop_asked is None:
             self._stop_asked = time.monotonic()
             for worker in self._running.values():
-                worker.request_stop()
+                worker.send(STOP)
         if self._interrupt.insisted or time.monotonic() - self._stop_asked > _STOP_SECONDS:
             for worker in self._running.values():
                 worker.kill()
@@ -159,7 +160,7 @@ class Interrupt:
 
 
 class SecondChance:
-    """What is tried once more because a worker died, be it that somebody has killed it: each once."""
+    """One more try, and no more, for what a worker did that died, since somebody may have killed it."""
 
     def __init__(self, interrupt: Interrupt, listener: Listener) -> None:
         self._interrupt, self._listener = interrupt, listener

@@ -147,7 +147,8 @@ class Tracker:
     def ended(self, activity: Activity, cell: Cell, status: Status, failure: Failure | None) -> None:
         """Write how a cell or method ended."""
         self.doing = ""
-        why = f": {_describe(failure)}" if failure else ""
+        blamed = f" (plugin {failure.plugin!r})" if failure and failure.plugin else ""
+        why = f": {failure.cause}{blamed}" if failure else ""
         if activity == "cell":
             progress = self.cells[cell.key]
             progress.state, progress.ended = status, self.now()
@@ -304,7 +305,3 @@ def format_duration(seconds: float) -> str:
 
 def _count_cells(number: int) -> str:
     return f"{number} cell{'s' * (number != 1)}"
-
-
-def _describe(failure: Failure) -> str:
-    return failure.cause + (f" (plugin {failure.plugin!r})" if failure.plugin else "")

@@ -1,11 +1,17 @@
-"""A pull worker: a run on one machine of many, which takes cells of a run that was started elsewhere."""
+"""A pull worker: a run on one machine of many, which takes cells of a run that was started elsewhere.
+
+Of many workers only one tries each method before its cells run: whoever marks it first in the results folder.
+"""
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from segbench.store.tried import claim_try
+from segbench.files import make_way_for_folder
+from segbench.store.atomic import storing_in
 
 from .jobs import key_of, method_of, upstream_of
 from .search import in_own_order
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from segbench.store.record import Record
 
     from .time_limit import TimeLimit
+
+_MARKS = ".tried"  # the folder of marks in a benchmark's
 
 
 @dataclass(frozen=True)
@@ -52,3 +60,21 @@ class Pull:
         by_key = {key_of(cell): cell for cell in cells}
         needed = {key for cell in cells for key in upstream_of(cell).values()}
         return [by_key[key] for key in in_own_order(list(by_key), needed)]
+
+
+def claim_try(folder: ResultsFolder, key: str) -> bool:
+    """Return whether nobody has claimed to try the method of this cell so far; from now on somebody has.
+
+    Raises RecordError if the folder is full or read-only.
+    """
+    marks = folder.path / _MARKS
+    with storing_in(marks), suppress(FileExistsError):
+        make_way_for_folder(marks)
+        (marks / key).touch(exist_ok=False)
+        return True
+    return False
+
+
+def forget_tries(folder: ResultsFolder) -> None:
+    """Have all methods tried once more, as when a new run begins: who claimed to try one may have been killed."""
+    shutil.rmtree(folder.path / _MARKS, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from segbench.engine.data.cache import decode_splits
 from segbench.errors import CellError, DeviceError, PluginError, RecordError, SpecError
 from segbench.store.attempt import sweep
 from segbench.store.counts import COUNTS
-from segbench.store.folder import is_recorded, without_collecting
+from segbench.store.folder import is_recorded
 from segbench.store.leases import refuse_older_runs
 from segbench.store.run_file import PlannedCell, announce_run
 from segbench.store.sharing import shares_gpu
@@ -27,7 +28,7 @@ from .timing_session import training_lock
 from .workers import Failed, Finished, Outcome, TimedOut, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from segbench.contract import Dataset
     from segbench.plan.cell import Cell
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from .jobs import Functions, RunOptions
     from .progress import Listener
     from .pull import Pull
-    from .workers import Event, Limits
+    from .workers import Event, Limits, Running
 
 # For trying a method, unless --timeout is given: it is one step, but building may download pretrained weights.
 PREFLIGHT_SECONDS = 600.0
@@ -91,7 +92,7 @@ def run(
     folder.check_writable()
     refuse_older_runs(folder)
     sweep(folder)
-    recorded = _read_ok_records(cells, folder)
+    recorded = folder.read_all_finished(map(key_of, cells))
     _set_damaged_aside(cells, recorded, folder)
     if pull is not None:
         recorded |= pull.read_failed(cells, folder)
@@ -136,16 +137,6 @@ def _planned(cell: Cell) -> PlannedCell:
     )
 
 
-def _read_ok_records(cells: Sequence[Cell], folder: ResultsFolder) -> dict[str, Record]:
-    """Return the ok records of cells by key, in the order of the cells."""
-    listed = folder.listed_keys()
-    with without_collecting():
-        keys = [key for key in map(key_of, cells) if key in listed]
-        found = {key: folder.read(key) for key in folder.in_reading_order(keys)}
-    in_order = ((key, found[key]) for key in keys)
-    return {key: record for key, record in in_order if record is not None and record.status == "ok"}
-
-
 def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folder: ResultsFolder) -> None:
     """Take out of `recorded` the cells that must run again: with damaged counts, or other files if others need them."""
     needed: set[str] = set()
@@ -160,8 +151,7 @@ def _set_damaged_aside(cells: Sequence[Cell], recorded: dict[str, Record], folde
 def _refuse_shared_seconds(cells: Sequence[Cell], environment: Mapping[str, Any], options: RunOptions) -> None:
     """Raise SpecError for budgets in seconds where each of several cells gets a part of the same GPU."""
     jobs, many = (2, "several") if options.jobs == "auto" else (options.jobs, str(options.jobs))
-    budgets = {cell.method.name: cell.method.protocol.budget for cell in cells}
-    names = [name for name, budget in budgets.items() if budget.seconds is not None or budget.like is not None]
+    names = list(dict.fromkeys(cell.method.name for cell in cells if cell.method.protocol.budget.is_time))
     if names and shares_gpu({**environment, "jobs": jobs}):
         raise SpecError(
             f"{', '.join(names)}: the budget is in seconds, and {many} cells at once slow each other "
@@ -218,17 +208,16 @@ def probe_device(
             listener.notice(f"checking the device: {event.fields['message']}")
 
     second_chance = SecondChance(interrupt, listener)
-    with temporary_folder() as place, Pool(workers, 1, interrupt, report) as pool:
-        while not interrupt.requested:
-            if pool.has_room:
-                pool.start("probe", function, device, Path(place), limits)
-            for _, outcome in pool.advance():
-                if isinstance(outcome, Finished):
-                    return dict(outcome.result)
-                if second_chance.give("checking the device", outcome):
-                    continue
-                if isinstance(outcome, Failed) and outcome.error:
-                    raise outcome.error
+    with temporary_folder() as place, Pool(1, interrupt, report) as pool:
+        waiting = ["probe"]
+        for key, outcome in pool.run_all(waiting, lambda _: workers.start(function, device, Path(place), limits)):
+            if isinstance(outcome, Finished):
+                return dict(outcome.result)
+            if second_chance.give("checking the device", outcome):
+                waiting.append(key)
+            elif isinstance(outcome, Failed) and outcome.error:
+                raise outcome.error
+            else:
                 raise CellError(
                     f"no worker process can run: {outcome.failure.cause}\n{outcome.failure.traceback or ''}"
                 )
@@ -251,38 +240,28 @@ def preflight(run: Run, cells: Sequence[Cell]) -> dict[tuple[str, str], Failure]
     def report(key: str, event: Event) -> None:
         run.listener.reported("preflight", by_key[key], event)
 
-    with (
-        temporary_folder() as folder,
-        Pool(run.workers, run.at_once, run.interrupt, report) as pool,
-    ):
-        while (waiting or pool.is_busy) and not run.interrupt.requested:
-            while waiting and pool.has_room:
-                key = waiting.pop(0)
-                _try_method(run, pool, by_key[key], Path(folder), traced=key in traced)
-            for key, outcome in pool.advance():
-                if second_chance.give(f"trying {by_key[key].label}", outcome):
-                    waiting.append(key)
-                elif _came_late(outcome) and key not in traced:
-                    traced.add(key)
-                    waiting.append(key)
-                elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
-                    failures[method_of(by_key[key])] = failure
+    with temporary_folder() as folder, Pool(run.at_once, run.interrupt, report) as pool:
+        start = partial(_start_trial, run, by_key, Path(folder), traced)
+        for key, outcome in pool.run_all(waiting, start):
+            if second_chance.give(f"trying {by_key[key].label}", outcome):
+                waiting.append(key)
+            elif isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError) and key not in traced:
+                traced.add(key)
+                waiting.append(key)
+            elif (failure := _preflight_failure(run, by_key[key], outcome)) is not None:
+                failures[method_of(by_key[key])] = failure
     return failures
 
 
-def _came_late(outcome: Outcome) -> bool:
-    """Return whether a device has reported an error that some earlier line has caused."""
-    return isinstance(outcome, Failed) and isinstance(outcome.error, DeviceError)
-
-
-def _try_method(run: Run, pool: Pool, cell: Cell, folder: Path, *, traced: bool) -> None:
+def _start_trial(run: Run, cells: Mapping[str, Cell], folder: Path, traced: Collection[str], key: str) -> Running:
+    cell = cells[key]
     run.listener.started("preflight", cell)
     limits = replace(run.limits, seconds=run.limits.seconds or PREFLIGHT_SECONDS)
-    key, upstream = key_of(cell), read_upstream(run, cell)
+    upstream = read_upstream(run, cell)
     trained, _ = resolve_upstream(cell, run.cells, upstream)
-    job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": traced})
+    job = cell_job(run, trained, run.folder.cell_folder(key), upstream).model_copy(update={"traced": key in traced})
     # Not in the cell's own folder: another run may be at work there.
-    pool.start_cell(key, run.functions.preflight, job, folder / key, limits)
+    return run.workers.start_cell(run.functions.preflight, job, folder / key, limits)
 
 
 def _preflight_failure(run: Run, cell: Cell, outcome: Outcome) -> Failure | None:

@@ -59,7 +59,7 @@ def run_cells(
     """
     schedule = Schedule(run, cells, recorded, refused)
     most = run.capacity.most_cells if run.capacity else run.at_once
-    with schedule.shared, Pool(run.workers, most, run.interrupt, schedule.report) as pool:
+    with schedule.shared, Pool(most, run.interrupt, schedule.report) as pool:
         while not schedule.is_done and (pool.is_busy or not run.interrupt.requested):
             if not run.interrupt.requested:
                 schedule.fill(pool)
@@ -240,7 +240,8 @@ class Schedule:
         if shares_gpu({**run.environment, **run.run_settings}):
             note_jobs(folder, run.jobs)
         self._began[key] = time.monotonic()
-        pool.start_cell(key, run.functions.cell, cell_job(run, cell, folder, upstream), folder, run.limits, lease)
+        job = cell_job(run, cell, folder, upstream)
+        pool.add(key, run.workers.start_cell(run.functions.cell, job, folder, run.limits, lease))
         if self._capacity is not None and len(pool) > 1:
             together = (attempt_folder(run.folder, self.shared.leases[one]) for one in pool)
             for attempt in filter(Path.is_dir, together):  # that of a running cell may have been removed
@@ -349,16 +350,15 @@ class SharedCells:
 
     def lease(self, key: str) -> bool:
         """Take the lease of a cell and return whether it was free."""
-        lease = self._own.acquire(key)
-        if lease is not None:
-            self.leases[key] = lease
-        return lease is not None
+        return self._keep(self._own.acquire(key))
 
     def join(self, key: str) -> bool:
         """Take the lease of a second attempt at a cell, and return whether another machine has the first."""
-        lease = self._own.join(key)
+        return self._keep(self._own.join(key))
+
+    def _keep(self, lease: Lease | None) -> bool:
         if lease is not None:
-            self.leases[key] = lease
+            self.leases[lease.key] = lease
         return lease is not None
 
     def new_record(self, key: str) -> Record | None:

@@ -1,7 +1,7 @@
 """Stragglers: cells that others are so slow at that this process, without work of its own, would overtake them.
 
-A second attempt at such a cell begins anew, and the first of the two to finish is recorded. How fast a cell is tells a
-look at its events by this machine's clock, and a second one minutes later.
+A second attempt at such a cell begins anew, and the first of the two to finish is recorded. How fast a cell is follows
+from two looks at its events, minutes apart by this machine's clock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.store.events import is_number, read_events
 from segbench.store.leases import see_leases
-from segbench.store.process import machine
 
 from .jobs import method_of, upstream_of
 from .progress import part_done
@@ -64,13 +63,10 @@ class Stragglers:
         for lease in see_leases(self._folder, time.time()) if keys else ():
             if not lease.is_abandoned:
                 found[lease.key].append(lease)
-        alone = [leases[0] for key, leases in found.items() if len(leases) == 1 and key in keys]
-        elsewhere = [lease for lease in alone if lease.owner and lease.owner.machine != machine()]
-        return {lease.key: lease.attempt for lease in elsewhere if lease.attempt and self._counts_steps(lease.key)}
-
-    def _counts_steps(self, key: str) -> bool:
-        budget = self._cells[key].method.protocol.budget
-        return budget.seconds is None and budget.like is None
+        by_steps = {key for key in keys if not self._cells[key].method.protocol.budget.is_time}
+        alone = [leases[0] for key, leases in found.items() if len(leases) == 1 and key in by_steps]
+        elsewhere = [lease for lease in alone if lease.owner and not lease.owner.is_here]
+        return {lease.key: lease.attempt for lease in elsewhere if lease.attempt}
 
     def _slowness(self, key: str, attempt: str, records: Mapping[str, Record], now: float) -> float:
         """Return how long a cell will still last, as a multiple of what such cells take in all; 0 if not known."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from segbench.errors import LostProcessError
 
 from .temporary import temporary_folder
-from .worker import STOP
 from .workers import Died, Failed, Finished
 
 if TYPE_CHECKING:
@@ -109,12 +108,8 @@ class Team:
             self._cause = next(one for one in self._outcomes.values() if not isinstance(one, Finished))
             self.kill()
 
-    def request_stop(self) -> None:
-        """Ask the first process to stop early; it tells the others."""
-        self.send(STOP)
-
     def send(self, message: Any) -> None:
-        """Send the first process something to wait for; see `Worker.send`."""
+        """Send the first process something to wait for; asked to stop early, it tells the others."""
         if 0 not in self._outcomes:
             self._members[0].send(message)
 

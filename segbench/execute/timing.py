@@ -86,13 +86,11 @@ def _find_untimed(run: Run, records: Mapping[str, Record]) -> dict[str, Group]:
     found: dict[str, Group] = {}
     for key, cell in run.cells.items():
         record = records.get(key)
-        if record is not None and _was_run_here(run, record) and lacks_timing(cell, record):
+        if record is None or not lacks_timing(cell, record):
+            continue
+        if all(record.environment.get(name) == run.environment.get(name) for name in ("machine", "device")):
             found.setdefault(speed_key(record), []).append((cell, record))
     return found
-
-
-def _was_run_here(run: Run, record: Record) -> bool:
-    return all(record.environment.get(name) == run.environment.get(name) for name in ("machine", "device"))
 
 
 def _time_all(run: Run) -> dict[str, Failure]:

@@ -194,12 +194,12 @@ class Session:
         with (
             temporary_folder() as folder,
             # Methods wait for each other, so their time is limited turn by turn, and not as a whole.
-            Pool(self._workers, len(self._methods), self._interrupt, self._receive) as pool,
+            Pool(len(self._methods), self._interrupt, self._receive) as pool,
         ):
             for i, (name, job) in enumerate(self._methods.items()):
                 self._listener.started("timing", job.cell)
                 limits = Limits(memory=self._limits.memory)
-                pool.start(name, self._function, job, Path(folder) / str(i), limits)
+                pool.add(name, self._workers.start(self._function, job, Path(folder) / str(i), limits))
             built = {name: self._next_part(pool, name, 0.0) for name in self._methods}
             waiting = {name: part for name, part in built.items() if part}
             interleave(waiting, lambda name, part: self._give_turn(pool, name, part))

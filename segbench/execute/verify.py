@@ -161,8 +161,8 @@ def _has_what_is_needed(reason: str, folder: Path) -> bool:
 
 def _to_be_run(cell: Cell) -> Cell:
     """Return a cell that is not timed and keeps no pictures, but its weights, none of which changes its scores."""
-    protocol = cell.method.protocol.model_copy(update={"timing": None, "keep": Keep(model="last", samples=0)})
-    return cell.model_copy(update={"method": cell.method.model_copy(update={"protocol": protocol})})
+    method = cell.method.with_protocol(timing=None, keep=Keep(model="last", samples=0))
+    return cell.model_copy(update={"method": method})
 
 
 def _run_group(

@@ -103,7 +103,8 @@ def work(task: Task, connection: Connection) -> None:
         with suppress(OSError):
             connection.send(("failed", failure_of(error), None, ""))
     finally:
-        _flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(0)
 
 
@@ -232,11 +233,6 @@ def _null_if_not_finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-
-
 class ProcessStarts:
     """Which code starts processes in this one, from `watch` on until it ends."""
 
@@ -255,7 +251,9 @@ class ProcessStarts:
         plugins = sorted({plugin for stack in self._stacks if (plugin := blame_for_files(stack)) is not None})
         who = " and ".join(f"plugin {plugin!r}" for plugin in plugins) or "the cell"
         number = "a process" if len(processes) == 1 else f"{len(processes)} processes"
-        return f"{who} left {number} running, now killed: {_shorten(processes[0].command)}"
+        command = processes[0].command
+        shown = command if len(command) <= _SHOWN_CHARACTERS else f"{command[: _SHOWN_CHARACTERS - 3]}..."
+        return f"{who} left {number} running, now killed: {shown}"
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _PROCESS_STARTS:
@@ -267,7 +265,3 @@ def _source_files(frame: FrameType | None) -> Iterator[str]:
     while frame is not None:
         yield frame.f_code.co_filename
         frame = frame.f_back
-
-
-def _shorten(command: str) -> str:
-    return command if len(command) <= _SHOWN_CHARACTERS else f"{command[: _SHOWN_CHARACTERS - 3]}..."

@@ -27,7 +27,7 @@ from .blame import blame_for_crash
 from .forkserver import PRELOAD_VARIABLE
 from .processes import children, descendants, format_bytes, resident_bytes
 from .temporary import choose_socket_folder
-from .worker import LOG, SCRATCH, STOP, TURN, Task, work
+from .worker import LOG, SCRATCH, TURN, Task, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,11 +133,8 @@ class Running(Protocol):
     def enforce_limits(self) -> None:
         """Kill what has used more than allowed."""
 
-    def request_stop(self) -> None:
-        """Ask for an early end."""
-
     def send(self, message: Any) -> None:
-        """Send something to wait for."""
+        """Send something to wait for, such as STOP, which asks for an early end."""
 
     def kill(self) -> None:
         """Kill all its processes."""
@@ -267,10 +264,6 @@ class Worker:
             cause = f"out of memory: used {format_bytes(used)} of {format_bytes(allowed)} allowed"
             self.stacks()
             self._kill_for(Died(Failure(cause=cause)))
-
-    def request_stop(self) -> None:
-        """Ask the function to stop early through its channel."""
-        self.send(STOP)
 
     def send(self, message: Any) -> None:
         """Send the function's channel something to wait for; nothing happens if the worker has ended."""

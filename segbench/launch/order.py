@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 from segbench.execute.jobs import key_of
+from segbench.execute.pull import forget_tries
 from segbench.execute.run import describe_cells
-from segbench.store.atomic import storage_error
+from segbench.store.atomic import storing_in
 from segbench.store.run_file import describe_run, tell_run, write_run_file
-from segbench.store.tried import forget_tries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,8 +47,7 @@ class Order:
 
     def unfinished(self) -> list[Cell]:
         """Return the cells without an ok record."""
-        found = {key: self.folder.read(key) for key in self.folder.in_reading_order(map(key_of, self.cells))}
-        done = {key for key, record in found.items() if record is not None and record.status == "ok"}
+        done = self.folder.read_all_finished(map(key_of, self.cells))
         return [cell for cell in self.cells if key_of(cell) not in done]
 
     def make_place(self) -> Path:
@@ -76,13 +76,9 @@ class Order:
 def _make_next_folder(parent: Path) -> Path:
     """Make the folder with the first number that is free."""
     for number in count(1):
-        try:
+        with storing_in(parent), suppress(FileExistsError):
             (parent / str(number)).mkdir(parents=True)
             break
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise storage_error(parent, error) from error
     return parent / str(number)
 
 

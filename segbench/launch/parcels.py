@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from segbench.errors import RecordError
 from segbench.execute.worker import SCRATCH
 from segbench.files import read_file
-from segbench.store.atomic import storage_error
+from segbench.store.atomic import storing_in
 from segbench.store.folder import files_of, read_bytes, read_record, record_of
 from segbench.store.segments import packed_files
 
@@ -56,11 +56,9 @@ def find_bases(files: Path) -> list[Path]:
 
 def unpack(parcel: Mapping[str, bytes], folder: Path) -> None:
     """Write files into a folder; RecordError if it is full or read-only."""
-    try:
+    with storing_in(folder):
         for name, content in parcel.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)  # a checkpoint may be a second name of that of an earlier attempt
             path.write_bytes(content)
-    except OSError as error:
-        raise storage_error(folder, error) from error

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from segbench.errors import SpecError
+from segbench.execute.jobs import key_of
 from segbench.execute.run import Summary, run
 from segbench.execute.timing import lacks_timing
 
@@ -41,7 +42,8 @@ def run_on_ray(
         raise SpecError("--jobs auto: with --on ray, a cell is given its part of a GPU before it runs; give a number")
     if device not in ("auto", "cpu", "cuda"):
         raise SpecError(f"--device {device}: with --on ray, Ray chooses the GPU; give cuda, cpu or auto")
-    todo = [cell for cell in cells if _is_left(cell, folder)]
+    done = folder.read_all_finished(map(key_of, cells))
+    todo = [cell for cell in cells if key_of(cell) not in done or lacks_timing(cell, done[key_of(cell)])]
     if not todo:
         return run(cells, folder, options, listener=listener)
     with connect(address, max(need_of(cell, cpus, 0, None).cpus for cell in todo)):
@@ -67,8 +69,3 @@ def run_on_ray(
             at_once=sum(max(node.count_fitting(one) for one in needs) for node in fitting),
             time=workers.time_methods,
         )
-
-
-def _is_left(cell: Cell, folder: ResultsFolder) -> bool:
-    record = folder.read(str(cell.key))
-    return record is None or record.status != "ok" or lacks_timing(cell, record)

@@ -26,11 +26,6 @@ RAY_HERE = {"RAY_worker_niceness": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"
 _SHORT_FOLDER = Path("/tmp")  # the paths of Ray's sockets have about 70 bytes more, and the system allows 107
 
 
-def check_ray() -> None:
-    """Raise SegbenchError if Ray is not installed."""
-    require("ray", "ray")
-
-
 @dataclass(frozen=True)
 class Need:
     """What Ray is to find on a node for a cell: CPUs, parts of GPUs, bytes of memory."""
@@ -83,7 +78,7 @@ def connect(address: str | None, cpus: int) -> Iterator[None]:
 
     Raises SegbenchError if Ray is not installed, and CellError if there is no cluster to be had.
     """
-    check_ray()
+    require("ray", "ray")
     for name, value in (_ALWAYS if address else {**_ALWAYS, **RAY_HERE}).items():
         os.environ.setdefault(name, value)
     import ray

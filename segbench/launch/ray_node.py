@@ -185,9 +185,10 @@ class Relay:
 
 def _run(order: Order, function: str, job: Any, workplace: Path, reports: Reports) -> Outcome:
     limits = replace(order.limits, memory=order.limits.memory or fair_share(1))
-    with Pool(local_workers(order.setting.preload), 1, reports, lambda _, event: reports.add(event)) as pool:
-        start = pool.start_cell if isinstance(job, CellJob) else pool.start
-        start(order.name, function, job, workplace, limits)
+    workers = local_workers(order.setting.preload)
+    start = workers.start_cell if isinstance(job, CellJob) else workers.start
+    with Pool(1, reports, lambda _, event: reports.add(event)) as pool:
+        pool.add(order.name, start(function, job, workplace, limits))
         while True:
             for _, outcome in pool.advance():
                 return outcome

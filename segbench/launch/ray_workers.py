@@ -73,12 +73,8 @@ class RayWorker(Running):
     def enforce_limits(self) -> None:
         """Leave it to the node."""
 
-    def request_stop(self) -> None:
-        """Ask for an early end."""
-        self.send(STOP)
-
     def send(self, message: Any) -> None:
-        """Send what ends it early; nothing else is understood."""
+        """Ask for an early end; nothing but STOP is understood."""
         assert message == STOP, "tasks are sent nothing else"
         self._workers.mailbox.ask_to_stop.remote(self._name)
 

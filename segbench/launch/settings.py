@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from segbench.errors import SpecError
 from segbench.files import read_file
+from segbench.registry.extras import require
 from segbench.store.json_file import describe_error
 
 from .commands import check_template
-from .ray_cluster import check_ray
 from .slurm import Slurm, check_slurm
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def check_options(way: str, given: Mapping[str, Any]) -> None:
     if way == "slurm":
         check_slurm()
     if way == "ray":
-        check_ray()
+        require("ray", "ray")
 
 
 def config_file() -> Path:

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from segbench.config.recipe import DatasetUse, Method
-    from segbench.contract import Dataset, FileSplit, Sample, Split
+    from segbench.contract import Dataset, FileSplit, Split
     from segbench.registry import Offer
 
     from .cell import Cell
@@ -216,7 +216,8 @@ def _split_content(name: str, split: Split) -> list[list[str]]:
     """Return for each sample its id and the hashes of what it is made of."""
     if hasattr(split, "files"):
         return _file_content(name, cast("FileSplit", split))
-    return [_sample_content(split[index]) for index in range(len(split))]
+    samples = (split[index] for index in range(len(split)))
+    return [[one.id, sha256_of_array(one.image), sha256_of_array(one.labels)] for one in samples]
 
 
 def _file_content(name: str, split: FileSplit) -> list[list[str]]:
@@ -225,10 +226,6 @@ def _file_content(name: str, split: FileSplit) -> list[list[str]]:
     except OSError as error:
         raise DataError(f"split {name!r} needs {error.filename}, which cannot be read: {error.strerror}") from error
     return [[sample, *(hashes[path] for path in paths)] for sample, paths in zip(split.ids, split.files, strict=True)]
-
-
-def _sample_content(sample: Sample) -> list[str]:
-    return [sample.id, sha256_of_array(sample.image), sha256_of_array(sample.labels)]
 
 
 def source_hash(offer: Offer) -> str:

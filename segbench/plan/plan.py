@@ -183,21 +183,17 @@ def plan_cells(
 
 def _bare_cell(dataset: str, method: str, benchmark: Benchmark, fingerprint: str | None, threads: int) -> Cell:
     """Return what all cells of a method on a dataset share."""
+    recipe = benchmark.methods[method]
     return Cell(
         benchmark=benchmark.name,
         dataset_name=dataset,
         dataset=benchmark.datasets[dataset],
-        method=_with_threads(benchmark.methods[method], threads),
+        method=recipe.with_protocol(threads=recipe.protocol.threads or threads),
         seed=0,
         attribution=benchmark.attribution,
         origin=benchmark.origin,
         fingerprint=fingerprint,
     )
-
-
-def _with_threads(method: Method, threads: int) -> Method:
-    protocol = method.protocol.model_copy(update={"threads": method.protocol.threads or threads})
-    return method.model_copy(update={"protocol": protocol})
 
 
 class Code(NamedTuple):

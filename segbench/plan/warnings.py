@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from .cell import Cell
 
+    Rule = tuple[Callable[[TrainingProtocol], bool], str]  # which protocols are warned of, and how
+
 
 # Instruction sets with which an x86 CPU multiplies bf16 numbers itself.
 NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
@@ -26,6 +28,27 @@ NATIVE_BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 CLEAN_ENCODINGS = frozenset({"straight_through", "confidence_matched"})
 
 AUTOMATIC = "auto"
+
+# What is to be warned of by a method's protocol alone.
+_OF_PROTOCOLS: tuple[Rule, ...] = (
+    (
+        lambda protocol: protocol.accumulate > 1 and protocol.budget.is_time,
+        "the budget is seconds and each step takes several micro-batches (accumulate), so it has fewer steps, and "
+        "their number depends on the machine",
+    ),
+    (
+        lambda protocol: protocol.evaluate == "train",
+        "scores are of the train split, so they tell what was memorised, not what was learnt",
+    ),
+    (
+        lambda protocol: protocol.evaluate == "val" and protocol.validations > 0,
+        "scores are of the val split, which the curves show as well: what is chosen by the curves looks too good",
+    ),
+    (
+        lambda protocol: protocol.timing is not None and protocol.timing.budget == "reduced",
+        "the timing budget is reduced, so speed is only roughly measured and not ranked beside full measurements",
+    ),
+)
 
 
 def plan_warnings(
@@ -50,27 +73,7 @@ def benchmark_warnings(benchmark: Benchmark) -> tuple[str, ...]:
         *_overrides(methods),
         *_untuned_twins(methods),
         *_leaking_encodings(methods),
-        *_warn_where(
-            methods,
-            lambda protocol: protocol.accumulate > 1 and (protocol.budget.seconds or protocol.budget.like) is not None,
-            "the budget is seconds and each step takes several micro-batches (accumulate), so it has fewer steps, and "
-            "their number depends on the machine",
-        ),
-        *_warn_where(
-            methods,
-            lambda protocol: protocol.evaluate == "train",
-            "scores are of the train split, so they tell what was memorised, not what was learnt",
-        ),
-        *_warn_where(
-            methods,
-            lambda protocol: protocol.evaluate == "val" and protocol.validations > 0,
-            "scores are of the val split, which the curves show as well: what is chosen by the curves looks too good",
-        ),
-        *_warn_where(
-            methods,
-            lambda protocol: protocol.timing is not None and protocol.timing.budget == "reduced",
-            "the timing budget is reduced, so speed is only roughly measured and not ranked beside full measurements",
-        ),
+        *_warn_where(methods, *_OF_PROTOCOLS),
     )
 
 
@@ -82,40 +85,34 @@ def machine_warnings(
     0 GPUs are any number.
     """
     emulated = device == "cpu" and flags is not None and not NATIVE_BF16 & flags
-    return (
-        *_warn_where(
-            methods,
+    return _warn_where(
+        methods,
+        (
             lambda protocol: protocol.precision == "bf16" and emulated,
             f"bf16 is only emulated by this CPU (it has none of {', '.join(sorted(NATIVE_BF16))}) and slower than fp32",
         ),
-        *_warn_where(
-            methods,
+        (
             lambda protocol: protocol.precision == "fp16" and device == "cpu",
             "fp16 is made for GPUs; on the CPU it is slow and may not be supported, so take bf16 or fp32",
         ),
-        *_warn_where(
-            methods,
+        (
             lambda protocol: protocol.precision == "fp32" and not protocol.tf32 and device.startswith("cuda"),
             "fp32 without tf32 leaves the tensor cores of a GPU idle, which makes those since 2020 three to six times "
             "slower; take precision: bf16, or tf32: true",
         ),
-        *_warn_where(
-            methods,
+        (
             lambda protocol: (protocol.threads or 1) * jobs > cores,
             f"the threads of a cell times {jobs} jobs exceed the {cores} usable cores, so cells slow each other down",
         ),
-        *_warn_where(
-            methods,
+        (
             lambda protocol: device == "cpu" and 1 < protocol.processes > cores,
             f"processes of a cell exceed the {cores} usable cores, so they slow each other down",
         ),
-        *_warn_where(
-            methods,
+        (
             lambda protocol: device.startswith("cuda") and protocol.processes > gpus > 0,
             f"each of the processes of a cell takes a GPU, and only {gpus} can be seen here; a run will refuse it",
         ),
-        *_warn_where(
-            methods,
+        (
             lambda protocol: protocol.budget.like is not None and jobs > 1,
             f"the budget is seconds that are measured while {jobs} cells run at once, and they slow each other down; "
             "take --jobs 1 for equal budgets",
@@ -123,12 +120,14 @@ def machine_warnings(
     )
 
 
-def _warn_where(methods: Mapping[str, Method], applies: Callable[[TrainingProtocol], bool], message: str) -> list[str]:
-    """Return the message with the methods that it applies to; nothing if there are none."""
-    names = [name for name, method in methods.items() if applies(method.protocol)]
-    if not names:
-        return []
-    return [f"{'all methods' if len(names) == len(methods) else ', '.join(names)}: {message}"]
+def _warn_where(methods: Mapping[str, Method], *rules: Rule) -> tuple[str, ...]:
+    """Return the message of each rule with the methods that it applies to, where there are any."""
+    found = []
+    for applies, message in rules:
+        names = [name for name, method in methods.items() if applies(method.protocol)]
+        if names:
+            found.append(f"{'all methods' if len(names) == len(methods) else ', '.join(names)}: {message}")
+    return tuple(found)
 
 
 def _overrides(methods: Mapping[str, Method]) -> list[str]:

@@ -114,7 +114,7 @@ class Registry:
         Raises ComponentError, which says which components there are, which name is nearest, and which plugin is broken
         if that is why.
         """
-        found = [offer for offer in self.offers(kind) if name in (offer.full_name, offer.component.name)]
+        found = self._named(kind, name)
         if len(found) > 1:
             names = ", ".join(offer.full_name for offer in found)
             raise ComponentError(f"{kind} {name!r} is ambiguous: write one of {names}.").among(names.split(", "))
@@ -163,10 +163,10 @@ class Registry:
 
     def _hint(self, kind: Kind, name: str) -> str:
         """Return which kind of component it is instead, or which name of this kind is nearest."""
-        others = [other for other in KINDS if other != kind and self._has(other, name)]
+        others = [other for other in KINDS if other != kind and self._named(other, name)]
         full_names = [offer.full_name for offer in self.offers(kind)]
         short_names = [offer.component.name for offer in self.offers(kind)]
         return f" {name!r} is a {others[0]}, not a {kind}." if others else nearest(name, [*full_names, *short_names])
 
-    def _has(self, kind: Kind, name: str) -> bool:
-        return any(name in (offer.full_name, offer.component.name) for offer in self.offers(kind))
+    def _named(self, kind: Kind, name: str) -> list[Offer]:
+        return [offer for offer in self.offers(kind) if name in (offer.full_name, offer.component.name)]

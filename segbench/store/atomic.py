@@ -38,21 +38,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     the old file or the new one and never a part. It has the permissions of the old file. The folder is made if it is
     missing. Raises RecordError if the folder is full, read-only or no folder.
     """
-    try:
+    with storing_in(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _open_temporary(path.parent) as file, _removing(Path(file.name)) as temporary:
             with suppress(FileNotFoundError):  # there is none yet
                 if stat.S_ISREG(mode := path.lstat().st_mode):
                     temporary.chmod(stat.S_IMODE(mode))
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-            if sys.platform == "win32":  # where an open file keeps its name
-                file.close()
+            _finish(file)
             temporary.replace(path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise storage_error(path.parent, error) from error
 
 
 def _open_temporary(folder: Path) -> BinaryIO:
@@ -83,18 +78,21 @@ def create(path: Path, content: bytes, place: Path) -> bool:
     It is written in the folder `place`, which must be there, and then gets its name.
     Raises RecordError if the folder is full, read-only or missing.
     """
-    try:
+    with storing_in(path.parent):
         with _open_temporary(place) as file, _removing(Path(file.name)) as temporary:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            if sys.platform == "win32":  # where an open file keeps its name
-                file.close()
+            _finish(file)
             made = link_or_copy(temporary, path)
         _sync_folder(path.parent)
-    except OSError as error:
-        raise storage_error(path.parent, error) from error
     return made
+
+
+def _finish(file: BinaryIO) -> None:
+    """Put what was written on the disk, before the file gets its name."""
+    file.flush()
+    os.fsync(file.fileno())
+    if sys.platform == "win32":  # where an open file keeps its name
+        file.close()
 
 
 def link_or_copy(source: Path, path: Path) -> bool:
@@ -165,6 +163,15 @@ def _sync_folder(folder: Path) -> None:
 def say_cause(error: OSError) -> str:
     """Return why something cannot be written; of a file where a folder belongs systems say that it exists."""
     return A_FILE if error.errno in NOT_A_FOLDER else error.strerror or str(error)
+
+
+@contextmanager
+def storing_in(folder: Path) -> Iterator[None]:
+    """Raise RecordError, as `storage_error` makes it, for an OSError of the block, which writes to a folder."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 def storage_error(folder: Path, error: OSError) -> RecordError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from segbench.checksum import check_seal
 from segbench.files import check_file, read_file
 
-from .atomic import link_or_copy, remove_abandoned, storage_error
+from .atomic import link_or_copy, remove_abandoned, storing_in
 from .folder import CHECKPOINT, EVENTS, files_of
 from .leases import find_abandoned, has_ended, is_marker, newest_attempt
 from .pictures import SAMPLES, step_grids
@@ -39,14 +39,13 @@ def begin_attempt(folder: ResultsFolder, lease: Lease) -> Path:
     RecordError if the folder is full or read-only.
     """
     fresh, cell = attempt_folder(folder, lease), folder.cell_folder(lease.key)
-    try:
-        earlier = sorted(filter(_is_attempt, cell.iterdir()), key=_number_of, reverse=True)
+    with storing_in(cell):
+        found = filter(_is_attempt, cell.iterdir())
+        earlier = sorted(found, key=lambda attempt: int(attempt.name.partition("-")[0]), reverse=True)
         fresh.mkdir(exist_ok=True)  # of this process before somebody removed the marker, and with it the number
         checkpoint = _find_newest([path / CHECKPOINT for path in (*earlier, cell)])
         if checkpoint is not None and not lease.is_second:
             _continue(checkpoint, fresh)
-    except OSError as error:
-        raise storage_error(cell, error) from error
     for path in _find_ended(folder, lease.key, earlier):
         _remove(path)
     return fresh
@@ -69,8 +68,8 @@ def tidy(folder: ResultsFolder, key: str) -> None:
     """
     cell = folder.cell_folder(key)
     listed = list(cell.iterdir()) if cell.is_dir() else []
-    record = folder.read(key)
-    if record is None or record.status != "ok":
+    record = folder.read_finished(key)
+    if record is None:
         return
     for path in listed:
         if path.name != record.attempt and (_is_attempt(path) or _LEFT_BEHIND.fullmatch(path.name)):
@@ -94,8 +93,7 @@ def sweep(folder: ResultsFolder) -> None:
 def _is_settled(folder: ResultsFolder, key: str, number: int) -> bool:
     """Return whether nobody needs to know who began an attempt; a process that was killed may not have tidied."""
     tidy(folder, key)
-    record = folder.read(key)
-    return (record is not None and record.status == "ok") or newest_attempt(folder.cell_folder(key)) > number
+    return folder.read_finished(key) is not None or newest_attempt(folder.cell_folder(key)) > number
 
 
 def _find_newest(paths: list[Path]) -> Path | None:
@@ -136,10 +134,6 @@ def _is_file(path: Path) -> bool:
     except OSError:
         return False
     return path.exists() and not path.is_symlink()
-
-
-def _number_of(attempt: Path) -> int:
-    return int(attempt.name.partition("-")[0])
 
 
 def _is_attempt(path: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.errors import RecordError
 from segbench.files import make_own_folder, make_way_for_folder, read_file
 
-from .atomic import remove_abandoned, storage_error, write_atomically
+from .atomic import remove_abandoned, storing_in, write_atomically
 from .counts import COUNTS, has_counts, read_whole_table
 from .description import DATASET, read_description
 from .folder import KEY, RecordProblem, files_of, is_recorded, read_record, to_record
@@ -92,11 +92,9 @@ def compact(folder: ResultsFolder) -> Compacted:
 def _alone(folder: ResultsFolder) -> Iterator[None]:
     """Wait until no other compaction is at work, and keep others waiting while the block runs."""
     place = folder.path / SEGMENTS
-    try:
+    with storing_in(place):
         make_own_folder(place)
         make_way_for_folder(folder.lease_folder)
-    except OSError as error:
-        raise storage_error(place, error) from error
     with open_lock(folder.lease_folder / ".compaction") as descriptor:
         try:
             lock(descriptor)

@@ -15,7 +15,7 @@ from segbench.checksum import check_seal
 from segbench.errors import RecordError, nearest
 from segbench.files import make_way_for_folder, set_aside
 
-from .atomic import link_or_copy, remove_abandoned, replacing, storage_error, write_atomically
+from .atomic import link_or_copy, remove_abandoned, replacing, storing_in, write_atomically
 from .json_file import describe_error, parse_json, read_json, read_within
 from .lock import lock, open_lock
 from .record import ATTEMPT, SCHEMA, Record
@@ -127,6 +127,19 @@ class ResultsFolder:
             return found
         return self._read_or_set_aside(self.unfinished_path(key)) or found
 
+    def read_finished(self, key: str) -> Record | None:
+        """Return the record of a finished cell, as `read` does; None if the cell has another or none."""
+        found = self.read(key)
+        return found if found is not None and found.status == "ok" else None
+
+    def read_all_finished(self, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records of those cells that are finished, by key and in the order of the keys."""
+        listed = self.listed_keys()
+        there = [key for key in keys if key in listed]
+        with without_collecting():
+            found = {key: self.read_finished(key) for key in self.in_reading_order(there)}
+        return {key: record for key in there if (record := found[key]) is not None}
+
     def make_room(self, key: str) -> None:
         """Move what is no record of a finished cell out of its place; see publication.py."""
         path = self.record_path(key)
@@ -147,10 +160,8 @@ class ResultsFolder:
         if self._is_locked:
             yield
             return
-        try:
+        with storing_in(self.lease_folder):
             make_way_for_folder(self.lease_folder)
-        except OSError as error:
-            raise storage_error(self.lease_folder, error) from error
         with open_lock(self.lease_folder / ".lock") as descriptor:
             with suppress(OSError):  # there are no locks
                 lock(descriptor)

@@ -26,7 +26,7 @@ from pydantic import Field, TypeAdapter
 from segbench.errors import RecordError
 from segbench.files import make_way_for_folder
 
-from .atomic import storage_error, write_atomically
+from .atomic import storing_in, write_atomically
 from .json_file import read_json
 from .lock import open_lock
 from .process import find_process, is_alive, machine
@@ -61,9 +61,14 @@ class Owner:
     token: Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
     @property
+    def is_here(self) -> bool:
+        """Whether it is or was a process of this machine."""
+        return self.machine == machine()
+
+    @property
     def is_dead(self) -> bool:
         """Whether it was a process of this machine and has ended."""
-        return self.machine == machine() and not is_alive(self.pid, self.started)
+        return self.is_here and not is_alive(self.pid, self.started)
 
 
 _OWNER = TypeAdapter(Owner)
@@ -149,7 +154,7 @@ class Leases:
         that had the cell may have finished it. Raises RecordError if the folder is full or read-only.
         """
         cell = self._folder.cell_folder(key).absolute()
-        try:
+        with storing_in(self._folder.lease_folder):
             make_way_for_folder(self._folder.lease_folder)
             make_way_for_folder(cell)
             newest = newest_attempt(cell)
@@ -157,8 +162,6 @@ class Leases:
             if self._is_held(key, marker_path(cell, newest)) or not _is_abandoned(self._path.with_stem(key), key):
                 return None
             return self._take(key, cell, newest + 1)
-        except OSError as error:
-            raise storage_error(self._folder.lease_folder, error) from error
 
     def join(self, key: str) -> Lease | None:
         """Return the lease of a second attempt at a cell that a process of another machine has; None if none has it.
@@ -168,7 +171,7 @@ class Leases:
         cell = self._folder.cell_folder(key).absolute()
         number = newest_attempt(cell)
         holder = _read_owner(marker_path(cell, number))
-        if holder is None or holder.machine == machine():
+        if holder is None or holder.is_here:
             return None
         self._name(key, number)
         return Lease(key, number, self._owner, self._path, cell, self, holder)
@@ -197,7 +200,7 @@ class Leases:
             return is_passing or not _is_silent(marker, self._path.parent)
         path = self._path.with_stem(owner.token)
         # A file that another machine has just made again may not be seen for a while, as on a network.
-        if owner.machine != machine() and not path.exists():
+        if not owner.is_here and not path.exists():
             return not _is_silent(marker, self._path.parent)
         return not _is_abandoned(path, key)
 
@@ -263,8 +266,7 @@ def see_leases(folder: ResultsFolder, now: float) -> list[LeaseSeen]:
         owner, cells = _read(path) or (None, {path.stem: 0})
         with suppress(OSError):  # released this moment
             silent = now - path.stat().st_mtime
-            is_here = owner is not None and owner.machine == machine()
-            gone = owner.is_dead if owner is not None and is_here else silent > 2 * STALE_SECONDS
+            gone = owner.is_dead if owner is not None and owner.is_here else silent > 2 * STALE_SECONDS
             found += [LeaseSeen(key, owner, gone, number) for key, number in cells.items()]
     return sorted(found, key=lambda lease: lease.number)
 
@@ -339,7 +341,7 @@ def _is_abandoned(path: Path, key: str) -> bool:
 
 
 def _is_gone_elsewhere(path: Path, owner: Owner) -> bool:
-    return owner.machine != machine() and _is_silent(path, path.parent)
+    return not owner.is_here and _is_silent(path, path.parent)
 
 
 def _is_silent(path: Path, leases: Path) -> bool:

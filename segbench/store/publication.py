@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import RecordError
 
-from .atomic import create, storage_error, write_atomically
+from .atomic import create, storing_in, write_atomically
 from .attempt import attempt_folder
 from .segments import is_packed
 
@@ -46,7 +46,7 @@ def publish(folder: ResultsFolder, lease: Lease, record: Record) -> Record | Non
     record = record.model_copy(update={"attempt": lease.attempt})
     if record.status == "ok":
         return _publish_finished(folder, lease, record)
-    if (other := _read_finished(folder, record.key)) is not None:
+    if (other := folder.read_finished(record.key)) is not None:
         return other
     if lease.is_lost or lease.is_second:
         return None
@@ -59,17 +59,15 @@ def publish(folder: ResultsFolder, lease: Lease, record: Record) -> Record | Non
 def _publish_finished(folder: ResultsFolder, lease: Lease, record: Record) -> Record:
     path = folder.record_path(record.key)
     for _ in range(_TRIES):
-        if (other := _read_finished(folder, record.key)) is not None:
+        if (other := folder.read_finished(record.key)) is not None:
             return other
-        try:
+        with storing_in(folder.path):
             if os.path.lexists(path):
                 folder.make_room(record.key)
-        except OSError as error:
-            raise storage_error(folder.path, error) from error
         try:
             made = create(path, _as_file(record), attempt_folder(folder, lease))
         except RecordError:
-            if (other := _read_finished(folder, record.key)) is None:
+            if (other := folder.read_finished(record.key)) is None:
                 raise
             return other  # whose process has removed what other attempts had left
         if made and is_packed(path):  # the name was free as the record that was first has been compacted since
@@ -86,11 +84,6 @@ def _withdraw(folder: ResultsFolder, record: Record) -> None:
     with folder.locked(), suppress(OSError):
         if is_packed(path) and path.read_bytes() == _as_file(record):
             path.unlink()
-
-
-def _read_finished(folder: ResultsFolder, key: str) -> Record | None:
-    found = folder.read(key)
-    return found if found is not None and found.status == "ok" else None
 
 
 def _as_file(record: Record) -> bytes:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .atomic import storage_error
+from .atomic import storing_in
 from .leases import acquire
 from .segments import bytes_of_cell, take_out
 
@@ -36,14 +36,12 @@ def remove_cell(folder: ResultsFolder, key: str) -> bool:
     if lease is None:
         return False
     try:
-        with folder.locked():
+        with storing_in(folder.path), folder.locked():
             if lease.is_lost:
                 return False
             take_out(folder.path, [key])
             for path in (folder.record_path(key), folder.unfinished_path(key), folder.cell_folder(key)):
                 _remove(path)
-    except OSError as error:
-        raise storage_error(folder.path, error) from error
     finally:
         lease.release()
     return True

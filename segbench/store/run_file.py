@@ -16,7 +16,6 @@ from segbench.errors import RecordError
 from .atomic import write_atomically
 from .json_file import read_json
 from .leases import STALE_SECONDS, Owner, this_process
-from .process import is_alive, machine
 from .record import Part
 
 if TYPE_CHECKING:
@@ -116,8 +115,8 @@ def is_over(folder: ResultsFolder, run: RunFile, now: float) -> bool:
     """Return whether a run ended, its process is dead, or it is elsewhere and has been silent for two minutes."""
     if run.ended is not None:
         return True
-    if run.owner.machine == machine():
-        return not is_alive(run.owner.pid, run.owner.started)
+    if run.owner.is_here:
+        return run.owner.is_dead
     try:
         return now - (folder.path / RUN_FILE).stat().st_mtime > 2 * STALE_SECONDS
     except OSError:

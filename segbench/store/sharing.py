@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segbench.files import open_own_log
 
-from .atomic import storage_error
+from .atomic import storing_in
 from .events import is_number, read_events
 from .folder import EVENTS
 
@@ -30,11 +30,8 @@ def shares_gpu(environment: Mapping[str, Any]) -> bool:
 def note_jobs(files: Path, jobs: int) -> None:
     """Note in the folder of an attempt how many cells are trained at once; RecordError if that cannot be written to."""
     event = {"time": round(time.time(), 3), "event": "jobs", "jobs": jobs}
-    try:
-        with open(open_own_log(files / EVENTS), "a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(event)}\n")
-    except OSError as error:
-        raise storage_error(files, error) from error
+    with storing_in(files), open(open_own_log(files / EVENTS), "a", encoding="utf-8") as file:
+        file.write(f"{json.dumps(event)}\n")
 
 
 def read_jobs(files: Path) -> int:

@@ -29,15 +29,8 @@ MASK_WORDS = (
 )
 # Other forms of the same masks: colours to look at, instances.
 SECOND_CHOICE = (
-    "segmentationobject",
-    "object",
-    "instance",
-    "instances",
-    "color",
-    "colour",
-    "colored",
-    "overlay",
-    "vis",
+    *("segmentationobject", "object", "instance", "instances"),
+    *("color", "colour", "colored", "overlay", "vis"),
 )
 _SPLIT_NAME = re.compile(
     r"(?P<before>|.*[_-])(?:training|train|validation|valid|val|testing|test)"
@@ -221,10 +214,6 @@ def _begins_suffix(rest: str) -> bool:
     return not rest or rest[0] in _SEPARATORS or rest.lower() in MASK_WORDS
 
 
-def _files(folders: Mapping[str, Mapping[str, Sequence[Path]]], names: Sequence[str]) -> Iterator[Path]:
-    return (path for name in names for files in folders[name].values() for path in files)
-
-
 def _explain_nothing(root: Path, folders: Mapping[str, Mapping[str, Sequence[Path]]]) -> str:
     counts = {name: sum(map(len, files.values())) for name, files in folders.items()}
     listed = ", ".join(f"{count} in {'it' if name == '.' else f'{name}/'}" for name, count in counts.items())
@@ -234,7 +223,8 @@ def _explain_nothing(root: Path, folders: Mapping[str, Mapping[str, Sequence[Pat
     as_masks = [name for name in counts if rank_as_mask(name) is not None]
     if len(as_masks) == len(counts):
         return f"{where} all seem to be masks; put the images into images/, each with the stem of its mask"
-    if as_masks and not any(path.suffix.lower() in MASK_ENDINGS for path in _files(folders, as_masks)):
+    masks = (path for name in as_masks for files in folders[name].values() for path in files)
+    if as_masks and not any(path.suffix.lower() in MASK_ENDINGS for path in masks):
         return (
             f"{where} those in {' and '.join(f'{name}/' for name in as_masks)} are no PNG, BMP or TIFF, as masks must "
             "be: JPEG changes their values; save them as PNG where they were made"

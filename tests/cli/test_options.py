@@ -4,25 +4,19 @@ import pytest
 import typer
 
 from segbench.cli import main
-from segbench.cli.options import parse_folds, parse_jobs, parse_options, parse_seeds
+from segbench.cli.options import parse_jobs, parse_numbers, parse_options
 from segbench.errors import SpecError
 
 
-def test_seeds_are_parsed():
-    assert parse_seeds("0,1, 2") == (0, 1, 2)
-    assert parse_seeds(None) is None
+def test_numbers_are_parsed():
+    assert parse_numbers("--seeds", "0,1, 2") == (0, 1, 2)
+    assert parse_numbers("--seeds", None) is None
 
 
 @pytest.mark.parametrize("text", ["", "a", "0,", "1.5", "0-3"])
-def test_seeds_that_are_no_numbers_are_refused(text):
-    with pytest.raises(SpecError, match="write whole numbers with commas between"):
-        parse_seeds(text)
-
-
-def test_folds_are_parsed_as_seeds_are():
-    assert parse_folds("1,2") == (1, 2)
-    with pytest.raises(SpecError, match="--folds 1-3: write whole numbers"):
-        parse_folds("1-3")
+def test_what_is_no_number_is_refused(text):
+    with pytest.raises(SpecError, match=f"--folds {text}: write whole numbers with commas between"):
+        parse_numbers("--folds", text)
 
 
 def test_jobs_are_a_number_or_auto():

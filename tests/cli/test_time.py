@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import gmean
 
 from segbench.cli import main
-from segbench.cli.time import parse_size, seconds_a_method
+from segbench.cli.options import parse_size
+from segbench.cli.time import seconds_a_method
 from segbench.config.protocol import MOST_THREADS, Budget, TrainingProtocol
 from segbench.config.timing import Timing
 from segbench.errors import SpecError

@@ -84,8 +84,8 @@ def heard(workers, tmp_path, monkeypatch):
 
     def heard(function):
         events = []
-        with Pool(workers, 1, Interrupt(), lambda key, event: events.append(event)) as pool:
-            pool.start("one", f"worker_functions:{function}", None, tmp_path / "work", Limits(30))
+        with Pool(1, Interrupt(), lambda key, event: events.append(event)) as pool:
+            pool.add("one", workers.start(f"worker_functions:{function}", None, tmp_path / "work", Limits(30)))
             while pool.is_busy and not [event for event in events if event.name == "warning"]:
                 pool.advance()
         return events

@@ -6,12 +6,14 @@ import os
 import signal
 from dataclasses import replace
 
+import pytest
 from run_functions import FUNCTIONS, make_cell, make_cells, ran, run_all, statuses, timed
 
+from segbench.errors import RecordError
 from segbench.execute import search
 from segbench.execute.jobs import unfinished_record
 from segbench.execute.progress import NoProgress
-from segbench.execute.pull import Pull
+from segbench.execute.pull import Pull, claim_try
 from segbench.execute.time_limit import TimeLimit
 from segbench.store.folder import ResultsFolder
 from segbench.store.record import Failure
@@ -92,3 +94,15 @@ def test_a_worker_whose_time_is_up_saves_its_cells_and_another_goes_on(tmp_path,
     assert (summary.interrupted, limit.is_up, statuses(summary)) == (True, True, {"patient": "interrupted"})
     assert not list((tmp_path / "bench" / "claims").glob("*.json"))
     assert statuses(pull(cells, tmp_path, workers=workers)) == {"patient": "ok"}
+
+
+def test_of_all_workers_one_tries_a_method(tmp_path):
+    assert claim_try(ResultsFolder(tmp_path, "bench"), "0" * 16)
+    assert not claim_try(ResultsFolder(tmp_path, "bench"), "0" * 16)
+    assert claim_try(ResultsFolder(tmp_path, "bench"), "1" * 16)
+
+
+def test_a_folder_in_which_no_try_can_be_claimed_is_named(tmp_path):
+    (tmp_path / "bench").touch()
+    with pytest.raises(RecordError, match="cannot write to the results folder"):
+        claim_try(ResultsFolder(tmp_path, "bench"), "0" * 16)

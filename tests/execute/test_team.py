@@ -12,6 +12,7 @@ from worker_functions import Play
 from segbench.errors import LostProcessError
 from segbench.execute import team as teams
 from segbench.execute.team import start_team
+from segbench.execute.worker import STOP
 from segbench.execute.workers import Died, Failed, Finished, Limits, TimedOut
 
 from ..conftest import PATIENCE  # noqa: TID252 - tests have no absolute name
@@ -77,7 +78,7 @@ def test_time_is_up_for_all(begin):
 
 def test_the_first_process_is_asked_to_stop(begin):
     team = begin("stops", "answers")
-    team.request_stop()
+    team.send(STOP)
     assert finish(team)[0] == Finished("stopped")
 
 

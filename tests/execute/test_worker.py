@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segbench.errors import DataError, SegbenchError
-from segbench.execute.worker import cause_of
+from segbench.execute.worker import STOP, cause_of
 from segbench.execute.workers import Failed, Finished, Limits
 from segbench.store.folder import ResultsFolder
 from segbench.store.leases import acquire
@@ -66,7 +66,7 @@ def test_a_worker_leads_a_process_group_of_its_own(outcome_of):
 def test_a_worker_stops_when_asked(workers, tmp_path, until):
     worker = workers.start("worker_functions:waits_for_stop", None, tmp_path, Limits())
     until(lambda: list(worker.events()))
-    worker.request_stop()
+    worker.send(STOP)
     until(lambda: not worker.running)
     list(worker.events())
     assert worker.outcome() == Finished("stopped")
@@ -77,7 +77,7 @@ def test_a_signal_to_the_whole_batch_job_is_left_to_the_parent(workers, tmp_path
     worker = workers.start("worker_functions:waits_for_stop", None, tmp_path, Limits())
     until(lambda: list(worker.events()))
     os.kill(worker.pid, number)
-    worker.request_stop()
+    worker.send(STOP)
     until(lambda: not worker.running)
     list(worker.events())
     assert worker.outcome() == Finished("stopped")

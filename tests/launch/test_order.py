@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from segbench.errors import RecordError
+from segbench.execute.pull import claim_try
 from segbench.launch.order import Order
 from segbench.store.folder import ResultsFolder
 from segbench.store.run_file import read_run, read_run_file
-from segbench.store.tried import claim_try
 
 from .conftest import make_cell
 

@@ -217,9 +217,7 @@ def test_a_record_that_was_published_first_counts_though_it_is_packed_meanwhile(
     compact(folder)
     unpack(folder.record_path(key))
     folder.record_path(key).unlink()
-    monkeypatch.setattr(
-        "segbench.store.publication._read_finished", lambda folder, key: _finished(read_first(folder, key))
-    )
+    monkeypatch.setattr(ResultsFolder, "read_finished", lambda self, key: _finished(read_first(self, key)))
     found = publish(folder, lease, make_record(key, miou=0.9))
     assert found == first
     assert not folder.record_path(key).exists()
