@@ -99,7 +99,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "cpu": cpu,
         "threads": threads,
         "cores": usable_cores(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # its own class would make whoever receives it import torch
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "python": platform.python_version(),

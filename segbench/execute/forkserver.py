@@ -15,6 +15,7 @@ import sys
 import warnings
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .processes import adopt_orphans
@@ -52,11 +53,13 @@ def import_names(name: str) -> list[str]:
         installed = distribution(name)
     except PackageNotFoundError:
         return []
+    main = name.replace("-", "_").lower()  # other packages beside the main one are often its tests
+    if Path(str(installed.locate_file(f"{main}/__init__.py"))).is_file():  # the list of all files of torch is long
+        return [main]
     if (listed := installed.read_text("top_level.txt")) is not None:
         names = set(listed.split())
     else:
         names = {file.parts[0] for file in installed.files or () if file.name == "__init__.py"}
-    main = name.replace("-", "_").lower()  # other packages beside the main one are often its tests
     return [main] if main in names else sorted(name for name in names if name.isidentifier() and name[0] != "_")
 
 

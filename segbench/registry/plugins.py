@@ -28,7 +28,7 @@ from .registry import DisabledPlugin, Offer, PluginNotice, PluginProblem, Regist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
     from pathlib import Path
 
 
@@ -151,8 +151,11 @@ class Source:
 def find_sources() -> dict[str, list[Source]]:
     """Return all sources by the plugin's name, in alphabetical order; nothing is imported."""
     sources: dict[str, list[Source]] = {}
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    # Metadata hold a whole README, and one distribution may have many plugins.
+    distributions = {one: _read_distribution(one) for one in {point.dist for point in points}}
     for source in (
-        *map(_make_entry_point_source, entry_points(group=ENTRY_POINT_GROUP)),
+        *(_make_entry_point_source(point, *distributions[point.dist]) for point in points),
         *map(make_file_source, given_files()),
     ):
         sources.setdefault(source.plugin, []).append(source)
@@ -169,19 +172,20 @@ def name_distributions(sources: Sequence[Source]) -> str:
     return " and ".join(f"{source.distribution} {source.version}" for source in sources)
 
 
-def _make_entry_point_source(point: EntryPoint) -> Source:
+def _make_entry_point_source(point: EntryPoint, distribution: str, version: str) -> Source:
     def load() -> Any:
         if point.pattern.match(point.value) is None:
             raise PluginError(f"the entry point leads to {point.value!r}; write MODULE or MODULE:OBJECT.")
         return point.load()
 
-    return Source(point.name, *_read_distribution(point), content=point.value, load=load)
+    return Source(point.name, distribution, version, content=point.value, load=load)
 
 
-def _read_distribution(point: EntryPoint) -> tuple[str, str]:
+def _read_distribution(distribution: Distribution | None) -> tuple[str, str]:
     """Return name and version; a distribution whose metadata are damaged must not hide the others."""
     try:
-        name, version = point.dist.metadata["Name"], point.dist.metadata["Version"]  # type: ignore[union-attr]
+        metadata = distribution.metadata  # type: ignore[union-attr]
+        name, version = metadata["Name"], metadata["Version"]
     except Exception:
         name = version = None
     return name or "unknown", version or "unknown"

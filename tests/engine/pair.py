@@ -19,7 +19,7 @@ from .conftest import CPU, Recorder, make_training, two_colours
 from .training.short import NEVER, weights
 from .training.test_micro_batches import WHAT, Auxiliary, Plain, make
 
-STEPS = 20
+STEPS = 8
 TOGETHER = 2
 
 
@@ -158,8 +158,9 @@ def listening() -> set[str]:
     return {one[1].partition(":")[0] for one in fields if one[3] == "0A" and f"socket:[{one[9]}]" in own}
 
 
-def main(rank: int, folder: Path) -> None:
-    """Do everything as one of two processes, and write what came of it."""
+def work(job: tuple[int, Path], channel: object) -> None:
+    """Do everything as one of two processes, as its number and a folder say, and write there what came of it."""
+    rank, folder = job
     torch.set_num_threads(1)
     ranks = join(rank, TOGETHER, str(folder), CPU)
     found = {"listens on": listening() if sys.platform == "linux" else {"0100007F"}, "learnt": {}}

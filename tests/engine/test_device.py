@@ -78,6 +78,10 @@ def test_a_probe_names_the_device_that_was_asked_for(recorder):
     assert probe("cpu", recorder())["device"] == "cpu"
 
 
+def test_a_probe_is_of_types_that_are_received_without_torch(recorder):
+    assert {type(value) for value in probe("cpu", recorder()).values()} <= {str, int, bool, type(None)}
+
+
 def test_a_probe_names_the_gpus_from_the_device_on(monkeypatch, recorder):
     monkeypatch.setattr(device, "resolve_device", lambda name: torch.device(name))
     monkeypatch.setattr(device, "environment", lambda device, threads: {"device": str(device)})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import fields
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +14,36 @@ import torch
 from segbench.engine.ranks import ALONE, Ranks, draws_of_its_own
 from segbench.engine.training.loop import train
 from segbench.errors import CellError
+from segbench.execute.forkserver import modules_to_preload
+from segbench.execute.workers import Finished, Limits, Workers
 
 from .conftest import CPU, Recorder
 from .pair import CASES, TOGETHER, evaluated, learnt, make_case
 from .training.short import NEVER, assert_equal
 
-PROGRAM = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from engine.pair import main
-main(int(sys.argv[2]), Path(sys.argv[3]))
-"""
 TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What each of two processes found, from the first one on."""
+    """What each of two processes found, from the first one on; they come from the server of all workers."""
     folder = tmp_path_factory.mktemp("pair")
-    commands = [[sys.executable, "-c", PROGRAM, str(TESTS), str(rank), str(folder)] for rank in range(TOGETHER)]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
-    said = [process.communicate()[1] for process in running]
-    assert [process.returncode for process in running] == [0] * TOGETHER, "\n".join(said)
+    workers = Workers(modules_to_preload(()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path, str(TESTS)])  # which workers take over
+        running = [workers.start("engine.pair:work", (rank, folder), folder, Limits()) for rank in range(TOGETHER)]
+    outcomes = [outcome_of(worker) for worker in running]
+    assert [outcome for outcome in outcomes if not isinstance(outcome, Finished)] == []
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(TOGETHER)]
+
+
+def outcome_of(worker):
+    """Wait for the end of a worker."""
+    while worker.running:
+        wait(worker.waitables)
+        list(worker.events())
+    list(worker.events())  # it answers just before it ends
+    return worker.outcome()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import timm
 import torch
 from torch import nn
 from torch.nn import functional
@@ -105,6 +104,8 @@ def network_features(model: str, weights: str | None) -> tuple[str, NetworkFeatu
 
     Raises SpecError for an unknown model, WeightsError for weights that are missing or do not fit.
     """
+    import timm  # takes seconds, and most cells generate nothing
+
     if not timm.is_model(model):
         near = get_close_matches(model, timm.list_models(), n=3)
         raise SpecError(
