@@ -19,7 +19,7 @@ from .conftest import CPU, Recorder, make_training, two_colours
 from .training.short import NEVER, weights
 from .training.test_micro_batches import WHAT, Auxiliary, Plain, make
 
-STEPS = 8
+STEPS = 20
 TOGETHER = 2
 
 
