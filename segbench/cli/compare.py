@@ -96,8 +96,7 @@ def compare(
     if not 0.5 <= level < 1:
         raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
     _check_order(one, directories or [Path("results")])
-    from segbench.report.comparison.as_csv import to_csv
-    from segbench.report.comparison.as_json import to_json
+    from segbench.report.comparison.as_data import to_csv, to_json
     from segbench.report.comparison.compare import compare_methods
     from segbench.report.comparison.family import Settings
     from segbench.report.comparison.text import lay_out_comparisons

@@ -146,7 +146,7 @@ class Comparison:
     """
 
     def __init__(self, found: Comparisons) -> None:
-        from segbench.report.comparison.as_json import to_json
+        from segbench.report.comparison.as_data import to_json
         from segbench.report.comparison.text import lay_out_comparisons
 
         self.data: dict[str, Any] = json.loads(to_json(found))
