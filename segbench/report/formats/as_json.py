@@ -14,7 +14,7 @@ from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydanti
 from segbench.stats.verdict import Verdict  # noqa: TC001 - pydantic reads it when it runs
 
 from .definitions import metric_definitions
-from .people_data import PeopleData, people_data
+from .people import PeopleData, people_data
 from .row_data import (
     ComparisonData,
     Data,
