@@ -1,4 +1,4 @@
-"""What people prefer, as tables and notes and as data: the human ranking beside scores, their agreement, and the voters."""
+"""What people prefer, as tables, notes and data: the human ranking beside scores, their agreement, and the voters."""
 
 from __future__ import annotations
 
