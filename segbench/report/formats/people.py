@@ -13,9 +13,8 @@ from .row_data import Data, Number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from segbench.report.ranking.people import HumanRanking
+    from segbench.report.ranking.people import HumanRanking, Voter
     from segbench.report.ranking.rows import Row
-    from segbench.report.ranking.voters import Voter
     from segbench.stats.preferences import Measured
 
 
