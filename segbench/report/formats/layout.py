@@ -17,9 +17,8 @@ from segbench.report.records import describe_cause
 from . import tables
 from .across_datasets import across_tables, explain_across, summarize_across
 from .columns import choose_columns
+from .curves import LOOKS, dose_table, efficiency_tables, explain_missing_rates
 from .definitions import ONE_SEED_ONLY, define_numbers, has_one_seed_only
-from .doses import LOOKS, dose_table
-from .label_efficiency import efficiency_tables, explain_missing_rates
 from .people import describe_votes, people_notes, people_tables
 
 if TYPE_CHECKING:

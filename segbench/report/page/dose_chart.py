@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench.report.formats.doses import LOOKS, dose_table
+from segbench.report.formats.curves import LOOKS, dose_table
 from segbench.report.formats.first_screen import verdict_in_words
 from segbench.report.ranking.differences import Contrast
 from segbench.report.ranking.doses import find_doses

@@ -8,7 +8,7 @@ import pytest
 from segbench.config.recipe import Adversarial
 from segbench.report import load
 from segbench.report.formats.as_json import to_json
-from segbench.report.formats.doses import LOOKS, dose_table
+from segbench.report.formats.curves import LOOKS, dose_table
 from segbench.report.formats.layout import lay_out_all
 from segbench.report.page.chart_rooms import differences
 from segbench.report.page.dose_chart import draw_doses
