@@ -18,8 +18,7 @@ from segbench.store.whole_folder import replacing_folder, write_file
 
 from .admission import admit
 from .data import json_schema, leaderboard_data, to_csv, to_json
-from .method_page import method_page
-from .pages import find_benchmark, index_page, standing
+from .pages import find_benchmark, index_page, method_page, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
