@@ -134,7 +134,7 @@ class Results:
         return to_terminal(self._document()).rstrip()
 
     def _repr_html_(self) -> str:
-        from segbench.report.page.fragment import to_fragment
+        from segbench.report.page.templates import to_fragment
 
         return to_fragment(self._document())
 
@@ -158,7 +158,7 @@ class Comparison:
         return to_terminal(self._document).rstrip()
 
     def _repr_html_(self) -> str:
-        from segbench.report.page.fragment import to_fragment
+        from segbench.report.page.templates import to_fragment
 
         return to_fragment(self._document)
 

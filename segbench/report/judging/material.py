@@ -1,4 +1,4 @@
-"""What people can be asked about: the images of which all methods kept the label map they predicted, and their pictures."""
+"""What people can be asked about: the images of which all methods kept the label map they predicted, as pictures."""
 
 from __future__ import annotations
 

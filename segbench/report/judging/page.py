@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.errors import RecordError
 from segbench.report.numbers import plural
 from segbench.report.page.embedding import paint, png
-from segbench.report.page.page import as_data, templates
-from segbench.report.page.policy import content_policy, read_asset
+from segbench.report.page.templates import as_data, content_policy, read_asset, templates
 from segbench.store.judgements import SPOILT
 
 from .dealing import make_plan

@@ -14,10 +14,9 @@ from segbench.report.formats.layout import expected_health, list_failures, selec
 from segbench.report.formats.tables import collapse_words, difference_text, inert_words, pair_text
 from segbench.report.numbers import percent, percent_interval, plural, points, significant, times
 from segbench.report.ranking.differences import Contrast
+from segbench.report.ranking.groups import name_rankings
 from segbench.report.ranking.pairs import find_pair
 from segbench.report.ranking.trade_off import find_fastest, is_faster, recommend, say_how_much_faster, shown_speed
-
-from .naming import name_rankings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segbench.report.formats.layout import describe_conditions
 from segbench.report.numbers import Table
+from segbench.report.ranking.groups import name_rankings
 
 from .class_chart import draw_classes
 from .curves import draw_curves
@@ -15,7 +16,6 @@ from .differences_chart import draw_differences
 from .dose_chart import draw_doses
 from .efficiency_chart import draw_efficiency
 from .gains import draw_gains, list_left_out
-from .naming import name_rankings
 from .pareto import draw_trade_off
 from .parts import Chart, Room
 from .seeds_chart import draw_seeds

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import DataError
 from segbench.report.formats.tables import adversarial_training, generated_images
 from segbench.report.numbers import MISSING, Column, build_table, drop_empty, significant
+from segbench.report.ranking.groups import name_rankings
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES, read_kept_picture, step_grids
 
 from .embedding import USUAL, Allowance, Picture, jpeg, shrink
-from .naming import name_rankings
 from .parts import Room
+from .templates import templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +54,6 @@ def games(report: Report, allowance: Allowance = USUAL) -> Room | None:
 
     Grids of images take a quarter of what the page may hold.
     """
-    from .page import templates
-
     tables = [
         table._replace(title=f"{table.title}: {name}") if name else table
         for group, name in zip(report.groups, name_rankings(report), strict=True)

@@ -19,6 +19,7 @@ from segbench.report.formats.tables import explain_missing_differences
 from segbench.report.numbers import MISSING, Table, letter
 
 from .parts import Room
+from .templates import templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 def trust(report: Report) -> Room:
     """Return failures, warnings, definitions, provenance and the command that repeats each cell."""
-    from .page import templates
-
     records = report.records
     html = (
         templates()

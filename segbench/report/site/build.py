@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from segbench.files import read_file
 from segbench.report.build import build_report
-from segbench.report.page.page import ROOMS, split_by_benchmark, to_html
+from segbench.report.page.page import ROOMS, to_html
 from segbench.report.page.parts import Room
+from segbench.report.ranking.groups import split_by_benchmark
 from segbench.report.ranking.pooling import pool_folds
 from segbench.report.verification import read_marks
 from segbench.store.whole_folder import replacing_folder, write_file

@@ -15,8 +15,7 @@ from segbench.plan.repeat import read_cell
 from segbench.report import cell_spec
 from segbench.report.folds import folds_of
 from segbench.report.numbers import MISSING, Table, percent, percent_interval, plural, significant
-from segbench.report.page.page import templates
-from segbench.report.page.policy import HERE, content_policy, read_asset
+from segbench.report.page.templates import HERE, content_policy, read_asset, templates
 from segbench.report.page.trust import list_sources
 from segbench.report.recipe import write_recipe
 from segbench.report.records import identity
