@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from segbench.report.ranking.groups import outside_rankings, split_by_benchmark
 
 from .answer import Card, answer, cards, describe_run, question
-from .chart_rooms import curves, differences, gains, scores
-from .datasets import datasets
+from .chart_rooms import curves, datasets, differences, gains, scores
 from .embedding import USUAL, Allowance
 from .families import DARK, LIGHT
 from .games import games

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from segbench.report import load
-from segbench.report.page.datasets import datasets
+from segbench.report.page.chart_rooms import datasets
 from segbench.report.ranking.groups import split_by_benchmark
 
 
