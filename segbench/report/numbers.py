@@ -97,17 +97,13 @@ def significant_with_sd(summary: Summary) -> str:
     return MISSING if summary.mean is None else f"{significant(summary.mean)} ± {significant(summary.sd)}"
 
 
-def times(factor: float | None, interval: Interval | None = None) -> str:
-    """Return a factor, with its interval if there is one.
+def times(factor: float | None) -> str:
+    """Return a factor.
 
-    >>> from segbench.stats.summary import Interval
-    >>> times(1.5), times(1.5, Interval(1.25, 1.75)), times(None)
-    ('×1.50', '×1.50 [1.25, 1.75]', '-')
+    >>> times(1.5), times(None)
+    ('×1.50', '-')
     """
-    if factor is None:
-        return MISSING
-    ends = f" [{significant(interval.low)}, {significant(interval.high)}]" if interval else ""
-    return f"×{significant(factor)}{ends}"
+    return MISSING if factor is None else f"×{significant(factor)}"
 
 
 def join_with_and(words: Sequence[str]) -> str:
@@ -158,16 +154,18 @@ class Table(NamedTuple):
 
 
 class Column(NamedTuple, Generic[Line]):
-    """A column of a table: its header, and the function that returns the text of its cell in a line."""
+    """A column of a table: its header, the function for the text of its cell in a line, and whether it holds words."""
 
     header: str
     cell: Callable[[Line], str]
+    is_words: bool = False
 
 
 def build_table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "", name: str = "") -> Table:
-    """Return a table with one row for each line."""
+    """Return a table with one row for each line, whose first column holds words."""
     cells = [[column.cell(line) for column in columns] for line in lines]
-    return Table([column.header for column in columns], cells, title, name=name)
+    words = (0, *(place for place, column in enumerate(columns) if place and column.is_words))
+    return Table([column.header for column in columns], cells, title, words, name)
 
 
 def drop_empty(columns: Sequence[Column[Line]], lines: Sequence[Line]) -> list[Column[Line]]:

@@ -71,26 +71,25 @@ def _values(findings: tuple[Finding, ...]) -> Table:
     columns: list[Column[Finding]] = [
         Column("published", _published),
         Column("mIoU", lambda found: f"{found.published:.2f} ± {found.band:g}"),
-        Column("here", lambda found: ", ".join(found.rows)),
+        Column("here", lambda found: ", ".join(found.rows), True),
         Column("mIoU", _measured_value),
-        Column("standing", lambda found: found.standing),
-        Column("differs in", _differs),
+        Column("standing", lambda found: found.standing, True),
+        Column("differs in", _differs, True),
     ]
-    lines = _join_alike(findings)
-    return build_table(columns, lines, "Published values", "published values")._replace(words=(0, 2, 4, 5))
+    return build_table(columns, _join_alike(findings), "Published values", "published values")
 
 
 def _gains(findings: tuple[Finding, ...]) -> Table:
     columns: list[Column[Finding]] = [
         Column("published", _published),
         Column("gain", lambda found: f"{found.published:+.2f} ± {found.band:g}"),
-        Column("here", lambda found: " - ".join(found.rows)),
+        Column("here", lambda found: " - ".join(found.rows), True),
         Column("gain", lambda found: f"{found.measured:+.2f}{_interval(found.interval, '+.2f')}"),
-        Column("order", lambda found: MISSING if found.why else found.order),
-        Column("standing", lambda found: found.standing),
-        Column("differs in", _differs),
+        Column("order", lambda found: MISSING if found.why else found.order, True),
+        Column("standing", lambda found: found.standing, True),
+        Column("differs in", _differs, True),
     ]
-    return build_table(columns, findings, "Published gains", "published gains")._replace(words=(0, 2, 4, 5, 6))
+    return build_table(columns, findings, "Published gains", "published gains")
 
 
 def _join_alike(findings: Iterable[Finding]) -> list[Finding]:

@@ -101,14 +101,14 @@ def dose_table(curve: DoseCurve) -> Table:
     columns: list[Column[DosePoint]] = [
         Column("weight" if curve.unit == "weight" else "ratio of\ngradients", lambda point: f"{point.dose:g}"),
         Column(f"{curve.method} - {curve.twin}", lambda point: difference_text(point.gain)),
-        Column("verdict", lambda point: verdict_text(point.gain)),
+        Column("verdict", lambda point: verdict_text(point.gain), True),
         *(Column(f"{kind} placebo - {curve.twin}", _placebo(kind)) for kind in curve.placebos),
         Column("gradient ratio\nmeasured", lambda point: significant(point.gain.row.health("ratio").mean)),
         Column("health", lambda point: verdicts(point.gain.row)),
     ]
     title = f"Differences of mIoU in points over the dose of {curve.method}"
     found = build_table(drop_empty(columns, curve.points), curve.points, title, f"doses {curve.method}")
-    return found._replace(words=(2,))
+    return found._replace(words=found.words[1:])  # the first column holds numbers
 
 
 def _placebo(kind: str) -> Callable[[DosePoint], str]:

@@ -244,7 +244,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     columns: list[Column[Comparison]] = [
         Column("methods A - B", pair_text),
         Column("difference [points]", difference_text),
-        Column("verdict", verdict_text),
+        Column("verdict", verdict_text, True),
         Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
         Column("sign-flip\np", lambda one: f"{one.judgement.difference.sign_flip_p:.2g}" if one.judgement else MISSING),
         Column("smallest\neffect", _smallest_effect),
@@ -254,9 +254,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     number = sum(one.judgement is not None for one in compared)
     family = f" (family of this ranking: {number} judged together at 95 %)" if number > 1 else ""
     apart = frozenset(line for line, one in enumerate(compared) if one.row.placebo_of)
-    return build_table(columns, compared, f"Differences of mIoU{family}", "differences")._replace(
-        apart=apart, words=(0, 2)
-    )
+    return build_table(columns, compared, f"Differences of mIoU{family}", "differences")._replace(apart=apart)
 
 
 def pair_text(one: Comparison) -> str:

@@ -91,13 +91,13 @@ def _by_seed(played: list[Game]) -> Table:
     columns: list[Column[Game]] = [
         Column("method", lambda game: game.row.name),
         Column("seed", lambda game: str(game.record.seed)),
-        Column("health", lambda game: game.record.health.verdict if game.record.health else MISSING),
-        Column("why", lambda game: game.record.health.reason if game.record.health else MISSING),
+        Column("health", lambda game: game.record.health.verdict if game.record.health else MISSING, True),
+        Column("why", lambda game: game.record.health.reason if game.record.health else MISSING, True),
         Column("gradient\nratio", lambda game: game.number("ratio")),
         Column("class\nentropy", lambda game: game.number("class_entropy")),
         Column("diversity", lambda game: game.number("diversity")),
     ]
-    return build_table(drop_empty(columns, played), played, "Verdicts by seed")._replace(words=(0, 2, 3))
+    return build_table(drop_empty(columns, played), played, "Verdicts by seed")
 
 
 def _generators(report: Report) -> Iterator[tuple[Row, Path]]:
