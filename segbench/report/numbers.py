@@ -43,6 +43,16 @@ def percent_interval(interval: Interval | None) -> str:
     return MISSING if interval is None else f"[{percent(interval.low)}, {percent(interval.high)}]"
 
 
+def percent_with_interval(mean: float | None, interval: Interval | None, unit: str = "") -> str:
+    """Return a mean in percent with its unit, and its interval if there is one.
+
+    >>> from segbench.stats.summary import Interval
+    >>> percent_with_interval(0.7, Interval(0.6, 0.8), " %"), percent_with_interval(0.7, None)
+    ('70.00 % [60.00, 80.00]', '70.00')
+    """
+    return f"{percent(mean)}{unit}" + (f" {percent_interval(interval)}" if interval else "")
+
+
 def points(fraction: float | None) -> str:
     """Return a difference of fractions in percentage points, with its sign.
 
@@ -122,6 +132,15 @@ def plural(number: float | None, noun: str) -> str:
     ('1 epoch', '0 seeds', 'unknown number of seeds')
     """
     return f"{'unknown number of' if number is None else f'{number:.15g}'} {noun}{'s' * (number != 1)}"
+
+
+def name_seeds(seeds: Sequence[object]) -> str:
+    """Return the numbers of some seeds as a sentence names them.
+
+    >>> name_seeds([3]), name_seeds([0, 1])
+    ('seed 3', 'seeds 0, 1')
+    """
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def letter(place: int) -> str:

@@ -9,8 +9,7 @@ from segbench.report.numbers import (
     Column,
     Table,
     build_table,
-    percent,
-    percent_interval,
+    percent_with_interval,
     points,
     points_interval,
 )
@@ -111,10 +110,7 @@ def _claims(found: AcrossDatasets) -> Table:
 def _score(dataset: str) -> Callable[[Standing], str]:
     def cell(one: Standing) -> str:
         row = one.rows.get(dataset)
-        if row is None:
-            return MISSING
-        interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{percent(row.score('miou').mean)}{interval}"
+        return percent_with_interval(row.score("miou").mean, row.statistics.interval) if row else MISSING
 
     return cell
 

@@ -10,8 +10,7 @@ from segbench.report.numbers import (
     Table,
     build_table,
     drop_empty,
-    percent,
-    percent_interval,
+    percent_with_interval,
     significant,
 )
 
@@ -72,8 +71,7 @@ def _curve_score(fraction: float) -> Callable[[Curve], str]:
         mean = row.score("miou").mean if row else None
         if row is None or mean is None:
             return MISSING
-        interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{percent(mean)}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
+        return percent_with_interval(mean, row.statistics.interval) + (ONE_SEED if len(row.seeds) == 1 else "")
 
     return cell
 

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from segbench.report.cell_spec import subset_text
-from segbench.report.numbers import letter, plural
+from segbench.report.numbers import letter, name_seeds, plural
 from segbench.report.ranking.doses import find_doses
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.trade_off import recommend
@@ -110,10 +110,9 @@ def list_failures(report: Report) -> list[str]:
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in report.without_result:
         seeds.setdefault(_failure(record), []).append(record.seed)
-    return [
-        f"{method} / seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}: {reason}"
-        for (method, reason), found in seeds.items()
-    ] + [f"incomplete: {seed}" for seed in report.incomplete]
+    return [f"{method} / {name_seeds(found)}: {reason}" for (method, reason), found in seeds.items()] + [
+        f"incomplete: {seed}" for seed in report.incomplete
+    ]
 
 
 def select_segmenting(rows: Sequence[Row]) -> list[Row]:

@@ -12,6 +12,7 @@ from segbench.report.numbers import (
     Table,
     build_table,
     drop_empty,
+    name_seeds,
     percent,
     percent_interval,
     percent_with_sd,
@@ -275,18 +276,14 @@ def qualify_verdict(verdict: str, one: Comparison) -> str:
 def collapse_words(one: Comparison) -> Iterable[str]:
     """Name the methods whose training collapsed or whose network predicts one class everywhere, and the seeds."""
     for name, seeds in one.collapsed.items():
-        yield f"{name} collapsed in {_list_seeds(seeds)}"
+        yield f"{name} collapsed in {name_seeds(seeds)}"
     yield from (f"{name} {text}" for name, text in one.constant.items())
 
 
 def inert_words(one: Comparison) -> Iterable[str]:
     """Name the methods whose critic had no say in what they learnt, and the seeds if it had some in others."""
     for name, seeds in one.inert.items():
-        yield f"{name}: its critic had no say" + ("" if seeds == one.seeds else f" in {_list_seeds(seeds)}")
-
-
-def _list_seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        yield f"{name}: its critic had no say" + ("" if seeds == one.seeds else f" in {name_seeds(seeds)}")
 
 
 def difference_text(one: Comparison) -> str:

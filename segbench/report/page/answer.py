@@ -12,7 +12,7 @@ from segbench.report.formats.definitions import ONE_SEED_ONLY
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
 from segbench.report.formats.layout import expected_health, list_failures, select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, inert_words, pair_text
-from segbench.report.numbers import percent, percent_interval, plural, points, significant, times
+from segbench.report.numbers import percent_with_interval, plural, points, significant, times
 from segbench.report.ranking.differences import Contrast
 from segbench.report.ranking.groups import name_rankings
 from segbench.report.ranking.pairs import find_pair
@@ -105,8 +105,7 @@ def cards(report: Report) -> Iterator[Card]:
     """Return the best row, the cheapest one in its tier, what the claim gained, and how many cells there are."""
     group = next(iter(report.groups), None)
     if group is not None and (best := find_best(group)):
-        interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
-        yield Card("Best", best.name, f"{percent(best.score('miou').mean)} % mIoU{interval}; {_tier_text(best, group)}")
+        yield Card("Best", best.name, f"{_reached(best)}; {_tier_text(best, group)}")
         yield from _cheapest(best, group)
     if group is not None and (found := find_claims(group)):
         yield _claim(found[0], group)
@@ -185,8 +184,7 @@ def _over_placebos(row: Row, group: Group) -> list[Contrast]:
 
 
 def _best_sentence(best: Row, group: Group) -> str:
-    interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
-    reached = f"{percent(best.score('miou').mean)} % mIoU{interval}."
+    reached = f"{_reached(best)}."
     others = [row.name for row in _methods(group) if row is not best]
     if not others:
         return f"{best.name} reaches {reached}"
@@ -199,6 +197,10 @@ def _best_sentence(best: Row, group: Group) -> str:
         unsure = "" if len(pairs) == len(others) else " with a tier"
         return f"{first} It is significantly better than every other method{unsure}."
     return f"{first} Not significantly worse: {list_some(alike, 5)}."
+
+
+def _reached(best: Row) -> str:
+    return percent_with_interval(best.score("miou").mean, best.statistics.interval, " % mIoU")
 
 
 def _why_no_tier(best: Row) -> str:

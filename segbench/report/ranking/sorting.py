@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.report import cell_spec
 from segbench.report.conditions import fill_in_missing, rank_conditions, read_conditions
-from segbench.report.numbers import letter, significant
+from segbench.report.numbers import letter, name_seeds, significant
 from segbench.report.selection import name_recipe
 
 from .rows import flops_size, shared_gpu, timings
@@ -176,10 +176,9 @@ def _name_ignored(by_seed: Mapping[int, Sequence[Record]]) -> Iterable[str]:
             times = f"seed {seed} is recorded {len(ignored) + 1} times"
             yield f"{times}; {why}, {shown.key}, is shown; ignored: {', '.join(ignored)}"
         if len(ignored) < len(others):
-            elsewhere.append(str(seed))
+            elsewhere.append(seed)
     if elsewhere:
-        which = f"seed{'s' * (len(elsewhere) > 1)} {', '.join(elsewhere)}"
-        yield f"{which} ran under several conditions; the scores are from where most cells ran"
+        yield f"{name_seeds(elsewhere)} ran under several conditions; the scores are from where most cells ran"
 
 
 def _seconds_text(records: Iterable[Record]) -> str:
