@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.report import cell_spec
 from segbench.report.conditions import read_conditions
@@ -20,7 +20,7 @@ from .sorting import find_places, label_rows, sort_into_rows
 from .trade_off import find_beaten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .sorting import RowRecords
 
 
+Member = TypeVar("Member")
 # The prefix of the names of scores among the values that a ranking shares.
 _SCORES = "scores."
 
@@ -87,6 +88,11 @@ class Group:
     shared: Mapping[str, Any]
     pairs: tuple[RankedPair, ...] = ()
     places: tuple[Conditions, ...] = ()
+
+    @property
+    def scoring(self) -> Scoring | None:
+        """What scores depend on beside data and protocol; None if all rows are scored label maps."""
+        return self.conditions.scoring if self.conditions else None
 
     @property
     def machines(self) -> tuple[Conditions, ...]:
@@ -320,6 +326,19 @@ def _labels(shared: Sequence[Mapping[str, Any]]) -> list[str]:
         for values in shared
     ]
     return cell_spec.differences(kept)
+
+
+def put_together(members: Iterable[Member], belong: Callable[[Member, Member], bool]) -> list[list[Member]]:
+    """Put members together so that all of a family belong together, each into the first family that it fits."""
+    families: list[list[Member]] = []
+    for member in members:
+        fitting = (family for family in families if all(belong(one, member) for one in family))
+        family = next(fitting, None)
+        if family is None:
+            families.append([member])
+        else:
+            family.append(member)
+    return families
 
 
 def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

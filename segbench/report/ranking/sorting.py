@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.report import cell_spec
 from segbench.report.conditions import fill_in_missing, rank_conditions, read_conditions
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from segbench.report.conditions import Conditions
     from segbench.store.record import Record
 
-    from .rows import Runs
+    from .rows import Row, Runs
+
+Place = TypeVar("Place", str, float)
 
 
 class RowRecords(NamedTuple):
@@ -82,6 +84,15 @@ def label_rows(rows: Sequence[RowRecords]) -> list[RowLabel]:
         for place, row in enumerate(several)
     }
     return [found.get(id(row), RowLabel(row.method)) for row in rows]
+
+
+def name_recipes(found: Mapping[tuple[str, str], Mapping[Place, Row]]) -> dict[str, Mapping[Place, Row]]:
+    """Name the rows of each method and recipe by the method, or by a key if the method has several recipes."""
+    number = Counter(method for method, _ in found)
+    return {
+        method if number[method] == 1 else name_recipe(next(iter(rows.values())).records[0]): rows
+        for (method, _), rows in found.items()
+    }
 
 
 def _describe_recipe(row: RowRecords, several: Sequence[RowRecords]) -> str:
