@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from segbench.report.formats.as_csv import write_csv
-from segbench.shown import JSON_VERSION
+from segbench.shown import write_json
 from segbench.stats.definitions import METRIC_DEFINITIONS, RESIZED
 from segbench.stats.difference import sign_flip_floor
 from segbench.stats.score_differences import LOWER_IS_BETTER
@@ -57,12 +56,11 @@ def to_json(comparisons: Comparisons) -> str:
       `ratio`, `interval` of images a second.
     """
     content = {
-        "schema": JSON_VERSION,
         "comparisons": [comparison_data(found) for found in comparisons.found],
         "refused": list(comparisons.refused),
         "records": [str(folder) for folder in comparisons.folders],
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_json(content)
 
 
 def comparison_data(found: MethodComparison) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from segbench.report.formats.layout import Document, Section
 from segbench.report.numbers import MISSING, Column, build_table
-from segbench.shown import JSON_VERSION
+from segbench.shown import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,13 +47,12 @@ def bands_to_json(bands: Bands) -> str:
     "equivalent", "undecided").
     """
     content = {
-        "schema": JSON_VERSION,
         "published": str(bands.file),
         "rankings": list(map(_ranking_data, bands.rankings)),
         "not_recorded": [{"table": table, "method": method} for table, method in bands.unmatched],
         "records": list(map(str, bands.folders)),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_json(content)
 
 
 def _ranking(ranking: RankingFindings) -> Section:

@@ -68,9 +68,8 @@ def describe_run(report: Report) -> Iterator[str]:
         yield _range([len(row.records) for row in rows], "seed")
     yield from dict.fromkeys(text for group in report.groups for text in _budget(group))
     yield from dict.fromkeys(_machine(where) for group in report.groups for where in group.places)
-    days = sorted({day[:10] for record in report.records if (day := cell_spec.start_text(record))})
-    if days:
-        yield " to ".join(dict.fromkeys((days[0], days[-1])))
+    if days := cell_spec.days(report.records):
+        yield days
 
 
 def _budget(group: Group) -> Iterator[str]:

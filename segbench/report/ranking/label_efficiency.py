@@ -122,7 +122,7 @@ def _rows_by_recipe(family: Iterable[_Member]) -> dict[str, Mapping[float, Row]]
     for member in family:
         for row in member.group.rows:
             if not row.scored_only and row.score("miou").n:
-                recipe = cell_spec.canonical(cell_spec.recipe(row.records[0]))
+                recipe = cell_spec.recipe_text(row.records[0])
                 found.setdefault((row.method, recipe), {})[member.fraction] = row
     return name_recipes(dict(sorted(found.items())))
 

@@ -45,7 +45,7 @@ def sort_into_rows(records: Iterable[Record]) -> list[RowRecords]:
     so as many pairs as can be share a machine, and no score decides which one is shown.
     """
     found: dict[tuple[str, str], dict[Conditions | None, list[Record]]] = {}
-    read_recipe = cell_spec.read_once(_recipe, "method", "sources", "versions")
+    read_recipe = cell_spec.read_once(cell_spec.recipe_text, "method", "sources", "versions")
     for record in sorted(records, key=_latest_first):
         is_scored_only = cell_spec.is_scored_only(record)
         what = cell_spec.canonical(cell_spec.definitions(record)) if is_scored_only else read_recipe(record)
@@ -110,10 +110,6 @@ def _describe_recipe(row: RowRecords, several: Sequence[RowRecords]) -> str:
 
 def _begun(records: Iterable[Record]) -> tuple[float, str]:
     return min((cell_spec.start_time(record), record.key) for record in records)
-
-
-def _recipe(record: Record) -> str:
-    return cell_spec.canonical(cell_spec.recipe(record))
 
 
 def _rank(

@@ -60,12 +60,11 @@ def index_page(report: Report, content: LeaderboardData, refusals: Sequence[Refu
         f"{f'; {len(refusals)} not taken' if refusals else ''}. "
         "Rows of one tier do not differ significantly; rows that may not be ranked together stay apart."
     )
-    days = sorted({day[:10] for record in report.records if (day := cell_spec.start_text(record))})
-    shown = [" to ".join(dict.fromkeys((days[0], days[-1])))] if days else []
+    days = cell_spec.days(report.records)
     return render(
         "index.html.j2",
         **{"benchmarks": lines, "methods": content.methods, "refusals": refusals},
-        **{"summary": summary, "days": shown, "version": content.segbench},
+        **{"summary": summary, "days": days, "version": content.segbench},
     )
 
 
