@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.numbers import (
-    MISSING,
-    Column,
-    Table,
-    build_table,
-    percent_with_interval,
-    points,
-    points_interval,
-)
+from segbench.report.numbers import MISSING, Column, Table, build_table, percent_with_interval, points, points_interval
 from segbench.stats.across_datasets import LEAST_DATASETS
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, MOST_SEEDS_SUGGESTED
 

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.numbers import (
-    MISSING,
-    Column,
-    Table,
-    build_table,
-    drop_empty,
-    percent_with_interval,
-    significant,
-)
+from segbench.report.numbers import MISSING, Column, Table, build_table, drop_empty, percent_with_interval, significant
 
 from .tables import ONE_SEED, difference_text, verdict_text, verdicts
 
