@@ -137,17 +137,20 @@ def _compare_with_published(
     if format is ComparisonFormat.CSV:
         raise typer.BadParameter("--reference has no CSV; give --format markdown, latex or json")
     from segbench.config.benchmark import SUFFIXES
-    from segbench.report.comparison.bands import compare_with_published
-    from segbench.report.comparison.bands_text import bands_to_json, lay_out_bands
+    from segbench.report.comparison.against_published import (
+        compare_with_published,
+        lay_out_published,
+        published_to_json,
+    )
     from segbench.report.comparison.published import PUBLISHED
 
     file = Path(words[0]) if words and words[0].endswith(SUFFIXES) else None
     folders = list(map(Path, words[1:] if file else words)) or [Path("results")]
     found = compare_with_published(folders, file or PUBLISHED, benchmark=benchmark, dataset=dataset, subset=subset)
     if format is ComparisonFormat.JSON:
-        print_or_write(bands_to_json(found), output)
+        print_or_write(published_to_json(found), output)
     else:
-        print_document(lay_out_bands(found), output, format or "table")
+        print_document(lay_out_published(found), output, format or "table")
 
 
 def _check_order(one: str, directories: list[Path]) -> None:
