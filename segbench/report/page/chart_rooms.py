@@ -65,7 +65,7 @@ def scores(report: Report) -> Room | None:
 
 def curves(report: Report) -> Room | None:
     """Return the curves over the steps of training: loss, mIoU on val, and the adversarial game."""
-    lead = "Lines: the median over the seeds. AgainstPublished hold all seeds."
+    lead = "Lines: the median over the seeds. Bands hold all seeds."
     return _room("curves", "Training curves", lead, _of_rankings(report, partial(draw_curves, report)))
 
 
