@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import reprlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Of the names in what commands print as JSON; it rises when one goes or changes its meaning, not when one is added.
 JSON_VERSION = 1
@@ -43,6 +47,11 @@ def clean_line(text: str) -> str:
     'a\\u000ab'
     """
     return _UNSAFE_IN_LINE.sub(_code, text)
+
+
+def write_json(content: Mapping[str, Any]) -> str:
+    """Return a mapping as JSON with the version of its names; ValueError for a number that is not finite."""
+    return json.dumps({"schema": JSON_VERSION, **content}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def shorten(text: str) -> str:

@@ -84,8 +84,7 @@ def compare(
     if not 0.5 <= level < 1:
         raise typer.BadParameter(f"{level:g} is not at least 0.5 and below 1, such as 0.95", param_hint="'--level'")
     _check_order(one, directories or [Path("results")])
-    from segbench.report.comparison.as_csv import to_csv
-    from segbench.report.comparison.as_json import to_json
+    from segbench.report.comparison.as_data import to_csv, to_json
     from segbench.report.comparison.compare import compare_methods
     from segbench.report.comparison.family import Settings
     from segbench.report.comparison.text import lay_out_comparisons
@@ -126,17 +125,20 @@ def _compare_with_published(
     if format == "csv":
         raise typer.BadParameter("--reference has no CSV; give --format markdown, latex or json")
     from segbench.config.benchmark import SUFFIXES
-    from segbench.report.comparison.bands import compare_with_published
-    from segbench.report.comparison.bands_text import bands_to_json, lay_out_bands
+    from segbench.report.comparison.against_published import (
+        compare_with_published,
+        lay_out_published,
+        published_to_json,
+    )
     from segbench.report.comparison.published import PUBLISHED
 
     file = Path(words[0]) if words and words[0].endswith(SUFFIXES) else None
     folders = list(map(Path, words[1:] if file else words)) or [Path("results")]
     found = compare_with_published(folders, file or PUBLISHED, benchmark=benchmark, dataset=dataset, subset=subset)
     if format == "json":
-        print_or_write(bands_to_json(found), output)
+        print_or_write(published_to_json(found), output)
     else:
-        print_document(lay_out_bands(found), output, format or "table")
+        print_document(lay_out_published(found), output, format or "table")
 
 
 def _check_order(one: str, directories: list[Path]) -> None:

@@ -100,7 +100,7 @@ def _import(votes: Sequence[Path], places: Sequence[Path]) -> tuple[list[HumanRa
 
 def _print_people(people: Sequence[HumanRanking], unread: Sequence[str], json: bool, output: Path | None) -> None:
     from segbench.report.formats.layout import Document, lay_out_people
-    from segbench.report.formats.people_data import people_data
+    from segbench.report.formats.people import people_data
 
     if json:
         found = [people_data(one).model_dump(mode="json", by_alias=True) for one in people]

@@ -117,8 +117,7 @@ def as_text(snapshots: Sequence[Snapshot], width: int | None = None) -> str:
 def _describe(found: Snapshot, width: int | None) -> Iterable[str]:
     """Return what is shown of a benchmark: how far it is, the cells that run, what troubles them, and what failed."""
     from segbench.execute.watch import ABANDONED, RUNNING
-    from segbench.report.formats.terminal import wrap
-    from segbench.report.formats.text_table import draw_table
+    from segbench.report.formats.terminal import draw_table, wrap
 
     shown = found.with_status(RUNNING, ABANDONED)
     yield wrap(how_far(found), width)

@@ -134,7 +134,7 @@ class Results:
         return to_terminal(self._document()).rstrip()
 
     def _repr_html_(self) -> str:
-        from segbench.report.page.fragment import to_fragment
+        from segbench.report.page.templates import to_fragment
 
         return to_fragment(self._document())
 
@@ -146,7 +146,7 @@ class Comparison:
     """
 
     def __init__(self, found: Comparisons) -> None:
-        from segbench.report.comparison.as_json import to_json
+        from segbench.report.comparison.as_data import to_json
         from segbench.report.comparison.text import lay_out_comparisons
 
         self.data: dict[str, Any] = json.loads(to_json(found))
@@ -158,7 +158,7 @@ class Comparison:
         return to_terminal(self._document).rstrip()
 
     def _repr_html_(self) -> str:
-        from segbench.report.page.fragment import to_fragment
+        from segbench.report.page.templates import to_fragment
 
         return to_fragment(self._document)
 

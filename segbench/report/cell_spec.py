@@ -337,6 +337,12 @@ def start_text(record: Record) -> str | None:
     return started[:16].replace("T", " ") if start_time(record) else None
 
 
+def days(records: Iterable[Record]) -> str:
+    """Return the first and the last day on which cells of some records were begun; "" if none tells."""
+    found = sorted({text[:10] for record in records if (text := start_text(record))})
+    return " to ".join(dict.fromkeys((found[0], found[-1]))) if found else ""
+
+
 def code(record: Record) -> str:
     """Return which code made the record: the version of segbench, and a hash of the sources of its components."""
     version, sources = str(record.environment.get("segbench") or "?"), record.spec.get("sources")
@@ -346,6 +352,11 @@ def code(record: Record) -> str:
 def upstream(record: Record) -> tuple[str, ...]:
     """Return the keys of the cells that the record's cell builds on."""
     return tuple(key for key in _part(record.spec, "upstream").values() if isinstance(key, str))
+
+
+def recipe_text(record: Record) -> str:
+    """Return a text that is equal for records of one recipe."""
+    return canonical(recipe(record))
 
 
 def distance(one: Record, other: Record) -> int:

@@ -43,6 +43,16 @@ def percent_interval(interval: Interval | None) -> str:
     return MISSING if interval is None else f"[{percent(interval.low)}, {percent(interval.high)}]"
 
 
+def percent_with_interval(mean: float | None, interval: Interval | None, unit: str = "") -> str:
+    """Return a mean in percent with its unit, and its interval if there is one.
+
+    >>> from segbench.stats.summary import Interval
+    >>> percent_with_interval(0.7, Interval(0.6, 0.8), " %"), percent_with_interval(0.7, None)
+    ('70.00 % [60.00, 80.00]', '70.00')
+    """
+    return f"{percent(mean)}{unit}" + (f" {percent_interval(interval)}" if interval else "")
+
+
 def points(fraction: float | None) -> str:
     """Return a difference of fractions in percentage points, with its sign.
 
@@ -97,17 +107,13 @@ def significant_with_sd(summary: Summary) -> str:
     return MISSING if summary.mean is None else f"{significant(summary.mean)} ± {significant(summary.sd)}"
 
 
-def times(factor: float | None, interval: Interval | None = None) -> str:
-    """Return a factor, with its interval if there is one.
+def times(factor: float | None) -> str:
+    """Return a factor.
 
-    >>> from segbench.stats.summary import Interval
-    >>> times(1.5), times(1.5, Interval(1.25, 1.75)), times(None)
-    ('×1.50', '×1.50 [1.25, 1.75]', '-')
+    >>> times(1.5), times(None)
+    ('×1.50', '-')
     """
-    if factor is None:
-        return MISSING
-    ends = f" [{significant(interval.low)}, {significant(interval.high)}]" if interval else ""
-    return f"×{significant(factor)}{ends}"
+    return MISSING if factor is None else f"×{significant(factor)}"
 
 
 def join_with_and(words: Sequence[str]) -> str:
@@ -126,6 +132,15 @@ def plural(number: float | None, noun: str) -> str:
     ('1 epoch', '0 seeds', 'unknown number of seeds')
     """
     return f"{'unknown number of' if number is None else f'{number:.15g}'} {noun}{'s' * (number != 1)}"
+
+
+def name_seeds(seeds: Sequence[object]) -> str:
+    """Return the numbers of some seeds as a sentence names them.
+
+    >>> name_seeds([3]), name_seeds([0, 1])
+    ('seed 3', 'seeds 0, 1')
+    """
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def letter(place: int) -> str:
@@ -158,16 +173,18 @@ class Table(NamedTuple):
 
 
 class Column(NamedTuple, Generic[Line]):
-    """A column of a table: its header, and the function that returns the text of its cell in a line."""
+    """A column of a table: its header, the function for the text of its cell in a line, and whether it holds words."""
 
     header: str
     cell: Callable[[Line], str]
+    is_words: bool = False
 
 
 def build_table(columns: Sequence[Column[Line]], lines: Sequence[Line], title: str = "", name: str = "") -> Table:
-    """Return a table with one row for each line."""
+    """Return a table with one row for each line, whose first column holds words."""
     cells = [[column.cell(line) for column in columns] for line in lines]
-    return Table([column.header for column in columns], cells, title, name=name)
+    words = (0, *(place for place, column in enumerate(columns) if place and column.is_words))
+    return Table([column.header for column in columns], cells, title, words, name)
 
 
 def drop_empty(columns: Sequence[Column[Line]], lines: Sequence[Line]) -> list[Column[Line]]:

@@ -74,12 +74,12 @@ class Sources:
     @property
     def ranked(self) -> tuple[Record, ...]:
         """The finished records that belong into a ranking."""
-        return tuple(record for record in self._finished if not cell_spec.is_auxiliary(record))
+        return tuple(record for record in self.finished if not cell_spec.is_auxiliary(record))
 
     @property
     def auxiliary(self) -> tuple[Record, ...]:
         """The finished records of cells that only serve others."""
-        return tuple(record for record in self._finished if cell_spec.is_auxiliary(record))
+        return tuple(record for record in self.finished if cell_spec.is_auxiliary(record))
 
     @property
     def without_result(self) -> tuple[Record, ...]:
@@ -87,7 +87,8 @@ class Sources:
         return tuple(record for record in self.records if record.status != "ok")
 
     @property
-    def _finished(self) -> list[Record]:
+    def finished(self) -> list[Record]:
+        """The records of cells that have a result."""
         return [record for record in self.records if record.status == "ok"]
 
     def counts(self, record: Record) -> Counts:

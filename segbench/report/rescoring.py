@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +12,7 @@ from segbench.report.formats.terminal import to_terminal
 from segbench.report.ranking.comparable import read_counts
 from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.pooling import pool_folds
-from segbench.shown import JSON_VERSION
+from segbench.shown import write_json
 from segbench.stats.conventions import CONVENTIONS, REFERENCE
 from segbench.stats.summary import summarize
 
@@ -152,14 +151,13 @@ def to_json(rescoring: Rescoring) -> str:
     """Return the same as data; scores and shifts are fractions of 1, missing numbers null."""
     used = {name: CONVENTIONS[name] for name in rescoring.conventions}
     content = {
-        "schema": JSON_VERSION,
         "conventions": {name: {"rule": one.rule, "tools": one.tools} for name, one in used.items()},
         "rankings": [_json_ranking(ranking) for ranking in rescoring.rankings],
         "largest_shift": _json_move(rescoring.largest_shift),
         "largest_rank_change": _json_move(rescoring.largest_rank_change),
         "problems": list(rescoring.problems),
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_json(content)
 
 
 def closing_sentence(rescoring: Rescoring) -> str:

@@ -77,7 +77,9 @@ def select(sources: Sources, selector: Selector) -> frozenset[Identity]:
         return frozenset(map(identity, named))
     if selector.key == LATEST:
         return frozenset(identity(record) for record in named if _is_of_latest_recipe(record, named))
-    return frozenset(identity(record) for record in named if _recipe(record) == _recipe_of_key(selector, named))
+    return frozenset(
+        identity(record) for record in named if cell_spec.recipe_text(record) == _recipe_of_key(selector, named)
+    )
 
 
 def restrict(sources: Sources, selectors: Sequence[Selector]) -> Sources:
@@ -94,10 +96,12 @@ def restrict(sources: Sources, selectors: Sequence[Selector]) -> Sources:
 def keep_folders(sources: Sources, selectors: Sequence[Selector]) -> Sources:
     """Return the records without those of the recipes that selectors with a folder mean that lie in other folders."""
     wanted = {identity for selector in selectors for identity in select(sources, selector)}
-    recipes = {(record.method, _recipe(record)) for record in sources.ranked if identity(record) in wanted}
+    recipes = {
+        (record.method, cell_spec.recipe_text(record)) for record in sources.ranked if identity(record) in wanted
+    }
 
     def is_meant(record: Record) -> bool:
-        is_of_them = record.status == "ok" and (record.method, _recipe(record)) in recipes
+        is_of_them = record.status == "ok" and (record.method, cell_spec.recipe_text(record)) in recipes
         return identity(record) in wanted or not is_of_them
 
     return replace(sources, records=tuple(filter(is_meant, sources.records))) if selectors else sources
@@ -110,7 +114,10 @@ def name_apart(sources: Sources, one: Selector, other: Selector) -> tuple[Source
     """
     ours, theirs = (select(sources, selector) for selector in (one, other))
     apart = theirs - ours
-    recipes = [{_recipe(record) for record in sources.ranked if identity(record) in meant} for meant in (ours, theirs)]
+    recipes = [
+        {cell_spec.recipe_text(record) for record in sources.ranked if identity(record) in meant}
+        for meant in (ours, theirs)
+    ]
     if other.folder is None or not apart or recipes[0].isdisjoint(recipes[1]):
         return sources, other
     name = f"{other.method}={other.folder}"
@@ -166,16 +173,15 @@ def find_records(texts: Sequence[str], results: Path, benchmark: str | None = No
     wanted: set[Identity] = set()
     for text in texts:
         wanted |= select(sources, selectors[text]) if text in selectors else _find_named(text, sources)
-    return sources, [record for record in sources.records if record.status == "ok" and identity(record) in wanted]
+    return sources, [record for record in sources.finished if identity(record) in wanted]
 
 
 def _find_named(text: str, sources: Sources) -> frozenset[Identity]:
     """Return the finished records of a method, of a key, or of the beginning of one key."""
-    finished = [record for record in sources.records if record.status == "ok"]
-    methods = {record.method for record in finished}
+    methods = {record.method for record in sources.finished}
     key = Path(text).stem
-    found = [record for record in finished if record.method == text]
-    found = found or [record for record in finished if record.key.startswith(key)]
+    found = [record for record in sources.finished if record.method == text]
+    found = found or [record for record in sources.finished if record.key.startswith(key)]
     if not found:
         unknown = f"{text!r} is no method and begins no key of a finished cell.{alternatives(text, methods)}"
         raise RecordError(unknown).among(sorted(methods))
@@ -191,10 +197,9 @@ def name_recipe(record: Record) -> str:
 
 def _records_of(sources: Sources, selector: Selector) -> list[Record]:
     """Return the finished records of a selector's method, in its folder if it has one."""
-    finished = [record for record in sources.records if record.status == "ok"]
-    named = [record for record in finished if record.method == selector.method]
+    named = [record for record in sources.finished if record.method == selector.method]
     if not named:
-        names = sorted({record.method for record in finished})
+        names = sorted({record.method for record in sources.finished})
         unknown = f"no finished cell of a method {selector.method!r}.{alternatives(selector.method, names)}"
         raise RecordError(unknown).among(names)
     if selector.folder is None:
@@ -211,7 +216,7 @@ def _has_key(record: Record, selector: Selector) -> bool:
 
 
 def _recipe_of_key(selector: Selector, named: Iterable[Record]) -> str:
-    found = {_recipe(record): record for record in named if _has_key(record, selector)}
+    found = {cell_spec.recipe_text(record): record for record in named if _has_key(record, selector)}
     if not found:
         raise RecordError(f"no key of {selector.method!r} begins with {selector.key!r}; there are {_list_cells(named)}")
     if len(found) > 1:
@@ -223,15 +228,11 @@ def _recipe_of_key(selector: Selector, named: Iterable[Record]) -> str:
 def _is_of_latest_recipe(record: Record, named: Iterable[Record]) -> bool:
     """Tell whether a record has the recipe that was begun last on its data."""
     beside = [one for one in named if _data(one) == _data(record)]
-    return _recipe(max(beside, key=cell_spec.start_time)) == _recipe(record)
+    return cell_spec.recipe_text(max(beside, key=cell_spec.start_time)) == cell_spec.recipe_text(record)
 
 
 def _data(record: Record) -> tuple[str, str, str]:
     return record.benchmark, record.dataset, cell_spec.pooled_subset(record)
-
-
-def _recipe(record: Record) -> str:
-    return cell_spec.canonical(cell_spec.recipe(record))
 
 
 def _list_cells(records: Iterable[Record]) -> str:

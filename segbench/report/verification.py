@@ -119,5 +119,5 @@ _OUTCOMES = {
 
 
 def _recipe_and_data(record: Record) -> tuple[object, ...]:
-    subset, recipe = cell_spec.pooled_subset(record), cell_spec.canonical(cell_spec.recipe(record))
+    subset, recipe = cell_spec.pooled_subset(record), cell_spec.recipe_text(record)
     return record.benchmark, record.dataset, subset, cell_spec.fingerprint(record), cell_spec.split(record), recipe

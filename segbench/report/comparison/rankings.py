@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import RecordError, StatisticsError, alternatives
 from segbench.report import cell_spec
+from segbench.report.numbers import name_seeds
 from segbench.report.ranking.comparable import explain_refusal, find_obstacles
 from segbench.report.records import describe_cause, identity
 from segbench.report.selection import LATEST, select
@@ -137,10 +138,7 @@ def _causes(lost: Sequence[Record]) -> list[str]:
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in lost:
         seeds.setdefault((record.status, describe_cause(record)), []).append(record.seed)
-    return [
-        f"seed{'s' * (len(found) > 1)} {', '.join(map(str, sorted(found)))} {status}: {cause}"
-        for (status, cause), found in seeds.items()
-    ]
+    return [f"{name_seeds(sorted(found))} {status}: {cause}" for (status, cause), found in seeds.items()]
 
 
 def _check_is_there(what: str, wanted: str | None, known: list[str]) -> None:

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.numbers import (
-    MISSING,
-    Column,
-    Table,
-    build_table,
-    percent,
-    percent_interval,
-    points,
-    points_interval,
-)
+from segbench.report.numbers import MISSING, Column, Table, build_table, percent_with_interval, points, points_interval
 from segbench.stats.across_datasets import LEAST_DATASETS
 from segbench.stats.verdict import EQUIVALENCE_MARGIN, MOST_SEEDS_SUGGESTED
 
@@ -103,19 +94,15 @@ def _claims(found: AcrossDatasets) -> Table:
         Column("A - B", lambda one: f"{one.one} - {one.other}"),
         *(Column(dataset, _difference(dataset)) for dataset in found.datasets),
         Column("over the datasets", lambda one: difference_text(one.judged)),
-        Column("verdict", lambda one: verdict_in_words(one.judged)),
+        Column("verdict", lambda one: verdict_in_words(one.judged), True),
     ]
-    table = build_table(columns, found.claims, "Differences of mIoU in points over the datasets", name="over datasets")
-    return table._replace(words=(0, len(columns) - 1))
+    return build_table(columns, found.claims, "Differences of mIoU in points over the datasets", name="over datasets")
 
 
 def _score(dataset: str) -> Callable[[Standing], str]:
     def cell(one: Standing) -> str:
         row = one.rows.get(dataset)
-        if row is None:
-            return MISSING
-        interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{percent(row.score('miou').mean)}{interval}"
+        return percent_with_interval(row.score("miou").mean, row.statistics.interval) if row else MISSING
 
     return cell
 

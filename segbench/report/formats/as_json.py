@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from segbench.report.ranking.differences import Relation  # noqa: TC001 - pydantic reads it when it runs
 from segbench.report.ranking.doses import find_doses
-from segbench.shown import JSON_VERSION
+from segbench.shown import write_json
 from segbench.stats.definitions import MetricDefinition  # noqa: TC001 - pydantic reads it when it runs
 from segbench.stats.verdict import Verdict  # noqa: TC001 - pydantic reads it when it runs
 
 from .definitions import metric_definitions
-from .people_data import PeopleData, people_data
+from .people import PeopleData, people_data
 from .row_data import (
     ComparisonData,
     Data,
@@ -35,13 +34,7 @@ if TYPE_CHECKING:
 
 def to_json(report: Report) -> str:
     """Return all of a report under the names of `ReportData`; what is not known is null."""
-    return write_json(report_data(report))
-
-
-def write_json(content: ReportData) -> str:
-    """Return the content of a report as JSON."""
-    dumped = {"schema": JSON_VERSION, **content.model_dump(mode="json", by_alias=True)}
-    return json.dumps(dumped, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_json(report_data(report).model_dump(mode="json", by_alias=True))
 
 
 class ExchangeRateData(Data):

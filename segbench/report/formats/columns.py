@@ -41,16 +41,13 @@ if TYPE_CHECKING:
     from segbench.report.ranking.groups import Group
     from segbench.report.ranking.rows import Row
 
-_OF_WORDS = ("verdict", "health")
-
 
 def choose_columns(group: Group, letters: Mapping[str, str], names: Sequence[str]) -> Table:
     """Return a table of all rows of a ranking, their names and the columns named; SpecError for an unknown name."""
     known = _columns_by_name(group)
     check_columns(names, list(known))
     columns = [marked_name(letters), *(known[name] for name in names)]
-    words = (0, *(place for place, name in enumerate(names, start=1) if name in _OF_WORDS))
-    return table_of_rows(columns, group.rows, name="rows")._replace(words=words)
+    return table_of_rows(columns, group.rows, name="rows")
 
 
 def split_names(text: str | None) -> list[str]:
@@ -80,7 +77,7 @@ def _columns_by_name(group: Group) -> dict[str, Column[Row]]:
         "pixel_accuracy": PIXEL_ACCURACY,
         **dict(zip(SCORE_HEADERS, quality_columns(), strict=True)),
         "difference": Column("A - twin\n[points]", of_twin(group, difference_text)),
-        "verdict": Column("verdict", of_twin(group, verdict_text)),
+        "verdict": Column("verdict", of_twin(group, verdict_text), True),
         "images_per_second": throughput(batch),
         "images_per_second_1": throughput(1),
         "latency": latency(batch),
@@ -92,7 +89,7 @@ def _columns_by_name(group: Group) -> dict[str, Column[Row]]:
         "train_images_per_second": TRAINING_SPEED,
         "train_steps": TRAINING_STEPS,
         "train_memory": TRAINING_MEMORY,
-        "health": HEALTH,
+        "health": HEALTH._replace(is_words=True),
         "ran_under": place_column(group),
     }
 

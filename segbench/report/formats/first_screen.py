@@ -117,15 +117,10 @@ def _differences(compared: list[Comparison]) -> Table:
     columns: list[Column[Comparison]] = [
         Column("A - B", tables.pair_text),
         Column("difference", tables.difference_text),
-        Column("verdict", verdict_in_words),
+        Column("verdict", verdict_in_words, True),
     ]
-    found = build_table(
-        columns,
-        compared,
-        "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons",
-        "differences",
-    )
-    return found._replace(words=(0, 2))
+    title = "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons"
+    return build_table(columns, compared, title, "differences")
 
 
 def _where_the_rest_is(report: Report) -> str:

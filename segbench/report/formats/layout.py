@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from segbench.report.cell_spec import subset_text
-from segbench.report.numbers import letter, plural
+from segbench.report.numbers import letter, name_seeds, plural
 from segbench.report.ranking.doses import find_doses
 from segbench.report.ranking.timings import timing_warnings
 from segbench.report.ranking.trade_off import recommend
@@ -17,9 +17,8 @@ from segbench.report.records import describe_cause
 from . import tables
 from .across_datasets import across_tables, explain_across, summarize_across
 from .columns import choose_columns
+from .curves import LOOKS, dose_table, efficiency_tables, explain_missing_rates
 from .definitions import ONE_SEED_ONLY, define_numbers, has_one_seed_only
-from .doses import LOOKS, dose_table
-from .label_efficiency import efficiency_tables, explain_missing_rates
 from .people import describe_votes, people_notes, people_tables
 
 if TYPE_CHECKING:
@@ -111,10 +110,9 @@ def list_failures(report: Report) -> list[str]:
     seeds: dict[tuple[str, str], list[int]] = {}
     for record in report.without_result:
         seeds.setdefault(_failure(record), []).append(record.seed)
-    return [
-        f"{method} / seed{'s' * (len(found) > 1)} {', '.join(map(str, found))}: {reason}"
-        for (method, reason), found in seeds.items()
-    ] + [f"incomplete: {seed}" for seed in report.incomplete]
+    return [f"{method} / {name_seeds(found)}: {reason}" for (method, reason), found in seeds.items()] + [
+        f"incomplete: {seed}" for seed in report.incomplete
+    ]
 
 
 def select_segmenting(rows: Sequence[Row]) -> list[Row]:

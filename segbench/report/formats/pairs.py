@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from segbench.report.numbers import Table, points
+from segbench.shown import write_json
 
 from .as_csv import write_csv
-from .as_json import ReportWithPairsData, report_data, write_json
+from .as_json import ReportWithPairsData, report_data
 from .row_data import JudgedData, PairData
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def pairs_to_csv(report: Report) -> str:
 
 def pairs_to_json(report: Report) -> str:
     """Return what `to_json` does, and `pairs`, the pairs of all rankings under the names of `PairData`."""
-    return write_json(ReportWithPairsData(**dict(report_data(report)), pairs=list_pairs(report)))
+    found = ReportWithPairsData(**dict(report_data(report)), pairs=list_pairs(report))
+    return write_json(found.model_dump(mode="json", by_alias=True))
 
 
 def list_pairs(report: Report) -> list[PairData]:

@@ -12,6 +12,7 @@ from segbench.report.numbers import (
     Table,
     build_table,
     drop_empty,
+    name_seeds,
     percent,
     percent_interval,
     percent_with_sd,
@@ -244,7 +245,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     columns: list[Column[Comparison]] = [
         Column("methods A - B", pair_text),
         Column("difference [points]", difference_text),
-        Column("verdict", verdict_text),
+        Column("verdict", verdict_text, True),
         Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
         Column("sign-flip\np", lambda one: f"{one.judgement.difference.sign_flip_p:.2g}" if one.judgement else MISSING),
         Column("smallest\neffect", _smallest_effect),
@@ -254,9 +255,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     number = sum(one.judgement is not None for one in compared)
     family = f" (family of this ranking: {number} judged together at 95 %)" if number > 1 else ""
     apart = frozenset(line for line, one in enumerate(compared) if one.row.placebo_of)
-    return build_table(columns, compared, f"Differences of mIoU{family}", "differences")._replace(
-        apart=apart, words=(0, 2)
-    )
+    return build_table(columns, compared, f"Differences of mIoU{family}", "differences")._replace(apart=apart)
 
 
 def pair_text(one: Comparison) -> str:
@@ -277,18 +276,14 @@ def qualify_verdict(verdict: str, one: Comparison) -> str:
 def collapse_words(one: Comparison) -> Iterable[str]:
     """Name the methods whose training collapsed or whose network predicts one class everywhere, and the seeds."""
     for name, seeds in one.collapsed.items():
-        yield f"{name} collapsed in {_list_seeds(seeds)}"
+        yield f"{name} collapsed in {name_seeds(seeds)}"
     yield from (f"{name} {text}" for name, text in one.constant.items())
 
 
 def inert_words(one: Comparison) -> Iterable[str]:
     """Name the methods whose critic had no say in what they learnt, and the seeds if it had some in others."""
     for name, seeds in one.inert.items():
-        yield f"{name}: its critic had no say" + ("" if seeds == one.seeds else f" in {_list_seeds(seeds)}")
-
-
-def _list_seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        yield f"{name}: its critic had no say" + ("" if seeds == one.seeds else f" in {name_seeds(seeds)}")
 
 
 def difference_text(one: Comparison) -> str:

@@ -16,8 +16,7 @@ from .material import in_order
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .material import Material, View
-    from .pictures import LabelMap
+    from .material import LabelMap, Material, View
 
 # Of the pairs: how many return with their sides swapped, and how many sham pairs there are for them.
 REPEATED, SHAMS, FEWEST_SHAMS = 0.2, 0.1, 2

@@ -1,13 +1,15 @@
-"""What people can be asked about: the images of which all methods kept the label map they predicted."""
+"""What people can be asked about: the images of which all methods kept the label map they predicted, as pictures."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segbench.errors import RecordError
+from segbench.errors import DataError, RecordError
 from segbench.report.comparison.rankings import find_rankings, narrow
+from segbench.report.page.embedding import jpeg, shrink
+from segbench.report.page.maps import shrink_labels
 from segbench.report.ranking.groups import rank_records
 from segbench.report.ranking.pooling import pool_folds
 from segbench.report.records import read_sources
@@ -15,17 +17,22 @@ from segbench.report.selection import parse_selector
 from segbench.stats.evidence import common_seeds
 from segbench.stats.scores import boundary_iou, image_miou, mean
 from segbench.store.description import DATASET, read_description
-from segbench.store.pictures import find_picture
+from segbench.store.pictures import find_picture, read_kept_labels, read_kept_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from segbench.report.ranking.groups import Group
     from segbench.report.ranking.rows import Row
     from segbench.report.records import Sources
     from segbench.store.counts import Counts
     from segbench.store.description import DatasetDescription
+
+    LabelMap = NDArray[Any]
+
 
 # Of every benchmark; what a message tells to those who want more.
 KEEP_MORE = "to have more, set `protocol.keep.samples` to their number and run the benchmark again in a new folder"
@@ -151,3 +158,39 @@ def _say_where(common: Sequence[Group], names: Sequence[str]) -> str:
         return f"{', '.join(names)} are in no common ranking; see `segbench report`"
     places = "; ".join(f"{one.data.benchmark} / {one.data.dataset}, {one.data.heading}" for one in common)
     return f"{', '.join(names)} are together in {len(common)} rankings ({places}); choose with --benchmark or --dataset"
+
+
+# Larger pictures are made smaller: half a screen shows no more pixels.
+_LONGEST = 1024
+
+
+def read_labels(view: View) -> list[LabelMap]:
+    """Return the label maps of a view in the order of its methods, (H, W), of a size to be shown.
+
+    Raises DataError for one that cannot be read, or that has another size than the others.
+    """
+    found = [read_kept_labels(cell.picture(view.image)) for cell in view.cells]
+    if len({labels.shape for labels in found}) > 1 or found[0].ndim != 2:
+        raise DataError(f"{view.cells[0].picture(view.image)}: it is no label map of the size of the other methods'")
+    return [shrink_labels(labels, _LONGEST) for labels in found]
+
+
+def image_address(view: View) -> str:
+    """Return the image of a view, a part of a panel, as a data URI; DataError if the panel cannot be read."""
+    from PIL import Image
+
+    from segbench.engine.pictures.drawing import split_panel
+
+    panel = next(path for cell in view.cells if (path := cell.picture(view.image, ".panel")).is_file())
+    height = len(read_kept_labels(view.cells[0].picture(view.image)))
+    image, _ = split_panel(read_kept_picture(panel), height)
+    return jpeg(shrink(Image.fromarray(image), _LONGEST))
+
+
+def spoil(labels: LabelMap, classes: int) -> LabelMap:
+    """Return a label map that is clearly worse: every class is the next one, and all of it is moved by a third."""
+    import numpy as np
+
+    shuffled = np.where(labels < classes, (labels + 1) % classes, labels)
+    moved: LabelMap = np.roll(shuffled, [-(-side // 3) for side in labels.shape], axis=(0, 1)).astype(labels.dtype)
+    return moved

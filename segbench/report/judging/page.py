@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.errors import RecordError
 from segbench.report.numbers import plural
 from segbench.report.page.embedding import paint, png
-from segbench.report.page.page import as_data, templates
-from segbench.report.page.policy import content_policy, read_asset
+from segbench.report.page.templates import as_data, content_policy, read_asset, templates
 from segbench.store.judgements import SPOILT
 
 from .dealing import make_plan
-from .material import KEEP_MORE, choose_views, in_order
-from .pictures import image_address, read_labels, spoil
+from .material import KEEP_MORE, choose_views, image_address, in_order, read_labels, spoil
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +24,7 @@ if TYPE_CHECKING:
     from segbench.store.description import DatasetDescription
     from segbench.store.judgements import Deal, Plan
 
-    from .material import Material, View
-    from .pictures import LabelMap
+    from .material import LabelMap, Material, View
 
 DEFAULT_IMAGES = 20
 MEGABYTE = 1_000_000

@@ -12,12 +12,11 @@ from segbench.report.formats.definitions import ONE_SEED_ONLY
 from segbench.report.formats.first_screen import HARMLESS_HEALTH, verdict_in_words
 from segbench.report.formats.layout import expected_health, list_failures, select_segmenting
 from segbench.report.formats.tables import collapse_words, difference_text, inert_words, pair_text
-from segbench.report.numbers import percent, percent_interval, plural, points, significant, times
+from segbench.report.numbers import percent_with_interval, plural, points, significant, times
 from segbench.report.ranking.differences import Contrast
+from segbench.report.ranking.groups import name_rankings
 from segbench.report.ranking.pairs import find_pair
 from segbench.report.ranking.trade_off import find_fastest, is_faster, recommend, say_how_much_faster, shown_speed
-
-from .naming import name_rankings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -69,9 +68,8 @@ def describe_run(report: Report) -> Iterator[str]:
         yield _range([len(row.records) for row in rows], "seed")
     yield from dict.fromkeys(text for group in report.groups for text in _budget(group))
     yield from dict.fromkeys(_machine(where) for group in report.groups for where in group.places)
-    days = sorted({day[:10] for record in report.records if (day := cell_spec.start_text(record))})
-    if days:
-        yield " to ".join(dict.fromkeys((days[0], days[-1])))
+    if days := cell_spec.days(report.records):
+        yield days
 
 
 def _budget(group: Group) -> Iterator[str]:
@@ -106,8 +104,7 @@ def cards(report: Report) -> Iterator[Card]:
     """Return the best row, the cheapest one in its tier, what the claim gained, and how many cells there are."""
     group = next(iter(report.groups), None)
     if group is not None and (best := find_best(group)):
-        interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
-        yield Card("Best", best.name, f"{percent(best.score('miou').mean)} % mIoU{interval}; {_tier_text(best, group)}")
+        yield Card("Best", best.name, f"{_reached(best)}; {_tier_text(best, group)}")
         yield from _cheapest(best, group)
     if group is not None and (found := find_claims(group)):
         yield _claim(found[0], group)
@@ -186,8 +183,7 @@ def _over_placebos(row: Row, group: Group) -> list[Contrast]:
 
 
 def _best_sentence(best: Row, group: Group) -> str:
-    interval = f" {percent_interval(best.statistics.interval)}" if best.statistics.interval else ""
-    reached = f"{percent(best.score('miou').mean)} % mIoU{interval}."
+    reached = f"{_reached(best)}."
     others = [row.name for row in _methods(group) if row is not best]
     if not others:
         return f"{best.name} reaches {reached}"
@@ -200,6 +196,10 @@ def _best_sentence(best: Row, group: Group) -> str:
         unsure = "" if len(pairs) == len(others) else " with a tier"
         return f"{first} It is significantly better than every other method{unsure}."
     return f"{first} Not significantly worse: {list_some(alike, 5)}."
+
+
+def _reached(best: Row) -> str:
+    return percent_with_interval(best.score("miou").mean, best.statistics.interval, " % mIoU")
 
 
 def _why_no_tier(best: Row) -> str:

@@ -1,4 +1,4 @@
-"""The rooms of charts, each with its charts of every ranking of a report."""
+"""The rooms of charts, each with its charts of every ranking of a report, and that of what holds over datasets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from segbench.report.formats.across_datasets import across_tables, explain_across, summarize_across
 from segbench.report.formats.layout import describe_conditions
 from segbench.report.numbers import Table
+from segbench.report.ranking.groups import name_rankings
 
 from .class_chart import draw_classes
 from .curves import draw_curves
@@ -15,7 +17,6 @@ from .differences_chart import draw_differences
 from .dose_chart import draw_doses
 from .efficiency_chart import draw_efficiency
 from .gains import draw_gains, list_left_out
-from .naming import name_rankings
 from .pareto import draw_trade_off
 from .parts import Chart, Room
 from .seeds_chart import draw_seeds
@@ -40,6 +41,19 @@ def _protocol(group: Group, name: str) -> Table:
     shared = [[key, str(value)] for key, value in sorted(group.shared.items()) if value is not None]
     rows = [["conditions", line] for line in describe_conditions(group)]
     return Table(["", ""], [*rows, *shared], f"Protocol and hardware{f': {name}' if name else ''}", (0, 1))
+
+
+def datasets(report: Report) -> Room | None:
+    """Return the tables of what holds over the datasets; None with one dataset."""
+    if not report.across:
+        return None
+    return Room(
+        id="datasets",
+        title="Across datasets",
+        lead=" ".join(map(summarize_across, report.across)),
+        tables=tuple(table for found in report.across for table in across_tables(found)),
+        notes=tuple(dict.fromkeys(note for found in report.across for note in explain_across(found))),
+    )
 
 
 def scores(report: Report) -> Room | None:

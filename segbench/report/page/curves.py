@@ -11,19 +11,7 @@ from segbench.shown import clean_line
 from .events import Course, read_courses
 from .families import encode_family, family_of
 from .parts import Chart, Choice
-from .specs import (
-    FADED,
-    KEEP,
-    LEGEND,
-    SILENT,
-    TICKS,
-    ZOOM_NOTE,
-    begin_spec,
-    describe,
-    find_domain,
-    round_to,
-    zoom,
-)
+from .specs import FADED, KEEP, LEGEND, SILENT, TICKS, ZOOM_NOTE, begin_spec, describe, find_domain, round_to, zoom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 MOST_DRAWN = 40
 # An interval that reaches this many times as far as usual ones leaves the picture.
 _FAR = 4
-LEAVING = "What leaves the picture is drawn at its edge; the table has all numbers."
 _ROW_HEIGHT = 56
 _KINDS = {
     "twin": "B is the twin of A",
@@ -152,15 +151,21 @@ def find_ends(judged: Sequence[Contrast]) -> tuple[float, float]:
     return min(max(low, -reach), *estimates, -least), max(min(high, reach), *estimates, least)
 
 
-def _notes(judged: Sequence[Contrast]) -> list[str]:
+def say_what_leaves(judged: Sequence[Contrast]) -> list[str]:
+    """Say that intervals go beyond the ends of the axis, if any does."""
     low, high = find_ends(judged)
+    leaves = any(100 * one.judgement.interval.low < low or 100 * one.judgement.interval.high > high for one in judged)
+    return ["What leaves the picture is drawn at its edge; the table has all numbers."] if leaves else []
+
+
+def _notes(judged: Sequence[Contrast]) -> list[str]:
     margin = 100 * EQUIVALENCE_MARGIN
     notes = [
         f"Shaded: differences up to {margin:g} points, which are equivalent. A verdict needs the whole interval on one "
-        "side of 0, or inside the margin; intervals are adjusted (Holm) so that all verdicts of a ranking hold at once."
+        "side of 0, or inside the margin; intervals are adjusted (Holm) so that all verdicts of a ranking hold at "
+        "once.",
+        *say_what_leaves(judged),
     ]
-    if any(100 * one.judgement.interval.low < low or 100 * one.judgement.interval.high > high for one in judged):
-        notes.append(LEAVING)
     if len(judged) > MOST_DRAWN:
         notes.append(f"The first {MOST_DRAWN} of {len(judged)} differences are drawn; the filter shows others.")
     return [*notes, ZOOM_NOTE]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench.report.formats.doses import LOOKS, dose_table
+from segbench.report.formats.curves import LOOKS, dose_table
 from segbench.report.formats.first_screen import verdict_in_words
 from segbench.report.ranking.differences import Contrast
 from segbench.report.ranking.doses import find_doses
 from segbench.stats.verdict import EQUIVALENCE_MARGIN
 
-from .differences_chart import LEAVING, find_ends
+from .differences_chart import find_ends, say_what_leaves
 from .families import encode_family, family_of
 from .parts import Chart
 from .specs import FADED, KEEP, LEGEND, SILENT, begin_spec, describe, round_to
@@ -43,9 +43,8 @@ def _draw(curve: DoseCurve, judged: Sequence[Contrast], chart_id: str) -> Chart:
     spec |= {"height": 300, "transform": [KEEP, {"flatten": _EACH_DOSE}]}
     spec["encoding"] = {"x": _across(curve)}
     spec["layer"] = [*_background(), *_layers(encode_family(one.row for one in judged), [low, high])]
-    notes = [f"Whiskers: intervals of the differences to {curve.twin}. Shaded: up to {_MARGIN:g} points.", LOOKS]
-    if any(100 * one.judgement.interval.low < low or 100 * one.judgement.interval.high > high for one in judged):
-        notes.append(LEAVING)
+    shown = f"Whiskers: intervals of the differences to {curve.twin}. Shaded: up to {_MARGIN:g} points."
+    notes = [shown, LOOKS, *say_what_leaves(judged)]
     return Chart(chart_id, title, spec, dose_table(curve), " ".join(notes))
 
 

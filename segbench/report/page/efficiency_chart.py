@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from segbench.report.formats.label_efficiency import efficiency_tables
+from segbench.report.formats.curves import efficiency_tables
 
 from .families import encode_family, family_of
 from .parts import Chart

@@ -18,19 +18,7 @@ from segbench.stats.bootstrap import RESAMPLES
 from .answer import find_claims
 from .families import encode_family, family_of
 from .parts import Chart, Choice
-from .specs import (
-    FADED,
-    KEEP,
-    LEGEND,
-    SILENT,
-    TICKS,
-    ZOOM_NOTE,
-    begin_spec,
-    describe,
-    mark_place,
-    round_to,
-    zoom,
-)
+from .specs import FADED, KEEP, LEGEND, SILENT, TICKS, ZOOM_NOTE, begin_spec, describe, mark_place, round_to, zoom
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

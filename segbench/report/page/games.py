@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from segbench.errors import DataError
 from segbench.report.formats.tables import adversarial_training, generated_images
 from segbench.report.numbers import MISSING, Column, build_table, drop_empty, significant
+from segbench.report.ranking.groups import name_rankings
 from segbench.store.pictures import LAST_GRID, NEAREST_GRID, SAMPLES, read_kept_picture, step_grids
 
 from .embedding import USUAL, Allowance, Picture, jpeg, shrink
-from .naming import name_rankings
 from .parts import Room
+from .templates import templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,8 +54,6 @@ def games(report: Report, allowance: Allowance = USUAL) -> Room | None:
 
     Grids of images take a quarter of what the page may hold.
     """
-    from .page import templates
-
     tables = [
         table._replace(title=f"{table.title}: {name}") if name else table
         for group, name in zip(report.groups, name_rankings(report), strict=True)
@@ -92,13 +91,13 @@ def _by_seed(played: list[Game]) -> Table:
     columns: list[Column[Game]] = [
         Column("method", lambda game: game.row.name),
         Column("seed", lambda game: str(game.record.seed)),
-        Column("health", lambda game: game.record.health.verdict if game.record.health else MISSING),
-        Column("why", lambda game: game.record.health.reason if game.record.health else MISSING),
+        Column("health", lambda game: game.record.health.verdict if game.record.health else MISSING, True),
+        Column("why", lambda game: game.record.health.reason if game.record.health else MISSING, True),
         Column("gradient\nratio", lambda game: game.number("ratio")),
         Column("class\nentropy", lambda game: game.number("class_entropy")),
         Column("diversity", lambda game: game.number("diversity")),
     ]
-    return build_table(drop_empty(columns, played), played, "Verdicts by seed")._replace(words=(0, 2, 3))
+    return build_table(drop_empty(columns, played), played, "Verdicts by seed")
 
 
 def _generators(report: Report) -> Iterator[tuple[Row, Path]]:

@@ -18,10 +18,11 @@ from segbench.report.formats.layout import (
     select_segmenting,
 )
 from segbench.report.numbers import MISSING, Column
+from segbench.report.ranking.groups import name_rankings
 
 from .families import LOOKS, family_of
-from .naming import name_rankings
 from .parts import Room
+from .templates import templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,8 +85,6 @@ class Board(NamedTuple):
 
 def leaderboard(report: Report) -> Room | None:
     """Return the table of each ranking, of methods with label maps and of those that make images."""
-    from .page import templates
-
     names = name_rankings(report)
     boards = [board for group, name in zip(report.groups, names, strict=True) for board in _boards(group, name)]
     if not boards:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, replace
-from functools import cache, partial, wraps
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import TYPE_CHECKING
 
-from segbench.shown import clean
+from segbench.report.ranking.groups import outside_rankings, split_by_benchmark
 
 from .answer import Card, answer, cards, describe_run, question
-from .chart_rooms import curves, differences, gains, scores
-from .datasets import datasets
+from .chart_rooms import curves, datasets, differences, gains, scores
 from .embedding import USUAL, Allowance
 from .families import DARK, LIGHT
 from .games import games
@@ -20,17 +17,13 @@ from .leaderboard import leaderboard
 from .parts import Room
 from .people import people
 from .pictures import pictures
-from .policy import HERE, chart_library, content_policy, read_asset
+from .templates import as_data, chart_library, content_policy, read_asset, templates
 from .trust import trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from jinja2 import Environment
-
-    from segbench.report.numbers import Table
     from segbench.report.ranking.groups import Report
-    from segbench.store.record import Record
 
     MakeRoom = Callable[[Report], Room | None]
 
@@ -49,9 +42,6 @@ ROOMS: tuple[MakeRoom, ...] = (
 )
 # The rooms among them that hold pictures; they share what the page may hold among themselves.
 WITH_PICTURES = (pictures, games)
-
-# Tables with more cells are put into the document when they are opened.
-MOST_CELLS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -108,77 +98,6 @@ def _allow(rooms: Iterable[MakeRoom], allowance: Allowance) -> Iterator[MakeRoom
         yield wraps(make)(partial(make, allowance=allowance)) if make in WITH_PICTURES else make
 
 
-def split_by_benchmark(report: Report) -> Iterator[Report]:
-    """Return the report of each benchmark by itself; the report as it is if there is one."""
-    records = _outside_rankings(report)
-    names = dict.fromkeys([*(group.data.benchmark for group in report.groups), *(one.benchmark for one in records)])
-    for name in names:
-        places = [place for place, group in enumerate(report.groups) if group.data.benchmark == name]
-        yield replace(
-            report,
-            groups=tuple(report.groups[place] for place in places),
-            auxiliary=tuple(one for one in report.auxiliary if one.benchmark == name),
-            without_result=tuple(one for one in report.without_result if one.benchmark == name),
-            incomplete=tuple(one for one in report.incomplete if one.record.benchmark == name),
-            efficiencies=tuple(
-                one._replace(groups=tuple(map(places.index, one.groups)))
-                for one in report.efficiencies
-                if one.benchmark == name
-            ),
-            people=tuple(one for one in report.people if one.plan.benchmark == name),
-            across=tuple(
-                one._replace(groups=tuple(map(places.index, one.groups)))
-                for one in report.across
-                if one.benchmark == name
-            ),
-        )
-
-
-@cache
-def templates() -> Environment:
-    """Return the templates of the page; all text in them is escaped and cleaned."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    found = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if type(value) is str else value,
-    )
-    found.globals["is_long"] = is_long
-    found.filters["initial"] = initial_value
-    found.filters["unbroken"] = keep_intervals_whole
-    return found
-
-
-def is_long(table: Table) -> bool:
-    """Tell whether a table is put into the document only when it is opened."""
-    return len(table.rows) * len(table.headers) > MOST_CELLS_AT_ONCE
-
-
-def keep_intervals_whole(text: str) -> str:
-    r"""Return a sentence whose intervals are on one line with their means.
-
-    >>> keep_intervals_whole("gains +0.8 [-2.1, +3.7] points")
-    'gains +0.8\xa0[-2.1,\xa0+3.7] points'
-    """
-    return re.sub(r"((?<=\d) )?\[[^\[\]]*\]", lambda interval: interval.group().replace(" ", "\u00a0"), text)
-
-
-def initial_value(spec: Mapping[str, Any], parameter: str) -> Any:
-    """Return the value that a parameter of a chart's specification begins with."""
-    return next((one.get("value") for one in spec["params"] if one["name"] == parameter), None)
-
-
-def as_data(content: object) -> Any:
-    """Return content as JSON that ends no script element."""
-    from markupsafe import Markup
-
-    return Markup(clean(json.dumps(content, ensure_ascii=False, allow_nan=False)).replace("<", "\\u003c"))
-
-
 def _section(id: str, report: Report, rooms: tuple[MakeRoom, ...]) -> Section:
     asked, background = question(report)
     return Section(
@@ -193,14 +112,10 @@ def _section(id: str, report: Report, rooms: tuple[MakeRoom, ...]) -> Section:
     )
 
 
-def _outside_rankings(report: Report) -> tuple[Record, ...]:
-    return (*report.without_result, *report.auxiliary, *(seed.record for seed in report.incomplete))
-
-
 def _benchmark(report: Report) -> str:
     return next(
         (group.data.benchmark for group in report.groups),
-        next((one.benchmark for one in _outside_rankings(report)), ""),
+        next((one.benchmark for one in outside_rankings(report)), ""),
     )
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segbench.errors import DataError
 from segbench.report import cell_spec
 from segbench.report.numbers import percent, points
+from segbench.report.ranking.groups import name_rankings
 from segbench.store.pictures import read_kept_labels, read_kept_picture
 
 from .embedding import USUAL, Allowance, Picture, jpeg, paint, png, read_description_of, shrink
 from .maps import BOUNDARY_TONES, ERROR_TONES, boundary_map, error_map, shrink_labels
-from .naming import name_rankings
 from .parts import Room
 from .picture_choice import choose_pictures
+from .templates import templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,6 @@ def pictures(report: Report, allowance: Allowance = USUAL) -> Room | None:
 
     Images that may not be passed on are left out unless the page is private, and the room says so.
     """
-    from .page import templates
-
     named = zip(name_rankings(report), report.groups, strict=True)
     choices = [(name, choice) for name, group in named if (choice := choose_pictures(report, group))]
     left = allowance.bytes

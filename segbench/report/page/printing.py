@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import RecordError
+from segbench.report.ranking.groups import split_by_benchmark
 from segbench.store.atomic import say_cause
 
 from .chart_rooms import curves, differences, gains, scores
 from .families import PRINT
-from .page import split_by_benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,6 +19,7 @@ from segbench.report.formats.tables import explain_missing_differences
 from segbench.report.numbers import MISSING, Table, letter
 
 from .parts import Room
+from .templates import templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 def trust(report: Report) -> Room:
     """Return failures, warnings, definitions, provenance and the command that repeats each cell."""
-    from .page import templates
-
     records = report.records
     html = (
         templates()
@@ -70,14 +69,12 @@ def _provenance(records: list[Record]) -> Table:
         values = tuple(MISSING if (value := record.environment.get(name)) is None else str(value) for name in names)
         found.setdefault(values, []).append(record)
     rows = [[name.replace("_", " "), *values] for name, values in zip(names, zip(*found, strict=True), strict=True)]
-    rows += [["begun", *map(_days, found.values())], ["cells", *(str(len(made)) for made in found.values())]]
+    rows += [
+        ["begun", *(cell_spec.days(made) or MISSING for made in found.values())],
+        ["cells", *(str(len(made)) for made in found.values())],
+    ]
     headers = ["", *map(letter, range(len(found)))]
     return Table(headers, rows if found else [], "Provenance: machines and versions", tuple(range(len(headers))))
-
-
-def _days(records: list[Record]) -> str:
-    days = sorted({text[:10] for record in records if (text := cell_spec.start_text(record))})
-    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else MISSING
 
 
 def list_sources(records: list[Record]) -> Table:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.report import cell_spec
-from segbench.report.selection import name_recipe
 from segbench.stats.across_datasets import RANK_RESAMPLES, MeanRank, judge_over_datasets, mean_ranks
 from segbench.stats.bootstrap import crossed_draws_in_parts
 
-from .groups import agree
+from .groups import agree, put_together
 from .intervals import join
+from .sorting import name_recipes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,23 +63,15 @@ class AcrossDatasets(NamedTuple):
 
 def measure_across_datasets(groups: Sequence[Group], evidence: CellEvidence) -> tuple[AcrossDatasets, ...]:
     """Return what holds over the datasets in each set of rankings that differ in the dataset only."""
-    families: list[dict[int, Group]] = []
-    for place, group in enumerate(groups):
-        fitting = (family for family in families if all(_belong_together(one, group) for one in family.values()))
-        family = next(fitting, None)
-        if family is None:
-            families.append({place: group})
-        else:
-            family[place] = group
-    return tuple(_measure(family, evidence) for family in families if len(family) >= LEAST_DATASETS_SHOWN)
+    families = put_together(enumerate(groups), lambda one, other: _belong_together(one[1], other[1]))
+    return tuple(_measure(dict(family), evidence) for family in families if len(family) >= LEAST_DATASETS_SHOWN)
 
 
 def _belong_together(one: Group, other: Group) -> bool:
-    scoring = [group.conditions.scoring if group.conditions else None for group in (one, other)]
     return (
         one.data.dataset != other.data.dataset
         and (one.data.benchmark, one.data.subset) == (other.data.benchmark, other.data.subset)
-        and scoring[0] == scoring[1]
+        and one.scoring == other.scoring
         and agree(one.shared, other.shared)
     )
 
@@ -103,7 +94,7 @@ def _measure(family: Mapping[int, Group], evidence: CellEvidence) -> AcrossDatas
     )
 
 
-def _rows_by_recipe(groups: Sequence[Group]) -> dict[str, dict[str, Row]]:
+def _rows_by_recipe(groups: Sequence[Group]) -> dict[str, Mapping[str, Row]]:
     """Return the rows with a score of each recipe by dataset.
 
     A recipe is what a method is made of without the sources of its packages, that of the dataset among them; of several
@@ -114,11 +105,7 @@ def _rows_by_recipe(groups: Sequence[Group]) -> dict[str, dict[str, Row]]:
         scored = (row for row in group.rows if row.score("miou").n)
         for row in sorted(scored, key=lambda row: cell_spec.start_time(row.records[0])):
             found.setdefault(_recipe(row), {})[group.data.dataset] = row
-    number = Counter(method for method, _ in found)
-    return {
-        method if number[method] == 1 else name_recipe(next(iter(rows.values())).records[0]): rows
-        for (method, _), rows in found.items()
-    }
+    return name_recipes(found)
 
 
 def _recipe(row: Row) -> tuple[str, str]:

@@ -51,14 +51,14 @@ class RowCounts(NamedTuple):
     ignored: tuple[str, ...]
 
 
-def find_obstacles(one: Row, other: Row, score: str = "miou") -> list[Obstacle]:
-    """Return why two rows must not be compared by a score, what matters most first; empty if they may be.
+def find_obstacles(one: Row, other: Row) -> list[Obstacle]:
+    """Return why two rows must not be compared by mIoU, what matters most first; empty if they may be.
 
-    They must agree in benchmark, data, split, classes, the definition of the score, the conditions that scores depend
+    They must agree in benchmark, data, split, classes, the definition of mIoU, the conditions that scores depend
     on (segbench/report/conditions.py), and the protocol but for the keys that a method overrides. What one of them does
     not record is not compared.
     """
-    found = [*_compare_data(one, other), *find_definition_obstacles(one, other, score)]
+    found = [*_compare_data(one, other), *find_definition_obstacles(one, other, "miou")]
     if one.conditions is not None and other.conditions is not None:
         found += _compare_scoring(one.conditions.scoring, other.conditions.scoring)
         found += _compare_protocols(one.records[0], other.records[0])

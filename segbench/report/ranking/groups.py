@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.report import cell_spec
 from segbench.report.conditions import read_conditions
@@ -20,7 +20,7 @@ from .sorting import find_places, label_rows, sort_into_rows
 from .trade_off import find_beaten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .sorting import RowRecords
 
 
+Member = TypeVar("Member")
 # The prefix of the names of scores among the values that a ranking shares.
 _SCORES = "scores."
 
@@ -89,6 +90,11 @@ class Group:
     places: tuple[Conditions, ...] = ()
 
     @property
+    def scoring(self) -> Scoring | None:
+        """What scores depend on beside data and protocol; None if all rows are scored label maps."""
+        return self.conditions.scoring if self.conditions else None
+
+    @property
     def machines(self) -> tuple[Conditions, ...]:
         """The places that its scores come from, without how inference was timed."""
         return tuple(dict.fromkeys(where.place for row in self.rows for where in row.scored_under))
@@ -134,6 +140,59 @@ class Report:
     def folders_of(self, record: Record) -> tuple[Path, ...]:
         """Return the folder of a finished record's files; of a pooled one that of each of its test folds."""
         return tuple(folder for one in folds_of(record) if (folder := self.folder_of(one)))
+
+
+def name_rankings(report: Report) -> list[str]:
+    """Return for each ranking what tells it from the others, its dataset first; empty where there is one only."""
+    facts = [_apart(group) for group in report.groups]
+    names: list[tuple[str, ...]] = [()] * len(facts)
+    for values in zip(*facts, strict=True):
+        if len(set(values)) > 1 and len(set(names)) < len(names):
+            names = [(*name, value) for name, value in zip(names, values, strict=True)]
+    return [" · ".join(filter(None, name)) for name in names]
+
+
+def _apart(group: Group) -> tuple[str, ...]:
+    data = group.data
+    return (
+        data.dataset,
+        "all labels" if data.subset == "all" else cell_spec.subset_text(data.subset),
+        data.scored_on,
+        group.protocol,
+        f"data {data.fingerprint[:12]}" if data.fingerprint else "data not identified",
+        group.conditions.heading if group.conditions else "scored only",
+    )
+
+
+def split_by_benchmark(report: Report) -> Iterator[Report]:
+    """Return the report of each benchmark by itself; the report as it is if there is one."""
+    records = outside_rankings(report)
+    names = dict.fromkeys([*(group.data.benchmark for group in report.groups), *(one.benchmark for one in records)])
+    for name in names:
+        places = [place for place, group in enumerate(report.groups) if group.data.benchmark == name]
+        yield replace(
+            report,
+            groups=tuple(report.groups[place] for place in places),
+            auxiliary=tuple(one for one in report.auxiliary if one.benchmark == name),
+            without_result=tuple(one for one in report.without_result if one.benchmark == name),
+            incomplete=tuple(one for one in report.incomplete if one.record.benchmark == name),
+            efficiencies=tuple(
+                one._replace(groups=tuple(map(places.index, one.groups)))
+                for one in report.efficiencies
+                if one.benchmark == name
+            ),
+            people=tuple(one for one in report.people if one.plan.benchmark == name),
+            across=tuple(
+                one._replace(groups=tuple(map(places.index, one.groups)))
+                for one in report.across
+                if one.benchmark == name
+            ),
+        )
+
+
+def outside_rankings(report: Report) -> tuple[Record, ...]:
+    """Return the records that are in no ranking."""
+    return (*report.without_result, *report.auxiliary, *(seed.record for seed in report.incomplete))
 
 
 def rank_records(sources: Sources, evidence: CellEvidence = NO_EVIDENCE) -> tuple[Group, ...]:
@@ -267,6 +326,19 @@ def _labels(shared: Sequence[Mapping[str, Any]]) -> list[str]:
         for values in shared
     ]
     return cell_spec.differences(kept)
+
+
+def put_together(members: Iterable[Member], belong: Callable[[Member, Member], bool]) -> list[list[Member]]:
+    """Put members together so that all of a family belong together, each into the first family that it fits."""
+    families: list[list[Member]] = []
+    for member in members:
+        fitting = (family for family in families if all(belong(one, member) for one in family))
+        family = next(fitting, None)
+        if family is None:
+            families.append([member])
+        else:
+            family.append(member)
+    return families
 
 
 def agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

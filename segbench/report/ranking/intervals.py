@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.errors import RecordError, StatisticsError
+from segbench.report.numbers import name_seeds
 from segbench.report.records import identity
 from segbench.stats.bootstrap import RESAMPLES
 from segbench.stats.evidence import Evidence, common_seeds, iou_evidence
@@ -168,8 +169,8 @@ def draw_ranking(
     missing: dict[str, str] = {}
     for name, records in rows.items():
         found = evidence.by_seed(records)
-        if without := [str(record.seed) for record in records if record.seed not in found]:
-            missing[name] = f"there are no counts of seed{'s' * (len(without) > 1)} {', '.join(without)}"
+        if without := [record.seed for record in records if record.seed not in found]:
+            missing[name] = f"there are no counts of {name_seeds(without)}"
         else:
             cells[name] = found
     for name in _scored_on_other_images(cells):

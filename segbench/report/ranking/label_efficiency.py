@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from segbench.errors import StatisticsError
 from segbench.report import cell_spec
-from segbench.report.selection import name_recipe
 from segbench.stats.bootstrap import crossed_draws
 from segbench.stats.label_efficiency import exchange_rate
 
 from .differences import find_own
-from .groups import agree
+from .groups import agree, put_together
 from .intervals import join
+from .sorting import name_recipes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from segbench.report.conditions import Conditions, Scoring
     from segbench.stats.label_efficiency import ExchangeRate
 
-    from .groups import Data, Group
+    from .groups import Group
     from .intervals import CellEvidence
     from .rows import Row
 
@@ -84,37 +82,22 @@ class _Member:
 
 def _families(groups: Sequence[Group]) -> list[list[_Member]]:
     """Put rankings together that differ in the share of the labels only; no two of a family have the same share."""
-    families: list[list[_Member]] = []
+    members = []
     for place, group in enumerate(groups):
         trained = next((row for row in group.rows if not row.scored_only), None)
         fraction = cell_spec.label_fraction(trained.records[0]) if trained else None
-        if fraction is None:
-            continue
-        member = _Member(place, fraction, group)
-        fitting = (family for family in families if all(_belong_together(one, member) for one in family))
-        family = next(fitting, None)
-        if family is None:
-            families.append([member])
-        else:
-            family.append(member)
-    return [sorted(family, key=lambda one: one.fraction) for family in families]
+        if fraction is not None:
+            members.append(_Member(place, fraction, group))
+    return [sorted(family, key=lambda one: one.fraction) for family in put_together(members, _belong_together)]
 
 
 def _belong_together(one: _Member, other: _Member) -> bool:
     return (
         one.fraction != other.fraction
-        and _without_subset(one.group.data) == _without_subset(other.group.data)
-        and _scoring(one.group.conditions) == _scoring(other.group.conditions)
+        and one.group.data._replace(subset="") == other.group.data._replace(subset="")
+        and one.group.scoring == other.group.scoring
         and agree(one.group.shared, other.group.shared)
     )
-
-
-def _without_subset(data: Data) -> Data:
-    return data._replace(subset="")
-
-
-def _scoring(conditions: Conditions | None) -> Scoring | None:
-    return conditions.scoring if conditions else None
 
 
 def _efficiency(family: Sequence[_Member], evidence: CellEvidence) -> Efficiency | None:
@@ -133,19 +116,15 @@ def _efficiency(family: Sequence[_Member], evidence: CellEvidence) -> Efficiency
     )
 
 
-def _rows_by_recipe(family: Iterable[_Member]) -> dict[str, dict[float, Row]]:
+def _rows_by_recipe(family: Iterable[_Member]) -> dict[str, Mapping[float, Row]]:
     """Return the rows with a score of each recipe by fraction, named by the method, or by a key if it has several."""
     found: dict[tuple[str, str], dict[float, Row]] = {}
     for member in family:
         for row in member.group.rows:
             if not row.scored_only and row.score("miou").n:
-                recipe = cell_spec.canonical(cell_spec.recipe(row.records[0]))
+                recipe = cell_spec.recipe_text(row.records[0])
                 found.setdefault((row.method, recipe), {})[member.fraction] = row
-    number = Counter(method for method, _ in found)
-    return {
-        method if number[method] == 1 else name_recipe(next(iter(rows.values())).records[0]): rows
-        for (method, _), rows in sorted(found.items())
-    }
+    return name_recipes(dict(sorted(found.items())))
 
 
 def _curve(name: str, rows: Mapping[str, Mapping[float, Row]], evidence: CellEvidence) -> Curve:

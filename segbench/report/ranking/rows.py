@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from segbench.report import cell_spec
 from segbench.report.folds import folds_of
+from segbench.report.numbers import name_seeds
 from segbench.stats.summary import CONFIDENCE_LEVEL, Interval, summarize
 from segbench.store.record import TimingBudget
 from segbench.store.sharing import shares_gpu
@@ -115,7 +116,7 @@ class Row:
             place, share = self.constant[seed]
             name = self.classes[place] if self.classes else f"class {place}"
             by_class.setdefault(f"{name} {'everywhere' if share == 1 else 'almost everywhere'}", []).append(seed)
-        parts = [f"{what} (seed{'s' * (len(of) > 1)} {', '.join(map(str, of))})" for what, of in by_class.items()]
+        parts = [f"{what} ({name_seeds(of)})" for what, of in by_class.items()]
         return f"predicts {' and '.join(parts)}" if parts else ""
 
     @property

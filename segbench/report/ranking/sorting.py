@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from segbench.report import cell_spec
 from segbench.report.conditions import fill_in_missing, rank_conditions, read_conditions
-from segbench.report.numbers import letter, significant
+from segbench.report.numbers import letter, name_seeds, significant
 from segbench.report.selection import name_recipe
 
 from .rows import flops_size, shared_gpu, timings
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from segbench.report.conditions import Conditions
     from segbench.store.record import Record
 
-    from .rows import Runs
+    from .rows import Row, Runs
+
+Place = TypeVar("Place", str, float)
 
 
 class RowRecords(NamedTuple):
@@ -43,7 +45,7 @@ def sort_into_rows(records: Iterable[Record]) -> list[RowRecords]:
     so as many pairs as can be share a machine, and no score decides which one is shown.
     """
     found: dict[tuple[str, str], dict[Conditions | None, list[Record]]] = {}
-    read_recipe = cell_spec.read_once(_recipe, "method", "sources", "versions")
+    read_recipe = cell_spec.read_once(cell_spec.recipe_text, "method", "sources", "versions")
     for record in sorted(records, key=_latest_first):
         is_scored_only = cell_spec.is_scored_only(record)
         what = cell_spec.canonical(cell_spec.definitions(record)) if is_scored_only else read_recipe(record)
@@ -84,6 +86,15 @@ def label_rows(rows: Sequence[RowRecords]) -> list[RowLabel]:
     return [found.get(id(row), RowLabel(row.method)) for row in rows]
 
 
+def name_recipes(found: Mapping[tuple[str, str], Mapping[Place, Row]]) -> dict[str, Mapping[Place, Row]]:
+    """Name the rows of each method and recipe by the method, or by a key if the method has several recipes."""
+    number = Counter(method for method, _ in found)
+    return {
+        method if number[method] == 1 else name_recipe(next(iter(rows.values())).records[0]): rows
+        for (method, _), rows in found.items()
+    }
+
+
 def _describe_recipe(row: RowRecords, several: Sequence[RowRecords]) -> str:
     """Say how a row differs from the other rows of its method, with its selector and when it was begun."""
     first = min(row.records, key=cell_spec.start_time)
@@ -99,10 +110,6 @@ def _describe_recipe(row: RowRecords, several: Sequence[RowRecords]) -> str:
 
 def _begun(records: Iterable[Record]) -> tuple[float, str]:
     return min((cell_spec.start_time(record), record.key) for record in records)
-
-
-def _recipe(record: Record) -> str:
-    return cell_spec.canonical(cell_spec.recipe(record))
 
 
 def _rank(
@@ -176,10 +183,9 @@ def _name_ignored(by_seed: Mapping[int, Sequence[Record]]) -> Iterable[str]:
             times = f"seed {seed} is recorded {len(ignored) + 1} times"
             yield f"{times}; {why}, {shown.key}, is shown; ignored: {', '.join(ignored)}"
         if len(ignored) < len(others):
-            elsewhere.append(str(seed))
+            elsewhere.append(seed)
     if elsewhere:
-        which = f"seed{'s' * (len(elsewhere) > 1)} {', '.join(elsewhere)}"
-        yield f"{which} ran under several conditions; the scores are from where most cells ran"
+        yield f"{name_seeds(elsewhere)} ran under several conditions; the scores are from where most cells ran"
 
 
 def _seconds_text(records: Iterable[Record]) -> str:

@@ -60,9 +60,9 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
         Column("best\n[%]", lambda one: percent(one.best)),
         Column("all\n[%]", lambda one: percent_with_sd(one.miou)),
         Column("from - to\n[%]", _ends),
-        Column("settings that won", _settings),
+        Column("settings that won", _settings, True),
     ]
-    return build_table(columns, found, "Tuning: mIoU on val", "tuning")._replace(words=(0, 5))
+    return build_table(columns, found, "Tuning: mIoU on val", "tuning")
 
 
 def _tunings_of(row: Row) -> list[Tuning]:

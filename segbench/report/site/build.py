@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from segbench.files import read_file
 from segbench.report.build import build_report
-from segbench.report.page.page import ROOMS, split_by_benchmark, to_html
+from segbench.report.page.page import ROOMS, to_html
 from segbench.report.page.parts import Room
+from segbench.report.ranking.groups import split_by_benchmark
 from segbench.report.ranking.pooling import pool_folds
 from segbench.report.verification import read_marks
 from segbench.store.whole_folder import replacing_folder, write_file
 
 from .admission import admit
 from .data import json_schema, leaderboard_data, to_csv, to_json
-from .method_page import method_page
-from .pages import find_benchmark, index_page, standing
+from .pages import find_benchmark, index_page, method_page, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ from segbench.report.formats.as_csv import list_lines, write_csv
 from segbench.report.formats.as_json import CellData
 from segbench.report.formats.row_data import Data, ReportRow, build_row
 from segbench.report.page.answer import question
-from segbench.report.page.page import split_by_benchmark
+from segbench.report.ranking.groups import split_by_benchmark
 from segbench.report.records import identity
 from segbench.store.verification import Outcome  # noqa: TC001 - pydantic reads it when it runs
 

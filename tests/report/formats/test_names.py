@@ -21,8 +21,7 @@ from segbench.report.formats.first_screen import lay_out_first_screen
 from segbench.report.formats.latex import to_latex
 from segbench.report.formats.layout import lay_out_all
 from segbench.report.formats.markdown import to_markdown
-from segbench.report.formats.terminal import to_terminal
-from segbench.report.formats.text_table import draw_table
+from segbench.report.formats.terminal import draw_table, to_terminal
 from segbench.shown import clean, clean_line
 
 WIDTHS = (60, 80, 120, 200)

@@ -8,8 +8,7 @@ from PIL import Image
 
 from segbench.engine.pictures.drawing import label_map, panel
 from segbench.report.judging.dealing import make_plan
-from segbench.report.judging.material import choose_views, find_material
-from segbench.report.judging.pictures import read_labels
+from segbench.report.judging.material import choose_views, find_material, read_labels
 from segbench.store.description import DATASET, DatasetDescription
 from segbench.store.folder import ResultsFolder
 from segbench.store.json_file import sealed_json

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from segbench.errors import RecordError
-from segbench.report.judging.material import find_material
+from segbench.report.judging.material import find_material, spoil
 from segbench.report.judging.page import make_page
-from segbench.report.judging.pictures import spoil
 
 METHODS = ["good", "fair", "poor"]
 

@@ -10,8 +10,7 @@ from segbench.report.formats.layout import Document, lay_out_all, lay_out_people
 from segbench.report.formats.markdown import to_markdown
 from segbench.report.formats.terminal import to_terminal
 from segbench.report.page.people import people
-from segbench.report.ranking.people import rank_by_people
-from segbench.report.ranking.voters import judge_voter
+from segbench.report.ranking.people import judge_voter, rank_by_people
 from segbench.stats.preferences import fit_strengths
 from segbench.store.judgements import write_ballot, write_plan
 

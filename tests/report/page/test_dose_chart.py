@@ -8,7 +8,7 @@ import pytest
 from segbench.config.recipe import Adversarial
 from segbench.report import load
 from segbench.report.formats.as_json import to_json
-from segbench.report.formats.doses import LOOKS, dose_table
+from segbench.report.formats.curves import LOOKS, dose_table
 from segbench.report.formats.layout import lay_out_all
 from segbench.report.page.chart_rooms import differences
 from segbench.report.page.dose_chart import draw_doses
@@ -155,3 +155,13 @@ def test_doses_are_in_json(dosed, results, by_ratio):
     assert point["placebos"]["frozen"]["miou_difference"]["mean"] == pytest.approx(
         found.points[1].placebos["frozen"].miou.mean
     )
+
+
+def test_numbers_stay_aligned_as_numbers_where_no_difference_is_judged(trained, adversarial, results):
+    other_dose = adversarial("critic@1.0", 0, recipe=recipe(1.0, dose_of="critic"))
+    folder = results(trained("unet", 0), adversarial("critic", 0, recipe=recipe(0.1)), other_dose)
+    (found,) = load([folder]).groups
+    (curve,) = find_doses(found)
+    table = dose_table(curve)
+    assert "verdict" not in table.headers
+    assert table.words == ()

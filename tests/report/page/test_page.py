@@ -6,8 +6,9 @@ import pytest
 from segbench.report import load
 from segbench.report.build import build_report
 from segbench.report.numbers import Table
-from segbench.report.page.page import ROOMS, split_by_benchmark, to_html
+from segbench.report.page.page import ROOMS, to_html
 from segbench.report.page.parts import Chart, Room
+from segbench.report.ranking.groups import split_by_benchmark
 from segbench.report.records import Sources
 
 from .reading import Page, bodies, hash_of

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segbench.report.page.axes import find_axes
-from segbench.report.page.pareto import draw_trade_off, find_front
+from segbench.report.page.pareto import draw_trade_off, find_axes, find_front
 from segbench.store.record import Cost, Scores
 
 from .drawing import draw, rank, texts, values

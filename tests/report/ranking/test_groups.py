@@ -1,9 +1,8 @@
-from __future__ import annotations
-
 import pytest
 
+from segbench.report import load
 from segbench.report.build import build_report
-from segbench.report.ranking.groups import rank_records
+from segbench.report.ranking.groups import name_rankings, rank_records
 from segbench.report.records import Sources
 from segbench.store.record import Train
 
@@ -265,3 +264,18 @@ def test_trials_of_tuning_are_in_no_ranking(trained):
     trial = trained("unet~1", recipe={"trial_of": "unet"})
     report = build_report(Sources((trained("unet"), trial), (), ()))
     assert report.auxiliary == (trial,)
+
+
+def test_one_ranking_needs_no_name(trained, results):
+    assert name_rankings(load([results(trained())])) == [""]
+
+
+def test_rankings_are_named_by_what_tells_them_apart(trained, results):
+    half = trained(subset="labels 0.5", recipe={"labels": (0.5, 1.0)})
+    folder = results(trained(), half, trained(dataset="voc", fingerprint="0123456789ab"))
+    assert name_rankings(load([folder])) == ["camvid · all labels", "camvid · 50 % of the labels", "voc · all labels"]
+
+
+def test_the_dataset_is_enough_where_it_differs(trained, results):
+    folder = results(trained(), trained(dataset="voc", fingerprint="0123456789ab"))
+    assert name_rankings(load([folder])) == ["camvid", "voc"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segbench.report import load, render
-from segbench.report.formats.label_efficiency import rate_text
+from segbench.report.formats.curves import rate_text
 from segbench.stats.label_efficiency import ExchangeRate
 
 FRACTIONS = (0.125, 0.25, 1.0)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from segbench.report import load
-from segbench.report.page.datasets import datasets
-from segbench.report.page.page import split_by_benchmark
+from segbench.report.page.chart_rooms import datasets
+from segbench.report.ranking.groups import split_by_benchmark
 
 
 def test_a_benchmark_with_several_datasets_has_a_room_and_others_have_none(trained, results):

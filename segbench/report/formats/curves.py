@@ -1,16 +1,17 @@
-"""Label efficiency as tables: what methods make of a share of the labels, and what labels are worth."""
+"""What a share of the labels, or a dose of the adversarial loss, comes to: curves over either as tables."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.report.numbers import MISSING, Column, Table, build_table, percent, percent_interval, significant
+from segbench.report.numbers import MISSING, Column, Table, build_table, drop_empty, percent_with_interval, significant
 
-from .tables import ONE_SEED
+from .tables import ONE_SEED, difference_text, verdict_text, verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from segbench.report.ranking.doses import DoseCurve, DosePoint
     from segbench.report.ranking.label_efficiency import Curve, Efficiency
     from segbench.stats.label_efficiency import ExchangeRate
 
@@ -62,8 +63,7 @@ def _curve_score(fraction: float) -> Callable[[Curve], str]:
         mean = row.score("miou").mean if row else None
         if row is None or mean is None:
             return MISSING
-        interval = f" {percent_interval(row.statistics.interval)}" if row.statistics.interval else ""
-        return f"{percent(mean)}{interval}{ONE_SEED if len(row.seeds) == 1 else ''}"
+        return percent_with_interval(mean, row.statistics.interval) + (ONE_SEED if len(row.seeds) == 1 else "")
 
     return cell
 
@@ -76,3 +76,30 @@ def _rate(fraction: float) -> Callable[[Curve], str]:
         return rate_text(exchange.rate) + (ONE_SEED if len(exchange.seeds) == 1 else "")
 
     return cell
+
+
+# What several doses mean for the intervals, said beside the table and the chart.
+LOOKS = (
+    "Each dose is another look at one claim: intervals and verdicts are adjusted (Holm) together with those of all "
+    "other differences of the ranking, so a verdict on the best dose holds. Its difference is still that of the best "
+    "of several, which is likely too large."
+)
+
+
+def dose_table(curve: DoseCurve) -> Table:
+    """Return the differences of a method at each dose, and of its placebos at the same dose, to their twin."""
+    columns: list[Column[DosePoint]] = [
+        Column("weight" if curve.unit == "weight" else "ratio of\ngradients", lambda point: f"{point.dose:g}"),
+        Column(f"{curve.method} - {curve.twin}", lambda point: difference_text(point.gain)),
+        Column("verdict", lambda point: verdict_text(point.gain), True),
+        *(Column(f"{kind} placebo - {curve.twin}", _placebo(kind)) for kind in curve.placebos),
+        Column("gradient ratio\nmeasured", lambda point: significant(point.gain.row.health("ratio").mean)),
+        Column("health", lambda point: verdicts(point.gain.row)),
+    ]
+    title = f"Differences of mIoU in points over the dose of {curve.method}"
+    found = build_table(drop_empty(columns, curve.points), curve.points, title, f"doses {curve.method}")
+    return found._replace(words=found.words[1:])  # the first column holds numbers
+
+
+def _placebo(kind: str) -> Callable[[DosePoint], str]:
+    return lambda point: difference_text(point.placebos[kind]) if kind in point.placebos else MISSING

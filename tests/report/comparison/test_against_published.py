@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from segbench.report.comparison.bands import compare_with_published
-from segbench.report.comparison.bands_text import bands_to_json, lay_out_bands
+from segbench.report.comparison.against_published import compare_with_published, lay_out_published, published_to_json
 from segbench.report.formats.markdown import to_markdown
 from segbench.report.formats.terminal import to_terminal
 from segbench.store.record import Evaluated
@@ -156,7 +155,7 @@ def test_placebos_and_doses_are_no_published_methods(compared, adversarial):
 
 
 def test_text_and_markdown_show_both_values_and_the_source(compared, trained):
-    document = lay_out_bands(compared(PLAIN + UNET, of_three_classes(trained(miou=0.5))))
+    document = lay_out_published(compared(PLAIN + UNET, of_three_classes(trained(miou=0.5))))
     text = to_terminal(document)
     assert "U-Net (a)  55.00 ± 10  unet  50.00  inside    -" in text
     assert "a: A 2020, https://example.org/a" in text
@@ -166,9 +165,9 @@ def test_text_and_markdown_show_both_values_and_the_source(compared, trained):
 
 def test_methods_that_cannot_be_compared_for_one_reason_share_a_line(compared, trained):
     records = [of_three_classes(trained(name, miou=miou)) for name, miou in (("unet", 0.5), ("unet-long", 0.6))]
-    other = to_terminal(lay_out_bands(compared((PLAIN + UNET).replace("[360, 480]", "[720, 960]"), *records)))
+    other = to_terminal(lay_out_published(compared((PLAIN + UNET).replace("[360, 480]", "[720, 960]"), *records)))
     assert "unet-long, unet     -  not comparable  size: 720×960, here 360×480" in other
-    same = to_terminal(lay_out_bands(compared(PLAIN + UNET, *records)))
+    same = to_terminal(lay_out_published(compared(PLAIN + UNET, *records)))
     assert [line.split()[5:7] for line in same.splitlines() if line.startswith("U-Net (a)")] == [
         ["unet-long", "60.00"],
         ["unet", "50.00"],
@@ -176,7 +175,7 @@ def test_methods_that_cannot_be_compared_for_one_reason_share_a_line(compared, t
 
 
 def test_json_has_the_figures_in_points(compared, trained):
-    data = json.loads(bands_to_json(compared(PLAIN + UNET, of_three_classes(trained(miou=0.5)))))
+    data = json.loads(published_to_json(compared(PLAIN + UNET, of_three_classes(trained(miou=0.5)))))
     (ranking,) = data["rankings"]
     (value,) = ranking["values"]
     assert data["schema"] == 1
