@@ -41,11 +41,6 @@ settings.register_profile("segbench", deadline=None)
 settings.load_profile("segbench")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests of the whole program first: a worker that begins one of these last would work alone for a minute."""
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
-
-
 @pytest.fixture
 def shared_data() -> Path:
     """The folder of real datasets beside the repository."""
