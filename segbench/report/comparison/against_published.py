@@ -313,10 +313,10 @@ def _values(findings: tuple[Finding, ...]) -> Table:
     columns: list[Column[Finding]] = [
         Column("published", _published),
         Column("mIoU", lambda found: f"{found.published:.2f} ± {found.band:g}"),
-        Column("here", lambda found: ", ".join(found.rows), True),
+        Column("here", lambda found: ", ".join(found.rows), is_words=True),
         Column("mIoU", _measured_value),
-        Column("standing", lambda found: found.standing, True),
-        Column("differs in", _differs, True),
+        Column("standing", lambda found: found.standing, is_words=True),
+        Column("differs in", _differs, is_words=True),
     ]
     return build_table(columns, _join_alike(findings), "Published values", "published values")
 
@@ -325,11 +325,11 @@ def _gains(findings: tuple[Finding, ...]) -> Table:
     columns: list[Column[Finding]] = [
         Column("published", _published),
         Column("gain", lambda found: f"{found.published:+.2f} ± {found.band:g}"),
-        Column("here", lambda found: " - ".join(found.rows), True),
+        Column("here", lambda found: " - ".join(found.rows), is_words=True),
         Column("gain", lambda found: f"{found.measured:+.2f}{_interval(found.interval, '+.2f')}"),
-        Column("order", lambda found: MISSING if found.why else found.order, True),
-        Column("standing", lambda found: found.standing, True),
-        Column("differs in", _differs, True),
+        Column("order", lambda found: MISSING if found.why else found.order, is_words=True),
+        Column("standing", lambda found: found.standing, is_words=True),
+        Column("differs in", _differs, is_words=True),
     ]
     return build_table(columns, findings, "Published gains", "published gains")
 

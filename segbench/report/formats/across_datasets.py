@@ -94,7 +94,7 @@ def _claims(found: AcrossDatasets) -> Table:
         Column("A - B", lambda one: f"{one.one} - {one.other}"),
         *(Column(dataset, _difference(dataset)) for dataset in found.datasets),
         Column("over the datasets", lambda one: difference_text(one.judged)),
-        Column("verdict", lambda one: verdict_in_words(one.judged), True),
+        Column("verdict", lambda one: verdict_in_words(one.judged), is_words=True),
     ]
     return build_table(columns, found.claims, "Differences of mIoU in points over the datasets", name="over datasets")
 

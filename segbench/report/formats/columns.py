@@ -77,7 +77,7 @@ def _columns_by_name(group: Group) -> dict[str, Column[Row]]:
         "pixel_accuracy": PIXEL_ACCURACY,
         **dict(zip(SCORE_HEADERS, quality_columns(), strict=True)),
         "difference": Column("A - twin\n[points]", of_twin(group, difference_text)),
-        "verdict": Column("verdict", of_twin(group, verdict_text), True),
+        "verdict": Column("verdict", of_twin(group, verdict_text), is_words=True),
         "images_per_second": throughput(batch),
         "images_per_second_1": throughput(1),
         "latency": latency(batch),

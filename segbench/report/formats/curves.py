@@ -91,7 +91,7 @@ def dose_table(curve: DoseCurve) -> Table:
     columns: list[Column[DosePoint]] = [
         Column("weight" if curve.unit == "weight" else "ratio of\ngradients", lambda point: f"{point.dose:g}"),
         Column(f"{curve.method} - {curve.twin}", lambda point: difference_text(point.gain)),
-        Column("verdict", lambda point: verdict_text(point.gain), True),
+        Column("verdict", lambda point: verdict_text(point.gain), is_words=True),
         *(Column(f"{kind} placebo - {curve.twin}", _placebo(kind)) for kind in curve.placebos),
         Column("gradient ratio\nmeasured", lambda point: significant(point.gain.row.health("ratio").mean)),
         Column("health", lambda point: verdicts(point.gain.row)),

@@ -117,7 +117,7 @@ def _differences(compared: list[Comparison]) -> Table:
     columns: list[Column[Comparison]] = [
         Column("A - B", tables.pair_text),
         Column("difference", tables.difference_text),
-        Column("verdict", verdict_in_words, True),
+        Column("verdict", verdict_in_words, is_words=True),
     ]
     title = "Differences of mIoU in points, 95 % intervals adjusted for multiple comparisons"
     return build_table(columns, compared, title, "differences")

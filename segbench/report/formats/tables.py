@@ -245,7 +245,7 @@ def differences(compared: Sequence[Comparison]) -> Table:
     columns: list[Column[Comparison]] = [
         Column("methods A - B", pair_text),
         Column("difference [points]", difference_text),
-        Column("verdict", verdict_text, True),
+        Column("verdict", verdict_text, is_words=True),
         Column("P(A>B)", lambda one: f"{one.judgement.difference.probability:.2f}" if one.judgement else MISSING),
         Column("sign-flip\np", lambda one: f"{one.judgement.difference.sign_flip_p:.2g}" if one.judgement else MISSING),
         Column("smallest\neffect", _smallest_effect),

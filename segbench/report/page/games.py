@@ -91,8 +91,8 @@ def _by_seed(played: list[Game]) -> Table:
     columns: list[Column[Game]] = [
         Column("method", lambda game: game.row.name),
         Column("seed", lambda game: str(game.record.seed)),
-        Column("health", lambda game: game.record.health.verdict if game.record.health else MISSING, True),
-        Column("why", lambda game: game.record.health.reason if game.record.health else MISSING, True),
+        Column("health", lambda game: game.record.health.verdict if game.record.health else MISSING, is_words=True),
+        Column("why", lambda game: game.record.health.reason if game.record.health else MISSING, is_words=True),
         Column("gradient\nratio", lambda game: game.number("ratio")),
         Column("class\nentropy", lambda game: game.number("class_entropy")),
         Column("diversity", lambda game: game.number("diversity")),

@@ -60,7 +60,7 @@ def tuning_table(found: Sequence[Tuning]) -> Table:
         Column("best\n[%]", lambda one: percent(one.best)),
         Column("all\n[%]", lambda one: percent_with_sd(one.miou)),
         Column("from - to\n[%]", _ends),
-        Column("settings that won", _settings, True),
+        Column("settings that won", _settings, is_words=True),
     ]
     return build_table(columns, found, "Tuning: mIoU on val", "tuning")
 
